@@ -1,0 +1,54 @@
+# Two commands are all that a fresh machine needs: `make demo` and `make test`. Neither needs root; both need Python 3.11 or newer,
+# and Java 17 for a real Kafka broker (without it a mock takes its place, and the run says so).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKS := requirements.lock requirements-dev.lock requirements-build.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: help demo test lint format docs lock clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## run a simulated fleet through a broker into incidents: about 20 seconds
+	$(BIN)/oopswatch demo
+
+test: lint ## run every check and every test
+	@echo "== the tests"
+	$(BIN)/pytest
+
+lint: $(READY) ## style, formatting, types and floors
+	@echo "== style, formatting, types, floors"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## write the pages that are made from the code
+	$(BIN)/python -m detector.settings > docs/settings.md
+	$(BIN)/python -m detector.telemetry > docs/metrics.md
+
+lock: $(READY) ## resolve the dependencies again and write the lock files
+	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade --output-file requirements-dev.lock --group dev pyproject.toml
+	$(COMPILE) --upgrade --output-file requirements-build.lock --group build
+
+clean: ## remove what was set up and made here
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+# The environment is made once, and again when what it was made from changes.
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("oopswatch needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=/path/to/python3" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: its venv module is missing (Debian and Ubuntu: package python3-venv)"; exit 1; }
+	@echo "== making $(VENV): $$($(PYTHON) --version), packages by requirements-dev.lock"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
