@@ -1,0 +1,177 @@
+"""A stored match and its neighbours → incidents. The history is the correlator's memory; this module only decides.
+
+In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an incident, and the incident that kin makes.
+Any order of arrival gives the same incidents: a fault is paired when the rule's other halves lie within the timespan of it; paired faults
+that share evidence are one incident, anchored at the earliest paired fault. Keeps no window and no clock, and does no IO.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from detector.boots import TOLERANCE_US, same_boot
+from detector.catalogue import Rule
+from detector.model import Incident, Match, TimeBasis
+
+# Evidence beyond this is stored and counted, but not looked through again for every further fault of a storm.
+EVIDENCE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMatch:
+    """A match in the history. `incidents` names, by rule, the live incident that it is evidence of."""
+
+    id: int
+    match: Match
+    incidents: Mapping[str, str] = field(default_factory=dict)
+
+
+def reach_us(rule: Rule) -> int:
+    """How far from a new match the neighbours matter: a half may complete a fault one timespan away, and that one's other halves."""
+    return 2 * rule.timespan_us
+
+
+def terms(rule: Rule) -> tuple[str, ...]:
+    """What a rule asks for, in its order: classes or signatures."""
+    return rule.classes or rule.signatures
+
+
+def concerns(rule: Rule, match: Match) -> bool:
+    """Whether the rule asks for such a match."""
+    return _term(rule, match) in terms(rule)
+
+
+def kin(rule: Rule, new: StoredMatch, neighbours: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US) -> tuple[StoredMatch, ...]:
+    """The matches that `new` makes one incident with (itself among them), or nothing.
+
+    `neighbours` holds at least the matches of the same host within `reach_us(rule)`; those of other boots are left out here.
+    """
+    near = [other for other in neighbours if other.id != new.id and concerns(rule, other.match)]
+    near = [other for other in near if same_boot(new.match, other.match, tolerance_us)]
+    faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
+    found: dict[int, StoredMatch] = {}
+    for fault in faults:
+        if fault is not new and not _within(rule, fault.match, new.match):
+            continue
+        halves = partners(rule, fault, (new, *near), tolerance_us)
+        if halves:
+            cascade = [other for other in faults if _within(rule, fault.match, other.match)]
+            found |= {one.id: one for one in (fault, *halves, *cascade)}
+    return tuple(found.values()) if new.id in found else ()
+
+
+def partners(rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US) -> tuple[StoredMatch, ...]:
+    """The matches that complete the rule around one fault: every term within one timespan, in the rule's order where it has one."""
+    offsets: list[tuple[int, StoredMatch]] = []
+    for other in near:
+        if other.id == fault.id or not same_boot(fault.match, other.match, tolerance_us):
+            continue
+        apart = gap(fault.match, other.match)
+        if apart is not None and abs(apart[0]) <= rule.timespan_us:
+            offsets.append((apart[0], other))
+    found: dict[int, StoredMatch] = {}
+    for start in {0} | {offset for offset, _ in offsets if offset < 0}:
+        window = [(offset, other) for offset, other in offsets if start <= offset <= start + rule.timespan_us]
+        if _complete(rule, window):
+            found |= {other.id: other for _, other in window if _term(rule, other.match) != rule.anchor}
+    return tuple(found.values())
+
+
+def gap(a: Match, b: Match) -> tuple[int, TimeBasis] | None:
+    """b − a in µs: by kernel time where both have it, else by wall time, else None."""
+    if a.kernel_time_us is not None and b.kernel_time_us is not None:
+        return b.kernel_time_us - a.kernel_time_us, "kernel"
+    if a.wall_time_us is not None and b.wall_time_us is not None:
+        return b.wall_time_us - a.wall_time_us, "wall"
+    return None
+
+
+def assemble_incident(
+    rule: Rule, evidence: Sequence[StoredMatch], known: Iterable[str] = (), tolerance_us: int = TOLERANCE_US
+) -> Incident | None:
+    """The incident that evidence makes; `known` names the live incidents which it was evidence of: all but the new identity are joined."""
+    ordered = in_order(evidence)
+    for fault in ordered:
+        if _term(rule, fault.match) != rule.anchor:
+            continue
+        halves = partners(rule, fault, ordered, tolerance_us)
+        if halves:
+            return _incident(rule, fault, halves, ordered, set(known))
+    return None
+
+
+def _incident(rule: Rule, fault: StoredMatch, halves: Sequence[StoredMatch], ordered: Sequence[StoredMatch], known: set[str]) -> Incident:
+    anchor = fault.match
+    gaps = [found for found in (gap(anchor, half.match) for half in halves) if found]
+    nearest = min(gaps, key=lambda found: abs(found[0]))
+    identity = incident_id(rule.id, anchor)
+    starts = [one.match.wall_time_us for one in ordered if one.match.wall_time_us is not None]
+    return Incident(
+        id=identity,
+        rule=rule.id,
+        severity=rule.severity,
+        host=anchor.host,
+        boot=boot_name(anchor),
+        time_basis=nearest[1],
+        gap_us=abs(nearest[0]),
+        started_us=min(starts, default=None),
+        anchor=anchor,
+        evidence=tuple(one.match for one in ordered),
+        joined=tuple(sorted(known - {identity})),
+    )
+
+
+def incident_id(rule: str, anchor: Match) -> str:
+    """The same crash, shipped by two transports or replayed, has one identity: rule, host, kernel time and text of the anchoring fault."""
+    time = anchor.kernel_time_us if anchor.kernel_time_us is not None else f"wall {anchor.wall_time_us}"
+    spelled = "\0".join((rule, anchor.host, str(time), anchor.text.strip()))
+    return hashlib.sha256(spelled.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def boot_name(match: Match) -> str:
+    """A boot in words that stay the same: journald's id, the second it began at (`epoch:…`), or its count within a stream."""
+    if match.boot.id:
+        return match.boot.id
+    if match.boot.epoch_us is not None:
+        return f"epoch:{match.boot.epoch_us // 1_000_000}"
+    return f"{match.boot.stream}#{match.boot.count}"
+
+
+def in_order(evidence: Iterable[StoredMatch]) -> tuple[StoredMatch, ...]:
+    """By kernel time; a match without one is put in by its wall time against the boot's start that the others tell."""
+    matches = list(evidence)
+    epoch = min((one.match.boot.epoch_us for one in matches if one.match.boot.epoch_us is not None), default=0)
+
+    def time(one: StoredMatch) -> tuple[int, str]:
+        match = one.match
+        if match.kernel_time_us is not None:
+            return match.kernel_time_us, match.text
+        return (match.wall_time_us or 0) - epoch, match.text
+
+    return tuple(sorted(matches, key=time))
+
+
+def _term(rule: Rule, match: Match) -> str:
+    return match.cls if rule.classes else match.signature
+
+
+def _within(rule: Rule, a: Match, b: Match) -> bool:
+    apart = gap(a, b)
+    return apart is not None and abs(apart[0]) <= rule.timespan_us
+
+
+def _complete(rule: Rule, window: Sequence[tuple[int, StoredMatch]]) -> bool:
+    """Whether a window (offsets from the fault) holds every other term; in order, if the rule is ordered."""
+    if rule.type == "temporal":
+        return {_term(rule, other.match) for _, other in window} >= set(terms(rule)) - {rule.anchor}
+    reached = -(1 << 62)
+    for term in terms(rule):
+        offsets = [0] if term == rule.anchor else sorted(offset for offset, other in window if _term(rule, other.match) == term)
+        following = bisect_left(offsets, reached)
+        if following == len(offsets):
+            return False
+        reached = offsets[following]
+    return True
