@@ -1,0 +1,142 @@
+"""The frozen values that a catalogue holds, and the error that lists its faults.
+
+Nothing here reads TOML or judges a pattern: `tables` validates the shape, `checks` the meaning, `reading` builds these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import regex
+
+from detector.known_issue import KnownIssue, StructLayout
+from detector.model import Origin, Severity
+
+RuleType = Literal["temporal", "temporal_ordered"]
+
+# A list's regexes meet function and process names, which are short; this bounds a pattern that slipped through the checks.
+_NAME_TIMEOUT_S = 0.01
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing that is wrong in a pattern file. `line` counts from 1."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        """`path:line: message`, as compilers print it."""
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+class CatalogueError(ValueError):
+    """The pattern files hold faults: all of them, sorted by path and line."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        """Keep the faults; the message is one line for each."""
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A kernel-log phrase that we know.
+
+    `literals`: every text that `regex` accepts holds at least one of them (they feed the byte scanner). `regex` is matched at the start of
+    a line's text. `opens` says that the lines after it belong to its report. A `marker` (boot banner) is no fault. A `fallback` is asked
+    only when no other signature claims the line. `source` names the kernel file and versions, `meaning` is a sentence for a tired person.
+    """
+
+    id: str
+    cls: str
+    origin: Origin
+    severity: Severity
+    title: str
+    literals: tuple[str, ...]
+    regex: str
+    opens: Literal["report"] | None = None
+    marker: bool = False
+    fallback: bool = False
+    source: str = ""
+    meaning: str = ""
+    runbook: str = ""
+    examples: tuple[str, ...] = ()
+    rejects: tuple[str, ...] = ()
+    path: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A rule's own test: `given` holds (signature or class, host, kernel time in µs) in order of arrival, `expect` counts the incidents."""
+
+    name: str
+    given: tuple[tuple[str, str, int], ...]
+    expect: int
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Signatures or classes that make one incident when they meet on one host within `timespan_us`.
+
+    Exactly one of `classes` and `signatures` is filled, with two or more names; `anchor` is the one of them whose match identifies the
+    incident. Type "temporal" takes any order, "temporal_ordered" the order written.
+    """
+
+    id: str
+    title: str
+    type: RuleType
+    classes: tuple[str, ...]
+    signatures: tuple[str, ...]
+    anchor: str
+    group_by: tuple[str, ...]
+    timespan_us: int
+    severity: Severity
+    reasoning: str
+    tests: tuple[RuleTest, ...] = ()
+    path: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """A named list of names (functions to skip, say): whole names, and regexes that must cover a whole name."""
+
+    id: str
+    title: str = ""
+    entries: frozenset[str] = frozenset()
+    regexes: tuple[regex.Pattern[str], ...] = ()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether `name` is an entry or a regex covers it; a regex that runs out of its time says no."""
+        if name in self.entries:
+            return True
+        try:
+            return any(pattern.fullmatch(name, timeout=_NAME_TIMEOUT_S) for pattern in self.regexes)
+        except TimeoutError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything that the pattern files say, in the order of their paths and of the tables in them."""
+
+    signatures: tuple[Signature, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    known_issues: tuple[KnownIssue, ...] = ()
+    structs: tuple[StructLayout, ...] = ()
+    lists: Mapping[str, NameList] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """The classes that signatures belong to."""
+        return frozenset(signature.cls for signature in self.signatures)
+
+    def signature(self, name: str) -> Signature | None:
+        """The signature whose id is `name`, or None."""
+        return next((signature for signature in self.signatures if signature.id == name), None)

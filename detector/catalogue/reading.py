@@ -1,0 +1,236 @@
+"""Pattern files in, a checked `Catalogue` out, or every fault of all files at once.
+
+In: a mapping of path → TOML text (a later layer that replaces a file of the same path is the caller's `{**shipped, **own}`).
+Out: `Catalogue`, its entries in the order of their paths and of the tables in them. Nothing is opened, logged or half-accepted.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar, get_args
+
+import regex
+from pydantic import BaseModel, ValidationError
+
+from detector.catalogue.checks import Complaint, double_claims, list_complaints, signature_complaints
+from detector.catalogue.entries import Catalogue, CatalogueError, Fault, NameList, Rule, RuleTest, Signature
+from detector.catalogue.places import Places
+from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
+from detector.known_issue import KnownIssueTable, StructTable
+
+_TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found(Generic[_Model]):
+    """One validated table and where it stands."""
+
+    table: _Model
+    kind: str
+    path: str
+    index: int
+    line: int
+    places: Places
+
+    def fault(self, complaint: Complaint) -> Fault:
+        """The complaint at the line of its key, or of the array's value that it is about."""
+        line = self.places.key(self.line, complaint.key)
+        if complaint.value is not None:
+            line = self.places.value(line, complaint.value)
+        return Fault(self.path, line, f"{self.name}: {complaint.message}")
+
+    @property
+    def name(self) -> str:
+        """What messages call this table."""
+        return f'{self.kind} "{getattr(self.table, "id", "")}"'
+
+
+def read(files: Mapping[str, str]) -> Catalogue:
+    """The catalogue of these pattern files (path → TOML text); raises CatalogueError with every fault of all of them."""
+    faults: list[Fault] = []
+    found: list[_Found[Any]] = []
+    for path in sorted(files):
+        found += _tables(path, files[path], faults)
+    faults += _duplicates(found)
+    signatures = _of(found, SignatureTable)
+    for one in signatures:
+        faults += map(one.fault, signature_complaints(_signature(one)))
+    by_id = {one.table.id: one for one in signatures}
+    faults += (by_id[name].fault(complaint) for name, complaint in double_claims([_signature(one) for one in signatures]))
+    for listed in _of(found, ListTable):
+        faults += map(listed.fault, list_complaints(listed.table.regexes))
+    faults += _unknown_names(found)
+    if faults:
+        raise CatalogueError(tuple(sorted(set(faults))))
+    return Catalogue(
+        signatures=tuple(map(_signature, signatures)),
+        rules=tuple(map(_rule, _of(found, RuleTable))),
+        known_issues=tuple(one.table.build() for one in _of(found, KnownIssueTable)),
+        structs=tuple(one.table.build() for one in _of(found, StructTable)),
+        lists={one.table.id: _name_list(one.table) for one in _of(found, ListTable)},
+    )
+
+
+def rule_tests(catalogue: Catalogue) -> Iterator[tuple[Rule, RuleTest]]:
+    """Every rule with each of its own tests, for whoever can correlate to run them."""
+    return ((rule, test) for rule in catalogue.rules for test in rule.tests)
+
+
+def _of(found: list[_Found[Any]], model: type[_Model]) -> list[_Found[_Model]]:
+    return [one for one in found if type(one.table) is model]
+
+
+def _tables(path: str, text: str, faults: list[Fault]) -> Iterator[_Found[Any]]:
+    """The valid tables of one file; what is wrong with the others is added to `faults`."""
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        faults.append(_toml_fault(path, text, str(error)))
+        return
+    places = Places(text)
+    for kind, tables in document.items():
+        if kind not in TABLES:
+            faults.append(Fault(path, places.top(kind), f'unknown table "{kind}"{_did_you_mean(kind, TABLES)}'))
+        elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            faults.append(Fault(path, places.top(kind), f"write [[{kind}]], with two brackets, once for each"))
+        else:
+            for index, table in enumerate(tables):
+                line = places.table(kind, index)
+                try:
+                    yield _Found(TABLES[kind].model_validate(table), kind, path, index, line, places)
+                except ValidationError as error:
+                    faults += _shape_faults(error, kind, path, index, table, places)
+
+
+def _toml_fault(path: str, text: str, message: str) -> Fault:
+    place = _TOML_PLACE.search(message)
+    what = message[: place.start()] if place else message
+    if place is None or place[1] is None:
+        return Fault(path, text.count("\n") + 1, f"bad TOML: {what} at the end of the file")
+    return Fault(path, int(place[1]), f"bad TOML: {what} (column {place[2]})")
+
+
+def _shape_faults(error: ValidationError, kind: str, path: str, index: int, table: Mapping[str, Any], places: Places) -> Iterator[Fault]:
+    """One located fault for each thing that pydantic refuses."""
+    name = f'{kind} "{table.get("id", f"number {index + 1}")}"'
+    for problem in error.errors():
+        where, start, model = problem["loc"], places.table(kind, index), TABLES[kind]
+        if len(where) > 1 and isinstance(where[1], int) and (inner := _inner_model(model, str(where[0]))):
+            start, model, where = places.child(kind, index, str(where[0]), where[1]), inner, where[2:]
+        key = str(where[0]) if where else ""
+        yield Fault(path, places.key(start, key), f"{name}: {_shape_message(problem['type'], problem['msg'], key, where, model)}")
+
+
+def _inner_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The model of the tables `[[….key]]` inside a table of `model`, if it has such tables."""
+    for name, field in model.model_fields.items():
+        if key == (field.alias or name):
+            inner = get_args(field.annotation)
+            return next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), None)
+    return None
+
+
+def _shape_message(type_: str, message: str, key: str, where: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    if type_ == "missing" and len(where) == 1:
+        return f'missing key "{key}"'
+    if type_ == "extra_forbidden":
+        keys = [field.alias or name for name, field in model.model_fields.items()]
+        return f'unknown key "{key}"{_did_you_mean(key, keys)}'
+    said = message.removeprefix("Value error, ")
+    return f'key "{key}": {said[:1].lower()}{said[1:]}' if key else said
+
+
+def _did_you_mean(word: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
+    close = get_close_matches(word, list(known), n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def _duplicates(found: list[_Found[Any]]) -> Iterator[Fault]:
+    first: dict[tuple[str, str], _Found[Any]] = {}
+    for one in found:
+        earlier = first.setdefault((one.kind, one.table.id), one)
+        if earlier is not one:
+            yield one.fault(Complaint("id", f"this id stands already at {earlier.path}:{earlier.line}"))
+
+
+def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
+    """Rules, their tests and known issues that name a signature or class that no file has."""
+    ids = {one.table.id for one in _of(found, SignatureTable)}
+    classes = {one.table.cls for one in _of(found, SignatureTable)}
+    for rule in _of(found, RuleTable):
+        for key, names, known in (("classes", rule.table.classes, classes), ("signatures", rule.table.signatures, ids)):
+            word = "class" if key == "classes" else "signature"
+            for name in names:
+                if name not in known:
+                    yield rule.fault(Complaint(key, f'unknown {word} "{name}"{_did_you_mean(name, sorted(known))}'))
+        for index, test in enumerate(rule.table.test):
+            line = rule.places.key(rule.places.child("rule", rule.index, "test", index), "given")
+            for name, _, _ in test.given:
+                if name not in ids | classes:
+                    said = f'test "{test.name}": unknown signature or class "{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                    yield Fault(rule.path, rule.places.value(line, name), f"{rule.name}: {said}")
+    for one in found:
+        if isinstance(one.table, KnownIssueTable | StructTable):
+            for key, name in one.table.references():
+                if name not in ids | classes:
+                    yield one.fault(Complaint(key, f'unknown signature or class "{name}"{_did_you_mean(name, sorted(ids | classes))}'))
+
+
+def _signature(one: _Found[SignatureTable]) -> Signature:
+    table = one.table
+    return Signature(
+        id=table.id,
+        cls=table.cls,
+        origin=table.origin,
+        severity=table.severity,
+        title=table.title,
+        literals=tuple(table.literal),
+        regex=table.regex,
+        opens=table.opens,
+        marker=table.marker,
+        fallback=table.fallback,
+        source=table.source,
+        meaning=table.meaning,
+        runbook=table.runbook,
+        examples=tuple(table.match),
+        rejects=tuple(table.reject),
+        path=one.path,
+        line=one.line,
+    )
+
+
+def _rule(one: _Found[RuleTable]) -> Rule:
+    table = one.table
+    return Rule(
+        id=table.id,
+        title=table.title,
+        type=table.type,
+        classes=tuple(table.classes),
+        signatures=tuple(table.signatures),
+        anchor=table.anchor or (table.classes or table.signatures)[-1],
+        group_by=tuple(table.group_by),
+        timespan_us=timespan_us(table.timespan),
+        severity=table.severity,
+        reasoning=table.reasoning,
+        tests=tuple(
+            RuleTest(
+                test.name,
+                tuple((name, host, int(seconds * 1_000_000)) for name, host, seconds in test.given),
+                test.expect,
+                one.places.child("rule", one.index, "test", index),
+            )
+            for index, test in enumerate(table.test)
+        ),
+        path=one.path,
+        line=one.line,
+    )
+
+
+def _name_list(table: ListTable) -> NameList:
+    return NameList(table.id, table.title, frozenset(table.entries), tuple(map(regex.compile, table.regexes)))

@@ -1,0 +1,126 @@
+"""The shape of the tables in pattern files, as pydantic models: what TOML may say before its meaning is checked.
+
+In: tables as tomllib reads them (floats as Decimal). Out: validated models; `reading` turns them into frozen entries.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from detector.known_issue import KnownIssueTable, StructTable
+from detector.model import Origin, Severity
+
+_UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+_TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
+
+
+def timespan_us(text: str) -> int:
+    """Microseconds of "10s", "5m" or "1h"; raises ValueError on anything else."""
+    found = _TIMESPAN.fullmatch(text)
+    if found is None:
+        raise ValueError(f'bad timespan "{text}": write a whole number and s, m or h, as in "10s", "5m", "1h"')
+    return int(found[1]) * _UNITS_US[found[2]]
+
+
+def _timespan_checked(text: str) -> str:
+    timespan_us(text)
+    return text
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
+OneOrMore = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """What all tables share: no key is silently ignored, no value silently converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
+
+
+class SignatureTable(Table):
+    """One `[[signature]]`."""
+
+    id: Name
+    cls: Name = Field(alias="class")
+    origin: Origin
+    severity: Severity
+    title: Text
+    opens: Literal["report"] | None = None
+    marker: bool = False
+    fallback: bool = False
+    literal: OneOrMore
+    regex: Text
+    source: Text
+    meaning: Text
+    runbook: str = ""
+    match: list[str] = []
+    reject: list[str] = []
+
+
+class RuleTestTable(Table):
+    """One `[[rule.test]]`."""
+
+    name: Text
+    given: list[Annotated[tuple[str, str, int | Decimal], Field(strict=False)]]
+    expect: Annotated[int, Field(ge=0)]
+
+
+class RuleTable(Table):
+    """One `[[rule]]`: it names classes or signatures, not both."""
+
+    id: Name
+    title: Text
+    type: Literal["temporal", "temporal_ordered"]
+    classes: list[str] = []
+    signatures: list[str] = []
+    anchor: str | None = None
+    group_by: list[Literal["host"]] = Field(alias="group-by", min_length=1)
+    timespan: Annotated[str, AfterValidator(_timespan_checked)]
+    severity: Severity
+    reasoning: Text
+    test: list[RuleTestTable] = []
+
+    @model_validator(mode="after")
+    def _names(self) -> RuleTable:
+        if bool(self.classes) == bool(self.signatures):
+            raise ValueError('write either "classes" or "signatures"')
+        names = self.classes or self.signatures
+        if len(set(names)) < 2:
+            raise ValueError("a rule needs two different names or more")
+        if self.anchor is not None and self.anchor not in names:
+            raise ValueError(f'anchor "{self.anchor}" is none of the rule\'s own names')
+        return self
+
+
+class ListTable(Table):
+    """One `[[list]]`: names and regexes that cover whole names."""
+
+    id: Name
+    title: str = ""
+    source: str = ""
+    entries: list[str] = []
+    regexes: list[str] = []
+
+    @model_validator(mode="after")
+    def _filled(self) -> ListTable:
+        if not self.entries and not self.regexes:
+            raise ValueError('a list needs "entries" or "regexes"')
+        return self
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "signature": SignatureTable,
+    "rule": RuleTable,
+    "list": ListTable,
+    "known-issue": KnownIssueTable,
+    "struct": StructTable,
+}
