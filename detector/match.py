@@ -1,0 +1,111 @@
+"""Line in, the match of the signature that claims it out.
+
+In: a parsed `Line` and its `Boot`. Out: a `Match`, or None. A line that user space wrote is never matched: what the kernel reports of a
+user process (origin "user") is printed by the kernel as well. Candidates are found by their literals, then their regex decides, each
+under a timeout; a signature that keeps running out of its time is switched off and reported, and the others go on.
+Nothing is logged or counted here; assembling the lines after a match is the assembler's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import regex
+
+from detector.catalogue import Catalogue, Signature
+from detector.model import Boot, Line, Match
+
+# printk's own record is at most 1 KiB (kernel/printk/internal.h: PRINTKRB_RECORD_MAX, PRINTK_MESSAGE_MAX 2048): nothing that the kernel
+# reports stands further right, and a bound keeps a pattern's time on a ten-megabyte line in hand.
+_LONGEST = 4096
+
+Candidate = tuple[int, Signature, "regex.Pattern[str]"]
+
+
+class Matcher:
+    """Asks the signatures of a catalogue, in its order (a fallback after all others), which of them claims a line.
+
+    `timeout_s` bounds each regex on each line; after `strikes` timeouts a signature is out. `switched_off` maps its id to their number,
+    and `take_switched_off` hands out each such id once, for whoever tells people.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, timeout_s: float = 0.05, strikes: int = 3) -> None:
+        ordered = sorted(catalogue.signatures, key=lambda signature: signature.fallback)
+        by_literal: dict[str, list[Candidate]] = {}
+        for rank, signature in enumerate(ordered):
+            for literal in signature.literals:
+                by_literal.setdefault(literal, []).append((rank, signature, regex.compile(signature.regex)))
+        self._by_literal = tuple(by_literal.items())
+        self._timeout_s = timeout_s
+        self._strikes = strikes
+        self._timeouts: dict[str, int] = {}
+        self._switched_off: dict[str, int] = {}
+        self._untold: list[str] = []
+
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """Every literal once: a text in which none occurs cannot match."""
+        return tuple(literal for literal, _ in self._by_literal)
+
+    @property
+    def switched_off(self) -> Mapping[str, int]:
+        """Ids of the signatures that are out, and after how many timeouts."""
+        return MappingProxyType(self._switched_off)
+
+    def take_switched_off(self) -> tuple[str, ...]:
+        """Ids of the signatures that went out since the last call."""
+        untold, self._untold = tuple(self._untold), []
+        return untold
+
+    def match(self, line: Line, boot: Boot) -> Match | None:
+        """The match of the first signature that claims this line, or None."""
+        if line.trust == "user":
+            return None
+        text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
+        for _, signature, pattern in self._candidates(text):
+            if (found := self._try(signature, pattern, text)) is not None:
+                fields = {name: value for name, value in found.groupdict().items() if value is not None}
+                return _match(signature, fields, line, boot)
+        return None
+
+    def candidates(self, text: str) -> tuple[Signature, ...]:
+        """The signatures whose literal occurs in `text`, in the order in which they are asked."""
+        return tuple(signature for _, signature, _ in self._candidates(text))
+
+    def _candidates(self, text: str) -> list[Candidate]:
+        hits = [candidates for literal, candidates in self._by_literal if literal in text]
+        if len(hits) == 1:
+            return hits[0]
+        # One signature may be there by two literals; ranks are unique, so sorting never looks beyond them.
+        return sorted({candidate[0]: candidate for candidates in hits for candidate in candidates}.values())
+
+    def _try(self, signature: Signature, pattern: regex.Pattern[str], text: str) -> regex.Match[str] | None:
+        if signature.id in self._switched_off:
+            return None
+        try:
+            return pattern.match(text, timeout=self._timeout_s)
+        except TimeoutError:
+            count = self._timeouts[signature.id] = self._timeouts.get(signature.id, 0) + 1
+            if count >= self._strikes:
+                self._switched_off[signature.id] = count
+                self._untold.append(signature.id)
+            return None
+
+
+def _match(signature: Signature, fields: Mapping[str, str], line: Line, boot: Boot) -> Match:
+    return Match(
+        signature=signature.id,
+        cls=signature.cls,
+        origin=signature.origin,
+        severity=signature.severity,
+        text=line.text,
+        fields=fields,
+        source=line.source,
+        number=line.number,
+        host=line.host,
+        boot=boot,
+        kernel_time_us=line.kernel_time_us,
+        wall_time_us=line.wall_time_us,
+        caller=line.caller,
+    )
