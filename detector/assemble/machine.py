@@ -1,0 +1,216 @@
+"""The state machine: lines and time in, blocks out.
+
+A head (a match of a signature that opens a report) opens a block on its host. Which block a later line belongs to: by printk's caller
+id where both have one; else the block that still lacks a line of this kind, oldest first; else the one that got the line before. A block
+closes at its end mark, at the next head of its context, at a gap in the stamps, at a boot, at a bound, at a deadline.
+Lines that user space wrote are never part of a report. Not here: what the lines mean, and who asks for them to be decoded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from detector.assemble import shape
+from detector.assemble.opened import Opened
+from detector.model import Block, Line, Match
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a report and of all that are open; times in microseconds, size in characters.
+
+    `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the stamps of the lines: a gap ends a report,
+    a shorter one ends the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
+    """
+
+    lines: int = 400
+    size: int = 64 * 1024
+    per_host: int = 8
+    in_all: int = 10_000
+    idle_us: int = 5_000_000
+    age_us: int = 60_000_000
+    gap_us: int = 10_000_000
+    linger_us: int = 1_000_000
+    strangers: int = 8
+
+
+class Assembler:
+    """Collects the lines of kernel reports. `opening` names the signatures that open one."""
+
+    def __init__(self, opening: Collection[str], limits: Limits | None = None) -> None:
+        self._opening = frozenset(opening)
+        self._limits = limits or Limits()
+        self._hosts: dict[str, list[Opened]] = {}
+        self._open = 0
+        self._next_tick_us = 0
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def following(self) -> bool:
+        """Whether a report is open anywhere, so that every line is wanted."""
+        return self._open > 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, and `cut:<why>` for each bound or cause that acted."""
+        return self._counts
+
+    def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
+        """Takes the next line; returns the blocks that it closed."""
+        mine = self._hosts.get(line.host)
+        opens = match is not None and match.signature in self._opening and match.origin == "kernel"
+        if mine is None and not opens:
+            return []
+        if line.trust == "user":
+            return []
+        closed = self._close_finished(line, mine) if mine else []
+        if opens and match is not None:
+            self._head(line, match, now_us, closed)
+        else:
+            self._body(line, match, now_us, closed)
+        return closed
+
+    def tick(self, now_us: int) -> list[Block]:
+        """Closes what has been silent for `idle_us` or open for `age_us`; looks at most ten times a second."""
+        if not self._open or now_us < self._next_tick_us:
+            return []
+        self._next_tick_us = now_us + 100_000
+        limits, closed = self._limits, []
+        for opened in [each for mine in self._hosts.values() for each in mine]:
+            quiet = limits.linger_us if opened.lingering else limits.idle_us
+            if now_us - opened.touched_us >= quiet or now_us - opened.opened_us >= limits.age_us:
+                closed += self._close(opened, "deadline", cut=True)
+        return closed
+
+    def flush(self) -> list[Block]:
+        """Closes every block: the end of input."""
+        return [block for opened in self._all() for block in self._close(opened, "flush", cut=True)]
+
+    def open_blocks(self) -> list[dict[str, Any]]:
+        """The open reports as plain data, for a store; `restore` takes it back."""
+        return [opened.dump() for opened in self._all()]
+
+    def restore(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Opens again what `open_blocks` said was open."""
+        for state in states:
+            self._add(Opened.load(state))
+
+    def _all(self) -> list[Opened]:
+        return [opened for mine in self._hosts.values() for opened in mine]
+
+    def _head(self, line: Line, match: Match, now_us: int, closed: list[Block]) -> None:
+        """Opens a report, unless the head is a copy, a replay, or one more line of the report that is open in its context."""
+        mine = self._hosts.get(line.host, [])
+        if any(opened.holds(line) for opened in mine):
+            self._counts["folded"] += 1
+            return
+        before = self._owner(mine, line)
+        if before is not None:
+            if before.replaying and len(before.lines) == 1:
+                before.head, before.lines, before.replaying = match, [], False
+                before.add(line, now_us)
+                return
+            if shape.joins(before.head.cls, match.cls, len(before.lines)):
+                before.lingering = False
+                self._append(before, line, now_us, closed)
+                return
+            if not self._beside(before, line, match):
+                closed += self._close(before, "head", cut=False)
+        opened = Opened(match, line.caller, line.source, now_us, now_us)
+        opened.add(line, now_us)
+        self._counts["opened"] += 1
+        closed += self._make_room(line.host)
+        self._add(opened)
+
+    @staticmethod
+    def _beside(before: Opened, line: Line, match: Match) -> bool:
+        """Whether a second CPU reports beside the first: without caller ids, the same kind of fault before the first has its trace."""
+        return line.caller is None and match.cls == before.head.cls and not before.traced and not before.ended
+
+    def _body(self, line: Line, match: Match | None, now_us: int, closed: list[Block]) -> None:
+        """Gives the line to the report that it belongs to, if there is one."""
+        mine = self._hosts.get(line.host, [])
+        owner = self._owner(mine, line)
+        if owner is None:
+            return
+        if owner.holds(line):
+            self._counts["folded"] += 1
+        elif match is not None and match.origin == "user":
+            self._counts["foreign"] += 1
+        elif owner.lingering and not shape.continues_after_end(line.text):
+            owner.strangers += 1
+            if owner.strangers >= self._limits.strangers:
+                closed += self._close(owner, "end", cut=False)
+        else:
+            self._append(owner, line, now_us, closed)
+
+    def _append(self, opened: Opened, line: Line, now_us: int, closed: list[Block]) -> None:
+        if opened.replaying and opened.lines and line.text.startswith(opened.lines[-1][:8]):
+            opened.lines.pop()
+        opened.replaying = shape.REPLAY in line.text
+        if opened.replaying:
+            return
+        opened.add(line, now_us)
+        if len(opened.lines) > 1 and shape.is_end(line.text, opened.head.cls):
+            opened.ended = opened.lingering = True
+        if len(opened.lines) >= self._limits.lines:
+            closed += self._close(opened, "lines", cut=True)
+        elif opened.size >= self._limits.size:
+            closed += self._close(opened, "size", cut=True)
+
+    @staticmethod
+    def _owner(mine: list[Opened], line: Line) -> Opened | None:
+        """The report that a line belongs to, by caller id, else by what is missing, else the one with the newest line."""
+        if line.caller is not None:
+            same = [opened for opened in mine if opened.caller == line.caller]
+            if not same and line.caller.startswith("C"):
+                same = [opened for opened in mine if opened.nmi]
+            mine = same or [opened for opened in mine if opened.caller is None]
+        if len(mine) <= 1:
+            return mine[0] if mine else None
+        name = shape.label(line.text)
+        if name is not None:
+            lacking = [opened for opened in mine if name not in opened.labels and not opened.lingering]
+            if lacking:
+                return lacking[0]
+        return max(mine, key=lambda opened: (opened.at_us or 0, opened.touched_us))
+
+    def _close_finished(self, line: Line, mine: list[Opened]) -> list[Block]:
+        """Closes what a gap in the stamps or a boot before this line has ended."""
+        closed: list[Block] = []
+        if shape.is_banner(line.text):
+            for opened in list(mine):
+                closed += self._close(opened, "boot", cut=False)
+            return closed
+        for opened in list(mine):
+            if opened.silent_us(line) > (self._limits.linger_us if opened.lingering else self._limits.gap_us):
+                closed += self._close(opened, "gap", cut=False)
+        return closed
+
+    def _make_room(self, host: str) -> list[Block]:
+        """Closes the oldest report of the host, or of the host that has been open for longest, where a bound would be passed."""
+        mine = self._hosts.get(host, [])
+        if len(mine) >= self._limits.per_host:
+            return self._close(mine[0], "per_host", cut=True)
+        if self._open >= self._limits.in_all:
+            return self._close(next(iter(self._hosts.values()))[0], "in_all", cut=True)
+        return []
+
+    def _add(self, opened: Opened) -> None:
+        self._hosts.setdefault(opened.head.host, []).append(opened)
+        self._open += 1
+
+    def _close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
+        mine = self._hosts[opened.head.host]
+        mine.remove(opened)
+        if not mine:
+            del self._hosts[opened.head.host]
+        self._open -= 1
+        block = opened.block(cut=cut)
+        self._counts["complete" if block.complete else "incomplete"] += 1
+        if not block.complete:
+            self._counts[f"cut:{why}"] += 1
+        return [block]
