@@ -48,10 +48,16 @@ class Stream:
 
 
 class Boots:
-    """Places lines in boots. `streams` maps source and host to where that stream stands; give it back after a restart."""
+    """Places lines in boots. `streams` maps source and host to where that stream stands; what `changed` gives comes back after a restart."""
 
     def __init__(self, streams: Mapping[str, Stream] | None = None) -> None:
         self.streams = dict(streams or {})
+        self._changed: dict[str, Stream] = {}
+
+    def changed(self) -> Mapping[str, Stream]:
+        """The streams that moved since the last call."""
+        moved, self._changed = self._changed, {}
+        return moved
 
     def place(self, line: Line) -> Boot:
         """The boot of a line, by the best that the line and its stream tell."""
@@ -62,14 +68,18 @@ class Boots:
             return Boot(line.boot_id, epoch)
         name = stream_name(line.source, line.host)
         stream = advance(self.streams.get(name, Stream()), line)
-        self.streams[name] = stream
+        self._move(name, stream)
         return Boot(stream=name, count=stream.count)
 
     def settle(self, line: Line, known: Boot) -> None:
         """A line turned out to be a copy of one stored before: its stream is back in that boot (a file or a topic read again)."""
         name = stream_name(line.source, line.host)
         if known.stream == name and name in self.streams:
-            self.streams[name] = Stream(known.count, line.kernel_time_us or 0, fresh=False)
+            self._move(name, Stream(known.count, line.kernel_time_us or 0, fresh=False))
+
+    def _move(self, name: str, stream: Stream) -> None:
+        if self.streams.get(name) != stream:
+            self.streams[name] = self._changed[name] = stream
 
 
 def stream_name(source: str, host: str) -> str:

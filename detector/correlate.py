@@ -49,6 +49,8 @@ def kin(rule: Rule, new: StoredMatch, neighbours: Iterable[StoredMatch], toleran
 
     `neighbours` holds at least the matches of the same host within `reach_us(rule)`; those of other boots are left out here.
     """
+    if not concerns(rule, new.match):
+        return ()
     near = [other for other in neighbours if other.id != new.id and concerns(rule, other.match)]
     near = [other for other in near if same_boot(new.match, other.match, tolerance_us)]
     faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
