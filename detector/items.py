@@ -1,0 +1,152 @@
+"""The nouns as JSON objects: what `--json` prints, what the store keeps of reports and diagnoses, what other programs read.
+
+In: values of `model`. Out: dictionaries of JSON types, `type` first, fields only ever added. Addresses and register values are hexadecimal
+strings, since JSON readers lose integers beyond 2**53; times are integers of microseconds beside RFC 3339 text in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from detector.correlate import boot_name
+from detector.model import CrashReport, Diagnosis, Frame, Incident, Match
+from detector.noise import NoiseCount
+
+Item = dict[str, Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(wall_us: int | None) -> str | None:
+    """A wall time in µs as RFC 3339 in UTC, "2026-03-01T12:00:00.123456Z"; None for None or a year that no calendar holds."""
+    if wall_us is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(microseconds=wall_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except OverflowError:
+        return None
+
+
+def match_item(match: Match, report: CrashReport | None = None) -> Item:
+    """A kernel match, with its report where its block has been read."""
+    item: Item = {
+        "type": "match",
+        "source": match.source,
+        "line_number": match.number,
+        "host": match.host,
+        "boot": boot_name(match),
+        "kernel_time_us": match.kernel_time_us,
+        "wall_time": moment(match.wall_time_us),
+        "signature": match.signature,
+        "class": match.cls,
+        "origin": match.origin,
+        "severity": match.severity,
+        "fields": dict(match.fields),
+        "text": match.text,
+    }
+    if report is not None:
+        item["report"] = report_item(report)
+    return item
+
+
+def report_item(report: CrashReport) -> Item:
+    """A crash report; what the block does not say is null or empty."""
+    return {
+        "title": report.title,
+        "kind": report.kind,
+        "function": report.function,
+        "display_function": report.display_function,
+        "offset": report.offset,
+        "size": report.size,
+        "module": report.module,
+        "kernel": report.kernel,
+        "arch": report.arch,
+        "hardware": report.hardware,
+        "cpu": report.cpu,
+        "pid": report.pid,
+        "comm": report.comm,
+        "tainted": report.tainted,
+        "fault_address": _hexadecimal(report.fault_address),
+        "error_code": _hexadecimal(report.error_code),
+        "esr": _hexadecimal(report.esr),
+        "instruction": report.instruction,
+        "frames": [frame_item(frame) for frame in report.frames],
+        "registers": {name: _hexadecimal(value) for name, value in report.registers.items()},
+        "panic": report.panic,
+        "complete": report.complete,
+    }
+
+
+def frame_item(frame: Frame) -> Item:
+    """One entry of a call trace."""
+    return {
+        "function": frame.function,
+        "offset": frame.offset,
+        "size": frame.size,
+        "module": frame.module,
+        "address": _hexadecimal(frame.address),
+        "reliable": frame.reliable,
+        "inlined": frame.inlined,
+    }
+
+
+def diagnosis_item(diagnosis: Diagnosis) -> list[Item]:
+    """The sentences of a diagnosis, each with its evidence and how sure it is."""
+    return [{"text": one.text, "confidence": one.confidence, "evidence": list(one.evidence)} for one in diagnosis.statements]
+
+
+def incident_item(incident: Incident, fingerprint: str | None, report: CrashReport | None, diagnosis: Diagnosis) -> Item:
+    """An incident with its evidence, the report of its anchoring fault and what it means."""
+    return {
+        "type": "incident",
+        "source": incident.anchor.source,
+        "id": incident.id,
+        "fingerprint": fingerprint,
+        "rule": incident.rule,
+        "severity": incident.severity,
+        "host": incident.host,
+        "boot": incident.boot,
+        "time_basis": incident.time_basis,
+        "gap_us": incident.gap_us,
+        "started": moment(incident.started_us),
+        "joined": list(incident.joined),
+        "evidence": [match_item(match) for match in incident.evidence],
+        "report": None if report is None else report_item(report),
+        "diagnosis": diagnosis_item(diagnosis),
+        "known_issue": diagnosis.known_issue,
+        "known_issue_confidence": diagnosis.known_issue_confidence,
+        "next_steps": list(diagnosis.next_steps),
+    }
+
+
+def noise_item(count: NoiseCount) -> Item:
+    """One program's crashes in one way on one host, from one source."""
+    return {
+        "type": "noise",
+        "source": count.source,
+        "host": count.host,
+        "process": count.process,
+        "signature": count.signature,
+        "count": count.count,
+        "first": moment(count.first_us),
+        "last": moment(count.last_us),
+        "first_kernel_time_us": count.first_kernel_us,
+        "last_kernel_time_us": count.last_kernel_us,
+    }
+
+
+def by_program(rows: Sequence[NoiseCount]) -> list[NoiseCount]:
+    """Hourly rows folded to one for each source, host, process and signature."""
+    folded: dict[tuple[str, str, str, str], NoiseCount] = {}
+    for row in rows:
+        key = (row.source, row.host, row.process, row.signature)
+        if key in folded:
+            folded[key].add(row)
+        else:
+            folded[key] = NoiseCount(*key, 0, row.count, row.first_us, row.last_us, row.first_kernel_us, row.last_kernel_us)
+    return list(folded.values())
+
+
+def _hexadecimal(value: int | None) -> str | None:
+    return None if value is None else hex(value)
