@@ -1,0 +1,168 @@
+"""Every setting, declared once: its name, type, default, unit, bounds and meaning.
+
+Nothing is read here; `loading` makes the values out of file, environment and command line, `page` the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, SecretStr, model_validator
+from pydantic.fields import FieldInfo
+
+
+def _listed(value: object) -> object:
+    """The environment and the command line write a list as one word with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Broker = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Brokers = Annotated[tuple[Broker, ...], BeforeValidator(_listed), Field(min_length=1)]
+Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
+Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
+
+
+def _setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
+    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **limits)
+
+
+class Group(BaseModel):
+    """One table of the file. Unknown names are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Kafka(Group):
+    """Where the logs come from."""
+
+    bootstrap_servers: Brokers = _setting(("localhost:9092",), "brokers to begin with, as host:port")
+    topics: Topics = _setting(("kernel-logs",), "topics to read")
+    group: str = _setting("oopswatch", "consumer group: processes of one group share the partitions", min_length=1)
+    client_id: str = _setting("oopswatch", "name under which brokers log this client", min_length=1)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting("PLAINTEXT", "how to talk to the brokers")
+    ssl_cafile: FilePath | None = _setting(None, "certificates of the authorities to trust, PEM; without it the system's")
+    ssl_certfile: FilePath | None = _setting(None, "own certificate, PEM, where brokers ask for one")
+    ssl_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
+    ssl_check_hostname: bool = _setting(True, "whether the broker's certificate must carry the broker's name")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _setting(None, "how to log in; needed with SASL_…")
+    sasl_username: str | None = _setting(None, "who logs in")
+    sasl_password_file: FilePath | None = _setting(None, "file that holds the password and nothing else; its line end is dropped")
+    sasl_password: SecretStr | None = _setting(None, "the password itself: from the environment only, never shown")
+    auto_offset_reset: Literal["earliest", "latest"] = _setting("earliest", "where a group without a position begins")
+    poll_ms: int = _setting(500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000)
+    max_records: int = _setting(10_000, "most records in one poll, and so in one transaction of the store", ge=1, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.security_protocol.endswith("SSL") and (self.ssl_cafile or self.ssl_certfile or self.ssl_keyfile):
+            raise ValueError(f"ssl_… files are set, but security_protocol is {self.security_protocol}, which does not encrypt")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("ssl_keyfile is set without ssl_certfile")
+        if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and self.sasl_password):
+            raise ValueError(f"{self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password_file")
+        return self
+
+
+class Store(Group):
+    """Where the history is kept."""
+
+    path: Path = _setting(Path("oopswatch.db"), "SQLite file, made when it is not there; on a local disk, never on a shared one")
+
+
+class Patterns(Group):
+    """What is recognised, beside the shipped patterns."""
+
+    directories: Folders = _setting((), "folders whose TOML files are added; one that is named like a shipped file replaces it")
+
+
+class Parse(Group):
+    """How records are read."""
+
+    format: str = _setting("auto", "transport format; auto tells each record by itself")
+    host: str | None = _setting(None, "host for records that name none")
+    timezone: ZoneInfo = _setting(ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin")
+
+
+class Boots(Group):
+    """How boots of a host are told apart."""
+
+    tolerance_s: int = _setting(600, "wall clocks that drift or step by less than this keep a boot one", unit="s", ge=1, le=86_400)
+
+
+class Matching(Group):
+    """How long a pattern may take."""
+
+    timeout_ms: int = _setting(50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000)
+    strikes: int = _setting(3, "timeouts after which a signature is switched off", ge=1)
+
+
+class Assemble(Group):
+    """The bounds of a crash report that is still being printed."""
+
+    deadline_s: int = _setting(5, "a report that got no line for so long is cut and marked incomplete", unit="s", ge=1, le=3_600)
+    max_age_s: int = _setting(60, "a report that is open for so long is cut, whatever still comes", unit="s", ge=1, le=3_600)
+    max_lines: int = _setting(400, "most lines of one report", unit="lines", ge=10)
+    max_characters: int = _setting(65_536, "most characters of one report", unit="characters", ge=1_024)
+    max_open_per_host: int = _setting(8, "most reports open at once on one host", ge=1)
+    max_open: int = _setting(10_000, "most reports open at once in all", ge=1)
+
+
+class Log(Group):
+    """What oopswatch says of itself, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = _setting("info", "least level that is said")
+    format: Literal["auto", "console", "json"] = _setting("auto", "auto is console on a terminal and json elsewhere")
+
+
+class Metrics(Group):
+    """Where the figures of docs/metrics.md can be read."""
+
+    address: str = _setting("127.0.0.1", "address to serve them at")
+    port: int = _setting(0, "port to serve them at; 0 serves none", ge=0, le=65_535)
+
+
+class Settings(Group):
+    """All settings of one process."""
+
+    kafka: Kafka = Field(default_factory=Kafka)
+    store: Store = Field(default_factory=Store)
+    patterns: Patterns = Field(default_factory=Patterns)
+    parse: Parse = Field(default_factory=Parse)
+    boots: Boots = Field(default_factory=Boots)
+    match: Matching = Field(default_factory=Matching)
+    assemble: Assemble = Field(default_factory=Assemble)
+    log: Log = Field(default_factory=Log)
+    metrics: Metrics = Field(default_factory=Metrics)
+
+
+def declared() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Every setting: its group, its name, its declaration."""
+    for group, field in Settings.model_fields.items():
+        table = field.annotation
+        assert isinstance(table, type)
+        assert issubclass(table, Group)
+        for name, declaration in table.model_fields.items():
+            yield group, name, declaration
+
+
+NAMES = frozenset(f"{group}.{name}" for group, name, _ in declared())
+
+
+def shipped_patterns_dir() -> Path:
+    """The patterns that came with this package: inside it when it was installed, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "_patterns"
+    return installed if installed.is_dir() else package.parent / "patterns"
+
+
+def text(value: object) -> str:
+    """A setting's value for people. Secrets are stars."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(str(part) for part in value) if isinstance(value, tuple | list) else str(value)

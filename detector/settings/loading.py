@@ -1,0 +1,149 @@
+"""How the layers of settings become one: command line over environment over file over default.
+
+In come a TOML file, the environment (`OOPSWATCH_<GROUP>_<NAME>`) and the command line's overrides; out go `Settings` and, for each
+setting, where its value is from. Mistakes are collected and told all at once, each with its place. No setting is read anywhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from detector.catalogue.places import Places
+from detector.settings.declared import NAMES, Settings, declared, text
+
+PREFIX = "OOPSWATCH_"
+PLACES = (Path("oopswatch.toml"), Path("/etc/oopswatch/oopswatch.toml"))
+
+Origins = Mapping[str, str]
+"""Setting ("kafka.topics") → where its value is from ("default", "oopswatch.toml:7", "OOPSWATCH_KAFKA_TOPICS", "command line")."""
+
+
+Given = dict[str, tuple[object, str]]
+"""Setting → its value and where that is from."""
+
+
+class SettingsError(Exception):
+    """Every mistake found in the settings, one line each, located."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+def load(
+    path: Path | None = None, overrides: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, Origins]:
+    """The settings in force and where each is from. `overrides` are the command line's ("kafka.topics" → value).
+
+    Without `path` the first of `PLACES` that exists is read, or none. Raises SettingsError with every mistake.
+    """
+    environment = os.environ if environment is None else environment
+    faults: list[str] = []
+    layers = (
+        _from_file(path or next((place for place in PLACES if place.is_file()), None), faults),
+        _from_environment(environment, faults),
+        _known({name: (value, "command line") for name, value in (overrides or {}).items()}, faults),
+    )
+    merged = {name: given for layer in layers for name, given in layer.items()}
+    origins = dict.fromkeys(sorted(NAMES), "default") | {name: origin for name, (_, origin) in merged.items()}
+    _read_password(merged, faults)
+    settings = _validate(merged, faults)
+    if settings is None or faults:
+        raise SettingsError(faults)
+    return settings, origins
+
+
+def shown(settings: Settings, origins: Origins) -> list[tuple[str, str, str]]:
+    """(setting, value, origin) for people, in the order of declaration. Secrets are stars."""
+    return [
+        (f"{group}.{name}", text(getattr(getattr(settings, group), name)), origins.get(f"{group}.{name}", "default"))
+        for group, name, _ in declared()
+    ]
+
+
+def _from_file(path: Path | None, faults: list[str]) -> Given:
+    if path is None:
+        return {}
+    try:
+        content = path.read_bytes().decode()
+        tables = tomllib.loads(content)
+    except OSError as error:
+        faults.append(f"{path}: cannot be read: {error.strerror}")
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        faults.append(f"{path}: not a TOML file: {error}")
+        return {}
+    given: Given = {}
+    places = Places(content)
+    for group, table in tables.items():
+        if not isinstance(table, dict) or group not in Settings.model_fields:
+            faults.append(f"{path}:{places.top(group)}: {group}: unknown table{_meant(group, Settings.model_fields)}")
+            continue
+        for name, value in table.items():
+            given[f"{group}.{name}"] = (value, f"{path}:{places.key(places.table(group, 0), name)}")
+    _known(given, faults)
+    if "kafka.sasl_password" in given:
+        _, place = given.pop("kafka.sasl_password")
+        faults.append(f"{place}: kafka.sasl_password: a password does not belong here; name a file in sasl_password_file")
+    return given
+
+
+def _from_environment(environment: Mapping[str, str], faults: list[str]) -> Given:
+    given: Given = {}
+    for variable, value in environment.items():
+        group, _, name = variable.removeprefix(PREFIX).lower().partition("_")
+        if variable.startswith(PREFIX) and name and group in Settings.model_fields:
+            given[f"{group}.{name}"] = (value, variable)
+    return _known(given, faults)
+
+
+def _known(given: Given, faults: list[str]) -> Given:
+    """The same without what is no setting; that is told."""
+    for full in sorted(given.keys() - NAMES):
+        _, origin = given.pop(full)
+        group, _, name = full.partition(".")
+        known = {setting.partition(".")[2] for setting in NAMES if setting.startswith(f"{group}.")}
+        faults.append(f"{origin}: {full}: unknown setting{_meant(name, known)}")
+    return given
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+
+
+def _read_password(merged: Given, faults: list[str]) -> None:
+    """Put the content of the password's file where the password belongs; the environment's own password is stronger than a file."""
+    path, origin = merged.get("kafka.sasl_password_file", (None, ""))
+    if path is None or "kafka.sasl_password" in merged:
+        return
+    try:
+        merged["kafka.sasl_password"] = (Path(str(path)).read_text().rstrip("\r\n"), origin)
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{origin}: kafka.sasl_password_file: {path} cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _validate(merged: Given, faults: list[str]) -> Settings | None:
+    tables: dict[str, dict[str, object]] = {}
+    for full, (value, _) in merged.items():
+        group, _, name = full.partition(".")
+        tables.setdefault(group, {})[name] = value
+    try:
+        return Settings.model_validate(tables)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False, include_context=False)
+        faults.extend(_told(mistake["loc"], mistake["msg"], merged) for mistake in mistakes)
+        return None
+
+
+def _told(location: tuple[int | str, ...], message: str, merged: Given) -> str:
+    full = ".".join(str(part) for part in location[:2])
+    origin = merged[full][1] if full in merged else next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
+    what = "" if full not in merged or full.endswith("password") else f" = {text(merged[full][0])}"
+    return f"{origin}: {full}{what}: {message.removeprefix('Value error, ')}"

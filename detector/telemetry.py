@@ -1,0 +1,144 @@
+"""Every metric and every log event that oopswatch gives of itself, declared once.
+
+Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by `say("store_error", path="…", error="…")`; an event
+that is not declared here, or said with other fields, is an error. `python -m detector.telemetry` prints docs/metrics.md.
+Alerts are not made here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, TextIO
+from wsgiref.simple_server import WSGIServer
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+REGISTRY = CollectorRegistry()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One declared metric, for the page."""
+
+    name: str
+    kind: str
+    meaning: str
+    labels: tuple[str, ...]
+
+
+METRICS: list[Metric] = []
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    METRICS.append(Metric(name, "counter", meaning, labels))
+    return Counter(name, meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    METRICS.append(Metric(name, "gauge", meaning, labels))
+    return Gauge(name, meaning, labels, registry=REGISTRY)
+
+
+def _seconds(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+    METRICS.append(Metric(name, "histogram", meaning, ()))
+    return Histogram(name, meaning, buckets=buckets, registry=REGISTRY)
+
+
+RECORDS = _counter("oopswatch_records_total", "records read")
+BYTES = _counter("oopswatch_bytes_total", "bytes of record values read")
+HITS = _counter("oopswatch_hits_total", "records that hold a literal of the catalogue, and so were decoded")
+MATCHES = _counter("oopswatch_matches_total", "lines that a kernel signature claimed", "signature")
+NOISE = _counter("oopswatch_noise_total", "lines that a user-space signature claimed", "signature")
+INCIDENTS = _counter("oopswatch_incidents_total", "incidents raised, each once", "rule")
+UNPARSED = _counter("oopswatch_unparsed_total", "records, or parts of one, that no format reads", "reason")
+SEQUENCE_GAPS = _counter("oopswatch_sequence_gaps_total", "holes in the numbers of kernel log lines: they were lost on the way")
+HOST_DISAGREEMENTS = _counter("oopswatch_host_disagreements_total", "records whose body names another host than their key")
+BLOCKS_CUT = _counter("oopswatch_blocks_cut_total", "crash reports cut by a bound of [assemble]", "bound")
+SIGNATURES_OFF = _gauge("oopswatch_signatures_switched_off", "signatures switched off because their regex timed out too often")
+STORE_SECONDS = _seconds("oopswatch_store_batch_seconds", "time of one batch, its transaction included", (0.005, 0.02, 0.1, 0.5, 2, 10))
+BROKER_AWAY = _gauge("oopswatch_broker_away", "1 while no broker answers")
+LAG = _gauge("oopswatch_lag_records", "records between the position and the end of a partition", "topic", "partition")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One declared log event: how loud it is, what it says, with which fields."""
+
+    level: int
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+EVENTS: Mapping[str, Event] = {
+    "started": Event(logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")),
+    "stopped": Event(logging.INFO, "what was read is stored and committed", ("reason", "records", "matches", "incidents", "noise")),
+    "incident_raised": Event(logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")),
+    "broker_away": Event(logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")),
+    "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
+    "rebalance": Event(logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")),
+    "position_out_of_range": Event(logging.WARNING, "records were deleted before they were read", ("partition", "position", "beginning")),
+    "signature_switched_off": Event(
+        logging.ERROR, "its regex timed out too often: it sees nothing until a restart", ("signature", "strikes")
+    ),
+    "unparsed_sample": Event(logging.WARNING, "first record of a kind that no format reads", ("reason", "source", "number", "sample")),
+    "store_error": Event(logging.ERROR, "the history cannot be written", ("path", "error")),
+}
+
+
+def say(event: str, **fields: object) -> None:
+    """Log a declared event with its declared fields. Raises ValueError for any other: that is a mistake in the code."""
+    declared = EVENTS.get(event)
+    if declared is None:
+        raise ValueError(f"log event {event!r} is not declared in {__name__}")
+    if set(fields) != set(declared.fields):
+        raise ValueError(f"log event {event!r} has the fields {', '.join(declared.fields)}, not {', '.join(fields)}")
+    structlog.get_logger("oopswatch").log(declared.level, event, **fields)
+
+
+def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Begin to log. `style` is "console", "json" or "auto" (console on a terminal); `stream` is standard error unless given.
+
+    Values come from log lines, so control characters are escaped in both styles. The Kafka client is quiet unless `level` is "debug".
+    """
+    stream = stream or sys.stderr
+    console = style == "console" or (style == "auto" and stream.isatty())
+    least = logging.getLevelNamesMapping()[level.upper()]
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), repr_native_str=True)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger("kafka").setLevel(logging.DEBUG if least == logging.DEBUG else logging.CRITICAL)
+
+
+def expose(address: str, port: int) -> tuple[WSGIServer, Thread]:
+    """Serve the metrics over HTTP at `address`:`port` from a thread of its own, both returned. Raises OSError where the port is taken."""
+    return start_http_server(port, address, registry=REGISTRY)
+
+
+def page() -> str:
+    """docs/metrics.md, made from the declarations."""
+    lines = [PAGE_HEAD, "## Metrics", "", "| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.meaning} |" for metric in METRICS]
+    lines += ["", "## Log events", "", "| event | level | fields | meaning |", "| --- | --- | --- | --- |"]
+    for name, event in EVENTS.items():
+        lines.append(f"| `{name}` | {logging.getLevelName(event.level).lower()} | {', '.join(event.fields)} | {event.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGE_HEAD = """# Metrics and log events
+
+Made from `detector/telemetry.py` by `make docs`. Metrics are served at `[metrics] port`; events go to standard error, as set in `[log]`.
+"""
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
