@@ -1,0 +1,48 @@
+"""Fixtures that more than one test folder uses: the Kafka broker, one for the whole run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+with warnings.catch_warnings():  # kafka-python 3 reads its schemas by calls that Python 3.11 (alone) deprecates
+    warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
+    from tests.kafka.broker import ApacheKafka, Broker, obtain
+    from tests.kafka.jars import UnavailableError
+
+_used: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """A broker; which one it is stands at the end of the run."""
+    broker = obtain()
+    _used.append(broker.name)
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def own_kafka(kafka: Broker) -> Iterator[ApacheKafka]:
+    """A real broker that may be stopped and killed, with TLS and SASL listeners. The test that stops it starts it again."""
+    if isinstance(kafka, ApacheKafka):
+        yield kafka
+        return
+    try:
+        broker = ApacheKafka()
+    except UnavailableError as reason:
+        if os.environ.get("OOPSWATCH_STRICT") == "1":
+            raise
+        pytest.skip(f"needs a Kafka of its own: {reason}")
+    _used.append(broker.name)
+    yield broker
+    broker.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which broker the tests talked to."""
+    for name in _used:
+        terminalreporter.write_line(f"Kafka: {name}")
