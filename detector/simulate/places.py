@@ -1,0 +1,89 @@
+"""Where in a fleet's time something can be planted without meeting anything else by chance.
+
+In: a plan, its fleet, a random generator. Out: `Place`s, each kept clear of all others on its host. It writes no lines.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from detector.simulate.fleet import FAULTING, SECOND, Boot, Fleet, Host
+from detector.simulate.plan import Plan
+
+_APART_US = 120 * SECOND
+_TRIES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A moment on one boot of one host; `kernel_us` is the boot's own clock."""
+
+    host: Host
+    boot: Boot
+    kernel_us: int
+
+    @property
+    def wall_us(self) -> int:
+        """The same moment by the wall clock."""
+        return self.boot.epoch_us + self.kernel_us
+
+    def later(self, by_us: int) -> Place:
+        """The place `by_us` later on the same boot."""
+        return Place(self.host, self.boot, self.kernel_us + by_us)
+
+
+class Places:
+    """Hands out places; kernel faults and release lines of one host lie two minutes apart or more unless planted as one thing."""
+
+    def __init__(self, plan: Plan, fleet: Fleet, random: Random) -> None:
+        """All places are free, but those where a boot ends."""
+        self._plan, self._random = plan, random
+        self._faulting = [host for host in fleet.hosts if host.kernel.arch in FAULTING]
+        self._taken: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for host in fleet.hosts:
+            for boot in host.boots[1:]:
+                self._taken[host.number].append((boot.epoch_us - _APART_US, boot.epoch_us + _APART_US))
+
+    def take(self, wall_us: int, span_us: int, hosts: Sequence[Host] = ()) -> Place | None:
+        """A place on any of `hosts` (default: all on which kernels fault) that is free from `wall_us` for `span_us`; None if none is."""
+        candidates = hosts or self._faulting
+        for host in self._random.sample(candidates, len(candidates)):
+            boot = boot_at(host, wall_us, _APART_US)
+            begins, ends = wall_us - _APART_US, wall_us + span_us + _APART_US
+            if boot is None or ends > boot.ends_us or any(begins < last and first < ends for first, last in self._taken[host.number]):
+                continue
+            return self.at(host, boot, wall_us, span_us)
+        return None
+
+    def at(self, host: Host, boot: Boot, wall_us: int, span_us: int) -> Place:
+        """The place asked for, whatever is there; it counts as taken from now on."""
+        self._taken[host.number].append((wall_us, wall_us + span_us))
+        return Place(host, boot, wall_us - boot.epoch_us)
+
+    def anywhere(self, span_us: int) -> Place:
+        """A free place for something that takes `span_us`. Raises ValueError when hosts and time are too few."""
+        for _ in range(_TRIES):
+            place = self.take(self.moment(span_us + _APART_US), span_us)
+            if place is not None:
+                return place
+        raise ValueError("the hosts and the duration are too few for all that is to be planted")
+
+    def beside(self, place: Place, wall_us: int, span_us: int) -> Place | None:
+        """A place at `wall_us` on another host than `place`'s."""
+        others = [host for host in self._faulting if host is not place.host]
+        return self.take(wall_us, span_us, others) if others else None
+
+    def moment(self, before_end_us: int) -> int:
+        """A wall time inside the plan, early enough for something that takes `before_end_us`."""
+        return self._random.randrange(self._plan.start, self._plan.end - before_end_us)
+
+
+def boot_at(host: Host, wall_us: int, settled_us: int = 0) -> Boot | None:
+    """The boot that runs at `wall_us`, and has run for `settled_us`; None while the host is down."""
+    for boot in host.boots:
+        if boot.epoch_us + settled_us <= wall_us <= boot.ends_us:
+            return boot
+    return None
