@@ -63,7 +63,7 @@ def fault_block(host: Host, random: Random, crash: Crash) -> list[Text]:
     comm, pid = (f"swapper/{cpu}", 0) if in_interrupt else (bug.comm, random.randrange(900, 900_000))
     fault = Fault(bug, address, cpu, pid, comm, crash.count, _MODULES, in_interrupt)
     texts = arm64.block(host, random, fault) if host.kernel.arch == "arm64" else x86.block(host, random, fault)
-    return texts + (_panic(random, in_interrupt) if crash.panics else [])
+    return texts + (_panic(host, random, in_interrupt) if crash.panics else [])
 
 
 def _address(host: Host, random: Random, bug: Bug) -> int:
@@ -76,13 +76,16 @@ def _address(host: Host, random: Random, bug: Bug) -> int:
     return top + random.getrandbits(36) * 8
 
 
-def _panic(random: Random, in_interrupt: bool) -> list[Text]:
+def _panic(host: Host, random: Random, in_interrupt: bool) -> list[Text]:
     """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts it again."""
     why = "Fatal exception in interrupt" if in_interrupt else "Fatal exception"
+    stopping, base = ("SMP: stopping secondary CPUs", "ffff800010000000")
+    if host.kernel.arch == "x86_64":
+        stopping, base = ("Shutting down cpus with NMI", "ffffffff81000000")
     return [
         (0, f"Kernel panic - not syncing: {why}"),
-        (2, "SMP: stopping secondary CPUs"),
-        (0, f"Kernel Offset: 0x{random.getrandbits(12) << 16:x} from 0xffff800010000000"),
+        (2, stopping),
+        (0, f"Kernel Offset: 0x{random.getrandbits(12) << 16:x} from 0x{base}"),
         (0, f"---[ end Kernel panic - not syncing: {why} ]---"),
     ]
 

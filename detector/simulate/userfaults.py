@@ -38,7 +38,7 @@ def user_fault(host: Host, random: Random, process: str | None = None) -> UserFa
 
 
 def _library(random: Random, base_top: int) -> str:
-    base = base_top + random.getrandbits(28) * 0x1000
+    base = base_top + random.getrandbits(19) * 0x1000
     return f"{random.choice(_LIBRARIES)}[{base:x}+{random.randrange(1, 512) * 0x1000:x}]"
 
 
@@ -53,7 +53,7 @@ def _arm64(host: Host, random: Random, comm: str, pid: int) -> tuple[str, list[s
     level = random.randrange(1, 4)
     esr = 0x92000004 + level + random.choice((0, 0x40))
     address = random.choice((0, 8, 0x30, 0x128, 0xFFFF00000000 + random.getrandbits(28)))
-    pc, lr, stack = (0xFFFF80000000 + random.getrandbits(30) * 4 for _ in range(3))
+    pc, lr, stack = (0xFFFF80000000 + random.getrandbits(29) * 4 for _ in range(3))
     where = f"in {_library(random, 0xFFFF80000000)}"
     if host.kernel.generation < (4, 17):
         head = f"{comm}[{pid}]: unhandled level {level} translation fault (11) at 0x{address:08x}, esr 0x{esr:08x}, {where}"
@@ -86,7 +86,7 @@ def _arm64_registers(host: Host, random: Random, stack: int) -> list[str]:
 def _x86(host: Host, random: Random, comm: str, pid: int) -> tuple[str, list[str]]:
     """arch/x86: show_signal_msg (`segfault at`), and `traps:` of do_trap and the general protection handler."""
     ip, sp = 0x7F0000000000 + random.getrandbits(36), 0x7FFC00000000 + random.getrandbits(32)
-    where = f"in {_library(random, 0x7F0000000000)}"
+    where = f"in {_library(random, 0x7F0000000000 + (random.getrandbits(8) << 32))}"
     form = random.randrange(5)
     if form == 0:
         fault = "general protection fault" if host.kernel.generation >= (4, 20) else "general protection"

@@ -31,12 +31,13 @@ def block(host: Host, random: Random, fault: Fault) -> list[Text]:
     heads = _protection(host, fault, address) if protection else _page_fault(host, random, fault)
     registers = _registers(random, fault, address)
     where = f"RIP: 0010:{symbol(host, culprit(fault.bug))}"
-    texts = [*heads, header(host, fault), f"Hardware name: {host.kernel.hardware}", where, f"Code: {_code(random, fault)}", *registers]
+    place = [where, f"Code: {_code(random, fault)}", *registers]
+    texts = [*heads, header(host, fault), f"Hardware name: {host.kernel.hardware}", *place]
     texts += ["Call Trace:", *_trace(host, random, fault), f"Modules linked in: {fault.modules}"]
     if not protection:
         texts.append(f"CR2: {address:016x}")
     trace = f"{random.getrandbits(64):016x}" if host.kernel.generation < (5, 19) else "0" * 16
-    texts += [f"---[ end trace {trace} ]---", where, f"Code: {_code(random, fault)}", *registers]
+    texts += [f"---[ end trace {trace} ]---", *place]
     alerts = 1 if protection or host.kernel.generation < (4, 20) else 3
     return [(_ALERT if number < alerts else _DEFAULT, text) for number, text in enumerate(texts)]
 
