@@ -1,0 +1,74 @@
+"""`oopswatch noise`: which user-space programs crash, where and how often."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import cast
+
+import click
+
+from detector.cli import parts, text
+from detector.cli.times import Moment
+from detector.items import moment
+from detector.store import NoiseColumn, NoiseRow, open_history
+
+COLUMNS = ("process", "signature", "host", "hour")
+
+
+@click.command(epilog="""\b
+Examples:
+  oopswatch noise --since 24h
+  oopswatch noise --by process --top 5
+  oopswatch noise --host db-17 --by process,hour --json""")
+@click.option("--by", default="process,signature,host", show_default=True, help="What to count by: process, signature, host, hour.")
+@click.option("--host", help="Host, or a pattern such as 'db-*'.")
+@click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
+@click.option("--until", type=Moment(), help="Before this time.")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Most rows.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV.")
+@parts.store_option
+@parts.config_option
+def noise(
+    by: str,
+    host: str | None,
+    since: int | None,
+    until: int | None,
+    top: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
+    """User-space crashes, counted, most frequent first."""
+    columns = [column.strip() for column in by.split(",") if column.strip()]
+    if unknown := [column for column in columns if column not in COLUMNS]:
+        raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    history = open_history(settings.store.path)
+    rows = history.noise(by=cast(list[NoiseColumn], columns), host=host, since_us=since, until_us=until, top=top)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(_item(row, columns), ensure_ascii=False))
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, [field.name for field in fields(NoiseRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    else:
+        cells = [(*(text.inert(str(value)) for value in _values(row, columns)), text.when(row.last_us), f"{row.count:,}") for row in rows]
+        text.say_table(text.console(), "Noise: user-space programs that crashed", (*columns, "last (UTC)", "count"), cells)
+        if not rows:
+            click.echo("No user-space crash matches.")
+
+
+def _values(row: NoiseRow, columns: list[str]) -> list[object]:
+    return [text.when(row.hour_us) if column == "hour" else getattr(row, column) for column in columns]
+
+
+def _item(row: NoiseRow, columns: list[str]) -> dict[str, object]:
+    named = {column: moment(row.hour_us) if column == "hour" else getattr(row, column) for column in columns}
+    return {"type": "noise", **named, "count": row.count, "first": moment(row.first_us), "last": moment(row.last_us)}

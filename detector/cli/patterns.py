@@ -1,0 +1,188 @@
+"""`oopswatch patterns`: the catalogue checked, listed, shown, tried."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from detector.catalogue import Catalogue, Rule, RuleTest, Signature
+from detector.cli import parts, text
+from detector.correlate import StoredMatch, assemble_incident, in_order, kin
+from detector.explain.layout import inert
+from detector.match import Matcher
+from detector.model import Boot, Line, Match
+
+
+@click.group()
+def patterns() -> None:
+    """The catalogue: signatures, rules, known issues."""
+
+
+@patterns.command(epilog="""\b
+Examples:
+  oopswatch patterns check
+  oopswatch patterns check --patterns ./our-patterns
+Exit: 0 all in order, 1 faults, each with file and line.""")
+@parts.patterns_option
+@parts.config_option
+def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules."""
+    from detector.catalogue import CatalogueError
+
+    try:
+        catalogue = _catalogue(folders, config_path)
+    except CatalogueError as error:
+        for fault in error.faults:
+            click.echo(str(fault))
+        click.echo(f"{len(error.faults)} faults", err=True)
+        sys.exit(1)
+    faults = [fault for rule in catalogue.rules for fault in failing(catalogue, rule)]
+    for fault in faults:
+        click.echo(fault)
+    tests = sum(len(rule.tests) for rule in catalogue.rules)
+    examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
+    found = f"{len(catalogue.signatures)} signatures with {examples} examples, {len(catalogue.rules)} rules with {tests} tests"
+    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues", err=bool(faults))
+    sys.exit(1 if faults else 0)
+
+
+@patterns.command("list", epilog="""\b
+Examples:
+  oopswatch patterns list
+  oopswatch patterns list --json | jq -r .id""")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON, one object for each signature, rule and known issue.")
+@parts.patterns_option
+@parts.config_option
+def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Every signature, rule and known issue."""
+    catalogue = _catalogue(folders, config_path)
+    if as_json:
+        for item in [_signature_item(one) for one in catalogue.signatures] + [_rule_item(rule) for rule in catalogue.rules]:
+            click.echo(json.dumps(item, ensure_ascii=False))
+        for issue in catalogue.known_issues:
+            click.echo(json.dumps({"type": "known-issue", "id": issue.id, "title": issue.title}, ensure_ascii=False))
+        return
+    out = text.console()
+    rows = [(one.id, one.cls, one.origin, one.severity, one.title) for one in catalogue.signatures]
+    text.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
+    rules = [(rule.id, " + ".join(rule.classes or rule.signatures), f"{rule.timespan_us / 1e6:g} s", rule.severity) for rule in catalogue.rules]
+    text.say_table(out, "Rules", ("id", "of", "within", "severity"), rules)
+    text.say_table(out, "Known issues", ("id", "title"), [(issue.id, issue.title) for issue in catalogue.known_issues])
+
+
+@patterns.command("show", epilog="""\b
+Example:
+  oopswatch patterns show kernel.paging-request""")
+@click.argument("name")
+@parts.patterns_option
+@parts.config_option
+def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """All of one signature or rule."""
+    catalogue = _catalogue(folders, config_path)
+    signature = catalogue.signature(name)
+    rule = next((one for one in catalogue.rules if one.id == name), None)
+    if signature is None and rule is None:
+        raise click.UsageError(f"no signature or rule is called {name}; `oopswatch patterns list` names them all")
+    item = _signature_item(signature) if signature else _rule_item(rule) if rule else {}
+    for key, value in item.items():
+        for part in value if isinstance(value, list) else [value]:
+            click.echo(f"{key:<10} {inert(str(part))}")
+
+
+@patterns.command("test", epilog="""\b
+Examples:
+  oopswatch patterns test 'IPv4: Attempt to release TCP socket in state 10 ffff805624a7b800'
+  dmesg -t | oopswatch patterns test -
+Exit: 0 at least one line is claimed, 1 none.""")
+@click.argument("line")
+@parts.patterns_option
+@parts.config_option
+def test(line: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Which signature claims a message (without its stamp), and with which fields; `-` reads messages from standard input."""
+    catalogue = _catalogue(folders, config_path)
+    matcher = Matcher(catalogue)
+    claimed = 0
+    for message in sys.stdin if line == "-" else [line]:
+        found = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "text"), Boot())
+        claimed += found is not None
+        fields = " ".join(f"{name}={value}" for name, value in found.fields.items()) if found else ""
+        said = f"{found.signature} ({found.cls}, {found.origin}, {found.severity}) {fields}" if found else "no signature"
+        click.echo(inert(f"{said}: {message.rstrip()}") if line == "-" else inert(said))
+    sys.exit(0 if claimed else 1)
+
+
+def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
+    """The tests of a rule that it does not pass, each as a located line."""
+    faults = []
+    for one in rule.tests:
+        raised = raised_by(catalogue, rule, one)
+        if raised != one.expect:
+            faults.append(f"{rule.path}:{one.line}: {rule.id}: test {one.name!r}: {raised} incidents, not {one.expect}")
+    return faults
+
+
+def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
+    """How many incidents a rule raises from the matches that a test gives, stored in that order."""
+    stored: list[StoredMatch] = []
+    live: dict[str, set[int]] = {}
+    for number, (term, host, time_us) in enumerate(given.given):
+        new = StoredMatch(number, _match_of(catalogue, rule, term, host, time_us))
+        stored.append(new)
+        family = kin(rule, new, [other for other in stored if other.match.host == host])
+        known = {identity for identity, members in live.items() if members & {one.id for one in family}}
+        members = {one.id for one in family}.union(*(live[identity] for identity in known))
+        incident = assemble_incident(rule, in_order(stored[id] for id in members), known) if family else None
+        if incident is not None:
+            live = {identity: held for identity, held in live.items() if identity not in known} | {incident.id: members}
+    return len(live)
+
+
+def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: int) -> Match:
+    named = [one for one in catalogue.signatures if term in (one.id, one.cls)]
+    signature = named[0]
+    cls = term if term in rule.classes else signature.cls
+    sign = term if term in rule.signatures else signature.id
+    text_ = f"{term} at {time_us}"
+    return Match(sign, cls, "kernel", signature.severity, text_, {}, "test", 1, host, Boot(id="test"), time_us, None)
+
+
+def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
+    settings, _ = parts.settings_of(config_path, patterns__directories=tuple(folders))
+    return parts.catalogue_of(settings)
+
+
+def _signature_item(one: Signature) -> dict[str, object]:
+    return {
+        "type": "signature",
+        "id": one.id,
+        "title": one.title,
+        "class": one.cls,
+        "origin": one.origin,
+        "severity": one.severity,
+        "meaning": one.meaning,
+        "literal": list(one.literals),
+        "regex": one.regex,
+        "source": one.source,
+        "match": list(one.examples),
+        "reject": list(one.rejects),
+        "file": f"{one.path}:{one.line}",
+    }
+
+
+def _rule_item(rule: Rule) -> dict[str, object]:
+    return {
+        "type": "rule",
+        "id": rule.id,
+        "title": rule.title,
+        "kind": rule.type,
+        "of": list(rule.classes or rule.signatures),
+        "anchor": rule.anchor,
+        "timespan_us": rule.timespan_us,
+        "severity": rule.severity,
+        "reasoning": rule.reasoning,
+        "file": f"{rule.path}:{rule.line}",
+    }

@@ -1,0 +1,161 @@
+"""`oopswatch scan`: logs in, what they hold out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from detector.cli import parts, text
+from detector.correlate import StoredMatch
+from detector.items import Item, by_program, incident_item, match_item, noise_item
+from detector.model import CrashReport, Unparsed
+from detector.noise import NoiseCount
+from detector.parse import FORMATS
+from detector.service import Finding, Told, Totals, Watch, run
+from detector.sources import FileSource
+from detector.store import open_journal
+
+
+@dataclass(slots=True)
+class Found:
+    """What a scan has found so far; `told` is how the pipeline tells it."""
+
+    matches: list[StoredMatch] = field(default_factory=list)
+    reports: dict[int, CrashReport] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    hours: list[NoiseCount] = field(default_factory=list)
+    unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
+    as_they_come: bool = False
+
+    def told(self) -> Told:
+        """The callables that collect."""
+        return Told(
+            match=self.matches.append,
+            report=self.reports.__setitem__,
+            incident=self._incident,
+            noise=self._noise,
+            unparsed=self._unparsed,
+            switched_off=lambda signature: click.echo(text.switched_off(signature), err=True),
+        )
+
+    def noise(self) -> list[NoiseCount]:
+        """The counts by source, host, process and signature."""
+        return by_program(self.hours)
+
+    def _incident(self, finding: Finding, new: bool) -> None:
+        for joined in finding.incident.joined:
+            self.findings.pop(joined, None)
+        self.findings[finding.incident.id] = finding
+        if new and self.as_they_come:
+            say_item(finding_item(finding))
+
+    def _noise(self, rows: list[NoiseCount]) -> None:
+        self.hours = by_program([*self.hours, *rows]) if rows else self.hours
+
+    def _unparsed(self, one: Unparsed) -> None:
+        count, sample = self.unparsed.get(one.reason, (0, one))
+        self.unparsed[one.reason] = (count + 1, sample)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  oopswatch scan /var/log/kern.log*            plain and compressed files of one host
+  oopswatch scan --host db-17 vmcore-dmesg.txt a log that does not name its host
+  journalctl -k -o json | oopswatch scan -     from a pipe
+  oopswatch scan --json logs/ > found.ndjson   a folder, for a program
+  oopswatch scan --store fleet.db logs/        … and keep what was found
+Exit: 0 nothing found, 1 kernel faults found, 2 usage or input that cannot be read."""
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON: matches, incidents, noise, and a summary as the last line.")
+@click.option("--host", help="The host of every line, whatever the lines say.")
+@click.option("--format", "log_format", type=click.Choice(FORMATS), help="Transport format; auto tells each record by itself.")
+@click.option("--timezone", help="Zone of stamps that carry none, as Europe/Berlin; default UTC.")
+@click.option("--follow", is_flag=True, help="Go on reading as the files grow, over rotation, until interrupted.")
+@click.option("--store", "store_path", type=click.Path(path_type=Path, dir_okay=False), help="Keep what is found in this history (SQLite).")
+@parts.patterns_option
+@parts.config_option
+def scan(
+    paths: tuple[str, ...],
+    as_json: bool,
+    host: str | None,
+    log_format: str | None,
+    timezone: str | None,
+    follow: bool,
+    store_path: Path | None,
+    folders: tuple[Path, ...],
+    config_path: Path | None,
+) -> None:
+    """Reads logs in any known format and prints incidents, crashes and the noise by process.
+
+    PATH is a file (plain, .gz, .xz, .zst, .bz2), a folder, a glob, or - for standard input.
+    """
+    overrides = {"parse__format": log_format, "parse__timezone": timezone, "patterns__directories": folders}
+    settings, _ = parts.settings_of(config_path, **overrides)
+    catalogue = parts.catalogue_of(settings)
+    found = Found(as_they_come=follow and as_json)
+    with open_journal(store_path or ":memory:") as journal, text.progress() as progress:
+        watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told())
+        source = FileSource(paths, follow=follow, on_progress=progress)
+        seconds = _timed(source, watch)
+        if as_json:
+            _say_json(found, watch.totals, seconds)
+        else:
+            text.say_scan(found.matches, found.reports, list(found.findings.values()), found.noise(), found.unparsed, watch.totals, seconds)
+    for problem in source.problems:
+        click.echo(f"oopswatch: {problem}", err=True)
+    sys.exit(2 if source.failed else 1 if found.matches else 0)
+
+
+def _timed(source: FileSource, watch: Watch) -> float:
+    """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds it took."""
+    started = parts.now_us()
+    try:
+        run(source, watch, parts.now_us)
+    except KeyboardInterrupt:
+        click.echo("oopswatch: interrupted: this is what was found up to here", err=True)
+    finally:
+        source.close()
+    watch.finish(parts.now_us())
+    return (parts.now_us() - started) / parts.SECOND_US
+
+
+def finding_item(finding: Finding) -> Item:
+    """An incident as JSON."""
+    return incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis)
+
+
+def say_item(item: Item) -> None:
+    """One object, one line."""
+    click.echo(json.dumps(item, ensure_ascii=False))
+
+
+def _say_json(found: Found, totals: Totals, seconds: float) -> None:
+    for stored in found.matches:
+        say_item(match_item(stored.match, found.reports.get(stored.id)))
+    if not found.as_they_come:
+        for finding in found.findings.values():
+            say_item(finding_item(finding))
+    for row in found.noise():
+        say_item(noise_item(row))
+    say_item(summary_item(totals, found.unparsed, seconds, len(found.findings)))
+
+
+def summary_item(totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int) -> Item:
+    """The last line of `scan --json`."""
+    return {
+        "type": "summary",
+        "lines": totals.records,
+        "bytes": totals.bytes,
+        "seconds": round(seconds, 6),
+        "matches": totals.matches,
+        "incidents": incidents,
+        "noise": totals.noise,
+        "unparsed": totals.unparsed,
+        "unparsed_reasons": {reason: {"count": count, "sample": one.sample.decode(errors="replace")} for reason, (count, one) in unparsed.items()},
+    }

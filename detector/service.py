@@ -1,0 +1,215 @@
+"""The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
+
+`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of chunks; what goes out is in the journal, and
+new incidents are told to `on_incident`. Alerts and pages are made from the journal, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detector import crash
+from detector.assemble import Assembler
+from detector.boots import TOLERANCE_US, Boots
+from detector.catalogue import Catalogue, Rule
+from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, kin, reach_us
+from detector.explain import explain
+from detector.match import Matcher
+from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
+from detector.noise import NoiseCount, NoiseTally
+from detector.parse import Parser
+from detector.scan import Chunk, Scanner
+from detector.sources import Source
+from detector.store import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An incident with all that can be said of it: the report of its anchoring fault, its fingerprint, what it means."""
+
+    incident: Incident
+    report: CrashReport | None
+    fingerprint: str
+    diagnosis: Diagnosis
+
+
+@dataclass(slots=True)
+class Totals:
+    """What one run has read and found."""
+
+    records: int = 0
+    bytes: int = 0
+    matches: int = 0
+    incidents: int = 0
+    noise: int = 0
+    unparsed: int = 0
+
+
+def _ignore(*_: object) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Told:
+    """Who is told of what happens: each a callable, by default nobody.
+
+    `incident` gets every state of an incident (the last argument says whether it is new); `report` a match's id in the journal and its report.
+    """
+
+    match: Callable[[StoredMatch], None] = _ignore
+    report: Callable[[int, CrashReport], None] = _ignore
+    incident: Callable[[Finding, bool], None] = _ignore
+    noise: Callable[[Sequence[NoiseCount]], None] = _ignore
+    unparsed: Callable[[Unparsed], None] = _ignore
+    switched_off: Callable[[str], None] = _ignore
+
+
+class Watch:
+    """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a batch."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        parser: Parser,
+        *,
+        matcher: Matcher | None = None,
+        assembler: Assembler | None = None,
+        tolerance_us: int = TOLERANCE_US,
+        told: Told | None = None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.journal = journal
+        self.parser = parser
+        self.matcher = matcher or Matcher(catalogue)
+        self.assembler = assembler or Assembler()
+        self.tolerance_us = tolerance_us
+        self.told = told or Told()
+        self.totals = Totals()
+        self.scanner = Scanner(self.matcher.literals)
+        self.boots = Boots(journal.streams())
+        self.noise = NoiseTally()
+        self._heads: dict[tuple[str, int, str], int] = {}
+        for match_id, block in journal.open_blocks():
+            self._heads[_head(block.head)] = match_id
+            self.assembler.restore(block)
+
+    def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
+        """Takes one batch in, in one transaction; returns the positions after it, by source."""
+        positions = {chunk.source: chunk.end for chunk in batch}
+        with self.journal.transaction():
+            for chunk in batch:
+                for record, hit in self.scanner.select(chunk, self._following):
+                    self._take(self.parser.feed(record, now_us), hit, now_us, record)
+                self.totals.records += chunk.count
+                self.totals.bytes += len(chunk.data)
+            self._settle(self.assembler.tick(now_us), positions)
+        return positions
+
+    def finish(self, now_us: int) -> None:
+        """The input has ended: what parser and assembler still hold is taken in."""
+        with self.journal.transaction():
+            self._take(self.parser.flush(), True, now_us, None)
+            self._settle(self.assembler.flush(), {})
+
+    def _following(self) -> bool:
+        return self.assembler.following
+
+    def _take(self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None) -> None:
+        for line in lines:
+            if isinstance(line, Unparsed):
+                self.totals.unparsed += 1
+                self.told.unparsed(line)
+                continue
+            match = self._match(line, record) if hit else None
+            for block in self.assembler.feed(line, match, now_us):
+                self._report(block)
+
+    def _match(self, line: Line, record: Record | None) -> Match | None:
+        """What the line is: noise is counted and ends here, a kernel match is stored and correlated."""
+        boot = self.boots.place(line)
+        match = self.matcher.match(line, boot)
+        if match is None:
+            return None
+        if match.origin == "user":
+            self.totals.noise += 1
+            arrival = record.arrival_us if record else None
+            self.noise.add(match, match.wall_time_us if match.wall_time_us is not None else arrival)
+            return match
+        signature = self.catalogue.signature(match.signature)
+        if signature is not None and signature.marker:
+            self.journal.note_boot(match)
+            return match
+        stored, new = self.journal.add_match(match)
+        self._heads[_head(match)] = stored.id
+        if new:
+            self.totals.matches += 1
+            self.told.match(stored)
+            self._correlate(stored)
+        else:
+            self.boots.settle(line, stored.match.boot)
+        return match
+
+    def _correlate(self, stored: StoredMatch) -> None:
+        for rule in self.catalogue.rules:
+            if not concerns(rule, stored.match):
+                continue
+            family = kin(rule, stored, self.journal.neighbours(stored, reach_us(rule)), self.tolerance_us)
+            if family:
+                self._raise(rule, family)
+
+    def _raise(self, rule: Rule, family: Sequence[StoredMatch]) -> None:
+        known = {one.incidents[rule.id] for one in family if rule.id in one.incidents}
+        older = self.journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
+        evidence = {one.id: one for one in (*older, *family)}
+        incident = assemble_incident(rule, tuple(evidence.values()), known, self.tolerance_us)
+        if incident is not None and self._save(incident, tuple(evidence)):
+            self.totals.incidents += 1
+            self.told.incident(incident)
+
+    def _save(self, incident: Incident, evidence: Sequence[int]) -> bool:
+        """Stores an incident with all that can be said of it now; True where it is new."""
+        block = self.journal.block_of(incident.anchor)
+        report = crash.read(block, self.catalogue.lists) if block else None
+        diagnosis = explain(report, incident.evidence, self.catalogue)
+        return self.journal.save_incident(incident, evidence, diagnosis, report)
+
+    def _report(self, block: Block) -> None:
+        """A block is whole, or as whole as it gets: read it, and say more of the incidents that it anchors."""
+        if block.head.origin == "user":
+            return
+        match_id = self._heads.pop(_head(block.head), None)
+        if match_id is None:
+            return
+        report = crash.read(block, self.catalogue.lists)
+        self.journal.add_report(match_id, block, report, crash.fingerprint(report))
+        for incident, evidence in self.journal.anchored(match_id):
+            self._save(incident, evidence)
+
+    def _settle(self, blocks: Sequence[Block], positions: dict[str, int]) -> None:
+        """The end of a batch: blocks that are due, noise counts, open blocks, streams, positions."""
+        for block in blocks:
+            self._report(block)
+        rows = self.noise.drain()
+        self.told.noise(rows)
+        self.journal.count_noise(rows)
+        opened = self.assembler.open_blocks()
+        self.journal.save_open_blocks([(self._heads[_head(block.head)], block) for block in opened if _head(block.head) in self._heads])
+        self.journal.save_streams(self.boots.changed())
+        self.journal.set_positions(positions)
+
+
+def run(source: Source, watch: Watch, clock: Callable[[], int]) -> None:
+    """Drives the pipeline until the source ends. For each batch, always in this order:
+
+    1. store: matches, reports, incidents, noise counts, open blocks and positions, in one transaction;
+    2. offsets: the source is told what is stored. A kill between the two repeats nothing, since the store's positions win.
+    """
+    for batch in source.batches():
+        positions = watch.handle(batch, clock())
+        source.commit(positions)
+
+
+def _head(match: Match) -> tuple[str, int, str]:
+    return match.source, match.number, match.text

@@ -1,0 +1,83 @@
+"""The scanner selects exactly the records that a plain search would, and the ones that an open block wants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.model import Record
+from detector.scan import REVEALING, Scanner, _alternation, _hyperscan
+
+LITERALS = ("BUG: ", "Attempt to release", "a.b*c")
+
+
+class Lines:
+    """A chunk of lines, for tests."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.source = "test"
+        self.data = b"\n".join(lines)
+        self.end = len(self.data)
+        self.count = len(lines)
+
+    def record_at(self, offset: int) -> tuple[Record, int, int]:
+        """The line around `offset`."""
+        start = self.data.rfind(b"\n", 0, offset) + 1
+        end = self.data.find(b"\n", offset)
+        end = len(self.data) if end < 0 else end
+        return Record(self.data[start:end], "test", self.data.count(b"\n", 0, start) + 1), start, end + 1
+
+
+def select(chunk: Lines, following: Callable[[], bool] = lambda: False) -> list[tuple[bytes, bool]]:
+    """(line, hit) as the scanner yields them."""
+    return [(record.value, hit) for record, hit in Scanner(LITERALS).select(chunk, following)]
+
+
+words = st.sampled_from([b"BUG: x", b"Attempt to release", b"a.b*c", b"aXbbc", b"", b"noise", b"ncfrag=0/9", b'"MESSAGE":[72', b"[    0.000000] x"])
+lines = st.lists(st.lists(words, max_size=4).map(b" ".join), min_size=1, max_size=12)
+
+
+@given(lines)
+def test_selects_what_a_plain_search_selects(values: list[bytes]) -> None:
+    """Every line with a literal or a revealing mark, once, in order, and no other."""
+    plain = [value for value in values if any(one.encode() in value for one in LITERALS) or any(re.search(one, value) for one in REVEALING)]
+    assert select(Lines(*values)) == [(value, True) for value in plain]
+
+
+@given(lines)
+def test_following_yields_every_record_once_in_order(values: list[bytes]) -> None:
+    """While a block is open nothing is passed over, and hits stay hits."""
+    hits = dict.fromkeys(value for value, _ in select(Lines(*values)))
+    expected = [(value, value in hits) for value in values]
+    if values[-1] == b"":  # what follows the last line end is no record
+        expected = expected[:-1]
+    assert select(Lines(*values), lambda: True) == expected
+
+
+def test_following_begins_at_a_hit_and_ends_when_the_block_ends() -> None:
+    """The lines after a hit come until nobody follows."""
+    chunk = Lines(b"before", b"BUG: one", b"in 1", b"in 2", b"after", b"BUG: two")
+    seen: list[bytes] = []
+    for record, _ in Scanner(LITERALS).select(chunk, lambda: seen[-1:] in ([b"BUG: one"], [b"in 1"])):
+        seen.append(record.value)
+    assert seen == [b"BUG: one", b"in 1", b"in 2", b"BUG: two"]
+
+
+def test_both_engines_agree() -> None:
+    """The alternation of machines without Hyperscan selects the same records."""
+    expressions = [re.escape(one.encode()) for one in LITERALS] + list(REVEALING)
+    hyperscan = _hyperscan(expressions)
+    assert hyperscan is not None
+    data = b'BUG: BUG: a.b*c\n"message" : [1]\n[    9.123456] x\n[   10.123456] x\n'
+    rows = [{data[:end].count(b"\n") for end in ends(data)} for ends in (hyperscan, _alternation(expressions))]
+    assert rows[0] == rows[1] == {0, 1, 2}
+
+
+@pytest.mark.parametrize("value", [b"", b"\x00" * 100, b"BUG: " * 1000, "Attempt to release é".encode()])
+def test_any_bytes_are_searched(value: bytes) -> None:
+    """No byte is special."""
+    assert len(select(Lines(value))) == (b"BUG: " in value or b"Attempt" in value)
