@@ -1,0 +1,21 @@
+"""The history: one SQLite file that holds what was found, and is the correlator's memory.
+
+`open_journal` writes it, `open_history` reads it; what is wrong with the file is a `StoreError` of one line.
+"""
+
+from detector.store.errors import StoreError
+from detector.store.history import History, IncidentDetail, IncidentRow, NoiseColumn, NoiseRow, Totals, open_history
+from detector.store.journal import Journal, open_journal
+
+__all__ = [
+    "History",
+    "IncidentDetail",
+    "IncidentRow",
+    "Journal",
+    "NoiseColumn",
+    "NoiseRow",
+    "StoreError",
+    "Totals",
+    "open_history",
+    "open_journal",
+]

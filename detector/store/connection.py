@@ -1,0 +1,120 @@
+"""Opens the history's file for writing or for reading, and refuses what is not ours.
+
+In: a path. Out: a connected `sqlite_utils.Database` whose schema is ours and current, or a `StoreError` of one line. The tables are in
+`schema.py`; here are only pragmas.
+
+Durability: write-ahead log, one transaction a batch, `synchronous=FULL`: a batch that is committed survives kill -9 and a power cut, so the
+offsets that a source commits to Kafka afterwards never run ahead of what is on the disk. A batch costs one fsync.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from detector.store import schema
+from detector.store.errors import StoreError, explained
+
+MEMORY = ":memory:"
+_BUSY_MS = 10_000
+# The write-ahead log shrinks back to this after a great batch.
+_LOG_BYTES = 64 << 20
+
+
+def connect_writing(path: str) -> Database:
+    """Opens or creates a history, and brings an older one up to date, in one transaction."""
+    with explained(path):
+        # No transactions of the driver's own: `Journal.transaction` begins and ends each.
+        db = _database(sqlite3.connect(path, isolation_level=None, cached_statements=256))
+        try:
+            _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def connect_reading(path: str) -> Database:
+    """Opens a history that exists, for reading only, also beside a running service and from a read-only disk."""
+    if path == MEMORY or not Path(path).is_file():
+        raise StoreError(f"{path}: there is no such history: name the file that `oopswatch run` writes")
+    with explained(path):
+        db = _database(_connect_reading(path))
+        try:
+            _check(db, path)
+            if schema.MIGRATIONS.pending(db):
+                raise StoreError(f"{path}: written by an older oopswatch: start `oopswatch run` on it once, which brings it up to date")
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _connect_reading(path: str) -> sqlite3.Connection:
+    """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the log's index beside it."""
+    uri = Path(path).absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        log = Path(f"{path}-wal")
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+            raise
+        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _database(connection: sqlite3.Connection) -> Database:
+    """`trusted_schema` and `cell_size_check`: a file may come from anywhere."""
+    connection.row_factory = sqlite3.Row
+    for pragma in (f"busy_timeout = {_BUSY_MS}", "foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return Database(connection, execute_plugins=False)
+
+
+def _prepare(db: Database, path: str) -> None:
+    """Nothing is written before the file is known to be ours or empty."""
+    _check(db, path)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {_LOG_BYTES}"):
+        db.execute(f"PRAGMA {pragma}")
+    if not schema.MIGRATIONS.pending(db):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been quicker: look again, now that the file is held.
+        _check(db, path)
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        schema.MIGRATIONS.apply(db)
+        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS.applied(db))}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _check(db: Database, path: str) -> None:
+    """Refuses a file of another program, and one whose schema is newer than ours."""
+    identity = db.execute("PRAGMA application_id").fetchone()[0]
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if identity != schema.APPLICATION_ID and (identity or tables):
+        raise StoreError(f"{path}: an SQLite file of another program: name another file")
+    applied = {migration.name for migration in schema.MIGRATIONS.applied(db)}
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    known = _known()
+    if version > len(known) or not applied <= known:
+        raise StoreError(f"{path}: written by a newer oopswatch (schema {version}, this one knows {len(known)}): upgrade oopswatch")
+
+
+def _known() -> frozenset[str]:
+    """The names of the migrations of this version: all are pending on an empty database."""
+    empty = Database(memory=True)
+    try:
+        return frozenset(migration.name for migration in schema.MIGRATIONS.pending(empty))
+    finally:
+        empty.close()

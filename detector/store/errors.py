@@ -1,0 +1,42 @@
+"""What can go wrong with the history's file, in one line that names the file and what to do.
+
+In: errors of SQLite. Out: `StoreError`. What is a mistake of ours (wrong SQL, a broken constraint) is passed on as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# SQLite's primary result codes (sqlite3.h) that the world outside causes, and what to do about each.
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free space, then start again; the unfinished batch was rolled back, nothing stored is lost",
+    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk, its free space and this process's limits; what was stored is kept",
+    sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file and on its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be allowed to use it",
+    sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its folder",
+    sqlite3.SQLITE_BUSY: "another process holds it: stop the other one, or wait and try again",
+    sqlite3.SQLITE_LOCKED: "another process holds it: stop the other one, or wait and try again",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another file",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore a backup, or rescue what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+    sqlite3.SQLITE_NOLFS: "it has outgrown what this file system allows",
+    sqlite3.SQLITE_TOOBIG: "one value is larger than SQLite allows",
+}
+
+
+class StoreError(Exception):
+    """The history cannot be used; the message is one line: the file, what is wrong, what to do."""
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turns what SQLite says about the world (disk, permissions, damage, locks) into a `StoreError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if advice is None:
+            raise
+        raise StoreError(f"{path}: {advice} ({error})") from error
