@@ -13,6 +13,7 @@ from detector.model import Record
 from detector.scan import REVEALING, Scanner, _alternation, _hyperscan
 
 LITERALS = ("BUG: ", "Attempt to release", "a.b*c")
+SCANNER = Scanner(LITERALS)
 
 
 class Lines:
@@ -34,7 +35,7 @@ class Lines:
 
 def select(chunk: Lines, following: Callable[[], bool] = lambda: False) -> list[tuple[bytes, bool]]:
     """(line, hit) as the scanner yields them."""
-    return [(record.value, hit) for record, hit in Scanner(LITERALS).select(chunk, following)]
+    return [(record.value, hit) for record, hit in SCANNER.select(chunk, following)]
 
 
 words = st.sampled_from([b"BUG: x", b"Attempt to release", b"a.b*c", b"aXbbc", b"", b"noise", b"ncfrag=0/9", b'"MESSAGE":[72', b"[    0.000000] x"])
@@ -62,7 +63,7 @@ def test_following_begins_at_a_hit_and_ends_when_the_block_ends() -> None:
     """The lines after a hit come until nobody follows."""
     chunk = Lines(b"before", b"BUG: one", b"in 1", b"in 2", b"after", b"BUG: two")
     seen: list[bytes] = []
-    for record, _ in Scanner(LITERALS).select(chunk, lambda: seen[-1:] in ([b"BUG: one"], [b"in 1"])):
+    for record, _ in SCANNER.select(chunk, lambda: seen[-1:] in ([b"BUG: one"], [b"in 1"])):
         seen.append(record.value)
     assert seen == [b"BUG: one", b"in 1", b"in 2", b"BUG: two"]
 
