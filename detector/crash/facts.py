@@ -1,0 +1,117 @@
+"""Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address, error codes, panic.
+
+In: the lines of a block. Out: a `Facts` value; of each fact the first that is said. Process names may hold anything: blanks, `#`, `/`, `:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+# Red Hat's kernels print `--------- -t -` between the letters and the release.
+_TAINT = r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z() ]*))(?:-[-t ]*)?"
+_KDUMP = r"(?:Kdump: loaded )?"
+_RELEASE = r"\(?(?P<release>\d+\.\d+[^\s)]*)"
+
+_LINES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # lib/dump_stack.c dump_stack_print_info, from 3.10 on; UID from 6.11 on
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0, 64}) {_KDUMP}{_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0, 64}) {_KDUMP}{_TAINT}\s*$",
+        # the same to 3.9, and arm
+        rf"Pid: (?P<pid>\d+), comm: +(?P<comm>.{0, 64}) {_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
+        # kernel/locking/lockdep.c print_kernel_ident; kernel/hung_task.c
+        rf"(?P<release>\d+\.\d+\S*)(?: #\S+)?(?: SMP)?(?: PREEMPT\S*)? {_TAINT}\s*$",
+        rf"\s+{_TAINT}\s*{_RELEASE}",
+        # kernel/panic.c __warn, both generations
+        r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at ",
+        r"WARNING: .* at \S+, CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>\d+)\s*$",
+        # kernel/watchdog.c, kernel/hung_task.c, mm/kasan/report.c, kernel/sched/core.c, arch/*/kernel/process.c
+        r"(?:\S+ )?(?:\S+ )?BUG: soft lockup -? ?CPU#(?P<cpu>\d+),? stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]",
+        r"INFO: task (?P<comm>.+):(?P<pid>\d+) (?:blocked|can't die)",
+        r"(?:Read|Write) (?:of size \d+ )?at addr (?P<address>[0-9a-f]{8,16}) by task (?P<comm>.+)/(?P<pid>\d+)\s*$",
+        r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$",
+        r"BUG: scheduling while atomic: (?P<comm>.+)/(?P<pid>\d+)/0x",
+        r"Process (?P<comm>.+) \(pid: (?P<pid>\d+),",
+        r"(?:\S+: )?Watchdog detected hard LOCKUP on cpu (?P<cpu>\d+)",
+        r"Hardware name: (?P<hardware>.+?)\s*$",
+        # arch/*/mm/fault.c
+        r"(?:CPU \d+ )?Unable to handle kernel .* at virtual address (?P<address>[0-9a-f]{8,16})",
+        r"Unable to handle kernel paging request (?:for \w+ )?at address (?:0x)?(?P<address>[0-9a-f]+)",
+        r"BUG: unable to handle (?:kernel .* at|page fault for address:) (?:\(null\)|(?:0x)?(?P<address>[0-9a-f]+))",
+        r"BUG: kernel NULL pointer dereference, address: (?P<address>[0-9a-f]+)",
+        r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ (?:access|fetch))(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
+        r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): (?P<error_code>[0-9a-f]{4})",
+        r"Failing address: (?P<address>[0-9a-f]{8,16}) TEID",
+        r"(?:status|\s*epc|Hi|\$).*?\bbadaddr: (?P<address>[0-9a-f]+)",
+        r"BadVA\s*: (?P<address>[0-9a-f]+)",
+        r"\s*BADV: (?P<address>[0-9a-f]+)",
+        r".*\bDAR: (?P<address>[0-9a-f]{8,16})",
+        r"CR2: (?P<address>[0-9a-f]{8,16})",
+        r"#PF: error_code\(0x(?P<error_code>[0-9a-f]+)\)",
+        r"(?:Oops: )*(?:Oops|general protection fault|invalid opcode|divide error|stack segment|int3|double fault): (?P<error_code>[0-9a-f]{4})\b",
+        r"(?:illegal operation|specification exception|addressing exception|monitor event|\w+ \w+): (?P<error_code>[0-9a-f]{4}) (?:ilc:\d )?\[#",
+        r"\s+ESR = 0x(?P<esr>[0-9a-f]+)",
+        r"Internal error: .*?:? (?P<error_code>[0-9a-f]{1,16}) \[#",
+        r"Kernel panic(?: - not syncing)?: (?P<panic>.*?)\s*$",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the lines say; None where they do not."""
+
+    cpu: int | None = None
+    pid: int | None = None
+    comm: str | None = None
+    tainted: str | None = None
+    kernel: str | None = None
+    hardware: str | None = None
+    fault_address: int | None = None
+    error_code: int | None = None
+    esr: int | None = None
+    panic: str | None = None
+
+
+def facts(lines: Sequence[str]) -> Facts:
+    """Collects the facts of a block."""
+    said: dict[str, str] = {}
+    for text in lines:
+        for found in _found(text):
+            for name, value in found.items():
+                said.setdefault(name, value)
+    return Facts(
+        cpu=_decimal(said.get("cpu")),
+        pid=_decimal(said.get("pid")),
+        comm=said.get("comm"),
+        tainted=said.get("tainted"),
+        kernel=said.get("release"),
+        hardware=said.get("hardware"),
+        fault_address=_hexadecimal(said.get("address")),
+        error_code=_hexadecimal(said.get("error_code")),
+        esr=_hexadecimal(said.get("esr")),
+        panic=said.get("panic") or None,
+    )
+
+
+def _found(text: str) -> Iterator[Mapping[str, str]]:
+    for pattern in _LINES:
+        found = pattern.match(text)
+        if found is None:
+            continue
+        values = {name: value for name, value in found.groupdict().items() if value is not None}
+        if "ainted" in text and "taint" in pattern.groupindex:
+            values["tainted"] = "".join(char for char in values.pop("taint", "") if char.isupper())
+        yield values
+
+
+def _decimal(text: str | None) -> int | None:
+    return int(text) if text is not None and len(text) <= 10 else None
+
+
+def _hexadecimal(text: str | None) -> int | None:
+    return int(text, 16) if text else None

@@ -1,0 +1,95 @@
+"""Frames of a call trace, in every form that kernels print them.
+
+In: a line's text, or the lines of a block. Out: `Frame` values. Which of them is guilty is not decided here.
+
+Forms (lib/vsprintf.c symbol_string prints `name+0xoffset/0xsize [module buildid]` everywhere; the rest is each architecture's):
+x86 ≤ 4.8 `[<addr>] ? name+0x1/0x2`, later without the address; arm64 `[<addr>]` ≤ 4.14, none later, `name+0x1/0x2 (P)` from 6.14;
+arm `[<addr>] (name) from [<addr>] (name+0x1/0x2)`, later `name from name+0x1/0x2`; powerpc `[sp] [addr] .name+0x1/0x2 (unreliable)`;
+s390 `([<addr>] name+0x1/0x2)`; and, after scripts/decode_stacktrace.sh, `name (net/core/dev.c:12)` and `[inline]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from detector.model import Frame
+
+SYMBOL = r"\.?(?P<fn>[A-Za-z_$][\w$]*(?:\.[\w$]+)*)\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: ?\[(?P<mod>\w+)[^\]]*\])?"
+"""A symbol as symbol_string prints it; a dot before the name is powerpc's (ELFv1 entry points)."""
+
+_ADDRESS = r"\[?<?(?:0x)?(?P<addr>[0-9a-f]{8,16})>?\]"
+_PLAIN = re.compile(
+    rf"[\s(]*(?:</?[#A-Z/\d ]+>\s+)*(?:\[[0-9a-f]{{8,16}}\]\s+)?(?:{_ADDRESS}\s*)?\(?(?P<doubt>\?\s+)?(?:\d+:)?{SYMBOL}(?P<rest>.*)"
+)
+_ARM = re.compile(
+    r"\s*(?:\[<(?P<addr>[0-9a-f]{8})>\] )?\(?(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+))?"
+    r"(?: \[(?P<mod>\w+)[^\]]*\])?\)? from (?:\[<[0-9a-f]{8}>\] )?\(?" + SYMBOL.replace("?P<", "?P<up_") + r"\)?"
+)
+_DECODED = re.compile(rf"\s*(?:{_ADDRESS}\s*)?(?P<doubt>\?\s+)?(?P<fn>[A-Za-z_$][\w$.]*) \(?(?:\./)?[\w./-]+\.[chS]:\d+(?P<rest>.*)")
+
+TRACE_START = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: \(crc [0-9a-f]+\))?\s*:")
+"""The line above the frames of the crashing context."""
+
+_OTHER_TRACE = re.compile(
+    r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was (?:created|stored to memory) at:|Local variable .* created at:"
+    r"|(?:Last potentially|Second to last potentially) related work creation:|allocated by task \d|freed by task \d|page last (?:allocated|free)"
+    r"|-> #\d+ |the existing dependency chain|Kernel panic - not syncing|---\[ |NMI backtrace for cpu|Showing all locks held"
+    r"|Last Breaking-Event-Address|read to 0x|write to 0x|stack depth|hardirqs last|Task dump for CPU)"
+)
+
+
+def frames_of(text: str) -> list[Frame]:
+    """The frames that a line holds: none for most lines, one, or two in arm's `x from y`. The upper one of the two comes first."""
+    if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
+        return []
+    if (found := _ARM.match(text)) is not None:
+        upper = Frame(found["up_fn"], int(found["up_off"], 16), int(found["up_size"], 16), found["up_mod"])
+        return [_frame(found, reliable=True), upper]
+    if (found := _PLAIN.match(text)) is not None:
+        doubtful = found["doubt"] is not None or "(unreliable)" in found["rest"]
+        return [_frame(found, reliable=not doubtful, inlined="[inline]" in found["rest"])]
+    if (found := _DECODED.match(text)) is not None:
+        inlined = "[inline]" in found["rest"]
+        address = found["addr"]
+        where = int(address, 16) if address else None
+        return [Frame(found["fn"], address=where, reliable=found["doubt"] is None, inlined=inlined)]
+    return []
+
+
+def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
+    """The first call trace of a block, without the traces of others: who allocated, who freed, other CPUs, a panic's own."""
+    return tuple(_trace(lines))
+
+
+def _trace(lines: Sequence[str]) -> Iterator[Frame]:
+    start = next((number for number, text in enumerate(lines) if TRACE_START.match(text)), None)
+    if start is None:
+        return
+    below: Frame | None = None
+    for text in lines[start:]:
+        if text is not lines[start] and (TRACE_START.match(text) or _OTHER_TRACE.match(text)):
+            return
+        found = frames_of(text[text.index(":") + 1 :] if text is lines[start] else text)
+        if len(found) == 2 and below is not None and _same(below, found[0]):
+            found = found[1:]
+        yield from found
+        below = found[-1] if found else below
+
+
+def _same(below: Frame, again: Frame) -> bool:
+    """Whether arm names the caller of the line above once more: `a from b`, then `b from c`."""
+    return below.function == again.function and again.offset in (None, 0, below.offset)
+
+
+def _frame(found: re.Match[str], *, reliable: bool, inlined: bool = False) -> Frame:
+    offset, size, address = found["off"], found["size"], found["addr"]
+    return Frame(
+        function=found["fn"],
+        offset=int(offset, 16) if offset else None,
+        size=int(size, 16) if size else None,
+        module=found["mod"],
+        address=int(address, 16) if address else None,
+        reliable=reliable,
+        inlined=inlined,
+    )

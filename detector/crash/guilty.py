@@ -1,0 +1,149 @@
+"""Which function is guilty: a recipe walks down the block and gathers frames; the first one that is not generic is it.
+
+In: the lines of a block, a recipe (see forms), the list of generic functions. Out: a frame, and the name under which it is known.
+
+A recipe is a sequence of parts. `PC` is the line that names the program counter (its function is gathered; a user `RIP: 0033:` names none),
+`TRACE` the line that starts a call trace, `STACK` all frames from here to the next trace, and a pattern is a line that matches it (its
+symbol is gathered if it names one). Frames that the kernel marks as doubtful are never gathered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from detector.crash import anchors
+from detector.crash.frames import SYMBOL, TRACE_START, frames_of
+from detector.crash.names import base, identity
+from detector.model import Frame
+
+Part = Literal["pc", "trace", "stack"] | re.Pattern[str]
+PC: Part = "pc"
+TRACE: Part = "trace"
+STACK: Part = "stack"
+
+_PC_LINE = re.compile(
+    r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b ?:?\s+(?:[0-9a-f]{4}:)?"
+    r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?[:\s]+(?:\[?<?[0-9a-f]{8,16}>?\]\s+)?(?:\([\w ]+\)\s+)?)?\(?" + SYMBOL
+)
+_PC_BARE = re.compile(
+    r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?(?:0x[0-9a-f]+\s*$|\(null\)|\[<[0-9a-f]+>\]\s*(?:0x[0-9a-f]+|\(null\))?\s*$))"
+)
+_LR_LINE = re.compile(r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra :)\s+" + SYMBOL)
+_NEW_TRACE = re.compile(
+    r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
+    r"|Uninit was (?:stored to memory|created) at|status: [0-9a-f]{16} badaddr: )"
+)
+
+Chooser = Callable[[Sequence[str]], tuple[str, int] | None]
+CHOOSERS: dict[str, Chooser] = {"stall": anchors.stalled, "hung": anchors.hung}
+
+
+@dataclass(frozen=True, slots=True)
+class Guilty:
+    """The guilty frame as printed, and the name of its function as identity."""
+
+    frame: Frame
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Where to look, what else to skip (searched in the function's name), and how to choose among the frames ("" is the first)."""
+
+    parts: tuple[Part, ...]
+    skip: re.Pattern[str] | None = None
+    choose: str = ""
+    plain: bool = False
+    """The function is named by the report itself: taken as it is, generic or not."""
+
+
+def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str]) -> Guilty | None:
+    """The guilty frame by the first recipe that finds one."""
+    for recipe in recipes:
+        frames = [frame for frame in _gather(lines, recipe.parts) if recipe.plain or not _skipped(frame, recipe, generic)]
+        if not frames:
+            continue
+        if recipe.plain:
+            return Guilty(frames[0], base(frames[0].function))
+        names = [identity(frame.function) for frame in frames]
+        chosen = CHOOSERS[recipe.choose](names) if recipe.choose else (names[0], 0)
+        if chosen is not None:
+            return Guilty(frames[chosen[1]], chosen[0])
+    return None
+
+
+def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | None:
+    """The caller that the link register names: the last resort where neither the pc nor a frame has a symbol."""
+    for text in lines:
+        found = _LR_LINE.match(text)
+        if found is not None and base(found["fn"]) not in generic:
+            return Guilty(_frame(found), identity(found["fn"]))
+    return None
+
+
+def program_counter(text: str) -> Frame | None:
+    """The function that a line names as the one at the program counter."""
+    found = _PC_LINE.match(text)
+    return _frame(found) if found is not None else None
+
+
+def _skipped(frame: Frame, recipe: Recipe, generic: Container[str]) -> bool:
+    name = base(frame.function)
+    return name in generic or (recipe.skip is not None and recipe.skip.search(name) is not None)
+
+
+def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
+    """Walks down once; each part goes on where the one before it stopped."""
+    at, stacks, index = 0, 0, 0
+    while index < len(parts):
+        part = parts[index]
+        if part != STACK:
+            at, found = _seek(lines, at, part)
+            yield from found
+            index += 1
+            continue
+        if stacks:
+            return
+        stacks += 1
+        following = parts[index + 1] if index + 1 < len(parts) else None
+        while at < len(lines):
+            text = lines[at]
+            at += 1
+            if _NEW_TRACE.match(text):
+                break
+            if following is not None and (hit := _hit(text, following)) is not None:
+                yield from hit
+                index += 1
+                break
+            yield from (frame for frame in frames_of(text) if frame.reliable)
+        index += 1
+
+
+def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
+    for at in range(start, len(lines)):
+        if (found := _hit(lines[at], part)) is not None:
+            return at + 1, found
+    return len(lines), []
+
+
+def _hit(text: str, part: Part) -> list[Frame] | None:
+    """The frames that a line yields for a part; None where the line is not what the part looks for."""
+    if part == PC:
+        frame = program_counter(text)
+        return [frame] if frame is not None else [] if _PC_BARE.match(text) else None
+    if part == TRACE:
+        return [] if TRACE_START.match(text) else None
+    assert isinstance(part, re.Pattern)
+    found = part.search(text)
+    if found is None:
+        return None
+    return [_frame(found)] if "fn" in part.groupindex and found["fn"] is not None else []
+
+
+def _frame(found: re.Match[str]) -> Frame:
+    groups = found.groupdict()
+    offset, size = groups.get("off"), groups.get("size")
+    return Frame(found["fn"], int(offset, 16) if offset else None, int(size, 16) if size else None, groups.get("mod"))

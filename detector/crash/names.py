@@ -1,0 +1,49 @@
+"""Names of functions as identity: without what the compiler and the architecture add to them.
+
+In: a symbol as printed. Out: the name under which the same function meets itself on other kernels; and titles without what varies.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SYSCALL_PREFIXES = (
+    "SYSC_", "SyS_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_", "__sys_", "__se_", "__se_sys_", "__do_sys_",
+    "compat_SYSC_", "compat_SyS_", "ksys_",
+)  # fmt: skip
+
+# What varies from one crash to the next, and what syzbot's titles put in its place.
+_VARIABLE = tuple(
+    (re.compile(pattern), put)
+    for pattern, put in (
+        (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
+        (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),
+        (r"([^a-zA-Z0-9])(?:0x)?[0-9a-f]{6,}", r"\1ADDR"),
+        (r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", "IP"),
+        (r"(\.\w+)(?::[0-9]+)+", r"\1:LINE"),
+        (r"([a-zA-Z][a-zA-Z0-9_.]+)\+0x[0-9a-z]+/0x[0-9a-z]+", r"\1"),
+        (r"CPU#[0-9]+", "CPU"),
+        (r"(\W)\d+(?=\W|$)", r"\1NUM"),
+        (r"\d{7,}", "NUM"),
+    )
+)
+_LONGEST_TITLE = 120
+
+
+def base(symbol: str) -> str:
+    """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`) and powerpc's leading dot."""
+    return symbol.lstrip(".").split(".", 1)[0]
+
+
+def identity(symbol: str) -> str:
+    """`base`, and without the prefixes by which system call entries differ between architectures and releases."""
+    name = base(symbol)
+    return min((name.removeprefix(prefix) for prefix in ("", *_SYSCALL_PREFIXES) if name != prefix), key=len)
+
+
+def title(text: str) -> str:
+    """A title without addresses, numbers and offsets, printable, in one line."""
+    for pattern, put in _VARIABLE:
+        text = pattern.sub(put, text)
+    kept = "".join(char if " " <= char <= "~" else " " if char == "\t" else "" for char in text[:_LONGEST_TITLE])
+    return " ".join(kept.split())

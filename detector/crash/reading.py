@@ -1,0 +1,88 @@
+"""Reading a Block: its form, its guilty function, its facts and its registers, put together in a CrashReport.
+
+In: a block and the list of generic functions. Out: what the block says; a field that it does not say is None. No line makes this raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from detector.crash.facts import facts
+from detector.crash.forms import ANNOUNCES, FORMS, Form
+from detector.crash.frames import trace
+from detector.crash.guilty import Guilty, find, link_register
+from detector.crash.names import title
+from detector.crash.registers import machine
+from detector.model import Block, CrashReport
+
+# printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is longer was not printed by a kernel.
+_LONGEST_LINE = 1024
+_ANNOUNCED_WITHIN = 12
+
+
+def read(block: Block, skip: Container[str] = ()) -> CrashReport:
+    """The report that a block holds. `skip` are generic functions (allocation, locking, printing …): never guilty of a crash."""
+    lines = [text[:_LONGEST_LINE] for text in block.lines]
+    form, start, groups = _form(lines)
+    guilty = _guilty(form, lines[start:], skip)
+    said = facts(lines)
+    state = machine(lines, said.kernel)
+    esr = said.esr if said.esr is not None else said.error_code if state.arch == "arm64" else None
+    frame = guilty.frame if guilty is not None else None
+    return CrashReport(
+        kind=form.kind if form is not None else block.head.cls,
+        title=_title(form, groups, guilty, lines[start] if lines else ""),
+        function=guilty.name if guilty is not None else None,
+        display_function=frame.function if frame is not None else None,
+        offset=frame.offset if frame is not None else None,
+        size=frame.size if frame is not None else None,
+        module=frame.module if frame is not None else None,
+        kernel=said.kernel,
+        arch=state.arch,
+        hardware=said.hardware,
+        cpu=said.cpu,
+        pid=said.pid,
+        comm=said.comm,
+        tainted=said.tainted,
+        fault_address=said.fault_address,
+        error_code=said.error_code,
+        esr=esr,
+        code=state.code,
+        code_mark=state.code_mark,
+        registers=state.registers,
+        frames=trace(lines),
+        panic=said.panic,
+        complete=block.complete,
+    )
+
+
+def _form(lines: Sequence[str]) -> tuple[Form | None, int, dict[str, str]]:
+    """The form of the block, the line it begins at, and what its head and body capture."""
+    announced = bool(lines) and ANNOUNCES.match(lines[0]) is not None
+    for start, text in enumerate(lines[: _ANNOUNCED_WITHIN if announced else 1]):
+        for form in FORMS:
+            found = form.head.search(text)
+            if found is None:
+                continue
+            body = form.body.search("\n".join(lines[start:])) if form.body is not None else None
+            if form.body is not None and body is None:
+                continue
+            groups = {**found.groupdict(default=""), **(body.groupdict(default="") if body is not None else {})}
+            return form, start, groups
+    return None, 0, {}
+
+
+def _guilty(form: Form | None, lines: Sequence[str], skip: Container[str]) -> Guilty | None:
+    if form is None:
+        return None
+    found = find(lines, form.recipes, skip)
+    if found is None and "{function}" in form.title and form.recipes:
+        return link_register(lines, skip)
+    return found
+
+
+def _title(form: Form | None, groups: dict[str, str], guilty: Guilty | None, head: str) -> str:
+    if form is None:
+        return title(head)
+    wanted = form.title if guilty is not None else form.title.split(" in {function}")[0]
+    return title(wanted.format(**groups, function=guilty.name if guilty is not None else ""))

@@ -1,0 +1,148 @@
+"""Registers and the Code line, for each architecture that prints them, and which architecture it is.
+
+In: the lines of a block. Out: a `Machine` value. The first register set is the crashing context's: later ones (x86 repeats its own after
+the end trace, prints the interrupted context's, and the user's under `RIP: 0033:`) never replace it.
+
+Sources: arch/x86/kernel/process_{32,64}.c __show_regs, arch/arm64/kernel/process.c __show_regs, arch/arm/kernel/process.c,
+arch/powerpc/kernel/process.c, arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c, arch/loongarch/kernel/traps.c, arch/mips/kernel/traps.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+_ARCHITECTURES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"\s*(?:RIP|RSP|RAX|RDX): |RIP  \[<", "x86_64"),
+        (r"\s*(?:EIP|EAX|ESI): |EIP is at ", "i386"),
+        (r"\s*(?:Krnl (?:PSW|GPRS|Code)\s*:)", "s390x"),
+        (r"\s*NIP:  ?[0-9a-f]{16}|\s*GPR00: [0-9a-f]{16}", "ppc64"),
+        (r"\s*NIP:  ?[0-9a-f]{8}\b|\s*GPR00: [0-9a-f]{8}\b", "ppc"),
+        (r"\s*(?:epc|ra) : .*|status: [0-9a-f]{16} badaddr: ", "riscv64"),
+        (r"\s*(?:ERA: |CRMD: |ESTAT: |CSR \w+)", "loongarch64"),
+        (r"\$ 0   : |BadVA\s*: |PrId\s*: .* \(.*MIPS", "mips"),
+        (r"\s*(?:x\d{1,2} ?: [0-9a-f]{16}|pstate: )|Mem abort info:|  ESR = 0x", "arm64"),
+        (r"\s*(?:pc : \[<[0-9a-f]{8}>\]|r10: [0-9a-f]{8}|\[<[0-9a-f]{8}>\] \(.* from )|Internal error: .* ARM$", "arm"),
+    )
+)
+_RELEASES = (("aarch64", "arm64"), ("arm64", "arm64"), ("x86_64", "x86_64"), ("amd64", "x86_64"), ("ppc64", "ppc64"), ("s390x", "s390x"),
+             ("riscv64", "riscv64"), ("loongarch64", "loongarch64"), ("armv7", "arm"), ("-v7", "arm"), ("i686", "i386"))  # fmt: skip
+
+_USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
+_KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
+
+_X86 = re.compile(
+    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): ?(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
+)
+_ARM64 = re.compile(r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{8,16})\b")
+_ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
+_POWER = re.compile(r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK): +<?([0-9a-f]{1,16})\b")
+_RISCV = re.compile(r"\b(epc|ra|sp|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause) ?: ?([0-9a-f]{16})\b")
+_LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s\d|ERA|BADV)(?: |: )([0-9a-f]{16})\b")
+_MIPS = re.compile(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{8,16})\b")
+_ROWS = {
+    "ppc64": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8,16}\s*)+)"),
+    "ppc": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8}\s*)+)"),
+    "mips": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{8,16}\s*)+)"),
+    "loongarch64": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\s*)+)"),
+}
+_NAMED = {
+    "x86_64": _X86, "i386": _X86, "arm64": _ARM64, "arm": _ARM, "ppc64": _POWER, "ppc": _POWER, "riscv64": _RISCV,
+    "loongarch64": _LOONGARCH, "mips": _MIPS,
+}  # fmt: skip
+_PSW = re.compile(r"\s*Krnl PSW : ([0-9a-f]{16}) ([0-9a-f]{16})")
+_GPRS = re.compile(r"\s*(?:.*Krnl GPRS: |)((?:[0-9a-f]{16} ?){4})\s*$")
+_ARM_ALIASES = {"fp": "r11", "ip": "r12", "sp": "r13", "lr": "r14", "pc": "r15"}
+
+_CODE = re.compile(r"\s*(?:Code|Instruction dump): ?(.*)")
+_CODE_WORD = re.compile(r"[<(]?[0-9a-fXx]{2,8}[>)]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The architecture, its registers by lower-case name, and the code around the faulting instruction as printed, marks removed."""
+
+    arch: str | None = None
+    registers: Mapping[str, int] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+    code_mark: int | None = None
+
+
+def machine(lines: Sequence[str], release: str | None) -> Machine:
+    """What a block says of the processor's state."""
+    arch = _architecture(lines, release)
+    if arch is None:
+        return Machine()
+    kernel = list(_kernel_lines(lines))
+    registers = _s390(kernel) if arch == "s390x" else _registers(kernel, arch)
+    code, mark = _code(kernel)
+    return Machine(arch, registers, code, mark)
+
+
+def _architecture(lines: Sequence[str], release: str | None) -> str | None:
+    for text in lines:
+        for pattern, name in _ARCHITECTURES:
+            if pattern.match(text):
+                return name
+    return next((name for mark, name in _RELEASES if release is not None and mark in release), None)
+
+
+def _kernel_lines(lines: Sequence[str]) -> Iterator[str]:
+    """The lines without the register sets of user space."""
+    user = False
+    for text in lines:
+        if _USER.match(text):
+            user = True
+        elif _KERNEL.match(text) or not text.strip() or text.startswith(("---[", "Kernel panic", "Call ")):
+            user = False
+        if not user:
+            yield text
+
+
+def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
+    values: dict[str, int] = {}
+    row = _ROWS.get(arch)
+    for text in lines:
+        for name, value in _NAMED[arch].findall(text):
+            values.setdefault(name.lower(), int(value, 16))
+        found = row.match(text) if row is not None else None
+        if found is not None:
+            for number, value in enumerate(found["values"].split(), int(found["first"])):
+                values.setdefault(f"r{number}", int(value, 16))
+    if arch == "arm":
+        values.update({alias: values[name] for name, alias in _ARM_ALIASES.items() if name in values})
+    return values
+
+
+def _s390(lines: Sequence[str]) -> dict[str, int]:
+    """Mask and address of the PSW; the sixteen general registers stand four to a line, the first line named."""
+    values: dict[str, int] = {}
+    rows: list[str] = []
+    for text in lines:
+        if (found := _PSW.match(text)) is not None:
+            values.setdefault("psw_mask", int(found[1], 16))
+            values.setdefault("psw_addr", int(found[2], 16))
+        elif (found := _GPRS.match(text)) is not None and len(rows) < 16 and ("Krnl GPRS" in text or rows):
+            rows += found[1].split()
+    values.update({f"r{number}": int(value, 16) for number, value in enumerate(rows[:16])})
+    return values
+
+
+def _code(lines: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
+    """The first Code line that holds code; a line of nothing but code after it is its continuation."""
+    for number, text in enumerate(lines):
+        found = _CODE.match(text)
+        if found is None:
+            continue
+        words = found[1].split()
+        for more in lines[number + 1 :]:
+            if not more.strip() or not all(_CODE_WORD.fullmatch(word) for word in more.split()):
+                break
+            words += more.split()
+        if words and all(_CODE_WORD.fullmatch(word) for word in words):
+            mark = next((index for index, word in enumerate(words) if word[0] in "<("), None)
+            return tuple(word.strip("<>()") for word in words), mark
+    return (), None
