@@ -137,14 +137,13 @@ def _slow(pattern: regex.Pattern[str], examples: Sequence[str]) -> str | None:
 
 def _hostile_lines(examples: Sequence[str]) -> Iterator[str]:
     """Runs of what patterns repeat, alone and after each piece of the examples, with an end that fits nothing."""
-    for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "("):
-        yield run * (HOSTILE_LENGTH // len(run)) + "\x7f"
+    beginnings = {("", run) for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "(")} | {("", example) for example in examples if example}
     for example in examples:
-        yield (example * (HOSTILE_LENGTH // max(len(example), 1) + 1))[:HOSTILE_LENGTH] + "\x7f"
         for piece in re.finditer(r"\w+|\W", example):
-            before, run = example[: piece.end()], example[piece.end() - 1]
-            yield before + run * (HOSTILE_LENGTH - len(before)) + "\x7f"
-            yield (before + (piece[0] + " ") * (HOSTILE_LENGTH // (len(piece[0]) + 1)))[:HOSTILE_LENGTH] + "\x7f"
+            before = example[: piece.end()]
+            beginnings |= {(before, before[-1]), (before, piece[0] + " ")}
+    for before, run in beginnings:
+        yield (before + run * (HOSTILE_LENGTH // len(run) + 1))[:HOSTILE_LENGTH] + "\x7f"
 
 
 def _accepts(pattern: regex.Pattern[str], text: str) -> bool:
