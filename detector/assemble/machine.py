@@ -26,7 +26,7 @@ class Limits:
     a shorter one ends the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
     """
 
-    lines: int = 400
+    lines: int = 1_000
     size: int = 64 * 1024
     per_host: int = 8
     in_all: int = 10_000
@@ -110,16 +110,16 @@ class Assembler:
         before = self._owner(mine, line)
         if before is not None:
             if before.replaying and len(before.lines) == 1:
-                before.head, before.lines, before.replaying = match, [], False
+                before.head, before.latest, before.lines, before.replaying = match, match.cls, [], False
                 before.add(line, now_us)
                 return
-            if shape.joins(before.head.cls, match.cls, len(before.lines)):
-                before.lingering = False
+            if shape.joins(before.latest, match.cls, len(before.lines)):
+                before.lingering, before.latest = False, match.cls
                 self._append(before, line, now_us, closed)
                 return
             if not self._beside(before, line, match):
                 closed += self._close(before, "head", cut=False)
-        opened = Opened(match, line.caller, line.source, now_us, now_us)
+        opened = Opened(match, match.cls, line.caller, line.source, now_us, now_us)
         opened.add(line, now_us)
         self._counts["opened"] += 1
         closed += self._make_room(line.host)

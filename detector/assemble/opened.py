@@ -15,9 +15,10 @@ from detector.model import Block, Boot, Line, Match
 
 @dataclass(slots=True, eq=False)
 class Opened:
-    """An open report. `at_us` is the stamp of its newest line (kernel time, else wall time), `touched_us` when the newest came."""
+    """An open report. `latest` is the class of its newest head, `at_us` is the stamp of its newest line (kernel time, else wall time), `touched_us` when the newest came."""
 
     head: Match
+    latest: str
     caller: str | None
     source: str
     opened_us: int

@@ -35,23 +35,24 @@ _ENDLESS = frozenset(
 )  # fmt: skip
 """Reports that print no end mark: their trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c …)."""
 
-_DIES = frozenset({"memory-fault", "kernel-bug", "list-corruption", "usercopy", "double-fault", "stack-overflow", "bad-page", "slab"})
-_WARNS = frozenset({"refcount", "odebug", "list-corruption", "nic-timeout", "netdev-watchdog", "usercopy", "fortify"})
+_DIES = frozenset(
+    {"memory-fault", "memory-fault-hint", "kernel-bug", "list-corruption", "usercopy", "double-fault", "stack-overflow", "cfi"}
+)
+_WARNED = frozenset({"refcount", "odebug", "list-corruption", "nic-timeout", "netdev-watchdog", "usercopy", "fortify", "cfi"})
+_WARNING = frozenset({"warning"})
 _JOINS = {
-    "oops": _DIES,
+    "oops": _DIES | {"kernel-trap"},
     "invalid-opcode": _DIES,
+    "kernel-trap": frozenset({"kernel-bug"}),
     "double-fault": frozenset({"double-fault", "stack-overflow"}),
     "stack-overflow": frozenset({"double-fault", "stack-overflow"}),
     "kernel-bug": frozenset({"list-corruption", "usercopy", "bad-page", "fortify", "slab"}),
-    "memory-fault": frozenset({"memory-fault", "stack-overflow"}),
-    "warning": _WARNS,
-    "refcount": frozenset({"warning"}),
-    "odebug": frozenset({"warning"}),
-    "list-corruption": frozenset({"warning"}),
-    "usercopy": frozenset({"warning"}),
-    "nic-timeout": frozenset({"warning"}),
-    "netdev-watchdog": frozenset({"warning"}),
+    "memory-fault": frozenset({"memory-fault-hint", "stack-overflow"}),
+    "warning": _WARNED,
+    **dict.fromkeys(_WARNED, _WARNING),
 }
+"""Class of the later head → classes of the heads that it may belong to."""
+
 _JOINS_WITHIN = 12
 
 

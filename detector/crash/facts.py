@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 # Red Hat's kernels print `--------- -t -` between the letters and the release.
 _TAINT = r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z() ]*))(?:-[-t ]*)?"
+_COMM = r"(?P<comm>.{0,64})"
 _KDUMP = r"(?:Kdump: loaded )?"
 _RELEASE = r"\(?(?P<release>\d+\.\d+[^\s)]*)"
 
@@ -18,10 +19,10 @@ _LINES = tuple(
     re.compile(pattern)
     for pattern in (
         # lib/dump_stack.c dump_stack_print_info, from 3.10 on; UID from 6.11 on
-        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0, 64}) {_KDUMP}{_TAINT}\s*{_RELEASE}",
-        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0, 64}) {_KDUMP}{_TAINT}\s*$",
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_KDUMP}{_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_KDUMP}{_TAINT}\s*$",
         # the same to 3.9, and arm
-        rf"Pid: (?P<pid>\d+), comm: +(?P<comm>.{0, 64}) {_TAINT}\s*{_RELEASE}",
+        rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}",
         rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
         # kernel/locking/lockdep.c print_kernel_ident; kernel/hung_task.c
         rf"(?P<release>\d+\.\d+\S*)(?: #\S+)?(?: SMP)?(?: PREEMPT\S*)? {_TAINT}\s*$",

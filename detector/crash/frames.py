@@ -68,9 +68,11 @@ def _trace(lines: Sequence[str]) -> Iterator[Frame]:
         return
     below: Frame | None = None
     for text in lines[start:]:
-        if text is not lines[start] and (TRACE_START.match(text) or _OTHER_TRACE.match(text)):
-            return
-        found = frames_of(text[text.index(":") + 1 :] if text is lines[start] else text)
+        if TRACE_START.match(text) or _OTHER_TRACE.match(text):
+            if below is not None:
+                return
+            continue
+        found = frames_of(text)
         if len(found) == 2 and below is not None and _same(below, found[0]):
             found = found[1:]
         yield from found

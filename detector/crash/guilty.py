@@ -29,8 +29,10 @@ _PC_LINE = re.compile(
     r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?[:\s]+(?:\[?<?[0-9a-f]{8,16}>?\]\s+)?(?:\([\w ]+\)\s+)?)?\(?" + SYMBOL
 )
 _PC_BARE = re.compile(
-    r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?(?:0x[0-9a-f]+\s*$|\(null\)|\[<[0-9a-f]+>\]\s*(?:0x[0-9a-f]+|\(null\))?\s*$))"
+    r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?"
+    r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ 0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
 )
+_CALLS = re.compile(r"\s*(?:Call [Tt]race|Backtrace)\s*:")
 _LR_LINE = re.compile(r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra :)\s+" + SYMBOL)
 _NEW_TRACE = re.compile(
     r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
@@ -123,9 +125,14 @@ def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
 
 
 def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
+    """The line that the part looks for, from `start` on. Where no `Call trace:` follows, any other start of a trace will do."""
     for at in range(start, len(lines)):
         if (found := _hit(lines[at], part)) is not None:
             return at + 1, found
+    if part == TRACE:
+        for at in range(start, len(lines)):
+            if TRACE_START.match(lines[at]):
+                return at + 1, []
     return len(lines), []
 
 
@@ -135,7 +142,7 @@ def _hit(text: str, part: Part) -> list[Frame] | None:
         frame = program_counter(text)
         return [frame] if frame is not None else [] if _PC_BARE.match(text) else None
     if part == TRACE:
-        return [] if TRACE_START.match(text) else None
+        return [] if _CALLS.match(text) else None
     assert isinstance(part, re.Pattern)
     found = part.search(text)
     if found is None:

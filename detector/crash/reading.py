@@ -17,7 +17,6 @@ from detector.model import Block, CrashReport
 
 # printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is longer was not printed by a kernel.
 _LONGEST_LINE = 1024
-_ANNOUNCED_WITHIN = 12
 
 
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:
@@ -59,7 +58,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
 def _form(lines: Sequence[str]) -> tuple[Form | None, int, dict[str, str]]:
     """The form of the block, the line it begins at, and what its head and body capture."""
     announced = bool(lines) and ANNOUNCES.match(lines[0]) is not None
-    for start, text in enumerate(lines[: _ANNOUNCED_WITHIN if announced else 1]):
+    for start, text in enumerate(lines if announced else lines[:1]):
         for form in FORMS:
             found = form.head.search(text)
             if found is None:
