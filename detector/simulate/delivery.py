@@ -7,6 +7,7 @@ wall time, never one lost. A host's own lines keep their order where only the ne
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 
@@ -70,12 +71,14 @@ def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], l
 
     Lines that belong to no incident go to the first part.
     """
-    spans = {incident.boot: (incident.halves[1].kernel_time_us, incident.ends_us) for incident in truth.incidents}
+    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for incident in truth.incidents:
+        spans[incident.boot].append((incident.halves[1].kernel_time_us, incident.ends_us))
     first: list[Entry] = []
     second: list[Entry] = []
     for entry in entries:
-        span = spans.get(entry.boot.id)
-        (second if span is not None and span[0] <= entry.kernel_us <= span[1] else first).append(entry)
+        late = any(begins <= entry.kernel_us <= ends for begins, ends in spans.get(entry.boot.id, ()))
+        (second if late else first).append(entry)
     return first, second
 
 

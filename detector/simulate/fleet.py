@@ -167,7 +167,7 @@ def build(plan: Plan, random: Random) -> Fleet:
     same_uptime = set(islice(order, plan.same_uptime_pairs))
     fast = set(islice(order, plan.reboot_pairs))
     panicking = set(islice(order, plan.incidents // 3))
-    steady = set(islice(order, max(2, plan.hosts // 2)))
+    steady = set(random.sample(range(plan.hosts), min(plan.hosts, max(2, plan.hosts // 2))))
     hosts: list[Host] = []
     for number in range(plan.hosts):
         faults = number in same_uptime | fast | panicking | steady or random.random() < 0.7

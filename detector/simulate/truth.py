@@ -7,7 +7,7 @@ It knows nothing of how a detector works: an incident is found when its evidence
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
@@ -15,6 +15,7 @@ from typing import Any
 
 RULE = "tcp-release-and-memory-fault"
 NoiseKey = tuple[str, str]
+Line = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,19 @@ def compare(truth: Truth, found: Iterable[Mapping[str, Any]], noise: Iterable[Ma
 
     Without `noise` the noise is not compared. A host given as a path is the file's name without its endings.
     """
-    lines = {line: number for number, incident in enumerate(truth.incidents) for line in _lines(incident)}
+    lines: dict[Line, set[int]] = defaultdict(set)
+    for number, incident in enumerate(truth.incidents):
+        for line in _lines(incident):
+            lines[line].add(number)
     seen: set[int] = set()
     false: list[Mapping[str, Any]] = []
-    for incident in found:
-        numbers = {lines.get((host_name(incident["host"]), *_identity(match))) for match in incident["evidence"]}
-        number = numbers.pop() if len(numbers) == 1 else None
-        if number is None or number in seen:
-            false.append(incident)
+    for reported in found:
+        named = [lines.get((host_name(reported["host"]), *_identity(match)), set()) for match in reported["evidence"]]
+        open_ = set.intersection(*named) - seen if named else set()
+        if open_:
+            seen.add(min(open_))
         else:
-            seen.add(number)
+            false.append(reported)
     missed = tuple(incident for number, incident in enumerate(truth.incidents) if number not in seen)
     return Comparison(missed, tuple(false), {} if noise is None else _noise_differences(truth, noise))
 
@@ -133,7 +137,7 @@ def host_name(host: str) -> str:
     return PurePath(host).name.split(".")[0] if "/" in host or host.endswith((".log", ".ndjson")) else host
 
 
-def _lines(incident: TrueIncident) -> Iterator[tuple[str, int | None, str]]:
+def _lines(incident: TrueIncident) -> Iterator[Line]:
     for half in incident.halves:
         yield incident.host, half.kernel_time_us, half.text
         yield incident.host, None, half.text
