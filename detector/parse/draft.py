@@ -1,0 +1,92 @@
+"""What a reader found in one line, before the host is settled: Draft, its Context, and who is to be believed.
+
+Comes in: nothing. Goes out: the mutable `Draft` that readers fill, the `Context` they read by, and the rule that turns a transport's
+claims into a trust. It does not parse and it knows no format.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from detector.model import Trust
+
+
+@dataclass(slots=True)
+class Context:
+    """What a reader may know besides the line: the zone of stamps without one, the time now, and where oddities are counted.
+
+    `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value` is its dictionary.
+    """
+
+    zone: tzinfo = UTC
+    now_us: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    after_kmsg: bool = False
+
+
+class Draft:
+    """A line as one reader understood it. None means that the line does not say; `text` may hold several lines of one message.
+
+    `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters, `part` pstore's (kind, count, part).
+    """
+
+    __slots__ = (
+        "boot_id",
+        "caller",
+        "continuation",
+        "facility",
+        "fragment",
+        "host",
+        "kernel_time_us",
+        "level",
+        "part",
+        "sequence",
+        "text",
+        "transport",
+        "trust",
+        "wall_time_us",
+    )
+
+    def __init__(self, text: str, transport: str, trust: Trust = "unknown") -> None:
+        self.text = text
+        self.transport = transport
+        self.trust: Trust = trust
+        self.host: str | None = None
+        self.kernel_time_us: int | None = None
+        self.wall_time_us: int | None = None
+        self.boot_id: str | None = None
+        self.level: int | None = None
+        self.facility: int | None = None
+        self.caller: str | None = None
+        self.continuation = False
+        self.sequence: int | None = None
+        self.fragment: tuple[int, int] | None = None
+        self.part: tuple[str, int, int] | None = None
+
+    def fill(self, outer: Draft) -> Draft:
+        """Takes from an envelope what this line does not say itself; of two trusts, "user" wins, then "kernel"."""
+        self.transport = outer.transport
+        self.trust = least(outer.trust, self.trust)
+        for name in ("host", "kernel_time_us", "wall_time_us", "boot_id", "level", "facility", "caller", "sequence"):
+            if getattr(self, name) is None:
+                setattr(self, name, getattr(outer, name))
+        return self
+
+
+def least(outer: Trust, inner: Trust) -> Trust:
+    """The trust of a message that two layers speak of: a word for user space is final, silence yields to the other."""
+    if "user" in (outer, inner):
+        return "user"
+    return "kernel" if "kernel" in (outer, inner) else "unknown"
+
+
+def trust_of(facility: int | None = None, tag: str | None = None, transport: str | None = None) -> Trust:
+    """Who wrote a line, by what its transport says: a facility, tag or journald transport other than the kernel's means user space.
+
+    User space cannot set facility 0 through /dev/kmsg (devkmsg_write in kernel/printk/printk.c) nor through syslog(3).
+    """
+    if facility not in (None, 0) or tag not in (None, "kernel") or transport not in (None, "kernel"):
+        return "user"
+    return "unknown" if facility is None and tag is None and transport is None else "kernel"

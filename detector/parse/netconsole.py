@@ -1,0 +1,106 @@
+"""What netconsole and /dev/kmsg records need to be remembered for: fragments to join, record numbers to compare.
+
+Comes in: Drafts with their stream (whose records they are). Goes out: joined Drafts, the number of records that are missing. All memory
+is bounded, and what the bounds push out is returned, not lost.
+
+Source: send_fragmented_body() in drivers/net/netconsole.c (v6.13): a piece's offset and the total count the bytes of the whole body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from detector.model import Record
+from detector.parse import kmsg
+from detector.parse.draft import Draft
+
+_PENDING_BOUND = 256
+_HOLD_US = 10_000_000
+_STREAM_BOUND = 10_000
+_REORDER = 64
+
+Stream = tuple[str, bytes | None, str | None]
+"""Source, key and host: records of one kernel carry one run of numbers."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """One message's pieces by their offset, since when it waits, and the record and Draft that came first."""
+
+    draft: Draft
+    record: Record
+    total: int
+    since_us: int
+    pieces: dict[int, str] = field(default_factory=dict)
+
+    def joined(self) -> str:
+        """The text as far as it is known without a hole."""
+        text = ""
+        for offset in sorted(self.pieces):
+            if offset > len(text):
+                break
+            text = text[:offset] + self.pieces[offset]
+        return text
+
+    def is_whole(self) -> bool:
+        """Whether nothing is missing. A file of lines has lost the last byte, the line end."""
+        return sum(map(len, self.pieces.values())) >= self.total - 1 and len(self.joined()) >= self.total - 1
+
+    def finished(self) -> Draft:
+        """The joined message as a Draft."""
+        self.draft.text = kmsg.unescaped(kmsg.without_dictionary(self.joined()))
+        self.draft.fragment = None
+        return self.draft
+
+
+class Fragments:
+    """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[Stream, int | None, int | None], _Message] = {}
+
+    def add(self, stream: Stream, draft: Draft, record: Record, now_us: int) -> tuple[Record, Draft] | None:
+        """Takes a piece. Returns the whole message once it is complete."""
+        offset, total = draft.fragment or (0, 0)
+        name = (stream, draft.sequence, draft.kernel_time_us)
+        message = self._pending.setdefault(name, _Message(draft, record, total, now_us))
+        message.pieces[offset] = draft.text[: message.total - offset]
+        if not message.is_whole():
+            return None
+        del self._pending[name]
+        return message.record, message.finished()
+
+    def overdue(self, now_us: int) -> list[tuple[Record, Draft]]:
+        """Messages that waited too long or are one too many, with the text that came, oldest first."""
+        late: list[tuple[Record, Draft]] = []
+        for name, message in list(self._pending.items()):
+            if len(self._pending) <= _PENDING_BOUND and now_us - message.since_us < _HOLD_US:
+                break
+            del self._pending[name]
+            late.append((message.record, message.finished()))
+        return late
+
+    def flush(self) -> list[tuple[Record, Draft]]:
+        """All that is still incomplete, with the text that came."""
+        held = [(message.record, message.finished()) for message in self._pending.values()]
+        self._pending.clear()
+        return held
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+
+class Sequences:
+    """The highest record number of each stream."""
+
+    def __init__(self) -> None:
+        self._highest: dict[Stream, int] = {}
+
+    def missing(self, stream: Stream, sequence: int) -> int:
+        """How many numbers are missing before this record. A fall of the number is reordering when small, else a new boot."""
+        highest = self._highest.get(stream)
+        if highest is None or not highest - _REORDER <= sequence <= highest:
+            self._highest[stream] = sequence
+            if len(self._highest) > _STREAM_BOUND:
+                del self._highest[next(iter(self._highest))]
+        return sequence - highest - 1 if highest is not None and sequence > highest else 0

@@ -1,0 +1,186 @@
+"""Record bytes → Lines: the one door to all formats.
+
+Comes in: records in the order of their source, and the time now. Goes out: Lines and Unparsed, never an exception: log lines are written
+by whoever crashes. It keeps what formats need between records (fragments, record numbers, parts of dumps), bounded. It reads no clock,
+does no IO and decides nothing about what a line means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
+from functools import lru_cache
+
+from detector.model import Line, Record, Unparsed
+from detector.parse import envelopes, lines
+from detector.parse.draft import Context, Draft
+from detector.parse.netconsole import Fragments, Sequences, Stream
+from detector.parse.pstore import Parts
+from detector.parse.text import LINE_BOUND, is_text
+
+JSON_FORMATS = ("journald", "dmesg-json", "rsyslog", "fluent-bit", "beats", "vector", "otel", "json")
+FORMATS: tuple[str, ...] = (*lines.READERS, *JSON_FORMATS)
+"""The names that `format` takes: "auto" tells them apart, record by record; of the JSON names each reads any JSON."""
+
+TEXT_BOUND = 8_192
+"""Characters of a Line's text. An extended console's message is at most 8,192 (PRINTK_MESSAGE_MAX's forerunner CONSOLE_EXT_LOG_MAX)."""
+SAMPLE_BOUND = 200
+_RECORD_BOUND = 64 << 20
+_DUMP_BOUND = 1_000
+_HOST_NAME = re.compile(r"[\w.:%-]{1,255}")
+_Found = Draft | str | None
+
+
+class Parser:
+    """Reads records of every format.
+
+    `host` overrides what lines say of their host; `format` names one of FORMATS and then nothing else is read; `zone` is meant by stamps
+    without one. Raises ValueError for an unknown format. A Parser is not shared between threads.
+    """
+
+    def __init__(self, *, host: str | None = None, format: str = "auto", zone: tzinfo = UTC) -> None:  # noqa: A002 (the option's name)
+        if format not in FORMATS:
+            raise ValueError(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
+        self._host = host
+        self._format = format
+        self._reader = lines.READERS.get(format)
+        self._context = Context(zone=zone)
+        self._counts = self._context.counts
+        self._last_source: str | None = None
+        self._fragments = Fragments()
+        self._sequences = Sequences()
+        self._dumps: dict[str, Parts] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was met, by name.
+
+        sequence_gap (holes), sequence_missing (records), fragments_lost, host_disagreement, printk_dropped, pstore_header, text_cut, rows_cut,
+        dictionary, blank, and `unparsed:<reason>`.
+        """
+        return self._counts
+
+    def feed(self, record: Record, now_us: int) -> list[Line | Unparsed]:
+        """The lines of a record, and of earlier ones that waited for it. Nothing, when all it holds is counted or waits itself."""
+        context = self._context
+        context.now_us = now_us
+        context.after_kmsg = context.after_kmsg and self._last_source == record.source
+        self._last_source = record.source
+        ready: list[Line | Unparsed] = []
+        if self._fragments:
+            ready += self._lost(self._fragments.overdue(now_us))
+        try:
+            for found in self._found(record.value):
+                ready += self._settled(found, record, now_us)
+        except Exception as error:  # noqa: BLE001 (one hostile record must not stop the stream; the count tells)
+            ready.append(self._unparsed(f"error-{type(error).__name__}", record))
+        return ready
+
+    def flush(self) -> list[Line | Unparsed]:
+        """What still waits, as far as it came: messages with missing fragments, dumps whose parts were being ordered."""
+        ready: list[Line | Unparsed] = self._lost(self._fragments.flush())
+        for parts in self._dumps.values():
+            ready += parts.release()
+        self._dumps.clear()
+        return ready
+
+    def _found(self, value: bytes) -> Iterable[_Found]:
+        """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of the format that was set."""
+        if len(value) > _RECORD_BOUND:
+            return ("too-long",)
+        if len(value) > LINE_BOUND and value[:1] not in (b"{", b"[", b"@", b" ") and b"\n" not in value:
+            self._counts["text_cut"] += 1
+            value = value[:LINE_BOUND]
+        text = value.decode("utf-8", "replace")
+        if self._reader is None:
+            return envelopes.read(text, self._context) if envelopes.is_json(text) else (None,)
+        if self._format == "auto" and text[:1] in _JSON_STARTS and envelopes.is_json(text):
+            return envelopes.read(text, self._context)
+        return lines.read_all(text, self._context, self._reader)
+
+    def _settled(self, found: _Found, record: Record, now_us: int) -> Iterable[Line | Unparsed]:
+        """A part of a record → what can go on now."""
+        if found is None or isinstance(found, str):
+            return (self._unparsed(found or f"not-{self._format}", record),)
+        if found.transport == "text" and not is_text(found.text):
+            return (self._unparsed("not-text", record),)
+        if found.sequence is not None:
+            stream = (record.source, record.key, found.host)
+            self._compare(stream, found)
+            if found.fragment is not None:
+                whole = self._fragments.add(stream, found, record, now_us)
+                return self._finished(whole[1], whole[0]) if whole else ()
+        if found.part is not None or record.source in self._dumps:
+            return self._ordered(found, record)
+        return self._finished(found, record)
+
+    def _compare(self, stream: Stream, draft: Draft) -> None:
+        """Counts the records that the kernel numbered and that never came."""
+        missing = self._sequences.missing(stream, draft.sequence or 0)
+        if missing:
+            self._counts["sequence_gap"] += 1
+            self._counts["sequence_missing"] += missing
+
+    def _ordered(self, draft: Draft, record: Record) -> list[Line]:
+        """Lines of a pstore dump, in the order of its parts."""
+        if len(self._dumps) >= _DUMP_BOUND and record.source not in self._dumps:
+            return self._finished(draft, record)
+        parts = self._dumps.setdefault(record.source, Parts())
+        if draft.part is not None:
+            self._counts["pstore_header"] += 1
+            return parts.begin(*draft.part)
+        draft.transport = "pstore"
+        return [line for own in self._finished(draft, record) for line in parts.add(own)]
+
+    def _finished(self, draft: Draft, record: Record) -> list[Line]:
+        """A Draft → its Lines: one, unless the message itself holds line ends."""
+        host = self._host_of(draft.host, record)
+        return [self._line(piece, host, draft, record) for piece in draft.text.split("\n")]
+
+    def _line(self, text: str, host: str, draft: Draft, record: Record) -> Line:
+        if len(text) > TEXT_BOUND:
+            self._counts["text_cut"] += 1
+            text = text[:TEXT_BOUND]
+        return Line(
+            text,
+            record.source,
+            record.number,
+            host,
+            draft.transport,
+            draft.kernel_time_us,
+            draft.wall_time_us,
+            draft.boot_id,
+            draft.level,
+            draft.facility,
+            draft.trust,
+            draft.caller,
+            draft.continuation,
+        )
+
+    def _host_of(self, named: str | None, record: Record) -> str:
+        """The host: as set, else from the body, else the key, else the source. A body and a key that differ are counted."""
+        key = _host_of_key(record.key) if record.key else ""
+        if named and key and named != key and named.split(".")[0].lower() != key.split(".")[0].lower():
+            self._counts["host_disagreement"] += 1
+        return self._host or (named or key or record.source)[:255]
+
+    def _lost(self, incomplete: list[tuple[Record, Draft]]) -> list[Line | Unparsed]:
+        """Messages of which fragments are missing, with the text that came."""
+        if incomplete:
+            self._counts["fragments_lost"] += len(incomplete)
+        return [line for record, draft in incomplete for line in self._finished(draft, record)]
+
+    def _unparsed(self, reason: str, record: Record) -> Unparsed:
+        self._counts[f"unparsed:{reason}"] += 1
+        return Unparsed(reason, record.value[:SAMPLE_BOUND], record.source, record.number)
+
+
+@lru_cache(maxsize=4096)
+def _host_of_key(key: bytes) -> str:
+    """A record's key as a host's name, empty if it cannot be one."""
+    name = key[:1024].decode("utf-8", "replace").strip('" ')
+    return name if _HOST_NAME.fullmatch(name) else ""
+
+
+_JSON_STARTS = frozenset(("{", "[", "@", " ", "\t", "\r", "\n"))

@@ -1,0 +1,124 @@
+"""Clocks as logs write them → integer microseconds: uptimes, ISO 8601, syslog dates without year, epoch numbers of any unit.
+
+Comes in: the digits that a reader's expression found. Goes out: µs, or None for a date that does not exist or cannot be read. It never
+uses floating point and reads no clock: the time now is an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+from detector.parse.draft import Context
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+CLOCK = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MONTHS = {name: k for k, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}
+_ISO = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)[T ]{CLOCK} ?(Z|UTC|[+-]\d\d:?\d\d)?(?=[ :]|$)", re.ASCII)
+_DATED = re.compile(rf"([^\W\d]\S{{1,11}}) {{1,2}}(\d{{1,2}}) {CLOCK}")
+_NUMBER = re.compile(r"(-?\d{1,20})(?:\.(\d{1,18}))?", re.ASCII)
+
+
+def micros(seconds: str, fraction: str | None = None) -> int:
+    """Seconds and their decimals as digits → µs, exactly; what is finer than a microsecond is cut off, not rounded."""
+    whole = int(seconds) * SECOND_US
+    if not fraction:
+        return whole
+    return whole + int(fraction if len(fraction) == 6 else fraction[:6].ljust(6, "0"))
+
+
+def month(name: str) -> int | None:
+    """The month of an English abbreviation, with or without its dot; None for any other language."""
+    return _MONTHS.get(name.rstrip(".").lower())
+
+
+@lru_cache(maxsize=256)
+def zone_of(text: str | None, default: tzinfo) -> tzinfo:
+    """`Z`, `UTC`, `+0100` or `+01:00` → its zone; a zone's local name (CET) or none at all → the default."""
+    if text in ("Z", "UTC", "GMT"):
+        return UTC
+    found = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text or "", re.ASCII)
+    if not found or int(found[2]) > 23 or int(found[3]) > 59:
+        return default
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return timezone(-offset if found[1] == "-" else offset)
+
+
+@lru_cache(maxsize=8192)
+def instant(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
+    """A date and `HH:MM:SS` in a zone → µs since 1970; None where there is no such date. A leap second counts as the second before."""
+    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:])
+    try:
+        return (datetime(year, month_number, day, hour, minute, 59 if second == 60 else second, tzinfo=zone) - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def with_year(year: str, month_name: str, day: str, clock: str, fraction: str | None, zone: tzinfo) -> int | None:
+    """A full date with a month's name → µs; None if the month is in a language that we do not read."""
+    number = month(month_name)
+    whole = number and instant(int(year), number, int(day), clock, zone)
+    return None if whole is None or number is None else whole + micros("0", fraction)
+
+
+def without_year(month_name: str, day: str, clock: str, fraction: str | None, context: Context) -> int | None:
+    """A syslog date → µs, in the newest year that puts it no more than a day into the future (29 February may be years back)."""
+    number = month(month_name)
+    if number is None:
+        return None
+    limit = context.now_us + DAY_US
+    newest = _year(limit // DAY_US) + 1
+    for year in range(newest, newest - 10, -1):
+        whole = instant(year, number, int(day), clock, context.zone)
+        if whole is not None and whole <= limit:
+            return whole + micros("0", fraction)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _year(day: int) -> int:
+    try:
+        return (_EPOCH + timedelta(days=day)).year
+    except OverflowError:
+        return 9998 if day > 0 else 1
+
+
+def iso(text: str, zone: tzinfo) -> tuple[int | None, int] | None:
+    """An ISO 8601 stamp at the start of a text → (µs or None if there is no such date, where it ends); None if there is none."""
+    found = _ISO.match(text)
+    if not found:
+        return None
+    whole = instant(int(found[1]), int(found[2]), int(found[3]), found[4], zone_of(found[6], zone))
+    return None if whole is None else whole + micros("0", found[5]), found.end()
+
+
+def any_time(value: object, context: Context) -> int | None:
+    """A time as some JSON field holds it → µs: ISO text, a syslog date, or an epoch number in s, ms, µs or ns (told by its size)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _scaled(value, "") if value < 10**20 else None
+    if not isinstance(value, str):
+        return None
+    value = value[:64].strip()
+    if number := _NUMBER.fullmatch(value):
+        return _scaled(int(number[1]), number[2] or "")
+    if stamp := iso(value, context.zone):
+        return stamp[0]
+    if dated := _DATED.match(value):
+        return without_year(dated[1], dated[2], dated[3], dated[4], context)
+    return None
+
+
+def _scaled(whole: int, fraction: str) -> int | None:
+    """An epoch number → µs. Until the year 5138 seconds stay below 10^11, ms below 10^14, µs below 10^17; below 10^9 (2001) it is none."""
+    if whole < 10**9:
+        return None
+    if whole < 10**11:
+        return whole * SECOND_US + micros("0", fraction)
+    if whole < 10**14:
+        return whole * 1000 + int(fraction[:3].ljust(3, "0"))
+    return whole if whole < 10**17 else whole // 1000

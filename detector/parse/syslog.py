@@ -1,0 +1,149 @@
+"""Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short, short-iso, short-precise, short-full, with-unit.
+
+Comes in: a line, and the PRI that stood before it if there was one. Goes out: a Draft whose trust is settled here: tag `kernel` without a
+pid is the kernel's, unless the facility says otherwise; every other line with a date in front is user space, whatever its text pretends.
+
+Sources: RFC 3164, RFC 5424, output_short() in systemd src/shared/logs-show.c (v257), BusyBox sysklogd/syslogd.c, OpenWrt logread.
+"""
+
+from __future__ import annotations
+
+import re
+
+from detector.parse import printk
+from detector.parse.draft import Context, Draft, trust_of
+from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
+
+_MONTH_FIRST = re.compile(rf"(\S{{1,12}}) {{1,2}}(\d{{1,2}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?", re.ASCII)
+_DAY_FIRST = re.compile(rf"(\d{{1,2}})\.? (\S{{1,12}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?", re.ASCII)
+_YEAR_FIRST = re.compile(rf"(\d{{4}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK}(?=[ :]|$):? ?", re.ASCII)
+_WEEKDAY = re.compile(rf"[^\s\d]{{1,12}},? (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?= |$) ?", re.ASCII)
+_FULL = re.compile(r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII)
+
+_HOST = r"(?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,15}(?:%\w{1,15})?) )?"
+_TAIL = re.compile(rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?", re.ASCII)
+_PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7})")
+_KERNEL_TAG = re.compile(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
+_RFC5424 = re.compile(
+    r'1 (\S{1,48}) (\S{1,255}) (\S{1,64}) \S{1,128} \S{1,64} (?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+"|\\.)*+\])++)(?: \ufeff?|$)',
+    re.DOTALL,
+)
+_PRIORITY = re.compile(r"(?:\d{1,6} )?<(\d{1,4})>", re.ASCII)
+
+
+def priority(text: str) -> tuple[int, str] | None:
+    """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of the line; None if there is none."""
+    found = _PRIORITY.match(text)
+    return (int(found[1]), text[found.end() :]) if found else None
+
+
+def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
+    """A line with a date in front; None if it has none that we know."""
+    head = _head(text, context)
+    if head is None:
+        return None
+    wall_time_us, end = head
+    draft = _body(text[end:], None if pri is None else pri >> 3)
+    draft.wall_time_us = wall_time_us
+    if pri is not None:
+        draft.level, draft.facility = pri & 7, pri >> 3
+    return draft
+
+
+def tagged(text: str, facility: int | None = None) -> Draft | None:
+    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which proves nothing, or the rest after a PRI."""
+    found = _KERNEL_TAG.match(text)
+    if not found:
+        return None
+    draft = printk.message(text[found.end() :])
+    draft.transport = "syslog"
+    draft.trust = "unknown" if facility is None and not found[1] else trust_of(facility, "kernel" + (found[1] or ""))
+    return draft
+
+
+def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
+    """RFC 5424 after its PRI; None if this is not that. A stamp that cannot be read leaves the wall time open."""
+    found = _RFC5424.match(text)
+    if not found:
+        return None
+    tag = None if found[3] == "-" else found[3]
+    trust = trust_of(pri >> 3, tag)
+    rest = text[found.end() :]
+    draft = Draft(rest, "rfc5424") if trust == "user" else printk.message(rest)
+    draft.transport, draft.trust = "rfc5424", trust
+    draft.level, draft.facility = pri & 7, pri >> 3
+    draft.host = None if found[2] == "-" else found[2]
+    stamp = iso(found[1], context.zone)
+    draft.wall_time_us = stamp and stamp[0]
+    return draft
+
+
+def _head(text: str, context: Context) -> tuple[int | None, int] | None:
+    """The date → (µs or None if it cannot be read, where the rest begins); None if the line begins with no date."""
+    if found := _MONTH_FIRST.match(text):
+        name, day, year, clock, fraction, later_year = found.groups()
+    elif text[0].isdigit():
+        return _digits_first(text, context)
+    elif found := _WEEKDAY.match(text):
+        name, day, clock, fraction, year = found.groups()
+        later_year = None
+    elif found := _FULL.match(text):
+        stamp = iso(found[1], zone_of(found[2], context.zone))
+        return (stamp[0] if stamp else None), found.end()
+    else:
+        return None
+    return _named_month(name, day, year or later_year, clock, fraction, context), found.end()
+
+
+def _digits_first(text: str, context: Context) -> tuple[int | None, int] | None:
+    """ISO 8601, and the dates of languages that put the day or the year before the month."""
+    if stamp := iso(text, context.zone):
+        end = stamp[1] + (text[stamp[1] : stamp[1] + 1] == ":")
+        return stamp[0], end + (text[end : end + 1] == " ")
+    if found := _DAY_FIRST.match(text):
+        day, name, year, clock, fraction, later_year = found.groups()
+        return _named_month(name, day, year or later_year, clock, fraction, context), found.end()
+    if found := _YEAR_FIRST.match(text):
+        year, name, day, clock, fraction = found.groups()
+        return _named_month(name, day, year, clock, fraction, context), found.end()
+    return None
+
+
+def _named_month(name: str, day: str, year: str | None, clock: str, fraction: str | None, context: Context) -> int | None:
+    if year:
+        return with_year(year, name, day, clock, fraction, context.zone)
+    return without_year(name, day, clock, fraction, context)
+
+
+def _body(rest: str, facility: int | None) -> Draft:
+    """What follows the date: host, tag and message, or a console's line that some tool put a date before."""
+    if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
+        draft.transport, draft.trust = "syslog", trust_of(facility)
+        return draft
+    found = _TAIL.match(rest)
+    if not found:
+        return _untagged(rest, facility)
+    host, facility_name, level_name, tag, pid = found.groups()
+    if host and not facility_name and (pair := _PAIR.fullmatch(host)) and pair[1] in printk.FACILITIES and pair[2] in printk.LEVELS:
+        host, facility_name, level_name = None, pair[1], pair[2]
+    if facility_name in printk.FACILITIES and facility is None:
+        facility = printk.FACILITIES[facility_name]
+    trust = trust_of(facility, tag + (pid or ""))
+    message = rest[found.end() :]
+    draft = printk.message(message) if trust == "kernel" else Draft(message, "syslog")
+    draft.transport, draft.trust, draft.host, draft.facility = "syslog", trust, host, facility
+    draft.level = printk.LEVELS.get(level_name) if level_name else None
+    return draft
+
+
+def _untagged(rest: str, facility: int | None) -> Draft:
+    """A line without a tag: only a PRI of the kernel's facility makes it the kernel's, for a process may well send no tag."""
+    host, _, text = rest.partition(" ")
+    if facility == 0:
+        draft = printk.message(text)
+        draft.trust = "kernel"
+    else:
+        draft = Draft(text or rest, "syslog", "user")
+    draft.transport = "syslog"
+    draft.host = host if text else None
+    return draft

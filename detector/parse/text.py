@@ -1,0 +1,34 @@
+"""Text before any format: what is taken out of every line, how much of it is read, and what is no text at all.
+
+Comes in: decoded text. Goes out: the same without what no log means. It knows no format.
+"""
+
+from __future__ import annotations
+
+import re
+
+LINE_BOUND = 16_384
+"""Characters of one line that are read. printk stores at most 1,024 (kernel/printk/printk.c), extended consoles print at most 8,192."""
+ROWS_BOUND = 100_000
+"""Lines of one record that are read."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?")
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
+_HEAD = 256
+
+
+def cleaned(text: str) -> str:
+    """A line without colours, NULs, line ends and blanks on the right. Other control characters stay: they may be the message's own."""
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text.strip("\r\n").rstrip()
+
+
+def is_text(text: str) -> bool:
+    """Whether a line without any form could be text: less than a fifth of its beginning is controls or broken bytes."""
+    if text.isascii() and text.isprintable():
+        return True
+    head = text[:_HEAD]
+    return 5 * len(_CONTROLS.findall(head)) <= len(head)
