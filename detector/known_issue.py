@@ -1,7 +1,8 @@
 """The shape of two kinds of pattern data: known kernel bugs, and member offsets of kernel structs.
 
-In: a `[[known-issue]]` or `[[struct]]` table as tomllib reads it. Out: frozen values; what is wrong in a table is a pydantic error that names
-the key. `references` names the classes a table relies on, so that a misspelt one is a fault. Recognising is `detector.explain.known`'s part.
+In: a `[[known-issue]]` or `[[struct]]` table as tomllib reads it. Out: frozen values; what is wrong in a table is a pydantic error that
+names the key. `references` names the classes a table relies on, so that a misspelt one is a fault. Recognising is the part of
+`detector.explain.known`.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ class Table(BaseModel):
 class Conditions(Table):
     """What must hold together; what is not named always holds.
 
-    `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in: every one must be there (`only_states`:
-    and no other). `functions`: the guilty function is one of these; `path`: one of these is in the call trace, or guilty.
+    `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in: every one must be there
+    (`without_classes`: none; `only_states`: no other). `kinds`: the report is of one of these. `functions`: the guilty function is one of these; `path`: one of these is in the call trace, or guilty.
     `same_socket`: one socket was released in two states, or was not. `marks`: one of these was decoded from the fault address.
-    `phrases`: one of these texts stands in a line of the evidence or in the title. `releases`: how the running kernel stands to the issue.
+    `phrases`: one of these texts stands in a line of the evidence or in the title. `releases`: how the running kernel stands to the issue;
+    `kernels`: it is one of these, to the letter. An entry of `path` may end in `*`.
     """
 
     classes: tuple[str, ...] = ()
+    without_classes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
@@ -57,11 +60,12 @@ class Conditions(Table):
     marks: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     releases: tuple[ReleaseStatus, ...] = ()
+    kernels: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
-        if not self.model_fields_set - {"confidence", "releases"}:
-            raise ValueError("it asks for nothing but a release and would hold for every report")
+        if not self.model_fields_set - {"confidence", "releases", "kernels"}:
+            raise ValueError("it asks for nothing but the kernel and would hold for every report")
         return self
 
 
@@ -133,7 +137,7 @@ class KnownIssue(Table):
     fixed_by: tuple[Commit, ...] = ()
     linked: tuple[Commit, ...] = ()
     related: tuple[str, ...] = ()
-    lookalikes: tuple[Lookalike, ...] = ()
+    lookalike: tuple[Lookalike, ...] = ()
     vendor_check: str | None = None
     mitigation: str | None = None
     next_steps: tuple[str, ...] = ()
@@ -155,8 +159,8 @@ class KnownIssue(Table):
 
     def references(self) -> Iterator[tuple[str, str]]:
         """(key, name) of every class that this table names."""
-        for part in (*self.when, *self.unless, *self.test):
-            yield from (("classes", name) for name in part.classes)
+        named = [part.classes + part.without_classes for part in (*self.when, *self.unless)] + [case.classes for case in self.test]
+        yield from (("classes", name) for names in named for name in names)
 
 
 class StructLayout(Table):

@@ -1,0 +1,173 @@
+"""arm64's exception syndrome (ESR_ELx): exception class, fault status, write or read, level, and the exception level it came from.
+
+In: the 32-bit syndrome, or the Oops code, which is the same value. Out: an `Syndrome` and statements about it.
+Tables: Arm Architecture Reference Manual (DDI 0487) ESR_EL1; names as in the kernel's arch/arm64/kernel/traps.c esr_class_str[] and
+arch/arm64/mm/fault.c fault_info[] (6.x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from detector.model import CrashReport, Statement
+
+CLASSES: Mapping[int, str] = {
+    0x00: "Unknown/Uncategorized",
+    0x01: "WFI/WFE",
+    0x03: "CP15 MCR/MRC",
+    0x04: "CP15 MCRR/MRRC",
+    0x05: "CP14 MCR/MRC",
+    0x06: "CP14 LDC/STC",
+    0x07: "ASIMD",
+    0x08: "CP10 MRC/VMRS",
+    0x09: "PAC",
+    0x0A: "Exception from a 64-byte load or store, or another trapped instruction",
+    0x0C: "CP14 MCRR/MRRC",
+    0x0D: "BTI",
+    0x0E: "PSTATE.IL",
+    0x11: "SVC (AArch32)",
+    0x12: "HVC (AArch32)",
+    0x13: "SMC (AArch32)",
+    0x14: "MSRR/MRRS (AArch64)",
+    0x15: "SVC (AArch64)",
+    0x16: "HVC (AArch64)",
+    0x17: "SMC (AArch64)",
+    0x18: "MSR/MRS (AArch64)",
+    0x19: "SVE",
+    0x1A: "ERET/ERETAA/ERETAB",
+    0x1B: "TSTART",
+    0x1C: "FPAC",
+    0x1D: "SME",
+    0x1E: "Granule protection check",
+    0x1F: "EL3 IMP DEF",
+    0x20: "IABT (lower EL)",
+    0x21: "IABT (current EL)",
+    0x22: "PC Alignment",
+    0x24: "DABT (lower EL)",
+    0x25: "DABT (current EL)",
+    0x26: "SP Alignment",
+    0x27: "MOPS",
+    0x28: "FP (AArch32)",
+    0x2C: "FP (AArch64)",
+    0x2D: "GCS",
+    0x2F: "SError",
+    0x30: "Breakpoint (lower EL)",
+    0x31: "Breakpoint (current EL)",
+    0x32: "Software Step (lower EL)",
+    0x33: "Software Step (current EL)",
+    0x34: "Watchpoint (lower EL)",
+    0x35: "Watchpoint (current EL)",
+    0x38: "BKPT (AArch32)",
+    0x3A: "Vector catch (AArch32)",
+    0x3C: "BRK (AArch64)",
+    0x3D: "Profiling exception",
+}
+
+_LEVELLED: Mapping[int, str] = {
+    0b0000: "address size fault",
+    0b0001: "translation fault",
+    0b0010: "access flag fault",
+    0b0011: "permission fault",
+}
+FAULT_STATUS: Mapping[int, str] = {
+    **{high << 2 | level: f"level {level} {name}" for high, name in _LEVELLED.items() for level in range(4)},
+    0x10: "synchronous external abort",
+    0x11: "synchronous tag check fault",
+    0x12: "level -2 synchronous external abort (translation table walk)",
+    0x13: "level -1 synchronous external abort (translation table walk)",
+    **{0x14 + level: f"level {level} synchronous external abort (translation table walk)" for level in range(4)},
+    0x18: "synchronous parity or ECC error",
+    0x1B: "level -1 synchronous parity error (translation table walk)",
+    **{0x1C + level: f"level {level} synchronous parity error (translation table walk)" for level in range(4)},
+    0x21: "alignment fault",
+    0x22: "level -2 granule protection fault (translation table walk)",
+    0x23: "level -1 granule protection fault (translation table walk)",
+    **{0x24 + level: f"level {level} granule protection fault (translation table walk)" for level in range(4)},
+    0x28: "granule protection fault",
+    0x29: "level -1 address size fault",
+    0x2A: "level -2 translation fault",
+    0x2B: "level -1 translation fault",
+    0x2C: "level -2 address size fault",
+    0x30: "TLB conflict abort",
+    0x31: "unsupported atomic hardware update fault",
+    0x34: "implementation fault (lockdown abort)",
+    0x35: "implementation fault (unsupported exclusive)",
+    0x3D: "section domain fault",
+    0x3E: "page domain fault",
+}
+
+_INSTRUCTION_ABORTS = (0x20, 0x21)
+_DATA_ABORTS = (0x24, 0x25)
+_LOWER = (0x20, 0x24, 0x30, 0x32, 0x34)
+
+
+@dataclass(frozen=True, slots=True)
+class Syndrome:
+    """An ESR taken apart. `status` is None for what is no abort, `write` None for what is no data abort."""
+
+    value: int
+    cls: int
+    status: int | None
+    write: bool | None
+
+    @property
+    def class_name(self) -> str:
+        """The kernel's name of the exception class."""
+        return CLASSES.get(self.cls, f"UNRECOGNIZED EC {self.cls:#04x}")
+
+    @property
+    def status_name(self) -> str | None:
+        """The kernel's name of the fault status."""
+        return None if self.status is None else FAULT_STATUS.get(self.status, f"unknown fault status {self.status:#04x}")
+
+    @property
+    def from_user(self) -> bool:
+        """Whether the exception came from a lower exception level: user space, or a guest."""
+        return self.cls in _LOWER
+
+
+def syndrome(value: int) -> Syndrome:
+    """Take an ESR apart: EC is bits 31:26, DFSC/IFSC 5:0, WnR bit 6, CM bit 8."""
+    cls = value >> 26 & 0x3F
+    abort = cls in _INSTRUCTION_ABORTS + _DATA_ABORTS
+    # A cache maintenance instruction sets WnR whatever it does (DDI 0487, ISS of a data abort), and is no write.
+    write = bool(value >> 6 & 1) and not value >> 8 & 1 if cls in _DATA_ABORTS else None
+    return Syndrome(value, cls, value & 0x3F if abort else None, write)
+
+
+def syndrome_of(report: CrashReport) -> Syndrome | None:
+    """The report's syndrome: the ESR line, else the Oops code (kernels before 4.17 print no ESR line, and the code is the ESR)."""
+    value = report.esr if report.esr is not None else report.error_code
+    return None if value is None or not 0 <= value < 1 << 64 else syndrome(value)
+
+
+def explain_esr(report: CrashReport) -> list[Statement]:
+    """What the syndrome says in words."""
+    found = syndrome_of(report)
+    if found is None or (report.esr is None and found.cls not in CLASSES) or found.value == 0:
+        return []
+    where = "ESR" if report.esr is not None else "Oops code, which is the ESR"
+    evidence = [f"{where} {found.value:#010x}: EC = {found.cls:#04x}, {found.class_name}"]
+    if found.status is not None:
+        evidence.append(f"status {found.status:#04x}: {found.status_name}")
+    if found.write is not None:
+        evidence.append(f"WnR = {found.value >> 6 & 1}: a {'write' if found.write else 'read'}")
+    return [Statement(_sentence(found), "certain", tuple(evidence))]
+
+
+def _sentence(found: Syndrome) -> str:
+    level = "a lower exception level (user space)" if found.from_user else "the kernel itself (current EL)"
+    if found.status is None:
+        return f"The processor raised {found.class_name}."
+    if found.cls in _INSTRUCTION_ABORTS:
+        return f"Fetching an instruction failed in {level}: {found.status_name}{_plain(found.status)}."
+    return f"A {'write' if found.write else 'read'} by {level} failed: {found.status_name}{_plain(found.status)}."
+
+
+def _plain(status: int) -> str:
+    if status in range(0x04, 0x08) or status in (0x2A, 0x2B):
+        return ", that is, nothing is mapped there"
+    if status in range(0x0C, 0x10):
+        return ", that is, the page is mapped but does not allow it"
+    return ""

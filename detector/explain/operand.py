@@ -1,0 +1,69 @@
+"""A memory operand and its arithmetic: registers, factors and a displacement add up to an address, wrapping as the machine does.
+
+In: terms as the decoder finds them. Out: addresses, the sums in words. It decodes nothing and knows no architecture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One register of an address: `value` as it counts (after narrowing or sign extension), None where the report does not print it."""
+
+    register: str
+    value: int | None
+    factor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Where an instruction touches memory: the sum of `terms` and `displacement`, `width` bytes, in addresses of `bits` bits.
+
+    `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to it.
+    """
+
+    terms: tuple[Term, ...]
+    displacement: int
+    width: int
+    bits: int
+    aligned: int = 1
+
+    @property
+    def address(self) -> int | None:
+        """The address, or None where a register's value is not known."""
+        total = self.displacement
+        for term in self.terms:
+            if term.value is None:
+                return None
+            total += term.value * term.factor
+        return (total & ((1 << self.bits) - 1)) // self.aligned * self.aligned
+
+    @property
+    def base(self) -> Term | None:
+        """The first register, which holds the pointer in what compilers emit."""
+        return self.terms[0] if self.terms else None
+
+    def covers(self, address: int) -> bool:
+        """Whether a fault at `address` is this access: its first byte, or a later one where the access runs into the next page."""
+        start = self.address
+        if start is None:
+            return False
+        distance = (address - start) & ((1 << self.bits) - 1)
+        return distance == 0 or (distance < self.width and (self.aligned > 1 or address & 0xFFF == 0))
+
+    def arithmetic(self) -> str:
+        """The sum in words: `x19 = 0x194db; 0x194db + 0x30 = 0x1950b`."""
+        known = "; ".join(f"{term.register} = {_hex(term.value)}" for term in self.terms)
+        parts = [_hex(term.value) + (f" * {term.factor}" if term.factor != 1 else "") for term in self.terms]
+        total = " + ".join(parts)
+        if self.displacement or not parts:
+            sign = " - " if self.displacement < 0 else " + "
+            total = f"{total}{sign if parts else ''}{abs(self.displacement):#x}"
+        rounded = f", rounded down to {self.aligned} bytes," if self.aligned > 1 else ""
+        return f"{known}{'; ' if known else ''}{total}{rounded} = {_hex(self.address)}"
+
+
+def _hex(value: int | None) -> str:
+    return "?" if value is None else f"{value:#x}"

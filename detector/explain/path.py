@@ -1,0 +1,128 @@
+"""The way into the fault, in words: which part of the kernel called which, and whether that was an interrupt or a process.
+
+In: the frames of a report. Out: statements. It knows the usual stations (system calls, interrupts, NAPI, IP, TCP, block, files, memory) and
+leaves out what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detector.model import CrashReport, Frame, Statement
+
+_INTERRUPT = (
+    "do_IRQ",
+    "common_interrupt",
+    "__handle_domain_irq",
+    "handle_domain_irq",
+    "handle_IRQ",
+    "gic_handle_irq",
+    "handle_irq_event",
+    "__do_irq",
+)
+_SOFTIRQ = ("__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "__softirqentry_text_start", "_stext", "net_rx_action")
+_SYSCALL = (
+    "entry_SYSCALL",
+    "do_syscall",
+    "el0_svc",
+    "system_call",
+    "ret_fast_syscall",
+    "sysenter",
+    "entry_INT80",
+    "do_fast_syscall",
+    "invoke_syscall",
+)
+_NMI = ("nmi", "end_repeat_nmi", "do_nmi", "exc_nmi")
+_THREAD = ("kthread", "worker_thread", "kernel_thread")
+
+# (prefixes of function names, the station in words), innermost stations first where a name fits two.
+_STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("__inet_lookup_listener", "inet6_lookup_listener", "inet_lookup_listener", "inet_lhash2_lookup"), "listener lookup"),
+    (("__inet_lookup_established", "__inet6_lookup_established"), "lookup of established sockets"),
+    (("inet_diag_", "sock_diag_", "tcp_diag_"), "socket diagnostics (ss, netlink)"),
+    (("listening_get_next", "established_get_next", "tcp_seq_", "tcp4_seq_"), "/proc/net/tcp"),
+    (("tcp_v4_rcv", "tcp_v6_rcv", "tcp_v4_do_rcv", "tcp_v6_do_rcv", "tcp_rcv_"), "TCP input"),
+    (("tcp_sendmsg", "tcp_write_xmit", "tcp_push", "__tcp_push", "__tcp_transmit_skb", "tcp_transmit_skb"), "TCP output"),
+    (("udp_rcv", "__udp4_lib_rcv", "udpv6_rcv", "udp_queue_rcv"), "UDP input"),
+    (("sctp_",), "SCTP"),
+    (("mptcp_",), "Multipath TCP"),
+    (("tcp_bpf_", "sk_psock_", "sock_map_", "sock_hash_"), "BPF sockmap"),
+    (("nf_hook_slow", "nf_conntrack", "nft_", "ipt_do_table"), "netfilter"),
+    (("ip_rcv", "ip_local_deliver", "ip_list_rcv", "ip_sublist_rcv"), "IPv4 input"),
+    (("ipv6_rcv", "ip6_input", "ip6_rcv"), "IPv6 input"),
+    (("ip_queue_xmit", "__ip_queue_xmit", "ip_output", "ip_finish_output"), "IPv4 output"),
+    (("ip6_xmit", "ip6_output", "ip6_finish_output"), "IPv6 output"),
+    (("dev_queue_xmit", "__dev_queue_xmit", "dev_hard_start_xmit"), "packet transmit"),
+    (("napi_gro_", "netif_receive_skb", "__netif_receive_skb", "process_backlog", "dev_gro_receive"), "packet receive"),
+    (("net_rx_action", "napi_poll", "__napi_poll"), "NAPI poll"),
+    (("sock_close", "__sock_release", "inet_release", "tcp_close"), "socket close"),
+    (("sock_sendmsg", "__sys_sendto", "__sys_sendmsg", "sock_write_iter"), "socket send"),
+    (("sock_recvmsg", "__sys_recvfrom", "sock_read_iter"), "socket receive"),
+    (("handle_mm_fault", "do_page_fault", "exc_page_fault", "do_user_addr_fault"), "page fault"),
+    (("submit_bio", "blk_mq_", "blk_finish_plug", "generic_make_request"), "block layer"),
+    (("ext4_", "xfs_", "btrfs_", "nfs_", "f2fs_", "ovl_"), "file system"),
+    (("vfs_read", "vfs_write", "vfs_open", "vfs_statx", "path_openat", "do_sys_open", "vfs_fsync"), "file access"),
+    (("kmem_cache_alloc", "__kmalloc", "___slab_alloc", "kmem_cache_free", "kfree"), "slab allocator"),
+    (("process_one_work",), "work queue"),
+    (("run_timer_softirq", "call_timer_fn", "expire_timers"), "timer"),
+    (("rcu_do_batch", "rcu_core", "rcu_process_callbacks"), "RCU callback"),
+    (("do_exit", "do_group_exit", "exit_mmap"), "process exit"),
+)
+_RECEIVE = frozenset({"packet receive", "IPv4 input", "IPv6 input", "TCP input", "UDP input", "listener lookup"})
+
+
+def context(report: CrashReport) -> str | None:
+    """Where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI", "system call", "kernel thread"; None if not seen."""
+    for frame in report.frames:
+        for names, words in (
+            (_NMI, "NMI"),
+            (_SOFTIRQ, "soft interrupt"),
+            (_INTERRUPT, "interrupt"),
+            (_SYSCALL, "system call"),
+            (_THREAD, "kernel thread"),
+        ):
+            if frame.reliable and frame.function.startswith(names):
+                return words
+    return None
+
+
+def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
+    """(station, function) from the outermost call in, neighbours of one station joined."""
+    found: list[tuple[str, str]] = []
+    for frame in reversed(frames):
+        words = _station(frame, found)
+        if frame.reliable and words and (not found or found[-1][0] != words):
+            found.append((words, frame.function))
+    return tuple(found)
+
+
+def _station(frame: Frame, before: list[tuple[str, str]]) -> str | None:
+    known = next((words for prefixes, words in _STATIONS if frame.function.startswith(prefixes)), None)
+    if known or not frame.module:
+        return known
+    receiving = any(words == "NAPI poll" for words, _ in before) and not any(words in _RECEIVE for words, _ in before)
+    return f"network driver {frame.module}" if receiving else f"module {frame.module}"
+
+
+def explain_path(report: CrashReport) -> list[Statement]:
+    """The way in, and the context; nothing where the trace has no station that is known."""
+    where = context(report)
+    way = stations(report.frames)
+    said: list[Statement] = []
+    if where:
+        said.append(Statement(_context_sentence(where, report), "likely"))
+    if len(way) > 1:
+        functions = " > ".join(function for _, function in way)
+        said.append(Statement("The way in: " + " → ".join(words for words, _ in way) + ".", "likely", (functions,)))
+    return said
+
+
+def _context_sentence(where: str, report: CrashReport) -> str:
+    if where in ("soft interrupt", "interrupt", "NMI"):
+        task = f", so the task on this CPU ({report.comm}) has nothing to do with it" if report.comm else ""
+        return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."
+    if where == "system call":
+        task = f" of {report.comm}" if report.comm else ""
+        pid = f" (pid {report.pid})" if report.pid is not None else ""
+        return f"It happened in process context, in a system call{task}{pid}."
+    return f"It happened in a kernel thread{f', {report.comm}' if report.comm else ''}."

@@ -1,0 +1,83 @@
+"""Kernel releases: what `uname -r` says, and how that kernel stands to a bug fixed upstream.
+
+In: a release string and a `KnownIssue`. Out: a `KernelRelease`, a `ReleaseStatus`. A vendor's build is never called fixed by its number
+alone: its patches are its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from detector.known_issue import KnownIssue, ReleaseStatus
+
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
+# What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise.
+_PLAIN_SUFFIX = re.compile(r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?)*")
+_FINAL = 1 << 30  # a final release comes after all its candidates
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KernelRelease:
+    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, outside the order."""
+
+    major: int
+    minor: int
+    patch: int = 0
+    candidate: int = _FINAL
+    suffix: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> KernelRelease | None:
+        """Read "4.14.0-115.el7a.0.1.aarch64", "5.5-rc3", "6.1.36"; None where it is no release."""
+        found = _RELEASE.fullmatch(text.strip())
+        if found is None:
+            return None
+        major, minor, patch, candidate, suffix = found.groups()
+        return cls(int(major), int(minor), int(patch or 0), int(candidate) if candidate else _FINAL, suffix)
+
+    @property
+    def base(self) -> KernelRelease:
+        """The upstream release that it is built on."""
+        return KernelRelease(self.major, self.minor, self.patch, self.candidate)
+
+    @property
+    def series(self) -> tuple[int, int]:
+        """The stable series, such as (4, 19)."""
+        return self.major, self.minor
+
+    @property
+    def vendor(self) -> bool:
+        """Whether somebody's own patches may be in it: any suffix that the kernel's own build does not add."""
+        return not _PLAIN_SUFFIX.fullmatch(self.suffix)
+
+    def __str__(self) -> str:
+        """The release as `uname -r` prints it."""
+        patch = f".{self.patch}" if self.patch or self.candidate == _FINAL else ""
+        candidate = "" if self.candidate == _FINAL else f"-rc{self.candidate}"
+        return f"{self.major}.{self.minor}{patch}{candidate}{self.suffix}"
+
+
+def within(kernel: KernelRelease, since: str, until: str | None) -> bool:
+    """Whether the base of `kernel` lies in [since, until)."""
+    start, end = KernelRelease.parse(since), KernelRelease.parse(until or "")
+    return start is not None and start <= kernel.base and (end is None or kernel.base < end)
+
+
+def status(kernel: KernelRelease | None, issue: KnownIssue) -> ReleaseStatus:
+    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel."""
+    if kernel is None or (issue.since is None and issue.fixed is None):
+        return "unknown"
+    if issue.since and not within(kernel, issue.since, None):
+        return "before"
+    if _has_fix(kernel.base, issue):
+        return "vendor-fixed" if kernel.vendor else "fixed"
+    return "vendor" if kernel.vendor else "affected"
+
+
+def _has_fix(base: KernelRelease, issue: KnownIssue) -> bool:
+    fixed = KernelRelease.parse(issue.fixed or "")
+    if fixed is not None and base >= fixed:
+        return True
+    releases = (KernelRelease.parse(stable.release) for stable in issue.stable)
+    return any(base.series == release.series and base >= release for release in releases if release is not None)
