@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
+
+
+@pytest.fixture
+def unit(deploy, tmp_path) -> Path:
+    """The shipped unit, with the command of this environment: systemd-analyze demands that the command exists."""
+    text = (deploy / "systemd" / "oopswatch.service").read_text()
+    command = Path(sys.executable).with_name("oopswatch")
+    path = tmp_path / "oopswatch.service"
+    path.write_text(text.replace("/opt/oopswatch/bin/oopswatch", str(command)))
+    return path
+
+
+def test_systemd_accepts_the_unit_without_a_word(unit, program):
+    """systemd-analyze verify ends with 0 on unknown keys, and only says so: silence is the proof."""
+    done = subprocess.run([program("systemd-analyze", "systemd"), "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_misspelt_key_would_be_noticed(unit, program):
+    """The check above can fail."""
+    unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
+    done = subprocess.run([program("systemd-analyze", "systemd"), "verify", unit], capture_output=True, text=True, check=False)
+    assert "ProtectHouse" in done.stderr
+
+
+def test_unit_is_hardened(unit, program):
+    """Systemd's own measure of exposure stays low."""
+    command = [program("systemd-analyze", "systemd"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:]
