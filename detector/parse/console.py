@@ -20,6 +20,7 @@ _STARTUP = re.compile(r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
 _QUOTED = re.compile(r">[> ]+")
+_GLUE_US = 60_000_000
 _QUOTING = frozenset("\"'`(<=|,>\\")
 
 
@@ -35,6 +36,24 @@ def read(text: str, context: Context) -> Draft:
     if found := _EMBEDDED.search(text):
         return _embedded(text, found.start())
     return Draft(printk.without_vendor(text.lstrip()), "text")
+
+
+def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
+    """A console's line, and the one that another CPU printed behind it before its line end: `trusty crashed[ 1117.184796] ---…`.
+
+    Only where a console's text is all there is; a transport with records of its own keeps lines apart.
+    """
+    if draft.kernel_time_us is None or draft.trust != "unknown" or draft.transport not in ("dmesg", "console"):
+        return (draft,)
+    found = _EMBEDDED.search(draft.text) if "." in draft.text else None
+    if not found or not found.start() or draft.text[found.start() - 1].isspace() or draft.text[found.start() - 1] in _QUOTING:
+        return (draft,)
+    second = printk.stamped(draft.text[found.start() :])
+    if second is None or abs((second.kernel_time_us or 0) - draft.kernel_time_us) > _GLUE_US:
+        return (draft,)
+    context.counts["glued"] += 1
+    draft.text, second.transport = draft.text[: found.start()], draft.transport
+    return (draft, *unglued(second, context))
 
 
 def _embedded(text: str, start: int) -> Draft:

@@ -50,7 +50,7 @@ def read_all(text: str, context: Context, reader: Reader) -> Iterable[Draft | No
         return ()
     draft = reader(text, context)
     context.after_kmsg = draft is not None and draft.sequence is not None
-    return (draft,)
+    return (draft,) if draft is None else console.unglued(draft, context)
 
 
 def _read_many(text: str, context: Context, reader: Reader) -> Iterator[Draft | None]:
@@ -65,7 +65,7 @@ def _read_many(text: str, context: Context, reader: Reader) -> Iterator[Draft | 
         draft = reader(piece, context)
         hand = draft.transport if draft is not None and draft.trust == "user" and piece[0] == "<" else None
         context.after_kmsg = draft is not None and draft.sequence is not None
-        yield draft
+        yield from (None,) if draft is None else console.unglued(draft, context)
 
 
 def read(text: str, context: Context) -> Draft:
@@ -110,7 +110,7 @@ def _indented(text: str, context: Context) -> Draft:
     if not rest:
         return Draft("", "text")
     draft = read(rest, context)
-    if draft.transport == "text" and len(text) - len(rest) >= _JOURNAL_INDENT:
+    if draft.transport == "text" and len(text) - len(rest) >= _JOURNAL_INDENT and rest != "^":  # KASAN's mark under its dump
         draft.trust = "user"
     return draft
 

@@ -56,8 +56,8 @@ class Parser:
     def counts(self) -> Mapping[str, int]:
         """What was met, by name.
 
-        sequence_gap (holes), sequence_missing (records), fragments_lost, host_disagreement, printk_dropped, pstore_header, text_cut, rows_cut,
-        dictionary, blank, and `unparsed:<reason>`.
+        sequence_gap (holes), sequence_missing (records), fragments_lost, host_disagreement, printk_dropped, glued, pstore_header, text_cut,
+        rows_cut, dictionary, blank, and `unparsed:<reason>`.
         """
         return self._counts
 

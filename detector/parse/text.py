@@ -15,6 +15,7 @@ ROWS_BOUND = 100_000
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 _HEAD = 256
+_START = 16
 
 
 def cleaned(text: str) -> str:
@@ -27,8 +28,9 @@ def cleaned(text: str) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether a line without any form could be text: less than a fifth of its beginning is controls or broken bytes."""
-    if text.isascii() and text.isprintable():
+    """Whether a line without any form could be text: it begins with words, or less than a fifth of its head is controls or broken bytes."""
+    start = text[:_START]
+    if start.isascii() and start.isprintable() and (len(start) == _START or text == start):
         return True
     head = text[:_HEAD]
     return 5 * len(_CONTROLS.findall(head)) <= len(head)
