@@ -137,7 +137,9 @@ def _slow(pattern: regex.Pattern[str], examples: Sequence[str]) -> str | None:
 
 def _hostile_lines(examples: Sequence[str]) -> Iterator[str]:
     """Runs of what patterns repeat, alone and after each piece of the examples, with an end that fits nothing."""
-    beginnings = {("", run) for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "(")} | {("", example) for example in examples if example}
+    beginnings = {("", run) for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "(")} | {
+        ("", example) for example in examples if example
+    }
     for example in examples:
         for piece in re.finditer(r"\w+|\W", example):
             before = example[: piece.end()]

@@ -37,7 +37,6 @@ class CatalogueError(ValueError):
     """The pattern files hold faults: all of them, sorted by path and line."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        """Keep the faults; the message is one line for each."""
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
@@ -131,6 +130,10 @@ class Catalogue:
     known_issues: tuple[KnownIssue, ...] = ()
     structs: tuple[StructLayout, ...] = ()
     lists: Mapping[str, NameList] = field(default_factory=dict)
+    _by_id: Mapping[str, Signature] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_id", {signature.id: signature for signature in self.signatures})
 
     @property
     def classes(self) -> frozenset[str]:
@@ -139,4 +142,4 @@ class Catalogue:
 
     def signature(self, name: str) -> Signature | None:
         """The signature whose id is `name`, or None."""
-        return next((signature for signature in self.signatures if signature.id == name), None)
+        return self._by_id.get(name)

@@ -15,10 +15,9 @@ _TOKEN = re.compile(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
 
 
 class Places:
-    """The headers and keys of one TOML text."""
+    """The headers and keys of one TOML text, walked once; what stands inside multi-line strings is skipped."""
 
     def __init__(self, text: str) -> None:
-        """Walk the text once, skipping the insides of multi-line strings."""
         self._lines = text.split("\n")
         self._headers: list[tuple[str, int]] = []
         self._keys: list[tuple[int, str]] = []

@@ -221,7 +221,7 @@ def _rule(one: _Found[RuleTable]) -> Rule:
         tests=tuple(
             RuleTest(
                 test.name,
-                tuple((name, host, int(seconds * 1_000_000)) for name, host, seconds in test.given),
+                tuple(test.given),
                 test.expect,
                 one.places.child("rule", one.index, "test", index),
             )

@@ -15,6 +15,7 @@ from detector.known_issue import KnownIssueTable, StructTable
 from detector.model import Origin, Severity
 
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+_LONGEST_UPTIME_S = 10**10  # some three centuries
 _TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
 
 
@@ -33,6 +34,16 @@ def _timespan_checked(text: str) -> str:
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _as_given(value: Any) -> Any:
+    """One [signature-or-class, host, seconds] of a rule's test; seconds whole or with decimals, never a float."""
+    if isinstance(value, list) and len(value) == 3:
+        name, host, seconds = value
+        number = isinstance(seconds, Decimal) and seconds.is_finite() or isinstance(seconds, int) and not isinstance(seconds, bool)
+        if isinstance(name, str) and isinstance(host, str) and number and 0 <= seconds < _LONGEST_UPTIME_S:
+            return (name, host, int(seconds * 1_000_000))
+    raise ValueError('write each as ["signature or class", "host", seconds]')
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -70,7 +81,7 @@ class RuleTestTable(Table):
     """One `[[rule.test]]`."""
 
     name: Text
-    given: list[Annotated[tuple[str, str, int | Decimal], Field(strict=False)]]
+    given: list[Annotated[tuple[str, str, int], BeforeValidator(_as_given)]] = Field(min_length=1)
     expect: Annotated[int, Field(ge=0)]
 
 
