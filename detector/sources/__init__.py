@@ -1,0 +1,36 @@
+"""Where records come from: files, standard input, Kafka. One protocol for all.
+
+Out go batches of chunks (raw bytes, and the way to find a record in them); back comes what has been stored. Nothing here looks into a
+record. `KafkaSource` is in `detector.sources.kafka`, imported by itself, since the client takes its time to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from detector.scan import Chunk
+from detector.sources.errors import Problem, SourceError
+from detector.sources.files import FileSource
+
+__all__ = ["FileSource", "Problem", "Source", "SourceError"]
+
+
+class Source(Protocol):
+    """A stream of batches. Each batch is dealt with, and stored, before the next one is asked for."""
+
+    def batches(self) -> Iterator[Sequence[Chunk]]:
+        """The batches, in order; an empty one where nothing came for a while. Ends with the input, or soon after `stop`."""
+        ...
+
+    def commit(self, positions: Mapping[str, int]) -> None:
+        """What is stored: the position after the last stored record, by chunk source."""
+        ...
+
+    def stop(self) -> None:
+        """Asks `batches` to end, from any thread or signal handler."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what is held open."""
+        ...

@@ -1,0 +1,171 @@
+"""Bytes of a file as they are read → chunks that end where a record ends.
+
+In: pieces of any size. Out: `FileChunk`s. A record is a line, or an object of the document that `dmesg --json` writes. Does no IO.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from detector.model import Record
+
+# A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays bounded.
+LONGEST_LINE = 16 * 1024 * 1024
+
+# util-linux sys-utils/dmesg.c, --json: one document over many lines, its objects flat, no raw line end inside a string.
+HEAD = rb'(?:\xef\xbb\xbf)?\{\s*+"dmesg"\s*+:\s*+\['
+GAP = rb"(?:[\s,\]}]|" + HEAD + rb")*+"
+BODY = rb'\{(?:[^"{}]++|"(?:[^"\\\n]|\\.)*+")*+'
+DOCUMENT = re.compile(rb"\s*+" + HEAD)
+UNDECIDED = re.compile(rb'(?:\xef\xbb\xbf)?\s*+(?:\{\s*+(?:"dmesg"\s*+:?\s*+)?)?')
+ENTRY = re.compile(GAP + rb"(" + BODY + rb"\})")
+ENTRY_BEGUN = re.compile(GAP + rb"(?:" + BODY + rb'(?:"(?:[^"\\\n]|\\.)*+\\?)?+)?+')
+UNDECIDED_LIMIT = 256
+MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
+
+
+class FileChunk:
+    """A block of a file cut at record ends. `number` of a record is its line's, counted only as far as somebody asks."""
+
+    __slots__ = ("_counted", "_counted_to", "_first", "_numbers", "count", "data", "end", "source")
+
+    def __init__(self, source: str, data: bytes, end: int, first: int, numbers: Sequence[int] | None = None, unended: int = 0) -> None:
+        """`first` is the number of the first line; `numbers` gives each line's where they do not follow each other.
+
+        `unended` is 1 where the last line ends with the file and not with a line end.
+        """
+        self.source = source
+        self.data = data
+        self.end = end
+        self.count = data.count(b"\n") + unended
+        self._first = first
+        self._numbers = numbers
+        self._counted = self._counted_to = 0
+
+    def record_at(self, offset: int) -> tuple[Record, int, int]:
+        """The line that covers byte `offset`, where it starts, and where the next one starts."""
+        data = self.data
+        start = data.rfind(b"\n", 0, offset) + 1
+        end = data.find(b"\n", offset)
+        after = end + 1
+        if end < 0:
+            end = after = len(data)
+        return Record(data[start:end], self.source, self._number(start)), start, after
+
+    def _number(self, start: int) -> int:
+        if start < self._counted_to:
+            self._counted = self._counted_to = 0
+        self._counted += self.data.count(b"\n", self._counted_to, start)
+        self._counted_to = start
+        return self._numbers[self._counted] if self._numbers is not None else self._first + self._counted
+
+
+class Framer:
+    """Makes chunks of what is fed. `cut` counts the lines that were longer than `longest`."""
+
+    def __init__(self, source: str, longest: int = LONGEST_LINE) -> None:
+        self.source = source
+        self.cut = 0
+        self._longest = longest
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._line = 1
+        self._end = 0
+        self._document: _Document | None = None
+        self._decided = False
+
+    def feed(self, data: bytes) -> list[FileChunk]:
+        """The records that are whole with `data`; what is left waits for more."""
+        end = data.rfind(b"\n") + 1
+        if end:
+            whole = b"".join((*self._pieces, data[:end]))
+            self._hold(data[end:])
+            return self._chunks(whole)
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held < self._longest:
+            return []
+        self.cut += 1
+        long = b"".join(self._pieces)
+        self._hold(b"")
+        return self._chunks(long)
+
+    def end_line(self) -> None:
+        """What comes next begins a line: the end of one file of several that are one log."""
+        if self._pieces:
+            self._pieces.append(b"\n")
+
+    def finish(self) -> list[FileChunk]:
+        """The end of the file: what is left is a record, with or without a line end."""
+        rest = b"".join(self._pieces)
+        self._hold(b"")
+        chunks = self._chunks(rest, last=True) if rest else []
+        if self._document and not self._document.closed:
+            chunks += self._rest_as_lines(self._document)
+        return chunks
+
+    def _hold(self, rest: bytes) -> None:
+        self._pieces = [rest] if rest else []
+        self._held = len(rest)
+
+    def _chunks(self, data: bytes, *, last: bool = False) -> list[FileChunk]:
+        if not self._decided:
+            if not last and len(data) < UNDECIDED_LIMIT and UNDECIDED.fullmatch(data):
+                self._hold(data + b"".join(self._pieces))
+                return []
+            self._decided = True
+            self._document = _Document() if DOCUMENT.match(data) else None
+        self._end += len(data)
+        if self._document:
+            return self._objects(self._document, data)
+        return [self._lines(data, last and not data.endswith(b"\n"))]
+
+    def _lines(self, data: bytes, unended: bool) -> FileChunk:
+        chunk = FileChunk(self.source, data, self._end, self._line, unended=int(unended))
+        self._line += chunk.count
+        return chunk
+
+    def _objects(self, document: _Document, data: bytes) -> list[FileChunk]:
+        objects, numbers = document.feed(data)
+        chunks = [FileChunk(self.source, b"\n".join(objects) + b"\n", self._end, 0, numbers)] if objects else []
+        if document.over or len(document.rest) > self._longest:
+            chunks += self._rest_as_lines(document)
+        return chunks
+
+    def _rest_as_lines(self, document: _Document) -> list[FileChunk]:
+        """The document is over, or broken: from here on the file is lines."""
+        self._document = None
+        self._line = document.line
+        return [self._lines(document.rest, not document.rest.endswith(b"\n"))]
+
+
+class _Document:
+    """The document of `dmesg --json`, or several one after the other. `line` is the number of the line at which `rest` begins."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self.line = 1
+        self.over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is left but brackets."""
+        return not self.rest.strip(b" \t\r\n]},")
+
+    def feed(self, data: bytes) -> tuple[list[bytes], list[int]]:
+        """The objects that are whole with `data`, each on one line, and the numbers of the lines that hold their messages."""
+        data = self.rest + data
+        objects: list[bytes] = []
+        numbers: list[int] = []
+        done = 0
+        while entry := ENTRY.match(data, done):
+            message = MESSAGE_KEY.search(data, entry.start(1), entry.end())
+            at = message.start() if message else entry.start(1)
+            numbers.append(self.line + data.count(b"\n", done, at))
+            self.line += data.count(b"\n", done, entry.end())
+            objects.append(entry[1].replace(b"\r", b" ").replace(b"\n", b" "))
+            done = entry.end()
+        self.rest = data[done:]
+        self.over = not ENTRY_BEGUN.fullmatch(self.rest)
+        return objects, numbers

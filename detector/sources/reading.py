@@ -1,0 +1,176 @@
+"""One file, pipe or device as a stream of decompressed bytes, and whether it is a log at all.
+
+The compression is told by the first bytes, whatever the name says. Raises `NotALogError` for what is none, OSError for what cannot be
+opened; damage inside a compressed file is one of `DAMAGE`, after all that came before it has been read.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import sys
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+import zstandard
+
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+HEAD_SIZE = 64 * 1024
+STDIN = "-"
+GZIP, XZ, BZIP2, ZSTANDARD = b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd"
+
+# What people hand over by mistake, by its first bytes, with what to do instead where there is something.
+_KINDS = (
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive: unpack it first"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"LPKSHHRH", "a systemd journal: hand over what `journalctl -o json --file=…` prints"),
+    (b"KDUMP   ", "a kernel dump: hand over its vmcore-dmesg.txt, or what `log` prints in crash"),
+    (b"\x7fELF", "an ELF file (a program or a kernel dump): of a dump hand over its vmcore-dmesg.txt, or what `log` prints in crash"),
+    (b"\xff\xfe", "UTF-16 text: convert it to UTF-8 first"),
+    (b"\xfe\xff", "UTF-16 text: convert it to UTF-8 first"),
+)
+# Characters that no text holds; NUL is not among them: a machine that lost its power leaves runs of NULs in its logs.
+_CONTROL = bytes({*range(1, 32), 127} - set(b"\t\n\v\f\r\b\a\x1b"))
+_CONTROL_SHARE = 0.05
+_UTF16_SHARE = 0.3
+
+
+class NotALogError(Exception):
+    """What it is instead."""
+
+
+class Stream(Protocol):
+    """What decompressors and plain files have in common."""
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Some bytes with at most one read below; none at the end."""
+        ...
+
+
+class Reading:
+    """An open input. `done` counts the bytes read of the file as it lies on the disk."""
+
+    def __init__(self, path: str) -> None:
+        self._raw: BinaryIO = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115  # close() closes it
+        try:
+            self.seekable = self._raw.seekable()
+            head = cast("_Peekable", self._raw).peek(8)
+            self._stream, self.compressed = _decompressed(self._raw, head)
+            self._damage: Exception | None = None
+            self._head = b""
+            self._head = self.read(HEAD_SIZE)
+            if kind := not_a_log(self._head):
+                raise NotALogError(kind)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def done(self) -> int:
+        """Bytes of the file that have been read; 0 for what has no place to tell."""
+        return self._raw.tell() if self.seekable else 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes: of a file as many as there are, of a pipe what it has now. None at the end.
+
+        Damage is raised by the call after the one that returned the last good bytes.
+        """
+        if self._damage:
+            raise self._damage
+        pieces, self._head = [self._head], b""
+        got = len(pieces[0])
+        while got < size and (self.seekable or not got):
+            try:
+                piece = self._stream.read1(size - got)
+            except DAMAGE as error:
+                self._damage = error
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+            got += len(piece)
+        if self._damage and not got:
+            raise self._damage
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Closes the file; standard input stays open."""
+        if self._raw is not sys.stdin.buffer:
+            self._raw.close()
+
+
+class _Peekable(Protocol):
+    def peek(self, size: int = 0, /) -> bytes: ...
+
+
+class _Zstandard:
+    """A reader of .zst that tells a cut file from a whole one, which zstandard's own stream reader does not."""
+
+    # An RLE block of 4 bytes gives 128 KiB (RFC 8878 3.1.1.2): what one step may cost of memory stays bounded by feeding little.
+    STEP = 2048
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._fed = b""
+        self._out = b""
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Up to `size` decompressed bytes; EOFError where the file ends within a frame."""
+        while not self._out:
+            if self._begun and self._frame.eof:
+                self._fed = self._frame.unused_data
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._begun = False
+            self._fed = self._fed or self._raw.read(self.STEP)
+            if not self._fed:
+                if self._begun:
+                    raise EOFError("it ends in the middle of a frame")
+                return b""
+            self._begun = True
+            self._out, self._fed = self._frame.decompress(self._fed), b""
+        if size < 0:
+            size = len(self._out)
+        out, self._out = self._out[:size], self._out[size:]
+        return out
+
+
+def not_a_log(head: bytes) -> str | None:
+    """What the first bytes of an input are, where they are not text."""
+    for magic, kind in _KINDS:
+        if head.startswith(magic):
+            return f"not a log but {kind}"
+    text = head.replace(b"\0", b"")
+    if not text:
+        return None  # a log that was truncated under its writer begins with a hole, as long as it was
+    nuls = len(head) - len(text)
+    if nuls > _UTF16_SHARE * len(head) and head.count(b"\0\0") < nuls / 10:
+        return f"not a log but {_KINDS[-1][1]}"
+    if len(text) - len(text.translate(None, _CONTROL)) > _CONTROL_SHARE * len(text):
+        return "not a log: binary data"
+    return None
+
+
+def is_compressed(head: bytes) -> bool:
+    """Whether a file that begins so is compressed in one of the ways that are read here."""
+    return head.startswith((GZIP, XZ, BZIP2, ZSTANDARD))
+
+
+def _decompressed(raw: BinaryIO, head: bytes) -> tuple[Stream, bool]:
+    """The stream to read, and whether it is compressed."""
+    stream: Stream = cast("Stream", raw)
+    if head.startswith(GZIP):
+        stream = gzip.GzipFile(fileobj=raw)
+    elif head.startswith(XZ):
+        stream = lzma.LZMAFile(raw)  # noqa: SIM115  # it owns nothing but `raw`
+    elif head.startswith(BZIP2):
+        stream = bz2.BZ2File(raw)
+    elif head.startswith(ZSTANDARD):
+        stream = _Zstandard(raw)
+    return stream, is_compressed(head)
