@@ -12,15 +12,14 @@ from dataclasses import dataclass
 # Red Hat's kernels print `--------- -t -` between the letters and the release.
 _TAINT = r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z() ]*))(?:-[-t ]*)?"
 _COMM = r"(?P<comm>.{0,64})"
-_KDUMP = r"(?:Kdump: loaded )?"
 _RELEASE = r"\(?(?P<release>\d+\.\d+[^\s)]*)"
 
 _LINES = tuple(
     re.compile(pattern)
     for pattern in (
         # lib/dump_stack.c dump_stack_print_info, from 3.10 on; UID from 6.11 on
-        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_KDUMP}{_TAINT}\s*{_RELEASE}",
-        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_KDUMP}{_TAINT}\s*$",
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*$",
         # the same to 3.9, and arm
         rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}",
         rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
@@ -88,7 +87,7 @@ def facts(lines: Sequence[str]) -> Facts:
     return Facts(
         cpu=_decimal(said.get("cpu")),
         pid=_decimal(said.get("pid")),
-        comm=said.get("comm"),
+        comm=_without_kdump(said.get("comm")),
         tainted=said.get("tainted"),
         kernel=said.get("release"),
         hardware=said.get("hardware"),
@@ -108,6 +107,11 @@ def _found(text: str) -> Iterator[Mapping[str, str]]:
         if "ainted" in text and "taint" in pattern.groupindex:
             values["tainted"] = "".join(char for char in values.pop("taint", "") if char.isupper())
         yield values
+
+
+def _without_kdump(comm: str | None) -> str | None:
+    """`Kdump: loaded` stands between the name and the taint where a crash kernel is loaded (kernel/printk.c, from 4.15 on)."""
+    return comm.removesuffix(" Kdump: loaded") if comm is not None else None
 
 
 def _decimal(text: str | None) -> int | None:

@@ -21,7 +21,7 @@ _CALLERS = 2
 
 def fingerprint(report: CrashReport, skip: Container[str] = ()) -> str:
     """The versioned fingerprint; reports without any function meet by their title."""
-    names = [identity(frame.function) for frame in report.frames if frame.reliable and frame.function not in skip]
+    names = [identity(frame) for frame in report.frames if frame.reliable and frame.function not in skip]
     names = [name for name in dict.fromkeys(names) if name not in skip]
     guilty = report.function
     if guilty in names:

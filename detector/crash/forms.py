@@ -219,7 +219,7 @@ _PANICS = (
 FORMS: tuple[Form, ...] = (*_SANITISERS, *_FAULTS, *_BUGS, *_WARNINGS, *_LOCKDEP, *_HANGS, *_PANICS)
 
 ANNOUNCES = re.compile(
-    r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute |Kernel attempted to |Insufficient stack space"
+    r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute |Kernel attempted to |Insufficient stack space|Bad mode in |SError Interrupt on CPU|Unhandled (?:64|32)-bit "
     r"|kernel stack overflow \(|Oops: stack guard page|.*detected (?:buffer overflow|field-spanning|out-of-bounds)|CFI failure"
 )
 """Heads that only announce: the report's own head follows within a few lines."""

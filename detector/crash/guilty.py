@@ -26,7 +26,7 @@ STACK: Part = "stack"
 
 _PC_LINE = re.compile(
     r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b ?:?\s+(?:[0-9a-f]{4}:)?"
-    r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?[:\s]+(?:\[?<?[0-9a-f]{8,16}>?\]\s+)?(?:\([\w ]+\)\s+)?)?\(?" + SYMBOL
+    r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?:?\s+){0,2}(?:\([\w ]+\)\s+)?\(?" + SYMBOL
 )
 _PC_BARE = re.compile(
     r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?"
@@ -63,17 +63,19 @@ class Recipe:
 
 
 def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str]) -> Guilty | None:
-    """The guilty frame by the first recipe that finds one."""
+    """The guilty frame by the first recipe that finds one; where all frames are generic, the one at the program counter."""
     for recipe in recipes:
         frames = [frame for frame in _gather(lines, recipe.parts) if recipe.plain or not _skipped(frame, recipe, generic)]
         if not frames:
             continue
         if recipe.plain:
             return Guilty(frames[0], base(frames[0].function))
-        names = [identity(frame.function) for frame in frames]
+        names = [identity(frame) for frame in frames]
         chosen = CHOOSERS[recipe.choose](names) if recipe.choose else (names[0], 0)
         if chosen is not None:
             return Guilty(frames[chosen[1]], chosen[0])
+    if any(PC in recipe.parts for recipe in recipes):
+        return next((_known(frame) for text in lines if (frame := program_counter(text)) is not None), None)
     return None
 
 
@@ -82,7 +84,7 @@ def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | Non
     for text in lines:
         found = _LR_LINE.match(text)
         if found is not None and base(found["fn"]) not in generic:
-            return Guilty(_frame(found), identity(found["fn"]))
+            return _known(_frame(found))
     return None
 
 
@@ -90,6 +92,10 @@ def program_counter(text: str) -> Frame | None:
     """The function that a line names as the one at the program counter."""
     found = _PC_LINE.match(text)
     return _frame(found) if found is not None else None
+
+
+def _known(frame: Frame) -> Guilty:
+    return Guilty(frame, identity(frame))
 
 
 def _skipped(frame: Frame, recipe: Recipe, generic: Container[str]) -> bool:
@@ -120,12 +126,15 @@ def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
                 yield from hit
                 index += 1
                 break
-            yield from (frame for frame in frames_of(text) if frame.reliable)
+            yield from (frame for frame in frames_of(text) if frame.reliable and not frame.inlined)
         index += 1
 
 
 def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
-    """The line that the part looks for, from `start` on. Where no `Call trace:` follows, any other start of a trace will do."""
+    """The line that the part looks for, from `start` on.
+
+    Where no `Call trace:` follows, any other start of a trace will do; where no program counter is named, the trace has to.
+    """
     for at in range(start, len(lines)):
         if (found := _hit(lines[at], part)) is not None:
             return at + 1, found
@@ -133,7 +142,7 @@ def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame
         for at in range(start, len(lines)):
             if TRACE_START.match(lines[at]):
                 return at + 1, []
-    return len(lines), []
+    return (start if part == PC else len(lines)), []
 
 
 def _hit(text: str, part: Part) -> list[Frame] | None:

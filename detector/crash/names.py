@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from detector.model import Frame
+
 _SYSCALL_PREFIXES = (
     "SYSC_", "SyS_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_", "__sys_", "__se_", "__se_sys_", "__do_sys_",
     "compat_SYSC_", "compat_SyS_", "ksys_",
@@ -35,9 +37,11 @@ def base(symbol: str) -> str:
     return symbol.lstrip(".").split(".", 1)[0]
 
 
-def identity(symbol: str) -> str:
-    """`base`, and without the prefixes by which system call entries differ between architectures and releases."""
-    name = base(symbol)
+def identity(frame: Frame) -> str:
+    """`base`, and without the prefixes by which system call entries differ between architectures and releases; no module has any."""
+    name = base(frame.function)
+    if frame.module is not None:
+        return name
     return min((name.removeprefix(prefix) for prefix in ("", *_SYSCALL_PREFIXES) if name != prefix), key=len)
 
 

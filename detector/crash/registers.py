@@ -35,7 +35,7 @@ _USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
 _KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
 
 _X86 = re.compile(
-    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): ?(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
+    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): *(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
 )
 _ARM64 = re.compile(r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{8,16})\b")
 _ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
@@ -55,6 +55,7 @@ _NAMED = {
 }  # fmt: skip
 _PSW = re.compile(r"\s*Krnl PSW : ([0-9a-f]{16}) ([0-9a-f]{16})")
 _GPRS = re.compile(r"\s*(?:.*Krnl GPRS: |)((?:[0-9a-f]{16} ?){4})\s*$")
+_LEADING_ZERO = re.compile(r"^(r)0(?=\d)")  # x86 prints R08, everyone else calls it r8
 _ARM_ALIASES = {"fp": "r11", "ip": "r12", "sp": "r13", "lr": "r14", "pc": "r15"}
 
 _CODE = re.compile(r"\s*(?:Code|Instruction dump): ?(.*)")
@@ -107,7 +108,7 @@ def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
     row = _ROWS.get(arch)
     for text in lines:
         for name, value in _NAMED[arch].findall(text):
-            values.setdefault(name.lower(), int(value, 16))
+            values.setdefault(_LEADING_ZERO.sub(r"\1", name.lower()), int(value, 16))
         found = row.match(text) if row is not None else None
         if found is not None:
             for number, value in enumerate(found["values"].split(), int(found["first"])):
