@@ -61,13 +61,13 @@ _ANYWHERE: tuple[Template, ...] = (
 )  # fmt: skip
 _BY_ARCH: dict[Arch, tuple[Template, ...]] = {
     "arm64": (
+        (6, "arm_spe_pmu arm,spe-v1: probed for CPUs 0-%d [max_record_sz 64, align 1, features 0x%x], no errata apply"),
         (6, "arm-smmu-v3 arm-smmu-v3.%d.auto: event queue drained, %d events since the last overflow of the ring"),
         (6, "hns3 0000:bd:00.%x eth2: link up, 25000 Mbps, auto-negotiation done after %d ms, pause frames in both directions"),
-        (4, "EDAC MC%d: 1 CE memory read error on DIMM row %d, corrected by hardware, page offline threshold not reached"),
     ),
     "x86_64": (
-        (4, "x86/split lock detection: #AC: worker/%d took a split_lock trap at address: 0x7f21c0%06x"),
-        (6, "mce: [Hardware Error]: Machine check events logged: bank %d corrected, %d since boot, storm threshold not reached"),
+        (6, "microcode: updated early on core %d: revision 0x%x, loaded from the initial ramdisk before user space began"),
+        (6, "x86/PAT: process on core %d mapped %d pages write-combining, memory types tracked by the kernel agree"),
         (6, "kvm_amd: guest %d: dirty ring resized to %d entries, steal time kept, interrupts posted directly"),
     ),
     "ppc64le": ((6, "ibmvscsi 3000000%d: host adapter info refreshed, %d commands in flight after the migration"),),
