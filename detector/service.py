@@ -6,7 +6,7 @@ new incidents are told to `on_incident`. Alerts and pages are made from the jour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from detector import crash
@@ -24,13 +24,17 @@ from detector.sources import Source
 from detector.store import Journal
 
 
+# The list of functions that are never the guilty one: allocation, locking, printk …
+GENERIC = "generic-functions"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """An incident with all that can be said of it: the report of its anchoring fault, its fingerprint, what it means."""
 
     incident: Incident
     report: CrashReport | None
-    fingerprint: str
+    fingerprint: str | None
     diagnosis: Diagnosis
 
 
@@ -74,26 +78,24 @@ class Watch:
         journal: Journal,
         parser: Parser,
         *,
-        matcher: Matcher | None = None,
-        assembler: Assembler | None = None,
+        matcher: Matcher,
+        assembler: Assembler,
         tolerance_us: int = TOLERANCE_US,
         told: Told | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.journal = journal
         self.parser = parser
-        self.matcher = matcher or Matcher(catalogue)
-        self.assembler = assembler or Assembler()
+        self.matcher = matcher
+        self.assembler = assembler
         self.tolerance_us = tolerance_us
         self.told = told or Told()
         self.totals = Totals()
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.streams())
         self.noise = NoiseTally()
+        self._skip: Container[str] = catalogue.lists.get(GENERIC, ())
         self._heads: dict[tuple[str, int, str], int] = {}
-        for match_id, block in journal.open_blocks():
-            self._heads[_head(block.head)] = match_id
-            self.assembler.restore(block)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source."""
@@ -164,16 +166,18 @@ class Watch:
         older = self.journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
         evidence = {one.id: one for one in (*older, *family)}
         incident = assemble_incident(rule, tuple(evidence.values()), known, self.tolerance_us)
-        if incident is not None and self._save(incident, tuple(evidence)):
-            self.totals.incidents += 1
-            self.told.incident(incident)
+        if incident is not None:
+            self._save(incident, tuple(evidence))
 
-    def _save(self, incident: Incident, evidence: Sequence[int]) -> bool:
-        """Stores an incident with all that can be said of it now; True where it is new."""
+    def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
+        """Stores an incident with all that can be said of it now, and tells of it."""
         block = self.journal.block_of(incident.anchor)
-        report = crash.read(block, self.catalogue.lists) if block else None
+        report = crash.read(block, self._skip) if block else None
         diagnosis = explain(report, incident.evidence, self.catalogue)
-        return self.journal.save_incident(incident, evidence, diagnosis, report)
+        new = self.journal.save_incident(incident, evidence, diagnosis, report)
+        self.totals.incidents += new
+        fingerprint = crash.fingerprint(report, self._skip) if report else None
+        self.told.incident(Finding(incident, report, fingerprint, diagnosis), new)
 
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it anchors."""
@@ -182,8 +186,9 @@ class Watch:
         match_id = self._heads.pop(_head(block.head), None)
         if match_id is None:
             return
-        report = crash.read(block, self.catalogue.lists)
-        self.journal.add_report(match_id, block, report, crash.fingerprint(report))
+        report = crash.read(block, self._skip)
+        self.journal.add_report(match_id, block, report, crash.fingerprint(report, self._skip))
+        self.told.report(match_id, report)
         for incident, evidence in self.journal.anchored(match_id):
             self._save(incident, evidence)
 
@@ -194,8 +199,6 @@ class Watch:
         rows = self.noise.drain()
         self.told.noise(rows)
         self.journal.count_noise(rows)
-        opened = self.assembler.open_blocks()
-        self.journal.save_open_blocks([(self._heads[_head(block.head)], block) for block in opened if _head(block.head) in self._heads])
         self.journal.save_streams(self.boots.changed())
         self.journal.set_positions(positions)
 

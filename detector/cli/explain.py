@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,11 +15,17 @@ from detector.assemble import Assembler
 from detector.boots import Boots
 from detector.catalogue import Catalogue
 from detector.cli import parts
+from detector.correlate import gap
 from detector.explain import explain as diagnose
 from detector.explain import layout
+from detector.inert import inert
 from detector.items import Item, diagnosis_item, match_item, report_item
 from detector.match import Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
+
+
+# A pasted log is read as one story only as far as the default rule's timespan reaches.
+NEAR_US = 10_000_000
 
 
 @click.command(epilog="""\b
@@ -51,13 +59,20 @@ def explain(what: str, as_json: bool, host: str, folders: tuple[Path, ...], conf
     if not found:
         click.echo(f"No signature claims any of {len(read)} lines.")
         _say_candidates([line for line in read if isinstance(line, Line)], catalogue)
-    for match in found:
-        if match.origin == "user":
-            said = f"{match.fields.get('process') or 'a program'} crashed in user space ({match.signature}): noise, never an incident."
-            click.echo(layout.inert(f"line {match.number}: {said}"))
-    for part in _explained(blocks, kernel):
-        report = crash.read(part, catalogue.lists) if part else None
-        click.echo("\n".join(layout.render(part, report, kernel, diagnose(report, kernel, catalogue))))
+    for block in _explained(blocks, kernel):
+        report = crash.read(block, parts.skip_of(catalogue)) if block else None
+        near = near_to(block, kernel)
+        click.echo("\n".join((*layout.text_lines(report, near, diagnose(report, near, catalogue)), "")))
+    for (process, signature), count in Counter((one.fields.get("process"), one.signature) for one in found if one.origin == "user").items():
+        click.echo(inert(f"noise: {process or 'a program'} crashed in user space, {count} × ({signature}): never an incident"))
+
+
+def near_to(block: Block | None, kernel: Sequence[Match]) -> list[Match]:
+    """The matches that may belong to one story with a block: within ten seconds of its head, or without a time to compare."""
+    if block is None:
+        return list(kernel)
+    gaps = [(one, gap(block.head, one)) for one in kernel]
+    return [one for one, apart in gaps if one.host == block.head.host and (apart is None or abs(apart[0]) <= NEAR_US)]
 
 
 def _lines(what: str) -> list[bytes]:
@@ -94,8 +109,8 @@ def _explained(blocks: list[Block], kernel: list[Match]) -> list[Block | None]:
 def _items(found: list[Match], blocks: list[Block], kernel: list[Match], catalogue: Catalogue) -> list[Item]:
     items = [match_item(match) for match in found]
     for part in _explained(blocks, kernel):
-        report = crash.read(part, catalogue.lists) if part else None
-        diagnosis = diagnose(report, kernel, catalogue)
+        report = crash.read(part, parts.skip_of(catalogue)) if part else None
+        diagnosis = diagnose(report, near_to(part, kernel), catalogue)
         items.append(
             {
                 "type": "explanation",
@@ -116,4 +131,4 @@ def _say_candidates(lines: list[Line], catalogue: Catalogue) -> None:
     for line in lines[:10]:
         near = ", ".join(signature.id for signature in matcher.candidates(line.text)) or "none"
         said = f"line {line.number}: read as {line.transport}, written by {line.trust}, text {line.text!r}; signatures whose literal occurs: {near}"
-        click.echo(layout.inert(said))
+        click.echo(inert(said))

@@ -107,7 +107,7 @@ def item_of(history: History, identity: str, catalogue: Catalogue) -> Item:
 
 
 def _item(detail: IncidentDetail, catalogue: Catalogue) -> Item:
-    report = crash.read(detail.block, catalogue.lists) if detail.block else None
+    report = crash.read(detail.block, parts.skip_of(catalogue)) if detail.block else None
     item = incident_item(detail.incident, detail.row.fingerprint, report, _diagnosis(detail))
     joined = {"joined_into": detail.row.joined_into} if detail.row.joined_into else {}
     return item | {"state": detail.row.state, "found": moment(detail.row.found_us), **joined, **_block(detail, report)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from detector.assemble import Assembler, Limits
 from detector.catalogue import Catalogue, read
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.service import Told, Watch
+from detector.service import GENERIC, Told, Watch
 from detector.settings import Origins, Settings, load, shipped_patterns_dir
 from detector.store import Journal
 
@@ -94,6 +94,11 @@ def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host
         tolerance_us=settings.boots.tolerance_s * SECOND_US,
         told=told,
     )
+
+
+def skip_of(catalogue: Catalogue) -> Container[str]:
+    """The functions that are never the guilty one."""
+    return catalogue.lists.get(GENERIC, ())
 
 
 def opening_of(catalogue: Catalogue) -> frozenset[str]:

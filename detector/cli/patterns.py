@@ -12,7 +12,7 @@ import click
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
 from detector.cli import parts, text
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
-from detector.explain.layout import inert
+from detector.inert import inert
 from detector.match import Matcher
 from detector.model import Boot, Line, Match
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,7 +44,7 @@ def run(
     settings, _ = parts.settings_of(config_path, **overrides, store__path=store_path, patterns__directories=folders)
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = parts.catalogue_of(settings)
-    with open_journal(settings.store.path) as journal:
+    with closing(open_journal(settings.store.path)) as journal:
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
         watch = parts.watch_of(settings, journal, catalogue, told=_told())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def scan(
     settings, _ = parts.settings_of(config_path, **overrides)
     catalogue = parts.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
-    with open_journal(store_path or ":memory:") as journal, text.progress() as progress:
+    with closing(open_journal(store_path or ":memory:")) as journal, text.progress() as progress:
         watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told())
         source = FileSource(paths, follow=follow, on_progress=progress)
         seconds = _timed(source, watch)

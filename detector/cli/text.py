@@ -6,6 +6,7 @@ In: nouns and rows. Out: text on standard output (progress and warnings on stand
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.correlate import StoredMatch
-from detector.explain.layout import inert
+from detector.inert import inert
 from detector.items import Item, incident_item, moment
 from detector.model import CrashReport, Unparsed
 from detector.noise import NoiseCount
 from detector.service import Finding, Totals
 
 SHOWN = 20
+SENTENCES = 7
 STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
@@ -80,7 +82,7 @@ def say_scan(
     """All that a scan found: incidents, a crash summary, the noise by process, what could not be read, the totals."""
     out = console()
     for finding in findings:
-        say_incident(out, incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis))
+        say_incident(out, incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis), whole=False)
     _crashes(out, matches, reports)
     _noise(out, noise)
     for reason, (count, one) in unparsed.items():
@@ -92,8 +94,8 @@ def say_scan(
     )
 
 
-def say_incident(out: Console, item: Item) -> None:
-    """One incident: what, where, both lines, what it means, which bug, what to do."""
+def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
+    """One incident: what, where, both lines, what it means, which bug; `whole` adds all sentences and what to do."""
     report = item["report"] or {}
     anchor = item["evidence"][-1]
     out.print(Text.assemble((f"[{item['severity']}] ", STYLES.get(item["severity"], "")), (headline(item), "bold")))
@@ -111,13 +113,20 @@ def say_incident(out: Console, item: Item) -> None:
     for one in item["evidence"]:
         stamp = seconds(one["kernel_time_us"]) if one["kernel_time_us"] is not None else one["wall_time"] or "-"
         out.print(Text.assemble(f"  {'line':<12}", (f"[{stamp}] {inert(one['text'])}", "bold"), f"   {inert(one['source'])}:{one['line_number']}"))
-    for sentence in item["diagnosis"]:
-        out.print(Text(f"  {sentence['confidence']:<12}{inert(sentence['text'])}"))
+    for sentence in item["diagnosis"] if whole else item["diagnosis"][:SENTENCES]:
+        out.print(Text(wrapped(sentence["confidence"], sentence["text"])))
     if item["known_issue"]:
         out.print(Text(f"  {'known issue':<12}{item['known_issue']} ({item['known_issue_confidence']})", "bold"))
-    for step in item["next_steps"]:
-        out.print(Text(f"  {'next':<12}{inert(step)}"))
+    if not whole and len(item["diagnosis"]) > SENTENCES:
+        out.print(Text(f"  {'more':<12}oopswatch explain {inert(item['source'])}"))
+    for step in item["next_steps"] if whole else ():
+        out.print(Text(wrapped("next", step)))
     out.print()
+
+
+def wrapped(label: str, sentence: str) -> str:
+    """A labelled sentence, folded so that the eye finds the labels."""
+    return textwrap.fill(inert(sentence), 110, initial_indent=f"  {label:<12}", subsequent_indent=" " * 14, break_on_hyphens=False)
 
 
 def headline(item: Item) -> str:

@@ -1,0 +1,209 @@
+"""Every mistake that a person can make is one clear line that names the thing, the right exit code, and nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.broker import ApacheKafka, Broker
+
+PAIR = """\
+[  100.100000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000
+[  100.600000] Unable to handle kernel paging request at virtual address 0000000000012345
+"""
+SIGNATURE = """
+[[signature]]
+id = "our.thing"
+class = "our-class"
+origin = "kernel"
+severity = "warning"
+title = "Our driver says"
+literal = "ourdrv: bad"
+regex = '''{regex}'''
+source = "our driver"
+meaning = "Ours."
+match = ["ourdrv: bad thing"]
+reject = ["ourdrv: good thing"]
+"""
+
+
+def oopswatch(*arguments: str | Path, cwd: Path | None = None, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user does."""
+    command = [sys.executable, "-c", "from detector.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
+
+
+def complaint(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """The one line on standard error; the exit code must be `code`."""
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log with the pair in it."""
+    path = tmp_path / "kern.log"
+    path.write_text(PAIR)
+    return path
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The path stands in the line."""
+    assert str(tmp_path / "nothing.log") in complaint(oopswatch("scan", tmp_path / "nothing.log"))
+
+
+def test_an_unreadable_file_is_named_and_the_others_are_read(log: Path) -> None:
+    """/proc/self/mem gives an input/output error to everybody, root included."""
+    done = oopswatch("scan", "/proc/self/mem", log)
+    assert "/proc/self/mem" in complaint(done)
+    assert "1 incidents" in done.stdout
+
+
+def test_an_empty_file_is_said_to_be_empty_and_is_no_error(tmp_path: Path) -> None:
+    """An empty log holds no faults."""
+    path = tmp_path / "empty.log"
+    path.touch()
+    assert "empty" in complaint(oopswatch("scan", path), code=0)
+
+
+def test_a_directory_without_logs_is_named(tmp_path: Path) -> None:
+    """Nothing to read is not the same as nothing found."""
+    assert str(tmp_path) in complaint(oopswatch("scan", tmp_path))
+
+
+def test_a_picture_is_not_a_log(tmp_path: Path) -> None:
+    """A PNG, named on the command line."""
+    path = tmp_path / "screen.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + zlib.compress(b"\x00" * 5000) + b"\x00\x01\x02\x03" * 500)
+    assert str(path) in complaint(oopswatch("scan", path))
+
+
+def test_a_broken_gzip_gives_what_came_before(tmp_path: Path) -> None:
+    """The damage is named, the readable part is read."""
+    path = tmp_path / "kern.log.gz"
+    whole = gzip.compress((PAIR + os.urandom(200_000).hex()).encode())
+    path.write_bytes(whole[:100_000])
+    done = oopswatch("scan", path)
+    assert str(path) in complaint(done)
+    assert "1 incidents" in done.stdout
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(log: Path, tmp_path: Path) -> None:
+    """A text file given as history."""
+    path = tmp_path / "history.db"
+    path.write_text("this is not a database, but it is somebody's text\n" * 100)
+    before = path.read_bytes()
+    assert str(path) in complaint(oopswatch("scan", "--store", path, log))
+    assert str(path) in complaint(oopswatch("incidents", "list", "--store", path))
+    assert path.read_bytes() == before
+
+
+def test_a_foreign_database_is_refused_and_left_as_it_is(log: Path, tmp_path: Path) -> None:
+    """An SQLite file of another program."""
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    other.close()
+    before = path.read_bytes()
+    assert str(path) in complaint(oopswatch("scan", "--store", path, log))
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_history_is_one_line(log: Path, tmp_path: Path) -> None:
+    """The first page is sound, the others are not."""
+    path = tmp_path / "history.db"
+    assert oopswatch("scan", "--store", path, log).returncode == 1
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    assert str(path) in complaint(oopswatch("scan", "--store", path, log))
+
+
+def test_a_full_disk_is_one_line_and_what_was_stored_stays(log: Path, tmp_path: Path) -> None:
+    """No byte more than the file has: the batch is rolled back whole."""
+    path = tmp_path / "history.db"
+    assert oopswatch("scan", "--store", path, "--host", "a", log).returncode == 1
+    size = path.stat().st_size
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    big = tmp_path / "big.log"
+    big.write_text("".join(f"[{n:5d}.000000] IPv4: Attempt to release TCP socket in state 10 ffff8000{n:08x}\n" for n in range(5000)))
+    assert str(path) in complaint(oopswatch("scan", "--store", path, "--host", "b", big, limit=full))
+    kept = oopswatch("incidents", "list", "--store", path, "--json")
+    assert kept.returncode == 0, kept.stderr
+    assert len(kept.stdout.splitlines()) == 1
+    assert oopswatch("scan", "--store", path, "--host", "b", big).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[kafka\n", "oopswatch.toml"),
+        ('[kafka]\ntopic = "kmsg"\n', "did you mean topics"),
+        ('[kafk]\ntopics = ["kmsg"]\n', "did you mean kafka"),
+        ("[kafka]\npoll_ms = -1\n", "poll_ms"),
+    ],
+)
+def test_a_mistake_in_the_settings_names_file_and_setting(tmp_path: Path, log: Path, text: str, said: str) -> None:
+    """Bad TOML, an unknown setting, an unknown table, a value out of range."""
+    path = tmp_path / "oopswatch.toml"
+    path.write_text(text)
+    line = complaint(oopswatch("scan", "--config", path, log))
+    assert str(path) in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[signature]\n", "TOML"),
+        (SIGNATURE.format(regex="^ourdrv: bad (thing"), "regex"),
+        (SIGNATURE.format(regex=r"^ourdrv: bad (?:(?:\w+\s?)*!|thing)"), "time"),
+        (SIGNATURE.format(regex="^ourdrv: bad thing").replace("severity", "sverity"), 'did you mean "severity"'),
+    ],
+)
+def test_a_mistake_in_a_pattern_names_file_and_line(tmp_path: Path, log: Path, text: str, said: str) -> None:
+    """Bad TOML, a bad regex, a catastrophic one, a misspelt key: `patterns check` exits with 1, `scan` with 2."""
+    (tmp_path / "ours").mkdir()
+    path = tmp_path / "ours" / "ours.toml"
+    path.write_text(text)
+    for done, code in ((oopswatch("patterns", "check", "--patterns", path.parent), 1), (oopswatch("scan", "--patterns", path.parent, log), 2)):
+        assert done.returncode == code, done.stderr
+        said_lines = (done.stdout + done.stderr).splitlines()
+        assert any(f"{path}:" in line and said in line for line in said_lines), said_lines
+        assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_broker_is_named() -> None:
+    """Nobody listens there."""
+    line = complaint(oopswatch("run", "--bootstrap", "127.0.0.1:1", "--store", os.devnull + "-no"), code=2)
+    assert "127.0.0.1:1" in line or "no" in line
+
+
+def test_a_missing_topic_is_named(kafka: Broker, tmp_path: Path) -> None:
+    """The broker is there, the topic is not."""
+    done = oopswatch("run", "--bootstrap", kafka.bootstrap, "--topic", "no-such-topic", "--store", tmp_path / "h.db")
+    assert "no-such-topic" in complaint(done)
+
+
+def test_tls_to_an_authority_nobody_knows_is_one_line(own_kafka: ApacheKafka, tmp_path: Path) -> None:
+    """The broker's certificate is signed by an authority that the system does not trust."""
+    config = tmp_path / "oopswatch.toml"
+    config.write_text(f'[kafka]\nbootstrap_servers = ["{own_kafka.tls}"]\nsecurity_protocol = "SSL"\n')
+    line = complaint(oopswatch("run", "--config", config, "--store", tmp_path / "h.db"))
+    assert "certificate" in line.lower()
+    assert "ssl_cafile" in line
