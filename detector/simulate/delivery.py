@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 
 from detector.simulate.fleet import DAY, SECOND, Entry
-from detector.simulate.truth import Truth
+from detector.simulate.truth import Half, TrueIncident, Truth
 
 Delivery = Callable[[Iterable[Entry], Random], Iterator[Entry]]
 _JITTER_US = 30 * SECOND
@@ -67,19 +67,24 @@ DELIVERIES: Mapping[str, Delivery] = {
 
 
 def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], list[Entry]]:
-    """Two days' parts: all that is written before an incident's second half goes to the first part, its second half to the second.
+    """Two days' parts: of each incident the half that came first is in the first part, the other half and what follows in the second.
 
-    Lines that belong to no incident go to the first part.
+    Neither part alone holds a pair. Lines that belong to no incident go to the first part.
     """
     spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for incident in truth.incidents:
-        spans[incident.boot].append((incident.halves[1].kernel_time_us, incident.ends_us))
+        spans[incident.boot].append((other_half(incident).kernel_time_us, incident.ends_us))
     first: list[Entry] = []
     second: list[Entry] = []
     for entry in entries:
         late = any(begins <= entry.kernel_us <= ends for begins, ends in spans.get(entry.boot.id, ()))
         (second if late else first).append(entry)
     return first, second
+
+
+def other_half(incident: TrueIncident) -> Half:
+    """The first line of the half that came second: the first that is not of the sort of the first line."""
+    return next(half for half in incident.halves if half.part != incident.halves[0].part)
 
 
 def _by_arrival(arrivals: Iterable[tuple[int, Entry]]) -> Iterator[Entry]:
