@@ -40,7 +40,7 @@ def _as_given(value: Any) -> Any:
     """One [signature-or-class, host, seconds] of a rule's test; seconds whole or with decimals, never a float."""
     if isinstance(value, list) and len(value) == 3:
         name, host, seconds = value
-        number = isinstance(seconds, Decimal) and seconds.is_finite() or isinstance(seconds, int) and not isinstance(seconds, bool)
+        number = (isinstance(seconds, Decimal) and seconds.is_finite()) or (isinstance(seconds, int) and not isinstance(seconds, bool))
         if isinstance(name, str) and isinstance(host, str) and number and 0 <= seconds < _LONGEST_UPTIME_S:
             return (name, host, int(seconds * 1_000_000))
     raise ValueError('write each as ["signature or class", "host", seconds]')
