@@ -41,19 +41,13 @@ _LINES = tuple(
         # arch/*/mm/fault.c
         r"(?:CPU \d+ )?Unable to handle kernel .* at virtual address (?P<address>[0-9a-f]{8,16})",
         r"Unable to handle kernel paging request (?:for \w+ )?at address (?:0x)?(?P<address>[0-9a-f]+)",
-        r"BUG: unable to handle (?:kernel .* at|page fault for address:) (?:\(null\)|(?:0x)?(?P<address>[0-9a-f]+))",
+        r"BUG: unable to handle (?:kernel .* at|page fault for address:) +(?:(?P<null>\(null\))|(?:0x)?(?P<address>[0-9a-f]+))",
         r"BUG: kernel NULL pointer dereference, address: (?P<address>[0-9a-f]+)",
-        r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ (?:access|fetch))(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
+        r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ \w+)(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
         r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): (?P<error_code>[0-9a-f]{4})",
         r"Failing address: (?P<address>[0-9a-f]{8,16}) TEID",
-        r"(?:status|\s*epc|Hi|\$).*?\bbadaddr: (?P<address>[0-9a-f]+)",
-        r"BadVA\s*: (?P<address>[0-9a-f]+)",
-        r"\s*BADV: (?P<address>[0-9a-f]+)",
-        r".*\bDAR: (?P<address>[0-9a-f]{8,16})",
-        r"CR2: (?P<address>[0-9a-f]{8,16})",
         r"#PF: error_code\(0x(?P<error_code>[0-9a-f]+)\)",
-        r"(?:Oops: )*(?:Oops|general protection fault|invalid opcode|divide error|stack segment|int3|double fault): (?P<error_code>[0-9a-f]{4})\b",
-        r"(?:illegal operation|specification exception|addressing exception|monitor event|\w+ \w+): (?P<error_code>[0-9a-f]{4}) (?:ilc:\d )?\[#",
+        r"(?:Oops: )*(?:Oops|\w+(?: \w+){0,2}): (?P<error_code>[0-9a-f]{4}) (?:ilc:\d )?\[#",
         r"\s+ESR = 0x(?P<esr>[0-9a-f]+)",
         r"Internal error: .*?:? (?P<error_code>[0-9a-f]{1,16}) \[#",
         r"Kernel panic(?: - not syncing)?: (?P<panic>.*?)\s*$",
@@ -104,6 +98,8 @@ def _found(text: str) -> Iterator[Mapping[str, str]]:
         if found is None:
             continue
         values = {name: value for name, value in found.groupdict().items() if value is not None}
+        if "null" in values:
+            values["address"] = "0"
         if "ainted" in text and "taint" in pattern.groupindex:
             values["tainted"] = "".join(char for char in values.pop("taint", "") if char.isupper())
         yield values

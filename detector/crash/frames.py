@@ -32,8 +32,9 @@ TRACE_START = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtra
 """The line above the frames of the crashing context."""
 
 _OTHER_TRACE = re.compile(
-    r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was (?:created|stored to memory) at:|Local variable .* created at:"
-    r"|(?:Last potentially|Second to last potentially) related work creation:|allocated by task \d|freed by task \d|page last (?:allocated|free)"
+    r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was (?:created|stored to memory) at:"
+    r"|Local variable .* created at:|(?:Last|Second to last) potentially related work creation:|(?:allocated|freed) by task \d"
+    r"|page last (?:allocated|free)"
     r"|-> #\d+ |the existing dependency chain|Kernel panic - not syncing|---\[ |NMI backtrace for cpu|Showing all locks held"
     r"|Last Breaking-Event-Address|read to 0x|write to 0x|stack depth|hardirqs last|Task dump for CPU)"
 )

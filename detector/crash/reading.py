@@ -5,7 +5,7 @@ In: a block and the list of generic functions. Out: what the block says; a field
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from detector.crash.facts import facts
 from detector.crash.forms import ANNOUNCES, FORMS, Form
@@ -17,6 +17,9 @@ from detector.model import Block, CrashReport
 
 # printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is longer was not printed by a kernel.
 _LONGEST_LINE = 1024
+_LONGEST_HEAD = 320
+
+_FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:
@@ -24,7 +27,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     lines = [text[:_LONGEST_LINE] for text in block.lines]
     form, start, groups = _form(lines)
     guilty = _guilty(form, lines[start:], skip)
-    said = facts(lines)
+    said = facts([text[:_LONGEST_HEAD] for text in lines])
     state = machine(lines, said.kernel)
     esr = said.esr if said.esr is not None else said.error_code if state.arch == "arm64" else None
     frame = guilty.frame if guilty is not None else None
@@ -43,7 +46,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         pid=said.pid,
         comm=said.comm,
         tainted=said.tainted,
-        fault_address=said.fault_address,
+        fault_address=said.fault_address if said.fault_address is not None else _fault_register(form, state.registers),
         error_code=said.error_code,
         esr=esr,
         code=state.code,
@@ -55,12 +58,19 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     )
 
 
+def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | None:
+    """The register that keeps the address of a page fault. Elsewhere it holds what an older fault left, and says nothing."""
+    if form is None or form.kind != "memory-fault" or "protection" in form.title:
+        return None
+    return next((registers[name] for name in _FAULT_REGISTERS if name in registers), None)
+
+
 def _form(lines: Sequence[str]) -> tuple[Form | None, int, dict[str, str]]:
     """The form of the block, the line it begins at, and what its head and body capture."""
     announced = bool(lines) and ANNOUNCES.match(lines[0]) is not None
     for start, text in enumerate(lines if announced else lines[:1]):
         for form in FORMS:
-            found = form.head.search(text)
+            found = form.head.search(text[:_LONGEST_HEAD])
             if found is None:
                 continue
             body = form.body.search("\n".join(lines[start:])) if form.body is not None else None

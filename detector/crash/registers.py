@@ -3,8 +3,8 @@
 In: the lines of a block. Out: a `Machine` value. The first register set is the crashing context's: later ones (x86 repeats its own after
 the end trace, prints the interrupted context's, and the user's under `RIP: 0033:`) never replace it.
 
-Sources: arch/x86/kernel/process_{32,64}.c __show_regs, arch/arm64/kernel/process.c __show_regs, arch/arm/kernel/process.c,
-arch/powerpc/kernel/process.c, arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c, arch/loongarch/kernel/traps.c, arch/mips/kernel/traps.c.
+Sources: __show_regs in arch/x86/kernel/process_32.c, process_64.c and arch/{arm64,arm,powerpc,riscv}/kernel/process.c;
+arch/s390/kernel/dumpstack.c; arch/{loongarch,mips}/kernel/traps.c.
 """
 
 from __future__ import annotations
