@@ -1,0 +1,134 @@
+"""What holds of the whole project: floors, sizes, docstrings, documents that do not lie, nothing that belongs to one machine."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+MODULES = sorted((ROOT / "detector").rglob("*.py"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
+MOST_LINES = 350
+ODDS_AND_ENDS = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
+
+
+def tracked() -> list[Path]:
+    """The files that git knows and that are there."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def name_of(path: Path) -> str:
+    """A path as a test's name."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_can_be_read_in_one_sitting(path):
+    """A docstring first, few lines, a name that says what it is."""
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    assert len(text.splitlines()) <= MOST_LINES
+    assert path.stem not in ODDS_AND_ENDS
+
+
+def test_floors_hold():
+    """Imports go down only, and the lower floors touch nothing."""
+    done = subprocess.run([BIN / "lint-imports", "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_lead_somewhere(path):
+    """Each relative link of a page names a file that is there."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def sessions() -> list[tuple[str, str]]:
+    """(command, expected output) of README's console blocks."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [(first, rest) for block in blocks for first, _, rest in (part.partition("\n") for part in block.split("$ ") if part)]
+
+
+def as_pattern(expected: str) -> str:
+    """A line of only "…" stands for any lines, "…" within a line for any text."""
+    lines = [r"(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + r"\s*\n" for line in expected.splitlines()]
+    return "".join(lines)
+
+
+def test_readme_shows_what_the_commands_print(tmp_path):
+    """Every command of README's console blocks runs, in order and in an empty folder, and prints what is shown."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OOPSWATCH_")} | {"COLUMNS": "100"}
+    shown = sessions()
+    assert shown
+    for command, expected in shown:
+        program, *arguments = shlex.split(command)
+        assert program == "oopswatch"
+        done = subprocess.run(
+            [BIN / program, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in {0, 1}, (command, done.stderr)
+        assert re.fullmatch(as_pattern(expected), done.stdout), (command, done.stdout)
+
+
+def test_make_targets_of_the_documents_exist():
+    """What README and CONTRIBUTING tell people to make can be made."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = {
+        word
+        for page in PAGES
+        for word in re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", page.read_text(), re.MULTILINE)
+        for word in word
+        if word
+    }
+    assert {"demo", "test"} <= told <= targets
+
+
+def test_locks_name_every_dependency_and_no_host():
+    """Each declared dependency is pinned with hashes; no address of an index is in a lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = {
+        "requirements.lock": project["project"]["dependencies"],
+        "requirements-dev.lock": [one for one in project["dependency-groups"]["dev"] if isinstance(one, str)],
+        "requirements-build.lock": project["dependency-groups"]["build"],
+    }
+    for name, wanted in declared.items():
+        lock = (ROOT / name).read_text()
+        pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+        assert {re.match(r"[A-Za-z0-9-]+", one)[0].lower() for one in wanted} <= pinned
+        assert "://" not in lock
+        assert lock.count("==") <= lock.count("--hash=")
+
+
+def test_tree_belongs_to_no_machine():
+    """No absolute path of a developer's machine and no address of a package index in a tracked file."""
+    strange = re.compile(rb"/(?:root|home/\w+|work)/[\w.]+|(?:index|registry|repo)[-_]?url\s*=|\bpypi\.org|\bfiles\.pythonhosted")
+    found = [name_of(path) for path in tracked() if path != Path(__file__) and strange.search(path.read_bytes())]
+    assert found == []
+
+
+def test_license_is_the_whole_apache_2_0():
+    """The file that the metadata names is the licence that it names."""
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License\n                           Version 2.0, January 2004" in text
+    assert all(f"\n   {number}. " in text for number in range(1, 10))
+    assert "END OF TERMS AND CONDITIONS" in text
