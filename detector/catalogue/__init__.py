@@ -7,6 +7,6 @@ Nothing here opens a file: which folders are read, and in what order one replace
 from __future__ import annotations
 
 from detector.catalogue.entries import Catalogue, CatalogueError, Fault, NameList, Rule, RuleTest, Signature
-from detector.catalogue.reading import read, rule_tests
+from detector.catalogue.reading import read
 
-__all__ = ["Catalogue", "CatalogueError", "Fault", "NameList", "Rule", "RuleTest", "Signature", "read", "rule_tests"]
+__all__ = ["Catalogue", "CatalogueError", "Fault", "NameList", "Rule", "RuleTest", "Signature", "read"]

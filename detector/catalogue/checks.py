@@ -18,6 +18,7 @@ from detector.catalogue.entries import Signature
 _ESCAPED = frozenset("\"'`\\/<>&=+")
 _SHORTEST_LITERAL = 4  # bytes; anything shorter hits too many lines to be worth a look
 HOSTILE_LENGTH = 4096
+BAD_REGEX = (regex.error, RecursionError, OverflowError, MemoryError)  # compiling absurd counts or depths ends in the latter three
 BUDGET_S = 0.02  # for one hostile line; a sound pattern needs some 20 µs
 
 
@@ -41,8 +42,8 @@ def signature_complaints(signature: Signature) -> Iterator[Complaint]:
         yield Complaint("reject", "no example in reject: give a line that looks alike and is not meant")
     try:
         pattern = regex.compile(signature.regex)
-    except regex.error as error:
-        yield Complaint("regex", _bad_regex(error))
+    except BAD_REGEX as error:
+        yield Complaint("regex", f"bad regex: {error}")
         return
     slow = _slow(pattern, signature.examples)
     if slow is not None:
@@ -56,8 +57,8 @@ def list_complaints(regexes: Sequence[str]) -> Iterator[Complaint]:
     for text in regexes:
         try:
             slow = _slow(regex.compile(text), ("__example_name.isra.0",))
-        except regex.error as error:
-            yield Complaint("regexes", _bad_regex(error), text)
+        except BAD_REGEX as error:
+            yield Complaint("regexes", f"bad regex: {error}", text)
         else:
             if slow is not None:
                 yield Complaint("regexes", slow, text)
@@ -158,9 +159,5 @@ def _accepts(pattern: regex.Pattern[str], text: str) -> bool:
 def _compiled(text: str) -> regex.Pattern[str] | None:
     try:
         return regex.compile(text)
-    except regex.error:
+    except BAD_REGEX:
         return None
-
-
-def _bad_regex(error: regex.error) -> str:
-    return f"bad regex: {error}"

@@ -77,11 +77,6 @@ def read(files: Mapping[str, str]) -> Catalogue:
     )
 
 
-def rule_tests(catalogue: Catalogue) -> Iterator[tuple[Rule, RuleTest]]:
-    """Every rule with each of its own tests, for whoever can correlate to run them."""
-    return ((rule, test) for rule in catalogue.rules for test in rule.tests)
-
-
 def _of(found: list[_Found[Any]], model: type[_Model]) -> list[_Found[_Model]]:
     return [one for one in found if type(one.table) is model]
 
@@ -92,6 +87,9 @@ def _tables(path: str, text: str, faults: list[Fault]) -> Iterator[_Found[Any]]:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         faults.append(_toml_fault(path, text, str(error)))
+        return
+    except (RecursionError, ArithmeticError):
+        faults.append(Fault(path, 1, "bad TOML: nested too deeply, or a number without sense"))
         return
     places = Places(text)
     for kind, tables in document.items():
