@@ -43,10 +43,10 @@ class Conditions(Table):
     """What must hold together; what is not named always holds.
 
     `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in: every one must be there
-    (`without_classes`: none; `only_states`: no other). `kinds`: the report is of one of these. `functions`: the guilty function is one of these; `path`: one of these is in the call trace, or guilty.
-    `same_socket`: one socket was released in two states, or was not. `marks`: one of these was decoded from the fault address.
-    `phrases`: one of these texts stands in a line of the evidence or in the title. `releases`: how the running kernel stands to the issue;
-    `kernels`: it is one of these, to the letter. An entry of `path` may end in `*`.
+    (`without_classes`: none; `only_states`: no other). `kinds`: the report is of one of these; `functions`: the guilty function is;
+    `path`: one of these (an entry may end in `*`) is in the call trace, or guilty. `same_socket`: one socket was released in two states,
+    or was not. `marks`: one of these was decoded from the fault address. `phrases`: one of these texts stands in a line of the evidence
+    or in the title. `releases`: how the running kernel stands to the issue; `kernels`: it is one of these, to the letter.
     """
 
     classes: tuple[str, ...] = ()

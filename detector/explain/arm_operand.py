@@ -13,6 +13,7 @@ from typing import Any
 from detector.explain.operand import Operand, Term
 
 _BITS64 = 64
+_TOLD = 56  # the top byte of a reported address is not the access's own: it holds a tag, or the sign
 _ZVA_BLOCK = 64  # bytes: DCZID_EL0.BS of every core in use; also the usual cache line
 _LITERALS = ("ldr", "ldrsw")
 _PAIRS = ("ldp", "stp", "ldnp", "stnp", "ldpsw", "ldxp", "stxp", "ldaxp", "stlxp", "casp", "caspa", "caspl", "caspal")
@@ -32,7 +33,7 @@ def arm64(found: Any, registers: Mapping[str, int]) -> list[Operand]:
         operands = [Operand((), item.imm, width, _BITS64) for item in found.operands if item.type == cs.ARM64_OP_IMM]
     if found.mnemonic in ("dc", "ic") and len(found.operands) > 1 and found.operands[-1].type == cs.ARM64_OP_REG:
         term = _arm64_term(found.reg_name(found.operands[-1].reg), registers)
-        operands = [Operand((term,), 0, 1, _BITS64), Operand((term,), 0, _ZVA_BLOCK, _BITS64, aligned=_ZVA_BLOCK)]
+        operands = [Operand((term,), 0, 1, _BITS64, told=_TOLD), Operand((term,), 0, _ZVA_BLOCK, _BITS64, _ZVA_BLOCK, _TOLD)]
     return operands
 
 
@@ -41,7 +42,7 @@ def _arm64_operand(found: Any, item: Any, width: int, registers: Mapping[str, in
     if item.mem.index:
         factor = 1 << item.shift.value if item.shift.type else 1
         terms.append(_arm64_term(found.reg_name(item.mem.index), registers, factor, _extension(item.ext)))
-    return Operand(tuple(terms), item.mem.disp, width, _BITS64)
+    return Operand(tuple(terms), item.mem.disp, width, _BITS64, told=_TOLD)
 
 
 def _extension(ext: int) -> tuple[int, bool]:

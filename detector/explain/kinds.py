@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from detector.model import CrashReport
+
 _STUCK = "The trace shows where that CPU was when the watchdog looked, not necessarily where the fault is."
 
-KINDS: Mapping[str, str] = {
+_KINDS: Mapping[str, str] = {
     "warning": "A WARN_ON() was hit: the kernel found a state that its author held impossible, said so, and went on.",
     "kernel-bug": "A BUG_ON() was hit: the kernel found a state that it cannot go on from and killed the task (or the host).",
     "refcount": "A reference counter left its range: an object was put more often than taken, or taken after its release (use after free).",
@@ -38,7 +40,20 @@ KINDS: Mapping[str, str] = {
     "usercopy": "A copy between kernel and user space would have left the bounds of a kernel object, and was stopped.",
     "panic": "The kernel stopped for good; the line names the reason.",
     "memory-leak": "kmemleak found memory that nothing points to any more.",
+    "suspicious-rcu": "A pointer that RCU protects was read outside a read-side section, or a section holds what it must not.",
+    "preemptible": "Data of one CPU was used while the task could still move to another CPU.",
+    "unwinder": "The stack unwinder met a frame that it could not follow; the trace above may be wrong, nothing else need be.",
+    "vfs-busy": "A file system was unmounted while some of its objects were still in use: a reference was leaked.",
+    "netdev-reference": "A network device cannot go away, since somebody still holds a reference to it: a reference was leaked.",
+    "mm-teardown": "A process's memory was torn down with counters left over: pages were leaked, or counted wrongly.",
+    "general-protection": "The CPU refused an access without naming an address: on x86_64 a pointer that is not canonical, as a rule.",
 }
+# Where the title says more than the kind.
+_TITLES: tuple[tuple[str, str], ...] = (
+    ("refcount bug", "refcount"),
+    ("corrupted list", "list-corruption"),
+    ("general protection", "general-protection"),
+)
 
 ALLOCATORS = (
     "kmem_cache_alloc",
@@ -54,3 +69,10 @@ FREELIST = (
     "The slab allocator followed its list of free objects to a bad address: that pointer lies inside a freed object, and something wrote "
     "over it after the release. The function named here is the victim, not the cause."
 )
+
+
+def meaning_of(report: CrashReport) -> str | None:
+    """What this kind of report means, or None where the kind says nothing by itself (a memory fault is told by its address)."""
+    title = report.title or ""
+    kind = next((kind for phrase, kind in _TITLES if phrase in title), report.kind)
+    return _KINDS.get(kind)

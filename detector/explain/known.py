@@ -34,10 +34,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """An issue that is named, the conditions that did it, and how the running kernel stands to it."""
+    """An issue that is named, the conditions that did it, the facts that met them, and how the running kernel stands to it."""
 
     issue: KnownIssue
     when: When
+    facts: Facts
     status: ReleaseStatus
 
 
@@ -72,7 +73,7 @@ def judge(facts: Facts, issue: KnownIssue) -> Recognised | None:
     holding = [when for when in issue.when if _holds(when, facts, stands)]
     if not holding:
         return None
-    return Recognised(issue, max(holding, key=lambda when: _STRENGTH[when.confidence]), stands)
+    return Recognised(issue, max(holding, key=lambda when: _STRENGTH[when.confidence]), facts, stands)
 
 
 def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
@@ -82,7 +83,7 @@ def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
             not facts.classes.intersection(asked.without_classes),
             not asked.kinds or facts.kind in asked.kinds,
             not asked.functions or facts.function in asked.functions,
-            not asked.path or any(_names(pattern, name) for pattern in asked.path for name in facts.path),
+            not asked.path or any(names(pattern, name) for pattern in asked.path for name in facts.path),
             facts.states.issuperset(asked.states),
             not asked.only_states or facts.states.issubset(asked.states),
             asked.same_socket is None or asked.same_socket == facts.same_socket,
@@ -94,8 +95,8 @@ def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
     )
 
 
-def _names(pattern: str, name: str) -> bool:
-    """Whether `name` is the pattern, or begins with it where it ends in `*`."""
+def names(pattern: str, name: str) -> bool:
+    """Whether a function's `name` is the pattern, or begins with it where it ends in `*`."""
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 

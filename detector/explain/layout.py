@@ -1,69 +1,90 @@
 """A diagnosis laid out: plain lines for a terminal, in the order a tired person asks, and a JSON-able dictionary.
 
-In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or markup, or nested lists and dictionaries.
-What came from a log is inert: control and bidirectional characters are spelled out. It decides nothing about the crash.
+In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or markup, or nested lists and
+dictionaries. What came from a log is inert: what does not print is spelled out. It decides nothing about the crash.
 """
 
 from __future__ import annotations
 
 import textwrap
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from detector.explain.decoding import fault_address_of
 from detector.explain.steps import location_of
 from detector.explain.tcp import STATES, released
-from detector.model import CrashReport, Diagnosis, Match, Statement
+from detector.explain.verdict import OPENING
+from detector.inert import inert
+from detector.model import Block, CrashReport, Diagnosis, Match, Statement
+
+__all__ = ["WIDTH", "as_json", "headline", "inert", "text_lines"]
 
 WIDTH = 100
-_LONGEST = 2000  # characters of one log text that are shown
+_LONGEST = 2000  # characters of one text that are shown
+_MOST_EVIDENCE = 20  # matches that are listed
 
 
-def inert(text: str) -> str:
-    r"""`text` with everything that could move a cursor or reverse the line spelled out (`\x1b`, `\u202e`), and bounded in length."""
-    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    return "".join(char if char == " " or unicodedata.category(char)[0] not in "CZ" else _escaped(char) for char in shown)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii") if char != "\\" else char
-
-
-def headline(report: CrashReport | None, evidence: Sequence[Match]) -> str:
-    """What happened, in one sentence."""
-    states = [state for state, _, _ in released(evidence)]
-    before = f"after a socket was released in state {states[0]} ({STATES.get(states[0], 'unknown')})" if states else ""
+def headline(report: CrashReport | None, evidence: Sequence[Match], block: Block | None = None) -> str:
+    """What happened, in one sentence; with the block, how long after a release."""
     if report is None:
-        return f"The kernel reported: {evidence[0].text}" if evidence else "Nothing here is a kernel fault."
-    where = location_of(report) or report.function
-    crashed = report.title or report.kind
-    at = f", at {where}" if where and where != report.function else ""
-    return " ".join(part for part in (f"{crashed}{at}", before) if part) + "."
+        first = next((match.text for match in evidence), None)
+        return f"The kernel reported: {first}" if first is not None else "Nothing here is a kernel fault."
+    parts = [report.title or report.kind]
+    if report.offset is not None and report.function and report.function in parts[0]:
+        parts.append(f"at offset {report.offset:#x}")
+    release = next(((state, match) for state, _, match in released(evidence)), None)
+    if release is not None:
+        state, match = release
+        name = STATES.get(state, "not known")
+        parts.append(f"{_distance(match, _fault_time(report, evidence, block))} a socket was released in state {state} ({name})")
+    return ", ".join(parts) + "."
 
 
-def text_lines(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis for a terminal."""
-    lines = _wrapped(headline(report, evidence), "")
-    if report is not None:
-        lines += ["", "WHERE", *(line for item in _where(report) for line in _wrapped(item, "  "))]
-    if diagnosis.statements:
-        lines += ["", "WHY", *(line for statement in diagnosis.statements for line in _statement(statement))]
-    if diagnosis.known_issue:
-        lines += ["", "KNOWN ISSUE", *_wrapped(f"{diagnosis.known_issue} ({diagnosis.known_issue_confidence})", "  ")]
-    if diagnosis.next_steps:
-        lines += ["", "WHAT TO DO", *(line for step in diagnosis.next_steps for line in _wrapped(step, "  - "))]
-    if evidence:
-        lines += ["", "EVIDENCE", *(line for match in evidence for line in _wrapped(_match(match), "  "))]
+def _fault_time(report: CrashReport, evidence: Sequence[Match], block: Block | None) -> int | None:
+    """Kernel time of the report: its block's, else that of the first match of its kind."""
+    if block is not None:
+        return block.head.kernel_time_us
+    return next((match.kernel_time_us for match in evidence if match.cls == report.kind), None)
+
+
+def _distance(release: Match, end: int | None) -> str:
+    """How long after the release the report came, where both say when."""
+    start = release.kernel_time_us
+    if start is None or end is None or abs(end - start) > 3600 * 1_000_000:
+        return "and"
+    seconds, micros = divmod(abs(end - start), 1_000_000)
+    return f"{seconds}.{micros:06d} s {'after' if end >= start else 'before'}"
+
+
+def text_lines(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis, block: Block | None = None) -> list[str]:
+    """The diagnosis for a terminal: what, where, why, which known issue, what to do; the evidence beneath."""
+    lines = _wrapped(headline(report, evidence, block), "")
+    said = list(diagnosis.statements)
+    known = next((index for index, statement in enumerate(said) if statement.text.startswith(OPENING)), len(said))
+    sections = {
+        "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
+        "WHY": [line for statement in said[:known] for line in _statement(statement)],
+        "KNOWN ISSUE": [line for statement in said[known:] for line in _statement(statement)],
+        "WHAT TO DO": [line for step in diagnosis.next_steps for line in _wrapped(step, "  - ")],
+        "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
+    }
+    if diagnosis.known_issue is not None:
+        sections["KNOWN ISSUE"].insert(0, f"  {diagnosis.known_issue}, {diagnosis.known_issue_confidence}")
+    for title, body in sections.items():
+        if body:
+            lines += ["", title, *body]
     return lines
 
 
-def _where(report: CrashReport) -> Iterable[str]:
+def _where(report: CrashReport | None) -> Iterator[str]:
+    if report is None:
+        return
     place = location_of(report)
     if place:
         yield f"function  {place}" + (f" [{report.module}]" if report.module else "")
-    machine = " ".join(part for part in (report.kernel, report.arch) if part)
-    if machine:
-        yield f"kernel    {machine}" + (f", tainted {report.tainted}" if report.tainted else "")
+    kernel = " ".join(part for part in (report.kernel, report.arch) if part)
+    if kernel:
+        yield f"kernel    {kernel}" + (f", tainted {report.tainted}" if report.tainted else "")
     if report.hardware:
         yield f"hardware  {report.hardware}"
     task = " ".join(
@@ -71,39 +92,46 @@ def _where(report: CrashReport) -> Iterable[str]:
     )
     if task:
         yield f"running   {task}"
-    if report.fault_address is not None:
-        yield f"address   {report.fault_address:#x}"
+    address = fault_address_of(report)
+    if address is not None:
+        yield f"address   {address:#x}"
     if not report.complete:
         yield "the report is cut: its end was not seen"
 
 
 def _statement(statement: Statement) -> list[str]:
     label = f"  [{statement.confidence}] "
-    lines = _wrapped(statement.text, label, " " * len(label))
+    lines = _wrapped(statement.text, label)
     for item in statement.evidence:
-        lines += _wrapped(item, "      | ")
+        lines += _wrapped(item, "      | ", "        ")
     return lines
 
 
-def _match(match: Match) -> str:
-    stamp = "" if match.kernel_time_us is None else f"[{match.kernel_time_us // 1_000_000}.{match.kernel_time_us % 1_000_000:06d}] "
-    return f"{stamp}{match.text}"
+def _evidence(evidence: Sequence[Match]) -> Iterator[str]:
+    for match in evidence[:_MOST_EVIDENCE]:
+        time = match.kernel_time_us
+        yield (f"[{time // 1_000_000:5}.{time % 1_000_000:06}] " if time is not None and time >= 0 else "") + match.text
+    if len(evidence) > _MOST_EVIDENCE:
+        yield f"and {len(evidence) - _MOST_EVIDENCE} more"
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    after = rest if rest is not None else " " * len(first)
-    whole = inert(" ".join(text.split("\n")))
-    return textwrap.wrap(whole, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False) or [first.rstrip()]
+    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks as wide as `first`) the others."""
+    shown = inert(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+    after = " " * len(first) if rest is None else rest
+    return textwrap.wrap(shown, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False) or [first.rstrip()]
 
 
-def as_json(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis) -> dict[str, Any]:
-    """The diagnosis as JSON: `headline`, `statements`, `known_issue`, `next_steps`; the report and the matches have their own form."""
+def as_json(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis, block: Block | None = None) -> dict[str, Any]:
+    """The diagnosis as JSON types; reports and matches have their own form elsewhere."""
+    known = None
+    if diagnosis.known_issue is not None:
+        known = {"id": diagnosis.known_issue, "confidence": diagnosis.known_issue_confidence}
     return {
-        "headline": inert(headline(report, evidence)),
+        "headline": headline(report, evidence, block),
         "statements": [
-            {"text": statement.text, "confidence": statement.confidence, "evidence": list(statement.evidence)}
-            for statement in diagnosis.statements
+            {"text": said.text, "confidence": said.confidence, "evidence": list(said.evidence)} for said in diagnosis.statements
         ],
-        "known_issue": diagnosis.known_issue and {"id": diagnosis.known_issue, "confidence": diagnosis.known_issue_confidence},
+        "known_issue": known,
         "next_steps": list(diagnosis.next_steps),
     }

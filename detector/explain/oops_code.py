@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from detector.explain.decoding import is_protection_fault
 from detector.explain.machine import Machine
 from detector.model import CrashReport, Statement
 
@@ -48,15 +49,11 @@ def explain_oops_code(report: CrashReport, machine: Machine) -> list[Statement]:
     code = report.error_code
     if code is None or not 0 <= code < 1 << 32:
         return []
-    if machine.family in ("x86_64", "i386") and report.kind == "memory-fault" and not _general_protection(report):
+    if machine.family in ("x86_64", "i386") and report.kind == "memory-fault" and not is_protection_fault(report):
         return [_x86(code)]
     if machine.family == "arm" and report.kind == "memory-fault":
         return [_arm(code)]
     return []
-
-
-def _general_protection(report: CrashReport) -> bool:
-    return "general protection" in (report.title or "").lower()
 
 
 def _x86(code: int) -> Statement:

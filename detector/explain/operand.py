@@ -21,7 +21,8 @@ class Term:
 class Operand:
     """Where an instruction touches memory: the sum of `terms` and `displacement`, `width` bytes, in addresses of `bits` bits.
 
-    `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to it.
+    `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to it. `told` is how many of the low bits
+    the kernel reports of a fault address: 56 on arm64, where it clears or extends the tag in the top byte (untagged_addr, 5.3).
     """
 
     terms: tuple[Term, ...]
@@ -29,6 +30,7 @@ class Operand:
     width: int
     bits: int
     aligned: int = 1
+    told: int = 64
 
     @property
     def address(self) -> int | None:
@@ -46,11 +48,19 @@ class Operand:
         return self.terms[0] if self.terms else None
 
     def covers(self, address: int) -> bool:
-        """Whether a fault at `address` is this access: its first byte, or a later one where the access runs into the next page."""
+        """Whether a fault that is reported at `address` is this access, as far as the kernel tells the address."""
+        return self._holds(address, (1 << min(self.bits, self.told)) - 1)
+
+    def spans(self, address: int) -> bool:
+        """Whether the access holds exactly this address."""
+        return self._holds(address, (1 << self.bits) - 1)
+
+    def _holds(self, address: int, mask: int) -> bool:
+        """Its first byte, or a later one where the access runs into the next page."""
         start = self.address
         if start is None:
             return False
-        distance = (address - start) & ((1 << self.bits) - 1)
+        distance = (address - start) & mask
         return distance == 0 or (distance < self.width and (self.aligned > 1 or address & 0xFFF == 0))
 
     def arithmetic(self) -> str:
@@ -59,8 +69,9 @@ class Operand:
         parts = [_hex(term.value) + (f" * {term.factor}" if term.factor != 1 else "") for term in self.terms]
         total = " + ".join(parts)
         if self.displacement or not parts:
-            sign = " - " if self.displacement < 0 else " + "
-            total = f"{total}{sign if parts else ''}{abs(self.displacement):#x}"
+            sign = (" - " if self.displacement < 0 else " + ") if parts else ""
+            shown = abs(self.displacement) if parts else self.displacement & ((1 << self.bits) - 1)
+            total = f"{total}{sign}{shown:#x}"
         rounded = f", rounded down to {self.aligned} bytes," if self.aligned > 1 else ""
         return f"{known}{'; ' if known else ''}{total}{rounded} = {_hex(self.address)}"
 

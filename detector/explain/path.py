@@ -20,7 +20,7 @@ _INTERRUPT = (
     "handle_irq_event",
     "__do_irq",
 )
-_SOFTIRQ = ("__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "__softirqentry_text_start", "_stext", "net_rx_action")
+_SOFTIRQ = ("__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "__softirqentry_text_start", "irq_exit")
 _SYSCALL = (
     "entry_SYSCALL",
     "do_syscall",
@@ -55,6 +55,7 @@ _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("dev_queue_xmit", "__dev_queue_xmit", "dev_hard_start_xmit"), "packet transmit"),
     (("napi_gro_", "netif_receive_skb", "__netif_receive_skb", "process_backlog", "dev_gro_receive"), "packet receive"),
     (("net_rx_action", "napi_poll", "__napi_poll"), "NAPI poll"),
+    (_SOFTIRQ, "soft interrupt"),
     (("sock_close", "__sock_release", "inet_release", "tcp_close"), "socket close"),
     (("sock_sendmsg", "__sys_sendto", "__sys_sendmsg", "sock_write_iter"), "socket send"),
     (("sock_recvmsg", "__sys_recvfrom", "sock_read_iter"), "socket receive"),
@@ -119,7 +120,8 @@ def explain_path(report: CrashReport) -> list[Statement]:
 
 def _context_sentence(where: str, report: CrashReport) -> str:
     if where in ("soft interrupt", "interrupt", "NMI"):
-        task = f", so the task on this CPU ({report.comm}) has nothing to do with it" if report.comm else ""
+        idle = (report.comm or "").startswith("swapper/")
+        task = "; the CPU was idle before" if idle else f"; the task it names, {report.comm}, need not be involved" if report.comm else ""
         return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."
     if where == "system call":
         task = f" of {report.comm}" if report.comm else ""

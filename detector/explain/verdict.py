@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detector.explain.known import Recognised
+from detector.explain.known import Recognised, names
 from detector.known_issue import Commit, KnownIssue, ReleaseStatus, StableRelease
 from detector.model import Statement
 
@@ -19,35 +19,47 @@ _STANDING: dict[ReleaseStatus, str] = {
     "before": "The running release is older than the bug is known to be.",
 }
 
+OPENING = "Known issue: "
+"""How the first of the issue's statements begins."""
+
 
 def explain_issue(named: Recognised | None) -> list[Statement]:
     """The statements about the issue that is named, or none."""
     if named is None:
         return []
     issue, confidence = named.issue, named.when.confidence
-    said = [Statement(f"Known issue: {issue.title}. {issue.summary}", confidence, _reasons(named))]
+    said = [Statement(f"{OPENING}{issue.title}. {issue.summary}", confidence, tuple(_reasons(named)))]
     said.append(Statement(issue.explanation.strip(), confidence, issue.references_to))
     if fix := "; ".join(_fixes(issue)):
-        said.append(Statement(f"Fix: {fix}.", "certain", tuple(_sources(issue))))
+        said.append(Statement(f"Fix: {fix}.", "certain", tuple(_sources(issue)) or issue.references_to or (issue.id,)))
     said += [Statement(f"Linked by the original analysis: {_commit(commit)}.", "possible") for commit in issue.linked]
     if standing := _STANDING.get(named.status):
-        said.append(Statement(standing, "certain" if named.status in ("affected", "fixed") else "likely"))
-    said += [Statement(f"Related: {text}", "likely") for text in issue.related]
-    said += [Statement(f"Not to be mixed up with: {other.what}; told apart by: {other.told_by}.", "likely") for other in issue.lookalike]
+        running = (str(named.facts.kernel),) if named.facts.kernel is not None else ()
+        said.append(Statement(standing, "certain" if running and named.status == "affected" else "likely", running))
+    if issue.related:
+        said.append(Statement("Related bugs, which are others.", "likely", issue.related))
+    if issue.lookalike:
+        others = tuple(f"{other.what}: {other.told_by}" for other in issue.lookalike)
+        said.append(Statement("Others print the same and are told apart.", "likely", others))
     return said
 
 
-def _reasons(named: Recognised) -> tuple[str, ...]:
-    when = named.when
-    asked = {
-        "function": when.functions,
-        "path": when.path,
-        "TCP state": when.states,
-        "decoded": when.marks,
-        "phrase": when.phrases,
-        "kernel": when.kernels,
-    }
-    return tuple(f"{name}: {' or '.join(map(str, values))}" for name, values in asked.items() if values)
+def _reasons(named: Recognised) -> Iterator[str]:
+    """The facts that the conditions asked for."""
+    when, facts = named.when, named.facts
+    if when.functions:
+        yield f"the function is {facts.function}"
+    if when.path:
+        called = sorted(name for name in facts.path if any(names(pattern, name) for pattern in when.path))
+        yield f"in the trace: {', '.join(called)}"
+    if when.states:
+        yield f"released in TCP state {' and '.join(map(str, when.states))}" + (", one socket" if when.same_socket else "")
+    if when.marks:
+        yield f"decoded from the address: {', '.join(sorted(facts.marks.intersection(when.marks)))}"
+    if when.phrases:
+        yield from (text for text in facts.texts if any(phrase in text for phrase in when.phrases))
+    if facts.kernel is not None:
+        yield f"the kernel is {facts.kernel}"
 
 
 def _fixes(issue: KnownIssue) -> Iterator[str]:
