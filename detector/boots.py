@@ -1,6 +1,6 @@
 """Which boot a line belongs to, and whether two matches may be of one boot.
 
-In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What proves a boot, best first: journald's boot id;
+In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What proves a boot, best first: journald's id;
 the boot's wall-clock start (wall − kernel time); else a count within the line's stream, advanced by a boot banner or a fall of the
 kernel time. Reads no clock; the counts are plain data (`streams`) that the caller may keep over a restart.
 """
@@ -48,7 +48,7 @@ class Stream:
 
 
 class Boots:
-    """Places lines in boots. `streams` maps source and host to where that stream stands; what `changed` gives comes back after a restart."""
+    """Places lines in boots. `streams` maps source and host to where a stream stands; what `changed` gives comes back after a restart."""
 
     def __init__(self, streams: Mapping[str, Stream] | None = None) -> None:
         self.streams = dict(streams or {})

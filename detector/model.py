@@ -120,8 +120,8 @@ class Frame:
 class CrashReport:
     """What a block says, read. Every field is None or empty where the block does not say it.
 
-    `title` is syzbot's spelling; `function` the guilty function without compiler suffixes (`display_function` keeps them); `kind` the sort of
-    report ("memory-fault", "warning", "kasan" …); `code` the Code line's bytes or words as printed, `code_mark` the index of the marked one;
+    `title` is syzbot's spelling; `function` the guilty function without compiler suffixes (`display_function` keeps them); `kind` the sort
+    of report ("memory-fault", "warning", "kasan" …); `code` the Code line's bytes or words as printed, `code_mark` the marked one's index;
     `registers` lower-case names → values (x0…x30, pc, lr, sp, pstate; rax…r15, rip, cr2, …); `frames` the trace of the crashing context.
     """
 
@@ -174,7 +174,7 @@ class Diagnosis:
 class Incident:
     """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none) and holds `anchor`.
 
-    `gap_us` is the distance from the nearest other half to the anchor fault; `joined` names incidents that late evidence merged into this one.
+    `gap_us` is the distance from the nearest other half to the anchor fault; `joined` names incidents that late evidence merged into it.
     """
 
     id: str

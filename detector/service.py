@@ -1,12 +1,13 @@
 """The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
 
-`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of chunks; what goes out is in the journal, and
-new incidents are told to `on_incident`. Alerts and pages are made from the journal, not here.
+`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of chunks; what goes out is in the journal,
+and is told to those in `Told`. Alerts and pages are made from the journal, not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector import crash
@@ -23,9 +24,9 @@ from detector.scan import Chunk, Scanner
 from detector.sources import Source
 from detector.store import Journal
 
-
 # The list of functions that are never the guilty one: allocation, locking, printk …
 GENERIC = "generic-functions"
+NOBODY: Container[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _ignore(*_: object) -> None:
 class Told:
     """Who is told of what happens: each a callable, by default nobody.
 
-    `incident` gets every state of an incident (the last argument says whether it is new); `report` a match's id in the journal and its report.
+    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the journal, and its report.
     """
 
     match: Callable[[StoredMatch], None] = _ignore
@@ -67,6 +68,7 @@ class Told:
     noise: Callable[[Sequence[NoiseCount]], None] = _ignore
     unparsed: Callable[[Unparsed], None] = _ignore
     switched_off: Callable[[str], None] = _ignore
+    batch: Callable[[Totals], None] = _ignore
 
 
 class Watch:
@@ -80,6 +82,7 @@ class Watch:
         *,
         matcher: Matcher,
         assembler: Assembler,
+        now_us: int,
         tolerance_us: int = TOLERANCE_US,
         told: Told | None = None,
     ) -> None:
@@ -94,8 +97,11 @@ class Watch:
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.streams())
         self.noise = NoiseTally()
-        self._skip: Container[str] = catalogue.lists.get(GENERIC, ())
-        self._heads: dict[tuple[str, int, str], int] = {}
+        self._skip: Container[str] = catalogue.lists.get(GENERIC, NOBODY)
+        self._counts: Counter[str] = Counter()
+        kept = journal.open_blocks()
+        self._heads = {_head(block.head): match_id for match_id, block in kept}
+        self.assembler.restore((block for _, block in kept), now_us)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source."""
@@ -199,8 +205,27 @@ class Watch:
         rows = self.noise.drain()
         self.told.noise(rows)
         self.journal.count_noise(rows)
+        self._keep_open()
         self.journal.save_streams(self.boots.changed())
+        self.journal.add_counts(self._counted())
         self.journal.set_positions(positions)
+        for signature in self.matcher.take_switched_off():
+            self.told.switched_off(signature)
+        self.told.batch(self.totals)
+
+    def _keep_open(self) -> None:
+        """Stores the blocks that are still open, and forgets the heads of all others."""
+        opened = [(self._heads.get(_head(block.head)), block) for block in self.assembler.open_blocks()]
+        known = [(match_id, block) for match_id, block in opened if match_id is not None]
+        self._heads = {_head(block.head): match_id for match_id, block in known}
+        self.journal.save_open_blocks(known)
+
+    def _counted(self) -> Mapping[str, int]:
+        """What parser and assembler counted since the last batch: losses, disagreements, bounds that acted."""
+        now = Counter({**self.parser.counts, **self.assembler.counts})
+        new = now - self._counts
+        self._counts = now
+        return new
 
 
 def run(source: Source, watch: Watch, clock: Callable[[], int]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from detector.assemble import shape
 from detector.assemble.opened import Opened
@@ -89,14 +88,14 @@ class Assembler:
         """Closes every block: the end of input."""
         return [block for opened in self._all() for block in self._close(opened, "flush", cut=True)]
 
-    def open_blocks(self) -> list[dict[str, Any]]:
-        """The open reports as plain data, for a store; `restore` takes it back."""
-        return [opened.dump() for opened in self._all()]
+    def open_blocks(self) -> list[Block]:
+        """The open reports as far as they have come, for a store; `restore` takes them back."""
+        return [opened.block(cut=True) for opened in self._all()]
 
-    def restore(self, states: Iterable[Mapping[str, Any]]) -> None:
-        """Opens again what `open_blocks` said was open."""
-        for state in states:
-            self._add(Opened.load(state))
+    def restore(self, blocks: Iterable[Block], now_us: int) -> None:
+        """Opens again what `open_blocks` said was open; deadlines count from `now_us`."""
+        for block in blocks:
+            self._add(Opened.resume(block, now_us))
 
     def _all(self) -> list[Opened]:
         return [opened for mine in self._hosts.values() for opened in mine]
@@ -113,7 +112,7 @@ class Assembler:
                 before.head, before.latest, before.lines, before.replaying = match, match.cls, [], False
                 before.add(line, now_us)
                 return
-            if shape.joins(before.latest, match.cls, len(before.lines)):
+            if shape.joins(before.latest, match.cls, len(before.lines), traced=before.traced):
                 before.lingering, before.latest = False, match.cls
                 self._append(before, line, now_us, closed)
                 return

@@ -1,16 +1,14 @@
 """A report that is being collected: its head, its lines so far, and what tells where the next line belongs.
 
-In: lines. Out: the Block; or plain data (numbers, strings, lists) that a store can keep over a restart.
+In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from detector.assemble import shape
-from detector.model import Block, Boot, Line, Match
+from detector.model import Block, Line, Match
 
 
 @dataclass(slots=True, eq=False)
@@ -80,21 +78,14 @@ class Opened:
         finished = self.ended or (not cut and self.traced and shape.is_endless(self.head.cls))
         return Block(self.head, tuple(self.lines), finished)
 
-    def dump(self) -> dict[str, Any]:
-        """The state as plain data."""
-        state = {name: getattr(self, name) for name in self.__slots__}
-        state["head"] = {**asdict(self.head), "fields": dict(self.head.fields)}
-        state["labels"] = sorted(self.labels)
-        state["stamps"] = sorted(self.stamps)
-        state["lines"] = list(self.lines)
-        return state
-
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Opened:
-        """The report that `dump` wrote, also after a way through JSON, which turns tuples into lists."""
-        head = Match(**{**state["head"], "boot": Boot(**state["head"]["boot"])})
-        newest = tuple(state["newest"]) if state["newest"] is not None else None
-        stamps = {(int(at), str(text)) for at, text in state["stamps"]}
-        return cls(
-            **{**state, "head": head, "newest": newest, "labels": set(state["labels"]), "stamps": stamps, "lines": list(state["lines"])}
-        )
+    def resume(cls, block: Block, now_us: int) -> Opened:
+        """The report that a store kept while it was open. Of the stamps only the head's are known, so no copy of a later line is folded."""
+        head = block.head
+        opened = cls(head, head.cls, head.caller, head.source, now_us, now_us)
+        for text in block.lines:
+            opened.add(
+                Line(text, head.source, head.number, head.host, "store", head.kernel_time_us, head.wall_time_us, caller=head.caller), now_us
+            )
+        opened.stamps.clear()
+        return opened

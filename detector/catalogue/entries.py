@@ -111,8 +111,10 @@ class NameList:
     entries: frozenset[str] = frozenset()
     regexes: tuple[regex.Pattern[str], ...] = ()
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         """Whether `name` is an entry or a regex covers it; a regex that runs out of its time says no."""
+        if not isinstance(name, str):
+            return False
         if name in self.entries:
             return True
         try:

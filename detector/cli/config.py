@@ -16,10 +16,12 @@ def config() -> None:
     """The settings in force."""
 
 
-@config.command(epilog="""\b
+@config.command(
+    epilog="""\b
 Examples:
   oopswatch config show
-  OOPSWATCH_KAFKA_TOPICS=kmsg oopswatch config show --config oopswatch.toml --json""")
+  OOPSWATCH_KAFKA_TOPICS=kmsg oopswatch config show --config oopswatch.toml --json"""
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @parts.config_option
 def show(as_json: bool, config_path: Path | None) -> None:

@@ -23,17 +23,18 @@ from detector.items import Item, diagnosis_item, match_item, report_item
 from detector.match import Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 
-
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
 
 
-@click.command(epilog="""\b
+@click.command(
+    epilog="""\b
 Examples:
   oopswatch explain crash.txt
   dmesg | oopswatch explain -
   oopswatch explain 'Unable to handle kernel paging request at virtual address 0001950b'
-Exit: 0.""")
+Exit: 0."""
+)
 @click.argument("what", metavar="FILE|LINE|-")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each report and each line that is no report's.")
 @click.option("--host", default="-", help="The host that the lines are of.")
@@ -130,5 +131,5 @@ def _say_candidates(lines: list[Line], catalogue: Catalogue) -> None:
     matcher = Matcher(catalogue)
     for line in lines[:10]:
         near = ", ".join(signature.id for signature in matcher.candidates(line.text)) or "none"
-        said = f"line {line.number}: read as {line.transport}, written by {line.trust}, text {line.text!r}; signatures whose literal occurs: {near}"
+        said = f"line {line.number}: {line.transport}, written by {line.trust}, text {line.text!r}; signatures whose literal occurs: {near}"
         click.echo(inert(said))

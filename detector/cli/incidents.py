@@ -10,12 +10,11 @@ from pathlib import Path
 
 import click
 
-from detector import crash
-from detector.catalogue import Catalogue
 from detector.cli import parts, text
 from detector.cli.times import Moment
+from detector.inert import inert
 from detector.items import Item, incident_item, moment
-from detector.model import CrashReport, Diagnosis, Statement
+from detector.model import Diagnosis
 from detector.store import History, IncidentDetail, IncidentRow, open_history
 
 
@@ -24,11 +23,14 @@ def incidents() -> None:
     """What happened: incidents of the history."""
 
 
-@incidents.command("list", epilog="""\b
+@incidents.command(
+    "list",
+    epilog="""\b
 Examples:
   oopswatch incidents list --since 7d
   oopswatch incidents list --host 'db-*' --since 2026-11-01 --json
-  oopswatch incidents list --severity critical --csv > incidents.csv""")
+  oopswatch incidents list --severity critical --csv > incidents.csv""",
+)
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
 @click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
 @click.option("--until", type=Moment(), help="Before this time.")
@@ -56,14 +58,22 @@ def list_(
     history = open_history(settings.store.path)
     rows = history.incidents(host=host, since_us=since, until_us=until, rule=rule, severity=severity, limit=limit)
     if as_json:
-        catalogue = parts.catalogue_of(settings)
         for row in rows:
-            click.echo(json.dumps(item_of(history, row.id, catalogue), ensure_ascii=False))
+            click.echo(json.dumps(item_of(history, row.id), ensure_ascii=False))
     elif as_csv:
         _say_csv(rows)
     else:
         cells = [
-            (row.id, text.when(row.started_us), row.host, row.severity, text.inert(row.title), text.gap(row.gap_us), row.known_issue or "", row.state)
+            (
+                row.id,
+                text.when(row.started_us),
+                row.host,
+                row.severity,
+                inert(row.title),
+                text.gap(row.gap_us),
+                row.known_issue or "",
+                row.state,
+            )
             for row in rows
         ]
         columns = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issue", "state")
@@ -72,10 +82,13 @@ def list_(
             click.echo("No incident matches.")
 
 
-@incidents.command("show", epilog="""\b
+@incidents.command(
+    "show",
+    epilog="""\b
 Examples:
   oopswatch incidents show 3f2a9c
-  oopswatch incidents show 3f2a9c --json | jq .diagnosis""")
+  oopswatch incidents show 3f2a9c --json | jq .diagnosis""",
+)
 @click.argument("identity", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @parts.store_option
@@ -87,7 +100,7 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     detail = history.incident(identity)
     if detail is None:
         raise click.ClickException(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
-    item = _item(detail, parts.catalogue_of(settings))
+    item = _item(detail)
     if as_json:
         click.echo(json.dumps(item, ensure_ascii=False))
         return
@@ -96,32 +109,25 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     if detail.block is not None:
         click.echo(f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:")
         for line in detail.block.lines:
-            click.echo(f"    {text.inert(line)}")
+            click.echo(f"    {inert(line)}")
 
 
-def item_of(history: History, identity: str, catalogue: Catalogue) -> Item:
+def item_of(history: History, identity: str) -> Item:
     """A stored incident as JSON, by its whole id."""
     detail = history.incident(identity)
     assert detail is not None
-    return _item(detail, catalogue)
+    return _item(detail)
 
 
-def _item(detail: IncidentDetail, catalogue: Catalogue) -> Item:
-    report = crash.read(detail.block, parts.skip_of(catalogue)) if detail.block else None
-    item = incident_item(detail.incident, detail.row.fingerprint, report, _diagnosis(detail))
-    joined = {"joined_into": detail.row.joined_into} if detail.row.joined_into else {}
-    return item | {"state": detail.row.state, "found": moment(detail.row.found_us), **joined, **_block(detail, report)}
-
-
-def _block(detail: IncidentDetail, report: CrashReport | None) -> Item:
-    return {"report_lines": list(detail.block.lines)} if detail.block and report else {}
-
-
-def _diagnosis(detail: IncidentDetail) -> Diagnosis:
-    stored = detail.diagnosis or {}
-    statements = tuple(Statement(one["text"], one["confidence"], tuple(one["evidence"])) for one in stored.get("statements", ()))
-    steps = tuple(stored.get("next_steps", ()))
-    return Diagnosis(statements, stored.get("known_issue"), stored.get("known_issue_confidence"), steps)
+def _item(detail: IncidentDetail) -> Item:
+    """The same object as `scan --json` prints, with state, the time it was found at, and the report's lines."""
+    item = incident_item(detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis())
+    item |= {"report": detail.report, "state": detail.row.state, "found": moment(detail.row.found_us)}
+    if detail.row.joined_into:
+        item["joined_into"] = detail.row.joined_into
+    if detail.block:
+        item["report_lines"] = list(detail.block.lines)
+    return item
 
 
 def _say_csv(rows: list[IncidentRow]) -> None:

@@ -13,17 +13,20 @@ import click
 
 from detector.cli import parts, text
 from detector.cli.times import Moment
+from detector.inert import inert
 from detector.items import moment
 from detector.store import NoiseColumn, NoiseRow, open_history
 
 COLUMNS = ("process", "signature", "host", "hour")
 
 
-@click.command(epilog="""\b
+@click.command(
+    epilog="""\b
 Examples:
   oopswatch noise --since 24h
   oopswatch noise --by process --top 5
-  oopswatch noise --host db-17 --by process,hour --json""")
+  oopswatch noise --host db-17 --by process,hour --json"""
+)
 @click.option("--by", default="process,signature,host", show_default=True, help="What to count by: process, signature, host, hour.")
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
 @click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
@@ -59,7 +62,7 @@ def noise(
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     else:
-        cells = [(*(text.inert(str(value)) for value in _values(row, columns)), text.when(row.last_us), f"{row.count:,}") for row in rows]
+        cells = [(*(inert(str(value)) for value in _values(row, columns)), text.when(row.last_us), f"{row.count:,}") for row in rows]
         text.say_table(text.console(), "Noise: user-space programs that crashed", (*columns, "last (UTC)", "count"), cells)
         if not rows:
             click.echo("No user-space crash matches.")

@@ -13,7 +13,7 @@ from detector.assemble import Assembler, Limits
 from detector.catalogue import Catalogue, read
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.service import GENERIC, Told, Watch
+from detector.service import GENERIC, NOBODY, Told, Watch
 from detector.settings import Origins, Settings, load, shipped_patterns_dir
 from detector.store import Journal
 
@@ -25,7 +25,9 @@ Command = Callable[..., Any]
 def config_option(command: Command) -> Command:
     """`--config FILE`."""
     path = click.Path(path_type=Path, dir_okay=False)
-    return click.option("--config", "config_path", type=path, help="Settings file (TOML); default ./oopswatch.toml, /etc/oopswatch/oopswatch.toml.")(command)
+    return click.option(
+        "--config", "config_path", type=path, help="Settings file (TOML); default ./oopswatch.toml, /etc/oopswatch/oopswatch.toml."
+    )(command)
 
 
 def patterns_option(command: Command) -> Command:
@@ -91,6 +93,7 @@ def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host
         parser_of(settings, host=host),
         matcher=Matcher(catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes),
         assembler=Assembler(opening_of(catalogue), limits),
+        now_us=now_us(),
         tolerance_us=settings.boots.tolerance_s * SECOND_US,
         told=told,
     )
@@ -98,11 +101,9 @@ def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host
 
 def skip_of(catalogue: Catalogue) -> Container[str]:
     """The functions that are never the guilty one."""
-    return catalogue.lists.get(GENERIC, ())
+    return catalogue.lists.get(GENERIC, NOBODY)
 
 
 def opening_of(catalogue: Catalogue) -> frozenset[str]:
     """The signatures that open a report."""
     return frozenset(signature.id for signature in catalogue.signatures if signature.opens == "report")
-
-

@@ -22,11 +22,13 @@ def patterns() -> None:
     """The catalogue: signatures, rules, known issues."""
 
 
-@patterns.command(epilog="""\b
+@patterns.command(
+    epilog="""\b
 Examples:
   oopswatch patterns check
   oopswatch patterns check --patterns ./our-patterns
-Exit: 0 all in order, 1 faults, each with file and line.""")
+Exit: 0 all in order, 1 faults, each with file and line."""
+)
 @parts.patterns_option
 @parts.config_option
 def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
@@ -40,9 +42,9 @@ def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
             click.echo(str(fault))
         click.echo(f"{len(error.faults)} faults", err=True)
         sys.exit(1)
-    faults = [fault for rule in catalogue.rules for fault in failing(catalogue, rule)]
-    for fault in faults:
-        click.echo(fault)
+    faults = [line for rule in catalogue.rules for line in failing(catalogue, rule)]
+    for line in faults:
+        click.echo(line)
     tests = sum(len(rule.tests) for rule in catalogue.rules)
     examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
     found = f"{len(catalogue.signatures)} signatures with {examples} examples, {len(catalogue.rules)} rules with {tests} tests"
@@ -50,10 +52,13 @@ def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
     sys.exit(1 if faults else 0)
 
 
-@patterns.command("list", epilog="""\b
+@patterns.command(
+    "list",
+    epilog="""\b
 Examples:
   oopswatch patterns list
-  oopswatch patterns list --json | jq -r .id""")
+  oopswatch patterns list --json | jq -r .id""",
+)
 @click.option("--json", "as_json", is_flag=True, help="NDJSON, one object for each signature, rule and known issue.")
 @parts.patterns_option
 @parts.config_option
@@ -69,14 +74,19 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
     out = text.console()
     rows = [(one.id, one.cls, one.origin, one.severity, one.title) for one in catalogue.signatures]
     text.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
-    rules = [(rule.id, " + ".join(rule.classes or rule.signatures), f"{rule.timespan_us / 1e6:g} s", rule.severity) for rule in catalogue.rules]
+    rules = [
+        (rule.id, " + ".join(rule.classes or rule.signatures), f"{rule.timespan_us / 1e6:g} s", rule.severity) for rule in catalogue.rules
+    ]
     text.say_table(out, "Rules", ("id", "of", "within", "severity"), rules)
     text.say_table(out, "Known issues", ("id", "title"), [(issue.id, issue.title) for issue in catalogue.known_issues])
 
 
-@patterns.command("show", epilog="""\b
+@patterns.command(
+    "show",
+    epilog="""\b
 Example:
-  oopswatch patterns show kernel.paging-request""")
+  oopswatch patterns show kernel.paging-request""",
+)
 @click.argument("name")
 @parts.patterns_option
 @parts.config_option
@@ -93,11 +103,14 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
             click.echo(f"{key:<10} {inert(str(part))}")
 
 
-@patterns.command("test", epilog="""\b
+@patterns.command(
+    "test",
+    epilog="""\b
 Examples:
   oopswatch patterns test 'IPv4: Attempt to release TCP socket in state 10 ffff805624a7b800'
   dmesg -t | oopswatch patterns test -
-Exit: 0 at least one line is claimed, 1 none.""")
+Exit: 0 at least one line is claimed, 1 none.""",
+)
 @click.argument("line")
 @parts.patterns_option
 @parts.config_option
@@ -135,7 +148,7 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
         family = kin(rule, new, [other for other in stored if other.match.host == host])
         known = {identity for identity, members in live.items() if members & {one.id for one in family}}
         members = {one.id for one in family}.union(*(live[identity] for identity in known))
-        incident = assemble_incident(rule, in_order(stored[id] for id in members), known) if family else None
+        incident = assemble_incident(rule, in_order(stored[member] for member in members), known) if family else None
         if incident is not None:
             live = {identity: held for identity, held in live.items() if identity not in known} | {incident.id: members}
     return len(live)

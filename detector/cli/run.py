@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,7 @@ from detector import telemetry
 from detector.cli import parts
 from detector.model import Unparsed
 from detector.noise import NoiseCount
-from detector.service import Finding, Told, Watch
+from detector.service import Finding, Told
 from detector.service import run as drive
 from detector.settings import Settings
 from detector.sources import KafkaSource
@@ -37,7 +37,12 @@ Exit: 0 on SIGTERM or SIGINT after what was read is stored and committed, 2 on s
 @parts.patterns_option
 @parts.config_option
 def run(
-    bootstrap: str | None, topic: str | None, group: str | None, store_path: Path | None, folders: tuple[Path, ...], config_path: Path | None
+    bootstrap: str | None,
+    topic: str | None,
+    group: str | None,
+    store_path: Path | None,
+    folders: tuple[Path, ...],
+    config_path: Path | None,
 ) -> None:
     """Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the history."""
     overrides = {"kafka__bootstrap_servers": bootstrap, "kafka__topics": topic, "kafka__group": group}
@@ -82,7 +87,7 @@ def _incident(finding: Finding, new: bool) -> None:
     telemetry.say("incident_raised", id=incident.id, rule=incident.rule, severity=incident.severity, host=incident.host, title=title)
 
 
-def _noise(rows: list[NoiseCount]) -> None:
+def _noise(rows: Sequence[NoiseCount]) -> None:
     for row in rows:
         telemetry.NOISE.labels(row.signature).inc(row.count)
 

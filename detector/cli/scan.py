@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ class Found:
         if new and self.as_they_come:
             say_item(finding_item(finding))
 
-    def _noise(self, rows: list[NoiseCount]) -> None:
+    def _noise(self, rows: Sequence[NoiseCount]) -> None:
         self.hours = by_program([*self.hours, *rows]) if rows else self.hours
 
     def _unparsed(self, one: Unparsed) -> None:
@@ -158,5 +159,7 @@ def summary_item(totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seco
         "incidents": incidents,
         "noise": totals.noise,
         "unparsed": totals.unparsed,
-        "unparsed_reasons": {reason: {"count": count, "sample": one.sample.decode(errors="replace")} for reason, (count, one) in unparsed.items()},
+        "unparsed_reasons": {
+            reason: {"count": count, "sample": one.sample.decode(errors="replace")} for reason, (count, one) in unparsed.items()
+        },
     }

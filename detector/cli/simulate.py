@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from detector.sources import client_settings
 _DEFAULT = Plan()
 
 
-def _count(name: str, text: str) -> Any:
+def _count(name: str, text: str) -> Callable[[parts.Command], parts.Command]:
     return click.option(f"--{name.replace('_', '-')}", name, type=int, default=getattr(_DEFAULT, name), show_default=True, help=text)
 
 
@@ -56,7 +57,9 @@ Examples:
 @click.option("--noise-share", type=float, default=_DEFAULT.noise_share, show_default=True, help="Share of lines that user faults print.")
 @click.option("--start", type=Moment(), default=_DEFAULT.start, help="When the simulation begins: 7d, 2026-11-01.")
 @click.option("--format", "log_format", type=click.Choice(sorted(FORMATS)), default="rsyslog", show_default=True)
-@click.option("--delivery", type=click.Choice(sorted(DELIVERIES)), default="in-order", show_default=True, help="In what order records arrive.")
+@click.option(
+    "--delivery", type=click.Choice(sorted(DELIVERIES)), default="in-order", show_default=True, help="In what order records arrive."
+)
 @click.option("--rate", type=click.FloatRange(1), help="Records a second; without it as fast as it goes.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder: a file for each host, and the truth.")
 @click.option("--kafka", "bootstrap", help="Brokers, host:port, with commas; records are keyed by host.")
@@ -104,5 +107,3 @@ def _progress() -> Any:
     if not sys.stderr.isatty():
         return None
     return lambda number: click.echo(f"\r{number:,} records", nl=False, err=True)
-
-

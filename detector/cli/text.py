@@ -40,7 +40,15 @@ def progress() -> Iterator[Callable[[int, int | None], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("scanning"), BarColumn(), FileSizeColumn(), TextColumn("of"), TotalFileSizeColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("scanning"),
+        BarColumn(),
+        FileSizeColumn(),
+        TextColumn("of"),
+        TotalFileSizeColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("scan", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -86,7 +94,9 @@ def say_scan(
     _crashes(out, matches, reports)
     _noise(out, noise)
     for reason, (count, one) in unparsed.items():
-        out.print(Text(f"not read: {reason}: {count} × (first {one.source}:{one.number}: {inert(one.sample.decode(errors='replace'))[:80]})"))
+        out.print(
+            Text(f"not read: {reason}: {count} × (first {one.source}:{one.number}: {inert(one.sample.decode(errors='replace'))[:80]})")
+        )
     rate = totals.records / elapsed if elapsed > 0 else 0
     out.print(
         f"{totals.records:,} lines, {totals.bytes:,} bytes in {elapsed:.2f} s ({rate:,.0f} lines/s): {len(findings)} incidents,"
@@ -112,7 +122,9 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
             out.print(Text(f"  {label:<12}{inert(value)}"))
     for one in item["evidence"]:
         stamp = seconds(one["kernel_time_us"]) if one["kernel_time_us"] is not None else one["wall_time"] or "-"
-        out.print(Text.assemble(f"  {'line':<12}", (f"[{stamp}] {inert(one['text'])}", "bold"), f"   {inert(one['source'])}:{one['line_number']}"))
+        out.print(
+            Text.assemble(f"  {'line':<12}", (f"[{stamp}] {inert(one['text'])}", "bold"), f"   {inert(one['source'])}:{one['line_number']}")
+        )
     for sentence in item["diagnosis"] if whole else item["diagnosis"][:SENTENCES]:
         out.print(Text(wrapped(sentence["confidence"], sentence["text"])))
     if item["known_issue"]:

@@ -10,7 +10,7 @@ import click
 UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 7 * 86_400_000_000}
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[int]):
     """A wall time in µs since 1970: so long ago (30m, 24h, 7d, 2w), or a date and time of ISO 8601 (UTC unless it says otherwise)."""
 
     name = "time"
