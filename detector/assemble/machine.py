@@ -3,13 +3,14 @@
 A head (a match of a signature that opens a report) opens a block on its host. Which block a later line belongs to: by printk's caller
 id where both have one; else the block that still lacks a line of this kind, oldest first; else the one that got the line before. A block
 closes at its end mark, at the next head of its context, at a gap in the stamps, at a boot, at a bound, at a deadline.
-Lines that user space wrote are never part of a report. Not here: what the lines mean, and who asks for them to be decoded.
+Lines that user space wrote are never part of a report, and those of a user fault that breaks into one are kept out of it.
+Not here: what the lines mean, and who asks for them to be decoded.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector.assemble import shape
@@ -22,7 +23,8 @@ class Limits:
     """Bounds of a report and of all that are open; times in microseconds, size in characters.
 
     `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the stamps of the lines: a gap ends a report,
-    a shorter one ends the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
+    a shorter one the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
+    After `strangers` lines that do not belong to it an ended report waits no longer. A user fault prints at most `user_lines`.
     """
 
     lines: int = 1_000
@@ -34,6 +36,7 @@ class Limits:
     gap_us: int = 10_000_000
     linger_us: int = 1_000_000
     strangers: int = 8
+    user_lines: int = 48
 
 
 class Assembler:
@@ -44,6 +47,7 @@ class Assembler:
         self._limits = limits or Limits()
         self._hosts: dict[str, list[Opened]] = {}
         self._open = 0
+        self._turn = 0
         self._next_tick_us = 0
         self._counts: Counter[str] = Counter()
 
@@ -54,22 +58,22 @@ class Assembler:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, and `cut:<why>` for each bound or cause that acted."""
+        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, `foreign`, and `cut:<why>` for what cut a report short."""
         return self._counts
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
         mine = self._hosts.get(line.host)
         opens = match is not None and match.signature in self._opening and match.origin == "kernel"
-        if mine is None and not opens:
-            return []
-        if line.trust == "user":
+        if (mine is None and not opens) or line.trust == "user":
             return []
         closed = self._close_finished(line, mine) if mine else []
+        near = [opened for opened in self._hosts.get(line.host, ()) if opened.before_head(line) <= self._limits.gap_us]
+        self._turn += 1
         if opens and match is not None:
-            self._head(line, match, now_us, closed)
+            self._head(line, match, near, now_us, closed)
         else:
-            self._body(line, match, now_us, closed)
+            self._body(line, match, near, now_us, closed)
         return closed
 
     def tick(self, now_us: int) -> list[Block]:
@@ -77,10 +81,10 @@ class Assembler:
         if not self._open or now_us < self._next_tick_us:
             return []
         self._next_tick_us = now_us + 100_000
-        limits, closed = self._limits, []
-        for opened in [each for mine in self._hosts.values() for each in mine]:
-            quiet = limits.linger_us if opened.lingering else limits.idle_us
-            if now_us - opened.touched_us >= quiet or now_us - opened.opened_us >= limits.age_us:
+        closed: list[Block] = []
+        for opened in self._all():
+            quiet = self._limits.linger_us if opened.lingering else self._limits.idle_us
+            if now_us - opened.touched_us >= quiet or now_us - opened.opened_us >= self._limits.age_us:
                 closed += self._close(opened, "deadline", cut=True)
         return closed
 
@@ -90,7 +94,7 @@ class Assembler:
 
     def open_blocks(self) -> list[Block]:
         """The open reports as far as they have come, for a store; `restore` takes them back."""
-        return [opened.block(cut=True) for opened in self._all()]
+        return [opened.block(cut=True) for opened in self._all() if not opened.shadow]
 
     def restore(self, blocks: Iterable[Block], now_us: int) -> None:
         """Opens again what `open_blocks` said was open; deadlines count from `now_us`."""
@@ -100,45 +104,39 @@ class Assembler:
     def _all(self) -> list[Opened]:
         return [opened for mine in self._hosts.values() for opened in mine]
 
-    def _head(self, line: Line, match: Match, now_us: int, closed: list[Block]) -> None:
+    def _head(self, line: Line, match: Match, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
         """Opens a report, unless the head is a copy, a replay, or one more line of the report that is open in its context."""
-        mine = self._hosts.get(line.host, [])
-        if any(opened.holds(line) for opened in mine):
+        if any(opened.holds(line) for opened in near):
             self._counts["folded"] += 1
             return
-        before = self._owner(mine, line)
+        before = _owner([opened for opened in near if not opened.shadow], line, head=True)
         if before is not None:
             if before.replaying and len(before.lines) == 1:
-                before.head, before.latest, before.lines, before.replaying = match, match.cls, [], False
-                before.add(line, now_us)
+                before.head, before.latest = match, match.cls
+                self._append(before, line, now_us, closed)
                 return
             if shape.joins(before.latest, match.cls, len(before.lines), traced=before.traced):
                 before.lingering, before.latest = False, match.cls
                 self._append(before, line, now_us, closed)
                 return
-            if not self._beside(before, line, match):
+            if not _beside(before, line, match):
                 closed += self._close(before, "head", cut=False)
-        opened = Opened(match, match.cls, line.caller, line.source, now_us, now_us)
-        opened.add(line, now_us)
+        opened = Opened.at(match, line, now_us)
+        opened.add(line, now_us, self._turn)
         self._counts["opened"] += 1
         closed += self._make_room(line.host)
         self._add(opened)
 
-    @staticmethod
-    def _beside(before: Opened, line: Line, match: Match) -> bool:
-        """Whether a second CPU reports beside the first: without caller ids, the same kind of fault before the first has its trace."""
-        return line.caller is None and match.cls == before.head.cls and not before.traced and not before.ended
-
-    def _body(self, line: Line, match: Match | None, now_us: int, closed: list[Block]) -> None:
+    def _body(self, line: Line, match: Match | None, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
         """Gives the line to the report that it belongs to, if there is one."""
-        mine = self._hosts.get(line.host, [])
-        owner = self._owner(mine, line)
+        owner = _owner(near, line)
         if owner is None:
             return
         if owner.holds(line):
             self._counts["folded"] += 1
         elif match is not None and match.origin == "user":
             self._counts["foreign"] += 1
+            self._user_fault(line, match, owner, now_us, closed)
         elif owner.lingering and not shape.continues_after_end(line.text):
             owner.strangers += 1
             if owner.strangers >= self._limits.strangers:
@@ -146,56 +144,41 @@ class Assembler:
         else:
             self._append(owner, line, now_us, closed)
 
+    def _user_fault(self, line: Line, match: Match, owner: Opened, now_us: int, closed: list[Block]) -> None:
+        """A user fault ends the wait for a panic; beside a report that is still being printed it is followed, to keep its lines apart."""
+        if owner.lingering:
+            closed += self._close(owner, "end", cut=False)
+        elif not any(opened.shadow for opened in self._hosts[line.host]):
+            shadow = Opened.at(match, line, now_us)
+            shadow.add(line, now_us, self._turn)
+            self._hosts[line.host].append(shadow)
+
     def _append(self, opened: Opened, line: Line, now_us: int, closed: list[Block]) -> None:
-        if opened.replaying and opened.lines and line.text.startswith(opened.lines[-1][:8]):
-            opened.lines.pop()
-        opened.replaying = shape.REPLAY in line.text
-        if opened.replaying:
-            return
-        opened.add(line, now_us)
-        if len(opened.lines) > 1 and shape.is_end(line.text, opened.head.cls):
-            opened.ended = opened.lingering = True
-        if len(opened.lines) >= self._limits.lines:
+        opened.add(line, now_us, self._turn)
+        lines = self._limits.user_lines if opened.shadow else self._limits.lines
+        if len(opened.lines) >= lines:
             closed += self._close(opened, "lines", cut=True)
         elif opened.size >= self._limits.size:
             closed += self._close(opened, "size", cut=True)
 
-    @staticmethod
-    def _owner(mine: list[Opened], line: Line) -> Opened | None:
-        """The report that a line belongs to, by caller id, else by what is missing, else the one with the newest line."""
-        if line.caller is not None:
-            same = [opened for opened in mine if opened.caller == line.caller]
-            if not same and line.caller.startswith("C"):
-                same = [opened for opened in mine if opened.nmi]
-            mine = same or [opened for opened in mine if opened.caller is None]
-        if len(mine) <= 1:
-            return mine[0] if mine else None
-        name = shape.label(line.text)
-        if name is not None:
-            lacking = [opened for opened in mine if name not in opened.labels and not opened.lingering]
-            if lacking:
-                return lacking[0]
-        return max(mine, key=lambda opened: (opened.at_us or 0, opened.touched_us))
-
-    def _close_finished(self, line: Line, mine: list[Opened]) -> list[Block]:
+    def _close_finished(self, line: Line, mine: Sequence[Opened]) -> list[Block]:
         """Closes what a gap in the stamps or a boot before this line has ended."""
+        boot = shape.is_banner(line.text)
         closed: list[Block] = []
-        if shape.is_banner(line.text):
-            for opened in list(mine):
-                closed += self._close(opened, "boot", cut=False)
-            return closed
         for opened in list(mine):
-            if opened.silent_us(line) > (self._limits.linger_us if opened.lingering else self._limits.gap_us):
-                closed += self._close(opened, "gap", cut=False)
+            patience = self._limits.linger_us if opened.lingering else self._limits.gap_us
+            if boot or opened.after_us(line) > patience:
+                closed += self._close(opened, "boot" if boot else "gap", cut=False)
         return closed
 
     def _make_room(self, host: str) -> list[Block]:
         """Closes the oldest report of the host, or of the host that has been open for longest, where a bound would be passed."""
-        mine = self._hosts.get(host, [])
+        mine = [opened for opened in self._hosts.get(host, ()) if not opened.shadow]
         if len(mine) >= self._limits.per_host:
             return self._close(mine[0], "per_host", cut=True)
         if self._open >= self._limits.in_all:
-            return self._close(next(iter(self._hosts.values()))[0], "in_all", cut=True)
+            oldest = next(iter(self._hosts.values()))
+            return self._close(next(opened for opened in oldest if not opened.shadow), "in_all", cut=True)
         return []
 
     def _add(self, opened: Opened) -> None:
@@ -203,13 +186,44 @@ class Assembler:
         self._open += 1
 
     def _close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
-        mine = self._hosts[opened.head.host]
+        mine = self._hosts.get(opened.head.host, [])
+        if opened not in mine:
+            return []  # a shadow that went with its report
         mine.remove(opened)
-        if not mine:
+        if all(other.shadow for other in mine):
             del self._hosts[opened.head.host]
+        if opened.shadow:
+            return []
         self._open -= 1
         block = opened.block(cut=cut)
         self._counts["complete" if block.complete else "incomplete"] += 1
         if not block.complete:
             self._counts[f"cut:{why}"] += 1
         return [block]
+
+
+def _owner(near: Sequence[Opened], line: Line, *, head: bool = False) -> Opened | None:
+    """The report that a line belongs to: by caller id, by what is missing, else the one with the newest line."""
+    if line.caller is not None:
+        same = [opened for opened in near if opened.caller == line.caller]
+        if not same and not head and line.caller.startswith("C"):
+            same = [opened for opened in near if opened.nmi]
+        near = same or [opened for opened in near if opened.caller is None]
+    if len(near) <= 1:
+        return near[0] if near else None
+    shadow = next((opened for opened in near if opened.shadow), None)
+    if shadow is not None and shape.looks_user(line.text):
+        return shadow
+    name = shape.label(line.text)
+    if name is None:
+        near = [opened for opened in near if not opened.shadow]
+    else:
+        lacking = [opened for opened in near if name not in opened.labels and not opened.lingering]
+        if lacking:
+            return lacking[0]
+    return max(near, key=lambda opened: (not opened.lingering, opened.turn), default=None)
+
+
+def _beside(before: Opened, line: Line, match: Match) -> bool:
+    """Whether a second CPU reports beside the first: without caller ids, the same kind of fault before the first has its trace."""
+    return line.caller is None and not before.traced and not before.ended and shape.in_parallel(before.head.cls, match.cls)
