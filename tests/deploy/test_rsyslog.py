@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+pytestmark = [pytest.mark.debian, pytest.mark.kafka]
 OOPSWATCH = Path(sys.executable).with_name("oopswatch")
 RELEASE = "IPv4: Attempt to release TCP socket in state 10 00000000c0ffee00"
 FAULT = "Unable to handle kernel paging request at virtual address 0000000000019f2b"

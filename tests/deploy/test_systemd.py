@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.debian
 MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
 
 
