@@ -36,7 +36,6 @@ _ANYWHERE: tuple[Template, ...] = (
     (6, "IPVS: Creating netns size=2048 id=%d for container sandbox, connection table of %d buckets"),
     (4, "TCP: request_sock_TCP: Possible SYN flooding on port %d. Sending cookies.  Check SNMP counters, %d dropped before."),
     (6, "TCP: eth%d: Driver has suspect GRO implementation, TCP performance may be compromised, segment of %d bytes seen."),
-    (4, "nf_conntrack: nf_conntrack: table full, dropping packet, zone %d, %d entries in use by the default network namespace"),
     (4, "net_ratelimit: %d callbacks suppressed, last of them from the neighbour table of interface number %d"),
     (6, "nvme nvme%d: %d/0/0 default/read/poll queues, namespace identifier changed, rescanning and keeping the multipath head"),
     (6, "sd 0:0:%d:0: [sdb] %d 512-byte logical blocks: write cache enabled, read cache enabled, supports DPO and FUA"),
