@@ -21,6 +21,8 @@ MEMORY = ":memory:"
 _BUSY_MS = 10_000
 # The write-ahead log shrinks back to this after a great batch.
 _LOG_BYTES = 64 << 20
+# The recent past of a fleet, where neighbours are looked for, stays in memory; SQLite's own 2 MiB cost half of the speed.
+_CACHE_KIB = 64 << 10
 
 
 def connect_writing(path: str) -> Database:
@@ -81,7 +83,7 @@ def _database(connection: sqlite3.Connection) -> Database:
 def _prepare(db: Database, path: str) -> None:
     """Nothing is written before the file is known to be ours or empty."""
     _check(db, path)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {_LOG_BYTES}"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {_LOG_BYTES}", f"cache_size = -{_CACHE_KIB}"):
         db.execute(f"PRAGMA {pragma}")
     if not schema.MIGRATIONS.pending(db):
         return

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from sqlite_utils import Database
 
-from detector.model import Block, Incident
+from detector.items import Item
+from detector.model import Block, Diagnosis, Incident
 from detector.store import incidents, reports
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
+from detector.store.rows import read_diagnosis
 
 NoiseColumn = Literal["host", "process", "signature", "hour"]
 
@@ -86,8 +88,8 @@ class IncidentDetail:
     row: IncidentRow
     incident: Incident
     block: Block | None
-    report: dict[str, Any] | None
-    diagnosis: dict[str, Any] | None
+    report: Item | None
+    diagnosis: Diagnosis | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,8 @@ class History:
         columns = [allowed[column] for column in by]
         query = _NOISE.format(columns=", ".join(columns or ["NULL"]))
         rows = self._rows(query, {"host": host, "since": since_us, "until": until_us, "top": top})
-        return [NoiseRow(**(dict.fromkeys(allowed.values()) | _named(NoiseRow, row))) for row in rows]
+        unused: dict[str, Any] = dict.fromkeys(allowed.values())
+        return [NoiseRow(**(unused | _named(NoiseRow, row))) for row in rows]
 
     def totals(self) -> Totals:
         """How much the history holds."""
@@ -181,6 +184,12 @@ class History:
     def counters(self) -> dict[str, int]:
         """The named counters, such as the records that no format reads."""
         return {row["name"]: row["count"] for row in self._rows("SELECT name, count FROM counters ORDER BY name", {})}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the connection."""
@@ -192,7 +201,7 @@ class History:
             block = reports.block_of(self._connection, row["anchor_id"])
             details = self._connection.execute("SELECT details FROM reports WHERE match_id = ?", (row["anchor_id"],)).fetchone()
         report = json.loads(details[0]) if details and details[0] else None
-        diagnosis = json.loads(row["diagnosis"]) if row["diagnosis"] else None
+        diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
         return IncidentDetail(_incident_row(row), incident, block, report, diagnosis)
 
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[Row]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from detector.correlate import StoredMatch, in_order
 from detector.model import CrashReport, Diagnosis, Incident
-from detector.store.rows import inert, read_incident, read_match, to_json
+from detector.store.rows import clean, diagnosis_to_json, read_incident, read_match
 
 # What was found, and who found it first, stays; what is known of it grows.
 _SAVE = """
@@ -52,9 +52,9 @@ def save(
     facts |= {
         "found_us": found_us,
         "anchor": anchor,
-        "title": inert(report.title) if report and report.title else None,
+        "title": clean(report.title) if report and report.title else None,
         "known_issue": diagnosis.known_issue if diagnosis else None,
-        "diagnosis": to_json(diagnosis) if diagnosis else None,
+        "diagnosis": diagnosis_to_json(diagnosis) if diagnosis else None,
     }
     connection.execute(_SAVE, facts)
     connection.executemany("INSERT OR IGNORE INTO evidence (incident_id, match_id) VALUES (?, ?)", [(incident.id, one) for one in evidence])

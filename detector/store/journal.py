@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection, Error
+from typing import Self
 
 from sqlite_utils import Database
 
@@ -25,7 +26,7 @@ from detector.store.connection import connect_writing
 from detector.store.errors import explained
 from detector.store.history import History
 from detector.store.matches import Matches
-from detector.store.rows import NAME_LIMIT, inert, inert_match, read_match, storable
+from detector.store.rows import NAME_LIMIT, clean, clean_match, read_match, storable
 from detector.store.sightings import SameBoot, Sightings
 
 _NOISE = """
@@ -74,7 +75,6 @@ class Journal:
         self._connection: Connection = db.conn
         self._matches = Matches(self._connection, same_boot, tolerance_us)
         self._sightings = Sightings(same_boot, tolerance_us)
-        self._streams: dict[str, Stream] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -91,7 +91,6 @@ class Journal:
             except BaseException:
                 with suppress(Error):
                     self.db.rollback()
-                self._streams.clear()
                 raise
             finally:
                 self._sightings.clear()
@@ -109,7 +108,7 @@ class Journal:
 
     def note_boot(self, match: Match) -> None:
         """A boot banner: the host and its boot are noted, the line itself is not kept."""
-        self._sightings.boot(inert_match(match))
+        self._sightings.boot(clean_match(match))
 
     def neighbours(self, stored: StoredMatch, span_us: int) -> list[StoredMatch]:
         """The other matches of the same host and, as far as is known, boot within `span_us`; see `Matches.neighbours`."""
@@ -163,20 +162,20 @@ class Journal:
     def count_noise(self, rows: Iterable[NoiseCount]) -> None:
         """Adds counts of user-space crashes to those of their host, process, signature and hour."""
         for row in rows:
-            host = inert(row.host, NAME_LIMIT)
+            host = clean(row.host, NAME_LIMIT)
             first, last = storable(row.first_us), storable(row.last_us)
             self._sightings.host(host, first, last)
-            key = (host, inert(row.process, NAME_LIMIT), inert(row.signature, NAME_LIMIT), storable(row.hour_us) or 0)
+            key = (host, clean(row.process, NAME_LIMIT), clean(row.signature, NAME_LIMIT), storable(row.hour_us) or 0)
             uptimes = (storable(row.first_kernel_us), storable(row.last_kernel_us))
             self._connection.execute(_NOISE, (*key, row.count, first, last, *uptimes))
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""
-        self._connection.executemany(_COUNTER, [(inert(name, NAME_LIMIT), count) for name, count in counts.items()])
+        self._connection.executemany(_COUNTER, [(clean(name, NAME_LIMIT), count) for name, count in counts.items()])
 
     def set_positions(self, positions: Mapping[str, int]) -> None:
         """Stores where every source stands after this batch."""
-        self._connection.executemany(_POSITION, [(inert(source), position) for source, position in positions.items()])
+        self._connection.executemany(_POSITION, [(clean(source), position) for source, position in positions.items()])
 
     def positions(self) -> dict[str, int]:
         """Where every source stood at the last commit: on a restart these win over what a broker remembers."""
@@ -184,11 +183,9 @@ class Journal:
             return dict(self._connection.execute("SELECT source, position FROM positions").fetchall())
 
     def save_streams(self, streams: Mapping[str, Stream]) -> None:
-        """Stores where the streams without a clock stand in their boots; only what has changed is written."""
-        changed = {name: stream for name, stream in streams.items() if self._streams.get(name) is not stream}
-        rows = [(inert(name), stream.count, stream.latest_us, stream.fresh) for name, stream in changed.items()]
+        """Stores where streams without a clock stand in their boots: those that moved in this batch."""
+        rows = [(clean(name), stream.count, stream.latest_us, stream.fresh) for name, stream in streams.items()]
         self._connection.executemany(_STREAM, rows)
-        self._streams |= changed
 
     def streams(self) -> dict[str, Stream]:
         """Where the streams stood at the last commit."""
@@ -199,6 +196,12 @@ class Journal:
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
         return History(self.db, self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""

@@ -5,15 +5,14 @@ In: matches. Out: stored matches. Runs inside the transaction of the journal tha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, Row
 from typing import Any, cast
 
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.store.rows import INSERT_MATCH, inert_match, match_key, match_row, read_match
+from detector.store.rows import INSERT_MATCH, clean_match, match_key, match_row, read_match
 from detector.store.sightings import SameBoot
 
 # A window with more matches than this is a storm, or the same minute of many boots: of each signature the nearest are looked at.
@@ -23,35 +22,49 @@ EACH_SIDE = 16
 _FOLD = """
 UPDATE matches SET wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, caller = ?, source = ?, number = ? WHERE id = ?
 """
+# Few matches are evidence: asking for more only where one is keeps the hot path quick.
+_COLUMNS = "m.*, EXISTS (SELECT 1 FROM evidence WHERE match_id = m.id) AS used"
+_SAME_STAMP = f"SELECT {_COLUMNS} FROM matches m WHERE host = ? AND kernel_time_us = ? AND text = ? ORDER BY id"  # noqa: S608 (constants)
+_SAME_KEY = f"SELECT {_COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608 (constants)
 _INCIDENTS = """
-SELECT e.match_id, i.rule, coalesce(i.joined_into, i.id) AS live FROM evidence e JOIN incidents i ON i.id = e.incident_id
-WHERE e.match_id IN (SELECT value FROM json_each(?)) ORDER BY i.id
+SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
 """
+
+
+_KERNEL = "kernel_time_us BETWEEN :kernel - :span AND :kernel + :span"
+_WALL = "wall_time_us BETWEEN :wall - :span AND :wall + :span"
+_UNSTAMPED = f"kernel_time_us IS NULL AND {_WALL}"
+
+
+def _near(condition: str) -> str:
+    """The other matches of a host under one of the conditions above."""
+    return f"SELECT {_COLUMNS} FROM matches m WHERE host = :host AND id <> :id AND ({condition})"  # noqa: S608 (constants)
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The queries of one way to be near in time: all rows, the signatures among them, those of one signature outwards on either side."""
+    """The queries for a crowded window: the signatures in it, and the matches of one signature outwards on either side."""
 
-    all: str
     signatures: str
     before: str
     after: str
 
 
-def _window(condition: str, column: str) -> _Window:
-    """Queries over one index; `condition` and `column` are constants below."""
-    near = f"FROM matches WHERE host = :host AND {condition} {column} BETWEEN :low AND :high"
-    before = f"AND signature = :signature AND {column} <= :time ORDER BY {column} DESC, id DESC"
-    after = f"AND signature = :signature AND {column} > :time ORDER BY {column}, id"
+def _window(condition: str, stored: str, own: str) -> _Window:
+    """`stored` is the column of the time that is compared, `own` the parameter with the match's own."""
+    one = f"{_near(condition)} AND signature = :signature"
     return _Window(
-        f"SELECT * {near} LIMIT :limit", f"SELECT DISTINCT signature {near}", f"SELECT * {near} {before}", f"SELECT * {near} {after}"
+        signatures=_near(condition).replace(_COLUMNS, "DISTINCT signature"),
+        before=f"{one} AND {stored} <= {own} ORDER BY {stored} DESC, id DESC",
+        after=f"{one} AND {stored} > {own} ORDER BY {stored}, id",
     )
 
 
-_KERNEL = _window("", "kernel_time_us")
-_UNSTAMPED = _window("kernel_time_us IS NULL AND", "wall_time_us")
-_WALL = _window("", "wall_time_us")
+# A match with kernel time is compared by it, and by wall time with those that have none; a match without, by wall time with all.
+_STAMPED_NEAR = _near(f"{_KERNEL} OR ({_UNSTAMPED})") + " LIMIT :limit"
+_STAMPED_CROWD = (_window(_KERNEL, "kernel_time_us", ":kernel"), _window(_UNSTAMPED, "wall_time_us", ":wall"))
+_UNSTAMPED_NEAR = _near(_WALL) + " LIMIT :limit"
+_UNSTAMPED_CROWD = (_window(_WALL, "wall_time_us", ":wall"),)
 
 
 class Matches:
@@ -64,23 +77,21 @@ class Matches:
 
     def add(self, match: Match) -> tuple[StoredMatch, bool]:
         """Stores a match, or folds it into the one that it repeats; True where it is new."""
-        match = inert_match(match)
-        key = match_key(match)
-        known = self._find(match, key)
+        match = clean_match(match)
+        known = self._find(match)
         if known is None:
-            cursor = self._connection.execute(INSERT_MATCH, match_row(match, key))
+            cursor = self._connection.execute(INSERT_MATCH, match_row(match))
             return StoredMatch(cast(int, cursor.lastrowid), match), True
         folded = fold(known.match, match)
         if folded != known.match:
             boot = folded.boot
             facts = (folded.wall_time_us, boot.id, boot.epoch_us, boot.stream, boot.count, folded.caller, folded.source, folded.number)
             self._connection.execute(_FOLD, (*facts, known.id))
-        return self._with_incidents([replace(known, match=folded)])[0], False
+        return replace(known, match=folded), False
 
     def find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
         """The stored match that a match repeats, if any; `among` narrows the choice to some ids."""
-        match = inert_match(match)
-        return self._find(match, match_key(match), among)
+        return self._find(clean_match(match), among)
 
     def get(self, match_id: int) -> Match:
         """A match by its id."""
@@ -92,53 +103,50 @@ class Matches:
         Kernel times are compared, or wall times where one has no kernel time.
         Where more than `CROWD` are near, only the nearest of each signature: `EACH_SIDE` before and after.
         """
-        kernel, wall = stored.match.kernel_time_us, stored.match.wall_time_us
-        windows = [(_WALL, wall)] if kernel is None else [(_KERNEL, kernel), (_UNSTAMPED, wall)]
-        near = [one for window, time in windows if time is not None for one in self._near(window, stored.match, time, span_us)]
-        return self._with_incidents([one for one in near if one.id != stored.id])
+        match = stored.match
+        near, crowd = (_UNSTAMPED_NEAR, _UNSTAMPED_CROWD) if match.kernel_time_us is None else (_STAMPED_NEAR, _STAMPED_CROWD)
+        place = {"host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us}
+        rows = self._connection.execute(near, place | {"limit": CROWD + 1}).fetchall()
+        if len(rows) <= CROWD:
+            return self._of_boot(match, rows, CROWD)
+        return [one for window in crowd for one in self._nearest(window, match, place)]
 
-    def _find(self, match: Match, key: int, among: Collection[int] | None = None) -> StoredMatch | None:
+    def _find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
         """A line at the same place of a source is the same line, even where its boot was counted anew after a restart."""
-        rows = self._connection.execute("SELECT * FROM matches WHERE key = ? ORDER BY id", (key,))
-        known = [StoredMatch(row["id"], read_match(row)) for row in rows if among is None or row["id"] in among]
+        if match.kernel_time_us is not None:
+            rows = self._connection.execute(_SAME_STAMP, (match.host, match.kernel_time_us, match.text)).fetchall()
+        else:
+            rows = self._connection.execute(_SAME_KEY, (match_key(match),)).fetchall()
+        if not rows:
+            return None
+        known = [self._read(row) for row in rows if among is None or row["id"] in among]
         equal = [one for one in known if same_line(one.match, match)]
         for one in equal:
             if (one.match.source, one.match.number) == (match.source, match.number):
                 return one
         return next((one for one in equal if self._same_boot(match, one.match, self._tolerance_us)), None)
 
-    def _near(self, window: _Window, match: Match, time: int, span_us: int) -> list[StoredMatch]:
-        bounds = {"host": match.host, "time": time, "low": time - span_us, "high": time + span_us, "limit": CROWD + 1}
-        rows = self._connection.execute(window.all, bounds).fetchall()
-        if len(rows) <= CROWD:
-            return self._of_boot(match, rows, CROWD)
-        signatures = [row["signature"] for row in self._connection.execute(window.signatures, bounds)]
-        return [
-            one
-            for signature in signatures
-            for side in (window.before, window.after)
-            for one in self._of_boot(match, self._connection.execute(side, bounds | {"signature": signature}), EACH_SIDE)
-        ]
+    def _nearest(self, window: _Window, match: Match, place: dict[str, Any]) -> Iterator[StoredMatch]:
+        """Of each signature in a crowded window the nearest of the same boot, on both sides."""
+        for row in self._connection.execute(window.signatures, place).fetchall():
+            for side in (window.before, window.after):
+                yield from self._of_boot(match, self._connection.execute(side, place | {"signature": row[0]}), EACH_SIDE)
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
         found: list[StoredMatch] = []
         for row in rows:
-            other = read_match(row)
-            if self._same_boot(match, other, self._tolerance_us):
-                found.append(StoredMatch(row["id"], other))
+            other = self._read(row)
+            if self._same_boot(match, other.match, self._tolerance_us):
+                found.append(other)
                 if len(found) == limit:
                     break
         return found
 
-    def _with_incidents(self, matches: list[StoredMatch]) -> list[StoredMatch]:
-        """The same matches, with the live incidents that they are evidence of."""
-        if not matches:
-            return matches
-        incidents: dict[int, dict[str, str]] = {}
-        for match_id, rule, live in self._connection.execute(_INCIDENTS, (json.dumps([one.id for one in matches]),)):
-            incidents.setdefault(match_id, {})[rule] = live
-        return [replace(one, incidents=incidents[one.id]) if one.id in incidents else one for one in matches]
+    def _read(self, row: Row) -> StoredMatch:
+        """A row, and by rule the live incidents that it is evidence of."""
+        incidents = dict(self._connection.execute(_INCIDENTS, (row["id"],)).fetchall()) if row["used"] else {}
+        return StoredMatch(row["id"], read_match(row), incidents)
 
 
 def same_line(a: Match, b: Match) -> bool:

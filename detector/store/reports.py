@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
+from detector.items import report_item
 from detector.model import Block, CrashReport
-from detector.store.rows import inert, lines_to_json, read_match, to_json
+from detector.store.rows import clean, lines_to_json, read_match
 
 _SAVE = """
 INSERT INTO reports (match_id, open, complete, lines, kind, title, function, module, kernel, fingerprint, details)
@@ -35,8 +36,8 @@ def save_report(connection: Connection, match_id: int, block: Block, report: Cra
         if stored > (block.complete, len(block.lines), lines):
             return
     names = (report.kind, report.title, report.function, report.module, report.kernel) if report else (None,) * 5
-    columns = [name if name is None else inert(name) for name in names]
-    details = to_json(report) if report else None
+    columns = [name if name is None else clean(name) for name in names]
+    details = json.dumps(report_item(report)) if report else None
     connection.execute(_SAVE, (match_id, block.complete, lines, *columns, fingerprint, details))
 
 

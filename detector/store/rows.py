@@ -1,4 +1,4 @@
-"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile text made inert.
+"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile text made clean.
 
 In: nouns of `model.py`, rows of the tables. Out: the one as the other. Executes no SQL.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from sqlite3 import Row
-from typing import Any, cast
+from typing import Any
 
-from detector.model import Boot, Incident, Match
+from detector.items import diagnosis_item
+from detector.model import Boot, Diagnosis, Incident, Match, Statement
 
 # A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is cut, and says so.
 TEXT_LIMIT = 16_384
@@ -21,6 +22,10 @@ NAME_LIMIT = 1_024
 # SQLite's integers have 64 bits; half of that leaves room for adding time spans.
 _INTEGER_LIMIT = 1 << 62
 
+# Text stays readable in the file; `clean` has been over it before.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_DECODER = json.JSONDecoder()
+
 INSERT_MATCH = """
 INSERT INTO matches (key, host, kernel_time_us, wall_time_us, boot_id, epoch_us, stream, boot_count,
                      signature, class, severity, text, fields, caller, source, number)
@@ -28,7 +33,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-def inert(text: str, limit: int = TEXT_LIMIT) -> str:
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     r"""Text as it is stored: bounded, valid UTF-8 (a lone surrogate is spelled `\udc80`), NUL spelled `\x00` as /dev/kmsg does."""
     if len(text) > limit:
         text = f"{text[:limit]}… ({len(text)} characters)"
@@ -39,61 +44,70 @@ def inert(text: str, limit: int = TEXT_LIMIT) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def inert_match(match: Match) -> Match:
+def clean_match(match: Match) -> Match:
     """The match as the store keeps it: itself, unless its text, names or numbers are hostile."""
-    boot = match.boot
-    clean = {
-        "text": inert(match.text),
-        "host": inert(match.host, NAME_LIMIT),
-        "source": inert(match.source, NAME_LIMIT),
-        "signature": inert(match.signature, NAME_LIMIT),
-        "caller": match.caller and inert(match.caller, NAME_LIMIT),
-        "kernel_time_us": storable(match.kernel_time_us),
-        "wall_time_us": storable(match.wall_time_us),
-        "boot": Boot(boot.id and inert(boot.id, NAME_LIMIT), storable(boot.epoch_us), inert(boot.stream, NAME_LIMIT), boot.count),
-        "fields": {inert(name, NAME_LIMIT): inert(value, NAME_LIMIT) for name, value in match.fields.items()},
-    }
-    if all(getattr(match, name) == value for name, value in clean.items()):
+    boot, captured = match.boot, match.fields
+    texts = (
+        match.text,
+        match.host,
+        match.source,
+        match.signature,
+        match.caller or "",
+        boot.id or "",
+        boot.stream,
+        *captured,
+        *captured.values(),
+    )
+    joined = "".join(texts)
+    times = (match.kernel_time_us, match.wall_time_us, boot.epoch_us)
+    if joined.isascii() and "\0" not in joined and len(joined) <= NAME_LIMIT and all(time is storable(time) for time in times):
         return match
-    return replace(match, **cast(Any, clean))
+    return replace(
+        match,
+        text=clean(match.text),
+        host=clean(match.host, NAME_LIMIT),
+        source=clean(match.source, NAME_LIMIT),
+        signature=clean(match.signature, NAME_LIMIT),
+        caller=match.caller and clean(match.caller, NAME_LIMIT),
+        kernel_time_us=storable(match.kernel_time_us),
+        wall_time_us=storable(match.wall_time_us),
+        boot=Boot(boot.id and clean(boot.id, NAME_LIMIT), storable(boot.epoch_us), clean(boot.stream, NAME_LIMIT), boot.count),
+        fields={clean(name, NAME_LIMIT): clean(value, NAME_LIMIT) for name, value in captured.items()},
+    )
 
 
-def match_key(match: Match) -> int:
-    """64 bits that equal lines share: host, time (kernel time, else wall time, else the place) and text. `same_line` tells collisions."""
-    time = f"k{match.kernel_time_us}"
-    if match.kernel_time_us is None:
-        time = f"w{match.wall_time_us}" if match.wall_time_us is not None else f"p{match.source} {match.number}"
+def match_key(match: Match) -> int | None:
+    """What equal lines without kernel time share, in 64 bits: host, wall time (else the place in the source) and text.
+
+    None for a line with kernel time, which tells equal lines apart from others by itself. `same_line` tells collisions.
+    """
+    if match.kernel_time_us is not None:
+        return None
+    time = f"w{match.wall_time_us}" if match.wall_time_us is not None else f"p{match.source} {match.number}"
     digest = hashlib.blake2b(f"{match.host}\0{time}\0{match.text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
-def match_row(match: Match, key: int) -> tuple[Any, ...]:
+def match_row(match: Match) -> tuple[Any, ...]:
     """The parameters of `INSERT_MATCH`."""
     boot = match.boot
-    captured = json.dumps(dict(match.fields), ensure_ascii=False) if match.fields else "{}"
+    captured = _ENCODER.encode(dict(match.fields)) if match.fields else "{}"
     return (
-        key, match.host, match.kernel_time_us, match.wall_time_us, boot.id, boot.epoch_us, boot.stream, boot.count,
+        match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id, boot.epoch_us, boot.stream, boot.count,
         match.signature, match.cls, match.severity, match.text, captured, match.caller, match.source, match.number,
     )  # fmt: skip
 
 
 def read_match(row: Row) -> Match:
-    """A row of `matches`; only kernel matches are stored."""
+    """A row that begins with the columns of `matches`; only kernel matches are stored. By place, since names cost on the hot path."""
+    (
+        _, _, host, kernel, wall, boot_id, epoch, stream, count,
+        signature, cls, severity, text, captured, caller, source, number,
+    ) = row[:17]  # fmt: skip
     return Match(
-        signature=row["signature"],
-        cls=row["class"],
-        origin="kernel",
-        severity=row["severity"],
-        text=row["text"],
-        fields=json.loads(row["fields"]),
-        source=row["source"],
-        number=row["number"],
-        host=row["host"],
-        boot=Boot(row["boot_id"], row["epoch_us"], row["stream"], row["boot_count"]),
-        kernel_time_us=row["kernel_time_us"],
-        wall_time_us=row["wall_time_us"],
-        caller=row["caller"],
-    )
+        signature, cls, "kernel", severity, text, _DECODER.decode(captured), source, number, host,
+        Boot(boot_id, epoch, stream, count), kernel, wall, caller,
+    )  # fmt: skip
 
 
 def read_incident(row: Row, anchor: Match, evidence: tuple[Match, ...], joined: tuple[str, ...]) -> Incident:
@@ -113,22 +127,28 @@ def read_incident(row: Row, anchor: Match, evidence: tuple[Match, ...], joined: 
     )
 
 
-def to_json(value: Any) -> str:
-    """A noun as JSON: dataclasses as objects, mappings of any kind as objects; any text inside is safe as ASCII."""
-    return json.dumps(value, default=_plain)
+def diagnosis_to_json(diagnosis: Diagnosis) -> str:
+    """A diagnosis as it is stored; any text inside is safe as ASCII."""
+    return json.dumps(
+        {
+            "statements": diagnosis_item(diagnosis),
+            "known_issue": diagnosis.known_issue,
+            "known_issue_confidence": diagnosis.known_issue_confidence,
+            "next_steps": diagnosis.next_steps,
+        }
+    )
+
+
+def read_diagnosis(stored: str) -> Diagnosis:
+    """The diagnosis of its stored JSON."""
+    item = json.loads(stored)
+    statements = tuple(Statement(one["text"], one["confidence"], tuple(one["evidence"])) for one in item["statements"])
+    return Diagnosis(statements, item["known_issue"], item["known_issue_confidence"], tuple(item["next_steps"]))
 
 
 def lines_to_json(lines: Sequence[str]) -> str:
     """Verbatim lines as a JSON array: a line may hold a line feed of its own."""
-    return json.dumps([inert(line) for line in lines], ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    return _ENCODER.encode([clean(line) for line in lines])
 
 
 def storable(number: int | None) -> int | None:

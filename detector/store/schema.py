@@ -1,6 +1,6 @@
 """The tables of the history, as migrations: each is applied once, in order, and never changed after a release.
 
-Times are integer microseconds: `*_us` since 1970-01-01 UTC, `*kernel*_us` since boot. Text is clean UTF-8 (`rows.inert`). `docs/schema.md`
+Times are integer microseconds: `*_us` since 1970-01-01 UTC, `*kernel*_us` since boot. Text is clean UTF-8 (`rows.clean`). `docs/schema.md`
 explains every column. Connecting, pragmas and refusals are in `connection.py`.
 """
 
@@ -44,7 +44,7 @@ CREATE INDEX boots_host ON boots (host, boot_id);
 
 CREATE TABLE matches (
   id INTEGER PRIMARY KEY,
-  key INTEGER NOT NULL,
+  key INTEGER,
   host TEXT NOT NULL REFERENCES hosts (name) DEFERRABLE INITIALLY DEFERRED,
   kernel_time_us INTEGER,
   wall_time_us INTEGER,
@@ -61,7 +61,7 @@ CREATE TABLE matches (
   source TEXT NOT NULL,
   number INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX matches_key ON matches (key);
+CREATE INDEX matches_key ON matches (key) WHERE key IS NOT NULL;
 CREATE INDEX matches_kernel_time ON matches (host, kernel_time_us, wall_time_us, signature);
 CREATE INDEX matches_wall_time ON matches (host, wall_time_us, signature);
 

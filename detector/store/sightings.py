@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from detector.model import Boot, Match
-from detector.store.rows import NAME_LIMIT, inert
+from detector.store.rows import NAME_LIMIT, clean
 
 SameBoot = Callable[[Match, Match, int], bool]
 _BANNER = "Linux version "
@@ -70,7 +70,7 @@ class Sightings:
         if match.text.startswith(_BANNER):
             kernel = match.text.removeprefix(_BANNER).split(" ", 1)[0]
         if kernel:
-            seen.kernel = inert(kernel, NAME_LIMIT)
+            seen.kernel = clean(kernel, NAME_LIMIT)
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Writes hosts and boots: a boot that may be a known one extends it."""
