@@ -1,0 +1,119 @@
+"""The sentence as a whole: what comes in as bytes comes out as incidents, noise, reports and positions, in one transaction a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from detector.assemble import Assembler
+from detector.catalogue import Catalogue
+from detector.cli import parts
+from detector.match import Matcher
+from detector.parse import Parser
+from detector.service import Finding, Told, Watch
+from detector.store import Journal, StoreError, open_journal
+from tests.test_scan import Lines
+
+RELEASE = b"[  100.100000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000"
+FAULT = b"[  100.600000] Unable to handle kernel paging request at virtual address 0000000000012345"
+REST = [b"[  100.600010] Internal error: Oops: 96000004 [#1] SMP", b"[  100.600020] pc : my_driver_poll+0x10/0x80 [mydrv]"]
+END = b"[  100.600090] ---[ end trace 0123456789abcdef ]---"
+NOISE = b"[  100.200000] python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 in libc.so[7f0000000000+1000]"
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    """The shipped one."""
+    return parts.catalogue_of(parts.settings_of(None)[0])
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    """A history that is not kept."""
+    with closing(open_journal(":memory:")) as opened:
+        yield opened
+
+
+class Collected(Told):
+    """Findings in the order in which they are told, as (id, new)."""
+
+    def __init__(self) -> None:
+        super().__init__(incident=self._keep)
+        self.findings: list[tuple[Finding, bool]] = []
+
+    def _keep(self, finding: Finding, new: bool) -> None:
+        self.findings.append((finding, new))
+
+
+def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
+    """A pipeline over a journal."""
+    return Watch(
+        catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue), assembler=Assembler(parts.opening_of(catalogue)), now_us=0, told=told
+    )
+
+
+def test_an_incident_is_told_when_its_second_half_comes_and_again_when_its_report_is_read(catalogue: Catalogue, journal: Journal) -> None:
+    """At once with what is known, then with the function: the first is new, the second is not."""
+    told = Collected()
+    pipeline = watch(catalogue, journal, told)
+    pipeline.handle([Lines(RELEASE, NOISE, FAULT)], 1)
+    assert [(finding.report is None, new) for finding, new in told.findings] == [(True, True)]
+    pipeline.handle([Lines(*REST, END)], 2)
+    pipeline.finish(3)
+    finding, new = told.findings[-1]
+    assert not new
+    assert finding.report is not None
+    assert finding.report.function == "my_driver_poll"
+    assert pipeline.totals.incidents == 1
+    assert pipeline.totals.noise == 1
+
+
+def test_a_restart_between_head_and_end_loses_no_line_of_the_report(catalogue: Catalogue, tmp_path: Path) -> None:
+    """The open block is stored with the positions, and a new process goes on with it."""
+    path = tmp_path / "history.db"
+    with closing(open_journal(path)) as before:
+        watch(catalogue, before).handle([Lines(RELEASE, FAULT, REST[0])], 1)
+    with closing(open_journal(path)) as after:
+        pipeline = watch(catalogue, after)
+        pipeline.handle([Lines(REST[1], END)], 2)
+        pipeline.finish(3)
+        (row,) = after.history().incidents()
+        detail = after.history().incident(row.id)
+    assert detail is not None
+    assert detail.block is not None
+    assert [line.encode() for line in detail.block.lines] == [line.partition(b"] ")[2] for line in (FAULT, *REST, END)]
+
+
+def test_a_batch_that_fails_leaves_nothing(catalogue: Catalogue, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matches, noise and positions of a batch are stored together or not at all."""
+    pipeline = watch(catalogue, journal)
+
+    def fail(_positions: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(journal, "set_positions", fail)
+    with pytest.raises(StoreError):
+        pipeline.handle([Lines(RELEASE, NOISE, FAULT)], 1)
+    totals = journal.history().totals()
+    assert (totals.matches, totals.incidents, totals.noise) == (0, 0, 0)
+    assert journal.positions() == {}
+
+
+def test_positions_are_those_after_the_batch(catalogue: Catalogue, journal: Journal) -> None:
+    """By source, the position after the last record."""
+    chunk = Lines(b"nothing", b"here")
+    assert watch(catalogue, journal).handle([chunk], 1) == {"test": chunk.end}
+    assert journal.positions() == {"test": chunk.end}
+
+
+def test_read_twice_is_one_incident_and_one_match_each(catalogue: Catalogue, journal: Journal) -> None:
+    """A replay changes nothing but the noise counts, which positions guard."""
+    pipeline = watch(catalogue, journal)
+    for _ in range(2):
+        pipeline.handle([Lines(RELEASE, FAULT, *REST, END)], 1)
+    pipeline.finish(2)
+    totals = journal.history().totals()
+    assert (totals.incidents, totals.matches, pipeline.totals.incidents) == (1, 3, 1)
