@@ -20,7 +20,9 @@ _STARTUP = re.compile(r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
 _QUOTED = re.compile(r">[> ]+")
+_GLUED = re.compile(r"(?<=[^\s\"'`(<=|,>\\])\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
 _GLUE_US = 60_000_000
+_GLUED_BOUND = 8
 _QUOTING = frozenset("\"'`(<=|,>\\")
 
 
@@ -39,21 +41,22 @@ def read(text: str, context: Context) -> Draft:
 
 
 def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
-    """A console's line, and the one that another CPU printed behind it before its line end: `trusty crashed[ 1117.184796] ---…`.
+    """A console's line, and those that other CPUs printed behind it before its line end: `trusty crashed[ 1117.184796] ---…`.
 
     Only where a console's text is all there is; a transport with records of its own keeps lines apart.
     """
     if draft.kernel_time_us is None or draft.trust != "unknown" or draft.transport not in ("dmesg", "console"):
         return (draft,)
-    found = _EMBEDDED.search(draft.text) if "." in draft.text else None
-    if not found or not found.start() or draft.text[found.start() - 1].isspace() or draft.text[found.start() - 1] in _QUOTING:
-        return (draft,)
-    second = printk.stamped(draft.text[found.start() :])
-    if second is None or abs((second.kernel_time_us or 0) - draft.kernel_time_us) > _GLUE_US:
-        return (draft,)
-    context.counts["glued"] += 1
-    draft.text, second.transport = draft.text[: found.start()], draft.transport
-    return (draft, *unglued(second, context))
+    drafts = [draft]
+    while len(drafts) < _GLUED_BOUND and (found := _GLUED.search(drafts[-1].text)):
+        text = drafts[-1].text
+        second = printk.stamped(text[found.start() :])
+        if second is None or abs((second.kernel_time_us or 0) - draft.kernel_time_us) > _GLUE_US:
+            break
+        context.counts["glued"] += 1
+        drafts[-1].text, second.transport = text[: found.start()], draft.transport
+        drafts.append(second)
+    return tuple(drafts)
 
 
 def _embedded(text: str, start: int) -> Draft:

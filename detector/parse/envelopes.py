@@ -68,7 +68,7 @@ def _several(text: str, context: Context) -> Iterator[Draft | str]:
 
 def _items(item: object, context: Context) -> Iterator[Draft | str]:
     """Every log line of a decoded value: an array, dmesg's document, OTLP's batch, or one object."""
-    if isinstance(item, list):
+    if isinstance(item, list) and item:
         for element in islice(item, _OBJECT_BOUND):
             yield from _items(element, context) if isinstance(element, dict) else ("json-shape",)
     elif not isinstance(item, dict):
@@ -76,8 +76,11 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
     elif isinstance(rows := item.get("dmesg"), list):
         yield from _items(rows, context)
     elif otel.is_batch(item):
-        for record in otel.records(item):
+        records = list(islice(otel.records(item), _OBJECT_BOUND))
+        for record in records:
             yield from _object(record, "otel", context)
+        if not records:
+            yield "json-shape"
     elif otel.is_record(item):
         yield from _object(otel.flat(item), "otel", context)
     elif "msg" in item and _DMESG_FIELDS.issuperset(item):

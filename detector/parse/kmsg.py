@@ -8,17 +8,18 @@ Sources: Documentation/ABI/testing/dev-kmsg, Documentation/networking/netconsole
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.text import cleaned
 
 _RECORD = re.compile(r"(\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?(\d{1,4}),(\d{1,20}),(\d{1,18}),([^,;\s]{1,2})(,[^;\n]{0,600})?;", re.ASCII)
+_NEXT = re.compile(r"\n(?=(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[^,;\s]{1,2}[,;])", re.ASCII)
 _FRAGMENT = re.compile(r",ncfrag=(\d{1,6})/(\d{1,6})(?=,|$)", re.ASCII)
 _CALLER = re.compile(r",caller=([TC]\d{1,10})(?=,|$)", re.ASCII)
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _DICTIONARY = re.compile(r" ?(?:SUBSYSTEM|DEVICE)=")
 _ANY_KEY = re.compile(r" [A-Za-z_][\w.-]{0,63}=", re.ASCII)
-_GLUE = re.compile(r"(?<!^)(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[^,;\s]{1,2},[^;\n]{0,600}ncfrag=", re.ASCII)
 _FRAGMENT_BOUND = 65_536
 
 
@@ -79,7 +80,15 @@ def without_dictionary(text: str) -> str:
     return "\n".join([first, *kept])
 
 
-def unglued(text: str) -> list[str]:
-    """Fragments that a receiver wrote one after another into the same line, each on its own."""
-    cuts = [found.start() for found in _GLUE.finditer(text)]
-    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+def packets(text: str) -> Iterator[str]:
+    """The records of a text with fragments in it, a fragment whole: its body may hold line ends, and ends with the blanks it has.
+
+    Fragments of one message that a receiver wrote one after another into the same line come apart.
+    """
+    for packet in _NEXT.split(text):
+        found = _RECORD.match(packet)
+        if found and "ncfrag=" in (found[6] or ""):
+            head = packet[: found.start(5)]
+            yield from (head + piece for piece in packet[len(head) :].split(head))
+        else:
+            yield from packet.split("\n")

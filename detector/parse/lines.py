@@ -7,6 +7,7 @@ the host are the parser's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from detector.parse import console, kmsg, printk, pstore, syslog
 from detector.parse.draft import Context, Draft, trust_of
@@ -20,20 +21,17 @@ _JOURNAL_INDENT = 20
 
 def pieces(text: str, context: Context) -> Iterator[str]:
     """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted and left out."""
-    rows = text.split("\n", ROWS_BOUND)
-    if len(rows) > ROWS_BOUND:
-        context.counts["rows_cut"] += 1
-        rows.pop()
-    for row in rows:
+    rows = kmsg.packets(text) if "ncfrag=" in text else iter(text.split("\n", ROWS_BOUND))
+    for row in islice(rows, ROWS_BOUND):
         if len(row) > LINE_BOUND:
             context.counts["text_cut"] += 1
-        piece = cleaned(row[:LINE_BOUND])
-        if not piece:
-            context.counts["blank"] += 1
-        elif "ncfrag=" in piece:
-            yield from kmsg.unglued(piece)
-        else:
+        piece = row[:LINE_BOUND] if "ncfrag=" in row[:512] else cleaned(row[:LINE_BOUND])
+        if piece:
             yield piece
+        else:
+            context.counts["blank"] += 1
+    if next(rows, None) is not None:
+        context.counts["rows_cut"] += 1
 
 
 def read_all(text: str, context: Context, reader: Reader) -> Iterable[Draft | None]:
@@ -91,8 +89,11 @@ def prioritised(text: str, context: Context) -> Draft | None:
         return None
     pri, rest = found
     draft = syslog.rfc5424(rest, context, pri) or (syslog.read(rest, context, pri) if rest else None)
-    if draft is not None:
-        return draft
+    return draft or _levelled(pri, rest)
+
+
+def _levelled(pri: int, rest: str) -> Draft:
+    """What follows the `<6>` of dmesg -r, pstore, /proc/kmsg or an old kernel."""
     draft = printk.raw(pri, rest.lstrip(" ")) or syslog.tagged(rest, pri >> 3)
     if draft is None:
         draft = Draft(rest.lstrip(), "dmesg", trust_of(pri >> 3))
@@ -129,8 +130,12 @@ def _netconsole(text: str, context: Context) -> Draft:
 
 def _dmesg(text: str, context: Context) -> Draft:
     """Any output of dmesg; a line without a stamp is the rest of a message of many lines, or `dmesg -t`."""
-    draft = printk.bracketed(text, context) or printk.dated(text, context) or printk.decoded(text, context) or prioritised(text, context)
-    return draft or Draft(text.lstrip(), "dmesg")
+    draft = printk.bracketed(text, context) or printk.dated(text, context) or printk.decoded(text, context)
+    if draft is None and (found := syslog.priority(text)):
+        draft = _levelled(*found)
+    draft = draft or Draft(text.lstrip(), "dmesg")
+    draft.transport = "dmesg"
+    return draft
 
 
 def _console(text: str, context: Context) -> Draft:

@@ -21,6 +21,7 @@ _REORDER = 64
 
 Stream = tuple[str, bytes | None, str | None]
 """Source, key and host: records of one kernel carry one run of numbers."""
+_Name = tuple[Stream, int | None, int | None]
 
 
 @dataclass(slots=True)
@@ -32,6 +33,13 @@ class _Message:
     total: int
     since_us: int
     pieces: dict[int, str] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, offset: int, text: str) -> None:
+        """Takes a piece; a later copy of the same one is as good."""
+        piece = text[: self.total - offset]
+        self.size += len(piece) - len(self.pieces.get(offset, ""))
+        self.pieces[offset] = piece
 
     def joined(self) -> str:
         """The text as far as it is known without a hole."""
@@ -44,7 +52,7 @@ class _Message:
 
     def is_whole(self) -> bool:
         """Whether nothing is missing. A file of lines has lost the last byte, the line end."""
-        return sum(map(len, self.pieces.values())) >= self.total - 1 and len(self.joined()) >= self.total - 1
+        return self.size >= self.total - 1 and len(self.joined()) >= self.total - 1
 
     def finished(self) -> Draft:
         """The joined message as a Draft."""
@@ -57,17 +65,23 @@ class Fragments:
     """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever order they come."""
 
     def __init__(self) -> None:
-        self._pending: dict[tuple[Stream, int | None, int | None], _Message] = {}
+        self._pending: dict[_Name, _Message] = {}
+        self._done: dict[_Name, None] = {}
 
     def add(self, stream: Stream, draft: Draft, record: Record, now_us: int) -> tuple[Record, Draft] | None:
-        """Takes a piece. Returns the whole message once it is complete."""
+        """Takes a piece. Returns the whole message once it is complete, and nothing for packets that come again after that."""
         offset, total = draft.fragment or (0, 0)
         name = (stream, draft.sequence, draft.kernel_time_us)
+        if name in self._done:
+            return None
         message = self._pending.setdefault(name, _Message(draft, record, total, now_us))
-        message.pieces[offset] = draft.text[: message.total - offset]
+        message.add(offset, draft.text)
         if not message.is_whole():
             return None
         del self._pending[name]
+        self._done[name] = None
+        if len(self._done) > _PENDING_BOUND:
+            del self._done[next(iter(self._done))]
         return message.record, message.finished()
 
     def overdue(self, now_us: int) -> list[tuple[Record, Draft]]:

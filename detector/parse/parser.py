@@ -28,6 +28,7 @@ TEXT_BOUND = 8_192
 SAMPLE_BOUND = 200
 _RECORD_BOUND = 64 << 20
 _DUMP_BOUND = 1_000
+_OF_DUMPS = ("dmesg", "text", "pstore")
 _HOST_NAME = re.compile(r"[\w.:%-]{1,255}")
 _Found = Draft | str | None
 
@@ -50,14 +51,14 @@ class Parser:
         self._last_source: str | None = None
         self._fragments = Fragments()
         self._sequences = Sequences()
-        self._dumps: dict[str, Parts] = {}
+        self._dumps: dict[tuple[str, bytes | None], Parts] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
         """What was met, by name.
 
-        sequence_gap (holes), sequence_missing (records), fragments_lost, host_disagreement, printk_dropped, glued, pstore_header, text_cut,
-        rows_cut, dictionary, blank, and `unparsed:<reason>`.
+        sequence_gap (holes), sequence_missing (records), fragment (pieces), fragments_lost (messages), host_disagreement, printk_dropped,
+        glued, pstore_header, text_cut, rows_cut, dictionary, blank, and `unparsed:<reason>`.
         """
         return self._counts
 
@@ -70,6 +71,8 @@ class Parser:
         ready: list[Line | Unparsed] = []
         if self._fragments:
             ready += self._lost(self._fragments.overdue(now_us))
+        for stream in [stream for stream, parts in self._dumps.items() if parts.is_due(now_us)]:
+            ready += self._dumps.pop(stream).release()
         try:
             for found in self._found(record.value):
                 ready += self._settled(found, record, now_us)
@@ -109,10 +112,11 @@ class Parser:
             stream = (record.source, record.key, found.host)
             self._compare(stream, found)
             if found.fragment is not None:
+                self._counts["fragment"] += 1
                 whole = self._fragments.add(stream, found, record, now_us)
                 return self._finished(whole[1], whole[0]) if whole else ()
-        if found.part is not None or record.source in self._dumps:
-            return self._ordered(found, record)
+        if found.part is not None or (self._dumps and found.transport in _OF_DUMPS and (record.source, record.key) in self._dumps):
+            return self._ordered(found, record, now_us)
         return self._finished(found, record)
 
     def _compare(self, stream: Stream, draft: Draft) -> None:
@@ -122,14 +126,15 @@ class Parser:
             self._counts["sequence_gap"] += 1
             self._counts["sequence_missing"] += missing
 
-    def _ordered(self, draft: Draft, record: Record) -> list[Line]:
+    def _ordered(self, draft: Draft, record: Record, now_us: int) -> list[Line]:
         """Lines of a pstore dump, in the order of its parts."""
-        if len(self._dumps) >= _DUMP_BOUND and record.source not in self._dumps:
+        stream = (record.source, record.key)
+        if len(self._dumps) >= _DUMP_BOUND and stream not in self._dumps:
             return self._finished(draft, record)
-        parts = self._dumps.setdefault(record.source, Parts())
+        parts = self._dumps.setdefault(stream, Parts(now_us))
         if draft.part is not None:
             self._counts["pstore_header"] += 1
-            return parts.begin(*draft.part)
+            return parts.begin(*draft.part, now_us)
         draft.transport = "pstore"
         return [line for own in self._finished(draft, record) for line in parts.add(own)]
 

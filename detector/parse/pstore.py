@@ -1,8 +1,8 @@
 """Crash dumps from pstore: their headers, and the order of their parts.
 
 Comes in: lines in the order of the files. Goes out: the same lines, oldest first. Firmware stores a dump in parts that are numbered from
-the newest text backwards, so Part1 is the end of the story (pstore_dump() in fs/pstore/platform.c): a part can go on only when no higher
-one can follow.
+the newest text backwards, so Part1 is the end of the story (pstore_dump() in fs/pstore/platform.c), and none can go on while a higher one
+may still follow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from detector.parse.draft import Draft
 _HEADER = re.compile(r"(Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(\d{1,9}) Part(\d{1,9})\s*$", re.ASCII)
 _RAMOOPS = re.compile(r"====\d{1,12}\.\d{1,9}(?:-[CD])?$", re.ASCII)
 _HELD_BOUND = 20_000
+_HOLD_US = 10_000_000
 
 Dump = tuple[str, int]
 
@@ -33,45 +34,35 @@ def header(text: str) -> Draft | None:
 
 
 class Parts:
-    """The parts of one source's dumps, held until their order is known: a later dump, a falling run down to Part1, the bound or the end."""
+    """The parts of one stream's dump, held until all can be here: a later dump, the bound, ten seconds, or the end of the input."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_us: int) -> None:
+        self._since_us = now_us
         self._dump: Dump | None = None
         self._parts: dict[int, list[Line]] = {}
         self._current: list[Line] = []
-        self._passing = False
         self._held = 0
 
-    def begin(self, kind: str, number: int, part: int) -> list[Line]:
-        """A header was read. Returns what can go on now."""
-        ready: list[Line] = []
-        if self._dump != (kind, number) or part == 0:
-            ready = self.release()
-            self._dump = (kind, number)
-        falling = not self._parts or (part + 1 in self._parts and part + 1 == min(self._parts))
-        if part == 0 or (part == 1 and falling and self._parts):
-            ready += self._drain()
-            self._passing = True
-        else:
-            self._passing = False
-            self._current = self._parts.setdefault(part, [])
+    def begin(self, kind: str, number: int, part: int, now_us: int) -> list[Line]:
+        """A header was read. Returns the dump before it, when this is another one's."""
+        ready = self.release() if self._dump != (kind, number) else []
+        self._dump, self._since_us = (kind, number), now_us
+        self._current = self._parts.setdefault(part, [])
         return ready
 
     def add(self, line: Line) -> list[Line]:
-        """A line of the part that was begun last. Returns it if it need not wait, or all that waits once the bound is reached."""
-        if self._passing:
-            return [line]
+        """A line of the part that was begun last. Returns all that waits once the bound is reached."""
         self._current.append(line)
         self._held += 1
         return self.release() if self._held >= _HELD_BOUND else []
 
-    def release(self) -> list[Line]:
-        """Everything held, oldest first; what follows passes until the next header."""
-        ready = self._drain()
-        self._dump, self._passing = None, True
-        return ready
+    def is_due(self, now_us: int) -> bool:
+        """Whether the dump waited long enough: what follows in the stream is not its own."""
+        return now_us - self._since_us > _HOLD_US
 
-    def _drain(self) -> list[Line]:
+    def release(self) -> list[Line]:
+        """Everything held, oldest first."""
         ready = [line for part in sorted(self._parts, reverse=True) for line in self._parts[part]]
         self._parts, self._held = {}, 0
+        self._current = self._parts.setdefault(0, [])
         return ready
