@@ -9,15 +9,24 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from detector.catalogue import read
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 MODULES = sorted((ROOT / "detector").rglob("*.py"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
+    ROOT / "patterns" / "README.md",
+]
 MOST_LINES = 350
 ODDS_AND_ENDS = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 
@@ -88,6 +97,13 @@ def test_readme_shows_what_the_commands_print(tmp_path):
         )
         assert done.returncode in {0, 1}, (command, done.stderr)
         assert re.fullmatch(as_pattern(expected), done.stdout), (command, done.stdout)
+
+
+def test_signature_of_the_guide_is_sound():
+    """What CONTRIBUTING shows as a signature passes every check of the catalogue."""
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    (signature,) = read({"guide.toml": textwrap.dedent(block)}).signatures
+    assert signature.id == "kernel.soft-lockup"
 
 
 def test_make_targets_of_the_documents_exist():
