@@ -39,7 +39,7 @@ _THREAD = ("kthread", "worker_thread", "kernel_thread")
 _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("__inet_lookup_listener", "inet6_lookup_listener", "inet_lookup_listener", "inet_lhash2_lookup"), "listener lookup"),
     (("__inet_lookup_established", "__inet6_lookup_established"), "lookup of established sockets"),
-    (("inet_diag_", "sock_diag_", "tcp_diag_"), "socket diagnostics (ss, netlink)"),
+    (("inet_diag_", "__inet_diag_", "sock_diag_", "tcp_diag_"), "socket diagnostics (ss, netlink)"),
     (("listening_get_next", "established_get_next", "tcp_seq_", "tcp4_seq_"), "/proc/net/tcp"),
     (("tcp_v4_rcv", "tcp_v6_rcv", "tcp_v4_do_rcv", "tcp_v6_do_rcv", "tcp_rcv_"), "TCP input"),
     (("tcp_sendmsg", "tcp_write_xmit", "tcp_push", "__tcp_push", "__tcp_transmit_skb", "tcp_transmit_skb"), "TCP output"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from detector.explain.operand import Operand, Term
 
-_NO_ACCESS = ("nop", "lea", "prefetch")
+_NO_ACCESS = ("nop", "prefetch")
 _PUSHES = ("push", "pushf", "pushfq", "pushfd", "call")
 _POPS = ("pop", "popf", "popfq", "popfd", "ret", "retf", "retfq", "iretd", "iretq")
 _LOW_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")} | {
@@ -23,7 +23,7 @@ def x86(found: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
     """Where an x86 instruction touches memory, explicit operands first."""
     from capstone import x86 as cs
 
-    if found.mnemonic.startswith(_NO_ACCESS):
+    if found.mnemonic == "lea" or found.mnemonic.startswith(_NO_ACCESS):
         return []
     explicit = [_operand(found, item, bits, registers) for item in found.operands if item.type == cs.X86_OP_MEM]
     return explicit + _implicit(found.mnemonic.split()[-1], bits, registers)
