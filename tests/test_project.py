@@ -28,6 +28,7 @@ PAGES = [
     ROOT / "patterns" / "README.md",
 ]
 MOST_LINES = 350
+MOST_LINES_OF_A_FUNCTION = 40
 ODDS_AND_ENDS = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 
 
@@ -49,6 +50,13 @@ def test_module_can_be_read_in_one_sitting(path):
     assert ast.get_docstring(ast.parse(text)), "no docstring"
     assert len(text.splitlines()) <= MOST_LINES
     assert path.stem not in ODDS_AND_ENDS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_short(path):
+    """No function's body is longer than a screen."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    assert [one.name for one in functions if one.end_lineno - one.body[0].lineno >= MOST_LINES_OF_A_FUNCTION] == []
 
 
 def test_floors_hold():
