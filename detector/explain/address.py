@@ -40,7 +40,7 @@ def meanings(address: int, machine: Machine, operand: Operand | None) -> tuple[M
         *_shadow(address, machine, operand),
     ]
     if not found:
-        found = [*_text(address, machine), *_place(address, machine)]
+        found = [*_text(_pointer(operand) or address, machine), *_place(address, machine)]
     return (*found, *_unaligned(address, operand))
 
 
@@ -93,19 +93,21 @@ def _poison(address: int, machine: Machine, operand: Operand | None) -> Iterator
 def _shadow(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
     found = kasan_shadow(address, machine, {term.value for term in operand.terms} if operand else set())
     if found is not None:
-        offset, shadowed = found
-        end = (shadowed + 7) & machine.mask
+        offset, shift, shadowed = found
+        end = (shadowed + (1 << shift) - 1) & machine.mask
         text = (
             f"The address lies in KASAN's shadow memory: the access being checked was to {machine.hex(shadowed)} up to {machine.hex(end)}."
         )
         if shadowed < _PAGE:
             text += " That is a NULL pointer plus a small offset."
-        yield Meaning("kasan-shadow", text, "likely", (f"({address:#x} - {offset:#x}) << 3 = {machine.hex(shadowed)}",))
+        elif poison := pointer_poison(shadowed, machine) or byte_poison(shadowed, machine):
+            text += f" {poison.text}"
+        yield Meaning("kasan-shadow", text, "likely", (f"({address:#x} - {offset:#x}) << {shift} = {machine.hex(shadowed)}",))
 
 
 def _text(address: int, machine: Machine) -> Iterator[Meaning]:
     size = machine.bits // 8
-    data = address.to_bytes(size, "little")
+    data = (address & machine.mask).to_bytes(size, "little")
     printable = data if machine.bits == 32 else data.rstrip(b"\0")
     if len(printable) >= max(4, size - 2) and all(0x20 <= byte < 0x7F for byte in printable):
         quoted = printable.decode("ascii")
@@ -122,7 +124,8 @@ def _place(address: int, machine: Machine) -> Iterator[Meaning]:
         yield Meaning("small", f"{bits} is too small for a pointer: a number was followed as one.", "likely", (bits,))
     elif address < machine.user_end:
         text = "The address lies in the range of user space, where no kernel object is."
-        yield Meaning("user-range", text, "certain", (f"{bits} < {machine.user_end:#x}",))
+        # On 32 bit the border is a choice of the configuration (CONFIG_VMSPLIT).
+        yield Meaning("user-range", text, "certain" if machine.bits == 64 else "likely", (f"{bits} < {machine.user_end:#x}",))
     elif machine.family == "x86_64" and address < (1 << 64) - (1 << 47):
         yield _between(address, "x86_64 with four-level page tables wants bits 63 to 47 equal", (1 << 64) - (1 << 56))
     elif machine.family == "arm64" and address < 0xFFF0_0000_0000_0000:

@@ -96,10 +96,10 @@ def arm(found: Any, registers: Mapping[str, int]) -> list[Operand]:
 
 
 def _arm_operand(found: Any, item: Any, registers: Mapping[str, int]) -> Operand:
-    terms = [_arm_base(found, found.reg_name(item.mem.base), registers)]
+    terms = [_arm_base(found, _arm_name(found.reg_name(item.mem.base)), registers)]
     if item.mem.index:
         factor = item.mem.scale * (1 << (item.shift.value if item.shift.type else item.mem.lshift))
-        terms.append(Term(name := found.reg_name(item.mem.index), _arm_value(name, registers), factor))
+        terms.append(Term(name := _arm_name(found.reg_name(item.mem.index)), _arm_value(name, registers), factor))
     displacement = 0 if found.post_index else item.mem.disp
     stem = found.mnemonic.partition(".")[0]
     width = 8 if "rd" in stem else 1 if stem.endswith("b") else 2 if stem.endswith("h") else 4
@@ -113,25 +113,19 @@ def _arm_base(found: Any, name: str, registers: Mapping[str, int]) -> Term:
     return Term(name, value)
 
 
+def _arm_name(name: str) -> str:
+    """r9 and r10 as the kernel's dump calls them."""
+    return {"sb": "r9", "sl": "r10"}.get(name, name)
+
+
 def _arm_value(name: str, registers: Mapping[str, int]) -> int | None:
-    synonyms = {
-        "r11": "fp",
-        "fp": "r11",
-        "r12": "ip",
-        "ip": "r12",
-        "r13": "sp",
-        "sp": "r13",
-        "r14": "lr",
-        "lr": "r14",
-        "sb": "r9",
-        "sl": "r10",
-    }
+    synonyms = {"r11": "fp", "fp": "r11", "r12": "ip", "ip": "r12", "r13": "sp", "sp": "r13", "r14": "lr", "lr": "r14"}
     return registers.get(name, registers.get(synonyms.get(name, name)))
 
 
 def _arm_multiple(found: Any, cs: Any, registers: Mapping[str, int]) -> Operand:
     """ldm/stm and push/pop: the lowest address of the block that is moved."""
-    names = [found.reg_name(item.reg) for item in found.operands if item.type == cs.ARM_OP_REG]
+    names = [_arm_name(found.reg_name(item.reg)) for item in found.operands if item.type == cs.ARM_OP_REG]
     stack = found.mnemonic.startswith(("push", "pop"))
     base, count = ("sp", len(names)) if stack else (names[0], len(names) - 1)
     down = found.mnemonic.startswith("push") or found.mnemonic[3:5] in ("db", "da")

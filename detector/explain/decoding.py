@@ -20,7 +20,7 @@ from detector.model import CrashReport
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """`operand` is the one that explains `address`; None where none does. `address` is the fault address, or the operand's own where the
-    trap reports none (a general protection fault).
+    trap reports none (a general protection fault). `jumped`: the address is the program counter, so no instruction touched it.
     """
 
     instruction: Instruction | None = None
@@ -28,6 +28,7 @@ class Decoded:
     address: int | None = None
     meanings: tuple[Meaning, ...] = ()
     end_mark: EndMark | None = None
+    jumped: bool = False
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -38,8 +39,11 @@ class Decoded:
 
 def decode_fault(report: CrashReport, machine: Machine, structs: Iterable[StructLayout] = ()) -> Decoded:
     """Decode the marked instruction and hold its operands against the fault address."""
-    instruction = decode(report, machine)
     address = fault_address_of(report)
+    if address is not None and address in (report.registers.get(name) for name in ("pc", "rip", "eip")):
+        readings = tuple(reading for reading in meanings(address, machine, None) if reading.mark not in ("null", "small"))
+        return Decoded(address=address, meanings=readings, jumped=True)
+    instruction = decode(report, machine)
     operand = _explaining(report, instruction, address)
     if operand is not None:
         address = operand.address if address is None or not operand.spans(address) else address

@@ -18,7 +18,7 @@ from detector.model import CrashReport
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _LONGEST_X86 = 15  # bytes: Intel SDM volume 2, chapter 2
-_KERNEL_NAMES = {"fp": "x29", "lr": "x30"}
+_KERNEL_NAMES: Mapping[str, Mapping[str, str]] = {"arm64": {"fp": "x29", "lr": "x30"}, "arm": {"sb": "r9", "sl": "r10"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,9 @@ def _disassembler(family: Family, thumb: bool) -> Any:
 
 
 def _kernel_names(text: str, family: Family) -> str:
-    """arm64's x29 and x30 as the kernel's register dump calls them."""
-    if family != "arm64":
-        return text
-    return re.sub(r"\b(fp|lr)\b", lambda name: _KERNEL_NAMES[name[0]], text)
+    """Registers as the kernel's dump calls them, where capstone has other names."""
+    renamed = _KERNEL_NAMES.get(family, {})
+    return re.sub(r"\b(fp|lr|sb|sl)\b", lambda name: renamed.get(name[0], name[0]), text)
 
 
 def _operands(found: Any, machine: Machine, registers: Mapping[str, int]) -> list[Operand]:

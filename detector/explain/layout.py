@@ -32,11 +32,12 @@ def headline(report: CrashReport | None, evidence: Sequence[Match], block: Block
     parts = [report.title or report.kind]
     if report.offset is not None and report.function and report.function in parts[0]:
         parts.append(f"at offset {report.offset:#x}")
-    release = next(((state, match) for state, _, match in released(evidence)), None)
-    if release is not None:
-        state, match = release
+    fault_us = _fault_time(report, evidence, block)
+    nearest = min(released(evidence), key=lambda one: abs((one[2].kernel_time_us or 0) - (fault_us or 0)), default=None)
+    if nearest is not None:
+        state, _, match = nearest
         name = STATES.get(state, "not known")
-        parts.append(f"{_distance(match, _fault_time(report, evidence, block))} a socket was released in state {state} ({name})")
+        parts.append(f"{_distance(match, fault_us)} a socket was released in state {state} ({name})")
     return ", ".join(parts) + "."
 
 
@@ -82,9 +83,9 @@ def _where(report: CrashReport | None) -> Iterator[str]:
     place = location_of(report)
     if place:
         yield f"function  {place}" + (f" [{report.module}]" if report.module else "")
-    kernel = " ".join(part for part in (report.kernel, report.arch) if part)
-    if kernel:
-        yield f"kernel    {kernel}" + (f", tainted {report.tainted}" if report.tainted else "")
+    yield " ".join(part for part in ("kernel   ", report.kernel or "(release not printed)", report.arch) if part) + (
+        f", tainted {report.tainted}" if report.tainted else ""
+    )
     if report.hardware:
         yield f"hardware  {report.hardware}"
     task = " ".join(

@@ -67,6 +67,8 @@ class Operand:
         """The sum in words: `x19 = 0x194db; 0x194db + 0x30 = 0x1950b`."""
         known = "; ".join(f"{term.register} = {_hex(term.value)}" for term in self.terms)
         parts = [_hex(term.value) + (f" * {term.factor}" if term.factor != 1 else "") for term in self.terms]
+        if len(self.terms) == 1 and self.terms[0].factor == 1 and not self.displacement and self.aligned == 1:
+            return known
         total = " + ".join(parts)
         if self.displacement or not parts:
             sign = (" - " if self.displacement < 0 else " + ") if parts else ""

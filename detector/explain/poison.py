@@ -1,7 +1,8 @@
 """Values that the kernel writes where nothing valid is left: poisoned pointers, poisoned bytes, and KASAN's shadow of an address.
 
 In: an address and the machine. Out: the poison it is near to. Source: include/linux/poison.h (3.x to 6.x), include/uapi/linux/magic.h,
-arch/*/Kconfig KASAN_SHADOW_OFFSET; ILLEGAL_POINTER_VALUE is 0xdead000000000000 on 64-bit x86 and arm, 0 on 32 bit.
+include/linux/spinlock_types_raw.h, arch/*/Kconfig KASAN_SHADOW_OFFSET; ILLEGAL_POINTER_VALUE is 0xdead000000000000 on 64-bit x86 and arm,
+0 on 32 bit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from detector.explain.machine import Machine
 _DELTA = 0xDEAD_0000_0000_0000
 _NEAR = 0x800  # a member of an object whose pointer is the poison, or an object around it
 
+_LOCK = "a lock was read as a pointer: the object is of another kind, or was freed and used again"
 _LIST = "it belongs to a list entry that was deleted before (use after list_del, or deleted twice)"
 # Offsets from the architecture's illegal pointer value. LIST_POISON moved from 0x100100/0x200200 to 0x100/0x200 in 4.3, its second half to
 # 0x122 in 5.1; TIMER_ENTRY_STATIC is 0x300, TAIL_MAPPING 0x400, MUTEX_POISON_WW_CTX 0x500, SKB_LIST_POISON_NEXT 0x800.
@@ -36,6 +38,8 @@ _ABSOLUTE: tuple[tuple[int, str, str, str], ...] = (
         "stack-end",
         "it is the word at the end of a kernel stack: the stack overflowed, or was read past its end",
     ),
+    (0xDEAD4EAD_00000000, "SPINLOCK_MAGIC", "lock-magic", _LOCK),
+    (0xDEAF1EED_00000000, "RWLOCK_MAGIC", "lock-magic", _LOCK),
     (0x74737461, "TIMER_ENTRY_STATIC", "timer-poison", "it belongs to a timer that is not pending"),
 )
 _BYTES: Mapping[int, tuple[str, str, str]] = {
@@ -54,10 +58,18 @@ _BYTES: Mapping[int, tuple[str, str, str]] = {
     0x22: ("MUTEX_DEBUG_FREE", "mutex-poison", "it belongs to a mutex waiter that is gone"),
     0x11: ("MUTEX_DEBUG_INIT", "mutex-poison", "it belongs to a mutex waiter that was never initialised"),
 }
-# arch/x86/Kconfig; arch/arm64/Kconfig of 5.11 and later, of 5.4 to 5.10, before 5.4 (48-bit addresses), with 39-bit addresses.
-_SHADOW_OFFSETS: Mapping[str, tuple[int, ...]] = {
-    "x86_64": (0xDFFF_FC00_0000_0000,),
-    "arm64": (0xDFFF_8000_0000_0000, 0xDFFF_A000_0000_0000, 0xDFFF_2000_0000_0000, 0xDFFF_FFC0_0000_0000),
+# (offset, shift): arch/x86/Kconfig; arch/arm64/Kconfig of 5.11 and later, of 5.4 to 5.10, before 5.4 (48-bit addresses), with 39-bit
+# addresses; the last two are software tags (KASAN_SW_TAGS), 5.11 and later and before, whose granule is 16 bytes.
+_SHADOW_OFFSETS: Mapping[str, tuple[tuple[int, int], ...]] = {
+    "x86_64": ((0xDFFF_FC00_0000_0000, 3),),
+    "arm64": (
+        (0xDFFF_8000_0000_0000, 3),
+        (0xDFFF_A000_0000_0000, 3),
+        (0xDFFF_2000_0000_0000, 3),
+        (0xDFFF_FFC0_0000_0000, 3),
+        (0xEFFF_8000_0000_0000, 4),
+        (0xEFFF_9000_0000_0000, 4),
+    ),
 }
 
 
@@ -74,13 +86,14 @@ def pointer_poison(value: int, machine: Machine) -> Poison | None:
     """The poisoned pointer that `value` is at or a little above; on 32 bit, where LIST_POISON is a small number, only the large ones."""
     wide = machine.bits == 64 and machine.family != "other"
     known = [(_DELTA + offset, *rest) for offset, *rest in _POINTERS] if wide else [entry for entry in _POINTERS if entry[0] > 0x1000]
-    below = [entry for entry in (*known, *_ABSOLUTE) if -0x40 <= value - entry[0] < _NEAR]
+    absolute = [entry for entry in _ABSOLUTE if entry[0] <= machine.mask]
+    below = [entry for entry in (*known, *absolute) if -0x40 <= value - entry[0] < _NEAR]
     if not below:
         return None
     base, name, mark, words = max((entry for entry in below if entry[0] <= value), default=below[0])
     distance = value - base
     sign = "-" if distance < 0 else "+"
-    text = f"The pointer is {name}, a poison value: {words}."
+    text = f"The pointer is {name}, a value that the kernel marks memory with: {words}."
     return Poison(str(mark), text, f"{name} ({base:#x}) {sign} {abs(distance):#x}")
 
 
@@ -96,13 +109,13 @@ def byte_poison(value: int, machine: Machine) -> Poison | None:
     return None
 
 
-def kasan_shadow(address: int, machine: Machine, held: AbstractSet[int | None]) -> tuple[int, int] | None:
-    """(shadow offset, first address shadowed) where `address` is the shadow of something that is no kernel address; else None.
+def kasan_shadow(address: int, machine: Machine, held: AbstractSet[int | None]) -> tuple[int, int, int] | None:
+    """(shadow offset, shift, first address shadowed) where `address` is the shadow of something that is no kernel address; else None.
 
     `held` are the values of the operand's registers: with the offset among them it is a shadow, whatever the address shadowed.
     """
-    for offset in _SHADOW_OFFSETS.get(machine.family, ()):
-        shadowed = address - offset << 3
+    for offset, shift in _SHADOW_OFFSETS.get(machine.family, ()):
+        shadowed = address - offset << shift
         if shadowed >= 0 and (shadowed < machine.user_end or offset in held):
-            return offset, shadowed & machine.mask
+            return offset, shift, shadowed & machine.mask
     return None

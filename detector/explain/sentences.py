@@ -39,11 +39,11 @@ def explain_fault(report: CrashReport, machine: Machine, decoded: Decoded) -> li
 
 def _instruction(report: CrashReport, machine: Machine, decoded: Decoded) -> list[Statement]:
     instruction, operand = decoded.instruction, decoded.operand
-    pc = next((report.registers[name] for name in ("pc", "rip", "eip") if name in report.registers), None)
     address = fault_address_of(report)
-    if pc is not None and pc == address:
-        text = "The address that faulted is the program counter: the kernel jumped there, through a bad function pointer or return address."
-        return [Statement(text, "certain", (f"pc = {machine.hex(pc)}",))]
+    if decoded.jumped and address is not None:
+        through = "a NULL function pointer" if address == 0 else "a bad function pointer or return address"
+        text = f"The address that faulted is the program counter: the kernel jumped there, through {through}."
+        return [Statement(text, "certain", (f"pc = {machine.hex(address)}",))]
     if instruction is None:
         return []
     subject, source = _subject(report, instruction), f"Code: {instruction.raw} is `{instruction.text}`"
@@ -75,13 +75,13 @@ def _why_not(report: CrashReport, instruction: Instruction) -> str:
         return (
             "; the address to return to, on the stack, is not valid: the stack was overwritten" if name.startswith(("ret", "iret")) else ""
         )
-    if fault_address_of(report) is None:
-        return ""
     if not instruction.operands:
         return "; it touches no memory by itself"
     if all(operand.address is None for operand in instruction.operands):
         return "; the registers that its operand needs are not in the report"
     known = "; ".join(operand.arithmetic() for operand in instruction.operands if operand.address is not None)
+    if fault_address_of(report) is None:
+        return f"; the report gives no address, the operand is at {known}"
     return f"; its operand is not the fault address ({known})"
 
 

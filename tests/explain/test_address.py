@@ -35,6 +35,7 @@ def operand(base, displacement=0):
         (0xDEAD000000200208, "list-poison", "LIST_POISON2"),
         (0xDEAD000000000300, "timer-poison", "TIMER_ENTRY_STATIC"),
         (0xDEAD000000000500, "mutex-poison", "MUTEX_POISON_WW_CTX"),
+        (0xDEAD4EAD00000198, "lock-magic", "SPINLOCK_MAGIC"),
         (0x57AC6E9D, "stack-end", "STACK_END_MAGIC"),
         (0x57AC6EA5, "stack-end", "STACK_END_MAGIC"),
         (0x6B6B6B6B6B6B6B6B, "slab-poison", "POISON_FREE"),
@@ -80,6 +81,7 @@ def test_shadow_of_any_address_where_the_offset_is_in_a_register():
     assert access.address is not None
     found = next(reading for reading in meanings(access.address, X86, access) if reading.mark == "kasan-shadow")
     assert f"{shadowed:#x}" in found.text
+    assert "POISON_FREE" in found.text
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,7 @@ def test_shadow_of_any_address_where_the_offset_is_in_a_register():
     [
         (0xDEAD000000000110, "list-poison"),
         (0xDFFF800000000002, "kasan-shadow"),
+        (0xEFFF800000000137, "kasan-shadow"),
         (0x00616161616161A1, "non-canonical"),
         (0xFFFF800012345678, None),
     ],

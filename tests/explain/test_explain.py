@@ -7,6 +7,7 @@ import pytest
 
 from detector.explain import explain, instruction_text
 from detector.explain.layout import WIDTH, as_json, text_lines
+from detector.model import Frame
 from tests.explain.crashes import FOUNDING, STABLE, fault, frames, match, release
 
 
@@ -149,6 +150,28 @@ def test_nothing_to_say(catalogue):
 )
 def test_kinds(catalogue, change, expected):
     """Reports without an address, and allocators that ran into one, say what they mean."""
+    assert expected in said(explain(replace(STABLE, **change), [], catalogue))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"fault_address": 0, "registers": {"rip": 0}}, "jumped there, through a NULL function pointer"),
+        ({"fault_address": 0x1234567, "registers": {"rip": 0x1234567}}, "through a bad function pointer"),
+        ({"fault_address": None}, "the report gives no address, the operand is at r13 = 0x600b"),
+        ({"fault_address": 0x777777}, "its operand is not the fault address (r13 = 0x600b"),
+        ({"registers": {}}, "the registers that its operand needs are not in the report"),
+        ({"code": ("0f", "0b"), "code_mark": 0}, "`ud2`; it touches no memory by itself"),
+        ({"frames": (*frames("x"), Frame("inet_diag_dump_icsk", 435))}, "in what was called from inet_diag_dump_icsk+0x1b3"),
+        (
+            {"title": "general protection fault in f", "registers": {"r13": 0xDEAD4EAD00000000, "cr2": 0x603B}},
+            "its operand is no canonical address, hence the trap: r13 = 0xdead4ead00000000; 0xdead4ead00000000 + 0x30",
+        ),
+        ({"title": "general protection fault in f", "code": ("c3",), "code_mark": 0, "fault_address": None}, "the stack was overwritten"),
+    ],
+)
+def test_how_the_address_came_about(catalogue, change, expected):
+    """Jumps, missing addresses and registers, traps without an address, callers of something generic."""
     assert expected in said(explain(replace(STABLE, **change), [], catalogue))
 
 

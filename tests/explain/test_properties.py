@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from detector.explain.layout import WIDTH, as_json, text_lines
 from detector.explain.machine import machine_of
 from detector.explain.nulls import WALKS
 from detector.model import CrashReport, Frame
-from tests.explain.crashes import match, release, shipped
+from tests.explain.crashes import STABLE, match, release, shipped
 
 CATALOGUE = shipped()
 ARCHES = ("arm64", "aarch64", "x86_64", "i386", "arm", "ppc64", "s390x", "riscv64", "mips", "klingon", None)
@@ -103,6 +104,35 @@ def test_an_operand_is_claimed_only_where_the_sum_is_right(report, evidence):
             assert (report.fault_address - total) & machine.mask < 64
     if diagnosis.known_issue_confidence == "certain":
         assert "decoded from the address" in " ".join(line for one in diagnosis.statements for line in one.evidence)
+
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "fault_address": st.one_of(VALUES, st.integers(0, 1 << 20)),
+        "registers": st.dictionaries(st.just("r13"), st.integers(0, 1 << 20)),
+        "code": st.just(("4d", "3b", "75", "38")),
+        "code_mark": st.one_of(st.none(), st.integers(0, 8)),
+        "function": FUNCTIONS,
+        "kernel": KERNELS,
+        "kind": st.sampled_from(["memory-fault", "warning"]),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHANGES, st.sets(st.sampled_from([1, 3, 7, 10]), max_size=2))
+def test_certainty_needs_every_part(change, states):
+    """Take the surest case apart: it stays certain only while state, release, function and the decoded mark are all there."""
+    report = replace(STABLE, **change)
+    diagnosis = explain(report, [release(state) for state in states], CATALOGUE)
+    if diagnosis.known_issue_confidence == "certain":
+        assert (diagnosis.known_issue, states) == ("tcp-listener-race", {10})
+        assert report.function in WALKS
+        assert report.kind == "memory-fault"
+        assert report.fault_address == report.registers["r13"] + 0x30
+        assert report.kernel in ("4.19.60", "5.4.7", "4.19.93-rc1")
+        assert report.registers["r13"] + 0x68 & 1
 
 
 @settings(max_examples=200, deadline=None)
