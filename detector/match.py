@@ -1,7 +1,8 @@
 """Line in, the match of the signature that claims it out.
 
 In: a parsed `Line` and its `Boot`. Out: a `Match`, or None. A line that user space wrote is never matched: what the kernel reports of a
-user process (origin "user") is printed by the kernel as well. Candidates are found by their literals, then their regex decides, each
+user process (origin "user") is printed by the kernel as well. Nor is a line all in capitals: the kernel prints no fault so, but some
+consoles and services repeat its lines that way. Candidates are found by their literals, then their regex decides, each
 under a timeout; a signature that keeps running out of its time is switched off and reported, and the others go on.
 Nothing is logged or counted here; assembling the lines after a match is the assembler's part.
 """
@@ -24,14 +25,17 @@ Candidate = tuple[int, Signature, "regex.Pattern[str]"]
 
 
 class Matcher:
-    """Asks the signatures of a catalogue, in its order (a fallback after all others), which of them claims a line.
+    """Asks the signatures of a catalogue which of them claims a line: noise first, then the kernel's, each in the catalogue's order, and
+    fallbacks after all others.
 
+    Noise comes first because its lines begin with a name that the process chose: fifteen characters spell the beginning of some kernel
+    phrase, but no kernel phrase has the form of a line of noise (the catalogue checks that over all examples).
     `timeout_s` bounds each regex on each line; after `strikes` timeouts a signature is out. `switched_off` maps its id to their number,
     and `take_switched_off` hands out each such id once, for whoever tells people.
     """
 
     def __init__(self, catalogue: Catalogue, *, timeout_s: float = 0.05, strikes: int = 3) -> None:
-        ordered = sorted(catalogue.signatures, key=lambda signature: signature.fallback)
+        ordered = sorted(catalogue.signatures, key=lambda signature: (signature.fallback, signature.origin == "kernel"))
         self._by_literal: dict[str, list[Candidate]] = {}
         for rank, signature in enumerate(ordered):
             for literal in signature.literals:
@@ -60,7 +64,7 @@ class Matcher:
 
     def match(self, line: Line, boot: Boot) -> Match | None:
         """The match of the first signature that claims this line, or None."""
-        if line.trust == "user":
+        if line.trust == "user" or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
         for _, signature, pattern in self._candidates(text):

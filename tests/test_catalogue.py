@@ -156,6 +156,7 @@ def test_nothing_is_a_catalogue_too():
         ('reject   = ["demo_pump 3: pump started"]', "", 1, "no example in reject"),
         ("stopped at 420", "paused at 420", 11, "does not match this example"),
         ('["demo_pump 3: pump started"]', '["demo_pump 4: pump stopped at 1 kPa"]', 12, "matches an example that it should reject"),
+        ('["demo_pump 3: pump stopped at 420 kPa"]', '["DEMO_PUMP 3: PUMP STOPPED AT 420 KPA"]', 11, "all in capitals is never matched"),
         ('literal  = "pump stopped at "', 'literal  = "pump halted at "', 7, "no literal occurs in an example"),
         ('literal  = "pump stopped at "', 'literal  = "demo_pump 3"', 7, "also matches text that holds no literal"),
         ('literal  = "pump stopped at "', 'literal  = "at "', 7, "shorter than 4 bytes"),

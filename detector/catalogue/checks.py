@@ -94,7 +94,9 @@ def _literal_complaints(signature: Signature) -> Iterator[Complaint]:
 
 def _example_complaints(signature: Signature, pattern: regex.Pattern[str]) -> Iterator[Complaint]:
     for example in signature.examples:
-        if not _accepts(pattern, example):
+        if example.isupper():
+            yield Complaint("match", f"a line all in capitals is never matched: {example}", example)
+        elif not _accepts(pattern, example):
             yield Complaint("match", f"the regex does not match this example: {example}", example)
         elif not any(literal in example for literal in signature.literals):
             yield Complaint("literal", f"no literal occurs in an example that the regex matches: {example}")

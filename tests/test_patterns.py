@@ -1,0 +1,176 @@
+"""The pattern files that ship: sound, complete, honest, and quick to match."""
+
+from __future__ import annotations
+
+import timeit
+
+import pytest
+import regex
+
+from detector.catalogue import read
+from detector.match import Matcher
+from detector.model import Boot, Line
+from tests.shipped import shipped, shipped_files
+
+MATCHER = Matcher(shipped())
+BOOT = Boot()
+
+
+def ask(text):
+    """(class, origin, fields) of what claims a kernel line, or None."""
+    found = MATCHER.match(Line(text, "a.log", 1, "h1", "dmesg"), BOOT)
+    return found and (found.cls, found.origin, dict(found.fields))
+
+
+@pytest.mark.parametrize("path", sorted(shipped_files()))
+def test_every_file_reads_with_all_others(path):
+    """No fault in any of them, and none is empty."""
+    catalogue = shipped()
+    kinds = (catalogue.signatures, catalogue.rules, catalogue.known_issues, catalogue.structs, catalogue.lists)
+    assert sum(map(len, kinds)) == sum(text.count("\n[[") + text.startswith("[[") for text in without_children())
+    assert shipped_files()[path].strip()
+
+
+def without_children():
+    """The texts, their `[[kind.child]]` headers taken out: one header is one entry."""
+    return [regex.sub(r"(?m)^\[\[[\w-]+\.[\w.-]+\]\]", "", text) for text in shipped_files().values()]
+
+
+def test_the_classes_that_rules_and_people_count_on_are_there():
+    """Names are an interface: a class that vanishes breaks somebody's rule."""
+    expected = {"user-fault", "tcp-state", "memory-fault", "boot", "machine-check", "io-error", "storage-timeout", "filesystem-error"}
+    expected |= {
+        "netdev-watchdog",
+        "nic-failure",
+        "oom-kill",
+        "hardware-corrected",
+        "pcie-uncorrected",
+        "panic",
+        "soft-lockup",
+        "hung-task",
+    }
+    assert expected <= shipped().classes
+
+
+def test_only_boot_banners_are_markers():
+    """Everything else that the catalogue knows reports a fault, or is noise."""
+    assert {one.cls for one in shipped().signatures if one.marker} == {"boot"}
+
+
+def test_noise_opens_no_report_and_is_never_grave():
+    """A user's process that crashes is nobody's incident."""
+    noise = [one for one in shipped().signatures if one.origin == "user"]
+    assert all(one.opens is None for one in noise)
+    assert all(one.severity in {"info", "warning"} for one in noise)
+
+
+def test_every_memory_fault_is_critical_and_opens_its_report():
+    """The kernel did what it must never do; the block after the head says where."""
+    faults = [one for one in shipped().signatures if one.cls == "memory-fault"]
+    assert faults
+    assert all(one.severity == "critical" and one.opens == "report" for one in faults)
+
+
+def test_ids_say_their_origin():
+    """`kernel.` and `user.` in front, so that a list of ids reads by itself."""
+    assert [one.id for one in shipped().signatures if not one.id.startswith(f"{one.origin}.")] == []
+
+
+def test_sentences_are_for_people():
+    """Title, meaning and source are there and are no stubs."""
+    short = [one.id for one in shipped().signatures if min(len(one.title), len(one.meaning), len(one.source)) < 10]
+    assert short == []
+
+
+def test_every_rule_gives_its_reasons_and_shows_both_sides():
+    """A rule has a reason longer than a line, a test that raises and one that does not."""
+    for rule in shipped().rules:
+        assert len(rule.reasoning) > 100, rule.id
+        assert {bool(one.expect) for one in rule.tests} == {True, False}, rule.id
+
+
+def test_the_rule_of_the_founding_case():
+    """Class and class, ten seconds, any order, anchored at the memory fault."""
+    [rule] = [one for one in shipped().rules if one.id == "tcp-release-and-memory-fault"]
+    assert (rule.type, rule.classes, rule.anchor) == ("temporal", ("tcp-state", "memory-fault"), "memory-fault")
+    assert (rule.timespan_us, rule.severity, rule.group_by) == (10_000_000, "critical", ("host",))
+
+
+ARM64 = ["paging request", "NULL pointer dereference", "read from unreadable memory", "write to read-only memory"]
+ARM64 += ["execute from non-executable memory", "execution of user memory", "access to user memory outside uaccess routines"]
+ARM64 += ["access to user memory with fs=KERNEL_DS", "synchronous external abort", "level 2 permission fault", "ttbr address size fault"]
+
+
+@pytest.mark.parametrize("what", ARM64)
+@pytest.mark.parametrize("address", ["0001950b", "ffff00000e240840", "dead000000000110"])
+def test_arm64_memory_faults(what, address):
+    """Every text that __do_kernel_fault and die_kernel_fault print, with addresses of 8 and of 16 digits."""
+    assert ask(f"Unable to handle kernel {what} at virtual address {address}") in [
+        ("memory-fault", "kernel", {"fault_address": address}),
+        ("memory-fault", "kernel", {"fault_address": address, "access": what}),
+    ]
+
+
+@pytest.mark.parametrize("device", ["loop0", "loop17p2", "nbd3", "sr0", "fd0", "ublkb1"])
+def test_what_hangs_on_user_space_is_noise(device):
+    """An image, a network block device or a CD that fails says nothing of the machine."""
+    assert ask(f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2")[1] == "user"
+    assert ask(f"Buffer I/O error on dev {device}, logical block 2, async page read")[1] == "user"
+
+
+@pytest.mark.parametrize("device", ["sda", "nvme0n1", "dm-3", "mmcblk0p1", "vdb", "md127"])
+def test_what_hangs_on_the_machine_is_a_fault(device):
+    """Disks, partitions and what is made of them."""
+    assert ask(f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2")[:2] == ("io-error", "kernel")
+    assert ask(f"Buffer I/O error on dev {device}, logical block 2, async page read")[:2] == ("io-error", "kernel")
+
+
+QUIET = """
+IPv4: martian source 10.0.0.1 from 10.0.0.2, on dev eth0
+TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.
+EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: errors=remount-ro
+EXT4-fs (sda1): re-mounted. Opts: errors=remount-ro
+XFS (dm-0): Ending clean mount
+BTRFS info (device sdb1): disk space caching is enabled
+nvme nvme0: 32/0/0 default/read/poll queues
+ata3: SATA link up 6.0 Gbps (SStatus 133 SControl 300)
+sd 2:0:0:0: [sdb] Attached SCSI disk
+mlx5_core 0000:3b:00.0: firmware version: 16.35.2000
+pcieport 0000:3a:00.0: AER: enabled with IRQ 34
+EDAC MC0: Giving out device to module demo_edac controller Demo: DEV 0000:00:18.3 (INTERRUPT)
+mce: CPU supports 20 MCE banks
+MCE: In-kernel MCE decoding enabled.
+Memory: 16226568K/16777216K available
+x86/fault: user mode page faults are counted
+Kernel command line: BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet panic=30 oops=panic
+random: crng init done
+CPU1: Booted secondary processor 0x0000000001 [0x481fd010]
+audit: type=1701 audit(1700000000.123:45): auid=1000 uid=1000 pid=4711 comm="demo" exe="/usr/bin/demo" sig=11 res=1
+perf: interrupt took too long (2502 > 2500), lowering kernel.perf_event_max_sample_rate to 79750
+hid-generic 0003:046D:C31C.0001: input,hidraw0: USB HID v1.10 Keyboard on usb-0000:00:14.0-1/input0
+Code: f9400a63 b4000083 (f9400063)
+  FSC = 0x07: level 3 translation fault
+Mem abort info:
+Hardware name: Demo Server/Board, BIOS 1.0 01/01/2020
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", QUIET)
+def test_ordinary_lines_are_left_alone(text):
+    """What healthy hosts print all day, and the inside of reports."""
+    assert ask(text) is None
+
+
+def test_a_line_without_a_hit_costs_little():
+    """Measured as the best of several rounds; the bound leaves room for a busy machine, the figure itself is some 6 µs."""
+    text = "mlx5_core 0000:3b:00.0 enp59s0f0: Link up, speed 25 Gbps, autonegotiation on, flow control off, lanes 1, width x8"
+    line = Line(text, "a.log", 1, "h1", "dmesg")
+    assert min(timeit.repeat(lambda: MATCHER.match(line, BOOT), number=500, repeat=9)) / 500 < 60e-6
+
+
+def test_a_replaced_file_is_read_with_the_rest():
+    """A user's own version of a shipped file, in its place."""
+    files = dict(shipped_files())
+    files["kernel/tcp.toml"] = files["kernel/tcp.toml"].replace('severity = "error"', 'severity = "critical"')
+    severities = {one.severity for one in read(files).signatures if one.cls == "tcp-state"}
+    assert severities == {"critical"}
