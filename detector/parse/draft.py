@@ -69,9 +69,19 @@ class Draft:
         """Takes from an envelope what this line does not say itself; of two trusts, "user" wins, then "kernel"."""
         self.transport = outer.transport
         self.trust = least(outer.trust, self.trust)
-        for name in ("host", "kernel_time_us", "wall_time_us", "boot_id", "level", "facility", "caller", "sequence"):
-            if getattr(self, name) is None:
-                setattr(self, name, getattr(outer, name))
+        self.boot_id = outer.boot_id
+        if self.host is None:
+            self.host = outer.host
+        if self.kernel_time_us is None:
+            self.kernel_time_us = outer.kernel_time_us
+        if self.wall_time_us is None:
+            self.wall_time_us = outer.wall_time_us
+        if self.level is None:
+            self.level = outer.level
+        if self.facility is None:
+            self.facility = outer.facility
+        if self.sequence is None:
+            self.sequence = outer.sequence
         return self
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 Object = dict[str, object]
 Names = tuple[str, ...]
 
-_NESTED = ("host", "log", "journald", "systemd", "syslog", "event", "process", "body")
+_NESTED = frozenset(("host", "log", "journald", "systemd", "syslog", "event", "process", "body"))
 _DEPTH = 5
 _KEYS_BOUND = 128
 
@@ -98,13 +98,13 @@ def plan(fields: Object) -> Plan:
 
 def flat(item: Object) -> Object:
     """Fields by dotted names: the nested objects that shippers use are unfolded, a field's own dotted name wins."""
-    if not any(isinstance(item.get(name), dict) for name in _NESTED):
+    if _NESTED.isdisjoint(item):
         return item
     fields: Object = {}
-    for name in _NESTED:
-        if isinstance(nested := item.get(name), dict):
+    for name in _NESTED.intersection(item):
+        if isinstance(nested := item[name], dict):
             _unfold(name, nested, fields, _DEPTH)
-    return fields | {name: value for name, value in item.items() if not isinstance(value, dict) or name not in _NESTED}
+    return fields | {name: value for name, value in item.items() if name not in _NESTED or not isinstance(value, dict)}
 
 
 def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:

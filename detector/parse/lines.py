@@ -19,8 +19,18 @@ _WHOLE = ("syslog", "rfc5424")
 _JOURNAL_INDENT = 20
 
 
-def pieces(text: str, context: Context) -> Iterator[str]:
+def pieces(text: str, context: Context) -> Iterable[str]:
     """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted and left out."""
+    if "\n" in text or "ncfrag=" in text or len(text) > LINE_BOUND:
+        return _rows(text, context)
+    text = cleaned(text)
+    if text:
+        return (text,)
+    context.counts["blank"] += 1
+    return ()
+
+
+def _rows(text: str, context: Context) -> Iterator[str]:
     rows = kmsg.packets(text) if "ncfrag=" in text else iter(text.split("\n", ROWS_BOUND))
     for row in islice(rows, ROWS_BOUND):
         if len(row) > LINE_BOUND:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from detector.model import Record
 from detector.parse import kmsg
 from detector.parse.draft import Draft
+from detector.parse.text import cleaned
 
 _PENDING_BOUND = 256
 _HOLD_US = 10_000_000
@@ -56,7 +57,7 @@ class _Message:
 
     def finished(self) -> Draft:
         """The joined message as a Draft."""
-        self.draft.text = kmsg.unescaped(kmsg.without_dictionary(self.joined()))
+        self.draft.text = cleaned(kmsg.unescaped(kmsg.without_dictionary(self.joined())))
         self.draft.fragment = None
         return self.draft
 

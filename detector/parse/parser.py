@@ -144,6 +144,7 @@ class Parser:
         return [self._line(piece, host, draft, record) for piece in draft.text.split("\n")]
 
     def _line(self, text: str, host: str, draft: Draft, record: Record) -> Line:
+        text = text.rstrip()
         if len(text) > TEXT_BOUND:
             self._counts["text_cut"] += 1
             text = text[:TEXT_BOUND]
