@@ -39,7 +39,9 @@ def fleet(kafka: Broker) -> Topic:
     """The fleet's logs in three partitions."""
     simulation = simulate(PLAN)
     name = kafka.create_topic(partitions=3)
-    number = to_kafka(records(simulation, format="rsyslog", delivery="jitter"), name, {"bootstrap_servers": kafka.bootstrap, **kafka.client})
+    number = to_kafka(
+        records(simulation, format="rsyslog", delivery="jitter"), name, {"bootstrap_servers": kafka.bootstrap, **kafka.client}
+    )
     return Topic(kafka, name, number, simulation.truth)
 
 
@@ -80,7 +82,17 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 def incidents(store: Path, *options: str) -> list[dict[str, object]]:
     """What the command says about the history."""
-    command = [sys.executable, "-c", "from detector.cli import main; main()", "incidents", "list", "--json", "--store", str(store), *options]
+    command = [
+        sys.executable,
+        "-c",
+        "from detector.cli import main; main()",
+        "incidents",
+        "list",
+        "--json",
+        "--store",
+        str(store),
+        *options,
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     return [json.loads(line) for line in said.splitlines()]
 
