@@ -55,7 +55,8 @@ def find_end_mark(report: CrashReport, machine: Machine, operand: Operand | None
         return None
     net, node = layout.members["skc_net"], layout.members["skc_node"]
     decoded = operand is not None and operand.displacement == net and len(operand.terms) == 1
-    if (operand is not None and not decoded) or (kernel is None and not decoded):
+    held = report.fault_address - net in report.registers.values()  # the socket pointer that the layout implies
+    if (operand is not None and not decoded) or (kernel is None and not decoded and not held):
         return None  # it read something else, or nothing says that this layout holds
     value = (report.fault_address - net + node) & machine.mask
     placed = _slot(value)
@@ -92,7 +93,7 @@ def _evidence(report: CrashReport, value: int, slot: int, table: str, layout: St
         f"M = {report.fault_address or 0:#x} - {net:#x} (skc_net) + {node:#x} (skc_node) = {value:#x}, odd: an end mark; M >> 1 = {shown}",
         f"struct {layout.name}: {layout.source}",
     ]
-    held = [name for name, number in report.registers.items() if number == value]
-    if held:
-        lines.append(f"{held[0]} = {value:#x}: the mark itself")
+    for number, words in (((report.fault_address or 0) - net, "the socket pointer, M - skc_node"), (value, "the mark itself")):
+        holders = (name for name, held in report.registers.items() if held == number)
+        lines += [f"{name} = {number:#x}: {words}" for name in list(holders)[:1]]
     return tuple(lines)

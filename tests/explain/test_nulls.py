@@ -45,7 +45,7 @@ def test_listening_slots(slot):
         {"arch": "ppc64"},
         {"fault_address": None},
         {"code": ("f9400e63",), "code_mark": 0, "registers": {"x19": 0x1950B - 0x18}},  # ldr x3, [x19, #0x18]: not sk_net
-        {"kernel": None, "code": (), "code_mark": None},  # nothing says that the layout holds
+        {"kernel": None, "code": (), "code_mark": None, "registers": {}},  # nothing says that the layout holds
         {"fault_address": 0x4000_0081, "registers": {"x19": 0x4000_0051}},  # beyond both tables
     ],
 )
@@ -58,6 +58,13 @@ def test_without_code_the_layout_alone_is_a_possibility():
     """A report cut before its Code line still gives the slot, less surely."""
     found = mark_of(replace(FOUNDING, code=(), code_mark=None))
     assert (found.slot, found.decoded, found.confidence) == (51873, False, "possible")
+
+
+def test_a_register_stands_in_for_the_kernel_release():
+    """A report without release and code, but with the socket pointer that the layout implies in a register."""
+    found = mark_of(replace(FOUNDING, kernel=None, code=(), code_mark=None))
+    assert (found.slot, found.confidence) == (51873, "possible")
+    assert "x19 = 0x194db: the socket pointer, M - skc_node" in found.evidence
 
 
 def test_a_mark_held_by_a_register_is_evidence():
