@@ -1,7 +1,7 @@
 """Every metric and every log event that oopswatch gives of itself, declared once.
 
-Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by `say("store_error", path="…", error="…")`; an event
-that is not declared here, or said with other fields, is an error. `python -m detector.telemetry` prints docs/metrics.md.
+Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by `say("broker_back", servers="…", away_s=7)`;
+an event that is not declared here, or said with other fields, is an error. `python -m detector.telemetry` prints docs/metrics.md.
 Alerts are not made here.
 """
 
@@ -86,7 +86,6 @@ EVENTS: Mapping[str, Event] = {
         logging.ERROR, "its regex timed out too often: it sees nothing until a restart", ("signature", "strikes")
     ),
     "unparsed_sample": Event(logging.WARNING, "first record of a kind that no format reads", ("reason", "source", "number", "sample")),
-    "store_error": Event(logging.ERROR, "the history cannot be written", ("path", "error")),
 }
 
 
