@@ -23,6 +23,9 @@ _LINES = tuple(
         # the same to 3.9, and arm
         rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}",
         rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
+        r"CPU:? +(?P<cpu>\d+)\s*$",
+        rf"EIP: +0060:\[<[0-9a-f]+>\] +{_TAINT}",
+        rf"EFLAGS: [0-9a-f]{{8}} +{_RELEASE}",
         # kernel/locking/lockdep.c print_kernel_ident; kernel/hung_task.c
         rf"(?P<release>\d+\.\d+\S*)(?: #\S+)?(?: SMP)?(?: PREEMPT\S*)? {_TAINT}\s*$",
         rf"\s+{_TAINT}\s*{_RELEASE}",
@@ -41,7 +44,8 @@ _LINES = tuple(
         # arch/*/mm/fault.c
         r"(?:CPU \d+ )?Unable to handle kernel .* at virtual address (?P<address>[0-9a-f]{8,16})",
         r"Unable to handle kernel paging request (?:for \w+ )?at address (?:0x)?(?P<address>[0-9a-f]+)",
-        r"BUG: unable to handle (?:kernel .* at|page fault for address:) +(?:(?P<null>\(null\))|(?:0x)?(?P<address>[0-9a-f]+))",
+        r"BUG: unable to handle kernel .* at(?: virtual address)? +(?:(?P<null>\(null\))|(?P<address>[0-9a-f]+))",
+        r"BUG: unable to handle page fault for address: +(?P<address>[0-9a-f]+)",
         r"BUG: kernel NULL pointer dereference, address: (?P<address>[0-9a-f]+)",
         r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ \w+)(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
         r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): (?P<error_code>[0-9a-f]{4})",

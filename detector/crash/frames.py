@@ -64,9 +64,8 @@ def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
 
 
 def _trace(lines: Sequence[str]) -> Iterator[Frame]:
-    start = next((number for number, text in enumerate(lines) if TRACE_START.match(text)), None)
-    if start is None:
-        return
+    starts = (number for number, text in enumerate(lines) if TRACE_START.match(text))
+    start = next(starts, 0)  # arm without an unwinder and riscv print the frames under no head
     below: Frame | None = None
     for text in lines[start:]:
         if TRACE_START.match(text) or _OTHER_TRACE.match(text):

@@ -133,7 +133,7 @@ def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
 def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
     """The line that the part looks for, from `start` on.
 
-    Where no `Call trace:` follows, any other start of a trace will do; where no program counter is named, the trace has to.
+    Where no `Call trace:` follows, any other start of a trace will do, and then any frames; where no program counter is named, the trace.
     """
     for at in range(start, len(lines)):
         if (found := _hit(lines[at], part)) is not None:
@@ -142,7 +142,7 @@ def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame
         for at in range(start, len(lines)):
             if TRACE_START.match(lines[at]):
                 return at + 1, []
-    return (start if part == PC else len(lines)), []
+    return (len(lines) if isinstance(part, re.Pattern) else start), []
 
 
 def _hit(text: str, part: Part) -> list[Frame] | None:

@@ -17,7 +17,7 @@ _ARCHITECTURES = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
         (r"\s*(?:RIP|RSP|RAX|RDX): |RIP  \[<", "x86_64"),
-        (r"\s*(?:EIP|EAX|ESI): |EIP is at ", "i386"),
+        (r"\s*(?:EIP|EAX|ESI|eax): |EIP is at ", "i386"),
         (r"\s*(?:Krnl (?:PSW|GPRS|Code)\s*:)", "s390x"),
         (r"\s*NIP:  ?[0-9a-f]{16}|\s*GPR00: [0-9a-f]{16}", "ppc64"),
         (r"\s*NIP:  ?[0-9a-f]{8}\b|\s*GPR00: [0-9a-f]{8}\b", "ppc"),
@@ -35,7 +35,8 @@ _USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
 _KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
 
 _X86 = re.compile(
-    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): *(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
+    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): *(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b",
+    re.IGNORECASE,  # i386 printed small letters to 2.6.25
 )
 _ARM64 = re.compile(r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{8,16})\b")
 _ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
