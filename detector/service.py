@@ -6,6 +6,7 @@ and is told to those in `Told`. Alerts and pages are made from the journal, not 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Totals:
 
     records: int = 0
     bytes: int = 0
+    hits: int = 0
     matches: int = 0
     incidents: int = 0
     noise: int = 0
@@ -59,7 +61,8 @@ def _ignore(*_: object) -> None:
 class Told:
     """Who is told of what happens: each a callable, by default nobody.
 
-    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the journal, and its report.
+    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the journal, and its report; `switched_off`
+    a signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch` the totals and the batch's seconds.
     """
 
     match: Callable[[StoredMatch], None] = _ignore
@@ -67,8 +70,9 @@ class Told:
     incident: Callable[[Finding, bool], None] = _ignore
     noise: Callable[[Sequence[NoiseCount]], None] = _ignore
     unparsed: Callable[[Unparsed], None] = _ignore
-    switched_off: Callable[[str], None] = _ignore
-    batch: Callable[[Totals], None] = _ignore
+    switched_off: Callable[[str, int], None] = _ignore
+    counts: Callable[[Mapping[str, int]], None] = _ignore
+    batch: Callable[[Totals, float], None] = _ignore
 
 
 class Watch:
@@ -105,14 +109,17 @@ class Watch:
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source."""
+        begun = time.perf_counter()
         positions = {chunk.source: chunk.end for chunk in batch}
         with self.journal.transaction():
             for chunk in batch:
                 for record, hit in self.scanner.select(chunk, self._following):
+                    self.totals.hits += hit
                     self._take(self.parser.feed(record, now_us), hit, now_us, record)
                 self.totals.records += chunk.count
                 self.totals.bytes += len(chunk.data)
             self._settle(self.assembler.tick(now_us), positions)
+        self.told.batch(self.totals, time.perf_counter() - begun)
         return positions
 
     def finish(self, now_us: int) -> None:
@@ -207,11 +214,12 @@ class Watch:
         self.journal.count_noise(rows)
         self._keep_open()
         self.journal.save_streams(self.boots.changed())
-        self.journal.add_counts(self._counted())
+        counted = self._counted()
+        self.journal.add_counts(counted)
+        self.told.counts(counted)
         self.journal.set_positions(positions)
         for signature in self.matcher.take_switched_off():
-            self.told.switched_off(signature)
-        self.told.batch(self.totals)
+            self.told.switched_off(signature, self.matcher.switched_off[signature])
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,12 +15,13 @@ import click
 import detector
 from detector import telemetry
 from detector.cli import parts
+from detector.correlate import StoredMatch
 from detector.model import Unparsed
 from detector.noise import NoiseCount
-from detector.service import Finding, Told
+from detector.service import Finding, Told, Totals
 from detector.service import run as drive
 from detector.settings import Settings
-from detector.sources import KafkaSource
+from detector.sources.kafka import KafkaSource
 from detector.store import Journal, open_journal
 
 
@@ -52,7 +54,8 @@ def run(
     with closing(open_journal(settings.store.path)) as journal:
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
-        watch = parts.watch_of(settings, journal, catalogue, told=_told())
+        watch = parts.watch_of(settings, journal, catalogue, told=_told(source))
+        _expose(settings)
         names = ", ".join(settings.kafka.topics)
         counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
         telemetry.say("started", version=detector.__version__, source=names, store=str(settings.store.path), **counts)
@@ -67,15 +70,68 @@ def run(
 
 def kafka_source(settings: Settings, journal: Journal) -> KafkaSource:
     """The Kafka source of the settings; it begins where the journal stands."""
-    return KafkaSource(settings.kafka, start_at=journal.positions().get, on_event=_event)
+    return KafkaSource(settings.kafka, start_at=lambda source: journal.positions().get(source), on_event=_event)
 
 
 def _event(name: str, fields: Mapping[str, Any]) -> None:
     telemetry.say(name, **fields)
+    if name in {"broker_away", "broker_back"}:
+        telemetry.BROKER_AWAY.set(name == "broker_away")
 
 
-def _told() -> Told:
-    return Told(incident=_incident, noise=_noise, unparsed=_unparsed(), switched_off=_switched_off)
+def _expose(settings: Settings) -> None:
+    if not settings.metrics.port:
+        return
+    try:
+        telemetry.expose(settings.metrics.address, settings.metrics.port)
+    except OSError as error:
+        place = f"{settings.metrics.address}:{settings.metrics.port}"
+        raise click.ClickException(f"metrics.port: {place} cannot be served: {error.strerror}") from error
+
+
+def _told(source: KafkaSource) -> Told:
+    return Told(
+        match=_match,
+        incident=_incident,
+        noise=_noise,
+        unparsed=_unparsed(),
+        switched_off=_switched_off,
+        counts=_counts,
+        batch=_batch(source),
+    )
+
+
+def _counts(new: Mapping[str, int]) -> None:
+    """What parser and assembler counted in one batch, as far as it tells of losses."""
+    for name, count in new.items():
+        if name == "sequence_gap":
+            telemetry.SEQUENCE_GAPS.inc(count)
+        elif name == "host_disagreement":
+            telemetry.HOST_DISAGREEMENTS.inc(count)
+        elif name.startswith("cut:"):
+            telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
+
+
+def _batch(source: KafkaSource) -> Callable[[Totals, float], None]:
+    """Figures of each batch: what it added to the totals, and how far the source is behind."""
+    before = Totals()
+
+    def tell(totals: Totals, seconds: float) -> None:
+        nonlocal before
+        telemetry.RECORDS.inc(totals.records - before.records)
+        telemetry.BYTES.inc(totals.bytes - before.bytes)
+        telemetry.HITS.inc(totals.hits - before.hits)
+        before = replace(totals)
+        telemetry.STORE_SECONDS.observe(seconds)
+        for name, lag in source.lag().items():
+            topic, _, partition = name.rpartition("/")
+            telemetry.LAG.labels(topic, partition).set(lag)
+
+    return tell
+
+
+def _match(stored: StoredMatch) -> None:
+    telemetry.MATCHES.labels(stored.match.signature).inc()
 
 
 def _incident(finding: Finding, new: bool) -> None:
@@ -92,9 +148,9 @@ def _noise(rows: Sequence[NoiseCount]) -> None:
         telemetry.NOISE.labels(row.signature).inc(row.count)
 
 
-def _switched_off(signature: str) -> None:
+def _switched_off(signature: str, strikes: int) -> None:
     telemetry.SIGNATURES_OFF.inc()
-    telemetry.say("signature_switched_off", signature=signature, strikes=0)
+    telemetry.say("signature_switched_off", signature=signature, strikes=strikes)
 
 
 def _unparsed() -> Any:

@@ -41,7 +41,7 @@ class Found:
             incident=self._incident,
             noise=self._noise,
             unparsed=self._unparsed,
-            switched_off=lambda signature: click.echo(text.switched_off(signature), err=True),
+            switched_off=lambda signature, _strikes: click.echo(text.switched_off(signature), err=True),
         )
 
     def noise(self) -> list[NoiseCount]:

@@ -26,7 +26,7 @@ from detector.simulate import (
     write_truth,
 )
 from detector.simulate import simulate as simulated
-from detector.sources import client_settings
+from detector.sources.security import client_settings
 
 _DEFAULT = Plan()
 
