@@ -6,7 +6,7 @@ In: `Signature` values, not yet trusted. Out: complaints (key, message, the valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -18,6 +18,7 @@ from detector.catalogue.entries import Signature
 _ESCAPED = frozenset("\"'`\\/<>&=+")
 _SHORTEST_LITERAL = 4  # bytes; anything shorter hits too many lines to be worth a look
 HOSTILE_LENGTH = 4096
+NAME_LENGTH = 512  # include/linux/kallsyms.h: KSYM_NAME_LEN, since 6.1
 BAD_REGEX = (regex.error, RecursionError, OverflowError, MemoryError)  # compiling absurd counts or depths ends in the latter three
 BUDGET_S = 0.02  # for one hostile line; a sound pattern needs some 20 µs
 
@@ -45,7 +46,7 @@ def signature_complaints(signature: Signature) -> Iterator[Complaint]:
     except BAD_REGEX as error:
         yield Complaint("regex", f"bad regex: {error}")
         return
-    slow = _slow(pattern, signature.examples)
+    slow = _slow(pattern.match, signature.examples, HOSTILE_LENGTH)
     if slow is not None:
         yield Complaint("regex", slow)
         return
@@ -56,7 +57,7 @@ def list_complaints(regexes: Sequence[str]) -> Iterator[Complaint]:
     """What is wrong with the regexes of a list."""
     for text in regexes:
         try:
-            slow = _slow(regex.compile(text), ("__example_name.isra.0",))
+            slow = _slow(regex.compile(text).fullmatch, ("__example_name.isra.0",), NAME_LENGTH)
         except BAD_REGEX as error:
             yield Complaint("regexes", f"bad regex: {error}", text)
         else:
@@ -128,17 +129,17 @@ def _others(char: str) -> tuple[str, ...]:
     return ("~",)
 
 
-def _slow(pattern: regex.Pattern[str], examples: Sequence[str]) -> str | None:
-    """A complaint if the pattern takes more than its budget on a line that somebody may write to make it."""
-    for line in _hostile_lines(examples):
+def _slow(match: Callable[..., object], examples: Sequence[str], length: int) -> str | None:
+    """A complaint if matching takes more than its budget on a line that somebody may write to make it."""
+    for line in _hostile_lines(examples, length):
         try:
-            pattern.match(line, timeout=BUDGET_S)
+            match(line, timeout=BUDGET_S)
         except TimeoutError:
             return f"the regex takes more than {BUDGET_S * 1000:.0f} ms on a line of {len(line)} characters that begins with {line[:60]!r}"
     return None
 
 
-def _hostile_lines(examples: Sequence[str]) -> Iterator[str]:
+def _hostile_lines(examples: Sequence[str], length: int) -> Iterator[str]:
     """Runs of what patterns repeat, alone and after each piece of the examples, with an end that fits nothing."""
     beginnings = {("", run) for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "(")} | {
         ("", example) for example in examples if example
@@ -148,7 +149,7 @@ def _hostile_lines(examples: Sequence[str]) -> Iterator[str]:
             before = example[: piece.end()]
             beginnings |= {(before, before[-1]), (before, piece[0] + " ")}
     for before, run in beginnings:
-        yield (before + run * (HOSTILE_LENGTH // len(run) + 1))[:HOSTILE_LENGTH] + "\x7f"
+        yield (before + run * (length // len(run) + 1))[:length] + "\x7f"
 
 
 def _accepts(pattern: regex.Pattern[str], text: str) -> bool:
