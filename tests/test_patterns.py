@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import timeit
+from textwrap import dedent
 
 import pytest
 import regex
@@ -10,7 +11,7 @@ import regex
 from detector.catalogue import read
 from detector.match import Matcher
 from detector.model import Boot, Line
-from tests.shipped import shipped, shipped_files
+from tests.shipped import ROOT, shipped, shipped_files
 
 MATCHER = Matcher(shipped())
 BOOT = Boot()
@@ -174,3 +175,15 @@ def test_a_replaced_file_is_read_with_the_rest():
     files["kernel/tcp.toml"] = files["kernel/tcp.toml"].replace('severity = "error"', 'severity = "critical"')
     severities = {one.severity for one in read(files).signatures if one.cls == "tcp-state"}
     assert severities == {"critical"}
+
+
+def test_the_readme_shows_sound_patterns():
+    """The examples that pattern writers copy pass the checks that their own files must pass."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = [dedent(block) for block in regex.findall(r"(?m)(?:^    .*\n|^\n)+", text)]
+    [signature] = [block for block in blocks if "[[signature]]" in block]
+    [rule] = [block for block in blocks if "[[rule]]" in block]
+    [listed] = [block for block in blocks if "[[list]]" in block]
+    catalogue = read({"pump.toml": signature, "valve.toml": signature.replace("pump", "valve"), "rule.toml": rule, "list.toml": listed})
+    assert catalogue.rules[0].tests[0].given == (("pump-fault", "h1", 100_000_000), ("kernel.valve", "h1", 100_500_000))
+    assert "memset_orig" in catalogue.lists["generic-functions"]
