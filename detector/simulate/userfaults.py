@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from detector.noise import UNNAMED
+from detector.noise import UNNAMED
 from detector.simulate.fleet import Arch, Host
 
 Text = tuple[int, str]
+_NAMELESS = ("s390-user-process-fault",)
 _INFO = 6
 
 PROCESSES = (
@@ -23,7 +26,7 @@ _LIBRARIES = ("libc.so.6", "libpython3.9.so.1.0", "libjvm.so", "libcrypto.so.3",
 
 @dataclass(frozen=True, slots=True)
 class UserFault:
-    """One user crash. `process` is the comm that its lines carry; `texts` are (level, text), the head first."""
+    """One user crash. `process` is what noise counts it under: the comm, or UNNAMED where the head names none; `texts` are (level, text)."""
 
     process: str
     kind: str
@@ -34,7 +37,7 @@ def user_fault(host: Host, random: Random, process: str | None = None) -> UserFa
     """A crash of `process` (any, if None) on `host`, in the words of its architecture and kernel."""
     comm = process or random.choice(PROCESSES)
     kind, texts = _WRITERS[host.kernel.arch](host, random, comm, random.randrange(300, 4_000_000))
-    return UserFault(comm, kind, tuple((_INFO, text) for text in texts))
+    return UserFault(UNNAMED if kind in _NAMELESS else comm, kind, tuple((_INFO, text) for text in texts))
 
 
 def _library(random: Random, base_top: int) -> str:

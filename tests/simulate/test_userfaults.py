@@ -22,11 +22,12 @@ HOST = build(Plan(), Random(1)).hosts[0]
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.release)
 def test_head_is_the_architectures(kernel):
-    """Every kernel reports a user crash in its own words, and the process is named in its lines."""
+    """Every kernel reports a user crash in its own words and names the process there; s390 does not, and its crashes count as unnamed."""
     for seed in range(40):
         fault = user_fault(replace(HOST, kernel=kernel), Random(seed))
         assert re.match(HEADS[kernel.arch].format(comm=re.escape(fault.process)), fault.texts[0][1])
-        assert any(fault.process in text for _, text in fault.texts)
+        named = any(fault.process in text for _, text in fault.texts)
+        assert named == (kernel.arch != "s390x")
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.release)
