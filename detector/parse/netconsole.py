@@ -106,16 +106,21 @@ class Fragments:
 
 
 class Sequences:
-    """The highest record number of each stream."""
+    """The highest number that the kernel gave in each stream, and the record (line, offset) that brought it."""
 
     def __init__(self) -> None:
-        self._highest: dict[Stream, int] = {}
+        self._highest: dict[Stream, tuple[int, int]] = {}
 
-    def missing(self, stream: Stream, sequence: int) -> int:
-        """How many numbers are missing before this record. A fall of the number is reordering when small, else a new boot."""
-        highest = self._highest.get(stream)
+    def missing(self, stream: Stream, sequence: int, number: int) -> int:
+        """How many numbers never came before this record: at least, for records between the two that were not looked at may have had them.
+
+        `number` is the record's own, by which what lies between two of them is known. A fall is reordering when small, else a new boot.
+        """
+        highest, before = self._highest.get(stream, (None, 0))
         if highest is None or not highest - _REORDER <= sequence <= highest:
-            self._highest[stream] = sequence
+            self._highest[stream] = sequence, number
             if len(self._highest) > _STREAM_BOUND:
                 del self._highest[next(iter(self._highest))]
-        return sequence - highest - 1 if highest is not None and sequence > highest else 0
+        if highest is None or sequence <= highest:
+            return 0
+        return max(0, sequence - highest - max(1, number - before))

@@ -110,7 +110,7 @@ class Parser:
             return (self._unparsed("not-text", record),)
         if found.sequence is not None:
             stream = (record.source, record.key, found.host)
-            self._compare(stream, found)
+            self._compare(stream, found, record.number)
             if found.fragment is not None:
                 self._counts["fragment"] += 1
                 whole = self._fragments.add(stream, found, record, now_us)
@@ -119,9 +119,9 @@ class Parser:
             return self._ordered(found, record, now_us)
         return self._finished(found, record)
 
-    def _compare(self, stream: Stream, draft: Draft) -> None:
+    def _compare(self, stream: Stream, draft: Draft, number: int) -> None:
         """Counts the records that the kernel numbered and that never came."""
-        missing = self._sequences.missing(stream, draft.sequence or 0)
+        missing = self._sequences.missing(stream, draft.sequence or 0, number)
         if missing:
             self._counts["sequence_gap"] += 1
             self._counts["sequence_missing"] += missing

@@ -57,10 +57,18 @@ def test_dictionaries_are_counted_and_left_out(now_us: int):
 def test_missing_numbers_are_counted(now_us: int):
     """Per source: a hole counts once, its records each; reordering and a reboot are no loss."""
     parser = Parser()
-    for sequence in (5, 6, 9, 10, 8, 11, 0, 1):
-        parser.feed(Record(f"6,{sequence},7,-;x".encode(), "a", sequence), now_us)
+    for number, sequence in enumerate((5, 6, 9, 10, 8, 11, 0, 1)):
+        parser.feed(Record(f"6,{sequence},7,-;x".encode(), "a", number), now_us)
     parser.feed(Record(b"6,900,7,-;x", "b", 1), now_us)
     assert (parser.counts["sequence_gap"], parser.counts["sequence_missing"]) == (1, 2)
+
+
+def test_records_that_were_passed_over_are_not_missing(now_us: int):
+    """A scanner hands over a few records of many: what lies between two of them may have had the numbers in between."""
+    parser = Parser()
+    for number, sequence in ((10, 500), (30, 520), (35, 530)):
+        parser.feed(Record(f"6,{sequence},7,-;x".encode(), "a", number), now_us)
+    assert (parser.counts["sequence_gap"], parser.counts["sequence_missing"]) == (1, 5)
 
 
 def test_what_is_no_record(line: Callable[..., Line]):
