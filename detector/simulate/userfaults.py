@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from random import Random
 
 from detector.noise import UNNAMED
-from detector.noise import UNNAMED
 from detector.simulate.fleet import Arch, Host
 
 Text = tuple[int, str]
@@ -26,7 +25,7 @@ _LIBRARIES = ("libc.so.6", "libpython3.9.so.1.0", "libjvm.so", "libcrypto.so.3",
 
 @dataclass(frozen=True, slots=True)
 class UserFault:
-    """One user crash. `process` is what noise counts it under: the comm, or UNNAMED where the head names none; `texts` are (level, text)."""
+    """One user crash. `process` is the comm, or UNNAMED where the head names none; `texts` are (level, text), the head first."""
 
     process: str
     kind: str
