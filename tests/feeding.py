@@ -1,0 +1,51 @@
+"""Text in, blocks out: the parser, the shipped signatures and the assembler in a row, for tests of what comes after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from detector.assemble import Assembler, Limits
+from detector.boots import Boots
+from detector.match import Matcher
+from detector.model import Block, Line, Match, Record
+from detector.parse import Parser
+from tests.shipped import shipped
+
+
+@cache
+def opening() -> frozenset[str]:
+    """The shipped signatures that open a report."""
+    return frozenset(signature.id for signature in shipped().signatures if signature.opens == "report")
+
+
+@cache
+def matcher() -> Matcher:
+    """A matcher over the shipped signatures."""
+    return Matcher(shipped(), timeout_s=1.0)
+
+
+def parsed(text: str, source: str = "log", host: str = "web01") -> list[Line]:
+    """The lines of a log."""
+    parser = Parser(host=host)
+    records = [Record(line.encode(), source, number) for number, line in enumerate(text.splitlines(), 1)]
+    found = [line for record in records for line in parser.feed(record, 0)] + parser.flush()
+    return [line for line in found if isinstance(line, Line)]
+
+
+def matched(lines: Iterable[Line]) -> list[tuple[Line, Match | None]]:
+    """Each line with the match that claims it."""
+    boots = Boots()
+    return [(line, matcher().match(line, boots.place(line))) for line in lines]
+
+
+def assembled(lines: Iterable[Line], limits: Limits | None = None) -> list[Block]:
+    """The blocks of the lines, in the order in which they close."""
+    assembler = Assembler(opening(), limits)
+    closed = [block for line, match in matched(lines) for block in assembler.feed(line, match, 0)]
+    return closed + assembler.flush()
+
+
+def blocks(text: str) -> list[Block]:
+    """The blocks of a log."""
+    return assembled(parsed(text))
