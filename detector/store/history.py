@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
@@ -184,12 +184,6 @@ class History:
     def counters(self) -> dict[str, int]:
         """The named counters, such as the records that no format reads."""
         return {row["name"]: row["count"] for row in self._rows("SELECT name, count FROM counters ORDER BY name", {})}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the connection."""

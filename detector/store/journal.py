@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection, Error
-from typing import Self
 
 from sqlite_utils import Database
 
-from detector.boots import TOLERANCE_US, Stream, same_boot
+from detector.boots import TOLERANCE_US, Stream
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match
 from detector.noise import NoiseCount
@@ -27,7 +26,7 @@ from detector.store.errors import explained
 from detector.store.history import History
 from detector.store.matches import Matches
 from detector.store.rows import NAME_LIMIT, clean, clean_match, read_match, storable
-from detector.store.sightings import SameBoot, Sightings
+from detector.store.sightings import Sightings
 
 _NOISE = """
 INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
@@ -54,7 +53,6 @@ def wall_clock_us() -> int:
 def open_journal(
     path: str | Path,
     *,
-    same_boot: SameBoot = same_boot,
     tolerance_us: int = TOLERANCE_US,
     clock: Callable[[], int] = wall_clock_us,
 ) -> Journal:
@@ -62,19 +60,19 @@ def open_journal(
 
     Raises `StoreError` for a file that is not ours, damaged, newer than this version, locked or not writable.
     """
-    return Journal(connect_writing(str(path)), str(path), same_boot, tolerance_us, clock)
+    return Journal(connect_writing(str(path)), str(path), tolerance_us, clock)
 
 
 class Journal:
     """The history, open for writing. `clock` says when an incident was found."""
 
-    def __init__(self, db: Database, path: str, same_boot: SameBoot, tolerance_us: int, clock: Callable[[], int]) -> None:
+    def __init__(self, db: Database, path: str, tolerance_us: int, clock: Callable[[], int]) -> None:
         self.db = db
         self.path = path
         self._clock = clock
         self._connection: Connection = db.conn
-        self._matches = Matches(self._connection, same_boot, tolerance_us)
-        self._sightings = Sightings(same_boot, tolerance_us)
+        self._matches = Matches(self._connection, tolerance_us)
+        self._sightings = Sightings(tolerance_us)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -196,12 +194,6 @@ class Journal:
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
         return History(self.db, self.path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""

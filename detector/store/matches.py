@@ -5,15 +5,15 @@ In: matches. Out: stored matches. Runs inside the transaction of the journal tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from sqlite3 import Connection, Row
 from typing import Any, cast
 
+from detector.boots import same_boot
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.store.rows import INSERT_MATCH, clean_match, match_key, match_row, read_match
-from detector.store.sightings import SameBoot
+from detector.store.rows import INSERT_MATCH, MAYBE_SAME_BOOT, clean_match, match_key, match_row, read_match
 
 # A window with more matches than this is a storm, or the same minute of many boots: of each signature the nearest are looked at.
 CROWD = 64
@@ -34,45 +34,41 @@ SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON
 _KERNEL = "kernel_time_us BETWEEN :kernel - :span AND :kernel + :span"
 _WALL = "wall_time_us BETWEEN :wall - :span AND :wall + :span"
 _UNSTAMPED = f"kernel_time_us IS NULL AND {_WALL}"
+# All signatures of a host, by one look into the index for each.
+_SIGNATURES = """
+WITH RECURSIVE present (signature) AS (
+  SELECT min(signature) FROM matches WHERE host = :host
+  UNION ALL SELECT (SELECT min(signature) FROM matches WHERE host = :host AND signature > present.signature) FROM present
+  WHERE present.signature IS NOT NULL)
+SELECT signature FROM present WHERE signature IS NOT NULL
+"""
 
 
 def _near(condition: str) -> str:
-    """The other matches of a host under one of the conditions above."""
-    return f"SELECT {_COLUMNS} FROM matches m WHERE host = :host AND id <> :id AND ({condition})"  # noqa: S608 (constants)
+    """The other matches of a host and perhaps the same boot, under one of the conditions above."""
+    return f"SELECT {_COLUMNS} FROM matches m WHERE host = :host AND id <> :id AND ({condition}) AND {MAYBE_SAME_BOOT}"  # noqa: S608 (constants)
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The queries for a crowded window: the signatures in it, and the matches of one signature outwards on either side."""
-
-    signatures: str
-    before: str
-    after: str
-
-
-def _window(condition: str, stored: str, own: str) -> _Window:
-    """`stored` is the column of the time that is compared, `own` the parameter with the match's own."""
-    one = f"{_near(condition)} AND signature = :signature"
-    return _Window(
-        signatures=_near(condition).replace(_COLUMNS, "DISTINCT signature"),
-        before=f"{one} AND {stored} <= {own} ORDER BY {stored} DESC, id DESC",
-        after=f"{one} AND {stored} > {own} ORDER BY {stored}, id",
-    )
+def _sides(time: str, own: str, condition: str = "TRUE") -> tuple[str, str]:
+    """The matches of one signature, outwards before and after: `time` is the column that is compared, `own` the match's own time."""
+    one = f"signature = :signature AND {condition}"
+    before = _near(f"{one} AND {time} BETWEEN {own} - :span AND {own}")
+    after = _near(f"{one} AND {time} > {own} AND {time} <= {own} + :span")
+    return f"{before} ORDER BY {time} DESC", f"{after} ORDER BY {time}"
 
 
 # A match with kernel time is compared by it, and by wall time with those that have none; a match without, by wall time with all.
 _STAMPED_NEAR = _near(f"{_KERNEL} OR ({_UNSTAMPED})") + " LIMIT :limit"
-_STAMPED_CROWD = (_window(_KERNEL, "kernel_time_us", ":kernel"), _window(_UNSTAMPED, "wall_time_us", ":wall"))
+_STAMPED_CROWD = (*_sides("kernel_time_us", ":kernel"), *_sides("wall_time_us", ":wall", "kernel_time_us IS NULL"))
 _UNSTAMPED_NEAR = _near(_WALL) + " LIMIT :limit"
-_UNSTAMPED_CROWD = (_window(_WALL, "wall_time_us", ":wall"),)
+_UNSTAMPED_CROWD = _sides("wall_time_us", ":wall")
 
 
 class Matches:
-    """The table of matches. `same_boot` says whether two matches may be of one boot."""
+    """The table of matches."""
 
-    def __init__(self, connection: Connection, same_boot: SameBoot, tolerance_us: int) -> None:
+    def __init__(self, connection: Connection, tolerance_us: int) -> None:
         self._connection = connection
-        self._same_boot = same_boot
         self._tolerance_us = tolerance_us
 
     def add(self, match: Match) -> tuple[StoredMatch, bool]:
@@ -103,13 +99,20 @@ class Matches:
         Kernel times are compared, or wall times where one has no kernel time.
         Where more than `CROWD` are near, only the nearest of each signature: `EACH_SIDE` before and after.
         """
-        match = stored.match
+        match, boot = stored.match, stored.match.boot
         near, crowd = (_UNSTAMPED_NEAR, _UNSTAMPED_CROWD) if match.kernel_time_us is None else (_STAMPED_NEAR, _STAMPED_CROWD)
-        place = {"host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us}
-        rows = self._connection.execute(near, place | {"limit": CROWD + 1}).fetchall()
+        place = {
+            "host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us,
+            "boot_id": boot.id or None, "epoch": boot.epoch_us, "tolerance": self._tolerance_us, "limit": CROWD + 1,
+        }  # fmt: skip
+        rows = self._connection.execute(near, place).fetchall()
         if len(rows) <= CROWD:
             return self._of_boot(match, rows, CROWD)
-        return [one for window in crowd for one in self._nearest(window, match, place)]
+        found: list[StoredMatch] = []
+        for signature in self._connection.execute(_SIGNATURES, place).fetchall():
+            for side in crowd:
+                found += self._of_boot(match, self._connection.execute(side, place | {"signature": signature[0]}), EACH_SIDE)
+        return found
 
     def _find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
         """A line at the same place of a source is the same line, even where its boot was counted anew after a restart."""
@@ -124,20 +127,14 @@ class Matches:
         for one in equal:
             if (one.match.source, one.match.number) == (match.source, match.number):
                 return one
-        return next((one for one in equal if self._same_boot(match, one.match, self._tolerance_us)), None)
-
-    def _nearest(self, window: _Window, match: Match, place: dict[str, Any]) -> Iterator[StoredMatch]:
-        """Of each signature in a crowded window the nearest of the same boot, on both sides."""
-        for row in self._connection.execute(window.signatures, place).fetchall():
-            for side in (window.before, window.after):
-                yield from self._of_boot(match, self._connection.execute(side, place | {"signature": row[0]}), EACH_SIDE)
+        return next((one for one in equal if same_boot(match, one.match, self._tolerance_us)), None)
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
         found: list[StoredMatch] = []
         for row in rows:
             other = self._read(row)
-            if self._same_boot(match, other.match, self._tolerance_us):
+            if same_boot(match, other.match, self._tolerance_us):
                 found.append(other)
                 if len(found) == limit:
                     break

@@ -31,6 +31,9 @@ INSERT INTO matches (key, host, kernel_time_us, wall_time_us, boot_id, epoch_us,
                      signature, class, severity, text, fields, caller, source, number)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+# What `same_boot` never takes for one boot, left out while a table is read: a host in a boot loop has thousands at the same uptime.
+MAYBE_SAME_BOOT = """(boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NULL)
+  AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch + :tolerance)))"""
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -93,7 +96,7 @@ def match_row(match: Match) -> tuple[Any, ...]:
     boot = match.boot
     captured = _ENCODER.encode(dict(match.fields)) if match.fields else "{}"
     return (
-        match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id, boot.epoch_us, boot.stream, boot.count,
+        match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id or None, boot.epoch_us, boot.stream, boot.count,
         match.signature, match.cls, match.severity, match.text, captured, match.caller, match.source, match.number,
     )  # fmt: skip
 

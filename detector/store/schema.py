@@ -62,8 +62,9 @@ CREATE TABLE matches (
   number INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX matches_key ON matches (key) WHERE key IS NOT NULL;
-CREATE INDEX matches_kernel_time ON matches (host, kernel_time_us, wall_time_us, signature);
-CREATE INDEX matches_wall_time ON matches (host, wall_time_us, signature);
+CREATE INDEX matches_kernel_time ON matches (host, kernel_time_us, wall_time_us);
+CREATE INDEX matches_wall_time ON matches (host, wall_time_us);
+CREATE INDEX matches_signature ON matches (host, signature, kernel_time_us, wall_time_us);
 
 CREATE TABLE reports (
   match_id INTEGER PRIMARY KEY REFERENCES matches (id),

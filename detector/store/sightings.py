@@ -6,13 +6,12 @@ In: hosts, times, matches. Out: rows of `hosts` and `boots`, extended to cover w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from detector.boots import same_boot
 from detector.model import Boot, Match
-from detector.store.rows import NAME_LIMIT, clean
+from detector.store.rows import MAYBE_SAME_BOOT, NAME_LIMIT, clean
 
-SameBoot = Callable[[Match, Match, int], bool]
 _BANNER = "Linux version "
 
 _HOST = """
@@ -30,6 +29,10 @@ UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(
   last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel = coalesce(:kernel, kernel)
 WHERE id = :id
 """
+_BOOTS = f"""
+SELECT id, boot_id, epoch_us, stream, boot_count, last_kernel_us FROM boots
+WHERE host = :host AND {MAYBE_SAME_BOOT} ORDER BY boot_id IS NULL, id DESC
+"""  # noqa: S608 (constants)
 
 
 @dataclass(slots=True)
@@ -44,11 +47,10 @@ class _Seen:
 class Sightings:
     """What a batch has seen. `flush` writes it and forgets it, `clear` only forgets."""
 
-    def __init__(self, same_boot: SameBoot, tolerance_us: int) -> None:
-        self._same_boot = same_boot
+    def __init__(self, tolerance_us: int) -> None:
         self._tolerance_us = tolerance_us
         self._hosts: dict[str, tuple[int | None, int | None]] = {}
-        self._boots: dict[str, list[_Seen]] = {}
+        self._boots: dict[tuple[str, str | None], list[_Seen]] = {}
 
     def host(self, name: str, first_us: int | None, last_us: int | None) -> None:
         """A host was seen between two wall times (None where a line has none)."""
@@ -93,23 +95,20 @@ class Sightings:
 
     def _seen(self, match: Match) -> _Seen:
         """The boot of this batch that a match belongs to: the start by the wall clock wavers from line to line."""
-        boots = self._boots.setdefault(match.host, [])
+        boots = self._boots.setdefault((match.host, match.boot.id), [])
         for seen in reversed(boots):
-            if seen.last.boot == match.boot or self._same_boot(match, seen.last, self._tolerance_us):
+            if seen.last.boot == match.boot or same_boot(match, seen.last, self._tolerance_us):
                 return seen
         boots.append(_Seen(match, match))
         return boots[-1]
 
     def _known(self, connection: sqlite3.Connection, match: Match) -> int | None:
         """The row of the boot that a match belongs to: by its id where both have one, else the latest that may be the same."""
-        if match.boot.id:
-            row = connection.execute("SELECT id FROM boots WHERE host = ? AND boot_id = ?", (match.host, match.boot.id)).fetchone()
-            if row:
-                return int(row[0])
-        query = "SELECT id, boot_id, epoch_us, stream, boot_count, last_kernel_us FROM boots WHERE host = ? ORDER BY id DESC"
-        for identity, boot_id, epoch, stream, count, last_kernel in connection.execute(query, (match.host,)):
+        boot = match.boot
+        facts = {"host": match.host, "boot_id": boot.id, "epoch": boot.epoch_us, "tolerance": self._tolerance_us}
+        for identity, boot_id, epoch, stream, count, last_kernel in connection.execute(_BOOTS, facts):
             known = replace(match, boot=Boot(boot_id, epoch, stream, count), kernel_time_us=last_kernel)
-            if self._same_boot(match, known, self._tolerance_us):
+            if same_boot(match, known, self._tolerance_us):
                 return int(identity)
         return None
 
