@@ -106,7 +106,9 @@ class Assembler:
 
     def _head(self, line: Line, match: Match, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
         """Opens a report, unless the head is a copy, a replay, or one more line of the report that is open in its context."""
-        if any(opened.holds(line) for opened in near):
+        copied = next((opened for opened in near if opened.repeats(line) or opened.holds(line)), None)
+        if copied is not None:
+            copied.repeated = copied.repeated or copied.repeats(line)
             self._counts["folded"] += 1
             return
         before = _owner([opened for opened in near if not opened.shadow], line, head=True)

@@ -17,12 +17,12 @@ class Opened:
 
     `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time where `stamped` says so, else wall time;
     `touched_us` when that line came, `turn` its place among all lines. `lingering`: the end mark has come, a panic may still follow.
+    `stamps` says which source a line came from, `repeated` that a source has begun to ship the report once more.
     """
 
     head: Match
     latest: str
     caller: str | None
-    source: str
     opened_us: int
     touched_us: int
     turn: int = 0
@@ -37,19 +37,20 @@ class Opened:
     nmi: bool = False
     replaying: bool = False
     labels: set[str] = field(default_factory=set)
-    stamps: set[tuple[int, str]] = field(default_factory=set)
+    stamps: dict[tuple[int, str], str] = field(default_factory=dict)
+    repeated: bool = False
     newest: tuple[str, int | None, int | None] | None = None
 
     @classmethod
     def at(cls, head: Match, line: Line, now_us: int) -> Opened:
         """The report that this head opens."""
-        return cls(head, head.cls, line.caller, line.source, now_us, now_us)
+        return cls(head, head.cls, line.caller, now_us, now_us)
 
     @classmethod
     def resume(cls, block: Block, now_us: int) -> Opened:
         """The report that a store kept while it was open. Of the stamps only the head's are known, so no copy of a later line is folded."""
         head = block.head
-        opened = cls(head, head.cls, head.caller, head.source, now_us, now_us)
+        opened = cls(head, head.cls, head.caller, now_us, now_us)
         for text in block.lines:
             opened.take(text)
         for stamp, basis in ((head.kernel_time_us, "kernel"), (head.wall_time_us, "wall")):
@@ -67,7 +68,7 @@ class Opened:
         """Takes the line; a continuation is joined to the line that it continues, a replay takes the place of what was cut."""
         self.touched_us, self.turn = now_us, turn
         if line.kernel_time_us is not None:
-            self.stamps.add((line.kernel_time_us, line.text))
+            self.stamps.setdefault((line.kernel_time_us, line.text), line.source)
             self.at_us, self.stamped = max(self.at_us or 0, line.kernel_time_us), "kernel"
         elif line.wall_time_us is not None and self.stamped != "kernel":
             self.at_us, self.stamped = max(self.at_us or 0, line.wall_time_us), "wall"
@@ -97,7 +98,8 @@ class Opened:
     def holds(self, line: Line) -> bool:
         """Whether this is a copy of a line that is already in: printed by a second console, or shipped by a second transport.
 
-        A trace may rightly repeat a frame, so a copy from the same source counts only directly after its original.
+        A trace may rightly repeat a frame, so a copy from the same source counts only directly after its original, or once the
+        source has begun to repeat the report from its head.
         """
         if self.newest == (line.text, line.kernel_time_us, line.wall_time_us):
             return True
@@ -105,7 +107,12 @@ class Opened:
             return False
         if self.newest is not None and self.newest[:2] == (line.text, line.kernel_time_us):
             return True
-        return line.source != self.source and (line.kernel_time_us, line.text) in self.stamps
+        source = self.stamps.get((line.kernel_time_us, line.text))
+        return source is not None and (self.repeated or source != line.source)
+
+    def repeats(self, line: Line) -> bool:
+        """Whether this is the report's head once more."""
+        return line.kernel_time_us is not None and (line.kernel_time_us, line.text) == (self.head.kernel_time_us, self.head.text)
 
     def after_us(self, line: Line) -> int:
         """How long after the newest line of the report this line was printed, negative for before; 0 where the stamps do not say."""

@@ -68,7 +68,7 @@ def test_a_cut_tail_changes_nothing() -> None:
         if sum(frame.reliable and frame.function not in skip for frame in report.frames) > 4:
             whole.append(fingerprint(report, skip))
             cut.append(fingerprint(replace(report, frames=report.frames[:-1]), skip))
-    assert len(whole) > 8
+    assert len(whole) > 5
     assert cut == whole
 
 

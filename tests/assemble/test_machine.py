@@ -1,0 +1,293 @@
+"""The assembler: what opens, continues, ends and cuts a block, and its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from detector.assemble import Limits
+from detector.model import Line
+from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, called, feed, head_of, interleave, on_host, shifted, stored, texts
+from tests.feeding import blocks, matched, opening, parsed
+
+SECOND = 1_000_000
+
+
+def test_a_block_is_its_lines() -> None:
+    """From the head to the end trace, verbatim."""
+    (block,) = blocks("[   99.000000] eth0: link up\n" + FAULT + "[  100.000011] eth0: link down\n")
+    assert block.lines == FAULT_TEXTS
+    assert block.complete
+    assert block.head.signature == "kernel.paging-request"
+
+
+def test_following_only_while_open() -> None:
+    """Every line is wanted while a report is open, and no longer."""
+    watch = assembler()
+    assert not watch.following
+    feed(watch, parsed(FAULT))
+    assert watch.following
+    assert len(feed(watch, parsed("[  120.000000] eth0: link up"))) == 1
+    assert not watch.following
+
+
+def test_the_panic_belongs_to_its_cause() -> None:
+    """A panic after the end trace is the report's last word, not a report of its own."""
+    (block,) = blocks(
+        FAULT + "[  100.100000] Kernel panic - not syncing: Oops: Fatal exception\n[  100.100010] SMP: stopping secondary CPUs\n"
+    )
+    assert block.lines[-2:] == ("Kernel panic - not syncing: Oops: Fatal exception", "SMP: stopping secondary CPUs")
+    assert block.complete
+
+
+def test_a_panic_without_a_cause_is_a_report() -> None:
+    """With nothing before it, the panic opens a report."""
+    (block,) = blocks(
+        "[    2.000000] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n[    2.000001] Call Trace:\n"
+    )
+    assert block.head.signature == "kernel.panic"
+
+
+@pytest.mark.parametrize(
+    "name", ["warning-5.15-refcount", "bug-list-5.10", "ppc64le-6.6", "s390x-3.12-bug", "x86_64-6.8", "arm-6.1", "warning-3.10"]
+)
+def test_announcements_are_one_report(name: str) -> None:
+    """`refcount_t:` and the WARNING after it, `kernel BUG at` and `invalid opcode`, a bad address and its Oops: one report."""
+    found = blocks(stored(name))
+    assert len(found) == 1
+    heads = [match for _, match in matched(parsed(stored(name))) if match is not None and match.signature in opening()]
+    assert len(heads) + name.count("3.10") > 1
+    assert found[0].head.text == heads[0].text
+
+
+def test_another_report_of_the_context_cuts_the_first() -> None:
+    """A second head in the same context ends the first block, incomplete, and opens the next."""
+    kasan = "\n".join(stored("kasan-6.6").splitlines()[1:8])
+    found = blocks(kasan + "\n" + called(shifted(FAULT, 111), "T4411"))
+    assert [(block.head.signature, block.complete) for block in found] == [("kernel.kasan", False), ("kernel.paging-request", True)]
+    assert found[1].lines == FAULT_TEXTS
+
+
+def test_two_callers_come_apart() -> None:
+    """With caller ids, two faults that print at one time give the blocks that they give apart."""
+    one, two = called(stored("arm64-6.6"), "T3083"), called(stored("x86_64-6.14-gpf"), "C1")
+    two = shifted(two, -181)
+    apart = texts(blocks(one)) + texts(blocks(two))
+    assert sorted(texts(blocks(interleave(one, two)))) == sorted(apart)
+
+
+def test_two_cpus_without_callers() -> None:
+    """Without caller ids a line goes to the report that still lacks one of its kind; die() serialises the rest."""
+    first, second = FAULT_TEXTS, tuple(text.replace("0001950b", "ffffc04000004000").replace("swapper/12", "cat") for text in FAULT_TEXTS)
+    order = [*first[:3], *second[:2], first[3], second[2], *first[4:], *second[3:]]
+    found = blocks("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(order)))
+    assert texts(found) == [first, second]
+
+
+def test_nmi_lets_other_cpus_in() -> None:
+    """After `Sending NMI from CPU` the traces of other CPUs belong to the report; other tasks' lines do not."""
+    log = (
+        "[  500.300001][    C1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n[  500.300002][    C0] not yet\n"
+        "[  500.300003][    C1] Sending NMI from CPU 1 to CPUs 0:\n[  500.300004][    C0] NMI backtrace for cpu 0\n"
+        "[  500.300005][  T88] other\n"
+    )
+    (block,) = blocks(log)
+    assert block.lines[1:] == ("Sending NMI from CPU 1 to CPUs 0:", "NMI backtrace for cpu 0")
+
+
+def test_hosts_are_apart() -> None:
+    """Two hosts that crash at one time have a block each."""
+    rows = [line for pair in zip(parsed(FAULT), on_host(parsed(FAULT), "web02"), strict=True) for line in pair]
+    watch = assembler()
+    found = feed(watch, rows) + watch.flush()
+    assert [(block.head.host, block.lines) for block in found] == [("web01", FAULT_TEXTS), ("web02", FAULT_TEXTS)]
+
+
+def test_what_user_space_wrote_is_left_out() -> None:
+    """A line that user space wrote is no part of a kernel report, whatever it says."""
+    lines = parsed(FAULT)
+    forged = replace(lines[5], text="pc : innocent+0x1/0x2", trust="user")
+    watch = assembler()
+    found = feed(watch, [*lines[:5], forged, *lines[5:]]) + watch.flush()
+    assert texts(found) == [FAULT_TEXTS]
+
+
+def test_a_user_fault_opens_nothing() -> None:
+    """A match of origin user is noise: no block, nothing to follow."""
+    watch = assembler()
+    assert (
+        feed(watch, parsed("[  1.000000] polipo[1657]: unhandled level 3 translation fault (11) at 0xffffcd912fe0, esr 0x92000047")) == []
+    )
+    assert not watch.following
+
+
+def test_a_user_fault_breaks_into_a_report() -> None:
+    """Its lines repeat the kernel's, and are kept out of the open report."""
+    user = [
+        "polipo[1657]: unhandled level 3 translation fault (11) at 0xffffcd912fe0, esr 0x92000047",
+        "CPU: 1 PID: 1657 Comm: polipo Not tainted 5.10.0-28-arm64 #1",
+        "PC is at 0xaaaad8a9473c",
+        "pc : [<0000aaaad8a9473c>] lr : [<0000aaaad8a94700>] pstate: 60000000",
+    ]
+    order = [*FAULT_TEXTS[:6], *user, *FAULT_TEXTS[6:]]
+    watch = assembler()
+    found = feed(watch, parsed("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(order)))) + watch.flush()
+    assert texts(found) == [FAULT_TEXTS]
+    assert not watch.following
+
+
+def test_copies_are_folded() -> None:
+    """A line that two consoles print, or two transports ship, is one line."""
+    watch = assembler()
+    doubled = [each for line in parsed(FAULT) for each in (line, line)]
+    assert texts(feed(watch, doubled) + watch.flush()) == [FAULT_TEXTS]
+    other = [replace(line, source="other") for line in parsed(FAULT)]
+    watch = assembler()
+    rows = [*parsed(FAULT)[:4], *other[:6], *parsed(FAULT)[4:], *other[6:]]
+    assert texts(feed(watch, rows) + watch.flush()) == [FAULT_TEXTS]
+    assert watch.counts["folded"] == 10
+
+
+def test_a_report_shipped_once_more() -> None:
+    """A source that begins anew, as a replayed partition does, repeats the head: the copy is folded line by line."""
+    watch = assembler()
+    assert texts(feed(watch, [*parsed(FAULT)[:7], *parsed(FAULT)]) + watch.flush()) == [FAULT_TEXTS]
+
+
+def test_a_frame_may_repeat() -> None:
+    """A recursion prints a frame many times; stamps differ, and all are kept."""
+    log = FAULT.replace("[  100.000010]", "[  100.000009]  frob_lookup+0xac/0x2a8\n[  100.000010]")
+    (block,) = blocks(log)
+    assert block.lines.count(" frob_lookup+0xac/0x2a8") == 2
+
+
+def test_pieces_are_joined() -> None:
+    """A KERN_CONT piece continues the line before it."""
+    lines = parsed(FAULT)
+    piece = replace(lines[1], text=" and more", continuation=True)
+    watch = assembler()
+    (block,) = feed(watch, [*lines[:2], piece, *lines[2:]]) + watch.flush()
+    assert block.lines == (FAULT_TEXTS[0], FAULT_TEXTS[1] + " and more", *FAULT_TEXTS[2:])
+
+
+def test_a_replayed_line_replaces_the_cut_one() -> None:
+    """`** replaying previous printk message **`: what was cut follows whole."""
+    rows = FAULT.splitlines()
+    (block,) = blocks("\n".join([*rows[:4], rows[4][:30], "** replaying previous printk message **", *rows[4:]]))
+    assert block.lines == FAULT_TEXTS
+
+
+def test_a_replayed_head_replaces_the_cut_one() -> None:
+    """A head that was cut on the console opens no report of its own."""
+    whole = "[  100.000000] WARNING: CPU: 0 PID: 7 at kernel/frob.c:12 frob_check+0x1/0x20"
+    (block,) = blocks(f"{whole[:-16]}\n** replaying previous printk message **\n{whole}\n[  100.000001] Call Trace:\n")
+    assert block.lines == (whole.split("] ")[1], "Call Trace:")
+    assert block.head.text == whole.split("] ")[1]
+
+
+def test_a_sanitiser_ends_at_its_bar() -> None:
+    """KASAN prints no end trace: the closing bar is its end, and what follows is not in it."""
+    (block,) = blocks(stored("kasan-6.6") + "[  210.400140][ T4411] frob: all is well\n")
+    assert block.lines[-1] == "Disabling lock debugging due to kernel taint"
+    assert block.complete
+
+
+def test_a_gap_ends_a_report_without_a_mark() -> None:
+    """A hung task's report is whole when its trace is there and something else comes long after."""
+    (block,) = blocks(stored("hung-task-6.1") + "[ 1500.000000] eth0: link up\n")
+    assert block.complete
+    assert "eth0: link up" not in block.lines
+    (cut,) = blocks("\n".join(stored("hung-task-6.1").splitlines()[:2]) + "\n[ 1500.000000] eth0: link up\n")
+    assert not cut.complete
+
+
+def test_hung_tasks_in_a_row() -> None:
+    """Each task has its own report."""
+    log = stored("hung-task-6.1")
+    found = blocks(log + log.replace("writer:1", "writer:2").replace("[ 1450.120", "[ 1450.130"))
+    assert [(len(block.lines), block.complete) for block in found] == [(15, True), (15, False)]
+
+
+def test_a_boot_ends_everything() -> None:
+    """What was open when the host went down is cut by the banner of the next boot."""
+    watch = assembler()
+    feed(watch, parsed("\n".join(FAULT.splitlines()[:4])))
+    (block,) = feed(watch, parsed("[    0.000000] Linux version 5.10.0-28-arm64 (debian-kernel@lists.debian.org)"))
+    assert not block.complete
+    assert watch.counts["cut:boot"] == 1
+
+
+def test_a_late_line_is_left_out() -> None:
+    """A line from long before the head, delivered late, is no part of the report and does not end it."""
+    rows = FAULT.splitlines()
+    (block,) = blocks("\n".join([*rows[:5], "[   50.000000] CPU: 1 PID: 2 Comm: other Not tainted 5.10.0-28-arm64 #1", *rows[5:]]))
+    assert block.lines == FAULT_TEXTS
+
+
+def test_deadline() -> None:
+    """A block that is cut, no line for `idle_us`, is emitted with what there is; one that never ends after `age_us`."""
+    watch = assembler(Limits(idle_us=5 * SECOND, age_us=20 * SECOND))
+    feed(watch, parsed("\n".join(FAULT.splitlines()[:5])), now_us=SECOND)
+    assert watch.tick(5 * SECOND) == []
+    (block,) = watch.tick(6 * SECOND)
+    assert (block.lines, block.complete) == (FAULT_TEXTS[:5], False)
+    assert watch.tick(7 * SECOND) == []
+    feed(watch, parsed(FAULT.splitlines()[0]), now_us=10 * SECOND)
+    for second in range(11, 29):
+        feed(watch, parsed(f"[  100.1000{second}] x{second} : 0000000000000000"), now_us=second * SECOND)
+        assert watch.tick(second * SECOND) == []
+    assert len(watch.tick(30 * SECOND)) == 1
+
+
+def test_an_ended_block_waits_less() -> None:
+    """After the end mark only a panic may follow: the wait is `linger_us`, and the block stays complete."""
+    watch = assembler(Limits(idle_us=5 * SECOND, linger_us=SECOND))
+    feed(watch, parsed(FAULT), now_us=0)
+    (block,) = watch.tick(SECOND)
+    assert block.complete
+
+
+def test_bounds_of_a_block() -> None:
+    """Lines and characters are bounded, and each bound is counted when it acts."""
+    watch = assembler(Limits(lines=4))
+    (block,) = feed(watch, parsed(FAULT))[:1]
+    assert (block.lines, block.complete, watch.counts["cut:lines"]) == (FAULT_TEXTS[:4], False, 1)
+    watch = assembler(Limits(size=120))
+    (block,) = feed(watch, parsed(FAULT))[:1]
+    assert (block.complete, watch.counts["cut:size"]) == (False, 1)
+
+
+def test_bounds_of_all_blocks() -> None:
+    """Open reports are bounded per host and in all: the oldest goes."""
+    line, match = head_of(FAULT)
+    watch = assembler(Limits(per_host=3, in_all=5))
+    closed = []
+    for number in range(10):
+        caller = f"T{number}"
+        closed += watch.feed(replace(line, caller=caller, kernel_time_us=number), replace(match, caller=caller), 0)
+    assert (len(closed), watch.counts["cut:per_host"], len(watch.open_blocks())) == (7, 7, 3)
+    for number in range(6):
+        host = f"db{number}"
+        closed += watch.feed(replace(line, host=host), replace(match, host=host), 0)
+    assert (watch.counts["cut:in_all"], len(watch.open_blocks())) == (4, 5)
+
+
+def test_a_restart_in_the_middle() -> None:
+    """What was open is opened again, and ends as it would have ended."""
+    lines = parsed(FAULT)
+    for cut in range(1, len(lines) + 1):
+        before = assembler()
+        feed(before, lines[:cut])
+        after = assembler()
+        after.restore(before.open_blocks(), now_us=0)
+        assert after.following
+        found = feed(after, lines[cut:]) + after.flush()
+        assert [(block.lines, block.complete) for block in found] == [(FAULT_TEXTS, True)]
+
+
+def test_without_stamps() -> None:
+    """Lines that carry no time at all still make blocks."""
+    watch = assembler()
+    lines = [Line(text, "log", number, "web01", "dmesg") for number, text in enumerate(FAULT_TEXTS)]
+    assert texts(feed(watch, lines) + watch.flush()) == [FAULT_TEXTS]
