@@ -24,7 +24,8 @@ Progress = Callable[[int], None]
 TRUTH_FILE = "truth.ndjson"
 _TELL_EVERY = 10_000
 _BUFFER_BYTES = 1 << 16
-_FLUSH_EVERY = 100_000
+_FLUSH_EVERY = 50_000
+_FLUSH_S = 60
 
 
 def records(simulation: Simulation, *, format: str = "rsyslog", delivery: str = "in-order") -> Iterator[Shipped]:  # noqa: A002 - as in --format
@@ -99,17 +100,20 @@ def to_kafka(shipped: Iterable[Shipped], topic: str, client: Mapping[str, Any]) 
 
     options = {"compression_type": "lz4", "linger_ms": 20, "batch_size": 256 * 1024, **client}
     producer = KafkaProducer(**options)
-    number, future = 0, None
+    failed: list[Exception] = []
+    number = 0
     try:
         for number, (host, record) in enumerate(shipped, start=1):
-            future = producer.send(topic, value=record, key=host.encode())
+            producer.send(topic, value=record, key=host.encode()).add_errback(failed.append)
             if number % _FLUSH_EVERY == 0:
-                future.get(timeout=60)
-        producer.flush(timeout=120)
-        if future is not None:
-            future.get(timeout=60)
+                producer.flush(timeout=_FLUSH_S)
+            if failed:
+                break
+        producer.flush(timeout=_FLUSH_S)
     finally:
         producer.close(timeout=10)
+    if failed:
+        raise failed[0]
     return number
 
 

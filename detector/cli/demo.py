@@ -1,0 +1,129 @@
+"""`oopswatch demo`: a simulated fleet through Kafka's protocol into a history, and whether planted and found agree."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from detector import demo as demonstration
+from detector.cli import Mendable, parts, text
+from detector.demo import PLAN, Broker, DemoError, Outcome
+from detector.inert import inert
+from detector.service import Told, Watch
+from detector.settings.declared import Kafka
+from detector.store import Journal
+
+_MEANINGS = {
+    "incident": "socket released in a live state, and a kernel fault within 10 s",
+    "release-alone": "the socket line alone, in several states",
+    "fault-alone": "a kernel fault alone",
+    "cross-host": "one half on each of two hosts",
+    "same-uptime": "halves at the same uptime of two boots",
+    "reboot-between": "halves seconds apart, with a reboot between them",
+    "far": "halves on one boot, more than 10 s apart",
+    "forged-syslog": "both lines written by a program through syslog",
+    "forged-kmsg": "both lines written by a program into /dev/kmsg",
+    "forged-comm": "a program named like a kernel fault crashes",
+    "quoted-by-user": "a program's log quotes a kernel fault",
+    "quoted-by-kernel": "an audit line quotes a kernel fault",
+    "nothing planted": "ordinary lines",
+    "noise": "crashes of user programs, counted and set apart",
+}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  oopswatch demo                              a broker inside this process
+  oopswatch demo --bootstrap localhost:9092   a real one, with a topic of its own
+Exit: 0 when planted and found agree, 1 when they do not, 2 when it cannot run."""
+)
+@click.option("--bootstrap", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Brokers, host:port, with commas; default: librdkafka's mock cluster.")
+@click.option("--seed", type=int, default=PLAN.seed, show_default=True, help="Another seed plants other things elsewhere.")
+@click.option("--lines", type=click.IntRange(20_000), default=PLAN.lines, show_default=True, help="Lines in all.")
+@parts.store_option
+@parts.patterns_option
+@parts.config_option
+def demo(
+    bootstrap: str | None, seed: int, lines: int, store_path: Path | None, folders: tuple[Path, ...], config_path: Path | None
+) -> None:
+    """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what was planted and what was found."""
+    overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
+    settings, _ = parts.settings_of(config_path, **overrides)
+    catalogue = parts.catalogue_of(settings)
+    store = _fresh(store_path)
+    plan = replace(PLAN, seed=seed, lines=lines)
+    console = text.console()
+
+    def watch(journal: Journal, told: Told) -> Watch:
+        return parts.watch_of(settings, journal, catalogue, told=told)
+
+    try:
+        with _broker(settings.kafka, given=bootstrap is not None) as broker:
+            where = ", ".join(broker.kafka.bootstrap_servers)
+            console.print(f"{plan.hosts} hosts, {plan.lines:,} lines, {plan.incidents} incidents, through {broker.name} ({where})")
+            with _progress() as progress:
+                outcome = demonstration.demo(plan, broker, watch, store, progress)
+    except DemoError as error:
+        raise Mendable(f"demo: {error}") from error
+    _say(console, outcome)
+    sys.exit(0 if outcome.agrees else 1)
+
+
+def _fresh(path: Path | None) -> Path:
+    """A history that is not there yet: what was found before would be taken for found now."""
+    if path is None:
+        return Path(tempfile.mkdtemp(prefix="oopswatch-demo-")) / "demo.db"
+    if path.exists():
+        raise Mendable(f"demo: {path} is there already: give a file that is not, or none for a temporary one")
+    return path
+
+
+@contextmanager
+def _broker(kafka: Kafka, *, given: bool) -> Iterator[Broker]:
+    """The brokers of the settings, where some were given; else the embedded one."""
+    if given:
+        yield Broker("Kafka", kafka)
+    else:
+        with demonstration.embedded_broker(kafka) as broker:
+            yield broker
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error with records and time, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("records stored"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("demo", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say(console: Console, outcome: Outcome) -> None:
+    """The table, the rate, and how to look further."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("kind", "planted", "to find", "found", "", "what it is"):
+        table.add_column(name, justify="right" if name in ("planted", "to find", "found") else "left")
+    for row in outcome.rows:
+        verdict = "[green]ok[/]" if row.expected == row.told else "[red]differs[/]"
+        table.add_row(row.kind, str(row.planted), str(row.expected), str(row.told), verdict, _MEANINGS.get(row.kind, ""))
+    console.print(table)
+    for (host, process), (planted, counted) in outcome.comparison.noise.items():
+        console.print(f"noise differs: {inert(host)} {inert(process)}: planted {planted}, counted {counted}", markup=False)
+    rate = outcome.records / outcome.seconds
+    console.print(f"{outcome.records:,} records in {outcome.seconds:.1f} s, {rate:,.0f} a second, sender and pipeline together")
+    console.print("[green]planted and found agree[/]" if outcome.agrees else "[red]planted and found do not agree[/]")
+    console.print(f"the history is {outcome.store}; look into it:", markup=False)
+    for words in ("incidents list", "noise"):
+        console.print(f"  oopswatch {words} --store {outcome.store}", markup=False)

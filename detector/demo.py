@@ -1,0 +1,249 @@
+"""The whole path in one process: a simulated fleet, a Kafka topic, the pipeline of `oopswatch run`, a history; planted against found.
+
+In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a pipeline is made. Out: an `Outcome`.
+It prints nothing. What was found is read back from the history file, not overheard from the pipeline.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector.service import Told, Watch, run
+from detector.settings.declared import Kafka
+from detector.simulate import Comparison, Plan, Truth, compare, records, simulate, to_kafka
+from detector.simulate.targets import Shipped
+from detector.simulate.truth import host_name
+from detector.sources import KafkaSource, client_settings
+from detector.store import Journal, open_history, open_journal
+
+PLAN = Plan(seed=1, hosts=200, lines=200_000, incidents=20, noise_share=0.02, half_signatures=12, reboots=6, forged=10)
+FORMAT = "rsyslog"
+DELIVERY = "late-hosts"
+PARTITIONS = 3
+# The mock cluster keeps no more than 5 MB of a partition (rdkafka_mock.c), so the sender never runs further ahead than this.
+AHEAD = 50_000
+# It answers a fetch with one batch: large ones keep the reader from waiting.
+_BATCHES = {"batch_size": 1_000_000, "linger_ms": 100}
+_STILL_S = 30.0
+_LOST = "the broker handed out nothing for 30 s"
+
+MakeWatch = Callable[[Journal, Told], Watch]
+Progress = Callable[[int, int], None]
+
+
+class DemoError(Exception):
+    """What keeps the demo from running, in one line that says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the demo's topic lives: settings to reach it, options that all its clients need, options that its producers need."""
+
+    name: str
+    kafka: Kafka
+    client: Mapping[str, Any] = field(default_factory=dict)
+    producer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of planted thing: how many were planted, how many of them should be told of and how many were."""
+
+    kind: str
+    planted: int
+    expected: int
+    told: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was planted and what the history says of it. `seconds` is from the first record sent to the last one stored."""
+
+    rows: tuple[Row, ...]
+    comparison: Comparison
+    records: int
+    seconds: float
+    store: Path
+
+    @property
+    def agrees(self) -> bool:
+        """Whether planted and found are the same, to the last noise count."""
+        return self.comparison.agrees
+
+
+@contextmanager
+def embedded_broker(kafka: Kafka) -> Iterator[Broker]:
+    """librdkafka's mock cluster: Kafka's protocol without a broker to install. Raises DemoError where confluent-kafka is missing."""
+    try:
+        from confluent_kafka import Producer
+    except ImportError as error:
+        raise DemoError(
+            "its own broker is in confluent-kafka, which is not installed: pip install 'oopswatch[demo]', or give --bootstrap host:port"
+        ) from error
+    cluster = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 4})
+    (one,) = cluster.list_topics(timeout=10).brokers.values()
+    reached = kafka.model_copy(update={"bootstrap_servers": (f"{one.host}:{one.port}",), "security_protocol": "PLAINTEXT"})
+    # It answers newer versions in a way that kafka-python cannot decode, and knows no idempotent producers.
+    yield Broker("librdkafka's mock cluster, inside this process", reached, {"api_version": (2, 0)}, {"enable_idempotence": False})
+    cluster.flush(0)
+
+
+def demo(plan: Plan, broker: Broker, make_watch: MakeWatch, store: Path, progress: Progress | None = None) -> Outcome:
+    """Sends what `plan` simulates through a topic of its own into the history `store`, and compares the two.
+
+    `progress` hears (records stored, records in all). Raises DemoError where the broker does not take or hand out the records.
+    """
+    simulation = simulate(plan)
+    with _topic(broker) as topic, closing(open_journal(store)) as journal:
+        kafka = broker.kafka.model_copy(update={"topics": (topic,), "group": topic, "auto_offset_reset": "earliest"})
+        source = KafkaSource(kafka, start_at=journal.positions().get, on_event=_quiet, client=broker.client)
+        sender = _Sender(records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker))
+        reader = _Reader(source, sender, plan.lines, progress)
+        watch = make_watch(journal, Told(batch=lambda totals, _seconds: reader.heard(totals.records)))
+        begun = time.monotonic()
+        try:
+            sender.start()
+            run(source, watch, _now_us)
+        finally:
+            sender.give_up()
+            source.close()
+            sender.join()
+        watch.finish(_now_us())
+        seconds = time.monotonic() - begun
+    if reader.error or sender.error:
+        raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
+    found, noise = read_back(store)
+    return Outcome(tabulate(simulation.truth, found, noise), compare(simulation.truth, found, noise), plan.lines, seconds, store)
+
+
+def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Incidents with their evidence, and noise counts, as the history holds them."""
+    with closing(open_history(store)) as history:
+        details = [history.incident(row.id) for row in history.incidents(limit=-1)]
+        noise = [{"host": row.host, "process": row.process, "count": row.count} for row in history.noise(by=("host", "process"), top=-1)]
+    incidents = [
+        {"host": one.incident.host, "evidence": [{"kernel_time_us": m.kernel_time_us, "text": m.text} for m in one.incident.evidence]}
+        for one in details
+        if one is not None
+    ]
+    return incidents, noise
+
+
+def tabulate(truth: Truth, found: list[dict[str, Any]], noise: list[dict[str, Any]]) -> tuple[Row, ...]:
+    """Planted against told, kind by kind; a false incident counts for the decoy whose line it rests on, or for "nothing planted"."""
+    comparison = compare(truth, found)
+    decoys = {(host, half.text): one.kind for one in truth.decoys for host, _ in one.where for half in one.halves}
+    false: Counter[str] = Counter()
+    for incident in comparison.false:
+        kinds = [decoys.get((host_name(incident["host"]), match["text"])) for match in incident["evidence"]]
+        false[next((kind for kind in kinds if kind), "nothing planted")] += 1
+    planted = Counter(one.kind for one in truth.decoys) | Counter(dict.fromkeys(false, 0))
+    incidents = len(truth.incidents)
+    rows = [Row("incident", incidents, incidents, incidents - len(comparison.missed))]
+    rows += [Row(kind, planted[kind], 0, false[kind]) for kind in sorted(planted | false)]
+    crashes = sum(one.count for one in truth.noise)
+    return (*rows, Row("noise", crashes, crashes, sum(row["count"] for row in noise)))
+
+
+class _Sender(threading.Thread):
+    """Sends in the background, never more than `AHEAD` records before what is `stored`; `error` says what went wrong, if anything did."""
+
+    def __init__(self, shipped: Iterable[Shipped], topic: str, options: Mapping[str, Any]) -> None:
+        super().__init__(name="demo-sender", daemon=True)
+        self.error: Exception | None = None
+        self._shipped, self._topic, self._options = shipped, topic, {**_BATCHES, **options}
+        self._stored, self._given_up = 0, False
+        self._more = threading.Condition()
+
+    def run(self) -> None:
+        """Sends all of it."""
+        try:
+            to_kafka(self._held(), self._topic, self._options)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told where the thread is joined
+            self.error = error
+
+    def stored(self, number: int) -> None:
+        """So many records are dealt with: as many more may be sent."""
+        with self._more:
+            self._stored = number
+            self._more.notify()
+
+    def give_up(self) -> None:
+        """Nobody reads any more: sends nothing further."""
+        with self._more:
+            self._given_up = True
+            self._more.notify()
+
+    def _held(self) -> Iterator[Shipped]:
+        for number, record in enumerate(self._shipped):
+            if number >= self._stored + AHEAD:
+                with self._more:
+                    while not self._given_up and number >= self._stored + AHEAD:
+                        self._more.wait()
+            if self._given_up:
+                return
+            yield record
+
+
+class _Reader:
+    """Ends the source when all records are stored, when sending has failed, or when nothing comes any more."""
+
+    def __init__(self, source: KafkaSource, sender: _Sender, expected: int, progress: Progress | None) -> None:
+        self.error: str | None = None
+        self._source, self._sender, self._expected, self._progress = source, sender, expected, progress
+        self._stored, self._since = 0, time.monotonic()
+
+    def heard(self, stored: int) -> None:
+        """After every batch, also an empty one."""
+        if stored != self._stored:
+            self._stored, self._since = stored, time.monotonic()
+            self._sender.stored(stored)
+            if self._progress is not None:
+                self._progress(stored, self._expected)
+        if time.monotonic() - self._since > _STILL_S:
+            self.error = _LOST
+        if stored >= self._expected or self.error or self._sender.error:
+            self._source.stop()
+
+
+@contextmanager
+def _topic(broker: Broker) -> Iterator[str]:
+    """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock makes any that is asked for."""
+    from kafka import KafkaProducer
+    from kafka.admin import KafkaAdminClient, NewTopic
+    from kafka.errors import KafkaError
+
+    name = f"oopswatch-demo-{secrets.token_hex(4)}"
+    options = _options(broker)
+    if broker.producer:
+        with closing(KafkaProducer(**options)) as producer:
+            producer.partitions_for(name)
+        yield name
+        return
+    try:
+        with closing(KafkaAdminClient(**client_settings(broker.kafka))) as admin:
+            admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+            yield name
+            admin.delete_topics([name])
+    except KafkaError as error:
+        raise DemoError(f"{broker.name}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _options(broker: Broker) -> dict[str, Any]:
+    return {**client_settings(broker.kafka), **broker.client, **broker.producer}
+
+
+def _quiet(_name: str, _fields: Mapping[str, Any]) -> None:
+    """The demo does not tell of rebalances."""
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
