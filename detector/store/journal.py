@@ -100,9 +100,9 @@ class Journal:
         """
         if match.origin != "kernel":
             raise ValueError("noise is counted, not stored")
-        stored, new = self._matches.add(match)
-        self._sightings.boot(stored.match)
-        return stored, new
+        match = clean_match(match)
+        self._sightings.boot(match)
+        return self._matches.add(match)
 
     def note_boot(self, match: Match) -> None:
         """A boot banner: the host and its boot are noted, the line itself is not kept."""

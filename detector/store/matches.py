@@ -30,7 +30,6 @@ _INCIDENTS = """
 SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
 """
 
-
 _KERNEL = "kernel_time_us BETWEEN :kernel - :span AND :kernel + :span"
 _WALL = "wall_time_us BETWEEN :wall - :span AND :wall + :span"
 _UNSTAMPED = f"kernel_time_us IS NULL AND {_WALL}"
@@ -72,8 +71,7 @@ class Matches:
         self._tolerance_us = tolerance_us
 
     def add(self, match: Match) -> tuple[StoredMatch, bool]:
-        """Stores a match, or folds it into the one that it repeats; True where it is new."""
-        match = clean_match(match)
+        """Stores a clean match, or folds it into the one that it repeats; True where it is new."""
         known = self._find(match)
         if known is None:
             cursor = self._connection.execute(INSERT_MATCH, match_row(match))

@@ -1,0 +1,116 @@
+"""What the history answers, from the file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from detector.store import History, StoreError, open_history, open_journal
+from tests.store.nouns import HOUR, SECOND, WALL, incident, match, noise
+
+DAY = 86_400
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """A closed history of three incidents on three days, and noise, opened for reading."""
+    path = tmp_path / "history.db"
+    with closing(open_journal(path, clock=lambda: WALL + 2 * DAY * SECOND)) as journal, journal.transaction():
+        for number, host in enumerate(["db-1", "db-2", "web-1"]):
+            wall = None if host == "web-1" else number * DAY
+            evidence = [journal.add_match(match(cls, 5 + number, wall, host=host))[0] for cls in ("memory-fault", "tcp-state")]
+            journal.save_incident(incident(*evidence), [one.id for one in evidence])
+        journal.count_noise([noise(count=5), noise(hour=1, count=2), noise("java", "db-2", count=3), noise("java", "web-1", hour=30)])
+    with closing(open_history(path)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hosts"),
+    [
+        ({}, ["web-1", "db-2", "db-1"]),
+        ({"limit": 1}, ["web-1"]),
+        ({"limit": -1}, ["web-1", "db-2", "db-1"]),
+        ({"host": "db-*"}, ["db-2", "db-1"]),
+        ({"host": "db-1"}, ["db-1"]),
+        ({"host": "' OR 1=1 --"}, []),
+        ({"since_us": WALL + DAY * SECOND}, ["web-1", "db-2"]),
+        ({"until_us": WALL + DAY * SECOND}, ["db-1"]),
+        ({"rule": "pair", "severity": "critical", "state": "open"}, ["web-1", "db-2", "db-1"]),
+        ({"rule": "other"}, []),
+        ({"severity": "info"}, []),
+        ({"state": "resolved"}, []),
+    ],
+)
+def test_incidents_are_filtered_newest_first(history: History, wanted: dict[str, object], hosts: list[str]) -> None:
+    """Each filter, alone; without a wall time, when it was found counts."""
+    assert [row.host for row in history.incidents(**wanted)] == hosts
+
+
+def test_an_incident_without_report_is_called_by_its_fault(history: History) -> None:
+    """No title, no function: the anchor's text is the headline, and its kernel time is there."""
+    row = history.incidents(host="db-1")[0]
+    assert (row.title, row.kernel_time_us, row.function) == ("memory-fault at 5 0", 5 * SECOND, None)
+    detail = history.incident(row.id)
+    assert detail is not None
+    assert (detail.block, detail.report, detail.diagnosis) == (None, None, None)
+
+
+def test_noise_is_grouped_by_any_columns(history: History) -> None:
+    """The most frequent first, over whatever was not asked for."""
+    assert [(row.host, row.process, row.count) for row in history.noise()] == [
+        ("db-1", "python", 7),
+        ("db-2", "java", 3),
+        ("web-1", "java", 1),
+    ]
+    assert [(row.host, row.process, row.count) for row in history.noise(by=["process"])] == [(None, "python", 7), (None, "java", 4)]
+    assert [row.count for row in history.noise(by=[])] == [11]
+    assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], host="db-1")] == [
+        (noise().hour_us, 5),
+        (noise(hour=1).hour_us, 2),
+    ]
+    assert [row.process for row in history.noise(top=1)] == ["python"]
+
+
+def test_noise_is_cut_by_time(history: History) -> None:
+    """Hours that touch the time that is asked for."""
+    hour = noise().hour_us
+    assert [row.count for row in history.noise(by=[], since_us=hour + HOUR)] == [3]
+    assert [row.count for row in history.noise(by=[], until_us=hour + HOUR)] == [8]
+    row = history.noise(by=[])[0]
+    assert (row.first_us, row.last_us) == (hour + SECOND, hour + 30 * HOUR + 2 * SECOND)
+
+
+def test_totals_say_how_much_there_is(history: History) -> None:
+    """Counts of everything, and the time that is covered."""
+    totals = history.totals()
+    assert (totals.hosts, totals.matches, totals.incidents, totals.joined, totals.noise) == (3, 6, 3, 0, 11)
+    assert totals.boots == 3
+    assert (totals.reports, totals.open_reports) == (0, 0)
+
+
+def test_the_history_cannot_write(history: History) -> None:
+    """The connection itself is for reading."""
+    with pytest.raises(Exception, match="readonly"):
+        history.db.execute("DELETE FROM incidents")
+
+
+def test_reading_goes_on_beside_a_writer(tmp_path: Path) -> None:
+    """A reader sees the last commit, never half a batch, and holds nobody up."""
+    path = tmp_path / "history.db"
+    with closing(open_journal(path)) as journal, closing(open_history(path)) as reader:
+        with journal.transaction():
+            journal.count_noise([noise()])
+            assert reader.totals().noise == 0
+        assert reader.totals().noise == 1
+
+
+def test_a_missing_history_is_named(tmp_path: Path) -> None:
+    """No file is made by looking."""
+    path = tmp_path / "none.db"
+    with pytest.raises(StoreError, match=r"none\.db: there is no such history"):
+        open_history(path)
+    assert not path.exists()
