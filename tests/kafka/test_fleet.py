@@ -49,7 +49,8 @@ def service(topic: Topic, store: Path) -> subprocess.Popen[bytes]:
     """`oopswatch run`, as a process of its own."""
     options = ["--bootstrap", topic.broker.bootstrap, "--topic", topic.name, "--group", f"{topic.name}-{store.stem}", "--store", str(store)]
     command = [sys.executable, "-c", "from detector.cli import main; main()", "run", *options]
-    return subprocess.Popen(command, stderr=(store.parent / f"{store.stem}.stderr").open("ab"))
+    with (store.parent / f"{store.stem}.stderr").open("ab") as errors:
+        return subprocess.Popen(command, stderr=errors)
 
 
 def stored(store: Path) -> int:
