@@ -44,7 +44,8 @@ class Opened:
     @classmethod
     def at(cls, head: Match, line: Line, now_us: int) -> Opened:
         """The report that this head opens."""
-        return cls(head, head.cls, line.caller, now_us, now_us)
+        whole = shape.is_one_line(head.cls)
+        return cls(head, head.cls, line.caller, now_us, now_us, ended=whole, lingering=whole)
 
     @classmethod
     def resume(cls, block: Block, now_us: int) -> Opened:

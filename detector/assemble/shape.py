@@ -35,7 +35,7 @@ _TRACE_IS_END = frozenset(
 """Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c …)."""
 
 _ONE_LINE = frozenset({"mm-teardown", "vfs-busy", "netdev-reference", "lockdep-exhausted", "firmware-panic", "unwinder"})
-"""Reports of a line or two without a trace."""
+"""Reports of one line that tells, without a trace; some are repeated every ten seconds for hours."""
 
 _PARALLEL = frozenset({"memory-fault", "kernel-bug", "invalid-opcode", "divide-error", "warning", "soft-lockup", "hard-lockup"})
 """What two CPUs may well report at one time."""
@@ -87,9 +87,14 @@ def is_end(text: str, head_class: str) -> bool:
     return _END.match(text) is not None or (head_class in _SELF_CLOSING and _BAR.match(text) is not None)
 
 
+def is_one_line(head_class: str) -> bool:
+    """Whether a report of this class is whole with its head, so that nothing need be followed for it."""
+    return head_class in _ONE_LINE
+
+
 def is_whole(head_class: str, *, traced: bool) -> bool:
     """Whether a report that prints no end mark has all it prints once something else follows."""
-    return head_class in _ONE_LINE or (traced and head_class in _TRACE_IS_END)
+    return traced and head_class in _TRACE_IS_END
 
 
 def starts_trace(text: str) -> bool:

@@ -209,6 +209,15 @@ def test_hung_tasks_in_a_row() -> None:
     assert [(len(block.lines), block.complete) for block in found] == [(15, True), (15, False)]
 
 
+def test_a_report_of_one_line_is_soon_done() -> None:
+    """What the kernel repeats every ten seconds for hours does not keep every line followed for hours."""
+    watch = assembler()
+    feed(watch, parsed("[  100.000000] unregister_netdevice: waiting for eth0 to become free. Usage count = 3"))
+    (block,) = watch.tick(SECOND)
+    assert block.complete
+    assert not watch.following
+
+
 def test_a_boot_ends_everything() -> None:
     """What was open when the host went down is cut by the banner of the next boot."""
     watch = assembler()
