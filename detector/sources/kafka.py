@@ -199,7 +199,9 @@ class KafkaSource:
         self._asked = time.monotonic()
         if self._away_since is None and isinstance(error, _AWAY):
             self._away_since = self._heard
-            self._tell("broker_away", {"servers": self._servers, "error": why_unreachable(self._options, str(error)), "retry_s": RETRY_S})
+            self._tell(
+                "broker_away", {"servers": self._servers, "error": why_unreachable(self._options) or explained(error), "retry_s": RETRY_S}
+            )
 
     def _hear(self) -> None:
         self._heard = time.monotonic()

@@ -20,7 +20,7 @@ from detector.sources.reach import why_unreachable
 # Enough for a broker that is far away, short enough for somebody who waits at a terminal.
 CONNECT_MS = 10_000
 # While brokers are away: the longest pause between two tries.
-RETRY_S = 10.0
+RETRY_S = 5.0
 
 
 def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
@@ -46,39 +46,58 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
     with _Overheard() as overheard:
         try:
             return KafkaConsumer(**settings)
-        except kafka_errors.SaslAuthenticationFailedError as error:
-            reason = f"kafka.sasl_username: the broker refuses the login of {kafka.sasl_username!r}: {error}"
         except kafka_errors.KafkaTimeoutError:
-            reason = why_unreachable(options, overheard.last)
-        except (kafka_errors.KafkaError, AssertionError, ValueError) as error:
+            reason = why_unreachable(options) or _why_refused(kafka, overheard.error)
+        except kafka_errors.KafkaError as error:
+            reason = _why_refused(kafka, error)
+        except (AssertionError, ValueError) as error:
             reason = f"kafka: {explained(error)}"
         for one in clients:
             one.close()
         raise SourceError(reason)
 
 
+def _why_refused(kafka: Kafka, error: Exception | None) -> str:
+    """The brokers can be reached, and let nobody in."""
+    server, protocol = kafka.bootstrap_servers[0], kafka.security_protocol
+    said = f": {explained(error)}" if error else ""
+    if not protocol.startswith("SASL"):
+        return f"kafka.security_protocol: {server} hangs up on {protocol}; does it demand a login (SASL_PLAINTEXT, SASL_SSL)?{said}"
+    if isinstance(error, kafka_errors.IllegalSaslStateError):
+        return f"kafka.security_protocol: {server} takes no login, and the setting is {protocol}; say {protocol.replace('SASL_', '')}"
+    if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
+        return f"kafka.sasl_mechanism: {kafka.sasl_mechanism} is not taken{said}"
+    return f"kafka.sasl_username: the login of {kafka.sasl_username!r} by {kafka.sasl_mechanism} is refused{said}"
+
+
+# What tells of a refused login. Often the broker has hung up before its answer is read, so that another try must be overheard.
+_TELLING = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError, kafka_errors.IllegalSaslStateError)
+
+
 class _Overheard(logging.Handler):
     """Hears what the client logs of a failed connection: it raises no more than a timeout."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.last = ""
+        super().__init__(logging.WARNING)
+        self.error: Exception | None = None
         self._logger = logging.getLogger("kafka.net.manager")
 
     def __enter__(self) -> Self:
         self._before = self._logger.level, self._logger.propagate
-        self._logger.setLevel(logging.ERROR)
+        self._logger.setLevel(logging.WARNING)
         self._logger.propagate = False
         self._logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self)
-        self._logger.level, self._logger.propagate = self._before
+        level, self._logger.propagate = self._before
+        self._logger.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps the last message."""
-        self.last = record.getMessage()
+        """Keeps what says more than that time is up, or that the broker has hung up."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        self.error = next((argument for argument in arguments if isinstance(argument, _TELLING)), self.error)
 
 
 def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:

@@ -18,13 +18,9 @@ HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
-def why_unreachable(options: Mapping[str, Any], otherwise: str = "") -> str:
-    """The reason, for each server; `otherwise` is said of one where nothing is seen to be wrong."""
-    return "; ".join(_why(server, options) or _unexplained(server, otherwise) for server in options["bootstrap_servers"])
-
-
-def _unexplained(server: str, otherwise: str) -> str:
-    return f"kafka.bootstrap_servers: {server} does not answer as a Kafka broker does{': ' if otherwise else ''}{otherwise}"
+def why_unreachable(options: Mapping[str, Any]) -> str:
+    """The reason, for each server where one is seen; nothing where all of them answer a first question."""
+    return "; ".join(filter(None, (_why(server, options) for server in options["bootstrap_servers"])))
 
 
 def _why(server: str, options: Mapping[str, Any]) -> str | None:
@@ -48,8 +44,8 @@ def _why(server: str, options: Mapping[str, Any]) -> str | None:
 
 def _why_no_tls(knocking: socket.socket, server: str, host: str, context: ssl.SSLContext) -> str | None:
     try:
-        with context.wrap_socket(knocking, server_hostname=host):
-            return None
+        with context.wrap_socket(knocking, server_hostname=host) as greeted:
+            return None if _answers(greeted) else _no_broker(server)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in {HOSTNAME_MISMATCH, ADDRESS_MISMATCH}:
             return f"kafka.ssl_check_hostname: the certificate of {server} is for another name: {error.verify_message}"
@@ -58,7 +54,7 @@ def _why_no_tls(knocking: socket.socket, server: str, host: str, context: ssl.SS
         return f"kafka.security_protocol: {server} does not speak TLS; without it say PLAINTEXT or SASL_PLAINTEXT"
 
 
-def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str | None:
+def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
     """It took the connection and answered nothing: perhaps it waits for a TLS greeting."""
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -68,7 +64,11 @@ def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str | Non
             instead = "SASL_SSL" if protocol.startswith("SASL") else "SSL or SASL_SSL"
             return f"kafka.security_protocol: {server} speaks TLS, and the setting is {protocol}; say {instead}"
     except OSError:
-        return None
+        return _no_broker(server)
+
+
+def _no_broker(server: str) -> str:
+    return f"kafka.bootstrap_servers: {server} does not answer as a Kafka broker does"
 
 
 def _answers(knocking: socket.socket) -> bool:

@@ -112,7 +112,7 @@ class ApacheKafka(Broker):
     owned = True
 
     def __init__(self) -> None:
-        self._java, self._jars = java(), jars()
+        self.java, self._jars = java(), jars()
         self._home = Path(tempfile.mkdtemp(prefix="oopswatch-kafka-"))
         self._ports = dict(zip(("plain", "controller", "tls", "sasl", "sasl_tls"), _free_ports(5), strict=True))
         self.log = self._home / "broker.log"
@@ -172,11 +172,11 @@ class ApacheKafka(Broker):
 
     def _command(self, main: str, heap: str) -> list[str]:
         small = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        return [str(self._java), *small, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{self._jars}/*", main]
+        return [str(self.java), *small, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{self._jars}/*", main]
 
     def _format(self) -> None:
         """Writes the configuration and makes the data folder."""
-        keystore = _keystore(self._java, self.ca_file)
+        keystore = _keystore(self.java, self.ca_file)
         settings = (
             (HERE / "server.properties")
             .read_text()

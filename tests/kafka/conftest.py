@@ -12,7 +12,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The client forgets to close the sockets of connections that failed; they are closed when they are collected."""
     for item in items:
         if item.get_closest_marker("kafka"):
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"))
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ class Reader:
             Kafka(**settings),
             start_at=self.store.get,
             on_event=lambda name, fields: self.told.append((name, dict(fields))),
-            client=broker.client,
+            client=broker.client | {"heartbeat_interval_ms": 300, "reconnect_backoff_max_ms": 1000},
         )
         self._batches = self.source.batches()
 
