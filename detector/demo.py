@@ -22,6 +22,7 @@ from detector.simulate import Comparison, Plan, Truth, compare, records, simulat
 from detector.simulate.targets import Shipped
 from detector.simulate.truth import host_name
 from detector.sources import KafkaSource, client_settings
+from detector.sources.reach import why_unreachable
 from detector.store import Journal, open_history, open_journal
 
 PLAN = Plan(seed=1, hosts=200, lines=200_000, incidents=20, noise_share=0.02, half_signatures=12, reboots=6, forged=10)
@@ -217,24 +218,36 @@ class _Reader:
 @contextmanager
 def _topic(broker: Broker) -> Iterator[str]:
     """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock makes any that is asked for."""
-    from kafka import KafkaProducer
-    from kafka.admin import KafkaAdminClient, NewTopic
-    from kafka.errors import KafkaError
-
     name = f"oopswatch-demo-{secrets.token_hex(4)}"
-    options = _options(broker)
     if broker.producer:
-        with closing(KafkaProducer(**options)) as producer:
+        from kafka import KafkaProducer
+
+        with closing(KafkaProducer(**_options(broker))) as producer:
             producer.partitions_for(name)
         yield name
         return
+    from kafka.admin import NewTopic
+
+    _administer(broker, lambda admin: admin.create_topics([NewTopic(name, PARTITIONS, 1)]))
     try:
-        with closing(KafkaAdminClient(**client_settings(broker.kafka))) as admin:
-            admin.create_topics([NewTopic(name, PARTITIONS, 1)])
-            yield name
-            admin.delete_topics([name])
+        yield name
+    finally:
+        _administer(broker, lambda admin: admin.delete_topics([name]))
+
+
+def _administer(broker: Broker, order: Callable[[Any], object]) -> None:
+    """Gives one order to a real broker. Raises DemoError with the reason where it cannot be reached or refuses."""
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    options = _options(broker)
+    if reason := why_unreachable(options):
+        raise DemoError(reason)
+    try:
+        with closing(KafkaAdminClient(**options)) as admin:
+            order(admin)
     except KafkaError as error:
-        raise DemoError(f"{broker.name}: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise DemoError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _options(broker: Broker) -> dict[str, Any]:

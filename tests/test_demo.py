@@ -1,0 +1,97 @@
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from kafka.admin import KafkaAdminClient
+
+from detector.cli import Mendable, oopswatch, parts
+from detector.demo import PLAN, Broker, DemoError, demo, embedded_broker, read_back, tabulate
+from detector.settings.declared import Kafka
+from detector.simulate import simulate
+
+SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
+
+
+def watch(journal, told):
+    """A pipeline with the settings' defaults."""
+    settings, _ = parts.settings_of(None)
+    return parts.watch_of(settings, journal, parts.catalogue_of(settings), told=told)
+
+
+def incident(host, halves):
+    """An incident as the history tells of it."""
+    return {"host": host, "evidence": [{"kernel_time_us": half.kernel_time_us, "text": half.text} for half in halves]}
+
+
+def test_embedded_broker_runs_the_whole_path(tmp_path):
+    """Through the mock cluster into a file: planted and found agree, and all records are told of."""
+    heard = []
+    with embedded_broker(Kafka()) as broker:
+        outcome = demo(SMALL, broker, watch, tmp_path / "demo.db", lambda stored, expected: heard.append((stored, expected)))
+    assert outcome.agrees
+    assert all(row.expected == row.told for row in outcome.rows)
+    assert {row.kind: row.planted for row in outcome.rows}["incident"] == 9
+    assert heard[-1] == (20_000, 20_000)
+    assert len(read_back(tmp_path / "demo.db")[0]) == 9
+
+
+@pytest.mark.kafka
+def test_real_broker_gets_a_topic_and_loses_it_again(kafka, tmp_path):
+    """The demo's topic is its own and is gone afterwards; planted and found agree."""
+    broker = Broker(kafka.name, Kafka(bootstrap_servers=(kafka.bootstrap,)), kafka.client, kafka.producer_settings)
+    assert demo(SMALL, broker, watch, tmp_path / "demo.db").agrees
+    if not kafka.producer_settings:
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap, **kafka.client)
+        assert not [topic for topic in admin.list_topics() if topic.startswith("oopswatch-demo-")]
+        admin.close()
+
+
+def test_without_its_broker_the_demo_says_what_to_install(monkeypatch):
+    """One line with the command to give."""
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    with pytest.raises(DemoError, match=r"pip install 'oopswatch\[demo\]'"), embedded_broker(Kafka()):
+        pass
+
+
+def test_false_incidents_are_counted_with_the_decoy_they_rest_on():
+    """What was raised of a decoy's lines stands in its row; of ordinary lines in a row of its own."""
+    truth = simulate(SMALL).truth
+    far = next(one for one in truth.decoys if one.kind == "far")
+    stray = {"host": "nowhere", "evidence": [{"kernel_time_us": 1, "text": "x"}]}
+    found = [incident(one.host, one.halves) for one in truth.incidents[1:]] + [incident(far.where[0][0], far.halves), stray]
+    rows = {row.kind: row for row in tabulate(truth, found, [])}
+    assert (rows["incident"].expected, rows["incident"].told) == (9, 8)
+    assert (rows["far"].planted, rows["far"].expected, rows["far"].told) == (SMALL.far_pairs, 0, 1)
+    assert (rows["nothing planted"].planted, rows["nothing planted"].told) == (0, 1)
+    assert rows["noise"].told == 0
+    assert rows["cross-host"].told == 0
+
+
+def test_command_prints_the_table_and_where_the_history_is(tmp_path, monkeypatch):
+    """Exit 0 and a file that `incidents list` reads."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    store = tmp_path / "demo.db"
+    shown = CliRunner().invoke(oopswatch, ["demo", "--lines", "25000", "--store", str(store)], catch_exceptions=False)
+    assert shown.exit_code == 0, shown.output
+    assert "planted and found agree" in shown.output
+    assert f"oopswatch incidents list --store {store}" in shown.output
+    listed = CliRunner().invoke(oopswatch, ["incidents", "list", "--store", str(store), "--json"], catch_exceptions=False)
+    assert len([json.loads(line) for line in listed.stdout.splitlines()]) == PLAN.incidents
+
+
+def test_command_leaves_an_existing_history_alone(tmp_path):
+    """What was found before is not mixed with the demo's."""
+    store = tmp_path / "history.db"
+    store.write_bytes(b"precious")
+    result = CliRunner().invoke(oopswatch, ["demo", "--store", str(store)])
+    assert (result.exit_code, store.read_bytes()) == (Mendable.exit_code, b"precious")
+    assert "is there already" in result.output
+
+
+def test_command_names_a_broker_that_cannot_be_reached(tmp_path):
+    """Exit 2 and one line with the setting to mend."""
+    result = CliRunner().invoke(oopswatch, ["demo", "--bootstrap", "localhost:1", "--store", str(tmp_path / "demo.db")])
+    assert result.exit_code == 2
+    assert "oopswatch: demo: kafka.bootstrap_servers: localhost:1: Connection refused" in result.output
