@@ -63,7 +63,8 @@ def _connect_reading(path: str) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         log = Path(f"{path}-wal")
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+        closed = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+        if not closed or (log.exists() and log.stat().st_size):
             raise
         return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
     except BaseException:

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 
 from detector.items import report_item
 from detector.model import Block, CrashReport
-from detector.store.rows import clean, lines_to_json, read_match
+from detector.store.rows import clean, read_match, to_json
 
 _SAVE = """
 INSERT INTO reports (match_id, open, complete, lines, kind, title, function, module, kernel, fingerprint, details)
@@ -29,7 +29,7 @@ _OPEN = "SELECT m.*, r.lines FROM reports r JOIN matches m ON m.id = r.match_id 
 
 def save_report(connection: Connection, match_id: int, block: Block, report: CrashReport | None, fingerprint: str | None) -> None:
     """Stores a block that has ended. Of two readings of one report the better stays: complete before cut, then the longer."""
-    lines = lines_to_json(block.lines)
+    lines = to_json(block.lines)
     row = connection.execute("SELECT open, complete, lines FROM reports WHERE match_id = ?", (match_id,)).fetchone()
     if row and not row["open"]:
         stored = (bool(row["complete"]), len(json.loads(row["lines"])), row["lines"])
@@ -37,7 +37,7 @@ def save_report(connection: Connection, match_id: int, block: Block, report: Cra
             return
     names = (report.kind, report.title, report.function, report.module, report.kernel) if report else (None,) * 5
     columns = [name if name is None else clean(name) for name in names]
-    details = json.dumps(report_item(report)) if report else None
+    details = to_json(report_item(report)) if report else None
     connection.execute(_SAVE, (match_id, block.complete, lines, *columns, fingerprint, details))
 
 
@@ -46,7 +46,7 @@ def save_open(connection: Connection, blocks: Iterable[tuple[int, Block]]) -> No
     longest: dict[int, Sequence[str]] = {}
     for match_id, block in blocks:
         longest[match_id] = max(longest.get(match_id, ()), block.lines, key=len)
-    connection.executemany(_SAVE_OPEN, [(match_id, lines_to_json(lines)) for match_id, lines in longest.items()])
+    connection.executemany(_SAVE_OPEN, [(match_id, to_json(lines)) for match_id, lines in longest.items()])
     ended = "UPDATE reports SET open = 0 WHERE open AND match_id NOT IN (SELECT value FROM json_each(?))"
     connection.execute(ended, (json.dumps(list(longest)),))
 

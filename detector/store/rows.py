@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlite3 import Row
 from typing import Any
 
-from detector.items import diagnosis_item
+from detector.items import Item, diagnosis_item
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
 
 # A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is cut, and says so.
@@ -37,14 +37,17 @@ MAYBE_SAME_BOOT = """(boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NUL
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    r"""Text as it is stored: bounded, valid UTF-8 (a lone surrogate is spelled `\udc80`), NUL spelled `\x00` as /dev/kmsg does."""
-    if len(text) > limit:
-        text = f"{text[:limit]}… ({len(text)} characters)"
-    if "\0" in text:
-        text = text.replace("\0", "\\x00")
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode()
+    r"""Text as it is stored: bounded, valid UTF-8 (a lone surrogate is spelled `\udc80`), NUL spelled `\x00` as /dev/kmsg does.
+
+    What is clean stays as it is.
+    """
+    spelled = text[:limit].replace("\0", "\\x00")
+    if not spelled.isascii():
+        spelled = spelled.encode("utf-8", "backslashreplace").decode()
+    if len(text) <= limit and len(spelled) <= limit:
+        return spelled
+    note = f"… ({len(text)} characters)"
+    return spelled[: limit - len(note)] + note
 
 
 def clean_match(match: Match) -> Match:
@@ -130,9 +133,14 @@ def read_incident(row: Row, anchor: Match, evidence: tuple[Match, ...], joined: 
     )
 
 
+def to_json(value: Item | Sequence[str]) -> str:
+    """A JSON object or array as it is stored, its texts clean and bounded."""
+    return _ENCODER.encode(_cleaned(value))
+
+
 def diagnosis_to_json(diagnosis: Diagnosis) -> str:
-    """A diagnosis as it is stored; any text inside is safe as ASCII."""
-    return json.dumps(
+    """A diagnosis as it is stored."""
+    return to_json(
         {
             "statements": diagnosis_item(diagnosis),
             "known_issue": diagnosis.known_issue,
@@ -149,9 +157,12 @@ def read_diagnosis(stored: str) -> Diagnosis:
     return Diagnosis(statements, item["known_issue"], item["known_issue_confidence"], tuple(item["next_steps"]))
 
 
-def lines_to_json(lines: Sequence[str]) -> str:
-    """Verbatim lines as a JSON array: a line may hold a line feed of its own."""
-    return _ENCODER.encode([clean(line) for line in lines])
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(name, NAME_LIMIT): _cleaned(one) for name, one in value.items()}
+    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def storable(number: int | None) -> int | None:

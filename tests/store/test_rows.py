@@ -1,0 +1,90 @@
+"""Hostile text and numbers: stored bounded and inert, read back as stored."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
+from detector.store import open_history, open_journal
+from detector.store.rows import NAME_LIMIT, TEXT_LIMIT, clean
+from tests.store.nouns import SECOND, incident, match, noise
+
+HOSTILE = [
+    "a\0b",
+    "\udcff\ud800",
+    "'; DROP TABLE matches; --",
+    '"',
+    "%s {0} %(x)s",
+    "\x1b[31m",
+    "\u202e",
+    "x" * 10_000_000,
+    "\0" * 100_000,
+    "é" * 99,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_stays_inert_everywhere(tmp_path: Path, text: str) -> None:
+    """As text, host, field, source, process, report or diagnosis it is stored, found again and costs no more than its bound."""
+    path = tmp_path / "history.db"
+    hostile = match(text=text, host=text, source=text, caller=text, boot=Boot(text, None, text), fields={text: text}, signature=text)
+    with closing(open_journal(path)) as journal, journal.transaction():
+        stored, new = journal.add_match(hostile)
+        half, _ = journal.add_match(match("tcp-state", 6, host=text, boot=Boot(text)))
+        assert new
+        assert journal.add_match(hostile) == (stored, False)
+        assert [one.id for one in journal.neighbours(stored, 10 * SECOND)] == [half.id]
+        report = CrashReport("memory-fault", title=text, function=text, kernel=text, comm=text)
+        journal.add_report(stored.id, Block(stored.match, (text, "next"), True), report, "1:x")
+        made = incident(stored, half)
+        journal.save_incident(made, [stored.id, half.id], Diagnosis((Statement(text, "certain", (text,)),)), report)
+        journal.count_noise([noise(text, text, signature=text)] * 2)
+        journal.set_positions({text: 1})
+        journal.add_counts({text: 1})
+    with closing(open_history(path)) as history:
+        detail = history.incident(made.id)
+        assert detail is not None
+        assert detail.incident == made
+        assert detail.block == Block(stored.match, (clean(text), "next"), True)
+        assert [row.count for row in history.noise()] == [2]
+        assert history.totals().matches == 2
+    assert len(stored.match.text) <= TEXT_LIMIT
+    assert len(stored.match.host) <= NAME_LIMIT
+    assert path.stat().st_size < 1_000_000
+
+
+@settings(max_examples=200)
+@given(st.text(st.characters() | st.sampled_from("\0\ud800\udfff\x1b'\"")))
+def test_clean_text_is_valid_and_stays_as_it_is(text: str) -> None:
+    """Any text becomes UTF-8 without NUL; what is clean already is not touched, and cleaning twice is cleaning once."""
+    cleaned = clean(text)
+    assert "\0" not in cleaned
+    assert cleaned.encode().decode() == cleaned
+    assert clean(cleaned) == cleaned
+    if "\0" not in text and not any(0xD800 <= ord(one) < 0xE000 for one in text):
+        assert cleaned == text
+
+
+def test_a_cut_text_says_how_long_it_was() -> None:
+    """The bound is a bound, whatever comes."""
+    cut = clean("x" * 20_000)
+    assert cut.endswith("xxx… (20000 characters)")
+    assert len(cut) == TEXT_LIMIT
+    assert clean(cut) == cut
+    assert len(clean("\0" * 1_000, NAME_LIMIT)) == NAME_LIMIT
+
+
+def test_numbers_beyond_any_clock_are_no_times() -> None:
+    """A stamp of thirty digits is forgotten, the line is kept; equal stamps of that kind still fold by the place."""
+    huge = match(kernel_time_us=10**30, wall_time_us=-(10**30), boot=Boot("b1", 10**25))
+    with closing(open_journal(":memory:")) as journal, journal.transaction():
+        stored, _ = journal.add_match(huge)
+        again, new = journal.add_match(huge)
+        journal.count_noise([noise(hour_us=10**30, first_us=10**30, last_us=10**30)])
+    assert (stored.match.kernel_time_us, stored.match.wall_time_us, stored.match.boot.epoch_us) == (None, None, None)
+    assert (again, new) == (stored, False)
