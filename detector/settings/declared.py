@@ -105,7 +105,7 @@ class Assemble(Group):
 
     deadline_s: int = _setting(5, "a report that got no line for so long is cut and marked incomplete", unit="s", ge=1, le=3_600)
     max_age_s: int = _setting(60, "a report that is open for so long is cut, whatever still comes", unit="s", ge=1, le=3_600)
-    max_lines: int = _setting(400, "most lines of one report", unit="lines", ge=10)
+    max_lines: int = _setting(1_000, "most lines of one report", unit="lines", ge=10)
     max_characters: int = _setting(65_536, "most characters of one report", unit="characters", ge=1_024)
     max_open_per_host: int = _setting(8, "most reports open at once on one host", ge=1)
     max_open: int = _setting(10_000, "most reports open at once in all", ge=1)
