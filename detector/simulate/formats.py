@@ -32,13 +32,14 @@ def _second_3164(second: int) -> str:
 
 
 def _iso(wall_us: int) -> str:
-    second, micros = divmod(wall_us, 1_000_000)
-    return f"{_second(second)}.{micros:06d}"
+    second = wall_us // 1_000_000
+    return f"{_second(second)}.{wall_us - second * 1_000_000:06d}"
 
 
 def _stamp(entry: Entry) -> str:
     """The kernel's own stamp: seconds padded to five places, six digits of fraction."""
-    return "[%5d.%06d]" % divmod(entry.kernel_us, 1_000_000)  # noqa: UP031 - twice as fast as an f-string, a million times
+    second = entry.kernel_us // 1_000_000
+    return f"[{second:5d}.{entry.kernel_us - second * 1_000_000:06d}]"
 
 
 def _priority(entry: Entry) -> int:
