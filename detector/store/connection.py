@@ -21,7 +21,7 @@ MEMORY = ":memory:"
 _BUSY_MS = 10_000
 # The write-ahead log shrinks back to this after a great batch.
 _LOG_BYTES = 64 << 20
-# The recent past of a fleet, where neighbours are looked for, stays in memory; SQLite's own 2 MiB cost half of the speed.
+# The recent past of a fleet, where neighbours are looked for, stays in memory.
 _CACHE_KIB = 64 << 10
 
 

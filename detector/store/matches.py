@@ -113,7 +113,7 @@ class Matches:
         return found
 
     def _find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
-        """A line at the same place of a source is the same line, even where its boot was counted anew after a restart."""
+        """A line at the same place of a stream is the same line, even where its boot was counted anew after a restart."""
         if match.kernel_time_us is not None:
             rows = self._connection.execute(_SAME_STAMP, (match.host, match.kernel_time_us, match.text)).fetchall()
         else:
@@ -122,10 +122,8 @@ class Matches:
             return None
         known = [self._read(row) for row in rows if among is None or row["id"] in among]
         equal = [one for one in known if same_line(one.match, match)]
-        for one in equal:
-            if (one.match.source, one.match.number) == (match.source, match.number):
-                return one
-        return next((one for one in equal if same_boot(match, one.match, self._tolerance_us)), None)
+        again = (one for one in equal if match.boot.stream and _place(one.match) == _place(match))
+        return next(again, None) or next((one for one in equal if same_boot(match, one.match, self._tolerance_us)), None)
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
@@ -173,6 +171,10 @@ def fold(known: Match, again: Match) -> Match:
         source=first.source,
         number=first.number,
     )
+
+
+def _place(match: Match) -> tuple[str, int, str]:
+    return match.source, match.number, match.boot.stream
 
 
 def _least(a: Any, b: Any) -> Any:

@@ -60,7 +60,7 @@ def test_noise_is_not_stored_as_a_match(journal: Journal) -> None:
         ({"source": "kafka/3", "number": 70}, True),
         ({"source": "kafka/3", "number": 70, "boot": Boot()}, True),
         ({"number": 2, "boot": Boot("b2")}, False),
-        ({"number": 1, "boot": Boot("b2")}, True),
+        ({"number": 1, "boot": Boot("b2")}, False),
         ({"number": 2, "host": "db-2"}, False),
         ({"number": 2, "kernel_time_us": 5_000_001}, False),
         ({"number": 2, "text": "another text"}, False),
@@ -68,10 +68,18 @@ def test_noise_is_not_stored_as_a_match(journal: Journal) -> None:
     ],
 )
 def test_equal_lines_of_what_may_be_one_boot_fold(journal: Journal, other: dict[str, Any], folds: bool) -> None:
-    """Host, kernel time and text make a line; another boot id parts two, unless they stand at the same place of the source."""
+    """Host, kernel time and text make a line; another boot parts two."""
     made = match()
     ids = add(journal, made, replace(made, **other))
     assert (len(set(ids)) == 1) is folds
+
+
+@pytest.mark.parametrize(("number", "source", "folds"), [(1, "serial", True), (2, "serial", False), (1, "dmesg", True)])
+def test_a_stream_read_again_folds_though_its_boots_are_counted_anew(journal: Journal, number: int, source: str, folds: bool) -> None:
+    """The same place of a stream is the same line; another place with another count is another boot."""
+    made = match(boot=Boot(stream="serial db-1", count=3), source="serial")
+    again = replace(made, boot=Boot(stream=f"{source} db-1", count=0), number=number, source=source)
+    assert (len(set(add(journal, made, again))) == 1) is folds
 
 
 @pytest.mark.parametrize(
