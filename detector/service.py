@@ -16,7 +16,7 @@ from detector.assemble import Assembler
 from detector.boots import TOLERANCE_US, Boots
 from detector.catalogue import Catalogue, Rule
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, kin, reach_us
-from detector.explain import explain
+from detector.explain import explain, with_instruction
 from detector.match import Matcher
 from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
 from detector.noise import NoiseCount, NoiseTally
@@ -185,12 +185,15 @@ class Watch:
     def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
         """Stores an incident with all that can be said of it now, and tells of it."""
         block = self.journal.block_of(incident.anchor)
-        report = crash.read(block, self._skip) if block else None
+        report = self._read(block) if block else None
         diagnosis = explain(report, incident.evidence, self.catalogue)
         new = self.journal.save_incident(incident, evidence, diagnosis, report)
         self.totals.incidents += new
         fingerprint = crash.fingerprint(report, self._skip) if report else None
         self.told.incident(Finding(incident, report, fingerprint, diagnosis), new)
+
+    def _read(self, block: Block) -> CrashReport:
+        return with_instruction(crash.read(block, self._skip))
 
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it anchors."""
@@ -199,7 +202,7 @@ class Watch:
         match_id = self._heads.pop(_head(block.head), None)
         if match_id is None:
             return
-        report = crash.read(block, self._skip)
+        report = self._read(block)
         self.journal.add_report(match_id, block, report, crash.fingerprint(report, self._skip))
         self.told.report(match_id, report)
         for incident, evidence in self.journal.anchored(match_id):

@@ -17,7 +17,7 @@ from detector.catalogue import Catalogue
 from detector.cli import parts
 from detector.correlate import gap
 from detector.explain import explain as diagnose
-from detector.explain import layout
+from detector.explain import layout, with_instruction
 from detector.inert import inert
 from detector.items import Item, diagnosis_item, match_item, report_item
 from detector.match import Matcher
@@ -61,9 +61,9 @@ def explain(what: str, as_json: bool, host: str, folders: tuple[Path, ...], conf
         click.echo(f"No signature claims any of {len(read)} lines.")
         _say_candidates([line for line in read if isinstance(line, Line)], catalogue)
     for block in _explained(blocks, kernel):
-        report = crash.read(block, parts.skip_of(catalogue)) if block else None
+        report = with_instruction(crash.read(block, parts.skip_of(catalogue))) if block else None
         near = near_to(block, kernel)
-        click.echo("\n".join((*layout.text_lines(report, near, diagnose(report, near, catalogue)), "")))
+        click.echo("\n".join((*layout.text_lines(report, near, diagnose(report, near, catalogue), block), "")))
     for (process, signature), count in Counter((one.fields.get("process"), one.signature) for one in found if one.origin == "user").items():
         click.echo(inert(f"noise: {process or 'a program'} crashed in user space, {count} × ({signature}): never an incident"))
 
@@ -110,7 +110,7 @@ def _explained(blocks: list[Block], kernel: list[Match]) -> list[Block | None]:
 def _items(found: list[Match], blocks: list[Block], kernel: list[Match], catalogue: Catalogue) -> list[Item]:
     items = [match_item(match) for match in found]
     for part in _explained(blocks, kernel):
-        report = crash.read(part, parts.skip_of(catalogue)) if part else None
+        report = with_instruction(crash.read(part, parts.skip_of(catalogue))) if part else None
         diagnosis = diagnose(report, near_to(part, kernel), catalogue)
         items.append(
             {

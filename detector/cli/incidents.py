@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts, text
+from detector.cli import Mendable, parts, text
 from detector.cli.times import Moment
 from detector.inert import inert
 from detector.items import Item, incident_item, moment
@@ -99,7 +99,7 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     history = open_history(settings.store.path)
     detail = history.incident(identity)
     if detail is None:
-        raise click.ClickException(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
+        raise Mendable(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
     item = _item(detail)
     if as_json:
         click.echo(json.dumps(item, ensure_ascii=False))

@@ -11,6 +11,7 @@ import click
 
 from detector.assemble import Assembler, Limits
 from detector.catalogue import Catalogue, read
+from detector.cli import Mendable
 from detector.match import Matcher
 from detector.parse import Parser
 from detector.service import GENERIC, NOBODY, Told, Watch
@@ -62,7 +63,7 @@ def pattern_files(settings: Settings) -> dict[str, str]:
             try:
                 files[str(path.relative_to(folder))] = path, path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise click.ClickException(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+                raise Mendable(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return {str(path): text for path, text in files.values()}
 
 
@@ -94,9 +95,14 @@ def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host
         matcher=Matcher(catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes),
         assembler=Assembler(opening_of(catalogue), limits),
         now_us=now_us(),
-        tolerance_us=settings.boots.tolerance_s * SECOND_US,
+        tolerance_us=tolerance_us(settings),
         told=told,
     )
+
+
+def tolerance_us(settings: Settings) -> int:
+    """How far wall clocks may drift within one boot."""
+    return settings.boots.tolerance_s * SECOND_US
 
 
 def skip_of(catalogue: Catalogue) -> Container[str]:

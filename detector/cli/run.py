@@ -16,7 +16,7 @@ import click
 
 import detector
 from detector import telemetry
-from detector.cli import parts
+from detector.cli import Mendable, parts
 from detector.correlate import StoredMatch
 from detector.model import Unparsed
 from detector.noise import NoiseCount
@@ -53,7 +53,7 @@ def run(
     settings, _ = parts.settings_of(config_path, **overrides, store__path=store_path, patterns__directories=folders)
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = parts.catalogue_of(settings)
-    with closing(open_journal(settings.store.path)) as journal:
+    with closing(open_journal(settings.store.path, tolerance_us=parts.tolerance_us(settings))) as journal:
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
         watch = parts.watch_of(settings, journal, catalogue, told=_told(source))
@@ -94,7 +94,7 @@ def _expose(settings: Settings) -> None:
         telemetry.expose(settings.metrics.address, settings.metrics.port)
     except OSError as error:
         place = f"{settings.metrics.address}:{settings.metrics.port}"
-        raise click.ClickException(f"metrics.port: {place} cannot be served: {error.strerror}") from error
+        raise Mendable(f"metrics.port: {place} cannot be served: {error.strerror}") from error
 
 
 def _told(source: KafkaSource) -> Told:

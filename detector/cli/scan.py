@@ -101,14 +101,23 @@ def scan(
     settings, _ = parts.settings_of(config_path, **overrides)
     catalogue = parts.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
-    with closing(open_journal(store_path or ":memory:")) as journal, text.progress() as progress:
+    with closing(open_journal(store_path or ":memory:", tolerance_us=parts.tolerance_us(settings))) as journal, text.progress() as progress:
         watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told())
         source = FileSource(paths, follow=follow, on_progress=progress)
         seconds = _timed(source, watch)
         if as_json:
             _say_json(found, watch.totals, seconds)
         else:
-            text.say_scan(found.matches, found.reports, list(found.findings.values()), found.noise(), found.unparsed, watch.totals, seconds)
+            text.say_scan(
+                found.matches,
+                found.reports,
+                parts.opening_of(catalogue),
+                list(found.findings.values()),
+                found.noise(),
+                found.unparsed,
+                watch.totals,
+                seconds,
+            )
     for problem in source.problems:
         click.echo(f"oopswatch: {problem}", err=True)
     sys.exit(2 if source.failed else 1 if found.matches else 0)

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kafka.errors import KafkaError
 
-from detector.cli import parts
+from detector.cli import Mendable, parts
 from detector.cli.times import Moment
 from detector.simulate import (
     DELIVERIES,
     FORMATS,
     TRUTH_FILE,
     Plan,
+    needs_a_file_per_host,
     paced,
     records,
     to_folder,
@@ -38,7 +40,7 @@ def _count(name: str, text: str) -> Callable[[parts.Command], parts.Command]:
 @click.command(
     epilog="""\b
 Examples:
-  oopswatch simulate --seed 7 --lines 1000000 --out fleet/          files, and fleet/truth.ndjson
+  oopswatch simulate --seed 7 --lines 1000000 --out fleet/          files, and fleet.truth.ndjson beside them
   oopswatch simulate --format journald | oopswatch scan -           a pipe
   oopswatch simulate --kafka localhost:9092 --topic kernel-logs --rate 20000 --truth truth.ndjson"""
 )
@@ -81,11 +83,13 @@ def simulate(
     """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots, to standard output, files or Kafka."""
     try:
         plan = Plan(start=start, **{field.name: numbers[field.name] for field in fields(Plan) if field.name in numbers})
+        simulation = simulated(plan)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if out and bootstrap:
         raise click.UsageError("--out and --kafka: one target at a time")
-    simulation = simulated(plan)
+    if not out and not bootstrap and needs_a_file_per_host(log_format) and plan.hosts > 1:
+        raise click.UsageError(f"--format {log_format} names no host in its lines: write a file for each host with --out, or use --hosts 1")
     shipped = told(paced(records(simulation, format=log_format, delivery=delivery), rate), _progress())
     try:
         if out:
@@ -95,12 +99,12 @@ def simulate(
             to_kafka(shipped, topic, client_settings(settings.kafka))
         else:
             to_stream(shipped, sys.stdout.buffer)
-        if path := truth_path or (out / TRUTH_FILE if out else None):
+        if path := truth_path or (out.parent / f"{out.name}.{TRUTH_FILE}" if out else None):
             write_truth(simulation.truth, path)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise click.ClickException(str(error)) from error
+    except BrokenPipeError:
+        raise
+    except (OSError, KafkaError) as error:
+        raise Mendable(f"simulate: {error}") from error
 
 
 def _progress() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -81,6 +81,7 @@ def uptime(kernel_us: int | None) -> str:
 def say_scan(
     matches: Sequence[StoredMatch],
     reports: Mapping[int, CrashReport],
+    opening: Container[str],
     findings: Sequence[Finding],
     noise: Sequence[NoiseCount],
     unparsed: Mapping[str, tuple[int, Unparsed]],
@@ -91,7 +92,7 @@ def say_scan(
     out = console()
     for finding in findings:
         say_incident(out, incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis), whole=False)
-    _crashes(out, matches, reports)
+    _crashes(out, matches, reports, opening)
     _noise(out, noise)
     for reason, (count, one) in unparsed.items():
         out.print(
@@ -148,10 +149,13 @@ def headline(item: Item) -> str:
     return inert(f"{item['host']}: {what}, {gap(item['gap_us'])} from {item['evidence'][0]['signature']}")
 
 
-def _crashes(out: Console, matches: Sequence[StoredMatch], reports: Mapping[int, CrashReport]) -> None:
+def _crashes(out: Console, matches: Sequence[StoredMatch], reports: Mapping[int, CrashReport], opening: Container[str]) -> None:
+    """A row for each sort of fault. A head that opens reports and got none of its own is a line of the report before it."""
     counted: Counter[tuple[str, str, str]] = Counter()
     for stored in matches:
         report = reports.get(stored.id)
+        if report is None and stored.match.signature in opening:
+            continue
         what = (report.title if report and report.title else None) or stored.match.text
         counted[inert(what)[:100], stored.match.signature, (report.kernel if report else None) or ""] += 1
     rows = [(what, signature, inert(kernel), f"{count:,}") for (what, signature, kernel), count in counted.most_common(SHOWN)]

@@ -7,6 +7,7 @@ imports capstone. `layout` renders a diagnosis for people and for programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from detector.catalogue import Catalogue
 from detector.explain.decoding import Decoded, decode_fault
@@ -19,7 +20,7 @@ from detector.explain.tcp import explain_release, released
 from detector.explain.verdict import explain_issue
 from detector.model import CrashReport, Diagnosis, Match
 
-__all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "instruction_text"]
+__all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 
 
 def explain(report: CrashReport | None, evidence: Sequence[Match], catalogue: Catalogue) -> Diagnosis:
@@ -43,8 +44,8 @@ def evidence_sockets(evidence: Sequence[Match]) -> list[str]:
     return [socket for _, socket, _ in released(evidence) if socket]
 
 
-def instruction_text(report: CrashReport) -> str | None:
-    """The marked instruction in assembler, such as `ldr x3, [x19, #0x30]`; None where it cannot be decoded."""
+def with_instruction(report: CrashReport) -> CrashReport:
+    """The report with its marked instruction in assembler, such as `ldr x3, [x19, #0x30]`; unchanged where it cannot be decoded."""
     machine = machine_of(report)
     decoded = decode_fault(report, machine) if machine is not None else Decoded()
-    return decoded.instruction.text if decoded.instruction is not None else None
+    return replace(report, instruction=decoded.instruction.text) if decoded.instruction is not None else report

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.explain import explain, instruction_text
+from detector.explain import explain, with_instruction
 from detector.explain.layout import WIDTH, as_json, text_lines
 from detector.model import Frame
 from tests.explain.crashes import FOUNDING, STABLE, fault, frames, match, release
@@ -50,7 +50,7 @@ def test_founding_case(catalogue):
     ):
         assert step in steps
     assert "check the vendor's changelog for" in steps
-    assert instruction_text(FOUNDING) == "ldr x3, [x19, #0x30]"
+    assert with_instruction(FOUNDING).instruction == "ldr x3, [x19, #0x30]"
 
 
 def test_the_same_race_on_a_stable_kernel_is_certain(catalogue):
