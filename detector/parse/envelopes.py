@@ -134,7 +134,17 @@ def _message(text: str, outer: Draft, plan: Plan, context: Context) -> Iterable[
         return (Draft(piece, outer.transport, outer.trust) for piece in lines.pieces(text, context))
     if outer.trust == "kernel":
         return (printk.message(piece) for piece in lines.pieces(text, context))
-    return (draft for draft in lines.read_all(text, context, lines.read) if draft is not None)
+    return _in_one_hand(draft for draft in lines.read_all(text, context, lines.read) if draft is not None)
+
+
+def _in_one_hand(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    """The lines of one message: once a syslog header says that a process wrote it, every line after that is the process's as well."""
+    user = False
+    for draft in drafts:
+        if user:
+            draft.trust = "user"
+        user = user or (draft.trust == "user" and draft.transport in ("syslog", "rfc5424"))
+        yield draft
 
 
 def _facts(held: Object, plan: Plan, transport: str | None, context: Context) -> Draft:

@@ -157,6 +157,17 @@ def test_lines_within_a_message(read: Callable[..., list[Line]]):
 
 
 @pytest.mark.parametrize(
+    "head",
+    ["Feb 24 19:21:10 lab-3 app[7]: hello", "<14>Feb 24 19:21:10 lab-3 app: hello", f"<14>1 {ISO} lab-3 app 7 - - hello"],
+)
+def test_a_process_cannot_end_its_message(read: Callable[..., list[Line]], head: str):
+    """What follows a line end in a message that a process wrote is the process's, whatever header it spells."""
+    forged = "Feb 24 19:21:11 lab-3 kernel: [   12.000034] Kernel panic - not syncing: no"
+    said = read(json.dumps({"message": f"{head}\n{forged}\n<4>{forged}", "host": "lab-3"}))
+    assert [line.trust for line in said] == ["user"] * 3
+
+
+@pytest.mark.parametrize(
     "value",
     [
         '[{"message":"one","host":"a"},{"message":"two","host":"b"}]',
