@@ -1,8 +1,9 @@
 """The paths that a person names → the inputs to read, in order.
 
 In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `Problem`s. Folders are gone through in sorted order; a file
-that is named twice, or by two names, is read once. The parts of one pstore dump become one input, oldest text first. Reads no file but
-the first line of those that are named like pstore's.
+that is named twice, or by two names, is read once. What logrotate made of one log is read oldest first, so that a report goes on from one
+file into the next; the parts of one pstore dump become one input, oldest text first. Reads no file but the first line of those that are
+named like pstore's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from detector.sources.reading import STDIN
 PART = re.compile(rb"([A-Z][a-z]+)#(\d+) Part(\d+)\r?\n")
 # drivers/firmware/efi/efi-pstore.c names a record by its second, two digits of part, three of count: parts of one dump share the second.
 EFI_NAME = re.compile(r"dmesg-efi\w*-(\d+?)\d{5}$")
+# logrotate: kern.log.2.gz, or with dateext kern.log-20261122 and, with `extension`, kern.1.log and kern-20261122.log.
+ROTATED = re.compile(r"(.+?)(?:\.(\d{1,4})|-(\d{8}(?:-?\d{1,10})?))(\.log)?(?:\.(?:gz|xz|bz2|zst))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,27 @@ def expand(paths: Iterable[str]) -> tuple[list[Input], list[Problem]]:
             found.setdefault(_identity(file), (file, named))
         if not seen:
             problems.append(Problem(path, _why_nothing(path)))
-    return list(_joined(found.values())), problems
+    return list(_joined(_oldest_first(found.values()))), problems
+
+
+def _oldest_first(files: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """The same files; those that logrotate made of one log stand together, where the first of them stood, the log itself last."""
+    logs: dict[str, list[tuple[tuple[int, ...], tuple[str, bool]]]] = {}
+    for file in files:
+        log, age = _rotation(file[0])
+        logs.setdefault(log, []).append((age, file))
+    return [file for rotated in logs.values() for _, file in sorted(rotated, key=lambda one: one[0])]
+
+
+def _rotation(file: str) -> tuple[str, tuple[int, ...]]:
+    """The log that a file was rotated out of (itself, if it was not), and what sorts such files oldest first."""
+    path = Path(file)
+    rotated = ROTATED.fullmatch(path.name)
+    if rotated is None:
+        return file, (1,)
+    stem, number, date, suffix = rotated.groups()
+    age = (-int(number),) if number else tuple(int(part) for part in date.split("-"))
+    return str(path.with_name(stem + (suffix or ""))), (0, *age)
 
 
 def _files(path: str) -> Iterator[tuple[str, bool]]:

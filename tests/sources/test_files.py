@@ -80,8 +80,28 @@ def test_globs_are_expanded(tmp_path: Path) -> None:
     """Also where the shell left them as they are; a file whose name looks like one is itself."""
     for name in ("kern.log", "kern.log.1", "mail.log", "kern[1].log"):
         (tmp_path / name).write_bytes(name.encode())
-    assert values(tmp_path / "kern.log*") == [b"kern.log", b"kern.log.1"]
+    assert values(tmp_path / "kern.log*") == [b"kern.log.1", b"kern.log"]
     assert values(tmp_path / "kern[1].log") == [b"kern[1].log"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("kern.log.10.gz", "kern.log.2.gz", "kern.log.1", "kern.log"),
+        ("kern.log-20251231", "kern.log-20260101.gz", "kern.log"),
+        ("kern-20251231.log", "kern-20260101.log", "kern.log"),
+        ("kern.2.log", "kern.1.log", "kern.log"),
+    ],
+)
+def test_a_rotated_log_is_read_oldest_first(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """As a folder, as the shell's glob and as ours; other logs keep their places."""
+    (tmp_path / "auth.log").write_bytes(b"auth")
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    oldest_first = [name.encode() for name in names]
+    assert values(tmp_path) == [b"auth", *oldest_first]
+    assert values(*sorted(tmp_path.glob("kern*"))) == oldest_first
+    assert values(tmp_path / "kern*") == oldest_first
 
 
 @pytest.mark.parametrize(
