@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from detector import golden
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
 from detector.cli import parts, text
+from detector.cli.scan import Found, finding_item
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
 from detector.inert import inert
+from detector.items import Item, match_item, noise_item
 from detector.match import Matcher
 from detector.model import Boot, Line, Match
+from detector.service import run
+from detector.settings import SettingsError
+from detector.sources import FileSource
+from detector.store import open_journal
 
 
 @click.group()
@@ -109,14 +117,30 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
 Examples:
   oopswatch patterns test 'IPv4: Attempt to release TCP socket in state 10 ffff805624a7b800'
   dmesg -t | oopswatch patterns test -
-Exit: 0 at least one line is claimed, 1 none.""",
+  oopswatch patterns test --patterns ./our-patterns ./our-cases
+A case is a folder with a log (log, log.json, log.gz ...) and expected.json:
+  {"why": "one sentence", "options": {"host": "h1"},
+   "incidents": [{"rule": "tcp-release-and-memory-fault", "gap_us": 492317}],
+   "matches": [{"signature": "kernel.paging-request", "function": "tcp_v4_rcv"}],
+   "noise": [{"process": "python", "count": 2}]}
+Lists are exact in number and order; keys are those of `scan --json`, or of its report.
+Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs.""",
 )
-@click.argument("line")
+@click.argument("what", metavar="LINE|-|FOLDER")
 @parts.patterns_option
 @parts.config_option
-def test(line: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Which signature claims a message (without its stamp), and with which fields; `-` reads messages from standard input."""
+def test(what: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Which signature claims a message (without its stamp), and with which fields; `-` reads messages from standard input.
+
+    A FOLDER is searched for golden cases, each a log and what a scan of it must say, and every case is run.
+    """
     catalogue = _catalogue(folders, config_path)
+    sound = _agree(Path(what), catalogue, config_path) if what != "-" and Path(what).is_dir() else _claimed(what, catalogue)
+    sys.exit(0 if sound else 1)
+
+
+def _claimed(line: str, catalogue: Catalogue) -> bool:
+    """Says who claims a message, or each of standard input; whether any is claimed."""
     matcher = Matcher(catalogue)
     claimed = 0
     for message in sys.stdin if line == "-" else [line]:
@@ -125,7 +149,40 @@ def test(line: str, folders: tuple[Path, ...], config_path: Path | None) -> None
         fields = " ".join(f"{name}={value}" for name, value in found.fields.items()) if found else ""
         said = f"{found.signature} ({found.cls}, {found.origin}, {found.severity}) {fields}" if found else "no signature"
         click.echo(inert(f"{said}: {message.rstrip()}") if line == "-" else inert(said))
-    sys.exit(0 if claimed else 1)
+    return claimed > 0
+
+
+def _agree(folder: Path, catalogue: Catalogue, config_path: Path | None) -> bool:
+    """Runs the golden cases below a folder, a line for each; whether all agree."""
+    cases = golden.case_folders(folder)
+    if not cases:
+        raise click.UsageError(f"{folder}: no cases: no folder in it holds {golden.EXPECTED}")
+    sound = True
+    for case in cases:
+        found = golden.differences(case, lambda log, options: scanned(log, options, catalogue, config_path))
+        sound = sound and not found
+        click.echo(inert(f"differs  {case}: {'; '.join(found)}" if found else f"ok       {case}"))
+    return sound
+
+
+def scanned(log: Path, options: Mapping[str, str], catalogue: Catalogue, config_path: Path | None = None) -> list[Item]:
+    """The items that `scan --json` prints of a log, but for the summary; options are `host`, `format` and `timezone`.
+
+    Raises CaseError where an option is of no use or the log cannot be read.
+    """
+    try:
+        settings, _ = parts.settings_of(config_path, parse__format=options.get("format"), parse__timezone=options.get("timezone"))
+    except SettingsError as error:
+        raise golden.CaseError(str(error)) from error
+    found = Found()
+    with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
+        watch = parts.watch_of(settings, journal, catalogue, host=options.get("host"), told=found.told())
+        run(source, watch, parts.now_us)
+        watch.finish(parts.now_us())
+        if source.failed:
+            raise golden.CaseError("; ".join(str(problem) for problem in source.problems))
+    matches = [match_item(stored.match, found.reports.get(stored.id)) for stored in found.matches]
+    return [*matches, *map(finding_item, found.findings.values()), *map(noise_item, found.noise())]
 
 
 def failing(catalogue: Catalogue, rule: Rule) -> list[str]:

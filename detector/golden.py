@@ -1,0 +1,119 @@
+"""Golden cases: folders of one log and what a scan of it must say, run by the project's tests and by `oopswatch patterns test FOLDER`.
+
+In: folders that hold `expected.json` and a log (`log`, or `log` with any extension), and a way to scan. Out: the differences, as lines
+that people can read. A case gives incidents, matches and noise, each list exact in number and order, each item by the keys that matter.
+How a log is scanned, and against which catalogue, is the caller's business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector.items import Item
+from detector.parse import FORMATS
+
+EXPECTED = "expected.json"
+LISTS = {"incidents": "incident", "matches": "match", "noise": "noise"}
+OPTIONS = frozenset({"host", "format", "timezone"})
+_SHOWN = 100
+
+Scan = Callable[[Path, Mapping[str, str]], Sequence[Item]]
+
+
+class CaseError(Exception):
+    """A case that cannot be run, in one line that says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One golden case: why it is there, its log, the options of the scan, and the items that must come out, by list."""
+
+    why: str
+    log: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, Sequence[Item]] = field(default_factory=dict)
+
+
+def case_folders(folder: Path) -> list[Path]:
+    """The folders from `folder` down that hold a case, sorted."""
+    return sorted(path.parent for path in folder.rglob(EXPECTED))
+
+
+def differences(folder: Path, scan: Scan) -> list[str]:
+    """What a scan of the case's log says otherwise than the case; empty where they agree. What cannot be run is a difference too."""
+    try:
+        case = read_case(folder)
+        items = scan(case.log, case.options)
+    except CaseError as error:
+        return [str(error)]
+    return compare(case.expected, items)
+
+
+def read_case(folder: Path) -> Case:
+    """The case of a folder. Raises CaseError where it is not one log and one well-formed `expected.json`."""
+    logs = [path for path in sorted(folder.iterdir()) if path.name == "log" or path.name.startswith("log.")]
+    if len(logs) != 1:
+        raise CaseError(f"{len(logs)} logs; a case holds one file called log, or log with an extension")
+    try:
+        said = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CaseError(f"{EXPECTED}: {error}") from error
+    if not isinstance(said, dict) or not isinstance(said.get("why"), str):
+        raise CaseError(f'{EXPECTED}: not an object with a "why"')
+    if unknown := sorted(said.keys() - {"why", "options", *LISTS}):
+        raise CaseError(f"{EXPECTED}: unknown: {', '.join(unknown)}")
+    return Case(said["why"], logs[0], _options(said.get("options", {})), {name: _items(name, said.get(name, [])) for name in LISTS})
+
+
+def compare(expected: Mapping[str, Sequence[Item]], items: Sequence[Item]) -> list[str]:
+    """Where the items of a scan are not what is expected: other numbers, or other values under the keys that are given."""
+    found = []
+    for name, kind in LISTS.items():
+        wanted, given = expected.get(name, ()), [item for item in items if item["type"] == kind]
+        if len(wanted) != len(given):
+            extra = "".join(f"; {_named(item)}" for item in given)
+            found.append(f"{len(given)} {name}, not {len(wanted)}{extra}")
+            continue
+        for place, (one, item) in enumerate(zip(wanted, given, strict=True)):
+            found += [
+                f"{name}[{place}].{key}: {_short(_value(item, key))}, not {_short(one[key])}"
+                for key in one
+                if _value(item, key) != one[key]
+            ]
+    return found
+
+
+def _value(item: Item, key: str) -> Any:
+    """What an item says under a key; function, title, kernel … are looked up in its report."""
+    return item[key] if key in item else (item.get("report") or {}).get(key)
+
+
+def _options(options: object) -> Mapping[str, str]:
+    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
+        raise CaseError(f"{EXPECTED}: options: not an object of strings")
+    if unknown := sorted(options.keys() - OPTIONS):
+        raise CaseError(f"{EXPECTED}: options: unknown: {', '.join(unknown)}; there are {', '.join(sorted(OPTIONS))}")
+    if options.get("format", FORMATS[0]) not in FORMATS:
+        raise CaseError(f"{EXPECTED}: options: format: {options['format']!r}; there are {', '.join(FORMATS)}")
+    return options
+
+
+def _items(name: str, items: object) -> Sequence[Item]:
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise CaseError(f"{EXPECTED}: {name}: not a list of objects")
+    return items
+
+
+def _named(item: Item) -> str:
+    """An item in few words, for people who look for the one too many."""
+    said = (_value(item, key) for key in ("rule", "process", "signature", "count", "text"))
+    return _short(" ".join(str(one) for one in said if one is not None))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
