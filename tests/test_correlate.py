@@ -29,7 +29,9 @@ RULE = Rule(
 )
 
 
-def match(cls: str, seconds: float | None, host: str = "db-1", boot: Boot = Boot(id="b1"), wall: float | None = None, text: str = "") -> Match:
+def match(
+    cls: str, seconds: float | None, host: str = "db-1", boot: Boot = Boot(id="b1"), wall: float | None = None, text: str = ""
+) -> Match:
     """A kernel match at a kernel time in seconds."""
     return Match(
         signature=f"kernel.{cls}",
@@ -62,10 +64,11 @@ class Memory:
             return
         stored = StoredMatch(len(self.matches), new)
         self.matches[stored.id] = stored
+        reach = reach_us(self.rule)
         neighbours = [
             other
             for other in self.matches.values()
-            if other.match.host == new.host and abs((gap(other.match, new) or (reach_us(self.rule) + 1, "kernel"))[0]) <= reach_us(self.rule)
+            if other.match.host == new.host and abs((gap(other.match, new) or (reach + 1, "kernel"))[0]) <= reach
         ]
         family = kin(self.rule, stored, neighbours)
         known = {one.incidents[self.rule.id] for one in family if self.rule.id in one.incidents}

@@ -50,9 +50,8 @@ class Collected(Told):
 
 def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
     """A pipeline over a journal."""
-    return Watch(
-        catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue), assembler=Assembler(parts.opening_of(catalogue)), now_us=0, told=told
-    )
+    assembler = Assembler(parts.opening_of(catalogue))
+    return Watch(catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue), assembler=assembler, now_us=0, told=told)
 
 
 def test_an_incident_is_told_when_its_second_half_comes_and_again_when_its_report_is_read(catalogue: Catalogue, journal: Journal) -> None:

@@ -181,7 +181,10 @@ def test_a_mistake_in_a_pattern_names_file_and_line(tmp_path: Path, log: Path, t
     (tmp_path / "ours").mkdir()
     path = tmp_path / "ours" / "ours.toml"
     path.write_text(text)
-    for done, code in ((oopswatch("patterns", "check", "--patterns", path.parent), 1), (oopswatch("scan", "--patterns", path.parent, log), 2)):
+    for done, code in (
+        (oopswatch("patterns", "check", "--patterns", path.parent), 1),
+        (oopswatch("scan", "--patterns", path.parent, log), 2),
+    ):
         assert done.returncode == code, done.stderr
         said_lines = (done.stdout + done.stderr).splitlines()
         assert any(f"{path}:" in line and said in line for line in said_lines), said_lines
