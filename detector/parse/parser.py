@@ -92,6 +92,8 @@ class Parser:
         """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of the format that was set."""
         if len(value) > _RECORD_BOUND:
             return ("too-long",)
+        if value[:1] == b"\0":
+            value = value.lstrip(b"\0")  # the hole that a lost power or a truncation under the writer left, of any length
         if len(value) > LINE_BOUND and value[:1] not in (b"{", b"[", b"@", b" ") and b"\n" not in value:
             self._counts["text_cut"] += 1
             value = value[:LINE_BOUND]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from time import perf_counter
 
 import pytest
@@ -202,3 +203,8 @@ def test_a_megabyte_is_soon_over(name: str):
         times.append(perf_counter() - start)
         assert not [reason for reason in parser.counts if reason.startswith("unparsed:error-")]
     assert min(times) < 0.05
+
+
+def test_a_line_behind_a_hole_of_nuls_is_read(line: Callable[..., Line]):
+    """A file that lost its power or was truncated under its writer: longer than any line may be, and still no part of the line."""
+    assert line(b"\0" * 300_000 + b"[   12.000034] Linux version 6.1.0").text == "Linux version 6.1.0"
