@@ -14,11 +14,14 @@ from detector.model import Record
 
 # What can hide a literal, or tells of a reboot, selects its record too: journald writes a message that is not UTF-8 as an array of
 # bytes and one that is too long as null; extended netconsole cuts a message into fragments; a stamp of less than ten seconds
-# (`[    0.000000]`, printk's "[%5lu.%06lu]") tells that the kernel time has begun anew.
+# (`[    0.000000]`, printk's "[%5lu.%06lu]", also in dmesg --json; `,0,-;` of /dev/kmsg and extended netconsole, in microseconds)
+# tells that the kernel time has begun anew.
 REVEALING = (
     rb'"(?:MESSAGE|message|msg|log|body)"[ \t]*:[ \t]*\[',
     rb"ncfrag=",
     rb"\[    [0-9]\.[0-9]{6}",
+    rb'"time": {2,8}[0-9]\.[0-9]{6}',
+    rb",[0-9]{1,7},[-c+][,;]",
 )
 
 

@@ -38,7 +38,8 @@ def select(chunk: Lines, following: Callable[[], bool] = lambda: False) -> list[
     return [(record.value, hit) for record, hit in SCANNER.select(chunk, following)]
 
 
-words = st.sampled_from([b"BUG: x", b"Attempt to release", b"a.b*c", b"aXbbc", b"", b"noise", b"ncfrag=0/9", b'"MESSAGE":[72', b"[    0.000000] x"])
+WORDS = [b"BUG: x", b"Attempt to release", b"a.b*c", b"aXbbc", b"", b"noise", b"ncfrag=0/9", b'"MESSAGE":[72', b"[    0.000000] x"]
+words = st.sampled_from(WORDS)
 lines = st.lists(st.lists(words, max_size=4).map(b" ".join), min_size=1, max_size=12)
 
 
@@ -76,6 +77,20 @@ def test_both_engines_agree() -> None:
     data = b'BUG: BUG: a.b*c\n"message" : [1]\n[    9.123456] x\n[   10.123456] x\n'
     rows = [{data[:end].count(b"\n") for end in ends(data)} for ends in (hyperscan, _alternation(expressions))]
     assert rows[0] == rows[1] == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("young", "old"),
+    [
+        (b"[    9.999999] x", b"[   10.000000] x"),
+        (b"6,1,9999999,-;x", b"6,1,10000000,-;x"),
+        (b"6.1.0,6,1,0,-,ncemg=1;x", b"6.1.0,6,1,10000000,-,ncemg=1;x"),
+        (b'      "time":     9.999999,', b'      "time":    10.000000,'),
+    ],
+)
+def test_a_kernel_time_that_has_begun_anew_is_seen(young: bytes, old: bytes) -> None:
+    """A record of a boot's first ten seconds is selected in every form that may come without a wall time."""
+    assert select(Lines(old, young, old)) == [(young, True)]
 
 
 @pytest.mark.parametrize("value", [b"", b"\x00" * 100, b"BUG: " * 1000, "Attempt to release é".encode()])
