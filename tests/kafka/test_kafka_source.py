@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from detector.model import Record
@@ -95,20 +95,19 @@ def lines(count: int, first: int = 0) -> list[tuple[bytes | None, bytes | None]]
     return [(b"db-%d" % (number % 7), b"[%5d.000000] line %d" % (number, number)) for number in range(first, first + count)]
 
 
-def committed(broker: Broker, group: str, topic: str) -> dict[int, int]:
-    """What the group has committed, by partition."""
-    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap, **broker.client)
+def committed(broker: Broker, group: str, topic: str) -> int | None:
+    """What the group has committed for the first partition."""
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=group, enable_auto_commit=False, **broker.client)
     try:
-        told = admin.list_group_offsets(group)
+        return consumer.committed(TopicPartition(topic, 0))
     finally:
-        admin.close()
-    by_partition = told.get(group, told)
-    return {one.partition: known.offset for one, known in by_partition.items() if isinstance(one, TopicPartition) and one.topic == topic}
+        consumer.close()
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-def test_every_codec_gives_the_same_records(kafka: Broker, codec: str | None) -> None:
-    """Values with line ends, empty ones and tombstones; offset, key, arrival and source of each."""
+def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, codec: str | None) -> None:
+    """Values with line ends and tombstones; offset, key, arrival and source of each."""
+    kafka: Broker = request.getfixturevalue("own_kafka" if codec == "zstd" else "kafka")  # the mock is too old for zstd
     topic = kafka.create_topic()
     sent: list[tuple[bytes | None, bytes | None]] = [
         *lines(300),
@@ -137,7 +136,7 @@ def test_a_restart_goes_on_where_the_group_stands(kafka: Broker) -> None:
     kafka.send(topic, lines(5, 10), partition=0)
     with closing(Reader(kafka, topic, group)) as second:
         assert second.read(5) == [value for _, value in lines(5, 10)]
-    assert committed(kafka, group, topic) == {0: 15}
+    assert committed(kafka, group, topic) == 15
 
 
 def test_the_store_wins_where_it_is_further(kafka: Broker) -> None:
@@ -219,16 +218,16 @@ def delete_before(broker: Broker, topic: str, offset: int) -> None:
         admin.close()
 
 
-def test_two_members_share_the_partitions_and_lose_and_double_nothing(kafka: Broker) -> None:
+def test_two_members_share_the_partitions_and_lose_and_double_nothing(own_kafka: ApacheKafka) -> None:
     """The second joins in the middle and leaves again; each has a store of its own."""
-    topic, group = kafka.create_topic(partitions=4), uuid.uuid4().hex
-    kafka.send(topic, lines(1_000))
-    first = Reader(kafka, topic, group, max_records=50)
+    topic, group = own_kafka.create_topic(partitions=4), uuid.uuid4().hex
+    own_kafka.send(topic, lines(1_000))
+    first = Reader(own_kafka, topic, group, max_records=50)
     second: list[Reader] = []
     stop = Event()
 
     def other() -> None:
-        with closing(Reader(kafka, topic, group, max_records=50)) as reader:
+        with closing(Reader(own_kafka, topic, group, max_records=50)) as reader:
             second.append(reader)
             reader.until(stop.is_set)
 
@@ -241,13 +240,13 @@ def test_two_members_share_the_partitions_and_lose_and_double_nothing(kafka: Bro
         thread.start()
         try:
             first.until(lambda: bool(second) and bool(second[0].events("rebalance")))
-            kafka.send(topic, lines(1_000, 1_000))
+            own_kafka.send(topic, lines(1_000, 1_000))
             first.until(lambda: both() >= 2_000)
         finally:
             stop.set()
         first.until(lambda: not thread.is_alive())
         thread.join()
-        kafka.send(topic, lines(1_000, 2_000))
+        own_kafka.send(topic, lines(1_000, 2_000))
         first.until(lambda: both() >= 3_000)
         first.step()
     assert second[0].records
@@ -256,15 +255,15 @@ def test_two_members_share_the_partitions_and_lose_and_double_nothing(kafka: Bro
     assert [set(fields) for fields in first.events("rebalance")] == [{"revoked", "assigned"}] * 5
 
 
-def test_restarts_at_random_points_read_everything_once(kafka: Broker) -> None:
+def test_restarts_at_random_points_read_everything_once(own_kafka: ApacheKafka) -> None:
     """Dropped without a commit or a goodbye, again and again: with the store's positions each record comes exactly once."""
-    topic, group = kafka.create_topic(partitions=3), uuid.uuid4().hex
-    kafka.send(topic, lines(3_000))
+    topic, group = own_kafka.create_topic(partitions=3), uuid.uuid4().hex
+    own_kafka.send(topic, lines(3_000))
     chance = random.Random(5)
     store: dict[str, int] = {}
     seen: list[bytes] = []
     while len(seen) < 3_000:
-        with closing(Reader(kafka, topic, group, store=store, max_records=100)) as reader:
+        with closing(Reader(own_kafka, topic, group, store=store, max_records=100)) as reader:
             for _ in range(chance.randrange(1, 25)):
                 reader.take(commit=chance.random() < 0.5)
             reader.source._uncommitted.clear()
@@ -300,7 +299,7 @@ def test_a_stop_ends_the_batches_soon(kafka: Broker) -> None:
         reader.read(10)
         reader.source.stop()
         assert list(reader.source.batches()) == []
-    assert committed(kafka, group, topic) == {0: 10}
+    assert committed(kafka, group, topic) == 10
 
 
 def test_lag_is_known(kafka: Broker) -> None:
