@@ -43,13 +43,14 @@ class Input:
 def expand(paths: Iterable[str]) -> tuple[list[Input], list[Problem]]:
     """What is to be read, and what cannot."""
     found: dict[object, tuple[str, bool]] = {}
-    problems = []
+    problems: list[Problem] = []
     for path in paths:
+        before = len(problems)
         seen = False
-        for file, named in _files(path):
+        for file, named in _files(path, problems):
             seen = True
             found.setdefault(_identity(file), (file, named))
-        if not seen:
+        if not seen and len(problems) == before:
             problems.append(Problem(path, _why_nothing(path)))
     return list(_joined(_oldest_first(found.values()))), problems
 
@@ -74,23 +75,27 @@ def _rotation(file: str) -> tuple[str, tuple[int, ...]]:
     return str(path.with_name(stem + (suffix or ""))), (0, *age)
 
 
-def _files(path: str) -> Iterator[tuple[str, bool]]:
+def _files(path: str, problems: list[Problem]) -> Iterator[tuple[str, bool]]:
     """The files of one path, and whether each was named itself."""
     if path == STDIN or (os.path.lexists(path) and not Path(path).is_dir()):
         yield path, True
     elif Path(path).is_dir():
-        yield from ((file, False) for file in _inside(path))
+        yield from ((file, False) for file in _inside(path, problems))
     else:
         for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute pattern
             if Path(match).is_dir():
-                yield from ((file, False) for file in _inside(match))
+                yield from ((file, False) for file in _inside(match, problems))
             else:
                 yield match, True
 
 
-def _inside(folder: str) -> Iterator[str]:
+def _inside(folder: str, problems: list[Problem]) -> Iterator[str]:
     """The regular files of a folder and its subfolders. Subfolders by symbolic links are left out: they may lead in a circle."""
-    for inner, folders, names in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        problems.append(Problem(str(error.filename), f"cannot be read: {error.strerror}"))
+
+    for inner, folders, names in os.walk(folder, onerror=closed):
         folders.sort()
         for name in sorted(names):
             file = str(Path(inner) / name)
@@ -104,10 +109,6 @@ def _inside(folder: str) -> Iterator[str]:
 
 def _why_nothing(path: str) -> str:
     if Path(path).is_dir():
-        try:
-            os.scandir(path).close()
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
         return "no files in this folder"
     return "no file matches" if glob.has_magic(path) else "no such file or folder"
 

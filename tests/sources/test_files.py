@@ -147,6 +147,25 @@ def test_a_binary_in_a_folder_of_logs_is_left_out(tmp_path: Path) -> None:
     assert not source.failed
 
 
+def test_a_folder_that_cannot_be_entered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one inside another, whose other files are read."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "kern.log").write_bytes(b"good\n")
+    look = os.scandir
+
+    def closed(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for path in (tmp_path, tmp_path / "closed"):
+        source = FileSource([str(path)])
+        assert len(read(source)) == (path == tmp_path)
+        assert [str(problem) for problem in source.problems] == [f"{tmp_path}/closed: cannot be read: Permission denied"]
+        assert source.failed
+
+
 def test_a_folder_without_logs_is_a_failure(tmp_path: Path) -> None:
     """Binaries alone are no logs."""
     (tmp_path / "wtmp").write_bytes(random.Random(3).randbytes(5000))
