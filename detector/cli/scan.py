@@ -29,7 +29,7 @@ class Found:
     matches: list[StoredMatch] = field(default_factory=list)
     reports: dict[int, CrashReport] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)
-    hours: list[NoiseCount] = field(default_factory=list)
+    programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     as_they_come: bool = False
 
@@ -46,7 +46,7 @@ class Found:
 
     def noise(self) -> list[NoiseCount]:
         """The counts by source, host, process and signature."""
-        return by_program(self.hours)
+        return list(self.programs.values())
 
     def _incident(self, finding: Finding, new: bool) -> None:
         for joined in finding.incident.joined:
@@ -56,7 +56,10 @@ class Found:
             say_item(finding_item(finding))
 
     def _noise(self, rows: Sequence[NoiseCount]) -> None:
-        self.hours = by_program([*self.hours, *rows]) if rows else self.hours
+        for row in by_program(rows):
+            known = self.programs.setdefault((row.source, row.host, row.process, row.signature), row)
+            if known is not row:
+                known.add(row)
 
     def _unparsed(self, one: Unparsed) -> None:
         count, sample = self.unparsed.get(one.reason, (0, one))
