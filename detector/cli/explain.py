@@ -21,10 +21,14 @@ from detector.explain import layout, with_instruction
 from detector.inert import inert
 from detector.items import Item, diagnosis_item, match_item, report_item
 from detector.match import Matcher
-from detector.model import Block, Line, Match, Record, Unparsed
+from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
+from detector.parse import Parser
 
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
+# So few lines are each told step by step.
+FEW = 10
+WRITERS = {"kernel": "the kernel", "user": "user space", "unknown": "whoever writes to this log (it does not say)"}
 
 
 @click.command(
@@ -37,43 +41,57 @@ Exit: 0."""
 )
 @click.argument("what", metavar="FILE|LINE|-")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each report and each line that is no report's.")
-@click.option("--host", default="-", help="The host that the lines are of.")
+@click.option("--host", help="The host of every line, whatever the lines say.")
 @parts.patterns_option
 @parts.config_option
-def explain(what: str, as_json: bool, host: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
+def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next."""
     settings, _ = parts.settings_of(config_path, patterns__directories=folders)
     catalogue = parts.catalogue_of(settings)
-    lines = _lines(what)
-    parser = parts.parser_of(settings, host=host)
-    records = [Record(value, what if Path(what).exists() else "-", number) for number, value in enumerate(lines, 1)]
-    read = [line for record in records for line in parser.feed(record, parts.now_us())] + parser.flush()
-    found, blocks = _decide([line for line in read if isinstance(line, Line)], catalogue)
-    kernel = [match for match in found if match.origin == "kernel"]
-    for line in read:
-        if isinstance(line, Unparsed):
-            click.echo(f"line {line.number}: not read: {line.reason}", err=True)
+    read = _read(_lines(what), what if Path(what).exists() else "-", parts.parser_of(settings, host=host))
+    found, blocks = _decide(read, catalogue)
+    stories = _stories(blocks, [match for match in found if match.origin == "kernel"])
     if as_json:
-        for item in _items(found, blocks, kernel, catalogue):
+        for item in [*map(match_item, found), *(_item(*story, catalogue) for story in stories)]:
             click.echo(json.dumps(item, ensure_ascii=False))
         return
-    if not found:
-        click.echo(f"No signature claims any of {len(read)} lines.")
-        _say_candidates([line for line in read if isinstance(line, Line)], catalogue)
-    for block in _explained(blocks, kernel):
-        report = with_instruction(crash.read(block, parts.skip_of(catalogue))) if block else None
-        near = near_to(block, kernel)
+    if len(read) <= FEW or not found:
+        _say_steps(read[:FEW], catalogue)
+    for block, near in stories:
+        report = _report(block, catalogue)
         click.echo("\n".join((*layout.text_lines(report, near, diagnose(report, near, catalogue), block), "")))
     for (process, signature), count in Counter((one.fields.get("process"), one.signature) for one in found if one.origin == "user").items():
         click.echo(inert(f"noise: {process or 'a program'} crashed in user space, {count} × ({signature}): never an incident"))
+    if not found:
+        click.echo(f"No signature claims any of {len(read)} lines.")
 
 
-def near_to(block: Block | None, kernel: Sequence[Match]) -> list[Match]:
+def _read(values: list[bytes], source: str, parser: Parser) -> list[Line]:
+    """The lines; what cannot be read is said on standard error."""
+    now = parts.now_us()
+    found = [line for number, value in enumerate(values, 1) for line in parser.feed(Record(value, source, number), now)] + parser.flush()
+    for line in found:
+        if isinstance(line, Unparsed):
+            click.echo(f"line {line.number}: not read: {line.reason}", err=True)
+    return [line for line in found if isinstance(line, Line)]
+
+
+def _stories(blocks: list[Block], kernel: list[Match]) -> list[tuple[Block | None, list[Match]]]:
+    """What is explained: every block with the matches near it, then the matches that are near none."""
+    stories: list[tuple[Block | None, list[Match]]] = [(block, near_to(block, kernel)) for block in blocks]
+    told = {id(match) for _, near in stories for match in near}
+    rest = [match for match in kernel if id(match) not in told]
+    return [*stories, (None, rest)] if rest else stories
+
+
+def near_to(block: Block, kernel: Sequence[Match]) -> list[Match]:
     """The matches that may belong to one story with a block: within ten seconds of its head, or without a time to compare."""
-    if block is None:
-        return list(kernel)
-    gaps = [(one, gap(block.head, one)) for one in kernel]
-    return [one for one, apart in gaps if one.host == block.head.host and (apart is None or abs(apart[0]) <= NEAR_US)]
+    gaps = [(one, gap(block.head, one)) for one in kernel if one.host == block.head.host]
+    return [one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US]
+
+
+def _report(block: Block | None, catalogue: Catalogue) -> CrashReport | None:
+    return with_instruction(crash.read(block, parts.skip_of(catalogue))) if block else None
 
 
 def _lines(what: str) -> list[bytes]:
@@ -102,34 +120,34 @@ def _decide(lines: list[Line], catalogue: Catalogue) -> tuple[list[Match], list[
     return found, blocks + assembler.flush()
 
 
-def _explained(blocks: list[Block], kernel: list[Match]) -> list[Block | None]:
-    """What is explained: every block; without one, the kernel matches by themselves."""
-    return list(blocks) or ([None] if kernel else [])
+def _item(block: Block | None, near: list[Match], catalogue: Catalogue) -> Item:
+    report = _report(block, catalogue)
+    diagnosis = diagnose(report, near, catalogue)
+    return {
+        "type": "explanation",
+        "report": report_item(report) if report else None,
+        "fingerprint": crash.fingerprint(report, parts.skip_of(catalogue)) if report else None,
+        "diagnosis": diagnosis_item(diagnosis),
+        "known_issue": diagnosis.known_issue,
+        "known_issue_confidence": diagnosis.known_issue_confidence,
+        "next_steps": list(diagnosis.next_steps),
+    }
 
 
-def _items(found: list[Match], blocks: list[Block], kernel: list[Match], catalogue: Catalogue) -> list[Item]:
-    items = [match_item(match) for match in found]
-    for part in _explained(blocks, kernel):
-        report = with_instruction(crash.read(part, parts.skip_of(catalogue))) if part else None
-        diagnosis = diagnose(report, near_to(part, kernel), catalogue)
-        items.append(
-            {
-                "type": "explanation",
-                "report": report_item(report) if report else None,
-                "fingerprint": crash.fingerprint(report) if report else None,
-                "diagnosis": diagnosis_item(diagnosis),
-                "known_issue": diagnosis.known_issue,
-                "known_issue_confidence": diagnosis.known_issue_confidence,
-                "next_steps": list(diagnosis.next_steps),
-            }
-        )
-    return items
-
-
-def _say_candidates(lines: list[Line], catalogue: Catalogue) -> None:
-    """For a few lines: how each was read, and which signatures were near."""
-    matcher = Matcher(catalogue)
-    for line in lines[:10]:
+def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
+    """For a few lines: how each was read, who wrote it, which signatures were near, which one claims it, and what follows."""
+    matcher, boots = Matcher(catalogue), Boots()
+    for line in lines:
+        stamp = "no kernel time" if line.kernel_time_us is None else f"{line.kernel_time_us / 1e6:.6f} s after boot"
+        click.echo(inert(f"line {line.number}: read as {line.transport}, host {line.host}, {stamp}, written by {WRITERS[line.trust]}"))
+        click.echo(inert(f"  text       {line.text}"))
         near = ", ".join(signature.id for signature in matcher.candidates(line.text)) or "none"
-        said = f"line {line.number}: {line.transport}, written by {line.trust}, text {line.text!r}; signatures whose literal occurs: {near}"
-        click.echo(inert(said))
+        click.echo(f"  literal of {near}")
+        match = matcher.match(line, boots.place(line))
+        claimed = catalogue.signature(match.signature) if match else None
+        if claimed is None:
+            click.echo("  claimed by none" + (": what user space wrote is never the kernel's" if line.trust == "user" else ""))
+            continue
+        follows = "noise" if claimed.origin == "user" else "a marker" if claimed.marker else f"a kernel fault, class {claimed.cls}"
+        click.echo(f"  claimed by {claimed.id}: {follows}" + ("; the lines after it belong to its report" if claimed.opens else ""))
+    click.echo()
