@@ -53,7 +53,7 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
     stories = _stories(blocks, [match for match in found if match.origin == "kernel"])
     if as_json:
         for item in [*map(match_item, found), *(_item(*story, catalogue) for story in stories)]:
-            click.echo(json.dumps(item, ensure_ascii=False))
+            click.echo(json.dumps(item))
         return
     if len(read) <= FEW or not found:
         _say_steps(read[:FEW], catalogue)

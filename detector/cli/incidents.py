@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -59,7 +57,7 @@ def list_(
     rows = history.incidents(host=host, since_us=since, until_us=until, rule=rule, severity=severity, limit=limit)
     if as_json:
         for row in rows:
-            click.echo(json.dumps(item_of(history, row.id), ensure_ascii=False))
+            click.echo(json.dumps(item_of(history, row.id)))
     elif as_csv:
         _say_csv(rows)
     else:
@@ -67,7 +65,7 @@ def list_(
             (
                 row.id,
                 text.when(row.started_us),
-                row.host,
+                inert(row.host),
                 row.severity,
                 inert(row.title),
                 text.gap(row.gap_us),
@@ -102,7 +100,7 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
         raise Mendable(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
     item = _item(detail)
     if as_json:
-        click.echo(json.dumps(item, ensure_ascii=False))
+        click.echo(json.dumps(item))
         return
     out = text.console()
     text.say_incident(out, item)
@@ -131,6 +129,4 @@ def _item(detail: IncidentDetail) -> Item:
 
 
 def _say_csv(rows: list[IncidentRow]) -> None:
-    writer = csv.DictWriter(sys.stdout, [field.name for field in fields(IncidentRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    text.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))

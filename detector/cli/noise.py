@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import cast
@@ -56,11 +54,9 @@ def noise(
     rows = history.noise(by=cast(list[NoiseColumn], columns), host=host, since_us=since, until_us=until, top=top)
     if as_json:
         for row in rows:
-            click.echo(json.dumps(_item(row, columns), ensure_ascii=False))
+            click.echo(json.dumps(_item(row, columns)))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, [field.name for field in fields(NoiseRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        text.say_csv([field.name for field in fields(NoiseRow)], map(asdict, rows))
     else:
         cells = [(*(inert(str(value)) for value in _values(row, columns)), text.when(row.last_us), f"{row.count:,}") for row in rows]
         text.say_table(text.console(), "Noise: user-space programs that crashed", (*columns, "last (UTC)", "count"), cells)

@@ -146,7 +146,7 @@ def finding_item(finding: Finding) -> Item:
 
 def say_item(item: Item) -> None:
     """One object, one line."""
-    click.echo(json.dumps(item, ensure_ascii=False))
+    click.echo(json.dumps(item))
 
 
 def _say_json(found: Found, totals: Totals, seconds: float) -> None:

@@ -5,6 +5,7 @@ In: nouns and rows. Out: text on standard output (progress and warnings on stand
 
 from __future__ import annotations
 
+import csv
 import sys
 import textwrap
 from collections import Counter
@@ -183,6 +184,19 @@ def say_table(out: Console, title: str, columns: Sequence[str], rows: Sequence[S
     if in_all is not None and in_all > len(rows):
         out.print(f"… and {in_all - len(rows):,} more (--json lists all)")
     out.print()
+
+
+def say_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """CSV, each row one line. Log text stays text in a spreadsheet: what would begin a formula there gets an apostrophe in front."""
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
+
+
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return inert(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
 
 
 def when(wall_us: int | None) -> str:
