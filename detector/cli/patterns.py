@@ -15,6 +15,7 @@ from detector.catalogue import Catalogue, Rule, RuleTest, Signature
 from detector.cli import parts, text
 from detector.cli.scan import Found, finding_item
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
+from detector.explain import failing_tests
 from detector.inert import inert
 from detector.items import Item, match_item, noise_item
 from detector.match import Matcher
@@ -40,7 +41,7 @@ Exit: 0 all in order, 1 faults, each with file and line."""
 @parts.patterns_option
 @parts.config_option
 def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules."""
+    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules and known issues."""
     from detector.catalogue import CatalogueError
 
     try:
@@ -51,12 +52,14 @@ def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
         click.echo(f"{len(error.faults)} faults", err=True)
         sys.exit(1)
     faults = [line for rule in catalogue.rules for line in failing(catalogue, rule)]
+    faults += [line for issue in catalogue.known_issues for line in failing_tests(issue)]
     for line in faults:
         click.echo(line)
     tests = sum(len(rule.tests) for rule in catalogue.rules)
+    cases = sum(len(issue.test) for issue in catalogue.known_issues)
     examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
     found = f"{len(catalogue.signatures)} signatures with {examples} examples, {len(catalogue.rules)} rules with {tests} tests"
-    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues", err=bool(faults))
+    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with {cases} tests", err=bool(faults))
     sys.exit(1 if faults else 0)
 
 
