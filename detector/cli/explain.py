@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -23,7 +25,10 @@ from detector.items import Item, diagnosis_item, match_item, report_item
 from detector.match import Matcher
 from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
 from detector.parse import Parser
+from detector.sources import FileSource
 
+# As `scan` has it: standard input.
+STDIN = "-"
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
 # So few lines are each told step by step.
@@ -37,7 +42,7 @@ Examples:
   oopswatch explain crash.txt
   dmesg | oopswatch explain -
   oopswatch explain 'Unable to handle kernel paging request at virtual address 0001950b'
-Exit: 0."""
+Exit: 0, 2 input that cannot be read."""
 )
 @click.argument("what", metavar="FILE|LINE|-")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each report and each line that is no report's.")
@@ -48,7 +53,7 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
     """Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next."""
     settings, _ = parts.settings_of(config_path, patterns__directories=folders)
     catalogue = parts.catalogue_of(settings)
-    read = _read(_lines(what), what if Path(what).exists() else "-", parts.parser_of(settings, host=host))
+    read = _read(_records(what), parts.parser_of(settings, host=host))
     found, blocks = _decide(read, catalogue)
     stories = _stories(blocks, [match for match in found if match.origin == "kernel"])
     if as_json:
@@ -66,10 +71,10 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
         click.echo(f"No signature claims any of {len(read)} lines.")
 
 
-def _read(values: list[bytes], source: str, parser: Parser) -> list[Line]:
+def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
     """The lines; what cannot be read is said on standard error."""
     now = parts.now_us()
-    found = [line for number, value in enumerate(values, 1) for line in parser.feed(Record(value, source, number), now)] + parser.flush()
+    found = [line for record in records for line in parser.feed(record, now)] + parser.flush()
     for line in found:
         if isinstance(line, Unparsed):
             click.echo(f"line {line.number}: not read: {line.reason}", err=True)
@@ -94,16 +99,21 @@ def _report(block: Block | None, catalogue: Catalogue) -> CrashReport | None:
     return with_instruction(crash.read(block, parts.skip_of(catalogue))) if block else None
 
 
-def _lines(what: str) -> list[bytes]:
-    if what == "-":
-        return sys.stdin.buffer.read().splitlines()
-    path = Path(what)
-    try:
-        if path.is_file():
-            return path.read_bytes().splitlines()
-    except OSError as error:
-        raise click.FileError(what, hint=str(error.strerror)) from error
-    return [what.encode(errors="surrogateescape")]
+def _records(what: str) -> Iterator[Record]:
+    """The records of a file or of standard input, read as `scan` reads them, or the line that was given itself."""
+    if what != STDIN and not os.path.exists(what):  # noqa: PTH110  # a long line is no path: Path.exists raises where it is too long
+        yield Record(what.encode(errors="surrogateescape"), STDIN, 1)
+        return
+    with closing(FileSource([what])) as source:
+        for chunk in (chunk for batch in source.batches() for chunk in batch):
+            position = 0
+            while position < len(chunk.data):
+                record, _, position = chunk.record_at(position)
+                yield record
+        for problem in source.problems:
+            click.echo(f"oopswatch: {problem}", err=True)
+        if source.failed:
+            sys.exit(2)
 
 
 def _decide(lines: list[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from click.testing import CliRunner
+import pytest
+from click.testing import CliRunner, Result
 
 from detector.cli import oopswatch
 
 FAULT = "Unable to handle kernel paging request at virtual address 0001950b"
 STRAY = "[  500.000000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000\n"
+BLOCK = [f"[  100.{number:06d}] {text}" for number, text in enumerate((FAULT, "PC is at demo_read+0x10/0x80", "Call trace:"))]
+DOCUMENT = {"dmesg": [{"pri": 1, "time": "T", "msg": line[15:]} for line in BLOCK]}
 
 
 def explain(*arguments: str) -> str:
@@ -48,3 +53,49 @@ def test_a_block_and_a_stray_line_are_two_stories(tmp_path: Path) -> None:
 def test_hostile_text_is_shown_inert() -> None:
     """No escape sequence of a log line reaches the terminal."""
     assert "\x1b" not in explain("Aug  1 10:00:00 db-1 app[1]: \x1b]0;owned\x07 \u202e text")
+
+
+def explained(what: Path | str) -> Result:
+    """`oopswatch explain --json`."""
+    return CliRunner().invoke(oopswatch, ["explain", "--json", str(what)], catch_exceptions=False)
+
+
+def matches(result: Result) -> list[str]:
+    """The texts of the matches."""
+    items = [json.loads(line) for line in result.stdout.splitlines()]
+    return [item["text"] for item in items if item["type"] == "match"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("text", ["\n".join(BLOCK) + "\n", json.dumps(DOCUMENT, indent=3).replace('"T"', "    0.000001") + "\n"])
+def test_a_file_of_any_kind(tmp_path: Path, pack: Callable[[bytes], bytes], text: str) -> None:
+    """Compressed, or the document that dmesg --json writes over many lines."""
+    path = tmp_path / "crash"
+    path.write_bytes(pack(text.encode()))
+    result = explained(path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert matches(result) == [FAULT]
+
+
+def test_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
+    """A process may write one into its message, and a kernel's line after it."""
+    path = tmp_path / "crash"
+    path.write_text("Nov 20 08:00:00 db-1 app[7]: hello\r" + "\r".join(BLOCK) + "\n", newline="")
+    assert matches(explained(path)) == []
+
+
+def test_what_is_no_log_is_said(tmp_path: Path) -> None:
+    """One line on standard error, and exit code 2."""
+    path = tmp_path / "shot"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+    result = explained(path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"oopswatch: {path}: not a log but a PNG image\n"
+
+
+@pytest.mark.parametrize("line", [BLOCK[0], BLOCK[0] + " " + "x" * 5_000])
+def test_a_line_by_itself(line: str) -> None:
+    """Also one that is longer than a path may be."""
+    result = explained(line)
+    assert result.exit_code == 0
+    assert len(matches(result)) == 1
