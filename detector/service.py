@@ -105,6 +105,7 @@ class Watch:
         self._counts: Counter[str] = Counter()
         kept = journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
+        self._copies: set[int | None] = set()
         self.assembler.restore((block for _, block in kept), now_us)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
@@ -158,6 +159,8 @@ class Watch:
             return match
         stored, new = self.journal.add_match(match)
         self._heads[_head(match)] = stored.id
+        if not new:
+            self._copies.add(stored.id)
         if new:
             self.totals.matches += 1
             self.told.match(stored)
@@ -200,7 +203,9 @@ class Watch:
         if block.head.origin == "user":
             return
         match_id = self._heads.pop(_head(block.head), None)
-        if match_id is None:
+        alone = match_id in self._copies and len(block.lines) == 1
+        self._copies.discard(match_id)
+        if match_id is None or alone:  # a copy of one line, such as a syslogd wall, says nothing that its report did not say
             return
         report = self._read(block)
         self.journal.add_report(match_id, block, report, crash.fingerprint(report, self._skip))
@@ -229,6 +234,7 @@ class Watch:
         opened = [(self._heads.get(_head(block.head)), block) for block in self.assembler.open_blocks()]
         known = [(match_id, block) for match_id, block in opened if match_id is not None]
         self._heads = {_head(block.head): match_id for match_id, block in known}
+        self._copies.intersection_update(self._heads.values())
         self.journal.save_open_blocks(known)
 
     def _counted(self) -> Mapping[str, int]:

@@ -640,7 +640,6 @@ def test_trap_24_a_wall_beside_the_log(scan: Scan) -> None:
     assert [incident["report"]["function"] for incident in seen.incidents] == ["tide_walk"]
 
 
-@pytest.mark.xfail(strict=True, reason="the late copy of a line from within a report opens a report of its own, of that one line")
 def test_trap_24_a_wall_is_no_report(scan: Scan) -> None:
     """The copy says nothing that the report did not say."""
     assert scan(walled()).functions == ["tide_walk"]
