@@ -50,6 +50,7 @@ _LINES = tuple(
         r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ \w+)(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
         r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): (?P<error_code>[0-9a-f]{4})",
         r"Failing address: (?P<address>[0-9a-f]{8,16}) TEID",
+        r"Unhandled (?:fault|prefetch abort): .{1,60} \(0x(?P<error_code>[0-9a-f]+)\) at 0x(?P<address>[0-9a-f]{8,16})",
         r"#PF: error_code\(0x(?P<error_code>[0-9a-f]+)\)",
         r"(?:Oops: )*(?:Oops|\w+(?: \w+){0,2}): (?P<error_code>[0-9a-f]{4}) (?:ilc:\d )?\[#",
         r"\s+ESR = 0x(?P<esr>[0-9a-f]+)",
