@@ -1,4 +1,4 @@
-"""How many memory faults their registers and code explain: `python -m tests.explain.registers CASES.jsonl …`, a JSON object with `log` a line.
+"""How many memory faults their registers and code explain: `python -m tests.explain.registers CASES.jsonl`, an object with `log` a line.
 
 Prints the share of reports whose decoded operand (or program counter) is the fault address, and every other one. Not a test: a measure.
 """
