@@ -83,7 +83,7 @@ class Parse(Group):
     """How records are read."""
 
     format: str = _setting("auto", "transport format; auto tells each record by itself")
-    host: str | None = _setting(None, "host for records that name none")
+    host: str | None = _setting(None, "host of every record, whatever the record says: for one host's logs only")
     timezone: ZoneInfo = _setting(ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin")
 
 
