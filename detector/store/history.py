@@ -25,10 +25,10 @@ NoiseColumn = Literal["host", "process", "signature", "hour"]
 
 # The anchor's report says what crashed; without a title of its own an incident is called by its anchor's text.
 _INCIDENT = """
-SELECT i.*, coalesce(i.title, m.text) AS headline, m.kernel_time_us, r.kind, r.function, r.module, r.kernel,
+SELECT i.*, coalesce(i.title, m.text) AS headline, m.kernel_time_us,
   (SELECT count(DISTINCT match_id) FROM evidence
    WHERE incident_id IN (SELECT i.id UNION SELECT id FROM incidents WHERE joined_into = i.id)) AS matches
-FROM incidents i JOIN matches m ON m.id = i.anchor_id LEFT JOIN reports r ON r.match_id = i.anchor_id
+FROM incidents i JOIN matches m ON m.id = i.anchor_id
 """
 _LIST = f"""{_INCIDENT}
 WHERE i.joined_into IS NULL

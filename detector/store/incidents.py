@@ -12,17 +12,19 @@ from typing import Any
 
 from detector.correlate import StoredMatch, in_order
 from detector.model import CrashReport, Diagnosis, Incident
-from detector.store.rows import clean, diagnosis_to_json, read_incident, read_match
+from detector.store.rows import clean, diagnosis_to_json, read_incident, read_match, release_number
 
 # What was found, and who found it first, stays; what is known of it grows.
 _SAVE = """
 INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, title, fingerprint,
-                       known_issue, diagnosis)
+                       known_issue, diagnosis, kind, function, module, kernel, release, changed_us)
 VALUES (:id, :rule, :severity, :host, :boot, :time_basis, :gap_us, :started_us, :found_us, :anchor, :title,
-        (SELECT fingerprint FROM reports WHERE match_id = :anchor), :known_issue, :diagnosis)
+        (SELECT fingerprint FROM reports WHERE match_id = :anchor), :known_issue, :diagnosis,
+        :kind, :function, :module, :kernel, :release, :found_us)
 ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, boot = excluded.boot, time_basis = excluded.time_basis,
   gap_us = excluded.gap_us, started_us = excluded.started_us, title = excluded.title, fingerprint = excluded.fingerprint,
-  known_issue = excluded.known_issue, diagnosis = excluded.diagnosis
+  known_issue = excluded.known_issue, diagnosis = excluded.diagnosis, kind = excluded.kind, function = excluded.function,
+  module = excluded.module, kernel = excluded.kernel, release = excluded.release
 """
 # Every joined incident points at the live one itself, never at another joined one.
 _JOIN = "UPDATE incidents SET joined_into = :live WHERE (id = :joined OR joined_into = :joined) AND id <> :live"
@@ -49,11 +51,13 @@ def save(
     facts: dict[str, Any] = {
         name: getattr(incident, name) for name in ("id", "rule", "severity", "host", "boot", "time_basis", "gap_us", "started_us")
     }
+    facts |= {name: clean(value) if (value := getattr(report, name, None)) else None for name in ("kind", "function", "module", "kernel")}
     facts |= {
         "found_us": found_us,
         "anchor": anchor,
         "title": clean(report.title) if report and report.title else None,
         "known_issue": diagnosis.known_issue if diagnosis else None,
+        "release": release_number(report.kernel) if report and report.kernel else None,
         "diagnosis": diagnosis_to_json(diagnosis) if diagnosis else None,
     }
     connection.execute(_SAVE, facts)

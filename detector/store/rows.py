@@ -12,6 +12,7 @@ from dataclasses import replace
 from sqlite3 import Row
 from typing import Any
 
+from detector.explain.release import KernelRelease
 from detector.items import Item, diagnosis_item
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
 
@@ -48,6 +49,14 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
         return spelled
     note = f"… ({len(text)} characters)"
     return spelled[: limit - len(note)] + note
+
+
+def release_number(kernel: str) -> int | None:
+    """A kernel release as a number that sorts: 5010209999 of 5.10.209-vendor, 5005000003 of 5.5-rc3; None for what is no release."""
+    release = KernelRelease.parse(kernel)
+    if release is None:
+        return None
+    return ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(release.candidate, 999)
 
 
 def clean_match(match: Match) -> Match:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
-from detector.store.rows import NAME_LIMIT, TEXT_LIMIT, clean
+from detector.store.rows import NAME_LIMIT, TEXT_LIMIT, clean, release_number
 from tests.store.nouns import SECOND, incident, match, noise
 
 HOSTILE = [
@@ -88,3 +88,12 @@ def test_numbers_beyond_any_clock_are_no_times() -> None:
         journal.count_noise([noise(hour_us=10**30, first_us=10**30, last_us=10**30)])
     assert (stored.match.kernel_time_us, stored.match.wall_time_us, stored.match.boot.epoch_us) == (None, None, None)
     assert (again, new) == (stored, False)
+
+
+def test_releases_sort_as_kernels_do() -> None:
+    """A candidate comes before its release, a patch after it, a vendor's suffix changes nothing."""
+    kernels = ["4.14.0-115.el7a.aarch64", "4.14.193", "5.5-rc3", "5.5", "5.10.9", "5.10.209-vendor+", "6.1"]
+    numbers = [release_number(kernel) for kernel in kernels]
+    assert numbers == sorted(numbers, key=lambda number: number or 0)
+    assert release_number("5.5-rc3") == 5_005_000_003
+    assert release_number("vmlinux") is None

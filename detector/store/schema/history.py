@@ -1,18 +1,10 @@
-"""The tables of the history, as migrations: each is applied once, in order, and never changed after a release.
-
-Times are integer microseconds: `*_us` since 1970-01-01 UTC, `*kernel*_us` since boot. Text is clean UTF-8 (`rows.clean`). `docs/schema.md`
-explains every column. Connecting, pragmas and refusals are in `connection.py`.
-"""
+"""The first tables: hosts, boots, matches, reports, incidents with evidence, noise, and where every source stands."""
 
 from __future__ import annotations
 
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
-# "oops": tells our files from any other SQLite file (PRAGMA application_id).
-APPLICATION_ID = 0x6F6F7073
-
-MIGRATIONS = Migrations("oopswatch")
+from detector.store.schema.migrations import MIGRATIONS
 
 
 @MIGRATIONS()

@@ -1,0 +1,15 @@
+"""The tables of the history, as migrations: each is applied once, in order, and never changed after a release.
+
+Times are integer microseconds: `*_us` since 1970-01-01 UTC, `*kernel*_us` since boot. Text is clean UTF-8 (`rows.clean`). `docs/schema.md`
+explains every column. Connecting, pragmas and refusals are in `connection.py`.
+"""
+
+from __future__ import annotations
+
+from detector.store.schema import history, life_cycle
+from detector.store.schema.migrations import MIGRATIONS
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "history", "life_cycle"]
+
+# "oops": tells our files from any other SQLite file (PRAGMA application_id).
+APPLICATION_ID = 0x6F6F7073
