@@ -42,7 +42,7 @@ def test_an_incident_is_new_once_and_grows(journal: Journal) -> None:
     journal.add_report(
         fault.id, Block(fault.match, ("head", "tail"), True), CrashReport("memory-fault", title="BUG: x in f", function="f"), "1:ff"
     )
-    again = journal.save_incident(grown, [fault.id, more.id], diagnosis, CrashReport("memory-fault", title="BUG: x in f"))
+    again = journal.save_incident(grown, [fault.id, more.id], diagnosis, CrashReport("memory-fault", title="BUG: x in f", function="f"))
     assert (new, again) == (True, False)
     detail = journal.history().incident(identity)
     assert detail is not None
