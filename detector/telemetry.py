@@ -63,6 +63,10 @@ SIGNATURES_OFF = _gauge("oopswatch_signatures_switched_off", "signatures switche
 STORE_SECONDS = _seconds("oopswatch_store_batch_seconds", "time of one batch, its transaction included", (0.005, 0.02, 0.1, 0.5, 2, 10))
 BROKER_AWAY = _gauge("oopswatch_broker_away", "1 while no broker answers")
 LAG = _gauge("oopswatch_lag_records", "records between the position and the end of a partition", "topic", "partition")
+HTTP_REQUESTS = _counter("oopswatch_http_requests_total", "requests answered by pages and API", "route", "method", "status")
+HTTP_SECONDS = _seconds("oopswatch_http_seconds", "time of one answer, streams left out", (0.005, 0.02, 0.05, 0.1, 0.5, 2))
+HTTP_REFUSED = _counter("oopswatch_http_refused_total", "requests refused: host, token, role, origin, csrf, rate", "reason")
+HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,11 @@ EVENTS: Mapping[str, Event] = {
     "signature_switched_off": Event(
         logging.ERROR, "its regex timed out too often: it sees nothing until a restart", ("signature", "strikes")
     ),
+    "serving": Event(logging.INFO, "pages and API answer", ("address", "port", "tls", "access")),
+    "logged_in": Event(logging.INFO, "a browser was given a session", ("who", "address")),
+    "acted": Event(logging.INFO, "somebody changed an incident, a problem or a silence", ("who", "via", "what", "on", "request")),
+    "queried": Event(logging.INFO, "somebody asked through the SQL door", ("who", "rows", "ms", "sql")),
+    "access_refused": Event(logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")),
     "unparsed_sample": Event(logging.WARNING, "first record of a kind that no format reads", ("reason", "source", "number", "sample")),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, IPvAnyNetwork, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -24,6 +24,8 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Brokers = Annotated[tuple[Broker, ...], BeforeValidator(_listed), Field(min_length=1)]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
 Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
 
 
 def _setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
@@ -125,6 +127,34 @@ class Metrics(Group):
     port: int = _setting(0, "port to serve them at; 0 serves none", ge=0, le=65_535)
 
 
+class Serve(Group):
+    """Pages and API over HTTP. On a loopback address everyone on this machine may read and act; elsewhere access must be settled."""
+
+    address: str = _setting("127.0.0.1", "address to serve at; any but loopback needs tokens_file or trusted_proxies")
+    port: int = _setting(0, "port to serve at; 0: `run` serves nothing, and `serve` takes 8470", ge=0, le=65_535)
+    hosts: Names = _setting((), "names that clients may call this server by; without them loopback's on loopback, elsewhere any")
+    tokens_file: FilePath | None = _setting(None, "TOML file of bearer tokens with their roles; not readable by everyone")
+    trusted_proxies: Networks = _setting((), "addresses or networks of proxies whose user_header is believed")
+    user_header: str = _setting("X-Forwarded-User", "header in which a trusted proxy names the visitor", pattern=r"^[A-Za-z0-9-]+$")
+    roles_header: str = _setting("X-Forwarded-Roles", "header in which it names roles: read, act, sql", pattern=r"^[A-Za-z0-9-]+$")
+    tls_certfile: FilePath | None = _setting(None, "own certificate with its chain, PEM; with it everything is https")
+    tls_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
+    session_hours: int = _setting(12, "a log-in of a browser lasts so long", unit="h", ge=1, le=24 * 30)
+    requests_per_second: int = _setting(50, "requests of one visitor, over time", unit="1/s", ge=1)
+    request_burst: int = _setting(200, "requests of one visitor at once", ge=1)
+    max_body_kib: int = _setting(1_024, "largest body of a request", unit="KiB", ge=1, le=65_536)
+    max_listeners: int = _setting(200, "most listeners of /api/v1/events at once", ge=1)
+    sql_seconds: float = _setting(5.0, "longest time of one query of /api/v1/sql", unit="s", gt=0, le=600)
+    sql_rows: int = _setting(10_000, "most rows of its answer", ge=1)
+    sql_kib: int = _setting(8_192, "largest answer of it", unit="KiB", ge=1)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.tls_keyfile and not self.tls_certfile:
+            raise ValueError("tls_keyfile is set without tls_certfile")
+        return self
+
+
 class Settings(Group):
     """All settings of one process."""
 
@@ -137,6 +167,7 @@ class Settings(Group):
     assemble: Assemble = Field(default_factory=Assemble)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
+    serve: Serve = Field(default_factory=Serve)
 
 
 def declared() -> Iterator[tuple[str, str, FieldInfo]]:

@@ -1,0 +1,43 @@
+"""The history for a request: one read-only connection for each worker thread, opened anew where the file was replaced.
+
+In: a request, on the thread that will read (an endpoint that is a plain `def`). Out: a `History`. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from fastapi import Request
+
+from detector.store import History, StoreError, open_history
+
+
+class Reading:
+    """Hands each thread its own connection. SQLite's readers neither wait for a writer nor hold it up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    def history(self) -> History:
+        """The calling thread's connection. Raises StoreError where the file is missing, not ours, or of another version."""
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}: name the file that `oopswatch run` writes") from error
+        identity = (stat.st_dev, stat.st_ino)
+        known: tuple[tuple[int, int], History] | None = getattr(self._local, "opened", None)
+        if known is not None and known[0] == identity:
+            return known[1]
+        if known is not None:
+            known[1].close()
+        opened = open_history(self.path)
+        self._local.opened = (identity, opened)
+        return opened
+
+
+def history(request: Request) -> History:
+    """The history that this request reads; call it on the thread that queries."""
+    reading: Reading = request.app.state.reading
+    return reading.history()
