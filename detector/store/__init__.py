@@ -3,11 +3,15 @@
 `open_journal` writes it, `open_history` reads it; what is wrong with the file is a `StoreError` of one line.
 """
 
+from detector.store.actions import ActionRefused, Actions, Change, open_actions
 from detector.store.errors import StoreError
 from detector.store.history import History, IncidentDetail, IncidentRow, NoiseColumn, NoiseRow, Totals, open_history
 from detector.store.journal import Journal, open_journal
 
 __all__ = [
+    "ActionRefused",
+    "Actions",
+    "Change",
     "History",
     "IncidentDetail",
     "IncidentRow",
@@ -16,6 +20,7 @@ __all__ = [
     "NoiseRow",
     "StoreError",
     "Totals",
+    "open_actions",
     "open_history",
     "open_journal",
 ]

@@ -162,7 +162,7 @@ def test_damage_that_shows_later_is_one_line_too(tmp_path: Path) -> None:
     """A page in the middle is broken: opening works, the query that meets it says so."""
     path = tmp_path / "worn.db"
     with closing(open_journal(path)) as journal, journal.transaction():
-        for number in range(500):
+        for number in range(2_000):
             journal.add_match(match(text=f"fault {number}"))
     content = bytearray(path.read_bytes())
     half = len(content) // 2

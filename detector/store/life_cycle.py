@@ -1,0 +1,57 @@
+"""What may become of an incident: from which state, by which act, into which state.
+
+In: a state and an act. Out: the next state and what the log of changes calls it, or a refusal that says why. Pure: no IO, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["open", "acknowledged", "resolved"]
+Act = Literal["acknowledge", "resolve", "reopen", "note"]
+What = Literal["raised", "updated", "joined", "acknowledged", "resolved", "reopened", "noted"]
+
+
+class RefusedError(ValueError):
+    """A state does not allow an act; the message says why, in words that follow the incident's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where an act leads: the state after it, and the name of the change."""
+
+    state: State
+    what: What
+
+
+_STEPS: dict[tuple[State, Act], Step] = {
+    ("open", "acknowledge"): Step("acknowledged", "acknowledged"),
+    ("open", "resolve"): Step("resolved", "resolved"),
+    ("acknowledged", "resolve"): Step("resolved", "resolved"),
+    ("acknowledged", "reopen"): Step("open", "reopened"),
+    ("resolved", "reopen"): Step("open", "reopened"),
+}
+_REFUSALS: dict[tuple[State, Act], str] = {
+    ("open", "reopen"): "is open already",
+    ("acknowledged", "acknowledge"): "is acknowledged already",
+    ("resolved", "acknowledge"): "is resolved: reopen it first",
+    ("resolved", "resolve"): "is resolved already",
+}
+
+
+def step(state: State, act: Act) -> Step:
+    """The step that an act takes from a state. Raises `RefusedError` where the state does not allow it; a note is always allowed."""
+    if act == "note":
+        return Step(state, "noted")
+    refusal = _REFUSALS.get((state, act))
+    if refusal is not None:
+        raise RefusedError(refusal)
+    return _STEPS[state, act]
+
+
+def after_evidence(state: State, *, recurred: bool) -> Step:
+    """The step that new evidence takes: a resolved incident opens again where it recurred; late evidence of the past only adds to it."""
+    if state == "resolved" and recurred:
+        return Step("open", "reopened")
+    return Step(state, "updated")
