@@ -1,0 +1,138 @@
+"""Messages in the user's own words: jinja2 templates in a sandbox, which the table of a receiver names.
+
+In: files, and the fields of a notice (`payload.notice_item`). Out: a title and a body, bounded. The fields' values come inert and escaped
+for the receiver, so that no log line becomes markup; what the template itself says is its author's. Faults name file and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from detector.alert.example import example_notice
+from detector.alert.notice import Notice
+from detector.alert.payload import notice_item
+from detector.inert import inert
+
+BODY_LIMIT = 20_000
+_LIMITS = {"title": 150, "body": BODY_LIMIT}
+_GREATEST_PRODUCT = 1_000_000
+SUFFIX = ".j2"
+
+Escape = Callable[[str], str]
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """No access to Python's inside, nothing changed, no text or number blown up by `*` and `**`."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Small numbers are multiplied, and nothing else is."""
+        small = all(isinstance(one, int | float) and abs(one) <= _GREATEST_PRODUCT for one in (left, right))
+        if operator == "**" or not small:
+            raise SecurityError(f"{operator} is for small numbers here" if operator == "*" else "** is not allowed here")
+        return super().call_binop(context, operator, left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The templates of one receiver: what replaces its title, its body, or neither."""
+
+    title: Template | None = None
+    body: Template | None = None
+
+    def rendered(self, item: Mapping[str, Any], *, names: Mapping[str, str], escape: Escape | None = None) -> dict[str, str]:
+        """The texts of the templates there are, under the names that the caller gives "title" and "body".
+
+        A template that fails is left out, so that a message is never lost to it: the built-in text stands instead.
+        """
+        given = item if escape is None else _escaped(item, escape)
+        said = {}
+        for part, template in (("title", self.title), ("body", self.body)):
+            if template is not None and part in names:
+                with suppress(Exception):
+                    said[names[part]] = _render(template, given, part)
+        return said
+
+
+def load(path: Path) -> Template:
+    """A template of a file; it may include others of its folder. Raises TemplateError or OSError."""
+    environment = _Sandbox(loader=FileSystemLoader(path.parent), undefined=StrictUndefined, autoescape=False)
+    return environment.get_template(path.name)
+
+
+def check_folder(folder: Path) -> tuple[int, list[str]]:
+    """How many templates a folder holds, and their faults."""
+    paths = sorted(folder.rglob(f"*{SUFFIX}"))
+    return len(paths), [fault for path in paths for fault in check_file(path)]
+
+
+def check_file(path: Path) -> list[str]:
+    """What is wrong with a template, as `file:line: what`: it is read, and tried with a first message, a resolution and a bare one."""
+    try:
+        template = load(path)
+        for notice in _TRIALS:
+            _render(template, notice_item(notice), "body")
+    except TemplateSyntaxError as error:
+        return [inert(f"{error.filename or path}:{error.lineno}: {error.message}")]
+    except UnicodeDecodeError:
+        return [f"{path}:1: not UTF-8"]
+    except OSError as error:
+        return [f"{path}:1: cannot be read: {error.strerror}"]
+    except TemplateError as error:
+        return [inert(f"{path}:{_line_of(error, path)}: {error.message or type(error).__name__}")]
+    except Exception as error:  # noqa: BLE001 (an expression in a template can raise whatever Python raises)
+        return [inert(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}")]
+    return []
+
+
+def _render(template: Template, item: Mapping[str, Any], part: str) -> str:
+    """The text, cut at the part's limit; what a template goes on to say is not waited for. A title is one line."""
+    limit, size, pieces = _LIMITS[part], 0, []
+    for piece in template.generate(**item):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            break
+    lines = "".join(pieces).strip().splitlines()
+    text = " ".join(map(inert, lines)) if part == "title" else "\n".join(map(inert, lines))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(value: Any, escape: Escape) -> Any:
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, Mapping):
+        return {name: _escaped(one, escape) for name, one in value.items()}
+    return [_escaped(one, escape) for one in value] if isinstance(value, list) else value
+
+
+def _line_of(error: Exception, path: Path) -> int:
+    """The line of the template that an error is from: the innermost frame that jinja2 ascribes to the file."""
+    line, trace = 1, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _bare() -> Notice:
+    """A notice of which only the least is known."""
+    notice = example_notice(0)
+    subject = replace(
+        notice.subjects[0], fingerprint=None, started_us=None, uptime_us=None, kernel=None, function=None, module=None, lines=(),
+        what_happened=(), known_issue=None, known_issue_confidence=None, next_steps=(), rule_title=None, runbook=None,
+    )  # fmt: skip
+    return replace(notice, subjects=(subject,), standing=None, team=None, link=None)
+
+
+_TRIALS = (example_notice(0), example_notice(0, "resolve"), _bare())
