@@ -168,9 +168,10 @@ def build(plan: Plan, random: Random) -> Fleet:
     fast = set(islice(order, plan.reboot_pairs))
     panicking = set(islice(order, plan.incidents // 3))
     steady = set(random.sample(range(plan.hosts), min(plan.hosts, max(2, plan.hosts // 2))))
+    faulting = same_uptime | fast | panicking | steady
     hosts: list[Host] = []
     for number in range(plan.hosts):
-        faults = number in same_uptime | fast | panicking | steady or random.random() < 0.7
+        faults = number in faulting or random.random() < 0.7
         kernel = random.choice(_FAULTING_KERNELS if faults else _OTHER_KERNELS)
         if number in same_uptime:
             boots = _same_uptime_boots(plan, random)
