@@ -1,0 +1,236 @@
+"""From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text in a template is made inert and escaped.
+
+In: a request and a `Page`. Out: a response. A template can neither forget to escape (autoescape) nor to make control characters and
+direction marks visible (`finalize`): both happen to every value that it prints. What a page says is decided in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from detector.inert import inert
+from detector.items import moment
+from detector.serve.access import csrf_token, visitor
+from detector.serve.pages import words
+from detector.serve.problem import Problem
+
+HERE = Path(__file__).parents[1]
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/incidents", "Incidents"),
+    ("/problems", "Problems"),
+    ("/hosts", "Hosts"),
+    ("/noise", "Noise"),
+    ("/rules", "Rules"),
+    ("/signatures", "Signatures"),
+)
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "theme"
+FORMATS = ("json", "csv")
+# A page of a name that ends like a format is asked for with one more ending.
+_ENDINGS = (".json", ".csv", ".html")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says: `data` as JSON, `rows` as CSV, and `view`, what its template needs beside the frame. `place` is where it hangs."""
+
+    template: str
+    title: str
+    place: str
+    view: Mapping[str, Any]
+    data: Any = None
+    rows: Sequence[Mapping[str, object]] | None = None
+    status: int = 200
+    notice: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Make = Callable[[Request], Page]
+
+
+def serve(router: APIRouter, path: str, make: Make) -> None:
+    """Adds a page with its JSON and its CSV; `path` may hold one name, whose page is the last to be asked."""
+    for ending, answer in ((".json", as_json), (".csv", as_csv), (".html", as_html), ("", as_html)):
+        if path == "/" and ending:
+            continue
+        router.add_api_route(path + ending, _endpoint(make, answer), methods=["GET"], include_in_schema=False)
+    if path == "/":
+        for ending, answer in (("overview.json", as_json), ("overview.csv", as_csv)):
+            router.add_api_route(f"/{ending}", _endpoint(make, answer), methods=["GET"], include_in_schema=False)
+
+
+def _endpoint(make: Make, answer: Callable[[Request, Page], Response]) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:
+        return answer(request, make(request))
+
+    return endpoint
+
+
+def as_html(request: Request, page: Page) -> Response:
+    """The page for people."""
+    context = _frame(request, page) | dict(page.view)
+    return HTMLResponse(_ENVIRONMENT.get_template(page.template).render(context), page.status, dict(page.headers))
+
+
+def as_json(request: Request, page: Page) -> Response:
+    """The page for programs. Raises Problem where it has no such form, or is an error."""
+    del request
+    if page.status >= 400:
+        raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
+    return JSONResponse(plain(page.data), page.status)
+
+
+def as_csv(request: Request, page: Page) -> Response:
+    """The rows of the page for a spreadsheet: no cell begins a formula, none holds a line end."""
+    del request
+    if page.status >= 400:
+        raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
+    rows = [plain(row) for row in page.rows or ()]
+    out = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
+    return Response(out.getvalue(), page.status, media_type="text/csv; charset=utf-8")
+
+
+def missing(what: str, place: str, hint: str) -> Page:
+    """The page where there is nothing."""
+    view = {"text": f"There is no {what}.", "hint": hint, "back": place, "back_words": "Back to the list"}
+    return Page("message.html", f"No such {what.split()[0]}", place, view, status=404, notice=f"there is no {what}")
+
+
+def plain(value: Any) -> Any:
+    """Nouns as JSON: a dataclass is an object; a wall time in µs stands as RFC 3339 text beside its integer."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({one.name: getattr(value, one.name) for one in fields(value)})
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()} | _moments(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    return value
+
+
+# Of all `…_us` these are points of wall time.
+_WALL = frozenset(
+    "at_us started_us found_us changed_us first_us last_us hour_us day_us start_us end_us starts_us ends_us expired_us created_us state_us "
+    "regressed_us first_seen_us last_seen_us epoch_us now_us".split()
+)
+
+
+def _moments(value: Mapping[Any, Any]) -> dict[str, str | None]:
+    return {name.removesuffix("_us"): moment(one) for name, one in value.items() if name in _WALL and (one is None or isinstance(one, int))}
+
+
+def csv_cell(value: object) -> object:
+    """A cell that a spreadsheet reads as text: an apostrophe stands before what would begin a formula."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value)
+    if not isinstance(value, str):
+        return value
+    return inert(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
+
+
+def segment(name: str) -> str:
+    """A name as one segment of an address; one that ends like a format gets an ending of its own."""
+    spelled = quote(name, safe="")
+    return f"{spelled}.html" if name.lower().endswith(_ENDINGS) else spelled
+
+
+def host_page(name: str) -> str:
+    """The address of a host's page."""
+    return f"/hosts/{segment(name)}"
+
+
+def problem_page(fingerprint: str) -> str:
+    """The address of a problem's page."""
+    return f"/problems/{segment(fingerprint)}"
+
+
+def theme_of(request: Request) -> str:
+    """The theme that the visitor chose, "auto" for none."""
+    chosen = request.cookies.get(THEME_COOKIE, "auto")
+    return chosen if chosen in THEMES else "auto"
+
+
+def now_us(request: Request) -> int:
+    """The time of the application's clock."""
+    clock: Callable[[], int] = request.app.state.clock
+    return clock()
+
+
+def _frame(request: Request, page: Page) -> dict[str, Any]:
+    """What every page has around its content."""
+    who = visitor(request)
+    path, query = request.url.path.removesuffix(".html"), request.url.query
+    asked = f"?{query}" if query else ""
+
+    def address(form: str) -> str:
+        return f"{'/overview' if path == '/' else path}.{form}{asked}"
+
+    return {
+        "title": page.title,
+        "place": page.place,
+        "navigation": NAVIGATION,
+        "theme": theme_of(request),
+        "here": f"{request.url.path}{asked}",
+        "address": address,
+        "formats": FORMATS if page.data is not None else (),
+        "notice": page.notice,
+        "notice_wrong": page.status >= 400,
+        "visitor": who,
+        "may_act": who.may("act"),
+        "may_log_out": who.via == "session",
+        "csrf": csrf_token(request),
+        "request_id": secrets.token_hex(12),
+        "now_us": now_us(request),
+    }
+
+
+def _inert(value: object) -> object:
+    """Every value on its way into the page; markup is this project's own."""
+    return inert(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_inert,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "stamp": words.stamp,
+        "ago": words.ago,
+        "when": words.when,
+        "gap": words.gap,
+        "uptime": words.uptime,
+        "number": words.number,
+        "plural": words.plural,
+        "shortened": words.shortened,
+        "host_page": host_page,
+        "problem_page": problem_page,
+        "pattern": words.pattern,
+    }
+    environment.globals["newline"] = Markup("\n")
+    return environment
+
+
+_ENVIRONMENT = _environment()
