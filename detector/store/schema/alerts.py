@@ -44,52 +44,47 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE alert_groups (
-  key TEXT NOT NULL PRIMARY KEY,
+  id INTEGER PRIMARY KEY,
+  receiver TEXT NOT NULL,
   scope TEXT NOT NULL,
   leader TEXT NOT NULL REFERENCES incidents (id),
+  dedup_key TEXT NOT NULL,
   fingerprint TEXT,
-  opened_us INTEGER NOT NULL,
-  last_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX alert_groups_scope ON alert_groups (scope, last_us);
-
-CREATE TABLE alert_members (
-  incident_id TEXT NOT NULL PRIMARY KEY REFERENCES incidents (id),
-  group_key TEXT NOT NULL REFERENCES alert_groups (key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX alert_members_group ON alert_members (group_key);
-
-CREATE TABLE alert_targets (
-  group_key TEXT NOT NULL REFERENCES alert_groups (key),
-  receiver TEXT NOT NULL,
   team TEXT,
+  last_us INTEGER NOT NULL,
   told TEXT CHECK (told IN ('open', 'acknowledged', 'resolved')),
   said TEXT,
   messages INTEGER NOT NULL DEFAULT 0,
   sent_us INTEGER,
-  repeat_us INTEGER,
-  PRIMARY KEY (group_key, receiver)
+  repeat_us INTEGER
+) STRICT;
+CREATE INDEX alert_groups_scope ON alert_groups (receiver, scope, last_us);
+CREATE INDEX alert_groups_repeat ON alert_groups (receiver, repeat_us) WHERE repeat_us IS NOT NULL;
+
+CREATE TABLE alert_members (
+  incident_id TEXT NOT NULL REFERENCES incidents (id),
+  group_id INTEGER NOT NULL REFERENCES alert_groups (id),
+  PRIMARY KEY (incident_id, group_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX alert_targets_repeat ON alert_targets (receiver, repeat_us) WHERE repeat_us IS NOT NULL;
+CREATE INDEX alert_members_group ON alert_members (group_id);
 
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY,
-  group_key TEXT NOT NULL REFERENCES alert_groups (key),
+  group_id INTEGER NOT NULL REFERENCES alert_groups (id),
   receiver TEXT NOT NULL,
-  action TEXT NOT NULL CHECK (action IN ('fire', 'update', 'acknowledge', 'resolve')),
+  action TEXT CHECK (action IN ('fire', 'update', 'acknowledge', 'resolve')),
   reason TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'waiting'
-    CHECK (state IN ('waiting', 'attempting', 'delivered', 'refused', 'undelivered', 'unchanged', 'withdrawn')),
+    CHECK (state IN ('waiting', 'attempting', 'delivered', 'refused', 'undelivered', 'unchanged')),
   created_us INTEGER NOT NULL,
   due_us INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   repeated INTEGER NOT NULL DEFAULT 0 CHECK (repeated IN (0, 1)),
-  attempted_us INTEGER,
   settled_us INTEGER,
   detail TEXT
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (receiver, due_us) WHERE state IN ('waiting', 'attempting');
-CREATE INDEX deliveries_group ON deliveries (group_key, receiver);
+CREATE INDEX deliveries_due ON deliveries (receiver, attempts, due_us) WHERE state = 'waiting';
+CREATE INDEX deliveries_live ON deliveries (group_id) WHERE state IN ('waiting', 'attempting');
 
 CREATE TABLE notifications (
   id INTEGER PRIMARY KEY,
