@@ -1,13 +1,14 @@
 """Literals → the records of a chunk that may matter.
 
-In: a chunk of raw bytes and all literals of the catalogue. Out: the records that hold one, plus every record while a block is open.
+In: a chunk of raw bytes and all literals of the catalogue. Out: the records that hold one, plus those of the hosts with an open block.
 A record that is not selected is never decoded, parsed or even located. Does no parsing, no IO, keeps no state between chunks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from detector.model import Record
@@ -23,6 +24,13 @@ REVEALING = (
     rb'"time": {2,8}[0-9]\.[0-9]{6}',
     rb",[0-9]{1,7},[-c+][,;]",
 )
+
+# Up to so many hosts with open blocks are searched for one by one; with more than MANY, the engine costs what decoding everything does.
+FEW_NAMES = 8
+MANY_NAMES = 512
+# Characters of a host's name, and those that every writer writes as they are.
+LONGEST_HOST = 255
+_PLAIN_NAME = re.compile(r"[\w.:%/-]{2,}", re.ASCII)
 
 
 class Chunk(Protocol):
@@ -46,17 +54,36 @@ class Scanner:
     """Finds all literals at once in raw bytes: Hyperscan where it is installed, one alternation of `re` elsewhere."""
 
     def __init__(self, literals: Sequence[str]) -> None:
-        expressions = [re.escape(literal.encode()) for literal in dict.fromkeys(literals)] + list(REVEALING)
-        self._ends = _hyperscan(expressions) or _alternation(expressions)
+        self.expressions = [re.escape(literal.encode()) for literal in dict.fromkeys(literals)] + list(REVEALING)
+        self._ends = _hyperscan(self.expressions) or _alternation(self.expressions)
+        self._names = Names()
 
-    def select(self, chunk: Chunk, following: Callable[[], bool]) -> Iterator[tuple[Record, bool]]:
-        """Yields (record, hit) in order. While `following()` is true the records without a hit come as well."""
+    def ends(self, data: bytes) -> list[int]:
+        """Where the hits in some bytes end, in rising order."""
+        return self._ends(data)
+
+    def select(self, chunk: Chunk, following: Callable[[], Collection[str] | None]) -> Iterator[tuple[Record, bool]]:
+        """Yields (record, hit) in order: those with a hit, and those that `following()` wants, asked again after each.
+
+        It names the hosts with an open block, whose records come as well; None wants every record, nothing no more than the hits.
+        What a chunk holds in `hits`, if it has that, are its hits, found before; where it says `names_inside`, the host of a record that is
+        not its source's stands in `data`, so that only records that hold a wanted name are located; without that, all are looked at.
+        """
         position = 0
-        size = len(chunk.data)
-        for end in (*self._ends(chunk.data), size + 1):
+        data = chunk.data
+        size = len(data)
+        hits = getattr(chunk, "hits", None)
+        near = self._names.places(chunk) if getattr(chunk, "names_inside", False) else None
+        for end in (*(self._ends(data) if hits is None else hits), size + 1):
             last = end - 1
-            while position < min(last + 1, size) and following():
-                record, _, after = chunk.record_at(position)
+            while position < min(last + 1, size):
+                wanted = following()
+                if wanted is not None and not wanted:
+                    break
+                at = position if near is None or wanted is None else near.next(wanted, position)
+                if at > last:
+                    break
+                record, _, after = chunk.record_at(at)
                 yield record, last < after and end <= size
                 position = after
             if last < position or last >= size:
@@ -65,14 +92,97 @@ class Scanner:
             yield record, True
 
 
-def _hyperscan(expressions: Sequence[bytes]) -> Callable[[bytes], list[int]] | None:
-    """A function data → end offsets of hits in rising order; None where Hyperscan has no wheel for this machine."""
+class Names:
+    """Finds the records that hold some host's name: by plain searches while few are sought, with the engine of the literals beyond that."""
+
+    def __init__(self) -> None:
+        self._sought: frozenset[str] = frozenset()
+        self._found: Callable[[bytes], list[tuple[int, str]]] = lambda _data: []
+
+    def places(self, chunk: Chunk) -> _Places:
+        """The search through one chunk."""
+        return _Places(self, chunk)
+
+    def find(self, names: frozenset[str], data: bytes, start: int) -> list[tuple[int, str]]:
+        """The last byte of each occurrence from `start` on, and whose it is."""
+        if len(names) <= FEW_NAMES:
+            return _one_by_one(names, data[start:])
+        if names != self._sought:
+            self._found, self._sought = _searcher(names), names
+        return self._found(data[start:])
+
+
+class _Places:
+    """Where in a chunk the wanted hosts are named; looks only for those that somebody asked for."""
+
+    def __init__(self, names: Names, chunk: Chunk) -> None:
+        self._names = names
+        self._data = chunk.data
+        self._source = chunk.source[:LONGEST_HOST]
+        self._places: list[tuple[int, str]] = []
+        self._known: set[str] = set()
+        self._wanted: Collection[str] = ()
+        self._all = False
+
+    def next(self, wanted: Collection[str], position: int) -> int:
+        """A byte of the next record at or after `position` that may be of a wanted host; the size of the chunk where there is none.
+
+        A host named as the source is that of every line that names none, and what a JSON writer may escape is not searched for.
+        """
+        if wanted is not self._wanted:
+            self._want(wanted, position)
+        if self._all:
+            return position
+        at = bisect_left(self._places, (position, ""))
+        while at < len(self._places) and self._places[at][1] not in wanted:
+            at += 1
+        return self._places[at][0] if at < len(self._places) else len(self._data)
+
+    def _want(self, wanted: Collection[str], position: int) -> None:
+        self._wanted = wanted
+        self._all = len(wanted) > MANY_NAMES or self._source in wanted or not all(_PLAIN_NAME.fullmatch(name) for name in wanted)
+        new = frozenset(wanted) - self._known
+        if new and not self._all:
+            self._known |= new
+            found = self._names.find(new, self._data, position)
+            self._places = sorted((*self._places, *((position + at, name) for at, name in found)))
+
+
+def _one_by_one(names: Iterable[str], data: bytes) -> list[tuple[int, str]]:
+    return [(found.end() - 1, name) for name in names for found in re.finditer(re.escape(name.encode()), data)]
+
+
+def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:
+    """A function data → the last byte of each occurrence of some names, and the name."""
+    ordered = sorted(names)
+    expressions = [re.escape(name.encode()) for name in ordered]
+    if (engine := _engine(expressions)) is None:
+        return lambda data: _one_by_one(ordered, data)
+
+    def search(data: bytes) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        engine.scan(data, match_event_handler=lambda name, _start, end, _flags, _context: found.append((end - 1, ordered[name])))
+        return found
+
+    return search
+
+
+def _engine(expressions: Sequence[bytes]) -> Any:
+    """Hyperscan's database of some expressions; None where it has no wheel for this machine."""
     try:
         import hyperscan
     except ImportError:
         return None
     database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(expressions=list(expressions), ids=list(range(len(expressions))), elements=len(expressions))
+    return database
+
+
+def _hyperscan(expressions: Sequence[bytes]) -> Callable[[bytes], list[int]] | None:
+    """A function data → end offsets of hits in rising order; None where Hyperscan has no wheel for this machine."""
+    database = _engine(expressions)
+    if database is None:
+        return None
 
     def ends(data: bytes) -> list[int]:
         found: list[int] = []

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from detector import crash
 from detector.assemble import Assembler
@@ -75,6 +76,16 @@ class Told:
     batch: Callable[[Totals, float], None] = _ignore
 
 
+class _Remembered:
+    """A list of names whose regexes are asked once for each name."""
+
+    def __init__(self, names: Container[str]) -> None:
+        self._holds = lru_cache(maxsize=8_192)(names.__contains__)
+
+    def __contains__(self, name: object) -> bool:
+        return self._holds(name)
+
+
 class Watch:
     """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a batch."""
 
@@ -101,7 +112,7 @@ class Watch:
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.streams())
         self.noise = NoiseTally()
-        self._skip: Container[str] = catalogue.lists.get(GENERIC, NOBODY)
+        self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
         self._counts: Counter[str] = Counter()
         kept = journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
@@ -129,8 +140,9 @@ class Watch:
             self._take(self.parser.flush(), True, now_us, None)
             self._settle(self.assembler.flush(), {})
 
-    def _following(self) -> bool:
-        return self.assembler.following
+    def _following(self) -> frozenset[str] | None:
+        """The hosts with open blocks; None, for every record, where all that comes is of one host."""
+        return None if self.parser.overrides and self.assembler.following else self.assembler.hosts
 
     def _take(self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None) -> None:
         for line in lines:

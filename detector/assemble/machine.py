@@ -46,6 +46,7 @@ class Assembler:
         self._opening = frozenset(opening)
         self._limits = limits or Limits()
         self._hosts: dict[str, list[Opened]] = {}
+        self._names: frozenset[str] | None = None
         self._open = 0
         self._turn = 0
         self._next_tick_us = 0
@@ -55,6 +56,13 @@ class Assembler:
     def following(self) -> bool:
         """Whether a report is open anywhere, so that every line is wanted."""
         return self._open > 0
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts with an open report: the same object until it changes."""
+        if self._names is None:
+            self._names = frozenset(self._hosts)
+        return self._names
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -184,6 +192,8 @@ class Assembler:
         return []
 
     def _add(self, opened: Opened) -> None:
+        if opened.head.host not in self._hosts:
+            self._names = None
         self._hosts.setdefault(opened.head.host, []).append(opened)
         self._open += 1
 
@@ -194,6 +204,7 @@ class Assembler:
         mine.remove(opened)
         if all(other.shadow for other in mine):
             del self._hosts[opened.head.host]
+            self._names = None
         if opened.shadow:
             return []
         self._open -= 1

@@ -54,6 +54,11 @@ class Parser:
         self._dumps: dict[tuple[str, bytes | None], Parts] = {}
 
     @property
+    def overrides(self) -> bool:
+        """Whether every line has the host that was set, whatever it says."""
+        return self._host is not None
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """What was met, by name.
 

@@ -28,7 +28,9 @@ MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
 class FileChunk:
     """A block of a file cut at record ends. `number` of a record is its line's, counted only as far as somebody asks."""
 
-    __slots__ = ("_counted", "_counted_to", "_first", "_numbers", "count", "data", "end", "source")
+    names_inside = True
+
+    __slots__ = ("_count", "_counted", "_counted_to", "_first", "_numbers", "_unended", "data", "end", "hits", "source")
 
     def __init__(self, source: str, data: bytes, end: int, first: int, numbers: Sequence[int] | None = None, unended: int = 0) -> None:
         """`first` is the number of the first line; `numbers` gives each line's where they do not follow each other.
@@ -38,10 +40,28 @@ class FileChunk:
         self.source = source
         self.data = data
         self.end = end
-        self.count = data.count(b"\n") + unended
+        self.hits: Sequence[int] | None = None
         self._first = first
         self._numbers = numbers
+        self._unended = unended
+        self._count: int | None = None
         self._counted = self._counted_to = 0
+
+    @property
+    def count(self) -> int:
+        """The records of the chunk: counted once, and only from where the numbers of its records were counted to."""
+        if self._count is None:
+            self._count = self._counted + self.data.count(b"\n", self._counted_to) + self._unended
+        return self._count
+
+    @property
+    def next_line(self) -> int:
+        """The number of the line after the chunk, where its lines follow each other."""
+        return self._first + self.count
+
+    def found(self, hits: Sequence[int], count: int) -> None:
+        """What another process has found in these bytes: where hits end, and how many records there are."""
+        self.hits, self._count = hits, count
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
         """The line that covers byte `offset`, where it starts, and where the next one starts."""
@@ -71,6 +91,7 @@ class Framer:
         self._pieces: list[bytes] = []
         self._held = 0
         self._line = 1
+        self._last: FileChunk | None = None
         self._end = 0
         self._document: _Document | None = None
         self._decided = False
@@ -79,7 +100,7 @@ class Framer:
         """The records that are whole with `data`; what is left waits for more."""
         end = data.rfind(b"\n") + 1
         if end:
-            whole = b"".join((*self._pieces, data[:end]))
+            whole = b"".join((*self._pieces, memoryview(data)[:end])) if self._pieces or end < len(data) else data
             self._hold(data[end:])
             return self._chunks(whole)
         self._pieces.append(data)
@@ -122,9 +143,10 @@ class Framer:
         return [self._lines(data, last and not data.endswith(b"\n"))]
 
     def _lines(self, data: bytes, unended: bool) -> FileChunk:
-        chunk = FileChunk(self.source, data, self._end, self._line, unended=int(unended))
-        self._line += chunk.count
-        return chunk
+        if self._last is not None:
+            self._line = self._last.next_line
+        self._last = FileChunk(self.source, data, self._end, self._line, unended=int(unended))
+        return self._last
 
     def _objects(self, document: _Document, data: bytes) -> list[FileChunk]:
         objects, numbers = document.feed(data)

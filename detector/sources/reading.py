@@ -82,8 +82,9 @@ class Reading:
         """
         if self._damage:
             raise self._damage
-        pieces, self._head = [self._head], b""
-        got = len(pieces[0])
+        piece, self._head = self._head, b""
+        pieces = [piece]
+        got = len(piece)
         while got < size and (self.seekable or not got):
             try:
                 piece = self._stream.read1(size - got)
@@ -96,7 +97,7 @@ class Reading:
             got += len(piece)
         if self._damage and not got:
             raise self._damage
-        return b"".join(pieces)
+        return piece if got == len(piece) else b"".join(pieces)
 
     def close(self) -> None:
         """Closes the file; standard input stays open."""
