@@ -6,31 +6,27 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
 
-from detector import crash
-from detector.assemble import Assembler
+from detector import decision
 from detector.boots import Boots
 from detector.catalogue import Catalogue
 from detector.cli import parts
-from detector.correlate import gap
 from detector.explain import explain as diagnose
-from detector.explain import layout, with_instruction
+from detector.explain import layout
 from detector.inert import inert
-from detector.items import Item, diagnosis_item, match_item, report_item
+from detector.items import match_item
 from detector.match import Matcher
-from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
+from detector.model import Line, Record
 from detector.parse import Parser
 from detector.sources import FileSource
 
 # As `scan` has it: standard input.
 STDIN = "-"
-# A pasted log is read as one story only as far as the default rule's timespan reaches.
-NEAR_US = 10_000_000
 # So few lines are each told step by step.
 FEW = 10
 WRITERS = {"kernel": "the kernel", "user": "user space", "unknown": "whoever writes to this log (it does not say)"}
@@ -54,17 +50,18 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
     settings, _ = parts.settings_of(config_path, patterns__directories=folders)
     catalogue = parts.catalogue_of(settings)
     read = _read(_records(what), parts.parser_of(settings, host=host))
-    found, blocks = _decide(read, catalogue)
-    stories = _stories(blocks, [match for match in found if match.origin == "kernel"])
+    found, blocks = decision.decide(read, catalogue)
+    stories = decision.stories(blocks, found)
     if as_json:
-        for item in [*map(match_item, found), *(_item(*story, catalogue) for story in stories)]:
+        for item in [*map(match_item, found), *(decision.explanation_item(story, catalogue) for story in stories)]:
             click.echo(json.dumps(item))
         return
     if len(read) <= FEW or not found:
         _say_steps(read[:FEW], catalogue)
-    for block, near in stories:
-        report = _report(block, catalogue)
-        click.echo("\n".join((*layout.text_lines(report, near, diagnose(report, near, catalogue), block), "")))
+    for story in stories:
+        report = decision.report_of(story, catalogue)
+        meaning = diagnose(report, story.near, catalogue)
+        click.echo("\n".join((*layout.text_lines(report, story.near, meaning, story.block), "")))
     for (process, signature), count in Counter((one.fields.get("process"), one.signature) for one in found if one.origin == "user").items():
         click.echo(inert(f"noise: {process or 'a program'} crashed in user space, {count} × ({signature}): never an incident"))
     if not found:
@@ -73,30 +70,10 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
 
 def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
     """The lines; what cannot be read is said on standard error."""
-    now = parts.now_us()
-    found = [line for record in records for line in parser.feed(record, now)] + parser.flush()
-    for line in found:
-        if isinstance(line, Unparsed):
-            click.echo(f"line {line.number}: not read: {line.reason}", err=True)
-    return [line for line in found if isinstance(line, Line)]
-
-
-def _stories(blocks: list[Block], kernel: list[Match]) -> list[tuple[Block | None, list[Match]]]:
-    """What is explained: every block with the matches near it, then the matches that are near none."""
-    stories: list[tuple[Block | None, list[Match]]] = [(block, near_to(block, kernel)) for block in blocks]
-    told = {id(match) for _, near in stories for match in near}
-    rest = [match for match in kernel if id(match) not in told]
-    return [*stories, (None, rest)] if rest else stories
-
-
-def near_to(block: Block, kernel: Sequence[Match]) -> list[Match]:
-    """The matches that may belong to one story with a block: within ten seconds of its head, or without a time to compare."""
-    gaps = [(one, gap(block.head, one)) for one in kernel if one.host == block.head.host]
-    return [one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US]
-
-
-def _report(block: Block | None, catalogue: Catalogue) -> CrashReport | None:
-    return with_instruction(crash.read(block, parts.skip_of(catalogue))) if block else None
+    lines, unread = decision.read_lines(records, parser, parts.now_us())
+    for one in unread:
+        click.echo(f"line {one.number}: not read: {one.reason}", err=True)
+    return lines
 
 
 def _records(what: str) -> Iterator[Record]:
@@ -114,34 +91,6 @@ def _records(what: str) -> Iterator[Record]:
             click.echo(f"oopswatch: {problem}", err=True)
         if source.failed:
             sys.exit(2)
-
-
-def _decide(lines: list[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:
-    """Every match and every block of the lines."""
-    matcher, assembler, boots = Matcher(catalogue), Assembler(parts.opening_of(catalogue)), Boots()
-    found: list[Match] = []
-    blocks: list[Block] = []
-    for line in lines:
-        match = matcher.match(line, boots.place(line))
-        signature = catalogue.signature(match.signature) if match else None
-        if match is not None and not (signature and signature.marker):
-            found.append(match)
-        blocks += assembler.feed(line, match, 0)
-    return found, blocks + assembler.flush()
-
-
-def _item(block: Block | None, near: list[Match], catalogue: Catalogue) -> Item:
-    report = _report(block, catalogue)
-    diagnosis = diagnose(report, near, catalogue)
-    return {
-        "type": "explanation",
-        "report": report_item(report) if report else None,
-        "fingerprint": crash.fingerprint(report, parts.skip_of(catalogue)) if report else None,
-        "diagnosis": diagnosis_item(diagnosis),
-        "known_issue": diagnosis.known_issue,
-        "known_issue_confidence": diagnosis.known_issue_confidence,
-        "next_steps": list(diagnosis.next_steps),
-    }
 
 
 def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:

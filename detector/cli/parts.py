@@ -11,11 +11,11 @@ import click
 
 from detector.assemble import Assembler, Limits
 from detector.catalogue import Catalogue, read
-from detector.cli import Mendable
 from detector.match import Matcher
 from detector.parse import Parser
 from detector.service import GENERIC, NOBODY, Told, Watch
-from detector.settings import Origins, Settings, load, shipped_patterns_dir
+from detector.settings import Origins, Settings, load
+from detector.settings.pattern_files import pattern_files
 from detector.store import Journal
 
 SECOND_US = 1_000_000
@@ -53,18 +53,6 @@ def settings_of(config_path: Path | None, **overrides: object) -> tuple[Settings
     """The settings in force; an override that is None or empty was not given. Names are `group__name`."""
     given = {name.replace("__", "."): value for name, value in overrides.items() if value not in (None, (), "")}
     return load(config_path, given)
-
-
-def pattern_files(settings: Settings) -> dict[str, str]:
-    """Path → text of the pattern files in force: the shipped ones, then the user's; a later file of one name replaces the earlier."""
-    files: dict[str, tuple[Path, str]] = {}
-    for folder in (shipped_patterns_dir(), *settings.patterns.directories):
-        for path in sorted(folder.rglob("*.toml")):
-            try:
-                files[str(path.relative_to(folder))] = path, path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise Mendable(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return {str(path): text for path, text in files.values()}
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
