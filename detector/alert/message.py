@@ -48,7 +48,7 @@ def compose(notice: Notice) -> Message:
     """All that a message about this notice says."""
     lead = notice.subjects[0]
     parts = [_reason(notice), *_facts(notice, lead), *_lines(lead), *_standing(notice), *_others(notice), *_next(lead)]
-    runbook = inert(lead.runbook) if lead.runbook else None
+    runbook = inert(lead.runbook) if lead.runbook and lead.runbook.startswith(("https://", "http://")) else None
     link = inert(notice.link) if notice.link else None
     return Message(headline(notice, TITLE_LIMIT), headline(notice, SHORT_LIMIT), notice.action, lead.severity, tuple(parts), link, runbook)
 
@@ -172,8 +172,11 @@ def listed(names: Sequence[str], total: int) -> str:
 
 
 def _next(lead: Subject) -> Iterator[Part]:
+    """The first things to do; a runbook that is no address is a sentence of the catalogue."""
     if lead.next_steps:
         yield Part("Next", tuple(map(said, lead.next_steps)))
+    if lead.runbook and not lead.runbook.startswith(("https://", "http://")):
+        yield Part("Runbook", (said(lead.runbook),))
 
 
 def plain(message: Message, *, title: bool = True, limit: int | None = None) -> str:

@@ -65,7 +65,7 @@ def subject_item(subject: Subject) -> Item:
         "known_issue_confidence": subject.known_issue_confidence,
         "next_steps": [inert_line(step) for step in subject.next_steps],
         "state": subject.state,
-        "runbook": subject.runbook and inert(subject.runbook),
+        "runbook": subject.runbook and inert_line(subject.runbook),
     }
 
 

@@ -10,9 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from detector.alert.notice import Sender
+from detector.alert.senders.alertmanager import Alertmanager
+from detector.alert.senders.apprise import AppriseService
+from detector.alert.senders.kafka import KafkaTopic
+from detector.alert.senders.mail import Mail
+from detector.alert.senders.pagerduty import PagerDuty
+from detector.alert.senders.slack import Slack
 from detector.alert.senders.webhook import Webhook
 
 SENDERS: Mapping[str, Callable[[Mapping[str, Any], str], Sender]] = {
+    "alertmanager": Alertmanager,
+    "apprise": AppriseService,
+    "email": Mail,
+    "kafka": KafkaTopic,
+    "pagerduty": PagerDuty,
+    "slack": Slack,
     "webhook": Webhook,
 }
 """Kind → what makes a sender of a table and the place that it is from."""

@@ -33,7 +33,8 @@ class Deadline:
     def watch(self, opened: socket.socket) -> None:
         """A socket to shut down when time is up; at once where it is up already."""
         with self._lock:
-            self._sockets.append(opened)
+            if opened not in self._sockets:
+                self._sockets.append(opened)
             if self.passed:
                 _shut(opened)
 
