@@ -24,6 +24,39 @@ _LONGEST = 4096
 Candidate = tuple[int, Signature, "regex.Pattern[str]"]
 
 
+class Claim:
+    """What claims a line: a signature, and where its regex found what."""
+
+    __slots__ = ("_found", "signature")
+
+    def __init__(self, signature: Signature, found: regex.Match[str]) -> None:
+        self.signature = signature
+        self._found = found
+
+    @property
+    def process(self) -> str | None:
+        """The program that crashed, where the signature captures it."""
+        return self._found["process"] if "process" in self._found.re.groupindex else None
+
+    def match(self, line: Line, boot: Boot) -> Match:
+        """The whole match, with all captured fields."""
+        return Match(
+            signature=self.signature.id,
+            cls=self.signature.cls,
+            origin=self.signature.origin,
+            severity=self.signature.severity,
+            text=line.text,
+            fields={name: value for name, value in self._found.groupdict().items() if value is not None},
+            source=line.source,
+            number=line.number,
+            host=line.host,
+            boot=boot,
+            kernel_time_us=line.kernel_time_us,
+            wall_time_us=line.wall_time_us,
+            caller=line.caller,
+        )
+
+
 class Matcher:
     """Asks the signatures of a catalogue which of them claims a line: noise first, then the kernel's, each in the catalogue's order, and
     fallbacks after all others.
@@ -64,13 +97,17 @@ class Matcher:
 
     def match(self, line: Line, boot: Boot) -> Match | None:
         """The match of the first signature that claims this line, or None."""
+        claim = self.claim(line)
+        return claim.match(line, boot) if claim else None
+
+    def claim(self, line: Line) -> Claim | None:
+        """The first signature that claims this line, without the match that most callers of a line of noise never look at."""
         if line.trust == "user" or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
         for _, signature, pattern in self._candidates(text):
             if (found := self._try(signature, pattern, text)) is not None:
-                fields = {name: value for name, value in found.groupdict().items() if value is not None}
-                return _match(signature, fields, line, boot)
+                return Claim(signature, found)
         return None
 
     def candidates(self, text: str) -> tuple[Signature, ...]:
@@ -114,21 +151,3 @@ def _by_word(literals: Iterable[str]) -> tuple[Mapping[str, Sequence[str]], Sequ
         else:
             wordless.append(literal)
     return by_word, tuple(wordless)
-
-
-def _match(signature: Signature, fields: Mapping[str, str], line: Line, boot: Boot) -> Match:
-    return Match(
-        signature=signature.id,
-        cls=signature.cls,
-        origin=signature.origin,
-        severity=signature.severity,
-        text=line.text,
-        fields=fields,
-        source=line.source,
-        number=line.number,
-        host=line.host,
-        boot=boot,
-        kernel_time_us=line.kernel_time_us,
-        wall_time_us=line.wall_time_us,
-        caller=line.caller,
-    )

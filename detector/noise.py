@@ -1,13 +1,11 @@
 """Noise counted, not kept: user-space crashes by host, process, signature and hour.
 
-In: matches of origin "user". Out: rows of counts since the last `drain`. Nothing of the lines is built or kept beyond the key.
+In: who crashed, how and when. Out: rows of counts since the last `drain`. Nothing of the lines is built or kept beyond the key.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from detector.model import Match
 
 HOUR_US = 3_600 * 1_000_000
 # What a kernel prints of a user fault may not name the program: s390's "User process fault", "potentially unexpected fatal signal 11."
@@ -34,6 +32,17 @@ class NoiseCount:
     first_kernel_us: int | None
     last_kernel_us: int | None
 
+    def see(self, wall_us: int | None, kernel_us: int | None) -> None:
+        """Counts one more, at these times."""
+        self.count += 1
+        if wall_us is not None:
+            self.first_us = wall_us if self.first_us is None or wall_us < self.first_us else self.first_us
+            self.last_us = wall_us if self.last_us is None or wall_us > self.last_us else self.last_us
+        if kernel_us is not None:
+            first, last = self.first_kernel_us, self.last_kernel_us
+            self.first_kernel_us = kernel_us if first is None or kernel_us < first else first
+            self.last_kernel_us = kernel_us if last is None or kernel_us > last else last
+
     def add(self, other: NoiseCount) -> None:
         """Folds another count of the same key into this one."""
         self.count += other.count
@@ -49,16 +58,15 @@ class NoiseTally:
     def __init__(self) -> None:
         self._counts: dict[Key, NoiseCount] = {}
 
-    def add(self, match: Match, wall_us: int | None) -> None:
+    def count(self, source: str, host: str, process: str | None, signature: str, wall_us: int | None, kernel_us: int | None) -> None:
         """Counts one user-space crash; `wall_us` is its wall time, or the arrival where the line has none."""
         hour = 0 if wall_us is None else wall_us - wall_us % HOUR_US
-        process = match.fields.get("process") or UNNAMED
-        key = (match.source, match.host, process, match.signature, hour)
-        kernel = match.kernel_time_us
-        new = NoiseCount(*key, 1, wall_us, wall_us, kernel, kernel)
-        known = self._counts.setdefault(key, new)
-        if known is not new:
-            known.add(new)
+        key = (source, host, process or UNNAMED, signature, hour)
+        known = self._counts.get(key)
+        if known is None:
+            self._counts[key] = NoiseCount(*key, 1, wall_us, wall_us, kernel_us, kernel_us)
+        else:
+            known.see(wall_us, kernel_us)
 
     def drain(self) -> list[NoiseCount]:
         """All counts since the last call."""

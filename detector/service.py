@@ -157,16 +157,17 @@ class Watch:
     def _match(self, line: Line, record: Record | None) -> Match | None:
         """What the line is: noise is counted and ends here, a kernel match is stored and correlated."""
         boot = self.boots.place(line)
-        match = self.matcher.match(line, boot)
-        if match is None:
+        claim = self.matcher.claim(line)
+        if claim is None:
             return None
-        if match.origin == "user":
+        signature = claim.signature
+        if signature.origin == "user":
             self.totals.noise += 1
-            arrival = record.arrival_us if record else None
-            self.noise.add(match, match.wall_time_us if match.wall_time_us is not None else arrival)
-            return match
-        signature = self.catalogue.signature(match.signature)
-        if signature is not None and signature.marker:
+            wall_us = line.wall_time_us if line.wall_time_us is not None or record is None else record.arrival_us
+            self.noise.count(line.source, line.host, claim.process, signature.id, wall_us, line.kernel_time_us)
+            return claim.match(line, boot) if line.host in self.assembler.hosts else None
+        match = claim.match(line, boot)
+        if signature.marker:
             self.journal.note_boot(match)
             return match
         stored, new = self.journal.add_match(match)

@@ -49,12 +49,18 @@ def zone_of(text: str | None, default: tzinfo) -> tzinfo:
     return timezone(-offset if found[1] == "-" else offset)
 
 
-@lru_cache(maxsize=8192)
 def instant(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
     """A date and `HH:MM:SS` in a zone → µs since 1970; None where there is no such date. A leap second counts as the second before."""
-    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:])
+    begun = _minute(year, month_number, day, clock[:5], zone)
+    second = int(clock[6:])
+    return None if begun is None or second > 60 else begun + min(second, 59) * SECOND_US
+
+
+@lru_cache(maxsize=8192)
+def _minute(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
+    """The beginning of a minute: a zone's offset stays the same within it, and many lines share it."""
     try:
-        return (datetime(year, month_number, day, hour, minute, 59 if second == 60 else second, tzinfo=zone) - _EPOCH) // _MICROSECOND
+        return (datetime(year, month_number, day, int(clock[:2]), int(clock[3:]), tzinfo=zone) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 

@@ -20,13 +20,14 @@ from detector.boots import TOLERANCE_US, Stream
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match
 from detector.noise import NoiseCount
-from detector.store import incidents, reports
+from detector.store import incidents, reports, search
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
 from detector.store.history import History
 from detector.store.matches import Matches
 from detector.store.rows import NAME_LIMIT, clean, clean_match, read_match, storable
 from detector.store.sightings import Sightings
+from detector.store.tallies import Tallies
 
 _NOISE = """
 INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
@@ -73,6 +74,8 @@ class Journal:
         self._connection: Connection = db.conn
         self._matches = Matches(self._connection, tolerance_us)
         self._sightings = Sightings(tolerance_us)
+        self._tallies = Tallies()
+        self._unindexed: set[str] = set()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -85,6 +88,9 @@ class Journal:
             try:
                 yield
                 self._sightings.flush(self._connection)
+                self._tallies.flush(self._connection)
+                for identity in sorted(self._unindexed):
+                    search.index(self._connection, identity)
                 self._connection.execute("COMMIT")
             except BaseException:
                 with suppress(Error):
@@ -92,6 +98,8 @@ class Journal:
                 raise
             finally:
                 self._sightings.clear()
+                self._tallies.clear()
+                self._unindexed.clear()
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
         """Stores a kernel match, or folds it into the one that it repeats (same host, time and text, boots that may be the same).
@@ -102,7 +110,10 @@ class Journal:
             raise ValueError("noise is counted, not stored")
         match = clean_match(match)
         self._sightings.boot(match)
-        return self._matches.add(match)
+        stored, new = self._matches.add(match)
+        if new:
+            self._tallies.match(match.signature, match.wall_time_us)
+        return stored, new
 
     def note_boot(self, match: Match) -> None:
         """A boot banner: the host and its boot are noted, the line itself is not kept."""
@@ -147,6 +158,7 @@ class Journal:
         anchor = self._matches.find(incident.anchor, evidence)
         if anchor is None:
             raise ValueError(f"incident {incident.id}: its anchor is not among its evidence")
+        self._unindexed.add(incident.id)
         return incidents.save(self._connection, incident, anchor.id, evidence, diagnosis, report, self._clock())
 
     def evidence(self, ids: Sequence[str], limit: int = EVIDENCE_LIMIT) -> list[StoredMatch]:
@@ -165,6 +177,7 @@ class Journal:
             self._sightings.host(host, first, last)
             key = (host, clean(row.process, NAME_LIMIT), clean(row.signature, NAME_LIMIT), storable(row.hour_us) or 0)
             uptimes = (storable(row.first_kernel_us), storable(row.last_kernel_us))
+            self._tallies.noise(*key[1:], row.count)
             self._connection.execute(_NOISE, (*key, row.count, first, last, *uptimes))
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
