@@ -66,8 +66,9 @@ class Scanner:
         """Yields (record, hit) in order: those with a hit, and those that `following()` wants, asked again after each.
 
         It names the hosts with an open block, whose records come as well; None wants every record, nothing no more than the hits.
-        What a chunk holds in `hits`, if it has that, are its hits, found before; one with more in `data` than values tells them by `hits_by`. Where it says `names_inside`, the host of a record that is
-        not its source's stands in `data`, so that only records that hold a wanted name are located; without that, all are looked at.
+        What a chunk holds in `hits`, if it has that, are its hits, found before; one whose `data` holds more than values tells them by
+        `hits_by`. Where it says `names_inside`, the host of a record that is not its source's stands in `data`, so that only records that
+        hold a wanted name are located; without that, all are looked at.
         """
         position = 0
         data = chunk.data

@@ -171,14 +171,15 @@ class Journal:
 
     def count_noise(self, rows: Iterable[NoiseCount]) -> None:
         """Adds counts of user-space crashes to those of their host, process, signature and hour."""
-        for row in rows:
-            host = clean(row.host, NAME_LIMIT)
-            first, last = storable(row.first_us), storable(row.last_us)
-            self._sightings.host(host, first, last)
-            key = (host, clean(row.process, NAME_LIMIT), clean(row.signature, NAME_LIMIT), storable(row.hour_us) or 0)
-            uptimes = (storable(row.first_kernel_us), storable(row.last_kernel_us))
-            self._tallies.noise(*key[1:], row.count)
-            self._connection.execute(_NOISE, (*key, row.count, first, last, *uptimes))
+        self._connection.executemany(_NOISE, [self._noise_row(row) for row in rows])
+
+    def _noise_row(self, row: NoiseCount) -> tuple[str | int | None, ...]:
+        host = clean(row.host, NAME_LIMIT)
+        process, signature, hour = clean(row.process, NAME_LIMIT), clean(row.signature, NAME_LIMIT), storable(row.hour_us) or 0
+        first, last = storable(row.first_us), storable(row.last_us)
+        self._sightings.host(host, first, last)
+        self._tallies.noise(process, signature, hour, row.count)
+        return (host, process, signature, hour, row.count, first, last, storable(row.first_kernel_us), storable(row.last_kernel_us))
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""
