@@ -4,8 +4,9 @@
 """
 
 from detector.store.actions import ActionRefused, Actions, Change, open_actions
+from detector.store.answers import IncidentDetail, IncidentRow, NoiseRow, Totals
 from detector.store.errors import StoreError
-from detector.store.history import History, IncidentDetail, IncidentRow, NoiseColumn, NoiseRow, Totals, open_history
+from detector.store.history import History, NoiseColumn, open_history
 from detector.store.journal import Journal, open_journal
 
 __all__ = [

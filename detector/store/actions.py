@@ -13,7 +13,7 @@ from sqlite3 import Connection, Error, Row
 
 from sqlite_utils import Database
 
-from detector.store import changes
+from detector.store import changes, search
 from detector.store.changes import Change
 from detector.store.connection import connect_writing
 from detector.store.errors import StoreError, explained
@@ -132,9 +132,11 @@ class Actions:
         except RefusedError as refusal:
             raise ActionRefused(f"incident {row['id']} {refusal}") from refusal
         state = taken.state if taken.state != row["state"] else None
-        return changes.record(
+        change = changes.record(
             self._connection, row["id"], self._clock(), taken.what, actor=actor, reason=reason, request=request, state=state
         )
+        search.index(self._connection, row["id"])
+        return change
 
     def _incident(self, identity: str) -> Row:
         query = "SELECT id, state, joined_into FROM incidents WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"

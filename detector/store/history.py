@@ -1,126 +1,65 @@
-"""Reads the history: incidents, noise, totals. Pure SQL over the file, with or without a running service beside it.
+"""Reads the history: incidents, problems, hosts, noise, counts. Pure SQL over the file, with or without a running service beside it.
 
-In: filters. Out: frozen values. Writes nothing. Times are µs since 1970; `since_us` is included, `until_us` is not.
+In: filters. Out: frozen values (`answers.py`). Writes nothing. Times are µs since 1970; `since_us` is included, `until_us` is not. Each
+connection belongs to one thread.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlite_utils import Database
 
-from detector.items import Item
-from detector.model import Block, Diagnosis, Incident
-from detector.store import incidents, reports
+from detector.store import incident_queries, incidents, overview, problem_queries, reports
+from detector.store.answers import (
+    Bucket,
+    Counted,
+    Facet,
+    HostDetail,
+    HostRow,
+    IncidentDetail,
+    IncidentRow,
+    NoiseRow,
+    Overview,
+    Page,
+    ProblemDetail,
+    ProblemRow,
+    ProgramRow,
+    Totals,
+    incident_row,
+    named,
+)
+from detector.store.changes import Change, read_change
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
+from detector.store.filters import Filter
+from detector.store.incident_queries import INCIDENT
 from detector.store.rows import read_diagnosis
 
+T = TypeVar("T")
 NoiseColumn = Literal["host", "process", "signature", "hour"]
 
-# The anchor's report says what crashed; without a title of its own an incident is called by its anchor's text.
-_INCIDENT = """
-SELECT i.*, coalesce(i.title, m.text) AS headline, m.kernel_time_us,
-  (SELECT count(DISTINCT match_id) FROM evidence
-   WHERE incident_id IN (SELECT i.id UNION SELECT id FROM incidents WHERE joined_into = i.id)) AS matches
-FROM incidents i JOIN matches m ON m.id = i.anchor_id
-"""
-_LIST = f"""{_INCIDENT}
+_LIST = f"""{INCIDENT}
 WHERE i.joined_into IS NULL
   AND (:host IS NULL OR i.host GLOB :host) AND (:rule IS NULL OR i.rule = :rule)
   AND (:severity IS NULL OR i.severity = :severity) AND (:state IS NULL OR i.state = :state)
   AND (:since IS NULL OR coalesce(i.started_us, i.found_us) >= :since) AND (:until IS NULL OR coalesce(i.started_us, i.found_us) < :until)
 ORDER BY coalesce(i.started_us, i.found_us) DESC, i.id LIMIT :limit
 """
-_BY_PREFIX = f"{_INCIDENT} WHERE substr(i.id, 1, length(:id)) = :id ORDER BY i.id LIMIT 2"
+_BY_PREFIX = f"{INCIDENT} WHERE i.id >= :id AND i.id < :id || x'f4' ORDER BY i.id LIMIT 2"
+# A count of noise stands in the hour, or the day, that it begins with.
 _NOISE = """
 SELECT {columns}, sum(count) AS count, min(first_us) AS first_us, max(last_us) AS last_us,
   min(first_kernel_us) AS first_kernel_us, max(last_kernel_us) AS last_kernel_us FROM noise
-WHERE (:host IS NULL OR host GLOB :host)
-  AND (:since IS NULL OR coalesce(last_us, hour_us) >= :since) AND (:until IS NULL OR coalesce(first_us, hour_us) < :until)
-GROUP BY {columns} ORDER BY count DESC, {columns} LIMIT :top
+WHERE {conditions} GROUP BY {columns} ORDER BY count DESC, {columns} LIMIT :top
 """
-_TOTALS = """
-SELECT (SELECT count(*) FROM hosts) AS hosts, (SELECT count(*) FROM boots) AS boots, (SELECT count(*) FROM matches) AS matches,
-  (SELECT count(*) FROM reports) AS reports, (SELECT count(*) FROM reports WHERE open) AS open_reports,
-  (SELECT count(*) FROM incidents WHERE joined_into IS NULL) AS incidents,
-  (SELECT count(*) FROM incidents WHERE joined_into IS NOT NULL) AS joined,
-  (SELECT coalesce(sum(count), 0) FROM noise) AS noise,
-  (SELECT min(first_seen_us) FROM hosts) AS first_us, (SELECT max(last_seen_us) FROM hosts) AS last_us
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentRow:
-    """One incident of a list. `found_us` is when it was found, `matches` how many it rests on; its anchor's report says what crashed."""
-
-    id: str
-    rule: str
-    severity: str
-    host: str
-    boot: str
-    time_basis: str
-    gap_us: int
-    started_us: int | None
-    found_us: int
-    kernel_time_us: int | None
-    title: str
-    kind: str | None
-    function: str | None
-    module: str | None
-    kernel: str | None
-    fingerprint: str | None
-    known_issue: str | None
-    state: str
-    joined_into: str | None
-    matches: int
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentDetail:
-    """All that is stored of one incident: the noun with its evidence, its anchor's block, what was read from that, the diagnosis."""
-
-    row: IncidentRow
-    incident: Incident
-    block: Block | None
-    report: Item | None
-    diagnosis: Diagnosis | None
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseRow:
-    """Crashes of user space, added up over the columns that are None."""
-
-    host: str | None
-    process: str | None
-    signature: str | None
-    hour_us: int | None
-    count: int
-    first_us: int | None
-    last_us: int | None
-    first_kernel_us: int | None
-    last_kernel_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much the history holds; `incidents` without those that were joined into another."""
-
-    hosts: int
-    boots: int
-    matches: int
-    reports: int
-    open_reports: int
-    incidents: int
-    joined: int
-    noise: int
-    first_us: int | None
-    last_us: int | None
+_CHANGES = "SELECT * FROM changes WHERE id > ? ORDER BY id LIMIT ?"
+_CHANGES_OF = "SELECT * FROM changes WHERE incident_id = ? ORDER BY id"
+_DAY_US = 86_400_000_000
 
 
 def open_history(path: str | Path) -> History:
@@ -136,6 +75,25 @@ class History:
         self.path = path
         self._connection: Connection = db.conn
 
+    def search(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[IncidentRow]:
+        """Live incidents of a filter, newest first; `after` is an earlier page's `next` (`FilterError` for anything else)."""
+        return self._asked(incident_queries.page, wanted, after, limit)
+
+    def count(self, wanted: Filter) -> Counted:
+        """How many live incidents a filter has, counted to `incident_queries.COUNTED`."""
+        return self._asked(incident_queries.count, wanted)
+
+    def facets(self, wanted: Filter, names: Sequence[str], limit: int = 10) -> dict[str, list[Facet]]:
+        """The most frequent values of some fields among the newest `incident_queries.FACETED` incidents of a filter.
+
+        Fields are those of `search.COLUMNS`; `FilterError` for others.
+        """
+        return self._asked(incident_queries.facets, wanted, names, limit)
+
+    def histogram(self, wanted: Filter, buckets: int = 60, now_us: int | None = None) -> list[Bucket]:
+        """The incidents of a filter over time, to `now_us` or the last; see `incident_queries.histogram` for what is bounded."""
+        return self._asked(incident_queries.histogram, wanted, buckets, now_us)
+
     def incidents(
         self,
         *,
@@ -149,7 +107,7 @@ class History:
     ) -> list[IncidentRow]:
         """Live incidents, newest first; `host` is a shell pattern (`db-*`), `limit` -1 means all."""
         wanted = {"host": host, "since": since_us, "until": until_us, "rule": rule, "severity": severity, "state": state, "limit": limit}
-        return [_incident_row(row) for row in self._rows(_LIST, wanted)]
+        return [incident_row(row) for row in self._rows(_LIST, wanted)]
 
     def incident(self, identity: str) -> IncidentDetail | None:
         """One incident, also a joined one, by its id or by a beginning that no other id has; None where there is none."""
@@ -159,6 +117,49 @@ class History:
         if len(rows) > 1 and rows[0]["id"] != identity:
             raise StoreError(f"{self.path}: more than one incident begins with {identity}: give more of its id")
         return self._detail(rows[0])
+
+    def similar(self, identity: str, limit: int = 10) -> list[IncidentRow]:
+        """The newest other incidents of the same problem; of one without a fingerprint, of the same rule on the same host."""
+        rows = self._rows("SELECT id, fingerprint, rule, host FROM incidents WHERE id = ?", (identity,))
+        if not rows:
+            return []
+        row = rows[0]
+        # A host's name may hold the signs of a pattern.
+        host = "".join(f"[{one}]" if one in "*?[" else one for one in row["host"])
+        alike = Filter(problem=(row["fingerprint"],)) if row["fingerprint"] else Filter(rule=(row["rule"],), host=(host,))
+        return [one for one in self.search(alike, limit=limit + 1).rows if one.id != identity][:limit]
+
+    def changes(self, after_id: int = 0, limit: int = 100) -> list[Change]:
+        """What became of incidents after one change, in order."""
+        return [read_change(row) for row in self._rows(_CHANGES, (after_id, limit))]
+
+    def changes_of(self, identity: str) -> list[Change]:
+        """What became of one incident, by its whole id, in order."""
+        return [read_change(row) for row in self._rows(_CHANGES_OF, (identity,))]
+
+    def last_change(self) -> int:
+        """The id of the latest change; 0 where there is none."""
+        return int(self._rows("SELECT coalesce(max(id), 0) AS id FROM changes", ())[0]["id"])
+
+    def problems(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[ProblemRow]:
+        """Problems of a filter, the one that happened last first; see `problem_queries.problems`."""
+        return self._asked(problem_queries.problems, wanted, after, limit)
+
+    def problem(self, fingerprint: str) -> ProblemDetail | None:
+        """One problem by its whole fingerprint; None where there is none."""
+        return self._asked(problem_queries.problem, fingerprint)
+
+    def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
+        """Hosts of a filter, by name; see `problem_queries.hosts`."""
+        return self._asked(problem_queries.hosts, wanted, after, limit)
+
+    def host(self, name: str) -> HostDetail | None:
+        """One host by its whole name; None where there is none."""
+        return self._asked(problem_queries.host, name)
+
+    def overview(self, now_us: int) -> Overview:
+        """What on-call looks at first."""
+        return self._asked(overview.overview, now_us)
 
     def noise(
         self,
@@ -172,14 +173,32 @@ class History:
         """Crashes of user space, added up by some columns, the most frequent first; whole hours that touch the time; `top` -1: all."""
         allowed = {"host": "host", "process": "process", "signature": "signature", "hour": "hour_us"}
         columns = [allowed[column] for column in by]
-        query = _NOISE.format(columns=", ".join(columns or ["NULL"]))
-        rows = self._rows(query, {"host": host, "since": since_us, "until": until_us, "top": top})
+        conditions = {
+            "host GLOB :host": host,
+            "hour_us > :since - :day AND coalesce(last_us, hour_us) >= :since": since_us,
+            "hour_us < :until AND coalesce(first_us, hour_us) < :until": until_us,
+        }
+        given = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "TRUE"
+        query = _NOISE.format(columns=", ".join(columns or ["NULL"]), conditions=given)
+        rows = self._rows(query, {"host": host, "since": since_us, "until": until_us, "day": _DAY_US, "top": top})
         unused: dict[str, Any] = dict.fromkeys(allowed.values())
-        return [NoiseRow(**(unused | _named(NoiseRow, row))) for row in rows]
+        return [NoiseRow(**(unused | named(NoiseRow, row))) for row in rows]
+
+    def noise_hours(self, *, host: str | None = None, process: str | None = None, since_us: int, until_us: int) -> list[Bucket]:
+        """Crashes of user space by the hour (older ones by the day), hours that have any; of one host and one process, or of all."""
+        return self._asked(overview.noise_hours, host, process, since_us, until_us)
+
+    def programs(self, *, since_us: int | None = None, until_us: int | None = None, top: int = 20) -> list[ProgramRow]:
+        """The user-space programs that crash most, over all hosts."""
+        return self._asked(overview.programs, since_us, until_us, top)
+
+    def signature_hits(self, signature: str, since_us: int, until_us: int) -> list[Bucket]:
+        """The matches of a signature by the hour (older ones by the day), hours that have any."""
+        return self._asked(overview.signature_hits, signature, since_us, until_us)
 
     def totals(self) -> Totals:
         """How much the history holds."""
-        return Totals(**_named(Totals, self._rows(_TOTALS, {})[0]))
+        return self._asked(overview.totals)
 
     def counters(self) -> dict[str, int]:
         """The named counters, such as the records that no format reads."""
@@ -196,18 +215,12 @@ class History:
             details = self._connection.execute("SELECT details FROM reports WHERE match_id = ?", (row["anchor_id"],)).fetchone()
         report = json.loads(details[0]) if details and details[0] else None
         diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
-        return IncidentDetail(_incident_row(row), incident, block, report, diagnosis)
+        return IncidentDetail(incident_row(row), incident, block, report, diagnosis)
 
-    def _rows(self, query: str, parameters: dict[str, Any]) -> list[Row]:
+    def _asked(self, question: Callable[..., T], *about: object) -> T:
+        with explained(self.path):
+            return question(self._connection, *about)
+
+    def _rows(self, query: str, parameters: dict[str, Any] | Sequence[Any]) -> list[Row]:
         with explained(self.path):
             return self._connection.execute(query, parameters).fetchall()
-
-
-def _incident_row(row: Row) -> IncidentRow:
-    return IncidentRow(**(_named(IncidentRow, row) | {"title": row["headline"]}))
-
-
-def _named(noun: type[Any], row: Row) -> dict[str, Any]:
-    """The columns of a row that a noun has fields for."""
-    names = {field.name for field in fields(noun)}
-    return {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118 (a Row iterates over values)

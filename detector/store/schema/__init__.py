@@ -6,10 +6,10 @@ explains every column. Connecting, pragmas and refusals are in `connection.py`.
 
 from __future__ import annotations
 
-from detector.store.schema import alerts, history, life_cycle
+from detector.store.schema import alerts, history, life_cycle, search
 from detector.store.schema.migrations import MIGRATIONS
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "alerts", "history", "life_cycle"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "alerts", "history", "life_cycle", "search"]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).
 APPLICATION_ID = 0x6F6F7073
