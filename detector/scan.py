@@ -83,7 +83,7 @@ class Scanner:
                 if wanted is not None and not wanted:
                     break
                 at = position if near is None or wanted is None else near.next(wanted, position)
-                if at > last:
+                if at > last or at == size:
                     break
                 record, _, after = chunk.record_at(at)
                 yield record, last < after and end <= size
