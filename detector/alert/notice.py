@@ -7,7 +7,7 @@ Texts are as the log had them: whoever makes markup of them makes them inert fir
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from detector.model import Confidence, Severity, TimeBasis
 
@@ -103,4 +103,13 @@ class Sender(Protocol):
 
     def send(self, notice: Notice, now_us: int) -> Outcome:
         """One attempt, bounded in time. Raises nothing: what fails is an outcome."""
+        ...
+
+
+@runtime_checkable
+class Alive(Protocol):
+    """A sender whose receiver expects to hear that we live, and says so when it does not."""
+
+    def heartbeat(self, now_us: int) -> Outcome:
+        """One attempt to say that we live. Raises nothing."""
         ...

@@ -1,0 +1,227 @@
+"""The routing file: TOML in, a `Routing` out, or everything that is wrong with it at once, each with file and line.
+
+In: the file's path and text. Out: receivers, routes, maintenance; the file's own tests are run here, and a test that fails is a fault like
+any other. Nothing is sent, and of receivers only their options are looked at.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from detector.alert.notice import Alive, Sender
+from detector.alert.routing import Facts, Maintenance, Receiver, Route, Routing
+from detector.alert.senders import sender_of
+from detector.catalogue.entries import Fault
+from detector.catalogue.places import Places
+from detector.model import Severity
+
+SECOND_US = 1_000_000
+_OWN_KEYS = frozenset({"name", "heartbeat", "group"})
+# A topic is read by programs: it gets every incident as a record of its own.
+_UNGROUPED = frozenset({"kafka"})
+_Model = TypeVar("_Model", bound=BaseModel)
+
+Many = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+Severities = Annotated[tuple[Severity, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
+
+
+class RoutingError(ValueError):
+    """The routing file cannot be used: all faults, one line each."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+class _Table(BaseModel):
+    """No key is silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+class _RouteTable(_Table):
+    """One `[[route]]`."""
+
+    host: Many = ()
+    rule: Many = ()
+    severity: Severities = ()
+    problem: Many = ()
+    known_issue: Many = Field(default=(), alias="known-issue")
+    receivers: tuple[Name, ...]
+    team: str | None = None
+    goes_on: bool = Field(default=False, alias="continue")
+
+
+class _MaintenanceTable(_Table):
+    """One `[[maintenance]]`."""
+
+    host: Many = Field(min_length=1)
+    comment: str = Field(min_length=1)
+    begin: AwareDatetime | None = Field(default=None, alias="from")
+    until: AwareDatetime | None = None
+
+
+class _TestTable(_Table):
+    """One `[[test]]`: who is told of such an incident."""
+
+    name: str = Field(min_length=1)
+    host: str
+    rule: str
+    severity: Severity = "critical"
+    problem: str | None = None
+    known_issue: str | None = Field(default=None, alias="known-issue")
+    expect: tuple[str, ...]
+    team: str | None = None
+
+
+_KINDS = ("receiver", "route", "maintenance", "test")
+
+
+def load_routing(path: Path) -> Routing:
+    """The routing of a file. Raises `RoutingError` with all that is wrong."""
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RoutingError((Fault(str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"),)) from error
+    return read_routing(str(path), text)
+
+
+def read_routing(path: str, text: str, make: Callable[[Mapping[str, Any], str], Sender] = sender_of) -> Routing:
+    """The routing that a text says; `make` makes senders of tables. Raises `RoutingError` with all that is wrong."""
+    reading = _Reading(path, text)
+    receivers = dict(reading.receivers(make))
+    routing = Routing(path, receivers, tuple(reading.routes(receivers)), tuple(reading.maintenances()))
+    tests = list(reading.models("test", _TestTable))
+    if not reading.faults:
+        reading.faults += [fault for table, line in tests for fault in _failures(routing, table, Fault(path, line, ""))]
+    if reading.faults:
+        raise RoutingError(tuple(sorted(set(reading.faults))))
+    return routing
+
+
+class _Reading:
+    """One text being read, and what is wrong with it so far."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.faults: list[Fault] = []
+        self._places = Places(text)
+        self._document: dict[str, Any] = {}
+        try:
+            self._document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            self.faults.append(Fault(path, 1, f"not a TOML file: {error}"))
+        for kind, tables in self._document.items():
+            if kind not in _KINDS:
+                self._fault(self._places.top(kind), f'unknown table "{kind}"{_meant(kind, _KINDS)}')
+            elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+                self._fault(self._places.top(kind), f"write [[{kind}]], with two brackets, once for each")
+
+    def tables(self, kind: str) -> Iterator[tuple[dict[str, Any], int]]:
+        """The tables of a kind with their lines."""
+        tables = self._document.get(kind, [])
+        if isinstance(tables, list):
+            for index, table in enumerate(tables):
+                if isinstance(table, dict):
+                    yield table, self._places.table(kind, index)
+
+    def models(self, kind: str, model: type[_Model]) -> Iterator[tuple[_Model, int]]:
+        """The valid tables of a kind; what is wrong with the others is noted."""
+        for table, line in self.tables(kind):
+            try:
+                yield model.model_validate(table), line
+            except ValidationError as error:
+                for problem in error.errors():
+                    key = str(problem["loc"][0]) if problem["loc"] else ""
+                    self._fault(self._places.key(line, key), f"{kind}: {_said(problem['type'], problem['msg'], key, model)}")
+
+    def receivers(self, make: Callable[[Mapping[str, Any], str], Sender]) -> Iterator[tuple[str, Receiver]]:
+        """The receivers by name."""
+        seen: dict[str, int] = {}
+        for table, line in self.tables("receiver"):
+            name = table.get("name")
+            if not isinstance(name, str) or not name:
+                self._fault(line, 'receiver: missing key "name"')
+                continue
+            if name in seen:
+                self._fault(line, f'receiver "{name}": this name stands already at line {seen[name]}')
+            seen[name] = line
+            options = {key: value for key, value in table.items() if key not in _OWN_KEYS}
+            try:
+                sender = make(options, f'receiver "{name}"')
+            except ValueError as error:
+                for message in str(error).splitlines():
+                    self._fault(line, message)
+                continue
+            heartbeat = self._flag(table, "heartbeat", False, line)
+            if heartbeat and not isinstance(sender, Alive):
+                at = self._places.key(line, "heartbeat")
+                self._fault(at, f'receiver "{name}": key "heartbeat": a receiver of kind {sender.kind} expects none')
+            yield name, Receiver(name, sender, heartbeat, self._flag(table, "group", sender.kind not in _UNGROUPED, line))
+
+    def _flag(self, table: Mapping[str, Any], key: str, default: bool, line: int) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            self._fault(self._places.key(line, key), f'receiver "{table["name"]}": key "{key}": write true or false')
+        return value is True
+
+    def routes(self, receivers: Mapping[str, Receiver]) -> Iterator[Route]:
+        """The routes in their order."""
+        declared = [str(table.get("name")) for table, _ in self.tables("receiver")]
+        for table, line in self.models("route", _RouteTable):
+            for name in table.receivers:
+                if name not in receivers and name not in declared:
+                    self._fault(self._places.key(line, "receivers"), f'route: unknown receiver "{name}"{_meant(name, declared)}')
+            matchers = {"hosts": table.host, "rules": table.rule, "severities": table.severity, "problems": table.problem}
+            yield Route(f"{self.path}:{line}", table.receivers, table.team, table.goes_on, known_issues=table.known_issue, **matchers)
+
+    def maintenances(self) -> Iterator[Maintenance]:
+        """The hosts that are worked on."""
+        for table, line in self.models("maintenance", _MaintenanceTable):
+            if table.begin and table.until and table.until <= table.begin:
+                self._fault(self._places.key(line, "until"), "maintenance: it ends before it begins")
+            yield Maintenance(f"{self.path}:{line}", table.host, table.comment, _us(table.begin), _us(table.until))
+
+    def _fault(self, line: int, message: str) -> None:
+        self.faults.append(Fault(self.path, line, message))
+
+
+def _failures(routing: Routing, table: _TestTable, at: Fault) -> Iterator[Fault]:
+    facts = Facts(table.host, table.rule, table.severity, table.problem, table.known_issue)
+    assigned = routing.assign(facts)
+    told = sorted(one.receiver for one in assigned)
+    if told != sorted(table.expect):
+        why = ", ".join(sorted({one.place for one in assigned})) or routing.why_nobody(facts)
+        said = f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got {", ".join(told) or "nobody"} ({why})'
+        yield Fault(at.path, at.line, said)
+    elif table.team is not None and {one.team for one in assigned} != {table.team}:
+        teams = ", ".join(sorted({one.team or "none" for one in assigned}))
+        yield Fault(at.path, at.line, f'test "{table.name}": expected team {table.team}, got {teams}')
+
+
+def _said(kind: str, message: str, key: str, model: type[BaseModel]) -> str:
+    if kind == "missing":
+        return f'missing key "{key}"'
+    if kind == "extra_forbidden":
+        return f'unknown key "{key}"{_meant(key, [field.alias or name for name, field in model.model_fields.items()])}'
+    said = message.removeprefix("Value error, ")
+    return f'key "{key}": {said[:1].lower()}{said[1:]}'
+
+
+def _meant(word: str, known: tuple[str, ...] | list[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f', did you mean "{near[0]}"?' if near else f"; there are {', '.join(known) or 'none'}"
+
+
+def _us(time: datetime | None) -> int | None:
+    return None if time is None else int(time.timestamp()) * SECOND_US
