@@ -85,6 +85,9 @@ EVENTS: Mapping[str, Event] = {
     "broker_away": Event(logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")),
     "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
     "rebalance": Event(logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")),
+    "kafka_client_changed": Event(
+        logging.WARNING, "not the kafka-python that whole batches were written for: record by record it is slower", ("version", "changed")
+    ),
     "position_out_of_range": Event(logging.WARNING, "records were deleted before they were read", ("partition", "position", "beginning")),
     "signature_switched_off": Event(
         logging.ERROR, "its regex timed out too often: it sees nothing until a restart", ("signature", "strikes")

@@ -57,6 +57,7 @@ class Kafka(Group):
     auto_offset_reset: Literal["earliest", "latest"] = _setting("earliest", "where a group without a position begins")
     poll_ms: int = _setting(500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000)
     max_records: int = _setting(10_000, "most records in one poll, and so in one transaction of the store", ge=1, le=1_000_000)
+    batches: bool = _setting(True, "read whole record batches and decode hits alone; false reads record by record, which is slower")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -13,9 +13,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from detector.model import Record
+from detector.scan import Chunk
 from detector.settings.declared import Kafka
 from detector.sources import KafkaSource
-from detector.sources.kafka_chunk import KafkaChunk
 from tests.kafka.broker import ApacheKafka, Broker
 
 pytestmark = pytest.mark.kafka
@@ -82,12 +82,13 @@ class Reader:
         return [fields for told, fields in self.told if told == name]
 
 
-def records(chunk: KafkaChunk) -> Iterator[Record]:
+def records(chunk: Chunk) -> Iterator[Record]:
     """All records of a chunk that have a value."""
     position = 0
     while position < len(chunk.data):
         record, _, position = chunk.record_at(position)
-        yield record
+        if record.value:
+            yield record
 
 
 def lines(count: int, first: int = 0) -> list[tuple[bytes | None, bytes | None]]:
@@ -104,8 +105,9 @@ def committed(broker: Broker, group: str, topic: str) -> int | None:
         consumer.close()
 
 
+@pytest.mark.parametrize("batches", [True, False])
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, codec: str | None) -> None:
+def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, codec: str | None, batches: bool) -> None:
     """Values with line ends and tombstones; offset, key, arrival and source of each."""
     kafka: Broker = request.getfixturevalue("own_kafka" if codec == "zstd" else "kafka")  # the mock is too old for zstd
     topic = kafka.create_topic()
@@ -118,7 +120,7 @@ def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, code
     ]
     began_us = int(time.time() * 1_000_000) - 1_000_000
     kafka.send(topic, sent, partition=0, compression_type=codec)
-    with closing(Reader(kafka, topic)) as reader:
+    with closing(Reader(kafka, topic, batches=batches)) as reader:
         assert reader.read(303) == [value for _, value in sent if value is not None]
     assert [record.key for record in reader.records] == [key for key, value in sent if value is not None]
     assert [record.number for record in reader.records] == [number for number, (_, value) in enumerate(sent) if value is not None]
@@ -306,7 +308,7 @@ def test_lag_is_known(kafka: Broker) -> None:
     """Records between what is stored and the end."""
     topic = kafka.create_topic()
     kafka.send(topic, lines(10), partition=0)
-    with closing(Reader(kafka, topic, max_records=4)) as reader:
+    with closing(Reader(kafka, topic, max_records=4, batches=False)) as reader:
         reader.until(lambda: len(reader.records) == 4)
         assert reader.source.lag()[f"{topic}/0"] == 6
         reader.read(10)

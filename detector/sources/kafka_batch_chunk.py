@@ -1,0 +1,144 @@
+"""A whole record batch → a chunk: its bytes as they are, and the way from a byte to the record around it.
+
+In: a `Batch`, decompressed and not decoded. A record is located only for a hit, by going from length to length, and decoded only then. What
+lies in a key or a header is no hit: `poll()` record by record would not show it to the scanner either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detector.model import Record
+from detector.sources.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The records of one batch, decompressed, one after the other as Kafka's format 2 lays them out, from byte `begin` of `data` on.
+
+    `first` is the lowest offset to read, for a fetch may begin within a batch; `after` the offset that follows the batch. `time_ms` is what
+    each record's delta is added to, or with `append_time` the time of every record.
+    """
+
+    data: bytes
+    begin: int
+    count: int
+    base: int
+    first: int
+    after: int
+    time_ms: int
+    append_time: bool
+
+    def __len__(self) -> int:
+        return len(self.data) - self.begin
+
+
+class BatchChunk:
+    """The records of one batch from the fetch position on. A record's number is its offset, its arrival the time that Kafka keeps for it.
+
+    `data` holds lengths, keys and headers as well, so that what a search finds in it is a hit only as far as `hits_by` says. A record
+    without a value (a tombstone) is counted, and reads as an empty one. Raises SourceError where the batch breaks off.
+    """
+
+    __slots__ = ("_at", "_batch", "_begin", "_located", "count", "data", "end", "source")
+    names_inside = True
+
+    def __init__(self, source: str, batch: Batch) -> None:
+        self.source = source
+        self.data = batch.data if batch.count else b""
+        self.end = batch.after
+        self.count = batch.count
+        self._batch = batch
+        self._begin = self._at = batch.begin
+        self._located: dict[int, tuple[Record, int, int]] = {}
+        if batch.count and batch.first > batch.base:
+            self._skip_to(batch.first)
+
+    def hits_by(self, search: Callable[[bytes], Sequence[int]]) -> list[int]:
+        """One byte's end in each record whose value `search` finds something in. Few records are looked at: those with a hit anywhere."""
+        hits: list[int] = []
+        after = self._begin
+        for end in search(self.data):
+            if end <= after:
+                continue
+            located = self.record_at(end - 1)
+            after = located[2]
+            if search(located[0].value):
+                self._located[end - 1] = located
+                hits.append(end)
+        return hits
+
+    def record_at(self, offset: int) -> tuple[Record, int, int]:
+        """The record that covers byte `offset`, where it starts, and where the next one starts."""
+        if (located := self._located.get(offset)) is not None:
+            return located
+        data = self.data
+        after = self._at if offset >= self._at else self._begin
+        try:
+            while True:  # the one loop that goes by every record up to a hit: a length is mostly one byte or two
+                start = after
+                length = data[start]
+                if length < 0x80:
+                    after = start + 1 + (length >> 1)
+                elif (high := data[start + 1]) < 0x80:
+                    after = start + 2 + (length >> 1 & 0x3F | high << 6)
+                else:
+                    size, body = _varint(data, start)
+                    after = body + size
+                if after > offset:
+                    break
+            record = self._decode(start, after)
+        except (IndexError, ValueError) as error:
+            raise self._damaged(error) from error
+        self._at = start
+        return record, start, after
+
+    def _decode(self, start: int, after: int) -> Record:
+        """The record from byte `start` on, as Kafka's format 2 has it: length, attributes, time, offset, key, value, headers."""
+        data, batch = self.data, self._batch
+        _, position = _varint(data, start)
+        _, position = _varint(data, position)
+        since_ms, position = _varint(data, position)
+        number, position = _varint(data, position)
+        key, position = _bytes(data, position)
+        value, position = _bytes(data, position)
+        if position >= after or after > len(data):
+            raise ValueError("a record is longer than its length says")
+        time_ms = batch.time_ms if batch.append_time else batch.time_ms + since_ms
+        return Record(value or b"", self.source, batch.base + number, key, time_ms * 1000 if time_ms >= 0 else None)
+
+    def _skip_to(self, first: int) -> None:
+        """Leaves out the records below an offset: a fetch gets the whole batch that holds its position."""
+        while self.count:
+            record, _, after = self.record_at(self._begin)
+            if record.number >= first:
+                return
+            self.count -= 1
+            self._begin = self._at = after
+        self.data = b""
+
+    def _damaged(self, error: Exception) -> SourceError:
+        return SourceError(f"kafka: {self.source}: the batch of records at offset {self._batch.base} is damaged: {error}")
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """A zigzag varint, and where what follows it starts."""
+    result = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (result >> 1) ^ -(result & 1), position
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _bytes(data: bytes, position: int) -> tuple[bytes | None, int]:
+    """A length and so many bytes, None for the length -1, and where what follows starts."""
+    length, position = _varint(data, position)
+    if length < 0:
+        return None, position
+    return bytes(data[position : position + length]), position + length
