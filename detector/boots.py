@@ -29,10 +29,10 @@ def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
     """
     if a.boot.id and b.boot.id:
         return a.boot.id == b.boot.id
-    if a.boot.epoch_us is not None and b.boot.epoch_us is not None:
-        first, second = sorted((a, b), key=lambda match: match.boot.epoch_us or 0)
-        apart = (second.boot.epoch_us or 0) - (first.boot.epoch_us or 0)
-        return apart <= min(tolerance_us, max(ROUNDING_US, first.kernel_time_us or 0))
+    start, other = a.boot.epoch_us, b.boot.epoch_us
+    if start is not None and other is not None:
+        first = a if start <= other else b
+        return abs(start - other) <= min(tolerance_us, max(ROUNDING_US, first.kernel_time_us or 0))
     if a.boot.stream and a.boot.stream == b.boot.stream:
         return a.boot.count == b.boot.count
     return True

@@ -67,19 +67,38 @@ def kin(rule: Rule, new: StoredMatch, neighbours: Iterable[StoredMatch], toleran
 
 def partners(rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US) -> tuple[StoredMatch, ...]:
     """The matches that complete the rule around one fault: every term within one timespan, in the rule's order where it has one."""
-    offsets: list[tuple[int, StoredMatch]] = []
+    counts = {term: 0 for term in terms(rule) if term != rule.anchor}
+    pair = rule.type == "temporal" and len(counts) == 1  # then each match of the other term completes the rule by itself
+    offsets = []
     for other in near:
-        if other.id == fault.id or not same_boot(fault.match, other.match, tolerance_us):
+        if other.id == fault.id or (pair and _term(rule, other.match) == rule.anchor):
             continue
         apart = gap(fault.match, other.match)
-        if apart is not None and abs(apart[0]) <= rule.timespan_us:
+        if apart is not None and -rule.timespan_us <= apart[0] <= rule.timespan_us and same_boot(fault.match, other.match, tolerance_us):
             offsets.append((apart[0], other))
+    if pair:
+        return tuple(other for _, other in offsets)
+    offsets.sort(key=lambda offset: offset[0])
     found: dict[int, StoredMatch] = {}
-    for start in {0} | {offset for offset, _ in offsets if offset < 0}:
-        window = [(offset, other) for offset, other in offsets if start <= offset <= start + rule.timespan_us]
-        if _complete(rule, window):
-            found |= {other.id: other for _, other in window if _term(rule, other.match) != rule.anchor}
+    first = past = taken = 0
+    for start in (*sorted({offset for offset, _ in offsets if offset < 0}), 0):
+        past = _count(rule, offsets, past, start + rule.timespan_us + 1, counts, 1)
+        first = _count(rule, offsets, first, start, counts, -1)
+        if all(counts.values()) and (rule.type == "temporal" or _complete(rule, offsets[first:past])):
+            taken = max(taken, first)
+            found |= {other.id: other for _, other in offsets[taken:past] if _term(rule, other.match) != rule.anchor}
+            taken = past
     return tuple(found.values())
+
+
+def _count(rule: Rule, offsets: Sequence[tuple[int, StoredMatch]], at: int, until: int, counts: dict[str, int], step: int) -> int:
+    """Counts the terms of the matches from `at` up to the offset `until`, in or out of a window; returns where the window now has its edge."""
+    while at < len(offsets) and offsets[at][0] < until:
+        term = _term(rule, offsets[at][1].match)
+        if term in counts:
+            counts[term] += step
+        at += 1
+    return at
 
 
 def gap(a: Match, b: Match) -> tuple[int, TimeBasis] | None:
@@ -166,9 +185,7 @@ def _within(rule: Rule, a: Match, b: Match) -> bool:
 
 
 def _complete(rule: Rule, window: Sequence[tuple[int, StoredMatch]]) -> bool:
-    """Whether a window (offsets from the fault) holds every other term; in order, if the rule is ordered."""
-    if rule.type == "temporal":
-        return {_term(rule, other.match) for _, other in window} >= set(terms(rule)) - {rule.anchor}
+    """Whether a window (offsets from the fault) holds every other term in the rule's order."""
     reached = -(1 << 62)
     for term in terms(rule):
         offsets = [0] if term == rule.anchor else sorted(offset for offset, other in window if _term(rule, other.match) == term)

@@ -16,8 +16,9 @@ from detector import crash
 from detector.assemble import Assembler
 from detector.boots import TOLERANCE_US, Boots
 from detector.catalogue import Catalogue, Rule
-from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, kin, reach_us
+from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, in_order, kin, reach_us
 from detector.explain import explain, with_instruction
+from detector.families import Families, Family
 from detector.match import Matcher
 from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
 from detector.noise import NoiseCount, NoiseTally
@@ -112,6 +113,7 @@ class Watch:
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.streams())
         self.noise = NoiseTally()
+        self._families = Families()
         self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
         self._counts: Counter[str] = Counter()
         kept = journal.open_blocks()
@@ -188,15 +190,18 @@ class Watch:
                 continue
             family = kin(rule, stored, self.journal.neighbours(stored, reach_us(rule)), self.tolerance_us)
             if family:
-                self._raise(rule, family)
+                self._families.add(rule, family)
 
-    def _raise(self, rule: Rule, family: Sequence[StoredMatch]) -> None:
-        known = {one.incidents[rule.id] for one in family if rule.id in one.incidents}
+    def _raise(self, family: Family) -> None:
+        """Raises the incident that a batch's kin make, or says more of those that it belongs to."""
+        known = family.incidents
         older = self.journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
-        evidence = {one.id: one for one in (*older, *family)}
-        incident = assemble_incident(rule, tuple(evidence.values()), known, self.tolerance_us)
-        if incident is not None:
-            self._save(incident, tuple(evidence))
+        for limit in (EVIDENCE_LIMIT, None):  # of a storm the earliest will do, unless they hold no pair
+            evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
+            incident = assemble_incident(family.rule, tuple(evidence.values()), known, self.tolerance_us)
+            if incident is not None:
+                self._save(incident, tuple(evidence.keys() | family.members.keys()))
+                return
 
     def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
         """Stores an incident with all that can be said of it now, and tells of it."""
@@ -227,9 +232,11 @@ class Watch:
             self._save(incident, evidence)
 
     def _settle(self, blocks: Sequence[Block], positions: dict[str, int]) -> None:
-        """The end of a batch: blocks that are due, noise counts, open blocks, streams, positions."""
+        """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams, positions."""
         for block in blocks:
             self._report(block)
+        for family in self._families.take():
+            self._raise(family)
         rows = self.noise.drain()
         self.told.noise(rows)
         self.journal.count_noise(rows)

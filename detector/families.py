@@ -1,0 +1,58 @@
+"""The kin that one batch brings together, put together themselves: what shares a match or an incident is one family.
+
+In: a rule and the kin of one match, as often as matches come. Out: families, each to be raised once, however many matches it has: a storm
+of faults costs what its matches cost, not a new incident for each. Decides nothing about what makes an incident; does no IO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from detector.catalogue import Rule
+from detector.correlate import StoredMatch
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """Matches that make one incident of a rule, by id; `incidents` are the live ones that some of them are evidence of already."""
+
+    rule: Rule
+    members: dict[int, StoredMatch] = field(default_factory=dict)
+    incidents: set[str] = field(default_factory=set)
+
+    def take(self, other: Family) -> None:
+        """Takes all of another family in."""
+        self.members |= other.members
+        self.incidents |= other.incidents
+
+
+class Families:
+    """The families of one batch."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, int | str], Family] = {}
+
+    def add(self, rule: Rule, kin: Sequence[StoredMatch]) -> None:
+        """The kin of one match: a new family, or a part of those that it shares something with."""
+        incidents = {one.incidents[rule.id] for one in kin if rule.id in one.incidents}
+        new = Family(rule, {one.id: one for one in kin}, incidents)
+        near = {id(family): family for key in _keys(new) if (family := self._of.get(key)) is not None}
+        whole = max(near.values(), key=lambda family: len(family.members), default=new)
+        for family in (*near.values(), new):
+            if family is not whole:
+                whole.take(family)
+                self._of |= dict.fromkeys(_keys(family), whole)
+        if not near:
+            self._of |= dict.fromkeys(_keys(new), new)
+
+    def take(self) -> list[Family]:
+        """All families since the last call, in the order of their first matches."""
+        families = list({id(family): family for family in self._of.values()}.values())
+        self._of = {}
+        return families
+
+
+def _keys(family: Family) -> Iterable[tuple[str, int | str]]:
+    rule = family.rule.id
+    return [(rule, key) for key in (*family.members, *family.incidents)]
