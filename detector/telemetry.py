@@ -61,6 +61,10 @@ HOST_DISAGREEMENTS = _counter("oopswatch_host_disagreements_total", "records who
 BLOCKS_CUT = _counter("oopswatch_blocks_cut_total", "crash reports cut by a bound of [assemble]", "bound")
 SIGNATURES_OFF = _gauge("oopswatch_signatures_switched_off", "signatures switched off because their regex timed out too often")
 STORE_SECONDS = _seconds("oopswatch_store_batch_seconds", "time of one batch, its transaction included", (0.005, 0.02, 0.1, 0.5, 2, 10))
+ALERTS = _counter("oopswatch_alerts_total", "attempts to say something to a receiver, by what came of them", "receiver", "verdict")
+ALERTS_UNDELIVERED = _counter("oopswatch_alerts_undelivered_total", "messages that were given up", "receiver")
+ALERTS_WAITING = _gauge("oopswatch_alerts_waiting", "messages that wait to be sent, or sent again", "receiver")
+ALERT_SECONDS = _seconds("oopswatch_alert_seconds", "from the plan of a message to its delivery", (0.05, 0.2, 0.5, 1, 2, 5, 60, 600))
 BROKER_AWAY = _gauge("oopswatch_broker_away", "1 while no broker answers")
 LAG = _gauge("oopswatch_lag_records", "records between the position and the end of a partition", "topic", "partition")
 HTTP_REQUESTS = _counter("oopswatch_http_requests_total", "requests answered by pages and API", "route", "method", "status")
@@ -82,6 +86,17 @@ EVENTS: Mapping[str, Event] = {
     "started": Event(logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")),
     "stopped": Event(logging.INFO, "what was read is stored and committed", ("reason", "records", "matches", "incidents", "noise")),
     "incident_raised": Event(logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")),
+    "no_routing": Event(logging.WARNING, "nobody is told of incidents: alert.file is not set", ()),
+    "routing_loaded": Event(logging.INFO, "who is told of incidents was read", ("file", "receivers", "routes")),
+    "routing_refused": Event(logging.ERROR, "the routing file is bad; the one before it holds", ("faults",)),
+    "receiver_failing": Event(logging.WARNING, "a receiver does not take messages; they are kept", ("receiver", "verdict", "detail")),
+    "receiver_back": Event(logging.INFO, "a receiver takes messages again", ("receiver", "failures")),
+    "alert_refused": Event(logging.ERROR, "a receiver will never take this message", ("receiver", "delivery", "detail")),
+    "alert_undelivered": Event(logging.ERROR, "a message was given up: nobody took it", ("receiver", "delivery", "detail")),
+    "alerts_repeated": Event(logging.WARNING, "messages that were under way at the last stop may arrive twice", ("messages",)),
+    "alerts_halted": Event(logging.ERROR, "the outbox cannot be written; it is tried again", ("error",)),
+    "heartbeat_failed": Event(logging.WARNING, "a receiver did not hear that oopswatch lives", ("receiver", "detail")),
+    "input_alarm": Event(logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")),
     "broker_away": Event(logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")),
     "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
     "rebalance": Event(logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")),

@@ -84,7 +84,8 @@ class Rule:
     """Signatures or classes that make one incident when they meet on one host within `timespan_us`.
 
     Exactly one of `classes` and `signatures` is filled, with two or more names; `anchor` is the one of them whose match identifies the
-    incident. Type "temporal" takes any order, "temporal_ordered" the order written.
+    incident. Type "temporal" takes any order, "temporal_ordered" the order written. `resolve_on_reboot`: a reboot of the host ends the
+    incident, since what it tells of does not outlive the running kernel.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Rule:
     timespan_us: int
     severity: Severity
     reasoning: str
+    resolve_on_reboot: bool = False
     tests: tuple[RuleTest, ...] = ()
     path: str = ""
     line: int = 0

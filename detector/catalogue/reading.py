@@ -216,6 +216,7 @@ def _rule(one: _Found[RuleTable]) -> Rule:
         timespan_us=timespan_us(table.timespan),
         severity=table.severity,
         reasoning=table.reasoning,
+        resolve_on_reboot=table.resolve_on_reboot,
         tests=tuple(
             RuleTest(
                 test.name,

@@ -98,6 +98,7 @@ class RuleTable(Table):
     timespan: Annotated[str, AfterValidator(_timespan_checked)]
     severity: Severity
     reasoning: Text
+    resolve_on_reboot: bool = Field(default=False, alias="resolve-on-reboot")
     test: list[RuleTestTable] = []
 
     @model_validator(mode="after")

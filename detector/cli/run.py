@@ -17,6 +17,7 @@ import click
 import detector
 from detector import telemetry
 from detector.cli import Mendable, parts
+from detector.cli.alerts import Alerts, alerts_of
 from detector.correlate import StoredMatch
 from detector.model import Unparsed
 from detector.noise import NoiseCount
@@ -54,17 +55,21 @@ def run(
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = parts.catalogue_of(settings)
     with closing(open_journal(settings.store.path, tolerance_us=parts.tolerance_us(settings))) as journal:
+        alerts = alerts_of(settings, catalogue, journal)
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
-        watch = parts.watch_of(settings, journal, catalogue, told=_told(source))
+        watch = parts.watch_of(settings, journal, catalogue, told=_told(source, alerts))
         _expose(settings)
         names = ", ".join(settings.kafka.topics)
         counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
         telemetry.say("started", version=detector.__version__, source=names, store=str(settings.store.path), **counts)
+        signal.signal(signal.SIGHUP, lambda *_: alerts.dispatcher.reload())
+        alerts.dispatcher.start()
         try:
             drive(source, watch, parts.now_us)
         finally:
             source.close()
+            alerts.dispatcher.stop()
         totals = watch.totals
         found = {"records": totals.records, "matches": totals.matches, "incidents": totals.incidents, "noise": totals.noise}
         telemetry.say("stopped", reason=stopping.get("signal", "end of input"), **found)
@@ -97,7 +102,7 @@ def _expose(settings: Settings) -> None:
         raise Mendable(f"metrics.port: {place} cannot be served: {error.strerror}") from error
 
 
-def _told(source: KafkaSource) -> Told:
+def _told(source: KafkaSource, alerts: Alerts) -> Told:
     return Told(
         match=_match,
         incident=_incident,
@@ -105,7 +110,7 @@ def _told(source: KafkaSource) -> Told:
         unparsed=_unparsed(),
         switched_off=_switched_off,
         counts=_counts,
-        batch=_batch(source),
+        batch=_batch(source, alerts),
     )
 
 
@@ -120,8 +125,8 @@ def _counts(new: Mapping[str, int]) -> None:
             telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
 
 
-def _batch(source: KafkaSource) -> Callable[[Totals, float], None]:
-    """Figures of each batch: what it added to the totals, and how far the source is behind."""
+def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[Totals, float], None]:
+    """Figures of each batch: what it added to the totals, and how far the source is behind. Then the alerts' turn."""
     before = Totals()
 
     def tell(totals: Totals, seconds: float) -> None:
@@ -131,9 +136,11 @@ def _batch(source: KafkaSource) -> Callable[[Totals, float], None]:
         telemetry.HITS.inc(totals.hits - before.hits)
         before = replace(totals)
         telemetry.STORE_SECONDS.observe(seconds)
-        for name, lag in source.lag().items():
+        lags = source.lag()
+        for name, lag in lags.items():
             topic, _, partition = name.rpartition("/")
             telemetry.LAG.labels(topic, partition).set(lag)
+        alerts.batch(totals.records, sum(lags.values()))
 
     return tell
 

@@ -114,6 +114,22 @@ class Assemble(Group):
     max_open: int = _setting(10_000, "most reports open at once in all", ge=1)
 
 
+class Alert(Group):
+    """Who is told of incidents, and when. Receivers and routes are in a file of their own: docs/alerts.md."""
+
+    file: Path | None = _setting(None, "routing file (TOML); without it nobody is told. Read again on SIGHUP")
+    base_url: str = _setting("", "address of the pages as people reach it, for links in messages: https://oopswatch.example.com")
+    settle_ms: int = _setting(800, "longest wait for the end of a crash report before the first message", unit="ms", ge=0, le=60_000)
+    group_window_s: int = _setting(3_600, "incidents of one problem come to one group while the last one is so old", unit="s", ge=0)
+    group_interval_s: int = _setting(150, "least time between two updates about a group", unit="s", ge=1)
+    give_up_s: int = _setting(86_400, "a message that nobody took for so long is given up, and counted", unit="s", ge=60)
+    quiet_s: int = _setting(86_400, "an incident with nothing new for so long is resolved; 0: never", unit="s", ge=0)
+    heartbeat_s: int = _setting(60, "so often receivers with heartbeat = true hear that oopswatch lives", unit="s", ge=1)
+    silent_s: int = _setting(900, "an input without a record for so long is an incident; 0: never", unit="s", ge=0)
+    lag_records: int = _setting(0, "more records than this that wait, for lag_s and not shrinking, are an incident; 0: never", ge=0)
+    lag_s: int = _setting(300, "see lag_records", unit="s", ge=1)
+
+
 class Log(Group):
     """What oopswatch says of itself, on standard error."""
 
@@ -166,6 +182,7 @@ class Settings(Group):
     boots: Boots = Field(default_factory=Boots)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
+    alert: Alert = Field(default_factory=Alert)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
     serve: Serve = Field(default_factory=Serve)
