@@ -83,12 +83,12 @@ def check_file(path: Path) -> list[str]:
             _render(template, notice_item(notice), "body")
     except TemplateSyntaxError as error:
         return [inert(f"{error.filename or path}:{error.lineno}: {error.message}")]
+    except TemplateError as error:
+        return [inert(f"{path}:{_line_of(error, path)}: {error.message or type(error).__name__}")]
     except UnicodeDecodeError:
         return [f"{path}:1: not UTF-8"]
     except OSError as error:
         return [f"{path}:1: cannot be read: {error.strerror}"]
-    except TemplateError as error:
-        return [inert(f"{path}:{_line_of(error, path)}: {error.message or type(error).__name__}")]
     except Exception as error:  # noqa: BLE001 (an expression in a template can raise whatever Python raises)
         return [inert(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}")]
     return []
@@ -104,7 +104,7 @@ def _render(template: Template, item: Mapping[str, Any], part: str) -> str:
             break
     lines = "".join(pieces).strip().splitlines()
     text = " ".join(map(inert, lines)) if part == "title" else "\n".join(map(inert, lines))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if size <= limit and len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _escaped(value: Any, escape: Escape) -> Any:

@@ -31,7 +31,8 @@ _DETAIL_LIMIT = 300
 _LONGEST_PAUSE_S = 86_400.0
 # Beside all of 5xx: Request Timeout, Too Early, Too Many Requests.
 _AGAIN = frozenset({408, 425, 429})
-_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.WriteError, httpx2.WriteTimeout, httpx2.ProxyError)
+# The client's trace says so when the last byte of a request is with the system: before that no receiver has the whole of it.
+_WRITTEN = "http11.send_request_body.complete"
 _AGENT = "oopswatch"
 
 
@@ -53,9 +54,12 @@ class Http:
 
     def post(self, url: str, body: bytes, now_us: int, headers: Mapping[str, str] | None = None) -> Outcome:
         """One attempt. Raises nothing that a receiver or the network causes."""
+        written = False
         with Deadline(self._timeout_s) as deadline:
 
-            def watch(_: str, info: Mapping[str, Any]) -> None:
+            def watch(event: str, info: Mapping[str, Any]) -> None:
+                nonlocal written
+                written = written or event == _WRITTEN
                 opened = getattr(info.get("return_value"), "get_extra_info", None)
                 if opened is not None:
                     deadline.watch(opened("socket"))
@@ -65,7 +69,7 @@ class Http:
                 with self._client.stream("POST", url, content=body, headers=given, extensions={"trace": watch}) as response:
                     return self._judged(response, now_us)
             except httpx2.HTTPError as error:
-                return self._failed(error, url, late=deadline.passed)
+                return self._failed(error, url, written=written, late=deadline.passed)
 
     def _judged(self, response: httpx2.Response, now_us: int) -> Outcome:
         """What a status means. The answer's text may be cut off: the status has come, and tells enough."""
@@ -89,14 +93,14 @@ class Http:
         answer = inert(redacted(" ".join(text.split()), self._secrets))
         return f"{status}{phrase}" + (f": {answer[:_DETAIL_LIMIT]}" if answer else "")
 
-    def _failed(self, error: httpx2.HTTPError, url: str, *, late: bool) -> Outcome:
+    def _failed(self, error: httpx2.HTTPError, url: str, *, written: bool, late: bool) -> Outcome:
         """The kind of failure in words; what the client says of it may hold the URL, so it is hidden there."""
         what = inert(redacted(str(error), self._secrets))[:_DETAIL_LIMIT] or type(error).__name__
         if late or isinstance(error, httpx2.TimeoutException):
             what = f"no answer within {self._timeout_s:g} s"
-        if isinstance(error, _UNSENT):
-            return Outcome("retry", f"{place(url)}: not sent: {what}")
-        return Outcome("unknown", f"{place(url)}: sent, not answered: {what}")
+        if written:
+            return Outcome("unknown", f"{place(url)}: sent, not answered: {what}")
+        return Outcome("retry", f"{place(url)}: not sent: {what}")
 
 
 def place(url: str) -> str:
