@@ -1,10 +1,27 @@
-"""The pages: what a person asks of the history, rendered on the server. `router` holds them all."""
+"""The pages: what a person asks of the history, rendered on the server. `router` holds them all, each also as JSON and CSV."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from detector.serve.pages import files
+from detector.serve.pages import acting, files, hosts, incident, incidents, noise, overview, patterns, problems, silences
+from detector.serve.pages.rendering import serve
 
 router = APIRouter(include_in_schema=False)
 router.include_router(files.router)
+router.include_router(acting.router)
+for _path, _make in (
+    ("/", overview.overview),
+    ("/incidents", incidents.incidents),
+    ("/incidents/{identity}", incident.incident),
+    ("/problems", problems.problems),
+    ("/problems/{fingerprint}", problems.problem),
+    ("/hosts", hosts.hosts),
+    ("/hosts/{name:path}", hosts.host),
+    ("/noise", noise.noise),
+    ("/rules", patterns.rules),
+    ("/signatures", patterns.signatures),
+    ("/signatures/{identity}", patterns.signature),
+    ("/silences", silences.silences),
+):
+    serve(router, _path, _make)

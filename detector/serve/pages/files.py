@@ -1,7 +1,7 @@
 """The style sheet, the script and the icon, and the choice of a theme. All files are read once, at the start.
 
-In: a name. Out: the file, kept by the browser as long as its content is the same (an ETag). A name that is none of these is not found: no path
-is ever made of what a client sent.
+In: a name. Out: the file, kept by the browser as long as its content is the same (an ETag). A name that is none of these is not found: no
+path is ever made of what a client sent.
 """
 
 from __future__ import annotations

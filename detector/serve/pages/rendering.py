@@ -11,7 +11,7 @@ import io
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +22,8 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from detector.inert import inert
-from detector.items import moment
 from detector.serve.access import csrf_token, visitor
+from detector.serve.objects import as_object
 from detector.serve.pages import words
 from detector.serve.problem import Problem
 
@@ -53,7 +53,7 @@ class Page:
     place: str
     view: Mapping[str, Any]
     data: Any = None
-    rows: Sequence[Mapping[str, object]] | None = None
+    rows: Sequence[Any] = ()
     status: int = 200
     notice: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def as_json(request: Request, page: Page) -> Response:
     del request
     if page.status >= 400:
         raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
-    return JSONResponse(plain(page.data), page.status)
+    return JSONResponse(as_object(page.data), page.status)
 
 
 def as_csv(request: Request, page: Page) -> Response:
@@ -99,7 +99,7 @@ def as_csv(request: Request, page: Page) -> Response:
     del request
     if page.status >= 400:
         raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
-    rows = [plain(row) for row in page.rows or ()]
+    rows = [as_object(row) for row in page.rows]
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, names, lineterminator="\n")
@@ -111,29 +111,7 @@ def as_csv(request: Request, page: Page) -> Response:
 def missing(what: str, place: str, hint: str) -> Page:
     """The page where there is nothing."""
     view = {"text": f"There is no {what}.", "hint": hint, "back": place, "back_words": "Back to the list"}
-    return Page("message.html", f"No such {what.split()[0]}", place, view, status=404, notice=f"there is no {what}")
-
-
-def plain(value: Any) -> Any:
-    """Nouns as JSON: a dataclass is an object; a wall time in µs stands as RFC 3339 text beside its integer."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain({one.name: getattr(value, one.name) for one in fields(value)})
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()} | _moments(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(one) for one in value]
-    return value
-
-
-# Of all `…_us` these are points of wall time.
-_WALL = frozenset(
-    "at_us started_us found_us changed_us first_us last_us hour_us day_us start_us end_us starts_us ends_us expired_us created_us state_us "
-    "regressed_us first_seen_us last_seen_us epoch_us now_us".split()
-)
-
-
-def _moments(value: Mapping[Any, Any]) -> dict[str, str | None]:
-    return {name.removesuffix("_us"): moment(one) for name, one in value.items() if name in _WALL and (one is None or isinstance(one, int))}
+    return Page("message.html", f"No such {what.split(maxsplit=1)[0]}", place, view, status=404, notice=f"there is no {what}")
 
 
 def csv_cell(value: object) -> object:

@@ -1,0 +1,53 @@
+"""Hosts: the list, and one with its boots, incidents and noise.
+
+In: a pattern, or a host's name. Out: pages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from detector.serve.pages import asking
+from detector.serve.pages.rendering import Page, missing, now_us
+from detector.serve.reading import history
+from detector.store.answers import BootRow
+from detector.store.filters import FilterError
+
+PLACE = "/hosts"
+LIMIT = 100
+
+
+def hosts(request: Request) -> Page:
+    """Hosts that a filter asks for."""
+    what = asking.asked(request, now_us(request))
+    view: dict[str, Any] = {"asked_host": (what.params.get("host") or [""])[0], "asked": bool(what.params), "rows": (), "next": None}
+    try:
+        found = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
+    except FilterError as error:
+        return Page("hosts.html", "Hosts", PLACE, view | {"wrong_field": error.field}, {}, status=422, notice=str(error))
+    data = {"hosts": found.rows, "next": found.next}
+    return Page("hosts.html", "Hosts", PLACE, view | {"rows": found.rows, "next": what.next(found.next)}, data, found.rows)
+
+
+def host(request: Request) -> Page:
+    """One host."""
+    name = request.path_params["name"]
+    detail = history(request).host(name)
+    if detail is None:
+        return missing(f"host {name[:100]}", PLACE, "Nothing that oopswatch knows was ever said by a host of this name.")
+    view = {
+        "row": detail.row,
+        "boots": [{"row": boot, "name": boot_name(boot)} for boot in detail.boots],
+        "incidents": detail.incidents,
+        "noise": detail.noise,
+    }
+    return Page("host.html", name, PLACE, view, detail, detail.incidents)
+
+
+def boot_name(boot: BootRow) -> str:
+    """By what a boot is told from others: journald's id, else when it began by the wall clock, else its number."""
+    if boot.boot_id:
+        return boot.boot_id
+    return "wall clock" if boot.epoch_us is not None else f"counted in its stream, row {boot.id}"

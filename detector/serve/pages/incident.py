@@ -1,0 +1,202 @@
+"""The page of one incident: what broke first, then why it was raised, what it means, what to do, and what became of it.
+
+In: an incident's id, or a beginning that no other has. Out: a page; as JSON the object that `oopswatch incidents show --json` prints, with
+what became of it. Joined incidents are shown, and lead to where they go on.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request
+
+from detector.catalogue import Catalogue
+from detector.correlate import boot_name
+from detector.items import incident_item, moment
+from detector.model import Diagnosis, Match
+from detector.serve import charts
+from detector.serve.knowledge import catalogue
+from detector.serve.pages import evidence, knowing, words
+from detector.serve.pages.rendering import Page, missing
+from detector.serve.reading import history
+from detector.store import History, IncidentDetail
+from detector.store.notifications import notifications_of
+
+PLACE = "/incidents"
+SIMILAR = 8
+SHOWN_LINES = 400
+SHOWN_CHARACTERS = 2_000
+_ACTS = {
+    "open": (("acknowledge", "Acknowledge"), ("resolve", "Resolve"), ("note", "Add note")),
+    "acknowledged": (("resolve", "Resolve"), ("reopen", "Reopen"), ("note", "Add note")),
+    "resolved": (("reopen", "Reopen"), ("note", "Add note")),
+}
+
+
+def incident(request: Request) -> Page:
+    """One incident."""
+    identity = request.path_params["identity"]
+    reading = history(request)
+    detail = reading.incident(identity)
+    if detail is None:
+        return missing(
+            f"incident {identity[:100]}", PLACE, "An incident's id, or a beginning that no other has, stands behind /incidents/."
+        )
+    known = catalogue(request)
+    became = _became(reading, detail)
+    headline = headline_of(detail, known)
+    data = _item(detail) | became
+    view = _view(detail, known, headline) | became
+    return Page("incident.html", headline, PLACE, view, data, became["changes"])
+
+
+def headline_of(detail: IncidentDetail, known: Catalogue) -> str:
+    """The symptom first: what crashed, then how far from which other half."""
+    other = nearest(detail)
+    if other is None:
+        return detail.row.title
+    order = "after" if _at(other, detail) <= _at(detail.incident.anchor, detail) else "before"
+    return f"{detail.row.title}, {words.gap(detail.row.gap_us)} {order}: {title_of(other, known)}"
+
+
+def nearest(detail: IncidentDetail) -> Match | None:
+    """The other half that is nearest to the anchor."""
+    anchor = detail.incident.anchor
+    at = _at(anchor, detail)
+    others = [one for one in detail.incident.evidence if one != anchor and one.cls != anchor.cls]
+    others = others or [one for one in detail.incident.evidence if one != anchor]
+    return min(others, key=lambda one: abs(_at(one, detail) - at), default=None)
+
+
+def title_of(match: Match, known: Catalogue) -> str:
+    """What a line is in its signature's words; the signature's id where the pattern files no longer have it."""
+    signature = known.signature(match.signature)
+    return signature.title if signature else match.signature
+
+
+def _at(match: Match, detail: IncidentDetail) -> int:
+    """A match's time on the basis that the incident was decided by."""
+    at = match.kernel_time_us if detail.row.time_basis == "kernel" else match.wall_time_us
+    return at if at is not None else match.wall_time_us or match.kernel_time_us or 0
+
+
+def _became(reading: History, detail: IncidentDetail) -> dict[str, Any]:
+    """What became of it, who was told, what is like it."""
+    identity, fingerprint = detail.row.id, detail.row.fingerprint
+    return {
+        "changes": reading.changes_of(identity),
+        "notifications": notifications_of(reading, identity),
+        "similar": reading.similar(identity, SIMILAR),
+        "problem": _problem(reading, fingerprint) if fingerprint else None,
+    }
+
+
+def _problem(reading: History, fingerprint: str) -> Any:
+    found = reading.problem(fingerprint)
+    return found.row if found else None
+
+
+def _item(detail: IncidentDetail) -> dict[str, Any]:
+    item = incident_item(detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis())
+    item |= {"title": detail.row.title, "report": detail.report, "state": detail.row.state, "found": moment(detail.row.found_us)}
+    if detail.row.joined_into:
+        item["joined_into"] = detail.row.joined_into
+    if detail.block:
+        item["report_lines"] = list(detail.block.lines)
+    return item
+
+
+def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, Any]:
+    row, rule = detail.row, knowing.rule_of(known, detail.row.rule)
+    diagnosis = detail.diagnosis or Diagnosis()
+    lines = detail.block.lines[:SHOWN_LINES] if detail.block else ()
+    left = len(detail.block.lines) - len(lines) if detail.block else 0
+    return {
+        "row": row,
+        "headline": headline,
+        "report": _Report(detail.report or {}),
+        "rule": rule,
+        "rule_words": knowing.rule_words(rule) if rule else "",
+        "window_words": f"the rule's window of {rule.timespan_us / 1_000_000:g} s" if rule else "the rule's window",
+        "timeline": _timeline(detail, known, rule.timespan_us if rule else 0),
+        "evidence": [_evidence(one, detail, known) for one in detail.incident.evidence],
+        "statements": diagnosis.statements,
+        "issue": knowing.issue_of(known, diagnosis.known_issue),
+        "issue_confidence": diagnosis.known_issue_confidence,
+        "next_steps": diagnosis.next_steps,
+        "block": detail.block,
+        "lines": lines,
+        "more_lines": f"{left:,} more lines are not shown." if left else "",
+        "actions": () if row.joined_into else _ACTS.get(row.state, ()),
+        "facts": _facts(detail),
+        "commands": _commands(detail),
+    }
+
+
+class _Report(dict[str, Any]):
+    """A report as it was stored; what an older version did not store is empty."""
+
+    def __missing__(self, name: str) -> Any:
+        return {} if name == "registers" else [] if name == "frames" else None
+
+
+def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
+    """The time line; on wall time it is drawn from the earliest line on."""
+    shown = [detail.incident.anchor, *(one for one in detail.incident.evidence if one != detail.incident.anchor)][:60]
+    basis = 0 if detail.row.time_basis == "kernel" else min(_at(one, detail) for one in shown)
+    moments = [
+        charts.Moment(_at(one, detail) - basis, title_of(one, known), one == detail.incident.anchor)
+        for one in sorted(shown, key=lambda one: _at(one, detail))
+    ]
+    other = nearest(detail)
+    spoken = (
+        f"{words.gap(detail.row.gap_us)} between {title_of(other, known)} and {title_of(detail.incident.anchor, known)}" if other else ""
+    )
+    return charts.timeline(moments, window_us, detail.row.gap_us, f"Time line: {spoken}")
+
+
+def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[str, Any]:
+    signature = known.signature(match.signature)
+    text, rest = match.text[:SHOWN_CHARACTERS], match.text[SHOWN_CHARACTERS:]
+    return {
+        "anchor": match == detail.incident.anchor,
+        "stamp": words.kernel_time(match.kernel_time_us) if match.kernel_time_us is not None else words.stamp(match.wall_time_us),
+        "pieces": evidence.pieces(text, match.fields, signature.regex if signature else None),
+        "rest": rest,
+        "rest_length": len(rest),
+        "fields": sorted(match.fields.items()),
+        "signature": match.signature,
+        "wall_us": match.wall_time_us,
+        "source": match.source,
+        "number": match.number,
+    }
+
+
+def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
+    report, anchor = _Report(detail.report or {}), detail.incident.anchor
+    pairs = [
+        ("boot", detail.row.boot or boot_name(anchor)),
+        ("function", report["display_function"] or detail.row.function),
+        ("module", detail.row.module),
+        ("process", report["comm"] and f"{report['comm']} (pid {report['pid']})"),
+        ("CPU", report["cpu"]),
+        ("hardware", report["hardware"]),
+        ("tainted", report["tainted"]),
+        ("fault address", report["fault_address"]),
+        ("fingerprint", detail.row.fingerprint),
+        ("joined", ", ".join(detail.incident.joined)),
+    ]
+    return [(name, str(value)) for name, value in pairs if value not in (None, "")]
+
+
+def _commands(detail: IncidentDetail) -> list[str]:
+    """What shows the same in a terminal; names that a log gave are quoted for the shell."""
+    shown = [f"oopswatch incidents show {detail.row.id}"]
+    source = detail.incident.anchor.source
+    if source.isprintable() and not source.startswith("-") and not source.rpartition("/")[2].isdecimal():
+        shown.append(f"oopswatch explain {shlex.quote(source)}")
+    elif detail.block:
+        shown.append(f"oopswatch incidents show {detail.row.id} --json | jq -r '.report_lines[]' | oopswatch explain -")
+    return shown

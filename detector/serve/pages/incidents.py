@@ -1,0 +1,62 @@
+"""The search: what is asked for, facets that narrow it down, a histogram that leads to its times, the rows, the next page.
+
+In: the filter of an address. Out: a page of incidents, newest first; also as JSON and CSV. A filter that cannot be understood is said in
+the page, with the status 422.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+
+from detector.serve.pages import asking, drawing
+from detector.serve.pages.asking import Asked
+from detector.serve.pages.rendering import Page, now_us
+from detector.serve.reading import history
+from detector.store import filters
+from detector.store.filters import FilterError
+
+PLACE = "/incidents"
+LIMIT = 50
+FACETS = ("severity", "state", "rule", "known_issue", "function", "module", "kernel", "host")
+_FORM = ("text", "host", "since", "until", "severity", "state", "function", "kernel")
+_CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "state": filters.STATES}
+
+
+def incidents(request: Request) -> Page:
+    """Incidents that a filter asks for."""
+    what = asking.asked(request, now_us(request))
+    reading = history(request)
+    try:
+        found = reading.search(what.checked(), after=what.after, limit=LIMIT)
+    except FilterError as error:
+        return _wrong(what, error)
+    facets = reading.facets(what.filter, FACETS, limit=8)
+    buckets = reading.histogram(what.filter)
+    data = {
+        "query": filters.as_query(what.filter),
+        "incidents": found.rows,
+        "facets": facets,
+        "histogram": buckets,
+        "next": found.next,
+    }
+    chart = drawing.histogram(buckets, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
+    view = _form(what) | {
+        "rows": found.rows,
+        "next": what.next(found.next),
+        "groups": asking.facets(what, facets),
+        "chart": chart,
+    }
+    return Page("incidents.html", "Incidents", PLACE, view, data, found.rows)
+
+
+def _form(what: Asked) -> dict[str, Any]:
+    return {"fields": asking.form(what, _FORM, _CHOICES), "chips": asking.chips(what)}
+
+
+def _wrong(what: Asked, error: FilterError) -> Page:
+    """The form as it was filled, with what is wrong in it, and no rows."""
+    view = _form(what) | {"rows": (), "next": None, "groups": (), "chart": None, "wrong_field": error.field}
+    return Page("incidents.html", "Incidents", PLACE, view, {}, status=422, notice=str(error))

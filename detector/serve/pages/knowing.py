@@ -1,0 +1,27 @@
+"""What the catalogue says of a rule or a known issue, for pages.
+
+In: the catalogue. Out: its entries by their ids, and rules as sentences. Pure.
+"""
+
+from __future__ import annotations
+
+from detector.catalogue import Catalogue, Rule
+from detector.known_issue import KnownIssue
+
+
+def rule_of(known: Catalogue, identity: str) -> Rule | None:
+    """The rule with this id, None where the pattern files no longer have it."""
+    return next((rule for rule in known.rules if rule.id == identity), None)
+
+
+def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
+    """The known issue with this id."""
+    return next((issue for issue in known.known_issues if issue.id == identity), None) if identity else None
+
+
+def rule_words(rule: Rule) -> str:
+    """A rule as a sentence: what must meet, in what order, where and within what time."""
+    names = list(rule.classes or rule.signatures)
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    order = "in this order" if rule.type == "temporal_ordered" else "in any order"
+    return f"{listed}, {order}, on one {' and '.join(rule.group_by)} within {rule.timespan_us / 1_000_000:g} s of kernel time."

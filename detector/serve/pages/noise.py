@@ -1,0 +1,65 @@
+"""Noise: which program of user space crashes where and how often, by the hour.
+
+In: the filter of an address. Out: a page; none of it is an incident.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from detector.serve.pages import asking, drawing
+from detector.serve.pages.asking import Asked
+from detector.serve.pages.rendering import Page, now_us
+from detector.serve.reading import history
+from detector.store.answers import NoiseRow
+from detector.store.filters import FilterError
+
+PLACE = "/noise"
+SHOWN = 100
+MOST = 10_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+_NAMES = ("host", "process", "since", "until")
+_EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
+
+
+def noise(request: Request) -> Page:
+    """Programs that crashed, the most frequent first."""
+    now = now_us(request)
+    what = asking.asked(request, now, _NAMES)
+    fields = [
+        {"name": name, "label": name.capitalize(), "value": (what.params.get(name) or [""])[0], "example": _EXAMPLES[name]}
+        for name in _NAMES
+    ]
+    view: dict[str, Any] = {"fields": fields, "asked": bool(what.params), "most": MOST, "rows": (), "chart": None, "more": False}
+    try:
+        rows, hours = _read(request, what, now)
+    except FilterError as error:
+        return Page("noise.html", "Noise", PLACE, view | {"wrong_field": error.field}, {}, status=422, notice=str(error))
+    view |= {
+        "rows": [_shown(row, what) for row in rows[:SHOWN]],
+        "more": len(rows) > SHOWN,
+        "chart": drawing.histogram(hours, "crash", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end))),
+    }
+    return Page("noise.html", "Noise", PLACE, view, {"noise": rows[:SHOWN], "hours": hours}, rows)
+
+
+def _read(request: Request, what: Asked, now_us: int) -> tuple[list[NoiseRow], list[drawing.Part]]:
+    """The rows, and the crashes over the time that is asked for: a week where none is."""
+    wanted, reading = what.checked(), history(request)
+    host = wanted.host[0] if wanted.host else None
+    process = next(iter(what.params.get("process", ())), None)
+    until = wanted.until_us if wanted.until_us is not None else now_us
+    since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
+    rows = reading.noise(host=host, since_us=wanted.since_us, until_us=wanted.until_us, top=MOST)
+    if process is not None:
+        rows = [row for row in rows if row.process == process]
+    hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
+    return rows, drawing.spread(hours, since, until, HOUR_US)
+
+
+def _shown(row: NoiseRow, what: Asked) -> dict[str, Any]:
+    columns = ("host", "process", "signature", "count", "last_us")
+    return {name: getattr(row, name) for name in columns} | {"process_href": what.link(process=row.process)}

@@ -1,0 +1,95 @@
+"""The first page: what is open, what is new, what came back, where the fleet is hot, what only makes noise, and whether oopswatch keeps up.
+
+In: the history as of now. Out: a page of less than 50 KB, however large the history is: every list is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from markupsafe import Markup
+
+from detector.serve.pages import drawing, words
+from detector.serve.pages.rendering import Page, now_us
+from detector.serve.reading import history
+from detector.store import History
+from detector.store.answers import HeatRow, Overview
+
+PLACE = "/"
+HOUR_US = 3_600_000_000
+SHOWN_PROBLEMS = 5
+SHOWN_HOSTS = 15
+
+
+def overview(request: Request) -> Page:
+    """What on-call looks at first."""
+    now, reading = now_us(request), history(request)
+    found = reading.overview(now)
+    view = {
+        "tally": _tally(found),
+        "open": found.newest,
+        "open_count": sum(found.open.values()) + sum(found.acknowledged.values()),
+        "totals": found.totals,
+        "new_problems": found.new_problems[:SHOWN_PROBLEMS],
+        "regressions": found.regressions[:SHOWN_PROBLEMS],
+        "noise": found.noise,
+        "health": _health(found, reading, now),
+    }
+    return Page("overview.html", "Overview", PLACE, view | _heat(found), found, found.newest)
+
+
+def _tally(found: Overview) -> list[dict[str, Any]]:
+    opened, taken = sum(found.open.values()), sum(found.acknowledged.values())
+    critical = found.open.get("critical", 0)
+    return [
+        {"label": "open incidents", "value": words.number(opened), "alarm": opened > 0},
+        {"label": "of these critical", "value": words.number(critical), "alarm": critical > 0},
+        {"label": "acknowledged", "value": words.number(taken), "alarm": False},
+        {"label": "new problems this week", "value": words.number(found.new_problems_week), "alarm": False},
+        {"label": "regressions this week", "value": words.number(len(found.regressions)), "alarm": bool(found.regressions)},
+        {"label": "hosts", "value": words.number(found.totals.hosts), "alarm": False},
+    ]
+
+
+def _heat(found: Overview) -> dict[str, Any]:
+    """The heat strip; its shades are relative to the hottest hour of one host."""
+    own = [row for row in found.heat if row.host is not None]
+    shown = own[:SHOWN_HOSTS]
+    most = max((max(row.counts) for row in shown), default=0)
+    hours = len(found.heat[0].counts) if found.heat else 0
+    starts = [found.heat_start_us + hour * HOUR_US for hour in range(hours)]
+    others = sum(sum(row.counts) for row in found.heat) - sum(sum(row.counts) for row in shown)
+    return {
+        "heat_rows": [_strip(row, starts, most) for row in shown],
+        "heat_others": others,
+        "heat_start": words.stamp(found.heat_start_us)[:16],
+        "heat_end": words.stamp(found.heat_start_us + hours * HOUR_US)[:16],
+    }
+
+
+def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
+    hot = [(start, count) for start, count in zip(starts, row.counts, strict=True) if count]
+    said = ", ".join(f"{words.stamp(start)[5:16]} {count:,}" for start, count in hot)
+    return {
+        "host": row.host,
+        "svg": drawing.strip(row.counts, starts, most, f"{words.plural(sum(row.counts), 'incident')}: {said}"),
+        "count": sum(row.counts),
+        "words": said,
+    }
+
+
+def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str | Markup]]:
+    totals = found.totals
+    unread = {name.removeprefix("unparsed."): count for name, count in reading.counters().items() if count}
+    return [
+        ("latest line kept", words.when(totals.last_us, now)),
+        ("latest incident", words.when(found.latest_us, now)),
+        ("oldest open", words.when(found.oldest_open_us, now)),
+        ("reports still open", words.number(totals.open_reports)),
+        ("kept", f"{words.plural(totals.matches, 'kernel line')}, {words.plural(totals.noise, 'crash', 'crashes')} of noise"),
+        (
+            "counted beside",
+            ", ".join(f"{name} {count:,}" for name, count in sorted(unread.items())[:8]) or "nothing was lost or unreadable",
+        ),
+    ]

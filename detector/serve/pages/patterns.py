@@ -1,0 +1,99 @@
+"""Rules and signatures: what they match, in their own words and lines, and how often a signature was seen.
+
+In: the catalogue, and counts of the history. Out: pages. Patterns are changed in their files, not here.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from fastapi import Request
+
+from detector.catalogue import Catalogue, Rule, Signature
+from detector.serve.knowledge import catalogue
+from detector.serve.pages import asking, drawing, evidence, knowing
+from detector.serve.pages.rendering import Page, missing, now_us
+from detector.serve.reading import history
+
+RULES = "/rules"
+SIGNATURES = "/signatures"
+HOUR_US = 3_600_000_000
+HITS_US = 30 * 24 * HOUR_US
+
+
+def rules(request: Request) -> Page:
+    """Every rule."""
+    known = catalogue(request)
+    view = {"rules": [_rule(rule) | {"members": _members(rule, known)} for rule in known.rules]}
+    rows = [_rule(rule) for rule in known.rules]
+    return Page("rules.html", "Rules", RULES, view, {"rules": rows}, rows)
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "title": rule.title,
+        "severity": rule.severity,
+        "type": rule.type,
+        "classes": list(rule.classes),
+        "signatures": list(rule.signatures),
+        "anchor": rule.anchor,
+        "group_by": list(rule.group_by),
+        "timespan_us": rule.timespan_us,
+        "words": knowing.rule_words(rule),
+        "reasoning": rule.reasoning,
+    }
+
+
+def _members(rule: Rule, known: Catalogue) -> list[tuple[str, list[str]]]:
+    if rule.signatures:
+        return [("signatures", list(rule.signatures))]
+    return [(name, [one.id for one in known.signatures if one.cls == name]) for name in rule.classes]
+
+
+def signatures(request: Request) -> Page:
+    """Every signature, by class: the kernel's first."""
+    known = sorted(catalogue(request).signatures, key=lambda one: (one.origin == "user", one.marker, one.cls, one.id))
+    groups = [{"cls": cls, "signatures": list(members)} for cls, members in groupby(known, key=lambda one: one.cls)]
+    rows = [_signature(one) for one in known]
+    return Page("signatures.html", "Signatures", SIGNATURES, {"groups": groups}, {"signatures": rows}, rows)
+
+
+def _signature(one: Signature) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "class": one.cls,
+        "origin": one.origin,
+        "severity": one.severity,
+        "title": one.title,
+        "literals": list(one.literals),
+        "regex": one.regex,
+        "source": one.source,
+        "meaning": one.meaning,
+    }
+
+
+def signature(request: Request) -> Page:
+    """One signature."""
+    identity = request.path_params["identity"]
+    known = catalogue(request)
+    one = known.signature(identity)
+    if one is None:
+        return missing(f"signature {identity[:100]}", SIGNATURES, "It may have been taken out of the pattern files since.")
+    now = now_us(request)
+    hits = history(request).signature_hits(one.id, now - HITS_US, now)
+    view = {
+        "one": one,
+        "rules": [rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes],
+        "examples": [evidence.pieces(text, {}, one.regex) for text in one.examples],
+        "chart": drawing.histogram(
+            drawing.spread(hits, now - HITS_US, now, HOUR_US), "line", lambda start, end: _incidents(one, start, end)
+        ),
+    }
+    data = _signature(one) | {"examples": list(one.examples), "rejects": list(one.rejects), "hits": hits}
+    return Page("signature.html", one.title, SIGNATURES, view, data, hits)
+
+
+def _incidents(one: Signature, start_us: int, end_us: int) -> str:
+    return f"/incidents?signature={one.id}&since={asking.spelled(start_us)}&until={asking.spelled(end_us)}"

@@ -1,0 +1,36 @@
+"""Silences: what nobody is told of, until when and why. Adding and ending them are forms that `acting` answers.
+
+In: the history. Out: a page of the silences that are not over.
+"""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from detector.serve.knowledge import catalogue
+from detector.serve.pages.acting import LENGTHS
+from detector.serve.pages.rendering import Page, now_us
+from detector.serve.reading import history
+from detector.store import notifications
+from detector.store.notifications import SilenceRow
+
+PLACE = "/silences"
+
+
+def silences(request: Request) -> Page:
+    """Silences in force and to come. `?host=`, `?rule=` and `?fingerprint=` fill the form."""
+    rows = notifications.silences(history(request), now_us(request))
+    view = {
+        "silences": [_shown(row) for row in rows],
+        "rules": [rule.id for rule in catalogue(request).rules],
+        "lengths": LENGTHS,
+        "given": {name: request.query_params.get(name, "")[:200] for name in ("host", "rule", "fingerprint")},
+    }
+    return Page("silences.html", "Silences", PLACE, view, {"silences": rows}, rows)
+
+
+def _shown(row: SilenceRow) -> dict[str, object]:
+    """A silence with what it covers as pairs."""
+    covers = [(name, value) for name in ("host", "rule", "fingerprint") if (value := getattr(row, name))]
+    names = ("id", "starts_us", "ends_us", "author", "comment")
+    return {"covers": covers} | {name: getattr(row, name) for name in names}
