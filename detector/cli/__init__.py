@@ -23,6 +23,8 @@ COMMANDS = {
     "patterns": "detector.cli.patterns:patterns",
     "simulate": "detector.cli.simulate:simulate",
     "demo": "detector.cli.demo:demo",
+    "serve": "detector.cli.serve:serve",
+    "notify": "detector.cli.notify:notify",
     "config": "detector.cli.config:config",
 }
 

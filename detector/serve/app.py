@@ -6,17 +6,21 @@ answer has, the gate, the routes. Nothing is read at the start but the tokens; t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI
 
 import detector
-from detector.serve import api, login, problem
+from detector.serve import api, login, pages, problem
 from detector.serve.access import Access
+from detector.serve.api import events
+from detector.serve.follower import Follower
 from detector.serve.gate import Gate
 from detector.serve.headers import Answers
+from detector.serve.knowledge import Knowledge
 from detector.serve.reading import Reading
+from detector.serve.sql_door import SqlDoor
 from detector.settings import Settings
 from detector.store.journal import wall_clock_us
 
@@ -34,20 +38,19 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.clock = clock
     app.state.access = access
-    app.state.reading = Reading(settings.store.path)
+    reading = Reading(settings.store.path)
+    app.state.reading = reading
+    app.state.knowledge = Knowledge(settings)
+    serve = settings.serve
+    app.state.sql_door = SqlDoor(settings.store.path, seconds=serve.sql_seconds, rows=serve.sql_rows, size=serve.sql_kib * 1_024)
+    app.state.follower = Follower(partial(events.read, reading), lambda: reading.history().last_change(), most=serve.max_listeners)
     problem.install(app)
-    app.include_router(login.router)
-    app.include_router(api.router)
+    for router in (login.router, api.router, pages.router):
+        app.include_router(router)
     app.add_middleware(Gate, access=access, clock=clock)
     app.add_middleware(Answers, tls=settings.serve.tls_certfile is not None)
     return app
-
-
-@asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    yield

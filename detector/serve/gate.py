@@ -61,7 +61,10 @@ class Gate:
         except Problem as problem:
             await _refusal(request, problem)(scope, receive, send)
             return
-        await self._app(scope, receive if body is None else _replayed(body, receive), send)
+        if body is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._app(scope, _replayed(body, receive), _audited(request, send))
 
     async def _admit(self, request: Request) -> bytes | None:
         """Checks everything; returns the body where it had to be read for that. Raises Problem."""
@@ -149,6 +152,22 @@ def _refusal(request: Request, problem: Problem) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
     return respond(problem)
+
+
+def _audited(request: Request, send: Send) -> Send:
+    """Says what was done and by whom, when it is done."""
+    visitor = request.scope.get("visitor")
+    path = request.url.path
+    if not isinstance(visitor, Visitor) or path in READING_POSTS or path in {SQL_DOOR, "/login"}:
+        return send
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            about = {"who": visitor.name, "via": visitor.via, "method": request.method[:16], "path": path[:200]}
+            telemetry.say("acted", **about, status=message["status"])
+        await send(message)
+
+    return sent
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

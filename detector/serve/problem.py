@@ -69,7 +69,8 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
-    return respond(Problem(422, str(first["msg"]), field=".".join(place)[:_QUOTED] or "body"))
+    said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
+    return respond(Problem(422, said, field=".".join(place)[:_QUOTED] or "body"))
 
 
 async def _store(_request: Request, error: Exception) -> Response:

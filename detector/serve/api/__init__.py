@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from detector.serve.api import health
+from detector.serve.api import (
+    events,
+    explain,
+    export,
+    grafana,
+    health,
+    hosts,
+    incidents,
+    noise,
+    patterns,
+    problems,
+    silences,
+    sql,
+    stats,
+)
 
 router = APIRouter()
-router.include_router(health.router)
+for part in (health, incidents, problems, hosts, noise, stats, patterns, silences, explain, sql, export, events, grafana):
+    router.include_router(part.router)

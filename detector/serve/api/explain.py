@@ -1,0 +1,85 @@
+"""What the catalogue makes of a piece of log: the text in, the decision out. Nothing is stored.
+
+In: text as somebody pasted it, bounded. Out: the matches, each report with what it means, what could not be read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from detector import decision
+from detector.items import match_item
+from detector.model import Record
+from detector.parse import Parser
+from detector.serve.api.models import ExplanationItem, MatchItem
+from detector.serve.knowledge import catalogue
+from detector.serve.problem import Problem, answers
+from detector.sources.framing import Framer
+
+router = APIRouter(prefix="/api/v1", tags=["catalogue"])
+_LONGEST = 256 * 1_024
+# Reading a pasted log is the dearest thing that a visitor can ask for.
+_AT_ONCE = threading.BoundedSemaphore(2)
+_SOURCE = "-"
+
+
+class Pasted(BaseModel):
+    """A line, a block or a log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=_LONGEST, description="in any format that `scan` reads")
+    host: str | None = Field(default=None, max_length=1_024, description="the host of every line, whatever the lines say")
+
+
+class Unread(BaseModel):
+    """A line that no format reads."""
+
+    line_number: int
+    reason: str
+
+
+class Decision(BaseModel):
+    """What was decided."""
+
+    lines: int = Field(description="how many lines were read")
+    matches: list[MatchItem]
+    explanations: list[ExplanationItem]
+    unread: list[Unread]
+
+
+@router.post("/explain", summary="Explain a log", response_model=Decision, responses=answers(401, 403, 413, 422, 429, 503))
+def explain(request: Request, body: Pasted) -> Response:
+    """What happened, where, why, which known bug, what to do next."""
+    known = catalogue(request)
+    if not _AT_ONCE.acquire(timeout=5):
+        raise Problem(429, "others have a log explained just now: try again", headers={"Retry-After": "5"})
+    try:
+        parse = request.app.state.settings.parse
+        parser = Parser(host=body.host or parse.host, format=parse.format, zone=parse.timezone)
+        lines, unread = decision.read_lines(_records(body.text), parser, request.app.state.clock())
+        found, blocks = decision.decide(lines, known)
+        content = {
+            "lines": len(lines),
+            "matches": [match_item(one) for one in found],
+            "explanations": [decision.explanation_item(story, known) for story in decision.stories(blocks, found)],
+            "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
+        }
+    finally:
+        _AT_ONCE.release()
+    return JSONResponse(content)
+
+
+def _records(text: str) -> Iterator[Record]:
+    """The records of the text, framed as a file's."""
+    framer = Framer(_SOURCE)
+    for chunk in (*framer.feed(text.encode("utf-8", "backslashreplace")), *framer.finish()):
+        position = 0
+        while position < len(chunk.data):
+            record, _, position = chunk.record_at(position)
+            yield record

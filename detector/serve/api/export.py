@@ -1,0 +1,46 @@
+"""Export: every incident of a filter as NDJSON, one whole object a line, as long as it takes.
+
+In: a filter. Out: a stream, newest first. It is read page by page, so that it holds up nobody and takes no memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from detector.serve.api.asking import LIST, FilterParameters, Parameters, asked
+from detector.serve.reading import history
+from detector.store.detail_item import detail_item
+from detector.store.filters import Filter
+
+router = APIRouter(prefix="/api/v1", tags=["incidents"])
+_PAGE = 100
+_NDJSON = "application/x-ndjson"
+
+
+@router.get(
+    "/export",
+    summary="Every incident of a filter",
+    response_class=StreamingResponse,
+    responses=LIST | {200: {"description": "one object of /api/v1/incidents/{id} a line", "content": {_NDJSON: {}}}},
+)
+def export(request: Request, parameters: Annotated[FilterParameters, Query()]) -> Response:
+    """NDJSON: whole incidents, as `incidents list --json` prints them."""
+    assert isinstance(parameters, Parameters)
+    return StreamingResponse(_lines(request, asked(request, parameters)), media_type=_NDJSON)
+
+
+def _lines(request: Request, wanted: Filter) -> Iterator[str]:
+    """Each step may run on another thread, and asks for the history there."""
+    after: str | None = None
+    while True:
+        listed = history(request).search(wanted, after=after, limit=_PAGE)
+        details = (history(request).incident(row.id) for row in listed.rows)
+        yield "".join(f"{json.dumps(detail_item(one))}\n" for one in details if one is not None)
+        after = listed.next
+        if after is None:
+            return

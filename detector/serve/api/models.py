@@ -1,0 +1,117 @@
+"""The objects of `detector/items.py` as models: incidents with evidence, report and diagnosis. Tests hold the two together.
+
+In: nothing. Out: models for OpenAPI. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from detector.model import Confidence, Severity, TimeBasis
+
+
+class FrameItem(BaseModel):
+    """One entry of a call trace."""
+
+    function: str
+    offset: int | None
+    size: int | None
+    module: str | None
+    address: str | None
+    reliable: bool
+    inlined: bool
+
+
+class ReportItem(BaseModel):
+    """What a crash report says, read. Addresses and registers are hexadecimal."""
+
+    title: str | None
+    kind: str
+    function: str | None
+    display_function: str | None
+    offset: int | None
+    size: int | None
+    module: str | None
+    kernel: str | None
+    arch: str | None
+    hardware: str | None
+    cpu: int | None
+    pid: int | None
+    comm: str | None
+    tainted: str | None
+    fault_address: str | None
+    error_code: str | None
+    esr: str | None
+    instruction: str | None
+    frames: list[FrameItem]
+    registers: dict[str, str]
+    panic: str | None
+    complete: bool
+
+
+class MatchItem(BaseModel):
+    """A line that a signature claims. Times of the kernel are µs since boot."""
+
+    type: Literal["match"]
+    source: str
+    line_number: int
+    host: str
+    boot: str
+    kernel_time_us: int | None
+    wall_time: str | None
+    signature: str
+    class_: str = Field(alias="class")
+    origin: Literal["kernel", "user"]
+    severity: Severity
+    fields: dict[str, str]
+    text: str
+    report: ReportItem | None = None
+
+
+class StatementItem(BaseModel):
+    """One sentence of a diagnosis, with what it rests on."""
+
+    text: str
+    confidence: Confidence
+    evidence: list[str]
+
+
+class IncidentItem(BaseModel):
+    """An incident, as `scan --json` and `incidents show --json` print it."""
+
+    type: Literal["incident"]
+    source: str
+    id: str
+    fingerprint: str | None
+    rule: str
+    severity: Severity
+    host: str
+    boot: str
+    time_basis: TimeBasis
+    gap_us: int
+    started: str | None
+    joined: list[str]
+    evidence: list[MatchItem]
+    report: ReportItem | None
+    diagnosis: list[StatementItem]
+    known_issue: str | None
+    known_issue_confidence: Confidence | None
+    next_steps: list[str]
+    state: Literal["open", "acknowledged", "resolved"]
+    found: str | None
+    joined_into: str | None = None
+    report_lines: list[str] | None = None
+
+
+class ExplanationItem(BaseModel):
+    """A report, or matches without one, explained."""
+
+    type: Literal["explanation"]
+    report: ReportItem | None
+    fingerprint: str | None
+    diagnosis: list[StatementItem]
+    known_issue: str | None
+    known_issue_confidence: Confidence | None
+    next_steps: list[str]

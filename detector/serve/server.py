@@ -1,0 +1,107 @@
+"""The server: one uvicorn over the application, in the foreground or on a thread of its own beside the pipeline.
+
+In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are uvicorn's in the foreground, and the caller's
+on a thread.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from detector import telemetry
+from detector.serve.access import Access
+from detector.serve.app import create_app
+from detector.settings import Settings, SettingsError
+from detector.store.journal import wall_clock_us
+
+# What `oopswatch serve` takes where `serve.port` is 0.
+DEFAULT_PORT = 8470
+_BACKLOG = 1_024
+_GRACE_S = 5
+
+
+class Server:
+    """One server. `address` is where it answers, as a URL."""
+
+    def __init__(self, settings: Settings, *, port: int, clock: Callable[[], int] = wall_clock_us) -> None:
+        serve = settings.serve
+        app = create_app(settings, clock=clock)
+        self._socket = _bound(serve.address, port)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            # A forwarded address is believed by `access.py` alone, and from trusted proxies alone.
+            proxy_headers=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            ssl_certfile=serve.tls_certfile,
+            ssl_keyfile=serve.tls_keyfile,
+            timeout_graceful_shutdown=_GRACE_S,
+            backlog=_BACKLOG,
+        )
+        try:
+            config.load()
+        except (ssl.SSLError, OSError) as error:
+            self._socket.close()
+            raise SettingsError([f"serve.tls_certfile: {serve.tls_certfile} with its key cannot be used: {error}"]) from error
+        self._server = _Uvicorn(config, app)
+        self._thread: threading.Thread | None = None
+        host = f"[{serve.address}]" if ":" in serve.address else serve.address
+        self.port: int = self._socket.getsockname()[1]
+        self.address = f"{'https' if serve.tls_certfile else 'http'}://{host}:{self.port}"
+        access: Access = app.state.access
+        how = "everyone on this machine" if access.open else "tokens" if access.tokens else "trusted proxies"
+        self._about = {"address": serve.address, "port": self.port, "tls": serve.tls_certfile is not None, "access": how}
+
+    def run(self) -> None:
+        """Answers until SIGTERM or SIGINT."""
+        telemetry.say("serving", **self._about)
+        self._server.run(sockets=[self._socket])
+
+    def start(self) -> None:
+        """Answers on a thread until `stop`."""
+        self._thread = threading.Thread(target=self.run, name="serve", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread: answers in hand are finished."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that tells listeners, who would wait for ever, that it ends."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.follower.close()
+        await super().shutdown(sockets)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A socket bound here and now, so that a port that is taken is said in one line before anything else begins."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
+        except BaseException:
+            made.close()
+            raise
+    except OSError as error:
+        raise SettingsError([f"serve.port: {address}:{port} cannot be served: {error.strerror or error}"]) from error
+    made.setblocking(False)
+    return made
