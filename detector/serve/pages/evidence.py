@@ -1,7 +1,7 @@
 """A line of evidence in pieces: what the signature claimed, and what it captured. Pure.
 
 In: a match and its signature's regex. Out: pieces of its text in order, each with the name of the field it is, or None; together they
-are the text. Runs no regex for longer than its timeout; where the signature is gone or its regex fails, captured values are sought as texts.
+are the text. Runs no regex for longer than its timeout; where that fails or the signature is gone, captured values are sought as texts.
 """
 
 from __future__ import annotations

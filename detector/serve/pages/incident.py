@@ -28,6 +28,7 @@ PLACE = "/incidents"
 SIMILAR = 8
 SHOWN_LINES = 400
 SHOWN_CHARACTERS = 2_000
+_PROMPTS = ("crash", "host")
 _ACTS = {
     "open": (("acknowledge", "Acknowledge"), ("resolve", "Resolve"), ("note", "Add note")),
     "acknowledged": (("resolve", "Resolve"), ("reopen", "Reopen"), ("note", "Add note")),
@@ -39,6 +40,7 @@ def incident(request: Request) -> Page:
     """One incident."""
     identity = request.path_params["identity"]
     reading = history(request)
+    last_change = reading.last_change()
     detail = reading.incident(identity)
     if detail is None:
         return missing(
@@ -48,7 +50,7 @@ def incident(request: Request) -> Page:
     became = _became(reading, detail)
     headline = headline_of(detail, known)
     data = _item(detail) | became
-    view = _view(detail, known, headline) | became
+    view = _view(detail, known, headline) | became | {"last_change": last_change}
     return Page("incident.html", headline, PLACE, view, data, became["changes"])
 
 
@@ -125,7 +127,7 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         "statements": diagnosis.statements,
         "issue": knowing.issue_of(known, diagnosis.known_issue),
         "issue_confidence": diagnosis.known_issue_confidence,
-        "next_steps": diagnosis.next_steps,
+        "next_steps": [_step(one) for one in diagnosis.next_steps],
         "block": detail.block,
         "lines": lines,
         "more_lines": f"{left:,} more lines are not shown." if left else "",
@@ -172,6 +174,16 @@ def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[st
         "source": match.source,
         "number": match.number,
     }
+
+
+def _step(text: str) -> dict[str, str]:
+    """A step as a command to copy and why, where it says at what prompt it is typed; else as a sentence."""
+    place, _, command = text.partition(": ")
+    if place not in _PROMPTS or not command:
+        return {"place": "", "command": text, "why": ""}
+    typed, bracket, why = command.partition(" (")
+    plain = not bracket or not why.endswith(")")
+    return {"place": place, "command": command if plain else typed, "why": "" if plain else why.removesuffix(")")}
 
 
 def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:

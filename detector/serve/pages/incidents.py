@@ -29,10 +29,11 @@ def incidents(request: Request) -> Page:
     """Incidents that a filter asks for."""
     what = asking.asked(request, now_us(request))
     reading = history(request)
+    last_change = reading.last_change()
     try:
         found = reading.search(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
-        return _wrong(what, error)
+        return _wrong(what, error, last_change)
     facets = reading.facets(what.filter, FACETS, limit=8)
     buckets = reading.histogram(what.filter)
     data = {
@@ -44,6 +45,7 @@ def incidents(request: Request) -> Page:
     }
     chart = drawing.histogram(buckets, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
     view = _form(what) | {
+        "last_change": last_change,
         "rows": found.rows,
         "next": what.next(found.next),
         "groups": asking.facets(what, facets),
@@ -56,7 +58,7 @@ def _form(what: Asked) -> dict[str, Any]:
     return {"fields": asking.form(what, _FORM, _CHOICES), "chips": asking.chips(what)}
 
 
-def _wrong(what: Asked, error: FilterError) -> Page:
+def _wrong(what: Asked, error: FilterError, last_change: int) -> Page:
     """The form as it was filled, with what is wrong in it, and no rows."""
-    view = _form(what) | {"rows": (), "next": None, "groups": (), "chart": None, "wrong_field": error.field}
+    view = _form(what) | {"last_change": last_change, "rows": (), "next": None, "groups": (), "chart": None, "wrong_field": error.field}
     return Page("incidents.html", "Incidents", PLACE, view, {}, status=422, notice=str(error))

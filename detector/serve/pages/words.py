@@ -14,8 +14,6 @@ from detector.serve.charts import seconds
 MINUTE = 60
 HOUR = 3_600
 DAY = 86_400
-# What a page shows of one line; the rest is behind a click, and in the .json of the page.
-SHOWN_CHARACTERS = 2_000
 
 
 def stamp(wall_us: int | None) -> str:
@@ -46,8 +44,8 @@ def when(wall_us: int | None, now_us: int) -> Markup:
     exact = moment(wall_us)
     if wall_us is None or exact is None:
         return Markup('<span class="quiet">unknown</span>')
-    absolute = Markup('<time datetime="{}">{}</time>').format(exact, f"{stamp(wall_us)} UTC")
-    return absolute + Markup(' <span class="quiet">{}</span>').format(ago(wall_us, now_us))
+    absolute = Markup('<time datetime="{}" class="nowrap">{}</time>').format(exact, f"{stamp(wall_us)} UTC")
+    return absolute + Markup(' <span class="quiet nowrap">{}</span>').format(ago(wall_us, now_us))
 
 
 def kernel_time(kernel_us: int | None) -> str:

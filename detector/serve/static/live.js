@@ -1,1 +1,93 @@
-// Live pages.
+// What pages do beyond what they do without it: buttons that copy, and what changed shown as it changes. Nothing depends on it.
+"use strict";
+
+(() => {
+  const WAIT_MS = 700;
+
+  for (const place of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      const source = place.dataset.copy ? document.querySelector(place.dataset.copy) : place.parentElement.querySelector("code");
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(source);
+        button.textContent = "Selected";
+      }
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    });
+    place.append(button);
+  }
+
+  const live = document.querySelector("[data-live]");
+  if (!live || !window.EventSource) return;
+  const PARTS = { all: ["live"], incident: ["state", "history", "told-log", "acts"], news: [] }[live.dataset.live];
+  let after = live.dataset.after;
+  let news = 0;
+  let due = 0;
+  let stream = null;
+
+  // The server's own page is fetched again and its parts are put in place of the old ones: there is one way to render.
+  async function refresh() {
+    due = 0;
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of PARTS) replace(document.getElementById(id), page.getElementById(id));
+  }
+
+  function replace(old, fresh) {
+    if (!old || !fresh || old.innerHTML === fresh.innerHTML) return;
+    const writing = [...old.querySelectorAll("textarea")].some((one) => one.value);
+    if (writing) return;
+    const focus = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    fresh.classList.add("fresh");
+    old.replaceWith(document.adoptNode(fresh));
+    if (focus) fresh.querySelector(`a[href="${CSS.escape(focus)}"]`)?.focus();
+  }
+
+  function tell() {
+    let line = document.getElementById("news");
+    if (!line) {
+      line = document.createElement("p");
+      line.id = "news";
+      line.className = "notice";
+      line.setAttribute("role", "status");
+      live.before(line);
+    }
+    const link = document.createElement("a");
+    link.href = location.href;
+    link.textContent = "load again";
+    line.replaceChildren(`${news} new or changed since: `, link);
+  }
+
+  function happened(event) {
+    after = event.lastEventId || after;
+    const change = JSON.parse(event.data);
+    if (live.dataset.live === "news") {
+      news += 1;
+      tell();
+      return;
+    }
+    if (live.dataset.live === "incident" && ![change.incident_id, change.incident?.joined_into].includes(live.dataset.incident)) return;
+    if (!due) due = setTimeout(refresh, WAIT_MS);
+  }
+
+  function listen() {
+    if (document.hidden) {
+      stream?.close();
+      stream = null;
+    } else if (!stream) {
+      stream = new EventSource(`/api/v1/events?after=${encodeURIComponent(after)}`);
+      stream.addEventListener("change", happened);
+    }
+  }
+
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", () => stream?.close());
+  listen();
+})();
