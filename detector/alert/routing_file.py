@@ -204,9 +204,8 @@ def _failures(routing: Routing, table: _TestTable, at: Fault) -> Iterator[Fault]
         why = ", ".join(sorted({one.place for one in assigned})) or routing.why_nobody(facts)
         said = f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got {", ".join(told) or "nobody"} ({why})'
         yield Fault(at.path, at.line, said)
-    elif table.team is not None and {one.team for one in assigned} != {table.team}:
-        teams = ", ".join(sorted({one.team or "none" for one in assigned}))
-        yield Fault(at.path, at.line, f'test "{table.name}": expected team {table.team}, got {teams}')
+    elif table.team is not None and (teams := {one.team for one in assigned if one.team}) != {table.team}:
+        yield Fault(at.path, at.line, f'test "{table.name}": expected team {table.team}, got {", ".join(sorted(teams)) or "none"}')
 
 
 def _said(kind: str, message: str, key: str, model: type[BaseModel]) -> str:

@@ -1,0 +1,265 @@
+"""`oopswatch notify`: the routing file and its tests, who would be told, real test messages, the log of messages, silences."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from detector.alert.example import example_notice
+from detector.alert.routing import Facts, Receiver, Routing, why_quiet
+from detector.cli import Mendable, parts, text
+from detector.cli.alerts import routing_of
+from detector.cli.times import UNITS_US, Moment
+from detector.inert import inert
+from detector.items import moment
+from detector.model import Severity
+from detector.settings import Settings
+from detector.store import open_actions, open_history
+from detector.store.notifications import NotificationRow, SilenceRow, latest, silences
+
+OUTCOMES = ("delivered", "waiting", "attempting", "refused", "undelivered", "unchanged", "not sent")
+
+file_option = click.option(
+    "--file", "routing_path", type=click.Path(path_type=Path, dir_okay=False), help="Routing file; default alert.file of the settings."
+)
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="""\b
+Examples:
+  oopswatch notify check
+  oopswatch notify route --host db-17 --rule tcp-release-and-memory-fault
+  oopswatch notify --test                     a real test message to every receiver
+  oopswatch notify --test pager               … to one
+  oopswatch notify silence add --host 'db-*' --for 2h --comment 'kernel upgrade'""",
+)
+@click.option(
+    "--test", "tested", is_flag=False, flag_value="", metavar="[RECEIVER]", help="Send a test message to one receiver, or to all."
+)
+@file_option
+@parts.config_option
+@click.pass_context
+def notify(context: click.Context, tested: str | None, routing_path: Path | None, config_path: Path | None) -> None:
+    """Who is told of incidents: routes, receivers, silences, the log of messages."""
+    if context.invoked_subcommand is not None:
+        return
+    if tested is None:
+        raise click.UsageError("say what to do: --test, check, route, log or silence; --help tells more", context)
+    _test(_routing(config_path, routing_path), tested)
+
+
+def _test(routing: Routing, name: str) -> None:
+    """A real message to each; exit code 1 where one was not taken."""
+    if name and name not in routing.receivers:
+        raise Mendable(f"{routing.path}: no receiver {name}; there are {', '.join(routing.receivers) or 'none'}")
+    failed = False
+    for receiver in routing.receivers.values():
+        if name in ("", receiver.name):
+            failed |= not _try(receiver)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _try(receiver: Receiver) -> bool:
+    """A fire, and then its end where the receiver knows one, so that nothing stays open."""
+    now = parts.now_us()
+    notice = example_notice(now)
+    outcome = receiver.sender.send(notice, now)
+    if outcome.verdict == "delivered" and "resolve" in receiver.sender.actions:
+        outcome = receiver.sender.send(replace(notice, action="resolve"), parts.now_us())
+    click.echo(f"{receiver.name} ({receiver.sender.kind}): {outcome.verdict}: {inert(outcome.detail)}")
+    return outcome.verdict == "delivered"
+
+
+@notify.command(epilog="\b\nExamples:\n  oopswatch notify check\n  oopswatch notify check --file notify.toml")
+@file_option
+@parts.config_option
+def check(routing_path: Path | None, config_path: Path | None) -> None:
+    """Reads the routing file and runs the tests in it; every fault with file and line. Exit 2 on faults."""
+    routing = _routing(config_path, routing_path)
+    click.echo(
+        f"{routing.path}: {len(routing.receivers)} receivers, {len(routing.routes)} routes, {len(routing.maintenances)} maintenances"
+    )
+
+
+@notify.command(
+    epilog="""\b
+Examples:
+  oopswatch notify route --host db-17 --rule tcp-release-and-memory-fault
+  oopswatch notify route --host web-3 --rule machine-check-then-panic --severity critical --json"""
+)
+@click.option("--host", required=True, help="Host of the incident.")
+@click.option("--rule", required=True, help="Its rule.")
+@click.option("--severity", type=click.Choice(get_args(Severity)), default="critical", show_default=True)
+@click.option("--problem", help="Its fingerprint.")
+@click.option("--known-issue", help="The known issue that it is taken for.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@file_option
+@parts.store_option
+@parts.config_option
+def route(
+    host: str,
+    rule: str,
+    severity: Severity,
+    problem: str | None,
+    known_issue: str | None,
+    as_json: bool,
+    routing_path: Path | None,
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
+    """Says who would be told of an incident now, and why. Sends nothing."""
+    settings = _settings(config_path, routing_path, store_path)
+    routing = _loaded(settings)
+    facts = Facts(host, rule, severity, problem, known_issue)
+    now = parts.now_us()
+    quiet = why_quiet(facts, routing, _silences(settings, now), now)
+    assigned = routing.assign(facts)
+    if as_json:
+        click.echo(json.dumps({"receivers": [asdict(one) for one in assigned], "quiet": quiet}))
+        return
+    for one in assigned:
+        team = f", team {one.team}" if one.team else ""
+        click.echo(f"{one.receiver}: by the route at {one.place}{team}")
+    if not assigned:
+        click.echo(f"nobody: {inert(routing.why_nobody(facts))}")
+    elif quiet:
+        click.echo(f"but not now: {inert(quiet)}")
+
+
+@notify.command(
+    epilog="""\b
+Examples:
+  oopswatch notify log
+  oopswatch notify log --outcome refused --json"""
+)
+@click.option("--receiver", help="One receiver's messages.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Those that ended so.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Most rows, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON.")
+@parts.store_option
+@parts.config_option
+def log(receiver: str | None, outcome: str | None, limit: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """Every message sent or not sent, with its reason."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    rows = latest(open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps({"incident": row.incident_id, "host": row.host} | asdict(row.notification)))
+        return
+    cells = [(row.incident_id, inert(row.host), *told_cells(row.notification)) for row in rows]
+    columns = ("incident", "host", "when (UTC)", "who", "what", "outcome", "why", "answer")
+    text.say_table(text.console(), f"{len(rows)} messages", columns, cells)
+
+
+def told_cells(row: NotificationRow) -> tuple[str, str, str, str, str, str]:
+    """When, who, what, outcome, reason and answer of a notification, for a table."""
+    outcome = (
+        row.outcome + (f" until {text.when(row.due_us)}" if row.outcome == "waiting" else "") + (", maybe twice" if row.repeated else "")
+    )
+    return text.when(row.at_us), row.receiver or "nobody", row.action or row.what, outcome, inert(row.reason), inert(row.detail or "")
+
+
+@notify.group()
+def silence() -> None:
+    """Silences: of what nobody is told for a while."""
+
+
+@silence.command(
+    epilog="""\b
+Examples:
+  oopswatch notify silence add --host 'db-*' --for 2h --comment 'kernel upgrade'
+  oopswatch notify silence add --fingerprint 1:03dc7ae0 --for 7d --comment 'fix is rolling out'"""
+)
+@click.option("--host", help="Host, or a pattern such as 'db-*'.")
+@click.option("--rule", help="Rule id, or a pattern.")
+@click.option("--fingerprint", help="A problem.")
+@click.option("--for", "span", required=True, metavar="TIME", help="How long: 30m, 2h, 7d.")
+@click.option("--from", "starts", type=Moment(), help="From this time on, instead of now: 2026-11-01T10:00:00Z.")
+@click.option("--comment", required=True, help="Why.")
+@click.option("--author", help="Who; your login name unless said.")
+@parts.store_option
+@parts.config_option
+def add(
+    host: str | None,
+    rule: str | None,
+    fingerprint: str | None,
+    span: str,
+    starts: int | None,
+    comment: str,
+    author: str | None,
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
+    """Nobody is told of incidents that fit all that is given, until it ends. They are kept in the history all the same."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    number, unit = span[:-1], span[-1:]
+    if not (number.isascii() and number.isdigit() and unit in UNITS_US) or len(number) > 6:
+        raise Mendable(f"--for {span}: write how long as 30m, 2h or 7d")
+    starts_us = starts if starts is not None else parts.now_us()
+    ends_us = starts_us + int(number) * UNITS_US[unit]
+    actions = open_actions(settings.store.path)
+    facts = {"host": host, "rule": rule, "fingerprint": fingerprint}
+    identity = actions.silence(**facts, starts_us=starts_us, ends_us=ends_us, author=author or getpass.getuser(), comment=comment)
+    click.echo(f"silence #{identity} until {moment(ends_us)}")
+
+
+@silence.command("list", epilog="\b\nExample:\n  oopswatch notify silence list")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON.")
+@parts.store_option
+@parts.config_option
+def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """Silences that are not over."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    rows = silences(open_history(settings.store.path), parts.now_us())
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(asdict(row)))
+        return
+    cells = [
+        (f"#{row.id}", _of(row), text.when(row.starts_us), text.when(row.ends_us), inert(row.author), inert(row.comment)) for row in rows
+    ]
+    text.say_table(text.console(), f"{len(rows)} silences", ("id", "of", "from (UTC)", "until (UTC)", "by", "why"), cells)
+
+
+@silence.command(epilog="\b\nExample:\n  oopswatch notify silence expire 3")
+@click.argument("identity", metavar="ID", type=int)
+@click.option("--actor", help="Who; your login name unless said.")
+@parts.store_option
+@parts.config_option
+def expire(identity: int, actor: str | None, store_path: Path | None, config_path: Path | None) -> None:
+    """Ends a silence now."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    open_actions(settings.store.path).expire_silence(identity, actor=actor or getpass.getuser())
+    click.echo(f"silence #{identity} is over")
+
+
+def _of(row: SilenceRow) -> str:
+    wanted = (("host", row.host), ("rule", row.rule), ("problem", row.fingerprint))
+    return inert(", ".join(f"{name} {value}" for name, value in wanted if value))
+
+
+def _settings(config_path: Path | None, routing_path: Path | None, store_path: Path | None = None) -> Settings:
+    settings, _ = parts.settings_of(config_path, alert__file=routing_path, store__path=store_path)
+    return settings
+
+
+def _routing(config_path: Path | None, routing_path: Path | None) -> Routing:
+    return _loaded(_settings(config_path, routing_path))
+
+
+def _loaded(settings: Settings) -> Routing:
+    if settings.alert.file is None:
+        raise Mendable("there is no routing file: set alert.file, or name one with --file; docs/alerts.md shows one")
+    return routing_of(settings)
+
+
+def _silences(settings: Settings, now_us: int) -> list[SilenceRow]:
+    """Those of the history, where there is one already."""
+    return silences(open_history(settings.store.path), now_us) if settings.store.path.is_file() else []
