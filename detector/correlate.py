@@ -92,7 +92,7 @@ def partners(rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolera
 
 
 def _count(rule: Rule, offsets: Sequence[tuple[int, StoredMatch]], at: int, until: int, counts: dict[str, int], step: int) -> int:
-    """Counts the terms of the matches from `at` up to the offset `until`, in or out of a window; returns where the window now has its edge."""
+    """Counts the terms of the matches from `at` up to the offset `until` in or out of a window; returns where its edge is now."""
     while at < len(offsets) and offsets[at][0] < until:
         term = _term(rule, offsets[at][1].match)
         if term in counts:

@@ -55,4 +55,5 @@ class Families:
 
 def _keys(family: Family) -> Iterable[tuple[str, int | str]]:
     rule = family.rule.id
-    return [(rule, key) for key in (*family.members, *family.incidents)]
+    yield from ((rule, member) for member in family.members)
+    yield from ((rule, incident) for incident in family.incidents)

@@ -43,7 +43,9 @@ class Chunk(Protocol):
     source: str
     data: bytes
     end: int
-    count: int
+
+    @property
+    def count(self) -> int: ...  # noqa: D102 (said above)
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
         """The record that covers byte `offset` of `data`, where it starts in `data`, and where the next one starts."""

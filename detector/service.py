@@ -15,7 +15,7 @@ from functools import lru_cache
 from detector import crash
 from detector.assemble import Assembler
 from detector.boots import TOLERANCE_US, Boots
-from detector.catalogue import Catalogue, Rule
+from detector.catalogue import Catalogue
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, in_order, kin, reach_us
 from detector.explain import explain, with_instruction
 from detector.families import Families, Family

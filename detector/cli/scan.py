@@ -83,6 +83,7 @@ Exit: 0 nothing found, 1 kernel faults found, 2 usage or input that cannot be re
 @click.option("--timezone", help="Zone of stamps that carry none, as Europe/Berlin; default UTC.")
 @click.option("--follow", is_flag=True, help="Go on reading as the files grow, over rotation, until interrupted.")
 @click.option("--store", "store_path", type=click.Path(path_type=Path, dir_okay=False), help="Keep what is found in this history (SQLite).")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that look through files ahead.")
 @parts.patterns_option
 @parts.config_option
 def scan(
@@ -93,6 +94,7 @@ def scan(
     timezone: str | None,
     follow: bool,
     store_path: Path | None,
+    jobs: int,
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
@@ -104,9 +106,11 @@ def scan(
     settings, _ = parts.settings_of(config_path, **overrides)
     catalogue = parts.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
+    literals = [literal for signature in catalogue.signatures for literal in signature.literals]
+    source = FileSource(paths, follow=follow, jobs=jobs, literals=literals)  # its processes are begun before anything else is open
     with closing(open_journal(store_path or ":memory:", tolerance_us=parts.tolerance_us(settings))) as journal, text.progress() as progress:
         watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told())
-        source = FileSource(paths, follow=follow, on_progress=progress)
+        source.on_progress = progress
         seconds = _timed(source, watch)
         if as_json:
             _say_json(found, watch.totals, seconds)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
+from detector.sources.ahead import Ahead, Facts, told
 from detector.sources.errors import Problem, SourceError
 from detector.sources.follow import Follower
 from detector.sources.framing import FileChunk, Framer
@@ -26,23 +27,37 @@ class FileSource:
     """Reads logs to their end, or follows them until `stop`. `problems` says what was not read; `failed` whether any of it matters.
 
     `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is None where it cannot be known.
-    `cut_lines` counts the lines that were longer than 16 MiB and so came in pieces.
+    `cut_lines` counts the lines that were longer than 16 MiB and so came in pieces. With more than one of `jobs`, so many processes look
+    for `literals` ahead, or unpack: what is read is the same, in the same order.
     """
 
-    def __init__(self, paths: Sequence[str], *, follow: bool = False, poll_s: float = POLL_S, on_progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        follow: bool = False,
+        poll_s: float = POLL_S,
+        on_progress: Progress | None = None,
+        jobs: int = 1,
+        literals: Sequence[str] = (),
+    ) -> None:
         if follow and STDIN in paths:
             raise SourceError("standard input (-) cannot be followed: it is read as it comes anyway; leave --follow out")
+        if follow and jobs > 1:
+            raise SourceError("files that grow are read by one process: leave --jobs or --follow out")
         self.cut_lines = 0
         self._paths = tuple(paths)
         self._follow = follow
         self._poll_s = poll_s
-        self._on_progress = on_progress
+        self.on_progress = on_progress
         self._stopped = Event()
         self._inputs, self.problems = expand(self._paths)
         self._total = _total(self._inputs)
         self._done = 0
         self._logs = 0
         self._follower: Follower | None = None
+        files = [file for one in self._inputs for file in one.files]
+        self._ahead = Ahead(files, jobs, literals, BLOCK_SIZE) if jobs > 1 else None
 
     @property
     def failed(self) -> bool:
@@ -73,6 +88,8 @@ class FileSource:
         self.stop()
         if self._follower:
             self._follower.close()
+        if self._ahead:
+            self._ahead.close()
 
     def _read(self, one: Input) -> Iterator[FileChunk]:
         framer = Framer(one.name)
@@ -86,7 +103,7 @@ class FileSource:
     def _read_file(self, file: str, skip: int, named: bool, framer: Framer) -> Iterator[FileChunk]:
         """The chunks of one file; a problem ends it, after all that could be read of it."""
         try:
-            reading = Reading(file)
+            reading = (self._ahead and self._ahead.reading(file)) or Reading(file)
         except NotALogError as kind:
             self.problems.append(Problem(file, str(kind), fatal=named))
             return
@@ -95,11 +112,12 @@ class FileSource:
             return
         before = self._done
         size = 0
+        facts = self._ahead.facts(file) if self._ahead and not framer.begun and not skip else iter(())
         try:
             while data := reading.read(BLOCK_SIZE):
                 size += len(data)
                 self._done = before + reading.done
-                yield from framer.feed(data[skip:])
+                yield from _looked_through(framer.feed(data[skip:]), framer, next(facts, {}))
                 skip = 0
                 self._tell()
         except DAMAGE as error:
@@ -112,8 +130,8 @@ class FileSource:
             self.problems.append(Problem(file, "empty: nothing to read", fatal=False))
 
     def _tell(self) -> None:
-        if self._on_progress:
-            self._on_progress(self._done, self._total)
+        if self.on_progress:
+            self.on_progress(self._done, self._total)
 
     def _judge_folders(self) -> None:
         """Nothing read at all, and nothing else said to be wrong: the folders hold no logs."""
@@ -135,6 +153,12 @@ class FileSource:
             if nothing:
                 yield []
                 self._stopped.wait(self._poll_s)
+
+
+def _looked_through(chunks: Sequence[FileChunk], framer: Framer, facts: Facts) -> Sequence[FileChunk]:
+    for chunk in chunks if framer.plain else ():
+        told(facts, chunk)
+    return chunks
 
 
 def _total(inputs: Sequence[Input]) -> int | None:

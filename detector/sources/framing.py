@@ -22,6 +22,8 @@ UNDECIDED = re.compile(rb'(?:\xef\xbb\xbf)?\s*+(?:\{\s*+(?:"dmesg"\s*+:?\s*+)?)?
 ENTRY = re.compile(GAP + rb"(" + BODY + rb"\})")
 ENTRY_BEGUN = re.compile(GAP + rb"(?:" + BODY + rb'(?:"(?:[^"\\\n]|\\.)*+\\?)?+)?+')
 UNDECIDED_LIMIT = 256
+# Of a file that begins so much with something else it is known that it is no document.
+HEAD_LIMIT = 4096
 MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
 
 
@@ -95,6 +97,16 @@ class Framer:
         self._end = 0
         self._document: _Document | None = None
         self._decided = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was fed before: positions are then not those of one file."""
+        return bool(self._end or self._pieces)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the chunks are the bytes of the file as they lie there."""
+        return self._decided and self._document is None
 
     def feed(self, data: bytes) -> list[FileChunk]:
         """The records that are whole with `data`; what is left waits for more."""

@@ -82,7 +82,7 @@ class Reading:
         """
         if self._damage:
             raise self._damage
-        piece, self._head = self._head, b""
+        piece, self._head = self._head[:size], self._head[size:]
         pieces = [piece]
         got = len(piece)
         while got < size and (self.seekable or not got):
