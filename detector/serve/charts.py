@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from detector.inert import inert
+
 LEVELS = 5
 
 
@@ -41,7 +43,7 @@ def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
     drawn = [_bar(one, index * step, step, most, height) for index, one in enumerate(values) if one.value]
     linked = any(one.href for one in values if one.value)
     opening = Markup('<svg class="bars" width="100%" height="{}" role="{}" aria-label="{}">').format(
-        height, "group" if linked else "img", label
+        height, "group" if linked else "img", inert(label)
     )
     ground = Markup('<rect class="ground" x="0" y="{}" width="100%" height="1"/>').format(height - 1)
     return opening + ground + Markup("").join(drawn) + Markup("</svg>")
@@ -51,13 +53,13 @@ def _bar(one: Bar, left: float, step: float, most: int, height: int) -> Markup:
     tall = max(2.0, one.value / most * (height - 2))
     classes = "bar marked" if one.marked else "bar"
     shape = Markup('<rect class="{}" x="{}%" y="{}" width="{}%" height="{}"><title>{}</title></rect>').format(
-        classes, _short(left + step * 0.08), _short(height - 1 - tall), _short(step * 0.84), _short(tall), one.label
+        classes, _short(left + step * 0.08), _short(height - 1 - tall), _short(step * 0.84), _short(tall), inert(one.label)
     )
     if one.href is None:
         return shape
     # The whole column is the target, also above a low bar.
     target = Markup('<rect class="target" x="{}%" y="0" width="{}%" height="{}"/>').format(_short(left), _short(step), height)
-    return Markup('<a href="{}" aria-label="{}">{}{}</a>').format(one.href, one.label, target, shape)
+    return Markup('<a href="{}" aria-label="{}">{}{}</a>').format(inert(one.href), inert(one.label), target, shape)
 
 
 def heat(counts: Sequence[int], most: int, label: str, labels: Sequence[str]) -> Markup:
@@ -65,12 +67,12 @@ def heat(counts: Sequence[int], most: int, label: str, labels: Sequence[str]) ->
     step = 100 / max(1, len(counts))
     cells = [
         Markup('<rect class="h{}" x="{}%" width="{}%" height="14"><title>{}</title></rect>').format(
-            level(count, most), _short(index * step), _short(step * 0.9), labels[index]
+            level(count, most), _short(index * step), _short(step * 0.9), inert(labels[index])
         )
         for index, count in enumerate(counts)
         if count
     ]
-    opening = Markup('<svg class="heat" width="100%" height="14" role="img" aria-label="{}">').format(label)
+    opening = Markup('<svg class="heat" width="100%" height="14" role="img" aria-label="{}">').format(inert(label))
     return opening + Markup('<rect class="h0" width="100%" height="14"/>') + Markup("").join(cells) + Markup("</svg>")
 
 
@@ -101,7 +103,7 @@ def timeline(moments: Sequence[Moment], window_us: int, gap_us: int, label: str)
     if others:
         parts += [_point(scale, others[0], "half"), _words(scale, others[0], 30)]
     parts += [_point(scale, anchor, "anchor"), _words(scale, anchor, 112)]
-    opening = Markup('<svg class="timeline" width="100%" height="128" role="img" aria-label="{}">').format(label)
+    opening = Markup('<svg class="timeline" width="100%" height="128" role="img" aria-label="{}">').format(inert(label))
     return opening + Markup("").join(parts) + Markup("</svg>")
 
 
@@ -131,7 +133,7 @@ def _gap(scale: _Scale, anchor_us: int, other_us: int, gap_us: int) -> Markup:
 
 def _point(scale: _Scale, one: Moment, kind: str) -> Markup:
     return Markup('<circle class="{}" cx="{}%" cy="72" r="6"><title>{}</title></circle>').format(
-        kind, _short(scale.percent(one.at_us)), f"[{seconds(one.at_us)}] {one.label}"
+        kind, _short(scale.percent(one.at_us)), inert(f"[{seconds(one.at_us)}] {one.label}")
     )
 
 
@@ -140,7 +142,7 @@ def _words(scale: _Scale, one: Moment, y: int) -> Markup:
     x = scale.percent(one.at_us)
     side = "start" if x < 50 else "end"
     stamp = Markup('<text class="stamp" x="{}%" y="{}" text-anchor="{}">{}</text>').format(_short(x), y - 14, side, seconds(one.at_us))
-    return stamp + Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>').format(_short(x), y, side, one.label)
+    return stamp + Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>').format(_short(x), y, side, inert(one.label))
 
 
 def seconds(kernel_us: int) -> str:
