@@ -193,9 +193,10 @@ async def _dialogue(mail: MailServer, reader: asyncio.StreamReader, writer: asyn
     if not await say("greeting"):
         return
     while line := await reader.readline():
-        command = line.decode().rstrip("\r\n")
+        verb, blank, rest = line.decode().rstrip("\r\n").partition(" ")
+        word = verb.upper()
+        command = word + blank + rest
         mail.commands.append(command)
-        word = command.split()[0].upper()
         if not await say(command if command in mail.answers else word):
             return
         if word == "DATA" and mail.answers.get("DATA", "354").startswith("354"):

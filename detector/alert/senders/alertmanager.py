@@ -20,7 +20,7 @@ from detector.alert.notice import Action, Notice, Outcome, Verdict
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http, place
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
-from detector.inert import inert
+from detector.alert.wording import said
 from detector.items import Item, moment
 
 ALERT = "OopswatchIncident"
@@ -75,13 +75,13 @@ class Alertmanager:
 
     def heartbeat(self, now_us: int) -> Outcome:
         """The alert that always fires: whoever stops hearing of it knows that oopswatch, or the way from it, is dead."""
-        said = {
+        words = {
             "summary": f"{self._instance} is alive",
             "description": "This alert always fires. When it stops, oopswatch watches nothing.",
         }
         labels = {"alertname": HEARTBEAT, "instance": self._instance, "severity": "none"}
         times = {"startsAt": moment(now_us), "endsAt": moment(now_us + self._hold_us)}
-        return self._post({"labels": labels, "annotations": said, **times}, now_us)
+        return self._post({"labels": labels, "annotations": words, **times}, now_us)
 
     def _kept_labels(self, notice: Notice) -> dict[str, str]:
         """Those of the first post under this key: a report that is read later adds a fingerprint, and must not make a second alert."""
@@ -102,17 +102,17 @@ def together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
     """One verdict of many: the best one, with what each said."""
     verdict = min((one.verdict for one in outcomes), key=_ORDER.index)
     pauses = [one.retry_after_s for one in outcomes if one.retry_after_s is not None]
-    said = "; ".join(
-        one.detail if place(url) in one.detail else f"{place(url)}: {one.detail}" for url, one in zip(urls, outcomes, strict=True)
+    details = "; ".join(
+        one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}" for url, one in zip(urls, outcomes, strict=True)
     )
-    return Outcome(verdict, said, min(pauses, default=None) if verdict == "retry" else None)
+    return Outcome(verdict, details, min(pauses, default=None) if verdict == "retry" else None)
 
 
 def labels_of(notice: Notice) -> dict[str, str]:
     """The identity of an alert; an empty label would be none."""
     lead = notice.subjects[0]
     named = {"rule": lead.rule, "host": lead.host, "fingerprint": lead.fingerprint, "severity": lead.severity, "team": notice.team}
-    return {"alertname": ALERT, **{name: inert(value)[:_LABEL_LIMIT] for name, value in named.items() if value}}
+    return {"alertname": ALERT, **{name: said(value)[:_LABEL_LIMIT] for name, value in named.items() if value}}
 
 
 def alert(notice: Notice, labels: Mapping[str, str], words: Mapping[str, str], now_us: int, ends_us: int) -> Item:
@@ -125,7 +125,7 @@ def alert(notice: Notice, labels: Mapping[str, str], words: Mapping[str, str], n
         **words,
         "incident": lead.id,
         "incidents": f"{notice.total}",
-        "hosts": ", ".join(map(inert, notice.hosts[:20])),
+        "hosts": ", ".join(map(said, notice.hosts[:20])),
         "known_issue": lead.known_issue,
         "runbook_url": message.runbook,
     }

@@ -6,6 +6,7 @@ it logs is the detail. It is an extra: without it this sender says how to instal
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class AppriseService:
         body = "\n".join(cut(text.split("\n"), self._service.body_maxlen, message.link))
         title = (words.get("title") or message.short)[: self._service.title_maxlen]
         kind = NotifyType.SUCCESS if notice.action == "resolve" else NotifyType(_TYPES[message.severity])
-        with LogCapture(level="WARNING") as log:  # type: ignore[no-untyped-call]
+        with LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]
             try:
                 taken = self._service.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
             except Exception as error:  # noqa: BLE001 (whatever one of a hundred plug-ins raises is an outcome)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +27,8 @@ from detector.alert.senders.webhook import notice_key
 from detector.inert import inert
 
 TEXT_LIMIT = 100_000
+# Headers are short and stay on one line: folded ones come out with other blanks where they hold more than ASCII.
+_POLICY = SMTP.clone(max_line_length=900)
 _DETAIL_LIMIT = 300
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]
 
@@ -67,7 +69,7 @@ class Mail:
     def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002 (the message is dated by its notice)
         """One message. Once its text is on the way a missing answer leaves a doubt; before that nothing was sent."""
         words = self._templates.rendered(notice_item(notice), names={"title": "title", "body": "body"})
-        written = composed(notice, self._options, words).as_bytes(policy=SMTP_POLICY)
+        written = composed(notice, self._options, words).as_bytes(policy=_POLICY)
         attempt = _Attempt()
         with Deadline(self._options.timeout_s) as deadline:
             try:
@@ -137,7 +139,7 @@ def composed(notice: Notice, options: MailOptions, words: Mapping[str, str]) -> 
     """The message. Its id is the same at each attempt, so that a mail server can drop the second copy."""
     message, domain = compose(notice), options.sender.rpartition("@")[2]
     first = hashlib.blake2b(notice.dedup_key.encode(), digest_size=16).hexdigest()
-    mail = EmailMessage(policy=SMTP_POLICY)
+    mail = EmailMessage(policy=_POLICY)
     mail["Subject"] = words.get("title") or message.short
     mail["From"] = options.sender
     mail["To"] = ", ".join(options.to)
