@@ -90,16 +90,20 @@ class World:
 
     def crash(self, host: str = "db-1", at: float | None = None, *, text: str = "fault", fingerprint: str | None = "1:ff") -> str:
         """A pair of faults on a host, with its report where it has a fingerprint; its incident's id."""
-        wall = (self.now - WALL) / SECOND if at is None else at
         with self.journal.transaction():
-            fault, _ = self.journal.add_match(match(seconds=5, wall=wall, host=host, text=f"{text} {wall}"))
-            half, _ = self.journal.add_match(match("tcp-state", 4, wall=wall, host=host, text=f"half {wall}"))
-            made = incident(fault, half)
-            report = None
-            if fingerprint is not None:
-                report = CrashReport("memory-fault", title=f"BUG: {text}", function="f", kernel="5.10.1")
-                self.journal.add_report(fault.id, Block(fault.match, ("head",), True), report, fingerprint)
-            self.journal.save_incident(made, [fault.id, half.id], Diagnosis(), report)
+            return self.write_crash(host, at, text=text, fingerprint=fingerprint)
+
+    def write_crash(self, host: str, at: float | None = None, *, text: str = "fault", fingerprint: str | None = "1:ff") -> str:
+        """The same inside a transaction."""
+        wall = (self.now - WALL) / SECOND if at is None else at
+        fault, _ = self.journal.add_match(match(seconds=5, wall=wall, host=host, text=f"{text} {wall}"))
+        half, _ = self.journal.add_match(match("tcp-state", 4, wall=wall, host=host, text=f"half {wall}"))
+        made = incident(fault, half)
+        report = None
+        if fingerprint is not None:
+            report = CrashReport("memory-fault", title=f"BUG: {text}", function="f", kernel="5.10.1")
+            self.journal.add_report(fault.id, Block(fault.match, ("head",), True), report, fingerprint)
+        self.journal.save_incident(made, [fault.id, half.id], Diagnosis(), report)
         return made.id
 
     def turn(self) -> list[Handout]:
