@@ -97,7 +97,7 @@ class Fleet:
             identity = f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"
             yield (
                 identity, RULES[self.skewed(4)], severity, host, at_us, at_us + 1_000_000, number * 10 + 1,
-                issue, '{"statements": [' + " " * 600 + "]}", state, MODULES[self.skewed(61)],
+                issue, '{"statements": [], "known_issue": null, "known_issue_confidence": null, "next_steps": [' + " " * 500 + "]}", state, MODULES[self.skewed(61)],
             )  # fmt: skip
 
     def noise_rows(self) -> Iterator[tuple[Any, ...]]:
@@ -213,7 +213,8 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
         wanted = parse(params, NOW_US)
         name = " ".join(f"{field}={','.join(values)}" for field, values in params.items()) or "everything"
         yield f"search     {name}", lambda wanted=wanted: history.search(wanted)
-        yield f"next page  {name}", lambda wanted=wanted, after=history.search(wanted).next: history.search(wanted, after=after)
+        after = history.search(wanted).next
+        yield f"next page  {name}", lambda wanted=wanted, after=after: history.search(wanted, after=after)
         yield f"count      {name}", lambda wanted=wanted: history.count(wanted)
         yield f"facets     {name}", lambda wanted=wanted: history.facets(wanted, list(search.COLUMNS))
         yield f"histogram  {name}", lambda wanted=wanted: history.histogram(wanted, 60, NOW_US)
@@ -235,16 +236,16 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "signature hits of a month", lambda: history.signature_hits("tcp.state", NOW_US - 30 * DAY_US, NOW_US)
 
 
-def measure(path: Path, rounds: int) -> bool:
-    """Prints p50 and p95 of every question; whether all are within the goals."""
+def measure(path: Path, rounds: int, *, cpu: bool) -> bool:
+    """Prints p50 and p95 of every question; whether all are within the goals. `cpu` counts the processor's time, on a machine that others use."""
     good = True
     with closing(open_history(path)) as history:
         for name, ask in questions(history):
             taken = []
             for _ in range(rounds):
-                started = time.perf_counter()
+                started = time.thread_time() if cpu else time.perf_counter()
                 ask()
-                taken.append((time.perf_counter() - started) * 1_000)
+                taken.append(((time.thread_time() if cpu else time.perf_counter()) - started) * 1_000)
             taken.sort()
             p50, p95 = taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
             slow = p95 > (OVERVIEW_GOAL_MS if name == "overview" else GOAL_MS)
@@ -259,12 +260,13 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--size", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--cpu", action="store_true", help="count the processor's time alone, where others use the machine too")
     given = parser.parse_args()
     if not given.file.exists():
         started = time.perf_counter()
         fill(given.file, given.size)
         print(f"filled in {time.perf_counter() - started:.0f} s: {given.file.stat().st_size / 1e9:.2f} GB")
-    return 0 if measure(given.file, given.rounds) else 1
+    return 0 if measure(given.file, given.rounds, cpu=given.cpu) else 1
 
 
 if __name__ == "__main__":

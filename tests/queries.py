@@ -23,7 +23,8 @@ Params = dict[str, list[str]]
 @dataclass(frozen=True)
 class Planted:
     """One incident: how many hours ago, where, in what function, module and kernel, attributed to which known issue, in which state,
-    and with what beside both halves."""
+    and with what beside both halves.
+    """
 
     label: str
     hours: float
@@ -121,7 +122,7 @@ REFUSED: tuple[tuple[Params, str], ...] = (
 def fill(path: Path) -> dict[str, str]:
     """Writes the history; returns label → incident id."""
     ids: dict[str, str] = {}
-    for planted in reversed(sorted(PLANTED, key=lambda one: one.hours)):
+    for planted in sorted(PLANTED, key=lambda one: one.hours, reverse=True):
         at_us = NOW_US - round(planted.hours * HOUR)
         with closing(open_journal(path, clock=lambda at_us=at_us: at_us)) as journal, journal.transaction():
             ids[planted.label] = _plant(journal, planted, at_us)

@@ -130,6 +130,18 @@ class Alert(Group):
     lag_s: int = _setting(300, "see lag_records", unit="s", ge=1)
 
 
+class Keep(Group):
+    """How long what is kept. What an incident rests on stays as long as the incident; problems keep their sums for ever."""
+
+    incidents_days: int = _setting(1_826, "incidents, with their changes and what was said of them", unit="days; 0: for ever", ge=0, le=36_500)
+    matches_days: int = _setting(1_826, "matches that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
+    reports_days: int = _setting(731, "reports of faults that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
+    changes_days: int = _setting(1_826, "changes of incidents, and the log of messages", unit="days; 0: for ever", ge=0, le=36_500)
+    noise_days: int = _setting(1_826, "counts of noise, and of matches by signature", unit="days; 0: for ever", ge=0, le=36_500)
+    noise_hours_days: int = _setting(92, "those counts by the hour; later by the day", unit="days; 0: for ever", ge=0, le=36_500)
+    every_s: int = _setting(3_600, "how often `run` looks for what is too old; 0 never", unit="s", ge=0, le=604_800)
+
+
 class Log(Group):
     """What oopswatch says of itself, on standard error."""
 
@@ -183,6 +195,7 @@ class Settings(Group):
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
     alert: Alert = Field(default_factory=Alert)
+    keep: Keep = Field(default_factory=Keep)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
     serve: Serve = Field(default_factory=Serve)

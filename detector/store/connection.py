@@ -84,6 +84,9 @@ def _database(connection: sqlite3.Connection) -> Database:
 def _prepare(db: Database, path: str) -> None:
     """Nothing is written before the file is known to be ours or empty."""
     _check(db, path)
+    if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        # Before the first table, or never: so that retention gives pages back to the disk.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {_LOG_BYTES}", f"cache_size = -{_CACHE_KIB}"):
         db.execute(f"PRAGMA {pragma}")
     if not schema.MIGRATIONS.pending(db):

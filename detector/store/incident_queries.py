@@ -5,10 +5,11 @@ In: a connection, a filter. Out: frozen rows. What would have to look at everyth
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from sqlite3 import Connection, Row
+from dataclasses import dataclass
+from sqlite3 import Connection
 from typing import Any
 
 from detector.store import search
@@ -38,20 +39,25 @@ _DAYS = "SELECT day_us, sum(incidents) AS count FROM incident_days WHERE day_us 
 
 @dataclass(slots=True)
 class Asked:
-    """A filter as SQL: an expression of the search index (none: every incident), conditions beside it, and their parameters."""
+    """A filter as SQL: an expression of the search index (None: every incident), conditions beside it, and their parameters.
+
+    `hosts` says that hosts are few and named: their index leads then, and every fact is compared row by row.
+    """
 
     expression: str | None
-    conditions: list[str] = field(default_factory=list)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    conditions: list[str]
+    parameters: dict[str, Any]
+    hosts: bool = False
 
     def sql(self, columns: str, limit: int, *, facts: bool = False) -> str:
-        """The query for some columns of the newest incidents; `facts` where they are more than `place`."""
+        """The query for some columns of the newest incidents; `facts` where they are more than their places."""
         place = "i.place" if self.expression is None else "incident_words.rowid"
-        tables = "incidents i INDEXED BY incidents_place"
+        tables = f"incidents i INDEXED BY {'incidents_host' if self.hosts else 'incidents_place'}"
         where = [f"{place} >= :from", f"{place} < :to", *self.conditions]
         if self.expression is not None:
-            joined = facts or self.conditions
-            tables = "incident_words" + (f" CROSS JOIN {tables} ON i.place = incident_words.rowid" if joined else "")
+            tables = "incident_words"
+            if facts or self.conditions:
+                tables += " CROSS JOIN incidents i INDEXED BY incidents_place ON i.place = incident_words.rowid"
             where.insert(0, "incident_words MATCH :expression")
         chosen = columns.replace("PLACE", place)
         return f"SELECT {chosen} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT {limit}"  # noqa: S608 (constants)
@@ -64,21 +70,29 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
         "from": 0 if wanted.since_us is None else search.place_of(wanted.since_us),
         "to": _END if wanted.until_us is None else search.place_of(wanted.until_us),
     }
-    parts: list[str] = []
-    values: dict[str, Sequence[str]] = {name: getattr(wanted, name) for name in (*search.COLUMNS, "signature")} | {"class": wanted.cls}
-    for name, choice in _names(connection, wanted).items():
-        if choice is None:
-            conditions.append(_compared(name, values[name], parameters))
-            values[name] = ()
-        elif values[name] and not choice:
-            conditions.append("FALSE")
-        else:
-            values[name] = choice
-    parts += [search.any_fact(name, choice) for name, choice in values.items() if choice]
+    facts: dict[str, Sequence[str]] = {name: getattr(wanted, name) for name in search.COLUMNS if name not in {"host", "kernel"}}
+    evidence = {"class": wanted.cls, "signature": wanted.signature}
+    hosts, kernels = _hosts(connection, wanted), _kernels(connection, wanted)
+    if hosts is not None:
+        _among(conditions, parameters, "host", hosts)
+    elif wanted.host:
+        conditions.append(_alike(wanted.host, parameters))
+    if kernels is not None:
+        facts["kernel"] = kernels
+        conditions += [] if kernels else ["FALSE"]
+    elif wanted.kernel:
+        conditions.append(_between(wanted.kernel, parameters))
+    parts = [search.any_fact(name, values) for name, values in evidence.items() if values]
     parts += [search.any_text(wanted.text)] if wanted.text else []
+    leading = hosts is not None and not parts
+    for name, values in facts.items():
+        if values and leading:
+            _among(conditions, parameters, search.COLUMNS[name], values)
+        elif values:
+            parts.append(search.any_fact(name, values))
     if parts:
         parameters["expression"] = " AND ".join(parts)
-    return Asked(parameters.get("expression"), conditions, parameters)
+    return Asked(parameters.get("expression"), conditions, parameters, leading)
 
 
 def page(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[IncidentRow]:
@@ -167,20 +181,26 @@ def _given(wanted: Filter) -> Iterator[str]:
     return (name for name in Filter.__slots__ if getattr(wanted, name) not in ((), None))
 
 
-def _names(connection: Connection, wanted: Filter) -> dict[str, list[str] | None]:
-    """The hosts and kernels that patterns and ranges mean; None where they are too many to name."""
-    found: dict[str, list[str] | None] = {}
-    if any(is_pattern(host) for host in wanted.host):
-        hosts = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
-        found["host"] = _some(row for host in wanted.host for row in connection.execute(hosts, (host, _ALTERNATIVES + 1)))
-    ranges = [(kernel, release_range(kernel)) for kernel in wanted.kernel]
-    if any(ends for _, ends in ranges):
-        kernels = "SELECT kernel FROM kernels WHERE release BETWEEN ? AND ? LIMIT ?"
-        rows: list[Row | tuple[str]] = [(kernel,) for kernel, ends in ranges if ends is None]
-        for _, ends in ranges:
-            rows += connection.execute(kernels, (*ends, _ALTERNATIVES + 1)).fetchall() if ends else []
-        found["kernel"] = _some(iter(rows))
-    return found
+def _hosts(connection: Connection, wanted: Filter) -> list[str] | None:
+    """The hosts that are asked for by name or pattern; None where all are, or they are too many to name."""
+    if not wanted.host:
+        return None
+    like = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
+    return _some(
+        row for host in wanted.host for row in (connection.execute(like, (host, _ALTERNATIVES + 1)) if is_pattern(host) else [(host,)])
+    )
+
+
+def _kernels(connection: Connection, wanted: Filter) -> list[str] | None:
+    """The releases that are asked for by name or range; None where all are, or they are too many to name."""
+    if not wanted.kernel:
+        return None
+    between = "SELECT kernel FROM kernels WHERE release BETWEEN ? AND ? LIMIT ?"
+    found: list[Any] = []
+    for kernel in wanted.kernel:
+        ends = release_range(kernel)
+        found += connection.execute(between, (*ends, _ALTERNATIVES + 1)) if ends else [(kernel,)]
+    return _some(iter(found))
 
 
 def _some(rows: Iterator[Any]) -> list[str] | None:
@@ -188,18 +208,26 @@ def _some(rows: Iterator[Any]) -> list[str] | None:
     return names if len(names) <= _ALTERNATIVES else None
 
 
-def _compared(name: str, values: Sequence[str], parameters: dict[str, Any]) -> str:
-    """The condition for a field whose names are too many: any of its patterns or ranges."""
+def _among(conditions: list[str], parameters: dict[str, Any], column: str, values: Sequence[str]) -> None:
+    parameters[f"any_{column}"] = json.dumps(list(values))
+    conditions.append(f"i.{column} IN (SELECT value FROM json_each(:any_{column}))")  # noqa: S608 (constants)
+
+
+def _alike(hosts: Sequence[str], parameters: dict[str, Any]) -> str:
+    """The condition for hosts that are too many to name."""
+    parameters |= {f"host{number}": host for number, host in enumerate(hosts)}
+    return f"({' OR '.join(f'i.host GLOB :host{number}' for number in range(len(hosts)))})"
+
+
+def _between(kernels: Sequence[str], parameters: dict[str, Any]) -> str:
+    """The condition for releases that are too many to name."""
     either: list[str] = []
-    for number, value in enumerate(values):
-        if name == "host":
-            parameters[f"host{number}"] = value
-            either.append(f"i.host GLOB :host{number}")
-        elif ends := release_range(value):
+    for number, kernel in enumerate(kernels):
+        if ends := release_range(kernel):
             parameters[f"least{number}"], parameters[f"greatest{number}"] = ends
             either.append(f"i.release BETWEEN :least{number} AND :greatest{number}")
         else:
-            parameters[f"kernel{number}"] = value
+            parameters[f"kernel{number}"] = kernel
             either.append(f"i.kernel = :kernel{number}")
     return f"({' OR '.join(either)})"
 
