@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from detector.service import run as drive
 from detector.settings import Settings
 from detector.sources.kafka import KafkaSource
 from detector.store import Journal, open_journal
+
+if TYPE_CHECKING:
+    from detector.serve.server import Server
 
 
 @click.command(
@@ -60,6 +63,7 @@ def run(
         stopping = _stop_on_signals(source)
         watch = parts.watch_of(settings, journal, catalogue, told=_told(source, alerts))
         _expose(settings)
+        pages = _pages(settings)
         names = ", ".join(settings.kafka.topics)
         counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
         telemetry.say("started", version=detector.__version__, source=names, store=str(settings.store.path), **counts)
@@ -70,6 +74,8 @@ def run(
         finally:
             source.close()
             alerts.dispatcher.stop()
+            if pages is not None:
+                pages.stop()
         totals = watch.totals
         found = {"records": totals.records, "matches": totals.matches, "incidents": totals.incidents, "noise": totals.noise}
         telemetry.say("stopped", reason=stopping.get("signal", "end of input"), **found)
@@ -100,6 +106,17 @@ def _expose(settings: Settings) -> None:
     except OSError as error:
         place = f"{settings.metrics.address}:{settings.metrics.port}"
         raise Mendable(f"metrics.port: {place} cannot be served: {error.strerror}") from error
+
+
+def _pages(settings: Settings) -> Server | None:
+    """Pages and API on a thread of their own, where `serve.port` asks for them."""
+    if not settings.serve.port:
+        return None
+    from detector.serve.server import Server
+
+    server = Server(settings, port=settings.serve.port, clock=parts.now_us)
+    server.start()
+    return server
 
 
 def _told(source: KafkaSource, alerts: Alerts) -> Told:

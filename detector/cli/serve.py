@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -32,4 +33,6 @@ def serve(address: str | None, port: int | None, store_path: Path | None, config
     open_history(settings.store.path).close()
     server = Server(settings, port=settings.serve.port or DEFAULT_PORT)
     click.echo(f"oopswatch: {server.address}/", err=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
     server.run()

@@ -1,7 +1,6 @@
 """The server: one uvicorn over the application, in the foreground or on a thread of its own beside the pipeline.
 
-In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are uvicorn's in the foreground, and the caller's
-on a thread.
+In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are the caller's, who calls `stop`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -62,7 +62,7 @@ class Server:
         self._about = {"address": serve.address, "port": self.port, "tls": serve.tls_certfile is not None, "access": how}
 
     def run(self) -> None:
-        """Answers until SIGTERM or SIGINT."""
+        """Answers until `stop`."""
         telemetry.say("serving", **self._about)
         self._server.run(sockets=[self._socket])
 
@@ -72,18 +72,23 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread: answers in hand are finished."""
+        """Ends it: answers in hand are finished, listeners are let go."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that tells listeners, who would wait for ever, that it ends."""
+    """uvicorn that leaves signals alone, and tells listeners, who would wait for ever, that it ends."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the caller's: uvicorn would end the process by the signal itself, and not with 0."""
+        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.follower.close()
