@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from detector import golden
+from detector.alert.templates import check_folder
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
 from detector.cli import parts, text
 from detector.cli.scan import Found, finding_item
@@ -36,22 +37,29 @@ def patterns() -> None:
 Examples:
   oopswatch patterns check
   oopswatch patterns check --patterns ./our-patterns
+  oopswatch patterns check --templates ./our-templates
 Exit: 0 all in order, 1 faults, each with file and line."""
 )
+@click.option("--templates", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of message templates to check.")
 @parts.patterns_option
 @parts.config_option
-def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules and known issues."""
+def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules and known issues.
+
+    Message templates are read and tried, too.
+    """
     from detector.catalogue import CatalogueError
 
+    worded, faults = _check_templates(templates, config_path)
     try:
         catalogue = _catalogue(folders, config_path)
     except CatalogueError as error:
-        for fault in error.faults:
-            click.echo(str(fault))
-        click.echo(f"{len(error.faults)} faults", err=True)
+        faults += map(str, error.faults)
+        for line in faults:
+            click.echo(line)
+        click.echo(f"{len(faults)} faults", err=True)
         sys.exit(1)
-    faults = [line for rule in catalogue.rules for line in failing(catalogue, rule)]
+    faults += [line for rule in catalogue.rules for line in failing(catalogue, rule)]
     faults += [line for issue in catalogue.known_issues for line in failing_tests(issue)]
     for line in faults:
         click.echo(line)
@@ -59,8 +67,17 @@ def check(folders: tuple[Path, ...], config_path: Path | None) -> None:
     cases = sum(len(issue.test) for issue in catalogue.known_issues)
     examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
     found = f"{len(catalogue.signatures)} signatures with {examples} examples, {len(catalogue.rules)} rules with {tests} tests"
-    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with {cases} tests", err=bool(faults))
+    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with {cases} tests{worded}", err=bool(faults))
     sys.exit(1 if faults else 0)
+
+
+def _check_templates(folder: Path | None, config_path: Path | None) -> tuple[str, list[str]]:
+    """How many message templates there are, in words, and what is wrong with them."""
+    settings, _ = parts.settings_of(config_path, alert__templates=folder)
+    if settings.alert.templates is None:
+        return "", []
+    count, faults = check_folder(settings.alert.templates)
+    return f", {count} message {'template' if count == 1 else 'templates'}", faults
 
 
 @patterns.command(

@@ -118,6 +118,7 @@ class Alert(Group):
     """Who is told of incidents, and when. Receivers and routes are in a file of their own: docs/alerts.md."""
 
     file: Path | None = _setting(None, "routing file (TOML); without it nobody is told. Read again on SIGHUP")
+    templates: DirectoryPath | None = _setting(None, "folder of message templates, checked by `oopswatch patterns check`")
     base_url: str = _setting("", "address of the pages as people reach it, for links in messages: https://oopswatch.example.com")
     settle_ms: int = _setting(800, "longest wait for the end of a crash report before the first message", unit="ms", ge=0, le=60_000)
     group_window_s: int = _setting(3_600, "incidents of one problem come to one group while the last one is so old", unit="s", ge=0)
