@@ -7,7 +7,7 @@ stands beside its RFC 3339 text in UTC (`started_us` and `started`). A field tha
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -23,12 +23,9 @@ _MODELS: dict[type[Any], type[BaseModel]] = {}
 def as_object(value: Any) -> Any:
     """A value as JSON has it; dataclasses, also inside of others, are objects."""
     if is_dataclass(value) and not isinstance(value, type):
-        found: dict[str, Any] = {}
-        for one in fields(value):
-            given = getattr(value, one.name)
-            found[one.name] = as_object(given)
-            if is_wall_time(one.name):
-                found[one.name.removesuffix("_us")] = moment(given)
+        found: dict[str, Any] = {one.name: as_object(getattr(value, one.name)) for one in fields(value)}
+        for name in filter(is_wall_time, tuple(found)):
+            found[moment_name(name, found)] = moment(found[name])
         return found
     if isinstance(value, Mapping):
         return {str(name): as_object(one) for name, one in value.items()}
@@ -42,6 +39,12 @@ def is_wall_time(name: str) -> bool:
     return name.endswith("_us") and "kernel" not in name and name not in _NO_WALL_TIME
 
 
+def moment_name(name: str, taken: Container[str]) -> str:
+    """What the text beside a wall time is called: `first_us` → `first`; where a field has that name, as `state_us`, it is `state_at`."""
+    short = name.removesuffix("_us")
+    return f"{short}_at" if short in taken else short
+
+
 def model_of(noun: type[Any]) -> type[BaseModel]:
     """The model of what `as_object` makes of a noun: one for each."""
     if noun in _MODELS:
@@ -51,7 +54,7 @@ def model_of(noun: type[Any]) -> type[BaseModel]:
     for one in fields(noun):
         members[one.name] = (_json_type(hints[one.name]), ...)
         if is_wall_time(one.name):
-            members[one.name.removesuffix("_us")] = (str | None, ...)
+            members[moment_name(one.name, hints)] = (str | None, ...)
     _MODELS[noun] = create_model(noun.__name__, __doc__=noun.__doc__, **members)
     return _MODELS[noun]
 

@@ -15,7 +15,7 @@ for _path, _make in (
     ("/incidents", incidents.incidents),
     ("/incidents/{identity}", incident.incident),
     ("/problems", problems.problems),
-    ("/problems/{fingerprint}", problems.problem),
+    ("/problems/{fingerprint:path}", problems.problem),
     ("/hosts", hosts.hosts),
     ("/hosts/{name:path}", hosts.host),
     ("/noise", noise.noise),

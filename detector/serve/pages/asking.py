@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 from fastapi import Request
 
 from detector.items import moment
+from detector.serve.pages import words
 from detector.store import filters
+from detector.store.answers import Facet
 from detector.store.filters import Filter, FilterError
 
 _EXAMPLES = {
@@ -105,14 +107,14 @@ def chips(what: Asked) -> list[dict[str, str]]:
     ]
 
 
-def facets(what: Asked, found: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def facets(what: Asked, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
     """Groups of values with their counts, each a link that asks for it, or no longer."""
     groups = []
     for name, values in found.items():
         rows = []
         for one in values:
-            href, chosen = what.toggled(name, str(one.value))
-            rows.append({"value": str(one.value), "count": one.count, "href": href, "chosen": chosen})
+            href, chosen = what.toggled(name, words.pattern(one.value) if name == "host" else one.value)
+            rows.append({"value": one.value, "count": one.count, "href": href, "chosen": chosen})
         groups.append({"title": name.replace("_", " ").capitalize(), "found": rows})
     return groups
 

@@ -79,8 +79,8 @@ def shortened(text: object, limit: int = 200) -> str:
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: "1 host", "1,204 hosts"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    """A count with its noun: "1 host", "1,204 hosts", "2 crashes"."""
+    return f"{count:,} {one if count == 1 else many or one + ('es' if one.endswith('sh') else 's')}"
 
 
 def pattern(host: str) -> str:
