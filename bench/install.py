@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from bench import options
 VENV = options.HERE / ".venv"
 PYPI = ("drain3==0.9.11", "quixstreams==3.28.1")
 RSIGMA = "0.23.0"
+KAFKA_TOOLS = "4.1.0"  # the newest of Maven Central's kafka-tools; its client is of that version too
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>oopswatch</groupId><artifactId>kafka-tools</artifactId><version>1</version><packaging>pom</packaging><dependencies><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{KAFKA_TOOLS}</version></dependency></dependencies></project>
+"""
 _DEBIAN = {"rg": "ripgrep", "sec": "sec", "syslog-ng": "syslog-ng-core", "mtail": "mtail", "taskset": "util-linux"}
 
 
@@ -25,6 +31,8 @@ def program(name: str) -> tuple[Path | None, str]:
     """(path, "") or (None, reason)."""
     if name == "rsigma":
         return _rsigma()
+    if name == "kafka-tools":
+        return _kafka_tools()
     if name in {"drain3", "quixstreams"}:
         return _python(name)
     found = _which(name)
@@ -65,6 +73,22 @@ def _rsigma() -> tuple[Path | None, str]:
     return (built, "") if not reason else (None, f"cargo cannot build rsigma {RSIGMA}: {reason}")
 
 
+def _kafka_tools() -> tuple[Path | None, str]:
+    """The folder of jars with Apache Kafka's own consumer-perf-test."""
+    home = options.TOOLS / f"kafka-tools-{KAFKA_TOOLS}"
+    if home.is_dir():
+        return home, ""
+    options.TOOLS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.TOOLS) as scratch:
+        (Path(scratch) / "pom.xml").write_text(_POM)
+        jars = Path(scratch) / "jars"
+        words = ("-B", "-q", "-f", f"{scratch}/pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={jars}")
+        if reason := _do("mvn", *words):
+            return None, f"Maven cannot fetch kafka-tools {KAFKA_TOOLS}: {reason}"
+        jars.rename(home)
+    return home, ""
+
+
 def _do(*words: str, within_s: float = 600) -> str:
     """Empty, or the last line of what went wrong."""
     try:
@@ -76,6 +100,6 @@ def _do(*words: str, within_s: float = 600) -> str:
 
 
 if __name__ == "__main__":
-    for wanted in (*_DEBIAN, "drain3", "quixstreams", "rsigma"):
+    for wanted in (*_DEBIAN, "drain3", "quixstreams", "kafka-tools", "rsigma"):
         path, why = program(wanted)
         print(f"{wanted}: {path or why}", flush=True)
