@@ -2,13 +2,14 @@
 
 In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What proves a boot, best first: journald's id;
 the boot's wall-clock start (wall − kernel time); else a count within the line's stream, advanced by a boot banner or a fall of the
-kernel time. Reads no clock; the counts are plain data (`streams`) that the caller may keep over a restart.
+kernel time. Reads no clock; the counts are plain data (`changed`) that the caller keeps, and gives back when asked (`recall`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from detector.model import Boot, Line, Match
 
@@ -17,6 +18,8 @@ TOLERANCE_US = 600 * 1_000_000
 ROUNDING_US = 2 * 1_000_000
 # Lines of one boot may come this much out of order (jitter of a shipper) before a fall of the kernel time means a reboot.
 FALL_US = 60 * 1_000_000
+# Streams without a clock that are held in memory; the others are read from the store again.
+STREAMS = 20_000
 # init/main.c start_kernel() prints linux_banner; arch/arm64/kernel/setup.c, arch/arm/kernel/setup.c print the second, and before it.
 BANNERS = ("Linux version ", "Booting Linux on physical CPU")
 
@@ -48,15 +51,28 @@ class Stream:
 
 
 class Boots:
-    """Places lines in boots. `streams` maps source and host to where a stream stands; what `changed` gives comes back after a restart."""
+    """Places lines in boots: `recall` tells where a stream (source and host) stands that is not held; `changed` gives what to keep for it.
 
-    def __init__(self, streams: Mapping[str, Stream] | None = None) -> None:
-        self.streams = dict(streams or {})
+    At most `limit` streams are held, and those that moved since the last `changed`: those of longest ago are recalled when they are needed.
+    """
+
+    def __init__(self, recall: Callable[[str], Stream | None] = lambda _name: None, limit: int = STREAMS) -> None:
+        self._recall = recall
+        self._limit = limit
+        self._held: dict[str, Stream] = {}
         self._changed: dict[str, Stream] = {}
 
+    @property
+    def held(self) -> int:
+        """How many streams are held now."""
+        return len(self._held) + len(self._changed)
+
     def changed(self) -> Mapping[str, Stream]:
-        """The streams that moved since the last call."""
+        """The streams that moved since the last call: to be kept, since they may be forgotten here."""
         moved, self._changed = self._changed, {}
+        self._held |= moved
+        for name in list(islice(self._held, max(0, len(self._held) - self._limit))):
+            del self._held[name]
         return moved
 
     def place(self, line: Line) -> Boot:
@@ -67,19 +83,27 @@ class Boots:
         if line.boot_id or epoch is not None:
             return Boot(line.boot_id, epoch)
         name = stream_name(line.source, line.host)
-        stream = advance(self.streams.get(name, Stream()), line)
+        stream = advance(self._stand(name) or Stream(), line)
         self._move(name, stream)
         return Boot(stream=name, count=stream.count)
 
     def settle(self, line: Line, known: Boot) -> None:
         """A line turned out to be a copy of one stored before: its stream is back in that boot (a file or a topic read again)."""
         name = stream_name(line.source, line.host)
-        if known.stream == name and name in self.streams:
+        if known.stream == name and self._stand(name) is not None:
             self._move(name, Stream(known.count, line.kernel_time_us or 0, fresh=False))
 
     def _move(self, name: str, stream: Stream) -> None:
-        if self.streams.get(name) != stream:
-            self.streams[name] = self._changed[name] = stream
+        if self._stand(name) != stream:
+            self._held.pop(name, None)
+            self._changed[name] = stream
+
+    def _stand(self, name: str) -> Stream | None:
+        """Where a stream stands, whoever knows it."""
+        stand = self._changed.get(name) or self._held.get(name)
+        if stand is None and (stand := self._recall(name)) is not None:
+            self._held[name] = stand
+        return stand
 
 
 def stream_name(source: str, host: str) -> str:

@@ -1,6 +1,7 @@
 """Noise counted, not kept: user-space crashes by host, process, signature and hour.
 
-In: who crashed, how and when. Out: rows of counts since the last `drain`. Nothing of the lines is built or kept beyond the key.
+In: who crashed, how and when. Out: rows of counts since the last `drain`. Nothing of the lines is built or kept beyond the key,
+and of keys no more than the limits below.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from dataclasses import dataclass
 HOUR_US = 3_600 * 1_000_000
 # What a kernel prints of a user fault may not name the program: s390's "User process fault", "potentially unexpected fatal signal 11."
 UNNAMED = "(unnamed)"
+# What stands for all programs of a host, and all hosts, whose names would be too many to keep: whoever crashes chooses its name.
+OTHERS = "(others)"
+PROGRAMS = 20_000
+HOSTS = 100_000
 
 Key = tuple[str, str, str, str, int]
 
@@ -53,20 +58,58 @@ class NoiseCount:
 
 
 class NoiseTally:
-    """The counts since the last drain."""
+    """The counts since the last drain.
 
-    def __init__(self) -> None:
+    At most `programs` are told apart an hour, over all hosts; what else crashes is counted by host and signature, under the name OTHERS,
+    for at most `hosts` of these, then under that name for all hosts. `folded` is how many crashes were counted so.
+    """
+
+    def __init__(self, programs: int = PROGRAMS, hosts: int = HOSTS) -> None:
+        self.folded = 0
+        self._limits = (programs, hosts)
+        self._programs: set[tuple[str, str, str, str]] = set()
+        self._hosts: set[tuple[str, str, str]] = set()
+        self._since_us: int | None = None
         self._counts: dict[Key, NoiseCount] = {}
+
+    @property
+    def held(self) -> int:
+        """How many names and counts are held now."""
+        return len(self._programs) + len(self._hosts) + len(self._counts)
+
+    def renew(self, now_us: int) -> None:
+        """An hour after the last time, other programs may be told apart."""
+        if self._since_us is None or now_us - self._since_us >= HOUR_US:
+            self._since_us = now_us
+            self._programs.clear()
+            self._hosts.clear()
 
     def count(self, source: str, host: str, process: str | None, signature: str, wall_us: int | None, kernel_us: int | None) -> None:
         """Counts one user-space crash; `wall_us` is its wall time, or the arrival where the line has none."""
         hour = 0 if wall_us is None else wall_us - wall_us % HOUR_US
-        key = (source, host, process or UNNAMED, signature, hour)
+        program = (source, host, process or UNNAMED, signature)
+        if program not in self._programs:
+            program = self._named(program)
+        key = (*program, hour)
         known = self._counts.get(key)
         if known is None:
             self._counts[key] = NoiseCount(*key, 1, wall_us, wall_us, kernel_us, kernel_us)
         else:
             known.see(wall_us, kernel_us)
+
+    def _named(self, program: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+        """A program that is new, or what it is counted under where there are too many."""
+        programs, hosts = self._limits
+        if len(self._programs) < programs:
+            self._programs.add(program)
+            return program
+        self.folded += 1
+        source, host, _, signature = program
+        if (source, host, signature) not in self._hosts:
+            if len(self._hosts) >= hosts:
+                return source, OTHERS, OTHERS, signature
+            self._hosts.add((source, host, signature))
+        return source, host, OTHERS, signature
 
     def drain(self) -> list[NoiseCount]:
         """All counts since the last call."""

@@ -52,6 +52,7 @@ class Totals:
     matches: int = 0
     incidents: int = 0
     noise: int = 0
+    folded: int = 0
     unparsed: int = 0
 
 
@@ -88,7 +89,11 @@ class _Remembered:
 
 
 class Watch:
-    """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a batch."""
+    """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a batch.
+
+    What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`. `keeps_noise` is False for a journal
+    whose counts of noise nobody will read: they are only told.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class Watch:
         now_us: int,
         tolerance_us: int = TOLERANCE_US,
         told: Told | None = None,
+        keeps_noise: bool = True,
     ) -> None:
         self.catalogue = catalogue
         self.journal = journal
@@ -109,9 +115,10 @@ class Watch:
         self.assembler = assembler
         self.tolerance_us = tolerance_us
         self.told = told or Told()
+        self.keeps_noise = keeps_noise
         self.totals = Totals()
         self.scanner = Scanner(self.matcher.literals)
-        self.boots = Boots(journal.streams())
+        self.boots = Boots(journal.stream)
         self.noise = NoiseTally()
         self._families = Families()
         self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
@@ -119,11 +126,13 @@ class Watch:
         kept = journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies: set[int | None] = set()
+        self._kept: tuple[int, int] | None = None
         self.assembler.restore((block for _, block in kept), now_us)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source."""
         begun = time.perf_counter()
+        self.noise.renew(now_us)
         positions = {chunk.source: chunk.end for chunk in batch}
         with self.journal.transaction():
             for chunk in batch:
@@ -238,8 +247,10 @@ class Watch:
         for family in self._families.take():
             self._raise(family)
         rows = self.noise.drain()
+        self.totals.folded = self.noise.folded
         self.told.noise(rows)
-        self.journal.count_noise(rows)
+        if self.keeps_noise:
+            self.journal.count_noise(rows)
         self._keep_open()
         self.journal.save_streams(self.boots.changed())
         counted = self._counted()
@@ -251,6 +262,9 @@ class Watch:
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""
+        if self.assembler.progress == self._kept:
+            return
+        self._kept = self.assembler.progress
         opened = [(self._heads.get(_head(block.head)), block) for block in self.assembler.open_blocks()]
         known = [(match_id, block) for match_id, block in opened if match_id is not None]
         self._heads = {_head(block.head): match_id for match_id, block in known}
@@ -259,7 +273,7 @@ class Watch:
 
     def _counted(self) -> Mapping[str, int]:
         """What parser and assembler counted since the last batch: losses, disagreements, bounds that acted."""
-        now = Counter({**self.parser.counts, **self.assembler.counts})
+        now = Counter({**self.parser.counts, **self.assembler.counts, "noise_folded": self.noise.folded})
         new = now - self._counts
         self._counts = now
         return new

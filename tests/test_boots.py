@@ -98,4 +98,4 @@ def test_the_counts_go_on_after_a_restart() -> None:
     """Streams are plain data that a new instance goes on from."""
     before = Boots()
     place(before, (500.0, "x"))
-    assert place(Boots(before.streams), (1.0, "y")) == [1]
+    assert place(Boots(before.changed().get), (1.0, "y")) == [1]

@@ -24,6 +24,7 @@ class Limits:
 
     `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the stamps of the lines: a gap ends a report,
     a shorter one the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
+    Beyond `size_in_all` characters of all open reports the one that has been open for longest is closed.
     After `strangers` lines that do not belong to it an ended report waits no longer. A user fault prints at most `user_lines`.
     """
 
@@ -31,6 +32,7 @@ class Limits:
     size: int = 64 * 1024
     per_host: int = 8
     in_all: int = 10_000
+    size_in_all: int = 8 * 1024 * 1024
     idle_us: int = 5_000_000
     age_us: int = 60_000_000
     gap_us: int = 10_000_000
@@ -48,6 +50,7 @@ class Assembler:
         self._hosts: dict[str, list[Opened]] = {}
         self._names: frozenset[str] | None = None
         self._open = 0
+        self._size = 0
         self._turn = 0
         self._next_tick_us = 0
         self._counts: Counter[str] = Counter()
@@ -63,6 +66,16 @@ class Assembler:
         if self._names is None:
             self._names = frozenset(self._hosts)
         return self._names
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes whenever an open report may have: `open_blocks` says nothing new while it stays the same."""
+        return self._turn, self._open
+
+    @property
+    def size(self) -> int:
+        """The characters of all open reports."""
+        return self._size
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -136,6 +149,7 @@ class Assembler:
         self._counts["opened"] += 1
         closed += self._make_room(line.host)
         self._add(opened)
+        closed += self._shrink()
 
     def _body(self, line: Line, match: Match | None, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
         """Gives the line to the report that it belongs to, if there is one."""
@@ -162,14 +176,18 @@ class Assembler:
             shadow = Opened.at(match, line, now_us)
             shadow.add(line, now_us, self._turn)
             self._hosts[line.host].append(shadow)
+            self._size += shadow.size
 
     def _append(self, opened: Opened, line: Line, now_us: int, closed: list[Block]) -> None:
+        before = opened.size
         opened.add(line, now_us, self._turn)
+        self._size += opened.size - before
         lines = self._limits.user_lines if opened.shadow else self._limits.lines
         if len(opened.lines) >= lines:
             closed += self._close(opened, "lines", cut=True)
         elif opened.size >= self._limits.size:
             closed += self._close(opened, "size", cut=True)
+        closed += self._shrink()
 
     def _close_finished(self, line: Line, mine: Sequence[Opened]) -> list[Block]:
         """Closes what a gap in the stamps or a boot before this line has ended."""
@@ -191,7 +209,16 @@ class Assembler:
             return self._close(next(opened for opened in oldest if not opened.shadow), "in_all", cut=True)
         return []
 
+    def _shrink(self) -> list[Block]:
+        """Closes the reports of the host that has been open for longest, until all of them fit."""
+        closed: list[Block] = []
+        while self._size > self._limits.size_in_all:
+            oldest = next(iter(self._hosts.values()))
+            closed += self._close(next(opened for opened in oldest if not opened.shadow), "size_in_all", cut=True)
+        return closed
+
     def _add(self, opened: Opened) -> None:
+        self._size += opened.size
         if opened.head.host not in self._hosts:
             self._names = None
         self._hosts.setdefault(opened.head.host, []).append(opened)
@@ -202,7 +229,9 @@ class Assembler:
         if opened not in mine:
             return []  # a shadow that went with its report
         mine.remove(opened)
+        self._size -= opened.size
         if all(other.shadow for other in mine):
+            self._size -= sum(other.size for other in mine)
             del self._hosts[opened.head.host]
             self._names = None
         if opened.shadow:

@@ -65,7 +65,15 @@ def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
     return Parser(host=host or settings.parse.host, format=settings.parse.format, zone=settings.parse.timezone)
 
 
-def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host: str | None = None, told: Told | None = None) -> Watch:
+def watch_of(
+    settings: Settings,
+    journal: Journal,
+    catalogue: Catalogue,
+    *,
+    host: str | None = None,
+    told: Told | None = None,
+    keeps_noise: bool = True,
+) -> Watch:
     """A pipeline as the settings say."""
     bounds = settings.assemble
     limits = Limits(
@@ -85,6 +93,7 @@ def watch_of(settings: Settings, journal: Journal, catalogue: Catalogue, *, host
         now_us=now_us(),
         tolerance_us=tolerance_us(settings),
         told=told,
+        keeps_noise=keeps_noise,
     )
 
 

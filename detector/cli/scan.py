@@ -109,7 +109,7 @@ def scan(
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
     source = FileSource(paths, follow=follow, jobs=jobs, literals=literals)  # its processes are begun before anything else is open
     with closing(open_journal(store_path or ":memory:", tolerance_us=parts.tolerance_us(settings))) as journal, text.progress() as progress:
-        watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told())
+        watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told(), keeps_noise=store_path is not None)
         source.on_progress = progress
         seconds = _timed(source, watch)
         if as_json:
@@ -174,6 +174,7 @@ def summary_item(totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seco
         "matches": totals.matches,
         "incidents": incidents,
         "noise": totals.noise,
+        "noise_folded": totals.folded,
         "unparsed": totals.unparsed,
         "unparsed_reasons": {
             reason: {"count": count, "sample": one.sample.decode(errors="replace")} for reason, (count, one) in unparsed.items()

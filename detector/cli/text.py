@@ -21,7 +21,7 @@ from detector.correlate import StoredMatch
 from detector.inert import inert
 from detector.items import Item, incident_item, moment
 from detector.model import CrashReport, Unparsed
-from detector.noise import NoiseCount
+from detector.noise import OTHERS, NoiseCount
 from detector.service import Finding, Totals
 
 SHOWN = 20
@@ -101,9 +101,17 @@ def say_scan(
         )
     rate = totals.records / elapsed if elapsed > 0 else 0
     out.print(
-        f"{totals.records:,} lines, {totals.bytes:,} bytes in {elapsed:.2f} s ({rate:,.0f} lines/s): {len(findings)} incidents,"
-        f" {totals.matches:,} kernel matches, {totals.noise:,} user-space crashes (noise), {totals.unparsed:,} not read",
+        f"{several(totals.records, 'line')}, {totals.bytes:,} bytes in {elapsed:.2f} s ({rate:,.0f} lines/s):"
+        f" {several(len(findings), 'incident')}, {several(totals.matches, 'kernel match', 'kernel matches')},"
+        f" {several(totals.noise, 'user-space crash', 'user-space crashes')} (noise), {totals.unparsed:,} not read",
     )
+    if totals.folded:
+        out.print(f"too many programs to name them all: {several(totals.folded, 'crash', 'crashes')} counted as {OTHERS}")
+
+
+def several(count: int, one: str, many: str | None = None) -> str:
+    """A number and its noun: "1 incident", "2,000 incidents"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:

@@ -199,6 +199,12 @@ class Journal:
         rows = [(clean(name), stream.count, stream.latest_us, stream.fresh) for name, stream in streams.items()]
         self._connection.executemany(_STREAM, rows)
 
+    def stream(self, name: str) -> Stream | None:
+        """Where one stream stood when it was stored."""
+        query = "SELECT boot_count, latest_kernel_us, fresh FROM streams WHERE name = ?"
+        row = self._connection.execute(query, (clean(name),)).fetchone()
+        return Stream(row[0], row[1], bool(row[2])) if row else None
+
     def streams(self) -> dict[str, Stream]:
         """Where the streams stood at the last commit."""
         with explained(self.path):
