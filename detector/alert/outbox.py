@@ -27,12 +27,13 @@ Tell = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times in µs: how long a report is waited for, between two updates, until a message is given up; and the windows of groups."""
+    """Times in µs: how long a report is waited for, between two updates, until a message is given up, before the first retry; windows."""
 
     settle_us: int
     interval_us: int
     give_up_us: int
     windows: Windows
+    retry_us: int = SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ class Outbox:
             lane.failures, lane.not_before_us = 0, 0
         else:
             lane.failures += 1
-            pause = backoff_us(lane.failures, self.chance())
+            pause = backoff_us(lane.failures, self.chance(), self.timing.retry_us)
             if outcome.retry_after_s is not None:
                 pause = max(pause, int(outcome.retry_after_s * SECOND_US))
             lane.not_before_us = now_us + pause
@@ -228,7 +229,7 @@ class Outbox:
             self.tables.settle(delivery_id, "refused", now_us, outcome.detail)
             self.tell("alert_refused", {"receiver": handout.receiver.name, "delivery": delivery_id, "detail": outcome.detail})
         else:
-            due = now_us + backoff_us(handout.attempts, self.chance())
+            due = now_us + backoff_us(handout.attempts, self.chance(), self.timing.retry_us)
             if outcome.retry_after_s is not None:
                 due = max(due, now_us + int(outcome.retry_after_s * SECOND_US))
             self.tables.postpone(delivery_id, due, outcome.detail, repeated=outcome.verdict == "unknown")
