@@ -9,7 +9,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test lint format docs lock clean
+.PHONY: help demo test bench lint format docs lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,11 @@ demo: $(READY) ## run a simulated fleet through a broker into incidents: about 2
 test: lint ## run every check and every test
 	@echo "== the tests"
 	$(BIN)/pytest
+
+bench: $(READY) ## measure side by side with peers and write docs/performance.md: half an hour (BENCH_SIZE=50M for less)
+	$(BIN)/python -m bench.install
+	@for part in files kafka latency growth memory; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
+	$(BIN)/python -m bench.page > docs/performance.md
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"

@@ -44,7 +44,7 @@ def fill(kafka: ApacheKafka, topic: str, path: Path, lines: int | None = None) -
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "queue.buffering.max.messages": 500_000, **PRODUCER})
     number = 0
     with path.open("rb") as file:
-        for number, line in enumerate(islice(file, lines), start=1):  # noqa: B007 - the last number is the answer
+        for number, line in enumerate(islice(file, lines), start=1):
             value = line[:-1]
             key = value.split(b" ", 5)[4 if value[4:5] == b" " else 3]
             while True:

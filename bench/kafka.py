@@ -109,7 +109,7 @@ class Bench:
 def main() -> int:
     """Measures everything and keeps the results."""
     results = Results("kafka", facts())
-    few, many = corpora(((HOSTS[1], share) for share in SHARES))
+    few, many = corpora((HOSTS[1], share) for share in SHARES)
     with broker() as kafka, tempfile.TemporaryDirectory(prefix="oopswatch-bench-") as scratch:
         results.notes.append(kafka.name.split(" on ")[0])
         bench = Bench(kafka, Path(scratch), results)
@@ -139,7 +139,9 @@ def _side_by_side(bench: Bench, one: Corpus, quix: bool) -> list[Row]:
         fill(bench.kafka, "tiny", one.path, tiny)
         command = bench.quix("tiny", tiny)
         plans.append((QUIX, tiny, lambda: _last_number(run(command).output)))
-    rows = in_turn([Contender(Row(one.title, name, count, "records", note=NOTES[name]), once) for name, count, once in plans], options.ROUNDS)
+    rows = in_turn(
+        [Contender(Row(one.title, name, count, "records", note=NOTES[name]), once) for name, count, once in plans], options.ROUNDS
+    )
     for name, limit in GOALS:
         other = next((row for row in rows if row.name == name), None)
         if other is not None:

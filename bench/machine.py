@@ -45,5 +45,7 @@ def keep(results: Results) -> None:
     options.RESULTS.mkdir(parents=True, exist_ok=True)
     (options.RESULTS / f"{results.name}.json").write_text(results.as_json(), encoding="utf-8")
     for goal in results.goals:
-        print(f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.figure:.2f} {goal.unit} ({goal.sense} {goal.limit:g})", flush=True)
+        print(
+            f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.figure:.2f} {goal.unit} ({goal.sense} {goal.limit:g})", flush=True
+        )
     sys.stdout.flush()

@@ -48,7 +48,9 @@ class Service:
 
     def incidents(self) -> list[Reported]:
         """Host and kernel time of each incident's anchor."""
-        query = "SELECT i.host, m.kernel_time_us FROM incidents i JOIN matches m ON m.id = i.anchor_id WHERE joined_into IS NULL AND rule = ?"
+        query = (
+            "SELECT i.host, m.kernel_time_us FROM incidents i JOIN matches m ON m.id = i.anchor_id WHERE joined_into IS NULL AND rule = ?"
+        )
         return [(str(host), int(kernel_us)) for host, kernel_us in self.ask(query, "tcp-release-and-memory-fault")]
 
     def ask(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
@@ -64,7 +66,9 @@ class Service:
         deadline = time.monotonic() + WITHIN_S
         while self.stored() < records:
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise FailedError(f"oopswatch run stands at {self.stored():,} of {records:,}: {self.log.read_text(errors='replace')[-400:]}")
+                raise FailedError(
+                    f"oopswatch run stands at {self.stored():,} of {records:,}: {self.log.read_text(errors='replace')[-400:]}"
+                )
             time.sleep(LOOK_S)
         done, began = time.time(), self.began()
         if began is None:
@@ -82,7 +86,18 @@ def service(home: Path, bootstrap: str, topic: str, settings: Mapping[str, str] 
     """A service with a new group and a new history in `home`; it is ended by SIGTERM."""
     name = uuid.uuid4().hex[:12]
     store, log = home / f"{name}.db", home / f"{name}.log"
-    words = [Path(sys.executable).with_name("oopswatch"), "run", "--bootstrap", bootstrap, "--topic", topic, "--group", name, "--store", store]
+    words = [
+        Path(sys.executable).with_name("oopswatch"),
+        "run",
+        "--bootstrap",
+        bootstrap,
+        "--topic",
+        topic,
+        "--group",
+        name,
+        "--store",
+        store,
+    ]
     environment = {**os.environ, **(settings or {})}
     with log.open("wb") as errors:
         process = subprocess.Popen(pinned([str(word) for word in words]), stdout=errors, stderr=errors, env=environment)

@@ -1,6 +1,6 @@
 """What everybody looks for, from the shipped catalogue: so that every peer is asked for the same phrases.
 
-Out: all literals (for ripgrep), and the phrases of the two halves of the timed rule and of user-space noise (for what correlates or counts).
+Out: all literals, for ripgrep; the phrases of the two halves of the timed rule and of user-space noise, for what correlates or counts.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def noise() -> str:
 
 def sec() -> str:
     """Two rules: each notes its half's kernel time and looks for the other half's."""
-    return "\n".join(_sec_rule(*one) for one in (("releases", "faults", rf"(?:IPv4: )?(?:{release()})"), ("faults", "releases", f"(?:{fault()})")))
+    return "\n".join(
+        _sec_rule(*one) for one in (("releases", "faults", rf"(?:IPv4: )?(?:{release()})"), ("faults", "releases", f"(?:{fault()})"))
+    )
 
 
 def _sec_rule(mine: str, other: str, phrase: str) -> str:
@@ -47,7 +49,9 @@ def syslog_ng() -> str:
     """Standard input to standard output: the lines parsed as RFC 3164, the halves tagged, grouped by host."""
     near = '"$(grep (\\"${HALF}\\" eq \\"release\\") x)" ne "" and "$(grep (\\"${HALF}\\" eq \\"fault\\") x)" ne ""'
     return f"""@version: 3.35
-options {{ stats-freq(0); keep-hostname(yes); keep-timestamp(yes); use-dns(no); dns-cache(no); log-msg-size(65536); time-zone("UTC"); recv-time-zone("UTC"); }};
+options {{
+  stats-freq(0); keep-hostname(yes); keep-timestamp(yes); use-dns(no); dns-cache(no); time-zone("UTC"); recv-time-zone("UTC");
+}};
 source lines {{ stdin(); }};
 filter release {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] (?:IPv4: )?(?:{release()})'); }};
 filter fault {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] (?:{fault()})'); }};
@@ -100,7 +104,10 @@ def _slashed(expression: str) -> str:
 
 def rsigma() -> str:
     """Two Sigma rules, and their temporal correlation by host. `message` and `hostname` are what its syslog input calls them."""
-    rules = [_sigma_rule("release", RELEASE_ID, wanted.phrases("tcp-state")), _sigma_rule("fault", FAULT_ID, wanted.phrases("memory-fault"))]
+    rules = [
+        _sigma_rule("release", RELEASE_ID, wanted.phrases("tcp-state")),
+        _sigma_rule("fault", FAULT_ID, wanted.phrases("memory-fault")),
+    ]
     return "---\n".join([*rules, _SIGMA_PAIR])
 
 
