@@ -68,7 +68,7 @@ def alertmanagers(program: str, folder: Path, hook: Receiver, count: int = 1, re
     ports = _free_ports(2 * count)
     members = [Member(f"http://127.0.0.1:{web}", f"127.0.0.1:{gossip}") for web, gossip in zip(ports[::2], ports[1::2], strict=True)]
     with ExitStack() as stack:
-        for number, member in enumerate(members):
+        for number in range(count):
             stack.enter_context(_running(_command(program, folder, number, members)))
         for member in members:
             wait_until(lambda member=member: _ready(member, count), f"{member.url} in a cluster of {count}")

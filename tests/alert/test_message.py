@@ -137,7 +137,7 @@ def test_hostile_text_is_inert(action: str) -> None:
 
 def test_what_is_cut_says_how_much_and_where() -> None:
     """Whole lines, then the number of those that are missing, and the link."""
-    assert cut(["a" * 10] * 40, 60, "https://x") == ["a" * 10, "a" * 10, "a" * 10, "… 38 more lines: https://x"]
+    assert cut(["a" * 10] * 40, 60, "https://x") == ["a" * 10, "a" * 10, "a" * 10, "… 37 more lines: https://x"]
     assert cut(["a", "b"], 3, None) == ["a", "b"]
     assert cut(["a" * 100], 60, "https://x") == ["a" * 30 + "…", "… the line is cut: https://x"]
 

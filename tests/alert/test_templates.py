@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from detector.alert.payload import notice_item
 from detector.alert.senders.slack import escaped
 from detector.alert.templates import BODY_LIMIT, Templates, check_file, check_folder, load
+from detector.cli import oopswatch
 from tests.alert.notices import FORBIDDEN, hostile, notice
 
 
@@ -99,3 +101,13 @@ def test_a_template_that_fails_loses_no_message(tmp_path: Path) -> None:
     """The built-in words stand where the user's fail on a notice that the check did not think of."""
     path = template(tmp_path, "{{ hosts[40] }}")
     assert Templates(title=load(path)).rendered(notice_item(notice()), names={"title": "t"}) == {}
+
+
+def test_patterns_check_tries_them(tmp_path: Path) -> None:
+    """With the command's option or the setting; a fault is told beside those of patterns, and the exit code is 1."""
+    good = CliRunner().invoke(oopswatch, ["patterns", "check", "--templates", str(template(tmp_path, "{{ title }}").parent)])
+    assert good.exit_code == 0
+    assert good.output.rstrip().endswith(", 1 message template")
+    bad = CliRunner().invoke(oopswatch, ["patterns", "check"], env={"OOPSWATCH_ALERT_TEMPLATES": str(template(tmp_path, "\n{{ x }}").parent)})
+    assert bad.exit_code == 1
+    assert f"{tmp_path / 'body.j2'}:2: 'x' is undefined" in bad.output.splitlines()

@@ -91,9 +91,7 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     said = fault({"kind": "slack", "url_file": str(path)})
-    assert said.startswith(f"alerts.toml:7: url_file: {path} ") or said.startswith(
-        f"alerts.toml:7: url_file: what {path} holds is not one line"
-    )
+    assert said.startswith((f"alerts.toml:7: url_file: {path} ", f"alerts.toml:7: url_file: what {path} holds is not one line"))
 
 
 def test_secrets_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
