@@ -21,8 +21,9 @@ from detector.settings.declared import Kafka
 from detector.simulate import Comparison, Plan, Truth, compare, records, simulate, to_kafka
 from detector.simulate.targets import Shipped
 from detector.simulate.truth import host_name
-from detector.sources import KafkaSource, client_settings
+from detector.sources.kafka import KafkaSource
 from detector.sources.reach import why_unreachable
+from detector.sources.security import client_settings
 from detector.store import Journal, open_history, open_journal
 
 PLAN = Plan(seed=1, hosts=200, lines=200_000, incidents=20, noise_share=0.02, half_signatures=12, reboots=6, forged=10)

@@ -56,7 +56,9 @@ class Kafka(Group):
     sasl_password: SecretStr | None = _setting(None, "the password itself: from the environment only, never shown")
     auto_offset_reset: Literal["earliest", "latest"] = _setting("earliest", "where a group without a position begins")
     poll_ms: int = _setting(500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000)
-    max_records: int = _setting(10_000, "most records in one poll, and so in one transaction of the store", ge=1, le=1_000_000)
+    max_records: int = _setting(
+        50_000, "records after which a poll, and so a transaction of the store, ends; batches stay whole", ge=1, le=1_000_000
+    )
     batches: bool = _setting(True, "read whole record batches and decode hits alone; false reads record by record, which is slower")
 
     @model_validator(mode="after")
@@ -134,7 +136,9 @@ class Alert(Group):
 class Keep(Group):
     """How long what is kept. What an incident rests on stays as long as the incident; problems keep their sums for ever."""
 
-    incidents_days: int = _setting(1_826, "incidents, with their changes and what was said of them", unit="days; 0: for ever", ge=0, le=36_500)
+    incidents_days: int = _setting(
+        1_826, "incidents, with their changes and what was said of them", unit="days; 0: for ever", ge=0, le=36_500
+    )
     matches_days: int = _setting(1_826, "matches that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
     reports_days: int = _setting(731, "reports of faults that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
     changes_days: int = _setting(1_826, "changes of incidents, and the log of messages", unit="days; 0: for ever", ge=0, le=36_500)

@@ -1,36 +1,19 @@
 """Where records come from: files, standard input, Kafka. One protocol for all.
 
 Out go batches of chunks (raw bytes, and the way to find a record in them); back comes what has been stored. Nothing here looks into a
-record.
+record. What needs the Kafka client is not loaded here (`sources.kafka`, `sources.security`): `oopswatch scan` does without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from detector.scan import Chunk
 from detector.sources.errors import Problem, SourceError
 from detector.sources.files import FileSource
 
-if TYPE_CHECKING:
-    from detector.sources.kafka import KafkaSource
-    from detector.sources.security import client_settings
-
-__all__ = ["FileSource", "KafkaSource", "Problem", "Source", "SourceError", "client_settings"]
-
-
-def __getattr__(name: str) -> Any:
-    """What needs the Kafka client, or the settings, is loaded when it is asked for: `oopswatch scan` does without."""
-    if name == "KafkaSource":
-        from detector.sources.kafka import KafkaSource
-
-        return KafkaSource
-    if name == "client_settings":
-        from detector.sources.security import client_settings
-
-        return client_settings
-    raise AttributeError(name)
+__all__ = ["FileSource", "Problem", "Source", "SourceError"]
 
 
 class Source(Protocol):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from threading import Event
 from typing import Any
 
@@ -22,8 +21,7 @@ from kafka import errors as kafka_errors
 from detector.scan import Chunk
 from detector.settings.declared import Kafka
 from detector.sources.errors import SourceError
-from detector.sources.kafka_batch_chunk import Batch, BatchChunk
-from detector.sources.kafka_chunk import KafkaChunk
+from detector.sources.kafka_batch_chunk import chunks_of
 from detector.sources.kafka_connect import RETRY_S, connect, demand_topics, explained
 from detector.sources.reach import why_unreachable
 from detector.sources.security import client_settings
@@ -62,6 +60,7 @@ class KafkaSource:
         self._stopped = Event()
         self._stored: dict[str, int] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
+        self._committing = 0
         self._unplaced: set[TopicPartition] = set()
         self._moves: deque[tuple[str, list[TopicPartition]]] = deque()
         self._away_since: float | None = None
@@ -88,8 +87,8 @@ class KafkaSource:
         self._stored.update(positions)
         for source, position in positions.items():
             self._uncommitted[_partition(source)] = position
-        if self._uncommitted and self._away_since is None:
-            self._commit()
+        if self._away_since is None and self._uncommitted and (positions or not self._committing):
+            self._commit_soon()
 
     def stop(self) -> None:
         """Ends `batches` after the poll or the batch at hand."""
@@ -136,7 +135,7 @@ class KafkaSource:
             self._hear()
         elif time.monotonic() - max(self._heard, self._asked) > (PROBE_S if self._away_since is None else RETRY_PROBE_S):
             self._ask(self._probe)
-        return [chunk for one, records in polled.items() for chunk in _chunks(_name(one), records)]
+        return [chunk for one, records in polled.items() for chunk in chunks_of(_name(one), records)]
 
     def _tell_moves(self) -> None:
         """What the group decided during the last poll."""
@@ -199,18 +198,43 @@ class KafkaSource:
         else:
             self._hear()
 
-    def _commit(self) -> None:
-        assigned = self._consumer.assignment()
-        offsets = {one: OffsetAndMetadata(end, "", -1) for one, end in self._uncommitted.items() if one in assigned}
+    def _commit_soon(self) -> None:
+        """Sends the commit on its way: before the next poll, so that who gets a partition in the next rebalance begins behind it."""
+        offsets = self._offsets()
+        if not offsets:
+            return
         try:
-            if offsets:
-                self._consumer.commit(offsets, timeout_ms=ASK_MS)
-            self._uncommitted.clear()
-        except (kafka_errors.RebalanceInProgressError, kafka_errors.CommitFailedError):
-            # The group is being shared out anew; who gets a partition begins at what its store or the group knows.
-            self._uncommitted.clear()
+            self._consumer.commit_async(offsets, self._answered)
         except kafka_errors.KafkaError as error:
             self._survive(error)
+        else:
+            self._committing += 1
+
+    def _answered(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], answer: object) -> None:
+        """The brokers' answer to a commit; the client tells it in its next poll."""
+        self._committing -= 1
+        if isinstance(answer, kafka_errors.KafkaError) and not isinstance(answer, _SHARED_OUT):
+            self._survive(answer)
+            return
+        for one, offset in offsets.items():
+            if self._uncommitted.get(one) == offset.offset:
+                del self._uncommitted[one]
+
+    def _commit(self) -> None:
+        """Commits and waits for it."""
+        try:
+            if offsets := self._offsets():
+                self._consumer.commit(offsets, timeout_ms=ASK_MS)
+        except _SHARED_OUT:
+            pass
+        except kafka_errors.KafkaError as error:
+            self._survive(error)
+            return
+        self._uncommitted.clear()
+
+    def _offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        assigned = self._consumer.assignment()
+        return {one: OffsetAndMetadata(end, "", -1) for one, end in self._uncommitted.items() if one in assigned}
 
     def _survive(self, error: Exception) -> None:
         """What waiting mends is waited for, and told once; the rest is a SourceError."""
@@ -231,16 +255,9 @@ class KafkaSource:
             self._tell("broker_back", {"servers": self._servers, "away_s": away_s})
 
 
+# The group is being shared out anew; who gets a partition begins at what its store or the group knows.
+_SHARED_OUT = (kafka_errors.RebalanceInProgressError, kafka_errors.CommitFailedError)
 _AWAY = (kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError)
-
-
-def _chunks(source: str, polled: Sequence[Any]) -> Iterator[Chunk]:
-    """Whole batches as they are; the records between them, one by one of the old formats or of the slow way, together."""
-    for whole, items in groupby(polled, lambda one: isinstance(one.value, Batch)):
-        if whole:
-            yield from (BatchChunk(source, one.value) for one in items)
-        else:
-            yield KafkaChunk(source, list(items))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types

@@ -6,11 +6,16 @@ lies in a key or a header is no hit: `poll()` record by record would not show it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
 
 from detector.model import Record
+from detector.scan import Chunk
 from detector.sources.errors import SourceError
+from detector.sources.kafka_chunk import KafkaChunk, Polled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class BatchChunk:
     without a value (a tombstone) is counted, and reads as an empty one. Raises SourceError where the batch breaks off.
     """
 
-    __slots__ = ("_at", "_batch", "_begin", "_located", "count", "data", "end", "source")
+    __slots__ = ("_batch", "_begin", "_located", "_starts", "count", "data", "end", "source")
     names_inside = True
 
     def __init__(self, source: str, batch: Batch) -> None:
@@ -50,7 +55,8 @@ class BatchChunk:
         self.end = batch.after
         self.count = batch.count
         self._batch = batch
-        self._begin = self._at = batch.begin
+        self._begin = batch.begin
+        self._starts: list[int] = []  # where records are known to start, in rising order: each part of the data is walked once
         self._located: dict[int, tuple[Record, int, int]] = {}
         if batch.count and batch.first > batch.base:
             self._skip_to(batch.first)
@@ -73,26 +79,31 @@ class BatchChunk:
         """The record that covers byte `offset`, where it starts, and where the next one starts."""
         if (located := self._located.get(offset)) is not None:
             return located
-        data = self.data
-        after = self._at if offset >= self._at else self._begin
+        known = bisect_right(self._starts, offset)
         try:
-            while True:  # the one loop that goes by every record up to a hit: a length is mostly one byte or two
-                start = after
-                length = data[start]
-                if length < 0x80:
-                    after = start + 1 + (length >> 1)
-                elif (high := data[start + 1]) < 0x80:
-                    after = start + 2 + (length >> 1 & 0x3F | high << 6)
-                else:
-                    size, body = _varint(data, start)
-                    after = body + size
-                if after > offset:
-                    break
+            start, after = self._walk(self._starts[known - 1] if known else self._begin, offset)
             record = self._decode(start, after)
         except (IndexError, ValueError) as error:
             raise self._damaged(error) from error
-        self._at = start
+        if not known or start > self._starts[known - 1]:
+            self._starts.insert(known, start)
         return record, start, after
+
+    def _walk(self, after: int, offset: int) -> tuple[int, int]:
+        """Goes from a record's start by length and length to the record that covers a byte: its start, and the next one's."""
+        data = self.data
+        while True:  # every record up to a hit passes here: a length is mostly one byte or two
+            start = after
+            length = data[start]
+            if length < 0x80:
+                after += 1 + (length >> 1)
+            elif (high := data[start + 1]) < 0x80:
+                after += 2 + (length >> 1 & 0x3F | high << 6)
+            else:
+                size, body = _varint(data, start)
+                after = body + size
+            if after > offset:
+                return start, after
 
     def _decode(self, start: int, after: int) -> Record:
         """The record from byte `start` on, as Kafka's format 2 has it: length, attributes, time, offset, key, value, headers."""
@@ -115,11 +126,21 @@ class BatchChunk:
             if record.number >= first:
                 return
             self.count -= 1
-            self._begin = self._at = after
+            self._begin = after
+            self._starts.clear()
         self.data = b""
 
     def _damaged(self, error: Exception) -> SourceError:
         return SourceError(f"kafka: {self.source}: the batch of records at offset {self._batch.base} is damaged: {error}")
+
+
+def chunks_of(source: str, polled: Sequence[Polled]) -> Iterator[Chunk]:
+    """What one poll brought of a partition, in order: whole batches as they are, and together the records that came one by one."""
+    for whole, items in groupby(polled, lambda one: isinstance(one.value, Batch)):
+        if whole:
+            yield from (BatchChunk(source, cast("Batch", one.value)) for one in items)
+        else:
+            yield KafkaChunk(source, list(items))
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

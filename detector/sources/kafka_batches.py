@@ -102,7 +102,7 @@ class _WholeBatches:
         return _WholeBatch(batch._buffer, self._first)
 
 
-class _BatchRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
+class BatchRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
     """The batches of one partition in one fetch."""
 
     def _unpack_records(self, tp: Any, records: MemoryRecords, *deserializers: Any) -> Any:
@@ -112,7 +112,7 @@ class _BatchRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-py
 class _BatchFetcher(Fetcher):  # type: ignore[misc]  # kafka-python ships no types
     """A fetcher that counts the records in what it hands out: a poll ends with the batch that reaches its limit."""
 
-    PartitionRecords = _BatchRecords
+    PartitionRecords = BatchRecords
 
     def _append(self, drained: Any, part: Any, _max_records: int, update_offsets: bool) -> int:
         before = len(drained.get(part.topic_partition, ()))

@@ -19,7 +19,7 @@ class Polled(Protocol):
     @property
     def offset(self) -> int: ...  # noqa: D102
     @property
-    def timestamp(self) -> int: ...  # noqa: D102
+    def timestamp(self) -> int | None: ...  # noqa: D102
     @property
     def key(self) -> bytes | None: ...  # noqa: D102
     @property
@@ -45,5 +45,5 @@ class KafkaChunk:
         index = bisect_right(self._starts, offset) - 1
         one = self._records[index]
         after = self._starts[index + 1] if index + 1 < len(self._starts) else len(self.data)
-        arrival_us = one.timestamp * 1000 if one.timestamp >= 0 else None
+        arrival_us = one.timestamp * 1000 if one.timestamp is not None and one.timestamp >= 0 else None
         return Record(one.value or b"", self.source, one.offset, one.key, arrival_us), self._starts[index], after

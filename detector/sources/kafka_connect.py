@@ -22,6 +22,10 @@ CONNECT_MS = 10_000
 # While brokers are away: the longest pause between two tries.
 RETRY_S = 5.0
 
+# What one answer of a broker may bring, compressed: one such lies in memory while the next is on its way.
+FETCH_BYTES = 16 * 1024 * 1024
+PARTITION_BYTES = 4 * 1024 * 1024
+
 
 def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
     """A consumer that has met a broker; SourceError with the reason where it has not within `CONNECT_MS`."""
@@ -38,6 +42,8 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "max_poll_records": kafka.max_records,
+        "max_partition_fetch_bytes": PARTITION_BYTES,
+        "fetch_max_bytes": FETCH_BYTES,
         "reconnect_backoff_max_ms": int(RETRY_S * 1000),
         "bootstrap_timeout_ms": CONNECT_MS,
         "kafka_client": client,

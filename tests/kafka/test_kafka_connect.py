@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from detector.settings.declared import Kafka
-from detector.sources import KafkaSource, SourceError, kafka_connect
+from detector.sources import SourceError, kafka_connect
+from detector.sources.kafka import KafkaSource
 from detector.sources.security import client_settings
 from tests.kafka.broker import PASSWORD, USER, ApacheKafka, Broker
 from tests.kafka.test_kafka_source import Reader, lines

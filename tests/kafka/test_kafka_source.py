@@ -15,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from detector.model import Record
 from detector.scan import Chunk
 from detector.settings.declared import Kafka
-from detector.sources import KafkaSource
+from detector.sources.kafka import KafkaSource
 from tests.kafka.broker import ApacheKafka, Broker
 
 pytestmark = pytest.mark.kafka
@@ -30,6 +30,7 @@ class Reader:
         self.store = store if store is not None else {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.records: list[Record] = []
+        self.chunks: list[Chunk] = []
         settings = {
             "bootstrap_servers": (broker.bootstrap,),
             "topics": (topic,),
@@ -53,6 +54,7 @@ class Reader:
         before = len(self.records)
         positions = {}
         for chunk in next(self._batches):
+            self.chunks.append(chunk)
             self.records += records(chunk)
             positions[chunk.source] = chunk.end
         self.store.update(positions)

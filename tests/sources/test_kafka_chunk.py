@@ -13,7 +13,7 @@ class Polled:
     """A record as the client hands it over."""
 
     offset: int
-    timestamp: int
+    timestamp: int | None
     key: bytes | None
     value: bytes | None
 
@@ -42,5 +42,6 @@ def test_every_byte_leads_to_its_record(values: list[bytes | None], offsets: lis
 
 
 def test_a_record_without_a_time_has_no_arrival() -> None:
-    """Old producers send -1."""
-    assert KafkaChunk("kmsg/0", [Polled(5, -1, None, b"x")]).record_at(0)[0].arrival_us is None
+    """Old producers send -1, and the oldest format has no place for it."""
+    for time_ms in (-1, None):
+        assert KafkaChunk("kmsg/0", [Polled(5, time_ms, None, b"x")]).record_at(0)[0].arrival_us is None
