@@ -23,7 +23,7 @@ from detector.match import Matcher
 from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
 from detector.noise import NoiseCount, NoiseTally
 from detector.parse import Parser
-from detector.scan import Chunk, Scanner
+from detector.scan import MANY_NAMES, Chunk, Scanner
 from detector.sources import Source
 from detector.store import Journal
 
@@ -126,7 +126,7 @@ class Watch:
         kept = journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies: set[int | None] = set()
-        self._kept: tuple[int, int] | None = None
+        self._kept = 0
         self.assembler.restore((block for _, block in kept), now_us)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
@@ -152,8 +152,11 @@ class Watch:
             self._settle(self.assembler.flush(), {})
 
     def _following(self) -> frozenset[str] | None:
-        """The hosts with open blocks; None, for every record, where all that comes is of one host."""
-        return None if self.parser.overrides and self.assembler.following else self.assembler.hosts
+        """The hosts with open blocks; None, for every record, where they are too many, or all that comes is of one host."""
+        assembler = self.assembler
+        if assembler.following and (self.parser.overrides or assembler.open_hosts > MANY_NAMES):
+            return None
+        return assembler.hosts
 
     def _take(self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None) -> None:
         for line in lines:
@@ -176,7 +179,7 @@ class Watch:
             self.totals.noise += 1
             wall_us = line.wall_time_us if line.wall_time_us is not None or record is None else record.arrival_us
             self.noise.count(line.source, line.host, claim.process, signature.id, wall_us, line.kernel_time_us)
-            return claim.match(line, boot) if line.host in self.assembler.hosts else None
+            return claim.match(line, boot) if self.assembler.is_open(line.host) else None
         match = claim.match(line, boot)
         if signature.marker:
             self.journal.note_boot(match)
@@ -262,14 +265,14 @@ class Watch:
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""
-        if self.assembler.progress == self._kept:
-            return
-        self._kept = self.assembler.progress
-        opened = [(self._heads.get(_head(block.head)), block) for block in self.assembler.open_blocks()]
-        known = [(match_id, block) for match_id, block in opened if match_id is not None]
-        self._heads = {_head(block.head): match_id for match_id, block in known}
-        self._copies.intersection_update(self._heads.values())
-        self.journal.save_open_blocks(known)
+        heads = (_head(head) for head in self.assembler.heads())
+        opened = {head: self._heads[head] for head in heads if head in self._heads}
+        moved = self.assembler.open_blocks(since=self._kept)
+        changed = [(opened[_head(block.head)], block) for block in moved if _head(block.head) in opened]
+        self._heads = opened
+        self._kept = self.assembler.turn
+        self._copies.intersection_update(opened.values())
+        self.journal.save_open_blocks(changed, opened.values())
 
     def _counted(self) -> Mapping[str, int]:
         """What parser and assembler counted since the last batch: losses, disagreements, bounds that acted."""

@@ -61,6 +61,15 @@ class Assembler:
         return self._open > 0
 
     @property
+    def open_hosts(self) -> int:
+        """How many hosts have an open report."""
+        return len(self._hosts)
+
+    def is_open(self, host: str) -> bool:
+        """Whether a host has an open report."""
+        return host in self._hosts
+
+    @property
     def hosts(self) -> frozenset[str]:
         """The hosts with an open report: the same object until it changes."""
         if self._names is None:
@@ -68,9 +77,9 @@ class Assembler:
         return self._names
 
     @property
-    def progress(self) -> tuple[int, int]:
-        """Changes whenever an open report may have: `open_blocks` says nothing new while it stays the same."""
-        return self._turn, self._open
+    def turn(self) -> int:
+        """How many lines have been looked at: `open_blocks` tells what has changed after that."""
+        return self._turn
 
     @property
     def size(self) -> int:
@@ -113,9 +122,13 @@ class Assembler:
         """Closes every block: the end of input."""
         return [block for opened in self._all() for block in self._close(opened, "flush", cut=True)]
 
-    def open_blocks(self) -> list[Block]:
-        """The open reports as far as they have come, for a store; `restore` takes them back."""
-        return [opened.block(cut=True) for opened in self._all() if not opened.shadow]
+    def open_blocks(self, since: int = -1) -> list[Block]:
+        """The open reports with a line after the turn `since`, as far as they have come, for a store; `restore` takes them back."""
+        return [opened.block(cut=True) for opened in self._all() if not opened.shadow and opened.turn > since]
+
+    def heads(self) -> list[Match]:
+        """The heads of the open reports."""
+        return [opened.head for opened in self._all() if not opened.shadow]
 
     def restore(self, blocks: Iterable[Block], now_us: int) -> None:
         """Opens again what `open_blocks` said was open; deadlines count from `now_us`."""

@@ -129,9 +129,9 @@ class Journal:
         if report and report.kernel:
             self._sightings.boot(self._matches.get(match_id), report.kernel)
 
-    def save_open_blocks(self, blocks: Iterable[tuple[int, Block]]) -> None:
-        """Stores all blocks that are open at the end of a batch, so that a restart goes on with them."""
-        reports.save_open(self._connection, blocks)
+    def save_open_blocks(self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()) -> None:
+        """Stores all blocks that are open at the end of a batch, so that a restart goes on with them; `still`: ids of unchanged ones."""
+        reports.save_open(self._connection, blocks, still)
 
     def open_blocks(self) -> list[tuple[int, Block]]:
         """The blocks that were open at the last commit, with the ids of their heads."""

@@ -41,14 +41,17 @@ def save_report(connection: Connection, match_id: int, block: Block, report: Cra
     connection.execute(_SAVE, (match_id, block.complete, lines, *columns, fingerprint, details))
 
 
-def save_open(connection: Connection, blocks: Iterable[tuple[int, Block]]) -> None:
-    """Stores all blocks that are open now, by the id of their head; any other that was open has ended without a report."""
+def save_open(connection: Connection, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()) -> None:
+    """Stores the blocks that are open now, by the id of their head; those that are `still` open have not changed.
+
+    Any other that was open has ended without a report.
+    """
     longest: dict[int, Sequence[str]] = {}
     for match_id, block in blocks:
         longest[match_id] = max(longest.get(match_id, ()), block.lines, key=len)
     connection.executemany(_SAVE_OPEN, [(match_id, to_json(lines)) for match_id, lines in longest.items()])
     ended = "UPDATE reports SET open = 0 WHERE open AND match_id NOT IN (SELECT value FROM json_each(?))"
-    connection.execute(ended, (json.dumps(list(longest)),))
+    connection.execute(ended, (json.dumps([*longest, *still]),))
 
 
 def open_blocks(connection: Connection) -> list[tuple[int, Block]]:
