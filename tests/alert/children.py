@@ -1,10 +1,10 @@
-"""A dispatcher in a process of its own, for tests that kill it: `python -m tests.alert.children HISTORY ROUTING`, until it is killed."""
+"""A dispatcher in a process of its own, for tests that kill it."""
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.process
 import random
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +20,24 @@ from detector.store.journal import wall_clock_us
 from detector.store.outbox import open_outbox
 from tests.alert.outboxes import TIMING
 
-ROOT = Path(__file__).parents[2]
+# Children come from a server that has imported everything: a test kills and starts many.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
 # Retries come quickly, so that a test has many of them; the first message waits for nothing.
 QUICK = replace(TIMING, retry_us=10_000, settle_us=0)
 
 
-def start(history: Path, routing: Path) -> subprocess.Popen[bytes]:
+def start(history: Path, routing: Path) -> multiprocessing.process.BaseProcess:
     """Starts one; its owner kills it."""
-    return subprocess.Popen([sys.executable, "-m", "tests.alert.children", str(history), str(routing)], cwd=ROOT)
+    process = _CONTEXT.Process(target=forever, args=(history, routing), daemon=True)
+    process.start()
+    return process
+
+
+def forever(history: Path, routing: Path) -> None:
+    """A dispatcher, until it is killed."""
+    dispatcher(history, routing).start()
+    threading.Event().wait()
 
 
 def dispatcher(history: Path, routing: Path, tell: Any = lambda _name, _fields: None) -> Dispatcher:
@@ -35,6 +45,7 @@ def dispatcher(history: Path, routing: Path, tell: Any = lambda _name, _fields: 
 
     def opened(current: Routing) -> Outbox:
         tables = open_outbox(str(history))
+        tables.db.execute("PRAGMA synchronous = OFF")  # a killed process loses nothing by that, only a power cut would
         return Outbox(tables, current, Teller(tables, Catalogue()), QUICK, random.random, tell)
 
     duties = Duties(
@@ -47,8 +58,3 @@ def dispatcher(history: Path, routing: Path, tell: Any = lambda _name, _fields: 
         tell=tell,
     )
     return Dispatcher(load_routing(routing), duties)
-
-
-if __name__ == "__main__":
-    dispatcher(Path(sys.argv[1]), Path(sys.argv[2])).start()
-    threading.Event().wait()

@@ -67,12 +67,14 @@ class World:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.journal: Journal = open_journal(path, clock=lambda: self.now)
         self.actions = open_actions(path, clock=lambda: self.now)
+        self.journal.db.execute("PRAGMA synchronous = OFF")
         self.routing: Routing = read_routing("notify.toml", routing, Fake)
         self.outbox = self.open()
 
     def open(self) -> Outbox:
         """An outbox as a process that starts now has it."""
         tables = open_outbox(str(self.path))
+        tables.db.execute("PRAGMA synchronous = OFF")  # no test here cuts the power, and many commit often
         teller = Teller(tables, shipped(), "https://oops.example")
         outbox = Outbox(tables, self.routing, teller, self.timing, lambda: 1.0, lambda name, fields: self.told.append((name, fields)))
         outbox.begin(self.now)

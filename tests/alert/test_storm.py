@@ -12,7 +12,7 @@ TWO = "".join(f'[[receiver]]\nname = "{name}"\nkind = "fake"\n' for name in ("a"
 
 
 def test_five_thousand_hosts_within_a_minute_are_three_messages(tmp_path: Path) -> None:
-    """The first within five seconds, at most three in five minutes for each receiver, all incidents in the history, none without a reason."""
+    """The first within five seconds, at most three in five minutes for each receiver, all incidents in the history and in its log."""
     world = World(tmp_path / "h.db", TWO + '[[route]]\nreceivers = ["a", "b"]\n')
     began, step = world.now, 60 * SECOND // HOSTS
     connection = world.journal.db.conn
