@@ -108,6 +108,8 @@ def test_patterns_check_tries_them(tmp_path: Path) -> None:
     good = CliRunner().invoke(oopswatch, ["patterns", "check", "--templates", str(template(tmp_path, "{{ title }}").parent)])
     assert good.exit_code == 0
     assert good.output.rstrip().endswith(", 1 message template")
-    bad = CliRunner().invoke(oopswatch, ["patterns", "check"], env={"OOPSWATCH_ALERT_TEMPLATES": str(template(tmp_path, "\n{{ x }}").parent)})
+    bad = CliRunner().invoke(
+        oopswatch, ["patterns", "check"], env={"OOPSWATCH_ALERT_TEMPLATES": str(template(tmp_path, "\n{{ x }}").parent)}
+    )
     assert bad.exit_code == 1
     assert f"{tmp_path / 'body.j2'}:2: 'x' is undefined" in bad.output.splitlines()
