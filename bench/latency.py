@@ -1,7 +1,8 @@
 """From the append at the broker to the incident's row, at 200,000 records a second. `python -m bench.latency`.
 
-A producer sends ordinary lines at that pace and, after 2 s, every 50 ms both halves of a pair on a host of its own. The broker stamps what
-it appends; this process looks for new incidents in the history every 2 ms and takes the wall clock's difference: it is never shorter than the truth.
+A producer sends ordinary lines at that pace and, after 2 s, every 50 ms both halves of a pair on a host of its own. The broker stamps
+what it appends; this process looks for new incidents in the history every 2 ms and takes the wall clock's difference: it is never shorter
+than the truth.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ def catalogue() -> Catalogue:
     return read({str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.toml"))})
 
 
+@cache
 def literals() -> tuple[str, ...]:
     """Every literal that oopswatch scans for."""
     return Matcher(catalogue()).literals
