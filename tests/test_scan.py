@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector import scan
 from detector.model import Record
-from detector.scan import REVEALING, Scanner, _alternation, _hyperscan
+from detector.scan import REVEALING, Scanner, _alternation, _hyperscan, _searcher
 
 LITERALS = ("BUG: ", "Attempt to release", "a.b*c")
 SCANNER = Scanner(LITERALS)
@@ -69,6 +70,38 @@ def test_following_begins_at_a_hit_and_ends_when_the_block_ends() -> None:
     assert seen == [b"BUG: one", b"in 1", b"in 2", b"BUG: two"]
 
 
+class Named(Lines):
+    """Lines that name their hosts."""
+
+    names_inside = True
+
+
+HOSTS = [f"db-{number}" for number in range(12)]
+named = st.lists(st.tuples(st.sampled_from(HOSTS), words).map(lambda pair: pair[0].encode() + b": " + pair[1]), min_size=1, max_size=20)
+
+
+@given(named, st.lists(st.frozensets(st.sampled_from(HOSTS)), min_size=1, max_size=4))
+def test_following_hosts_yields_their_records_and_the_hits(values: list[bytes], wanted: list[frozenset[str]]) -> None:
+    """Whoever is wanted after each record, few hosts or many: exactly the records that hold a wanted name, and the hits, each once."""
+    hits = {value for value, _ in select(Named(*values))}
+    seen: list[bytes] = []
+    for record, hit in SCANNER.select(Named(*values), lambda: wanted[len(seen) % len(wanted)]):
+        assert hit == (record.value in hits)
+        seen.append(record.value)
+    expected: list[bytes] = []
+    for value in values:
+        names = wanted[len(expected) % len(wanted)]
+        if value in hits or any(name.encode() in value for name in names):
+            expected.append(value)
+    assert seen == expected
+
+
+def test_every_record_is_wanted_of_a_host_that_its_lines_do_not_name() -> None:
+    """A host named by its source, or by letters that a JSON writer may escape, cannot be searched for."""
+    for name in ("test", "büro-1", 'a"b'):
+        assert len(select(Named(b"a", b"b", b"c"), lambda name=name: {name})) == 3  # type: ignore[misc]
+
+
 def test_both_engines_agree() -> None:
     """The alternation of machines without Hyperscan selects the same records."""
     expressions = [re.escape(one.encode()) for one in LITERALS] + list(REVEALING)
@@ -77,6 +110,14 @@ def test_both_engines_agree() -> None:
     data = b'BUG: BUG: a.b*c\n"message" : [1]\n[    9.123456] x\n[   10.123456] x\n'
     rows = [{data[:end].count(b"\n") for end in ends(data)} for ends in (hyperscan, _alternation(expressions))]
     assert rows[0] == rows[1] == {0, 1, 2}
+
+
+def test_hosts_are_found_without_the_engine_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Hyperscan has no wheel, each name is searched for by itself: the same places."""
+    data = b"db-1 db-10 db-2\n" * 3
+    with_engine = sorted(_searcher(HOSTS)(data))
+    monkeypatch.setattr(scan, "_engine", lambda _expressions: None)
+    assert sorted(_searcher(HOSTS)(data)) == with_engine
 
 
 @pytest.mark.parametrize(
