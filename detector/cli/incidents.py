@@ -1,19 +1,25 @@
-"""`oopswatch incidents`: the history's incidents, from the SQLite file alone."""
+"""`oopswatch incidents`: the history's incidents, from the SQLite file alone; and what people do with them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import click
 
-from detector.cli import Mendable, parts, text
-from detector.cli.times import Moment
+from detector.cli import Mendable, acting, asking, parts, text
+from detector.cli.spark import sparkline
 from detector.inert import inert
 from detector.items import Item, incident_item, moment
 from detector.model import Diagnosis
 from detector.store import History, IncidentDetail, IncidentRow, open_history
+from detector.store.filters import Filter
+from detector.store.life_cycle import Act
+
+COLUMNS = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issue", "state")
 
 
 @click.group()
@@ -27,57 +33,47 @@ def incidents() -> None:
 Examples:
   oopswatch incidents list --since 7d
   oopswatch incidents list --host 'db-*' --since 2026-11-01 --json
+  oopswatch incidents list --text 'inet_lookup*' --kernel 4.14..4.19
+  oopswatch incidents list --state open --state acknowledged
   oopswatch incidents list --severity critical --csv > incidents.csv""",
 )
-@click.option("--host", help="Host, or a pattern such as 'db-*'.")
-@click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
-@click.option("--until", type=Moment(), help="Before this time.")
-@click.option("--rule", help="Rule id.")
-@click.option("--severity", type=click.Choice(["critical", "error", "warning", "info"]))
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Most incidents, newest first.")
+@asking.filter_options
+@asking.limit_option(100)
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: whole incidents, as scan --json prints them, with their state.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")
 @parts.store_option
 @parts.config_option
-def list_(
-    host: str | None,
-    since: int | None,
-    until: int | None,
-    rule: str | None,
-    severity: str | None,
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-) -> None:
+def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
     """Incidents, newest first."""
+    wanted = asking.wanted(options)
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = history.incidents(host=host, since_us=since, until_us=until, rule=rule, severity=severity, limit=limit)
+    rows = asking.rows(lambda after, size: history.search(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(item_of(history, row.id)))
     elif as_csv:
-        _say_csv(rows)
+        text.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))
     else:
-        cells = [
-            (
-                row.id,
-                text.when(row.started_us),
-                inert(row.host),
-                row.severity,
-                inert(row.title),
-                text.gap(row.gap_us),
-                row.known_issue or "",
-                row.state,
-            )
-            for row in rows
-        ]
-        columns = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issue", "state")
-        text.say_table(text.console(), f"{len(rows)} incidents", columns, cells)
-        if not rows:
-            click.echo("No incident matches.")
+        _say_list(history, wanted, rows)
+
+
+def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> None:
+    cells = [_cells(row) for row in rows]
+    if not cells:
+        click.echo("No incident matches.")
+        return
+    counted = history.count(wanted)
+    shown = f", the newest {len(cells)} shown" if counted.more or counted.count > len(cells) else ""
+    text.say_table(text.console(), f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}", COLUMNS, cells)
+    buckets = history.histogram(wanted, 60)
+    line = sparkline([bucket.count for bucket in buckets])
+    click.echo(f"{text.when(buckets[0].start_us)} {line} {text.when(buckets[-1].end_us)}")
+
+
+def _cells(row: IncidentRow) -> tuple[str, ...]:
+    started, gap = text.when(row.started_us), text.gap(row.gap_us)
+    return row.id, started, inert(row.host), row.severity, inert(row.title), gap, inert(row.known_issue or ""), row.state
 
 
 @incidents.command(
@@ -92,22 +88,34 @@ Examples:
 @parts.store_option
 @parts.config_option
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """One incident with its evidence, its report verbatim, and what it means. ID may be a beginning that no other has."""
+    """One incident: evidence, report verbatim, what it means, who was told, what became of it. ID may be a beginning that no other has."""
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     detail = history.incident(identity)
     if detail is None:
         raise Mendable(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
-    item = _item(detail)
     if as_json:
-        click.echo(json.dumps(item))
+        click.echo(json.dumps(_item(detail) | acting.became_item(history, detail.row.id)))
         return
-    out = text.console()
-    text.say_incident(out, item)
+    text.say_incident(text.console(), _item(detail))
     if detail.block is not None:
         click.echo(f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:")
         for line in detail.block.lines:
             click.echo(f"    {inert(line)}")
+        click.echo()
+    acting.say_became(history, detail.row.id)
+    similar = [_cells(row) for row in history.similar(detail.row.id)]
+    text.say_table(text.console(), "Similar incidents", COLUMNS, similar)
+
+
+_ACTS: tuple[tuple[Act, str, str], ...] = (
+    ("acknowledge", "ack", "Says that somebody looks after an incident: it is repeated to nobody."),
+    ("resolve", "resolve", "Says that an incident is over."),
+    ("reopen", "reopen", "Says that an incident is not over after all."),
+    ("note", "note", "Writes a note to an incident: give it by --reason."),
+)
+for _act, _name, _meaning in _ACTS:
+    incidents.add_command(acting.command(_act, _name, _meaning))
 
 
 def item_of(history: History, identity: str) -> Item:
@@ -126,7 +134,3 @@ def _item(detail: IncidentDetail) -> Item:
     if detail.block:
         item["report_lines"] = list(detail.block.lines)
     return item
-
-
-def _say_csv(rows: list[IncidentRow]) -> None:
-    text.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))

@@ -22,9 +22,10 @@ COLUMNS = ("process", "signature", "host", "hour")
     epilog="""\b
 Examples:
   oopswatch noise --since 24h
-  oopswatch noise --by process --top 5
+  oopswatch noise top --by process --top 5
   oopswatch noise --host db-17 --by process,hour --json"""
 )
+@click.argument("what", type=click.Choice(["top"]), required=False, metavar="[top]")
 @click.option("--by", default="process,signature,host", show_default=True, help="What to count by: process, signature, host, hour.")
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
 @click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
@@ -35,6 +36,7 @@ Examples:
 @parts.store_option
 @parts.config_option
 def noise(
+    what: str | None,
     by: str,
     host: str | None,
     since: int | None,
@@ -45,7 +47,8 @@ def noise(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """User-space crashes, counted, most frequent first."""
+    """User-space crashes, counted, most frequent first. `noise top` says the same."""
+    del what
     columns = [column.strip() for column in by.split(",") if column.strip()]
     if unknown := [column for column in columns if column not in COLUMNS]:
         raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-
 import click
 
-UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 7 * 86_400_000_000}
+from detector.store.filters import UNITS_US, moment_us
+
+__all__ = ["UNITS_US", "Moment"]
 
 
 class Moment(click.ParamType[int]):
@@ -23,15 +22,10 @@ class Moment(click.ParamType[int]):
         """The µs since 1970 of what was written."""
         if isinstance(value, int):
             return value
-        text = str(value)
-        if ago := re.fullmatch(r"([0-9]{1,6})([smhdw])", text):
-            return self._now() - int(ago[1]) * UNITS_US[ago[2]]
         try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z", param, ctx)
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return round(when.timestamp() * 1_000_000)
+            return moment_us(str(value), self._now())
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z", param, ctx)
 
     def _now(self) -> int:
         from detector.cli.parts import now_us

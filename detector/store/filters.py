@@ -113,14 +113,14 @@ def as_query(asked: Filter) -> str:
 
 
 def moment_us(text: str, now_us: int) -> int:
-    """µs since 1970 of a time as people write it; ValueError for what is none."""
+    """µs since 1970 of a time as people write it; ValueError or OverflowError for what is none that a calendar holds."""
     if ago := _AGO.fullmatch(text):
         when = _EPOCH + timedelta(microseconds=now_us - int(ago[1]) * UNITS_US[ago[2]])
         return (when - _EPOCH) // timedelta(microseconds=1)
     # In an address an unescaped + of a zone arrives as a blank.
     when = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", text) if "T" in text else text)
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return (when - _EPOCH) // timedelta(microseconds=1)
+    return (when.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def is_pattern(host: str) -> bool:

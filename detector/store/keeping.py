@@ -206,7 +206,7 @@ def check(path: str | Path) -> list[str]:
 
 
 def vacuum(path: str | Path) -> None:
-    """Writes the file anew without free pages, able to give pages back from then on. Holds the file, and needs its size again on the disk."""
+    """Writes the file anew without free pages, able to give pages back later. Holds the file, and needs its size again on the disk."""
     with closing(connect_writing(str(path))) as db, explained(str(path)):
         db.conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.conn.execute("VACUUM")
@@ -216,7 +216,8 @@ def _aged(table: str) -> Callable[[Connection, int, int], int]:
     def remove(connection: Connection, cut_us: int, rows: int) -> int:
         """Counts of days that are over; what carries no time (hour 0) is kept."""
         keys, total, _ = _HOURLY[table]
-        old = f"SELECT {', '.join(keys)}, hour_us, {total} FROM {table} WHERE hour_us > 0 AND hour_us < ? LIMIT ?"  # noqa: S608 (constants)
+        columns = ", ".join((*keys, "hour_us", total))
+        old = f"SELECT {columns} FROM {table} WHERE hour_us > 0 AND hour_us < ? LIMIT ?"  # noqa: S608 (constants)
         found = connection.execute(old, (cut_us // DAY_US * DAY_US, rows)).fetchall()
         _delete(connection, table, found)
         if table == "noise":

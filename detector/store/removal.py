@@ -16,7 +16,7 @@ Walk = Callable[[Connection, int, int, int], tuple[int, int | None]]
 
 _OLD_INCIDENTS = "SELECT id, place FROM incidents INDEXED BY incidents_place WHERE place < ? ORDER BY place LIMIT ?"
 _FAMILY = "SELECT id FROM incidents WHERE joined_into IN (SELECT value FROM json_each(?))"
-_LED = "SELECT key FROM alert_groups WHERE leader IN (SELECT value FROM json_each(:ids))"
+_LED = "SELECT id FROM alert_groups WHERE leader IN (SELECT value FROM json_each(:ids))"
 # The latest change stays, so that its id is never given twice: it goes over to no incident that is gone, so its incident stays as well.
 _HELD = "SELECT incident_id FROM changes ORDER BY id DESC LIMIT 1"
 _OF_INCIDENTS = (
@@ -29,14 +29,13 @@ _OF_INCIDENTS = (
     "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids))",
 )
 _NEW_LEADER = """
-UPDATE alert_groups SET leader = (SELECT min(incident_id) FROM alert_members WHERE group_key = :key)
-WHERE key = :key AND EXISTS (SELECT 1 FROM alert_members WHERE group_key = :key)
+UPDATE alert_groups SET leader = (SELECT min(incident_id) FROM alert_members WHERE group_id = :group)
+WHERE id = :group AND EXISTS (SELECT 1 FROM alert_members WHERE group_id = :group)
 """
 _OF_GROUP = (
-    "UPDATE notifications SET delivery_id = NULL WHERE delivery_id IN (SELECT id FROM deliveries WHERE group_key = :key)",
-    "DELETE FROM deliveries WHERE group_key = :key",
-    "DELETE FROM alert_targets WHERE group_key = :key",
-    "DELETE FROM alert_groups WHERE key = :key",
+    "UPDATE notifications SET delivery_id = NULL WHERE delivery_id IN (SELECT id FROM deliveries WHERE group_id = :group)",
+    "DELETE FROM deliveries WHERE group_id = :group",
+    "DELETE FROM alert_groups WHERE id = :group",
 )
 # What alerts have not seen yet is not old, whatever its time.
 _OLD_CHANGES = """
@@ -64,10 +63,10 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     led = [row[0] for row in connection.execute(_LED, {"ids": ids})]
     for statement in _OF_INCIDENTS[:3]:
         connection.execute(statement, {"ids": ids})
-    for key in led:
-        if not connection.execute(_NEW_LEADER, {"key": key}).rowcount:
+    for group in led:
+        if not connection.execute(_NEW_LEADER, {"group": group}).rowcount:
             for statement in _OF_GROUP:
-                connection.execute(statement, {"key": key})
+                connection.execute(statement, {"group": group})
     connection.executemany("DELETE FROM incident_words WHERE rowid = ?", [(row["place"],) for row in gone])
     for statement in _OF_INCIDENTS[3:]:
         connection.execute(statement, {"ids": ids})

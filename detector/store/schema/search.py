@@ -100,6 +100,7 @@ CREATE TRIGGER incidents_joined_into AFTER UPDATE OF joined_into ON incidents WH
 CREATE TRIGGER joined_removed AFTER DELETE ON incidents WHEN old.joined_into IS NOT NULL
   BEGIN UPDATE sizes SET rows = rows - 1 WHERE name = 'joined'; END;
 CREATE INDEX notifications_change ON notifications (change_id);
+CREATE INDEX deliveries_group ON deliveries (group_id);
 CREATE INDEX alert_groups_leader ON alert_groups (leader);
 CREATE INDEX problems_first ON problems (first_us);
 CREATE INDEX problems_regressed ON problems (regressed_us) WHERE regressed_us IS NOT NULL;

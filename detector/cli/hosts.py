@@ -1,0 +1,94 @@
+"""`oopswatch hosts`: which hosts the history knows, and what happened on one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detector.cli import Mendable, asking, parts, text
+from detector.inert import inert
+from detector.items import Item, moment
+from detector.store import open_history
+from detector.store.answers import HostDetail, HostRow
+
+
+@click.group()
+def hosts() -> None:
+    """Hosts, their boots and what happened on them."""
+
+
+@hosts.command(
+    "list",
+    epilog="""\b
+Examples:
+  oopswatch hosts list --host 'db-*'
+  oopswatch hosts list --known-issue tcp-listener-race --csv
+  oopswatch hosts list --since 1h --json""",
+)
+@asking.filter_options
+@asking.limit_option(100)
+@asking.output_options
+@parts.store_option
+@parts.config_option
+def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
+    """Hosts by name: of which lines are stored, or that have incidents of a filter."""
+    wanted = asking.wanted(options)
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    history = open_history(settings.store.path)
+    rows = asking.rows(lambda after, size: history.hosts(wanted, after=after, limit=size), limit)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(host_item(row)))
+    elif as_csv:
+        text.say_csv([field.name for field in fields(HostRow)], map(asdict, rows))
+    else:
+        cells = [
+            (inert(row.name), inert(row.kernel or ""), text.when(row.last_seen_us), text.when(row.last_incident_us), f"{row.incidents:,}")
+            for row in rows
+        ]
+        text.say_table(text.console(), f"{len(cells)} hosts", ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"), cells)
+        if not cells:
+            click.echo("No host matches.")
+
+
+@hosts.command("show", epilog="\b\nExamples:\n  oopswatch hosts show db-17\n  oopswatch hosts show db-17 --json | jq .boots")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@parts.store_option
+@parts.config_option
+def show(name: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """One host: its latest boots, its newest incidents, the programs that crash most on it."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    detail = open_history(settings.store.path).host(name)
+    if detail is None:
+        raise Mendable(f"{settings.store.path}: no host {name}; `oopswatch hosts list` names them")
+    if as_json:
+        latest = {"latest": [row.id for row in detail.incidents], "noise": [asdict(row) for row in detail.noise]}
+        click.echo(json.dumps(host_item(detail.row) | {"boots": [asdict(boot) for boot in detail.boots]} | latest))
+        return
+    _say(detail)
+
+
+def host_item(row: HostRow) -> Item:
+    """A host as JSON."""
+    times = {"first_seen": moment(row.first_seen_us), "last_seen": moment(row.last_seen_us), "last_incident": moment(row.last_incident_us)}
+    return {"type": "host", **asdict(row), **times}
+
+
+def _say(detail: HostDetail) -> None:
+    row, out = detail.row, text.console()
+    click.echo(f"{inert(row.name)}: {row.incidents:,} incidents, kernel {inert(row.kernel or 'unknown')}")
+    click.echo(f"  lines stored from {text.when(row.first_seen_us)} to {text.when(row.last_seen_us)} (UTC)\n")
+    boots = [
+        (text.when(boot.epoch_us), inert(boot.boot_id or ""), inert(boot.kernel or ""), text.uptime(boot.last_kernel_us))
+        for boot in detail.boots
+    ]
+    text.say_table(out, "Boots", ("began (UTC)", "boot id", "kernel", "seen up to"), boots)
+    cells = [(one.id, text.when(one.started_us), one.severity, inert(one.title), one.state) for one in detail.incidents]
+    text.say_table(out, "Newest incidents", ("id", "started (UTC)", "severity", "what", "state"), cells)
+    noise = [(inert(one.process or ""), one.signature or "", text.when(one.last_us), f"{one.count:,}") for one in detail.noise]
+    text.say_table(out, "Noise: user-space programs that crashed", ("process", "signature", "last (UTC)", "count"), noise)

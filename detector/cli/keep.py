@@ -1,0 +1,69 @@
+"""`oopswatch keep`: what is too old, what is damaged, what is empty."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from detector.cli import parts
+from detector.settings import Settings
+from detector.store import keeping
+
+
+@click.group()
+def keep() -> None:
+    """Looks after the history's file. `oopswatch run` does by itself what `keep run` does."""
+
+
+@keep.command(epilog="\b\nExamples:\n  oopswatch keep run\n  OOPSWATCH_KEEP_INCIDENTS_DAYS=365 oopswatch keep run --store history.db")
+@parts.store_option
+@parts.config_option
+def run(store_path: Path | None, config_path: Path | None) -> None:
+    """Removes what is older than the settings `keep.…` say, and folds old hours into days; in short steps, beside a running service."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    done: dict[str, int] = {}
+    with closing(keeping.Keeper(settings.store.path, limits_of(settings))) as keeper:
+        for step in keeper.steps(parts.now_us()):
+            done[step.what] = done.get(step.what, 0) + step.rows
+    for what, rows in done.items():
+        click.echo(f"{what}: {rows:,}")
+    if not done:
+        click.echo("nothing is due")
+
+
+@keep.command(
+    epilog="\b\nExamples:\n  oopswatch keep check\n  oopswatch keep check --store copy.db && echo sound\nExit: 0 sound, 1 damaged."
+)
+@parts.store_option
+@parts.config_option
+def check(store_path: Path | None, config_path: Path | None) -> None:
+    """Reads the whole file and says what is damaged. Only reads; may run beside the service, and long."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    faults = keeping.check(settings.store.path)
+    for fault in faults:
+        click.echo(f"{settings.store.path}: {fault}")
+    if faults:
+        sys.exit(1)
+    click.echo(f"{settings.store.path}: sound")
+
+
+@keep.command(epilog="\b\nExamples:\n  oopswatch keep vacuum --store history.db")
+@parts.store_option
+@parts.config_option
+def vacuum(store_path: Path | None, config_path: Path | None) -> None:
+    """Writes the file anew without its empty pages. Stop the service first: it holds the file, and needs its size again on the disk."""
+    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    before = settings.store.path.stat().st_size if settings.store.path.exists() else 0
+    keeping.vacuum(settings.store.path)
+    click.echo(f"{settings.store.path}: {before:,} bytes before, {settings.store.path.stat().st_size:,} now")
+
+
+def limits_of(settings: Settings) -> keeping.Limits:
+    """How long what is kept, as the settings say."""
+    kept = settings.keep
+    return keeping.Limits(
+        kept.incidents_days, kept.matches_days, kept.reports_days, kept.changes_days, kept.noise_days, kept.noise_hours_days
+    )
