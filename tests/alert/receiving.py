@@ -138,24 +138,32 @@ class MailServer:
     answers: dict[str, str | None] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
 
 @contextmanager
-def smtp_receiver(answers: dict[str, str | None] | None = None) -> Iterator[MailServer]:
-    """A mail server on loopback, without encryption; dialogues are handled one by one."""
+def smtp_receiver(
+    answers: dict[str, str | None] | None = None, certificate: Path | None = None, *, implicit: bool = False
+) -> Iterator[MailServer]:
+    """A mail server on loopback; with a certificate it takes STARTTLS, or speaks TLS from the first byte where that is `implicit`."""
     mail = MailServer(answers=answers or {})
+    if certificate:
+        mail.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        mail.tls.load_cert_chain(certificate)
+        mail.answers.setdefault("STARTTLS", "220 go on")
+        mail.answers.setdefault("EHLO", "250-mail.example.com\r\n250-AUTH PLAIN\r\n250 STARTTLS")
     loop = asyncio.new_event_loop()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await _dialogue(mail, reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
     async def serve(ready: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=mail.tls if implicit else None)
         mail.port = server.sockets[0].getsockname()[1]
         ready.set()
         await over.wait()
@@ -199,6 +207,8 @@ async def _dialogue(mail: MailServer, reader: asyncio.StreamReader, writer: asyn
         mail.commands.append(command)
         if not await say(command if command in mail.answers else word):
             return
+        if word == "STARTTLS" and mail.tls:
+            await writer.start_tls(mail.tls)
         if word == "DATA" and mail.answers.get("DATA", "354").startswith("354"):
             mail.texts.append(await reader.readuntil(b"\r\n.\r\n"))
             if not await say("."):

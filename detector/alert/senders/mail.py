@@ -78,9 +78,10 @@ class Mail:
                     attempt.begun = True
                     attempt.answer = server.data(written)
             except smtplib.SMTPResponseException as error:
-                attempt.answer = attempt.answer or (error.smtp_code, error.smtp_error)
+                attempt.refusal(error.smtp_code, _text(error.smtp_error))
             except (OSError, smtplib.SMTPException) as error:  # an SSLError is an OSError
-                late = deadline.passed or isinstance(error, TimeoutError)
+                # smtplib makes a broken connection of a time-out, and keeps that as its cause.
+                late = deadline.passed or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
                 attempt.error = f"no answer within {self._options.timeout_s:g} s" if late else str(error) or type(error).__name__
         return self._judged(attempt)
 
@@ -166,6 +167,13 @@ class _Attempt:
     begun: bool = False
     answer: tuple[int, bytes | str] | None = None
     error: str = ""
+
+    def refusal(self, status: int, said: str) -> None:
+        """An answer that ends the attempt. One that sounds like a success where none was asked for is no delivery."""
+        if self.answer is None and status >= 400:
+            self.answer = status, said
+        elif self.answer is None:
+            self.error = f"an answer out of place: {status} {said}"
 
 
 class _Watched(smtplib.SMTP):

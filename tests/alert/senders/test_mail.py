@@ -87,6 +87,7 @@ def test_hostile_text_makes_no_header_and_no_command(action: str) -> None:
         ({"RCPT": "450 greylisted"}, "retry", "450 greylisted"),
         ({"RCPT TO:<kernel@example.com>": "550 nobody"}, "delivered", "250 fine; not to kernel@example.com: 550 nobody"),
         ({"DATA": "451 later"}, "retry", "451 later"),
+        ({"DATA": "250 what"}, "unknown", "an answer out of place: 250 what"),
         ({".": "554 looks like spam"}, "refused", "554 looks like spam"),
         ({".": "452 disk full"}, "retry", "452 disk full"),
         ({".": None}, "unknown", "sent, not answered"),
@@ -130,3 +131,37 @@ def test_words_of_a_template(tmp_path: Path) -> None:
     (tmp_path / "t.j2").write_text("{{ severity }}\n{{ incidents[0].host }}")
     mail = received(notice(), title_template=str(tmp_path / "t.j2"), body_template=str(tmp_path / "t.j2"))
     assert (mail["Subject"], mail.get_content().splitlines()) == ("critical db-17", ["critical", "db-17"])
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_encrypted_and_logged_in(security: str, tmp_path: Path, ca_file: str) -> None:
+    """The password goes only to a server whose certificate is trusted, and over TLS."""
+    (tmp_path / "password").write_text("mail-not-to-be-shown")
+    table = {"security": security, "host": "localhost", "username": "u", "password_file": str(tmp_path / "password"), "timeout_s": 5}
+    with smtp_receiver({"AUTH": "235 welcome"}, Path(ca_file), implicit=security == "tls") as server:
+        assert send(server, notice(), **table, ca_file=ca_file).verdict == "delivered"
+        commands = [command.split()[0] for command in server.commands]
+        assert commands.count("STARTTLS") == (security == "starttls")
+        assert commands.index("AUTH") < commands.index("MAIL")
+        untrusted = send(server, notice(), **table)
+    assert untrusted.verdict == "retry"
+    assert "certificate verify failed" in untrusted.detail
+    assert len(server.texts) == 1
+
+
+def test_a_server_that_says_yes_to_everything_has_taken_nothing(tmp_path: Path) -> None:
+    """250 is no answer to STARTTLS, and no delivery."""
+    with smtp_receiver({"EHLO": "250-mail.example.com\r\n250 STARTTLS", "STARTTLS": "250 fine"}) as server:
+        outcome = send(server, notice(), security="starttls")
+    assert outcome.verdict == "retry"
+    assert "not sent: an answer out of place: 250 fine" in outcome.detail
+
+
+def test_a_refused_login_shows_no_password(tmp_path: Path, ca_file: str) -> None:
+    """Not even where the server repeats it."""
+    (tmp_path / "password").write_text("mail-not-to-be-shown")
+    table = {"security": "tls", "host": "localhost", "username": "u", "password_file": str(tmp_path / "password"), "ca_file": ca_file}
+    with smtp_receiver({"AUTH": "535 wrong: mail-not-to-be-shown"}, Path(ca_file), implicit=True) as server:
+        outcome = send(server, notice(), **table, timeout_s=5)
+    assert outcome.verdict == "refused"
+    assert outcome.detail.endswith(": 535 wrong: [hidden]")
