@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 .PHONY: help demo test bench lint format docs lock clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run a simulated fleet through a broker into incidents: about 20 seconds
 	$(BIN)/oopswatch demo
@@ -40,6 +40,9 @@ format: $(READY) ## format the code and mend what can be mended
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m detector.settings > docs/settings.md
 	$(BIN)/python -m detector.telemetry > docs/metrics.md
+
+screenshots: $(READY) ## take the pictures of docs/img anew, with the Chromium of this machine
+	OOPSWATCH_SCREENSHOTS=1 OOPSWATCH_STRICT=1 $(BIN)/pytest tests/browser -q -k obstacle
 
 lock: $(READY) ## resolve the dependencies again and write the lock files
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml

@@ -29,11 +29,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing on a time line: kernel time in µs, what it is, and whether the incident is anchored at it."""
+    """One thing on a time line: kernel time in µs, what it is in a word, whether the incident is anchored at it, and what it is in full."""
 
     at_us: int
     label: str
     anchor: bool = False
+    said: str = ""
 
 
 def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
@@ -133,7 +134,7 @@ def _gap(scale: _Scale, anchor_us: int, other_us: int, gap_us: int) -> Markup:
 
 def _point(scale: _Scale, one: Moment, kind: str) -> Markup:
     return Markup('<circle class="{}" cx="{}%" cy="72" r="6"><title>{}</title></circle>').format(
-        kind, _short(scale.percent(one.at_us)), inert(f"[{seconds(one.at_us)}] {one.label}")
+        kind, _short(scale.percent(one.at_us)), inert(f"[{seconds(one.at_us)}] {one.said or one.label}")
     )
 
 

@@ -5,7 +5,8 @@ In: a folder. Out: the file, and the moment as of which pages are to show it. Th
 
 from __future__ import annotations
 
-from contextlib import closing
+import shutil
+from contextlib import chdir, closing
 from pathlib import Path
 
 from detector.cli import parts
@@ -26,18 +27,20 @@ HOST = "web-12"
 
 def write(folder: Path, *, hosts: int = 30, incidents: int = 24, lines: int = 12_000) -> Path:
     """Writes the history of two days: the fleet's, then the example log, found two minutes ago."""
-    path, log = folder / "history.db", folder / "fleet.log"
+    path = folder / "history.db"
     plan = Plan(seed=5, hosts=hosts, lines=lines, start=START_US, duration_s=2 * 86_400, incidents=incidents, noise_share=0.01)
-    with log.open("wb") as out:
+    with (folder / "fleet.log").open("wb") as out:
         to_stream(records(simulate(plan)), out)
-    take(path, log, found_us=NOW_US - 3_600 * SECOND_US)
-    take(path, EXAMPLE, found_us=NOW_US - 120 * SECOND_US, host=HOST)
+    shutil.copy(EXAMPLE, folder / EXAMPLE.name)
+    with chdir(folder):  # what was read is called as it was named
+        take(path, "fleet.log", found_us=NOW_US - 3_600 * SECOND_US)
+        take(path, EXAMPLE.name, found_us=NOW_US - 120 * SECOND_US, host=HOST)
     return path
 
 
-def take(path: Path, log: Path, *, found_us: int, host: str | None = None) -> None:
+def take(path: Path, log: str, *, found_us: int, host: str | None = None) -> None:
     """Takes a log into a history, as `oopswatch scan --store` does, at a given time."""
     with closing(open_journal(path, clock=lambda: found_us)) as journal:
         watch = parts.watch_of(Settings(), journal, shipped(), host=host)
-        run(FileSource([str(log)]), watch, lambda: found_us)
+        run(FileSource([log]), watch, lambda: found_us)
         watch.finish(found_us)

@@ -149,7 +149,7 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
     shown = [detail.incident.anchor, *(one for one in detail.incident.evidence if one != detail.incident.anchor)][:60]
     basis = 0 if detail.row.time_basis == "kernel" else min(_at(one, detail) for one in shown)
     moments = [
-        charts.Moment(_at(one, detail) - basis, title_of(one, known), one == detail.incident.anchor)
+        charts.Moment(_at(one, detail) - basis, one.cls, one == detail.incident.anchor, title_of(one, known))
         for one in sorted(shown, key=lambda one: _at(one, detail))
     ]
     other = nearest(detail)
