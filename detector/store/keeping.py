@@ -132,9 +132,11 @@ class Keeper:
             free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
             if free == 0:
                 return
-            yield self._step(
-                "pages freed", lambda _: len(self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()) or _PAGES
-            )
+            yield self._step("pages freed", partial(self._free, free))
+
+    def _free(self, free: int, _rows: int) -> int:
+        self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+        return min(free, _PAGES)
 
     def _step(self, what: str, act: Callable[[int], int]) -> Step:
         """One transaction; the next one takes fewer rows where this one took long, and more where it was quick."""
