@@ -17,6 +17,11 @@ from detector.scan import Chunk
 from detector.sources.errors import SourceError
 from detector.sources.kafka_chunk import KafkaChunk, Polled
 
+# What the two bytes of a record's length add to where it starts; a length of more bytes leads beyond all data.
+_LONG = 1 << 62
+_LOW = [2 + (byte >> 1 & 0x3F) for byte in range(256)]
+_HIGH = [byte << 6 if byte < 0x80 else _LONG for byte in range(256)]
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -91,19 +96,20 @@ class BatchChunk:
 
     def _walk(self, after: int, offset: int) -> tuple[int, int]:
         """Goes from a record's start by length and length to the record that covers a byte: its start, and the next one's."""
-        data = self.data
-        while True:  # every record up to a hit passes here: a length is mostly one byte or two
-            start = after
-            length = data[start]
-            if length < 0x80:
-                after += 1 + (length >> 1)
-            elif (high := data[start + 1]) < 0x80:
-                after += 2 + (length >> 1 & 0x3F | high << 6)
-            else:
-                size, body = _varint(data, start)
-                after = body + size
-            if after > offset:
+        data, low, high = self.data, _LOW, _HIGH
+        offset = max(offset, after)
+        while True:
+            while after <= offset:  # every record up to a hit passes here: a length is mostly one byte or two
+                start = after
+                byte = data[start]
+                if byte < 0x80:
+                    after = start + 1 + (byte >> 1)
+                else:
+                    after = start + low[byte] + high[data[start + 1]]
+            if after < _LONG:
                 return start, after
+            size, body = _varint(data, start)
+            after = body + size
 
     def _decode(self, start: int, after: int) -> Record:
         """The record from byte `start` on, as Kafka's format 2 has it: length, attributes, time, offset, key, value, headers."""

@@ -75,6 +75,16 @@ def test_each_part_of_a_batch_is_walked_once(monkeypatch: pytest.MonkeyPatch) ->
     assert spans[5] < size * 0.06
 
 
+def test_records_of_every_length_are_gone_by() -> None:
+    """Lengths of one to four bytes, each before a hit."""
+    topic = Topic()
+    sizes = (0, 1, 50, 60, 64, 127, 128, 4_000, 8_180, 8_192, 20_000, 1_100_000)
+    topic.add([Entry(None, value) for size in sizes for value in (b"x" * size, b"BUG: %d" % size)])
+    (chunk,) = chunks(topic)
+    assert hits(chunk) == [b"BUG: %d" % size for size in sizes]
+    assert [len(record.value) for record, _ in SCANNER.select(chunk, lambda: None)][::2] == list(sizes)
+
+
 def test_keys_headers_and_what_lies_between_are_no_hits() -> None:
     """A key, a header's name and value, and a match that only the bytes between value and headers complete (16 headers are a blank)."""
     topic = Topic()
