@@ -86,6 +86,8 @@ EVENTS: Mapping[str, Event] = {
     "started": Event(logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")),
     "stopped": Event(logging.INFO, "what was read is stored and committed", ("reason", "records", "matches", "incidents", "noise")),
     "incident_raised": Event(logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")),
+    "history_kept": Event(logging.INFO, "what was too old was removed, old hours were folded into days", ("rows",)),
+    "keeping_failed": Event(logging.ERROR, "what is too old cannot be removed now; it is tried again", ("reason",)),
     "no_routing": Event(logging.WARNING, "nobody is told of incidents: alert.file is not set", ()),
     "routing_loaded": Event(logging.INFO, "who is told of incidents was read", ("file", "receivers", "routes")),
     "routing_refused": Event(logging.ERROR, "the routing file is bad; the one before it holds", ("faults",)),

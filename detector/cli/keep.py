@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
 
+from detector import telemetry
 from detector.cli import parts
 from detector.settings import Settings
 from detector.store import keeping
@@ -67,3 +69,24 @@ def limits_of(settings: Settings) -> keeping.Limits:
     return keeping.Limits(
         kept.incidents_days, kept.matches_days, kept.reports_days, kept.changes_days, kept.noise_days, kept.noise_hours_days
     )
+
+
+@contextmanager
+def kept(settings: Settings) -> Iterator[None]:
+    """Keeps the history in the background meanwhile, unless the settings say never."""
+    if not settings.keep.every_s:
+        yield
+        return
+    background = keeping.Background(settings.store.path, limits_of(settings), parts.now_us, _tell, settings.keep.every_s)
+    background.start()
+    try:
+        yield
+    finally:
+        background.stop()
+
+
+def _tell(done: dict[str, int], fault: str | None) -> None:
+    if done:
+        telemetry.say("history_kept", rows=done)
+    if fault:
+        telemetry.say("keeping_failed", reason=fault)

@@ -18,6 +18,7 @@ import detector
 from detector import telemetry
 from detector.cli import Mendable, parts
 from detector.cli.alerts import Alerts, alerts_of
+from detector.cli.keep import kept
 from detector.correlate import StoredMatch
 from detector.model import Unparsed
 from detector.noise import NoiseCount
@@ -57,7 +58,7 @@ def run(
     settings, _ = parts.settings_of(config_path, **overrides, store__path=store_path, patterns__directories=folders)
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = parts.catalogue_of(settings)
-    with closing(open_journal(settings.store.path, tolerance_us=parts.tolerance_us(settings))) as journal:
+    with closing(open_journal(settings.store.path, tolerance_us=parts.tolerance_us(settings))) as journal, kept(settings):
         alerts = alerts_of(settings, catalogue, journal)
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
