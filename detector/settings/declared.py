@@ -122,7 +122,7 @@ class Alert(Group):
     file: Path | None = _setting(None, "routing file (TOML); without it nobody is told. Read again on SIGHUP")
     templates: DirectoryPath | None = _setting(None, "folder of message templates, checked by `oopswatch patterns check`")
     base_url: str = _setting("", "address of the pages as people reach it, for links in messages: https://oopswatch.example.com")
-    settle_ms: int = _setting(800, "longest wait for the end of a crash report before the first message", unit="ms", ge=0, le=60_000)
+    settle_ms: int = _setting(1_600, "longest wait for the end of a crash report before the first message", unit="ms", ge=0, le=60_000)
     group_window_s: int = _setting(3_600, "incidents of one problem come to one group while the last one is so old", unit="s", ge=0)
     group_interval_s: int = _setting(150, "least time between two updates about a group", unit="s", ge=1)
     give_up_s: int = _setting(86_400, "a message that nobody took for so long is given up, and counted", unit="s", ge=60)
