@@ -60,11 +60,17 @@ class Follower(Generic[Change]):
         return self._listeners >= self._most
 
     async def follow(self, after: int | None, quiet_s: float) -> AsyncIterator[Change | None]:
-        """Changes after an id (None: from now on) as they come; None after `quiet_s` without any. Ends when the server does."""
+        """Changes after an id (None: from now on) as they come; None at first and after `quiet_s` without any.
+
+        Ends when the server does, and at once where too many listen.
+        """
         self._listeners += 1
         telemetry.HTTP_LISTENERS.set(self._listeners)
         try:
+            if self._listeners > self._most:
+                return
             await self._begin()
+            yield None
             position = self._position if after is None else min(after, self._position)
             while not self.closed:
                 moved = self._moved

@@ -124,6 +124,8 @@ def _close(connection: sqlite3.Connection) -> None:
     ):
         connection.setlimit(limit, value)
     connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
+    # The search index is opened before the door is shut: its own statements are not a query's.
+    connection.execute("SELECT rowid FROM incident_words WHERE incident_words MATCH 'a' LIMIT 1").fetchall()
     connection.set_authorizer(_authorized)
 
 

@@ -115,7 +115,12 @@ def test_one_incident_is_the_object_of_the_command(client, filled):
     for identity in ids.values():
         shown = CliRunner().invoke(oopswatch, ["incidents", "show", identity, "--json", "--store", str(path)])
         item = client.get(f"{API}/incidents/{identity}").json()
-        assert item == json.loads(shown.stdout)
+        printed = json.loads(shown.stdout)
+        assert item == {name: printed[name] for name in item}
+        assert [one["id"] for one in client.get(f"{API}/incidents/{identity}/changes").json()["changes"]] == [
+            one["id"] for one in printed["changes"]
+        ]
+        assert len(client.get(f"{API}/incidents/{identity}/notifications").json()["notifications"]) == len(printed["notifications"])
         assert IncidentItem.model_validate(item).model_dump(by_alias=True, exclude_unset=True) == item
         assert item == json.loads(json.dumps(detail_item(open_history(path).incident(identity))))
 

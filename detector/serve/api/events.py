@@ -87,9 +87,10 @@ async def events(
 
 
 async def _stream(follower: Follower[Happened], after: int | None) -> AsyncIterator[bytes]:
-    yield format_sse_event(retry=_RETRY_MS)
+    quiet = format_sse_event(retry=_RETRY_MS)
     async for happened in follower.follow(after, _QUIET_S):
         if happened is None:
-            yield KEEPALIVE_COMMENT
+            yield quiet
+            quiet = KEEPALIVE_COMMENT
         else:
             yield format_sse_event(event="change", id=str(happened.id), data_str=happened.data)
