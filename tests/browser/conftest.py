@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, expect, sync_playwright
 
 from detector.serve.server import Server
 from detector.settings import Settings
@@ -24,6 +24,8 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# A condition is waited for; how long only says when a machine that is busy is given up.
+expect.set_options(timeout=30_000)
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
 
 

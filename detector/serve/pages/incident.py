@@ -179,7 +179,7 @@ def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[st
 def _step(text: str) -> dict[str, str]:
     """A step as a command to copy and why, where it says at what prompt it is typed; else as a sentence."""
     place, _, command = text.partition(": ")
-    if place not in _PROMPTS or not command:
+    if place not in _PROMPTS or not command or command.startswith("check "):
         return {"place": "", "command": text, "why": ""}
     typed, bracket, why = command.partition(" (")
     plain = not bracket or not why.endswith(")")
