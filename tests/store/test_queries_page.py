@@ -1,0 +1,42 @@
+"""`docs/queries.md` says what the filter language is: every field with its meaning, and examples that are understood."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from click.testing import CliRunner
+
+from detector.cli import oopswatch
+from detector.store.filters import FIELDS, parse
+from tests.queries import NOW_US, fill
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+
+
+def test_every_field_is_told() -> None:
+    """Names and meanings are those of the code, in its order."""
+    table = re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    assert table == list(FIELDS.items())
+
+
+def test_addresses_are_understood() -> None:
+    """Every query string of the page is one."""
+    addresses = re.findall(r"^    \S*\?(\S+)$", DOCUMENT, re.MULTILINE)
+    assert len(addresses) >= 2
+    for address in addresses:
+        parse(parse_qs(address, strict_parsing=True), NOW_US)
+
+
+def test_commands_run(tmp_path: Path) -> None:
+    """Every command of the page does what it is told, over a history that has something of each kind."""
+    path = tmp_path / "history.db"
+    fill(path)
+    commands = re.findall(r"^    (oopswatch .+)$", DOCUMENT, re.MULTILINE)
+    assert len(commands) >= 5
+    for line in commands:
+        arguments = shlex.split(line)[1:]
+        result = CliRunner().invoke(oopswatch, [*arguments, "--store", str(path)])
+        assert result.exit_code == 0, (line, result.output)
