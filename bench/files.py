@@ -18,7 +18,7 @@ from bench import options, wanted
 from bench.corpora import HOSTS, SHARES, Corpus, check_corpus, corpora, line_count
 from bench.figures import Goal, Reported, Results, Row, disagreement, paired_ratio, per_unit, printed_incidents
 from bench.install import program
-from bench.machine import facts, keep
+from bench.machine import facts, keep, version
 from bench.peers import configurations
 from bench.running import Command, Contender, FailedError, Ran, in_turn, run
 
@@ -31,7 +31,7 @@ NOTES = {
     RIPGREP: "counts lines with any of the same literals, nothing else: the limit",
     "SEC": "one rule; event time by Perl code in the rules, its own windows know only arrival",
     "syslog-ng grouping-by": "one rule; whole seconds of wall time",
-    "rsigma": "one rule; whole seconds of wall time; a pair has no time of its own",
+    "rsigma": "one rule; whole seconds of wall time; built without its syslog input it gets JSON, made before and not charged",
     "plain Python regex": "one rule, and noise by program",
     "mtail": "counts both halves by host and noise by program; cannot correlate",
     "Drain3": "learns templates of messages; knows no hosts, no time, no incidents",
@@ -40,7 +40,7 @@ NOTES = {
 
 def main() -> int:
     """Measures everything and keeps the results."""
-    results = Results("files", facts())
+    results = Results("files", {**facts(), "peers": _versions()})
     with tempfile.TemporaryDirectory(prefix="oopswatch-bench-") as scratch:
         home = Path(scratch)
         wanted.write_literals(home / "literals")
@@ -64,6 +64,14 @@ def _checked(home: Path, results: Results) -> dict[str, bool]:
             agreed[name] = False
             results.not_run[name] = str(error)
     return agreed
+
+
+def _versions() -> str:
+    """The peers' programs and what they say of themselves."""
+    asked = {"ripgrep": ("rg", "--version"), "SEC": ("sec", "--version"), "syslog-ng": ("syslog-ng", "--version")}
+    asked |= {"mtail": ("mtail", "--version"), "rsigma": ("rsigma", "--version")}
+    found = {name: version(str(program(words[0])[0] or words[0]), *words[1:]) for name, words in asked.items()}
+    return ", ".join(f"{name} {number}" for name, number in found.items() if number)
 
 
 def _limit(one: Corpus, home: Path, results: Results) -> None:

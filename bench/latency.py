@@ -33,6 +33,7 @@ TOPIC = "paced"
 _SLICE_S = 0.01
 _LOOK_S = 0.002
 _ORDINARY = 200_000
+_MOST = RATE // 20  # … at once: one that lags still looks up to plant its pairs
 
 
 def produce(bootstrap: str, log: str) -> None:
@@ -46,7 +47,7 @@ def produce(bootstrap: str, log: str) -> None:
     appended: dict[str, int] = {}
     begun, sent, pairs = time.perf_counter(), 0, 0
     while (passed := time.perf_counter() - begun) < SECONDS:
-        for line in islice(lines, int(passed * RATE) - sent):
+        for line in islice(lines, min(int(passed * RATE) - sent, _MOST)):
             producer.produce(TOPIC, line)
             sent += 1
         if passed >= WARM_S + pairs * PAIR_EVERY_S:
