@@ -72,7 +72,8 @@ def test_listeners_are_bounded_and_let_go(filled, tmp_path):
     ):
         assert client.get("/api/v1/events").status_code == 401
         with client.stream("GET", "/api/v1/events", headers=bearer(READ)) as stream:
-            assert next(stream.iter_lines()) == "retry: 2000"
+            lines = stream.iter_lines()  # kept: without it the stream would be closed
+            assert next(lines) == "retry: 2000"
             assert client.get("/api/v1/events", headers=bearer(READ)).status_code == 503
             begun = time.monotonic()
             server.stop()
