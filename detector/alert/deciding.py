@@ -24,11 +24,15 @@ class Told:
 
 
 def action_of(told: State | None, now: State) -> Action:
-    """The word for what is new, where something is. The first message fires, even where all is over by now: the end is told after it."""
+    """The word for what is new, where something is.
+
+    The first message fires, even where all is over by now: the end is told after it. What becomes known after the end is told as the end
+    once more, since any other word would open the alert again.
+    """
     if told is None:
         return "fire"
     if now == "resolved":
-        return "update" if told == "resolved" else "resolve"
+        return "resolve"
     if told == "resolved":
         return "fire"
     if now == "acknowledged" and told == "open":

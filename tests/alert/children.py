@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.process
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def forever(history: Path, routing: Path) -> None:
     threading.Event().wait()
 
 
-def dispatcher(history: Path, routing: Path, tell: Any = lambda _name, _fields: None) -> Dispatcher:
+def dispatcher(
+    history: Path, routing: Path, tell: Any = lambda _name, _fields: None, alive: Callable[[int], bool] = lambda _now: True
+) -> Dispatcher:
     """A dispatcher over a history, with quick retries."""
 
     def opened(current: Routing) -> Outbox:
@@ -52,7 +55,7 @@ def dispatcher(history: Path, routing: Path, tell: Any = lambda _name, _fields: 
         open=opened,
         routing=lambda: load_routing(routing),
         upkeep=lambda _outbox, _now: None,
-        alive=lambda _now: True,
+        alive=alive,
         heartbeat_s=0.2,
         clock=wall_clock_us,
         tell=tell,

@@ -225,3 +225,30 @@ def test_the_act_of_another_process_is_told(tmp_path: Path) -> None:
         assert receiver.requests[-1].json["action"] == "acknowledge"
         dispatcher.stop()
     world.close()
+
+
+def test_the_heartbeat_goes_on_while_the_pipeline_lives(tmp_path: Path) -> None:
+    """An Alertmanager hears it again and again; when the pipeline stands still it hears nothing more."""
+    path = tmp_path / "history.db"
+    with closing(open_journal(path)):
+        pass
+    alive, asked = [True], list[int]()
+
+    def lives(now: int) -> bool:
+        asked.append(now)
+        return alive[0]
+
+    with http_receiver() as receiver:
+        routing = tmp_path / "notify.toml"
+        routing.write_text(f'[[receiver]]\nname = "am"\nkind = "alertmanager"\nurls = ["{receiver.url}"]\nheartbeat = true\n')
+        dispatcher = children.dispatcher(path, routing, alive=lives)
+        dispatcher.start()
+        wait_for(lambda: len(receiver.requests) >= 3, "three heartbeats", 20)
+        alive[0] = False
+        asked.clear()
+        wait_for(lambda: len(asked) > 3, "heartbeats that are held back", 20)
+        heard = len(receiver.requests)
+        wait_for(lambda: len(asked) > 6, "more of them", 20)
+        dispatcher.stop()
+        assert len(receiver.requests) == heard
+    assert {alert["labels"]["alertname"] for request in receiver.requests for alert in request.json} == {"OopswatchHeartbeat"}
