@@ -139,7 +139,7 @@ class Actions:
         return change
 
     def _incident(self, identity: str) -> Row:
-        query = "SELECT id, state, joined_into FROM incidents WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"
+        query = "SELECT id, state, joined_into FROM incidents WHERE id >= ?1 AND id < ?1 || x'f4' ORDER BY id LIMIT 2"
         rows: list[Row] = self._connection.execute(query, (identity,)).fetchall() if identity else []
         if not rows:
             raise StoreError(f"{self._path}: no incident {identity}; `oopswatch incidents list` names them")
