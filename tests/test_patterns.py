@@ -187,3 +187,8 @@ def test_the_readme_shows_sound_patterns():
     catalogue = read({"pump.toml": signature, "valve.toml": signature.replace("pump", "valve"), "rule.toml": rule, "list.toml": listed})
     assert catalogue.rules[0].tests[0].given == (("pump-fault", "h1", 100_000_000), ("kernel.valve", "h1", 100_500_000))
     assert "memset_orig" in catalogue.lists["generic-functions"]
+
+
+def test_what_is_not_proved_again_is_the_same() -> None:
+    """A start that takes the shipped files at their word has the same catalogue."""
+    assert read(shipped_files(), prove=False) == shipped()

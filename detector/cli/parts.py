@@ -55,9 +55,12 @@ def settings_of(config_path: Path | None, **overrides: object) -> tuple[Settings
     return load(config_path, given)
 
 
-def catalogue_of(settings: Settings) -> Catalogue:
-    """The checked catalogue; CatalogueError lists what is wrong with it."""
-    return read(pattern_files(settings))
+def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
+    """The checked catalogue; CatalogueError lists what is wrong with it.
+
+    What is shipped alone is not proved again at each start, which takes half a second: its tests did, and `patterns check` does.
+    """
+    return read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
 
 
 def parser_of(settings: Settings, *, host: str | None = None) -> Parser:

@@ -242,7 +242,7 @@ def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: i
 
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
     settings, _ = parts.settings_of(config_path, patterns__directories=tuple(folders))
-    return parts.catalogue_of(settings)
+    return parts.catalogue_of(settings, prove=True)
 
 
 def _signature_item(one: Signature) -> dict[str, object]:

@@ -28,7 +28,7 @@ class Knowledge:
         with self._lock:
             if self._catalogue is None:
                 try:
-                    self._catalogue = read(pattern_files(self._settings))
+                    self._catalogue = read(pattern_files(self._settings), prove=bool(self._settings.patterns.directories))
                 except (CatalogueError, SettingsError) as error:
                     raise Problem(503, f"the pattern files have faults: {error}"[:2_000]) from error
             return self._catalogue
