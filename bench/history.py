@@ -39,6 +39,7 @@ SIGNATURES = [
     *((f"kernel.fault-{n}", f"class-{n % 9}") for n in range(40)),
 ]
 RULES = ["tcp-release-and-memory-fault", "storage-timeout-then-hung-task", "nic-timeout-then-lockup", "machine-check-then-panic"]
+DIAGNOSIS = '{"statements": [], "known_issue": null, "known_issue_confidence": null, "next_steps": [' + " " * 500 + "]}"
 
 
 class Fleet:
@@ -97,7 +98,7 @@ class Fleet:
             identity = f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"
             yield (
                 identity, RULES[self.skewed(4)], severity, host, at_us, at_us + 1_000_000, number * 10 + 1,
-                issue, '{"statements": [], "known_issue": null, "known_issue_confidence": null, "next_steps": [' + " " * 500 + "]}", state, MODULES[self.skewed(61)],
+                issue, DIAGNOSIS, state, MODULES[self.skewed(61)],
             )  # fmt: skip
 
     def noise_rows(self) -> Iterator[tuple[Any, ...]]:
@@ -110,9 +111,13 @@ class Fleet:
             yield self.host(self.skewed(self.hosts)), program, "user.segfault", hour, 1 + number % 30, hour, hour + 1
 
 
-_REPORT = "INSERT INTO reports (match_id, open, complete, lines, kind, title, function, kernel, fingerprint) VALUES (?, 0, 1, ?, 'memory-fault', ?, ?, ?, ?)"
+_REPORT = """
+INSERT INTO reports (match_id, open, complete, lines, kind, title, function, kernel, fingerprint)
+VALUES (?, 0, 1, ?, 'memory-fault', ?, ?, ?, ?)
+"""
 _INCIDENT = """
-INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, known_issue, diagnosis, state, module,
+INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, known_issue, diagnosis, state,
+  module,
   title, kind, function, kernel, fingerprint, changed_us)
 SELECT ?1, ?2, ?3, ?4, 'boot', 'kernel', 1000, ?5, ?6, ?7, ?8, ?9, ?10, ?11, title, kind, function, kernel, fingerprint, ?6
 FROM reports WHERE match_id = ?7
@@ -131,7 +136,8 @@ INSERT INTO problems (fingerprint, title, kind, function, module, severity, know
   SELECT fingerprint, title, kind, function, module, severity, known_issue, min(started_us), max(started_us), count(*), count(DISTINCT host)
   FROM incidents WHERE TRUE GROUP BY fingerprint;
 INSERT INTO problem_hosts SELECT fingerprint, host, count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
-INSERT INTO problem_kernels SELECT fingerprint, kernel, NULL, count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
+INSERT INTO problem_kernels
+  SELECT fingerprint, kernel, NULL, count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
 INSERT INTO problem_days SELECT fingerprint, started_us - started_us % 86400000000, count(*) FROM incidents WHERE TRUE GROUP BY 1, 2;
 """
 
@@ -237,7 +243,7 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def measure(path: Path, rounds: int, *, cpu: bool) -> bool:
-    """Prints p50 and p95 of every question; whether all are within the goals. `cpu` counts the processor's time, on a machine that others use."""
+    """Prints p50 and p95 of every question; whether all are within the goals. `cpu` counts the processor's time alone."""
     good = True
     with closing(open_history(path)) as history:
         for name, ask in questions(history):
