@@ -44,6 +44,16 @@ class Alerts:
     journal: Journal
     beat: list[int]
     host: str
+    routing: Routing
+
+    def start(self) -> None:
+        """Begins to tell people, and says whom, or that nobody is told."""
+        if self.routing.path:
+            counts = {"receivers": len(self.routing.receivers), "routes": len(self.routing.routes)}
+            telemetry.say("routing_loaded", file=self.routing.path, **counts)
+        else:
+            telemetry.say("no_routing")
+        self.dispatcher.start()
 
     def batch(self, records: int, lag: int) -> None:
         """A batch is committed: the input is judged, the dispatcher looks what is new."""
@@ -58,10 +68,6 @@ class Alerts:
 def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Alerts:
     """The alerts as the settings say, not yet started. A routing file that is bad at the start is an error."""
     routing = routing_of(settings)
-    if settings.alert.file is None:
-        telemetry.say("no_routing")
-    else:
-        telemetry.say("routing_loaded", file=routing.path, receivers=len(routing.receivers), routes=len(routing.routes))
     beat = [parts.now_us()]
     duties = Duties(
         open=lambda current: _outbox(settings, catalogue, current),
@@ -74,7 +80,7 @@ def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Ale
     )
     alert = settings.alert
     watchdog = Watchdog(alert.silent_s, alert.lag_records, alert.lag_s)
-    return Alerts(Dispatcher(routing, duties), watchdog, journal, beat, platform.node() or "localhost")
+    return Alerts(Dispatcher(routing, duties), watchdog, journal, beat, platform.node() or "localhost", routing)
 
 
 def routing_of(settings: Settings) -> Routing:

@@ -69,7 +69,7 @@ def run(
         counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
         telemetry.say("started", version=detector.__version__, source=names, store=str(settings.store.path), **counts)
         signal.signal(signal.SIGHUP, lambda *_: alerts.dispatcher.reload())
-        alerts.dispatcher.start()
+        alerts.start()
         try:
             drive(source, watch, parts.now_us)
         finally:
