@@ -22,10 +22,20 @@ def stock(bootstrap: str, topic: str, records: int) -> float:
 
 
 def fetch(bootstrap: str, topic: str, records: int) -> float:
-    """What oopswatch fetches, whole batches checked and decompressed, without looking into them."""
+    """What oopswatch fetches, as it fetches it, whole batches checked and decompressed, without looking into them."""
+    from detector.settings.declared import Kafka
     from detector.sources.kafka_batches import hand_out_batches
+    from detector.sources.kafka_connect import FETCH_BYTES, PARTITION_BYTES
 
-    consumer, begun = _kafka_python(bootstrap, topic, hand_out_batches)
+    consumer, begun = _kafka_python(
+        bootstrap,
+        topic,
+        hand_out_batches,
+        isolation_level="read_committed",
+        max_poll_records=Kafka().max_records,
+        max_partition_fetch_bytes=PARTITION_BYTES,
+        fetch_max_bytes=FETCH_BYTES,
+    )
     got = 0
     while got < records:
         got += sum(one.value.count for part in consumer.poll(timeout_ms=500).values() for one in part)
@@ -45,10 +55,11 @@ def confluent(bootstrap: str, topic: str, records: int) -> float:
     return time.perf_counter() - begun
 
 
-def _kafka_python(bootstrap: str, topic: str, prepare: Any = None) -> tuple[Any, float]:
+def _kafka_python(bootstrap: str, topic: str, prepare: Any = None, **options: Any) -> tuple[Any, float]:
     from kafka import KafkaConsumer, TopicPartition
 
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=10_000)
+    settings = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "max_poll_records": 10_000, **options}
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, **settings)
     if prepare:
         prepare(consumer)
     partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
