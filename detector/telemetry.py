@@ -111,7 +111,9 @@ EVENTS: Mapping[str, Event] = {
     ),
     "serving": Event(logging.INFO, "pages and API answer", ("address", "port", "tls", "access")),
     "logged_in": Event(logging.INFO, "a browser was given a session", ("who", "address")),
-    "acted": Event(logging.INFO, "somebody asked for a change of an incident, a problem or a silence", ("who", "via", "method", "path", "status")),
+    "acted": Event(
+        logging.INFO, "somebody asked for a change of an incident, a problem or a silence", ("who", "via", "method", "path", "status")
+    ),
     "queried": Event(logging.INFO, "somebody asked through the SQL door", ("who", "rows", "ms", "sql")),
     "access_refused": Event(logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")),
     "unparsed_sample": Event(logging.WARNING, "first record of a kind that no format reads", ("reason", "source", "number", "sample")),

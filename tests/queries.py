@@ -1,7 +1,7 @@
 """One table of questions with their answers, over one fixed history: command line, API and pages must give the same.
 
-`fill(path)` writes the history and returns label → incident id; `QUERIES` asks it, each with the labels of the incidents that answer, newest
-first; `PROBLEMS` and `HOSTS` ask for those. `NOW_US` is the time at which to ask: relative times depend on it.
+`fill(path)` writes the history and returns label → incident id; `QUERIES` asks it, each with the labels of the incidents that answer,
+newest first; `PROBLEMS` and `HOSTS` ask for those. `NOW_US` is the time at which to ask: relative times depend on it.
 """
 
 from __future__ import annotations
