@@ -13,7 +13,7 @@ import pytest
 from detector.assemble import Assembler, Limits
 from detector.boots import Boots, Stream
 from detector.catalogue import Catalogue
-from detector.cli import parts
+from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.model import Line, Record
 from detector.noise import HOUR_US, OTHERS, NoiseTally
@@ -30,7 +30,7 @@ NOISE = "python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 erro
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The shipped one."""
-    return parts.catalogue_of(parts.settings_of(None)[0])
+    return pipeline.catalogue_of(parts.settings_of(None)[0])
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class CountingParser(Parser):
 
 def watch(catalogue: Catalogue, journal: Journal, parser: Parser, limits: Limits | None = None) -> Watch:
     """A pipeline."""
-    assembler = Assembler(parts.opening_of(catalogue), limits)
+    assembler = Assembler(pipeline.opening_of(catalogue), limits)
     return Watch(catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0)
 
 

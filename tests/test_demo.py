@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from kafka.admin import KafkaAdminClient
 
-from detector.cli import Mendable, oopswatch, parts
+from detector.cli import Mendable, oopswatch, parts, pipeline
 from detector.demo import PLAN, Broker, DemoError, demo, embedded_broker, read_back, tabulate
 from detector.settings.declared import Kafka
 from detector.simulate import simulate
@@ -17,7 +17,7 @@ SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
 def watch(journal, told):
     """A pipeline with the settings' defaults."""
     settings, _ = parts.settings_of(None)
-    return parts.watch_of(settings, journal, parts.catalogue_of(settings), told=told)
+    return pipeline.watch_of(settings, journal, pipeline.catalogue_of(settings), told=told)
 
 
 def incident(host, halves):

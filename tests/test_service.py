@@ -10,7 +10,7 @@ import pytest
 
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
-from detector.cli import parts
+from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.parse import Parser
 from detector.service import Finding, Told, Watch
@@ -27,7 +27,7 @@ NOISE = b"[  100.200000] python[77]: segfault at 10 ip 00007f0000000000 sp 00007
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The shipped one."""
-    return parts.catalogue_of(parts.settings_of(None)[0])
+    return pipeline.catalogue_of(parts.settings_of(None)[0])
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ class Collected(Told):
 
 def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
     """A pipeline over a journal."""
-    assembler = Assembler(parts.opening_of(catalogue))
+    assembler = Assembler(pipeline.opening_of(catalogue))
     return Watch(catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue), assembler=assembler, now_us=0, told=told)
 
 

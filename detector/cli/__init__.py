@@ -79,17 +79,20 @@ class Mendable(click.ClickException):
 
 def main() -> None:
     """The entry point of the command."""
-    from detector.catalogue import CatalogueError
-    from detector.settings import SettingsError
-    from detector.sources import SourceError
-    from detector.store import StoreError
-
     try:
         oopswatch()
-    except (CatalogueError, SettingsError, SourceError, StoreError) as error:
-        Mendable(str(error)).show()
-        sys.exit(2)
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nothing more to say to it, not even when Python closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        # Imported here, since a start that goes well needs none of them.
+        from detector.catalogue import CatalogueError
+        from detector.settings import SettingsError
+        from detector.sources import SourceError
+        from detector.store import StoreError
+
+        if not isinstance(error, CatalogueError | SettingsError | SourceError | StoreError):
+            raise
+        Mendable(str(error)).show()
+        sys.exit(2)

@@ -21,7 +21,7 @@ from detector.alert.stages import Windows
 from detector.alert.teller import Teller
 from detector.alert.watchdog import RULES, Watchdog, keep
 from detector.catalogue import Catalogue
-from detector.cli import Mendable, parts
+from detector.cli import Mendable, parts, pipeline
 from detector.settings import Settings
 from detector.store import Journal
 from detector.store.closing import close_quiet, close_rebooted
@@ -110,7 +110,7 @@ def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Outbo
 def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Outbox, int], None]:
     """Every few seconds: incidents that are quiet for long, or whose host was rebooted, are resolved."""
     accepting = [rule.id for rule in catalogue.rules if rule.resolve_on_reboot]
-    quiet_us, tolerance = settings.alert.quiet_s * SECOND_US, parts.tolerance_us(settings)
+    quiet_us, tolerance = settings.alert.quiet_s * SECOND_US, pipeline.tolerance_us(settings)
     last = 0
 
     def upkeep(outbox: Outbox, now_us: int) -> None:

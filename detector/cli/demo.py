@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from detector import demo as demonstration
-from detector.cli import Mendable, parts, text
+from detector.cli import Mendable, parts, pipeline, text
 from detector.demo import PLAN, Broker, DemoError, Outcome
 from detector.inert import inert
 from detector.service import Told, Watch
@@ -59,13 +59,13 @@ def demo(
     """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what was planted and what was found."""
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
     settings, _ = parts.settings_of(config_path, **overrides)
-    catalogue = parts.catalogue_of(settings)
+    catalogue = pipeline.catalogue_of(settings)
     store = _fresh(store_path)
     plan = replace(PLAN, seed=seed, lines=lines)
     console = text.console()
 
     def watch(journal: Journal, told: Told) -> Watch:
-        return parts.watch_of(settings, journal, catalogue, told=told)
+        return pipeline.watch_of(settings, journal, catalogue, told=told)
 
     try:
         with _broker(settings.kafka, given=bootstrap is not None) as broker:

@@ -15,7 +15,7 @@ import click
 from detector import decision
 from detector.boots import Boots
 from detector.catalogue import Catalogue
-from detector.cli import parts
+from detector.cli import parts, pipeline
 from detector.explain import explain as diagnose
 from detector.explain import layout
 from detector.inert import inert
@@ -48,8 +48,8 @@ Exit: 0, 2 input that cannot be read."""
 def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next."""
     settings, _ = parts.settings_of(config_path, patterns__directories=folders)
-    catalogue = parts.catalogue_of(settings)
-    read = _read(_records(what), parts.parser_of(settings, host=host))
+    catalogue = pipeline.catalogue_of(settings)
+    read = _read(_records(what), pipeline.parser_of(settings, host=host))
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
     if as_json:

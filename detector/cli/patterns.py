@@ -13,7 +13,7 @@ import click
 from detector import golden
 from detector.alert.templates import check_folder
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
-from detector.cli import parts, text
+from detector.cli import parts, pipeline, text
 from detector.cli.scan import Found, finding_item
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
 from detector.explain import failing_tests
@@ -196,7 +196,7 @@ def scanned(log: Path, options: Mapping[str, str], catalogue: Catalogue, config_
         raise golden.CaseError(str(error)) from error
     found = Found()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
-        watch = parts.watch_of(settings, journal, catalogue, host=options.get("host"), told=found.told())
+        watch = pipeline.watch_of(settings, journal, catalogue, host=options.get("host"), told=found.told())
         run(source, watch, parts.now_us)
         watch.finish(parts.now_us())
         if source.failed:
@@ -242,7 +242,7 @@ def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: i
 
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
     settings, _ = parts.settings_of(config_path, patterns__directories=tuple(folders))
-    return parts.catalogue_of(settings, prove=True)
+    return pipeline.catalogue_of(settings, prove=True)
 
 
 def _signature_item(one: Signature) -> dict[str, object]:

@@ -16,7 +16,7 @@ import click
 
 import detector
 from detector import telemetry
-from detector.cli import Mendable, parts
+from detector.cli import Mendable, parts, pipeline
 from detector.cli.alerts import Alerts, alerts_of
 from detector.cli.keep import kept
 from detector.correlate import StoredMatch
@@ -57,12 +57,12 @@ def run(
     overrides = {"kafka__bootstrap_servers": bootstrap, "kafka__topics": topic, "kafka__group": group}
     settings, _ = parts.settings_of(config_path, **overrides, store__path=store_path, patterns__directories=folders)
     telemetry.configure(settings.log.level, settings.log.format)
-    catalogue = parts.catalogue_of(settings)
-    with closing(open_journal(settings.store.path, tolerance_us=parts.tolerance_us(settings))) as journal, kept(settings):
+    catalogue = pipeline.catalogue_of(settings)
+    with closing(open_journal(settings.store.path, tolerance_us=pipeline.tolerance_us(settings))) as journal, kept(settings):
         alerts = alerts_of(settings, catalogue, journal)
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
-        watch = parts.watch_of(settings, journal, catalogue, told=_told(source, alerts))
+        watch = pipeline.watch_of(settings, journal, catalogue, told=_told(source, alerts))
         _expose(settings)
         pages = _pages(settings)
         names = ", ".join(settings.kafka.topics)

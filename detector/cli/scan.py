@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts, text
+from detector.cli import parts, pipeline, text
 from detector.correlate import StoredMatch
 from detector.items import Item, by_program, incident_item, match_item, noise_item
 from detector.model import CrashReport, Unparsed
@@ -104,12 +104,15 @@ def scan(
     """
     overrides = {"parse__format": log_format, "parse__timezone": timezone, "patterns__directories": folders}
     settings, _ = parts.settings_of(config_path, **overrides)
-    catalogue = parts.catalogue_of(settings)
+    catalogue = pipeline.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
     source = FileSource(paths, follow=follow, jobs=jobs, literals=literals)  # its processes are begun before anything else is open
-    with closing(open_journal(store_path or ":memory:", tolerance_us=parts.tolerance_us(settings))) as journal, text.progress() as progress:
-        watch = parts.watch_of(settings, journal, catalogue, host=host, told=found.told(), keeps_noise=store_path is not None)
+    with (
+        closing(open_journal(store_path or ":memory:", tolerance_us=pipeline.tolerance_us(settings))) as journal,
+        text.progress() as progress,
+    ):
+        watch = pipeline.watch_of(settings, journal, catalogue, host=host, told=found.told(), keeps_noise=store_path is not None)
         source.on_progress = progress
         seconds = _timed(source, watch)
         if as_json:
@@ -118,7 +121,7 @@ def scan(
             text.say_scan(
                 found.matches,
                 found.reports,
-                parts.opening_of(catalogue),
+                pipeline.opening_of(catalogue),
                 list(found.findings.values()),
                 found.noise(),
                 found.unparsed,

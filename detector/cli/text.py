@@ -11,6 +11,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, FileSizeColumn, Progress, TextColumn, TimeElapsedColumn, TotalFileSizeColumn, TransferSpeedColumn
@@ -22,7 +23,10 @@ from detector.inert import inert
 from detector.items import Item, incident_item, moment
 from detector.model import CrashReport, Unparsed
 from detector.noise import OTHERS, NoiseCount
-from detector.service import Finding, Totals
+
+if TYPE_CHECKING:
+    # The whole pipeline: most commands print without it.
+    from detector.service import Finding, Totals
 
 SHOWN = 20
 SENTENCES = 7

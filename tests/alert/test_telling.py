@@ -12,7 +12,7 @@ import pytest
 from detector.alert.message import compose, plain
 from detector.alert.notice import Notice
 from detector.alert.telling import line_of, phrase, standing_of, subject_of, what_happened
-from detector.cli import parts
+from detector.cli import parts, pipeline
 from detector.model import Boot, Match
 from detector.service import run
 from detector.sources import FileSource
@@ -35,7 +35,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         log.write_text(LOG.read_text().replace("edge-114", f"edge-{number}").replace("9d41f0c27a5b4e1d", f"9d41f0c27a5b4e{number:02}"))
         found_us = BEGAN + number * 40 * MINUTE
         with closing(open_journal(folder / "h.db", clock=lambda now=found_us: now)) as journal, closing(FileSource([str(log)])) as source:
-            watch = parts.watch_of(settings, journal, shipped())
+            watch = pipeline.watch_of(settings, journal, shipped())
             run(source, watch, lambda: BEGAN)
             watch.finish(BEGAN)
     with closing(open_history(folder / "h.db")) as opened:

@@ -9,7 +9,7 @@ import shutil
 from contextlib import chdir, closing
 from pathlib import Path
 
-from detector.cli import parts
+from detector.cli import pipeline
 from detector.service import run
 from detector.settings import Settings
 from detector.simulate import Plan, records, simulate, to_stream
@@ -41,6 +41,6 @@ def write(folder: Path, *, hosts: int = 30, incidents: int = 24, lines: int = 12
 def take(path: Path, log: str, *, found_us: int, host: str | None = None) -> None:
     """Takes a log into a history, as `oopswatch scan --store` does, at a given time."""
     with closing(open_journal(path, clock=lambda: found_us)) as journal:
-        watch = parts.watch_of(Settings(), journal, shipped(), host=host)
+        watch = pipeline.watch_of(Settings(), journal, shipped(), host=host)
         run(FileSource([log]), watch, lambda: found_us)
         watch.finish(found_us)
