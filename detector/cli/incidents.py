@@ -13,9 +13,9 @@ import click
 from detector.cli import Mendable, acting, asking, parts, text
 from detector.cli.spark import sparkline
 from detector.inert import inert
-from detector.items import Item, incident_item, moment
-from detector.model import Diagnosis
-from detector.store import History, IncidentDetail, IncidentRow, open_history
+from detector.items import Item
+from detector.store import History, IncidentRow, open_history
+from detector.store.detail_item import detail_item
 from detector.store.filters import Filter
 from detector.store.life_cycle import Act
 
@@ -95,9 +95,9 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     if detail is None:
         raise Mendable(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
     if as_json:
-        click.echo(json.dumps(_item(detail) | acting.became_item(history, detail.row.id)))
+        click.echo(json.dumps(detail_item(detail) | acting.became_item(history, detail.row.id)))
         return
-    text.say_incident(text.console(), _item(detail))
+    text.say_incident(text.console(), detail_item(detail))
     if detail.block is not None:
         click.echo(f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:")
         for line in detail.block.lines:
@@ -122,15 +122,4 @@ def item_of(history: History, identity: str) -> Item:
     """A stored incident as JSON, by its whole id."""
     detail = history.incident(identity)
     assert detail is not None
-    return _item(detail)
-
-
-def _item(detail: IncidentDetail) -> Item:
-    """The same object as `scan --json` prints, with state, the time it was found at, and the report's lines."""
-    item = incident_item(detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis())
-    item |= {"report": detail.report, "state": detail.row.state, "found": moment(detail.row.found_us)}
-    if detail.row.joined_into:
-        item["joined_into"] = detail.row.joined_into
-    if detail.block:
-        item["report_lines"] = list(detail.block.lines)
-    return item
+    return detail_item(detail)
