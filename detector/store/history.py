@@ -166,21 +166,26 @@ class History:
         *,
         by: Sequence[NoiseColumn] = ("host", "process", "signature"),
         host: str | None = None,
+        process: str | None = None,
         since_us: int | None = None,
         until_us: int | None = None,
         top: int = 100,
     ) -> list[NoiseRow]:
-        """Crashes of user space, added up by some columns, the most frequent first; whole hours that touch the time; `top` -1: all."""
+        """Crashes of user space, added up by some columns, the most frequent first; whole hours that touch the time; `top` -1: all.
+
+        `host` is a shell pattern, `process` a whole name.
+        """
         allowed = {"host": "host", "process": "process", "signature": "signature", "hour": "hour_us"}
         columns = [allowed[column] for column in by]
         conditions = {
             "host GLOB :host": host,
+            "process = :process": process,
             "hour_us > :since - :day AND coalesce(last_us, hour_us) >= :since": since_us,
             "hour_us < :until AND coalesce(first_us, hour_us) < :until": until_us,
         }
         given = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "TRUE"
         query = _NOISE.format(columns=", ".join(columns or ["NULL"]), conditions=given)
-        rows = self._rows(query, {"host": host, "since": since_us, "until": until_us, "day": _DAY_US, "top": top})
+        rows = self._rows(query, {"host": host, "process": process, "since": since_us, "until": until_us, "day": _DAY_US, "top": top})
         unused: dict[str, Any] = dict.fromkeys(allowed.values())
         return [NoiseRow(**(unused | named(NoiseRow, row))) for row in rows]
 

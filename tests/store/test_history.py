@@ -68,6 +68,8 @@ def test_noise_is_grouped_by_any_columns(history: History) -> None:
     ]
     assert [(row.host, row.process, row.count) for row in history.noise(by=["process"])] == [(None, "python", 7), (None, "java", 4)]
     assert [row.count for row in history.noise(by=[])] == [11]
+    assert [(row.process, row.count) for row in history.noise(by=["process"], process="java", top=1)] == [("java", 4)]
+    assert history.noise(process="jav*") == []
     assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], host="db-1")] == [
         (noise().hour_us, 5),
         (noise(hour=1).hour_us, 2),

@@ -53,9 +53,7 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[list[NoiseRow], l
     process = next(iter(what.params.get("process", ())), None)
     until = wanted.until_us if wanted.until_us is not None else now_us
     since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
-    rows = reading.noise(host=host, since_us=wanted.since_us, until_us=wanted.until_us, top=MOST)
-    if process is not None:
-        rows = [row for row in rows if row.process == process]
+    rows = reading.noise(host=host, process=process, since_us=wanted.since_us, until_us=wanted.until_us, top=MOST)
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
     return rows, drawing.spread(hours, since, until, HOUR_US)
 
