@@ -14,24 +14,25 @@ import click
 
 import detector
 
+# Each command is a function of its name in the module of its name; beside it what its help begins with, so that `--help` imports none.
 COMMANDS = {
-    "scan": "detector.cli.scan:scan",
-    "run": "detector.cli.run:run",
-    "explain": "detector.cli.explain:explain",
-    "incidents": "detector.cli.incidents:incidents",
-    "problems": "detector.cli.problems:problems",
-    "hosts": "detector.cli.hosts:hosts",
-    "noise": "detector.cli.noise:noise",
-    "stats": "detector.cli.stats:stats",
-    "export": "detector.cli.export:export",
-    "backup": "detector.cli.backup:backup",
-    "keep": "detector.cli.keep:keep",
-    "patterns": "detector.cli.patterns:patterns",
-    "simulate": "detector.cli.simulate:simulate",
-    "demo": "detector.cli.demo:demo",
-    "serve": "detector.cli.serve:serve",
-    "notify": "detector.cli.notify:notify",
-    "config": "detector.cli.config:config",
+    "scan": "Reads logs in any known format and prints incidents, crashes and the noise by process.",
+    "run": "Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the history.",
+    "explain": "Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next.",
+    "incidents": "What happened: incidents of the history.",
+    "problems": "What crashes alike: all incidents with one fingerprint are one problem.",
+    "hosts": "Hosts, their boots and what happened on them.",
+    "noise": "User-space crashes, counted, most frequent first.",
+    "stats": "The history in figures: how much there is, what is open, what is new, which programs crash most.",
+    "export": "Every incident of a filter, newest first.",
+    "backup": "Copies the history to FILE as it is at one moment, checks the copy, and only then gives it its name.",
+    "keep": "Looks after the history's file.",
+    "patterns": "The catalogue: signatures, rules, known issues.",
+    "simulate": "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots.",
+    "demo": "Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what was planted and what was found.",
+    "serve": "Serves pages and API over a history, also one that a running service writes.",
+    "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
+    "config": "The settings in force.",
 }
 
 
@@ -46,10 +47,14 @@ class Commands(click.Group):
         """The command of a name, imported now."""
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = getattr(importlib.import_module(f"detector.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The names with what they do."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
