@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) 
     app.state.sql_door = SqlDoor(settings.store.path, seconds=serve.sql_seconds, rows=serve.sql_rows, size=serve.sql_kib * 1_024)
     app.state.follower = Follower(partial(events.read, reading), lambda: reading.history().last_change(), most=serve.max_listeners)
     problem.install(app)
-    for router in (login.router, api.router, pages.router):
+    for router in (login.router, *api.ROUTERS, pages.router):
         app.include_router(router)
     app.add_middleware(Gate, access=access, clock=clock)
     app.add_middleware(Answers, tls=settings.serve.tls_certfile is not None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from detector.serve.api import (
     events,
     explain,
@@ -20,6 +18,7 @@ from detector.serve.api import (
     stats,
 )
 
-router = APIRouter()
-for part in (health, incidents, problems, hosts, noise, stats, patterns, silences, explain, sql, export, events, grafana):
-    router.include_router(part.router)
+# Not one router of routers: each would have all routes made anew.
+ROUTERS = tuple(
+    part.router for part in (health, incidents, problems, hosts, noise, stats, patterns, silences, explain, sql, export, events, grafana)
+)

@@ -5,6 +5,7 @@ In: a request's parameters, checked against the models here, which OpenAPI shows
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Request
@@ -94,9 +95,13 @@ def answer(value: Any, status: int = 200) -> Response:
     return JSONResponse(as_object(value), status)
 
 
-def page(name: str, listed: Page[Any]) -> Response:
-    """A page of a list: its rows under their name, and `next`."""
-    return answer({name: listed.rows, "next": listed.next})
+def page(name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters) -> Response:
+    """A page of a list that fits a request's filter: its rows under their name, and `next`."""
+    try:
+        found = listed(asked(request, parameters), after=parameters.after, limit=parameters.limit)
+    except FilterError as error:
+        raise wrong(error) from error
+    return answer({name: found.rows, "next": found.next})
 
 
 def page_model(name: str, noun: type[Any]) -> type[BaseModel]:

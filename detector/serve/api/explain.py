@@ -12,14 +12,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector import decision
 from detector.items import match_item
 from detector.model import Record
-from detector.parse import Parser
 from detector.serve.api.models import ExplanationItem, MatchItem
 from detector.serve.knowledge import catalogue
 from detector.serve.problem import Problem, answers
-from detector.sources.framing import Framer
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
 _LONGEST = 256 * 1_024
@@ -56,6 +53,10 @@ class Decision(BaseModel):
 @router.post("/explain", summary="Explain a log", response_model=Decision, responses=answers(401, 403, 413, 422, 429, 503))
 def explain(request: Request, body: Pasted) -> Response:
     """What happened, where, why, which known bug, what to do next."""
+    # Imported here: a start need not wait for what reads and explains logs.
+    from detector import decision
+    from detector.parse import Parser
+
     known = catalogue(request)
     if not _AT_ONCE.acquire(timeout=5):
         raise Problem(429, "others have a log explained just now: try again", headers={"Retry-After": "5"})
@@ -77,6 +78,8 @@ def explain(request: Request, body: Pasted) -> Response:
 
 def _records(text: str) -> Iterator[Record]:
     """The records of the text, framed as a file's."""
+    from detector.sources.framing import Framer
+
     framer = Framer(_SOURCE)
     for chunk in (*framer.feed(text.encode("utf-8", "backslashreplace")), *framer.finish()):
         position = 0

@@ -10,11 +10,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from detector.serve.api.asking import LIST, ONE, HostName, ListParameters, answer, asked, found, page, page_model, wrong
+from detector.serve.api.asking import LIST, ONE, HostName, ListParameters, answer, found, page, page_model
 from detector.serve.objects import model_of
 from detector.serve.reading import history
 from detector.store.answers import HostDetail, HostRow
-from detector.store.filters import FilterError
 
 router = APIRouter(prefix="/api/v1/hosts", tags=["hosts"])
 
@@ -22,10 +21,7 @@ router = APIRouter(prefix="/api/v1/hosts", tags=["hosts"])
 @router.get("", summary="Hosts, by name", response_model=page_model("hosts", HostRow), responses=LIST)
 def hosts(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
     """Hosts that fit a filter."""
-    try:
-        return page("hosts", history(request).hosts(asked(request, parameters), after=parameters.after, limit=parameters.limit))
-    except FilterError as error:
-        raise wrong(error) from error
+    return page("hosts", history(request).hosts, request, parameters)
 
 
 @router.get("/{name:path}", summary="One host", response_model=model_of(HostDetail), responses=ONE)

@@ -6,24 +6,23 @@ In: filters, ids, acts. Out: rows and objects. An act is done once for each `Ide
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from detector.serve.access import visitor
-from detector.serve.api.asking import ACT, LIST, ONE, IncidentId, ListParameters, answer, asked, found, list_model, page, page_model, wrong
+from detector.serve.api.asking import ACT, LIST, ONE, IncidentId, ListParameters, answer, found, list_model, page, page_model
 from detector.serve.api.models import IncidentItem
 from detector.serve.objects import model_of
 from detector.serve.problem import Problem
 from detector.serve.reading import history
+from detector.serve.writing import Made, done
 from detector.store import IncidentRow
-from detector.store.actions import ActionRefused, Actions, open_actions
+from detector.store.actions import ActionRefused, Actions
 from detector.store.changes import Change
 from detector.store.detail_item import detail_item
-from detector.store.filters import FilterError
 from detector.store.life_cycle import Act
 from detector.store.notifications import NotificationRow, notifications_of
 
@@ -32,7 +31,6 @@ router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 IdempotencyKey = Annotated[
     str | None, Header(max_length=100, pattern=r"^[ -~]+$", description="a name of your own for this request: sent again, it is done once")
 ]
-Made = TypeVar("Made")
 # What an act is called in the log of changes.
 _CHANGED = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "reopened", "note": "noted"}
 
@@ -48,10 +46,7 @@ class Reason(BaseModel):
 @router.get("", summary="Incidents, newest first", response_model=page_model("incidents", IncidentRow), responses=LIST)
 def incidents(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
     """Live incidents that fit a filter. Values of one parameter: any of them; parameters: all of them."""
-    try:
-        return page("incidents", history(request).search(asked(request, parameters), after=parameters.after, limit=parameters.limit))
-    except FilterError as error:
-        raise wrong(error) from error
+    return page("incidents", history(request).search, request, parameters)
 
 
 @router.get("/{id}", summary="One incident", response_model=IncidentItem, responses=ONE)
@@ -105,12 +100,11 @@ _act_route("note", "Write something down")
 
 
 def acted(request: Request, order: Callable[[Actions], Made]) -> Made:
-    """Does one thing, on a writing connection that lives as long. Raises Problem for what the state does not allow."""
-    with closing(open_actions(request.app.state.settings.store.path, request.app.state.clock)) as actions:
-        try:
-            return order(actions)
-        except ActionRefused as refusal:
-            raise Problem(409, str(refusal)) from refusal
+    """Does one thing. Raises Problem for what the state does not allow."""
+    try:
+        return done(request, order)
+    except ActionRefused as refusal:
+        raise Problem(409, str(refusal)) from refusal
 
 
 def request_of(who: str, key: str | None) -> str | None:

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from detector.serve.access import visitor
-from detector.serve.api.asking import ACT, LIST, ONE, Fingerprint, ListParameters, answer, asked, found, page, page_model, wrong
+from detector.serve.api.asking import ACT, LIST, ONE, Fingerprint, ListParameters, answer, found, page, page_model
 from detector.serve.api.incidents import IdempotencyKey, acted, request_of
 from detector.serve.objects import model_of
 from detector.serve.reading import history
 from detector.store.answers import ProblemDetail, ProblemRow
-from detector.store.filters import FilterError
 
 router = APIRouter(prefix="/api/v1/problems", tags=["problems"])
 
@@ -36,10 +35,7 @@ class Resolution(BaseModel):
 @router.get("", summary="Problems, the latest first", response_model=page_model("problems", ProblemRow), responses=LIST)
 def problems(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
     """Problems that fit a filter."""
-    try:
-        return page("problems", history(request).problems(asked(request, parameters), after=parameters.after, limit=parameters.limit))
-    except FilterError as error:
-        raise wrong(error) from error
+    return page("problems", history(request).problems, request, parameters)
 
 
 @router.get("/{fingerprint}", summary="One problem", response_model=model_of(ProblemDetail), responses=ONE)

@@ -6,8 +6,7 @@ id of its own, so that sending it twice does it once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -16,7 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from detector.serve.access import require, visitor
 from detector.serve.gate import form_of
 from detector.serve.pages.rendering import Page, as_html, now_us, problem_page, segment
-from detector.store.actions import ActionRefused, Actions, open_actions
+from detector.serve.writing import done
+from detector.store.actions import ActionRefused, Actions
 from detector.store.life_cycle import Act
 
 HOUR_US = 3_600_000_000
@@ -93,20 +93,10 @@ def _request(fields: Mapping[str, str]) -> str | None:
 
 def _done(request: Request, order: Callable[[Actions], Any], back: str) -> Response:
     try:
-        with _actions(request) as actions:
-            order(actions)
+        done(request, order)
     except ActionRefused as refusal:
         return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
     return RedirectResponse(back, 303)
-
-
-@contextmanager
-def _actions(request: Request) -> Iterator[Actions]:
-    actions = open_actions(request.app.state.settings.store.path, request.app.state.clock)
-    try:
-        yield actions
-    finally:
-        actions.close()
 
 
 def _refused(request: Request, why: str, back: str) -> Response:

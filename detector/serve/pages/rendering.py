@@ -12,12 +12,12 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -26,6 +26,9 @@ from detector.serve.access import csrf_token, visitor
 from detector.serve.objects import as_object
 from detector.serve.pages import words
 from detector.serve.problem import Problem
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HERE = Path(__file__).parents[1]
 NAVIGATION = (
@@ -83,7 +86,7 @@ def _endpoint(make: Make, answer: Callable[[Request, Page], Response]) -> Callab
 def as_html(request: Request, page: Page) -> Response:
     """The page for people."""
     context = _frame(request, page) | dict(page.view)
-    return HTMLResponse(_ENVIRONMENT.get_template(page.template).render(context), page.status, dict(page.headers))
+    return HTMLResponse(_environment().get_template(page.template).render(context), page.status, dict(page.headers))
 
 
 def as_json(request: Request, page: Page) -> Response:
@@ -184,7 +187,11 @@ def _inert(value: object) -> object:
     return inert(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+@cache
 def _environment() -> Environment:
+    """Made for the first page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -209,6 +216,3 @@ def _environment() -> Environment:
     }
     environment.globals["newline"] = Markup("\n")
     return environment
-
-
-_ENVIRONMENT = _environment()
