@@ -170,7 +170,7 @@ def _frame(request: Request, page: Page) -> dict[str, Any]:
         "theme": theme_of(request),
         "here": f"{request.url.path}{asked}",
         "address": address,
-        "formats": FORMATS if page.data is not None else (),
+        "formats": FORMATS if page.data is not None and page.status < 400 else (),
         "notice": page.notice,
         "notice_wrong": page.status >= 400,
         "visitor": who,
