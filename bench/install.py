@@ -36,6 +36,8 @@ def program(name: str) -> tuple[Path | None, str]:
     if name in {"drain3", "quixstreams"}:
         return _python(name)
     found = _which(name)
+    if found is None and name == "syslog-ng" and _which("rsyslogd"):
+        return None, "its Debian package would take the place of this machine's rsyslog"
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         package = _DEBIAN[name]
         reason = _do("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package)

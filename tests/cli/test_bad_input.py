@@ -68,7 +68,7 @@ def test_an_unreadable_file_is_named_and_the_others_are_read(log: Path) -> None:
     """/proc/self/mem gives an input/output error to everybody, root included."""
     done = oopswatch("scan", "/proc/self/mem", log)
     assert "/proc/self/mem" in complaint(done)
-    assert "1 incidents" in done.stdout
+    assert "1 incident" in done.stdout
 
 
 def test_an_empty_file_is_said_to_be_empty_and_is_no_error(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_broken_gzip_gives_what_came_before(tmp_path: Path) -> None:
     path.write_bytes(whole[:100_000])
     done = oopswatch("scan", path)
     assert str(path) in complaint(done)
-    assert "1 incidents" in done.stdout
+    assert "1 incident" in done.stdout
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(log: Path, tmp_path: Path) -> None:
