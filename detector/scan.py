@@ -153,7 +153,15 @@ class _Places:
 
 
 def _one_by_one(names: Iterable[str], data: bytes) -> list[tuple[int, str]]:
-    return [(found.end() - 1, name) for name in names for found in re.finditer(re.escape(name.encode()), data)]
+    places: list[tuple[int, str]] = []
+    for name in names:
+        sought = name.encode()
+        at = data.find(sought)
+        while at >= 0:
+            at += len(sought)
+            places.append((at - 1, name))
+            at = data.find(sought, at)
+    return places
 
 
 def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:

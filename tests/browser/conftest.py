@@ -31,7 +31,10 @@ IMAGES = Path(__file__).parents[2] / "docs" / "img"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for one module: Playwright's event loop runs in this thread as long as it is open, and no other loop can. Where there is none the tests fail if they must run, and are skipped elsewhere."""
+    """Chromium, for one module: Playwright's event loop runs in this thread as long as it is open, and no other loop can.
+
+    Where there is none the tests fail if they must run, and are skipped elsewhere.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         if os.environ.get("OOPSWATCH_STRICT") == "1":
