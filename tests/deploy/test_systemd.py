@@ -10,12 +10,12 @@ pytestmark = pytest.mark.debian
 MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
 
 
-@pytest.fixture
-def unit(deploy, tmp_path) -> Path:
-    """The shipped unit, with the command of this environment: systemd-analyze demands that the command exists."""
-    text = (deploy / "systemd" / "oopswatch.service").read_text()
+@pytest.fixture(params=["oopswatch.service", "oopswatch-serve.service"])
+def unit(request, deploy, tmp_path) -> Path:
+    """A shipped unit, with the command of this environment: systemd-analyze demands that the command exists."""
+    text = (deploy / "systemd" / request.param).read_text()
     command = Path(sys.executable).with_name("oopswatch")
-    path = tmp_path / "oopswatch.service"
+    path = tmp_path / request.param
     path.write_text(text.replace("/opt/oopswatch/bin/oopswatch", str(command)))
     return path
 
@@ -31,6 +31,12 @@ def test_misspelt_key_would_be_noticed(unit, program):
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
     done = subprocess.run([program("systemd-analyze", "systemd"), "verify", unit], capture_output=True, text=True, check=False)
     assert "ProtectHouse" in done.stderr
+
+
+def test_pages_cannot_write_the_history(deploy):
+    """The unit that serves shares the state directory of the one that reads logs, and only reads it."""
+    lines = (deploy / "systemd" / "oopswatch-serve.service").read_text().splitlines()
+    assert {"User=oopswatch", "StateDirectory=oopswatch", "ReadOnlyPaths=%S/oopswatch"} <= set(lines)
 
 
 def test_unit_is_hardened(unit, program):

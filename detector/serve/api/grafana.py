@@ -76,9 +76,10 @@ class Mark(BaseModel):
     tags: list[str]
 
 
+@router.get("/", include_in_schema=False)
 @router.get("", summary="The data source answers")
 def check() -> dict[str, str]:
-    """What Grafana's Save & test asks for."""
+    """What Grafana's Save & test asks for, with a slash behind the address."""
     return {"status": "ok"}
 
 
