@@ -31,7 +31,7 @@ TITLES = {
     "memory": "Memory",
 }
 ABOUT = {
-    "files": "Each is its user's command, start-up included. oopswatch and ripgrep read the whole corpus, the peers its first tenth.",
+    "files": "Each is its user's command, start-up included. oopswatch and ripgrep read the whole corpus, the peers its beginning.",
     "kafka": "lz4, batches of up to 256 KiB, 4 partitions. oopswatch is timed from its assignment until every position is stored; slow "
     "contenders read a part. Clients that do no work are not charged their start-up.",
     "latency": "Broker time of the append against the moment at which the incident can be read from the history by another process.",
