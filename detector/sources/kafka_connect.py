@@ -23,8 +23,8 @@ CONNECT_MS = 10_000
 RETRY_S = 5.0
 
 # What one answer of a broker may bring, compressed: one such lies in memory while the next is on its way.
-FETCH_BYTES = 16 * 1024 * 1024
-PARTITION_BYTES = 4 * 1024 * 1024
+FETCH_BYTES = 8 * 1024 * 1024
+PARTITION_BYTES = 2 * 1024 * 1024
 
 
 def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
