@@ -102,6 +102,8 @@ def _bound(address: str, port: int) -> socket.socket:
         made = socket.socket(family, socket.SOCK_STREAM)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Connections have it from here: an answer's body would wait 40 ms for the acknowledgement of its head.
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.bind((address, port))
         except BaseException:
             made.close()

@@ -16,7 +16,7 @@ from detector.store.answers import BootRow
 from detector.store.filters import FilterError
 
 PLACE = "/hosts"
-LIMIT = 100
+LIMIT = 90
 
 
 def hosts(request: Request) -> Page:

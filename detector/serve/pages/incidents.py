@@ -19,7 +19,7 @@ from detector.store import filters
 from detector.store.filters import FilterError
 
 PLACE = "/incidents"
-LIMIT = 50
+LIMIT = 30
 FACETS = ("severity", "state", "rule", "known_issue", "function", "module", "kernel", "host")
 _FORM = ("text", "host", "since", "until", "severity", "state", "function", "kernel")
 _CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "state": filters.STATES}

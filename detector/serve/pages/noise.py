@@ -17,7 +17,7 @@ from detector.store.answers import NoiseRow
 from detector.store.filters import FilterError
 
 PLACE = "/noise"
-SHOWN = 100
+SHOWN = 80
 MOST = 10_000
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -47,13 +47,21 @@ def noise(request: Request) -> Page:
 
 
 def _read(request: Request, what: Asked, now_us: int) -> tuple[list[NoiseRow], list[drawing.Part]]:
-    """The rows, and the crashes over the time that is asked for: a week where none is."""
+    """The rows, and the crashes over the time that is asked for: a week where none is.
+
+    Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and the first question is which program.
+    """
     wanted, reading = what.checked(), history(request)
     host = wanted.host[0] if wanted.host else None
     process = next(iter(what.params.get("process", ())), None)
     until = wanted.until_us if wanted.until_us is not None else now_us
     since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
-    rows = reading.noise(host=host, process=process, since_us=wanted.since_us, until_us=wanted.until_us, top=MOST)
+    if host is None and process is None:
+        programs = reading.programs(since_us=since, until_us=wanted.until_us, top=MOST)
+        rows = [NoiseRow(None, one.process, one.signature, None, one.count, None, None, None, None) for one in programs]
+    else:
+        begin = wanted.since_us if host else since
+        rows = reading.noise(host=host, process=process, since_us=begin, until_us=wanted.until_us, top=MOST)
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
     return rows, drawing.spread(hours, since, until, HOUR_US)
 
