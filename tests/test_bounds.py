@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from detector.assemble import Assembler, Limits
 from detector.boots import Boots, Stream
-from detector.catalogue import Catalogue
+from detector.catalogue import Catalogue, Signature
 from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.model import Line, Record
@@ -151,6 +152,24 @@ def test_statements_of_a_batch_do_not_grow_with_its_noise(catalogue: Catalogue, 
         journal.db.conn.set_trace_callback(None)
         counted.append(len(statements))
     assert counted[1] == counted[2] < 40
+
+
+def test_few_regexes_are_tried_for_a_hit_and_none_for_other_lines(
+    catalogue: Catalogue, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line is tried against the signatures whose phrase it holds, not against the catalogue."""
+    tried: list[str] = []
+    one_try = Matcher._try
+
+    def counting(self: Matcher, signature: Signature, *rest: Any) -> Any:
+        tried.append(signature.id)
+        return one_try(self, signature, *rest)
+
+    monkeypatch.setattr(Matcher, "_try", counting)
+    quiet = [line("db-1", number, "eth0: link becomes ready") for number in range(500)]
+    loud = [line("db-1", 500 + number, NOISE) for number in range(500)]
+    watch(catalogue, journal, Parser()).handle([chunk(*quiet, *loud)], 1)
+    assert 500 <= len(tried) <= 2 * 500
 
 
 def test_a_storm_raises_its_incident_once_a_batch(catalogue: Catalogue, journal: Journal) -> None:
