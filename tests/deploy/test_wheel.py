@@ -44,7 +44,7 @@ def test_command_finds_the_patterns_that_the_wheel_brought(installed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, "patterns", "list"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
+        env=os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},  # the folder stays as the wheel laid it out
         capture_output=True,
         text=True,
         check=False,
