@@ -18,8 +18,8 @@ RIPGREP = (
     "is charged as well."
 )
 CONFLUENT = (
-    "confluent-kafka fetches and decompresses in native code; what it still pays is one Python object a record, and with "
-    "small batches or few records whole batches save little of that."
+    "told not to pause while it fetches ahead, confluent-kafka hands out some 0.84 M messages a second. Three times that would be nearly all "
+    "that the bare fetch of whole batches reaches on this core, with nothing scanned."
 )
 FETCH = (
     "Hyperscan takes about 0.1 µs for 140 bytes, the bare fetch about 0.37 µs a record: with nothing but the search the ratio would be "
