@@ -18,8 +18,8 @@ RIPGREP = (
     "is charged as well."
 )
 CONFLUENT = (
-    "told not to pause while it fetches ahead, confluent-kafka hands out some 0.84 M messages a second. Three times that would be nearly all "
-    "that the bare fetch of whole batches reaches on this core, with nothing scanned."
+    "Told not to pause while it fetches ahead, confluent-kafka hands out some 0.84 M messages a second. Three times that would be nearly "
+    "all that the bare fetch of whole batches reaches on this core, with nothing scanned."
 )
 FETCH = (
     "Hyperscan takes about 0.1 µs for 140 bytes, the bare fetch about 0.37 µs a record: with nothing but the search the ratio would be "
