@@ -151,7 +151,8 @@ class _Reading:
         for table, line in self.tables("receiver"):
             name = table.get("name")
             if not isinstance(name, str) or not name:
-                self._fault(line, 'receiver: missing key "name"')
+                wrong = 'missing key "name"' if name is None else 'key "name" must be a text that is not empty'
+                self._fault(line, f"receiver: {wrong}")
                 continue
             if name in seen:
                 self._fault(line, f'receiver "{name}": this name stands already at line {seen[name]}')

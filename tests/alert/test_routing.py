@@ -203,3 +203,11 @@ def test_heartbeats_are_for_receivers_that_expect_them() -> None:
     """`heartbeat = true` is taken of a kind that has it."""
     text = '[[receiver]]\nname = "a"\nkind = "living"\nheartbeat = true\n'
     assert read_routing("n.toml", text, Living).receivers["a"].heartbeat
+
+
+@pytest.mark.parametrize("name", ["1", '""'])
+def test_a_name_that_is_none_is_told_apart_from_one_that_is_missing(name: str) -> None:
+    """The key is there: what is wrong is what it holds."""
+    with pytest.raises(RoutingError) as caught:
+        read_routing("n.toml", f'[[receiver]]\nname = {name}\nkind = "webhook"\nurl = "http://127.0.0.1:1/"\n')
+    assert 'n.toml:1: receiver: key "name" must be a text that is not empty' in str(caught.value)
