@@ -96,7 +96,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _bound(address: str, port: int) -> socket.socket:
-    """A socket bound here and now, so that a port that is taken is said in one line before anything else begins."""
+    """A socket that listens here and now, so that a port that is taken is said in one line before anything else begins."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         made = socket.socket(family, socket.SOCK_STREAM)
@@ -105,6 +105,8 @@ def _bound(address: str, port: int) -> socket.socket:
             # Connections have it from here: an answer's body would wait 40 ms for the acknowledgement of its head.
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.bind((address, port))
+            # Listened to from here: who connects before the first answer is ready waits for it and is not refused.
+            made.listen(_BACKLOG)
         except BaseException:
             made.close()
             raise
