@@ -130,7 +130,8 @@ _SUMS = """
 INSERT INTO evidence SELECT i.id, m.id FROM incidents i JOIN matches m ON m.id BETWEEN i.anchor_id AND i.anchor_id + 9;
 INSERT INTO changes (incident_id, at_us, what, actor) SELECT id, found_us, 'raised', 'oopswatch' FROM incidents ORDER BY found_us;
 INSERT INTO signature_hours SELECT signature, wall_time_us / 3600000000 * 3600000000, count(*) FROM matches WHERE TRUE GROUP BY 1, 2;
-INSERT INTO noise_programs SELECT process, signature, hour_us, sum(count) FROM noise WHERE TRUE GROUP BY 1, 2, 3;
+INSERT INTO noise_programs
+  SELECT process, signature, hour_us, sum(count), min(first_us), max(last_us) FROM noise WHERE TRUE GROUP BY 1, 2, 3;
 UPDATE sizes SET rows = (SELECT sum(count) FROM noise) WHERE name = 'noise';
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us, last_us, incidents, hosts)
   SELECT fingerprint, title, kind, function, module, severity, known_issue, min(started_us), max(started_us), count(*), count(DISTINCT host)
@@ -235,10 +236,25 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "changes", lambda: history.changes(history.last_change() - 100)
     yield "problem (the largest)", lambda: history.problem("1:function_0")
     yield "host", lambda: history.host(row.host)
-    yield "noise of a day", lambda: history.noise(since_us=NOW_US - DAY_US)
-    yield "noise of a host", lambda: history.noise(host="db-0")
+    week, programs = NOW_US - 7 * DAY_US, ("process", "signature")
+    for name, about in {
+        "of all time": {},
+        "of a day": {"since_us": NOW_US - DAY_US},
+        "of a week": {"since_us": week},
+        "of a week last year": {"since_us": week - 365 * DAY_US, "until_us": NOW_US - 365 * DAY_US},
+        "of a host": {"host": "db-0"},
+        "of 25 % of the hosts": {"host": "db-*"},
+        "of 1 % of the hosts": {"host": "*99", "since_us": week},
+        "of the most frequent program": {"process": "program-0"},
+        "of a rare program": {"process": "program-399"},
+        "of no program": {"process": "nginx"},
+        "of a program on some hosts": {"process": "program-0", "host": "*99"},
+        "by program": {"by": programs},
+        "by program, of a week": {"by": programs, "since_us": week},
+        "by the hour, of a program": {"by": ("hour",), "process": "program-0"},
+    }.items():
+        yield f"noise {name}", lambda about=about: history.noise(**about, quick=True)
     yield "noise hours of a week", lambda: history.noise_hours(since_us=NOW_US - 7 * DAY_US, until_us=NOW_US)
-    yield "programs of a month", lambda: history.programs(since_us=NOW_US - 30 * DAY_US)
     yield "signature hits of a month", lambda: history.signature_hits("tcp.state", NOW_US - 30 * DAY_US, NOW_US)
 
 

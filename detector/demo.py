@@ -130,7 +130,8 @@ def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Incidents with their evidence, and noise counts, as the history holds them."""
     with closing(open_history(store)) as history:
         details = [history.incident(row.id) for row in history.incidents(limit=-1)]
-        noise = [{"host": row.host, "process": row.process, "count": row.count} for row in history.noise(by=("host", "process"), top=-1)]
+        rows = history.noise(by=("host", "process"), top=-1).rows
+        noise = [{"host": row.host, "process": row.process, "count": row.count} for row in rows]
     incidents = [
         {"host": one.incident.host, "evidence": [{"kernel_time_us": m.kernel_time_us, "text": m.text} for m in one.incident.evidence]}
         for one in details

@@ -28,6 +28,7 @@ Examples:
 @click.argument("what", type=click.Choice(["top"]), required=False, metavar="[top]")
 @click.option("--by", default="process,signature,host", show_default=True, help="What to count by: process, signature, host, hour.")
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
+@click.option("--process", help="Whole name of one program.")
 @click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
 @click.option("--until", type=Moment(), help="Before this time.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Most rows.")
@@ -39,6 +40,7 @@ def noise(
     what: str | None,
     by: str,
     host: str | None,
+    process: str | None,
     since: int | None,
     until: int | None,
     top: int,
@@ -54,7 +56,7 @@ def noise(
         raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = history.noise(by=cast(list[NoiseColumn], columns), host=host, since_us=since, until_us=until, top=top)
+    rows = history.noise(by=cast(list[NoiseColumn], columns), host=host, process=process, since_us=since, until_us=until, top=top).rows
     if as_json:
         for row in rows:
             click.echo(json.dumps(_item(row, columns)))

@@ -33,7 +33,7 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     buckets = history.histogram(Filter(), 60, now)
     if buckets:
         click.echo(f"  {'over time':<12}{text.when(buckets[0].start_us)} {sparkline([one.count for one in buckets])} {text.when(now)}\n")
-    cells = [(inert(row.process), row.signature, f"{row.count:,}") for row in seen.noise]
+    cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]
     text.say_table(text.console(), "Noise of 24 hours", ("process", "signature", "count"), cells)
 
 

@@ -6,8 +6,9 @@
 from detector.store.actions import ActionRefused, Actions, Change, open_actions
 from detector.store.answers import IncidentDetail, IncidentRow, NoiseRow, Totals
 from detector.store.errors import StoreError
-from detector.store.history import History, NoiseColumn, open_history
+from detector.store.history import History, open_history
 from detector.store.journal import Journal, open_journal
+from detector.store.noise_queries import NoiseColumn
 
 __all__ = [
     "ActionRefused",

@@ -175,6 +175,14 @@ class NoiseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """Rows of noise, the most frequent first; where there is too much to look at, what was counted from `counted_us` on."""
+
+    rows: list[NoiseRow]
+    counted_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostDetail:
     """A host with its latest boots, newest incidents, and the programs that crash most on it."""
 
@@ -182,15 +190,6 @@ class HostDetail:
     boots: list[BootRow]
     incidents: list[IncidentRow]
     noise: list[NoiseRow]
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramRow:
-    """Crashes of one user-space program in one way, over all hosts."""
-
-    process: str
-    signature: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +232,7 @@ class Overview:
     regressions: list[ProblemRow]
     heat_start_us: int
     heat: list[HeatRow]
-    noise: list[ProgramRow]
+    noise: list[NoiseRow]
     totals: Totals
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from detector.store import incident_queries, incidents, overview, problem_queries, reports
+from detector.store import incident_queries, incidents, noise_queries, overview, problem_queries, reports
 from detector.store.answers import (
     Bucket,
     Counted,
@@ -23,25 +24,23 @@ from detector.store.answers import (
     HostRow,
     IncidentDetail,
     IncidentRow,
-    NoiseRow,
+    Noise,
     Overview,
     Page,
     ProblemDetail,
     ProblemRow,
-    ProgramRow,
     Totals,
     incident_row,
-    named,
 )
 from detector.store.changes import Change, read_change
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.filters import Filter
 from detector.store.incident_queries import INCIDENT
+from detector.store.noise_queries import EVERYTHING, NoiseColumn
 from detector.store.rows import read_diagnosis
 
 T = TypeVar("T")
-NoiseColumn = Literal["host", "process", "signature", "hour"]
 
 _LIST = f"""{INCIDENT}
 WHERE i.joined_into IS NULL
@@ -51,15 +50,8 @@ WHERE i.joined_into IS NULL
 ORDER BY coalesce(i.started_us, i.found_us) DESC, i.id LIMIT :limit
 """
 _BY_PREFIX = f"{INCIDENT} WHERE i.id >= :id AND i.id < :id || x'f4' ORDER BY i.id LIMIT 2"
-# A count of noise stands in the hour, or the day, that it begins with.
-_NOISE = """
-SELECT {columns}, sum(count) AS count, min(first_us) AS first_us, max(last_us) AS last_us,
-  min(first_kernel_us) AS first_kernel_us, max(last_kernel_us) AS last_kernel_us FROM noise
-WHERE {conditions} GROUP BY {columns} ORDER BY count DESC, {columns} LIMIT :top
-"""
 _CHANGES = "SELECT * FROM changes WHERE id > ? ORDER BY id LIMIT ?"
 _CHANGES_OF = "SELECT * FROM changes WHERE incident_id = ? ORDER BY id"
-_DAY_US = 86_400_000_000
 
 
 def open_history(path: str | Path) -> History:
@@ -164,38 +156,23 @@ class History:
     def noise(
         self,
         *,
-        by: Sequence[NoiseColumn] = ("host", "process", "signature"),
+        by: Sequence[NoiseColumn] = EVERYTHING,
         host: str | None = None,
         process: str | None = None,
         since_us: int | None = None,
         until_us: int | None = None,
         top: int = 100,
-    ) -> list[NoiseRow]:
+        quick: bool = False,
+    ) -> Noise:
         """Crashes of user space, added up by some columns, the most frequent first; whole hours that touch the time; `top` -1: all.
 
-        `host` is a shell pattern, `process` a whole name.
+        `host` is a shell pattern, `process` a whole name. `quick` looks at the newest so many counts: see `noise_queries`.
         """
-        allowed = {"host": "host", "process": "process", "signature": "signature", "hour": "hour_us"}
-        columns = [allowed[column] for column in by]
-        conditions = {
-            "host GLOB :host": host,
-            "process = :process": process,
-            "hour_us > :since - :day AND coalesce(last_us, hour_us) >= :since": since_us,
-            "hour_us < :until AND coalesce(first_us, hour_us) < :until": until_us,
-        }
-        given = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "TRUE"
-        query = _NOISE.format(columns=", ".join(columns or ["NULL"]), conditions=given)
-        rows = self._rows(query, {"host": host, "process": process, "since": since_us, "until": until_us, "day": _DAY_US, "top": top})
-        unused: dict[str, Any] = dict.fromkeys(allowed.values())
-        return [NoiseRow(**(unused | named(NoiseRow, row))) for row in rows]
+        return self._asked(partial(noise_queries.noise, quick=quick), by, host, process, since_us, until_us, top)
 
     def noise_hours(self, *, host: str | None = None, process: str | None = None, since_us: int, until_us: int) -> list[Bucket]:
         """Crashes of user space by the hour (older ones by the day), hours that have any; of one host and one process, or of all."""
-        return self._asked(overview.noise_hours, host, process, since_us, until_us)
-
-    def programs(self, *, since_us: int | None = None, until_us: int | None = None, top: int = 20) -> list[ProgramRow]:
-        """The user-space programs that crash most, over all hosts."""
-        return self._asked(overview.programs, since_us, until_us, top)
+        return self._asked(noise_queries.noise_hours, host, process, since_us, until_us)
 
     def signature_hits(self, signature: str, since_us: int, until_us: int) -> list[Bucket]:
         """The matches of a signature by the hour (older ones by the day), hours that have any."""

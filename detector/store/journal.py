@@ -178,7 +178,7 @@ class Journal:
         process, signature, hour = clean(row.process, NAME_LIMIT), clean(row.signature, NAME_LIMIT), storable(row.hour_us) or 0
         first, last = storable(row.first_us), storable(row.last_us)
         self._sightings.host(host, first, last)
-        self._tallies.noise(process, signature, hour, row.count)
+        self._tallies.noise(process, signature, hour, row.count, first, last)
         return (host, process, signature, hour, row.count, first, last, storable(row.first_kernel_us), storable(row.last_kernel_us))
 
     def add_counts(self, counts: Mapping[str, int]) -> None:

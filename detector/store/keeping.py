@@ -31,7 +31,7 @@ _PAGES = 500
 # Hourly tables: the columns of their keys beside the hour, what is added up, and what beyond sums is kept of noise.
 _HOURLY = {
     "noise": (("host", "process", "signature"), "count", ("first_us", "last_us", "first_kernel_us", "last_kernel_us")),
-    "noise_programs": (("process", "signature"), "count", ()),
+    "noise_programs": (("process", "signature"), "count", ("first_us", "last_us")),
     "signature_hours": (("signature",), "matches", ()),
 }
 

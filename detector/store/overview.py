@@ -9,8 +9,9 @@ from collections import Counter
 from sqlite3 import Connection
 
 from detector.store import incident_queries, search
-from detector.store.answers import Bucket, HeatRow, Overview, ProblemRow, ProgramRow, Totals, named
+from detector.store.answers import Bucket, HeatRow, Overview, ProblemRow, Totals, named
 from detector.store.filters import Filter
+from detector.store.noise_queries import noise
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -36,15 +37,10 @@ _LATEST = "SELECT place FROM incidents INDEXED BY incidents_place WHERE place IS
 _HEAT = """
 SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?
 """
-_PROGRAMS = """
-SELECT process, signature, sum(count) AS count FROM noise_programs WHERE hour_us > ? AND hour_us < ?
-GROUP BY process, signature ORDER BY sum(count) DESC, process, signature LIMIT ?
-"""
 _NEW = "SELECT * FROM problems WHERE first_us >= ? AND first_us <= ? ORDER BY first_us DESC, fingerprint LIMIT ?"
 _NEW_COUNT = "SELECT count(*) FROM problems WHERE first_us >= ? AND first_us <= ?"
 _REGRESSED = "SELECT * FROM problems WHERE regressed_us >= ? AND regressed_us <= ? ORDER BY regressed_us DESC, fingerprint LIMIT ?"
 _SIGNATURE = "SELECT hour_us, matches FROM signature_hours WHERE signature = ? AND hour_us > ? AND hour_us < ? ORDER BY hour_us"
-_LATER = (1 << 62) - 1
 
 
 def overview(connection: Connection, now_us: int) -> Overview:
@@ -66,7 +62,7 @@ def overview(connection: Connection, now_us: int) -> Overview:
         regressions=[ProblemRow(**named(ProblemRow, row)) for row in connection.execute(_REGRESSED, (week, ahead, SHOWN))],
         heat_start_us=start,
         heat=heat(connection, start),
-        noise=programs(connection, now_us - DAY_US, None, SHOWN),
+        noise=noise(connection, ("process", "signature"), None, None, now_us - DAY_US, None, SHOWN, quick=True).rows,
         totals=totals(connection),
     )
 
@@ -88,12 +84,6 @@ def heat(connection: Connection, start_us: int) -> list[HeatRow]:
     return [*rows, HeatRow(None, _hours(others))] if others else rows
 
 
-def programs(connection: Connection, since_us: int | None, until_us: int | None, top: int) -> list[ProgramRow]:
-    """The user-space programs that crash most, over all hosts; hours that touch the time."""
-    ends = (-1 if since_us is None else since_us - HOUR_US, _LATER if until_us is None else until_us, top)
-    return [ProgramRow(**named(ProgramRow, row)) for row in connection.execute(_PROGRAMS, ends)]
-
-
 def signature_hits(connection: Connection, signature: str, since_us: int, until_us: int) -> list[Bucket]:
     """The matches of a signature by the hour (older ones by the day: see `keeping`): hours that touch the time and have any."""
     rows = connection.execute(_SIGNATURE, (signature, since_us - HOUR_US, until_us))
@@ -102,14 +92,3 @@ def signature_hits(connection: Connection, signature: str, since_us: int, until_
 
 def _hours(counted: Counter[int]) -> tuple[int, ...]:
     return tuple(counted[hour] for hour in range(HEAT_HOURS))
-
-
-def noise_hours(connection: Connection, host: str | None, process: str | None, since_us: int, until_us: int) -> list[Bucket]:
-    """Crashes of user space by the hour (older ones by the day): hours that touch the time and have any."""
-    table = "noise_programs" if host is None else "noise"
-    conditions = ["hour_us > :since", "hour_us < :until"]
-    conditions += ["host = :host"] if host is not None else []
-    conditions += ["process = :process"] if process is not None else []
-    query = f"SELECT hour_us, sum(count) FROM {table} WHERE {' AND '.join(conditions)} GROUP BY hour_us ORDER BY hour_us"  # noqa: S608 (constants)
-    rows = connection.execute(query, {"since": since_us - HOUR_US, "until": until_us, "host": host, "process": process})
-    return [Bucket(hour, hour + HOUR_US, count) for hour, count in rows]

@@ -16,7 +16,6 @@ from detector.store.answers import (
     Bucket,
     HostDetail,
     HostRow,
-    NoiseRow,
     Page,
     ProblemDetail,
     ProblemRow,
@@ -26,6 +25,7 @@ from detector.store.answers import (
     spell_place,
 )
 from detector.store.filters import Filter
+from detector.store.noise_queries import EVERYTHING, noise
 
 # What a detail shows of each.
 SHOWN = 20
@@ -37,11 +37,6 @@ SELECT h.*, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT 
   (SELECT count(*) FROM incidents i WHERE i.host = h.name AND place IS NOT NULL) AS incidents,
   (SELECT max(place) >> 11 FROM incidents i WHERE i.host = h.name) AS last_incident_us
 FROM hosts h
-"""
-_NOISE = """
-SELECT host, process, signature, NULL AS hour_us, sum(count) AS count, min(first_us) AS first_us, max(last_us) AS last_us,
-  min(first_kernel_us) AS first_kernel_us, max(last_kernel_us) AS last_kernel_us FROM noise
-WHERE host = ? GROUP BY process, signature ORDER BY sum(count) DESC, process LIMIT ?
 """
 # Fields that a problem has itself: as its latest incident has them.
 _OWN = {"problem": "fingerprint", "severity": "severity", "function": "function", "module": "module", "known_issue": "known_issue"}
@@ -126,7 +121,7 @@ def host(connection: Connection, name: str) -> HostDetail | None:
         row=HostRow(**named(HostRow, row)),
         boots=[BootRow(**named(BootRow, one)) for one in boots],
         incidents=incident_queries.page(connection, Filter(host=(escaped,)), None, SHOWN).rows,
-        noise=[NoiseRow(**named(NoiseRow, one)) for one in connection.execute(_NOISE, (name, SHOWN))],
+        noise=noise(connection, EVERYTHING, escaped, None, None, None, SHOWN, quick=False).rows,
     )
 
 

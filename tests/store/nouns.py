@@ -55,6 +55,6 @@ def incident(*evidence: StoredMatch, known: tuple[str, ...] = ()) -> Incident:
 
 def noise(process: str = "python", host: str = "db-1", hour: int = 0, count: int = 1, **changes: Any) -> NoiseCount:
     """A count of user-space crashes in one hour of some day."""
-    start = WALL - WALL % HOUR + hour * HOUR
+    start = changes.get("hour_us", WALL - WALL % HOUR + hour * HOUR)
     made = NoiseCount("logs/0", host, process, "user.segfault", start, count, start + SECOND, start + 2 * SECOND, None, None)
     return replace(made, **changes)

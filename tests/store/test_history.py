@@ -61,28 +61,28 @@ def test_an_incident_without_report_is_called_by_its_fault(history: History) -> 
 
 def test_noise_is_grouped_by_any_columns(history: History) -> None:
     """The most frequent first, over whatever was not asked for."""
-    assert [(row.host, row.process, row.count) for row in history.noise()] == [
+    assert [(row.host, row.process, row.count) for row in history.noise().rows] == [
         ("db-1", "python", 7),
         ("db-2", "java", 3),
         ("web-1", "java", 1),
     ]
-    assert [(row.host, row.process, row.count) for row in history.noise(by=["process"])] == [(None, "python", 7), (None, "java", 4)]
-    assert [row.count for row in history.noise(by=[])] == [11]
-    assert [(row.process, row.count) for row in history.noise(by=["process"], process="java", top=1)] == [("java", 4)]
-    assert history.noise(process="jav*") == []
-    assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], host="db-1")] == [
+    assert [(row.host, row.process, row.count) for row in history.noise(by=["process"]).rows] == [(None, "python", 7), (None, "java", 4)]
+    assert [row.count for row in history.noise(by=[]).rows] == [11]
+    assert [(row.process, row.count) for row in history.noise(by=["process"], process="java", top=1).rows] == [("java", 4)]
+    assert history.noise(process="jav*").rows == []
+    assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], host="db-1").rows] == [
         (noise().hour_us, 5),
         (noise(hour=1).hour_us, 2),
     ]
-    assert [row.process for row in history.noise(top=1)] == ["python"]
+    assert [row.process for row in history.noise(top=1).rows] == ["python"]
 
 
 def test_noise_is_cut_by_time(history: History) -> None:
     """Hours that touch the time that is asked for."""
     hour = noise().hour_us
-    assert [row.count for row in history.noise(by=[], since_us=hour + HOUR)] == [3]
-    assert [row.count for row in history.noise(by=[], until_us=hour + HOUR)] == [8]
-    row = history.noise(by=[])[0]
+    assert [row.count for row in history.noise(by=[], since_us=hour + HOUR).rows] == [3]
+    assert [row.count for row in history.noise(by=[], until_us=hour + HOUR).rows] == [8]
+    row = history.noise(by=[]).rows[0]
     assert (row.first_us, row.last_us) == (hour + SECOND, hour + 30 * HOUR + 2 * SECOND)
 
 

@@ -136,13 +136,13 @@ def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
                 "noise folded": 23, "noise_programs folded": 23, "signature_hours folded": 4
             }  # fmt: skip
             assert (history.noise(), history.totals()) == (before, totals)
-            assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], since_us=day, until_us=day + DAY)] == [(day, 300)]
+            assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], since_us=day, until_us=day + DAY).rows] == [(day, 300)]
             assert [hit.count for hit in history.signature_hits("kernel.memory-fault", day, NOW_US)] == [5]
             with journal.transaction():
                 journal.count_noise([noise("p", "h", count=7, hour_us=day + HOUR)])
             assert run(path, Limits(noise_hours_days=3)) == {"noise folded": 1, "noise_programs folded": 1}
             assert run(path, Limits(noise_days=5)) == {"noise removed": 1, "noise_programs removed": 1, "signature_hours removed": 1}
-            assert history.totals().noise == 6 == sum(row.count for row in history.programs())
+            assert history.totals().noise == 6 == sum(row.count for row in history.noise(by=["process"]).rows)
 
 
 def test_steps_grow_shorter_where_they_take_long(tmp_path: Path) -> None:

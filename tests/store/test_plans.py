@@ -65,7 +65,11 @@ def ask_everything(history: History) -> None:
     history.noise_hours(since_us=1, until_us=2)
     history.noise_hours(host="db-1", since_us=1, until_us=2)
     history.signature_hits("kernel.memory-fault", 1, 2)
-    history.programs(since_us=1)
+    for quick in (False, True):
+        history.noise(quick=quick)
+        history.noise(process="python", since_us=1, quick=quick)
+        history.noise(host="*", process="python", until_us=NOW_US, quick=quick)
+        history.noise(by=["process"], quick=quick)
 
 
 def test_no_question_reads_through_a_large_table(history: History) -> None:

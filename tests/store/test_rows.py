@@ -51,7 +51,7 @@ def test_hostile_text_stays_inert_everywhere(tmp_path: Path, text: str) -> None:
         assert detail is not None
         assert detail.incident == made
         assert detail.block == Block(stored.match, (clean(text), "next"), True)
-        assert [row.count for row in history.noise()] == [2]
+        assert [row.count for row in history.noise().rows] == [2]
         assert history.totals().matches == 2
     assert len(stored.match.text) <= TEXT_LIMIT
     assert len(stored.match.host) <= NAME_LIMIT

@@ -155,7 +155,7 @@ def test_counts_by_the_hour(filled: Filled) -> None:
     assert [hour.count for hour in filled.history.noise_hours(since_us=ends[0], until_us=ends[1])] == [10]
     assert [hour.count for hour in filled.history.noise_hours(host="web-1", process="python", since_us=ends[0], until_us=ends[1])] == [7]
     assert filled.history.noise_hours(host="web-1", process="java", since_us=ends[0], until_us=ends[1]) == []
-    assert filled.history.programs(since_us=NOW_US) == []
+    assert filled.history.noise(by=["process"], since_us=NOW_US).rows == []
 
 
 def test_pages_stay_in_order_while_incidents_arrive(tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ def page_model(name: str, noun: type[Any]) -> type[BaseModel]:
     return made
 
 
-def list_model(name: str, noun: type[Any]) -> type[BaseModel]:
-    """The model of a list that is whole."""
+def list_model(name: str, noun: type[Any], **beside: Any) -> type[BaseModel]:
+    """The model of a list that is whole, with members beside it."""
     row: Any = model_of(noun)
-    members: dict[str, Any] = {name: (list[row], ...)}
+    members: dict[str, Any] = {name: (list[row], ...), **beside}
     made: type[BaseModel] = create_model(f"{name.capitalize()}List", **members)
     return made

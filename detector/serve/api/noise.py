@@ -19,6 +19,8 @@ from detector.store.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1/noise", tags=["noise"])
 _WEEK_US = 7 * 86_400_000_000
+_COUNTED = (int | None, Field(description="only what came from then on was counted; null: all that was asked for"))
+_ROWS = list_model("noise", NoiseRow, counted_us=_COUNTED)
 
 
 class NoiseParameters(Parameters):
@@ -26,6 +28,7 @@ class NoiseParameters(Parameters):
 
     by: list[Literal["host", "process", "signature"]] = Field(default=["host", "process", "signature"], description="what is kept apart")
     host: str | None = Field(default=None, max_length=1_024, description=FIELDS["host"])
+    process: str | None = Field(default=None, max_length=1_024, description="whole name of one program")
     since: str | None = Field(default=None, max_length=100, description=FIELDS["since"])
     until: str | None = Field(default=None, max_length=100, description=FIELDS["until"])
     limit: int = Field(default=50, ge=1, le=500, description="most rows")
@@ -40,13 +43,17 @@ class HoursParameters(Parameters):
     until: str | None = Field(default=None, max_length=100, description=FIELDS["until"])
 
 
-@router.get("", summary="Which programs crash", response_model=list_model("noise", NoiseRow), responses=LIST)
+@router.get("", summary="Which programs crash", response_model=_ROWS, responses=LIST)
 def noise(request: Request, parameters: Annotated[NoiseParameters, Query()]) -> Response:
-    """Crashes of user-space programs, the most frequent first; whole hours that touch the time."""
+    """Crashes of user-space programs, the most frequent first; whole hours that touch the time.
+
+    Where a fleet has too many counts to add up at once, the newest are: `counted_us` says from when on.
+    """
     since, until = span(request, parameters.since, parameters.until)
     kept = tuple(dict.fromkeys(parameters.by))
-    rows = history(request).noise(by=kept, host=parameters.host, since_us=since, until_us=until, top=parameters.limit)
-    return answer({"noise": rows})
+    host, process, top = parameters.host, parameters.process, parameters.limit
+    found = history(request).noise(by=kept, host=host, process=process, since_us=since, until_us=until, top=top, quick=True)
+    return answer({"noise": found.rows, "counted_us": found.counted_us})
 
 
 @router.get("/hours", summary="Crashes of programs by the hour", response_model=list_model("hours", Bucket), responses=LIST)

@@ -13,14 +13,16 @@ from detector.serve.pages import asking, drawing
 from detector.serve.pages.asking import Asked
 from detector.serve.pages.rendering import Page, now_us
 from detector.serve.reading import history
-from detector.store.answers import NoiseRow
+from detector.store.answers import Noise, NoiseRow
 from detector.store.filters import FilterError
+from detector.store.noise_queries import EVERYTHING, NoiseColumn
 
 PLACE = "/noise"
 SHOWN = 80
 MOST = 10_000
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
+PROGRAMS: tuple[NoiseColumn, ...] = ("process", "signature")
 _NAMES = ("host", "process", "since", "until")
 _EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
 
@@ -33,20 +35,22 @@ def noise(request: Request) -> Page:
         {"name": name, "label": name.capitalize(), "value": (what.params.get(name) or [""])[0], "example": _EXAMPLES[name]}
         for name in _NAMES
     ]
-    view: dict[str, Any] = {"fields": fields, "asked": bool(what.params), "most": MOST, "rows": (), "chart": None, "more": False}
+    view: dict[str, Any] = {"fields": fields, "asked": bool(what.params), "most": MOST, "rows": (), "chart": None}
     try:
-        rows, hours = _read(request, what, now)
+        found, hours = _read(request, what, now)
     except FilterError as error:
         return Page("noise.html", "Noise", PLACE, view | {"wrong_field": error.field}, {}, status=422, notice=str(error))
     view |= {
-        "rows": [_shown(row, what) for row in rows[:SHOWN]],
-        "more": len(rows) > SHOWN,
+        "rows": [_shown(row, what) for row in found.rows[:SHOWN]],
+        "more": len(found.rows) > SHOWN,
+        "counted_us": found.counted_us,
         "chart": drawing.histogram(hours, "crash", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end))),
     }
-    return Page("noise.html", "Noise", PLACE, view, {"noise": rows[:SHOWN], "hours": hours}, rows)
+    as_json = {"noise": found.rows[:SHOWN], "counted_us": found.counted_us, "hours": hours}
+    return Page("noise.html", "Noise", PLACE, view, as_json, found.rows)
 
 
-def _read(request: Request, what: Asked, now_us: int) -> tuple[list[NoiseRow], list[drawing.Part]]:
+def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawing.Part]]:
     """The rows, and the crashes over the time that is asked for: a week where none is.
 
     Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and the first question is which program.
@@ -56,14 +60,11 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[list[NoiseRow], l
     process = next(iter(what.params.get("process", ())), None)
     until = wanted.until_us if wanted.until_us is not None else now_us
     since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
-    if host is None and process is None:
-        programs = reading.programs(since_us=since, until_us=wanted.until_us, top=MOST)
-        rows = [NoiseRow(None, one.process, one.signature, None, one.count, None, None, None, None) for one in programs]
-    else:
-        begin = wanted.since_us if host else since
-        rows = reading.noise(host=host, process=process, since_us=begin, until_us=wanted.until_us, top=MOST)
+    by = PROGRAMS if host is None and process is None else EVERYTHING
+    begin = wanted.since_us if host else since
+    found = reading.noise(by=by, host=host, process=process, since_us=begin, until_us=wanted.until_us, top=MOST, quick=True)
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
-    return rows, drawing.spread(hours, since, until, HOUR_US)
+    return found, drawing.spread(hours, since, until, HOUR_US)
 
 
 def _shown(row: NoiseRow, what: Asked) -> dict[str, Any]:

@@ -70,9 +70,13 @@ CREATE TABLE noise_programs (
   signature TEXT NOT NULL,
   hour_us INTEGER NOT NULL,
   count INTEGER NOT NULL,
+  first_us INTEGER,
+  last_us INTEGER,
   PRIMARY KEY (hour_us, process, signature)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO noise_programs SELECT process, signature, hour_us, sum(count) FROM noise GROUP BY hour_us, process, signature;
+INSERT INTO noise_programs
+  SELECT process, signature, hour_us, sum(count), min(first_us), max(last_us) FROM noise GROUP BY hour_us, process, signature;
+CREATE INDEX noise_process ON noise (process, hour_us);
 
 CREATE TABLE signature_hours (
   signature TEXT NOT NULL,
