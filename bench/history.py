@@ -222,9 +222,7 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"search     {name}", lambda wanted=wanted: history.search(wanted)
         after = history.search(wanted).next
         yield f"next page  {name}", lambda wanted=wanted, after=after: history.search(wanted, after=after)
-        yield f"count      {name}", lambda wanted=wanted: history.count(wanted)
-        yield f"facets     {name}", lambda wanted=wanted: history.facets(wanted, list(search.COLUMNS))
-        yield f"histogram  {name}", lambda wanted=wanted: history.histogram(wanted, 60, NOW_US)
+        yield f"survey     {name}", lambda wanted=wanted: history.survey(wanted, list(search.COLUMNS), now_us=NOW_US)
         yield f"problems   {name}", lambda wanted=wanted: history.problems(wanted)
         yield f"hosts      {name}", lambda wanted=wanted: history.hosts(wanted)
     row = history.search(Filter()).rows[0]

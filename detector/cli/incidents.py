@@ -63,10 +63,10 @@ def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> 
     if not cells:
         click.echo("No incident matches.")
         return
-    counted = history.count(wanted)
+    found = history.survey(wanted)
+    counted, buckets = found.counted, found.histogram
     shown = f", the newest {len(cells)} shown" if counted.more or counted.count > len(cells) else ""
     text.say_table(text.console(), f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}", COLUMNS, cells)
-    buckets = history.histogram(wanted, 60)
     line = sparkline([bucket.count for bucket in buckets])
     click.echo(f"{text.when(buckets[0].start_us)} {line} {text.when(buckets[-1].end_us)}")
 

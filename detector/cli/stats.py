@@ -30,7 +30,7 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
         click.echo(json.dumps({"type": "stats", "bytes": size, **asdict(seen)}))
         return
     _say(seen, size)
-    buckets = history.histogram(Filter(), 60, now)
+    buckets = history.survey(Filter(), now_us=now).histogram
     if buckets:
         click.echo(f"  {'over time':<12}{text.when(buckets[0].start_us)} {sparkline([one.count for one in buckets])} {text.when(now)}\n")
     cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]

@@ -92,6 +92,15 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What the incidents of a filter have in common, and when they were."""
+
+    counted: Counted
+    facets: dict[str, list[Facet]]
+    histogram: list[Bucket]
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemRow:
     """All incidents with one fingerprint, added up; what it is called is of its latest incident."""
 

@@ -18,8 +18,6 @@ from sqlite_utils import Database
 from detector.store import incident_queries, incidents, noise_queries, overview, problem_queries, reports
 from detector.store.answers import (
     Bucket,
-    Counted,
-    Facet,
     HostDetail,
     HostRow,
     IncidentDetail,
@@ -29,6 +27,7 @@ from detector.store.answers import (
     Page,
     ProblemDetail,
     ProblemRow,
+    Survey,
     Totals,
     incident_row,
 )
@@ -71,20 +70,14 @@ class History:
         """Live incidents of a filter, newest first; `after` is an earlier page's `next` (`FilterError` for anything else)."""
         return self._asked(incident_queries.page, wanted, after, limit)
 
-    def count(self, wanted: Filter) -> Counted:
-        """How many live incidents a filter has, counted to `incident_queries.COUNTED`."""
-        return self._asked(incident_queries.count, wanted)
+    def survey(
+        self, wanted: Filter, names: Sequence[str] = (), *, values: int = 10, buckets: int = 60, now_us: int | None = None
+    ) -> Survey:
+        """How many live incidents a filter has, the most frequent values of some fields, and when they were: of the newest so many.
 
-    def facets(self, wanted: Filter, names: Sequence[str], limit: int = 10) -> dict[str, list[Facet]]:
-        """The most frequent values of some fields among the newest `incident_queries.FACETED` incidents of a filter.
-
-        Fields are those of `search.COLUMNS`; `FilterError` for others.
+        Fields are those of `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is bounded.
         """
-        return self._asked(incident_queries.facets, wanted, names, limit)
-
-    def histogram(self, wanted: Filter, buckets: int = 60, now_us: int | None = None) -> list[Bucket]:
-        """The incidents of a filter over time, to `now_us` or the last; see `incident_queries.histogram` for what is bounded."""
-        return self._asked(incident_queries.histogram, wanted, buckets, now_us)
+        return self._asked(incident_queries.survey, wanted, names, values, buckets, now_us)
 
     def incidents(
         self,

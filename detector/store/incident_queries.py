@@ -1,6 +1,7 @@
-"""Lists of incidents: pages, counts, facets and histograms of a filter, from the search index.
+"""Lists of incidents: pages of a filter, and surveys of it (a count, facets, a histogram), from the search index.
 
-In: a connection, a filter. Out: frozen rows. What would have to look at everything looks at the newest so many, and its answer says so.
+In: a connection, a filter. Out: frozen rows. Every question first asks an index for places, the newest first, then for what stands there.
+A survey looks at the newest so many, and its answer says so.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ from sqlite3 import Connection
 from typing import Any
 
 from detector.store import search
-from detector.store.answers import Bucket, Counted, Facet, IncidentRow, Page, incident_row, read_place, spell_place
+from detector.store.answers import Bucket, Counted, Facet, IncidentRow, Page, Survey, incident_row, read_place, spell_place
 from detector.store.filters import Filter, FilterError, is_pattern, release_range
 
-# The newest incidents that facets and histograms look at, and how far is counted.
-FACETED = 5_000
-CHARTED = 20_000
-COUNTED = 10_000
+# The newest incidents of a filter that a survey looks at.
+SURVEYED = 10_000
 # A pattern of hosts or a range of kernels that means more is compared row by row; with words or evidence to look up beside it, which
 # leave fewer rows, sooner.
 _ALTERNATIVES = 2_000
@@ -51,18 +50,20 @@ class Asked:
     parameters: dict[str, Any]
     hosts: bool = False
 
-    def sql(self, columns: str, limit: int, *, facts: bool = False) -> str:
-        """The query for some columns of the newest incidents; `facts` where they are more than their places."""
-        place = "i.place" if self.expression is None else "incident_words.rowid"
-        tables = f"incidents i INDEXED BY {'incidents_host' if self.hosts else 'incidents_place'}"
-        where = [f"{place} >= :from", f"{place} < :to", *self.conditions]
+    def sql(self) -> str:
+        """The query for the places of the newest incidents. Facts beside the expression are compared in an index that has them all."""
+        beside = "CROSS JOIN incidents i INDEXED BY incidents_place ON i.place"
         if self.expression is not None:
-            tables = "incident_words"
-            if facts or self.conditions:
-                tables += " CROSS JOIN incidents i INDEXED BY incidents_place ON i.place = incident_words.rowid"
-            where.insert(0, "incident_words MATCH :expression")
-        chosen = columns.replace("PLACE", place)
-        return f"SELECT {chosen} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT {limit}"  # noqa: S608 (constants)
+            tables, place = "incident_words", "incident_words.rowid"
+            tables += f" {beside} = {place}" if self.conditions else ""
+        elif self.hosts:
+            tables, place = "incidents h INDEXED BY incidents_host", "h.place"
+            tables += f" {beside} = {place}" if any("i." in condition for condition in self.conditions) else ""
+        else:
+            tables, place = "incidents i INDEXED BY incidents_place", "i.place"
+        words = ["incident_words MATCH :expression"] if self.expression is not None else []
+        where = " AND ".join((*words, f"{place} >= :from", f"{place} < :to", *self.conditions))
+        return f"SELECT {place} FROM {tables} WHERE {where} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608 (constants)
 
 
 def asked(connection: Connection, wanted: Filter) -> Asked:
@@ -75,10 +76,6 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
     facts: dict[str, Sequence[str]] = {name: getattr(wanted, name) for name in search.COLUMNS if name not in {"host", "kernel"}}
     evidence = {"class": wanted.cls, "signature": wanted.signature}
     hosts, kernels = _hosts(connection, wanted), _kernels(connection, wanted)
-    if hosts is not None:
-        _among(conditions, parameters, "host", hosts)
-    elif wanted.host:
-        conditions.append(_alike(wanted.host, parameters))
     if kernels is not None:
         facts["kernel"] = kernels
         conditions += [] if kernels else ["FALSE"]
@@ -89,9 +86,13 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
     leading = hosts is not None and not parts
     for name, values in facts.items():
         if values and leading:
-            _among(conditions, parameters, search.COLUMNS[name], values)
+            _among(conditions, parameters, f"i.{search.COLUMNS[name]}", values)
         elif values:
             parts.append(search.any_fact(name, values))
+    if hosts is not None:
+        _among(conditions, parameters, "h.host" if leading else "i.host", hosts)
+    elif wanted.host:
+        conditions.append(_alike(wanted.host, parameters))
     if parts:
         parameters["expression"] = " AND ".join(parts)
     return Asked(parameters.get("expression"), conditions, parameters, leading)
@@ -99,12 +100,23 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
 
 def page(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[IncidentRow]:
     """The incidents of a filter, newest first, from `after` on."""
+    found = places(connection, wanted, limit + 1, after)
+    more = len(found) > limit
+    return Page(rows_at(connection, found[:limit]), spell_place(found[limit - 1]) if more else None)
+
+
+def places(connection: Connection, wanted: Filter, limit: int, after: str | None = None) -> list[int]:
+    """The places of the newest incidents of a filter, from `after` on."""
     query = asked(connection, wanted)
     if after is not None:
         query.parameters["to"] = min(query.parameters["to"], read_place(after, int)[0])
-    places = [row[0] for row in connection.execute(query.sql("PLACE", limit + 1), query.parameters)]
-    more = len(places) > limit
-    return Page(rows_at(connection, places[:limit]), spell_place(places[limit - 1]) if more else None)
+    return [row[0] for row in connection.execute(query.sql(), query.parameters | {"limit": limit})]
+
+
+def values_at(connection: Connection, found: Sequence[int], columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Some columns of the incidents at some places."""
+    query = f"SELECT {', '.join(columns)} FROM incidents INDEXED BY incidents_place WHERE place IN (SELECT value FROM json_each(?))"  # noqa: S608 (constants)
+    return connection.execute(query, (str(list(found)),))
 
 
 def rows_at(connection: Connection, places: Sequence[int]) -> list[IncidentRow]:
@@ -112,47 +124,41 @@ def rows_at(connection: Connection, places: Sequence[int]) -> list[IncidentRow]:
     return [incident_row(row) for row in connection.execute(_ROWS, (str(list(places)),))]
 
 
-def count(connection: Connection, wanted: Filter) -> Counted:
-    """How many incidents a filter has, counted to `COUNTED`."""
-    query = asked(connection, wanted)
-    inner = query.sql("PLACE", COUNTED + 1)
-    found = int(connection.execute(f"SELECT count(*) FROM ({inner})", query.parameters).fetchone()[0])  # noqa: S608 (constants)
-    return Counted(min(found, COUNTED), found > COUNTED)
+def survey(connection: Connection, wanted: Filter, names: Sequence[str], values: int, buckets: int, now_us: int | None) -> Survey:
+    """How many incidents a filter has, the most frequent values of some fields, and when they were, in at most `buckets` equal parts.
 
-
-def facets(connection: Connection, wanted: Filter, names: Sequence[str], limit: int) -> dict[str, list[Facet]]:
-    """For each field the most frequent values among the newest `FACETED` incidents of a filter."""
+    Of the newest `SURVEYED` incidents, with one exception: asked for by nothing but time and severity, all are charted, in whole days.
+    The chart begins at `since`, else with the first incident that is counted; it ends at `until`, else `now_us`, else the last.
+    """
     for name in names:
         if name not in search.COLUMNS:
             raise FilterError(name, f"there are no counts of it: there are of {', '.join(search.COLUMNS)}")
-    query = asked(connection, wanted)
-    columns = ", ".join(f"i.{search.COLUMNS[name]}" for name in names) or "1"
-    counters: list[Counter[str]] = [Counter() for _ in names]
-    for row in connection.execute(query.sql(columns, FACETED, facts=True), query.parameters):
-        for counter, value in zip(counters, row, strict=True) if names else ():
-            if value is not None:
-                counter[value] += 1
-    return {name: _most(counter, limit) for name, counter in zip(names, counters, strict=True)}
+    found = places(connection, wanted, SURVEYED + 1)
+    more = len(found) > SURVEYED
+    del found[SURVEYED:]
+    return Survey(
+        Counted(len(found), more), _facets(connection, found, names, values), _histogram(connection, wanted, found, more, buckets, now_us)
+    )
 
 
-def histogram(connection: Connection, wanted: Filter, buckets: int, now_us: int | None) -> list[Bucket]:
-    """The incidents of a filter over time, in at most `buckets` equal parts.
+def _facets(connection: Connection, found: Sequence[int], names: Sequence[str], values: int) -> dict[str, list[Facet]]:
+    """For each field the most frequent values at some places."""
+    if not names:
+        return {}
+    columns = zip(*values_at(connection, found, [search.COLUMNS[name] for name in names]), strict=True) if found else [()] * len(names)
+    return {name: _most(Counter(column), values) for name, column in zip(names, columns, strict=True)}
 
-    From `since`, else the first incident that is counted; to `until`, else `now_us`, else the last. Of more than `CHARTED` incidents the
-    newest are counted, and the first part begins with them; asked for by nothing but time and severity all are, in whole days.
-    """
-    query = asked(connection, wanted)
-    places = [row[0] for row in connection.execute(query.sql("PLACE", CHARTED + 1), query.parameters)]
-    if not places:
+
+def _histogram(connection: Connection, wanted: Filter, found: Sequence[int], more: bool, buckets: int, now_us: int | None) -> list[Bucket]:
+    """The incidents at some places over time; `more` where there are older ones."""
+    if not found:
         return []
-    times = [place >> search.PLACE_BITS for place in places]
+    times = [place >> search.PLACE_BITS for place in found]
     end = wanted.until_us or max(times[0] + 1, now_us or 0)
-    if len(times) > CHARTED:
-        if set(_given(wanted)) <= {"since_us", "until_us", "severity"}:
-            return _by_days(connection, wanted, end, buckets)
-        return _parts(times[-1], end, [(time, 1) for time in times], buckets)
-    start = times[-1] if wanted.since_us is None else wanted.since_us
-    return _parts(start, end, [(time, 1) for time in times], buckets)
+    if more and set(_given(wanted)) <= {"since_us", "until_us", "severity"}:
+        return _by_days(connection, wanted, end, buckets)
+    start = times[-1] if more or wanted.since_us is None else wanted.since_us
+    return _parts(start, end, times, buckets)
 
 
 def _by_days(connection: Connection, wanted: Filter, end: int, buckets: int) -> list[Bucket]:
@@ -171,11 +177,9 @@ def _by_days(connection: Connection, wanted: Filter, end: int, buckets: int) -> 
     return [Bucket((first + at * width) * _DAY_US, (first + (at + 1) * width) * _DAY_US, counted[at]) for at in range(parts)]
 
 
-def _parts(start: int, end: int, counted: Sequence[tuple[int, int]], buckets: int) -> list[Bucket]:
+def _parts(start: int, end: int, times: Sequence[int], buckets: int) -> list[Bucket]:
     width = max(1, -(-(end - start) // buckets))
-    sums: Counter[int] = Counter()
-    for time, number in counted:
-        sums[(time - start) // width] += number
+    sums = Counter((time - start) // width for time in times)
     return [Bucket(start + at * width, start + (at + 1) * width, sums[at]) for at in range(max(1, -(-(end - start) // width)))]
 
 
@@ -211,8 +215,9 @@ def _some(rows: Iterator[Any], most: int) -> list[str] | None:
 
 
 def _among(conditions: list[str], parameters: dict[str, Any], column: str, values: Sequence[str]) -> None:
-    parameters[f"any_{column}"] = json.dumps(list(values))
-    conditions.append(f"i.{column} IN (SELECT value FROM json_each(:any_{column}))")  # noqa: S608 (constants)
+    name = column[2:]
+    parameters[f"any_{name}"] = json.dumps(list(values))
+    conditions.append(f"{column} IN (SELECT value FROM json_each(:any_{name}))")  # noqa: S608 (constants)
 
 
 def _alike(hosts: Sequence[str], parameters: dict[str, Any]) -> str:
@@ -234,5 +239,6 @@ def _between(kernels: Sequence[str], parameters: dict[str, Any]) -> str:
     return f"({' OR '.join(either)})"
 
 
-def _most(counter: Counter[str], limit: int) -> list[Facet]:
-    return [Facet(value, number) for value, number in sorted(counter.items(), key=lambda one: (-one[1], one[0]))[:limit]]
+def _most(counter: Counter[str | None], limit: int) -> list[Facet]:
+    counted = [(value, number) for value, number in counter.items() if value is not None]
+    return [Facet(value, number) for value, number in sorted(counted, key=lambda one: (-one[1], one[0]))[:limit]]

@@ -47,7 +47,7 @@ _STATES = {"open": "open", "acknowledged": "open", "resolved": "resolved"}
 def problems(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[ProblemRow]:
     """Problems, the one that happened last first. Time, host and kernel ask for problems with such incidents.
 
-    What only incidents have (rule, class, signature, text) is looked for in the newest `incident_queries.FACETED` incidents that have it.
+    What only incidents have (rule, class, signature, text) is looked for in the newest `incident_queries.SURVEYED` incidents that have it.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     for name, column in _OWN.items():
@@ -84,11 +84,11 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
 def hosts(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[HostRow]:
     """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored, the rest for hosts of such incidents.
 
-    Those are looked for in the newest `incident_queries.FACETED` incidents of the filter.
+    Those are looked for in the newest `incident_queries.SURVEYED` incidents of the filter.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     if set(_given(wanted)) - {"host", "since_us", "until_us"}:
-        found = _values(connection, wanted, "i.host")
+        found = _values(connection, wanted, "host")
         parameters["found"] = json.dumps(found)
         conditions.append("h.name IN (SELECT value FROM json_each(:found))")
     elif wanted.host:
@@ -155,11 +155,10 @@ def _through_incidents(wanted: Filter) -> bool:
 
 def _fingerprints(connection: Connection, wanted: Filter) -> list[str]:
     narrowed = Filter(**{name: getattr(wanted, name) for name in _given(wanted) if name not in {"state", "severity"}})
-    return _values(connection, narrowed, "i.fingerprint")
+    return _values(connection, narrowed, "fingerprint")
 
 
 def _values(connection: Connection, wanted: Filter, column: str) -> list[str]:
     """The values of a column among the newest incidents of a filter."""
-    query = incident_queries.asked(connection, wanted)
-    rows = connection.execute(query.sql(column, incident_queries.FACETED, facts=True), query.parameters)
-    return sorted({row[0] for row in rows if row[0] is not None})
+    found = incident_queries.places(connection, wanted, incident_queries.SURVEYED)
+    return sorted({row[0] for row in incident_queries.values_at(connection, found, [column]) if row[0] is not None})

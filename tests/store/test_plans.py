@@ -47,9 +47,7 @@ def ask_everything(history: History) -> None:
         wanted = parse(params, NOW_US)
         page = history.search(wanted, limit=1)
         history.search(wanted, after=page.next)
-        history.count(wanted)
-        history.facets(wanted, list(search.COLUMNS))
-        history.histogram(wanted, 60, NOW_US)
+        history.survey(wanted, list(search.COLUMNS), now_us=NOW_US)
         history.problems(wanted)
         history.hosts(wanted)
     row = history.search(Filter()).rows[0]

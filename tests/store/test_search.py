@@ -44,9 +44,9 @@ def test_questions_have_their_answers(filled: Filled, params: Params, labels: li
     """Rows, their count, their histogram and their pages of one say the same."""
     wanted = parse(params, NOW_US)
     assert filled.labels(filled.history.search(wanted).rows) == labels
-    assert filled.history.count(wanted) == Counted(len(labels), more=False)
-    assert sum(bucket.count for bucket in filled.history.histogram(wanted, 7, NOW_US)) == len(labels)
-    assert sum(facet.count for facet in filled.history.facets(wanted, ["severity"])["severity"]) == len(labels)
+    assert filled.history.survey(wanted).counted == Counted(len(labels), more=False)
+    assert sum(bucket.count for bucket in filled.history.survey(wanted, buckets=7, now_us=NOW_US).histogram) == len(labels)
+    assert sum(facet.count for facet in filled.history.survey(wanted, ["severity"]).facets["severity"]) == len(labels)
     one_by_one, after = [], None
     while True:
         page = filled.history.search(wanted, after=after, limit=1)
@@ -87,11 +87,11 @@ def test_hosts_are_found(filled: Filled, params: Params, names: list[str]) -> No
 
 def test_facets_are_counted_and_ordered(filled: Filled) -> None:
     """The most frequent first; what has no value is not counted; a field without counts is refused by name."""
-    found = filled.history.facets(Filter(), ["function", "module"], limit=2)
+    found = filled.history.survey(Filter(), ["function", "module"], values=2).facets
     assert [(facet.value, facet.count) for facet in found["function"]] == [("__inet_lookup_listener", 3), ("nvme_irq", 2)]
     assert [(facet.value, facet.count) for facet in found["module"]] == [("nvme", 2), ("m&m", 1)]
     with pytest.raises(FilterError, match="text: there are no counts"):
-        filled.history.facets(Filter(), ["text"])
+        filled.history.survey(Filter(), ["text"])
 
 
 @pytest.mark.parametrize("after", ["x", "", "WyJhIl0", "é", "W10", "Wy0xXQ", "W3RydWVd", "WzFlNTBd"])

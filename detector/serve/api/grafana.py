@@ -110,7 +110,7 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
     name, _, asked = target.partition("?")
     if name == "incidents":
         wanted = _filter(request, asked, body.range, "targets")
-        buckets = history(request).histogram(wanted, min(body.maxDataPoints, _MOST_POINTS), _us(body.range.to))
+        buckets = history(request).survey(wanted, buckets=min(body.maxDataPoints, _MOST_POINTS), now_us=_us(body.range.to)).histogram
     elif name == "noise":
         buckets = _noise(request, asked, body.range)
     else:

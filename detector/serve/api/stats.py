@@ -65,9 +65,8 @@ def overview(request: Request) -> Response:
 def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) -> Response:
     """The most frequent values of some fields among the incidents of a filter."""
     try:
-        return answer(
-            {"facets": history(request).facets(asked(request, parameters), tuple(dict.fromkeys(parameters.names)), parameters.limit)}
-        )
+        names = tuple(dict.fromkeys(parameters.names))
+        return answer({"facets": history(request).survey(asked(request, parameters), names, values=parameters.limit).facets})
     except FilterError as error:
         raise wrong(error) from error
 
@@ -75,5 +74,5 @@ def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) ->
 @router.get("/histogram", summary="Incidents over time", response_model=Histogram, responses=LIST)
 def histogram(request: Request, parameters: Annotated[HistogramParameters, Query()]) -> Response:
     """How many incidents of a filter there were, over time."""
-    wanted, known = asked(request, parameters), history(request)
-    return answer({"histogram": known.histogram(wanted, parameters.buckets, request.app.state.clock()), "count": known.count(wanted)})
+    found = history(request).survey(asked(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock())
+    return answer({"histogram": found.histogram, "count": found.counted})

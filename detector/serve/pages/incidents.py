@@ -34,21 +34,22 @@ def incidents(request: Request) -> Page:
         found = reading.search(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
         return _wrong(what, error, last_change)
-    facets = reading.facets(what.filter, FACETS, limit=8)
-    buckets = reading.histogram(what.filter)
+    seen = reading.survey(what.filter, FACETS, values=8)
     data = {
         "query": filters.as_query(what.filter),
         "incidents": found.rows,
-        "facets": facets,
-        "histogram": buckets,
+        "facets": seen.facets,
+        "histogram": seen.histogram,
         "next": found.next,
     }
-    chart = drawing.histogram(buckets, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
+    chart = drawing.histogram(
+        seen.histogram, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end))
+    )
     view = _form(what) | {
         "last_change": last_change,
         "rows": found.rows,
         "next": what.next(found.next),
-        "groups": asking.facets(what, facets),
+        "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
     return Page("incidents.html", "Incidents", PLACE, view, data, found.rows)
