@@ -84,6 +84,8 @@ QUERIES: tuple[tuple[Params, list[str]], ...] = (
     ({"known_issue": ["tcp-listener-race"], "host": ["db-2"], "kernel": ["4.19.."], "text": ["pc lookup_marker"]}, ["listener again"]),
     ({"text": ["LOOKUP_MARKER"]}, ["listener", "listener again", "listener long ago"]),
     ({"text": ["nvme_ir*", "kfree"]}, ["disk", "disk on rc", "odd name"]),
+    ({"text": ["nvme_ir* nowhere_near*"]}, []),
+    ({"text": ["severity_* state_*"]}, []),
     ({"text": ["marker_of_db-2 nothing"]}, []),
     ({"text": ['" OR * NEAR( pc']}, []),
     ({"text": ["storage timeout"]}, ["disk", "disk on rc"]),

@@ -96,8 +96,10 @@ def main() -> None:
         from detector.settings import SettingsError
         from detector.sources import SourceError
         from detector.store import StoreError
+        from detector.store.filters import FilterError
 
-        if not isinstance(error, CatalogueError | SettingsError | SourceError | StoreError):
+        if not isinstance(error, CatalogueError | FilterError | SettingsError | SourceError | StoreError):
             raise
-        Mendable(str(error)).show()
+        option = f"--{error.field.replace('_', '-')}: {error.message}" if isinstance(error, FilterError) else None
+        Mendable(option or str(error)).show()
         sys.exit(2)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from detector.cli import Mendable, parts
+from detector.cli import parts
 from detector.store.answers import Page
-from detector.store.filters import FIELDS, Filter, FilterError, parse
+from detector.store.filters import FIELDS, Filter, parse
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -33,12 +33,9 @@ def filter_options(command: Command) -> Command:
 
 
 def wanted(options: dict[str, Any]) -> Filter:
-    """The filter that options ask for, which are taken out of `options`; raises `Mendable` naming the option."""
+    """The filter that options ask for, which are taken out of `options`; raises `FilterError`."""
     params = {name: list(options.pop(f"asked_{name}")) for name in FIELDS}
-    try:
-        return parse(params, parts.now_us())
-    except FilterError as error:
-        raise Mendable(f"--{error.field.replace('_', '-')}: {error.message}") from error
+    return parse(params, parts.now_us())
 
 
 def rows(ask: Callable[[str | None, int], Page[T]], limit: int | None) -> Iterator[T]:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from detector.store import StoreError
+from detector.store.filters import FilterError
 
 MEDIA_TYPE = "application/problem+json"
 # A client's own value is quoted back no longer than this.
@@ -54,6 +55,7 @@ def install(app: FastAPI) -> None:
     """Lets every error of an application answer as a problem."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(FilterError, _filter)
     app.add_exception_handler(StoreError, _store)
 
 
@@ -71,6 +73,11 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
     said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
     return respond(Problem(422, said, field=".".join(place)[:_QUOTED] or "body"))
+
+
+async def _filter(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FilterError)
+    return respond(Problem(422, error.message, field=error.field[:_QUOTED]))
 
 
 async def _store(_request: Request, error: Exception) -> Response:

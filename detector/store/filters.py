@@ -37,7 +37,7 @@ FIELDS: dict[str, str] = {
     "module": "the module of the guilty function",
     "kernel": "kernel release, or a range with both ends in it: 4.19..5.4, 4.19.., ..5.4",
     "known_issue": "id of the known issue that it is attributed to",
-    "text": "words that all occur in its evidence or its report, in any order; a word may end in * (inet_*)",
+    "text": "words that all occur in its evidence or its report, in any order; a name may end in * (inet_*), a number may not",
 }
 _CHOICES = {"severity": SEVERITIES, "state": STATES}
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}

@@ -18,11 +18,12 @@ from detector.store.answers import Bucket, Counted, Facet, IncidentRow, Page, Su
 from detector.store.filters import Filter, FilterError, is_pattern, release_range
 
 # The newest incidents of a filter that a survey looks at.
-SURVEYED = 10_000
-# A pattern of hosts or a range of kernels that means more is compared row by row; with words or evidence to look up beside it, which
-# leave fewer rows, sooner.
-_ALTERNATIVES = 2_000
-_ALTERNATIVES_BESIDE = 200
+SURVEYED = 5_000
+# A pattern of hosts that means more is compared row by row; with words or evidence to look up beside it, which leave fewer rows, sooner.
+_HOSTS = 2_000
+_HOSTS_BESIDE = 200
+# A range of kernels that means more is compared row by row: each place is looked for in the list of every alternative.
+_KERNELS = 40
 _DAY_US = 86_400_000_000
 _END = (1 << 63) - 1
 
@@ -67,7 +68,10 @@ class Asked:
 
 
 def asked(connection: Connection, wanted: Filter) -> Asked:
-    """A filter as SQL over this history: patterns of hosts and ranges of kernels become the names that there are."""
+    """A filter as SQL over this history: patterns of hosts, ranges of kernels and words with * become the names that there are.
+
+    `FilterError` for a word that stands for too many.
+    """
     conditions: list[str] = []
     parameters: dict[str, Any] = {
         "from": 0 if wanted.since_us is None else search.place_of(wanted.since_us),
@@ -82,7 +86,7 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
     elif wanted.kernel:
         conditions.append(_between(wanted.kernel, parameters))
     parts = [search.any_fact(name, values) for name, values in evidence.items() if values]
-    parts += [search.any_text(wanted.text)] if wanted.text else []
+    parts += [search.any_text(connection, wanted.text)] if wanted.text else []
     leading = hosts is not None and not parts
     for name, values in facts.items():
         if values and leading:
@@ -191,7 +195,7 @@ def _hosts(connection: Connection, wanted: Filter) -> list[str] | None:
     """The hosts that are asked for by name or pattern; None where all are, or they are too many to name."""
     if not wanted.host:
         return None
-    most = _ALTERNATIVES_BESIDE if wanted.text or wanted.cls or wanted.signature else _ALTERNATIVES
+    most = _HOSTS_BESIDE if wanted.text or wanted.cls or wanted.signature else _HOSTS
     like = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
     rows = (row for host in wanted.host for row in (connection.execute(like, (host, most + 1)) if is_pattern(host) else [(host,)]))
     return _some(rows, most)
@@ -205,8 +209,8 @@ def _kernels(connection: Connection, wanted: Filter) -> list[str] | None:
     found: list[Any] = []
     for kernel in wanted.kernel:
         ends = release_range(kernel)
-        found += connection.execute(between, (*ends, _ALTERNATIVES_BESIDE + 1)) if ends else [(kernel,)]
-    return _some(iter(found), _ALTERNATIVES_BESIDE)
+        found += connection.execute(between, (*ends, _KERNELS + 1)) if ends else [(kernel,)]
+    return _some(iter(found), _KERNELS)
 
 
 def _some(rows: Iterator[Any], most: int) -> list[str] | None:

@@ -18,8 +18,8 @@ from detector.store.filters import is_pattern
 NoiseColumn = Literal["host", "process", "signature", "hour"]
 EVERYTHING: tuple[NoiseColumn, ...] = ("host", "process", "signature")
 # How many counts are looked at by whoever cannot wait: of hosts, and of programs over all hosts.
-LOOKED = 20_000
-LOOKED_PROGRAMS = 60_000
+LOOKED = 10_000
+LOOKED_PROGRAMS = 50_000
 # A pattern that means more hosts is compared count by count, newest first.
 _HOSTS = 200
 _HOUR_US = 3_600_000_000

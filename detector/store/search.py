@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection, Row
 
-from detector.store.filters import words
+from detector.store.filters import FilterError, words
 from detector.store.rows import release_number
 
 # The bits of a place below its time: incidents that begin in one microsecond differ in them.
@@ -20,6 +21,10 @@ PLACE_BITS = 11
 # Evidence beyond this is kept and counted, but adds no words.
 EVIDENCE_INDEXED = 200
 WORDS_INDEXED = 4_000
+# How many names a word that ends in * may stand for.
+NAMES = 500
+# Numbers and addresses: without end, and never asked for by how they begin.
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*|[0-9a-f]{8,}")
 _LATEST_US = (1 << 63 - PLACE_BITS) - 1_000_000
 # A place that was taken is this far from the time at most, unless thousands begin in one microsecond.
 _SLACK_US = 1_000
@@ -47,6 +52,7 @@ SELECT m.id, m.class, m.signature, m.text, r.lines FROM matches m LEFT JOIN repo
   (SELECT :anchor UNION SELECT * FROM
     (SELECT match_id FROM evidence WHERE incident_id IN (SELECT value FROM json_each(:family)) ORDER BY match_id LIMIT :limit))
 """
+_NAMES = "SELECT word FROM vocabulary WHERE word >= ? AND word < ? LIMIT ?"
 
 
 def index(connection: Connection, incident_id: str) -> None:
@@ -61,7 +67,8 @@ def index(connection: Connection, incident_id: str) -> None:
             connection.execute("UPDATE incidents SET place = NULL WHERE id = ?", (row["id"],))
     family = json.dumps([row["id"] for row in (live, *joined)])
     about = {"anchor": live["anchor_id"], "family": family, "limit": EVIDENCE_INDEXED}
-    _write(connection, live, _document(live, connection.execute(_EVIDENCE, about).fetchall()))
+    evidence = connection.execute(_EVIDENCE, about).fetchall()
+    _write(connection, live, _facts(live, evidence), _words(evidence))
 
 
 def index_all(connection: Connection) -> None:
@@ -85,44 +92,60 @@ def any_fact(field: str, values: Iterable[str]) -> str:
     return "(" + " OR ".join(f'"{fact(field, value)}"' for value in values) + ")"
 
 
-def any_text(texts: Iterable[str]) -> str:
+def any_text(connection: Connection, texts: Iterable[str]) -> str:
     """The expression for incidents in which all words of one of some texts occur. Nothing that a person writes is read as an operator."""
-    return "(" + " OR ".join("(" + " AND ".join(_quoted(word) for word in words(text)) + ")" for text in texts) + ")"
+    return "(" + " OR ".join("(" + " AND ".join(_any_name(connection, word) for word in words(text)) + ")" for text in texts) + ")"
 
 
-def _quoted(word: str) -> str:
-    return f'"{word[:-1]}"*' if word.endswith("*") else f'"{word}"'
+def _any_name(connection: Connection, word: str) -> str:
+    """A word, or the names that begin with it: each by itself, since what begins alike is merged as a whole before the first is found."""
+    if not word.endswith("*"):
+        return f'"{word}"'
+    stem = word[:-1]
+    if _NUMBER.fullmatch(stem):
+        raise FilterError("text", f"{word!r}: numbers and addresses are searched for as a whole, without *")
+    names = [row[0] for row in connection.execute(_NAMES, (stem, stem + chr(0x10FFFF), NAMES + 1))]
+    if len(names) > NAMES:
+        raise FilterError("text", f"{word!r} stands for more than {NAMES} words: write more of it")
+    # Where nothing begins so, the word itself is not there either.
+    return "(" + " OR ".join(f'"{name}"' for name in names or [stem]) + ")"
 
 
-def _document(row: Row, evidence: Sequence[Row]) -> str:
-    """Each word once: a word occurs in an incident or it does not."""
+def _facts(row: Row, evidence: Sequence[Row]) -> list[str]:
     facts = {fact(field, row[column]) for field, column in COLUMNS.items() if row[column] is not None}
-    facts |= {fact("class", one["class"]) for one in evidence} | {fact("signature", one["signature"]) for one in evidence}
+    return sorted(facts | {fact("class", one["class"]) for one in evidence} | {fact("signature", one["signature"]) for one in evidence})
+
+
+def _words(evidence: Sequence[Row]) -> list[str]:
+    """Each word once: a word occurs in an incident or it does not."""
     found: dict[str, None] = {}
     for one in evidence:
         for text in (one["text"], *json.loads(one["lines"] or "[]")):
             found |= dict.fromkeys(words(text))
         if len(found) > WORDS_INDEXED:
             break
-    return " ".join((*sorted(facts), *sorted(word.rstrip("*") for word in list(found)[:WORDS_INDEXED])))
+    return sorted({word.rstrip("*") for word in list(found)[:WORDS_INDEXED]})
 
 
-def _write(connection: Connection, row: Row, document: str) -> None:
+def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequence[str]) -> None:
     """Puts an incident in its place; a place that is still right stays, and words that are the same are not written again."""
     if row["kernel"] is not None:
         connection.execute("INSERT OR IGNORE INTO kernels (kernel, release) VALUES (?, ?)", (row["kernel"], release_number(row["kernel"])))
-    place = row["place"]
+    place, document = row["place"], " ".join((*facts, *found))
     start = min(max(row["time_us"], 0), _LATEST_US)
-    if place is not None:
-        if start <= place >> PLACE_BITS <= start + _SLACK_US:
-            known = connection.execute("SELECT words FROM incident_words WHERE rowid = ?", (place,)).fetchone()
-            if known is None or known[0] != document:
-                connection.execute("INSERT OR REPLACE INTO incident_words (rowid, words) VALUES (?, ?)", (place, document))
+    if place is None or not start <= place >> PLACE_BITS <= start + _SLACK_US:
+        if place is not None:
+            connection.execute("DELETE FROM incident_words WHERE rowid = ?", (place,))
+        place = _free_place(connection, row["id"], start)
+        connection.execute("UPDATE incidents SET place = ? WHERE id = ?", (place, row["id"]))
+    else:
+        known = connection.execute("SELECT words FROM incident_words WHERE rowid = ?", (place,)).fetchone()
+        if known is not None and known[0] == document:
             return
-        connection.execute("DELETE FROM incident_words WHERE rowid = ?", (place,))
-    place = _free_place(connection, row["id"], start)
-    connection.execute("INSERT INTO incident_words (rowid, words) VALUES (?, ?)", (place, document))
-    connection.execute("UPDATE incidents SET place = ? WHERE id = ?", (place, row["id"]))
+    connection.execute("INSERT OR REPLACE INTO incident_words (rowid, words) VALUES (?, ?)", (place, document))
+    # What a word with * may stand for.
+    names = json.dumps([word for word in found if not _NUMBER.fullmatch(word)])
+    connection.execute("INSERT OR IGNORE INTO vocabulary (word) SELECT value FROM json_each(?)", (names,))
 
 
 def _free_place(connection: Connection, identity: str, start_us: int) -> int:

@@ -94,6 +94,16 @@ def test_facets_are_counted_and_ordered(filled: Filled) -> None:
         filled.history.survey(Filter(), ["text"])
 
 
+def test_a_word_that_stands_for_too_many_is_refused(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be looked up word by word; numbers have no end, and their beginnings are not kept."""
+    monkeypatch.setattr(search, "NAMES", 1)
+    with pytest.raises(FilterError, match=r"text: 'n\*' stands for more than 1 words: write more of it"):
+        filled.history.search(parse({"text": ["n*"]}, NOW_US))
+    for number in ("0*", "0x1f*", "ffff8056*"):
+        with pytest.raises(FilterError, match="text: .*searched for as a whole"):
+            filled.history.survey(parse({"text": [number]}, NOW_US))
+
+
 @pytest.mark.parametrize("after", ["x", "", "WyJhIl0", "é", "W10", "Wy0xXQ", "W3RydWVd", "WzFlNTBd"])
 def test_a_place_that_no_page_named_is_refused(filled: Filled, after: str) -> None:
     """Only what a page said was next is taken."""

@@ -16,7 +16,7 @@ from detector.serve.objects import as_object, model_of
 from detector.serve.problem import Problem, answers
 from detector.store import filters
 from detector.store.answers import Page
-from detector.store.filters import Filter, FilterError
+from detector.store.filters import Filter
 
 # What may go wrong with any request to a list, for OpenAPI; and with any to one thing.
 LIST = answers(401, 403, 422, 429, 503)
@@ -60,26 +60,15 @@ class ListParameters(FilterParameters):
 
 
 def asked(request: Request, parameters: Parameters) -> Filter:
-    """The filter of a request. Raises Problem with the parameter at fault."""
+    """The filter of a request. Raises `FilterError` with the parameter at fault."""
     given = {name: value for name, value in parameters.model_dump(by_alias=True).items() if name in filters.FIELDS and value}
-    try:
-        return filters.parse(given, request.app.state.clock())
-    except FilterError as error:
-        raise wrong(error) from error
-
-
-def wrong(error: FilterError) -> Problem:
-    """A filter's error as a problem."""
-    return Problem(422, error.message, field=error.field[:100])
+    return filters.parse(given, request.app.state.clock())
 
 
 def span(request: Request, since: str | None, until: str | None) -> tuple[int | None, int | None]:
     """Two times as the filter language writes them, in µs since 1970."""
     given = {name: [text] for name, text in (("since", since), ("until", until)) if text is not None}
-    try:
-        wanted = filters.parse(given, request.app.state.clock())
-    except FilterError as error:
-        raise wrong(error) from error
+    wanted = filters.parse(given, request.app.state.clock())
     return wanted.since_us, wanted.until_us
 
 
@@ -97,10 +86,7 @@ def answer(value: Any, status: int = 200) -> Response:
 
 def page(name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters) -> Response:
     """A page of a list that fits a request's filter: its rows under their name, and `next`."""
-    try:
-        found = listed(asked(request, parameters), after=parameters.after, limit=parameters.limit)
-    except FilterError as error:
-        raise wrong(error) from error
+    found = listed(asked(request, parameters), after=parameters.after, limit=parameters.limit)
     return answer({name: found.rows, "next": found.next})
 
 

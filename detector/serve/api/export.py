@@ -14,6 +14,8 @@ from starlette.responses import Response, StreamingResponse
 
 from detector.serve.api.asking import LIST, FilterParameters, Parameters, asked
 from detector.serve.reading import history
+from detector.store import IncidentRow
+from detector.store.answers import Page
 from detector.store.detail_item import detail_item
 from detector.store.filters import Filter
 
@@ -31,16 +33,17 @@ _NDJSON = "application/x-ndjson"
 def export(request: Request, parameters: Annotated[FilterParameters, Query()]) -> Response:
     """NDJSON: whole incidents, as `incidents list --json` prints them."""
     assert isinstance(parameters, Parameters)
-    return StreamingResponse(_lines(request, asked(request, parameters)), media_type=_NDJSON)
+    wanted = asked(request, parameters)
+    # A filter that cannot be answered is said before the answer begins.
+    first = history(request).search(wanted, limit=_PAGE)
+    return StreamingResponse(_lines(request, wanted, first), media_type=_NDJSON)
 
 
-def _lines(request: Request, wanted: Filter) -> Iterator[str]:
+def _lines(request: Request, wanted: Filter, listed: Page[IncidentRow]) -> Iterator[str]:
     """Each step may run on another thread, and asks for the history there."""
-    after: str | None = None
     while True:
-        listed = history(request).search(wanted, after=after, limit=_PAGE)
         details = (history(request).incident(row.id) for row in listed.rows)
         yield "".join(f"{json.dumps(detail_item(one))}\n" for one in details if one is not None)
-        after = listed.next
-        if after is None:
+        if listed.next is None:
             return
+        listed = history(request).search(wanted, after=listed.next, limit=_PAGE)

@@ -11,12 +11,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from detector.serve.api.asking import LIST, FilterParameters, answer, asked, wrong
+from detector.serve.api.asking import LIST, FilterParameters, answer, asked
 from detector.serve.objects import model_of
 from detector.serve.problem import answers
 from detector.serve.reading import history
 from detector.store.answers import Bucket, Counted, Facet, Overview
-from detector.store.filters import FilterError
 
 router = APIRouter(prefix="/api/v1", tags=["figures"])
 
@@ -64,11 +63,8 @@ def overview(request: Request) -> Response:
 @router.get("/facets", summary="Frequent values of fields", response_model=Facets, responses=LIST)
 def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) -> Response:
     """The most frequent values of some fields among the incidents of a filter."""
-    try:
-        names = tuple(dict.fromkeys(parameters.names))
-        return answer({"facets": history(request).survey(asked(request, parameters), names, values=parameters.limit).facets})
-    except FilterError as error:
-        raise wrong(error) from error
+    names = tuple(dict.fromkeys(parameters.names))
+    return answer({"facets": history(request).survey(asked(request, parameters), names, values=parameters.limit).facets})
 
 
 @router.get("/histogram", summary="Incidents over time", response_model=Histogram, responses=LIST)

@@ -29,6 +29,10 @@ CREATE INDEX incidents_host ON incidents (host, place);
 
 CREATE VIRTUAL TABLE incident_words USING fts5 (words, detail = none, columnsize = 0, tokenize = "ascii tokenchars '_'");
 
+CREATE TABLE vocabulary (
+  word TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE kernels (
   kernel TEXT NOT NULL PRIMARY KEY,
   release INTEGER
