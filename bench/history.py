@@ -120,7 +120,8 @@ _INCIDENT = """
 INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, known_issue, diagnosis, state,
   module,
   title, kind, function, kernel, release, fingerprint, changed_us)
-SELECT ?1, ?2, ?3, ?4, 'boot', 'kernel', 1000, ?5, ?6, ?7, ?8, ?9, ?10, ?11, title, kind, function, kernel, release_number(kernel), fingerprint, ?6
+SELECT ?1, ?2, ?3, ?4, 'boot', 'kernel', 1000, ?5, ?6, ?7, ?8, ?9, ?10, ?11, title, kind, function, kernel,
+  release_number(kernel), fingerprint, ?6
 FROM reports WHERE match_id = ?7
 """
 _NOISE = """

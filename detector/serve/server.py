@@ -5,6 +5,7 @@ In: settings. Out: a bound and listening server, or a `SettingsError` of one lin
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
@@ -64,6 +65,8 @@ class Server:
     def run(self) -> None:
         """Answers until `stop`."""
         telemetry.say("serving", **self._about)
+        # What there is by now stays: going through all of it while a page is made would take longer than the page.
+        gc.freeze()
         self._server.run(sockets=[self._socket])
 
     def start(self) -> None:

@@ -93,11 +93,12 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the incidents of a filter have in common, and when they were."""
+    """What the incidents of a filter have in common, when they were, and the newest of them."""
 
     counted: Counted
     facets: dict[str, list[Facet]]
     histogram: list[Bucket]
+    first: Page[IncidentRow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,14 @@ class History:
         return self._asked(incident_queries.page, wanted, after, limit)
 
     def survey(
-        self, wanted: Filter, names: Sequence[str] = (), *, values: int = 10, buckets: int = 60, now_us: int | None = None
+        self, wanted: Filter, names: Sequence[str] = (), *, values: int = 10, buckets: int = 60, now_us: int | None = None, rows: int = 0
     ) -> Survey:
         """How many live incidents a filter has, the most frequent values of some fields, and when they were: of the newest so many.
 
-        Fields are those of `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is bounded.
+        With the first page of `rows` rows, as `search` has it. Fields are those of `search.COLUMNS`; `FilterError` for others. See
+        `incident_queries.survey` for what is bounded.
         """
-        return self._asked(incident_queries.survey, wanted, names, values, buckets, now_us)
+        return self._asked(incident_queries.survey, wanted, names, values, buckets, now_us, rows)
 
     def incidents(
         self,

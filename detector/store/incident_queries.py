@@ -104,8 +104,12 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
 
 def page(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[IncidentRow]:
     """The incidents of a filter, newest first, from `after` on."""
-    found = places(connection, wanted, limit + 1, after)
-    more = len(found) > limit
+    return _page(connection, places(connection, wanted, limit + 1, after), limit)
+
+
+def _page(connection: Connection, found: Sequence[int], limit: int) -> Page[IncidentRow]:
+    """The first so many of some places; there are more where there is one more."""
+    more = limit and len(found) > limit
     return Page(rows_at(connection, found[:limit]), spell_place(found[limit - 1]) if more else None)
 
 
@@ -128,11 +132,14 @@ def rows_at(connection: Connection, places: Sequence[int]) -> list[IncidentRow]:
     return [incident_row(row) for row in connection.execute(_ROWS, (str(list(places)),))]
 
 
-def survey(connection: Connection, wanted: Filter, names: Sequence[str], values: int, buckets: int, now_us: int | None) -> Survey:
-    """How many incidents a filter has, the most frequent values of some fields, and when they were, in at most `buckets` equal parts.
+def survey(
+    connection: Connection, wanted: Filter, names: Sequence[str], values: int, buckets: int, now_us: int | None, rows: int
+) -> Survey:
+    """How many incidents a filter has, the most frequent values of some fields, when they were, and the first page of `rows` rows.
 
     Of the newest `SURVEYED` incidents, with one exception: asked for by nothing but time and severity, all are charted, in whole days.
-    The chart begins at `since`, else with the first incident that is counted; it ends at `until`, else `now_us`, else the last.
+    The chart has at most `buckets` equal parts. It begins at `since`, else with the first incident that is counted, and ends at `until`,
+    else `now_us`, else with the last.
     """
     for name in names:
         if name not in search.COLUMNS:
@@ -141,7 +148,10 @@ def survey(connection: Connection, wanted: Filter, names: Sequence[str], values:
     more = len(found) > SURVEYED
     del found[SURVEYED:]
     return Survey(
-        Counted(len(found), more), _facets(connection, found, names, values), _histogram(connection, wanted, found, more, buckets, now_us)
+        counted=Counted(len(found), more),
+        facets=_facets(connection, found, names, values),
+        histogram=_histogram(connection, wanted, found, more, buckets, now_us),
+        first=_page(connection, found, rows),
     )
 
 

@@ -100,7 +100,7 @@ def test_a_word_that_stands_for_too_many_is_refused(filled: Filled, monkeypatch:
     with pytest.raises(FilterError, match=r"text: 'n\*' stands for more than 1 words: write more of it"):
         filled.history.search(parse({"text": ["n*"]}, NOW_US))
     for number in ("0*", "0x1f*", "ffff8056*"):
-        with pytest.raises(FilterError, match="text: .*searched for as a whole"):
+        with pytest.raises(FilterError, match="searched for as a whole"):
             filled.history.survey(parse({"text": [number]}, NOW_US))
 
 

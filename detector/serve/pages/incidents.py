@@ -19,7 +19,7 @@ from detector.store import filters
 from detector.store.filters import FilterError
 
 PLACE = "/incidents"
-LIMIT = 30
+LIMIT = 25
 FACETS = ("severity", "state", "rule", "known_issue", "function", "module", "kernel", "host")
 _FORM = ("text", "host", "since", "until", "severity", "state", "function", "kernel")
 _CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "state": filters.STATES}
@@ -31,20 +31,19 @@ def incidents(request: Request) -> Page:
     reading = history(request)
     last_change = reading.last_change()
     try:
-        found = reading.search(what.checked(), after=what.after, limit=LIMIT)
+        seen = reading.survey(what.checked(), FACETS, values=6, rows=LIMIT)
+        found = seen.first if what.after is None else reading.search(what.filter, after=what.after, limit=LIMIT)
     except FilterError as error:
         return _wrong(what, error, last_change)
-    seen = reading.survey(what.filter, FACETS, values=8)
+    buckets = seen.histogram
     data = {
         "query": filters.as_query(what.filter),
         "incidents": found.rows,
         "facets": seen.facets,
-        "histogram": seen.histogram,
+        "histogram": buckets,
         "next": found.next,
     }
-    chart = drawing.histogram(
-        seen.histogram, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end))
-    )
+    chart = drawing.histogram(buckets, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
     view = _form(what) | {
         "last_change": last_change,
         "rows": found.rows,

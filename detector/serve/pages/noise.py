@@ -62,7 +62,8 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawi
     since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
     by = PROGRAMS if host is None and process is None else EVERYTHING
     begin = wanted.since_us if host else since
-    found = reading.noise(by=by, host=host, process=process, since_us=begin, until_us=wanted.until_us, top=MOST, quick=True)
+    top = MOST if request.url.path.endswith(".csv") else SHOWN + 1
+    found = reading.noise(by=by, host=host, process=process, since_us=begin, until_us=wanted.until_us, top=top, quick=True)
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
     return found, drawing.spread(hours, since, until, HOUR_US)
 
