@@ -21,9 +21,9 @@ test: lint ## run every check and every test
 	@echo "== the tests"
 	$(BIN)/pytest
 
-bench: $(READY) ## measure side by side with peers and write docs/performance.md: half an hour (BENCH_SIZE=50M for less)
+bench: $(READY) ## measure side by side with peers and write docs/performance.md: an hour (BENCH_SIZE=50M for less)
 	$(BIN)/python -m bench.install
-	@for part in files kafka latency growth memory; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
+	@for part in files kafka latency growth memory pages; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
 	$(BIN)/python -m bench.page > docs/performance.md
 
 lint: $(READY) ## style, formatting, types and floors

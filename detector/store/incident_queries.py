@@ -18,7 +18,7 @@ from detector.store.answers import Bucket, Counted, Facet, IncidentRow, Page, Su
 from detector.store.filters import Filter, FilterError, is_pattern, release_range
 
 # The newest incidents of a filter that a survey looks at.
-SURVEYED = 5_000
+SURVEYED = 4_000
 # A pattern of hosts that means more is compared row by row; with words or evidence to look up beside it, which leave fewer rows, sooner.
 _HOSTS = 2_000
 _HOSTS_BESIDE = 200

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
+from detector.store import filters, incident_queries, noise_queries, search
 from detector.store.filters import FIELDS, parse
 from tests.queries import NOW_US, fill
 
@@ -20,6 +21,19 @@ def test_every_field_is_told() -> None:
     """Names and meanings are those of the code, in its order."""
     table = re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCUMENT, re.MULTILINE)
     assert table == list(FIELDS.items())
+
+
+def test_bounds_are_those_of_the_code() -> None:
+    """Each number that the page says."""
+    text = " ".join(DOCUMENT.split())
+    for phrase in (
+        f"of the newest {incident_queries.SURVEYED:,} incidents of a filter",
+        f"are those of the newest {incident_queries.SURVEYED:,} incidents of the filter",
+        f"the newest {noise_queries.LOOKED:,} hourly counts of noise by host, or {noise_queries.LOOKED_PROGRAMS:,} over all hosts",
+        f"a name that ends in * stands for {search.NAMES} words at most",
+        f"{filters.VALUES_LIMIT} values of one field, {filters.LENGTH_LIMIT:,} characters of one value, {filters.WORDS_LIMIT} words",
+    ):
+        assert phrase in text
 
 
 def test_addresses_are_understood() -> None:

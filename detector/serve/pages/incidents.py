@@ -19,7 +19,7 @@ from detector.store import filters
 from detector.store.filters import FilterError
 
 PLACE = "/incidents"
-LIMIT = 25
+LIMIT = 20
 FACETS = ("severity", "state", "rule", "known_issue", "function", "module", "kernel", "host")
 _FORM = ("text", "host", "since", "until", "severity", "state", "function", "kernel")
 _CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "state": filters.STATES}
@@ -31,7 +31,7 @@ def incidents(request: Request) -> Page:
     reading = history(request)
     last_change = reading.last_change()
     try:
-        seen = reading.survey(what.checked(), FACETS, values=6, rows=LIMIT)
+        seen = reading.survey(what.checked(), FACETS, values=5, rows=LIMIT)
         found = seen.first if what.after is None else reading.search(what.filter, after=what.after, limit=LIMIT)
     except FilterError as error:
         return _wrong(what, error, last_change)
