@@ -69,11 +69,11 @@ class Matcher:
 
     def __init__(self, catalogue: Catalogue, *, timeout_s: float = 0.05, strikes: int = 3) -> None:
         ordered = sorted(catalogue.signatures, key=lambda signature: (signature.fallback, signature.origin == "kernel"))
-        self._by_literal: dict[str, list[Candidate]] = {}
-        for rank, signature in enumerate(ordered):
-            for literal in signature.literals:
-                self._by_literal.setdefault(literal, []).append((rank, signature, regex.compile(signature.regex)))
-        self._by_word, self._wordless = _by_word(self._by_literal)
+        candidates = [(rank, signature, regex.compile(signature.regex)) for rank, signature in enumerate(ordered)]
+        first = [one for one in candidates if one[1].origin == "user" and not one[1].fallback]
+        self._noise = tuple(_by_literal(first).items())
+        self._others = _by_literal(candidates[len(first) :])
+        self._by_word, self._wordless = _by_word(self._others)
         self._timeout_s = timeout_s
         self._strikes = strikes
         self._timeouts: dict[str, int] = {}
@@ -83,7 +83,7 @@ class Matcher:
     @property
     def literals(self) -> tuple[str, ...]:
         """Every literal once: a text in which none occurs cannot match."""
-        return tuple(self._by_literal)
+        return tuple(dict.fromkeys((*(literal for literal, _ in self._noise), *self._others)))
 
     @property
     def switched_off(self) -> Mapping[str, int]:
@@ -105,23 +105,28 @@ class Matcher:
         if line.trust == "user" or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
-        for _, signature, pattern in self._candidates(text):
+        return self._first(self._near_noise(text), text) or self._first(self._near(text), text)
+
+    def candidates(self, text: str) -> tuple[Signature, ...]:
+        """The signatures whose literal occurs in `text`, in the order in which they are asked."""
+        return tuple(signature for _, signature, _ in (*self._near_noise(text), *self._near(text)))
+
+    def _first(self, candidates: Iterable[Candidate], text: str) -> Claim | None:
+        for _, signature, pattern in candidates:
             if (found := self._try(signature, pattern, text)) is not None:
                 return Claim(signature, found)
         return None
 
-    def candidates(self, text: str) -> tuple[Signature, ...]:
-        """The signatures whose literal occurs in `text`, in the order in which they are asked."""
-        return tuple(signature for _, signature, _ in self._candidates(text))
+    def _near_noise(self, text: str) -> Sequence[Candidate]:
+        """The signatures of noise, a handful, whose literal occurs: where programs crash in loops, nobody else need be asked."""
+        return _ordered([candidates for literal, candidates in self._noise if literal in text])
 
-    def _candidates(self, text: str) -> list[Candidate]:
-        hits = [self._by_literal[literal] for literal in self._wordless if literal in text]
+    def _near(self, text: str) -> Sequence[Candidate]:
+        """All others whose literal occurs."""
+        hits = [self._others[literal] for literal in self._wordless if literal in text]
         for word in self._by_word.keys() & text.split(" "):
-            hits += [self._by_literal[literal] for literal in self._by_word[word] if literal in text]
-        if len(hits) == 1:
-            return hits[0]
-        # One signature may be there by two literals; ranks are unique, so sorting never looks beyond them.
-        return sorted({candidate[0]: candidate for candidates in hits for candidate in candidates}.values())
+            hits += [self._others[literal] for literal in self._by_word[word] if literal in text]
+        return _ordered(hits)
 
     def _try(self, signature: Signature, pattern: regex.Pattern[str], text: str) -> regex.Match[str] | None:
         if signature.id in self._switched_off:
@@ -134,6 +139,21 @@ class Matcher:
                 self._switched_off[signature.id] = count
                 self._untold.append(signature.id)
             return None
+
+
+def _by_literal(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        for literal in candidate[1].literals:
+            found.setdefault(literal, []).append(candidate)
+    return found
+
+
+def _ordered(hits: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
+    """Candidates by rank, each once: one signature may be there by two literals. Ranks are unique: sorting never looks beyond them."""
+    if len(hits) <= 1:
+        return hits[0] if hits else ()
+    return sorted({candidate[0]: candidate for candidates in hits for candidate in candidates}.values())
 
 
 def _by_word(literals: Iterable[str]) -> tuple[Mapping[str, Sequence[str]], Sequence[str]]:

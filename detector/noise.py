@@ -77,6 +77,10 @@ class NoiseTally:
         """How many names and counts are held now."""
         return len(self._programs) + len(self._hosts) + len(self._counts)
 
+    def __len__(self) -> int:
+        """How many counts the next drain hands out."""
+        return len(self._counts)
+
     def renew(self, now_us: int) -> None:
         """An hour after the last time, other programs may be told apart."""
         if self._since_us is None or now_us - self._since_us >= HOUR_US:
@@ -87,11 +91,11 @@ class NoiseTally:
     def count(self, source: str, host: str, process: str | None, signature: str, wall_us: int | None, kernel_us: int | None) -> None:
         """Counts one user-space crash; `wall_us` is its wall time, or the arrival where the line has none."""
         hour = 0 if wall_us is None else wall_us - wall_us % HOUR_US
-        program = (source, host, process or UNNAMED, signature)
-        if program not in self._programs:
-            program = self._named(program)
-        key = (*program, hour)
+        key = (source, host, process or UNNAMED, signature, hour)
         known = self._counts.get(key)
+        if known is None and (program := key[:4]) not in self._programs:
+            key = (*self._named(program), hour)
+            known = self._counts.get(key)
         if known is None:
             self._counts[key] = NoiseCount(*key, 1, wall_us, wall_us, kernel_us, kernel_us)
         else:

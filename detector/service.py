@@ -30,6 +30,8 @@ from detector.store import Journal
 # The list of functions that are never the guilty one: allocation, locking, printk …
 GENERIC = "generic-functions"
 NOBODY: Container[str] = frozenset()
+# Counts of noise that are only told wait until they are so many, or the input ends: most of them are of programs that crash again.
+TOLD_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ class Watch:
         """The input has ended: what parser and assembler still hold is taken in."""
         with self.journal.transaction():
             self._take(self.parser.flush(), True, now_us, None)
-            self._settle(self.assembler.flush(), {})
+            self._settle(self.assembler.flush(), {}, last=True)
 
     def _following(self) -> frozenset[str] | None:
         """The hosts with open blocks; None, for every record, where they are too many, or all that comes is of one host."""
@@ -243,17 +245,15 @@ class Watch:
         for incident, evidence in self.journal.anchored(match_id):
             self._save(incident, evidence)
 
-    def _settle(self, blocks: Sequence[Block], positions: dict[str, int]) -> None:
+    def _settle(self, blocks: Sequence[Block], positions: dict[str, int], *, last: bool = False) -> None:
         """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams, positions."""
         for block in blocks:
             self._report(block)
         for family in self._families.take():
             self._raise(family)
-        rows = self.noise.drain()
         self.totals.folded = self.noise.folded
-        self.told.noise(rows)
-        if self.keeps_noise:
-            self.journal.count_noise(rows)
+        if self.keeps_noise or last or len(self.noise) >= TOLD_AT_ONCE:
+            self._count(self.noise.drain())
         self._keep_open()
         self.journal.save_streams(self.boots.changed())
         counted = self._counted()
@@ -262,6 +262,11 @@ class Watch:
         self.journal.set_positions(positions)
         for signature in self.matcher.take_switched_off():
             self.told.switched_off(signature, self.matcher.switched_off[signature])
+
+    def _count(self, rows: Sequence[NoiseCount]) -> None:
+        self.told.noise(rows)
+        if self.keeps_noise:
+            self.journal.count_noise(rows)
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""

@@ -13,7 +13,7 @@ from datetime import UTC, tzinfo
 from functools import lru_cache
 
 from detector.model import Line, Record, Unparsed
-from detector.parse import envelopes, lines
+from detector.parse import envelopes, lines, plain
 from detector.parse.draft import Context, Draft
 from detector.parse.netconsole import Fragments, Sequences, Stream
 from detector.parse.pstore import Parts
@@ -73,6 +73,8 @@ class Parser:
         context.now_us = now_us
         context.after_kmsg = context.after_kmsg and self._last_source == record.source
         self._last_source = record.source
+        if self._format == "auto" and not self._fragments and not self._dumps and (line := self._plain(record)) is not None:
+            return [line]
         ready: list[Line | Unparsed] = []
         if self._fragments:
             ready += self._lost(self._fragments.overdue(now_us))
@@ -92,6 +94,17 @@ class Parser:
             ready += parts.release()
         self._dumps.clear()
         return ready
+
+    def _plain(self, record: Record) -> Line | None:
+        """The line of a record that one look reads; None for all others."""
+        value = record.value
+        found = plain.read(value.decode("ascii"), self._context) if value.isascii() else None
+        if found is None:
+            return None
+        self._context.after_kmsg = False
+        text, named, kernel_time_us, wall_time_us = found
+        host = self._host_of(named, record)
+        return Line(text, record.source, record.number, host, "syslog", kernel_time_us, wall_time_us, trust="kernel")
 
     def _found(self, value: bytes) -> Iterable[_Found]:
         """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of the format that was set."""

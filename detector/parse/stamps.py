@@ -78,7 +78,8 @@ def without_year(month_name: str, day: str, clock: str, fraction: str | None, co
     if number is None:
         return None
     limit = context.now_us + DAY_US
-    newest = _year(limit // DAY_US) + 1
+    # A zone may be a day ahead.
+    newest = _year(limit // DAY_US + 1)
     for year in range(newest, newest - 10, -1):
         whole = instant(year, number, int(day), clock, context.zone)
         if whole is not None and whole <= limit:
