@@ -93,8 +93,11 @@ def new_matches(number: int) -> list[str]:
 
 
 def history(matches: int) -> Path:
-    """A history that holds so many matches over 100,000 hosts, kept with the corpora: filled without indexes, which come after."""
-    path = options.CORPORA / f"history-{matches}.db"
+    """A history that holds so many matches over 100,000 hosts, kept with the corpora. Filled match by match in the order of time.
+
+    Indexes that were made afterwards would have no room in their pages, and split at each new match as no grown history does.
+    """
+    path = options.CORPORA / f"grown-{matches}.db"
     if path.exists():
         return path
     print(f"  filling a history of {matches:,} matches …", flush=True)
@@ -105,16 +108,9 @@ def history(matches: int) -> Path:
     open_journal(scratch).close()
     with closing(sqlite3.connect(scratch, isolation_level=None)) as db:
         db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -500000;")
-        indexes = db.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'matches' AND sql IS NOT NULL"
-        ).fetchall()
-        for name, _ in indexes:
-            db.execute(f'DROP INDEX "{name}"')
         db.execute(_HOSTS, (FLEET,))
         for first in range(0, matches, _BATCH):
             db.execute(_MATCHES, (first, min(matches, first + _BATCH), FLEET))
-        for _, sql in indexes:
-            db.execute(sql)
         db.execute("PRAGMA journal_mode = WAL")
     shutil.move(scratch, path)
     return path

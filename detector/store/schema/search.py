@@ -88,6 +88,7 @@ CREATE TABLE signature_hours (
   matches INTEGER NOT NULL,
   PRIMARY KEY (signature, hour_us)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX signature_hours_hour ON signature_hours (hour_us);
 INSERT INTO signature_hours
   SELECT signature, coalesce(wall_time_us, 0) / 3600000000 * 3600000000, count(*) FROM matches WHERE TRUE GROUP BY 1, 2;
 
