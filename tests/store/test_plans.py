@@ -40,8 +40,8 @@ LARGE = (
 )
 # The page of a list ends after so many rows, in the order of this index; what a pattern leaves out is compared in it alone.
 IN_ORDER = ("incidents_place", "problems_last", "problems_first", "problems_regressed")
-# Holds nothing but the reports that are open now.
-SMALL = ("reports_open",)
+# Hold nothing but the reports and incidents that are open now.
+SMALL = ("reports_open", "incidents_live")
 
 
 @pytest.fixture(scope="module")
