@@ -28,9 +28,9 @@ FETCH = (
 WAITS = "A record waits for the poll under way, its batch's transaction and the commit to the disk before its row can be read."
 INPUT = "Both hold the same mixture; what grows besides are caches and tables, in which hosts and programs take their places."
 HISTORY = (
-    "Each new match touches a leaf of three indexes that begin with the host. At ten million that leaf is its host's alone, at one million ten "
-    "hosts share it: 4.4 pages are written for a match instead of 3.3, and 6.8 read instead of 3.5 (counted by strace), and system calls are "
-    "most of the difference. Larger caches, memory maps and longer logs were tried and change nothing."
+    "Each new match touches a leaf of three indexes that begin with the host. At ten million that leaf is its host's alone, at one "
+    "million ten hosts share it: 4.4 pages are written for a match instead of 3.3, and 6.8 read instead of 3.5 (counted by strace), "
+    "and system calls are most of the difference. Larger caches, memory maps and longer logs were tried and change nothing."
 )
 PRODUCER = "Producer and broker share one core here, and could not send more."
 
