@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from detector import service
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
 from detector.cli import parts, pipeline
@@ -116,3 +117,20 @@ def test_read_twice_is_one_incident_and_one_match_each(catalogue: Catalogue, jou
     pipeline.finish(2)
     totals = journal.history().totals()
     assert (totals.incidents, totals.matches, pipeline.totals.incidents) == (1, 3, 1)
+
+
+def test_counts_that_are_only_told_wait_for_the_end_or_until_they_are_many(
+    catalogue: Catalogue, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost either way, and nothing is stored."""
+    for limit, told_before_the_end in ((service.TOLD_AT_ONCE, []), (1, [2, 1])):
+        monkeypatch.setattr(service, "TOLD_AT_ONCE", limit)
+        told: list[int] = []
+        pipeline = watch(catalogue, journal, Told(noise=lambda rows, told=told: told.extend(row.count for row in rows)))
+        pipeline.keeps_noise = False
+        pipeline.handle([Lines(NOISE, NOISE)], 1)
+        pipeline.handle([Lines(NOISE)], 2)
+        assert told == told_before_the_end
+        pipeline.finish(3)
+        assert sum(told) == 3
+    assert journal.history().noise().rows == []

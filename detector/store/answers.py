@@ -228,7 +228,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What on-call looks at first. `unresolved` and `open` count live incidents by severity; problems are new or back within a week."""
+    """What on-call looks at first. `open` and `acknowledged` count live incidents by severity; problems are new or back within a week."""
 
     now_us: int
     open: dict[str, int]

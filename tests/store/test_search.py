@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.store import History, open_actions, open_history, open_journal, search
+from detector.store import History, incident_queries, open_actions, open_history, open_journal, search
 from detector.store.answers import Counted
 from detector.store.filters import FIELDS, Filter, FilterError, parse
 from tests.queries import HOSTS, NOW_US, PLANTED, PROBLEMS, QUERIES, Params, fill
@@ -92,6 +92,22 @@ def test_facets_are_counted_and_ordered(filled: Filled) -> None:
     assert [(facet.value, facet.count) for facet in found["module"]] == [("nvme", 2), ("m&m", 1)]
     with pytest.raises(FilterError, match="text: there are no counts"):
         filled.history.survey(Filter(), ["text"])
+
+
+def test_a_survey_is_of_the_newest_and_says_so(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven incidents, of which three are looked at; asked for by nothing but severity, the chart has all of them."""
+    monkeypatch.setattr(incident_queries, "SURVEYED", 3)
+    everything = filled.history.survey(Filter(), ["severity"], rows=2)
+    assert everything.counted == Counted(3, more=True)
+    assert sum(facet.count for facet in everything.facets["severity"]) == 3
+    assert sum(bucket.count for bucket in everything.histogram) == 7
+    assert everything.first == filled.history.search(Filter(), limit=2)
+    chosen = parse({"state": ["open"]}, NOW_US)
+    newest = filled.history.search(chosen, limit=3).rows
+    seen = filled.history.survey(chosen)
+    assert (seen.counted, sum(bucket.count for bucket in seen.histogram)) == (Counted(3, more=True), 3)
+    assert seen.histogram[0].start_us == newest[-1].started_us
+    assert (seen.first.rows, seen.first.next) == ([], None)
 
 
 def test_a_word_that_stands_for_too_many_is_refused(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
