@@ -80,6 +80,8 @@ def test_a_message_comes_within_two_seconds(kafka: Broker, tmp_path: Path, reque
         service.send_signal(signal.SIGTERM)
         assert service.wait(20) == 0, (tmp_path / "stderr").read_text()
     latencies = sorted(arrived[host] - sent[host] for host in sent)
-    functions = {request.json["incidents"][0]["function"] for request in receiver.requests if request.json["action"] == "fire"}
-    assert functions == {"__inet_lookup_listener"}
+    functions = [request.json["incidents"][0]["function"] for request in receiver.requests if request.json["action"] == "fire"]
+    # A message does not wait for its report beyond `settle_ms`: where the machine stalls, it goes without the function.
+    assert set(functions) <= {"__inet_lookup_listener", None}
+    assert functions.count(None) <= 0.1 * len(functions)
     assert latencies[int(0.99 * INCIDENTS) - 1] <= PROMISED_S, f"median {latencies[INCIDENTS // 2]:.3f} s, worst {latencies[-1]:.3f} s"
