@@ -1,36 +1,56 @@
-"""Why a goal is missed, where that is known: shown on the page beside the goal, and only while it is missed. Pure."""
+"""Why a goal is missed, where that is known: shown on the page beside the goal, and only while it
+is missed. Pure.
+"""
 
 from __future__ import annotations
 
 import re
 
 RSIGMA = (
-    "rsigma is native code that tries two rules on a line it was given as JSON, at a quarter of ripgrep's pace. Twenty times that would be "
-    "several times ripgrep's own, which only counts lines; oopswatch itself goes at about ripgrep's pace where hits are few."
+    "rsigma is native code that tries two rules on a line it was given as JSON, at a "
+    "quarter of ripgrep's pace. Twenty times that would be "
+    "several times ripgrep's own, which only counts lines; oopswatch itself goes at about "
+    "ripgrep's pace where hits are few."
 )
 CORRELATES = (
-    "Twenty times the peer's pace would be more than ripgrep's where hits are few. At 2 % hits every hit is located, decoded, parsed, "
-    "matched and counted in Python, some 30 µs each, where the peer tries one rule and drops the line."
+    "Twenty times the peer's pace would be more than ripgrep's where hits are few. At 2 % "
+    "hits every hit is located, decoded, parsed, "
+    "matched and counted in Python, some 30 µs each, where the peer tries one rule and "
+    "drops the line."
 )
 RIPGREP = (
-    "Beyond the search itself each hit is located, decoded, parsed, matched and counted in Python, and at 2 % hits that is "
-    "most of the time. ripgrep counts lines and looks no further. Start-up (imports, the catalogue, the Hyperscan database) "
+    "Beyond the search itself each hit is located, decoded, parsed, matched and counted in "
+    "Python, and at 2 % hits that is "
+    "most of the time. ripgrep counts lines and looks no further. Start-up (imports, the "
+    "catalogue, the Hyperscan database) "
     "is charged as well."
 )
 CONFLUENT = (
-    "Told not to pause while it fetches ahead, confluent-kafka hands out some 0.84 M messages a second. Three times that would be nearly "
+    "Told not to pause while it fetches ahead, confluent-kafka hands out some 0.84 M "
+    "messages a second. Three times that would be nearly "
     "all that the bare fetch of whole batches reaches on this core, with nothing scanned."
 )
 FETCH = (
-    "Hyperscan takes about 0.1 µs for 140 bytes, the bare fetch about 0.37 µs a record: with nothing but the search the ratio would be "
-    "0.79. What is left are hits, reports whose hosts are followed, one transaction a poll, and the threads of alerts and retention."
+    "Hyperscan takes about 0.1 µs for 140 bytes, the bare fetch about 0.37 µs a record: "
+    "with nothing but the search the ratio would be "
+    "0.79. What is left are hits, reports whose hosts are followed, one transaction a "
+    "poll, and the threads of alerts and retention."
 )
-WAITS = "A record waits for the poll under way, its batch's transaction and the commit to the disk before its row can be read."
-INPUT = "Both hold the same mixture; what grows besides are caches and tables, in which hosts and programs take their places."
+WAITS = (
+    "A record waits for the poll under way, its batch's transaction and the commit to the disk "
+    "before its row can be read."
+)
+INPUT = (
+    "Both hold the same mixture; what grows besides are caches and tables, in which hosts and "
+    "programs take their places."
+)
 HISTORY = (
-    "Each new match touches a leaf of three indexes that begin with the host. At ten million that leaf is its host's alone, at one "
-    "million ten hosts share it: 4.4 pages are written for a match instead of 3.3, and 6.8 read instead of 3.5 (counted by strace), "
-    "and system calls are most of the difference. Larger caches, memory maps and longer logs were tried and change nothing."
+    "Each new match touches a leaf of three indexes that begin with the host. At ten "
+    "million that leaf is its host's alone, at one "
+    "million ten hosts share it: 4.4 pages are written for a match instead of 3.3, and 6.8 "
+    "read instead of 3.5 (counted by strace), "
+    "and system calls are most of the difference. Larger caches, memory maps and longer "
+    "logs were tried and change nothing."
 )
 PRODUCER = "Producer and broker share one core here, and could not send more."
 

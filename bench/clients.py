@@ -1,6 +1,8 @@
-"""Consumers that do no work, as programs: `python -m bench.clients stock|fetch|confluent BOOTSTRAP TOPIC RECORDS`.
+"""Consumers that do no work, as programs: `python -m bench.clients stock|fetch|confluent BOOTSTRAP
+TOPIC RECORDS`.
 
-Each takes the partitions by hand, reads from the beginning until it has RECORDS, and prints the seconds from its first poll to its last.
+Each takes the partitions by hand, reads from the beginning until it has RECORDS, and prints the
+seconds from its first poll to its last.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ def stock(bootstrap: str, topic: str, records: int) -> float:
 
 
 def fetch(bootstrap: str, topic: str, records: int) -> float:
-    """What oopswatch fetches, as it fetches it, whole batches checked and decompressed, without looking into them."""
+    """What oopswatch fetches, as it fetches it, whole batches checked and decompressed, without
+    looking into them.
+    """
     from detector.settings.declared import Kafka
     from detector.sources.kafka_batches import hand_out_batches
     from detector.sources.kafka_connect import FETCH_BYTES, PARTITION_BYTES
@@ -38,7 +42,9 @@ def fetch(bootstrap: str, topic: str, records: int) -> float:
     )
     got = 0
     while got < records:
-        got += sum(one.value.count for part in consumer.poll(timeout_ms=500).values() for one in part)
+        got += sum(
+            one.value.count for part in consumer.poll(timeout_ms=500).values() for one in part
+        )
     return time.perf_counter() - begun
 
 
@@ -46,9 +52,19 @@ def confluent(bootstrap: str, topic: str, records: int) -> float:
     """confluent-kafka's `consume()` by 5,000, its messages counted and dropped."""
     from confluent_kafka import Consumer, TopicPartition
 
-    settings = {"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    # By default it fetches 100,000 messages ahead and then pauses for a second, which would be what is measured.
-    settings |= {"queued.min.messages": 1_000_000, "queued.max.messages.kbytes": 262_144, "fetch.queue.backoff.ms": 1}
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": "bench",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+    }
+    # By default it fetches 100,000 messages ahead and then pauses for a second, which would be what
+    # is measured.
+    settings |= {
+        "queued.min.messages": 1_000_000,
+        "queued.max.messages.kbytes": 262_144,
+        "fetch.queue.backoff.ms": 1,
+    }
     consumer = Consumer(settings)
     consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
     begun, got = time.perf_counter(), 0
@@ -57,10 +73,17 @@ def confluent(bootstrap: str, topic: str, records: int) -> float:
     return time.perf_counter() - begun
 
 
-def _kafka_python(bootstrap: str, topic: str, prepare: Any = None, **options: Any) -> tuple[Any, float]:
+def _kafka_python(
+    bootstrap: str, topic: str, prepare: Any = None, **options: Any
+) -> tuple[Any, float]:
     from kafka import KafkaConsumer, TopicPartition
 
-    settings = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "max_poll_records": 10_000, **options}
+    settings = {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_poll_records": 10_000,
+        **options,
+    }
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, **settings)
     if prepare:
         prepare(consumer)

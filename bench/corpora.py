@@ -1,8 +1,11 @@
-"""The logs that everything is measured on: a simulated fleet's, in the traditional syslog format that every peer reads.
+"""The logs that everything is measured on: a simulated fleet's, in the traditional syslog format
+that every peer reads.
 
-In: hosts, share of hits, size. Out: a `Corpus`: a file of lines, its truth, and the beginning of both for what is a hundred times slower.
-Made by `detector.simulate`, kept in a folder under a name that says what decides the bytes. Ordinary texts are cut so that lines have 140
-bytes on average. The only reboots are those of panics and nothing is forged: peers know neither boots nor trust, and would raise more.
+In: hosts, share of hits, size. Out: a `Corpus`: a file of lines, its truth, and the beginning of
+both for what is a hundred times slower. Made by `detector.simulate`, kept in a folder under a name
+that says what decides the bytes. Ordinary texts are cut so that lines have 140 bytes on average.
+The only reboots are those of panics and nothing is forged: peers know neither boots nor trust, and
+would raise more.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ _MAKER = 2  # a new number makes all corpora anew
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One log. `share` is the wanted share of lines that hold a literal; `incidents` are planted, as many as the size says if None."""
+    """One log. `share` is the wanted share of lines that hold a literal; `incidents` are planted,
+    as many as the size says if None.
+    """
 
     hosts: int
     share: float
@@ -77,14 +82,23 @@ class Corpus:
 
 
 def check_corpus() -> Corpus:
-    """A small log with many incidents: what correlates must find them all before it is timed on a large one."""
+    """A small log with many incidents: what correlates must find them all before it is timed on a
+    large one.
+    """
     one = Corpus(HOSTS[0], SHARES[1], CHECK_BYTES, options.CORPORA, CHECK_INCIDENTS)
     return one if one.path.exists() else _made([one])[0]
 
 
-def corpora(which: Iterable[tuple[int, float]], size: int | None = None, folder: Path | None = None) -> list[Corpus]:
+def corpora(
+    which: Iterable[tuple[int, float]], size: int | None = None, folder: Path | None = None
+) -> list[Corpus]:
     """Corpora by hosts and share of hits; those that are missing are made side by side."""
-    return _made([Corpus(hosts, share, size or options.BYTES, folder or options.CORPORA) for hosts, share in which])
+    return _made(
+        [
+            Corpus(hosts, share, size or options.BYTES, folder or options.CORPORA)
+            for hosts, share in which
+        ]
+    )
 
 
 def _made(wanted_: list[Corpus]) -> list[Corpus]:
@@ -102,7 +116,12 @@ def _made(wanted_: list[Corpus]) -> list[Corpus]:
 def make(one: Corpus) -> None:
     """Writes lines and truth, whole or not at all."""
     lines = one.size // (LINE_BYTES + 1)
-    simulation = planned(one.hosts, one.share, lines, max(3, lines // 200_000) if one.incidents is None else one.incidents)
+    simulation = planned(
+        one.hosts,
+        one.share,
+        lines,
+        max(3, lines // 200_000) if one.incidents is None else one.incidents,
+    )
     scratch = one.path.with_suffix(".part")
     with scratch.open("wb", buffering=1 << 20) as file:
         file.writelines(line + b"\n" for _, line in render(trimmed(simulation), FORMAT))
@@ -111,7 +130,9 @@ def make(one: Corpus) -> None:
 
 
 def planned(hosts: int, share: float, lines: int, incidents: int) -> Simulation:
-    """A simulation of `lines` lines of which about `share` hold a literal. Noise makes up what incidents and decoys do not."""
+    """A simulation of `lines` lines of which about `share` hold a literal. Noise makes up what
+    incidents and decoys do not.
+    """
     few = Plan(
         seed=7, hosts=hosts, lines=_SAMPLE, incidents=incidents, noise_share=NOISE_SHARE[0], forged=0, reboots=0,
         reboot_pairs=0, same_uptime_pairs=0, half_signatures=6, cross_host_pairs=3, far_pairs=3,
@@ -121,8 +142,12 @@ def planned(hosts: int, share: float, lines: int, incidents: int) -> Simulation:
     for_each_noise_line = (noisy - bare) / (_SAMPLE * (NOISE_SHARE[1] - NOISE_SHARE[0]))
     noise = max(1.0, (share * lines - bare) / for_each_noise_line)
     room = max(_SAMPLE, int(noise / NOISE_SHARE[1]))
-    simulation = simulate(replace(few, lines=room, noise_share=min(NOISE_SHARE[1], max(NOISE_SHARE[0], noise / room))))
-    return replace(simulation, plan=replace(simulation.plan, lines=max(lines, len(simulation.planted))))
+    simulation = simulate(
+        replace(few, lines=room, noise_share=min(NOISE_SHARE[1], max(NOISE_SHARE[0], noise / room)))
+    )
+    return replace(
+        simulation, plan=replace(simulation.plan, lines=max(lines, len(simulation.planted)))
+    )
 
 
 def hits(entries: Iterable[Entry]) -> int:
@@ -132,7 +157,9 @@ def hits(entries: Iterable[Entry]) -> int:
 
 
 def trimmed(simulation: Simulation) -> Iterator[Entry]:
-    """The entries in the order of time, ordinary texts cut to the length that makes the average line what it should be."""
+    """The entries in the order of time, ordinary texts cut to the length that makes the average
+    line what it should be.
+    """
     planted = iter(simulation.planted)
     due = next(planted, None)
     for entry in simulation.entries():

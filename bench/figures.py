@@ -1,4 +1,6 @@
-"""Figures of timed runs: medians, spreads, ratios, whether a goal is met; and whether what was found is what was planted. Pure."""
+"""Figures of timed runs: medians, spreads, ratios, whether a goal is met; and whether what was
+found is what was planted. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _NEAR_US = 15_000_000
 
 @dataclass(slots=True)
 class Row:
-    """One contender on one input: how much it was given, and how long it took each time. `amount` counts `unit` (lines, records)."""
+    """One contender on one input: how much it was given, and how long it took each time. `amount`
+    counts `unit` (lines, records).
+    """
 
     group: str
     name: str
@@ -40,7 +44,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A wish, and what came out. `holds` compares the figure with the limit; `cause` says why one is missed."""
+    """A wish, and what came out. `holds` compares the figure with the limit; `cause` says why one
+    is missed.
+    """
 
     what: str
     limit: float
@@ -75,12 +81,17 @@ class Results:
     def of_json(cls, text: str) -> Results:
         """What `as_json` wrote. Raises ValueError or TypeError for anything else."""
         kept: dict[str, Any] = json.loads(text)
-        rows, goals = [Row(**one) for one in kept.pop("rows")], [Goal(**one) for one in kept.pop("goals")]
+        rows, goals = (
+            [Row(**one) for one in kept.pop("rows")],
+            [Goal(**one) for one in kept.pop("goals")],
+        )
         return cls(**kept, rows=rows, goals=goals)
 
 
 def paired_ratio(mine: Sequence[float], other: Sequence[float]) -> float:
-    """The median over rounds of mine / other: what ran side by side is compared with each other, whatever the machine did meanwhile."""
+    """The median over rounds of mine / other: what ran side by side is compared with each other,
+    whatever the machine did meanwhile.
+    """
     return median(one / two for one, two in zip(mine, other, strict=True))
 
 
@@ -90,7 +101,9 @@ def per_unit(row: Row) -> list[float]:
 
 
 def printed_incidents(text: str) -> list[Reported]:
-    """`INCIDENT host seconds`, or rsigma's correlation matches, out of what a peer printed: (host, kernel time in µs or None)."""
+    """`INCIDENT host seconds`, or rsigma's correlation matches, out of what a peer printed: (host,
+    kernel time in µs or None).
+    """
     found: list[Reported] = []
     for line in text.splitlines():
         if told := re.match(r"INCIDENT (\S+) \[? *(\d+)\.(\d{6})", line):
@@ -101,7 +114,9 @@ def printed_incidents(text: str) -> list[Reported]:
 
 
 def disagreement(planted: Sequence[TrueIncident], reported: Iterable[Reported]) -> str:
-    """Empty where the reported incidents are the planted ones, several reports of one folded; else what is missed and what is false."""
+    """Empty where the reported incidents are the planted ones, several reports of one folded; else
+    what is missed and what is false.
+    """
     seen: set[int] = set()
     false: list[str] = []
     for host, kernel_us in reported:
@@ -119,4 +134,8 @@ def disagreement(planted: Sequence[TrueIncident], reported: Iterable[Reported]) 
 def _is(one: TrueIncident, host: str, kernel_us: int | None) -> bool:
     if host != one.host or kernel_us is None:
         return host == one.host
-    return one.halves[0].kernel_time_us - _NEAR_US <= kernel_us <= one.halves[-1].kernel_time_us + _NEAR_US
+    return (
+        one.halves[0].kernel_time_us - _NEAR_US
+        <= kernel_us
+        <= one.halves[-1].kernel_time_us + _NEAR_US
+    )

@@ -1,9 +1,11 @@
-"""Fills a history of full size by rows, not through the pipeline, and times every question that pages and API ask of it.
+"""Fills a history of full size by rows, not through the pipeline, and times every question that
+pages and API ask of it.
 
     python -m bench.history FILE [--size 1.0] [--rounds 20]
 
-Size 1 is 10,000,000 matches, 1,000,000 incidents and 100,000 hosts over five years. FILE is kept, and used again where it is there already.
-Prints p50 and p95 of each question in ms; exit code 1 where a p95 is above the goal.
+Size 1 is 10,000,000 matches, 1,000,000 incidents and 100,000 hosts over five years. FILE is kept,
+and used again where it is there already. Prints p50 and p95 of each question in ms; exit code 1
+where a p95 is above the goal.
 """
 
 from __future__ import annotations
@@ -33,14 +35,28 @@ CHUNK = 50_000
 
 FUNCTIONS = [f"function_{number}" for number in range(3_000)]
 MODULES = [None, *(f"module_{number}" for number in range(60))]
-KERNELS = [f"{major}.{minor}.{patch}" for major in (4, 5, 6) for minor in range(0, 20, 4) for patch in (0, 17, 90)]
+KERNELS = [
+    f"{major}.{minor}.{patch}"
+    for major in (4, 5, 6)
+    for minor in range(0, 20, 4)
+    for patch in (0, 17, 90)
+]
 SIGNATURES = [
     ("kernel.paging-request", "memory-fault"),
     ("tcp.state", "tcp-state"),
     *((f"kernel.fault-{n}", f"class-{n % 9}") for n in range(40)),
 ]
-RULES = ["tcp-release-and-memory-fault", "storage-timeout-then-hung-task", "nic-timeout-then-lockup", "machine-check-then-panic"]
-DIAGNOSIS = '{"statements": [], "known_issue": null, "known_issue_confidence": null, "next_steps": [' + " " * 500 + "]}"
+RULES = [
+    "tcp-release-and-memory-fault",
+    "storage-timeout-then-hung-task",
+    "nic-timeout-then-lockup",
+    "machine-check-then-panic",
+]
+DIAGNOSIS = (
+    '{"statements": [], "known_issue": null, "known_issue_confidence": null, "next_steps": ['
+    + " " * 500
+    + "]}"
+)
 
 
 class Fleet:
@@ -66,19 +82,39 @@ class Fleet:
         for number in range(self.matches):
             made = number // 10
             at_us = NOW_US - SPAN_US + SPAN_US * made // self.incidents
-            signature, cls = SIGNATURES[0] if number % 10 == 0 else SIGNATURES[1 + self.skewed(len(SIGNATURES) - 1)]
+            signature, cls = (
+                SIGNATURES[0]
+                if number % 10 == 0
+                else SIGNATURES[1 + self.skewed(len(SIGNATURES) - 1)]
+            )
             text = f"{signature} of {FUNCTIONS[made % 3_000]} at address {number * 64:016x}"
             host = self.host(made * 7_919 % self.hosts)
             boot = Boot(f"boot-{host}")
             yield match_row(
-                Match(signature, cls, "kernel", "critical", text, {}, "logs/0", number, host, boot, number % 10**7 + 1, at_us + number % 10)
+                Match(
+                    signature,
+                    cls,
+                    "kernel",
+                    "critical",
+                    text,
+                    {},
+                    "logs/0",
+                    number,
+                    host,
+                    boot,
+                    number % 10**7 + 1,
+                    at_us + number % 10,
+                )
             )
 
     def report_rows(self) -> Iterator[tuple[Any, ...]]:
         """A report of each fault: short, since what its lines hold is searched and not read."""
         for number in range(self.incidents):
             function, kernel = FUNCTIONS[self.skewed(3_000)], KERNELS[self.skewed(len(KERNELS))]
-            lines = ", ".join(f'"frame_{number % 997}_{at}+0x10/0x{number % 4096:x} x{at}: {number * at:016x}"' for at in range(12))
+            lines = ", ".join(
+                f'"frame_{number % 997}_{at}+0x10/0x{number % 4096:x} x{at}: {number * at:016x}"'
+                for at in range(12)
+            )
             yield (
                 number * 10 + 1,
                 f"[{lines}]",
@@ -92,7 +128,11 @@ class Fleet:
         """An incident at every tenth match."""
         for number in range(self.incidents):
             severity = ("critical", "error", "warning")[self.skewed(3)]
-            state = "open" if number > self.incidents * 0.99 else ("resolved", "acknowledged", "open")[self.skewed(3)]
+            state = (
+                "open"
+                if number > self.incidents * 0.99
+                else ("resolved", "acknowledged", "open")[self.skewed(3)]
+            )
             at_us = NOW_US - SPAN_US + SPAN_US * number // self.incidents
             host = self.host(number * 7_919 % self.hosts)
             issue = "tcp-listener-race" if number % 50 == 0 else None
@@ -109,7 +149,15 @@ class Fleet:
             at_us = NOW_US - int(days * DAY_US)
             hour = at_us - at_us % (DAY_US // 24 if days < 90 else DAY_US)
             program = f"program-{self.skewed(400)}"
-            yield self.host(self.skewed(self.hosts)), program, "user.segfault", hour, 1 + number % 30, hour, hour + 1
+            yield (
+                self.host(self.skewed(self.hosts)),
+                program,
+                "user.segfault",
+                hour,
+                1 + number % 30,
+                hour,
+                hour + 1,
+            )
 
 
 _REPORT = """
@@ -155,9 +203,19 @@ def fill(path: Path, size: float) -> None:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.create_function("release_number", 1, release_number)
         hosts = "INSERT INTO hosts VALUES (?, ?, ?)"
-        _insert(connection, hosts, ((fleet.host(n), NOW_US - SPAN_US, NOW_US - n * 1_000) for n in range(fleet.hosts)))
-        boots = "INSERT INTO boots (host, boot_id, stream, boot_count, kernel) VALUES (?, ?, '', 0, ?)"
-        _insert(connection, boots, ((fleet.host(n), f"boot-{n}", KERNELS[n % len(KERNELS)]) for n in range(fleet.hosts)))
+        _insert(
+            connection,
+            hosts,
+            ((fleet.host(n), NOW_US - SPAN_US, NOW_US - n * 1_000) for n in range(fleet.hosts)),
+        )
+        boots = (
+            "INSERT INTO boots (host, boot_id, stream, boot_count, kernel) VALUES (?, ?, '', 0, ?)"
+        )
+        _insert(
+            connection,
+            boots,
+            ((fleet.host(n), f"boot-{n}", KERNELS[n % len(KERNELS)]) for n in range(fleet.hosts)),
+        )
         _insert(connection, INSERT_MATCH, fleet.match_rows())
         _insert(connection, _REPORT, fleet.report_rows())
         _insert(connection, _INCIDENT, fleet.incident_rows())
@@ -214,7 +272,13 @@ FILTERS: tuple[dict[str, list[str]], ...] = (
     {"text": ["frame_1_*", "function_10*"]},
     {"text": ["0000000000000040"]},
     {"text": ["nowhere to be found"]},
-    {"host": ["web-*"], "since": ["365d"], "state": ["open"], "kernel": ["4.0.."], "text": ["paging"]},
+    {
+        "host": ["web-*"],
+        "since": ["365d"],
+        "state": ["open"],
+        "kernel": ["4.0.."],
+        "text": ["paging"],
+    },
 )
 
 
@@ -222,11 +286,20 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every question, with its name."""
     for params in FILTERS:
         wanted = parse(params, NOW_US)
-        name = " ".join(f"{field}={','.join(values)}" for field, values in params.items()) or "everything"
+        name = (
+            " ".join(f"{field}={','.join(values)}" for field, values in params.items())
+            or "everything"
+        )
         yield f"search     {name}", lambda wanted=wanted: history.search(wanted)
         after = history.search(wanted).next
-        yield f"next page  {name}", lambda wanted=wanted, after=after: history.search(wanted, after=after)
-        yield f"survey     {name}", lambda wanted=wanted: history.survey(wanted, list(search.COLUMNS), now_us=NOW_US)
+        yield (
+            f"next page  {name}",
+            lambda wanted=wanted, after=after: history.search(wanted, after=after),
+        )
+        yield (
+            f"survey     {name}",
+            lambda wanted=wanted: history.survey(wanted, list(search.COLUMNS), now_us=NOW_US),
+        )
         yield f"problems   {name}", lambda wanted=wanted: history.problems(wanted)
         yield f"hosts      {name}", lambda wanted=wanted: history.hosts(wanted)
     row = history.search(Filter()).rows[0]
@@ -256,12 +329,20 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
         "by the hour, of a program": {"by": ("hour",), "process": "program-0"},
     }.items():
         yield f"noise {name}", lambda about=about: history.noise(**about, quick=True)
-    yield "noise hours of a week", lambda: history.noise_hours(since_us=NOW_US - 7 * DAY_US, until_us=NOW_US)
-    yield "signature hits of a month", lambda: history.signature_hits("tcp.state", NOW_US - 30 * DAY_US, NOW_US)
+    yield (
+        "noise hours of a week",
+        lambda: history.noise_hours(since_us=NOW_US - 7 * DAY_US, until_us=NOW_US),
+    )
+    yield (
+        "signature hits of a month",
+        lambda: history.signature_hits("tcp.state", NOW_US - 30 * DAY_US, NOW_US),
+    )
 
 
 def measure(path: Path, rounds: int, *, cpu: bool) -> bool:
-    """Prints p50 and p95 of every question; whether all are within the goals. `cpu` counts the processor's time alone."""
+    """Prints p50 and p95 of every question; whether all are within the goals. `cpu` counts the
+    processor's time alone.
+    """
     good = True
     with closing(open_history(path)) as history:
         for name, ask in questions(history):
@@ -269,7 +350,9 @@ def measure(path: Path, rounds: int, *, cpu: bool) -> bool:
             for _ in range(rounds):
                 started = time.thread_time() if cpu else time.perf_counter()
                 ask()
-                taken.append(((time.thread_time() if cpu else time.perf_counter()) - started) * 1_000)
+                taken.append(
+                    ((time.thread_time() if cpu else time.perf_counter()) - started) * 1_000
+                )
             taken.sort()
             p50, p95 = taken[len(taken) // 2], taken[math.ceil(len(taken) * 0.95) - 1]
             slow = p95 > (OVERVIEW_GOAL_MS if name == "overview" else GOAL_MS)
@@ -280,16 +363,25 @@ def measure(path: Path, rounds: int, *, cpu: bool) -> bool:
 
 def main() -> int:
     """Fills and measures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("file", type=Path)
     parser.add_argument("--size", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--cpu", action="store_true", help="count the processor's time alone, where others use the machine too")
+    parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help="count the processor's time alone, where others use the machine too",
+    )
     given = parser.parse_args()
     if not given.file.exists():
         started = time.perf_counter()
         fill(given.file, given.size)
-        print(f"filled in {time.perf_counter() - started:.0f} s: {given.file.stat().st_size / 1e9:.2f} GB")
+        print(
+            f"filled in {time.perf_counter() - started:.0f} s: "
+            f"{given.file.stat().st_size / 1e9:.2f} GB"
+        )
     return 0 if measure(given.file, given.rounds, cpu=given.cpu) else 1
 
 

@@ -1,6 +1,8 @@
-"""Fetches the peers by their own packages: Debian's, PyPI's (into an environment of their own), crates.io's. `python -m bench.install`.
+"""Fetches the peers by their own packages: Debian's, PyPI's (into an environment of their own),
+crates.io's. `python -m bench.install`.
 
-Out: for each peer the path of its program, or why it is not there; what is there already is not fetched again.
+Out: for each peer the path of its program, or why it is not there; what is there already is not
+fetched again.
 """
 
 from __future__ import annotations
@@ -18,12 +20,20 @@ from bench import options
 VENV = options.HERE / ".venv"
 PYPI = ("drain3==0.9.11", "quixstreams==3.28.1")
 RSIGMA = "0.23.0"
-KAFKA_TOOLS = "4.1.0"  # the newest of Maven Central's kafka-tools; its client is of that version too
+KAFKA_TOOLS = (
+    "4.1.0"  # the newest of Maven Central's kafka-tools; its client is of that version too
+)
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>oopswatch</groupId><artifactId>kafka-tools</artifactId><version>1</version><packaging>pom</packaging><dependencies><dependency>
 <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{KAFKA_TOOLS}</version></dependency></dependencies></project>
 """
-_DEBIAN = {"rg": "ripgrep", "sec": "sec", "syslog-ng": "syslog-ng-core", "mtail": "mtail", "taskset": "util-linux"}
+_DEBIAN = {
+    "rg": "ripgrep",
+    "sec": "sec",
+    "syslog-ng": "syslog-ng-core",
+    "mtail": "mtail",
+    "taskset": "util-linux",
+}
 
 
 @cache
@@ -42,8 +52,16 @@ def program(name: str) -> tuple[Path | None, str]:
         package = _DEBIAN[name]
         reason = _do("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package)
         found = _which(name)
-        return (found, "") if found else (None, f"the Debian package {package} cannot be installed: {reason}")
-    return (found, "") if found else (None, f"not installed, and packages need root (Debian: {_DEBIAN[name]})")
+        return (
+            (found, "")
+            if found
+            else (None, f"the Debian package {package} cannot be installed: {reason}")
+        )
+    return (
+        (found, "")
+        if found
+        else (None, f"not installed, and packages need root (Debian: {_DEBIAN[name]})")
+    )
 
 
 def _which(name: str) -> Path | None:
@@ -57,7 +75,9 @@ def _python(name: str) -> tuple[Path | None, str]:
     if not python.exists() and (reason := _do(sys.executable, "-m", "venv", str(VENV))):
         return None, f"no environment: {reason}"
     if _do(str(python), "-c", f"import {name}"):
-        reason = _do(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PYPI)
+        reason = _do(
+            str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PYPI
+        )
         if reason:
             return None, f"PyPI's {name} cannot be installed: {reason}"
     return python, ""
@@ -71,7 +91,18 @@ def _rsigma() -> tuple[Path | None, str]:
     if shutil.which("cargo") is None:
         return None, "crates.io's rsigma needs cargo, which is not installed"
     print(f"building rsigma {RSIGMA}, which takes some ten minutes …", flush=True)
-    reason = _do("cargo", "install", "--quiet", "--locked", "--root", str(options.TOOLS), "--version", RSIGMA, "rsigma", within_s=3600)
+    reason = _do(
+        "cargo",
+        "install",
+        "--quiet",
+        "--locked",
+        "--root",
+        str(options.TOOLS),
+        "--version",
+        RSIGMA,
+        "rsigma",
+        within_s=3600,
+    )
     return (built, "") if not reason else (None, f"cargo cannot build rsigma {RSIGMA}: {reason}")
 
 
@@ -84,7 +115,14 @@ def _kafka_tools() -> tuple[Path | None, str]:
     with tempfile.TemporaryDirectory(dir=options.TOOLS) as scratch:
         (Path(scratch) / "pom.xml").write_text(_POM)
         jars = Path(scratch) / "jars"
-        words = ("-B", "-q", "-f", f"{scratch}/pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={jars}")
+        words = (
+            "-B",
+            "-q",
+            "-f",
+            f"{scratch}/pom.xml",
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={jars}",
+        )
         if reason := _do("mvn", *words):
             return None, f"Maven cannot fetch kafka-tools {KAFKA_TOOLS}: {reason}"
         jars.rename(home)
@@ -94,7 +132,14 @@ def _kafka_tools() -> tuple[Path | None, str]:
 def _do(*words: str, within_s: float = 600) -> str:
     """Empty, or the last line of what went wrong."""
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=within_s)
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     said = (done.stderr or done.stdout).strip().splitlines()

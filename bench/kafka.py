@@ -1,7 +1,9 @@
-"""Kafka: `oopswatch run` beside consumers that do the same job and consumers that do nothing. `python -m bench.kafka`.
+"""Kafka: `oopswatch run` beside consumers that do the same job and consumers that do nothing.
+`python -m bench.kafka`.
 
-Broker on one core, client on the other, one topic at a time. oopswatch does its whole job until every position is stored; slow contenders
-read a part and are compared by records a second. Clients that do nothing take their partitions by hand and are not charged their start-up.
+Broker on one core, client on the other, one topic at a time. oopswatch does its whole job until
+every position is stored; slow contenders read a part and are compared by records a second. Clients
+that do nothing take their partitions by hand and are not charged their start-up.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from pathlib import Path
 from bench import options
 from bench.broker import broker, fill
 from bench.corpora import HOSTS, SHARES, Corpus, check_corpus, corpora
-from bench.figures import Goal, Results, Row, disagreement, paired_ratio, per_unit, printed_incidents
+from bench.figures import (
+    Goal,
+    Results,
+    Row,
+    disagreement,
+    paired_ratio,
+    per_unit,
+    printed_incidents,
+)
 from bench.install import KAFKA_TOOLS, program
 from bench.machine import facts, keep
 from bench.peers import configurations
@@ -29,14 +39,22 @@ PART, TINY, QUARTER = 20, 50, 4
 OOPSWATCH = "oopswatch run"
 STOCK_JOB = "oopswatch's job over stock kafka-python"
 FETCH = "the same fetch, nothing scanned"
-STOCK, CONFLUENT, JAVA, QUIX = "kafka-python poll()", "confluent-kafka consume()", "Java consumer-perf-test", "Quix Streams"
+STOCK, CONFLUENT, JAVA, QUIX = (
+    "kafka-python poll()",
+    "confluent-kafka consume()",
+    "Java consumer-perf-test",
+    "Quix Streams",
+)
 NOTES = {
     OOPSWATCH: "the whole job: scanned, correlated, stored, positions in the same transaction",
     STOCK_JOB: "`kafka.batches = false`: the same answers, record by record",
     FETCH: "whole batches, checked and decompressed: our ceiling",
     STOCK: "counts records, no work",
     CONFLUENT: "counts records, no work",
-    JAVA: f"counts records, no work; kafka-tools {KAFKA_TOOLS}, its own fetch time, without the rebalance",
+    JAVA: (
+        f"counts records, no work; kafka-tools {KAFKA_TOOLS}, its own fetch time, without the "
+        "rebalance"
+    ),
     QUIX: "one rule over its state store; no noise, no reports; from the first record on",
 }
 GOALS = ((STOCK_JOB, 15.0), (CONFLUENT, 3.0), (JAVA, 1.0), (FETCH, 0.8))
@@ -48,7 +66,9 @@ class Bench:
     def __init__(self, kafka: ApacheKafka, home: Path, results: Results) -> None:
         self.kafka, self.home, self.results = kafka, home, results
 
-    def job(self, topic: str, records: int, settings: dict[str, str] | None = None) -> Callable[[], float]:
+    def job(
+        self, topic: str, records: int, settings: dict[str, str] | None = None
+    ) -> Callable[[], float]:
         """`oopswatch run` until all is stored."""
 
         def once() -> float:
@@ -59,7 +79,15 @@ class Bench:
 
     def client(self, name: str, topic: str, records: int) -> Callable[[], float]:
         """One of `bench.clients`."""
-        words = [sys.executable, "-m", "bench.clients", name, self.kafka.bootstrap, topic, str(records)]
+        words = [
+            sys.executable,
+            "-m",
+            "bench.clients",
+            name,
+            self.kafka.bootstrap,
+            topic,
+            str(records),
+        ]
         return lambda: float(run(Command(words, cwd=options.ROOT)).output)
 
     def perf_test(self, topic: str, records: int) -> Callable[[], float]:
@@ -67,8 +95,23 @@ class Bench:
         jars, reason = program("kafka-tools")
         if jars is None:
             raise LookupError(reason)
-        words = [java(), "-Xmx512m", "-cp", f"{jars}/*", "org.apache.kafka.tools.ConsumerPerformance", "--bootstrap-server"]
-        words += [self.kafka.bootstrap, "--topic", topic, "--messages", str(records), "--timeout", "60000"]
+        words = [
+            java(),
+            "-Xmx512m",
+            "-cp",
+            f"{jars}/*",
+            "org.apache.kafka.tools.ConsumerPerformance",
+            "--bootstrap-server",
+        ]
+        words += [
+            self.kafka.bootstrap,
+            "--topic",
+            topic,
+            "--messages",
+            str(records),
+            "--timeout",
+            "60000",
+        ]
 
         def once() -> float:
             told = run(Command([*map(str, words), "--group", f"perf-{time.monotonic_ns()}"])).output
@@ -82,19 +125,34 @@ class Bench:
         if python is None:
             raise LookupError(reason)
         script = options.HERE / "peers" / "quix_job.py"
-        words = [python, script, self.kafka.bootstrap, topic, records, configurations.release(), configurations.fault()]
+        words = [
+            python,
+            script,
+            self.kafka.bootstrap,
+            topic,
+            records,
+            configurations.release(),
+            configurations.fault(),
+        ]
         return Command([str(word) for word in words])
 
     def checked(self) -> bool:
-        """Both of our ways and Quix over a small topic: each must find what was planted. Whether Quix did."""
+        """Both of our ways and Quix over a small topic: each must find what was planted. Whether
+        Quix did.
+        """
         small = check_corpus()
         records, planted = fill(self.kafka, "check", small.path), small.truth().incidents
-        for name, settings in ((OOPSWATCH, None), (STOCK_JOB, {"OOPSWATCH_KAFKA_BATCHES": "false"})):
+        for name, settings in (
+            (OOPSWATCH, None),
+            (STOCK_JOB, {"OOPSWATCH_KAFKA_BATCHES": "false"}),
+        ):
             with service(self.home, self.kafka.bootstrap, "check", settings) as running:
                 running.wait(records)
                 self._note(name, disagreement(planted, running.incidents()), len(planted))
         try:
-            wrong = disagreement(planted, printed_incidents(run(self.quix("check", records)).output))
+            wrong = disagreement(
+                planted, printed_incidents(run(self.quix("check", records)).output)
+            )
         except (LookupError, FailedError) as error:
             self.results.not_run[QUIX] = str(error)
             return False
@@ -102,7 +160,9 @@ class Bench:
         return not wrong
 
     def _note(self, name: str, wrong: str, planted: int) -> None:
-        self.results.checks.append(f"check topic: {name} finds {wrong or f'the {planted} incidents planted, and no other'}")
+        self.results.checks.append(
+            f"check topic: {name} finds {wrong or f'the {planted} incidents planted, and no other'}"
+        )
         print(f"  {self.results.checks[-1]}", flush=True)
 
 
@@ -140,27 +200,46 @@ def _side_by_side(bench: Bench, one: Corpus, quix: bool) -> list[Row]:
         command = bench.quix("tiny", tiny)
         plans.append((QUIX, tiny, lambda: _last_number(run(command).output)))
     rows = in_turn(
-        [Contender(Row(one.title, name, count, "records", note=NOTES[name]), once) for name, count, once in plans], options.ROUNDS
+        [
+            Contender(Row(one.title, name, count, "records", note=NOTES[name]), once)
+            for name, count, once in plans
+        ],
+        options.ROUNDS,
     )
     for name, limit in GOALS:
         other = next((row for row in rows if row.name == name), None)
         if other is not None:
             ratio = paired_ratio(per_unit(other), per_unit(rows[0]))
-            bench.results.goals.append(Goal(f"Kafka, {one.title}: records/s against {name}", limit, ratio, "at least"))
+            bench.results.goals.append(
+                Goal(f"Kafka, {one.title}: records/s against {name}", limit, ratio, "at least")
+            )
     return rows
 
 
 def _at_many_hits(bench: Bench, one: Corpus) -> list[Row]:
-    """The same at many hits, beside the fetch alone: no goal, but whoever has a crash-looping fleet wants to know."""
+    """The same at many hits, beside the fetch alone: no goal, but whoever has a crash-looping fleet
+    wants to know.
+    """
     for topic in ("whole", "part"):
         bench.kafka.delete_topic(topic)
     records = fill(bench.kafka, "hits", one.path)
-    plans = ((OOPSWATCH, bench.job("hits", records)), (FETCH, bench.client("fetch", "hits", records)))
-    return in_turn([Contender(Row(one.title, name, records, "records", note=NOTES[name]), once) for name, once in plans], options.ROUNDS)
+    plans = (
+        (OOPSWATCH, bench.job("hits", records)),
+        (FETCH, bench.client("fetch", "hits", records)),
+    )
+    return in_turn(
+        [
+            Contender(Row(one.title, name, records, "records", note=NOTES[name]), once)
+            for name, once in plans
+        ],
+        options.ROUNDS,
+    )
 
 
 def _fetch_seconds(output: str) -> float:
-    """The fetch time out of what the perf test prints: names, then figures, with commas. Raises FailedError."""
+    """The fetch time out of what the perf test prints: names, then figures, with commas. Raises
+    FailedError.
+    """
     lines = [line for line in output.splitlines() if "," in line]
     names = [name.strip() for name in lines[0].split(",")] if len(lines) > 1 else []
     if "fetch.time.ms" not in names:

@@ -1,4 +1,6 @@
-"""What the figures were measured on: cores, processor, memory, versions; and where results are kept."""
+"""What the figures were measured on: cores, processor, memory, versions; and where results are
+kept.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def facts() -> dict[str, str]:
         "processor": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores",
         "memory": f"{int(memory[1]) / 1e6:.0f} GB" if memory else "unknown",
         "system": f"Linux {platform.release()}, Python {platform.python_version()}",
-        "libraries": ", ".join(f"{name} {metadata.version(name)}" for name in ("hyperscan", "kafka-python", "confluent-kafka")),
+        "libraries": ", ".join(
+            f"{name} {metadata.version(name)}"
+            for name in ("hyperscan", "kafka-python", "confluent-kafka")
+        ),
         "corpora": f"{options.BYTES / 1e6:,.0f} MB",
         "rounds": str(options.ROUNDS),
     }
@@ -46,6 +51,10 @@ def keep(results: Results) -> None:
     (options.RESULTS / f"{results.name}.json").write_text(results.as_json(), encoding="utf-8")
     for goal in results.goals:
         print(
-            f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.figure:.2f} {goal.unit} ({goal.sense} {goal.limit:g})", flush=True
+            (
+                f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.figure:.2f} "
+                f"{goal.unit} ({goal.sense} {goal.limit:g})"
+            ),
+            flush=True,
         )
     sys.stdout.flush()

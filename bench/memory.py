@@ -1,4 +1,6 @@
-"""The most memory that `scan` and `run` have resident over 100,000 hosts at 2 % hits. `python -m bench.memory`."""
+"""The most memory that `scan` and `run` have resident over 100,000 hosts at 2 % hits. `python -m
+bench.memory`.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,42 @@ def main() -> int:
     """Measures both once and keeps the results."""
     results = Results("memory", facts())
     (one,) = corpora(((HOSTS[1], SHARES[1]),))
-    results.goals.append(Goal(f"peak memory of oopswatch scan, {one.title}", LIMIT_MB, _scan(one), "at most", "MB"))
+    results.goals.append(
+        Goal(f"peak memory of oopswatch scan, {one.title}", LIMIT_MB, _scan(one), "at most", "MB")
+    )
     with broker() as kafka, tempfile.TemporaryDirectory(prefix="oopswatch-bench-") as scratch:
         records = fill(kafka, "memory", one.path)
         with service(Path(scratch), kafka.bootstrap, "memory") as running:
             running.wait(records)
-            results.goals.append(Goal(f"peak memory of oopswatch run, {one.title}", LIMIT_MB, running.peak_mb(), "at most", "MB"))
+            results.goals.append(
+                Goal(
+                    f"peak memory of oopswatch run, {one.title}",
+                    LIMIT_MB,
+                    running.peak_mb(),
+                    "at most",
+                    "MB",
+                )
+            )
     keep(results)
     return 0
 
 
 def _scan(one: Corpus) -> float:
-    """VmHWM in MB, read until the process has ended: what a new program has used, whoever started it."""
+    """VmHWM in MB, read until the process has ended: what a new program has used, whoever started
+    it.
+    """
     words = [str(Path(sys.executable).with_name("oopswatch")), "scan", str(one.path)]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     peak = 0
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = max(peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+        peak = max(
+            peak,
+            *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")),
+            0,
+        )
         time.sleep(0.02)
     return peak / 1024
 

@@ -1,4 +1,6 @@
-"""What a run is asked for: the size of the corpora, the rounds, and where things are kept. Read from the environment once."""
+"""What a run is asked for: the size of the corpora, the rounds, and where things are kept. Read
+from the environment once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""docs/performance.md from what was measured last. `python -m bench.page` prints it; rendering is pure."""
+"""docs/performance.md from what was measured last. `python -m bench.page` prints it; rendering is
+pure.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,26 @@ TITLES = {
     "pages": "Pages and API over a full history, while a scan writes into it",
 }
 ABOUT = {
-    "files": "Each is its user's command, start-up included. oopswatch and ripgrep read the whole corpus, the peers its beginning.",
-    "kafka": "lz4, batches of up to 256 KiB, 4 partitions. oopswatch is timed from its assignment until every position is stored; slow "
+    "files": (
+        "Each is its user's command, start-up included. oopswatch and ripgrep read the whole "
+        "corpus, the peers its beginning."
+    ),
+    "kafka": "lz4, batches of up to 256 KiB, 4 partitions. oopswatch is timed from its assignment "
+    "until every position is stored; slow "
     "contenders read a part. Clients that do no work are not charged their start-up.",
-    "latency": "Broker time of the append against the moment at which the incident can be read from the history by another process.",
-    "growth": "Input: the seconds that the scan itself reports. History: the same new matches into histories of different sizes.",
+    "latency": (
+        "Broker time of the append against the moment at which the incident can be read from "
+        "the history by another process."
+    ),
+    "growth": (
+        "Input: the seconds that the scan itself reports. History: the same new matches into "
+        "histories of different sizes."
+    ),
     "memory": "The kernel's VmHWM of the process.",
-    "pages": "10,000,000 matches, 1,000,000 incidents, 100,000 hosts over five years (a share of that in small runs). Each address 40 "
-    "times over loopback after one request that is not counted, while `oopswatch scan --store` writes into the same file at full speed.",
+    "pages": "10,000,000 matches, 1,000,000 incidents, 100,000 hosts over five years (a share of "
+    "that in small runs). Each address 40 "
+    "times over loopback after one request that is not counted, while `oopswatch scan "
+    "--store` writes into the same file at full speed.",
 }
 
 
@@ -69,12 +83,18 @@ def _goals(goals: Sequence[Goal]) -> Iterator[str]:
     yield "| | goal | measured | |\n| --- | --- | --- | --- |"
     for goal in goals:
         sign, verdict = "≤" if goal.sense == "at most" else "≥", "met" if goal.met else "**missed**"
-        yield f"| {goal.what} | {sign} {figure(goal.limit)} {goal.unit} | {figure(goal.figure)} {goal.unit} | {verdict} |"
+        yield (
+            f"| {goal.what} | {sign} {figure(goal.limit)} {goal.unit} | {figure(goal.figure)} "
+            f"{goal.unit} | {verdict} |"
+        )
     yield ""
     missed = [goal for goal in goals if not goal.met]
     if missed:
         yield "Why some are missed:\n"
-        yield from (f"- {goal.what}: {goal.cause or cause(goal.what) or 'not yet explained.'}" for goal in missed)
+        yield from (
+            f"- {goal.what}: {goal.cause or cause(goal.what) or 'not yet explained.'}"
+            for goal in missed
+        )
         yield ""
 
 
@@ -89,7 +109,11 @@ def _section(one: Results) -> Iterator[str]:
         ("", one.notes),
     ):
         if lines:
-            yield (f"{title}:\n\n" if title else "") + "\n".join(f"- {_inert(line)}" for line in lines) + "\n"
+            yield (
+                (f"{title}:\n\n" if title else "")
+                + "\n".join(f"- {_inert(line)}" for line in lines)
+                + "\n"
+            )
 
 
 def _table(group: str, rows: Sequence[Row]) -> Iterator[str]:
@@ -99,7 +123,13 @@ def _table(group: str, rows: Sequence[Row]) -> Iterator[str]:
     yield f"| --- | --: | --: | --: | --: |{' --- |' if notes else ''}"
     for row in rows:
         spread = f"{min(row.rates):,.0f} – {max(row.rates):,.0f}"
-        cells = [row.name, f"{row.rate:,.0f}", spread, f"{row.amount:,}", f"{median(row.seconds):.2f}"]
+        cells = [
+            row.name,
+            f"{row.rate:,.0f}",
+            spread,
+            f"{row.amount:,}",
+            f"{median(row.seconds):.2f}",
+        ]
         yield f"| {' | '.join(cells + ([row.note] if notes else []))} |"
     yield ""
 

@@ -1,9 +1,11 @@
-"""Pages and API over a history of full size, each address asked over HTTP while `oopswatch scan --store` writes into the file.
+"""Pages and API over a history of full size, each address asked over HTTP while `oopswatch scan
+--store` writes into the file.
 
     python -m bench.pages
 
-The history has 10,000,000 matches, 1,000,000 incidents and 100,000 hosts (see `bench.history`) and is kept with the corpora. The server has
-one core, the writer the other. Times are those of a client on loopback, after one request that is not counted.
+The history has 10,000,000 matches, 1,000,000 incidents and 100,000 hosts (see `bench.history`) and
+is kept with the corpora. The server has one core, the writer the other. Times are those of a client
+on loopback, after one request that is not counted.
 """
 
 from __future__ import annotations
@@ -49,32 +51,74 @@ FILTERS = (
     "known_issue=tcp-listener-race",
     "host=web-*&state=open&text=paging",
 )
-NOISE = ("", "since=24h", "since=7d", "host=db-8", "host=*99", "process=program-0", "process=program-399", "process=nginx")
+NOISE = (
+    "",
+    "since=24h",
+    "since=7d",
+    "host=db-8",
+    "host=*99",
+    "process=program-0",
+    "process=program-399",
+    "process=nginx",
+)
 
 
 def addresses(history: Path) -> list[str]:
     """Every kind of page and every query of the API, with what is slow to ask."""
     with closing(sqlite3.connect(f"file:{history}?mode=ro", uri=True)) as db:
-        (identity,) = db.execute("SELECT id FROM incidents WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1 OFFSET 1000").fetchone()
-        (largest,) = db.execute("SELECT fingerprint FROM problems ORDER BY incidents DESC LIMIT 1").fetchone()
+        (identity,) = db.execute(
+            "SELECT id FROM incidents WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1 "
+            "OFFSET 1000"
+        ).fetchone()
+        (largest,) = db.execute(
+            "SELECT fingerprint FROM problems ORDER BY incidents DESC LIMIT 1"
+        ).fetchone()
     asked = [f"?{one}" if one else "" for one in FILTERS]
     noise = [f"?{one}" if one else "" for one in NOISE]
-    pages = ["/", "/hosts/db-8", "/rules", "/signatures", "/silences", f"/incidents/{identity}", f"/problems/{quote(largest)}"]
-    pages += [f"/{place}{one}" for place in ("incidents", "problems", "hosts") for one in asked] + [f"/noise{one}" for one in noise]
-    api = [f"/{place}{one}" for place in ("incidents", "problems", "hosts", "facets", "histogram") for one in asked]
-    api += [f"/noise{one}" for one in (*noise, "?by=process")] + ["/noise/hours", "/stats/overview", "/hosts/db-8"]
-    api += [f"/incidents/{identity}", f"/incidents/{identity}/similar", f"/incidents/{identity}/changes", f"/problems/{quote(largest)}"]
+    pages = [
+        "/",
+        "/hosts/db-8",
+        "/rules",
+        "/signatures",
+        "/silences",
+        f"/incidents/{identity}",
+        f"/problems/{quote(largest)}",
+    ]
+    pages += [f"/{place}{one}" for place in ("incidents", "problems", "hosts") for one in asked] + [
+        f"/noise{one}" for one in noise
+    ]
+    api = [
+        f"/{place}{one}"
+        for place in ("incidents", "problems", "hosts", "facets", "histogram")
+        for one in asked
+    ]
+    api += [f"/noise{one}" for one in (*noise, "?by=process")] + [
+        "/noise/hours",
+        "/stats/overview",
+        "/hosts/db-8",
+    ]
+    api += [
+        f"/incidents/{identity}",
+        f"/incidents/{identity}/similar",
+        f"/incidents/{identity}/changes",
+        f"/problems/{quote(largest)}",
+    ]
     return pages + [f"/api/v1{one}" for one in api]
 
 
 @contextmanager
 def server(history: Path) -> Iterator[tuple[http.client.HTTPConnection, float]]:
     """`oopswatch serve`, and the seconds from its start to its first answer."""
-    limits = {"OOPSWATCH_SERVE_REQUESTS_PER_SECOND": "10000", "OOPSWATCH_SERVE_REQUEST_BURST": "100000"}
+    limits = {
+        "OOPSWATCH_SERVE_REQUESTS_PER_SECOND": "10000",
+        "OOPSWATCH_SERVE_REQUEST_BURST": "100000",
+    }
     environment = {**os.environ, **limits, "OOPSWATCH_STORE_PATH": str(history)}
     words = pinned([_command(), "serve", "--port", str(PORT)])
     begun = time.perf_counter()
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=_WITHIN_S)
     try:
         while True:
@@ -85,7 +129,9 @@ def server(history: Path) -> Iterator[tuple[http.client.HTTPConnection, float]]:
             except OSError:
                 connection.close()
                 if process.poll() is not None or time.perf_counter() - begun > _WITHIN_S:
-                    raise FailedError(f"oopswatch serve --port {PORT} did not start: {process.poll()}") from None
+                    raise FailedError(
+                        f"oopswatch serve --port {PORT} did not start: {process.poll()}"
+                    ) from None
                 time.sleep(0.005)
         yield connection, time.perf_counter() - begun
     finally:
@@ -147,15 +193,36 @@ def main() -> int:
             kind = "API" if address.startswith("/api/") else "pages"
             slowest[kind] = max(slowest.get(kind, (0.0, "")), (p95(list(taken)), address))
             largest = max(largest, (max(size) / 1_000, address)) if kind == "pages" else largest
-            told = f"`{address}`: p50 {median(taken):.1f} ms, p95 {p95(list(taken)):.1f} ms, {max(size) / 1_000:.1f} kB"
+            told = (
+                f"`{address}`: p50 {median(taken):.1f} ms, p95 {p95(list(taken)):.1f} ms, "
+                f"{max(size) / 1_000:.1f} kB"
+            )
             results.notes.append(told)
             print(f"  {told}", flush=True)
         if writing.poll() is not None:
             raise FailedError("the writer ended while pages were asked for")
     for kind, (figure, address) in slowest.items():
-        results.goals.append(Goal(f"{kind}, the slowest of all addresses (`{address}`), p95", GOAL_MS, figure, "at most", "ms"))
-    results.goals.append(Goal(f"the largest first page (`{largest[1]}`)", GOAL_KB, largest[0], "at most", "kB"))
-    results.goals.append(Goal("start of `oopswatch serve` to its first answer", GOAL_START_S, median(started), "at most", "s"))
+        results.goals.append(
+            Goal(
+                f"{kind}, the slowest of all addresses (`{address}`), p95",
+                GOAL_MS,
+                figure,
+                "at most",
+                "ms",
+            )
+        )
+    results.goals.append(
+        Goal(f"the largest first page (`{largest[1]}`)", GOAL_KB, largest[0], "at most", "kB")
+    )
+    results.goals.append(
+        Goal(
+            "start of `oopswatch serve` to its first answer",
+            GOAL_START_S,
+            median(started),
+            "at most",
+            "s",
+        )
+    )
     keep(results)
     return 0
 

@@ -1,6 +1,8 @@
-"""Contenders run in turn: A B C A B C …, each a command on one core, its whole time from start to end taken by the wall clock.
+"""Contenders run in turn: A B C A B C …, each a command on one core, its whole time from start to
+end taken by the wall clock.
 
-A contender's output is kept, so that what it found can be held against what was planted before any time is believed.
+A contender's output is kept, so that what it found can be held against what was planted before any
+time is believed.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class FailedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command; `feed` is piped into it by `cat`, which runs on another core. `fine` are the exit codes that are no failure."""
+    """A command; `feed` is piped into it by `cat`, which runs on another core. `fine` are the exit
+    codes that are no failure.
+    """
 
     words: Sequence[str]
     feed: Path | None = None
@@ -54,7 +58,11 @@ class Ran:
 def run(command: Command) -> Ran:
     """Runs it on the client's core. Raises FailedError."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        feeder = subprocess.Popen(["cat", str(command.feed)], stdout=subprocess.PIPE) if command.feed else None
+        feeder = (
+            subprocess.Popen(["cat", str(command.feed)], stdout=subprocess.PIPE)
+            if command.feed
+            else None
+        )
         begun = time.perf_counter()
         process = subprocess.Popen(
             pinned(command.words), stdin=feeder.stdout if feeder else subprocess.DEVNULL, stdout=output, stderr=errors,
@@ -71,7 +79,10 @@ def run(command: Command) -> Ran:
         errors.seek(0)
         if process.returncode not in command.fine:
             said = errors.read().decode(errors="replace").strip()[-400:]
-            raise FailedError(f"{' '.join(map(str, command.words))[:200]} … ended with {process.returncode}: {said}")
+            raise FailedError(
+                f"{' '.join(map(str, command.words))[:200]} … ended with "
+                f"{process.returncode}: {said}"
+            )
         return Ran(seconds, output.read().decode(errors="replace"), usage.ru_maxrss)
 
 
@@ -87,5 +98,11 @@ def in_turn(contenders: Sequence[Contender], rounds: int) -> list[Row]:
             seconds = one.once()
             one.row.seconds.append(seconds)
             rate = one.row.amount / seconds
-            print(f"  {number}/{rounds} {one.row.group}: {one.row.name}: {seconds:.2f} s, {rate:,.0f} {one.row.unit}/s", flush=True)
+            print(
+                (
+                    f"  {number}/{rounds} {one.row.group}: {one.row.name}: {seconds:.2f} s, "
+                    f"{rate:,.0f} {one.row.unit}/s"
+                ),
+                flush=True,
+            )
     return [one.row for one in contenders]

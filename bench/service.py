@@ -1,6 +1,8 @@
-"""`oopswatch run` as its user starts it, watched from outside: by its log and by what stands in its history.
+"""`oopswatch run` as its user starts it, watched from outside: by its log and by what stands in its
+history.
 
-A run is timed from the moment at which the group hands it its partitions to the moment at which every position of the topic is stored.
+A run is timed from the moment at which the group hands it its partitions to the moment at which
+every position of the topic is stored.
 """
 
 from __future__ import annotations
@@ -49,25 +51,34 @@ class Service:
     def incidents(self) -> list[Reported]:
         """Host and kernel time of each incident's anchor."""
         query = (
-            "SELECT i.host, m.kernel_time_us FROM incidents i JOIN matches m ON m.id = i.anchor_id WHERE joined_into IS NULL AND rule = ?"
+            "SELECT i.host, m.kernel_time_us FROM incidents i JOIN matches m ON m.id = "
+            "i.anchor_id WHERE joined_into IS NULL AND rule = ?"
         )
-        return [(str(host), int(kernel_us)) for host, kernel_us in self.ask(query, "tcp-release-and-memory-fault")]
+        return [
+            (str(host), int(kernel_us))
+            for host, kernel_us in self.ask(query, "tcp-release-and-memory-fault")
+        ]
 
     def ask(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
         """Rows of the history; none while it is being made."""
         try:
-            with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5)) as reader:
+            with closing(
+                sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5)
+            ) as reader:
                 return reader.execute(query, arguments).fetchall()
         except sqlite3.OperationalError:
             return []
 
     def wait(self, records: int) -> float:
-        """Waits until so many records are stored; the seconds since partitions were assigned. Raises FailedError."""
+        """Waits until so many records are stored; the seconds since partitions were assigned.
+        Raises FailedError.
+        """
         deadline = time.monotonic() + WITHIN_S
         while self.stored() < records:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise FailedError(
-                    f"oopswatch run stands at {self.stored():,} of {records:,}: {self.log.read_text(errors='replace')[-400:]}"
+                    f"oopswatch run stands at {self.stored():,} of {records:,}: "
+                    f"{self.log.read_text(errors='replace')[-400:]}"
                 )
             time.sleep(LOOK_S)
         done, began = time.time(), self.began()
@@ -78,11 +89,16 @@ class Service:
     def peak_mb(self) -> float:
         """The most memory that it has had resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+        return (
+            int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+            / 1024
+        )
 
 
 @contextmanager
-def service(home: Path, bootstrap: str, topic: str, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+def service(
+    home: Path, bootstrap: str, topic: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """A service with a new group and a new history in `home`; it is ended by SIGTERM."""
     name = uuid.uuid4().hex[:12]
     store, log = home / f"{name}.db", home / f"{name}.log"
@@ -100,7 +116,9 @@ def service(home: Path, bootstrap: str, topic: str, settings: Mapping[str, str] 
     ]
     environment = {**os.environ, **(settings or {})}
     with log.open("wb") as errors:
-        process = subprocess.Popen(pinned([str(word) for word in words]), stdout=errors, stderr=errors, env=environment)
+        process = subprocess.Popen(
+            pinned([str(word) for word in words]), stdout=errors, stderr=errors, env=environment
+        )
     try:
         yield Service(process, store, log)
     finally:

@@ -1,8 +1,10 @@
 """Which boot a line belongs to, and whether two matches may be of one boot.
 
-In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What proves a boot, best first: journald's id;
-the boot's wall-clock start (wall − kernel time); else a count within the line's stream, advanced by a boot banner or a fall of the
-kernel time. Reads no clock; the counts are plain data (`changed`) that the caller keeps, and gives back when asked (`recall`).
+In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What
+proves a boot, best first: journald's id; the boot's wall-clock start (wall − kernel time); else a
+count within the line's stream, advanced by a boot banner or a fall of the kernel time. Reads no
+clock; the counts are plain data (`changed`) that the caller keeps, and gives back when asked
+(`recall`).
 """
 
 from __future__ import annotations
@@ -16,19 +18,22 @@ from detector.model import Boot, Line, Match
 TOLERANCE_US = 600 * 1_000_000
 # Whole seconds of syslog on both sides.
 ROUNDING_US = 2 * 1_000_000
-# Lines of one boot may come this much out of order (jitter of a shipper) before a fall of the kernel time means a reboot.
+# Lines of one boot may come this much out of order (jitter of a shipper) before a fall of the
+# kernel time means a reboot.
 FALL_US = 60 * 1_000_000
 # Streams without a clock that are held in memory; the others are read from the store again.
 STREAMS = 20_000
-# init/main.c start_kernel() prints linux_banner; arch/arm64/kernel/setup.c, arch/arm/kernel/setup.c print the second, and before it.
+# init/main.c start_kernel() prints linux_banner; arch/arm64/kernel/setup.c, arch/arm/kernel/setup.c
+# print the second, and before it.
 BANNERS = ("Linux version ", "Booting Linux on physical CPU")
 
 
 def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
     """False where something proves two boots; True where something proves one, or nothing is known.
 
-    Two starts by the wall clock may differ: clocks drift and step, and late readers stamp late. But a second boot cannot begin before the
-    last line of the first was printed: starts that lie closer together than the first one's uptime at its line are one boot.
+    Two starts by the wall clock may differ: clocks drift and step, and late readers stamp late. But
+    a second boot cannot begin before the last line of the first was printed: starts that lie closer
+    together than the first one's uptime at its line are one boot.
     """
     if a.boot.id and b.boot.id:
         return a.boot.id == b.boot.id
@@ -43,7 +48,9 @@ def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Where a stream of lines without wall time or boot id stands: its boot's count, the greatest kernel time, nothing but banners yet."""
+    """Where a stream of lines without wall time or boot id stands: its boot's count, the greatest
+    kernel time, nothing but banners yet.
+    """
 
     count: int = 0
     latest_us: int = 0
@@ -51,12 +58,16 @@ class Stream:
 
 
 class Boots:
-    """Places lines in boots: `recall` tells where a stream (source and host) stands that is not held; `changed` gives what to keep for it.
+    """Places lines in boots: `recall` tells where a stream (source and host) stands that is not
+    held; `changed` gives what to keep for it.
 
-    At most `limit` streams are held, and those that moved since the last `changed`: those of longest ago are recalled when they are needed.
+    At most `limit` streams are held, and those that moved since the last `changed`: those of
+    longest ago are recalled when they are needed.
     """
 
-    def __init__(self, recall: Callable[[str], Stream | None] = lambda _name: None, limit: int = STREAMS) -> None:
+    def __init__(
+        self, recall: Callable[[str], Stream | None] = lambda _name: None, limit: int = STREAMS
+    ) -> None:
         self._recall = recall
         self._limit = limit
         self._held: dict[str, Stream] = {}
@@ -68,7 +79,9 @@ class Boots:
         return len(self._held) + len(self._changed)
 
     def changed(self) -> Mapping[str, Stream]:
-        """The streams that moved since the last call: to be kept, since they may be forgotten here."""
+        """The streams that moved since the last call: to be kept, since they may be forgotten
+        here.
+        """
         moved, self._changed = self._changed, {}
         self._held |= moved
         for name in list(islice(self._held, max(0, len(self._held) - self._limit))):
@@ -88,7 +101,9 @@ class Boots:
         return Boot(stream=name, count=stream.count)
 
     def settle(self, line: Line, known: Boot) -> None:
-        """A line turned out to be a copy of one stored before: its stream is back in that boot (a file or a topic read again)."""
+        """A line turned out to be a copy of one stored before: its stream is back in that boot (a
+        file or a topic read again).
+        """
         name = stream_name(line.source, line.host)
         if known.stream == name and self._stand(name) is not None:
             self._move(name, Stream(known.count, line.kernel_time_us or 0, fresh=False))

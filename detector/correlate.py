@@ -1,8 +1,11 @@
-"""A stored match and its neighbours → incidents. The history is the correlator's memory; this module only decides.
+"""A stored match and its neighbours → incidents. The history is the correlator's memory; this
+module only decides.
 
-In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an incident, and the incident that kin makes.
-Any order of arrival gives the same incidents: a fault is paired when the rule's other halves lie within the timespan of it; paired faults
-that share evidence are one incident, anchored at the earliest paired fault. Keeps no window and no clock, and does no IO.
+In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an
+incident, and the incident that kin makes. Any order of arrival gives the same incidents: a fault is
+paired when the rule's other halves lie within the timespan of it; paired faults that share evidence
+are one incident, anchored at the earliest paired fault. Keeps no window and no clock, and does no
+IO.
 """
 
 from __future__ import annotations
@@ -16,13 +19,16 @@ from detector.boots import TOLERANCE_US, same_boot
 from detector.catalogue import Rule
 from detector.model import Incident, Match, TimeBasis
 
-# Evidence beyond this is stored and counted, but not looked through again for every further fault of a storm.
+# Evidence beyond this is stored and counted, but not looked through again for every further fault
+# of a storm.
 EVIDENCE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMatch:
-    """A match in the history. `incidents` names, by rule, the live incident that it is evidence of."""
+    """A match in the history. `incidents` names, by rule, the live incident that it is evidence
+    of.
+    """
 
     id: int
     match: Match
@@ -30,7 +36,9 @@ class StoredMatch:
 
 
 def reach_us(rule: Rule) -> int:
-    """How far from a new match the neighbours matter: a half may complete a fault one timespan away, and that one's other halves."""
+    """How far from a new match the neighbours matter: a half may complete a fault one timespan
+    away, and that one's other halves.
+    """
     return 2 * rule.timespan_us
 
 
@@ -44,10 +52,16 @@ def concerns(rule: Rule, match: Match) -> bool:
     return _term(rule, match) in terms(rule)
 
 
-def kin(rule: Rule, new: StoredMatch, neighbours: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US) -> tuple[StoredMatch, ...]:
+def kin(
+    rule: Rule,
+    new: StoredMatch,
+    neighbours: Iterable[StoredMatch],
+    tolerance_us: int = TOLERANCE_US,
+) -> tuple[StoredMatch, ...]:
     """The matches that `new` makes one incident with (itself among them), or nothing.
 
-    `neighbours` holds at least the matches of the same host within `reach_us(rule)`; those of other boots are left out here.
+    `neighbours` holds at least the matches of the same host within `reach_us(rule)`; those of other
+    boots are left out here.
     """
     if not concerns(rule, new.match):
         return ()
@@ -65,16 +79,26 @@ def kin(rule: Rule, new: StoredMatch, neighbours: Iterable[StoredMatch], toleran
     return tuple(found.values()) if new.id in found else ()
 
 
-def partners(rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US) -> tuple[StoredMatch, ...]:
-    """The matches that complete the rule around one fault: every term within one timespan, in the rule's order where it has one."""
+def partners(
+    rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US
+) -> tuple[StoredMatch, ...]:
+    """The matches that complete the rule around one fault: every term within one timespan, in the
+    rule's order where it has one.
+    """
     counts = {term: 0 for term in terms(rule) if term != rule.anchor}
-    pair = rule.type == "temporal" and len(counts) == 1  # then each match of the other term completes the rule by itself
+    pair = (
+        rule.type == "temporal" and len(counts) == 1
+    )  # then each match of the other term completes the rule by itself
     offsets = []
     for other in near:
         if other.id == fault.id or (pair and _term(rule, other.match) == rule.anchor):
             continue
         apart = gap(fault.match, other.match)
-        if apart is not None and -rule.timespan_us <= apart[0] <= rule.timespan_us and same_boot(fault.match, other.match, tolerance_us):
+        if (
+            apart is not None
+            and -rule.timespan_us <= apart[0] <= rule.timespan_us
+            and same_boot(fault.match, other.match, tolerance_us)
+        ):
             offsets.append((apart[0], other))
     if pair:
         return tuple(other for _, other in offsets)
@@ -84,15 +108,30 @@ def partners(rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolera
     for start in (*sorted({offset for offset, _ in offsets if offset < 0}), 0):
         past = _count(rule, offsets, past, start + rule.timespan_us + 1, counts, 1)
         first = _count(rule, offsets, first, start, counts, -1)
-        if all(counts.values()) and (rule.type == "temporal" or _complete(rule, offsets[first:past])):
+        if all(counts.values()) and (
+            rule.type == "temporal" or _complete(rule, offsets[first:past])
+        ):
             taken = max(taken, first)
-            found |= {other.id: other for _, other in offsets[taken:past] if _term(rule, other.match) != rule.anchor}
+            found |= {
+                other.id: other
+                for _, other in offsets[taken:past]
+                if _term(rule, other.match) != rule.anchor
+            }
             taken = past
     return tuple(found.values())
 
 
-def _count(rule: Rule, offsets: Sequence[tuple[int, StoredMatch]], at: int, until: int, counts: dict[str, int], step: int) -> int:
-    """Counts the terms of the matches from `at` up to the offset `until` in or out of a window; returns where its edge is now."""
+def _count(
+    rule: Rule,
+    offsets: Sequence[tuple[int, StoredMatch]],
+    at: int,
+    until: int,
+    counts: dict[str, int],
+    step: int,
+) -> int:
+    """Counts the terms of the matches from `at` up to the offset `until` in or out of a window;
+    returns where its edge is now.
+    """
     while at < len(offsets) and offsets[at][0] < until:
         term = _term(rule, offsets[at][1].match)
         if term in counts:
@@ -111,9 +150,14 @@ def gap(a: Match, b: Match) -> tuple[int, TimeBasis] | None:
 
 
 def assemble_incident(
-    rule: Rule, evidence: Sequence[StoredMatch], known: Iterable[str] = (), tolerance_us: int = TOLERANCE_US
+    rule: Rule,
+    evidence: Sequence[StoredMatch],
+    known: Iterable[str] = (),
+    tolerance_us: int = TOLERANCE_US,
 ) -> Incident | None:
-    """The incident that evidence makes; `known` names the live incidents which it was evidence of: all but the new identity are joined."""
+    """The incident that evidence makes; `known` names the live incidents which it was evidence of:
+    all but the new identity are joined.
+    """
     ordered = in_order(evidence)
     for fault in ordered:
         if _term(rule, fault.match) != rule.anchor:
@@ -124,7 +168,13 @@ def assemble_incident(
     return None
 
 
-def _incident(rule: Rule, fault: StoredMatch, halves: Sequence[StoredMatch], ordered: Sequence[StoredMatch], known: set[str]) -> Incident:
+def _incident(
+    rule: Rule,
+    fault: StoredMatch,
+    halves: Sequence[StoredMatch],
+    ordered: Sequence[StoredMatch],
+    known: set[str],
+) -> Incident:
     anchor = fault.match
     gaps = [found for found in (gap(anchor, half.match) for half in halves) if found]
     nearest = min(gaps, key=lambda found: abs(found[0]))
@@ -146,14 +196,22 @@ def _incident(rule: Rule, fault: StoredMatch, halves: Sequence[StoredMatch], ord
 
 
 def incident_id(rule: str, anchor: Match) -> str:
-    """The same crash, shipped by two transports or replayed, has one identity: rule, host, kernel time and text of the anchoring fault."""
-    time = anchor.kernel_time_us if anchor.kernel_time_us is not None else f"wall {anchor.wall_time_us}"
+    """The same crash, shipped by two transports or replayed, has one identity: rule, host, kernel
+    time and text of the anchoring fault.
+    """
+    time = (
+        anchor.kernel_time_us
+        if anchor.kernel_time_us is not None
+        else f"wall {anchor.wall_time_us}"
+    )
     spelled = "\0".join((rule, anchor.host, str(time), anchor.text.strip()))
     return hashlib.sha256(spelled.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def boot_name(match: Match) -> str:
-    """A boot in words that stay the same: journald's id, the second it began at (`epoch:…`), or its count within a stream."""
+    """A boot in words that stay the same: journald's id, the second it began at (`epoch:…`), or its
+    count within a stream.
+    """
     if match.boot.id:
         return match.boot.id
     if match.boot.epoch_us is not None:
@@ -162,9 +220,14 @@ def boot_name(match: Match) -> str:
 
 
 def in_order(evidence: Iterable[StoredMatch]) -> tuple[StoredMatch, ...]:
-    """By kernel time; a match without one is put in by its wall time against the boot's start that the others tell."""
+    """By kernel time; a match without one is put in by its wall time against the boot's start that
+    the others tell.
+    """
     matches = list(evidence)
-    epoch = min((one.match.boot.epoch_us for one in matches if one.match.boot.epoch_us is not None), default=0)
+    epoch = min(
+        (one.match.boot.epoch_us for one in matches if one.match.boot.epoch_us is not None),
+        default=0,
+    )
 
     def time(one: StoredMatch) -> tuple[int, str]:
         match = one.match
@@ -188,7 +251,11 @@ def _complete(rule: Rule, window: Sequence[tuple[int, StoredMatch]]) -> bool:
     """Whether a window (offsets from the fault) holds every other term in the rule's order."""
     reached = -(1 << 62)
     for term in terms(rule):
-        offsets = [0] if term == rule.anchor else sorted(offset for offset, other in window if _term(rule, other.match) == term)
+        offsets = (
+            [0]
+            if term == rule.anchor
+            else sorted(offset for offset, other in window if _term(rule, other.match) == term)
+        )
         following = bisect_left(offsets, reached)
         if following == len(offsets):
             return False

@@ -1,7 +1,9 @@
-"""What is decided about a piece of log that somebody pasted: the matches, the reports, and what each of them means.
+"""What is decided about a piece of log that somebody pasted: the matches, the reports, and what
+each of them means.
 
-In: records and the catalogue. Out: matches, stories (a report with the matches near it), their explanation as an object. The history takes
-no part: this is what `oopswatch explain` and the API's `explain` tell. No IO, no clock.
+In: records and the catalogue. Out: matches, stories (a report with the matches near it), their
+explanation as an object. The history takes no part: this is what `oopswatch explain` and the API's
+`explain` tell. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -34,15 +36,21 @@ class Story:
     near: tuple[Match, ...]
 
 
-def read_lines(records: Iterable[Record], parser: Parser, now_us: int) -> tuple[list[Line], list[Unparsed]]:
+def read_lines(
+    records: Iterable[Record], parser: Parser, now_us: int
+) -> tuple[list[Line], list[Unparsed]]:
     """The lines of some records, and what cannot be read."""
     found = [line for record in records for line in parser.feed(record, now_us)] + parser.flush()
-    return [one for one in found if isinstance(one, Line)], [one for one in found if isinstance(one, Unparsed)]
+    return [one for one in found if isinstance(one, Line)], [
+        one for one in found if isinstance(one, Unparsed)
+    ]
 
 
 def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:
     """Every match and every block of the lines."""
-    opening = frozenset(signature.id for signature in catalogue.signatures if signature.opens == "report")
+    opening = frozenset(
+        signature.id for signature in catalogue.signatures if signature.opens == "report"
+    )
     matcher, assembler, boots = Matcher(catalogue), Assembler(opening), Boots()
     found: list[Match] = []
     blocks: list[Block] = []
@@ -56,7 +64,9 @@ def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], li
 
 
 def stories(blocks: Sequence[Block], found: Sequence[Match]) -> list[Story]:
-    """What is explained: every block with the matches near it, then the matches that are near none."""
+    """What is explained: every block with the matches near it, then the matches that are near
+    none.
+    """
     kernel = [match for match in found if match.origin == "kernel"]
     told = [Story(block, near_to(block, kernel)) for block in blocks]
     known = {id(match) for story in told for match in story.near}
@@ -65,7 +75,9 @@ def stories(blocks: Sequence[Block], found: Sequence[Match]) -> list[Story]:
 
 
 def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
-    """The matches that may belong to one story with a block: within ten seconds of its head, or without a time to compare."""
+    """The matches that may belong to one story with a block: within ten seconds of its head, or
+    without a time to compare.
+    """
     gaps = [(one, gap(block.head, one)) for one in kernel if one.host == block.head.host]
     return tuple(one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US)
 

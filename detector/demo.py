@@ -1,7 +1,9 @@
-"""The whole path in one process: a simulated fleet, a Kafka topic, the pipeline of `oopswatch run`, a history; planted against found.
+"""The whole path in one process: a simulated fleet, a Kafka topic, the pipeline of `oopswatch run`,
+a history; planted against found.
 
-In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a pipeline is made. Out: an `Outcome`.
-It prints nothing. What was found is read back from the history file, not overheard from the pipeline.
+In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a
+pipeline is made. Out: an `Outcome`. It prints nothing. What was found is read back from the history
+file, not overheard from the pipeline.
 """
 
 from __future__ import annotations
@@ -26,11 +28,21 @@ from detector.sources.reach import why_unreachable
 from detector.sources.security import client_settings
 from detector.store import Journal, open_history, open_journal
 
-PLAN = Plan(seed=1, hosts=200, lines=200_000, incidents=20, noise_share=0.02, half_signatures=12, reboots=6, forged=10)
+PLAN = Plan(
+    seed=1,
+    hosts=200,
+    lines=200_000,
+    incidents=20,
+    noise_share=0.02,
+    half_signatures=12,
+    reboots=6,
+    forged=10,
+)
 FORMAT = "rsyslog"
 DELIVERY = "late-hosts"
 PARTITIONS = 3
-# The mock cluster keeps no more than 5 MB of a partition (rdkafka_mock.c), so the sender never runs further ahead than this.
+# The mock cluster keeps no more than 5 MB of a partition (rdkafka_mock.c), so the sender never runs
+# further ahead than this.
 AHEAD = 50_000
 # It answers a fetch with one batch: large ones keep the reader from waiting.
 _BATCHES = {"batch_size": 1_000_000, "linger_ms": 100}
@@ -47,7 +59,9 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the demo's topic lives: settings to reach it, options that all its clients need, options that its producers need."""
+    """Where the demo's topic lives: settings to reach it, options that all its clients need,
+    options that its producers need.
+    """
 
     name: str
     kafka: Kafka
@@ -57,7 +71,9 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of planted thing: how many were planted, how many of them should be told of and how many were."""
+    """One kind of planted thing: how many were planted, how many of them should be told of and how
+    many were.
+    """
 
     kind: str
     planted: int
@@ -67,7 +83,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was planted and what the history says of it. `seconds` is from the first record sent to the last one stored."""
+    """What was planted and what the history says of it. `seconds` is from the first record sent to
+    the last one stored.
+    """
 
     rows: tuple[Row, ...]
     comparison: Comparison
@@ -83,33 +101,56 @@ class Outcome:
 
 @contextmanager
 def embedded_broker(kafka: Kafka) -> Iterator[Broker]:
-    """librdkafka's mock cluster: Kafka's protocol without a broker to install. Raises DemoError where confluent-kafka is missing."""
+    """librdkafka's mock cluster: Kafka's protocol without a broker to install. Raises DemoError
+    where confluent-kafka is missing.
+    """
     try:
         from confluent_kafka import Producer
     except ImportError as error:
         raise DemoError(
-            "its own broker is in confluent-kafka, which is not installed: pip install 'oopswatch[demo]', or give --bootstrap host:port"
+            "its own broker is in confluent-kafka, which is not installed: pip install "
+            "'oopswatch[demo]', or give --bootstrap host:port"
         ) from error
     cluster = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 4})
     (one,) = cluster.list_topics(timeout=10).brokers.values()
-    reached = kafka.model_copy(update={"bootstrap_servers": (f"{one.host}:{one.port}",), "security_protocol": "PLAINTEXT"})
-    # It answers newer versions in a way that kafka-python cannot decode, and knows no idempotent producers.
-    yield Broker("librdkafka's mock cluster, inside this process", reached, {"api_version": (2, 0)}, {"enable_idempotence": False})
+    reached = kafka.model_copy(
+        update={"bootstrap_servers": (f"{one.host}:{one.port}",), "security_protocol": "PLAINTEXT"}
+    )
+    # It answers newer versions in a way that kafka-python cannot decode, and knows no idempotent
+    # producers.
+    yield Broker(
+        "librdkafka's mock cluster, inside this process",
+        reached,
+        {"api_version": (2, 0)},
+        {"enable_idempotence": False},
+    )
     cluster.flush(0)
 
 
-def demo(plan: Plan, broker: Broker, make_watch: MakeWatch, store: Path, progress: Progress | None = None) -> Outcome:
-    """Sends what `plan` simulates through a topic of its own into the history `store`, and compares the two.
+def demo(
+    plan: Plan, broker: Broker, make_watch: MakeWatch, store: Path, progress: Progress | None = None
+) -> Outcome:
+    """Sends what `plan` simulates through a topic of its own into the history `store`, and compares
+    the two.
 
-    `progress` hears (records stored, records in all). Raises DemoError where the broker does not take or hand out the records.
+    `progress` hears (records stored, records in all). Raises DemoError where the broker does not
+    take or hand out the records.
     """
     simulation = simulate(plan)
     with _topic(broker) as topic, closing(open_journal(store)) as journal:
-        kafka = broker.kafka.model_copy(update={"topics": (topic,), "group": topic, "auto_offset_reset": "earliest"})
-        source = KafkaSource(kafka, start_at=journal.positions().get, on_event=_quiet, client=broker.client)
-        sender = _Sender(records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker))
+        kafka = broker.kafka.model_copy(
+            update={"topics": (topic,), "group": topic, "auto_offset_reset": "earliest"}
+        )
+        source = KafkaSource(
+            kafka, start_at=journal.positions().get, on_event=_quiet, client=broker.client
+        )
+        sender = _Sender(
+            records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker)
+        )
         reader = _Reader(source, sender, plan.lines, progress)
-        watch = make_watch(journal, Told(batch=lambda totals, _seconds: reader.heard(totals.records)))
+        watch = make_watch(
+            journal, Told(batch=lambda totals, _seconds: reader.heard(totals.records))
+        )
         begun = time.monotonic()
         try:
             sender.start()
@@ -123,7 +164,13 @@ def demo(plan: Plan, broker: Broker, make_watch: MakeWatch, store: Path, progres
     if reader.error or sender.error:
         raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
     found, noise = read_back(store)
-    return Outcome(tabulate(simulation.truth, found, noise), compare(simulation.truth, found, noise), plan.lines, seconds, store)
+    return Outcome(
+        tabulate(simulation.truth, found, noise),
+        compare(simulation.truth, found, noise),
+        plan.lines,
+        seconds,
+        store,
+    )
 
 
 def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -133,20 +180,37 @@ def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         rows = history.noise(by=("host", "process"), top=-1).rows
         noise = [{"host": row.host, "process": row.process, "count": row.count} for row in rows]
     incidents = [
-        {"host": one.incident.host, "evidence": [{"kernel_time_us": m.kernel_time_us, "text": m.text} for m in one.incident.evidence]}
+        {
+            "host": one.incident.host,
+            "evidence": [
+                {"kernel_time_us": m.kernel_time_us, "text": m.text} for m in one.incident.evidence
+            ],
+        }
         for one in details
         if one is not None
     ]
     return incidents, noise
 
 
-def tabulate(truth: Truth, found: list[dict[str, Any]], noise: list[dict[str, Any]]) -> tuple[Row, ...]:
-    """Planted against told, kind by kind; a false incident counts for the decoy whose line it rests on, or for "nothing planted"."""
+def tabulate(
+    truth: Truth, found: list[dict[str, Any]], noise: list[dict[str, Any]]
+) -> tuple[Row, ...]:
+    """Planted against told, kind by kind; a false incident counts for the decoy whose line it rests
+    on, or for "nothing planted".
+    """
     comparison = compare(truth, found)
-    decoys = {(host, half.text): one.kind for one in truth.decoys for host, _ in one.where for half in one.halves}
+    decoys = {
+        (host, half.text): one.kind
+        for one in truth.decoys
+        for host, _ in one.where
+        for half in one.halves
+    }
     false: Counter[str] = Counter()
     for incident in comparison.false:
-        kinds = [decoys.get((host_name(incident["host"]), match["text"])) for match in incident["evidence"]]
+        kinds = [
+            decoys.get((host_name(incident["host"]), match["text"]))
+            for match in incident["evidence"]
+        ]
         false[next((kind for kind in kinds if kind), "nothing planted")] += 1
     planted = Counter(one.kind for one in truth.decoys) | Counter(dict.fromkeys(false, 0))
     incidents = len(truth.incidents)
@@ -157,7 +221,9 @@ def tabulate(truth: Truth, found: list[dict[str, Any]], noise: list[dict[str, An
 
 
 class _Sender(threading.Thread):
-    """Sends in the background, never more than `AHEAD` records before what is `stored`; `error` says what went wrong, if anything did."""
+    """Sends in the background, never more than `AHEAD` records before what is `stored`; `error`
+    says what went wrong, if anything did.
+    """
 
     def __init__(self, shipped: Iterable[Shipped], topic: str, options: Mapping[str, Any]) -> None:
         super().__init__(name="demo-sender", daemon=True)
@@ -170,7 +236,7 @@ class _Sender(threading.Thread):
         """Sends all of it."""
         try:
             to_kafka(self._held(), self._topic, self._options)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told where the thread is joined
+        except Exception as error:  # noqa: BLE001
             self.error = error
 
     def stored(self, number: int) -> None:
@@ -197,11 +263,20 @@ class _Sender(threading.Thread):
 
 
 class _Reader:
-    """Ends the source when all records are stored, when sending has failed, or when nothing comes any more."""
+    """Ends the source when all records are stored, when sending has failed, or when nothing comes
+    any more.
+    """
 
-    def __init__(self, source: KafkaSource, sender: _Sender, expected: int, progress: Progress | None) -> None:
+    def __init__(
+        self, source: KafkaSource, sender: _Sender, expected: int, progress: Progress | None
+    ) -> None:
         self.error: str | None = None
-        self._source, self._sender, self._expected, self._progress = source, sender, expected, progress
+        self._source, self._sender, self._expected, self._progress = (
+            source,
+            sender,
+            expected,
+            progress,
+        )
         self._stored, self._since = 0, time.monotonic()
 
     def heard(self, stored: int) -> None:
@@ -219,7 +294,9 @@ class _Reader:
 
 @contextmanager
 def _topic(broker: Broker) -> Iterator[str]:
-    """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock makes any that is asked for."""
+    """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock
+    makes any that is asked for.
+    """
     name = f"oopswatch-demo-{secrets.token_hex(4)}"
     if broker.producer:
         from kafka import KafkaProducer
@@ -238,7 +315,9 @@ def _topic(broker: Broker) -> Iterator[str]:
 
 
 def _administer(broker: Broker, order: Callable[[Any], object]) -> None:
-    """Gives one order to a real broker. Raises DemoError with the reason where it cannot be reached or refuses."""
+    """Gives one order to a real broker. Raises DemoError with the reason where it cannot be reached
+    or refuses.
+    """
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 

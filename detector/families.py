@@ -1,7 +1,9 @@
-"""The kin that one batch brings together, put together themselves: what shares a match or an incident is one family.
+"""The kin that one batch brings together, put together themselves: what shares a match or an
+incident is one family.
 
-In: a rule and the kin of one match, as often as matches come. Out: families, each to be raised once, however many matches it has: a storm
-of faults costs what its matches cost, not a new incident for each. Decides nothing about what makes an incident; does no IO.
+In: a rule and the kin of one match, as often as matches come. Out: families, each to be raised
+once, however many matches it has: a storm of faults costs what its matches cost, not a new incident
+for each. Decides nothing about what makes an incident; does no IO.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from detector.correlate import StoredMatch
 
 @dataclass(slots=True, eq=False)
 class Family:
-    """Matches that make one incident of a rule, by id; `incidents` are the live ones that some of them are evidence of already."""
+    """Matches that make one incident of a rule, by id; `incidents` are the live ones that some of
+    them are evidence of already.
+    """
 
     rule: Rule
     members: dict[int, StoredMatch] = field(default_factory=dict)
@@ -37,7 +41,9 @@ class Families:
         """The kin of one match: a new family, or a part of those that it shares something with."""
         incidents = {one.incidents[rule.id] for one in kin if rule.id in one.incidents}
         new = Family(rule, {one.id: one for one in kin}, incidents)
-        near = {id(family): family for key in _keys(new) if (family := self._of.get(key)) is not None}
+        near = {
+            id(family): family for key in _keys(new) if (family := self._of.get(key)) is not None
+        }
         whole = max(near.values(), key=lambda family: len(family.members), default=new)
         for family in (*near.values(), new):
             if family is not whole:

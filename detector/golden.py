@@ -1,8 +1,10 @@
-"""Golden cases: folders of one log and what a scan of it must say, run by the project's tests and by `oopswatch patterns test FOLDER`.
+"""Golden cases: folders of one log and what a scan of it must say, run by the project's tests and
+by `oopswatch patterns test FOLDER`.
 
-In: folders that hold `expected.json` and a log (`log`, or `log` with any extension), and a way to scan. Out: the differences, as lines
-that people can read. A case gives incidents, matches and noise, each list exact in number and order, each item by the keys that matter.
-How a log is scanned, and against which catalogue, is the caller's business.
+In: folders that hold `expected.json` and a log (`log`, or `log` with any extension), and a way to
+scan. Out: the differences, as lines that people can read. A case gives incidents, matches and
+noise, each list exact in number and order, each item by the keys that matter. How a log is scanned,
+and against which catalogue, is the caller's business.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class CaseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One golden case: why it is there, its log, the options of the scan, and the items that must come out, by list."""
+    """One golden case: why it is there, its log, the options of the scan, and the items that must
+    come out, by list.
+    """
 
     why: str
     log: Path
@@ -44,7 +48,9 @@ def case_folders(folder: Path) -> list[Path]:
 
 
 def differences(folder: Path, scan: Scan) -> list[str]:
-    """What a scan of the case's log says otherwise than the case; empty where they agree. What cannot be run is a difference too."""
+    """What a scan of the case's log says otherwise than the case; empty where they agree. What
+    cannot be run is a difference too.
+    """
     try:
         case = read_case(folder)
         items = scan(case.log, case.options)
@@ -54,10 +60,18 @@ def differences(folder: Path, scan: Scan) -> list[str]:
 
 
 def read_case(folder: Path) -> Case:
-    """The case of a folder. Raises CaseError where it is not one log and one well-formed `expected.json`."""
-    logs = [path for path in sorted(folder.iterdir()) if path.name == "log" or path.name.startswith("log.")]
+    """The case of a folder. Raises CaseError where it is not one log and one well-formed
+    `expected.json`.
+    """
+    logs = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name == "log" or path.name.startswith("log.")
+    ]
     if len(logs) != 1:
-        raise CaseError(f"{len(logs)} logs; a case holds one file called log, or log with an extension")
+        raise CaseError(
+            f"{len(logs)} logs; a case holds one file called log, or log with an extension"
+        )
     try:
         said = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -66,11 +80,18 @@ def read_case(folder: Path) -> Case:
         raise CaseError(f'{EXPECTED}: not an object with a "why"')
     if unknown := sorted(said.keys() - {"why", "options", *LISTS}):
         raise CaseError(f"{EXPECTED}: unknown: {', '.join(unknown)}")
-    return Case(said["why"], logs[0], _options(said.get("options", {})), {name: _items(name, said.get(name, [])) for name in LISTS})
+    return Case(
+        said["why"],
+        logs[0],
+        _options(said.get("options", {})),
+        {name: _items(name, said.get(name, [])) for name in LISTS},
+    )
 
 
 def compare(expected: Mapping[str, Sequence[Item]], items: Sequence[Item]) -> list[str]:
-    """Where the items of a scan are not what is expected: other numbers, or other values under the keys that are given."""
+    """Where the items of a scan are not what is expected: other numbers, or other values under the
+    keys that are given.
+    """
     found = []
     for name, kind in LISTS.items():
         wanted, given = expected.get(name, ()), [item for item in items if item["type"] == kind]
@@ -93,12 +114,19 @@ def _value(item: Item, key: str) -> Any:
 
 
 def _options(options: object) -> Mapping[str, str]:
-    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
+    if not isinstance(options, dict) or not all(
+        isinstance(value, str) for value in options.values()
+    ):
         raise CaseError(f"{EXPECTED}: options: not an object of strings")
     if unknown := sorted(options.keys() - OPTIONS):
-        raise CaseError(f"{EXPECTED}: options: unknown: {', '.join(unknown)}; there are {', '.join(sorted(OPTIONS))}")
+        raise CaseError(
+            f"{EXPECTED}: options: unknown: {', '.join(unknown)}; there are "
+            f"{', '.join(sorted(OPTIONS))}"
+        )
     if options.get("format", FORMATS[0]) not in FORMATS:
-        raise CaseError(f"{EXPECTED}: options: format: {options['format']!r}; there are {', '.join(FORMATS)}")
+        raise CaseError(
+            f"{EXPECTED}: options: format: {options['format']!r}; there are {', '.join(FORMATS)}"
+        )
     return options
 
 

@@ -1,7 +1,9 @@
-"""The nouns as JSON objects: what `--json` prints, what the store keeps of reports and diagnoses, what other programs read.
+"""The nouns as JSON objects: what `--json` prints, what the store keeps of reports and diagnoses,
+what other programs read.
 
-In: values of `model`. Out: dictionaries of JSON types, `type` first, fields only ever added. Addresses and register values are hexadecimal
-strings, since JSON readers lose integers beyond 2**53; times are integers of microseconds beside RFC 3339 text in UTC.
+In: values of `model`. Out: dictionaries of JSON types, `type` first, fields only ever added.
+Addresses and register values are hexadecimal strings, since JSON readers lose integers beyond
+2**53; times are integers of microseconds beside RFC 3339 text in UTC.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(wall_us: int | None) -> str | None:
-    """A wall time in µs as RFC 3339 in UTC, "2026-03-01T12:00:00.123456Z"; None for None or a year that no calendar holds."""
+    """A wall time in µs as RFC 3339 in UTC, "2026-03-01T12:00:00.123456Z"; None for None or a year
+    that no calendar holds.
+    """
     if wall_us is None:
         return None
     try:
@@ -93,10 +97,15 @@ def frame_item(frame: Frame) -> Item:
 
 def diagnosis_item(diagnosis: Diagnosis) -> list[Item]:
     """The sentences of a diagnosis, each with its evidence and how sure it is."""
-    return [{"text": one.text, "confidence": one.confidence, "evidence": list(one.evidence)} for one in diagnosis.statements]
+    return [
+        {"text": one.text, "confidence": one.confidence, "evidence": list(one.evidence)}
+        for one in diagnosis.statements
+    ]
 
 
-def incident_item(incident: Incident, fingerprint: str | None, report: CrashReport | None, diagnosis: Diagnosis) -> Item:
+def incident_item(
+    incident: Incident, fingerprint: str | None, report: CrashReport | None, diagnosis: Diagnosis
+) -> Item:
     """An incident with its evidence, the report of its anchoring fault and what it means."""
     return {
         "type": "incident",
@@ -144,7 +153,15 @@ def by_program(rows: Sequence[NoiseCount]) -> list[NoiseCount]:
         if key in folded:
             folded[key].add(row)
         else:
-            folded[key] = NoiseCount(*key, 0, row.count, row.first_us, row.last_us, row.first_kernel_us, row.last_kernel_us)
+            folded[key] = NoiseCount(
+                *key,
+                0,
+                row.count,
+                row.first_us,
+                row.last_us,
+                row.first_kernel_us,
+                row.last_kernel_us,
+            )
     return list(folded.values())
 
 

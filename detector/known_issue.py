@@ -1,8 +1,8 @@
 """The shape of two kinds of pattern data: known kernel bugs, and member offsets of kernel structs.
 
-In: a `[[known-issue]]` or `[[struct]]` table as tomllib reads it. Out: frozen values; what is wrong in a table is a pydantic error that
-names the key. `references` names the classes a table relies on, so that a misspelt one is a fault. Recognising is the part of
-`detector.explain.known`.
+In: a `[[known-issue]]` or `[[struct]]` table as tomllib reads it. Out: frozen values; what is wrong
+in a table is a pydantic error that names the key. `references` names the classes a table relies on,
+so that a misspelt one is a fault. Recognising is the part of `detector.explain.known`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,21 @@ def _release(text: str | None) -> str | None:
 class Table(BaseModel):
     """A TOML table with kebab-case keys; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_kebab, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=_kebab, populate_by_name=True
+    )
 
 
 class Conditions(Table):
     """What must hold together; what is not named always holds.
 
-    `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in: every one must be there
-    (`without_classes`: none; `only_states`: no other). `kinds`: the report is of one of these; `functions`: the guilty function is;
-    `path`: one of these (an entry may end in `*`) is in the call trace, or guilty. `same_socket`: one socket was released in two states,
-    or was not. `marks`: one of these was decoded from the fault address. `phrases`: one of these texts stands in a line of the evidence
-    or in the title. `releases`: how the running kernel stands to the issue; `kernels`: it is one of these, to the letter.
+    `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in:
+    every one must be there (`without_classes`: none; `only_states`: no other). `kinds`: the report
+    is of one of these; `functions`: the guilty function is; `path`: one of these (an entry may end
+    in `*`) is in the call trace, or guilty. `same_socket`: one socket was released in two states,
+    or was not. `marks`: one of these was decoded from the fault address. `phrases`: one of these
+    texts stands in a line of the evidence or in the title. `releases`: how the running kernel
+    stands to the issue; `kernels`: it is one of these, to the letter.
     """
 
     classes: tuple[str, ...] = ()
@@ -76,7 +80,9 @@ class When(Conditions):
 
 
 class Commit(Table):
-    """A commit by hash and title; where the title could not be confirmed it is absent, and `note` says what is known."""
+    """A commit by hash and title; where the title could not be confirmed it is absent, and `note`
+    says what is known.
+    """
 
     hash: str = Field(pattern=r"^[0-9a-f]{12,40}$")
     title: str | None = None
@@ -84,7 +90,9 @@ class Commit(Table):
 
 
 class StableRelease(Table):
-    """The first release of a stable series that has the fix, how sure that is, and where it was read."""
+    """The first release of a stable series that has the fix, how sure that is, and where it was
+    read.
+    """
 
     release: str
     certainty: Confidence = "certain"
@@ -94,14 +102,18 @@ class StableRelease(Table):
 
 
 class Lookalike(Table):
-    """Something else that prints the same and must not be given this name, and what tells it apart."""
+    """Something else that prints the same and must not be given this name, and what tells it
+    apart.
+    """
 
     what: str
     told_by: str
 
 
 class IssueTest(Table):
-    """Facts, and the confidence with which the issue must be named for them ("none": it must not)."""
+    """Facts, and the confidence with which the issue must be named for them ("none": it must
+    not).
+    """
 
     title: str
     kind: str = "memory-fault"
@@ -119,9 +131,10 @@ class IssueTest(Table):
 class KnownIssue(Table):
     """A kernel bug: how to recognise it, why it happens, what fixes it, what looks like it.
 
-    `since` is the first mainline release with the bug, `fixed` the first without; `stable` the releases before that which got the fix.
-    The issue is named with the strongest `when` that holds, unless an `unless` does. `{function}` and `{location}` in `next_steps` are
-    replaced by the crash's.
+    `since` is the first mainline release with the bug, `fixed` the first without; `stable` the
+    releases before that which got the fix. The issue is named with the strongest `when` that holds,
+    unless an `unless` does. `{function}` and `{location}` in `next_steps` are replaced by the
+    crash's.
     """
 
     id: str = Field(pattern=_ID)
@@ -159,12 +172,16 @@ class KnownIssue(Table):
 
     def references(self) -> Iterator[tuple[str, str]]:
         """(key, name) of every class that this table names."""
-        named = [part.classes + part.without_classes for part in (*self.when, *self.unless)] + [case.classes for case in self.test]
+        named = [part.classes + part.without_classes for part in (*self.when, *self.unless)] + [
+            case.classes for case in self.test
+        ]
         yield from (("classes", name) for names in named for name in names)
 
 
 class StructLayout(Table):
-    """Offsets (bytes) of members of one struct, for kernels whose base release is in [since, until) on these architectures."""
+    """Offsets (bytes) of members of one struct, for kernels whose base release is in [since, until)
+    on these architectures.
+    """
 
     id: str = Field(pattern=_ID)
     name: str

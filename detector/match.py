@@ -1,10 +1,12 @@
 """Line in, the match of the signature that claims it out.
 
-In: a parsed `Line` and its `Boot`. Out: a `Match`, or None. A line that user space wrote is never matched: what the kernel reports of a
-user process (origin "user") is printed by the kernel as well. Nor is a line all in capitals: the kernel prints no fault so, but some
-consoles and services repeat its lines that way. Candidates are found by their literals, then their regex decides, each
-under a timeout; a signature that keeps running out of its time is switched off and reported, and the others go on.
-Nothing is logged or counted here; assembling the lines after a match is the assembler's part.
+In: a parsed `Line` and its `Boot`. Out: a `Match`, or None. A line that user space wrote is never
+matched: what the kernel reports of a user process (origin "user") is printed by the kernel as well.
+Nor is a line all in capitals: the kernel prints no fault so, but some consoles and services repeat
+its lines that way. Candidates are found by their literals, then their regex decides, each under a
+timeout; a signature that keeps running out of its time is switched off and reported, and the others
+go on. Nothing is logged or counted here; assembling the lines after a match is the assembler's
+part.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import regex
 from detector.catalogue import Catalogue, Signature
 from detector.model import Boot, Line, Match
 
-# printk's own record is at most 1 KiB (kernel/printk/internal.h: PRINTKRB_RECORD_MAX, PRINTK_MESSAGE_MAX 2048): nothing that the kernel
-# reports stands further right, and a bound keeps a pattern's time on a ten-megabyte line in hand.
+# printk's own record is at most 1 KiB (kernel/printk/internal.h: PRINTKRB_RECORD_MAX,
+# PRINTK_MESSAGE_MAX 2048): nothing that the kernel reports stands further right, and a bound keeps
+# a pattern's time on a ten-megabyte line in hand.
 _LONGEST = 4096
 
 Candidate = tuple[int, Signature, "regex.Pattern[str]"]
@@ -46,7 +49,9 @@ class Claim:
             origin=self.signature.origin,
             severity=self.signature.severity,
             text=line.text,
-            fields={name: value for name, value in self._found.groupdict().items() if value is not None},
+            fields={
+                name: value for name, value in self._found.groupdict().items() if value is not None
+            },
             source=line.source,
             number=line.number,
             host=line.host,
@@ -58,18 +63,25 @@ class Claim:
 
 
 class Matcher:
-    """Asks the signatures of a catalogue which of them claims a line: noise first, then the kernel's, each in the catalogue's order, and
-    fallbacks after all others.
+    """Asks the signatures of a catalogue which of them claims a line: noise first, then the
+    kernel's, each in the catalogue's order, and fallbacks after all others.
 
-    Noise comes first because its lines begin with a name that the process chose: fifteen characters spell the beginning of some kernel
-    phrase, but no kernel phrase has the form of a line of noise (the catalogue checks that over all examples).
-    `timeout_s` bounds each regex on each line; after `strikes` timeouts a signature is out. `switched_off` maps its id to their number,
-    and `take_switched_off` hands out each such id once, for whoever tells people.
+    Noise comes first because its lines begin with a name that the process chose: fifteen characters
+    spell the beginning of some kernel phrase, but no kernel phrase has the form of a line of noise
+    (the catalogue checks that over all examples). `timeout_s` bounds each regex on each line; after
+    `strikes` timeouts a signature is out. `switched_off` maps its id to their number, and
+    `take_switched_off` hands out each such id once, for whoever tells people.
     """
 
     def __init__(self, catalogue: Catalogue, *, timeout_s: float = 0.05, strikes: int = 3) -> None:
-        ordered = sorted(catalogue.signatures, key=lambda signature: (signature.fallback, signature.origin == "kernel"))
-        candidates = [(rank, signature, regex.compile(signature.regex)) for rank, signature in enumerate(ordered)]
+        ordered = sorted(
+            catalogue.signatures,
+            key=lambda signature: (signature.fallback, signature.origin == "kernel"),
+        )
+        candidates = [
+            (rank, signature, regex.compile(signature.regex))
+            for rank, signature in enumerate(ordered)
+        ]
         first = [one for one in candidates if one[1].origin == "user" and not one[1].fallback]
         self._noise = tuple(_by_literal(first).items())
         self._others = _by_literal(candidates[len(first) :])
@@ -101,7 +113,9 @@ class Matcher:
         return claim.match(line, boot) if claim else None
 
     def claim(self, line: Line) -> Claim | None:
-        """The first signature that claims this line, without the match that most callers of a line of noise never look at."""
+        """The first signature that claims this line, without the match that most callers of a line
+        of noise never look at.
+        """
         if line.trust == "user" or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
@@ -118,7 +132,9 @@ class Matcher:
         return None
 
     def _near_noise(self, text: str) -> Sequence[Candidate]:
-        """The signatures of noise, a handful, whose literal occurs: where programs crash in loops, nobody else need be asked."""
+        """The signatures of noise, a handful, whose literal occurs: where programs crash in loops,
+        nobody else need be asked.
+        """
         return _ordered([candidates for literal, candidates in self._noise if literal in text])
 
     def _near(self, text: str) -> Sequence[Candidate]:
@@ -128,7 +144,9 @@ class Matcher:
             hits += [self._others[literal] for literal in self._by_word[word] if literal in text]
         return _ordered(hits)
 
-    def _try(self, signature: Signature, pattern: regex.Pattern[str], text: str) -> regex.Match[str] | None:
+    def _try(
+        self, signature: Signature, pattern: regex.Pattern[str], text: str
+    ) -> regex.Match[str] | None:
         if signature.id in self._switched_off:
             return None
         try:
@@ -150,17 +168,21 @@ def _by_literal(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
 
 
 def _ordered(hits: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
-    """Candidates by rank, each once: one signature may be there by two literals. Ranks are unique: sorting never looks beyond them."""
+    """Candidates by rank, each once: one signature may be there by two literals. Ranks are unique:
+    sorting never looks beyond them.
+    """
     if len(hits) <= 1:
         return hits[0] if hits else ()
-    return sorted({candidate[0]: candidate for candidates in hits for candidate in candidates}.values())
+    return sorted(
+        {candidate[0]: candidate for candidates in hits for candidate in candidates}.values()
+    )
 
 
 def _by_word(literals: Iterable[str]) -> tuple[Mapping[str, Sequence[str]], Sequence[str]]:
     """Literals by the longest word that they hold between blanks, and those that hold none.
 
-    Where such a literal occurs, its word stands between blanks in the text too: a few look-ups by the words of a line take the place of
-    hundreds of searches through it.
+    Where such a literal occurs, its word stands between blanks in the text too: a few look-ups by
+    the words of a line take the place of hundreds of searches through it.
     """
     by_word: dict[str, list[str]] = {}
     wordless: list[str] = []

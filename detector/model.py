@@ -1,7 +1,8 @@
 """The nouns that travel down the path: Record, Line, Match, Block, CrashReport, Incident.
 
-Everything here is a frozen value: no behaviour beyond what a noun says of itself, no IO, no clock, no settings.
-Times are integers: `*_us` is microseconds, since boot (`kernel_time_us`) or since 1970-01-01 UTC (`wall_time_us`, `arrival_us`).
+Everything here is a frozen value: no behaviour beyond what a noun says of itself, no IO, no clock,
+no settings. Times are integers: `*_us` is microseconds, since boot (`kernel_time_us`) or since
+1970-01-01 UTC (`wall_time_us`, `arrival_us`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ TimeBasis = Literal["kernel", "wall"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One log entry as shipped. `source` is a file path, "-" or "topic/partition"; `number` a line number from 1, or an offset."""
+    """One log entry as shipped. `source` is a file path, "-" or "topic/partition"; `number` a line
+    number from 1, or an offset.
+    """
 
     value: bytes
     source: str
@@ -30,11 +33,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A parsed record. `text` is the kernel's message alone: no stamps, no prefix, no line end, outer blanks on the right removed.
+    """A parsed record. `text` is the kernel's message alone: no stamps, no prefix, no line end,
+    outer blanks on the right removed.
 
-    `trust` says who wrote it: "kernel" where the transport proves it (facility 0, `_TRANSPORT=kernel`, tag `kernel`), "user" where it
-    proves the contrary, "unknown" where it says nothing (plain dmesg). `caller` is printk's caller id ("T3083", "C0").
-    `continuation` marks a piece that KERN_CONT continues an earlier line with.
+    `trust` says who wrote it: "kernel" where the transport proves it (facility 0,
+    `_TRANSPORT=kernel`, tag `kernel`), "user" where it proves the contrary, "unknown" where it says
+    nothing (plain dmesg). `caller` is printk's caller id ("T3083", "C0"). `continuation` marks a
+    piece that KERN_CONT continues an earlier line with.
     """
 
     text: str
@@ -54,7 +59,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A record or a part of one that no format reads: counted by `reason`, one `sample` (≤ 200 bytes) kept."""
+    """A record or a part of one that no format reads: counted by `reason`, one `sample` (≤ 200
+    bytes) kept.
+    """
 
     reason: str
     sample: bytes
@@ -64,7 +71,9 @@ class Unparsed:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What a line tells of its boot: journald's id; the boot's wall-clock start (wall − kernel time); the count within its stream."""
+    """What a line tells of its boot: journald's id; the boot's wall-clock start (wall − kernel
+    time); the count within its stream.
+    """
 
     id: str | None = None
     epoch_us: int | None = None
@@ -74,7 +83,9 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A line that a signature claims, with its captured fields. A match of origin "user" is noise."""
+    """A line that a signature claims, with its captured fields. A match of origin "user" is
+    noise.
+    """
 
     signature: str
     cls: str
@@ -93,9 +104,11 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The lines that one kernel fault printed, verbatim and in order; `head` is the match that opened it, `lines[k]` its texts.
+    """The lines that one kernel fault printed, verbatim and in order; `head` is the match that
+    opened it, `lines[k]` its texts.
 
-    `complete` is False where the end was not seen: cut by a deadline, a bound, another report or the end of input.
+    `complete` is False where the end was not seen: cut by a deadline, a bound, another report or
+    the end of input.
     """
 
     head: Match
@@ -105,7 +118,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One entry of a call trace. `function` is as printed (with `.isra.0`); `reliable` is False for `?` and ppc's `(unreliable)`."""
+    """One entry of a call trace. `function` is as printed (with `.isra.0`); `reliable` is False for
+    `?` and ppc's `(unreliable)`.
+    """
 
     function: str
     offset: int | None = None
@@ -120,9 +135,11 @@ class Frame:
 class CrashReport:
     """What a block says, read. Every field is None or empty where the block does not say it.
 
-    `title` is syzbot's spelling; `function` the guilty function without compiler suffixes (`display_function` keeps them); `kind` the sort
-    of report ("memory-fault", "warning", "kasan" …); `code` the Code line's bytes or words as printed, `code_mark` the marked one's index;
-    `registers` lower-case names → values (x0…x30, pc, lr, sp, pstate; rax…r15, rip, cr2, …); `frames` the trace of the crashing context.
+    `title` is syzbot's spelling; `function` the guilty function without compiler suffixes
+    (`display_function` keeps them); `kind` the sort of report ("memory-fault", "warning", "kasan"
+    …); `code` the Code line's bytes or words as printed, `code_mark` the marked one's index;
+    `registers` lower-case names → values (x0…x30, pc, lr, sp, pstate; rax…r15, rip, cr2, …);
+    `frames` the trace of the crashing context.
     """
 
     kind: str
@@ -153,7 +170,9 @@ class CrashReport:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence of a diagnosis, with what it rests on (texts from the log or the arithmetic done) and how sure it is."""
+    """One sentence of a diagnosis, with what it rests on (texts from the log or the arithmetic
+    done) and how sure it is.
+    """
 
     text: str
     confidence: Confidence
@@ -162,7 +181,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What an explainer says of one incident or block: sentences, the known issue it names (id and confidence), and what to do next."""
+    """What an explainer says of one incident or block: sentences, the known issue it names (id and
+    confidence), and what to do next.
+    """
 
     statements: tuple[Statement, ...] = ()
     known_issue: str | None = None
@@ -172,9 +193,11 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none) and holds `anchor`.
+    """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none)
+    and holds `anchor`.
 
-    `gap_us` is the distance from the nearest other half to the anchor fault; `joined` names incidents that late evidence merged into it.
+    `gap_us` is the distance from the nearest other half to the anchor fault; `joined` names
+    incidents that late evidence merged into it.
     """
 
     id: str

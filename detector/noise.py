@@ -1,7 +1,7 @@
 """Noise counted, not kept: user-space crashes by host, process, signature and hour.
 
-In: who crashed, how and when. Out: rows of counts since the last `drain`. Nothing of the lines is built or kept beyond the key,
-and of keys no more than the limits below.
+In: who crashed, how and when. Out: rows of counts since the last `drain`. Nothing of the lines is
+built or kept beyond the key, and of keys no more than the limits below.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOUR_US = 3_600 * 1_000_000
-# What a kernel prints of a user fault may not name the program: s390's "User process fault", "potentially unexpected fatal signal 11."
+# What a kernel prints of a user fault may not name the program: s390's "User process fault",
+# "potentially unexpected fatal signal 11."
 UNNAMED = "(unnamed)"
-# What stands for all programs of a host, and all hosts, whose names would be too many to keep: whoever crashes chooses its name.
+# What stands for all programs of a host, and all hosts, whose names would be too many to keep:
+# whoever crashes chooses its name.
 OTHERS = "(others)"
 PROGRAMS = 20_000
 HOSTS = 100_000
@@ -21,7 +23,8 @@ Key = tuple[str, str, str, str, int]
 
 @dataclass(slots=True)
 class NoiseCount:
-    """How often one process of one host crashed in one way in one hour (`hour_us` since 1970, 0 where no wall time is known).
+    """How often one process of one host crashed in one way in one hour (`hour_us` since 1970, 0
+    where no wall time is known).
 
     First and last are wall times, `_kernel_us` kernel times; None where the lines carry none.
     """
@@ -41,8 +44,12 @@ class NoiseCount:
         """Counts one more, at these times."""
         self.count += 1
         if wall_us is not None:
-            self.first_us = wall_us if self.first_us is None or wall_us < self.first_us else self.first_us
-            self.last_us = wall_us if self.last_us is None or wall_us > self.last_us else self.last_us
+            self.first_us = (
+                wall_us if self.first_us is None or wall_us < self.first_us else self.first_us
+            )
+            self.last_us = (
+                wall_us if self.last_us is None or wall_us > self.last_us else self.last_us
+            )
         if kernel_us is not None:
             first, last = self.first_kernel_us, self.last_kernel_us
             self.first_kernel_us = kernel_us if first is None or kernel_us < first else first
@@ -60,8 +67,9 @@ class NoiseCount:
 class NoiseTally:
     """The counts since the last drain.
 
-    At most `programs` are told apart an hour, over all hosts; what else crashes is counted by host and signature, under the name OTHERS,
-    for at most `hosts` of these, then under that name for all hosts. `folded` is how many crashes were counted so.
+    At most `programs` are told apart an hour, over all hosts; what else crashes is counted by host
+    and signature, under the name OTHERS, for at most `hosts` of these, then under that name for all
+    hosts. `folded` is how many crashes were counted so.
     """
 
     def __init__(self, programs: int = PROGRAMS, hosts: int = HOSTS) -> None:
@@ -88,8 +96,18 @@ class NoiseTally:
             self._programs.clear()
             self._hosts.clear()
 
-    def count(self, source: str, host: str, process: str | None, signature: str, wall_us: int | None, kernel_us: int | None) -> None:
-        """Counts one user-space crash; `wall_us` is its wall time, or the arrival where the line has none."""
+    def count(
+        self,
+        source: str,
+        host: str,
+        process: str | None,
+        signature: str,
+        wall_us: int | None,
+        kernel_us: int | None,
+    ) -> None:
+        """Counts one user-space crash; `wall_us` is its wall time, or the arrival where the line
+        has none.
+        """
         hour = 0 if wall_us is None else wall_us - wall_us % HOUR_US
         key = (source, host, process or UNNAMED, signature, hour)
         known = self._counts.get(key)

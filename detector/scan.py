@@ -1,7 +1,8 @@
 """Literals → the records of a chunk that may matter.
 
-In: a chunk of raw bytes and all literals of the catalogue. Out: the records that hold one, plus those of the hosts with an open block.
-A record that is not selected is never decoded, parsed or even located. Does no parsing, no IO, keeps no state between chunks.
+In: a chunk of raw bytes and all literals of the catalogue. Out: the records that hold one, plus
+those of the hosts with an open block. A record that is not selected is never decoded, parsed or
+even located. Does no parsing, no IO, keeps no state between chunks.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any, Protocol
 
 from detector.model import Record
 
-# What can hide a literal, or tells of a reboot, selects its record too: journald writes a message that is not UTF-8 as an array of
-# bytes and one that is too long as null; extended netconsole cuts a message into fragments; a stamp of less than ten seconds
-# (`[    0.000000]`, printk's "[%5lu.%06lu]", also in dmesg --json; `,0,-;` of /dev/kmsg and extended netconsole, in microseconds)
-# tells that the kernel time has begun anew.
+# What can hide a literal, or tells of a reboot, selects its record too: journald writes a message
+# that is not UTF-8 as an array of bytes and one that is too long as null; extended netconsole cuts
+# a message into fragments; a stamp of less than ten seconds (`[    0.000000]`, printk's
+# "[%5lu.%06lu]", also in dmesg --json; `,0,-;` of /dev/kmsg and extended netconsole, in
+# microseconds) tells that the kernel time has begun anew.
 REVEALING = (
     rb'"(?:MESSAGE|message|msg|log|body)"[ \t]*:[ \t]*\[',
     rb"ncfrag=",
@@ -25,7 +27,8 @@ REVEALING = (
     rb",[0-9]{1,7},[-c+][,;]",
 )
 
-# Up to so many hosts with open blocks are searched for one by one; with more than MANY, the engine costs what decoding everything does.
+# Up to so many hosts with open blocks are searched for one by one; with more than MANY, the engine
+# costs what decoding everything does.
 FEW_NAMES = 8
 MANY_NAMES = 512
 # Characters of a host's name, and those that every writer writes as they are.
@@ -36,8 +39,8 @@ _PLAIN_NAME = re.compile(r"[\w.:%/-]{2,}", re.ASCII)
 class Chunk(Protocol):
     """Contiguous bytes as they came, and the way to find the record at an offset.
 
-    `source` names the file or "topic/partition"; `end` is the position after the chunk (the next offset; the byte offset of the file);
-    `count` the number of records in it.
+    `source` names the file or "topic/partition"; `end` is the position after the chunk (the next
+    offset; the byte offset of the file); `count` the number of records in it.
     """
 
     source: str
@@ -45,18 +48,24 @@ class Chunk(Protocol):
     end: int
 
     @property
-    def count(self) -> int: ...  # noqa: D102 (said above)
+    def count(self) -> int: ...  # noqa: D102
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
-        """The record that covers byte `offset` of `data`, where it starts in `data`, and where the next one starts."""
+        """The record that covers byte `offset` of `data`, where it starts in `data`, and where the
+        next one starts.
+        """
         ...
 
 
 class Scanner:
-    """Finds all literals at once in raw bytes: Hyperscan where it is installed, one alternation of `re` elsewhere."""
+    """Finds all literals at once in raw bytes: Hyperscan where it is installed, one alternation of
+    `re` elsewhere.
+    """
 
     def __init__(self, literals: Sequence[str]) -> None:
-        self.expressions = [re.escape(literal.encode()) for literal in dict.fromkeys(literals)] + list(REVEALING)
+        self.expressions = [
+            re.escape(literal.encode()) for literal in dict.fromkeys(literals)
+        ] + list(REVEALING)
         self._ends = _hyperscan(self.expressions) or _alternation(self.expressions)
         self._names = Names()
 
@@ -64,13 +73,17 @@ class Scanner:
         """Where the hits in some bytes end, in rising order."""
         return self._ends(data)
 
-    def select(self, chunk: Chunk, following: Callable[[], Collection[str] | None]) -> Iterator[tuple[Record, bool]]:
-        """Yields (record, hit) in order: those with a hit, and those that `following()` wants, asked again after each.
+    def select(
+        self, chunk: Chunk, following: Callable[[], Collection[str] | None]
+    ) -> Iterator[tuple[Record, bool]]:
+        """Yields (record, hit) in order: those with a hit, and those that `following()` wants,
+        asked again after each.
 
-        It names the hosts with an open block, whose records come as well; None wants every record, nothing no more than the hits.
-        What a chunk holds in `hits`, if it has that, are its hits, found before; one whose `data` holds more than values tells them by
-        `hits_by`. Where it says `names_inside`, the host of a record that is not its source's stands in `data`, so that only records that
-        hold a wanted name are located; without that, all are looked at.
+        It names the hosts with an open block, whose records come as well; None wants every record,
+        nothing no more than the hits. What a chunk holds in `hits`, if it has that, are its hits,
+        found before; one whose `data` holds more than values tells them by `hits_by`. Where it says
+        `names_inside`, the host of a record that is not its source's stands in `data`, so that only
+        records that hold a wanted name are located; without that, all are looked at.
         """
         position = 0
         data = chunk.data
@@ -97,7 +110,9 @@ class Scanner:
 
 
 class Names:
-    """Finds the records that hold some host's name: by plain searches while few are sought, with the engine of the literals beyond that."""
+    """Finds the records that hold some host's name: by plain searches while few are sought, with
+    the engine of the literals beyond that.
+    """
 
     def __init__(self) -> None:
         self._sought: frozenset[str] = frozenset()
@@ -129,9 +144,11 @@ class _Places:
         self._all = False
 
     def next(self, wanted: Collection[str], position: int) -> int:
-        """A byte of the next record at or after `position` that may be of a wanted host; the size of the chunk where there is none.
+        """A byte of the next record at or after `position` that may be of a wanted host; the size
+        of the chunk where there is none.
 
-        A host named as the source is that of every line that names none, and what a JSON writer may escape is not searched for.
+        A host named as the source is that of every line that names none, and what a JSON writer may
+        escape is not searched for.
         """
         if wanted is not self._wanted:
             self._want(wanted, position)
@@ -144,7 +161,11 @@ class _Places:
 
     def _want(self, wanted: Collection[str], position: int) -> None:
         self._wanted = wanted
-        self._all = len(wanted) > MANY_NAMES or self._source in wanted or not all(_PLAIN_NAME.fullmatch(name) for name in wanted)
+        self._all = (
+            len(wanted) > MANY_NAMES
+            or self._source in wanted
+            or not all(_PLAIN_NAME.fullmatch(name) for name in wanted)
+        )
         new = frozenset(wanted) - self._known
         if new and not self._all:
             self._known |= new
@@ -173,7 +194,12 @@ def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:
 
     def search(data: bytes) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
-        engine.scan(data, match_event_handler=lambda name, _start, end, _flags, _context: found.append((end - 1, ordered[name])))
+        engine.scan(
+            data,
+            match_event_handler=lambda name, _start, end, _flags, _context: found.append(
+                (end - 1, ordered[name])
+            ),
+        )
         return found
 
     return search
@@ -186,19 +212,25 @@ def _engine(expressions: Sequence[bytes]) -> Any:
     except ImportError:
         return None
     database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(expressions=list(expressions), ids=list(range(len(expressions))), elements=len(expressions))
+    database.compile(
+        expressions=list(expressions), ids=list(range(len(expressions))), elements=len(expressions)
+    )
     return database
 
 
 def _hyperscan(expressions: Sequence[bytes]) -> Callable[[bytes], list[int]] | None:
-    """A function data → end offsets of hits in rising order; None where Hyperscan has no wheel for this machine."""
+    """A function data → end offsets of hits in rising order; None where Hyperscan has no wheel for
+    this machine.
+    """
     database = _engine(expressions)
     if database is None:
         return None
 
     def ends(data: bytes) -> list[int]:
         found: list[int] = []
-        database.scan(data, match_event_handler=lambda _id, _start, end, _flags, _context: found.append(end))
+        database.scan(
+            data, match_event_handler=lambda _id, _start, end, _flags, _context: found.append(end)
+        )
         return found
 
     return ends

@@ -1,7 +1,8 @@
 """The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
 
-`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of chunks; what goes out is in the journal,
-and is told to those in `Told`. Alerts and pages are made from the journal, not here.
+`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of
+chunks; what goes out is in the journal, and is told to those in `Told`. Alerts and pages are made
+from the journal, not here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from detector import crash
 from detector.assemble import Assembler
 from detector.boots import TOLERANCE_US, Boots
 from detector.catalogue import Catalogue
-from detector.correlate import EVIDENCE_LIMIT, StoredMatch, assemble_incident, concerns, in_order, kin, reach_us
+from detector.correlate import (
+    EVIDENCE_LIMIT,
+    StoredMatch,
+    assemble_incident,
+    concerns,
+    in_order,
+    kin,
+    reach_us,
+)
 from detector.explain import explain, with_instruction
 from detector.families import Families, Family
 from detector.match import Matcher
@@ -30,13 +39,16 @@ from detector.store import Journal
 # The list of functions that are never the guilty one: allocation, locking, printk …
 GENERIC = "generic-functions"
 NOBODY: Container[str] = frozenset()
-# Counts of noise that are only told wait until they are so many, or the input ends: most of them are of programs that crash again.
+# Counts of noise that are only told wait until they are so many, or the input ends: most of them
+# are of programs that crash again.
 TOLD_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An incident with all that can be said of it: the report of its anchoring fault, its fingerprint, what it means."""
+    """An incident with all that can be said of it: the report of its anchoring fault, its
+    fingerprint, what it means.
+    """
 
     incident: Incident
     report: CrashReport | None
@@ -66,8 +78,9 @@ def _ignore(*_: object) -> None:
 class Told:
     """Who is told of what happens: each a callable, by default nobody.
 
-    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the journal, and its report; `switched_off`
-    a signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch` the totals and the batch's seconds.
+    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
+    journal, and its report; `switched_off` a signature and its timeouts; `counts` what parser and
+    assembler counted in one batch; `batch` the totals and the batch's seconds.
     """
 
     match: Callable[[StoredMatch], None] = _ignore
@@ -91,10 +104,11 @@ class _Remembered:
 
 
 class Watch:
-    """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a batch.
+    """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a
+    batch.
 
-    What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`. `keeps_noise` is False for a journal
-    whose counts of noise nobody will read: they are only told.
+    What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
+    `keeps_noise` is False for a journal whose counts of noise nobody will read: they are only told.
     """
 
     def __init__(
@@ -154,13 +168,17 @@ class Watch:
             self._settle(self.assembler.flush(), {}, last=True)
 
     def _following(self) -> frozenset[str] | None:
-        """The hosts with open blocks; None, for every record, where they are too many, or all that comes is of one host."""
+        """The hosts with open blocks; None, for every record, where they are too many, or all that
+        comes is of one host.
+        """
         assembler = self.assembler
         if assembler.following and (self.parser.overrides or assembler.open_hosts > MANY_NAMES):
             return None
         return assembler.hosts
 
-    def _take(self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None) -> None:
+    def _take(
+        self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None
+    ) -> None:
         for line in lines:
             if isinstance(line, Unparsed):
                 self.totals.unparsed += 1
@@ -171,7 +189,9 @@ class Watch:
                 self._report(block)
 
     def _match(self, line: Line, record: Record | None) -> Match | None:
-        """What the line is: noise is counted and ends here, a kernel match is stored and correlated."""
+        """What the line is: noise is counted and ends here, a kernel match is stored and
+        correlated.
+        """
         boot = self.boots.place(line)
         claim = self.matcher.claim(line)
         if claim is None:
@@ -179,8 +199,14 @@ class Watch:
         signature = claim.signature
         if signature.origin == "user":
             self.totals.noise += 1
-            wall_us = line.wall_time_us if line.wall_time_us is not None or record is None else record.arrival_us
-            self.noise.count(line.source, line.host, claim.process, signature.id, wall_us, line.kernel_time_us)
+            wall_us = (
+                line.wall_time_us
+                if line.wall_time_us is not None or record is None
+                else record.arrival_us
+            )
+            self.noise.count(
+                line.source, line.host, claim.process, signature.id, wall_us, line.kernel_time_us
+            )
             return claim.match(line, boot) if self.assembler.is_open(line.host) else None
         match = claim.match(line, boot)
         if signature.marker:
@@ -202,7 +228,9 @@ class Watch:
         for rule in self.catalogue.rules:
             if not concerns(rule, stored.match):
                 continue
-            family = kin(rule, stored, self.journal.neighbours(stored, reach_us(rule)), self.tolerance_us)
+            family = kin(
+                rule, stored, self.journal.neighbours(stored, reach_us(rule)), self.tolerance_us
+            )
             if family:
                 self._families.add(rule, family)
 
@@ -210,9 +238,14 @@ class Watch:
         """Raises the incident that a batch's kin make, or says more of those that it belongs to."""
         known = family.incidents
         older = self.journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
-        for limit in (EVIDENCE_LIMIT, None):  # of a storm the earliest will do, unless they hold no pair
+        for limit in (
+            EVIDENCE_LIMIT,
+            None,
+        ):  # of a storm the earliest will do, unless they hold no pair
             evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
-            incident = assemble_incident(family.rule, tuple(evidence.values()), known, self.tolerance_us)
+            incident = assemble_incident(
+                family.rule, tuple(evidence.values()), known, self.tolerance_us
+            )
             if incident is not None:
                 self._save(incident, tuple(evidence.keys() | family.members.keys()))
                 return
@@ -231,13 +264,17 @@ class Watch:
         return with_instruction(crash.read(block, self._skip))
 
     def _report(self, block: Block) -> None:
-        """A block is whole, or as whole as it gets: read it, and say more of the incidents that it anchors."""
+        """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
+        anchors.
+        """
         if block.head.origin == "user":
             return
         match_id = self._heads.pop(_head(block.head), None)
         alone = match_id in self._copies and len(block.lines) == 1
         self._copies.discard(match_id)
-        if match_id is None or alone:  # a copy of one line, such as a syslogd wall, says nothing that its report did not say
+        if (
+            match_id is None or alone
+        ):  # a copy of one line, such as a syslogd wall, says nothing that its report did not say
             return
         report = self._read(block)
         self.journal.add_report(match_id, block, report, crash.fingerprint(report, self._skip))
@@ -245,8 +282,12 @@ class Watch:
         for incident, evidence in self.journal.anchored(match_id):
             self._save(incident, evidence)
 
-    def _settle(self, blocks: Sequence[Block], positions: dict[str, int], *, last: bool = False) -> None:
-        """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams, positions."""
+    def _settle(
+        self, blocks: Sequence[Block], positions: dict[str, int], *, last: bool = False
+    ) -> None:
+        """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams,
+        positions.
+        """
         for block in blocks:
             self._report(block)
         for family in self._families.take():
@@ -273,15 +314,21 @@ class Watch:
         heads = (_head(head) for head in self.assembler.heads())
         opened = {head: self._heads[head] for head in heads if head in self._heads}
         moved = self.assembler.open_blocks(since=self._kept)
-        changed = [(opened[_head(block.head)], block) for block in moved if _head(block.head) in opened]
+        changed = [
+            (opened[_head(block.head)], block) for block in moved if _head(block.head) in opened
+        ]
         self._heads = opened
         self._kept = self.assembler.turn
         self._copies.intersection_update(opened.values())
         self.journal.save_open_blocks(changed, opened.values())
 
     def _counted(self) -> Mapping[str, int]:
-        """What parser and assembler counted since the last batch: losses, disagreements, bounds that acted."""
-        now = Counter({**self.parser.counts, **self.assembler.counts, "noise_folded": self.noise.folded})
+        """What parser and assembler counted since the last batch: losses, disagreements, bounds
+        that acted.
+        """
+        now = Counter(
+            {**self.parser.counts, **self.assembler.counts, "noise_folded": self.noise.folded}
+        )
         new = now - self._counts
         self._counts = now
         return new
@@ -290,8 +337,10 @@ class Watch:
 def run(source: Source, watch: Watch, clock: Callable[[], int]) -> None:
     """Drives the pipeline until the source ends. For each batch, always in this order:
 
-    1. store: matches, reports, incidents, noise counts, open blocks and positions, in one transaction;
-    2. offsets: the source is told what is stored. A kill between the two repeats nothing, since the store's positions win.
+    1. store: matches, reports, incidents, noise counts, open blocks and positions, in one
+       transaction;
+    2. offsets: the source is told what is stored. A kill between the two repeats nothing, since the
+       store's positions win.
     """
     for batch in source.batches():
         positions = watch.handle(batch, clock())

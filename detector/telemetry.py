@@ -1,8 +1,9 @@
 """Every metric and every log event that oopswatch gives of itself, declared once.
 
-Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by `say("broker_back", servers="…", away_s=7)`;
-an event that is not declared here, or said with other fields, is an error. `python -m detector.telemetry` prints docs/metrics.md.
-Alerts are not made here.
+Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by
+`say("broker_back", servers="…", away_s=7)`; an event that is not declared here, or said with other
+fields, is an error. `python -m detector.telemetry` prints docs/metrics.md. Alerts are not made
+here.
 """
 
 from __future__ import annotations
@@ -51,25 +52,75 @@ def _seconds(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
 
 RECORDS = _counter("oopswatch_records_total", "records read")
 BYTES = _counter("oopswatch_bytes_total", "bytes of record values read")
-HITS = _counter("oopswatch_hits_total", "records that hold a literal of the catalogue, and so were decoded")
+HITS = _counter(
+    "oopswatch_hits_total", "records that hold a literal of the catalogue, and so were decoded"
+)
 MATCHES = _counter("oopswatch_matches_total", "lines that a kernel signature claimed", "signature")
 NOISE = _counter("oopswatch_noise_total", "lines that a user-space signature claimed", "signature")
 INCIDENTS = _counter("oopswatch_incidents_total", "incidents raised, each once", "rule")
-UNPARSED = _counter("oopswatch_unparsed_total", "records, or parts of one, that no format reads", "reason")
-SEQUENCE_GAPS = _counter("oopswatch_sequence_gaps_total", "holes in the numbers of kernel log lines: they were lost on the way")
-HOST_DISAGREEMENTS = _counter("oopswatch_host_disagreements_total", "records whose body names another host than their key")
-BLOCKS_CUT = _counter("oopswatch_blocks_cut_total", "crash reports cut by a bound of [assemble]", "bound")
-SIGNATURES_OFF = _gauge("oopswatch_signatures_switched_off", "signatures switched off because their regex timed out too often")
-STORE_SECONDS = _seconds("oopswatch_store_batch_seconds", "time of one batch, its transaction included", (0.005, 0.02, 0.1, 0.5, 2, 10))
-ALERTS = _counter("oopswatch_alerts_total", "attempts to say something to a receiver, by what came of them", "receiver", "verdict")
-ALERTS_UNDELIVERED = _counter("oopswatch_alerts_undelivered_total", "messages that were given up", "receiver")
-ALERTS_WAITING = _gauge("oopswatch_alerts_waiting", "messages that wait to be sent, or sent again", "receiver")
-ALERT_SECONDS = _seconds("oopswatch_alert_seconds", "from the plan of a message to its delivery", (0.05, 0.2, 0.5, 1, 2, 5, 60, 600))
+UNPARSED = _counter(
+    "oopswatch_unparsed_total", "records, or parts of one, that no format reads", "reason"
+)
+SEQUENCE_GAPS = _counter(
+    "oopswatch_sequence_gaps_total",
+    "holes in the numbers of kernel log lines: they were lost on the way",
+)
+HOST_DISAGREEMENTS = _counter(
+    "oopswatch_host_disagreements_total", "records whose body names another host than their key"
+)
+BLOCKS_CUT = _counter(
+    "oopswatch_blocks_cut_total", "crash reports cut by a bound of [assemble]", "bound"
+)
+SIGNATURES_OFF = _gauge(
+    "oopswatch_signatures_switched_off",
+    "signatures switched off because their regex timed out too often",
+)
+STORE_SECONDS = _seconds(
+    "oopswatch_store_batch_seconds",
+    "time of one batch, its transaction included",
+    (0.005, 0.02, 0.1, 0.5, 2, 10),
+)
+ALERTS = _counter(
+    "oopswatch_alerts_total",
+    "attempts to say something to a receiver, by what came of them",
+    "receiver",
+    "verdict",
+)
+ALERTS_UNDELIVERED = _counter(
+    "oopswatch_alerts_undelivered_total", "messages that were given up", "receiver"
+)
+ALERTS_WAITING = _gauge(
+    "oopswatch_alerts_waiting", "messages that wait to be sent, or sent again", "receiver"
+)
+ALERT_SECONDS = _seconds(
+    "oopswatch_alert_seconds",
+    "from the plan of a message to its delivery",
+    (0.05, 0.2, 0.5, 1, 2, 5, 60, 600),
+)
 BROKER_AWAY = _gauge("oopswatch_broker_away", "1 while no broker answers")
-LAG = _gauge("oopswatch_lag_records", "records between the position and the end of a partition", "topic", "partition")
-HTTP_REQUESTS = _counter("oopswatch_http_requests_total", "requests answered by pages and API", "route", "method", "status")
-HTTP_SECONDS = _seconds("oopswatch_http_seconds", "time of one answer, streams left out", (0.005, 0.02, 0.05, 0.1, 0.5, 2))
-HTTP_REFUSED = _counter("oopswatch_http_refused_total", "requests refused: host, token, role, origin, csrf, rate", "reason")
+LAG = _gauge(
+    "oopswatch_lag_records",
+    "records between the position and the end of a partition",
+    "topic",
+    "partition",
+)
+HTTP_REQUESTS = _counter(
+    "oopswatch_http_requests_total",
+    "requests answered by pages and API",
+    "route",
+    "method",
+    "status",
+)
+HTTP_SECONDS = _seconds(
+    "oopswatch_http_seconds",
+    "time of one answer, streams left out",
+    (0.005, 0.02, 0.05, 0.1, 0.5, 2),
+)
+HTTP_REFUSED = _counter(
+    "oopswatch_http_refused_total",
+    "requests refused: host, token, role, origin, csrf, rate",
+    "reason",
+)
 HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")
 
 
@@ -83,57 +134,122 @@ class Event:
 
 
 EVENTS: Mapping[str, Event] = {
-    "started": Event(logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")),
-    "stopped": Event(logging.INFO, "what was read is stored and committed", ("reason", "records", "matches", "incidents", "noise")),
-    "incident_raised": Event(logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")),
-    "history_kept": Event(logging.INFO, "what was too old was removed, old hours were folded into days", ("rows",)),
-    "keeping_failed": Event(logging.ERROR, "what is too old cannot be removed now; it is tried again", ("reason",)),
-    "no_routing": Event(logging.WARNING, "nobody is told of incidents: alert.file is not set", ()),
-    "routing_loaded": Event(logging.INFO, "who is told of incidents was read", ("file", "receivers", "routes")),
-    "routing_refused": Event(logging.ERROR, "the routing file is bad; the one before it holds", ("faults",)),
-    "receiver_failing": Event(logging.WARNING, "a receiver does not take messages; they are kept", ("receiver", "verdict", "detail")),
-    "receiver_back": Event(logging.INFO, "a receiver takes messages again", ("receiver", "failures")),
-    "alert_refused": Event(logging.ERROR, "a receiver will never take this message", ("receiver", "delivery", "detail")),
-    "alert_undelivered": Event(logging.ERROR, "a message was given up: nobody took it", ("receiver", "delivery", "detail")),
-    "alerts_repeated": Event(logging.WARNING, "messages that were under way at the last stop may arrive twice", ("messages",)),
-    "alerts_halted": Event(logging.ERROR, "the outbox cannot be written; it is tried again", ("error",)),
-    "heartbeat_failed": Event(logging.WARNING, "a receiver did not hear that oopswatch lives", ("receiver", "detail")),
-    "input_alarm": Event(logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")),
-    "broker_away": Event(logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")),
-    "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
-    "rebalance": Event(logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")),
-    "kafka_client_changed": Event(
-        logging.WARNING, "not the kafka-python that whole batches were written for: record by record it is slower", ("version", "changed")
+    "started": Event(
+        logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")
     ),
-    "position_out_of_range": Event(logging.WARNING, "records were deleted before they were read", ("partition", "position", "beginning")),
+    "stopped": Event(
+        logging.INFO,
+        "what was read is stored and committed",
+        ("reason", "records", "matches", "incidents", "noise"),
+    ),
+    "incident_raised": Event(
+        logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")
+    ),
+    "history_kept": Event(
+        logging.INFO, "what was too old was removed, old hours were folded into days", ("rows",)
+    ),
+    "keeping_failed": Event(
+        logging.ERROR, "what is too old cannot be removed now; it is tried again", ("reason",)
+    ),
+    "no_routing": Event(logging.WARNING, "nobody is told of incidents: alert.file is not set", ()),
+    "routing_loaded": Event(
+        logging.INFO, "who is told of incidents was read", ("file", "receivers", "routes")
+    ),
+    "routing_refused": Event(
+        logging.ERROR, "the routing file is bad; the one before it holds", ("faults",)
+    ),
+    "receiver_failing": Event(
+        logging.WARNING,
+        "a receiver does not take messages; they are kept",
+        ("receiver", "verdict", "detail"),
+    ),
+    "receiver_back": Event(
+        logging.INFO, "a receiver takes messages again", ("receiver", "failures")
+    ),
+    "alert_refused": Event(
+        logging.ERROR, "a receiver will never take this message", ("receiver", "delivery", "detail")
+    ),
+    "alert_undelivered": Event(
+        logging.ERROR, "a message was given up: nobody took it", ("receiver", "delivery", "detail")
+    ),
+    "alerts_repeated": Event(
+        logging.WARNING,
+        "messages that were under way at the last stop may arrive twice",
+        ("messages",),
+    ),
+    "alerts_halted": Event(
+        logging.ERROR, "the outbox cannot be written; it is tried again", ("error",)
+    ),
+    "heartbeat_failed": Event(
+        logging.WARNING, "a receiver did not hear that oopswatch lives", ("receiver", "detail")
+    ),
+    "input_alarm": Event(
+        logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")
+    ),
+    "broker_away": Event(
+        logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")
+    ),
+    "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
+    "rebalance": Event(
+        logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")
+    ),
+    "kafka_client_changed": Event(
+        logging.WARNING,
+        "not the kafka-python that whole batches were written for: record by record it is slower",
+        ("version", "changed"),
+    ),
+    "position_out_of_range": Event(
+        logging.WARNING,
+        "records were deleted before they were read",
+        ("partition", "position", "beginning"),
+    ),
     "signature_switched_off": Event(
-        logging.ERROR, "its regex timed out too often: it sees nothing until a restart", ("signature", "strikes")
+        logging.ERROR,
+        "its regex timed out too often: it sees nothing until a restart",
+        ("signature", "strikes"),
     ),
     "serving": Event(logging.INFO, "pages and API answer", ("address", "port", "tls", "access")),
     "logged_in": Event(logging.INFO, "a browser was given a session", ("who", "address")),
     "acted": Event(
-        logging.INFO, "somebody asked for a change of an incident, a problem or a silence", ("who", "via", "method", "path", "status")
+        logging.INFO,
+        "somebody asked for a change of an incident, a problem or a silence",
+        ("who", "via", "method", "path", "status"),
     ),
-    "queried": Event(logging.INFO, "somebody asked through the SQL door", ("who", "rows", "ms", "sql")),
-    "access_refused": Event(logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")),
-    "unparsed_sample": Event(logging.WARNING, "first record of a kind that no format reads", ("reason", "source", "number", "sample")),
+    "queried": Event(
+        logging.INFO, "somebody asked through the SQL door", ("who", "rows", "ms", "sql")
+    ),
+    "access_refused": Event(
+        logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")
+    ),
+    "unparsed_sample": Event(
+        logging.WARNING,
+        "first record of a kind that no format reads",
+        ("reason", "source", "number", "sample"),
+    ),
 }
 
 
 def say(event: str, **fields: object) -> None:
-    """Log a declared event with its declared fields. Raises ValueError for any other: that is a mistake in the code."""
+    """Log a declared event with its declared fields. Raises ValueError for any other: that is a
+    mistake in the code.
+    """
     declared = EVENTS.get(event)
     if declared is None:
         raise ValueError(f"log event {event!r} is not declared in {__name__}")
     if set(fields) != set(declared.fields):
-        raise ValueError(f"log event {event!r} has the fields {', '.join(declared.fields)}, not {', '.join(fields)}")
+        raise ValueError(
+            f"log event {event!r} has the fields {', '.join(declared.fields)}, not "
+            f"{', '.join(fields)}"
+        )
     structlog.get_logger("oopswatch").log(declared.level, event, **fields)
 
 
 def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
-    """Begin to log. `style` is "console", "json" or "auto" (console on a terminal); `stream` is standard error unless given.
+    """Begin to log. `style` is "console", "json" or "auto" (console on a terminal); `stream` is
+    standard error unless given.
 
-    Values come from log lines, so control characters are escaped in both styles. The Kafka client is quiet unless `level` is "debug".
+    Values come from log lines, so control characters are escaped in both styles. The Kafka client
+    is quiet unless `level` is "debug".
     """
     stream = stream or sys.stderr
     console = style == "console" or (style == "auto" and stream.isatty())
@@ -142,26 +258,52 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     if console:
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), repr_native_str=True)
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    logging.getLogger("kafka").setLevel(logging.DEBUG if least == logging.DEBUG else logging.CRITICAL)
+    logging.getLogger("kafka").setLevel(
+        logging.DEBUG if least == logging.DEBUG else logging.CRITICAL
+    )
 
 
 def expose(address: str, port: int) -> tuple[WSGIServer, Thread]:
-    """Serve the metrics over HTTP at `address`:`port` from a thread of its own, both returned. Raises OSError where the port is taken."""
+    """Serve the metrics over HTTP at `address`:`port` from a thread of its own, both returned.
+    Raises OSError where the port is taken.
+    """
     return start_http_server(port, address, registry=REGISTRY)
 
 
 def page() -> str:
     """docs/metrics.md, made from the declarations."""
-    lines = [PAGE_HEAD, "## Metrics", "", "| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.meaning} |" for metric in METRICS]
-    lines += ["", "## Log events", "", "| event | level | fields | meaning |", "| --- | --- | --- | --- |"]
+    lines = [
+        PAGE_HEAD,
+        "## Metrics",
+        "",
+        "| metric | kind | labels | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.meaning} |"
+        for metric in METRICS
+    ]
+    lines += [
+        "",
+        "## Log events",
+        "",
+        "| event | level | fields | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
     for name, event in EVENTS.items():
-        lines.append(f"| `{name}` | {logging.getLevelName(event.level).lower()} | {', '.join(event.fields)} | {event.meaning} |")
+        lines.append(
+            f"| `{name}` | {logging.getLevelName(event.level).lower()} | "
+            f"{', '.join(event.fields)} | {event.meaning} |"
+        )
     return "\n".join(lines) + "\n"
 
 

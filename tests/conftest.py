@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-with warnings.catch_warnings():  # kafka-python 3 reads its schemas by calls that Python 3.11 (alone) deprecates
+with (
+    warnings.catch_warnings()
+):  # kafka-python 3 reads its schemas by calls that Python 3.11 (alone) deprecates
     warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
     from tests.kafka.broker import ApacheKafka, Broker, obtain
     from tests.kafka.jars import UnavailableError
@@ -27,7 +29,9 @@ def kafka() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def own_kafka(kafka: Broker) -> Iterator[ApacheKafka]:
-    """A real broker that may be stopped and killed, with TLS and SASL listeners. The test that stops it starts it again."""
+    """A real broker that may be stopped and killed, with TLS and SASL listeners. The test that
+    stops it starts it again.
+    """
     if isinstance(kafka, ApacheKafka):
         yield kafka
         return

@@ -1,4 +1,6 @@
-"""Text in, blocks out: the parser, the shipped signatures and the assembler in a row, for tests of what comes after them."""
+"""Text in, blocks out: the parser, the shipped signatures and the assembler in a row, for tests of
+what comes after them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.shipped import shipped
 @cache
 def opening() -> frozenset[str]:
     """The shipped signatures that open a report."""
-    return frozenset(signature.id for signature in shipped().signatures if signature.opens == "report")
+    return frozenset(
+        signature.id for signature in shipped().signatures if signature.opens == "report"
+    )
 
 
 @cache
@@ -28,7 +32,9 @@ def matcher() -> Matcher:
 def parsed(text: str, source: str = "log", host: str = "web01") -> list[Line]:
     """The lines of a log."""
     parser = Parser(host=host)
-    records = [Record(line.encode(), source, number) for number, line in enumerate(text.splitlines(), 1)]
+    records = [
+        Record(line.encode(), source, number) for number, line in enumerate(text.splitlines(), 1)
+    ]
     found = [line for record in records for line in parser.feed(record, 0)] + parser.flush()
     return [line for line in found if isinstance(line, Line)]
 

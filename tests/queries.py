@@ -1,7 +1,9 @@
-"""One table of questions with their answers, over one fixed history: command line, API and pages must give the same.
+"""One table of questions with their answers, over one fixed history: command line, API and pages
+must give the same.
 
-`fill(path)` writes the history and returns label → incident id; `QUERIES` asks it, each with the labels of the incidents that answer,
-newest first; `PROBLEMS` and `HOSTS` ask for those. `NOW_US` is the time at which to ask: relative times depend on it.
+`fill(path)` writes the history and returns label → incident id; `QUERIES` asks it, each with the
+labels of the incidents that answer, newest first; `PROBLEMS` and `HOSTS` ask for those. `NOW_US` is
+the time at which to ask: relative times depend on it.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ Params = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Planted:
-    """One incident: how many hours ago, where, in what function, module and kernel, attributed to which known issue, in which state,
-    and with what beside both halves.
+    """One incident: how many hours ago, where, in what function, module and kernel, attributed to
+    which known issue, in which state, and with what beside both halves.
     """
 
     label: str
@@ -43,9 +45,35 @@ class Planted:
 
 
 PLANTED = (
-    Planted("listener", 1, "db-1", "__inet_lookup_listener", "4.14.0-115.el7a.0.1.aarch64", None, "tcp-listener-race"),
-    Planted("listener again", 30, "db-2", "__inet_lookup_listener", "4.19.90", None, "tcp-listener-race", "acknowledged"),
-    Planted("listener long ago", 24 * 40, "db-1", "__inet_lookup_listener", "4.14.0-115.el7a.0.1.aarch64", None, None, "resolved"),
+    Planted(
+        "listener",
+        1,
+        "db-1",
+        "__inet_lookup_listener",
+        "4.14.0-115.el7a.0.1.aarch64",
+        None,
+        "tcp-listener-race",
+    ),
+    Planted(
+        "listener again",
+        30,
+        "db-2",
+        "__inet_lookup_listener",
+        "4.19.90",
+        None,
+        "tcp-listener-race",
+        "acknowledged",
+    ),
+    Planted(
+        "listener long ago",
+        24 * 40,
+        "db-1",
+        "__inet_lookup_listener",
+        "4.14.0-115.el7a.0.1.aarch64",
+        None,
+        None,
+        "resolved",
+    ),
     Planted("disk", 2, "web-1", "nvme_irq", "5.4.210", "nvme", other="storage-timeout"),
     Planted("disk on rc", 3, "web-2", "nvme_irq", "5.5.0-rc3", "nvme", other="storage-timeout"),
     Planted("odd name", 4, "od[d]*-<b>", "kfree", "6.1.36"),
@@ -53,20 +81,48 @@ PLANTED = (
 )
 
 QUERIES: tuple[tuple[Params, list[str]], ...] = (
-    ({}, ["listener", "disk", "disk on rc", "odd name", "quoted", "listener again", "listener long ago"]),
+    (
+        {},
+        [
+            "listener",
+            "disk",
+            "disk on rc",
+            "odd name",
+            "quoted",
+            "listener again",
+            "listener long ago",
+        ],
+    ),
     ({"host": ["db-1"]}, ["listener", "listener long ago"]),
     ({"host": ["db-*"]}, ["listener", "quoted", "listener again", "listener long ago"]),
-    ({"host": ["db-?", "web-[2-9]"]}, ["listener", "disk on rc", "listener again", "listener long ago"]),
+    (
+        {"host": ["db-?", "web-[2-9]"]},
+        ["listener", "disk on rc", "listener again", "listener long ago"],
+    ),
     ({"host": ["od[[]d]*"]}, ["odd name"]),
     ({"host": ["nowhere-*"]}, []),
     ({"since": ["24h"]}, ["listener", "disk", "disk on rc", "odd name", "quoted"]),
     ({"since": ["7d"], "until": ["24h"]}, ["listener again"]),
     ({"until": ["2026-11-01"]}, ["listener long ago"]),
     ({"since": ["2026-11-20T10:30:00+01:00"]}, ["listener", "disk"]),
-    ({"rule": ["pair"]}, ["listener", "disk", "disk on rc", "odd name", "quoted", "listener again", "listener long ago"]),
+    (
+        {"rule": ["pair"]},
+        [
+            "listener",
+            "disk",
+            "disk on rc",
+            "odd name",
+            "quoted",
+            "listener again",
+            "listener long ago",
+        ],
+    ),
     ({"rule": ["another"]}, []),
     ({"class": ["storage-timeout"]}, ["disk", "disk on rc"]),
-    ({"class": ["storage-timeout", "tcp-state"], "until": ["24h"]}, ["listener again", "listener long ago"]),
+    (
+        {"class": ["storage-timeout", "tcp-state"], "until": ["24h"]},
+        ["listener again", "listener long ago"],
+    ),
     ({"signature": ["kernel.storage-timeout"]}, ["disk", "disk on rc"]),
     ({"severity": ["critical"], "function": ["kfree"]}, ["odd name"]),
     ({"severity": ["info", "warning"]}, []),
@@ -81,7 +137,15 @@ QUERIES: tuple[tuple[Params, list[str]], ...] = (
     ({"kernel": ["..4.14", "6.1.36"]}, ["listener", "odd name", "quoted", "listener long ago"]),
     ({"kernel": ["5.5-rc1..5.5-rc9"]}, ["disk on rc"]),
     ({"known_issue": ["tcp-listener-race"]}, ["listener", "listener again"]),
-    ({"known_issue": ["tcp-listener-race"], "host": ["db-2"], "kernel": ["4.19.."], "text": ["pc lookup_marker"]}, ["listener again"]),
+    (
+        {
+            "known_issue": ["tcp-listener-race"],
+            "host": ["db-2"],
+            "kernel": ["4.19.."],
+            "text": ["pc lookup_marker"],
+        },
+        ["listener again"],
+    ),
     ({"text": ["LOOKUP_MARKER"]}, ["listener", "listener again", "listener long ago"]),
     ({"text": ["nvme_ir*", "kfree"]}, ["disk", "disk on rc", "odd name"]),
     ({"text": ["nvme_ir* nowhere_near*"]}, []),
@@ -126,7 +190,10 @@ def fill(path: Path) -> dict[str, str]:
     ids: dict[str, str] = {}
     for planted in sorted(PLANTED, key=lambda one: one.hours, reverse=True):
         at_us = NOW_US - round(planted.hours * HOUR)
-        with closing(open_journal(path, clock=lambda at_us=at_us: at_us)) as journal, journal.transaction():
+        with (
+            closing(open_journal(path, clock=lambda at_us=at_us: at_us)) as journal,
+            journal.transaction(),
+        ):
             ids[planted.label] = _plant(journal, planted, at_us)
         if planted.state != "open":
             what = {"acknowledged": "acknowledge", "resolved": "resolve"}[planted.state]
@@ -134,23 +201,48 @@ def fill(path: Path) -> dict[str, str]:
                 actions.act(ids[planted.label], what, actor="ann", reason="seen")
     with closing(open_journal(path, clock=lambda: NOW_US)) as journal, journal.transaction():
         hour = NOW_US - NOW_US % HOUR - HOUR
-        journal.count_noise([noise("python", "web-1", count=7, hour_us=hour), noise("java", "db-1", count=3, hour_us=hour)])
+        journal.count_noise(
+            [
+                noise("python", "web-1", count=7, hour_us=hour),
+                noise("java", "db-1", count=3, hour_us=hour),
+            ]
+        )
     return ids
 
 
 def _plant(journal, planted: Planted, at_us: int) -> str:
     facts = {"host": planted.host, "wall_time_us": at_us}
-    fault, _ = journal.add_match(match("memory-fault", planted.hours, **facts, text=f"Unable to handle {planted.hours} on {planted.host}"))
+    fault, _ = journal.add_match(
+        match(
+            "memory-fault",
+            planted.hours,
+            **facts,
+            text=f"Unable to handle {planted.hours} on {planted.host}",
+        )
+    )
     evidence = [fault, journal.add_match(match("tcp-state", planted.hours, **facts))[0]]
     if planted.other:
         text = f"{planted.other.replace('-', ' ')} {planted.hours}"
-        evidence.append(journal.add_match(match(planted.other, planted.hours, **facts, text=text))[0])
+        evidence.append(
+            journal.add_match(match(planted.other, planted.hours, **facts, text=text))[0]
+        )
     title = f"BUG: unable to handle kernel paging request in {planted.function}"
-    report = CrashReport("memory-fault", title=title, function=planted.function, module=planted.module, kernel=planted.kernel)
+    report = CrashReport(
+        "memory-fault",
+        title=title,
+        function=planted.function,
+        module=planted.module,
+        kernel=planted.kernel,
+    )
     marker = "lookup_marker" if "lookup" in planted.function else "marker"
     lines = (fault.match.text, f"pc : {planted.function}+0x10/0x20", f"lr : {marker}+0x1/0x2")
-    journal.add_report(fault.id, Block(fault.match, lines, complete=True), report, planted.fingerprint)
+    journal.add_report(
+        fault.id, Block(fault.match, lines, complete=True), report, planted.fingerprint
+    )
     made = incident(*evidence)
-    diagnosis = Diagnosis(known_issue=planted.known_issue, known_issue_confidence="likely" if planted.known_issue else None)
+    diagnosis = Diagnosis(
+        known_issue=planted.known_issue,
+        known_issue_confidence="likely" if planted.known_issue else None,
+    )
     journal.save_incident(made, [one.id for one in evidence], diagnosis, report)
     return made.id

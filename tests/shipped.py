@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1] / "patterns"
 @cache
 def shipped_files() -> dict[str, str]:
     """Path below patterns/ → text."""
-    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.toml"))}
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(ROOT.rglob("*.toml"))
+    }
 
 
 @cache

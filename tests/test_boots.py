@@ -13,7 +13,12 @@ LINE = Line(text="some line", source="kmsg/0", number=1, host="db-1", transport=
 
 def place(boots: Boots, *lines: tuple[float | None, str]) -> list[int]:
     """The counts of boot that lines of one stream are placed in: (kernel time in seconds, text)."""
-    return [boots.place(replace(LINE, kernel_time_us=None if t is None else round(t * SECOND), text=text)).count for t, text in lines]
+    return [
+        boots.place(
+            replace(LINE, kernel_time_us=None if t is None else round(t * SECOND), text=text)
+        ).count
+        for t, text in lines
+    ]
 
 
 def test_journald_ids_decide_alone() -> None:
@@ -31,7 +36,9 @@ def test_starts_within_the_tolerance_are_one_boot_at_a_long_uptime() -> None:
 
 
 def test_a_quick_reboot_within_the_tolerance_is_two_boots() -> None:
-    """A boot that began after the other's line was printed is another one, though the starts are but two minutes apart."""
+    """A boot that began after the other's line was printed is another one, though the starts are
+    but two minutes apart.
+    """
     one = match("tcp-state", 100.0, boot=Boot(epoch_us=0))
     other = match("memory-fault", 103.0, boot=Boot(epoch_us=130 * SECOND))
     assert not same_boot(one, other)
@@ -40,7 +47,10 @@ def test_a_quick_reboot_within_the_tolerance_is_two_boots() -> None:
 
 def test_whole_seconds_of_syslog_do_not_split_an_early_boot() -> None:
     """Rounding of both stamps is not a reboot."""
-    assert same_boot(match("tcp-state", 0.4, boot=Boot(epoch_us=0)), match("memory-fault", 0.9, boot=Boot(epoch_us=SECOND)))
+    assert same_boot(
+        match("tcp-state", 0.4, boot=Boot(epoch_us=0)),
+        match("memory-fault", 0.9, boot=Boot(epoch_us=SECOND)),
+    )
 
 
 def test_nothing_known_is_no_proof_of_two() -> None:
@@ -52,14 +62,24 @@ def test_nothing_known_is_no_proof_of_two() -> None:
 
 def test_a_banner_begins_a_boot_once() -> None:
     """arm64 prints two banners, with nothing or with lines of time zero between them: one boot."""
-    banners = [(0.0, "Booting Linux on physical CPU 0x0"), (0.0, "Linux version 5.15.0 (builder@host)"), (0.0, "KERNEL supported cpus:")]
+    banners = [
+        (0.0, "Booting Linux on physical CPU 0x0"),
+        (0.0, "Linux version 5.15.0 (builder@host)"),
+        (0.0, "KERNEL supported cpus:"),
+    ]
     lines = [*banners, (100.0, "x"), *banners, (103.0, "y")]
     assert place(Boots(), *lines) == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_a_fall_of_the_kernel_time_begins_a_boot_but_jitter_does_not() -> None:
     """A minute back is a reboot, half a minute is the shipper."""
-    assert place(Boots(), (500.0, "x"), (470.0, "y"), (501.0, "z"), (1.0, "w"), (503.0, "v")) == [0, 0, 0, 1, 1]
+    assert place(Boots(), (500.0, "x"), (470.0, "y"), (501.0, "z"), (1.0, "w"), (503.0, "v")) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_user_space_cannot_begin_a_boot() -> None:
@@ -79,7 +99,9 @@ def test_hosts_and_sources_have_streams_of_their_own() -> None:
 
 
 def test_a_copy_takes_its_stream_back_to_the_boot_it_was_in() -> None:
-    """A file read again from its start, with a line more at its end: that line is of the old boot."""
+    """A file read again from its start, with a line more at its end: that line is of the old
+    boot.
+    """
     boots = Boots()
     first = replace(LINE, kernel_time_us=100 * SECOND)
     known = boots.place(first)

@@ -1,4 +1,6 @@
-"""What is held in memory is bounded, whatever comes, and what is folded together is counted; work is counted, not timed."""
+"""What is held in memory is bounded, whatever comes, and what is folded together is counted; work
+is counted, not timed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ from detector.store import Journal, open_journal
 from tests.feeding import blocks
 
 FAULT = "Unable to handle kernel paging request at virtual address 0000000000012345"
-NOISE = "python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 in libc.so[7f0000000000+1000]"
+NOISE = (
+    "python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 in "
+    "libc.so[7f0000000000+1000]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +57,14 @@ class CountingParser(Parser):
         return super().feed(record, now_us)  # type: ignore[return-value]
 
 
-def watch(catalogue: Catalogue, journal: Journal, parser: Parser, limits: Limits | None = None) -> Watch:
+def watch(
+    catalogue: Catalogue, journal: Journal, parser: Parser, limits: Limits | None = None
+) -> Watch:
     """A pipeline."""
     assembler = Assembler(pipeline.opening_of(catalogue), limits)
-    return Watch(catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0)
+    return Watch(
+        catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0
+    )
 
 
 def chunk(*lines: str) -> FileChunk:
@@ -66,7 +75,9 @@ def chunk(*lines: str) -> FileChunk:
 
 def line(host: str, number: int, text: str) -> str:
     """A line of syslog."""
-    return f"Nov 22 10:00:{number // 1000 % 60:02} {host} kernel: [{100 + number / 1000:13.6f}] {text}"
+    return (
+        f"Nov 22 10:00:{number // 1000 % 60:02} {host} kernel: [{100 + number / 1000:13.6f}] {text}"
+    )
 
 
 def test_programs_beyond_the_limit_are_counted_together_by_host() -> None:
@@ -76,7 +87,11 @@ def test_programs_beyond_the_limit_are_counted_together_by_host() -> None:
         tally.count("log", f"db-{number}", f"p{number}", "user.x86-segfault", None, number)
     assert tally.held <= 3 + 2 + 6
     rows = {(row.host, row.process): row.count for row in tally.drain()}
-    names = {(f"db-{n}", f"p{n}"): 1 for n in range(3)} | {("db-3", OTHERS): 1, ("db-4", OTHERS): 1, (OTHERS, OTHERS): 5}
+    names = {(f"db-{n}", f"p{n}"): 1 for n in range(3)} | {
+        ("db-3", OTHERS): 1,
+        ("db-4", OTHERS): 1,
+        (OTHERS, OTHERS): 5,
+    }
     assert (rows, tally.folded) == (names, 7)
 
 
@@ -96,7 +111,14 @@ def test_streams_that_are_forgotten_are_recalled() -> None:
     kept: dict[str, Stream] = {}
     few, all_of_them = Boots(kept.get, limit=5), Boots()
     for number in range(600):
-        one = Line("x", "serial", number, f"db-{number % 40}", "dmesg", kernel_time_us=(number * 7919 % 1000) * 1_000_000)
+        one = Line(
+            "x",
+            "serial",
+            number,
+            f"db-{number % 40}",
+            "dmesg",
+            kernel_time_us=(number * 7919 % 1000) * 1_000_000,
+        )
         assert few.place(one) == all_of_them.place(one)
         if number % 10 == 9:
             kept.update(few.changed())
@@ -105,24 +127,38 @@ def test_streams_that_are_forgotten_are_recalled() -> None:
 
 def test_open_reports_share_their_characters() -> None:
     """Beyond the bound the oldest goes, cut and counted."""
-    text = "\n".join(f"[  {100 + number}.000000] BUG: unable to handle page fault for address: {number:016x}" for number in range(3))
+    text = "\n".join(
+        f"[  {100 + number}.000000] BUG: unable to handle page fault for address: {number:016x}"
+        for number in range(3)
+    )
     head = blocks(text)[0].head
     assembler = Assembler([head.signature], Limits(size_in_all=1_000))
     for number in range(50):
         one = Line("x" * 100, "log", number, f"db-{number}", "dmesg", kernel_time_us=1)
-        match = type(head)(**{name: getattr(head, name) for name in head.__slots__} | {"host": one.host, "text": one.text})
+        match = type(head)(
+            **{name: getattr(head, name) for name in head.__slots__}
+            | {"host": one.host, "text": one.text}
+        )
         assembler.feed(one, match, 0)
         assert assembler.size <= 1_000
     assert (len(assembler.open_blocks()), assembler.counts["cut:size_in_all"]) == (10, 40)
 
 
-def test_an_open_report_costs_the_decoding_of_its_own_host_only(catalogue: Catalogue, journal: Journal) -> None:
-    """Lines of other hosts that hold nothing are passed over while it is open; all of its own lines are in it."""
+def test_an_open_report_costs_the_decoding_of_its_own_host_only(
+    catalogue: Catalogue, journal: Journal
+) -> None:
+    """Lines of other hosts that hold nothing are passed over while it is open; all of its own lines
+    are in it.
+    """
     parser = CountingParser()
     pipeline = watch(catalogue, journal, parser)
     quiet = [line(f"web-{number % 90}", number, "eth0: link is up") for number in range(3_000)]
     own = [line("db-1", 100 + number, f"  frame_{number}+0x10/0x20") for number in range(20)]
-    lines = [line("db-1", 99, FAULT), *(one for pair in zip(own, quiet, strict=False) for one in pair), *quiet[20:]]
+    lines = [
+        line("db-1", 99, FAULT),
+        *(one for pair in zip(own, quiet, strict=False) for one in pair),
+        *quiet[20:],
+    ]
     pipeline.handle([chunk(*lines)], 1)
     (opened,) = pipeline.assembler.open_blocks()
     assert len(opened.lines) == 21
@@ -130,7 +166,9 @@ def test_an_open_report_costs_the_decoding_of_its_own_host_only(catalogue: Catal
 
 
 def test_many_open_reports_are_searched_for_at_once(catalogue: Catalogue, journal: Journal) -> None:
-    """Beyond a few hosts the engine searches: each report has its lines, and nothing else is decoded."""
+    """Beyond a few hosts the engine searches: each report has its lines, and nothing else is
+    decoded.
+    """
     parser = CountingParser()
     pipeline = watch(catalogue, journal, parser)
     pipeline.handle([chunk(*(line(f"db-{host:03}", host, FAULT) for host in range(40)))], 1)
@@ -141,7 +179,9 @@ def test_many_open_reports_are_searched_for_at_once(catalogue: Catalogue, journa
     assert parser.fed == 80
 
 
-def test_statements_of_a_batch_do_not_grow_with_its_noise(catalogue: Catalogue, journal: Journal) -> None:
+def test_statements_of_a_batch_do_not_grow_with_its_noise(
+    catalogue: Catalogue, journal: Journal
+) -> None:
     """A crash-looping program: ten times the crashes, the same rows."""
     counted = []
     pipeline = watch(catalogue, journal, Parser())
@@ -173,16 +213,24 @@ def test_few_regexes_are_tried_for_a_hit_and_none_for_other_lines(
 
 
 def test_a_storm_raises_its_incident_once_a_batch(catalogue: Catalogue, journal: Journal) -> None:
-    """Faults and releases in turn, hundreds in a batch: one incident, saved once, that holds them all."""
+    """Faults and releases in turn, hundreds in a batch: one incident, saved once, that holds them
+    all.
+    """
     release = "IPv4: Attempt to release TCP socket in state 10 ffff8000{:08x}"
     texts = [
-        (release if number % 2 else "Unable to handle kernel paging request at virtual address {:016x}").format(number)
+        (
+            release
+            if number % 2
+            else "Unable to handle kernel paging request at virtual address {:016x}"
+        ).format(number)
         for number in range(300)
     ]
     pipeline = watch(catalogue, journal, Parser())
     statements: list[str] = []
     journal.db.conn.set_trace_callback(statements.append)
-    pipeline.handle([chunk(*(line("db-1", 10 * number, text) for number, text in enumerate(texts)))], 1)
+    pipeline.handle(
+        [chunk(*(line("db-1", 10 * number, text) for number, text in enumerate(texts)))], 1
+    )
     journal.db.conn.set_trace_callback(None)
     saved = [one for one in statements if one.lstrip().startswith("INSERT INTO incidents")]
     (row,) = journal.history().incidents()
@@ -205,12 +253,16 @@ print(peak[1], file=sys.stderr)
 
 
 def test_a_hundred_thousand_hosts_fit_in_two_hundred_megabytes(tmp_path: Path) -> None:
-    """Each with a program that crashes under a name of its own, a thousand with an open report: a scan's resident memory, in a process."""
+    """Each with a program that crashes under a name of its own, a thousand with an open report: a
+    scan's resident memory, in a process.
+    """
     path = tmp_path / "fleet.log"
     with path.open("w") as out:
         for number in range(101_000):
             text = FAULT if number % 101 == 0 else NOISE.replace("python", f"p{number}")
             out.write(line(f"host-{number:06}", number, text) + "\n")
-    done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=True
+    )
     assert '"noise": 100000, "noise_folded": 80000' in done.stdout.splitlines()[-1]
     assert int(done.stderr.split()[-1]) <= 200 * 1024

@@ -1,4 +1,6 @@
-"""Reading pattern files: what comes out of sound ones, and that every fault is found, located and told, all at once."""
+"""Reading pattern files: what comes out of sound ones, and that every fault is found, located and
+told, all at once.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,12 @@ def the_fault(text):
 def test_a_sound_file_becomes_a_signature():
     """Every key arrives under its name, with where it stands."""
     [signature] = read({"a.toml": "# pumps\n" + SIGNATURE}).signatures
-    assert (signature.id, signature.cls, signature.origin, signature.severity) == ("kernel.pump", "pump-fault", "kernel", "error")
+    assert (signature.id, signature.cls, signature.origin, signature.severity) == (
+        "kernel.pump",
+        "pump-fault",
+        "kernel",
+        "error",
+    )
     assert signature.literals == ("pump stopped at ",)
     assert signature.examples == ("demo_pump 3: pump stopped at 420 kPa",)
     assert signature.rejects == ("demo_pump 3: pump started",)
@@ -71,16 +78,23 @@ def test_a_sound_file_becomes_a_signature():
 
 
 def test_a_rule_keeps_exact_times():
-    """Timespan and the times of tests are whole microseconds; the anchor is the last name unless said."""
+    """Timespan and the times of tests are whole microseconds; the anchor is the last name unless
+    said.
+    """
     catalogue = read({"a.toml": SIGNATURE + OTHER, "r.toml": RULE})
     [rule] = catalogue.rules
     assert rule.timespan_us == 10_000_000
     assert rule.anchor == "valve-fault"
-    assert rule.tests[0].given == (("pump-fault", "h1", 1_500_000), ("kernel.valve", "h1", 2_000_000))
+    assert rule.tests[0].given == (
+        ("pump-fault", "h1", 1_500_000),
+        ("kernel.valve", "h1", 2_000_000),
+    )
     assert (rule.tests[0].expect, rule.tests[0].line) == (1, 11)
 
 
-@pytest.mark.parametrize(("text", "microseconds"), [("10s", 10_000_000), ("5m", 300_000_000), ("1h", 3_600_000_000)])
+@pytest.mark.parametrize(
+    ("text", "microseconds"), [("10s", 10_000_000), ("5m", 300_000_000), ("1h", 3_600_000_000)]
+)
 def test_timespans(text, microseconds):
     """Seconds, minutes and hours."""
     catalogue = read({"a.toml": SIGNATURE + OTHER + RULE.replace("10s", text)})
@@ -89,7 +103,13 @@ def test_timespans(text, microseconds):
 
 def test_an_anchor_of_ones_own():
     """A rule may name the term that identifies its incidents."""
-    catalogue = read({"a.toml": SIGNATURE + OTHER + RULE.replace("[[rule.test]]", 'anchor = "pump-fault"\n[[rule.test]]')})
+    catalogue = read(
+        {
+            "a.toml": SIGNATURE
+            + OTHER
+            + RULE.replace("[[rule.test]]", 'anchor = "pump-fault"\n[[rule.test]]')
+        }
+    )
     assert catalogue.rules[0].anchor == "pump-fault"
 
 
@@ -115,7 +135,14 @@ def test_signatures_are_found_by_id_and_class():
 
 def test_a_list_holds_names_and_regexes():
     """Whole names only; a regex must cover the name."""
-    listed = read({"a.toml": '[[list]]\nid = "skip"\nentries = ["memcpy"]\nregexes = ["mem(cpy|set)_.*", "strn?len"]'}).lists["skip"]
+    listed = read(
+        {
+            "a.toml": (
+                '[[list]]\nid = "skip"\nentries = ["memcpy"]\nregexes = ["mem(cpy|set)_.*", '
+                '"strn?len"]'
+            )
+        }
+    ).lists["skip"]
     assert "memcpy" in listed
     assert "memset_orig" in listed
     assert "strlen" in listed
@@ -138,7 +165,12 @@ def test_nothing_is_a_catalogue_too():
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
-        ('severity = "error"', 'serverity = "error"', 5, 'unknown key "serverity" (did you mean "severity"?)'),
+        (
+            'severity = "error"',
+            'serverity = "error"',
+            5,
+            'unknown key "serverity" (did you mean "severity"?)',
+        ),
         ('title    = "A pump stopped"\n', "", 1, 'missing key "title"'),
         ('severity = "error"', 'severity = "grave"', 5, 'key "severity": input should be'),
         ('severity = "error"', "severity = 3", 5, 'key "severity"'),
@@ -152,21 +184,71 @@ def test_nothing_is_a_catalogue_too():
         ("^demo_pump \\d{1,4}", "^demo_pump a{99999999999}", 8, "bad regex: repeat count too big"),
         ("^demo_pump \\d{1,4}", "^demo_pump (\\d+)+(?<=\\d)", 8, "takes more than"),
         ("^demo_pump \\d{1,4}", "^demo_pump.*.*.*", 8, "takes more than"),
-        ('match    = ["demo_pump 3: pump stopped at 420 kPa"]', "match = []", 11, "no example in match"),
+        (
+            'match    = ["demo_pump 3: pump stopped at 420 kPa"]',
+            "match = []",
+            11,
+            "no example in match",
+        ),
         ('reject   = ["demo_pump 3: pump started"]', "", 1, "no example in reject"),
         ("stopped at 420", "paused at 420", 11, "does not match this example"),
-        ('["demo_pump 3: pump started"]', '["demo_pump 4: pump stopped at 1 kPa"]', 12, "matches an example that it should reject"),
-        ('["demo_pump 3: pump stopped at 420 kPa"]', '["DEMO_PUMP 3: PUMP STOPPED AT 420 KPA"]', 11, "all in capitals is never matched"),
-        ('literal  = "pump stopped at "', 'literal  = "pump halted at "', 7, "no literal occurs in an example"),
-        ('literal  = "pump stopped at "', 'literal  = "demo_pump 3"', 7, "also matches text that holds no literal"),
+        (
+            '["demo_pump 3: pump started"]',
+            '["demo_pump 4: pump stopped at 1 kPa"]',
+            12,
+            "matches an example that it should reject",
+        ),
+        (
+            '["demo_pump 3: pump stopped at 420 kPa"]',
+            '["DEMO_PUMP 3: PUMP STOPPED AT 420 KPA"]',
+            11,
+            "all in capitals is never matched",
+        ),
+        (
+            'literal  = "pump stopped at "',
+            'literal  = "pump halted at "',
+            7,
+            "no literal occurs in an example",
+        ),
+        (
+            'literal  = "pump stopped at "',
+            'literal  = "demo_pump 3"',
+            7,
+            "also matches text that holds no literal",
+        ),
         ('literal  = "pump stopped at "', 'literal  = "at "', 7, "shorter than 4 bytes"),
-        ('literal  = "pump stopped at "', "literal  = 'pump \"A\" stopped'", 7, "some JSON writers escape"),
-        ('literal  = "pump stopped at "', 'literal  = ["pump stopped at ", "a/b pump"]', 7, "'/', which some JSON writers escape"),
-        ('literal  = "pump stopped at "', 'literal  = ["pump stopped at ", "pumpe läuft"]', 7, "'ä', which some JSON writers escape"),
-        ('literal  = "pump stopped at "', 'literal  = ["pump stopped at ", "pump\\tup"]', 7, "which some JSON writers escape"),
+        (
+            'literal  = "pump stopped at "',
+            "literal  = 'pump \"A\" stopped'",
+            7,
+            "some JSON writers escape",
+        ),
+        (
+            'literal  = "pump stopped at "',
+            'literal  = ["pump stopped at ", "a/b pump"]',
+            7,
+            "'/', which some JSON writers escape",
+        ),
+        (
+            'literal  = "pump stopped at "',
+            'literal  = ["pump stopped at ", "pumpe läuft"]',
+            7,
+            "'ä', which some JSON writers escape",
+        ),
+        (
+            'literal  = "pump stopped at "',
+            'literal  = ["pump stopped at ", "pump\\tup"]',
+            7,
+            "which some JSON writers escape",
+        ),
         ('literal  = "pump stopped at "', "literal  = []", 7, 'key "literal"'),
         ("[[signature]]", "[signature]", 1, "write [[signature]], with two brackets"),
-        ("[[signature]]", "[[signatur]]", 1, 'unknown table "signatur" (did you mean "signature"?)'),
+        (
+            "[[signature]]",
+            "[[signatur]]",
+            1,
+            'unknown table "signatur" (did you mean "signature"?)',
+        ),
     ],
 )
 def test_a_fault_of_a_signature_is_located(old, new, line, said):
@@ -176,11 +258,15 @@ def test_a_fault_of_a_signature_is_located(old, new, line, said):
     assert [one for one in found if said in one[2] and one[1] == line], found
 
 
-@pytest.mark.parametrize("bad", ["\"'`\\/<>&=+"[index] for index in range(10)] + ["\x01", "\x7f", "é", "\u2028"])
+@pytest.mark.parametrize(
+    "bad", ["\"'`\\/<>&=+"[index] for index in range(10)] + ["\x01", "\x7f", "é", "\u2028"]
+)
 def test_no_literal_may_be_spelled_in_two_ways(bad):
     """Each character that some JSON writer escapes is refused."""
     escaped = {"\\": "\\\\", '"': '\\"', "\x01": "\\u0001", "\x7f": "\\u007f"}.get(bad, bad)
-    text = SIGNATURE.replace('literal  = "pump stopped at "', f'literal  = ["pump stopped at ", "pump{escaped}"]')
+    text = SIGNATURE.replace(
+        'literal  = "pump stopped at "', f'literal  = ["pump stopped at ", "pump{escaped}"]'
+    )
     assert "some JSON writers escape" in the_fault(text)[1]
 
 
@@ -190,17 +276,37 @@ def test_no_literal_may_be_spelled_in_two_ways(bad):
         ('timespan = "10s"', 'timespan = "10 s"', 31, 'bad timespan "10 s"'),
         ('timespan = "10s"', 'timespan = "0s"', 31, "bad timespan"),
         ('timespan = "10s"', 'timespan = "1d"', 31, "bad timespan"),
-        ('"pump-fault", "valve-fault"]', '"pump-fautl", "valve-fault"]', 29, 'unknown class "pump-fautl" (did you mean "pump-fault"?)'),
+        (
+            '"pump-fault", "valve-fault"]',
+            '"pump-fautl", "valve-fault"]',
+            29,
+            'unknown class "pump-fautl" (did you mean "pump-fault"?)',
+        ),
         ("classes", "signatures", 29, "unknown signature"),
         ('"pump-fault", "valve-fault"]', '"pump-fault"]', 25, "two different names or more"),
-        ('"pump-fault", "valve-fault"]', '"pump-fault", "pump-fault"]', 25, "two different names or more"),
+        (
+            '"pump-fault", "valve-fault"]',
+            '"pump-fault", "pump-fault"]',
+            25,
+            "two different names or more",
+        ),
         ('classes = ["pump-fault", "valve-fault"]\n', "", 25, 'either "classes" or "signatures"'),
         ('type = "temporal"', 'type = "temporl"', 28, 'key "type"'),
         ('group-by = ["host"]', 'group-by = ["hots"]', 30, 'key "group-by"'),
         ('group-by = ["host"]', "group-by = []", 30, 'key "group-by"'),
-        ('group-by = ["host"]', 'group_by = ["host"]', 30, 'unknown key "group_by" (did you mean "group-by"?)'),
+        (
+            'group-by = ["host"]',
+            'group_by = ["host"]',
+            30,
+            'unknown key "group_by" (did you mean "group-by"?)',
+        ),
         ('reasoning = "They share a pipe."\n', "", 25, 'missing key "reasoning"'),
-        ('severity = "critical"', 'severity = "critical"\nanchor = "door"', 25, 'anchor "door" is none of'),
+        (
+            'severity = "critical"',
+            'severity = "critical"\nanchor = "door"',
+            25,
+            'anchor "door" is none of',
+        ),
         ("expect = 1", "expected = 1", 38, 'unknown key "expected" (did you mean "expect"?)'),
         ("expect = 1", "expect = -1", 38, 'key "expect"'),
         (
@@ -209,7 +315,12 @@ def test_no_literal_may_be_spelled_in_two_ways(bad):
             37,
             'unknown signature or class "kernel.vavle" (did you mean "kernel.valve"?)',
         ),
-        ('["kernel.valve", "h1", 2]', '["kernel.valve", "h1"]', 37, 'write each as ["signature or class", "host", seconds]'),
+        (
+            '["kernel.valve", "h1", 2]',
+            '["kernel.valve", "h1"]',
+            37,
+            'write each as ["signature or class", "host", seconds]',
+        ),
         ('["kernel.valve", "h1", 2]', '["kernel.valve", "h1", nan]', 37, "write each as"),
         ('["kernel.valve", "h1", 2]', '["kernel.valve", "h1", true]', 37, "write each as"),
     ],
@@ -232,17 +343,32 @@ def test_a_duplicate_names_both_places():
 
 def test_an_example_that_two_claim():
     """Whichever was meant: the example is located, with the other's place."""
-    wide = OTHER.replace("'^demo_valve", "'^demo_(?:valve|pump)").replace("}: valve stopped", "}: (?:valve|pump) stopped")
+    wide = OTHER.replace("'^demo_valve", "'^demo_(?:valve|pump)").replace(
+        "}: valve stopped", "}: (?:valve|pump) stopped"
+    )
     wide = wide.replace('= "valve stopped at "', '= ["valve stopped at ", "pump stopped at "]')
     found = faults_of({"a.toml": SIGNATURE, "b.toml": wide})
-    assert found == [("a.toml", 11, 'signature "kernel.pump": this example is claimed by signature "kernel.valve" too (b.toml:1)')]
+    assert found == [
+        (
+            "a.toml",
+            11,
+            (
+                'signature "kernel.pump": this example is claimed by signature "kernel.valve" '
+                "too (b.toml:1)"
+            ),
+        )
+    ]
 
 
 def test_an_example_that_noise_claims():
     """A pattern of user-space noise must not swallow what the kernel reports."""
     noise = SIGNATURE.replace("kernel.pump", "user.pump").replace('"kernel"', '"user"')
     found = faults_of({"a.toml": SIGNATURE, "b.toml": noise})
-    assert ("a.toml", 11, 'signature "kernel.pump": this example is claimed by noise "user.pump" too (b.toml:1)') in found
+    assert (
+        "a.toml",
+        11,
+        'signature "kernel.pump": this example is claimed by noise "user.pump" too (b.toml:1)',
+    ) in found
 
 
 def test_a_fallback_may_accept_what_others_claim():
@@ -264,9 +390,23 @@ reject = ["demo_fan 1: fan started"]
 """
     assert len(read({"a.toml": SIGNATURE, "b.toml": general}).signatures) == 2
     found = faults_of(
-        {"a.toml": SIGNATURE, "b.toml": general.replace("demo_fan 1: fan stopped at 3 rpm", "demo_pump 1: pump stopped at 3 kPa")}
+        {
+            "a.toml": SIGNATURE,
+            "b.toml": general.replace(
+                "demo_fan 1: fan stopped at 3 rpm", "demo_pump 1: pump stopped at 3 kPa"
+            ),
+        }
     )
-    assert found == [("b.toml", 13, 'signature "kernel.any-stop": this example is claimed by signature "kernel.pump" too (a.toml:1)')]
+    assert found == [
+        (
+            "b.toml",
+            13,
+            (
+                'signature "kernel.any-stop": this example is claimed by signature '
+                '"kernel.pump" too (a.toml:1)'
+            ),
+        )
+    ]
 
 
 def test_bad_toml_says_line_and_column():
@@ -292,11 +432,22 @@ def test_all_faults_of_all_files_at_once():
     """Sorted by file and line; one bad file hides no other."""
     files = {
         "z.toml": "[[rule]\n",
-        "b.toml": OTHER.replace('severity = "error"', 'severity = "grave"').replace("^demo", "demo"),
-        "a.toml": SIGNATURE.replace('"error"', '"grave"').replace('title    = "A pump stopped"\n', "") + "\n[[rules]]\nid = 1\n",
+        "b.toml": OTHER.replace('severity = "error"', 'severity = "grave"').replace(
+            "^demo", "demo"
+        ),
+        "a.toml": SIGNATURE.replace('"error"', '"grave"').replace(
+            'title    = "A pump stopped"\n', ""
+        )
+        + "\n[[rules]]\nid = 1\n",
     }
     found = faults_of(files)
-    assert [(path, line) for path, line, _ in found] == [("a.toml", 1), ("a.toml", 5), ("a.toml", 13), ("b.toml", 5), ("z.toml", 1)]
+    assert [(path, line) for path, line, _ in found] == [
+        ("a.toml", 1),
+        ("a.toml", 5),
+        ("a.toml", 13),
+        ("b.toml", 5),
+        ("z.toml", 1),
+    ]
 
 
 def test_a_fault_prints_as_compilers_do():
@@ -307,7 +458,10 @@ def test_a_fault_prints_as_compilers_do():
 
 def test_headers_inside_strings_are_no_headers():
     """Multi-line strings may hold anything."""
-    text = "[[signature]]\na = '''\n[[signature]]\ntitle = 1\n'''\nb = \"\"\"x\n[[signature]]\n\"\"\"\n[[signature]]\ntitle = 2"
+    text = (
+        "[[signature]]\na = '''\n[[signature]]\ntitle = 1\n'''\nb = \"\"\"x\n[[signature]]\n"
+        '"""\n[[signature]]\ntitle = 2'
+    )
     places = Places(text)
     assert places.table("signature", 1) == 9
     assert places.key(9, "title") == 10
@@ -329,7 +483,19 @@ def test_any_text_is_read_or_refused(text):
     assert all(1 <= line <= text.count("\n") + 1 for line in lines_told(text))
 
 
-KEYS = ["id", "class", "origin", "severity", "title", "literal", "regex", "source", "meaning", "match", "reject"]
+KEYS = [
+    "id",
+    "class",
+    "origin",
+    "severity",
+    "title",
+    "literal",
+    "regex",
+    "source",
+    "meaning",
+    "match",
+    "reject",
+]
 VALUES = ["1", "1.5", "true", '""', "[]", "{}", "[1]", '["a"]', "1979-05-27", "[[]]", "'^('", "nan"]
 
 

@@ -1,4 +1,6 @@
-"""Simulated fleets through the whole pipeline: whatever the format and however it arrives, exactly the true incidents and noise counts."""
+"""Simulated fleets through the whole pipeline: whatever the format and however it arrives, exactly
+the true incidents and noise counts.
+"""
 
 import json
 from dataclasses import replace
@@ -7,10 +9,32 @@ import pytest
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
-from detector.simulate import DELIVERIES, FORMATS, NO_WALL_CLOCK, Plan, compare, halves_apart, records, render, simulate, to_folder
+from detector.simulate import (
+    DELIVERIES,
+    FORMATS,
+    NO_WALL_CLOCK,
+    Plan,
+    compare,
+    halves_apart,
+    records,
+    render,
+    simulate,
+    to_folder,
+)
 
-PLAN = Plan(seed=4, hosts=24, lines=9_000, incidents=12, noise_share=0.02, half_signatures=9, reboots=2, forged=5, far_pairs=3)
-# Where whole seconds of wall time are all there is, a reboot of two seconds cannot be told from two lines of one boot.
+PLAN = Plan(
+    seed=4,
+    hosts=24,
+    lines=9_000,
+    incidents=12,
+    noise_share=0.02,
+    half_signatures=9,
+    reboots=2,
+    forged=5,
+    far_pairs=3,
+)
+# Where whole seconds of wall time are all there is, a reboot of two seconds cannot be told from two
+# lines of one boot.
 WALL_ONLY = replace(PLAN, reboot_pairs=0)
 FLEETS = {name: simulate(WALL_ONLY if name == "rfc3164-wall" else PLAN) for name in FORMATS}
 REPEATED = ("duplicated", "twice")  # lines that come again are counted again: noise is not compared
@@ -18,7 +42,9 @@ REPEATED = ("duplicated", "twice")  # lines that come again are counted again: n
 
 def scan(*arguments):
     """What `oopswatch scan --json` says, by type."""
-    result = CliRunner().invoke(oopswatch, ["scan", "--json", *map(str, arguments)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        oopswatch, ["scan", "--json", *map(str, arguments)], catch_exceptions=False
+    )
     assert result.exit_code == 1, result.output
     said = {"match": [], "incident": [], "noise": [], "summary": []}
     for line in result.stdout.splitlines():
@@ -38,7 +64,9 @@ def agree(truth, said, *, noise=True):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_in_order(name, tmp_path):
-    """A file a host, in the order written: all incidents, nothing else, the noise counted exactly."""
+    """A file a host, in the order written: all incidents, nothing else, the noise counted
+    exactly.
+    """
     fleet = FLEETS[name]
     to_folder(records(fleet, format=name), tmp_path / "fleet")
     agree(fleet.truth, scan(tmp_path / "fleet"))
@@ -59,7 +87,9 @@ def test_all_hosts_in_one_file(name, delivery, tmp_path):
     """One stream of the whole fleet, as a log server keeps it."""
     fleet = FLEETS[name]
     path = tmp_path / "fleet.log"
-    path.write_bytes(b"".join(record + b"\n" for _, record in records(fleet, format=name, delivery=delivery)))
+    path.write_bytes(
+        b"".join(record + b"\n" for _, record in records(fleet, format=name, delivery=delivery))
+    )
     agree(fleet.truth, scan(path))
 
 
@@ -75,7 +105,9 @@ def test_kernel_time_without_wall_time(name, delivery, tmp_path):
 @pytest.mark.parametrize("name", ["journald", "rsyslog", "rfc3164"])
 @pytest.mark.parametrize("first", [0, 1])
 def test_halves_in_two_files_read_on_two_days(name, first, tmp_path):
-    """One half is read today and kept in the history, the other tomorrow, in either order: the second day finds every incident."""
+    """One half is read today and kept in the history, the other tomorrow, in either order: the
+    second day finds every incident.
+    """
     fleet = FLEETS[name]
     days = halves_apart(fleet.entries(), fleet.truth)
     store = tmp_path / "fleet.db"
@@ -89,7 +121,9 @@ def test_halves_in_two_files_read_on_two_days(name, first, tmp_path):
 
 
 def test_nothing_but_what_was_planted_is_matched(tmp_path):
-    """Ordinary lines match no signature: every fault that is told was planted, as a half or inside a planted block."""
+    """Ordinary lines match no signature: every fault that is told was planted, as a half or inside
+    a planted block.
+    """
     fleet = FLEETS["rsyslog"]
     to_folder(records(fleet, format="rsyslog"), tmp_path / "fleet")
     planted = {(entry.host.name, entry.kernel_us, entry.text) for entry in fleet.planted}
@@ -98,6 +132,9 @@ def test_nothing_but_what_was_planted_is_matched(tmp_path):
     halves = [half for one in (*fleet.truth.incidents, *fleet.truth.decoys) for half in one.halves]
     told = {match["text"] for match in matches}
     forged = {
-        half.text for one in fleet.truth.decoys if one.kind.startswith("forged-") and one.kind != "forged-comm" for half in one.halves
+        half.text
+        for one in fleet.truth.decoys
+        if one.kind.startswith("forged-") and one.kind != "forged-comm"
+        for half in one.halves
     }
     assert {half.text for half in halves} - told == forged

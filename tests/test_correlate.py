@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from detector.boots import same_boot
 from detector.catalogue import Rule
-from detector.correlate import StoredMatch, assemble_incident, gap, incident_id, kin, partners, reach_us
+from detector.correlate import (
+    StoredMatch,
+    assemble_incident,
+    gap,
+    incident_id,
+    kin,
+    partners,
+    reach_us,
+)
 from detector.model import Boot, Incident, Match
 
 SECOND = 1_000_000
@@ -30,7 +38,12 @@ RULE = Rule(
 
 
 def match(
-    cls: str, seconds: float | None, host: str = "db-1", boot: Boot = Boot(id="b1"), wall: float | None = None, text: str = ""
+    cls: str,
+    seconds: float | None,
+    host: str = "db-1",
+    boot: Boot = Boot(id="b1"),
+    wall: float | None = None,
+    text: str = "",
 ) -> Match:
     """A kernel match at a kernel time in seconds."""
     return Match(
@@ -50,7 +63,9 @@ def match(
 
 
 class Memory:
-    """The store's part, by brute force: matches, which incident they are evidence of, live incidents."""
+    """The store's part, by brute force: matches, which incident they are evidence of, live
+    incidents.
+    """
 
     def __init__(self, rule: Rule = RULE) -> None:
         self.rule = rule
@@ -60,7 +75,10 @@ class Memory:
 
     def add(self, new: Match) -> None:
         """Stores one match and lets the correlator decide, as the service does."""
-        if any(old.match.text == new.text and old.match.host == new.host for old in self.matches.values()):
+        if any(
+            old.match.text == new.text and old.match.host == new.host
+            for old in self.matches.values()
+        ):
             return
         stored = StoredMatch(len(self.matches), new)
         self.matches[stored.id] = stored
@@ -68,7 +86,8 @@ class Memory:
         neighbours = [
             other
             for other in self.matches.values()
-            if other.match.host == new.host and abs((gap(other.match, new) or (reach + 1, "kernel"))[0]) <= reach
+            if other.match.host == new.host
+            and abs((gap(other.match, new) or (reach + 1, "kernel"))[0]) <= reach
         ]
         family = kin(self.rule, stored, neighbours)
         known = {one.incidents[self.rule.id] for one in family if self.rule.id in one.incidents}
@@ -78,7 +97,9 @@ class Memory:
         if incident is None:
             return
         for identity in evidence:
-            self.matches[identity] = replace(self.matches[identity], incidents={self.rule.id: incident.id})
+            self.matches[identity] = replace(
+                self.matches[identity], incidents={self.rule.id: incident.id}
+            )
         for joined in incident.joined:
             del self.incidents[joined]
             self.joins.append((joined, incident.id))
@@ -86,7 +107,9 @@ class Memory:
 
 
 def oracle(matches: list[Match]) -> set[frozenset[str]]:
-    """All incidents as sets of evidence texts, from the whole history at once: paired faults that share evidence are one."""
+    """All incidents as sets of evidence texts, from the whole history at once: paired faults that
+    share evidence are one.
+    """
     groups: list[set[str]] = []
     span = RULE.timespan_us
 
@@ -96,7 +119,9 @@ def oracle(matches: list[Match]) -> set[frozenset[str]]:
 
     faults = [one for one in matches if one.cls == "memory-fault"]
     for fault in faults:
-        halves = {other.text for other in matches if other.cls == "tcp-state" and near(fault, other)}
+        halves = {
+            other.text for other in matches if other.cls == "tcp-state" and near(fault, other)
+        }
         if not halves:
             continue
         group = halves | {other.text for other in faults if near(fault, other)}
@@ -119,7 +144,9 @@ kernel_matches = st.builds(
 
 @settings(max_examples=300)
 @given(st.lists(kernel_matches, max_size=14), st.randoms(use_true_random=False))
-def test_any_order_and_any_repeats_give_what_the_whole_history_gives(matches: list[Match], chance: random.Random) -> None:
+def test_any_order_and_any_repeats_give_what_the_whole_history_gives(
+    matches: list[Match], chance: random.Random
+) -> None:
     """The incidents do not depend on the order of arrival, nor on duplicates."""
     unique = list({one.text: one for one in matches}.values())
     arrivals = unique + chance.choices(unique, k=3) if unique else []
@@ -127,7 +154,9 @@ def test_any_order_and_any_repeats_give_what_the_whole_history_gives(matches: li
     memory = Memory()
     for one in arrivals:
         memory.add(one)
-    assert {frozenset(one.text for one in incident.evidence) for incident in memory.incidents.values()} == oracle(unique)
+    assert {
+        frozenset(one.text for one in incident.evidence) for incident in memory.incidents.values()
+    } == oracle(unique)
     again = Memory()
     for one in unique:
         again.add(one)
@@ -165,7 +194,11 @@ def test_two_boots_and_two_hosts_never_join() -> None:
 
 def test_a_second_fault_is_a_cascade_of_the_first() -> None:
     """A cascade belongs to the first fault's incident, whatever arrives first."""
-    release, fault, cascade = match("tcp-state", 100.0), match("memory-fault", 101.0), match("memory-fault", 110.5)
+    release, fault, cascade = (
+        match("tcp-state", 100.0),
+        match("memory-fault", 101.0),
+        match("memory-fault", 110.5),
+    )
     for order in ((release, fault, cascade), (cascade, fault, release), (cascade, release, fault)):
         (incident,) = raised(*order)
         assert incident.anchor == fault
@@ -173,9 +206,16 @@ def test_a_second_fault_is_a_cascade_of_the_first() -> None:
 
 
 def test_late_evidence_that_joins_two_incidents_is_recorded() -> None:
-    """Two incidents become one under the earliest fault's identity, and the join names the other."""
+    """Two incidents become one under the earliest fault's identity, and the join names the
+    other.
+    """
     memory = Memory()
-    for one in (match("tcp-state", 90.0), match("memory-fault", 100.0), match("tcp-state", 119.0), match("memory-fault", 118.0)):
+    for one in (
+        match("tcp-state", 90.0),
+        match("memory-fault", 100.0),
+        match("tcp-state", 119.0),
+        match("memory-fault", 118.0),
+    ):
         memory.add(one)
     assert len(memory.incidents) == 2
     memory.add(match("tcp-state", 109.0))
@@ -204,14 +244,35 @@ def test_an_ordered_rule_asks_for_its_order() -> None:
 def test_three_terms_must_fit_into_one_timespan() -> None:
     """All terms within one window, not each one near the fault."""
     rule = replace(RULE, classes=("tcp-state", "warning", "memory-fault"))
-    assert len(raised(match("tcp-state", 95.0), match("warning", 105.0), match("memory-fault", 100.0), rule=rule)) == 1
-    assert raised(match("tcp-state", 94.0), match("warning", 105.0), match("memory-fault", 100.0), rule=rule) == []
+    assert (
+        len(
+            raised(
+                match("tcp-state", 95.0),
+                match("warning", 105.0),
+                match("memory-fault", 100.0),
+                rule=rule,
+            )
+        )
+        == 1
+    )
+    assert (
+        raised(
+            match("tcp-state", 94.0),
+            match("warning", 105.0),
+            match("memory-fault", 100.0),
+            rule=rule,
+        )
+        == []
+    )
 
 
 def test_partners_are_the_other_halves_only() -> None:
     """Faults of the anchor's own class are no partners."""
     fault = StoredMatch(1, match("memory-fault", 100.0))
-    others = [StoredMatch(2, match("memory-fault", 101.0)), StoredMatch(3, match("tcp-state", 99.0))]
+    others = [
+        StoredMatch(2, match("memory-fault", 101.0)),
+        StoredMatch(3, match("tcp-state", 99.0)),
+    ]
     assert [one.id for one in partners(RULE, fault, others)] == [3]
 
 
@@ -220,5 +281,12 @@ def test_identity_is_the_fault_not_the_transport() -> None:
     fault = match("memory-fault", 100.0, text="Unable")
     other = replace(fault, source="elsewhere", number=9, boot=Boot(epoch_us=5), wall_time_us=7)
     assert incident_id("pair", fault) == incident_id("pair", other)
-    changed = [replace(fault, host="x"), replace(fault, kernel_time_us=1), replace(fault, text="BUG")]
-    assert len({incident_id("pair", one) for one in (fault, *changed)} | {incident_id("other", fault)}) == 5
+    changed = [
+        replace(fault, host="x"),
+        replace(fault, kernel_time_us=1),
+        replace(fault, text="BUG"),
+    ]
+    assert (
+        len({incident_id("pair", one) for one in (fault, *changed)} | {incident_id("other", fault)})
+        == 5
+    )

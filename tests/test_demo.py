@@ -22,14 +22,25 @@ def watch(journal, told):
 
 def incident(host, halves):
     """An incident as the history tells of it."""
-    return {"host": host, "evidence": [{"kernel_time_us": half.kernel_time_us, "text": half.text} for half in halves]}
+    return {
+        "host": host,
+        "evidence": [{"kernel_time_us": half.kernel_time_us, "text": half.text} for half in halves],
+    }
 
 
 def test_embedded_broker_runs_the_whole_path(tmp_path):
-    """Through the mock cluster into a file: planted and found agree, and all records are told of."""
+    """Through the mock cluster into a file: planted and found agree, and all records are told
+    of.
+    """
     heard = []
     with embedded_broker(Kafka()) as broker:
-        outcome = demo(SMALL, broker, watch, tmp_path / "demo.db", lambda stored, expected: heard.append((stored, expected)))
+        outcome = demo(
+            SMALL,
+            broker,
+            watch,
+            tmp_path / "demo.db",
+            lambda stored, expected: heard.append((stored, expected)),
+        )
     assert outcome.agrees
     assert all(row.expected == row.told for row in outcome.rows)
     assert {row.kind: row.planted for row in outcome.rows}["incident"] == 9
@@ -40,7 +51,12 @@ def test_embedded_broker_runs_the_whole_path(tmp_path):
 @pytest.mark.kafka
 def test_real_broker_gets_a_topic_and_loses_it_again(kafka, tmp_path):
     """The demo's topic is its own and is gone afterwards; planted and found agree."""
-    broker = Broker(kafka.name, Kafka(bootstrap_servers=(kafka.bootstrap,)), kafka.client, kafka.producer_settings)
+    broker = Broker(
+        kafka.name,
+        Kafka(bootstrap_servers=(kafka.bootstrap,)),
+        kafka.client,
+        kafka.producer_settings,
+    )
     assert demo(SMALL, broker, watch, tmp_path / "demo.db").agrees
     if not kafka.producer_settings:
         admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap, **kafka.client)
@@ -51,16 +67,24 @@ def test_real_broker_gets_a_topic_and_loses_it_again(kafka, tmp_path):
 def test_without_its_broker_the_demo_says_what_to_install(monkeypatch):
     """One line with the command to give."""
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    with pytest.raises(DemoError, match=r"pip install 'oopswatch\[demo\]'"), embedded_broker(Kafka()):
+    with (
+        pytest.raises(DemoError, match=r"pip install 'oopswatch\[demo\]'"),
+        embedded_broker(Kafka()),
+    ):
         pass
 
 
 def test_false_incidents_are_counted_with_the_decoy_they_rest_on():
-    """What was raised of a decoy's lines stands in its row; of ordinary lines in a row of its own."""
+    """What was raised of a decoy's lines stands in its row; of ordinary lines in a row of its
+    own.
+    """
     truth = simulate(SMALL).truth
     far = next(one for one in truth.decoys if one.kind == "far")
     stray = {"host": "nowhere", "evidence": [{"kernel_time_us": 1, "text": "x"}]}
-    found = [incident(one.host, one.halves) for one in truth.incidents[1:]] + [incident(far.where[0][0], far.halves), stray]
+    found = [incident(one.host, one.halves) for one in truth.incidents[1:]] + [
+        incident(far.where[0][0], far.halves),
+        stray,
+    ]
     rows = {row.kind: row for row in tabulate(truth, found, [])}
     assert (rows["incident"].expected, rows["incident"].told) == (9, 8)
     assert (rows["far"].planted, rows["far"].expected, rows["far"].told) == (SMALL.far_pairs, 0, 1)
@@ -73,11 +97,15 @@ def test_command_prints_the_table_and_where_the_history_is(tmp_path, monkeypatch
     """Exit 0 and a file that `incidents list` reads."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     store = tmp_path / "demo.db"
-    shown = CliRunner().invoke(oopswatch, ["demo", "--lines", "25000", "--store", str(store)], catch_exceptions=False)
+    shown = CliRunner().invoke(
+        oopswatch, ["demo", "--lines", "25000", "--store", str(store)], catch_exceptions=False
+    )
     assert shown.exit_code == 0, shown.output
     assert "planted and found agree" in shown.output
     assert f"oopswatch incidents list --store {store}" in shown.output
-    listed = CliRunner().invoke(oopswatch, ["incidents", "list", "--store", str(store), "--json"], catch_exceptions=False)
+    listed = CliRunner().invoke(
+        oopswatch, ["incidents", "list", "--store", str(store), "--json"], catch_exceptions=False
+    )
     assert len([json.loads(line) for line in listed.stdout.splitlines()]) == PLAN.incidents
 
 
@@ -92,6 +120,10 @@ def test_command_leaves_an_existing_history_alone(tmp_path):
 
 def test_command_names_a_broker_that_cannot_be_reached(tmp_path):
     """Exit 2 and one line with the setting to mend."""
-    result = CliRunner().invoke(oopswatch, ["demo", "--bootstrap", "localhost:1", "--store", str(tmp_path / "demo.db")])
+    result = CliRunner().invoke(
+        oopswatch, ["demo", "--bootstrap", "localhost:1", "--store", str(tmp_path / "demo.db")]
+    )
     assert result.exit_code == 2
-    assert "oopswatch: demo: kafka.bootstrap_servers: localhost:1: Connection refused" in result.output
+    assert (
+        "oopswatch: demo: kafka.bootstrap_servers: localhost:1: Connection refused" in result.output
+    )

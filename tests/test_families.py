@@ -18,7 +18,9 @@ KIN = st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True)
 
 def stored(number: int) -> StoredMatch:
     """A match; each fifth is evidence of an incident that it shares with the next."""
-    return StoredMatch(number, match(), {RULE.id: f"incident-{number // 10}"} if number % 5 == 0 else {})
+    return StoredMatch(
+        number, match(), {RULE.id: f"incident-{number // 10}"} if number % 5 == 0 else {}
+    )
 
 
 def together(kin: list[list[int]]) -> set[frozenset[int]]:
@@ -44,7 +46,9 @@ def test_what_shares_anything_is_one_family(kin: list[list[int]]) -> None:
     taken = families.take()
     assert {frozenset(family.members) for family in taken} == together(kin)
     for family in taken:
-        assert family.incidents == {f"incident-{number // 10}" for number in family.members if number % 5 == 0}
+        assert family.incidents == {
+            f"incident-{number // 10}" for number in family.members if number % 5 == 0
+        }
     assert families.take() == []
 
 

@@ -1,4 +1,6 @@
-"""Golden cases, a log each and what a scan of it must say: the shipped catalogue passes them, and a case that differs is told clearly."""
+"""Golden cases, a log each and what a scan of it must say: the shipped catalogue passes them, and a
+case that differs is told clearly.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ SAYS = {
     "why": "The pair.",
     "options": {"host": "db-1"},
     "incidents": [{"rule": "tcp-release-and-memory-fault", "gap_us": 500_000, "host": "db-1"}],
-    "matches": [{"signature": "kernel.tcp-release-state"}, {"signature": "kernel.paging-request", "kind": "memory-fault", "pid": None}],
+    "matches": [
+        {"signature": "kernel.tcp-release-state"},
+        {"signature": "kernel.paging-request", "kind": "memory-fault", "pid": None},
+    ],
     "noise": [{"process": "demo", "signature": "user.segfault", "count": 1}],
 }
 
@@ -56,11 +61,15 @@ def write(tmp_path: Path) -> Write:
 def test_golden_case(folder: Path) -> None:
     """A scan says exactly what the case says: incidents, matches, noise."""
     why = golden.read_case(folder).why
-    assert golden.differences(folder, lambda log, options: scanned(log, options, shipped())) == [], why
+    assert (
+        golden.differences(folder, lambda log, options: scanned(log, options, shipped())) == []
+    ), why
 
 
 def test_every_folder_is_a_case() -> None:
-    """None is left out for want of its expectation, and each says why it is there in a sentence of its own."""
+    """None is left out for want of its expectation, and each says why it is there in a sentence of
+    its own.
+    """
     folders = [path for path in ROOT.iterdir() if path.is_dir()]
     assert sorted(folders) == golden.case_folders(ROOT)
     whys = [golden.read_case(folder).why for folder in folders]
@@ -105,7 +114,10 @@ def test_a_compressed_log(write: Write) -> None:
         ({"noise": []}, '1 noise, not 0; "demo user.segfault 1"'),
         ({"incidents": []}, '1 incidents, not 0; "tcp-release-and-memory-fault"'),
         ({"matches": SAYS["matches"][:1]}, "2 matches, not 1"),
-        ({"matches": SAYS["matches"][::-1]}, 'matches[0].signature: "kernel.tcp-release-state", not "kernel.paging-request"'),
+        (
+            {"matches": SAYS["matches"][::-1]},
+            'matches[0].signature: "kernel.tcp-release-state", not "kernel.paging-request"',
+        ),
         ({"incidents": [{"gap_us": 500_001}]}, "incidents[0].gap_us: 500000, not 500001"),
         ({"noise": [{"proces": "demo"}]}, 'noise[0].proces: null, not "demo"'),
         ({"options": {"host": "db-2"}}, 'incidents[0].host: "db-2", not "db-1"'),
@@ -162,7 +174,10 @@ def test_a_folder_without_cases(tmp_path: Path) -> None:
 
 def test_cases_run_against_the_users_patterns(write: Write, tmp_path: Path) -> None:
     """A signature of the user's own counts in the cases too."""
-    folder = write(PAIR + "[  101.000000] ourdrv: bad thing\n", matches=[*SAYS["matches"], {"signature": "our.thing"}])
+    folder = write(
+        PAIR + "[  101.000000] ourdrv: bad thing\n",
+        matches=[*SAYS["matches"], {"signature": "our.thing"}],
+    )
     assert run(folder).exit_code == 1
     own = tmp_path / "patterns"
     own.mkdir()
@@ -172,12 +187,19 @@ def test_cases_run_against_the_users_patterns(write: Write, tmp_path: Path) -> N
 
 def test_a_line_and_standard_input_are_asked_as_ever() -> None:
     """What is no folder is a message; `-` are many."""
-    assert run("IPv4: Attempt to release TCP socket in state 10 ffff80001234a000").output.startswith("kernel.tcp-release-state ")
+    assert run(
+        "IPv4: Attempt to release TCP socket in state 10 ffff80001234a000"
+    ).output.startswith("kernel.tcp-release-state ")
     done = CliRunner().invoke(
-        oopswatch, ["patterns", "test", "-"], input="nothing\nBUG: unable to handle kernel paging request at 0000000000031a07\n"
+        oopswatch,
+        ["patterns", "test", "-"],
+        input="nothing\nBUG: unable to handle kernel paging request at 0000000000031a07\n",
     )
     assert done.exit_code == 0
-    assert [line.split()[0] for line in done.output.splitlines()] == ["no", "kernel.x86-paging-request"]
+    assert [line.split()[0] for line in done.output.splitlines()] == [
+        "no",
+        "kernel.x86-paging-request",
+    ]
 
 
 def _log_and_options(folder: Path) -> tuple[Path, Any]:

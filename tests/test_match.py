@@ -13,19 +13,30 @@ from tests.shipped import shipped
 
 BOOT = Boot(epoch_us=5)
 MATCHER = Matcher(shipped())
-EXAMPLES = [(signature, example) for signature in shipped().signatures for example in signature.examples]
+EXAMPLES = [
+    (signature, example) for signature in shipped().signatures for example in signature.examples
+]
 LITERALS = sorted({literal for signature in shipped().signatures for literal in signature.literals})
 
 
 def line(text, **fields):
     """A line of the kernel with this text."""
-    given = {"source": "a.log", "number": 7, "host": "h1", "transport": "dmesg", "trust": "kernel", "kernel_time_us": 11}
+    given = {
+        "source": "a.log",
+        "number": 7,
+        "host": "h1",
+        "transport": "dmesg",
+        "trust": "kernel",
+        "kernel_time_us": 11,
+    }
     return Line(text, **{**given, **fields})
 
 
 def signature(name, regex, literal, **fields):
     """A signature as the catalogue hands it out, checks left aside."""
-    return Signature(name, "demo", fields.pop("origin", "kernel"), "error", "Demo", (literal,), regex, **fields)
+    return Signature(
+        name, "demo", fields.pop("origin", "kernel"), "error", "Demo", (literal,), regex, **fields
+    )
 
 
 def claimed(matcher, text, **fields):
@@ -36,11 +47,29 @@ def claimed(matcher, text, **fields):
 
 def test_a_match_says_all_that_the_line_says():
     """Signature, class, origin, severity, fields as printed, and where and when the line was."""
-    found = MATCHER.match(line("IPv4: Attempt to release TCP socket in state 10 ffff8a16c1d2e3f0", caller="C2", wall_time_us=13), BOOT)
-    assert (found.signature, found.cls, found.origin, found.severity) == ("kernel.tcp-release-state", "tcp-state", "kernel", "error")
+    found = MATCHER.match(
+        line(
+            "IPv4: Attempt to release TCP socket in state 10 ffff8a16c1d2e3f0",
+            caller="C2",
+            wall_time_us=13,
+        ),
+        BOOT,
+    )
+    assert (found.signature, found.cls, found.origin, found.severity) == (
+        "kernel.tcp-release-state",
+        "tcp-state",
+        "kernel",
+        "error",
+    )
     assert found.fields == {"state": "10", "socket": "ffff8a16c1d2e3f0"}
     assert found.text == "IPv4: Attempt to release TCP socket in state 10 ffff8a16c1d2e3f0"
-    assert (found.source, found.number, found.host, found.boot, found.caller) == ("a.log", 7, "h1", BOOT, "C2")
+    assert (found.source, found.number, found.host, found.boot, found.caller) == (
+        "a.log",
+        7,
+        "h1",
+        BOOT,
+        "C2",
+    )
     assert (found.kernel_time_us, found.wall_time_us) == (11, 13)
 
 
@@ -53,7 +82,11 @@ def test_groups_that_did_not_match_are_no_fields():
 @pytest.mark.parametrize("trust", ["kernel", "unknown"])
 def test_every_example_is_claimed_by_its_own_signature(trust):
     """Over the whole catalogue, whatever the order of its files."""
-    wrong = [(own.id, example, got) for own, example in EXAMPLES if (got := claimed(MATCHER, example, trust=trust)) != own.id]
+    wrong = [
+        (own.id, example, got)
+        for own, example in EXAMPLES
+        if (got := claimed(MATCHER, example, trust=trust)) != own.id
+    ]
     assert wrong == []
 
 
@@ -69,15 +102,29 @@ def test_copies_in_capitals_are_not_the_line():
 
 def test_nothing_is_found_in_the_middle_of_a_line():
     """A quoted or prefixed phrase is somebody else's text."""
-    kernel = [(own, example) for own, example in EXAMPLES if own.origin == "kernel" and not own.examples[0].startswith(" ")]
-    wrong = [example for own, example in kernel if claimed(MATCHER, f"a mail quotes: {example}") == own.id]
+    kernel = [
+        (own, example)
+        for own, example in EXAMPLES
+        if own.origin == "kernel" and not own.examples[0].startswith(" ")
+    ]
+    wrong = [
+        example
+        for own, example in kernel
+        if claimed(MATCHER, f"a mail quotes: {example}") == own.id
+    ]
     assert wrong == []
 
 
 def test_the_first_signature_wins_and_a_fallback_comes_last():
-    """Catalogue order decides between equals; a fallback is asked after all others, wherever it stands."""
+    """Catalogue order decides between equals; a fallback is asked after all others, wherever it
+    stands.
+    """
     last = signature("z", "^demo", "demo", fallback=True)
-    matcher = Matcher(Catalogue((last, signature("a", "^demo one", "demo"), signature("b", "^demo (one|two)", "demo"))))
+    matcher = Matcher(
+        Catalogue(
+            (last, signature("a", "^demo one", "demo"), signature("b", "^demo (one|two)", "demo"))
+        )
+    )
     assert claimed(matcher, "demo one") == "a"
     assert claimed(matcher, "demo two") == "b"
     assert claimed(matcher, "demo three") == "z"
@@ -85,7 +132,9 @@ def test_the_first_signature_wins_and_a_fallback_comes_last():
 
 
 def test_noise_is_asked_before_the_kernel():
-    """A name that spells the beginning of a kernel phrase does not make its crash a kernel fault."""
+    """A name that spells the beginning of a kernel phrase does not make its crash a kernel
+    fault.
+    """
     kernel, user = (
         signature("kernel.a", "^demo failed at ", "demo failed at "),
         signature("user.a", r"^.{0,15}\[\d+\]: fell", "fell", origin="user"),
@@ -97,7 +146,9 @@ def test_noise_is_asked_before_the_kernel():
 
 def test_candidates_are_those_whose_literal_occurs():
     """For people who ask why a line was not claimed."""
-    matcher = Matcher(Catalogue((signature("a", "^x", "one two three"), signature("b", "^x", "two "))))
+    matcher = Matcher(
+        Catalogue((signature("a", "^x", "one two three"), signature("b", "^x", "two ")))
+    )
     assert [one.id for one in matcher.candidates("x one two three")] == ["a", "b"]
     assert [one.id for one in matcher.candidates("x two ")] == ["b"]
     assert matcher.candidates("x onetwothree") == ()
@@ -109,10 +160,15 @@ def test_one_signature_is_asked_once_though_two_of_its_literals_occur():
     assert Matcher(Catalogue((both,))).candidates("x pump stopped at noon") == (both,)
 
 
-@given(st.lists(st.text(alphabet="ab ", min_size=4, max_size=9), min_size=1, max_size=8), st.text(alphabet="ab ", max_size=40))
+@given(
+    st.lists(st.text(alphabet="ab ", min_size=4, max_size=9), min_size=1, max_size=8),
+    st.text(alphabet="ab ", max_size=40),
+)
 def test_looking_literals_up_by_words_finds_what_searching_finds(literals, text):
     """The short cut over the words of a line loses and invents nothing."""
-    signatures = tuple(signature(f"s{number}", "^x", literal) for number, literal in enumerate(literals))
+    signatures = tuple(
+        signature(f"s{number}", "^x", literal) for number, literal in enumerate(literals)
+    )
     found = Matcher(Catalogue(signatures)).candidates(text)
     assert list(found) == [one for one in signatures if one.literals[0] in text]
 
@@ -127,7 +183,9 @@ def test_any_text_is_matched_once_or_not_at_all(text):
 @settings(max_examples=200)
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_damaged_examples_never_raise(entry, data):
-    """Cut, doubled and torn lines: claimed by one signature or by none, with fields that the line holds."""
+    """Cut, doubled and torn lines: claimed by one signature or by none, with fields that the line
+    holds.
+    """
     _, example = entry
     start = data.draw(st.integers(0, len(example)))
     end = data.draw(st.integers(start, len(example)))
@@ -136,16 +194,33 @@ def test_damaged_examples_never_raise(entry, data):
     assert found is None or all(value in text for value in found.fields.values())
 
 
-COMMS = st.text(alphabet=st.characters(exclude_characters="\n\x00", exclude_categories=["Cs"]), max_size=15)
+COMMS = st.text(
+    alphabet=st.characters(exclude_characters="\n\x00", exclude_categories=["Cs"]), max_size=15
+)
 
 
-@given(st.one_of(COMMS, st.sampled_from([literal[:15] for literal in LITERALS] + ["a[1]: segfault ", "x[2]", "a] trap "])))
+@given(
+    st.one_of(
+        COMMS,
+        st.sampled_from(
+            [literal[:15] for literal in LITERALS] + ["a[1]: segfault ", "x[2]", "a] trap "]
+        ),
+    )
+)
 def test_a_process_may_call_itself_what_it_likes(comm):
-    """A name of at most 15 characters that spells a signature's beginning stays noise, and is read as it was printed."""
+    """A name of at most 15 characters that spells a signature's beginning stays noise, and is read
+    as it was printed.
+    """
     lines = (
-        f"{comm}[4711]: segfault at 10 ip 000000000040113a sp 00007ffd1c2b3a40 error 4 in demo[400000+1000]",
+        (
+            f"{comm}[4711]: segfault at 10 ip 000000000040113a sp 00007ffd1c2b3a40 error 4 in "
+            "demo[400000+1000]"
+        ),
         f"{comm}[4711]: unhandled level 3 translation fault (11) at 0x00000010, esr 0x92000006",
-        f"traps: {comm}[4711] general protection fault ip:7feb96eb56a1 sp:20000fd0 error:0 in demo[400000+1000]",
+        (
+            f"traps: {comm}[4711] general protection fault ip:7feb96eb56a1 sp:20000fd0 error:0 "
+            "in demo[400000+1000]"
+        ),
     )
     for text in lines:
         found = MATCHER.match(line(text), BOOT)
@@ -155,7 +230,9 @@ def test_a_process_may_call_itself_what_it_likes(comm):
 
 
 def test_a_field_is_never_taken_from_beyond_the_bound():
-    """The kernel writes no line of megabytes: what stands far right is not looked at, the text is kept."""
+    """The kernel writes no line of megabytes: what stands far right is not looked at, the text is
+    kept.
+    """
     text = "Unable to handle kernel paging request at virtual address 0001950b " + "x" * 1_000_000
     found = MATCHER.match(line(text), BOOT)
     assert found.fields == {"fault_address": "0001950b"}
@@ -192,7 +269,9 @@ reject = ["demo b"]
 
 def test_a_catastrophic_regex_is_switched_off_and_the_others_go_on():
     """After its strikes it is out, told once, and costs nothing any more."""
-    catalogue = Catalogue((signature("own.demo", CATASTROPHE, "demo "), signature("own.other", "^demo .*!$", "demo ")))
+    catalogue = Catalogue(
+        (signature("own.demo", CATASTROPHE, "demo "), signature("own.other", "^demo .*!$", "demo "))
+    )
     matcher = Matcher(catalogue, timeout_s=0.005, strikes=2)
     assert claimed(matcher, "demo aaa") == "own.demo"
     assert claimed(matcher, POISON) == "own.other"

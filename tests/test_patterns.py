@@ -27,19 +27,38 @@ def ask(text):
 def test_every_file_reads_with_all_others(path):
     """No fault in any of them, and none is empty."""
     catalogue = shipped()
-    kinds = (catalogue.signatures, catalogue.rules, catalogue.known_issues, catalogue.structs, catalogue.lists)
-    assert sum(map(len, kinds)) == sum(text.count("\n[[") + text.startswith("[[") for text in without_children())
+    kinds = (
+        catalogue.signatures,
+        catalogue.rules,
+        catalogue.known_issues,
+        catalogue.structs,
+        catalogue.lists,
+    )
+    assert sum(map(len, kinds)) == sum(
+        text.count("\n[[") + text.startswith("[[") for text in without_children()
+    )
     assert shipped_files()[path].strip()
 
 
 def without_children():
     """The texts, their `[[kind.child]]` headers taken out: one header is one entry."""
-    return [regex.sub(r"(?m)^\[\[[\w-]+\.[\w.-]+\]\]", "", text) for text in shipped_files().values()]
+    return [
+        regex.sub(r"(?m)^\[\[[\w-]+\.[\w.-]+\]\]", "", text) for text in shipped_files().values()
+    ]
 
 
 def test_the_classes_that_rules_and_people_count_on_are_there():
     """Names are an interface: a class that vanishes breaks somebody's rule."""
-    expected = {"user-fault", "tcp-state", "memory-fault", "boot", "machine-check", "io-error", "storage-timeout", "filesystem-error"}
+    expected = {
+        "user-fault",
+        "tcp-state",
+        "memory-fault",
+        "boot",
+        "machine-check",
+        "io-error",
+        "storage-timeout",
+        "filesystem-error",
+    }
     expected |= {
         "netdev-watchdog",
         "nic-failure",
@@ -79,7 +98,11 @@ def test_ids_say_their_origin():
 
 def test_sentences_are_for_people():
     """Title, meaning and source are there and are no stubs."""
-    short = [one.id for one in shipped().signatures if min(len(one.title), len(one.meaning), len(one.source)) < 10]
+    short = [
+        one.id
+        for one in shipped().signatures
+        if min(len(one.title), len(one.meaning), len(one.source)) < 10
+    ]
     assert short == []
 
 
@@ -93,19 +116,39 @@ def test_every_rule_gives_its_reasons_and_shows_both_sides():
 def test_the_rule_of_the_founding_case():
     """Class and class, ten seconds, any order, anchored at the memory fault."""
     [rule] = [one for one in shipped().rules if one.id == "tcp-release-and-memory-fault"]
-    assert (rule.type, rule.classes, rule.anchor) == ("temporal", ("tcp-state", "memory-fault"), "memory-fault")
+    assert (rule.type, rule.classes, rule.anchor) == (
+        "temporal",
+        ("tcp-state", "memory-fault"),
+        "memory-fault",
+    )
     assert (rule.timespan_us, rule.severity, rule.group_by) == (10_000_000, "critical", ("host",))
 
 
-ARM64 = ["paging request", "NULL pointer dereference", "read from unreadable memory", "write to read-only memory"]
-ARM64 += ["execute from non-executable memory", "execution of user memory", "access to user memory outside uaccess routines"]
-ARM64 += ["access to user memory with fs=KERNEL_DS", "synchronous external abort", "level 2 permission fault", "ttbr address size fault"]
+ARM64 = [
+    "paging request",
+    "NULL pointer dereference",
+    "read from unreadable memory",
+    "write to read-only memory",
+]
+ARM64 += [
+    "execute from non-executable memory",
+    "execution of user memory",
+    "access to user memory outside uaccess routines",
+]
+ARM64 += [
+    "access to user memory with fs=KERNEL_DS",
+    "synchronous external abort",
+    "level 2 permission fault",
+    "ttbr address size fault",
+]
 
 
 @pytest.mark.parametrize("what", ARM64)
 @pytest.mark.parametrize("address", ["0001950b", "ffff00000e240840", "dead000000000110"])
 def test_arm64_memory_faults(what, address):
-    """Every text that __do_kernel_fault and die_kernel_fault print, with addresses of 8 and of 16 digits."""
+    """Every text that __do_kernel_fault and die_kernel_fault print, with addresses of 8 and of 16
+    digits.
+    """
     assert ask(f"Unable to handle kernel {what} at virtual address {address}") in [
         ("memory-fault", "kernel", {"fault_address": address}),
         ("memory-fault", "kernel", {"fault_address": address, "access": what}),
@@ -115,15 +158,25 @@ def test_arm64_memory_faults(what, address):
 @pytest.mark.parametrize("device", ["loop0", "loop17p2", "nbd3", "sr0", "fd0", "ublkb1"])
 def test_what_hangs_on_user_space_is_noise(device):
     """An image, a network block device or a CD that fails says nothing of the machine."""
-    assert ask(f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2")[1] == "user"
+    assert (
+        ask(f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2")[
+            1
+        ]
+        == "user"
+    )
     assert ask(f"Buffer I/O error on dev {device}, logical block 2, async page read")[1] == "user"
 
 
 @pytest.mark.parametrize("device", ["sda", "nvme0n1", "dm-3", "mmcblk0p1", "vdb", "md127"])
 def test_what_hangs_on_the_machine_is_a_fault(device):
     """Disks, partitions and what is made of them."""
-    assert ask(f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2")[:2] == ("io-error", "kernel")
-    assert ask(f"Buffer I/O error on dev {device}, logical block 2, async page read")[:2] == ("io-error", "kernel")
+    assert ask(
+        f"I/O error, dev {device}, sector 16 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2"
+    )[:2] == ("io-error", "kernel")
+    assert ask(f"Buffer I/O error on dev {device}, logical block 2, async page read")[:2] == (
+        "io-error",
+        "kernel",
+    )
 
 
 QUIET = """
@@ -163,8 +216,13 @@ def test_ordinary_lines_are_left_alone(text):
 
 
 def test_a_line_without_a_hit_costs_little():
-    """Measured as the best of several rounds; the bound leaves room for a busy machine, the figure itself is some 6 µs."""
-    text = "mlx5_core 0000:3b:00.0 enp59s0f0: Link up, speed 25 Gbps, autonegotiation on, flow control off, lanes 1, width x8"
+    """Measured as the best of several rounds; the bound leaves room for a busy machine, the figure
+    itself is some 6 µs.
+    """
+    text = (
+        "mlx5_core 0000:3b:00.0 enp59s0f0: Link up, speed 25 Gbps, autonegotiation on, flow "
+        "control off, lanes 1, width x8"
+    )
     line = Line(text, "a.log", 1, "h1", "dmesg")
     assert min(timeit.repeat(lambda: MATCHER.match(line, BOOT), number=500, repeat=9)) / 500 < 60e-6
 
@@ -172,7 +230,9 @@ def test_a_line_without_a_hit_costs_little():
 def test_a_replaced_file_is_read_with_the_rest():
     """A user's own version of a shipped file, in its place."""
     files = dict(shipped_files())
-    files["kernel/tcp.toml"] = files["kernel/tcp.toml"].replace('severity = "error"', 'severity = "critical"')
+    files["kernel/tcp.toml"] = files["kernel/tcp.toml"].replace(
+        'severity = "error"', 'severity = "critical"'
+    )
     severities = {one.severity for one in read(files).signatures if one.cls == "tcp-state"}
     assert severities == {"critical"}
 
@@ -184,8 +244,18 @@ def test_the_readme_shows_sound_patterns():
     [signature] = [block for block in blocks if "[[signature]]" in block]
     [rule] = [block for block in blocks if "[[rule]]" in block]
     [listed] = [block for block in blocks if "[[list]]" in block]
-    catalogue = read({"pump.toml": signature, "valve.toml": signature.replace("pump", "valve"), "rule.toml": rule, "list.toml": listed})
-    assert catalogue.rules[0].tests[0].given == (("pump-fault", "h1", 100_000_000), ("kernel.valve", "h1", 100_500_000))
+    catalogue = read(
+        {
+            "pump.toml": signature,
+            "valve.toml": signature.replace("pump", "valve"),
+            "rule.toml": rule,
+            "list.toml": listed,
+        }
+    )
+    assert catalogue.rules[0].tests[0].given == (
+        ("pump-fault", "h1", 100_000_000),
+        ("kernel.valve", "h1", 100_500_000),
+    )
     assert "memset_orig" in catalogue.lists["generic-functions"]
 
 

@@ -1,4 +1,6 @@
-"""The scanner selects exactly the records that a plain search would, and the ones that an open block wants."""
+"""The scanner selects exactly the records that a plain search would, and the ones that an open
+block wants.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,31 @@ class Lines:
         start = self.data.rfind(b"\n", 0, offset) + 1
         end = self.data.find(b"\n", offset)
         end = len(self.data) if end < 0 else end
-        return Record(self.data[start:end], "test", self.data.count(b"\n", 0, start) + 1), start, end + 1
+        return (
+            Record(self.data[start:end], "test", self.data.count(b"\n", 0, start) + 1),
+            start,
+            end + 1,
+        )
 
 
-def select(chunk: Lines, following: Callable[[], Collection[str] | None] = tuple) -> list[tuple[bytes, bool]]:
+def select(
+    chunk: Lines, following: Callable[[], Collection[str] | None] = tuple
+) -> list[tuple[bytes, bool]]:
     """(line, hit) as the scanner yields them."""
     return [(record.value, hit) for record, hit in SCANNER.select(chunk, following)]
 
 
-WORDS = [b"BUG: x", b"Attempt to release", b"a.b*c", b"aXbbc", b"", b"noise", b"ncfrag=0/9", b'"MESSAGE":[72', b"[    0.000000] x"]
+WORDS = [
+    b"BUG: x",
+    b"Attempt to release",
+    b"a.b*c",
+    b"aXbbc",
+    b"",
+    b"noise",
+    b"ncfrag=0/9",
+    b'"MESSAGE":[72',
+    b"[    0.000000] x",
+]
 words = st.sampled_from(WORDS)
 lines = st.lists(st.lists(words, max_size=4).map(b" ".join), min_size=1, max_size=12)
 
@@ -47,7 +65,12 @@ lines = st.lists(st.lists(words, max_size=4).map(b" ".join), min_size=1, max_siz
 @given(lines)
 def test_selects_what_a_plain_search_selects(values: list[bytes]) -> None:
     """Every line with a literal or a revealing mark, once, in order, and no other."""
-    plain = [value for value in values if any(one.encode() in value for one in LITERALS) or any(re.search(one, value) for one in REVEALING)]
+    plain = [
+        value
+        for value in values
+        if any(one.encode() in value for one in LITERALS)
+        or any(re.search(one, value) for one in REVEALING)
+    ]
     assert select(Lines(*values)) == [(value, True) for value in plain]
 
 
@@ -65,7 +88,9 @@ def test_following_begins_at_a_hit_and_ends_when_the_block_ends() -> None:
     """The lines after a hit come until nobody follows."""
     chunk = Lines(b"before", b"BUG: one", b"in 1", b"in 2", b"after", b"BUG: two")
     seen: list[bytes] = []
-    for record, _ in SCANNER.select(chunk, lambda: None if seen[-1:] in ([b"BUG: one"], [b"in 1"]) else ()):
+    for record, _ in SCANNER.select(
+        chunk, lambda: None if seen[-1:] in ([b"BUG: one"], [b"in 1"]) else ()
+    ):
         seen.append(record.value)
     assert seen == [b"BUG: one", b"in 1", b"in 2", b"BUG: two"]
 
@@ -77,12 +102,20 @@ class Named(Lines):
 
 
 HOSTS = [f"db-{number}" for number in range(12)]
-named = st.lists(st.tuples(st.sampled_from(HOSTS), words).map(lambda pair: pair[0].encode() + b": " + pair[1]), min_size=1, max_size=20)
+named = st.lists(
+    st.tuples(st.sampled_from(HOSTS), words).map(lambda pair: pair[0].encode() + b": " + pair[1]),
+    min_size=1,
+    max_size=20,
+)
 
 
 @given(named, st.lists(st.frozensets(st.sampled_from(HOSTS)), min_size=1, max_size=4))
-def test_following_hosts_yields_their_records_and_the_hits(values: list[bytes], wanted: list[frozenset[str]]) -> None:
-    """Whoever is wanted after each record, few hosts or many: exactly the records that hold a wanted name, and the hits, each once."""
+def test_following_hosts_yields_their_records_and_the_hits(
+    values: list[bytes], wanted: list[frozenset[str]]
+) -> None:
+    """Whoever is wanted after each record, few hosts or many: exactly the records that hold a
+    wanted name, and the hits, each once.
+    """
     hits = {value for value, _ in select(Named(*values))}
     seen: list[bytes] = []
     for record, hit in SCANNER.select(Named(*values), lambda: wanted[len(seen) % len(wanted)]):
@@ -97,7 +130,9 @@ def test_following_hosts_yields_their_records_and_the_hits(values: list[bytes], 
 
 
 def test_every_record_is_wanted_of_a_host_that_its_lines_do_not_name() -> None:
-    """A host named by its source, or by letters that a JSON writer may escape, cannot be searched for."""
+    """A host named by its source, or by letters that a JSON writer may escape, cannot be searched
+    for.
+    """
     for name in ("test", "büro-1", 'a"b'):
         assert len(select(Named(b"a", b"b", b"c"), lambda name=name: {name})) == 3  # type: ignore[misc]
 
@@ -108,7 +143,10 @@ def test_both_engines_agree() -> None:
     hyperscan = _hyperscan(expressions)
     assert hyperscan is not None
     data = b'BUG: BUG: a.b*c\n"message" : [1]\n[    9.123456] x\n[   10.123456] x\n'
-    rows = [{data[:end].count(b"\n") for end in ends(data)} for ends in (hyperscan, _alternation(expressions))]
+    rows = [
+        {data[:end].count(b"\n") for end in ends(data)}
+        for ends in (hyperscan, _alternation(expressions))
+    ]
     assert rows[0] == rows[1] == {0, 1, 2}
 
 
@@ -130,11 +168,15 @@ def test_hosts_are_found_without_the_engine_as_well(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_kernel_time_that_has_begun_anew_is_seen(young: bytes, old: bytes) -> None:
-    """A record of a boot's first ten seconds is selected in every form that may come without a wall time."""
+    """A record of a boot's first ten seconds is selected in every form that may come without a wall
+    time.
+    """
     assert select(Lines(old, young, old)) == [(young, True)]
 
 
-@pytest.mark.parametrize("value", [b"", b"\x00" * 100, b"BUG: " * 1000, "Attempt to release é".encode()])
+@pytest.mark.parametrize(
+    "value", [b"", b"\x00" * 100, b"BUG: " * 1000, "Attempt to release é".encode()]
+)
 def test_any_bytes_are_searched(value: bytes) -> None:
     """No byte is special."""
     assert len(select(Lines(value))) == (b"BUG: " in value or b"Attempt" in value)

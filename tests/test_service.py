@@ -1,4 +1,6 @@
-"""The sentence as a whole: what comes in as bytes comes out as incidents, noise, reports and positions, in one transaction a batch."""
+"""The sentence as a whole: what comes in as bytes comes out as incidents, noise, reports and
+positions, in one transaction a batch.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,15 @@ from tests.test_scan import Lines
 
 RELEASE = b"[  100.100000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000"
 FAULT = b"[  100.600000] Unable to handle kernel paging request at virtual address 0000000000012345"
-REST = [b"[  100.600010] Internal error: Oops: 96000004 [#1] SMP", b"[  100.600020] pc : my_driver_poll+0x10/0x80 [mydrv]"]
+REST = [
+    b"[  100.600010] Internal error: Oops: 96000004 [#1] SMP",
+    b"[  100.600020] pc : my_driver_poll+0x10/0x80 [mydrv]",
+]
 END = b"[  100.600090] ---[ end trace 0123456789abcdef ]---"
-NOISE = b"[  100.200000] python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 in libc.so[7f0000000000+1000]"
+NOISE = (
+    b"[  100.200000] python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 "
+    b"in libc.so[7f0000000000+1000]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +60,20 @@ class Collected(Told):
 def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
     """A pipeline over a journal."""
     assembler = Assembler(pipeline.opening_of(catalogue))
-    return Watch(catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue), assembler=assembler, now_us=0, told=told)
+    return Watch(
+        catalogue,
+        journal,
+        Parser(host="db-1"),
+        matcher=Matcher(catalogue),
+        assembler=assembler,
+        now_us=0,
+        told=told,
+    )
 
 
-def test_an_incident_is_told_when_its_second_half_comes_and_again_when_its_report_is_read(catalogue: Catalogue, journal: Journal) -> None:
+def test_an_incident_is_told_when_its_second_half_comes_and_again_when_its_report_is_read(
+    catalogue: Catalogue, journal: Journal
+) -> None:
     """At once with what is known, then with the function: the first is new, the second is not."""
     told = Collected()
     pipeline = watch(catalogue, journal, told)
@@ -71,7 +89,9 @@ def test_an_incident_is_told_when_its_second_half_comes_and_again_when_its_repor
     assert pipeline.totals.noise == 1
 
 
-def test_a_restart_between_head_and_end_loses_no_line_of_the_report(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_a_restart_between_head_and_end_loses_no_line_of_the_report(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
     """The open block is stored with the positions, and a new process goes on with it."""
     path = tmp_path / "history.db"
     with closing(open_journal(path)) as before:
@@ -84,10 +104,14 @@ def test_a_restart_between_head_and_end_loses_no_line_of_the_report(catalogue: C
         detail = after.history().incident(row.id)
     assert detail is not None
     assert detail.block is not None
-    assert [line.encode() for line in detail.block.lines] == [line.partition(b"] ")[2] for line in (FAULT, *REST, END)]
+    assert [line.encode() for line in detail.block.lines] == [
+        line.partition(b"] ")[2] for line in (FAULT, *REST, END)
+    ]
 
 
-def test_a_batch_that_fails_leaves_nothing(catalogue: Catalogue, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_fails_leaves_nothing(
+    catalogue: Catalogue, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Matches, noise and positions of a batch are stored together or not at all."""
     pipeline = watch(catalogue, journal)
 
@@ -109,7 +133,9 @@ def test_positions_are_those_after_the_batch(catalogue: Catalogue, journal: Jour
     assert journal.positions() == {"test": chunk.end}
 
 
-def test_read_twice_is_one_incident_and_one_match_each(catalogue: Catalogue, journal: Journal) -> None:
+def test_read_twice_is_one_incident_and_one_match_each(
+    catalogue: Catalogue, journal: Journal
+) -> None:
     """A replay changes nothing but the noise counts, which positions guard."""
     pipeline = watch(catalogue, journal)
     for _ in range(2):
@@ -126,7 +152,11 @@ def test_counts_that_are_only_told_wait_for_the_end_or_until_they_are_many(
     for limit, told_before_the_end in ((service.TOLD_AT_ONCE, []), (1, [2, 1])):
         monkeypatch.setattr(service, "TOLD_AT_ONCE", limit)
         told: list[int] = []
-        pipeline = watch(catalogue, journal, Told(noise=lambda rows, told=told: told.extend(row.count for row in rows)))
+        pipeline = watch(
+            catalogue,
+            journal,
+            Told(noise=lambda rows, told=told: told.extend(row.count for row in rows)),
+        )
         pipeline.keeps_noise = False
         pipeline.handle([Lines(NOISE, NOISE)], 1)
         pipeline.handle([Lines(NOISE)], 2)

@@ -22,7 +22,9 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def faults(
-    path: Path | None = None, overrides: dict[str, object] | None = None, environment: dict[str, str] | None = None
+    path: Path | None = None,
+    overrides: dict[str, object] | None = None,
+    environment: dict[str, str] | None = None,
 ) -> tuple[str, ...]:
     """The mistakes that loading tells."""
     with pytest.raises(SettingsError) as caught:
@@ -41,7 +43,9 @@ def test_defaults_hold_without_any_layer(tmp_path, monkeypatch):
 
 def test_stronger_layers_win_and_origins_say_which(tmp_path):
     """Command line over environment over file over default, each named as the origin."""
-    path = written(tmp_path, '[kafka]\ngroup = "from-file"\ntopics = ["from-file"]\nclient_id = "from-file"\n')
+    path = written(
+        tmp_path, '[kafka]\ngroup = "from-file"\ntopics = ["from-file"]\nclient_id = "from-file"\n'
+    )
     environment = {"OOPSWATCH_KAFKA_TOPICS": "a, b", "OOPSWATCH_KAFKA_GROUP": "from-environment"}
     settings, origins = load(path, {"kafka.group": "from-command-line"}, environment)
     assert settings.kafka.client_id == "from-file"
@@ -63,9 +67,13 @@ def test_file_in_the_working_directory_is_found(tmp_path, monkeypatch):
 
 
 def test_all_mistakes_are_told_at_once_with_their_places(tmp_path):
-    """Unknown names get a guess, wrong values their reason; file, line, variable or command line is named."""
+    """Unknown names get a guess, wrong values their reason; file, line, variable or command line is
+    named.
+    """
     path = written(tmp_path, '[kafka]\ntopcis = ["a"]\npoll_ms = "soon"\n\n[stor]\npath = "x"\n')
-    told = faults(path, {"match.strikes": 0}, {"OOPSWATCH_LOG_LEVL": "info", "OOPSWATCH_KAFKA_TOPICS": "a b"})
+    told = faults(
+        path, {"match.strikes": 0}, {"OOPSWATCH_LOG_LEVL": "info", "OOPSWATCH_KAFKA_TOPICS": "a b"}
+    )
     assert f"{path}:2: kafka.topcis: unknown setting, did you mean topics?" in told
     assert f"{path}:5: stor: unknown table, did you mean store?" in told
     assert "OOPSWATCH_LOG_LEVL: log.levl: unknown setting, did you mean level?" in told
@@ -82,7 +90,9 @@ def test_variables_that_are_no_settings_are_left_alone():
     assert settings == Settings()
 
 
-@pytest.mark.parametrize("content", [b"[kafka\n", b"\xff\xfe", b"kafka = 1\n", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "content", [b"[kafka\n", b"\xff\xfe", b"kafka = 1\n", b"\x89PNG\r\n\x1a\n"]
+)
 def test_file_that_is_no_settings_file_is_one_line(tmp_path, content):
     """Bad TOML, bad UTF-8, a value in place of a table, an image: one line with the path."""
     path = tmp_path / "bad.toml"
@@ -99,10 +109,16 @@ def test_missing_file_is_told(tmp_path):
 
 
 def test_password_comes_from_a_file_and_is_never_shown(tmp_path):
-    """The line end is dropped; neither the settings' text nor `shown` nor an error carries the password."""
+    """The line end is dropped; neither the settings' text nor `shown` nor an error carries the
+    password.
+    """
     secret = tmp_path / "password"
     secret.write_text("hunter2 \n")
-    given = {"kafka.security_protocol": "SASL_SSL", "kafka.sasl_mechanism": "PLAIN", "kafka.sasl_username": "ow"}
+    given = {
+        "kafka.security_protocol": "SASL_SSL",
+        "kafka.sasl_mechanism": "PLAIN",
+        "kafka.sasl_username": "ow",
+    }
     settings, origins = load(None, given | {"kafka.sasl_password_file": str(secret)}, {})
     assert settings.kafka.sasl_password is not None
     assert settings.kafka.sasl_password.get_secret_value() == "hunter2 "
@@ -115,7 +131,9 @@ def test_password_from_the_environment_beats_the_file(tmp_path):
     """The environment is the stronger layer."""
     secret = tmp_path / "password"
     secret.write_text("weak")
-    settings, _ = load(None, {"kafka.sasl_password_file": str(secret)}, {"OOPSWATCH_KAFKA_SASL_PASSWORD": "strong"})
+    settings, _ = load(
+        None, {"kafka.sasl_password_file": str(secret)}, {"OOPSWATCH_KAFKA_SASL_PASSWORD": "strong"}
+    )
     assert settings.kafka.sasl_password is not None
     assert settings.kafka.sasl_password.get_secret_value() == "strong"
 
@@ -124,16 +142,30 @@ def test_password_in_the_settings_file_is_refused(tmp_path):
     """A file that is read by many holds no password, and the refusal does not repeat it."""
     path = written(tmp_path, '[kafka]\nsasl_password = "hunter2"\n')
     told = faults(path)
-    assert told == (f"{path}:2: kafka.sasl_password: a password does not belong here; name a file in sasl_password_file",)
+    assert told == (
+        (
+            f"{path}:2: kafka.sasl_password: a password does not belong here; name a file in "
+            "sasl_password_file"
+        ),
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"kafka.security_protocol": "SASL_SSL"}, "needs sasl_mechanism, sasl_username and sasl_password_file"),
+        (
+            {"kafka.security_protocol": "SASL_SSL"},
+            "needs sasl_mechanism, sasl_username and sasl_password_file",
+        ),
         ({"kafka.ssl_cafile": __file__}, "which does not encrypt"),
-        ({"kafka.security_protocol": "SSL", "kafka.ssl_keyfile": __file__}, "ssl_keyfile is set without ssl_certfile"),
-        ({"kafka.security_protocol": "SSL", "kafka.ssl_cafile": "/nowhere/ca.pem"}, "kafka.ssl_cafile = /nowhere/ca.pem"),
+        (
+            {"kafka.security_protocol": "SSL", "kafka.ssl_keyfile": __file__},
+            "ssl_keyfile is set without ssl_certfile",
+        ),
+        (
+            {"kafka.security_protocol": "SSL", "kafka.ssl_cafile": "/nowhere/ca.pem"},
+            "kafka.ssl_cafile = /nowhere/ca.pem",
+        ),
         ({"kafka.bootstrap_servers": "broker one"}, "kafka.bootstrap_servers = broker one"),
         ({"kafka.topics": ""}, "kafka.topics"),
         ({"parse.timezone": "Mars/Olympus"}, "parse.timezone = Mars/Olympus"),
@@ -150,11 +182,17 @@ def test_settings_that_do_not_go_together_are_told(given, said):
 @pytest.mark.parametrize("server", ["localhost", "b-1.example:9092", "10.0.0.1:9092", "[::1]:9092"])
 def test_brokers_are_names_or_addresses(server):
     """Host names, IPv4 and bracketed IPv6, with or without port."""
-    assert load(None, {"kafka.bootstrap_servers": server}, {})[0].kafka.bootstrap_servers == (server,)
+    assert load(None, {"kafka.bootstrap_servers": server}, {})[0].kafka.bootstrap_servers == (
+        server,
+    )
 
 
 @given(
-    st.dictionaries(st.sampled_from(sorted(NAMES)), st.one_of(st.text(max_size=20), st.integers(), st.booleans(), st.none()), max_size=4)
+    st.dictionaries(
+        st.sampled_from(sorted(NAMES)),
+        st.one_of(st.text(max_size=20), st.integers(), st.booleans(), st.none()),
+        max_size=4,
+    )
 )
 def test_any_values_load_or_are_told(given_values):
     """Whatever stands in a setting, the answer is settings or SettingsError."""
@@ -183,5 +221,11 @@ def test_shipped_patterns_are_found_in_a_checkout():
 
 def test_page_is_what_the_code_says():
     """docs/settings.md is made from the declarations: `make docs` writes it anew."""
-    made = subprocess.run([sys.executable, "-m", "detector.settings"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    made = subprocess.run(
+        [sys.executable, "-m", "detector.settings"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
     assert made == (ROOT / "docs" / "settings.md").read_text()

@@ -31,7 +31,9 @@ def said(style: str, level: str = "info", **fields: object) -> str:
     """What one event looks like."""
     stream = io.StringIO()
     telemetry.configure(level, style, stream)
-    telemetry.say("broker_away", **({"servers": "b:9092", "error": "refused", "retry_s": 1} | fields))
+    telemetry.say(
+        "broker_away", **({"servers": "b:9092", "error": "refused", "retry_s": 1} | fields)
+    )
     return stream.getvalue()
 
 
@@ -39,7 +41,13 @@ def test_json_event_carries_its_fields():
     """One object a line, with event, level, time and the declared fields."""
     event = json.loads(said("json"))
     assert event.pop("timestamp").endswith("Z")
-    assert event == {"event": "broker_away", "level": "warning", "servers": "b:9092", "error": "refused", "retry_s": 1}
+    assert event == {
+        "event": "broker_away",
+        "level": "warning",
+        "servers": "b:9092",
+        "error": "refused",
+        "retry_s": 1,
+    }
 
 
 @pytest.mark.parametrize("style", ["console", "json", "auto"])
@@ -59,7 +67,12 @@ def test_events_below_the_level_are_not_said():
 
 
 @pytest.mark.parametrize(
-    ("event", "fields"), [("strated", {}), ("broker_back", {"servers": "x"}), ("broker_back", {"servers": "x", "away_s": 1, "why": 1})]
+    ("event", "fields"),
+    [
+        ("strated", {}),
+        ("broker_back", {"servers": "x"}),
+        ("broker_back", {"servers": "x", "away_s": 1, "why": 1}),
+    ],
 )
 def test_undeclared_events_and_fields_are_mistakes(event, fields):
     """What is not declared cannot be said."""
@@ -76,9 +89,19 @@ def test_kafka_client_is_quiet_unless_debugging():
 
 
 def test_what_is_declared_is_used():
-    """Every metric is counted and every event said somewhere in the package, and no event is said that is not declared."""
-    code = "".join(path.read_text() for path in (ROOT / "detector").rglob("*.py") if path.name != "telemetry.py")
-    metrics = {name for name, value in vars(telemetry).items() if isinstance(value, Counter | Gauge | Histogram)}
+    """Every metric is counted and every event said somewhere in the package, and no event is said
+    that is not declared.
+    """
+    code = "".join(
+        path.read_text()
+        for path in (ROOT / "detector").rglob("*.py")
+        if path.name != "telemetry.py"
+    )
+    metrics = {
+        name
+        for name, value in vars(telemetry).items()
+        if isinstance(value, Counter | Gauge | Histogram)
+    }
     assert {name for name in metrics if f"telemetry.{name}" not in code} == set()
     assert {event for event in telemetry.EVENTS if f'"{event}"' not in code} == set()
     assert set(re.findall(r'telemetry\.say\(\s*"(\w+)"', code)) <= set(telemetry.EVENTS)
@@ -107,5 +130,11 @@ def test_metrics_are_served():
 
 def test_page_is_what_the_code_says():
     """docs/metrics.md is made from the declarations: `make docs` writes it anew."""
-    made = subprocess.run([sys.executable, "-m", "detector.telemetry"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    made = subprocess.run(
+        [sys.executable, "-m", "detector.telemetry"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
     assert made == (ROOT / "docs" / "metrics.md").read_text()

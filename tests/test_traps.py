@@ -1,7 +1,9 @@
-"""The 25 traps of kernel logs, each through the whole pipeline: a log in, and what a scan says of it out.
+"""The 25 traps of kernel logs, each through the whole pipeline: a log in, and what a scan says of
+it out.
 
-Every trap has its tests here, under its number: what misleads whoever reads single lines, looks for phrases, or trusts clocks and order.
-Hosts, programs, functions and addresses are invented; the words around them are those that kernels print.
+Every trap has its tests here, under its number: what misleads whoever reads single lines, looks for
+phrases, or trusts clocks and order. Hosts, programs, functions and addresses are invented; the
+words around them are those that kernels print.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from tests.shipped import shipped
 PAIR_RULE = "tcp-release-and-memory-fault"
 RELEASE = "IPv4: Attempt to release TCP socket in state 10 ffff80011c2d3e00"
 HEAD = "Unable to handle kernel paging request at virtual address 0001c0d3"
-SEGFAULT = "indexd[311]: segfault at 8 ip 000055d0a1c3e1f4 sp 00007ffd9a1b3c40 error 4 in indexd[55d0a1c3d000+2000]"
+SEGFAULT = (
+    "indexd[311]: segfault at 8 ip 000055d0a1c3e1f4 sp 00007ffd9a1b3c40 error 4 in "
+    "indexd[55d0a1c3d000+2000]"
+)
 
 ARM64 = """\
 Unable to handle kernel NULL pointer dereference at virtual address 0000000000000028
@@ -111,7 +116,10 @@ x29: 0000ffff8c112fe0 x28: 0000000000000000"""
 def dmesg(start_us: int, text: str, caller: str = "", step_us: int = 4) -> str:
     """A text as dmesg prints it: a stamp before each line, the first at `start_us`."""
     stamps = ((start_us + number * step_us, line) for number, line in enumerate(text.split("\n")))
-    return "".join(f"[{us // 1_000_000:5d}.{us % 1_000_000:06d}]{caller and f'[{caller:>6}]'} {line}\n" for us, line in stamps)
+    return "".join(
+        f"[{us // 1_000_000:5d}.{us % 1_000_000:06d}]{caller and f'[{caller:>6}]'} {line}\n"
+        for us, line in stamps
+    )
 
 
 def in_turns(one: str, other: str) -> str:
@@ -183,15 +191,21 @@ def scan(tmp_path: Path) -> Scan:
 
 
 def test_trap_01_noise_phrase_inside_a_kernel_oops(scan: Scan) -> None:
-    """`FSC = 0x05: level 1 translation fault` is a line of the kernel's own report: nobody's noise, and no end of the report."""
+    """`FSC = 0x05: level 1 translation fault` is a line of the kernel's own report: nobody's noise,
+    and no end of the report.
+    """
     seen = scan(dmesg(66_946_362, ARM64))
     assert seen.signatures == ["null-pointer", "internal-error"]
     assert seen.noise == {}
-    assert [(report["function"], report["complete"]) for report in seen.reports] == [("tide_walk", True)]
+    assert [(report["function"], report["complete"]) for report in seen.reports] == [
+        ("tide_walk", True)
+    ]
 
 
 def test_trap_02_a_user_fault_that_looks_like_an_oops(scan: Scan) -> None:
-    """Page tables, CPU, taint, `PC is at`: the block of a user fault up to 4.12 is all noise, also right after a release."""
+    """Page tables, CPU, taint, `PC is at`: the block of a user fault up to 4.12 is all noise, also
+    right after a release.
+    """
     seen = scan(dmesg(1_000_000, RELEASE) + dmesg(1_200_000, USER_4_9))
     assert seen.signatures == ["tcp-release-state"]
     assert (seen.noise, seen.incidents) == ({"indexd": 1}, [])
@@ -200,15 +214,34 @@ def test_trap_02_a_user_fault_that_looks_like_an_oops(scan: Scan) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 translation fault in libscale.so[7fbd4f0000+6000]",
-        "unhandled exception: DABT (lower EL), ESR 0x0000000092000051, synchronous tag check fault in scaler[b847a9c80000+1000]",
-        "unhandled exception: undefined instruction, ESR 0x0000000002000000, unknown exception in scaler[b847a9c80000+1000]",
+        (
+            "unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 translation fault "
+            "in libscale.so[7fbd4f0000+6000]"
+        ),
+        (
+            "unhandled exception: DABT (lower EL), ESR 0x0000000092000051, synchronous tag "
+            "check fault in scaler[b847a9c80000+1000]"
+        ),
+        (
+            "unhandled exception: undefined instruction, ESR 0x0000000002000000, unknown "
+            "exception in scaler[b847a9c80000+1000]"
+        ),
         "unhandled exception: User debug trap",
     ],
 )
 def test_trap_03_the_new_user_form(scan: Scan, text: str) -> None:
-    """From 4.17 on neither "unhandled level" nor "(11)" nor an address; the lower exception level is the user's."""
-    seen = scan(dmesg(1_000_000, f"{RELEASE}\nscaler[2510]: {text}\nCPU: 3 PID: 2510 Comm: scaler Not tainted 4.19.81-umbra #1"))
+    """From 4.17 on neither "unhandled level" nor "(11)" nor an address; the lower exception level
+    is the user's.
+    """
+    seen = scan(
+        dmesg(
+            1_000_000,
+            (
+                f"{RELEASE}\nscaler[2510]: {text}\nCPU: 3 PID: 2510 Comm: scaler Not tainted "
+                "4.19.81-umbra #1"
+            ),
+        )
+    )
     assert seen.signatures == ["tcp-release-state"]
     assert (seen.noise, seen.incidents) == ({"scaler": 1}, [])
 
@@ -217,7 +250,8 @@ def test_trap_04_a_spurious_translation_fault(scan: Scan) -> None:
     """The kernel warns and goes on: told, but no memory fault, and so no second half."""
     spurious = "Ignoring spurious kernel translation fault at virtual address dead000000000110"
     warning = (
-        f"{spurious}\nWARNING: CPU: 0 PID: 44 at arch/arm64/mm/fault.c:393 __do_kernel_fault+0x1b0/0x1e4\nCall trace:\n tide_walk+0x4/0x8"
+        f"{spurious}\nWARNING: CPU: 0 PID: 44 at arch/arm64/mm/fault.c:393 "
+        "__do_kernel_fault+0x1b0/0x1e4\nCall trace:\n tide_walk+0x4/0x8"
     )
     seen = scan(dmesg(1_000_000, f"{RELEASE}\n------------[ cut here ]------------\n{warning}"))
     assert seen.signatures[:2] == ["tcp-release-state", "spurious-translation-fault"]
@@ -225,16 +259,26 @@ def test_trap_04_a_spurious_translation_fault(scan: Scan) -> None:
 
 
 def test_trap_05_general_protection_of_both_sorts(scan: Scan) -> None:
-    """The same two words: with `ip:` a program's, with the address and an oops number the kernel's."""
+    """The same two words: with `ip:` a program's, with the address and an oops number the
+    kernel's.
+    """
     for user in (
         "general protection fault ip:7feb96eb56a1 sp:20000fd0 error:0 in",
         "general protection ip:7feb96eb56a1 sp:20000fd0 error:0 in",
     ):
-        seen = scan(dmesg(1_000_000, f"{RELEASE}\ntraps: fuzz-229[3616] {user} demo[7feb96e80000+178000]"))
+        seen = scan(
+            dmesg(1_000_000, f"{RELEASE}\ntraps: fuzz-229[3616] {user} demo[7feb96e80000+178000]")
+        )
         assert (seen.noise, seen.incidents) == ({"fuzz-229": 1}, [])
     for kernel in (
-        "general protection fault, probably for non-canonical address 0xdffffc0000000001: 0000 [#1] PREEMPT SMP KASAN",
-        "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001: 0000 [#1] PREEMPT SMP KASAN",
+        (
+            "general protection fault, probably for non-canonical address 0xdffffc0000000001: "
+            "0000 [#1] PREEMPT SMP KASAN"
+        ),
+        (
+            "Oops: general protection fault, probably for non-canonical address "
+            "0xdffffc0000000001: 0000 [#1] PREEMPT SMP KASAN"
+        ),
         "general protection fault: 0000 [#1] SMP",
     ):
         seen = scan(dmesg(1_000_000, f"{RELEASE}\n{kernel}"))
@@ -243,7 +287,9 @@ def test_trap_05_general_protection_of_both_sorts(scan: Scan) -> None:
 
 
 def test_trap_06_a_fatal_signal_with_a_kernel_backtrace(scan: Scan) -> None:
-    """Two programs die at once and the kernel shows its own stack for each, piece by piece: noise all the same."""
+    """Two programs die at once and the kernel shows its own stack for each, piece by piece: noise
+    all the same.
+    """
     block = """\
 {0}/{1}: potentially unexpected fatal signal 11.
 CPU: 1 PID: {1} Comm: {0} Tainted: P           O    4.1.52 #1
@@ -251,27 +297,44 @@ CPU: 1 PID: {1} Comm: {0} Tainted: P           O    4.1.52 #1
 [<c000ed50>] (show_stack) from [<c0023a18>] (get_signal+0x5b0/0x610)
 [<c0023a18>] (get_signal) from [<c000e4a0>] (do_signal+0x90/0x3f0)
 pc : [<b6d1c2a0>]    lr : [<b6d1c21c>]    psr: 60000010"""
-    seen = scan(in_turns(dmesg(1_000_000, block.format("meter", 30680)), dmesg(1_000_002, block.format("relay", 306))))
+    seen = scan(
+        in_turns(
+            dmesg(1_000_000, block.format("meter", 30680)),
+            dmesg(1_000_002, block.format("relay", 306)),
+        )
+    )
     assert (seen.signatures, seen.noise) == ([], {"meter": 1, "relay": 1})
 
 
 def test_trap_07_a_kernel_oops_right_after_a_user_fault(scan: Scan) -> None:
-    """79 µs after a segfault the kernel itself faults: the one is noise, the other half of an incident."""
-    seen = scan(dmesg(260_186_100_000, RELEASE) + dmesg(260_187_598_024, SEGFAULT) + dmesg(260_187_598_103, X86))
+    """79 µs after a segfault the kernel itself faults: the one is noise, the other half of an
+    incident.
+    """
+    seen = scan(
+        dmesg(260_186_100_000, RELEASE)
+        + dmesg(260_187_598_024, SEGFAULT)
+        + dmesg(260_187_598_103, X86)
+    )
     assert seen.signatures == ["tcp-release-state", "x86-page-fault", "oops"]
     assert (seen.noise, seen.functions) == ({"indexd": 1}, ["ring_fetch"])
     assert seen.gaps == [("kernel", 1_498_103)]
 
 
 def test_trap_08_a_half_alone_or_on_another_host(scan: Scan) -> None:
-    """Releases of any state and number alone, a fault alone, and halves of two hosts: no incident."""
+    """Releases of any state and number alone, a fault alone, and halves of two hosts: no
+    incident.
+    """
     text = "IPv4: Attempt to release TCP socket in state {} 00000000b95f1{}"
     releases = "".join(
-        dmesg(1_000_000 * second, text.format(state, second)) for second, state in ((101, 1), (102, 3), (103, 10), (104, 10))
+        dmesg(1_000_000 * second, text.format(state, second))
+        for second, state in ((101, 1), (102, 3), (103, 10), (104, 10))
     )
     assert (scan(releases).signatures, scan(releases).incidents) == (["tcp-release-state"] * 4, [])
     assert scan(dmesg(9_000_000, X86)).incidents == []
-    stream = f"Mar  9 04:17:52 web-1 kernel: [  100.000000] {RELEASE}\nMar  9 04:17:52 web-2 kernel: [  100.400000] {HEAD}\n"
+    stream = (
+        f"Mar  9 04:17:52 web-1 kernel: [  100.000000] {RELEASE}\nMar  9 04:17:52 web-2 kernel: "
+        f"[  100.400000] {HEAD}\n"
+    )
     seen = scan(stream, host=None)
     assert (seen.signatures, seen.incidents) == (["tcp-release-state", "paging-request"], [])
 
@@ -283,7 +346,10 @@ def test_trap_08_a_half_alone_or_on_another_host(scan: Scan) -> None:
         "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000990",
         "Unable to handle kernel read from unreadable memory at virtual address 0000000000000110",
         "Unable to handle kernel write to read-only memory at virtual address ffff80000a1b2c30",
-        "Unable to handle kernel access to user memory outside uaccess routines at virtual address 0000000000000030",
+        (
+            "Unable to handle kernel access to user memory outside uaccess routines at virtual "
+            "address 0000000000000030"
+        ),
         "Unable to handle kernel execution of user memory at virtual address 0000000000000030",
         "BUG: unable to handle kernel paging request at 0000000000031a07",
         "BUG: unable to handle kernel NULL pointer dereference at 0000000000000a90",
@@ -294,9 +360,18 @@ def test_trap_08_a_half_alone_or_on_another_host(scan: Scan) -> None:
         "BUG: Kernel NULL pointer dereference on read at 0x00000010",
         "BUG: Unable to handle kernel data access on write at 0xc000000012345678",
         "Unable to handle kernel pointer dereference in virtual kernel address space",
-        "Unable to handle kernel access to user memory without uaccess routines at virtual address 0000000000000030",
-        "CPU 0 Unable to handle kernel paging request at virtual address ffff800000003a64, era == 9000000000223344, ra == 9000000000223340",
-        "CPU 3 Unable to handle kernel paging request at virtual address 00000010, epc == 80123456, ra == 80123400",
+        (
+            "Unable to handle kernel access to user memory without uaccess routines at virtual "
+            "address 0000000000000030"
+        ),
+        (
+            "CPU 0 Unable to handle kernel paging request at virtual address ffff800000003a64, "
+            "era == 9000000000223344, ra == 9000000000223340"
+        ),
+        (
+            "CPU 3 Unable to handle kernel paging request at virtual address 00000010, epc == "
+            "80123456, ra == 80123400"
+        ),
     ],
 )
 def test_trap_09_the_second_half_in_other_words(scan: Scan, head: str) -> None:
@@ -307,12 +382,23 @@ def test_trap_09_the_second_half_in_other_words(scan: Scan, head: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["IPv4: ", ""])
-@pytest.mark.parametrize("pointer", ["ffff8804345b8e80", "00000000f7fb3e79", "cfbfd540", "(____ptrval____)", "(ptrval)"])
+@pytest.mark.parametrize(
+    "pointer", ["ffff8804345b8e80", "00000000f7fb3e79", "cfbfd540", "(____ptrval____)", "(ptrval)"]
+)
 @pytest.mark.parametrize("address", ["0001950b", "0000000000019abb"])
-def test_trap_10_pointers_of_every_width(scan: Scan, prefix: str, pointer: str, address: str) -> None:
-    """Raw, hashed, 32 bits, hidden at early boot; with and without the prefix; eight and sixteen digits."""
+def test_trap_10_pointers_of_every_width(
+    scan: Scan, prefix: str, pointer: str, address: str
+) -> None:
+    """Raw, hashed, 32 bits, hidden at early boot; with and without the prefix; eight and sixteen
+    digits.
+    """
     release = f"{prefix}Attempt to release TCP socket in state 10 {pointer}"
-    seen = scan(dmesg(7_000_000, f"{release}\nUnable to handle kernel paging request at virtual address {address}"))
+    seen = scan(
+        dmesg(
+            7_000_000,
+            f"{release}\nUnable to handle kernel paging request at virtual address {address}",
+        )
+    )
     (incident,) = seen.incidents
     first, second = incident["evidence"]
     assert first["fields"] == {"state": "10", "socket": pointer}
@@ -320,22 +406,37 @@ def test_trap_10_pointers_of_every_width(scan: Scan, prefix: str, pointer: str, 
 
 
 def test_trap_11_two_cpus_interleaved_with_caller_ids(scan: Scan) -> None:
-    """Line by line in turns, a driver's line between: each report holds what its own caller printed."""
-    one, other = dmesg(9_000_000, ARM64, "T3083"), dmesg(9_000_002, ARM64.replace("tide_", "ebb_").replace("PID: 212", "PID: 213"), "T3080")
+    """Line by line in turns, a driver's line between: each report holds what its own caller
+    printed.
+    """
+    one, other = (
+        dmesg(9_000_000, ARM64, "T3083"),
+        dmesg(9_000_002, ARM64.replace("tide_", "ebb_").replace("PID: 212", "PID: 213"), "T3080"),
+    )
     rows = in_turns(one, other).splitlines(keepends=True)
-    stranger = dmesg(9_000_060, "arm-scmi firmware:scmi: timed out in resp(caller: scmi_get+0x1/0x2)", "T12")
+    stranger = dmesg(
+        9_000_060, "arm-scmi firmware:scmi: timed out in resp(caller: scmi_get+0x1/0x2)", "T12"
+    )
     seen = scan("".join([*rows[:28], stranger, *rows[28:]]))
-    assert sorted((report["function"], report["pid"], report["complete"]) for report in seen.reports) == [
+    assert sorted(
+        (report["function"], report["pid"], report["complete"]) for report in seen.reports
+    ) == [
         ("ebb_walk", 213, True),
         ("tide_walk", 212, True),
     ]
 
 
 def test_trap_11_a_line_of_a_driver_within_a_block_without_caller_ids(scan: Scan) -> None:
-    """Between `CPU:` and `Hardware name:` another processor has its say: the report is none the worse."""
+    """Between `CPU:` and `Hardware name:` another processor has its say: the report is none the
+    worse.
+    """
     stranger = "arm-scmi firmware:scmi: timed out in resp(caller: scmi_get+0x1/0x2)\nHardware name"
     (report,) = scan(dmesg(9_000_000, ARM64.replace("Hardware name", stranger, 1))).reports
-    assert (report["function"], report["hardware"], report["complete"]) == ("tide_walk", "Umbra T1 (DT)", True)
+    assert (report["function"], report["hardware"], report["complete"]) == (
+        "tide_walk",
+        "Umbra T1 (DT)",
+        True,
+    )
 
 
 def test_trap_12_every_line_twice(scan: Scan) -> None:
@@ -347,11 +448,22 @@ def test_trap_12_every_line_twice(scan: Scan) -> None:
     assert seen.functions == ["tide_walk"]
 
 
-@pytest.mark.parametrize("before", ["er run is 0h 15m", "lab-3 login: ", "[root@lab-3 dir]# ", "** 93 printk messages dropped ** "])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "er run is 0h 15m",
+        "lab-3 login: ",
+        "[root@lab-3 dir]# ",
+        "** 93 printk messages dropped ** ",
+    ],
+)
 def test_trap_13_text_before_the_stamp(scan: Scan, before: str) -> None:
     """A prompt, a program's output, a note on lost messages stand on the same row as the head."""
     seen = scan(dmesg(5_000_000, RELEASE) + before + dmesg(5_400_000, X86))
-    assert (seen.signatures, seen.functions) == (["tcp-release-state", "x86-page-fault", "oops"], ["ring_fetch"])
+    assert (seen.signatures, seen.functions) == (
+        ["tcp-release-state", "x86-page-fault", "oops"],
+        ["ring_fetch"],
+    )
     assert seen.gaps == [("kernel", 400_000)]
 
 
@@ -360,7 +472,10 @@ def test_trap_13_a_code_line_over_two_rows(scan: Scan) -> None:
     whole = scan(dmesg(5_400_000, X86)).reports
     broken = scan(dmesg(5_400_000, X86.replace(" c1 e0 03 48", "\nc1 e0 03 48", 1))).reports
     assert whole[0]["instruction"]
-    assert (broken[0]["function"], broken[0]["instruction"]) == (whole[0]["function"], whole[0]["instruction"])
+    assert (broken[0]["function"], broken[0]["instruction"]) == (
+        whole[0]["function"],
+        whole[0]["instruction"],
+    )
 
 
 def test_trap_13_a_head_without_its_stamp(scan: Scan) -> None:
@@ -370,27 +485,49 @@ def test_trap_13_a_head_without_its_stamp(scan: Scan) -> None:
 
 
 def test_trap_14_continuation_pieces(scan: Scan) -> None:
-    """A page-table walk in pieces, as lines with stamps of their own or as `c` records: neither a fault nor the end of one."""
-    walk = "[0000000000000028] *pgd=0000000000000000\n, *pud=0000000000000000\n, *pmd=0000000000000000"
+    """A page-table walk in pieces, as lines with stamps of their own or as `c` records: neither a
+    fault nor the end of one.
+    """
+    walk = (
+        "[0000000000000028] *pgd=0000000000000000\n, *pud=0000000000000000\n, *pmd=0000000000000000"
+    )
     old = ARM64.replace("[0000000000000028] user address but active_mm is swapper", walk)
     for log in (
         dmesg(5_400_000, old),
-        "".join(f"{4},{n},{5_400_000 + n},{'c' if line.startswith(',') else '-'};{line}\n" for n, line in enumerate(old.split("\n"))),
+        "".join(
+            f"{4},{n},{5_400_000 + n},{'c' if line.startswith(',') else '-'};{line}\n"
+            for n, line in enumerate(old.split("\n"))
+        ),
     ):
         seen = scan(log)
-        assert (seen.signatures, seen.functions) == (["null-pointer", "internal-error"], ["tide_walk"])
+        assert (seen.signatures, seen.functions) == (
+            ["null-pointer", "internal-error"],
+            ["tide_walk"],
+        )
         assert seen.reports[0]["complete"]
 
 
 @pytest.mark.parametrize(
-    "comm", ["MediaPD~der #12", "Trash:store1", "plugin-containe", "a/b (c)", "[kworker]", "x[1]", "it's 100% \\o/", "ünïcödé"]
+    "comm",
+    [
+        "MediaPD~der #12",
+        "Trash:store1",
+        "plugin-containe",
+        "a/b (c)",
+        "[kworker]",
+        "x[1]",
+        "it's 100% \\o/",
+        "ünïcödé",
+    ],
 )
 def test_trap_15_names_of_processes(scan: Scan, comm: str) -> None:
     """Blanks, signs, brackets, colons: the name is read whole, in noise and in a report."""
     user = f"{comm}[52]: segfault at 10 ip 000000000040113a sp 00007ffd1c2b3a40 error 4"
     seen = scan(dmesg(5_000_000, user) + dmesg(5_400_000, ARM64.replace("tide-reader", comm)))
     assert seen.noise == {comm: 1}
-    assert [(report["comm"], report["pid"], report["function"]) for report in seen.reports] == [(comm, 212, "tide_walk")]
+    assert [(report["comm"], report["pid"], report["function"]) for report in seen.reports] == [
+        (comm, 212, "tide_walk")
+    ]
 
 
 def forged() -> Iterable[str]:
@@ -398,11 +535,22 @@ def forged() -> Iterable[str]:
     pair = (RELEASE, HEAD)
     yield "".join(f"30,{n},4120011{n},-;{text}\n" for n, text in enumerate(pair))
     yield "".join(f"Jul  4 10:00:01 edge-1 mailscan[812]: {text}\n" for text in pair)
-    yield "".join(f"<13>Jul  4 10:00:01 edge-1 kernel: [ 4120.30000{n}] {text}\n" for n, text in enumerate(pair))
+    yield "".join(
+        f"<13>Jul  4 10:00:01 edge-1 kernel: [ 4120.30000{n}] {text}\n"
+        for n, text in enumerate(pair)
+    )
     for transport in ("syslog", "stdout", "journal"):
-        fields = {"_TRANSPORT": transport, "SYSLOG_FACILITY": "0", "SYSLOG_IDENTIFIER": "kernel", "_PID": "4411", "_HOSTNAME": "edge-1"}
+        fields = {
+            "_TRANSPORT": transport,
+            "SYSLOG_FACILITY": "0",
+            "SYSLOG_IDENTIFIER": "kernel",
+            "_PID": "4411",
+            "_HOSTNAME": "edge-1",
+        }
         yield "".join(
-            json.dumps({**fields, "__REALTIME_TIMESTAMP": f"177303347200000{n}", "MESSAGE": text}) + "\n" for n, text in enumerate(pair)
+            json.dumps({**fields, "__REALTIME_TIMESTAMP": f"177303347200000{n}", "MESSAGE": text})
+            + "\n"
+            for n, text in enumerate(pair)
         )
     yield "".join(dmesg(4_120_300_000, f"systemd[1]: test-runner: {text}") for text in pair)
     yield "".join(f"logs/kern.log:{n}:[ 4120.300000] {text}\n" for n, text in enumerate(pair))
@@ -410,15 +558,24 @@ def forged() -> Iterable[str]:
 
 @pytest.mark.parametrize("log", list(forged()))
 def test_trap_16_forged_lines(scan: Scan, log: str) -> None:
-    """/dev/kmsg, syslog, the journal, a quotation, the output of a search: user space wrote it, so it is nothing."""
+    """/dev/kmsg, syslog, the journal, a quotation, the output of a search: user space wrote it, so
+    it is nothing.
+    """
     assert scan(log).nothing
 
 
 def test_trap_16_a_name_that_spells_a_signature(scan: Scan) -> None:
     """A program that calls itself like a fault and crashes after a release is noise."""
-    text = "Unable to handl[4401]: segfault at 10 ip 000000000040113a sp 00007ffd1c2b3a40 error 4 in evil[400000+1000]"
+    text = (
+        "Unable to handl[4401]: segfault at 10 ip 000000000040113a sp 00007ffd1c2b3a40 error 4 "
+        "in evil[400000+1000]"
+    )
     seen = scan(dmesg(5_000_000, f"{RELEASE}\n{text}"))
-    assert (seen.signatures, seen.noise, seen.incidents) == (["tcp-release-state"], {"Unable to handl": 1}, [])
+    assert (seen.signatures, seen.noise, seen.incidents) == (
+        ["tcp-release-state"],
+        {"Unable to handl": 1},
+        [],
+    )
 
 
 def test_trap_17_an_uptime_of_eight_digits(scan: Scan) -> None:
@@ -429,14 +586,24 @@ def test_trap_17_an_uptime_of_eight_digits(scan: Scan) -> None:
 
 def test_trap_17_the_same_uptime_on_two_boots(scan: Scan) -> None:
     """Half a second apart by uptime, a banner between: two boots, no incident."""
-    banner = dmesg(0, "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022")
+    banner = dmesg(
+        0,
+        "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022",
+    )
     seen = scan(banner + dmesg(100_000_000, RELEASE) + banner + dmesg(100_500_000, HEAD))
     assert (seen.signatures, seen.incidents) == (["tcp-release-state", "paging-request"], [])
 
 
 def test_trap_17_a_journal_that_reads_late(scan: Scan) -> None:
-    """journald stamps when it reads, up to seconds late and not evenly: the kernel's own stamp counts."""
-    fields = {"_TRANSPORT": "kernel", "_BOOT_ID": "9d41f0c27a5b4e1d8c3360aa1f7be254", "_HOSTNAME": "edge-1", "SYSLOG_FACILITY": "0"}
+    """journald stamps when it reads, up to seconds late and not evenly: the kernel's own stamp
+    counts.
+    """
+    fields = {
+        "_TRANSPORT": "kernel",
+        "_BOOT_ID": "9d41f0c27a5b4e1d8c3360aa1f7be254",
+        "_HOSTNAME": "edge-1",
+        "SYSLOG_FACILITY": "0",
+    }
     rows = ((0, 100_000, RELEASE), (1, 14_900_000, HEAD))
     log = "".join(
         json.dumps(
@@ -467,11 +634,15 @@ def test_trap_17_whole_seconds_and_no_year(scan: Scan, log: str) -> None:
 
 
 def test_trap_18_the_second_half_comes_after_the_reboot(scan: Scan) -> None:
-    """The dump of the old boot is shipped when the new one has long been logging: the window is one of kernel time."""
+    """The dump of the old boot is shipped when the new one has long been logging: the window is one
+    of kernel time.
+    """
     stamp = "Mar  9 04:{} edge-1 kernel: [{}] {}\n"
     log = stamp.format("17:52", "90211.402118", RELEASE)
     log += stamp.format(
-        "21:30", "    0.000000", "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022"
+        "21:30",
+        "    0.000000",
+        "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022",
     )
     log += stamp.format("21:34", "    4.117802", "tidewatch: ready")
     dump = dmesg(90_211_402_118, RELEASE) + dmesg(90_213_913_259, X86)
@@ -479,13 +650,20 @@ def test_trap_18_the_second_half_comes_after_the_reboot(scan: Scan) -> None:
     assert seen.gaps == [("kernel", 2_511_141)]
     assert seen.functions == ["ring_fetch"]
     head_only = scan(log, dmesg(90_213_913_259, X86))
-    assert [incident["id"] for incident in head_only.incidents] == [incident["id"] for incident in seen.incidents]
+    assert [incident["id"] for incident in head_only.incidents] == [
+        incident["id"] for incident in seen.incidents
+    ]
 
 
 def test_trap_18_a_new_boot_is_not_the_second_half(scan: Scan) -> None:
-    """Seven seconds by the wall clock lie between the release and a fault of the next boot: no incident."""
+    """Seven seconds by the wall clock lie between the release and a fault of the next boot: no
+    incident.
+    """
     log = f"Mar  9 04:17:50 edge-1 kernel: [90211.402118] {RELEASE}\n"
-    log += "Mar  9 04:17:53 edge-1 kernel: [    0.000000] Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP\n"
+    log += (
+        "Mar  9 04:17:53 edge-1 kernel: [    0.000000] Linux version 5.15.31-umbra "
+        "(build@umbra) (gcc 10.2.1) #1 SMP\n"
+    )
     log += f"Mar  9 04:17:57 edge-1 kernel: [    4.117802] {HEAD}\n"
     seen = scan(log, host=None)
     assert (seen.signatures, seen.incidents) == (["tcp-release-state", "paging-request"], [])
@@ -500,7 +678,9 @@ def test_trap_18_a_new_boot_is_not_the_second_half(scan: Scan) -> None:
     ],
 )
 def test_trap_19_a_pc_without_a_symbol(scan: Scan, pc: str, lr: str) -> None:
-    """A jump into nowhere names nobody: whoever jumped is named, by the first frame that has a name."""
+    """A jump into nowhere names nobody: whoever jumped is named, by the first frame that has a
+    name.
+    """
     text = ARM64.replace("pc : tide_walk+0x74/0x1c0 [tidewatch]", f"pc : {pc}").replace(
         "lr : tide_read+0x60/0x1c0 [tidewatch]", f"lr : {lr}"
     )
@@ -510,8 +690,18 @@ def test_trap_19_a_pc_without_a_symbol(scan: Scan, pc: str, lr: str) -> None:
 
 def test_trap_19_generic_functions_are_not_guilty(scan: Scan) -> None:
     """Locks and string functions fault for their callers."""
-    for generic in ("__lock_acquire", "__hwasan_check_x0_67043363", "__list_del_entry_valid", "memcpy"):
-        seen = scan(dmesg(5_400_000, ARM64.replace("tide_walk+0x74/0x1c0 [tidewatch]", f"{generic}+0x74/0x1c0")))
+    for generic in (
+        "__lock_acquire",
+        "__hwasan_check_x0_67043363",
+        "__list_del_entry_valid",
+        "memcpy",
+    ):
+        seen = scan(
+            dmesg(
+                5_400_000,
+                ARM64.replace("tide_walk+0x74/0x1c0 [tidewatch]", f"{generic}+0x74/0x1c0"),
+            )
+        )
         assert seen.functions == ["tide_read"], generic
     assert scan(dmesg(5_400_000, WARNING)).reports[0]["function"] == "pump_ctx_put"
 
@@ -519,23 +709,37 @@ def test_trap_19_generic_functions_are_not_guilty(scan: Scan) -> None:
 @pytest.mark.parametrize("suffix", [".isra.36", ".constprop.0", ".part.0", ".part.0.cold"])
 @pytest.mark.parametrize("module", ["tidewatch", None])
 def test_trap_20_symbols_with_suffixes(scan: Scan, suffix: str, module: str | None) -> None:
-    """What the compiler appends is kept for people and dropped for identity: one problem, whatever built the kernel."""
+    """What the compiler appends is kept for people and dropped for identity: one problem, whatever
+    built the kernel.
+    """
 
     def seen(name: str) -> Seen:
         printed = f"{name}+0x74/0x10000" + (f" [{module}]" if module else "")
-        return scan(dmesg(5_000_000, RELEASE) + dmesg(5_400_000, ARM64.replace("tide_walk+0x74/0x1c0 [tidewatch]", printed)))
+        return scan(
+            dmesg(5_000_000, RELEASE)
+            + dmesg(5_400_000, ARM64.replace("tide_walk+0x74/0x1c0 [tidewatch]", printed))
+        )
 
     plain, dressed = seen("tide_walk"), seen(f"tide_walk{suffix}")
     (report,) = dressed.reports
-    assert (report["function"], report["display_function"], report["module"]) == ("tide_walk", f"tide_walk{suffix}", module)
+    assert (report["function"], report["display_function"], report["module"]) == (
+        "tide_walk",
+        f"tide_walk{suffix}",
+        module,
+    )
     assert dressed.incidents[0]["fingerprint"] == plain.incidents[0]["fingerprint"]
 
 
 def test_trap_20_addresses_and_stack_dumps_in_a_trace(scan: Scan) -> None:
-    """4.14 prints `[<address>]` before each frame and dumps of exception stacks between them: these are no frames."""
+    """4.14 prints `[<address>]` before each frame and dumps of exception stacks between them: these
+    are no frames.
+    """
     text = ARM64.replace(
         " tide_walk+0x74",
-        "Exception stack(0xffff00000a36f950 to 0xffff00000a36fa90)\nf940: 000000000002346f ffff000009063480\n tide_walk+0x74",
+        (
+            "Exception stack(0xffff00000a36f950 to 0xffff00000a36fa90)\nf940: 000000000002346f "
+            "ffff000009063480\n tide_walk+0x74"
+        ),
     )
     text = (
         text.replace("pc : tide_walk", "PC is at tide_walk")
@@ -543,14 +747,24 @@ def test_trap_20_addresses_and_stack_dumps_in_a_trace(scan: Scan) -> None:
         .replace("\n vfs", "\n[<ffff000008810000>] vfs")
     )
     (report,) = scan(dmesg(5_400_000, text)).reports
-    assert [frame["function"] for frame in report["frames"]] == ["tide_walk", "tide_read", "vfs_read", "el0_svc"]
+    assert [frame["function"] for frame in report["frames"]] == [
+        "tide_walk",
+        "tide_read",
+        "vfs_read",
+        "el0_svc",
+    ]
     assert report["function"] == "tide_walk"
 
 
 def test_trap_20_decoded_frames(scan: Scan) -> None:
     """A trace that was decoded on the way has files and inlined callers in place of offsets."""
-    text = ARM64.replace("tide_walk+0x74/0x1c0 [tidewatch]", "tide_walk (drivers/umbra/tide.c:123) tidewatch")
-    text = text.replace("lr : tide_read+0x60/0x1c0 [tidewatch]", "lr : tide_read (drivers/umbra/tide.c:88) tidewatch")
+    text = ARM64.replace(
+        "tide_walk+0x74/0x1c0 [tidewatch]", "tide_walk (drivers/umbra/tide.c:123) tidewatch"
+    )
+    text = text.replace(
+        "lr : tide_read+0x60/0x1c0 [tidewatch]",
+        "lr : tide_read (drivers/umbra/tide.c:88) tidewatch",
+    )
     (report,) = scan(dmesg(5_400_000, text)).reports
     assert report["function"] == "tide_walk"
 
@@ -574,9 +788,14 @@ ffff0000c1a2b3c8 (&tide->lock){+.+.}-{3:3}, at: tide_detach+0x34/0x90"""
 
 @pytest.mark.parametrize(("cut", "function"), [(KASAN, "tide_parse"), (LOCKDEP, "tide_detach")])
 def test_trap_21_an_oops_inside_another_report(scan: Scan, cut: str, function: str) -> None:
-    """The kernel faults while it prints a report: two crashes, and the second is the one that counts."""
+    """The kernel faults while it prints a report: two crashes, and the second is the one that
+    counts.
+    """
     seen = scan(dmesg(5_000_000, RELEASE) + dmesg(5_300_000, cut) + dmesg(5_400_000, ARM64))
-    assert [(report["function"], report["complete"]) for report in seen.reports] == [(function, False), ("tide_walk", True)]
+    assert [(report["function"], report["complete"]) for report in seen.reports] == [
+        (function, False),
+        ("tide_walk", True),
+    ]
     assert [incident["report"]["function"] for incident in seen.incidents] == ["tide_walk"]
 
 
@@ -585,14 +804,18 @@ def test_trap_22_a_cut_block(scan: Scan, rows: int) -> None:
     """No end mark: what is there is told, and that it is not all."""
     text = "\n".join(X86.split("\n")[:rows])
     seen = scan(dmesg(5_000_000, RELEASE) + dmesg(5_400_000, text))
-    assert [(report["function"], report["complete"]) for report in seen.reports] == [("ring_fetch", False)]
+    assert [(report["function"], report["complete"]) for report in seen.reports] == [
+        ("ring_fetch", False)
+    ]
     assert len(seen.incidents) == 1
 
 
 def test_trap_22_messages_lost_within_a_block(scan: Scan) -> None:
     """The console could not keep up: the report goes on behind the gap, to its end mark."""
     rows = dmesg(5_400_000, ARM64).splitlines()
-    (report,) = scan("\n".join([*rows[:6], "** 9 printk messages dropped ** " + rows[16], *rows[17:], ""])).reports
+    (report,) = scan(
+        "\n".join([*rows[:6], "** 9 printk messages dropped ** " + rows[16], *rows[17:], ""])
+    ).reports
     assert (report["function"], report["complete"]) == ("tide_walk", True)
 
 
@@ -601,9 +824,12 @@ def test_trap_23_a_user_fault_at_a_kernel_address(scan: Scan) -> None:
     seen = scan(
         dmesg(
             5_000_000,
-            f"{RELEASE}\nsleeper[15639]: segfault (11) at c000000000004c20 nip 10000718 lr 10000708 code 1 in sleeper[10000000+10000]\n"
-            "prober[31]: unhandled level 0 translation fault (11) at 0xffff000008081000, esr 0x92000004\n"
-            "walker[32]: segfault at ffffffff81000000 ip 000000000040113a sp 00007ffd1c2b3a40 error 5 in walker[400000+1000]",
+            f"{RELEASE}\nsleeper[15639]: segfault (11) at c000000000004c20 nip 10000718 lr "
+            "10000708 code 1 in sleeper[10000000+10000]\n"
+            "prober[31]: unhandled level 0 translation fault (11) at 0xffff000008081000, "
+            "esr 0x92000004\n"
+            "walker[32]: segfault at ffffffff81000000 ip 000000000040113a sp "
+            "00007ffd1c2b3a40 error 5 in walker[400000+1000]",
         )
     )
     assert seen.signatures == ["tcp-release-state"]
@@ -621,12 +847,16 @@ def test_trap_23_a_user_fault_at_a_kernel_address(scan: Scan) -> None:
     ids=["capitals", "mail", "wall", "quotation"],
 )
 def test_trap_24_copies(scan: Scan, log: str) -> None:
-    """Capitals, a quoted mail, the wall of a syslog daemon, a quotation: repetitions of a fault are none."""
+    """Capitals, a quoted mail, the wall of a syslog daemon, a quotation: repetitions of a fault are
+    none.
+    """
     assert scan(log).nothing
 
 
 def walled() -> str:
-    """The pair, and after its report the daemon's wall, which a terminal shows with the kernel's stamp."""
+    """The pair, and after its report the daemon's wall, which a terminal shows with the kernel's
+    stamp.
+    """
     block = dmesg(5_400_000, ARM64)
     emergency = next(line for line in block.splitlines() if "Internal error" in line)
     wall = f"\nMessage from syslogd@edge-1 at Fri Jul 26 05:57:37 2026 ...\n kernel:{emergency}\n\n"
@@ -649,8 +879,10 @@ def test_trap_25_a_warning_between_the_halves(scan: Scan) -> None:
     """The warning's trace is not the oops's, and a user's `RIP: 0033` names no function."""
     seen = scan(dmesg(5_000_000, RELEASE) + dmesg(5_200_000, WARNING) + dmesg(6_483_000, X86))
     assert seen.signatures == ["tcp-release-state", "refcount", "warning", "x86-page-fault", "oops"]
-    assert [(report["kind"], report["function"]) for report in seen.reports if report["kind"] == "memory-fault"] == [
-        ("memory-fault", "ring_fetch")
-    ]
+    assert [
+        (report["kind"], report["function"])
+        for report in seen.reports
+        if report["kind"] == "memory-fault"
+    ] == [("memory-fault", "ring_fetch")]
     assert seen.gaps == [("kernel", 1_483_000)]
     assert seen.incidents[0]["report"]["registers"]["rbx"] == "0xffff888103a4e800"

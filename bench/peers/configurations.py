@@ -1,7 +1,8 @@
 """The configurations of the peers that are programs. Pure: phrases in, text out.
 
-Each does what its program can: SEC keeps both halves' kernel times in Perl variables, since its own windows know only arrival; syslog-ng
-groups by host over the stamps of the lines (whole seconds); rsigma evaluates a Sigma correlation; mtail counts.
+Each does what its program can: SEC keeps both halves' kernel times in Perl variables, since its own
+windows know only arrival; syslog-ng groups by host over the stamps of the lines (whole seconds);
+rsigma evaluates a Sigma correlation; mtail counts.
 """
 
 from __future__ import annotations
@@ -30,12 +31,18 @@ def noise() -> str:
 def sec() -> str:
     """Two rules: each notes its half's kernel time and looks for the other half's."""
     return "\n".join(
-        _sec_rule(*one) for one in (("releases", "faults", rf"(?:IPv4: )?(?:{release()})"), ("faults", "releases", f"(?:{fault()})"))
+        _sec_rule(*one)
+        for one in (
+            ("releases", "faults", rf"(?:IPv4: )?(?:{release()})"),
+            ("faults", "releases", f"(?:{fault()})"),
+        )
     )
 
 
 def _sec_rule(mine: str, other: str, phrase: str) -> str:
-    near = f"exists $seen_{other}{{$_[0]}} && abs($_[1] - $seen_{other}{{$_[0]}}) <= {wanted.WINDOW_S}"
+    near = (
+        f"exists $seen_{other}{{$_[0]}} && abs($_[1] - $seen_{other}{{$_[0]}}) <= {wanted.WINDOW_S}"
+    )
     return f"""type=Single
 ptype=RegExp
 pattern={_SEC_HEAD}{phrase}
@@ -46,8 +53,13 @@ action=write - INCIDENT $1 $2
 
 
 def syslog_ng() -> str:
-    """Standard input to standard output: the lines parsed as RFC 3164, the halves tagged, grouped by host."""
-    near = '"$(grep (\\"${HALF}\\" eq \\"release\\") x)" ne "" and "$(grep (\\"${HALF}\\" eq \\"fault\\") x)" ne ""'
+    """Standard input to standard output: the lines parsed as RFC 3164, the halves tagged, grouped
+    by host.
+    """
+    near = (
+        '"$(grep (\\"${HALF}\\" eq \\"release\\") x)" ne "" and "$(grep (\\"${HALF}\\" eq '
+        '\\"fault\\") x)" ne ""'
+    )
     return f"""@version: 3.35
 options {{
   stats-freq(0); keep-hostname(yes); keep-timestamp(yes); use-dns(no); dns-cache(no); time-zone("UTC"); recv-time-zone("UTC");
@@ -80,7 +92,9 @@ log {{
 
 
 def mtail() -> str:
-    """Counters by host, and by program for the noise; it has no way to hold two lines against each other."""
+    """Counters by host, and by program for the noise; it has no way to hold two lines against each
+    other.
+    """
     return f"""counter releases by host
 counter faults by host
 counter noise by host, program
@@ -103,7 +117,9 @@ def _slashed(expression: str) -> str:
 
 
 def rsigma() -> str:
-    """Two Sigma rules, and their temporal correlation by host. `message` and `hostname` are what its syslog input calls them."""
+    """Two Sigma rules, and their temporal correlation by host. `message` and `hostname` are what
+    its syslog input calls them.
+    """
     rules = [
         _sigma_rule("release", RELEASE_ID, wanted.phrases("tcp-state")),
         _sigma_rule("fault", FAULT_ID, wanted.phrases("memory-fault")),
@@ -114,10 +130,16 @@ def rsigma() -> str:
 def _sigma_rule(name: str, identity: str, phrases: tuple[str, ...]) -> str:
     listed = "".join(f"      - {phrase!r}\n" for phrase in phrases)
     selection = f"detection:\n  selection:\n    message|contains:\n{listed}  condition: selection\n"
-    return f"title: {name}\nid: {identity}\nname: {name}\nlogsource:\n  product: linux\n{selection}level: high\n"
+    return (
+        f"title: {name}\nid: {identity}\nname: {name}\nlogsource:\n  product: linux\n"
+        f"{selection}level: high\n"
+    )
 
 
-RELEASE_ID, FAULT_ID = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+RELEASE_ID, FAULT_ID = (
+    "11111111-1111-4111-8111-111111111111",
+    "22222222-2222-4222-8222-222222222222",
+)
 _SIGMA_PAIR = f"""title: pair
 name: pair
 correlation:

@@ -1,4 +1,6 @@
-"""Drain3 over the messages of a log: it learns templates, knows neither hosts nor time, and correlates nothing. `python drain.py LOG`."""
+"""Drain3 over the messages of a log: it learns templates, knows neither hosts nor time, and
+correlates nothing. `python drain.py LOG`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The same job as a plain script: every line against a few regular expressions, the last halves of each host in two dictionaries.
+"""The same job as a plain script: every line against a few regular expressions, the last halves of
+each host in two dictionaries.
 
-`python plain_regex.py LOG RELEASE FAULT NOISE`: the file, and the three alternations. Prints `INCIDENT host seconds` and the noise counted.
+`python plain_regex.py LOG RELEASE FAULT NOISE`: the file, and the three alternations. Prints
+`INCIDENT host seconds` and the noise counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Quix Streams doing the same join: both halves of a host in its state store, event time from the line.
+"""Quix Streams doing the same join: both halves of a host in its state store, event time from the
+line.
 
-`python quix_job.py BOOTSTRAP TOPIC RECORDS RELEASE FAULT`. Prints `INCIDENT host seconds` and, last, the seconds from the first record on.
+`python quix_job.py BOOTSTRAP TOPIC RECORDS RELEASE FAULT`. Prints `INCIDENT host seconds` and,
+last, the seconds from the first record on.
 """
 
 from __future__ import annotations

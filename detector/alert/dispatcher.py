@@ -1,7 +1,9 @@
-"""The dispatcher: a thread that turns the outbox, and one thread for each receiver, so that a slow one delays no other.
+"""The dispatcher: a thread that turns the outbox, and one thread for each receiver, so that a slow
+one delays no other.
 
-In: a way to open the outbox, `wake` after every commit. Out: notices at receivers. Changes that other processes make (`incidents ack`) are
-seen within half a second. What the history's disk refuses is told and tried again; a receiver's thread that hangs is left at the end.
+In: a way to open the outbox, `wake` after every commit. Out: notices at receivers. Changes that
+other processes make (`incidents ack`) are seen within half a second. What the history's disk
+refuses is told and tried again; a receiver's thread that hangs is left at the end.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ class _Word:
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What the dispatcher works with. `upkeep` ends incidents; `alive` says whether the pipeline lives, which is then told every
-    `heartbeat_s`; `routing` reads the routing file, or raises `RoutingError`.
+    """What the dispatcher works with. `upkeep` ends incidents; `alive` says whether the pipeline
+    lives, which is then told every `heartbeat_s`; `routing` reads the routing file, or raises
+    `RoutingError`.
     """
 
     open: Callable[[Routing], Outbox]
@@ -52,13 +55,17 @@ class Duties:
 
 
 class Dispatcher:
-    """Begins with `start`, ends with `stop`; `wake` and `reload` may be called from any thread and from a signal handler."""
+    """Begins with `start`, ends with `stop`; `wake` and `reload` may be called from any thread and
+    from a signal handler.
+    """
 
     def __init__(self, routing: Routing, duties: Duties) -> None:
         self._routing = routing
         self._duties = duties
         self._inbox: SimpleQueue[_Answer | _Word] = SimpleQueue()
-        self._lanes: dict[str, SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]] = {}
+        self._lanes: dict[
+            str, SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]
+        ] = {}
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="alerts", daemon=True)
         self._under_way = 0
@@ -77,7 +84,9 @@ class Dispatcher:
         self._inbox.put(_Word(reload=True))
 
     def stop(self, patience_s: float = 3.0) -> None:
-        """Ends when attempts under way have their answer, or after `patience_s`: what has none is sent again by the next start."""
+        """Ends when attempts under way have their answer, or after `patience_s`: what has none is
+        sent again by the next start.
+        """
         self._stopping.set()
         self.wake()
         self._thread.join(patience_s)
@@ -103,7 +112,11 @@ class Dispatcher:
             outbox.tables.close()
 
     def _turn(self, outbox: Outbox) -> None:
-        answers = [(word.handout, word.outcome) for word in self._words(outbox) if isinstance(word, _Answer)]
+        answers = [
+            (word.handout, word.outcome)
+            for word in self._words(outbox)
+            if isinstance(word, _Answer)
+        ]
         self._under_way = max(0, self._under_way - len(answers))
         now = self._duties.clock()
         stopping = self._stopping.is_set()
@@ -113,7 +126,9 @@ class Dispatcher:
         for handout in outbox.turn(now, answers, hand_out=not stopping):
             self._under_way += 1
             sender, notice = handout.receiver.sender, handout.notice
-            self._lane(handout.receiver.name).put((_attempt(sender, notice, self._duties.clock), handout))
+            self._lane(handout.receiver.name).put(
+                (_attempt(sender, notice, self._duties.clock), handout)
+            )
 
     def _words(self, outbox: Outbox) -> list[_Answer | _Word]:
         """Waits for a word, or until something is due; takes all that are there."""
@@ -137,7 +152,10 @@ class Dispatcher:
         except RoutingError as error:
             self._duties.tell("routing_refused", {"faults": [str(fault) for fault in error.faults]})
         else:
-            counts = {"receivers": len(self._routing.receivers), "routes": len(self._routing.routes)}
+            counts = {
+                "receivers": len(self._routing.receivers),
+                "routes": len(self._routing.routes),
+            }
             self._duties.tell("routing_loaded", {"file": self._routing.path, **counts})
 
     def _beat(self, now_us: int) -> None:
@@ -150,15 +168,24 @@ class Dispatcher:
             return
         for receiver in receivers:
             if isinstance(receiver.sender, Alive):
-                self._lane(f"{receiver.name} heartbeat").put((partial(receiver.sender.heartbeat, now_us), None))
+                self._lane(f"{receiver.name} heartbeat").put(
+                    (partial(receiver.sender.heartbeat, now_us), None)
+                )
 
     def _lane(self, name: str) -> SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]:
         if name not in self._lanes:
             self._lanes[name] = SimpleQueue()
-            Thread(target=self._work, args=(name, self._lanes[name]), name=f"alerts to {name}", daemon=True).start()
+            Thread(
+                target=self._work,
+                args=(name, self._lanes[name]),
+                name=f"alerts to {name}",
+                daemon=True,
+            ).start()
         return self._lanes[name]
 
-    def _work(self, name: str, lane: SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]) -> None:
+    def _work(
+        self, name: str, lane: SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]
+    ) -> None:
         """One receiver's thread: one attempt after the other."""
         while (task := lane.get()) is not None:
             attempt, handout = task
@@ -166,7 +193,10 @@ class Dispatcher:
             if handout is not None:
                 self._inbox.put(_Answer(handout, outcome))
             elif outcome.verdict != "delivered":
-                self._duties.tell("heartbeat_failed", {"receiver": name.removesuffix(" heartbeat"), "detail": outcome.detail})
+                self._duties.tell(
+                    "heartbeat_failed",
+                    {"receiver": name.removesuffix(" heartbeat"), "detail": outcome.detail},
+                )
 
 
 def _attempt(sender: Sender, notice: Notice, clock: Callable[[], int]) -> Callable[[], Outcome]:
@@ -175,7 +205,7 @@ def _attempt(sender: Sender, notice: Notice, clock: Callable[[], int]) -> Callab
     def attempt() -> Outcome:
         try:
             return sender.send(notice, clock())
-        except Exception as error:  # noqa: BLE001 (whatever a sender does, the other receivers go on)
+        except Exception as error:  # noqa: BLE001
             return Outcome("unknown", f"{type(error).__name__}: {error}")
 
     return attempt

@@ -1,7 +1,9 @@
-"""What a message says, before any receiver's markup: the symptom first, then what on-call needs to act.
+"""What a message says, before any receiver's markup: the symptom first, then what on-call needs to
+act.
 
-In: a notice. Out: a `Message` of titles and parts whose lines are inert: printable, no line ends, each at most `LINE_LIMIT` characters.
-A sender makes its receiver's markup of them and cuts them with `cut`. No IO, no clock, no markup here.
+In: a notice. Out: a `Message` of titles and parts whose lines are inert: printable, no line ends,
+each at most `LINE_LIMIT` characters. A sender makes its receiver's markup of them and cuts them
+with `cut`. No IO, no clock, no markup here.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _FUNCTION_LIMIT = 30
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Lines under a label. `code`: lines of a log or commands, to be shown in a fixed width and never read as markup."""
+    """Lines under a label. `code`: lines of a log or commands, to be shown in a fixed width and
+    never read as markup.
+    """
 
     label: str
     lines: tuple[str, ...]
@@ -33,7 +37,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `title` has at most `TITLE_LIMIT` characters, `short` at most `SHORT_LIMIT`; both begin with the symptom."""
+    """One message. `title` has at most `TITLE_LIMIT` characters, `short` at most `SHORT_LIMIT`;
+    both begin with the symptom.
+    """
 
     title: str
     short: str
@@ -47,21 +53,44 @@ class Message:
 def compose(notice: Notice) -> Message:
     """All that a message about this notice says."""
     lead = notice.subjects[0]
-    parts = [_reason(notice), *_facts(notice, lead), *_lines(lead), *_standing(notice), *_others(notice), *_next(lead)]
-    runbook = inert(lead.runbook) if lead.runbook and lead.runbook.startswith(("https://", "http://")) else None
+    parts = [
+        _reason(notice),
+        *_facts(notice, lead),
+        *_lines(lead),
+        *_standing(notice),
+        *_others(notice),
+        *_next(lead),
+    ]
+    runbook = (
+        inert(lead.runbook)
+        if lead.runbook and lead.runbook.startswith(("https://", "http://"))
+        else None
+    )
     link = inert(notice.link) if notice.link else None
-    return Message(headline(notice, TITLE_LIMIT), headline(notice, SHORT_LIMIT), notice.action, lead.severity, tuple(parts), link, runbook)
+    return Message(
+        headline(notice, TITLE_LIMIT),
+        headline(notice, SHORT_LIMIT),
+        notice.action,
+        lead.severity,
+        tuple(parts),
+        link,
+        runbook,
+    )
 
 
 def headline(notice: Notice, limit: int) -> str:
-    """The symptom on one line of at most `limit` characters; the longest of several wordings that fits, else the last one, cut."""
+    """The symptom on one line of at most `limit` characters; the longest of several wordings that
+    fits, else the last one, cut.
+    """
     wordings = tuple(_wordings(notice, limit))
     fitting = next((one for one in wordings if len(one) <= limit), None)
     return fitting or wordings[-1][: limit - 1].rstrip(" ,") + "…"
 
 
 def _wordings(notice: Notice, limit: int) -> Iterator[str]:
-    """Ever shorter: the host's first label, no gap, the last thing first, that alone, its function in short."""
+    """Ever shorter: the host's first label, no gap, the last thing first, that alone, its function
+    in short.
+    """
     lead = notice.subjects[0]
     happened = [said(one) for one in lead.what_happened] or [said(lead.title)]
     if len(happened) > 3:
@@ -79,7 +108,10 @@ def _wordings(notice: Notice, limit: int) -> Iterator[str]:
     yield f"[{word}] {near}: {happened[-1]}"
     if lead.function and len(lead.function) > _FUNCTION_LIMIT:
         function = said(lead.function)
-        yield f"[{word}] {near}: {happened[-1].replace(function, function[: _FUNCTION_LIMIT - 1] + '…')}"
+        yield (
+            f"[{word}] {near}: "
+            f"{happened[-1].replace(function, function[: _FUNCTION_LIMIT - 1] + '…')}"
+        )
 
 
 def _word(notice: Notice) -> str:
@@ -87,7 +119,11 @@ def _word(notice: Notice) -> str:
     if notice.action == "resolve":
         return "resolved"
     severity = notice.subjects[0].severity
-    return severity if notice.action == "fire" else f"{severity}, {'acknowledged' if notice.action == 'acknowledge' else 'update'}"
+    return (
+        severity
+        if notice.action == "fire"
+        else f"{severity}, {'acknowledged' if notice.action == 'acknowledge' else 'update'}"
+    )
 
 
 def _place(notice: Notice, host: str) -> str:
@@ -104,7 +140,11 @@ def _first_label(host: str) -> str:
 
 def _reason(notice: Notice) -> Part:
     reason = said(notice.reason)
-    lines = [reason, "This message may have been sent before: an earlier attempt had no answer."] if notice.repeated else [reason]
+    lines = (
+        [reason, "This message may have been sent before: an earlier attempt had no answer."]
+        if notice.repeated
+        else [reason]
+    )
     return Part("Why now", tuple(lines))
 
 
@@ -113,16 +153,40 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[Part]:
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
     yield Part("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
-    yield Part("Started", (clock(started) + ("" if lead.started_us is not None else " (when it was found: its lines carry no wall time)"),))
+    yield Part(
+        "Started",
+        (
+            clock(started)
+            + (
+                ""
+                if lead.started_us is not None
+                else " (when it was found: its lines carry no wall time)"
+            ),
+        ),
+    )
     if notice.action == "resolve":
         yield Part("Lasted", (duration(max(notice.at_us - started, 0)),))
     if lead.time_basis == "wall":
-        yield Part("Caution", ("The times are wall clock: a line carries no kernel time, so order and gap are estimated.",))
-    where = [lead.function and f"{lead.function}{f' [{lead.module}]' if lead.module else ''}", lead.kernel and f"kernel {lead.kernel}"]
+        yield Part(
+            "Caution",
+            (
+                (
+                    "The times are wall clock: a line carries no kernel time, so order and gap "
+                    "are estimated."
+                ),
+            ),
+        )
+    where = [
+        lead.function and f"{lead.function}{f' [{lead.module}]' if lead.module else ''}",
+        lead.kernel and f"kernel {lead.kernel}",
+    ]
     if any(where):
         yield Part("Function", (said(", ".join(filter(None, where))),))
     if lead.known_issue:
-        yield Part("Known issue", (said(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),))
+        yield Part(
+            "Known issue",
+            (said(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),),
+        )
     yield Part("Rule", (said(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),))
 
 
@@ -137,28 +201,51 @@ def _standing(notice: Notice) -> Iterator[Part]:
 
 
 def history_lines(standing: Standing) -> Iterator[str]:
-    """What the history knows: new, or how often, on how many hosts, since when; a regression; other hosts lately."""
+    """What the history knows: new, or how often, on how many hosts, since when; a regression; other
+    hosts lately.
+    """
     if standing.new and standing.count == 1:
         yield "new: this problem has not been seen before"
     elif standing.new:
-        yield f"new: first of {standing.count:,} incidents on {standing.hosts:,} hosts since {clock(standing.first_us)}"
+        yield (
+            f"new: first of {standing.count:,} incidents on {standing.hosts:,} hosts since "
+            f"{clock(standing.first_us)}"
+        )
     else:
         hosts = "1 host" if standing.hosts == 1 else f"{standing.hosts:,} hosts"
-        yield f"{ordinal(standing.count)} time, {hosts}, first {clock(standing.first_us)}, last {clock(standing.last_us)}"
+        yield (
+            f"{ordinal(standing.count)} time, {hosts}, first {clock(standing.first_us)}, last "
+            f"{clock(standing.last_us)}"
+        )
     if standing.regression_of is not None:
-        fix = f"kernel {standing.regression_of} was said to hold the fix" if standing.regression_of else "it was resolved before"
+        fix = (
+            f"kernel {standing.regression_of} was said to hold the fix"
+            if standing.regression_of
+            else "it was resolved before"
+        )
         yield f"regression: {fix}"
     if standing.hosts_last_hour:
-        yield f"other hosts in the last hour: {listed(standing.hosts_last_hour, len(standing.hosts_last_hour))}"
+        yield (
+            "other hosts in the last hour: "
+            f"{listed(standing.hosts_last_hour, len(standing.hosts_last_hour))}"
+        )
 
 
 def _others(notice: Notice) -> Iterator[Part]:
     """Of a storm: how many, on which hosts, the incidents at hand."""
     if notice.total <= 1:
         return
-    yield Part("Hosts", (said(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),))
+    yield Part(
+        "Hosts", (said(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),)
+    )
     shown = notice.subjects[:INCIDENTS_SHOWN]
-    lines = [f"{clock(one.started_us if one.started_us is not None else one.found_us)}  {one.host}  {one.id}" for one in shown]
+    lines = [
+        (
+            f"{clock(one.started_us if one.started_us is not None else one.found_us)}  "
+            f"{one.host}  {one.id}"
+        )
+        for one in shown
+    ]
     if notice.total > len(shown):
         lines.append(f"and {notice.total - len(shown):,} more")
     yield Part(f"{notice.total:,} incidents", tuple(map(said, lines)))
@@ -187,21 +274,32 @@ def plain(message: Message, *, title: bool = True, limit: int | None = None) -> 
             lines.append(f"{part.label}: {part.lines[0]}")
         else:
             lines += [f"{part.label}:", *(f"    {line}" for line in part.lines)]
-    lines += [f"{label}: {link}" for label, link in (("Incident", message.link), ("Runbook", message.runbook)) if link]
+    lines += [
+        f"{label}: {link}"
+        for label, link in (("Incident", message.link), ("Runbook", message.runbook))
+        if link
+    ]
     return "\n".join(lines if limit is None else cut(lines, limit, message.link))
 
 
-def cut(lines: Sequence[str], limit: int, link: str | None, size: Callable[[str], int] = len) -> list[str]:
-    """The whole lines that fit `limit` with a line end each, and a last one that says how many more there are, and where.
+def cut(
+    lines: Sequence[str], limit: int, link: str | None, size: Callable[[str], int] = len
+) -> list[str]:
+    """The whole lines that fit `limit` with a line end each, and a last one that says how many more
+    there are, and where.
 
-    `size` measures a line as the receiver does. Where not even the first line fits, it is cut itself.
+    `size` measures a line as the receiver does. Where not even the first line fits, it is cut
+    itself.
     """
     sizes = [size(line) + 1 for line in lines]
     if sum(sizes) <= limit + 1:
         return list(lines)
     kept, used = 0, 0
     where = f": {link}" if link and size(link) < limit // 2 else ""
-    while kept < len(lines) and used + sizes[kept] + size(_more(len(lines) - kept - 1, where)) <= limit:
+    while (
+        kept < len(lines)
+        and used + sizes[kept] + size(_more(len(lines) - kept - 1, where)) <= limit
+    ):
         used += sizes[kept]
         kept += 1
     if kept > 1 and lines[kept - 1].endswith(":"):  # a label of nothing

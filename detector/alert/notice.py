@@ -1,7 +1,8 @@
 """The nouns of an alert: what a sender is given to say, and what became of it.
 
-A notice is about one incident, or about many with one fingerprint. Times are µs since 1970-01-01 UTC, gaps and uptimes µs.
-Texts are as the log had them: whoever makes markup of them makes them inert first. No IO, no clock.
+A notice is about one incident, or about many with one fingerprint. Times are µs since 1970-01-01
+UTC, gaps and uptimes µs. Texts are as the log had them: whoever makes markup of them makes them
+inert first. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Verdict = Literal["delivered", "retry", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One incident, as far as a message tells of it. `lines` are its evidence verbatim, in order of time, each with its stamp and place."""
+    """One incident, as far as a message tells of it. `lines` are its evidence verbatim, in order of
+    time, each with its stamp and place.
+    """
 
     id: str
     rule: str
@@ -46,9 +49,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the history knows of the same problem. `count` and `hosts` include this incident; `new` where it is the first one.
+    """What the history knows of the same problem. `count` and `hosts` include this incident; `new`
+    where it is the first one.
 
-    `regression_of` is the kernel release that was said to hold the fix ("" where none was named), None where it is no regression.
+    `regression_of` is the kernel release that was said to hold the fix ("" where none was named),
+    None where it is no regression.
     """
 
     count: int
@@ -62,10 +67,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is to be said to one receiver. `subjects` holds the leading incident first, and at most some of the others; `total` counts all.
+    """What is to be said to one receiver. `subjects` holds the leading incident first, and at most
+    some of the others; `total` counts all.
 
-    `dedup_key` stays the same from the first message about a group to the last; `reason` says why this message is sent now.
-    `repeated` is set where an earlier attempt had no answer, so that this one may reach the receiver a second time.
+    `dedup_key` stays the same from the first message about a group to the last; `reason` says why
+    this message is sent now. `repeated` is set where an earlier attempt had no answer, so that this
+    one may reach the receiver a second time.
     """
 
     action: Action
@@ -84,7 +91,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt. "retry": not taken, try again; "refused": never will be; "unknown": no answer, it may have been taken."""
+    """What became of one attempt. "retry": not taken, try again; "refused": never will be;
+    "unknown": no answer, it may have been taken.
+    """
 
     verdict: Verdict
     detail: str
@@ -92,9 +101,11 @@ class Outcome:
 
 
 class Sender(Protocol):
-    """Says notices to one receiver. `repeat_s`: how often an open incident is said again unchanged (Alertmanager); None: never.
+    """Says notices to one receiver. `repeat_s`: how often an open incident is said again unchanged
+    (Alertmanager); None: never.
 
-    `actions` are those that the receiver has a word for; others are not sent to it, and that is its recorded reason.
+    `actions` are those that the receiver has a word for; others are not sent to it, and that is its
+    recorded reason.
     """
 
     kind: str

@@ -1,7 +1,9 @@
-"""The outbox: follows what becomes of incidents, plans messages, hands them out, records what became of them. One turn, one transaction.
+"""The outbox: follows what becomes of incidents, plans messages, hands them out, records what
+became of them. One turn, one transaction.
 
-In: the time, outcomes of attempts. Out: notices to send now; everything else is in the tables. What is handed out is marked before: after a
-crash it is sent again under the same key, as repeated. Sends nothing, has no clock and no threads: `dispatcher.py` does that.
+In: the time, outcomes of attempts. Out: notices to send now; everything else is in the tables. What
+is handed out is marked before: after a crash it is sent again under the same key, as repeated.
+Sends nothing, has no clock and no threads: `dispatcher.py` does that.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Tell = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times in µs: how long a report is waited for, between two updates, until a message is given up, before the first retry; windows."""
+    """Times in µs: how long a report is waited for, between two updates, until a message is given
+    up, before the first retry; windows.
+    """
 
     settle_us: int
     interval_us: int
@@ -38,7 +42,9 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Handout:
-    """One notice for one receiver. `delivery_id` is None where the same is only said again; `planned_us` is when it was first due."""
+    """One notice for one receiver. `delivery_id` is None where the same is only said again;
+    `planned_us` is when it was first due.
+    """
 
     receiver: Receiver
     group_id: int
@@ -52,7 +58,9 @@ class Handout:
 
 @dataclass(slots=True)
 class _Lane:
-    """How it goes with one receiver: an attempt under way, failures in a row, and until when it is left alone."""
+    """How it goes with one receiver: an attempt under way, failures in a row, and until when it is
+    left alone.
+    """
 
     busy: bool = False
     failures: int = 0
@@ -61,7 +69,9 @@ class _Lane:
 
 @dataclass(slots=True)
 class Outbox:
-    """One outbox over one history. `chance` gives numbers in 0…1; `tell` hears of what a person should know."""
+    """One outbox over one history. `chance` gives numbers in 0…1; `tell` hears of what a person
+    should know.
+    """
 
     tables: OutboxTables
     routing: Routing
@@ -78,8 +88,16 @@ class Outbox:
         if repeated:
             self.tell("alerts_repeated", {"messages": repeated})
 
-    def turn(self, now_us: int, outcomes: Sequence[tuple[Handout, Outcome]] = (), *, hand_out: bool = True) -> list[Handout]:
-        """Records outcomes, plans what is new, and hands out what is due: at most one notice for each receiver that is free."""
+    def turn(
+        self,
+        now_us: int,
+        outcomes: Sequence[tuple[Handout, Outcome]] = (),
+        *,
+        hand_out: bool = True,
+    ) -> list[Handout]:
+        """Records outcomes, plans what is new, and hands out what is due: at most one notice for
+        each receiver that is free.
+        """
         changes = self._settled(now_us)
         due = any(self._is_due(name, now_us) for name in self.routing.receivers)
         if not (changes or outcomes or due):
@@ -97,14 +115,22 @@ class Outbox:
         times = [self._when(name) for name in self.routing.receivers]
         waiting = self.tables.changes(1)
         if waiting:
-            times.append(waiting[0]["at_us"] + self.timing.settle_us if waiting[0]["printing"] else now_us)
+            times.append(
+                waiting[0]["at_us"] + self.timing.settle_us if waiting[0]["printing"] else now_us
+            )
         return min((time for time in times if time is not None), default=None)
 
     def _settled(self, now_us: int) -> list[Row]:
-        """The next changes, up to the first one whose report is still being printed and worth waiting for."""
+        """The next changes, up to the first one whose report is still being printed and worth
+        waiting for.
+        """
         changes = self.tables.changes(BATCH)
         for place, change in enumerate(changes):
-            if change["what"] == "raised" and change["printing"] and change["at_us"] + self.timing.settle_us > now_us >= change["at_us"]:
+            if (
+                change["what"] == "raised"
+                and change["printing"]
+                and change["at_us"] + self.timing.settle_us > now_us >= change["at_us"]
+            ):
                 return changes[:place]
         return changes
 
@@ -118,10 +144,14 @@ class Outbox:
         return when is not None and when <= now_us
 
     def _plan(self, changes: Sequence[Row], now_us: int) -> None:
-        """Every change through the stages; then one message for each group that got something, however many changes it tells of."""
+        """Every change through the stages; then one message for each group that got something,
+        however many changes it tells of.
+        """
         if not changes:
             return
-        desk = Desk(self.tables, self.routing, self.timing.windows, now_us, self.tables.silences(now_us))
+        desk = Desk(
+            self.tables, self.routing, self.timing.windows, now_us, self.tables.silences(now_us)
+        )
         groups: dict[int, list[Case]] = {}
         for change in changes:
             for case in through(desk, change):
@@ -151,7 +181,11 @@ class Outbox:
         """The next notice for a receiver that is free: the first that says something."""
         while self._is_due(receiver.name, now_us):
             delivery = self.tables.due(receiver.name, now_us)
-            group = self.tables.group(delivery["group_id"]) if delivery else self.tables.repeat(receiver.name, now_us)
+            group = (
+                self.tables.group(delivery["group_id"])
+                if delivery
+                else self.tables.repeat(receiver.name, now_us)
+            )
             if group is None:
                 return None
             handout = self._handout(receiver, group, delivery, now_us)
@@ -160,7 +194,9 @@ class Outbox:
                 return handout
         return None
 
-    def _handout(self, receiver: Receiver, group: Row, delivery: Row | None, now_us: int) -> Handout | None:
+    def _handout(
+        self, receiver: Receiver, group: Row, delivery: Row | None, now_us: int
+    ) -> Handout | None:
         sums = self.tables.sums(group["id"])
         said = self.teller.digest(group, sums)
         if delivery is None:
@@ -183,7 +219,16 @@ class Outbox:
         facts = (group, sums, action, delivery["reason"], now_us)
         notice = self.teller.notice(*facts, repeated=bool(delivery["repeated"]))
         state: State = "open" if action == "fire" and sums.state == "resolved" else sums.state
-        return Handout(receiver, group["id"], delivery["id"], delivery["attempts"] + 1, state, said, notice, delivery["created_us"])
+        return Handout(
+            receiver,
+            group["id"],
+            delivery["id"],
+            delivery["attempts"] + 1,
+            state,
+            said,
+            notice,
+            delivery["created_us"],
+        )
 
     def _again(self, receiver: Receiver, group: Row, said: str, now_us: int) -> Handout | None:
         """The same once more, to a receiver that forgets what it does not hear again."""
@@ -201,7 +246,9 @@ class Outbox:
         taken = outcome.verdict in ("delivered", "refused")
         if taken:
             if lane.failures:
-                self.tell("receiver_back", {"receiver": handout.receiver.name, "failures": lane.failures})
+                self.tell(
+                    "receiver_back", {"receiver": handout.receiver.name, "failures": lane.failures}
+                )
             lane.failures, lane.not_before_us = 0, 0
         else:
             lane.failures += 1
@@ -210,39 +257,72 @@ class Outbox:
                 pause = max(pause, int(outcome.retry_after_s * SECOND_US))
             lane.not_before_us = now_us + pause
             if lane.failures == 1:
-                self.tell("receiver_failing", {"receiver": handout.receiver.name, "verdict": outcome.verdict, "detail": outcome.detail})
+                self.tell(
+                    "receiver_failing",
+                    {
+                        "receiver": handout.receiver.name,
+                        "verdict": outcome.verdict,
+                        "detail": outcome.detail,
+                    },
+                )
         if handout.delivery_id is None:
-            self.tables.repeat_at(handout.group_id, self._repeat_us(handout, now_us) if taken else lane.not_before_us)
+            self.tables.repeat_at(
+                handout.group_id, self._repeat_us(handout, now_us) if taken else lane.not_before_us
+            )
         else:
             self._record_delivery(handout, handout.delivery_id, outcome, now_us)
         self.tell("attempt", {"handout": handout, "outcome": outcome, "now_us": now_us})
 
-    def _record_delivery(self, handout: Handout, delivery_id: int, outcome: Outcome, now_us: int) -> None:
+    def _record_delivery(
+        self, handout: Handout, delivery_id: int, outcome: Outcome, now_us: int
+    ) -> None:
         if outcome.verdict == "delivered":
             self.tables.settle(delivery_id, "delivered", now_us, outcome.detail)
             fingerprint = handout.notice.subjects[0].fingerprint
             repeat = self._repeat_us(handout, now_us)
-            self.tables.told(handout.group_id, handout.state, handout.said, now_us, repeat, fingerprint)
+            self.tables.told(
+                handout.group_id, handout.state, handout.said, now_us, repeat, fingerprint
+            )
             if self.tables.sums(handout.group_id).state != handout.state:
                 self._ask(handout.group_id, "it is over by now", now_us)
         elif outcome.verdict == "refused":
             self.tables.settle(delivery_id, "refused", now_us, outcome.detail)
-            self.tell("alert_refused", {"receiver": handout.receiver.name, "delivery": delivery_id, "detail": outcome.detail})
+            self.tell(
+                "alert_refused",
+                {
+                    "receiver": handout.receiver.name,
+                    "delivery": delivery_id,
+                    "detail": outcome.detail,
+                },
+            )
         else:
             due = now_us + backoff_us(handout.attempts, self.chance(), self.timing.retry_us)
             if outcome.retry_after_s is not None:
                 due = max(due, now_us + int(outcome.retry_after_s * SECOND_US))
-            self.tables.postpone(delivery_id, due, outcome.detail, repeated=outcome.verdict == "unknown")
+            self.tables.postpone(
+                delivery_id, due, outcome.detail, repeated=outcome.verdict == "unknown"
+            )
 
     def _repeat_us(self, handout: Handout, now_us: int) -> int | None:
         repeat_s = handout.receiver.sender.repeat_s
-        return None if repeat_s is None or handout.state == "resolved" else now_us + int(repeat_s * SECOND_US)
+        return (
+            None
+            if repeat_s is None or handout.state == "resolved"
+            else now_us + int(repeat_s * SECOND_US)
+        )
 
     def _give_up(self, now_us: int) -> None:
         """Messages that nobody took for too long are over, and counted."""
         for delivery in self.tables.overdue(now_us - self.timing.give_up_us):
             known = delivery["receiver"] in self.routing.receivers
-            last = delivery["detail"] or ("never tried" if known else "this receiver is no longer in the routing file")
+            last = delivery["detail"] or (
+                "never tried" if known else "this receiver is no longer in the routing file"
+            )
             hours = self.timing.give_up_us / (3_600 * SECOND_US)
-            self.tables.settle(delivery["id"], "undelivered", now_us, f"given up after {hours:g} h: {last}")
-            self.tell("alert_undelivered", {"receiver": delivery["receiver"], "delivery": delivery["id"], "detail": last})
+            self.tables.settle(
+                delivery["id"], "undelivered", now_us, f"given up after {hours:g} h: {last}"
+            )
+            self.tell(
+                "alert_undelivered",
+                {"receiver": delivery["receiver"], "delivery": delivery["id"], "detail": last},
+            )

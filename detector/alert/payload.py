@@ -1,6 +1,8 @@
-"""A notice as JSON: what webhooks and the topic carry, and the names that templates use. The page docs/receivers.md explains each field.
+"""A notice as JSON: what webhooks and the topic carry, and the names that templates use. The page
+docs/receivers.md explains each field.
 
-In: a notice. Out: a dictionary of JSON types; fields are only ever added. Texts are inert, as in `message`. No IO, no clock.
+In: a notice. Out: a dictionary of JSON types; fields are only ever added. Texts are inert, as in
+`message`. No IO, no clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Who is told of an incident: routes by host, rule, severity, problem and known issue; maintenance and silences that say nobody is.
+"""Who is told of an incident: routes by host, rule, severity, problem and known issue; maintenance
+and silences that say nobody is.
 
-In: the facts of an incident, a routing, silences, the time. Out: receivers with their team, and why; or why nobody. Pure: no IO, no clock.
+In: the facts of an incident, a routing, silences, the time. Out: receivers with their team, and
+why; or why nobody. Pure: no IO, no clock.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Facts that fit every list that is not empty go to `receivers`; later routes are asked too only where the route `goes_on`.
+    """Facts that fit every list that is not empty go to `receivers`; later routes are asked too
+    only where the route `goes_on`.
 
     Hosts and rules may be shell patterns. `place` is "file:line".
     """
@@ -56,7 +59,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """Hosts that are worked on: nobody is told of them from `from_us` until `until_us`, where these are given."""
+    """Hosts that are worked on: nobody is told of them from `from_us` until `until_us`, where these
+    are given.
+    """
 
     place: str
     hosts: tuple[str, ...]
@@ -67,7 +72,9 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A receiver by its name. `heartbeat`: it expects to hear regularly that we live; not `grouped`: it is told of each incident apart."""
+    """A receiver by its name. `heartbeat`: it expects to hear regularly that we live; not
+    `grouped`: it is told of each incident apart.
+    """
 
     name: str
     sender: Sender
@@ -112,27 +119,47 @@ class Routing:
         blank = next((route for route in self.routes if route.fits(facts)), None)
         if blank is not None:
             return f"the route at {blank.place} names no receiver"
-        return f"no route of {self.path} is for host {facts.host}, rule {facts.rule}, severity {facts.severity}"
+        return (
+            f"no route of {self.path} is for host {facts.host}, rule {facts.rule}, severity "
+            f"{facts.severity}"
+        )
 
 
-def why_quiet(facts: Facts, routing: Routing, silences: Iterable[SilenceRow], now_us: int) -> str | None:
-    """Why nobody is told just now although routes name somebody: maintenance or a silence; None where nothing is in the way."""
+def why_quiet(
+    facts: Facts, routing: Routing, silences: Iterable[SilenceRow], now_us: int
+) -> str | None:
+    """Why nobody is told just now although routes name somebody: maintenance or a silence; None
+    where nothing is in the way.
+    """
     for work in routing.maintenances:
         begun = work.from_us is None or work.from_us <= now_us
-        if begun and (work.until_us is None or now_us < work.until_us) and _one_of(work.hosts, facts.host):
+        if (
+            begun
+            and (work.until_us is None or now_us < work.until_us)
+            and _one_of(work.hosts, facts.host)
+        ):
             until = f" until {moment(work.until_us)}" if work.until_us is not None else ""
             return f"maintenance ({work.place}){until}: {work.comment}"
     for silence in silences:
         if silence.starts_us <= now_us < silence.ends_us and _silenced(silence, facts):
-            return f"silenced by #{silence.id} ({silence.author}) until {moment(silence.ends_us)}: {silence.comment}"
+            return (
+                f"silenced by #{silence.id} ({silence.author}) until {moment(silence.ends_us)}: "
+                f"{silence.comment}"
+            )
     return None
 
 
 def _silenced(silence: SilenceRow, facts: Facts) -> bool:
-    wanted = ((silence.host, facts.host), (silence.rule, facts.rule), (silence.fingerprint, facts.problem))
+    wanted = (
+        (silence.host, facts.host),
+        (silence.rule, facts.rule),
+        (silence.fingerprint, facts.problem),
+    )
     return all(_one_of((pattern,), value) for pattern, value in wanted if pattern is not None)
 
 
 def _one_of(patterns: tuple[str, ...], value: str | None) -> bool:
     """No pattern asks for nothing; a value that is not known fits no pattern."""
-    return not patterns or (value is not None and any(fnmatchcase(value, pattern) for pattern in patterns))
+    return not patterns or (
+        value is not None and any(fnmatchcase(value, pattern) for pattern in patterns)
+    )

@@ -1,7 +1,9 @@
-"""The routing file: TOML in, a `Routing` out, or everything that is wrong with it at once, each with file and line.
+"""The routing file: TOML in, a `Routing` out, or everything that is wrong with it at once, each
+with file and line.
 
-In: the file's path and text. Out: receivers, routes, maintenance; the file's own tests are run here, and a test that fails is a fault like
-any other. Nothing is sent, and of receivers only their options are looked at.
+In: the file's path and text. Out: receivers, routes, maintenance; the file's own tests are run
+here, and a test that fails is a fault like any other. Nothing is sent, and of receivers only their
+options are looked at.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ _UNGROUPED = frozenset({"kafka"})
 _Model = TypeVar("_Model", bound=BaseModel)
 
 Many = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
-Severities = Annotated[tuple[Severity, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Severities = Annotated[
+    tuple[Severity, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 
 
@@ -92,18 +98,30 @@ def load_routing(path: Path) -> Routing:
     try:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise RoutingError((Fault(str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"),)) from error
+        raise RoutingError(
+            (Fault(str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"),)
+        ) from error
     return read_routing(str(path), text)
 
 
-def read_routing(path: str, text: str, make: Callable[[Mapping[str, Any], str], Sender] = sender_of) -> Routing:
-    """The routing that a text says; `make` makes senders of tables. Raises `RoutingError` with all that is wrong."""
+def read_routing(
+    path: str, text: str, make: Callable[[Mapping[str, Any], str], Sender] = sender_of
+) -> Routing:
+    """The routing that a text says; `make` makes senders of tables. Raises `RoutingError` with all
+    that is wrong.
+    """
     reading = _Reading(path, text)
     receivers = dict(reading.receivers(make))
-    routing = Routing(path, receivers, tuple(reading.routes(receivers)), tuple(reading.maintenances()))
+    routing = Routing(
+        path, receivers, tuple(reading.routes(receivers)), tuple(reading.maintenances())
+    )
     tests = list(reading.models("test", _TestTable))
     if not reading.faults:
-        reading.faults += [fault for table, line in tests for fault in _failures(routing, table, Fault(path, line, ""))]
+        reading.faults += [
+            fault
+            for table, line in tests
+            for fault in _failures(routing, table, Fault(path, line, ""))
+        ]
     if reading.faults:
         raise RoutingError(tuple(sorted(set(reading.faults))))
     return routing
@@ -124,8 +142,12 @@ class _Reading:
         for kind, tables in self._document.items():
             if kind not in _KINDS:
                 self._fault(self._places.top(kind), f'unknown table "{kind}"{_meant(kind, _KINDS)}')
-            elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-                self._fault(self._places.top(kind), f"write [[{kind}]], with two brackets, once for each")
+            elif not isinstance(tables, list) or not all(
+                isinstance(table, dict) for table in tables
+            ):
+                self._fault(
+                    self._places.top(kind), f"write [[{kind}]], with two brackets, once for each"
+                )
 
     def tables(self, kind: str) -> Iterator[tuple[dict[str, Any], int]]:
         """The tables of a kind with their lines."""
@@ -143,19 +165,30 @@ class _Reading:
             except ValidationError as error:
                 for problem in error.errors():
                     key = str(problem["loc"][0]) if problem["loc"] else ""
-                    self._fault(self._places.key(line, key), f"{kind}: {_said(problem['type'], problem['msg'], key, model)}")
+                    self._fault(
+                        self._places.key(line, key),
+                        f"{kind}: {_said(problem['type'], problem['msg'], key, model)}",
+                    )
 
-    def receivers(self, make: Callable[[Mapping[str, Any], str], Sender]) -> Iterator[tuple[str, Receiver]]:
+    def receivers(
+        self, make: Callable[[Mapping[str, Any], str], Sender]
+    ) -> Iterator[tuple[str, Receiver]]:
         """The receivers by name."""
         seen: dict[str, int] = {}
         for table, line in self.tables("receiver"):
             name = table.get("name")
             if not isinstance(name, str) or not name:
-                wrong = 'missing key "name"' if name is None else 'key "name" must be a text that is not empty'
+                wrong = (
+                    'missing key "name"'
+                    if name is None
+                    else 'key "name" must be a text that is not empty'
+                )
                 self._fault(line, f"receiver: {wrong}")
                 continue
             if name in seen:
-                self._fault(line, f'receiver "{name}": this name stands already at line {seen[name]}')
+                self._fault(
+                    line, f'receiver "{name}": this name stands already at line {seen[name]}'
+                )
             seen[name] = line
             options = {key: value for key, value in table.items() if key not in _OWN_KEYS}
             try:
@@ -167,13 +200,30 @@ class _Reading:
             heartbeat = self._flag(table, "heartbeat", False, line)
             if heartbeat and not isinstance(sender, Alive):
                 at = self._places.key(line, "heartbeat")
-                self._fault(at, f'receiver "{name}": key "heartbeat": a receiver of kind {sender.kind} expects none')
-            yield name, Receiver(name, sender, heartbeat, self._flag(table, "group", sender.kind not in _UNGROUPED, line))
+                self._fault(
+                    at,
+                    (
+                        f'receiver "{name}": key "heartbeat": a receiver of kind {sender.kind} '
+                        "expects none"
+                    ),
+                )
+            yield (
+                name,
+                Receiver(
+                    name,
+                    sender,
+                    heartbeat,
+                    self._flag(table, "group", sender.kind not in _UNGROUPED, line),
+                ),
+            )
 
     def _flag(self, table: Mapping[str, Any], key: str, default: bool, line: int) -> bool:
         value = table.get(key, default)
         if not isinstance(value, bool):
-            self._fault(self._places.key(line, key), f'receiver "{table["name"]}": key "{key}": write true or false')
+            self._fault(
+                self._places.key(line, key),
+                f'receiver "{table["name"]}": key "{key}": write true or false',
+            )
         return value is True
 
     def routes(self, receivers: Mapping[str, Receiver]) -> Iterator[Route]:
@@ -182,16 +232,35 @@ class _Reading:
         for table, line in self.models("route", _RouteTable):
             for name in table.receivers:
                 if name not in receivers and name not in declared:
-                    self._fault(self._places.key(line, "receivers"), f'route: unknown receiver "{name}"{_meant(name, declared)}')
-            matchers = {"hosts": table.host, "rules": table.rule, "severities": table.severity, "problems": table.problem}
-            yield Route(f"{self.path}:{line}", table.receivers, table.team, table.goes_on, known_issues=table.known_issue, **matchers)
+                    self._fault(
+                        self._places.key(line, "receivers"),
+                        f'route: unknown receiver "{name}"{_meant(name, declared)}',
+                    )
+            matchers = {
+                "hosts": table.host,
+                "rules": table.rule,
+                "severities": table.severity,
+                "problems": table.problem,
+            }
+            yield Route(
+                f"{self.path}:{line}",
+                table.receivers,
+                table.team,
+                table.goes_on,
+                known_issues=table.known_issue,
+                **matchers,
+            )
 
     def maintenances(self) -> Iterator[Maintenance]:
         """The hosts that are worked on."""
         for table, line in self.models("maintenance", _MaintenanceTable):
             if table.begin and table.until and table.until <= table.begin:
-                self._fault(self._places.key(line, "until"), "maintenance: it ends before it begins")
-            yield Maintenance(f"{self.path}:{line}", table.host, table.comment, _us(table.begin), _us(table.until))
+                self._fault(
+                    self._places.key(line, "until"), "maintenance: it ends before it begins"
+                )
+            yield Maintenance(
+                f"{self.path}:{line}", table.host, table.comment, _us(table.begin), _us(table.until)
+            )
 
     def _fault(self, line: int, message: str) -> None:
         self.faults.append(Fault(self.path, line, message))
@@ -203,17 +272,32 @@ def _failures(routing: Routing, table: _TestTable, at: Fault) -> Iterator[Fault]
     told = sorted(one.receiver for one in assigned)
     if told != sorted(table.expect):
         why = ", ".join(sorted({one.place for one in assigned})) or routing.why_nobody(facts)
-        said = f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got {", ".join(told) or "nobody"} ({why})'
+        said = (
+            f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got '
+            f"{', '.join(told) or 'nobody'} ({why})"
+        )
         yield Fault(at.path, at.line, said)
-    elif table.team is not None and (teams := {one.team for one in assigned if one.team}) != {table.team}:
-        yield Fault(at.path, at.line, f'test "{table.name}": expected team {table.team}, got {", ".join(sorted(teams)) or "none"}')
+    elif table.team is not None and (teams := {one.team for one in assigned if one.team}) != {
+        table.team
+    }:
+        yield Fault(
+            at.path,
+            at.line,
+            (
+                f'test "{table.name}": expected team {table.team}, got '
+                f"{', '.join(sorted(teams)) or 'none'}"
+            ),
+        )
 
 
 def _said(kind: str, message: str, key: str, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f'missing key "{key}"'
     if kind == "extra_forbidden":
-        return f'unknown key "{key}"{_meant(key, [field.alias or name for name, field in model.model_fields.items()])}'
+        return (
+            "unknown key "
+            f'"{key}"{_meant(key, [field.alias or name for name, field in model.model_fields.items()])}'
+        )
     said = message.removeprefix("Value error, ")
     return f'key "{key}": {said[:1].lower()}{said[1:]}'
 

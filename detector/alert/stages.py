@@ -1,7 +1,9 @@
-"""The stages between a change and a message: each takes cases and passes on those that go further; a case that ends has its reason.
+"""The stages between a change and a message: each takes cases and passes on those that go further;
+a case that ends has its reason.
 
-In: changes of incidents with what is known of them, the routing, silences, the outbox's tables, the time. Out: cases with the group that
-tells of them, or with why nobody is told. Reads and writes tables only through the outbox; no clock, no sending.
+In: changes of incidents with what is known of them, the routing, silences, the outbox's tables, the
+time. Out: cases with the group that tells of them, or with why nobody is told. Reads and writes
+tables only through the outbox; no clock, no sending.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ HOUR_US = 3_600 * 1_000_000
 class Windows:
     """How long things hold, in µs.
 
-    Incidents of one problem come to one group while the last one is at most `group_us` old; those without a report, which only their rule
-    holds together, while it is `kindless_us` old. Changes older than `stale_us` are told to nobody.
+    Incidents of one problem come to one group while the last one is at most `group_us` old; those
+    without a report, which only their rule holds together, while it is `kindless_us` old. Changes
+    older than `stale_us` are told to nobody.
     """
 
     group_us: int
@@ -32,7 +35,9 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One change, for one receiver once it is routed. `why` is filled where the case ends, or says why the receiver is told."""
+    """One change, for one receiver once it is routed. `why` is filled where the case ends, or says
+    why the receiver is told.
+    """
 
     change: Row
     receiver: str | None = None
@@ -62,39 +67,63 @@ Stage = Callable[[Desk, Case], Iterable[Case]]
 
 def facts_of(change: Row) -> Facts:
     """What routes are chosen by, of a change's incident as it is now."""
-    return Facts(change["host"], change["rule"], change["severity"], change["fingerprint"], change["known_issue"])
+    return Facts(
+        change["host"],
+        change["rule"],
+        change["severity"],
+        change["fingerprint"],
+        change["known_issue"],
+    )
 
 
 def worth_telling(desk: Desk, case: Case) -> Iterable[Case]:
-    """Notes are kept to the history; what became part of another incident is told of under that; what is old is no news."""
+    """Notes are kept to the history; what became part of another incident is told of under that;
+    what is old is no news.
+    """
     change = case.change
     if change["what"] == "noted":
         yield case.end("a note: it is kept in the history")
     elif change["what"] == "joined":
         for group in desk.tables.groups_of(change["incident_id"]):
             desk.tables.remove_member(group["id"], change["incident_id"])
-            yield replace(case, receiver=group["receiver"], group_id=group["id"], why=f"it became part of {change['joined_into']}")
+            yield replace(
+                case,
+                receiver=group["receiver"],
+                group_id=group["id"],
+                why=f"it became part of {change['joined_into']}",
+            )
         yield case.end(f"told under {change['joined_into']}, which it became part of")
     elif change["joined_into"]:
         yield case.end(f"told under {change['joined_into']}, which it became part of")
     elif desk.now_us - change["at_us"] > desk.windows.stale_us:
-        yield case.end(f"it was {(desk.now_us - change['at_us']) // HOUR_US} h old when it was looked at: longer than alert.give_up_s")
+        yield case.end(
+            f"it was {(desk.now_us - change['at_us']) // HOUR_US} h old when it was looked "
+            "at: longer than alert.give_up_s"
+        )
     else:
         yield case
 
 
 def route(desk: Desk, case: Case) -> Iterable[Case]:
-    """Who is told: of beginnings and additions whoever the routes name, of states whoever knows of the incident."""
+    """Who is told: of beginnings and additions whoever the routes name, of states whoever knows of
+    the incident.
+    """
     change = case.change
     if case.group_id is not None:
         yield case
         return
     if change["what"] in ("acknowledged", "resolved"):
-        groups = [group for group in desk.tables.groups_of(change["incident_id"]) if group["receiver"] in desk.routing.receivers]
+        groups = [
+            group
+            for group in desk.tables.groups_of(change["incident_id"])
+            if group["receiver"] in desk.routing.receivers
+        ]
         if not groups:
             yield case.end("nobody was told of the incident")
         for group in groups:
-            yield replace(case, receiver=group["receiver"], group_id=group["id"], why=_because(change))
+            yield replace(
+                case, receiver=group["receiver"], group_id=group["id"], why=_because(change)
+            )
         return
     assigned = desk.routing.assign(facts_of(change))
     if not assigned:
@@ -105,12 +134,18 @@ def route(desk: Desk, case: Case) -> Iterable[Case]:
 
 def silence(desk: Desk, case: Case) -> Iterable[Case]:
     """Maintenance and silences; the end of what was told is told all the same."""
-    why = None if case.group_id is not None else why_quiet(facts_of(case.change), desk.routing, desk.silences, desk.now_us)
+    why = (
+        None
+        if case.group_id is not None
+        else why_quiet(facts_of(case.change), desk.routing, desk.silences, desk.now_us)
+    )
     yield case if why is None else case.end(why)
 
 
 def group(desk: Desk, case: Case) -> Iterable[Case]:
-    """The group that tells of the incident: its own, that of one joined into it, the latest of its problem, or a new one."""
+    """The group that tells of the incident: its own, that of one joined into it, the latest of its
+    problem, or a new one.
+    """
     if case.group_id is not None:
         yield case
         return
@@ -140,7 +175,9 @@ def through(desk: Desk, change: Row, stages: Sequence[Stage] = STAGES) -> list[C
     """The cases that a change becomes, all stages passed or ended."""
     cases = [Case(change)]
     for stage in stages:
-        cases = [later for case in cases for later in ((case,) if case.ended else stage(desk, case))]
+        cases = [
+            later for case in cases for later in ((case,) if case.ended else stage(desk, case))
+        ]
     return cases
 
 

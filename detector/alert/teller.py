@@ -1,7 +1,8 @@
-"""Notices of groups: the incident that leads, some of the others, how many there are on how many hosts.
+"""Notices of groups: the incident that leads, some of the others, how many there are on how many
+hosts.
 
-In: a group in the outbox's tables, the catalogue, the time. Out: a `Notice`, and a digest of what it says. Reads only; what one incident
-is to a message is said by `telling.py`.
+In: a group in the outbox's tables, the catalogue, the time. Out: a `Notice`, and a digest of what
+it says. Reads only; what one incident is to a message is said by `telling.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,19 @@ from detector.store.outbox import OutboxTables, Sums
 
 OTHERS = 10
 HOSTS = 200
-# What a message says of its leading incident: where none of it differs the message would be the same.
-_SAID = ("id", "title", "kernel", "function", "module", "known_issue", "what_happened", "rule", "severity")
+# What a message says of its leading incident: where none of it differs the message would be the
+# same.
+_SAID = (
+    "id",
+    "title",
+    "kernel",
+    "function",
+    "module",
+    "known_issue",
+    "what_happened",
+    "rule",
+    "severity",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +42,21 @@ class Teller:
     catalogue: Catalogue
     base_url: str = ""
 
-    def notice(self, group: Row, sums: Sums, action: Action, reason: str, now_us: int, *, repeated: bool = False) -> Notice:
+    def notice(
+        self,
+        group: Row,
+        sums: Sums,
+        action: Action,
+        reason: str,
+        now_us: int,
+        *,
+        repeated: bool = False,
+    ) -> Notice:
         """What is to be said of a group now."""
         lead = self._subject(group["leader"])
-        others = [one for one in self.tables.members(group["id"], OTHERS + 1) if one != lead.id][:OTHERS]
+        others = [one for one in self.tables.members(group["id"], OTHERS + 1) if one != lead.id][
+            :OTHERS
+        ]
         standing = standing_of(self.tables.history(), lead.id, now_us)
         if group["messages"]:  # the receiver knows the alert by what was first said
             lead = replace(lead, fingerprint=group["fingerprint"])
@@ -53,9 +76,13 @@ class Teller:
         )
 
     def digest(self, group: Row, sums: Sums) -> str:
-        """What a message about the group would say now, in short: equal digests are equal messages."""
+        """What a message about the group would say now, in short: equal digests are equal
+        messages.
+        """
         lead = self._subject(group["leader"])
-        spelled = json.dumps([sums.state, sums.total, sums.hosts, [getattr(lead, name) for name in _SAID]])
+        spelled = json.dumps(
+            [sums.state, sums.total, sums.hosts, [getattr(lead, name) for name in _SAID]]
+        )
         return hashlib.blake2b(spelled.encode(), digest_size=12).hexdigest()
 
     def _subject(self, identity: str) -> Subject:

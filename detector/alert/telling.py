@@ -1,6 +1,7 @@
 """From the history to the nouns of an alert: what one incident is, and how its problem stands.
 
-In: the history, the catalogue, an incident's id. Out: a `Subject`, a `Standing`. Reads only, by indexes; a storm asks for many of them.
+In: the history, the catalogue, an incident's id. Out: a `Subject`, a `Standing`. Reads only, by
+indexes; a storm asks for many of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _HOUR_US = 3_600_000_000
 _LINES = 20
 _OTHER_HOSTS = 20
 
-# What a fault is called in half a line, where the signature's title is a sentence: by signature, else by class.
+# What a fault is called in half a line, where the signature's title is a sentence: by signature,
+# else by class.
 _SHORT = {
     "kernel.null-pointer": "NULL pointer dereference",
     "kernel.x86-null-pointer": "NULL pointer dereference",
@@ -95,19 +97,36 @@ def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
 
 
 def standing_of(history: History, incident_id: str, now_us: int) -> Standing | None:
-    """How the problem of an incident stands; None where its report has no fingerprint, so that it cannot be told from others."""
+    """How the problem of an incident stands; None where its report has no fingerprint, so that it
+    cannot be told from others.
+    """
     row = _one(history, _STANDING, {"id": incident_id})
     if row is None:
         return None
-    lately = {"id": incident_id, "host": row["host"], "since": now_us - _HOUR_US, "limit": _OTHER_HOSTS}
+    lately = {
+        "id": incident_id,
+        "host": row["host"],
+        "since": now_us - _HOUR_US,
+        "limit": _OTHER_HOSTS,
+    }
     with explained(history.path):
         hosts = tuple(one["host"] for one in history.db.execute(_LATELY, lately))
     regression = (row["fixed_in"] or "") if row["regression"] else None
-    return Standing(row["incidents"], row["hosts"], row["first_us"], row["last_us"], bool(row["new"]), regression, hosts)
+    return Standing(
+        row["incidents"],
+        row["hosts"],
+        row["first_us"],
+        row["last_us"],
+        bool(row["new"]),
+        regression,
+        hosts,
+    )
 
 
 def what_happened(incident: Incident, catalogue: Catalogue, function: str | None) -> Iterator[str]:
-    """Each thing that happened in a few words, in order; equal ones once. The anchoring fault names its function."""
+    """Each thing that happened in a few words, in order; equal ones once. The anchoring fault names
+    its function.
+    """
     seen: set[str] = set()
     for match in incident.evidence:
         said = phrase(match, catalogue)
@@ -119,7 +138,9 @@ def what_happened(incident: Incident, catalogue: Catalogue, function: str | None
 
 
 def phrase(match: Match, catalogue: Catalogue) -> str:
-    """What one match is, in a few words; the signature's own title where nothing shorter is known, the text where it is gone."""
+    """What one match is, in a few words; the signature's own title where nothing shorter is known,
+    the text where it is gone.
+    """
     state = state_of(match)
     if state in _SHORT_TCP:
         return _SHORT_TCP[state]
@@ -130,9 +151,15 @@ def phrase(match: Match, catalogue: Catalogue) -> str:
 
 
 def line_of(match: Match) -> str:
-    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time), before its place."""
+    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time), before
+    its place.
+    """
     kernel = match.kernel_time_us
-    stamp = f"{kernel // 1_000_000}.{kernel % 1_000_000:06d}" if kernel is not None else moment(match.wall_time_us) or "no time"
+    stamp = (
+        f"{kernel // 1_000_000}.{kernel % 1_000_000:06d}"
+        if kernel is not None
+        else moment(match.wall_time_us) or "no time"
+    )
     return f"[{stamp}] {match.text}   {match.source}:{match.number}"
 
 

@@ -1,7 +1,9 @@
-"""Messages in the user's own words: jinja2 templates in a sandbox, which the table of a receiver names.
+"""Messages in the user's own words: jinja2 templates in a sandbox, which the table of a receiver
+names.
 
-In: files, and the fields of a notice (`payload.notice_item`). Out: a title and a body, bounded. The fields' values come inert and escaped
-for the receiver, so that no log line becomes markup; what the template itself says is its author's. Faults name file and line.
+In: files, and the fields of a notice (`payload.notice_item`). Out: a title and a body, bounded. The
+fields' values come inert and escaped for the receiver, so that no log line becomes markup; what the
+template itself says is its author's. Faults name file and line.
 """
 
 from __future__ import annotations
@@ -36,9 +38,15 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Small numbers are multiplied, and nothing else is."""
-        small = all(isinstance(one, int | float) and abs(one) <= _GREATEST_PRODUCT for one in (left, right))
+        small = all(
+            isinstance(one, int | float) and abs(one) <= _GREATEST_PRODUCT for one in (left, right)
+        )
         if operator == "**" or not small:
-            raise SecurityError(f"{operator} is for small numbers here" if operator == "*" else "** is not allowed here")
+            raise SecurityError(
+                f"{operator} is for small numbers here"
+                if operator == "*"
+                else "** is not allowed here"
+            )
         return super().call_binop(context, operator, left, right)
 
 
@@ -49,10 +57,14 @@ class Templates:
     title: Template | None = None
     body: Template | None = None
 
-    def rendered(self, item: Mapping[str, Any], *, names: Mapping[str, str], escape: Escape | None = None) -> dict[str, str]:
-        """The texts of the templates there are, under the names that the caller gives "title" and "body".
+    def rendered(
+        self, item: Mapping[str, Any], *, names: Mapping[str, str], escape: Escape | None = None
+    ) -> dict[str, str]:
+        """The texts of the templates there are, under the names that the caller gives "title" and
+        "body".
 
-        A template that fails is left out, so that a message is never lost to it: the built-in text stands instead.
+        A template that fails is left out, so that a message is never lost to it: the built-in text
+        stands instead.
         """
         given = item if escape is None else _escaped(item, escape)
         said = {}
@@ -64,8 +76,12 @@ class Templates:
 
 
 def load(path: Path) -> Template:
-    """A template of a file; it may include others of its folder. Raises TemplateError or OSError."""
-    environment = _Sandbox(loader=FileSystemLoader(path.parent), undefined=StrictUndefined, autoescape=False)
+    """A template of a file; it may include others of its folder. Raises TemplateError or
+    OSError.
+    """
+    environment = _Sandbox(
+        loader=FileSystemLoader(path.parent), undefined=StrictUndefined, autoescape=False
+    )
     return environment.get_template(path.name)
 
 
@@ -76,7 +92,9 @@ def check_folder(folder: Path) -> tuple[int, list[str]]:
 
 
 def check_file(path: Path) -> list[str]:
-    """What is wrong with a template, as `file:line: what`: it is read, and tried with a first message, a resolution and a bare one."""
+    """What is wrong with a template, as `file:line: what`: it is read, and tried with a first
+    message, a resolution and a bare one.
+    """
     try:
         template = load(path)
         for notice in _TRIALS:
@@ -89,13 +107,15 @@ def check_file(path: Path) -> list[str]:
         return [f"{path}:1: not UTF-8"]
     except OSError as error:
         return [f"{path}:1: cannot be read: {error.strerror}"]
-    except Exception as error:  # noqa: BLE001 (an expression in a template can raise whatever Python raises)
+    except Exception as error:  # noqa: BLE001
         return [inert(f"{path}:{_line_of(error, path)}: {type(error).__name__}: {error}")]
     return []
 
 
 def _render(template: Template, item: Mapping[str, Any], part: str) -> str:
-    """The text, cut at the part's limit; what a template goes on to say is not waited for. A title is one line."""
+    """The text, cut at the part's limit; what a template goes on to say is not waited for. A title
+    is one line.
+    """
     limit, size, pieces = _LIMITS[part], 0, []
     for piece in template.generate(**item):
         pieces.append(piece)
@@ -116,7 +136,9 @@ def _escaped(value: Any, escape: Escape) -> Any:
 
 
 def _line_of(error: Exception, path: Path) -> int:
-    """The line of the template that an error is from: the innermost frame that jinja2 ascribes to the file."""
+    """The line of the template that an error is from: the innermost frame that jinja2 ascribes to
+    the file.
+    """
     line, trace = 1, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):

@@ -1,7 +1,9 @@
-"""Watches the watcher: an input that went silent, and a lag that does not shrink, are incidents of their own.
+"""Watches the watcher: an input that went silent, and a lag that does not shrink, are incidents of
+their own.
 
-In: after each batch the time, the records so far, the lag. Out: alarms that begin and end. `Watchdog` is pure; `keep` writes what it says
-into the journal, as incidents of the host that oopswatch runs on.
+In: after each batch the time, the records so far, the lag. Out: alarms that begin and end.
+`Watchdog` is pure; `keep` writes what it says into the journal, as incidents of the host that
+oopswatch runs on.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Alarm:
 
 @dataclass(slots=True)
 class Watchdog:
-    """Judges the input by limits, 0 for none: seconds without a record, records of lag, seconds that it is above that without shrinking."""
+    """Judges the input by limits, 0 for none: seconds without a record, records of lag, seconds
+    that it is above that without shrinking.
+    """
 
     silent_s: int
     lag_records: int
@@ -58,7 +62,11 @@ class Watchdog:
             return ended
         self._records = records
         if self.silent_s and now_us - self._heard_us >= self.silent_s * SECOND_US:
-            return self._begin("input-silent", self._heard_us, f"No record has come in since {moment(self._heard_us)}")
+            return self._begin(
+                "input-silent",
+                self._heard_us,
+                f"No record has come in since {moment(self._heard_us)}",
+            )
         return []
 
     def _lag(self, now_us: int, lag: int) -> list[Alarm]:
@@ -67,7 +75,10 @@ class Watchdog:
             return self._end("lag-growing", now_us, f"the lag is down to {lag} records")
         since, first = self._behind = self._behind or (now_us, lag)
         if now_us - since >= self.lag_s * SECOND_US and lag >= first:
-            text = f"{lag} records wait to be read; above {self.lag_records} since {moment(since)}, and not fewer"
+            text = (
+                f"{lag} records wait to be read; above {self.lag_records} since "
+                f"{moment(since)}, and not fewer"
+            )
             return self._begin("lag-growing", since, text)
         return []
 
@@ -88,7 +99,9 @@ class Watchdog:
 
 
 def keep(journal: Journal, alarm: Alarm, host: str, now_us: int) -> bool:
-    """Writes an alarm into the history, in a transaction of its own: an incident, or the end of those there are. True where it did."""
+    """Writes an alarm into the history, in a transaction of its own: an incident, or the end of
+    those there are. True where it did.
+    """
     rule = f"oopswatch.{alarm.kind}"
     with journal.transaction():
         if alarm.over:
@@ -111,7 +124,9 @@ def keep(journal: Journal, alarm: Alarm, host: str, now_us: int) -> bool:
 
 
 def _match(alarm: Alarm, rule: str, host: str) -> Match:
-    """A line that no kernel printed: oopswatch's own, so that the incident has an anchor as any other has."""
+    """A line that no kernel printed: oopswatch's own, so that the incident has an anchor as any
+    other has.
+    """
     return Match(
         signature=rule,
         cls="watch",

@@ -1,4 +1,5 @@
-"""Numbers and times as a message says them: gaps, durations, moments, ordinals; and a line of a log made inert and short.
+"""Numbers and times as a message says them: gaps, durations, moments, ordinals; and a line of a log
+made inert and short.
 
 In: µs, counts, texts. Out: words. Pure.
 """
@@ -12,7 +13,8 @@ from detector.items import moment
 
 # A kernel's line has some 1,000 bytes; what is longer is no line of a kernel.
 LINE_LIMIT = 1_000
-# What chat programs wake everybody up for: `@channel` in many, `<!channel>`, `<@U1>`, `<#C1>` in Slack's own spelling.
+# What chat programs wake everybody up for: `@channel` in many, `<!channel>`, `<@U1>`, `<#C1>` in
+# Slack's own spelling.
 _MENTION = re.compile(r"@(?=channel|here|everyone|all\b|room\b)|<(?=[!@#])", re.IGNORECASE)
 _LOOKALIKES = {"@": "\uff20", "<": "\uff1c"}
 
@@ -27,7 +29,9 @@ def inert_line(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """The same for a text that people read: nothing in it calls anybody, wherever a receiver passes it on to."""
+    """The same for a text that people read: nothing in it calls anybody, wherever a receiver passes
+    it on to.
+    """
     return _MENTION.sub(lambda found: _LOOKALIKES[found[0]], inert_line(text))
 
 
@@ -59,5 +63,7 @@ def clock(wall_us: int) -> str:
 
 def ordinal(number: int) -> str:
     """A place in a row: "1st", "2nd", "14th", "1,021st"."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    ending = (
+        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number:,}{ending}"

@@ -1,10 +1,11 @@
 """The state machine: lines and time in, blocks out.
 
-A head (a match of a signature that opens a report) opens a block on its host. Which block a later line belongs to: by printk's caller
-id where both have one; else the block that still lacks a line of this kind, oldest first; else the one that got the line before. A block
-closes at its end mark, at the next head of its context, at a gap in the stamps, at a boot, at a bound, at a deadline.
-Lines that user space wrote are never part of a report, and those of a user fault that breaks into one are kept out of it.
-Not here: what the lines mean, and who asks for them to be decoded.
+A head (a match of a signature that opens a report) opens a block on its host. Which block a later
+line belongs to: by printk's caller id where both have one; else the block that still lacks a line
+of this kind, oldest first; else the one that got the line before. A block closes at its end mark,
+at the next head of its context, at a gap in the stamps, at a boot, at a bound, at a deadline. Lines
+that user space wrote are never part of a report, and those of a user fault that breaks into one are
+kept out of it. Not here: what the lines mean, and who asks for them to be decoded.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from detector.model import Block, Line, Match
 class Limits:
     """Bounds of a report and of all that are open; times in microseconds, size in characters.
 
-    `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the stamps of the lines: a gap ends a report,
-    a shorter one the wait for a panic after the end mark. NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c).
-    Beyond `size_in_all` characters of all open reports the one that has been open for longest is closed.
-    After `strangers` lines that do not belong to it an ended report waits no longer. A user fault prints at most `user_lines`.
+    `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the
+    stamps of the lines: a gap ends a report, a shorter one the wait for a panic after the end mark.
+    NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c). Beyond `size_in_all`
+    characters of all open reports the one that has been open for longest is closed. After
+    `strangers` lines that do not belong to it an ended report waits no longer. A user fault prints
+    at most `user_lines`.
     """
 
     lines: int = 1_000
@@ -88,7 +91,9 @@ class Assembler:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, `foreign`, and `cut:<why>` for what cut a report short."""
+        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, `foreign`, and
+        `cut:<why>` for what cut a report short.
+        """
         return self._counts
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
@@ -98,7 +103,11 @@ class Assembler:
         if (mine is None and not opens) or line.trust == "user":
             return []
         closed = self._close_finished(line, mine) if mine else []
-        near = [opened for opened in self._hosts.get(line.host, ()) if opened.before_head(line) <= self._limits.gap_us]
+        near = [
+            opened
+            for opened in self._hosts.get(line.host, ())
+            if opened.before_head(line) <= self._limits.gap_us
+        ]
         self._turn += 1
         if opens and match is not None:
             self._head(line, match, near, now_us, closed)
@@ -107,14 +116,19 @@ class Assembler:
         return closed
 
     def tick(self, now_us: int) -> list[Block]:
-        """Closes what has been silent for `idle_us` or open for `age_us`; looks at most ten times a second."""
+        """Closes what has been silent for `idle_us` or open for `age_us`; looks at most ten times a
+        second.
+        """
         if not self._open or now_us < self._next_tick_us:
             return []
         self._next_tick_us = now_us + 100_000
         closed: list[Block] = []
         for opened in self._all():
             quiet = self._limits.linger_us if opened.lingering else self._limits.idle_us
-            if now_us - opened.touched_us >= quiet or now_us - opened.opened_us >= self._limits.age_us:
+            if (
+                now_us - opened.touched_us >= quiet
+                or now_us - opened.opened_us >= self._limits.age_us
+            ):
                 closed += self._close(opened, "deadline", cut=True)
         return closed
 
@@ -123,8 +137,14 @@ class Assembler:
         return [block for opened in self._all() for block in self._close(opened, "flush", cut=True)]
 
     def open_blocks(self, since: int = -1) -> list[Block]:
-        """The open reports with a line after the turn `since`, as far as they have come, for a store; `restore` takes them back."""
-        return [opened.block(cut=True) for opened in self._all() if not opened.shadow and opened.turn > since]
+        """The open reports with a line after the turn `since`, as far as they have come, for a
+        store; `restore` takes them back.
+        """
+        return [
+            opened.block(cut=True)
+            for opened in self._all()
+            if not opened.shadow and opened.turn > since
+        ]
 
     def heads(self) -> list[Match]:
         """The heads of the open reports."""
@@ -138,9 +158,15 @@ class Assembler:
     def _all(self) -> list[Opened]:
         return [opened for mine in self._hosts.values() for opened in mine]
 
-    def _head(self, line: Line, match: Match, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
-        """Opens a report, unless the head is a copy, a replay, or one more line of the report that is open in its context."""
-        copied = next((opened for opened in near if opened.repeats(line) or opened.holds(line)), None)
+    def _head(
+        self, line: Line, match: Match, near: Sequence[Opened], now_us: int, closed: list[Block]
+    ) -> None:
+        """Opens a report, unless the head is a copy, a replay, or one more line of the report that
+        is open in its context.
+        """
+        copied = next(
+            (opened for opened in near if opened.repeats(line) or opened.holds(line)), None
+        )
         if copied is not None:
             copied.repeated = copied.repeated or copied.repeats(line)
             self._counts["folded"] += 1
@@ -164,7 +190,14 @@ class Assembler:
         self._add(opened)
         closed += self._shrink()
 
-    def _body(self, line: Line, match: Match | None, near: Sequence[Opened], now_us: int, closed: list[Block]) -> None:
+    def _body(
+        self,
+        line: Line,
+        match: Match | None,
+        near: Sequence[Opened],
+        now_us: int,
+        closed: list[Block],
+    ) -> None:
         """Gives the line to the report that it belongs to, if there is one."""
         owner = _owner(near, line)
         if owner is None:
@@ -181,8 +214,12 @@ class Assembler:
         else:
             self._append(owner, line, now_us, closed)
 
-    def _user_fault(self, line: Line, match: Match, owner: Opened, now_us: int, closed: list[Block]) -> None:
-        """A user fault ends the wait for a panic; beside a report that is still being printed it is followed, to keep its lines apart."""
+    def _user_fault(
+        self, line: Line, match: Match, owner: Opened, now_us: int, closed: list[Block]
+    ) -> None:
+        """A user fault ends the wait for a panic; beside a report that is still being printed it is
+        followed, to keep its lines apart.
+        """
         if owner.lingering:
             closed += self._close(owner, "end", cut=False)
         elif not any(opened.shadow for opened in self._hosts[line.host]):
@@ -213,13 +250,17 @@ class Assembler:
         return closed
 
     def _make_room(self, host: str) -> list[Block]:
-        """Closes the oldest report of the host, or of the host that has been open for longest, where a bound would be passed."""
+        """Closes the oldest report of the host, or of the host that has been open for longest,
+        where a bound would be passed.
+        """
         mine = [opened for opened in self._hosts.get(host, ()) if not opened.shadow]
         if len(mine) >= self._limits.per_host:
             return self._close(mine[0], "per_host", cut=True)
         if self._open >= self._limits.in_all:
             oldest = next(iter(self._hosts.values()))
-            return self._close(next(opened for opened in oldest if not opened.shadow), "in_all", cut=True)
+            return self._close(
+                next(opened for opened in oldest if not opened.shadow), "in_all", cut=True
+            )
         return []
 
     def _shrink(self) -> list[Block]:
@@ -227,7 +268,9 @@ class Assembler:
         closed: list[Block] = []
         while self._size > self._limits.size_in_all:
             oldest = next(iter(self._hosts.values()))
-            closed += self._close(next(opened for opened in oldest if not opened.shadow), "size_in_all", cut=True)
+            closed += self._close(
+                next(opened for opened in oldest if not opened.shadow), "size_in_all", cut=True
+            )
         return closed
 
     def _add(self, opened: Opened) -> None:
@@ -258,7 +301,9 @@ class Assembler:
 
 
 def _owner(near: Sequence[Opened], line: Line, *, head: bool = False) -> Opened | None:
-    """The report that a line belongs to: by caller id, by what is missing, else the one with the newest line."""
+    """The report that a line belongs to: by caller id, by what is missing, else the one with the
+    newest line.
+    """
     if line.caller is not None:
         same = [opened for opened in near if opened.caller == line.caller]
         if not same and not head and line.caller.startswith("C"):
@@ -280,5 +325,12 @@ def _owner(near: Sequence[Opened], line: Line, *, head: bool = False) -> Opened 
 
 
 def _beside(before: Opened, line: Line, match: Match) -> bool:
-    """Whether a second CPU reports beside the first: without caller ids, the same kind of fault before the first has its trace."""
-    return line.caller is None and not before.traced and not before.ended and shape.in_parallel(before.head.cls, match.cls)
+    """Whether a second CPU reports beside the first: without caller ids, the same kind of fault
+    before the first has its trace.
+    """
+    return (
+        line.caller is None
+        and not before.traced
+        and not before.ended
+        and shape.in_parallel(before.head.cls, match.cls)
+    )

@@ -1,4 +1,5 @@
-"""A report that is being collected: its head, its lines so far, and what tells where the next line belongs.
+"""A report that is being collected: its head, its lines so far, and what tells where the next line
+belongs.
 
 In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 """
@@ -15,9 +16,10 @@ from detector.model import Block, Line, Match
 class Opened:
     """An open report.
 
-    `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time where `stamped` says so, else wall time;
-    `touched_us` when that line came, `turn` its place among all lines. `lingering`: the end mark has come, a panic may still follow.
-    `stamps` says which source a line came from, `repeated` that a source has begun to ship the report once more.
+    `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time
+    where `stamped` says so, else wall time; `touched_us` when that line came, `turn` its place
+    among all lines. `lingering`: the end mark has come, a panic may still follow. `stamps` says
+    which source a line came from, `repeated` that a source has begun to ship the report once more.
     """
 
     head: Match
@@ -49,7 +51,9 @@ class Opened:
 
     @classmethod
     def resume(cls, block: Block, now_us: int) -> Opened:
-        """The report that a store kept while it was open. Of the stamps only the head's are known, so no copy of a later line is folded."""
+        """The report that a store kept while it was open. Of the stamps only the head's are known,
+        so no copy of a later line is folded.
+        """
         head = block.head
         opened = cls(head, head.cls, head.caller, now_us, now_us)
         for text in block.lines:
@@ -62,11 +66,15 @@ class Opened:
 
     @property
     def shadow(self) -> bool:
-        """Whether this is a user fault beside a kernel report: it keeps its lines out of that, and is no report."""
+        """Whether this is a user fault beside a kernel report: it keeps its lines out of that, and
+        is no report.
+        """
         return self.head.origin == "user"
 
     def add(self, line: Line, now_us: int, turn: int) -> None:
-        """Takes the line; a continuation is joined to the line that it continues, a replay takes the place of what was cut."""
+        """Takes the line; a continuation is joined to the line that it continues, a replay takes
+        the place of what was cut.
+        """
         self.touched_us, self.turn = now_us, turn
         if line.kernel_time_us is not None:
             self.stamps.setdefault((line.kernel_time_us, line.text), line.source)
@@ -97,10 +105,11 @@ class Opened:
             self.ended = self.lingering = True
 
     def holds(self, line: Line) -> bool:
-        """Whether this is a copy of a line that is already in: printed by a second console, or shipped by a second transport.
+        """Whether this is a copy of a line that is already in: printed by a second console, or
+        shipped by a second transport.
 
-        A trace may rightly repeat a frame, so a copy from the same source counts only directly after its original, or once the
-        source has begun to repeat the report from its head.
+        A trace may rightly repeat a frame, so a copy from the same source counts only directly
+        after its original, or once the source has begun to repeat the report from its head.
         """
         if self.newest == (line.text, line.kernel_time_us, line.wall_time_us):
             return True
@@ -113,20 +122,29 @@ class Opened:
 
     def repeats(self, line: Line) -> bool:
         """Whether this is the report's head once more."""
-        return line.kernel_time_us is not None and (line.kernel_time_us, line.text) == (self.head.kernel_time_us, self.head.text)
+        return line.kernel_time_us is not None and (line.kernel_time_us, line.text) == (
+            self.head.kernel_time_us,
+            self.head.text,
+        )
 
     def after_us(self, line: Line) -> int:
-        """How long after the newest line of the report this line was printed, negative for before; 0 where the stamps do not say."""
+        """How long after the newest line of the report this line was printed, negative for before;
+        0 where the stamps do not say.
+        """
         stamp = line.kernel_time_us if self.stamped == "kernel" else line.wall_time_us
         return stamp - self.at_us if stamp is not None and self.at_us is not None else 0
 
     def before_head(self, line: Line) -> int:
-        """How long before the report's head this line was printed; 0 where the stamps do not say, or say "after"."""
+        """How long before the report's head this line was printed; 0 where the stamps do not say,
+        or say "after".
+        """
         if line.kernel_time_us is None or self.head.kernel_time_us is None:
             return 0
         return max(0, self.head.kernel_time_us - line.kernel_time_us)
 
     def block(self, *, cut: bool) -> Block:
-        """The report as a Block; `cut` says that it was closed from outside before it showed an end."""
+        """The report as a Block; `cut` says that it was closed from outside before it showed an
+        end.
+        """
         whole = self.ended or (not cut and shape.is_whole(self.head.cls, traced=self.traced))
         return Block(self.head, tuple(self.lines), whole)

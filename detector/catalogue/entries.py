@@ -1,6 +1,7 @@
 """The frozen values that a catalogue holds, and the error that lists its faults.
 
-Nothing here reads TOML or judges a pattern: `tables` validates the shape, `checks` the meaning, `reading` builds these values.
+Nothing here reads TOML or judges a pattern: `tables` validates the shape, `checks` the meaning,
+`reading` builds these values.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from detector.model import Origin, Severity
 
 RuleType = Literal["temporal", "temporal_ordered"]
 
-# A list's regexes meet function and process names, which are short; this bounds a pattern that slipped through the checks.
+# A list's regexes meet function and process names, which are short; this bounds a pattern that
+# slipped through the checks.
 _NAME_TIMEOUT_S = 0.01
 
 
@@ -45,9 +47,11 @@ class CatalogueError(ValueError):
 class Signature:
     """A kernel-log phrase that we know.
 
-    `literals`: every text that `regex` accepts holds at least one of them (they feed the byte scanner). `regex` is matched at the start of
-    a line's text. `opens` says that the lines after it belong to its report. A `marker` (boot banner) is no fault. A `fallback` is asked
-    only when no other signature claims the line. `source` names the kernel file and versions, `meaning` is a sentence for a tired person.
+    `literals`: every text that `regex` accepts holds at least one of them (they feed the byte
+    scanner). `regex` is matched at the start of a line's text. `opens` says that the lines after it
+    belong to its report. A `marker` (boot banner) is no fault. A `fallback` is asked only when no
+    other signature claims the line. `source` names the kernel file and versions, `meaning` is a
+    sentence for a tired person.
     """
 
     id: str
@@ -71,7 +75,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """A rule's own test: `given` holds (signature or class, host, kernel time in µs) in order of arrival, `expect` counts the incidents."""
+    """A rule's own test: `given` holds (signature or class, host, kernel time in µs) in order of
+    arrival, `expect` counts the incidents.
+    """
 
     name: str
     given: tuple[tuple[str, str, int], ...]
@@ -83,9 +89,10 @@ class RuleTest:
 class Rule:
     """Signatures or classes that make one incident when they meet on one host within `timespan_us`.
 
-    Exactly one of `classes` and `signatures` is filled, with two or more names; `anchor` is the one of them whose match identifies the
-    incident. Type "temporal" takes any order, "temporal_ordered" the order written. `resolve_on_reboot`: a reboot of the host ends the
-    incident, since what it tells of does not outlive the running kernel.
+    Exactly one of `classes` and `signatures` is filled, with two or more names; `anchor` is the one
+    of them whose match identifies the incident. Type "temporal" takes any order, "temporal_ordered"
+    the order written. `resolve_on_reboot`: a reboot of the host ends the incident, since what it
+    tells of does not outlive the running kernel.
     """
 
     id: str
@@ -106,7 +113,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class NameList:
-    """A named list of names (functions to skip, say): whole names, and regexes that must cover a whole name."""
+    """A named list of names (functions to skip, say): whole names, and regexes that must cover a
+    whole name.
+    """
 
     id: str
     title: str = ""
@@ -114,7 +123,9 @@ class NameList:
     regexes: tuple[regex.Pattern[str], ...] = ()
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` is an entry or a regex covers it; a regex that runs out of its time says no."""
+        """Whether `name` is an entry or a regex covers it; a regex that runs out of its time says
+        no.
+        """
         if not isinstance(name, str):
             return False
         if name in self.entries:
@@ -127,7 +138,9 @@ class NameList:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything that the pattern files say, in the order of their paths and of the tables in them."""
+    """Everything that the pattern files say, in the order of their paths and of the tables in
+    them.
+    """
 
     signatures: tuple[Signature, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -137,7 +150,9 @@ class Catalogue:
     _by_id: Mapping[str, Signature] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_id", {signature.id: signature for signature in self.signatures})
+        object.__setattr__(
+            self, "_by_id", {signature.id: signature for signature in self.signatures}
+        )
 
     @property
     def classes(self) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """Where things stand in a TOML text: tomllib says what a file holds, but not on which line.
 
-In: the text of one pattern file. Out: line numbers (from 1) of the n-th `[[kind]]` header, of a key in it, of an example in its array.
-A place that cannot be found (inline tables, say) falls back to the nearest enclosing one.
+In: the text of one pattern file. Out: line numbers (from 1) of the n-th `[[kind]]` header, of a key
+in it, of an example in its array. A place that cannot be found (inline tables, say) falls back to
+the nearest enclosing one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ _TOKEN = re.compile(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
 
 
 class Places:
-    """The headers and keys of one TOML text, walked once; what stands inside multi-line strings is skipped."""
+    """The headers and keys of one TOML text, walked once; what stands inside multi-line strings is
+    skipped.
+    """
 
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
@@ -34,7 +37,9 @@ class Places:
             self._keys.append((number, key[1]))
 
     def table(self, kind: str, index: int) -> int:
-        """Line of the header of the `index`-th `[[kind]]`, else of the first key called so, else 1."""
+        """Line of the header of the `index`-th `[[kind]]`, else of the first key called so, else
+        1.
+        """
         found = [line for name, line in self._headers if name == kind]
         return found[index] if index < len(found) else self.top(kind)
 
@@ -48,7 +53,9 @@ class Places:
         """Line of the `sub_index`-th `[[kind.sub]]` that belongs to the `index`-th `[[kind]]`."""
         start = self.table(kind, index)
         end = self._end(kind, start)
-        found = [line for name, line in self._headers if name == f"{kind}.{sub}" and start < line < end]
+        found = [
+            line for name, line in self._headers if name == f"{kind}.{sub}" and start < line < end
+        ]
         return found[sub_index] if sub_index < len(found) else start
 
     def key(self, start: int, name: str) -> int:
@@ -66,11 +73,16 @@ class Places:
         return start
 
     def _end(self, kind: str, start: int) -> int:
-        return min((line for name, line in self._headers if name == kind and line > start), default=len(self._lines) + 1)
+        return min(
+            (line for name, line in self._headers if name == kind and line > start),
+            default=len(self._lines) + 1,
+        )
 
 
 def _open_string_after(line: str, closing: str | None) -> str | None:
-    """The delimiter of the multi-line string that is still open after `line`, given the one open before it."""
+    """The delimiter of the multi-line string that is still open after `line`, given the one open
+    before it.
+    """
     position = 0
     while True:
         if closing is not None:

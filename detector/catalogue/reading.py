@@ -1,7 +1,9 @@
 """Pattern files in, a checked `Catalogue` out, or every fault of all files at once.
 
-In: a mapping of path → TOML text (a later layer that replaces a file of the same path is the caller's `{**shipped, **own}`).
-Out: `Catalogue`, its entries in the order of their paths and of the tables in them. Nothing is opened, logged or half-accepted.
+In: a mapping of path → TOML text (a later layer that replaces a file of the same path is the
+caller's `{**shipped, **own}`).
+Out: `Catalogue`, its entries in the order of their paths and of the tables in them. Nothing is
+opened, logged or half-accepted.
 """
 
 from __future__ import annotations
@@ -17,8 +19,21 @@ from typing import Any, Generic, TypeVar, get_args
 import regex
 from pydantic import BaseModel, ValidationError
 
-from detector.catalogue.checks import Complaint, double_claims, list_complaints, signature_complaints
-from detector.catalogue.entries import Catalogue, CatalogueError, Fault, NameList, Rule, RuleTest, Signature
+from detector.catalogue.checks import (
+    Complaint,
+    double_claims,
+    list_complaints,
+    signature_complaints,
+)
+from detector.catalogue.entries import (
+    Catalogue,
+    CatalogueError,
+    Fault,
+    NameList,
+    Rule,
+    RuleTest,
+    Signature,
+)
 from detector.catalogue.places import Places
 from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
 from detector.known_issue import KnownIssueTable, StructTable
@@ -52,9 +67,11 @@ class _Found(Generic[_Model]):
 
 
 def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
-    """The catalogue of these pattern files (path → TOML text); raises CatalogueError with every fault of all of them.
+    """The catalogue of these pattern files (path → TOML text); raises CatalogueError with every
+    fault of all of them.
 
-    Without `prove` the regexes are taken at their word: for files whose examples and times on hostile lines have been tried before.
+    Without `prove` the regexes are taken at their word: for files whose examples and times on
+    hostile lines have been tried before.
     """
     faults: list[Fault] = []
     found: list[_Found[Any]] = []
@@ -104,14 +121,22 @@ def _tables(path: str, text: str, faults: list[Fault]) -> Iterator[_Found[Any]]:
     places = Places(text)
     for kind, tables in document.items():
         if kind not in TABLES:
-            faults.append(Fault(path, places.top(kind), f'unknown table "{kind}"{_did_you_mean(kind, TABLES)}'))
+            faults.append(
+                Fault(
+                    path, places.top(kind), f'unknown table "{kind}"{_did_you_mean(kind, TABLES)}'
+                )
+            )
         elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            faults.append(Fault(path, places.top(kind), f"write [[{kind}]], with two brackets, once for each"))
+            faults.append(
+                Fault(path, places.top(kind), f"write [[{kind}]], with two brackets, once for each")
+            )
         else:
             for index, table in enumerate(tables):
                 line = places.table(kind, index)
                 try:
-                    yield _Found(TABLES[kind].model_validate(table), kind, path, index, line, places)
+                    yield _Found(
+                        TABLES[kind].model_validate(table), kind, path, index, line, places
+                    )
                 except ValidationError as error:
                     faults += _shape_faults(error, kind, path, index, table, places)
 
@@ -124,15 +149,34 @@ def _toml_fault(path: str, text: str, message: str) -> Fault:
     return Fault(path, int(place[1]), f"bad TOML: {what} (column {place[2]})")
 
 
-def _shape_faults(error: ValidationError, kind: str, path: str, index: int, table: Mapping[str, Any], places: Places) -> Iterator[Fault]:
+def _shape_faults(
+    error: ValidationError,
+    kind: str,
+    path: str,
+    index: int,
+    table: Mapping[str, Any],
+    places: Places,
+) -> Iterator[Fault]:
     """One located fault for each thing that pydantic refuses."""
     name = f'{kind} "{table.get("id", f"number {index + 1}")}"'
     for problem in error.errors():
         where, start, model = problem["loc"], places.table(kind, index), TABLES[kind]
-        if len(where) > 1 and isinstance(where[1], int) and (inner := _inner_model(model, str(where[0]))):
-            start, model, where = places.child(kind, index, str(where[0]), where[1]), inner, where[2:]
+        if (
+            len(where) > 1
+            and isinstance(where[1], int)
+            and (inner := _inner_model(model, str(where[0])))
+        ):
+            start, model, where = (
+                places.child(kind, index, str(where[0]), where[1]),
+                inner,
+                where[2:],
+            )
         key = str(where[0]) if where else ""
-        yield Fault(path, places.key(start, key), f"{name}: {_shape_message(problem['type'], problem['msg'], key, where, model)}")
+        yield Fault(
+            path,
+            places.key(start, key),
+            f"{name}: {_shape_message(problem['type'], problem['msg'], key, where, model)}",
+        )
 
 
 def _inner_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
@@ -140,11 +184,16 @@ def _inner_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     for name, field in model.model_fields.items():
         if key == (field.alias or name):
             inner = get_args(field.annotation)
-            return next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), None)
+            return next(
+                (each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)),
+                None,
+            )
     return None
 
 
-def _shape_message(type_: str, message: str, key: str, where: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _shape_message(
+    type_: str, message: str, key: str, where: tuple[int | str, ...], model: type[BaseModel]
+) -> str:
     if type_ == "missing" and len(where) == 1:
         return f'missing key "{key}"'
     if type_ == "extra_forbidden":
@@ -164,7 +213,9 @@ def _duplicates(found: list[_Found[Any]]) -> Iterator[Fault]:
     for one in found:
         earlier = first.setdefault((one.kind, one.table.id), one)
         if earlier is not one:
-            yield one.fault(Complaint("id", f"this id stands already at {earlier.path}:{earlier.line}"))
+            yield one.fault(
+                Complaint("id", f"this id stands already at {earlier.path}:{earlier.line}")
+            )
 
 
 def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
@@ -172,22 +223,40 @@ def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
     ids = {one.table.id for one in _of(found, SignatureTable)}
     classes = {one.table.cls for one in _of(found, SignatureTable)}
     for rule in _of(found, RuleTable):
-        for key, names, known in (("classes", rule.table.classes, classes), ("signatures", rule.table.signatures, ids)):
+        for key, names, known in (
+            ("classes", rule.table.classes, classes),
+            ("signatures", rule.table.signatures, ids),
+        ):
             word = "class" if key == "classes" else "signature"
             for name in names:
                 if name not in known:
-                    yield rule.fault(Complaint(key, f'unknown {word} "{name}"{_did_you_mean(name, sorted(known))}'))
+                    yield rule.fault(
+                        Complaint(
+                            key, f'unknown {word} "{name}"{_did_you_mean(name, sorted(known))}'
+                        )
+                    )
         for index, test in enumerate(rule.table.test):
             line = rule.places.key(rule.places.child("rule", rule.index, "test", index), "given")
             for name, _, _ in test.given:
                 if name not in ids | classes:
-                    said = f'test "{test.name}": unknown signature or class "{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                    said = (
+                        f'test "{test.name}": unknown signature or class '
+                        f'"{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                    )
                     yield Fault(rule.path, rule.places.value(line, name), f"{rule.name}: {said}")
     for one in found:
         if isinstance(one.table, KnownIssueTable | StructTable):
             for key, name in one.table.references():
                 if name not in ids | classes:
-                    yield one.fault(Complaint(key, f'unknown signature or class "{name}"{_did_you_mean(name, sorted(ids | classes))}'))
+                    yield one.fault(
+                        Complaint(
+                            key,
+                            (
+                                "unknown signature or class "
+                                f'"{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                            ),
+                        )
+                    )
 
 
 def _signature(one: _Found[SignatureTable]) -> Signature:
@@ -242,4 +311,6 @@ def _rule(one: _Found[RuleTable]) -> Rule:
 
 
 def _name_list(table: ListTable) -> NameList:
-    return NameList(table.id, table.title, frozenset(table.entries), tuple(map(regex.compile, table.regexes)))
+    return NameList(
+        table.id, table.title, frozenset(table.entries), tuple(map(regex.compile, table.regexes))
+    )

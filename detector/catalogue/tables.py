@@ -1,6 +1,8 @@
-"""The shape of the tables in pattern files, as pydantic models: what TOML may say before its meaning is checked.
+"""The shape of the tables in pattern files, as pydantic models: what TOML may say before its
+meaning is checked.
 
-In: tables as tomllib reads them (floats as Decimal). Out: validated models; `reading` turns them into frozen entries.
+In: tables as tomllib reads them (floats as Decimal). Out: validated models; `reading` turns them
+into frozen entries.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ def timespan_us(text: str) -> int:
     """Microseconds of "10s", "5m" or "1h"; raises ValueError on anything else."""
     found = _TIMESPAN.fullmatch(text)
     if found is None:
-        raise ValueError(f'bad timespan "{text}": write a whole number and s, m or h, as in "10s", "5m", "1h"')
+        raise ValueError(
+            f'bad timespan "{text}": write a whole number and s, m or h, as in "10s", "5m", "1h"'
+        )
     return int(found[1]) * _UNITS_US[found[2]]
 
 
@@ -37,11 +41,20 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_given(value: Any) -> Any:
-    """One [signature-or-class, host, seconds] of a rule's test; seconds whole or with decimals, never a float."""
+    """One [signature-or-class, host, seconds] of a rule's test; seconds whole or with decimals,
+    never a float.
+    """
     if isinstance(value, list) and len(value) == 3:
         name, host, seconds = value
-        number = (isinstance(seconds, Decimal) and seconds.is_finite()) or (isinstance(seconds, int) and not isinstance(seconds, bool))
-        if isinstance(name, str) and isinstance(host, str) and number and 0 <= seconds < _LONGEST_UPTIME_S:
+        number = (isinstance(seconds, Decimal) and seconds.is_finite()) or (
+            isinstance(seconds, int) and not isinstance(seconds, bool)
+        )
+        if (
+            isinstance(name, str)
+            and isinstance(host, str)
+            and number
+            and 0 <= seconds < _LONGEST_UPTIME_S
+        ):
             return (name, host, int(seconds * 1_000_000))
     raise ValueError('write each as ["signature or class", "host", seconds]')
 

@@ -1,7 +1,8 @@
 """The command `oopswatch`: names of commands, and how their errors reach people.
 
-Each command lives in a module of its own and is imported when it is called, so that `oopswatch --help` is quick. An error that
-a person can mend is one clear line on standard error and exit code 2; a fault of oopswatch itself keeps its traceback.
+Each command lives in a module of its own and is imported when it is called, so that `oopswatch
+--help` is quick. An error that a person can mend is one clear line on standard error and exit code
+2; a fault of oopswatch itself keeps its traceback.
 """
 
 from __future__ import annotations
@@ -14,22 +15,40 @@ import click
 
 import detector
 
-# Each command is a function of its name in the module of its name; beside it what its help begins with, so that `--help` imports none.
+# Each command is a function of its name in the module of its name; beside it what its help begins
+# with, so that `--help` imports none.
 COMMANDS = {
     "scan": "Reads logs in any known format and prints incidents, crashes and the noise by process.",
-    "run": "Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the history.",
-    "explain": "Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next.",
+    "run": (
+        "Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise "
+        "counts in the history."
+    ),
+    "explain": (
+        "Explains a pasted block, a log or a single line: what happened, where, why, which "
+        "known bug, what to do next."
+    ),
     "incidents": "What happened: incidents of the history.",
     "problems": "What crashes alike: all incidents with one fingerprint are one problem.",
     "hosts": "Hosts, their boots and what happened on them.",
     "noise": "User-space crashes, counted, most frequent first.",
-    "stats": "The history in figures: how much there is, what is open, what is new, which programs crash most.",
+    "stats": (
+        "The history in figures: how much there is, what is open, what is new, which programs "
+        "crash most."
+    ),
     "export": "Every incident of a filter, newest first.",
-    "backup": "Copies the history to FILE as it is at one moment, checks the copy, and only then gives it its name.",
+    "backup": (
+        "Copies the history to FILE as it is at one moment, checks the copy, and only then "
+        "gives it its name."
+    ),
     "keep": "Looks after the history's file.",
     "patterns": "The catalogue: signatures, rules, known issues.",
-    "simulate": "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots.",
-    "demo": "Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what was planted and what was found.",
+    "simulate": (
+        "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots."
+    ),
+    "demo": (
+        "Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and "
+        "prints what was planted and what was found."
+    ),
     "serve": "Serves pages and API over a history, also one that a running service writes.",
     "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
@@ -57,10 +76,13 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(detector.__version__, prog_name="oopswatch")
 def oopswatch() -> None:
-    """Watches the kernel logs of a fleet: noise apart, faults recognised, one incident with its explanation.
+    """Watches the kernel logs of a fleet: noise apart, faults recognised, one incident with its
+    explanation.
 
     \b
     oopswatch scan /var/log/kern.log            what is in a log
@@ -87,7 +109,8 @@ def main() -> None:
     try:
         oopswatch()
     except BrokenPipeError:
-        # The reader of a pipe went away (`| head`): nothing more to say to it, not even when Python closes the stream.
+        # The reader of a pipe went away (`| head`): nothing more to say to it, not even when Python
+        # closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -98,8 +121,14 @@ def main() -> None:
         from detector.store import StoreError
         from detector.store.filters import FilterError
 
-        if not isinstance(error, CatalogueError | FilterError | SettingsError | SourceError | StoreError):
+        if not isinstance(
+            error, CatalogueError | FilterError | SettingsError | SourceError | StoreError
+        ):
             raise
-        option = f"--{error.field.replace('_', '-')}: {error.message}" if isinstance(error, FilterError) else None
+        option = (
+            f"--{error.field.replace('_', '-')}: {error.message}"
+            if isinstance(error, FilterError)
+            else None
+        )
         Mendable(option or str(error)).show()
         sys.exit(2)

@@ -1,6 +1,7 @@
 """What people do with incidents on the command line, and what became of an incident.
 
-In: an act and its options. Out: the change on standard output. Works on the file, beside a running service.
+In: an act and its options. Out: the change on standard output. Works on the file, beside a running
+service.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Command = Callable[..., Any]
 
 def actor_option(command: Command) -> Command:
     """`--actor NAME`."""
-    return click.option("--actor", default=_user, show_default="who you are", help="Who does it.")(command)
+    return click.option("--actor", default=_user, show_default="who you are", help="Who does it.")(
+        command
+    )
 
 
 def command(act: Act, name: str, meaning: str) -> click.Command:
@@ -44,7 +47,13 @@ Examples:
     )
     @click.argument("identities", metavar="ID…", nargs=-1, required=True)
     @click.option("--reason", help="Why, or the note.", required=act == "note")
-    @click.option("--request", help="An id of your own for this request: the same one again changes nothing. For one incident.")
+    @click.option(
+        "--request",
+        help=(
+            "An id of your own for this request: the same one again changes nothing. For one "
+            "incident."
+        ),
+    )
     @click.option("--json", "as_json", is_flag=True, help="NDJSON: the changes.")
     @actor_option
     @parts.store_option
@@ -63,7 +72,10 @@ Examples:
         settings, _ = parts.settings_of(config_path, store__path=store_path)
         with closing(open_actions(settings.store.path, parts.now_us)) as actions:
             for identity in identities:
-                say_change(actions.act(identity, act, actor=actor, reason=reason, request=request), as_json=as_json)
+                say_change(
+                    actions.act(identity, act, actor=actor, reason=reason, request=request),
+                    as_json=as_json,
+                )
 
     return do
 
@@ -84,7 +96,10 @@ def change_item(change: Change) -> Item:
 def became_item(history: History, identity: str) -> Item:
     """What became of an incident, and who was told of it, as JSON."""
     told = [asdict(one) | {"at": moment(one.at_us)} for one in notifications_of(history, identity)]
-    return {"changes": [change_item(change) for change in history.changes_of(identity)], "notifications": told}
+    return {
+        "changes": [change_item(change) for change in history.changes_of(identity)],
+        "notifications": told,
+    }
 
 
 def say_became(history: History, identity: str) -> None:
@@ -106,7 +121,10 @@ def _line(change: Change) -> str:
 
 def _told(one: NotificationRow) -> str:
     detail = f" ({inert(one.detail)})" if one.detail else ""
-    return f"{text.when(one.at_us)} {inert(one.receiver or 'nobody')}: {one.outcome}: {inert(one.reason)}{detail}"
+    return (
+        f"{text.when(one.at_us)} {inert(one.receiver or 'nobody')}: {one.outcome}: "
+        f"{inert(one.reason)}{detail}"
+    )
 
 
 def _user() -> str:

@@ -1,6 +1,8 @@
-"""The alerts of `oopswatch run`: a dispatcher as the settings say, the watchdog of the input, and their figures.
+"""The alerts of `oopswatch run`: a dispatcher as the settings say, the watchdog of the input, and
+their figures.
 
-In: settings, catalogue, journal. Out: a running dispatcher, woken after each batch, and incidents about the input itself.
+In: settings, catalogue, journal. Out: a running dispatcher, woken after each batch, and incidents
+about the input itself.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ _ALIVE_US = 120 * SECOND_US
 
 @dataclass(slots=True)
 class Alerts:
-    """The alerts of one run: `batch` is called after each batch, from the thread of the pipeline."""
+    """The alerts of one run: `batch` is called after each batch, from the thread of the
+    pipeline.
+    """
 
     dispatcher: Dispatcher
     watchdog: Watchdog
@@ -66,12 +70,16 @@ class Alerts:
 
 
 def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Alerts:
-    """The alerts as the settings say, not yet started. A routing file that is bad at the start is an error."""
+    """The alerts as the settings say, not yet started. A routing file that is bad at the start is
+    an error.
+    """
     routing = routing_of(settings)
     beat = [parts.now_us()]
     duties = Duties(
         open=lambda current: _outbox(settings, catalogue, current),
-        routing=lambda: Routing() if settings.alert.file is None else load_routing(settings.alert.file),
+        routing=lambda: (
+            Routing() if settings.alert.file is None else load_routing(settings.alert.file)
+        ),
         upkeep=_upkeep(settings, catalogue),
         alive=lambda now: now - beat[0] < _ALIVE_US,
         heartbeat_s=settings.alert.heartbeat_s,
@@ -80,11 +88,20 @@ def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Ale
     )
     alert = settings.alert
     watchdog = Watchdog(alert.silent_s, alert.lag_records, alert.lag_s)
-    return Alerts(Dispatcher(routing, duties), watchdog, journal, beat, platform.node() or "localhost", routing)
+    return Alerts(
+        Dispatcher(routing, duties),
+        watchdog,
+        journal,
+        beat,
+        platform.node() or "localhost",
+        routing,
+    )
 
 
 def routing_of(settings: Settings) -> Routing:
-    """The routing file of the settings, or a routing that tells nobody. Raises `Mendable` with all that is wrong."""
+    """The routing file of the settings, or a routing that tells nobody. Raises `Mendable` with all
+    that is wrong.
+    """
     if settings.alert.file is None:
         return Routing()
     try:
@@ -97,7 +114,11 @@ def timing_of(settings: Settings) -> Timing:
     """The times of the outbox."""
     alert = settings.alert
     give_up = alert.give_up_s * SECOND_US
-    windows = Windows(alert.group_window_s * SECOND_US, min(_KINDLESS_US, alert.group_window_s * SECOND_US), give_up)
+    windows = Windows(
+        alert.group_window_s * SECOND_US,
+        min(_KINDLESS_US, alert.group_window_s * SECOND_US),
+        give_up,
+    )
     return Timing(alert.settle_ms * 1_000, alert.group_interval_s * SECOND_US, give_up, windows)
 
 
@@ -108,7 +129,9 @@ def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Outbo
 
 
 def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Outbox, int], None]:
-    """Every few seconds: incidents that are quiet for long, or whose host was rebooted, are resolved."""
+    """Every few seconds: incidents that are quiet for long, or whose host was rebooted, are
+    resolved.
+    """
     accepting = [rule.id for rule in catalogue.rules if rule.resolve_on_reboot]
     quiet_us, tolerance = settings.alert.quiet_s * SECOND_US, pipeline.tolerance_us(settings)
     last = 0

@@ -1,4 +1,5 @@
-"""The filter language as options of commands: one option for each field, named like it; and pages of lists.
+"""The filter language as options of commands: one option for each field, named like it; and pages
+of lists.
 
 In: a command. Out: the same with `--host`, `--since` … and what they mean as a `Filter`.
 """
@@ -28,7 +29,9 @@ def filter_options(command: Command) -> Command:
         names = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
         again = "" if name in _ONCE else " Again: any of them."
         text = f"{meaning[0].upper()}{meaning[1:]}.{again}"
-        command = click.option(*names, f"asked_{name}", multiple=True, metavar="TEXT", help=text)(command)
+        command = click.option(*names, f"asked_{name}", multiple=True, metavar="TEXT", help=text)(
+            command
+        )
     return command
 
 
@@ -55,10 +58,14 @@ def _pages(ask: Callable[[str | None, int], Page[T]], size: int) -> Iterator[T]:
 
 def limit_option(default: int) -> Callable[[Command], Command]:
     """`--limit N`."""
-    return click.option("--limit", type=click.IntRange(1), default=default, show_default=True, help="Most rows.")
+    return click.option(
+        "--limit", type=click.IntRange(1), default=default, show_default=True, help="Most rows."
+    )
 
 
 def output_options(command: Command) -> Command:
     """`--json` and `--csv`."""
     command = click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")(command)
-    return click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a line.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a line.")(
+        command
+    )

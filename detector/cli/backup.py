@@ -25,14 +25,19 @@ To restore: stop the service, put the copy in the history's place, remove the ol
 @parts.store_option
 @parts.config_option
 def backup(target: Path, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """Copies the history to FILE as it is at one moment, checks the copy, and only then gives it its name."""
+    """Copies the history to FILE as it is at one moment, checks the copy, and only then gives it
+    its name.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     held = copy(settings.store.path, target, _progress if sys.stderr.isatty() else None)
     if as_json:
         click.echo(json.dumps({"type": "backup", "path": str(target), **asdict(held)}))
         return
     until = text.when(held.last_us)
-    click.echo(f"{target}: sound; {held.incidents:,} incidents, {held.matches:,} matches, {held.hosts:,} hosts, up to {until} (UTC)")
+    click.echo(
+        f"{target}: sound; {held.incidents:,} incidents, {held.matches:,} matches, "
+        f"{held.hosts:,} hosts, up to {until} (UTC)"
+    )
 
 
 def _progress(done: int, pages: int) -> None:

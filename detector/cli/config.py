@@ -28,7 +28,11 @@ def show(as_json: bool, config_path: Path | None) -> None:
     """Every setting with its value and its origin: default, file:line, environment."""
     rows = shown(*parts.settings_of(config_path))
     if as_json:
-        click.echo(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2))
+        click.echo(
+            json.dumps(
+                {name: {"value": value, "origin": origin} for name, value, origin in rows}, indent=2
+            )
+        )
         return
     width = max(len(name) for name, _, _ in rows)
     for name, value, origin in rows:

@@ -1,4 +1,6 @@
-"""`oopswatch demo`: a simulated fleet through Kafka's protocol into a history, and whether planted and found agree."""
+"""`oopswatch demo`: a simulated fleet through Kafka's protocol into a history, and whether planted
+and found agree.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +49,39 @@ Examples:
   oopswatch demo --bootstrap localhost:9092   a real one, with a topic of its own
 Exit: 0 when planted and found agree, 1 when they do not, 2 when it cannot run."""
 )
-@click.option("--bootstrap", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Brokers, host:port, with commas; default: librdkafka's mock cluster.")
-@click.option("--seed", type=int, default=PLAN.seed, show_default=True, help="Another seed plants other things elsewhere.")
-@click.option("--lines", type=click.IntRange(20_000), default=PLAN.lines, show_default=True, help="Lines in all.")
+@click.option(
+    "--bootstrap",
+    envvar="KAFKA_BOOTSTRAP_SERVERS",
+    help="Brokers, host:port, with commas; default: librdkafka's mock cluster.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=PLAN.seed,
+    show_default=True,
+    help="Another seed plants other things elsewhere.",
+)
+@click.option(
+    "--lines",
+    type=click.IntRange(20_000),
+    default=PLAN.lines,
+    show_default=True,
+    help="Lines in all.",
+)
 @parts.store_option
 @parts.patterns_option
 @parts.config_option
 def demo(
-    bootstrap: str | None, seed: int, lines: int, store_path: Path | None, folders: tuple[Path, ...], config_path: Path | None
+    bootstrap: str | None,
+    seed: int,
+    lines: int,
+    store_path: Path | None,
+    folders: tuple[Path, ...],
+    config_path: Path | None,
 ) -> None:
-    """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what was planted and what was found."""
+    """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what
+    was planted and what was found.
+    """
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
     settings, _ = parts.settings_of(config_path, **overrides)
     catalogue = pipeline.catalogue_of(settings)
@@ -70,7 +95,10 @@ def demo(
     try:
         with _broker(settings.kafka, given=bootstrap is not None) as broker:
             where = ", ".join(broker.kafka.bootstrap_servers)
-            console.print(f"{plan.hosts} hosts, {plan.lines:,} lines, {plan.incidents} incidents, through {broker.name} ({where})")
+            console.print(
+                f"{plan.hosts} hosts, {plan.lines:,} lines, {plan.incidents} incidents, "
+                f"through {broker.name} ({where})"
+            )
             with _progress() as progress:
                 outcome = demonstration.demo(plan, broker, watch, store, progress)
     except DemoError as error:
@@ -84,7 +112,9 @@ def _fresh(path: Path | None) -> Path:
     if path is None:
         return Path(tempfile.mkdtemp(prefix="oopswatch-demo-")) / "demo.db"
     if path.exists():
-        raise Mendable(f"demo: {path} is there already: give a file that is not, or none for a temporary one")
+        raise Mendable(
+            f"demo: {path} is there already: give a file that is not, or none for a temporary one"
+        )
     return path
 
 
@@ -114,16 +144,35 @@ def _say(console: Console, outcome: Outcome) -> None:
     """The table, the rate, and how to look further."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("kind", "planted", "to find", "found", "", "what it is"):
-        table.add_column(name, justify="right" if name in ("planted", "to find", "found") else "left")
+        table.add_column(
+            name, justify="right" if name in ("planted", "to find", "found") else "left"
+        )
     for row in outcome.rows:
         verdict = "[green]ok[/]" if row.expected == row.told else "[red]differs[/]"
-        table.add_row(row.kind, str(row.planted), str(row.expected), str(row.told), verdict, _MEANINGS.get(row.kind, ""))
+        table.add_row(
+            row.kind,
+            str(row.planted),
+            str(row.expected),
+            str(row.told),
+            verdict,
+            _MEANINGS.get(row.kind, ""),
+        )
     console.print(table)
     for (host, process), (planted, counted) in outcome.comparison.noise.items():
-        console.print(f"noise differs: {inert(host)} {inert(process)}: planted {planted}, counted {counted}", markup=False)
+        console.print(
+            f"noise differs: {inert(host)} {inert(process)}: planted {planted}, counted {counted}",
+            markup=False,
+        )
     rate = outcome.records / outcome.seconds
-    console.print(f"{outcome.records:,} records in {outcome.seconds:.1f} s, {rate:,.0f} a second, sender and pipeline together")
-    console.print("[green]planted and found agree[/]" if outcome.agrees else "[red]planted and found do not agree[/]")
+    console.print(
+        f"{outcome.records:,} records in {outcome.seconds:.1f} s, {rate:,.0f} a second, "
+        "sender and pipeline together"
+    )
+    console.print(
+        "[green]planted and found agree[/]"
+        if outcome.agrees
+        else "[red]planted and found do not agree[/]"
+    )
     console.print(f"the history is {outcome.store}; look into it:", markup=False)
     for words in ("incidents list", "noise"):
         console.print(f"  oopswatch {words} --store {outcome.store}", markup=False)

@@ -29,7 +29,11 @@ from detector.sources import FileSource
 STDIN = "-"
 # So few lines are each told step by step.
 FEW = 10
-WRITERS = {"kernel": "the kernel", "user": "user space", "unknown": "whoever writes to this log (it does not say)"}
+WRITERS = {
+    "kernel": "the kernel",
+    "user": "user space",
+    "unknown": "whoever writes to this log (it does not say)",
+}
 
 
 @click.command(
@@ -41,19 +45,31 @@ Examples:
 Exit: 0, 2 input that cannot be read."""
 )
 @click.argument("what", metavar="FILE|LINE|-")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each report and each line that is no report's.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object for each report and each line that is no report's.",
+)
 @click.option("--host", help="The host of every line, whatever the lines say.")
 @parts.patterns_option
 @parts.config_option
-def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Explains a pasted block, a log or a single line: what happened, where, why, which known bug, what to do next."""
+def explain(
+    what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None
+) -> None:
+    """Explains a pasted block, a log or a single line: what happened, where, why, which known bug,
+    what to do next.
+    """
     settings, _ = parts.settings_of(config_path, patterns__directories=folders)
     catalogue = pipeline.catalogue_of(settings)
     read = _read(_records(what), pipeline.parser_of(settings, host=host))
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
     if as_json:
-        for item in [*map(match_item, found), *(decision.explanation_item(story, catalogue) for story in stories)]:
+        for item in [
+            *map(match_item, found),
+            *(decision.explanation_item(story, catalogue) for story in stories),
+        ]:
             click.echo(json.dumps(item))
         return
     if len(read) <= FEW or not found:
@@ -62,8 +78,15 @@ def explain(what: str, as_json: bool, host: str | None, folders: tuple[Path, ...
         report = decision.report_of(story, catalogue)
         meaning = diagnose(report, story.near, catalogue)
         click.echo("\n".join((*layout.text_lines(report, story.near, meaning, story.block), "")))
-    for (process, signature), count in Counter((one.fields.get("process"), one.signature) for one in found if one.origin == "user").items():
-        click.echo(inert(f"noise: {process or 'a program'} crashed in user space, {count} × ({signature}): never an incident"))
+    for (process, signature), count in Counter(
+        (one.fields.get("process"), one.signature) for one in found if one.origin == "user"
+    ).items():
+        click.echo(
+            inert(
+                f"noise: {process or 'a program'} crashed in user space, {count} × "
+                f"({signature}): never an incident"
+            )
+        )
     if not found:
         click.echo(f"No signature claims any of {len(read)} lines.")
 
@@ -77,8 +100,12 @@ def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
 
 
 def _records(what: str) -> Iterator[Record]:
-    """The records of a file or of standard input, read as `scan` reads them, or the line that was given itself."""
-    if what != STDIN and not os.path.exists(what):  # noqa: PTH110  # a long line is no path: Path.exists raises where it is too long
+    """The records of a file or of standard input, read as `scan` reads them, or the line that was
+    given itself.
+    """
+    if what != STDIN and not os.path.exists(  # noqa: PTH110
+        what
+    ):  # a long line is no path: Path.exists raises where it is too long
         yield Record(what.encode(errors="surrogateescape"), STDIN, 1)
         return
     with closing(FileSource([what])) as source:
@@ -94,19 +121,42 @@ def _records(what: str) -> Iterator[Record]:
 
 
 def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
-    """For a few lines: how each was read, who wrote it, which signatures were near, which one claims it, and what follows."""
+    """For a few lines: how each was read, who wrote it, which signatures were near, which one
+    claims it, and what follows.
+    """
     matcher, boots = Matcher(catalogue), Boots()
     for line in lines:
-        stamp = "no kernel time" if line.kernel_time_us is None else f"{line.kernel_time_us / 1e6:.6f} s after boot"
-        click.echo(inert(f"line {line.number}: read as {line.transport}, host {line.host}, {stamp}, written by {WRITERS[line.trust]}"))
+        stamp = (
+            "no kernel time"
+            if line.kernel_time_us is None
+            else f"{line.kernel_time_us / 1e6:.6f} s after boot"
+        )
+        click.echo(
+            inert(
+                f"line {line.number}: read as {line.transport}, host {line.host}, {stamp}, "
+                f"written by {WRITERS[line.trust]}"
+            )
+        )
         click.echo(inert(f"  text       {line.text}"))
         near = ", ".join(signature.id for signature in matcher.candidates(line.text)) or "none"
         click.echo(f"  literal of {near}")
         match = matcher.match(line, boots.place(line))
         claimed = catalogue.signature(match.signature) if match else None
         if claimed is None:
-            click.echo("  claimed by none" + (": what user space wrote is never the kernel's" if line.trust == "user" else ""))
+            click.echo(
+                "  claimed by none"
+                + (": what user space wrote is never the kernel's" if line.trust == "user" else "")
+            )
             continue
-        follows = "noise" if claimed.origin == "user" else "a marker" if claimed.marker else f"a kernel fault, class {claimed.cls}"
-        click.echo(f"  claimed by {claimed.id}: {follows}" + ("; the lines after it belong to its report" if claimed.opens else ""))
+        follows = (
+            "noise"
+            if claimed.origin == "user"
+            else "a marker"
+            if claimed.marker
+            else f"a kernel fault, class {claimed.cls}"
+        )
+        click.echo(
+            f"  claimed by {claimed.id}: {follows}"
+            + ("; the lines after it belong to its report" if claimed.opens else "")
+        )
     click.echo()

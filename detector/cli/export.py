@@ -18,7 +18,15 @@ from detector.store import IncidentRow, open_history
 
 # Rows of one Parquet row group.
 _GROUP = 10_000
-_INTEGERS = {"gap_us", "started_us", "found_us", "kernel_time_us", "regression", "changed_us", "matches"}
+_INTEGERS = {
+    "gap_us",
+    "started_us",
+    "found_us",
+    "kernel_time_us",
+    "regression",
+    "changed_us",
+    "matches",
+}
 
 
 @click.command(
@@ -29,14 +37,31 @@ Examples:
   oopswatch export --format parquet --output incidents.parquet"""
 )
 @click.option(
-    "--format", "kind", type=click.Choice(["ndjson", "parquet"]), default="ndjson", show_default=True, help="NDJSON: whole incidents."
+    "--format",
+    "kind",
+    type=click.Choice(["ndjson", "parquet"]),
+    default="ndjson",
+    show_default=True,
+    help="NDJSON: whole incidents.",
 )
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; NDJSON goes to standard output without it.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; NDJSON goes to standard output without it.",
+)
 @asking.filter_options
 @parts.store_option
 @parts.config_option
-def export(kind: str, output: Path | None, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
-    """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON all that is known of it."""
+def export(
+    kind: str,
+    output: Path | None,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
+    """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON all
+    that is known of it.
+    """
     wanted = asking.wanted(options)
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
@@ -59,11 +84,21 @@ def export(kind: str, output: Path | None, store_path: Path | None, config_path:
 def _write_parquet(rows: Iterator[IncidentRow], output: Path) -> None:
     """Columns as `incidents list --csv` names them; times are integers of µs since 1970."""
     try:
-        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        arrow, parquet = (
+            importlib.import_module("pyarrow"),
+            importlib.import_module("pyarrow.parquet"),
+        )
     except ImportError as error:
-        raise Mendable("Parquet needs pyarrow, which is not installed: pip install 'oopswatch[parquet]'; NDJSON needs nothing") from error
+        raise Mendable(
+            "Parquet needs pyarrow, which is not installed: pip install "
+            "'oopswatch[parquet]'; NDJSON needs nothing"
+        ) from error
     names = [field.name for field in fields(IncidentRow)]
-    schema = arrow.schema([(name, arrow.int64() if name in _INTEGERS else arrow.string()) for name in names])
+    schema = arrow.schema(
+        [(name, arrow.int64() if name in _INTEGERS else arrow.string()) for name in names]
+    )
     with parquet.ParquetWriter(str(output), schema, compression="zstd") as writer:
         while group := list(islice(rows, _GROUP)):
-            writer.write_table(arrow.Table.from_pylist([asdict(row) for row in group], schema=schema))
+            writer.write_table(
+                arrow.Table.from_pylist([asdict(row) for row in group], schema=schema)
+            )

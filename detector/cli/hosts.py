@@ -34,7 +34,14 @@ Examples:
 @asking.output_options
 @parts.store_option
 @parts.config_option
-def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
+def list_(
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
     """Hosts by name: of which lines are stored, or that have incidents of a filter."""
     wanted = asking.wanted(options)
     settings, _ = parts.settings_of(config_path, store__path=store_path)
@@ -47,15 +54,32 @@ def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, conf
         text.say_csv([field.name for field in fields(HostRow)], map(asdict, rows))
     else:
         cells = [
-            (inert(row.name), inert(row.kernel or ""), text.when(row.last_seen_us), text.when(row.last_incident_us), f"{row.incidents:,}")
+            (
+                inert(row.name),
+                inert(row.kernel or ""),
+                text.when(row.last_seen_us),
+                text.when(row.last_incident_us),
+                f"{row.incidents:,}",
+            )
             for row in rows
         ]
-        text.say_table(text.console(), f"{len(cells)} hosts", ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"), cells)
+        text.say_table(
+            text.console(),
+            f"{len(cells)} hosts",
+            ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"),
+            cells,
+        )
         if not cells:
             click.echo("No host matches.")
 
 
-@hosts.command("show", epilog="\b\nExamples:\n  oopswatch hosts show db-17\n  oopswatch hosts show db-17 --json | jq .boots")
+@hosts.command(
+    "show",
+    epilog=(
+        "\b\nExamples:\n  oopswatch hosts show db-17\n  oopswatch hosts show db-17 --json | jq "
+        ".boots"
+    ),
+)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @parts.store_option
@@ -67,28 +91,62 @@ def show(name: str, as_json: bool, store_path: Path | None, config_path: Path | 
     if detail is None:
         raise Mendable(f"{settings.store.path}: no host {name}; `oopswatch hosts list` names them")
     if as_json:
-        latest = {"latest": [row.id for row in detail.incidents], "noise": [asdict(row) for row in detail.noise]}
-        click.echo(json.dumps(host_item(detail.row) | {"boots": [asdict(boot) for boot in detail.boots]} | latest))
+        latest = {
+            "latest": [row.id for row in detail.incidents],
+            "noise": [asdict(row) for row in detail.noise],
+        }
+        click.echo(
+            json.dumps(
+                host_item(detail.row) | {"boots": [asdict(boot) for boot in detail.boots]} | latest
+            )
+        )
         return
     _say(detail)
 
 
 def host_item(row: HostRow) -> Item:
     """A host as JSON."""
-    times = {"first_seen": moment(row.first_seen_us), "last_seen": moment(row.last_seen_us), "last_incident": moment(row.last_incident_us)}
+    times = {
+        "first_seen": moment(row.first_seen_us),
+        "last_seen": moment(row.last_seen_us),
+        "last_incident": moment(row.last_incident_us),
+    }
     return {"type": "host", **asdict(row), **times}
 
 
 def _say(detail: HostDetail) -> None:
     row, out = detail.row, text.console()
-    click.echo(f"{inert(row.name)}: {row.incidents:,} incidents, kernel {inert(row.kernel or 'unknown')}")
-    click.echo(f"  lines stored from {text.when(row.first_seen_us)} to {text.when(row.last_seen_us)} (UTC)\n")
+    click.echo(
+        f"{inert(row.name)}: {row.incidents:,} incidents, kernel {inert(row.kernel or 'unknown')}"
+    )
+    click.echo(
+        f"  lines stored from {text.when(row.first_seen_us)} to "
+        f"{text.when(row.last_seen_us)} (UTC)\n"
+    )
     boots = [
-        (text.when(boot.epoch_us), inert(boot.boot_id or ""), inert(boot.kernel or ""), text.uptime(boot.last_kernel_us))
+        (
+            text.when(boot.epoch_us),
+            inert(boot.boot_id or ""),
+            inert(boot.kernel or ""),
+            text.uptime(boot.last_kernel_us),
+        )
         for boot in detail.boots
     ]
     text.say_table(out, "Boots", ("began (UTC)", "boot id", "kernel", "seen up to"), boots)
-    cells = [(one.id, text.when(one.started_us), one.severity, inert(one.title), one.state) for one in detail.incidents]
-    text.say_table(out, "Newest incidents", ("id", "started (UTC)", "severity", "what", "state"), cells)
-    noise = [(inert(one.process or ""), one.signature or "", text.when(one.last_us), f"{one.count:,}") for one in detail.noise]
-    text.say_table(out, "Noise: user-space programs that crashed", ("process", "signature", "last (UTC)", "count"), noise)
+    cells = [
+        (one.id, text.when(one.started_us), one.severity, inert(one.title), one.state)
+        for one in detail.incidents
+    ]
+    text.say_table(
+        out, "Newest incidents", ("id", "started (UTC)", "severity", "what", "state"), cells
+    )
+    noise = [
+        (inert(one.process or ""), one.signature or "", text.when(one.last_us), f"{one.count:,}")
+        for one in detail.noise
+    ]
+    text.say_table(
+        out,
+        "Noise: user-space programs that crashed",
+        ("process", "signature", "last (UTC)", "count"),
+        noise,
+    )

@@ -1,4 +1,6 @@
-"""`oopswatch incidents`: the history's incidents, from the SQLite file alone; and what people do with them."""
+"""`oopswatch incidents`: the history's incidents, from the SQLite file alone; and what people do
+with them.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,23 @@ Examples:
 )
 @asking.filter_options
 @asking.limit_option(100)
-@click.option("--json", "as_json", is_flag=True, help="NDJSON: whole incidents, as scan --json prints them, with their state.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="NDJSON: whole incidents, as scan --json prints them, with their state.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")
 @parts.store_option
 @parts.config_option
-def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
+def list_(
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
     """Incidents, newest first."""
     wanted = asking.wanted(options)
     settings, _ = parts.settings_of(config_path, store__path=store_path)
@@ -66,14 +80,28 @@ def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> 
     found = history.survey(wanted)
     counted, buckets = found.counted, found.histogram
     shown = f", the newest {len(cells)} shown" if counted.more or counted.count > len(cells) else ""
-    text.say_table(text.console(), f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}", COLUMNS, cells)
+    text.say_table(
+        text.console(),
+        f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}",
+        COLUMNS,
+        cells,
+    )
     line = sparkline([bucket.count for bucket in buckets])
     click.echo(f"{text.when(buckets[0].start_us)} {line} {text.when(buckets[-1].end_us)}")
 
 
 def _cells(row: IncidentRow) -> tuple[str, ...]:
     started, gap = text.when(row.started_us), text.gap(row.gap_us)
-    return row.id, started, inert(row.host), row.severity, inert(row.title), gap, inert(row.known_issue or ""), row.state
+    return (
+        row.id,
+        started,
+        inert(row.host),
+        row.severity,
+        inert(row.title),
+        gap,
+        inert(row.known_issue or ""),
+        row.state,
+    )
 
 
 @incidents.command(
@@ -88,18 +116,24 @@ Examples:
 @parts.store_option
 @parts.config_option
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """One incident: evidence, report verbatim, what it means, who was told, what became of it. ID may be a beginning that no other has."""
+    """One incident: evidence, report verbatim, what it means, who was told, what became of it. ID
+    may be a beginning that no other has.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     detail = history.incident(identity)
     if detail is None:
-        raise Mendable(f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them")
+        raise Mendable(
+            f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them"
+        )
     if as_json:
         click.echo(json.dumps(detail_item(detail) | acting.became_item(history, detail.row.id)))
         return
     text.say_incident(text.console(), detail_item(detail))
     if detail.block is not None:
-        click.echo(f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:")
+        click.echo(
+            f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:"
+        )
         for line in detail.block.lines:
             click.echo(f"    {inert(line)}")
         click.echo()

@@ -20,11 +20,18 @@ def keep() -> None:
     """Looks after the history's file. `oopswatch run` does by itself what `keep run` does."""
 
 
-@keep.command(epilog="\b\nExamples:\n  oopswatch keep run\n  OOPSWATCH_KEEP_INCIDENTS_DAYS=365 oopswatch keep run --store history.db")
+@keep.command(
+    epilog=(
+        "\b\nExamples:\n  oopswatch keep run\n  OOPSWATCH_KEEP_INCIDENTS_DAYS=365 oopswatch "
+        "keep run --store history.db"
+    )
+)
 @parts.store_option
 @parts.config_option
 def run(store_path: Path | None, config_path: Path | None) -> None:
-    """Removes what is older than the settings `keep.…` say, and folds old hours into days; in short steps, beside a running service."""
+    """Removes what is older than the settings `keep.…` say, and folds old hours into days; in short
+    steps, beside a running service.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     done: dict[str, int] = {}
     with closing(keeping.Keeper(settings.store.path, limits_of(settings))) as keeper:
@@ -37,12 +44,17 @@ def run(store_path: Path | None, config_path: Path | None) -> None:
 
 
 @keep.command(
-    epilog="\b\nExamples:\n  oopswatch keep check\n  oopswatch keep check --store copy.db && echo sound\nExit: 0 sound, 1 damaged."
+    epilog=(
+        "\b\nExamples:\n  oopswatch keep check\n  oopswatch keep check --store copy.db && echo "
+        "sound\nExit: 0 sound, 1 damaged."
+    )
 )
 @parts.store_option
 @parts.config_option
 def check(store_path: Path | None, config_path: Path | None) -> None:
-    """Reads the whole file and says what is damaged. Only reads; may run beside the service, and long."""
+    """Reads the whole file and says what is damaged. Only reads; may run beside the service, and
+    long.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     faults = keeping.check(settings.store.path)
     for fault in faults:
@@ -56,18 +68,28 @@ def check(store_path: Path | None, config_path: Path | None) -> None:
 @parts.store_option
 @parts.config_option
 def vacuum(store_path: Path | None, config_path: Path | None) -> None:
-    """Writes the file anew without its empty pages. Stop the service first: it holds the file, and needs its size again on the disk."""
+    """Writes the file anew without its empty pages. Stop the service first: it holds the file, and
+    needs its size again on the disk.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     before = settings.store.path.stat().st_size if settings.store.path.exists() else 0
     keeping.vacuum(settings.store.path)
-    click.echo(f"{settings.store.path}: {before:,} bytes before, {settings.store.path.stat().st_size:,} now")
+    click.echo(
+        f"{settings.store.path}: {before:,} bytes before, "
+        f"{settings.store.path.stat().st_size:,} now"
+    )
 
 
 def limits_of(settings: Settings) -> keeping.Limits:
     """How long what is kept, as the settings say."""
     kept = settings.keep
     return keeping.Limits(
-        kept.incidents_days, kept.matches_days, kept.reports_days, kept.changes_days, kept.noise_days, kept.noise_hours_days
+        kept.incidents_days,
+        kept.matches_days,
+        kept.reports_days,
+        kept.changes_days,
+        kept.noise_days,
+        kept.noise_hours_days,
     )
 
 
@@ -77,7 +99,9 @@ def kept(settings: Settings) -> Iterator[None]:
     if not settings.keep.every_s:
         yield
         return
-    background = keeping.Background(settings.store.path, limits_of(settings), parts.now_us, _tell, settings.keep.every_s)
+    background = keeping.Background(
+        settings.store.path, limits_of(settings), parts.now_us, _tell, settings.keep.every_s
+    )
     background.start()
     try:
         yield

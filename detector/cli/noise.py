@@ -26,7 +26,12 @@ Examples:
   oopswatch noise --host db-17 --by process,hour --json"""
 )
 @click.argument("what", type=click.Choice(["top"]), required=False, metavar="[top]")
-@click.option("--by", default="process,signature,host", show_default=True, help="What to count by: process, signature, host, hour.")
+@click.option(
+    "--by",
+    default="process,signature,host",
+    show_default=True,
+    help="What to count by: process, signature, host, hour.",
+)
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
 @click.option("--process", help="Whole name of one program.")
 @click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
@@ -56,23 +61,53 @@ def noise(
         raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = history.noise(by=cast(list[NoiseColumn], columns), host=host, process=process, since_us=since, until_us=until, top=top).rows
+    rows = history.noise(
+        by=cast(list[NoiseColumn], columns),
+        host=host,
+        process=process,
+        since_us=since,
+        until_us=until,
+        top=top,
+    ).rows
     if as_json:
         for row in rows:
             click.echo(json.dumps(_item(row, columns)))
     elif as_csv:
         text.say_csv([field.name for field in fields(NoiseRow)], map(asdict, rows))
     else:
-        cells = [(*(inert(str(value)) for value in _values(row, columns)), text.when(row.last_us), f"{row.count:,}") for row in rows]
-        text.say_table(text.console(), "Noise: user-space programs that crashed", (*columns, "last (UTC)", "count"), cells)
+        cells = [
+            (
+                *(inert(str(value)) for value in _values(row, columns)),
+                text.when(row.last_us),
+                f"{row.count:,}",
+            )
+            for row in rows
+        ]
+        text.say_table(
+            text.console(),
+            "Noise: user-space programs that crashed",
+            (*columns, "last (UTC)", "count"),
+            cells,
+        )
         if not rows:
             click.echo("No user-space crash matches.")
 
 
 def _values(row: NoiseRow, columns: list[str]) -> list[object]:
-    return [text.when(row.hour_us) if column == "hour" else getattr(row, column) for column in columns]
+    return [
+        text.when(row.hour_us) if column == "hour" else getattr(row, column) for column in columns
+    ]
 
 
 def _item(row: NoiseRow, columns: list[str]) -> dict[str, object]:
-    named = {column: moment(row.hour_us) if column == "hour" else getattr(row, column) for column in columns}
-    return {"type": "noise", **named, "count": row.count, "first": moment(row.first_us), "last": moment(row.last_us)}
+    named = {
+        column: moment(row.hour_us) if column == "hour" else getattr(row, column)
+        for column in columns
+    }
+    return {
+        "type": "noise",
+        **named,
+        "count": row.count,
+        "first": moment(row.first_us),
+        "last": moment(row.last_us),
+    }

@@ -1,4 +1,6 @@
-"""`oopswatch notify`: the routing file and its tests, who would be told, real test messages, the log of messages, silences."""
+"""`oopswatch notify`: the routing file and its tests, who would be told, real test messages, the
+log of messages, silences.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ from detector.store.notifications import NotificationRow, SilenceRow, latest, si
 OUTCOMES = ("delivered", "waiting", "attempting", "refused", "undelivered", "unchanged", "not sent")
 
 file_option = click.option(
-    "--file", "routing_path", type=click.Path(path_type=Path, dir_okay=False), help="Routing file; default alert.file of the settings."
+    "--file",
+    "routing_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Routing file; default alert.file of the settings.",
 )
 
 
@@ -40,24 +45,36 @@ Examples:
   oopswatch notify silence add --host 'db-*' --for 2h --comment 'kernel upgrade'""",
 )
 @click.option(
-    "--test", "tested", is_flag=False, flag_value="", metavar="[RECEIVER]", help="Send a test message to one receiver, or to all."
+    "--test",
+    "tested",
+    is_flag=False,
+    flag_value="",
+    metavar="[RECEIVER]",
+    help="Send a test message to one receiver, or to all.",
 )
 @file_option
 @parts.config_option
 @click.pass_context
-def notify(context: click.Context, tested: str | None, routing_path: Path | None, config_path: Path | None) -> None:
+def notify(
+    context: click.Context, tested: str | None, routing_path: Path | None, config_path: Path | None
+) -> None:
     """Who is told of incidents: routes, receivers, silences, the log of messages."""
     if context.invoked_subcommand is not None:
         return
     if tested is None:
-        raise click.UsageError("say what to do: --test, check, route, log or silence; --help tells more", context)
+        raise click.UsageError(
+            "say what to do: --test, check, route, log or silence; --help tells more", context
+        )
     _test(_routing(config_path, routing_path), tested)
 
 
 def _test(routing: Routing, name: str) -> None:
     """A real message to each; exit code 1 where one was not taken."""
     if name and name not in routing.receivers:
-        raise Mendable(f"{routing.path}: no receiver {name}; there are {', '.join(routing.receivers) or 'none'}")
+        raise Mendable(
+            f"{routing.path}: no receiver {name}; there are "
+            f"{', '.join(routing.receivers) or 'none'}"
+        )
     failed = False
     for receiver in routing.receivers.values():
         if name in ("", receiver.name):
@@ -73,18 +90,25 @@ def _try(receiver: Receiver) -> bool:
     outcome = receiver.sender.send(notice, now)
     if outcome.verdict == "delivered" and "resolve" in receiver.sender.actions:
         outcome = receiver.sender.send(replace(notice, action="resolve"), parts.now_us())
-    click.echo(f"{receiver.name} ({receiver.sender.kind}): {outcome.verdict}: {inert(outcome.detail)}")
+    click.echo(
+        f"{receiver.name} ({receiver.sender.kind}): {outcome.verdict}: {inert(outcome.detail)}"
+    )
     return outcome.verdict == "delivered"
 
 
-@notify.command(epilog="\b\nExamples:\n  oopswatch notify check\n  oopswatch notify check --file notify.toml")
+@notify.command(
+    epilog="\b\nExamples:\n  oopswatch notify check\n  oopswatch notify check --file notify.toml"
+)
 @file_option
 @parts.config_option
 def check(routing_path: Path | None, config_path: Path | None) -> None:
-    """Reads the routing file and runs the tests in it; every fault with file and line. Exit 2 on faults."""
+    """Reads the routing file and runs the tests in it; every fault with file and line. Exit 2 on
+    faults.
+    """
     routing = _routing(config_path, routing_path)
     click.echo(
-        f"{routing.path}: {len(routing.receivers)} receivers, {len(routing.routes)} routes, {len(routing.maintenances)} maintenances"
+        f"{routing.path}: {len(routing.receivers)} receivers, {len(routing.routes)} routes, "
+        f"{len(routing.maintenances)} maintenances"
     )
 
 
@@ -96,7 +120,9 @@ Examples:
 )
 @click.option("--host", required=True, help="Host of the incident.")
 @click.option("--rule", required=True, help="Its rule.")
-@click.option("--severity", type=click.Choice(get_args(Severity)), default="critical", show_default=True)
+@click.option(
+    "--severity", type=click.Choice(get_args(Severity)), default="critical", show_default=True
+)
 @click.option("--problem", help="Its fingerprint.")
 @click.option("--known-issue", help="The known issue that it is taken for.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -141,17 +167,36 @@ Examples:
 )
 @click.option("--receiver", help="One receiver's messages.")
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Those that ended so.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Most rows, newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Most rows, newest first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @parts.store_option
 @parts.config_option
-def log(receiver: str | None, outcome: str | None, limit: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+def log(
+    receiver: str | None,
+    outcome: str | None,
+    limit: int,
+    as_json: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
     """Every message sent or not sent, with its reason."""
     settings, _ = parts.settings_of(config_path, store__path=store_path)
-    rows = latest(open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit)
+    rows = latest(
+        open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit
+    )
     if as_json:
         for row in rows:
-            click.echo(json.dumps({"incident": row.incident_id, "host": row.host} | asdict(row.notification)))
+            click.echo(
+                json.dumps(
+                    {"incident": row.incident_id, "host": row.host} | asdict(row.notification)
+                )
+            )
         return
     cells = [(row.incident_id, inert(row.host), *told_cells(row.notification)) for row in rows]
     columns = ("incident", "host", "when (UTC)", "who", "what", "outcome", "why", "answer")
@@ -161,9 +206,18 @@ def log(receiver: str | None, outcome: str | None, limit: int, as_json: bool, st
 def told_cells(row: NotificationRow) -> tuple[str, str, str, str, str, str]:
     """When, who, what, outcome, reason and answer of a notification, for a table."""
     outcome = (
-        row.outcome + (f" until {text.when(row.due_us)}" if row.outcome == "waiting" else "") + (", maybe twice" if row.repeated else "")
+        row.outcome
+        + (f" until {text.when(row.due_us)}" if row.outcome == "waiting" else "")
+        + (", maybe twice" if row.repeated else "")
     )
-    return text.when(row.at_us), row.receiver or "nobody", row.action or row.what, outcome, inert(row.reason), inert(row.detail or "")
+    return (
+        text.when(row.at_us),
+        row.receiver or "nobody",
+        row.action or row.what,
+        outcome,
+        inert(row.reason),
+        inert(row.detail or ""),
+    )
 
 
 @notify.group()
@@ -181,7 +235,12 @@ Examples:
 @click.option("--rule", help="Rule id, or a pattern.")
 @click.option("--fingerprint", help="A problem.")
 @click.option("--for", "span", required=True, metavar="TIME", help="How long: 30m, 2h, 7d.")
-@click.option("--from", "starts", type=Moment(), help="From this time on, instead of now: 2026-11-01T10:00:00Z.")
+@click.option(
+    "--from",
+    "starts",
+    type=Moment(),
+    help="From this time on, instead of now: 2026-11-01T10:00:00Z.",
+)
 @click.option("--comment", required=True, help="Why.")
 @click.option("--author", help="Who; your login name unless said.")
 @parts.store_option
@@ -197,7 +256,9 @@ def add(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Nobody is told of incidents that fit all that is given, until it ends. They are kept in the history all the same."""
+    """Nobody is told of incidents that fit all that is given, until it ends. They are kept in the
+    history all the same.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     number, unit = span[:-1], span[-1:]
     if not (number.isascii() and number.isdigit() and unit in UNITS_US) or len(number) > 6:
@@ -206,7 +267,13 @@ def add(
     ends_us = starts_us + int(number) * UNITS_US[unit]
     actions = open_actions(settings.store.path)
     facts = {"host": host, "rule": rule, "fingerprint": fingerprint}
-    identity = actions.silence(**facts, starts_us=starts_us, ends_us=ends_us, author=author or getpass.getuser(), comment=comment)
+    identity = actions.silence(
+        **facts,
+        starts_us=starts_us,
+        ends_us=ends_us,
+        author=author or getpass.getuser(),
+        comment=comment,
+    )
     click.echo(f"silence #{identity} until {moment(ends_us)}")
 
 
@@ -223,9 +290,22 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
             click.echo(json.dumps(asdict(row)))
         return
     cells = [
-        (f"#{row.id}", _of(row), text.when(row.starts_us), text.when(row.ends_us), inert(row.author), inert(row.comment)) for row in rows
+        (
+            f"#{row.id}",
+            _of(row),
+            text.when(row.starts_us),
+            text.when(row.ends_us),
+            inert(row.author),
+            inert(row.comment),
+        )
+        for row in rows
     ]
-    text.say_table(text.console(), f"{len(rows)} silences", ("id", "of", "from (UTC)", "until (UTC)", "by", "why"), cells)
+    text.say_table(
+        text.console(),
+        f"{len(rows)} silences",
+        ("id", "of", "from (UTC)", "until (UTC)", "by", "why"),
+        cells,
+    )
 
 
 @silence.command(epilog="\b\nExample:\n  oopswatch notify silence expire 3")
@@ -233,7 +313,9 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
 @click.option("--actor", help="Who; your login name unless said.")
 @parts.store_option
 @parts.config_option
-def expire(identity: int, actor: str | None, store_path: Path | None, config_path: Path | None) -> None:
+def expire(
+    identity: int, actor: str | None, store_path: Path | None, config_path: Path | None
+) -> None:
     """Ends a silence now."""
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     open_actions(settings.store.path).expire_silence(identity, actor=actor or getpass.getuser())
@@ -245,7 +327,9 @@ def _of(row: SilenceRow) -> str:
     return inert(", ".join(f"{name} {value}" for name, value in wanted if value))
 
 
-def _settings(config_path: Path | None, routing_path: Path | None, store_path: Path | None = None) -> Settings:
+def _settings(
+    config_path: Path | None, routing_path: Path | None, store_path: Path | None = None
+) -> Settings:
     settings, _ = parts.settings_of(config_path, alert__file=routing_path, store__path=store_path)
     return settings
 
@@ -256,10 +340,15 @@ def _routing(config_path: Path | None, routing_path: Path | None) -> Routing:
 
 def _loaded(settings: Settings) -> Routing:
     if settings.alert.file is None:
-        raise Mendable("there is no routing file: set alert.file, or name one with --file; docs/alerts.md shows one")
+        raise Mendable(
+            "there is no routing file: set alert.file, or name one with --file; "
+            "docs/alerts.md shows one"
+        )
     return routing_of(settings)
 
 
 def _silences(settings: Settings, now_us: int) -> list[SilenceRow]:
     """Those of the history, where there is one already."""
-    return silences(open_history(settings.store.path), now_us) if settings.store.path.is_file() else []
+    return (
+        silences(open_history(settings.store.path), now_us) if settings.store.path.is_file() else []
+    )

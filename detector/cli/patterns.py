@@ -40,11 +40,16 @@ Examples:
   oopswatch patterns check --templates ./our-templates
 Exit: 0 all in order, 1 faults, each with file and line."""
 )
-@click.option("--templates", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of message templates to check.")
+@click.option(
+    "--templates",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of message templates to check.",
+)
 @parts.patterns_option
 @parts.config_option
 def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules and known issues.
+    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules
+    and known issues.
 
     Message templates are read and tried, too.
     """
@@ -66,8 +71,17 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
     tests = sum(len(rule.tests) for rule in catalogue.rules)
     cases = sum(len(issue.test) for issue in catalogue.known_issues)
     examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
-    found = f"{len(catalogue.signatures)} signatures with {examples} examples, {len(catalogue.rules)} rules with {tests} tests"
-    click.echo(f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with {cases} tests{worded}", err=bool(faults))
+    found = (
+        f"{len(catalogue.signatures)} signatures with {examples} examples, "
+        f"{len(catalogue.rules)} rules with {tests} tests"
+    )
+    click.echo(
+        (
+            f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with "
+            f"{cases} tests{worded}"
+        ),
+        err=bool(faults),
+    )
     sys.exit(1 if faults else 0)
 
 
@@ -87,26 +101,49 @@ Examples:
   oopswatch patterns list
   oopswatch patterns list --json | jq -r .id""",
 )
-@click.option("--json", "as_json", is_flag=True, help="NDJSON, one object for each signature, rule and known issue.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="NDJSON, one object for each signature, rule and known issue.",
+)
 @parts.patterns_option
 @parts.config_option
 def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Every signature, rule and known issue."""
     catalogue = _catalogue(folders, config_path)
     if as_json:
-        for item in [_signature_item(one) for one in catalogue.signatures] + [_rule_item(rule) for rule in catalogue.rules]:
+        for item in [_signature_item(one) for one in catalogue.signatures] + [
+            _rule_item(rule) for rule in catalogue.rules
+        ]:
             click.echo(json.dumps(item, ensure_ascii=False))
         for issue in catalogue.known_issues:
-            click.echo(json.dumps({"type": "known-issue", "id": issue.id, "title": issue.title}, ensure_ascii=False))
+            click.echo(
+                json.dumps(
+                    {"type": "known-issue", "id": issue.id, "title": issue.title},
+                    ensure_ascii=False,
+                )
+            )
         return
     out = text.console()
     rows = [(one.id, one.cls, one.origin, one.severity, one.title) for one in catalogue.signatures]
     text.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
     rules = [
-        (rule.id, " + ".join(rule.classes or rule.signatures), f"{rule.timespan_us / 1e6:g} s", rule.severity) for rule in catalogue.rules
+        (
+            rule.id,
+            " + ".join(rule.classes or rule.signatures),
+            f"{rule.timespan_us / 1e6:g} s",
+            rule.severity,
+        )
+        for rule in catalogue.rules
     ]
     text.say_table(out, "Rules", ("id", "of", "within", "severity"), rules)
-    text.say_table(out, "Known issues", ("id", "title"), [(issue.id, issue.title) for issue in catalogue.known_issues])
+    text.say_table(
+        out,
+        "Known issues",
+        ("id", "title"),
+        [(issue.id, issue.title) for issue in catalogue.known_issues],
+    )
 
 
 @patterns.command(
@@ -124,7 +161,9 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
     signature = catalogue.signature(name)
     rule = next((one for one in catalogue.rules if one.id == name), None)
     if signature is None and rule is None:
-        raise click.UsageError(f"no signature or rule is called {name}; `oopswatch patterns list` names them all")
+        raise click.UsageError(
+            f"no signature or rule is called {name}; `oopswatch patterns list` names them all"
+        )
     item = _signature_item(signature) if signature else _rule_item(rule) if rule else {}
     for key, value in item.items():
         for part in value if isinstance(value, list) else [value]:
@@ -150,12 +189,18 @@ Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs
 @parts.patterns_option
 @parts.config_option
 def test(what: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Which signature claims a message (without its stamp), and with which fields; `-` reads messages from standard input.
+    """Which signature claims a message (without its stamp), and with which fields; `-` reads
+    messages from standard input.
 
-    A FOLDER is searched for golden cases, each a log and what a scan of it must say, and every case is run.
+    A FOLDER is searched for golden cases, each a log and what a scan of it must say, and every case
+    is run.
     """
     catalogue = _catalogue(folders, config_path)
-    sound = _agree(Path(what), catalogue, config_path) if what != "-" and Path(what).is_dir() else _claimed(what, catalogue)
+    sound = (
+        _agree(Path(what), catalogue, config_path)
+        if what != "-" and Path(what).is_dir()
+        else _claimed(what, catalogue)
+    )
     sys.exit(0 if sound else 1)
 
 
@@ -166,8 +211,14 @@ def _claimed(line: str, catalogue: Catalogue) -> bool:
     for message in sys.stdin if line == "-" else [line]:
         found = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "text"), Boot())
         claimed += found is not None
-        fields = " ".join(f"{name}={value}" for name, value in found.fields.items()) if found else ""
-        said = f"{found.signature} ({found.cls}, {found.origin}, {found.severity}) {fields}" if found else "no signature"
+        fields = (
+            " ".join(f"{name}={value}" for name, value in found.fields.items()) if found else ""
+        )
+        said = (
+            f"{found.signature} ({found.cls}, {found.origin}, {found.severity}) {fields}"
+            if found
+            else "no signature"
+        )
         click.echo(inert(f"{said}: {message.rstrip()}") if line == "-" else inert(said))
     return claimed > 0
 
@@ -179,24 +230,35 @@ def _agree(folder: Path, catalogue: Catalogue, config_path: Path | None) -> bool
         raise click.UsageError(f"{folder}: no cases: no folder in it holds {golden.EXPECTED}")
     sound = True
     for case in cases:
-        found = golden.differences(case, lambda log, options: scanned(log, options, catalogue, config_path))
+        found = golden.differences(
+            case, lambda log, options: scanned(log, options, catalogue, config_path)
+        )
         sound = sound and not found
         click.echo(inert(f"differs  {case}: {'; '.join(found)}" if found else f"ok       {case}"))
     return sound
 
 
-def scanned(log: Path, options: Mapping[str, str], catalogue: Catalogue, config_path: Path | None = None) -> list[Item]:
-    """The items that `scan --json` prints of a log, but for the summary; options are `host`, `format` and `timezone`.
+def scanned(
+    log: Path, options: Mapping[str, str], catalogue: Catalogue, config_path: Path | None = None
+) -> list[Item]:
+    """The items that `scan --json` prints of a log, but for the summary; options are `host`,
+    `format` and `timezone`.
 
     Raises CaseError where an option is of no use or the log cannot be read.
     """
     try:
-        settings, _ = parts.settings_of(config_path, parse__format=options.get("format"), parse__timezone=options.get("timezone"))
+        settings, _ = parts.settings_of(
+            config_path,
+            parse__format=options.get("format"),
+            parse__timezone=options.get("timezone"),
+        )
     except SettingsError as error:
         raise golden.CaseError(str(error)) from error
     found = Found()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
-        watch = pipeline.watch_of(settings, journal, catalogue, host=options.get("host"), told=found.told())
+        watch = pipeline.watch_of(
+            settings, journal, catalogue, host=options.get("host"), told=found.told()
+        )
         run(source, watch, parts.now_us)
         watch.finish(parts.now_us())
         if source.failed:
@@ -211,7 +273,10 @@ def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
     for one in rule.tests:
         raised = raised_by(catalogue, rule, one)
         if raised != one.expect:
-            faults.append(f"{rule.path}:{one.line}: {rule.id}: test {one.name!r}: {raised} incidents, not {one.expect}")
+            faults.append(
+                f"{rule.path}:{one.line}: {rule.id}: test {one.name!r}: {raised} incidents, "
+                f"not {one.expect}"
+            )
     return faults
 
 
@@ -223,11 +288,19 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
         new = StoredMatch(number, _match_of(catalogue, rule, term, host, time_us))
         stored.append(new)
         family = kin(rule, new, [other for other in stored if other.match.host == host])
-        known = {identity for identity, members in live.items() if members & {one.id for one in family}}
+        known = {
+            identity for identity, members in live.items() if members & {one.id for one in family}
+        }
         members = {one.id for one in family}.union(*(live[identity] for identity in known))
-        incident = assemble_incident(rule, in_order(stored[member] for member in members), known) if family else None
+        incident = (
+            assemble_incident(rule, in_order(stored[member] for member in members), known)
+            if family
+            else None
+        )
         if incident is not None:
-            live = {identity: held for identity, held in live.items() if identity not in known} | {incident.id: members}
+            live = {identity: held for identity, held in live.items() if identity not in known} | {
+                incident.id: members
+            }
     return len(live)
 
 
@@ -237,7 +310,20 @@ def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: i
     cls = term if term in rule.classes else signature.cls
     sign = term if term in rule.signatures else signature.id
     text_ = f"{term} at {time_us}"
-    return Match(sign, cls, "kernel", signature.severity, text_, {}, "test", 1, host, Boot(id="test"), time_us, None)
+    return Match(
+        sign,
+        cls,
+        "kernel",
+        signature.severity,
+        text_,
+        {},
+        "test",
+        1,
+        host,
+        Boot(id="test"),
+        time_us,
+        None,
+    )
 
 
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:

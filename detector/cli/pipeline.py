@@ -1,4 +1,5 @@
-"""The pipeline as the settings say: the catalogue, a parser, a watch over a journal, and what they need of each other.
+"""The pipeline as the settings say: the catalogue, a parser, a watch over a journal, and what they
+need of each other.
 
 In: settings. Out: working parts. Commands that only read the history do without, and start sooner.
 """
@@ -21,14 +22,17 @@ from detector.store import Journal
 def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     """The checked catalogue; CatalogueError lists what is wrong with it.
 
-    What is shipped alone is not proved again at each start, which takes half a second: its tests did, and `patterns check` does.
+    What is shipped alone is not proved again at each start, which takes half a second: its tests
+    did, and `patterns check` does.
     """
     return read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
 
 
 def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
     """A parser as the settings say; `host` overrides what records say."""
-    return Parser(host=host or settings.parse.host, format=settings.parse.format, zone=settings.parse.timezone)
+    return Parser(
+        host=host or settings.parse.host, format=settings.parse.format, zone=settings.parse.timezone
+    )
 
 
 def watch_of(
@@ -54,7 +58,9 @@ def watch_of(
         catalogue,
         journal,
         parser_of(settings, host=host),
-        matcher=Matcher(catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes),
+        matcher=Matcher(
+            catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes
+        ),
         assembler=Assembler(opening_of(catalogue), limits),
         now_us=now_us(),
         tolerance_us=tolerance_us(settings),
@@ -75,4 +81,6 @@ def skip_of(catalogue: Catalogue) -> Container[str]:
 
 def opening_of(catalogue: Catalogue) -> frozenset[str]:
     """The signatures that open a report."""
-    return frozenset(signature.id for signature in catalogue.signatures if signature.opens == "report")
+    return frozenset(
+        signature.id for signature in catalogue.signatures if signature.opens == "report"
+    )

@@ -39,7 +39,14 @@ Examples:
 @asking.output_options
 @parts.store_option
 @parts.config_option
-def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, config_path: Path | None, **options: Any) -> None:
+def list_(
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
     """Problems, the one that happened last first, with the incidents of the last 30 days."""
     wanted = asking.wanted(options)
     settings, _ = parts.settings_of(config_path, store__path=store_path)
@@ -53,29 +60,54 @@ def list_(limit: int, as_json: bool, as_csv: bool, store_path: Path | None, conf
     else:
         now = parts.now_us()
         cells = [_cells(history, row, now) for row in rows]
-        columns = ("problem", "what", "state", "last (UTC)", "hosts", "count", "30 days", "known issue")
+        columns = (
+            "problem",
+            "what",
+            "state",
+            "last (UTC)",
+            "hosts",
+            "count",
+            "30 days",
+            "known issue",
+        )
         text.say_table(text.console(), f"{len(cells)} problems", columns, cells)
         if not cells:
             click.echo("No problem matches.")
 
 
 @problems.command(
-    "show", epilog="\b\nExamples:\n  oopswatch problems show 1:5d41402abc4b2a76\n  oopswatch problems show 1:5d41402abc4b2a76 --json"
+    "show",
+    epilog=(
+        "\b\nExamples:\n  oopswatch problems show 1:5d41402abc4b2a76\n  oopswatch problems "
+        "show 1:5d41402abc4b2a76 --json"
+    ),
 )
 @click.argument("fingerprint")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @parts.store_option
 @parts.config_option
-def show(fingerprint: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+def show(
+    fingerprint: str, as_json: bool, store_path: Path | None, config_path: Path | None
+) -> None:
     """One problem: since when, how often, on which hosts and kernels, whether it is solved."""
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     detail = open_history(settings.store.path).problem(fingerprint)
     if detail is None:
-        raise Mendable(f"{settings.store.path}: no problem {fingerprint}; `oopswatch problems list` names them")
+        raise Mendable(
+            f"{settings.store.path}: no problem {fingerprint}; `oopswatch problems list` names them"
+        )
     if as_json:
-        shares = {"hosts": [asdict(one) for one in detail.hosts], "kernels": [asdict(one) for one in detail.kernels]}
+        shares = {
+            "hosts": [asdict(one) for one in detail.hosts],
+            "kernels": [asdict(one) for one in detail.kernels],
+        }
         days = [[moment(day.start_us), day.count] for day in detail.days]
-        click.echo(json.dumps(problem_item(detail.row) | {"by": shares, "days": days, "latest": [row.id for row in detail.incidents]}))
+        click.echo(
+            json.dumps(
+                problem_item(detail.row)
+                | {"by": shares, "days": days, "latest": [row.id for row in detail.incidents]}
+            )
+        )
         return
     _say(detail)
 
@@ -87,7 +119,11 @@ Examples:
   oopswatch problems resolve 1:5d41402abc4b2a76 --fixed-in 5.10.209 --reason 'backport is in'""",
 )
 @click.argument("fingerprint")
-@click.option("--fixed-in", metavar="RELEASE", help="The first kernel release with the fix: an incident on it or later is a regression.")
+@click.option(
+    "--fixed-in",
+    metavar="RELEASE",
+    help="The first kernel release with the fix: an incident on it or later is a regression.",
+)
 @click.option("--reason", help="Why.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: the changes.")
 @acting.actor_option
@@ -105,31 +141,58 @@ def resolve(
     """Says that a problem is solved; its open incidents are resolved with it."""
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     with closing(open_actions(settings.store.path, parts.now_us)) as actions:
-        changes = actions.resolve_problem(fingerprint, actor=actor, fixed_in=fixed_in, reason=reason)
+        changes = actions.resolve_problem(
+            fingerprint, actor=actor, fixed_in=fixed_in, reason=reason
+        )
     for change in changes:
         acting.say_change(change, as_json=as_json)
     if not as_json:
-        click.echo(f"{inert(fingerprint)} is resolved; {len(changes)} incidents were resolved with it")
+        click.echo(
+            f"{inert(fingerprint)} is resolved; {len(changes)} incidents were resolved with it"
+        )
 
 
 def problem_item(row: ProblemRow) -> Item:
     """A problem as JSON."""
-    return {"type": "problem", **asdict(row), "first": moment(row.first_us), "last": moment(row.last_us)}
+    return {
+        "type": "problem",
+        **asdict(row),
+        "first": moment(row.first_us),
+        "last": moment(row.last_us),
+    }
 
 
 def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
     detail = history.problem(row.fingerprint)
     days = spread(detail.days if detail else [], now_us - _WIDTH * _DAY_US, now_us, _WIDTH)
     what, issue = inert(row.title or "-"), inert(row.known_issue or "")
-    return inert(row.fingerprint), what, row.state, text.when(row.last_us), f"{row.hosts:,}", f"{row.incidents:,}", sparkline(days), issue
+    return (
+        inert(row.fingerprint),
+        what,
+        row.state,
+        text.when(row.last_us),
+        f"{row.hosts:,}",
+        f"{row.incidents:,}",
+        sparkline(days),
+        issue,
+    )
 
 
 def _say(detail: ProblemDetail) -> None:
     row = detail.row
-    solved = f", resolved by {inert(row.state_by or '-')}{f', fixed in {inert(row.fixed_in)}' if row.fixed_in else ''}"
+    solved = (
+        ", resolved by "
+        f"{inert(row.state_by or '-')}{f', fixed in {inert(row.fixed_in)}' if row.fixed_in else ''}"
+    )
     facts = (
         ("problem", row.fingerprint),
-        ("state", f"{row.state}{solved if row.state == 'resolved' else ''}; came back {row.regressions} times"),
+        (
+            "state",
+            (
+                f"{row.state}{solved if row.state == 'resolved' else ''}; came back "
+                f"{row.regressions} times"
+            ),
+        ),
         ("first", f"{text.when(row.first_us)} (UTC)"),
         ("last", f"{text.when(row.last_us)} (UTC)"),
         ("incidents", f"{row.incidents:,} on {row.hosts:,} hosts"),
@@ -141,7 +204,20 @@ def _say(detail: ProblemDetail) -> None:
     counts = spread(detail.days, row.first_us - row.first_us % _DAY_US, row.last_us + _DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")
     for title, shares in (("host", detail.hosts), ("kernel", detail.kernels)):
-        cells = [(inert(one.name), text.when(one.first_us), text.when(one.last_us), f"{one.incidents:,}") for one in shares]
-        text.say_table(text.console(), f"By {title}", (title, "first (UTC)", "last (UTC)", "count"), cells)
-    newest = [(one.id, text.when(one.started_us), inert(one.host), inert(one.kernel or ""), one.state) for one in detail.incidents]
-    text.say_table(text.console(), "Newest incidents", ("id", "started (UTC)", "host", "kernel", "state"), newest)
+        cells = [
+            (inert(one.name), text.when(one.first_us), text.when(one.last_us), f"{one.incidents:,}")
+            for one in shares
+        ]
+        text.say_table(
+            text.console(), f"By {title}", (title, "first (UTC)", "last (UTC)", "count"), cells
+        )
+    newest = [
+        (one.id, text.when(one.started_us), inert(one.host), inert(one.kernel or ""), one.state)
+        for one in detail.incidents
+    ]
+    text.say_table(
+        text.console(),
+        "Newest incidents",
+        ("id", "started (UTC)", "host", "kernel", "state"),
+        newest,
+    )

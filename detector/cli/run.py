@@ -53,12 +53,25 @@ def run(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the history."""
-    overrides = {"kafka__bootstrap_servers": bootstrap, "kafka__topics": topic, "kafka__group": group}
-    settings, _ = parts.settings_of(config_path, **overrides, store__path=store_path, patterns__directories=folders)
+    """Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the
+    history.
+    """
+    overrides = {
+        "kafka__bootstrap_servers": bootstrap,
+        "kafka__topics": topic,
+        "kafka__group": group,
+    }
+    settings, _ = parts.settings_of(
+        config_path, **overrides, store__path=store_path, patterns__directories=folders
+    )
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = pipeline.catalogue_of(settings)
-    with closing(open_journal(settings.store.path, tolerance_us=pipeline.tolerance_us(settings))) as journal, kept(settings):
+    with (
+        closing(
+            open_journal(settings.store.path, tolerance_us=pipeline.tolerance_us(settings))
+        ) as journal,
+        kept(settings),
+    ):
         alerts = alerts_of(settings, catalogue, journal)
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
@@ -67,7 +80,13 @@ def run(
         pages = _pages(settings)
         names = ", ".join(settings.kafka.topics)
         counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
-        telemetry.say("started", version=detector.__version__, source=names, store=str(settings.store.path), **counts)
+        telemetry.say(
+            "started",
+            version=detector.__version__,
+            source=names,
+            store=str(settings.store.path),
+            **counts,
+        )
         signal.signal(signal.SIGHUP, lambda *_: alerts.dispatcher.reload())
         alerts.start()
         try:
@@ -78,19 +97,31 @@ def run(
             if pages is not None:
                 pages.stop()
         totals = watch.totals
-        found = {"records": totals.records, "matches": totals.matches, "incidents": totals.incidents, "noise": totals.noise}
+        found = {
+            "records": totals.records,
+            "matches": totals.matches,
+            "incidents": totals.incidents,
+            "noise": totals.noise,
+        }
         telemetry.say("stopped", reason=stopping.get("signal", "end of input"), **found)
 
 
 def kafka_source(settings: Settings, journal: Journal) -> KafkaSource:
     """The Kafka source of the settings; it begins where the journal stands.
 
-    The group knows this member by host and store, so that a process that was killed takes its partitions over at once when it is started
-    again, not when the group misses it.
+    The group knows this member by host and store, so that a process that was killed takes its
+    partitions over at once when it is started again, not when the group misses it.
     """
-    member = hashlib.sha256(f"{platform.node()}\0{settings.store.path.resolve()}".encode()).hexdigest()[:16]
+    member = hashlib.sha256(
+        f"{platform.node()}\0{settings.store.path.resolve()}".encode()
+    ).hexdigest()[:16]
     client = {"group_instance_id": f"{settings.kafka.client_id}-{member}"}
-    return KafkaSource(settings.kafka, start_at=lambda source: journal.positions().get(source), on_event=_event, client=client)
+    return KafkaSource(
+        settings.kafka,
+        start_at=lambda source: journal.positions().get(source),
+        on_event=_event,
+        client=client,
+    )
 
 
 def _event(name: str, fields: Mapping[str, Any]) -> None:
@@ -144,7 +175,9 @@ def _counts(new: Mapping[str, int]) -> None:
 
 
 def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[Totals, float], None]:
-    """Figures of each batch: what it added to the totals, and how far the source is behind. Then the alerts' turn."""
+    """Figures of each batch: what it added to the totals, and how far the source is behind. Then
+    the alerts' turn.
+    """
     before = Totals()
 
     def tell(totals: Totals, seconds: float) -> None:
@@ -173,7 +206,14 @@ def _incident(finding: Finding, new: bool) -> None:
     incident = finding.incident
     telemetry.INCIDENTS.labels(incident.rule).inc()
     title = finding.report.title if finding.report else None
-    telemetry.say("incident_raised", id=incident.id, rule=incident.rule, severity=incident.severity, host=incident.host, title=title)
+    telemetry.say(
+        "incident_raised",
+        id=incident.id,
+        rule=incident.rule,
+        severity=incident.severity,
+        host=incident.host,
+        title=title,
+    )
 
 
 def _noise(rows: Sequence[NoiseCount]) -> None:
@@ -194,13 +234,21 @@ def _unparsed() -> Any:
         if one.reason not in seen:
             seen.add(one.reason)
             sample = one.sample.decode(errors="backslashreplace")
-            telemetry.say("unparsed_sample", reason=one.reason, source=one.source, number=one.number, sample=sample)
+            telemetry.say(
+                "unparsed_sample",
+                reason=one.reason,
+                source=one.source,
+                number=one.number,
+                sample=sample,
+            )
 
     return tell
 
 
 def _stop_on_signals(source: KafkaSource) -> dict[str, str]:
-    """SIGTERM and SIGINT end the source after the batch in hand; the dictionary then names the signal."""
+    """SIGTERM and SIGINT end the source after the batch in hand; the dictionary then names the
+    signal.
+    """
     caught: dict[str, str] = {}
 
     def stop(number: int, _frame: FrameType | None) -> None:

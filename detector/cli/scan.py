@@ -41,7 +41,9 @@ class Found:
             incident=self._incident,
             noise=self._noise,
             unparsed=self._unparsed,
-            switched_off=lambda signature, _strikes: click.echo(text.switched_off(signature), err=True),
+            switched_off=lambda signature, _strikes: click.echo(
+                text.switched_off(signature), err=True
+            ),
         )
 
     def noise(self) -> list[NoiseCount]:
@@ -57,7 +59,9 @@ class Found:
 
     def _noise(self, rows: Sequence[NoiseCount]) -> None:
         for row in by_program(rows):
-            known = self.programs.setdefault((row.source, row.host, row.process, row.signature), row)
+            known = self.programs.setdefault(
+                (row.source, row.host, row.process, row.signature), row
+            )
             if known is not row:
                 known.add(row)
 
@@ -77,13 +81,38 @@ Examples:
 Exit: 0 nothing found, 1 kernel faults found, 2 usage or input that cannot be read."""
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--json", "as_json", is_flag=True, help="NDJSON: matches, incidents, noise, and a summary as the last line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="NDJSON: matches, incidents, noise, and a summary as the last line.",
+)
 @click.option("--host", help="The host of every line, whatever the lines say.")
-@click.option("--format", "log_format", type=click.Choice(FORMATS), help="Transport format; auto tells each record by itself.")
+@click.option(
+    "--format",
+    "log_format",
+    type=click.Choice(FORMATS),
+    help="Transport format; auto tells each record by itself.",
+)
 @click.option("--timezone", help="Zone of stamps that carry none, as Europe/Berlin; default UTC.")
-@click.option("--follow", is_flag=True, help="Go on reading as the files grow, over rotation, until interrupted.")
-@click.option("--store", "store_path", type=click.Path(path_type=Path, dir_okay=False), help="Keep what is found in this history (SQLite).")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that look through files ahead.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Go on reading as the files grow, over rotation, until interrupted.",
+)
+@click.option(
+    "--store",
+    "store_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep what is found in this history (SQLite).",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes that look through files ahead.",
+)
 @parts.patterns_option
 @parts.config_option
 def scan(
@@ -102,17 +131,32 @@ def scan(
 
     PATH is a file (plain, .gz, .xz, .zst, .bz2), a folder, a glob, or - for standard input.
     """
-    overrides = {"parse__format": log_format, "parse__timezone": timezone, "patterns__directories": folders}
+    overrides = {
+        "parse__format": log_format,
+        "parse__timezone": timezone,
+        "patterns__directories": folders,
+    }
     settings, _ = parts.settings_of(config_path, **overrides)
     catalogue = pipeline.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
-    source = FileSource(paths, follow=follow, jobs=jobs, literals=literals)  # its processes are begun before anything else is open
+    source = FileSource(
+        paths, follow=follow, jobs=jobs, literals=literals
+    )  # its processes are begun before anything else is open
     with (
-        closing(open_journal(store_path or ":memory:", tolerance_us=pipeline.tolerance_us(settings))) as journal,
+        closing(
+            open_journal(store_path or ":memory:", tolerance_us=pipeline.tolerance_us(settings))
+        ) as journal,
         text.progress() as progress,
     ):
-        watch = pipeline.watch_of(settings, journal, catalogue, host=host, told=found.told(), keeps_noise=store_path is not None)
+        watch = pipeline.watch_of(
+            settings,
+            journal,
+            catalogue,
+            host=host,
+            told=found.told(),
+            keeps_noise=store_path is not None,
+        )
         source.on_progress = progress
         seconds = _timed(source, watch)
         if as_json:
@@ -134,7 +178,9 @@ def scan(
 
 
 def _timed(source: FileSource, watch: Watch) -> float:
-    """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds it took."""
+    """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds
+    it took.
+    """
     started = parts.now_us()
     try:
         run(source, watch, parts.now_us)
@@ -167,7 +213,9 @@ def _say_json(found: Found, totals: Totals, seconds: float) -> None:
     say_item(summary_item(totals, found.unparsed, seconds, len(found.findings)))
 
 
-def summary_item(totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int) -> Item:
+def summary_item(
+    totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int
+) -> Item:
     """The last line of `scan --json`."""
     return {
         "type": "summary",
@@ -180,6 +228,7 @@ def summary_item(totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seco
         "noise_folded": totals.folded,
         "unparsed": totals.unparsed,
         "unparsed_reasons": {
-            reason: {"count": count, "sample": one.sample.decode(errors="replace")} for reason, (count, one) in unparsed.items()
+            reason: {"count": count, "sample": one.sample.decode(errors="replace")}
+            for reason, (count, one) in unparsed.items()
         },
     }

@@ -19,13 +19,23 @@ Examples:
 Pages are at http://127.0.0.1:8470/, the API at /api/v1, its description at /api/v1/openapi.json.
 Exit: 0 on SIGTERM or SIGINT, 2 on settings, a history or a port that do not work."""
 )
-@click.option("--address", help="Address to serve at; any but loopback needs tokens or a trusted proxy.")
-@click.option("--port", type=click.IntRange(1, 65_535), help="Port to serve at; default from the settings, else 8470.")
+@click.option(
+    "--address", help="Address to serve at; any but loopback needs tokens or a trusted proxy."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="Port to serve at; default from the settings, else 8470.",
+)
 @parts.store_option
 @parts.config_option
-def serve(address: str | None, port: int | None, store_path: Path | None, config_path: Path | None) -> None:
+def serve(
+    address: str | None, port: int | None, store_path: Path | None, config_path: Path | None
+) -> None:
     """Serves pages and API over a history, also one that a running service writes."""
-    settings, _ = parts.settings_of(config_path, serve__address=address, serve__port=port, store__path=store_path)
+    settings, _ = parts.settings_of(
+        config_path, serve__address=address, serve__port=port, store__path=store_path
+    )
     telemetry.configure(settings.log.level, settings.log.format)
     from detector.serve.server import DEFAULT_PORT, Server
     from detector.store import open_history

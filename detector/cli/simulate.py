@@ -34,7 +34,14 @@ _DEFAULT = Plan()
 
 
 def _count(name: str, text: str) -> Callable[[parts.Command], parts.Command]:
-    return click.option(f"--{name.replace('_', '-')}", name, type=int, default=getattr(_DEFAULT, name), show_default=True, help=text)
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        type=int,
+        default=getattr(_DEFAULT, name),
+        show_default=True,
+        help=text,
+    )
 
 
 @click.command(
@@ -56,17 +63,51 @@ Examples:
 @_count("reboot_pairs", "Halves with a reboot between them.")
 @_count("forged", "Pairs that user space wrote.")
 @_count("far_pairs", "Halves further apart than the window.")
-@click.option("--noise-share", type=float, default=_DEFAULT.noise_share, show_default=True, help="Share of lines that user faults print.")
-@click.option("--start", type=Moment(), default=_DEFAULT.start, help="When the simulation begins: 7d, 2026-11-01.")
-@click.option("--format", "log_format", type=click.Choice(sorted(FORMATS)), default="rsyslog", show_default=True)
 @click.option(
-    "--delivery", type=click.Choice(sorted(DELIVERIES)), default="in-order", show_default=True, help="In what order records arrive."
+    "--noise-share",
+    type=float,
+    default=_DEFAULT.noise_share,
+    show_default=True,
+    help="Share of lines that user faults print.",
 )
-@click.option("--rate", type=click.FloatRange(1), help="Records a second; without it as fast as it goes.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder: a file for each host, and the truth.")
-@click.option("--kafka", "bootstrap", help="Brokers, host:port, with commas; records are keyed by host.")
+@click.option(
+    "--start",
+    type=Moment(),
+    default=_DEFAULT.start,
+    help="When the simulation begins: 7d, 2026-11-01.",
+)
+@click.option(
+    "--format",
+    "log_format",
+    type=click.Choice(sorted(FORMATS)),
+    default="rsyslog",
+    show_default=True,
+)
+@click.option(
+    "--delivery",
+    type=click.Choice(sorted(DELIVERIES)),
+    default="in-order",
+    show_default=True,
+    help="In what order records arrive.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(1), help="Records a second; without it as fast as it goes."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder: a file for each host, and the truth.",
+)
+@click.option(
+    "--kafka", "bootstrap", help="Brokers, host:port, with commas; records are keyed by host."
+)
 @click.option("--topic", default="kernel-logs", show_default=True)
-@click.option("--truth", "truth_path", type=click.Path(path_type=Path, dir_okay=False), help="Where the truth goes (NDJSON).")
+@click.option(
+    "--truth",
+    "truth_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the truth goes (NDJSON).",
+)
 @parts.config_option
 def simulate(
     start: int,
@@ -80,17 +121,27 @@ def simulate(
     config_path: Path | None,
     **numbers: Any,
 ) -> None:
-    """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots, to standard output, files or Kafka."""
+    """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots, to
+    standard output, files or Kafka.
+    """
     try:
-        plan = Plan(start=start, **{field.name: numbers[field.name] for field in fields(Plan) if field.name in numbers})
+        plan = Plan(
+            start=start,
+            **{field.name: numbers[field.name] for field in fields(Plan) if field.name in numbers},
+        )
         simulation = simulated(plan)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if out and bootstrap:
         raise click.UsageError("--out and --kafka: one target at a time")
     if not out and not bootstrap and needs_a_file_per_host(log_format) and plan.hosts > 1:
-        raise click.UsageError(f"--format {log_format} names no host in its lines: write a file for each host with --out, or use --hosts 1")
-    shipped = told(paced(records(simulation, format=log_format, delivery=delivery), rate), _progress())
+        raise click.UsageError(
+            f"--format {log_format} names no host in its lines: write a file for each host "
+            "with --out, or use --hosts 1"
+        )
+    shipped = told(
+        paced(records(simulation, format=log_format, delivery=delivery), rate), _progress()
+    )
     try:
         if out:
             to_folder(shipped, out)

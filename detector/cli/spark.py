@@ -10,9 +10,13 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """One block for each count, the highest for the greatest; a blank for none at all, so that rare events show."""
+    """One block for each count, the highest for the greatest; a blank for none at all, so that rare
+    events show.
+    """
     most = max(counts, default=0)
-    return "".join(BLOCKS[(count * (len(BLOCKS) - 1) + most - 1) // most] if count else " " for count in counts)
+    return "".join(
+        BLOCKS[(count * (len(BLOCKS) - 1) + most - 1) // most] if count else " " for count in counts
+    )
 
 
 def spread(days: Sequence[Bucket], start_us: int, end_us: int, width: int) -> list[int]:

@@ -21,7 +21,9 @@ from detector.store.filters import Filter
 @parts.store_option
 @parts.config_option
 def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """The history in figures: how much there is, what is open, what is new, which programs crash most."""
+    """The history in figures: how much there is, what is open, what is new, which programs crash
+    most.
+    """
     settings, _ = parts.settings_of(config_path, store__path=store_path)
     history, now = open_history(settings.store.path), parts.now_us()
     seen = history.overview(now)
@@ -32,7 +34,10 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     _say(seen, size)
     buckets = history.survey(Filter(), now_us=now).histogram
     if buckets:
-        click.echo(f"  {'over time':<12}{text.when(buckets[0].start_us)} {sparkline([one.count for one in buckets])} {text.when(now)}\n")
+        click.echo(
+            f"  {'over time':<12}{text.when(buckets[0].start_us)} "
+            f"{sparkline([one.count for one in buckets])} {text.when(now)}\n"
+        )
     cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]
     text.say_table(text.console(), "Noise of 24 hours", ("process", "signature", "count"), cells)
 
@@ -40,13 +45,32 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
 def _say(seen: Overview, size: int) -> None:
     held = seen.totals
     facts = (
-        ("file", f"{size:,} bytes, from {text.when(held.first_us)} to {text.when(held.last_us)} (UTC)"),
+        (
+            "file",
+            f"{size:,} bytes, from {text.when(held.first_us)} to {text.when(held.last_us)} (UTC)",
+        ),
         ("hosts", f"{held.hosts:,}, {held.boots:,} boots"),
         ("matches", f"{held.matches:,}, {held.reports:,} reports"),
         ("incidents", f"{held.incidents:,}, and {held.joined:,} that were joined into others"),
-        ("open", ", ".join(f"{count:,} {severity}" for severity, count in sorted(seen.open.items())) or "none"),
-        ("acknowledged", ", ".join(f"{count:,} {severity}" for severity, count in sorted(seen.acknowledged.items())) or "none"),
-        ("new problems", f"{seen.new_problems_day:,} in 24 hours, {seen.new_problems_week:,} in 7 days, {len(seen.regressions)} came back"),
+        (
+            "open",
+            ", ".join(f"{count:,} {severity}" for severity, count in sorted(seen.open.items()))
+            or "none",
+        ),
+        (
+            "acknowledged",
+            ", ".join(
+                f"{count:,} {severity}" for severity, count in sorted(seen.acknowledged.items())
+            )
+            or "none",
+        ),
+        (
+            "new problems",
+            (
+                f"{seen.new_problems_day:,} in 24 hours, {seen.new_problems_week:,} in 7 days, "
+                f"{len(seen.regressions)} came back"
+            ),
+        ),
         ("noise", f"{held.noise:,} crashes of user space"),
     )
     for label, value in facts:

@@ -1,4 +1,6 @@
-"""Times as people write them on the command line: `7d`, `24h`, `2026-11-01`, `2026-11-01T10:00:00+01:00`."""
+"""Times as people write them on the command line: `7d`, `24h`, `2026-11-01`,
+`2026-11-01T10:00:00+01:00`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ __all__ = ["UNITS_US", "Moment"]
 
 
 class Moment(click.ParamType[int]):
-    """A wall time in µs since 1970: so long ago (30m, 24h, 7d, 2w), or a date and time of ISO 8601 (UTC unless it says otherwise)."""
+    """A wall time in µs since 1970: so long ago (30m, 24h, 7d, 2w), or a date and time of ISO 8601
+    (UTC unless it says otherwise).
+    """
 
     name = "time"
 
@@ -18,14 +22,20 @@ class Moment(click.ParamType[int]):
         """`now_us` stands in for the clock, in tests."""
         self.now_us = now_us
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         """The µs since 1970 of what was written."""
         if isinstance(value, int):
             return value
         try:
             return moment_us(str(value), self._now())
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z", param, ctx)
+            self.fail(
+                f"{value!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z",
+                param,
+                ctx,
+            )
 
     def _now(self) -> int:
         from detector.cli.parts import now_us

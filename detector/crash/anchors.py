@@ -1,9 +1,12 @@
-"""Choosing a function where the top of the trace is chance: stalls, soft lockups, overflows, hung tasks.
+"""Choosing a function where the top of the trace is chance: stalls, soft lockups, overflows, hung
+tasks.
 
-In: the names of a trace, top first, generic ones left out. Out: the chosen name and its place, or None.
+In: the names of a trace, top first, generic ones left out. Out: the chosen name and its place, or
+None.
 
-A CPU that loops is caught anywhere in its loop, so what names the loop stands deeper: the function below the point where the kernel
-dispatches work (a system call, a timer, a softirq, a worker). A hung task waits in a victim's stack; what it waits for names the group.
+A CPU that loops is caught anywhere in its loop, so what names the loop stands deeper: the function
+below the point where the kernel dispatches work (a system call, a timer, a softirq, a worker). A
+hung task waits in a victim's stack; what it waits for names the group.
 """
 
 from __future__ import annotations
@@ -47,7 +50,9 @@ _WAITING = re.compile(
 
 
 def stalled(names: Sequence[str]) -> tuple[str, int] | None:
-    """The function that a dispatcher called; a CPU that waits for others is known by that wait. None without a dispatcher in sight."""
+    """The function that a dispatcher called; a CPU that waits for others is known by that wait.
+    None without a dispatcher in sight.
+    """
     for place, name in enumerate(names):
         if _DISPATCHERS.search(name):
             if _CROSS_CALL in name:
@@ -58,9 +63,13 @@ def stalled(names: Sequence[str]) -> tuple[str, int] | None:
 
 
 def hung(names: Sequence[str]) -> tuple[str, int] | None:
-    """What the task waits for where that is known to hang others; else the first function that is not itself a way to wait."""
+    """What the task waits for where that is known to hang others; else the first function that is
+    not itself a way to wait.
+    """
     for place, name in enumerate(names):
         for waited, group in _WAITED_FOR.items():
             if waited in name:
                 return group or name, place
-    return next(((name, place) for place, name in enumerate(names) if not _WAITING.search(name)), None)
+    return next(
+        ((name, place) for place, name in enumerate(names) if not _WAITING.search(name)), None
+    )

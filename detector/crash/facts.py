@@ -1,6 +1,8 @@
-"""Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address, error codes, panic.
+"""Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address,
+error codes, panic.
 
-In: the lines of a block. Out: a `Facts` value; of each fact the first that is said. Process names may hold anything: blanks, `#`, `/`, `:`.
+In: the lines of a block. Out: a `Facts` value; of each fact the first that is said. Process names
+may hold anything: blanks, `#`, `/`, `:`.
 """
 
 from __future__ import annotations
@@ -32,10 +34,17 @@ _LINES = tuple(
         # kernel/panic.c __warn, both generations
         r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at ",
         r"WARNING: .* at \S+, CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>\d+)\s*$",
-        # kernel/watchdog.c, kernel/hung_task.c, mm/kasan/report.c, kernel/sched/core.c, arch/*/kernel/process.c
-        r"(?:\S+ )?(?:\S+ )?BUG: soft lockup -? ?CPU#(?P<cpu>\d+),? stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\]",
+        # kernel/watchdog.c, kernel/hung_task.c, mm/kasan/report.c, kernel/sched/core.c,
+        # arch/*/kernel/process.c
+        (
+            r"(?:\S+ )?(?:\S+ )?BUG: soft lockup -? ?CPU#(?P<cpu>\d+),? stuck for \d+s! "
+            r"\[(?P<comm>.*):(?P<pid>\d+)\]"
+        ),
         r"INFO: task (?P<comm>.+):(?P<pid>\d+) (?:blocked|can't die)",
-        r"(?:Read|Write) (?:of size \d+ )?at addr (?P<address>[0-9a-f]{8,16}) by task (?P<comm>.+)/(?P<pid>\d+)\s*$",
+        (
+            r"(?:Read|Write) (?:of size \d+ )?at addr (?P<address>[0-9a-f]{8,16}) by task "
+            r"(?P<comm>.+)/(?P<pid>\d+)\s*$"
+        ),
         r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$",
         r"BUG: scheduling while atomic: (?P<comm>.+)/(?P<pid>\d+)/0x",
         r"Process (?P<comm>.+) \(pid: (?P<pid>\d+),",
@@ -43,14 +52,29 @@ _LINES = tuple(
         r"Hardware name: (?P<hardware>.+?)\s*$",
         # arch/*/mm/fault.c
         r"(?:CPU \d+ )?Unable to handle kernel .* at virtual address (?P<address>[0-9a-f]{8,16})",
-        r"Unable to handle kernel paging request (?:for \w+ )?at address (?:0x)?(?P<address>[0-9a-f]+)",
-        r"BUG: unable to handle kernel .* at(?: virtual address)? +(?:(?P<null>\(null\))|(?P<address>[0-9a-f]+))",
+        (
+            r"Unable to handle kernel paging request (?:for \w+ )?at address "
+            r"(?:0x)?(?P<address>[0-9a-f]+)"
+        ),
+        (
+            r"BUG: unable to handle kernel .* at(?: virtual address)? "
+            r"+(?:(?P<null>\(null\))|(?P<address>[0-9a-f]+))"
+        ),
         r"BUG: unable to handle page fault for address: +(?P<address>[0-9a-f]+)",
         r"BUG: kernel NULL pointer dereference, address: (?P<address>[0-9a-f]+)",
-        r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ \w+)(?: on \w+)? at (?:0x)?(?P<address>[0-9a-f]+)",
-        r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): (?P<error_code>[0-9a-f]{4})",
+        (
+            r"BUG: (?:Kernel NULL pointer dereference|Unable to handle kernel \w+ \w+)(?: on "
+            r"\w+)? at (?:0x)?(?P<address>[0-9a-f]+)"
+        ),
+        (
+            r"(?:Oops: )?general protection fault, .*address 0x(?P<address>[0-9a-f]+): "
+            r"(?P<error_code>[0-9a-f]{4})"
+        ),
         r"Failing address: (?P<address>[0-9a-f]{8,16}) TEID",
-        r"Unhandled (?:fault|prefetch abort): .{1,60} \(0x(?P<error_code>[0-9a-f]+)\) at 0x(?P<address>[0-9a-f]{8,16})",
+        (
+            r"Unhandled (?:fault|prefetch abort): .{1,60} \(0x(?P<error_code>[0-9a-f]+)\) at "
+            r"0x(?P<address>[0-9a-f]{8,16})"
+        ),
         r"#PF: error_code\(0x(?P<error_code>[0-9a-f]+)\)",
         r"(?:Oops: )*(?:Oops|\w+(?: \w+){0,2}): (?P<error_code>[0-9a-f]{4}) (?:ilc:\d )?\[#",
         r"\s+ESR = 0x(?P<esr>[0-9a-f]+)",
@@ -111,7 +135,9 @@ def _found(text: str) -> Iterator[Mapping[str, str]]:
 
 
 def _without_kdump(comm: str | None) -> str | None:
-    """`Kdump: loaded` stands between the name and the taint where a crash kernel is loaded (kernel/printk.c, from 4.15 on)."""
+    """`Kdump: loaded` stands between the name and the taint where a crash kernel is loaded
+    (kernel/printk.c, from 4.15 on).
+    """
     return comm.removesuffix(" Kdump: loaded") if comm is not None else None
 
 

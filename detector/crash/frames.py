@@ -1,11 +1,14 @@
 """Frames of a call trace, in every form that kernels print them.
 
-In: a line's text, or the lines of a block. Out: `Frame` values. Which of them is guilty is not decided here.
+In: a line's text, or the lines of a block. Out: `Frame` values. Which of them is guilty is not
+decided here.
 
-Forms (lib/vsprintf.c symbol_string prints `name+0xoffset/0xsize [module buildid]` everywhere; the rest is each architecture's):
-x86 ≤ 4.8 `[<addr>] ? name+0x1/0x2`, later without the address; arm64 `[<addr>]` ≤ 4.14, none later, `name+0x1/0x2 (P)` from 6.14;
-arm `[<addr>] (name) from [<addr>] (name+0x1/0x2)`, later `name from name+0x1/0x2`; powerpc `[sp] [addr] .name+0x1/0x2 (unreliable)`;
-s390 `([<addr>] name+0x1/0x2)`; and, after scripts/decode_stacktrace.sh, `name (net/core/dev.c:12)` and `[inline]`.
+Forms (lib/vsprintf.c symbol_string prints `name+0xoffset/0xsize [module buildid]` everywhere; the
+rest is each architecture's): x86 ≤ 4.8 `[<addr>] ? name+0x1/0x2`, later without the address; arm64
+`[<addr>]` ≤ 4.14, none later, `name+0x1/0x2 (P)` from 6.14; arm `[<addr>] (name) from [<addr>]
+(name+0x1/0x2)`, later `name from name+0x1/0x2`; powerpc `[sp] [addr] .name+0x1/0x2 (unreliable)`;
+s390 `([<addr>] name+0x1/0x2)`; and, after scripts/decode_stacktrace.sh, `name (net/core/dev.c:12)`
+and `[inline]`.
 """
 
 from __future__ import annotations
@@ -15,37 +18,59 @@ from collections.abc import Iterator, Sequence
 
 from detector.model import Frame
 
-SYMBOL = r"\.?(?P<fn>[A-Za-z_$][\w$]*(?:\.[\w$]+)*)\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: ?\[(?P<mod>\w+)[^\]]*\])?"
+SYMBOL = (
+    r"\.?(?P<fn>[A-Za-z_$][\w$]*(?:\.[\w$]+)*)\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: "
+    r"?\[(?P<mod>\w+)[^\]]*\])?"
+)
 """A symbol as symbol_string prints it; a dot before the name is powerpc's (ELFv1 entry points)."""
 
 _ADDRESS = r"\[?<?(?:0x)?(?P<addr>[0-9a-f]{8,16})>?\]"
 _PLAIN = re.compile(
-    rf"[\s(]*(?:</?[#A-Z/\d ]+>\s+)*(?:\[[0-9a-f]{{8,16}}\]\s+)?(?:{_ADDRESS}\s*)?\(?(?P<doubt>\?\s+)?(?:\d+:)?{SYMBOL}(?P<rest>.*)"
+    r"[\s(]*(?:</?[#A-Z/\d "
+    rf"]+>\s+)*(?:\[[0-9a-f]{{8,"
+    rf"16}}\]\s+)?(?:{_ADDRESS}\s*)?\(?(?P<doubt>\?\s+)?(?:\d+:)?{SYMBOL}(?P<rest>.*)"
 )
 _ARM = re.compile(
-    r"\s*(?:\[<(?P<addr>[0-9a-f]{8})>\] )?\(?(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+))?"
-    r"(?: \[(?P<mod>\w+)[^\]]*\])?\)? from (?:\[<[0-9a-f]{8}>\] )?\(?" + SYMBOL.replace("?P<", "?P<up_") + r"\)?"
+    r"\s*(?:\[<(?P<addr>[0-9a-f]{8})>\] "
+    r")?\(?(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+))?"
+    r"(?: \[(?P<mod>\w+)[^\]]*\])?\)? from (?:\[<[0-9a-f]{8}>\] )?\(?"
+    + SYMBOL.replace("?P<", "?P<up_")
+    + r"\)?"
 )
-_DECODED = re.compile(rf"\s*(?:{_ADDRESS}\s*)?(?P<doubt>\?\s+)?(?P<fn>[A-Za-z_$][\w$.]*) \(?(?:\./)?[\w./-]+\.[chS]:\d+(?P<rest>.*)")
+_DECODED = re.compile(
+    rf"\s*(?:{_ADDRESS}\s*)?(?P<doubt>\?\s+)?(?P<fn>[A-Za-z_$][\w$.]*) "
+    r"\(?(?:\./)?[\w./-]+\.[chS]:\d+(?P<rest>.*)"
+)
 
-TRACE_START = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: \(crc [0-9a-f]+\))?\s*:")
+TRACE_START = re.compile(
+    r"\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
+    r"\(crc [0-9a-f]+\))?\s*:"
+)
 """The line above the frames of the crashing context."""
 
 _OTHER_TRACE = re.compile(
-    r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was (?:created|stored to memory) at:"
-    r"|Local variable .* created at:|(?:Last|Second to last) potentially related work creation:|(?:allocated|freed) by task \d"
+    r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was "
+    r"(?:created|stored to memory) at:"
+    r"|Local variable .* created at:|(?:Last|Second to last) potentially related work "
+    r"creation:|(?:allocated|freed) by task \d"
     r"|page last (?:allocated|free)"
-    r"|-> #\d+ |the existing dependency chain|Kernel panic - not syncing|---\[ |NMI backtrace for cpu|Showing all locks held"
-    r"|Last Breaking-Event-Address|read to 0x|write to 0x|stack depth|hardirqs last|Task dump for CPU)"
+    r"|-> #\d+ |the existing dependency chain|Kernel panic - not syncing|---\[ |NMI "
+    r"backtrace for cpu|Showing all locks held"
+    r"|Last Breaking-Event-Address|read to 0x|write to 0x|stack depth|hardirqs last|Task "
+    r"dump for CPU)"
 )
 
 
 def frames_of(text: str) -> list[Frame]:
-    """The frames that a line holds: none for most lines, one, or two in arm's `x from y`. The upper one of the two comes first."""
+    """The frames that a line holds: none for most lines, one, or two in arm's `x from y`. The upper
+    one of the two comes first.
+    """
     if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
         return []
     if (found := _ARM.match(text)) is not None:
-        upper = Frame(found["up_fn"], int(found["up_off"], 16), int(found["up_size"], 16), found["up_mod"])
+        upper = Frame(
+            found["up_fn"], int(found["up_off"], 16), int(found["up_size"], 16), found["up_mod"]
+        )
         return [_frame(found, reliable=True), upper]
     if (found := _PLAIN.match(text)) is not None:
         doubtful = found["doubt"] is not None or "(unreliable)" in found["rest"]
@@ -59,7 +84,9 @@ def frames_of(text: str) -> list[Frame]:
 
 
 def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
-    """The first call trace of a block, without the traces of others: who allocated, who freed, other CPUs, a panic's own."""
+    """The first call trace of a block, without the traces of others: who allocated, who freed,
+    other CPUs, a panic's own.
+    """
     return tuple(_trace(lines))
 
 

@@ -1,10 +1,13 @@
-"""Which function is guilty: a recipe walks down the block and gathers frames; the first one that is not generic is it.
+"""Which function is guilty: a recipe walks down the block and gathers frames; the first one that is
+not generic is it.
 
-In: the lines of a block, a recipe (see forms), the list of generic functions. Out: a frame, and the name under which it is known.
+In: the lines of a block, a recipe (see forms), the list of generic functions. Out: a frame, and the
+name under which it is known.
 
-A recipe is a sequence of parts. `PC` is the line that names the program counter (its function is gathered; a user `RIP: 0033:` names none),
-`TRACE` the line that starts a call trace, `STACK` all frames from here to the next trace, and a pattern is a line that matches it (its
-symbol is gathered if it names one). Frames that the kernel marks as doubtful are never gathered.
+A recipe is a sequence of parts. `PC` is the line that names the program counter (its function is
+gathered; a user `RIP: 0033:` names none), `TRACE` the line that starts a call trace, `STACK` all
+frames from here to the next trace, and a pattern is a line that matches it (its symbol is gathered
+if it names one). Frames that the kernel marks as doubtful are never gathered.
 """
 
 from __future__ import annotations
@@ -30,12 +33,14 @@ _PC_LINE = re.compile(
 )
 _PC_BARE = re.compile(
     r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?"
-    r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ 0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
+    r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ "
+    r"0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
 )
 _CALLS = re.compile(r"\s*(?:Call [Tt]race|Backtrace)\s*:")
 _LR_LINE = re.compile(r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra :)\s+" + SYMBOL)
 _NEW_TRACE = re.compile(
-    r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
+    r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] "
+    r"backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
     r"|Uninit was (?:stored to memory|created) at|status: [0-9a-f]{16} badaddr: )"
 )
 
@@ -53,7 +58,9 @@ class Guilty:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Where to look, what else to skip (searched in the function's name), and how to choose among the frames ("" is the first)."""
+    """Where to look, what else to skip (searched in the function's name), and how to choose among
+    the frames ("" is the first).
+    """
 
     parts: tuple[Part, ...]
     skip: re.Pattern[str] | None = None
@@ -63,9 +70,15 @@ class Recipe:
 
 
 def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str]) -> Guilty | None:
-    """The guilty frame by the first recipe that finds one; where all frames are generic, the one at the program counter."""
+    """The guilty frame by the first recipe that finds one; where all frames are generic, the one at
+    the program counter.
+    """
     for recipe in recipes:
-        frames = [frame for frame in _gather(lines, recipe.parts) if recipe.plain or not _skipped(frame, recipe, generic)]
+        frames = [
+            frame
+            for frame in _gather(lines, recipe.parts)
+            if recipe.plain or not _skipped(frame, recipe, generic)
+        ]
         if not frames:
             continue
         if recipe.plain:
@@ -75,12 +88,16 @@ def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str
         if chosen is not None:
             return Guilty(frames[chosen[1]], chosen[0])
     if any(PC in recipe.parts for recipe in recipes):
-        return next((_known(frame) for text in lines if (frame := program_counter(text)) is not None), None)
+        return next(
+            (_known(frame) for text in lines if (frame := program_counter(text)) is not None), None
+        )
     return None
 
 
 def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | None:
-    """The caller that the link register names: the last resort where neither the pc nor a frame has a symbol."""
+    """The caller that the link register names: the last resort where neither the pc nor a frame has
+    a symbol.
+    """
     for text in lines:
         found = _LR_LINE.match(text)
         if found is not None and base(found["fn"]) not in generic:
@@ -133,7 +150,8 @@ def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
 def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
     """The line that the part looks for, from `start` on.
 
-    Where no `Call trace:` follows, any other start of a trace will do, and then any frames; where no program counter is named, the trace.
+    Where no `Call trace:` follows, any other start of a trace will do, and then any frames; where
+    no program counter is named, the trace.
     """
     for at in range(start, len(lines)):
         if (found := _hit(lines[at], part)) is not None:
@@ -146,7 +164,9 @@ def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame
 
 
 def _hit(text: str, part: Part) -> list[Frame] | None:
-    """The frames that a line yields for a part; None where the line is not what the part looks for."""
+    """The frames that a line yields for a part; None where the line is not what the part looks
+    for.
+    """
     if part == PC:
         frame = program_counter(text)
         return [frame] if frame is not None else [] if _PC_BARE.match(text) else None
@@ -162,4 +182,9 @@ def _hit(text: str, part: Part) -> list[Frame] | None:
 def _frame(found: re.Match[str]) -> Frame:
     groups = found.groupdict()
     offset, size = groups.get("off"), groups.get("size")
-    return Frame(found["fn"], int(offset, 16) if offset else None, int(size, 16) if size else None, groups.get("mod"))
+    return Frame(
+        found["fn"],
+        int(offset, 16) if offset else None,
+        int(size, 16) if size else None,
+        groups.get("mod"),
+    )

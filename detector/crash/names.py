@@ -1,6 +1,7 @@
 """Names of functions as identity: without what the compiler and the architecture add to them.
 
-In: a symbol as printed. Out: the name under which the same function meets itself on other kernels; and titles without what varies.
+In: a symbol as printed. Out: the name under which the same function meets itself on other kernels;
+and titles without what varies.
 """
 
 from __future__ import annotations
@@ -33,21 +34,31 @@ _LONGEST_TITLE = 120
 
 
 def base(symbol: str) -> str:
-    """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`) and powerpc's leading dot."""
+    """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`) and
+    powerpc's leading dot.
+    """
     return symbol.lstrip(".").split(".", 1)[0]
 
 
 def identity(frame: Frame) -> str:
-    """`base`, and without the prefixes by which system call entries differ between architectures and releases; no module has any."""
+    """`base`, and without the prefixes by which system call entries differ between architectures
+    and releases; no module has any.
+    """
     name = base(frame.function)
     if frame.module is not None:
         return name
-    return min((name.removeprefix(prefix) for prefix in ("", *_SYSCALL_PREFIXES) if name != prefix), key=len)
+    return min(
+        (name.removeprefix(prefix) for prefix in ("", *_SYSCALL_PREFIXES) if name != prefix),
+        key=len,
+    )
 
 
 def title(text: str) -> str:
     """A title without addresses, numbers and offsets, printable, in one line."""
     for pattern, put in _VARIABLE:
         text = pattern.sub(put, text)
-    kept = "".join(char if " " <= char <= "~" else " " if char == "\t" else "" for char in text[:_LONGEST_TITLE])
+    kept = "".join(
+        char if " " <= char <= "~" else " " if char == "\t" else ""
+        for char in text[:_LONGEST_TITLE]
+    )
     return " ".join(kept.split())

@@ -1,6 +1,8 @@
-"""Reading a Block: its form, its guilty function, its facts and its registers, put together in a CrashReport.
+"""Reading a Block: its form, its guilty function, its facts and its registers, put together in a
+CrashReport.
 
-In: a block and the list of generic functions. Out: what the block says; a field that it does not say is None. No line makes this raise.
+In: a block and the list of generic functions. Out: what the block says; a field that it does not
+say is None. No line makes this raise.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from detector.crash.names import title
 from detector.crash.registers import machine
 from detector.model import Block, CrashReport
 
-# printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is longer was not printed by a kernel.
+# printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is
+# longer was not printed by a kernel.
 _LONGEST_LINE = 1024
 _LONGEST_HEAD = 320
 
@@ -23,7 +26,9 @@ _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:
-    """The report that a block holds. `skip` are generic functions (allocation, locking, printing …): never guilty of a crash."""
+    """The report that a block holds. `skip` are generic functions (allocation, locking, printing
+    …): never guilty of a crash.
+    """
     lines = [text[:_LONGEST_LINE] for text in block.lines]
     form, start, groups = _form(lines)
     guilty = _guilty(form, lines[start:], skip)
@@ -46,7 +51,9 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         pid=said.pid,
         comm=said.comm,
         tainted=said.tainted,
-        fault_address=said.fault_address if said.fault_address is not None else _fault_register(form, state.registers),
+        fault_address=said.fault_address
+        if said.fault_address is not None
+        else _fault_register(form, state.registers),
         error_code=said.error_code,
         esr=esr,
         code=state.code,
@@ -59,7 +66,9 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
 
 
 def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | None:
-    """The register that keeps the address of a page fault. Elsewhere it holds what an older fault left, and says nothing."""
+    """The register that keeps the address of a page fault. Elsewhere it holds what an older fault
+    left, and says nothing.
+    """
     if form is None or form.kind != "memory-fault" or "protection" in form.title:
         return None
     return next((registers[name] for name in _FAULT_REGISTERS if name in registers), None)
@@ -76,7 +85,10 @@ def _form(lines: Sequence[str]) -> tuple[Form | None, int, dict[str, str]]:
             body = form.body.search("\n".join(lines[start:])) if form.body is not None else None
             if form.body is not None and body is None:
                 continue
-            groups = {**found.groupdict(default=""), **(body.groupdict(default="") if body is not None else {})}
+            groups = {
+                **found.groupdict(default=""),
+                **(body.groupdict(default="") if body is not None else {}),
+            }
             return form, start, groups
     return None, 0, {}
 

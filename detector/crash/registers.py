@@ -1,10 +1,13 @@
-"""Registers and the Code line, for each architecture that prints them, and which architecture it is.
+"""Registers and the Code line, for each architecture that prints them, and which architecture it
+is.
 
-In: the lines of a block. Out: a `Machine` value. The first register set is the crashing context's: later ones (x86 repeats its own after
-the end trace, prints the interrupted context's, and the user's under `RIP: 0033:`) never replace it.
+In: the lines of a block. Out: a `Machine` value. The first register set is the crashing context's:
+later ones (x86 repeats its own after the end trace, prints the interrupted context's, and the
+user's under `RIP: 0033:`) never replace it.
 
-Sources: __show_regs in arch/x86/kernel/process_32.c, process_64.c and arch/{arm64,arm,powerpc,riscv}/kernel/process.c;
-arch/s390/kernel/dumpstack.c; arch/{loongarch,mips}/kernel/traps.c.
+Sources: __show_regs in arch/x86/kernel/process_32.c, process_64.c and
+arch/{arm64,arm,powerpc,riscv}/kernel/process.c; arch/s390/kernel/dumpstack.c;
+arch/{loongarch,mips}/kernel/traps.c.
 """
 
 from __future__ import annotations
@@ -25,23 +28,45 @@ _ARCHITECTURES = tuple(
         (r"\s*(?:ERA: |CRMD: |ESTAT: |CSR \w+)", "loongarch64"),
         (r"\$ 0   : |BadVA\s*: |PrId\s*: .* \(.*MIPS", "mips"),
         (r"\s*(?:x\d{1,2} ?: [0-9a-f]{16}|pstate: )|Mem abort info:|  ESR = 0x", "arm64"),
-        (r"\s*(?:pc : \[<[0-9a-f]{8}>\]|r10: [0-9a-f]{8}|\[<[0-9a-f]{8}>\] \(.* from )|Internal error: .* ARM$", "arm"),
+        (
+            (
+                r"\s*(?:pc : \[<[0-9a-f]{8}>\]|r10: [0-9a-f]{8}|\[<[0-9a-f]{8}>\] \(.* from "
+                r")|Internal error: .* ARM$"
+            ),
+            "arm",
+        ),
     )
 )
-_RELEASES = (("aarch64", "arm64"), ("arm64", "arm64"), ("x86_64", "x86_64"), ("amd64", "x86_64"), ("ppc64", "ppc64"), ("s390x", "s390x"),
-             ("riscv64", "riscv64"), ("loongarch64", "loongarch64"), ("armv7", "arm"), ("-v7", "arm"), ("i686", "i386"))  # fmt: skip
+_RELEASES = (
+    ("aarch64", "arm64"),
+    ("arm64", "arm64"),
+    ("x86_64", "x86_64"),
+    ("amd64", "x86_64"),
+    ("ppc64", "ppc64"),
+    ("s390x", "s390x"),
+    ("riscv64", "riscv64"),
+    ("loongarch64", "loongarch64"),
+    ("armv7", "arm"),
+    ("-v7", "arm"),
+    ("i686", "i386"),
+)
 
 _USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
 _KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
 
 _X86 = re.compile(
-    r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): *(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b",
+    (
+        r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): "
+        r"*(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
+    ),
     re.IGNORECASE,  # i386 printed small letters to 2.6.25
 )
 _ARM64 = re.compile(r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{8,16})\b")
 _ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
 _POWER = re.compile(r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK): +<?([0-9a-f]{1,16})\b")
-_RISCV = re.compile(r"\b(epc|ra|sp|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause) ?: ?([0-9a-f]{16})\b")
+_RISCV = re.compile(
+    r"\b(epc|ra|sp|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause) ?: ?([0-9a-f]{16})\b"
+)
 _LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s\d|ERA|BADV)(?: |: )([0-9a-f]{16})\b")
 _MIPS = re.compile(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{8,16})\b")
 _ROWS = {
@@ -65,7 +90,9 @@ _CODE_WORD = re.compile(r"[<(]?[0-9a-fXx]{2,8}[>)]?")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The architecture, its registers by lower-case name, and the code around the faulting instruction as printed, marks removed."""
+    """The architecture, its registers by lower-case name, and the code around the faulting
+    instruction as printed, marks removed.
+    """
 
     arch: str | None = None
     registers: Mapping[str, int] = field(default_factory=dict)
@@ -98,7 +125,11 @@ def _kernel_lines(lines: Sequence[str]) -> Iterator[str]:
     for text in lines:
         if _USER.match(text):
             user = True
-        elif _KERNEL.match(text) or not text.strip() or text.startswith(("---[", "Kernel panic", "Call ")):
+        elif (
+            _KERNEL.match(text)
+            or not text.strip()
+            or text.startswith(("---[", "Kernel panic", "Call "))
+        ):
             user = False
         if not user:
             yield text
@@ -115,26 +146,36 @@ def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
             for number, value in enumerate(found["values"].split(), int(found["first"])):
                 values.setdefault(f"r{number}", int(value, 16))
     if arch == "arm":
-        values.update({alias: values[name] for name, alias in _ARM_ALIASES.items() if name in values})
+        values.update(
+            {alias: values[name] for name, alias in _ARM_ALIASES.items() if name in values}
+        )
     return values
 
 
 def _s390(lines: Sequence[str]) -> dict[str, int]:
-    """Mask and address of the PSW; the sixteen general registers stand four to a line, the first line named."""
+    """Mask and address of the PSW; the sixteen general registers stand four to a line, the first
+    line named.
+    """
     values: dict[str, int] = {}
     rows: list[str] = []
     for text in lines:
         if (found := _PSW.match(text)) is not None:
             values.setdefault("psw_mask", int(found[1], 16))
             values.setdefault("psw_addr", int(found[2], 16))
-        elif (found := _GPRS.match(text)) is not None and len(rows) < 16 and ("Krnl GPRS" in text or rows):
+        elif (
+            (found := _GPRS.match(text)) is not None
+            and len(rows) < 16
+            and ("Krnl GPRS" in text or rows)
+        ):
             rows += found[1].split()
     values.update({f"r{number}": int(value, 16) for number, value in enumerate(rows[:16])})
     return values
 
 
 def _code(lines: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
-    """The first Code line that holds code; a line of nothing but code after it is its continuation."""
+    """The first Code line that holds code; a line of nothing but code after it is its
+    continuation.
+    """
     for number, text in enumerate(lines):
         found = _CODE.match(text)
         if found is None:

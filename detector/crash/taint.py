@@ -1,4 +1,6 @@
-"""Taint letters and what they say: data, from kernel/panic.c (taint_flags) and Documentation/admin-guide/tainted-kernels.rst."""
+"""Taint letters and what they say: data, from kernel/panic.c (taint_flags) and
+Documentation/admin-guide/tainted-kernels.rst.
+"""
 
 from __future__ import annotations
 

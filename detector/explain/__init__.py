@@ -1,7 +1,9 @@
-"""The explainer: what a crash means, with the evidence and the confidence of each sentence, the known bug it is, and what to do next.
+"""The explainer: what a crash means, with the evidence and the confidence of each sentence, the
+known bug it is, and what to do next.
 
-In: a `CrashReport` (or None: a line without a report), the matches around it, the catalogue. Out: a `Diagnosis`. Pure; the first use
-imports capstone. `layout` renders a diagnosis for people and for programs.
+In: a `CrashReport` (or None: a line without a report), the matches around it, the catalogue. Out: a
+`Diagnosis`. Pure; the first use imports capstone. `layout` renders a diagnosis for people and for
+programs.
 """
 
 from __future__ import annotations
@@ -23,10 +25,18 @@ from detector.model import CrashReport, Diagnosis, Match
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 
 
-def explain(report: CrashReport | None, evidence: Sequence[Match], catalogue: Catalogue) -> Diagnosis:
-    """Everything that can honestly be said of this crash: what, how, the way in, the known issue."""
+def explain(
+    report: CrashReport | None, evidence: Sequence[Match], catalogue: Catalogue
+) -> Diagnosis:
+    """Everything that can honestly be said of this crash: what, how, the way in, the known
+    issue.
+    """
     machine = machine_of(report) if report is not None else None
-    decoded = decode_fault(report, machine, catalogue.structs) if report is not None and machine is not None else Decoded()
+    decoded = (
+        decode_fault(report, machine, catalogue.structs)
+        if report is not None and machine is not None
+        else Decoded()
+    )
     named = recognise(facts_of(report, evidence, decoded.marks), catalogue.known_issues)
     said = explain_release(evidence)
     if report is not None:
@@ -36,7 +46,9 @@ def explain(report: CrashReport | None, evidence: Sequence[Match], catalogue: Ca
         said += explain_path(report)
     said += explain_issue(named)
     issue, confidence = (named.issue.id, named.when.confidence) if named else (None, None)
-    return Diagnosis(tuple(said), issue, confidence, next_steps(report, evidence_sockets(evidence), named))
+    return Diagnosis(
+        tuple(said), issue, confidence, next_steps(report, evidence_sockets(evidence), named)
+    )
 
 
 def evidence_sockets(evidence: Sequence[Match]) -> list[str]:
@@ -45,7 +57,13 @@ def evidence_sockets(evidence: Sequence[Match]) -> list[str]:
 
 
 def with_instruction(report: CrashReport) -> CrashReport:
-    """The report with its marked instruction in assembler, such as `ldr x3, [x19, #0x30]`; unchanged where it cannot be decoded."""
+    """The report with its marked instruction in assembler, such as `ldr x3, [x19, #0x30]`;
+    unchanged where it cannot be decoded.
+    """
     machine = machine_of(report)
     decoded = decode_fault(report, machine) if machine is not None else Decoded()
-    return replace(report, instruction=decoded.instruction.text) if decoded.instruction is not None else report
+    return (
+        replace(report, instruction=decoded.instruction.text)
+        if decoded.instruction is not None
+        else report
+    )

@@ -1,8 +1,9 @@
-"""arm64's exception syndrome (ESR_ELx): exception class, fault status, write or read, level, and the exception level it came from.
+"""arm64's exception syndrome (ESR_ELx): exception class, fault status, write or read, level, and
+the exception level it came from.
 
-In: the 32-bit syndrome, or the Oops code, which is the same value. Out: an `Syndrome` and statements about it.
-Tables: Arm Architecture Reference Manual (DDI 0487) ESR_EL1; names as in the kernel's arch/arm64/kernel/traps.c esr_class_str[] and
-arch/arm64/mm/fault.c fault_info[] (6.x).
+In: the 32-bit syndrome, or the Oops code, which is the same value. Out: an `Syndrome` and
+statements about it. Tables: Arm Architecture Reference Manual (DDI 0487) ESR_EL1; names as in the
+kernel's arch/arm64/kernel/traps.c esr_class_str[] and arch/arm64/mm/fault.c fault_info[] (6.x).
 """
 
 from __future__ import annotations
@@ -71,19 +72,32 @@ _LEVELLED: Mapping[int, str] = {
     0b0011: "permission fault",
 }
 FAULT_STATUS: Mapping[int, str] = {
-    **{high << 2 | level: f"level {level} {name}" for high, name in _LEVELLED.items() for level in range(4)},
+    **{
+        high << 2 | level: f"level {level} {name}"
+        for high, name in _LEVELLED.items()
+        for level in range(4)
+    },
     0x10: "synchronous external abort",
     0x11: "synchronous tag check fault",
     0x12: "level -2 synchronous external abort (translation table walk)",
     0x13: "level -1 synchronous external abort (translation table walk)",
-    **{0x14 + level: f"level {level} synchronous external abort (translation table walk)" for level in range(4)},
+    **{
+        0x14 + level: f"level {level} synchronous external abort (translation table walk)"
+        for level in range(4)
+    },
     0x18: "synchronous parity or ECC error",
     0x1B: "level -1 synchronous parity error (translation table walk)",
-    **{0x1C + level: f"level {level} synchronous parity error (translation table walk)" for level in range(4)},
+    **{
+        0x1C + level: f"level {level} synchronous parity error (translation table walk)"
+        for level in range(4)
+    },
     0x21: "alignment fault",
     0x22: "level -2 granule protection fault (translation table walk)",
     0x23: "level -1 granule protection fault (translation table walk)",
-    **{0x24 + level: f"level {level} granule protection fault (translation table walk)" for level in range(4)},
+    **{
+        0x24 + level: f"level {level} granule protection fault (translation table walk)"
+        for level in range(4)
+    },
     0x28: "granule protection fault",
     0x29: "level -1 address size fault",
     0x2A: "level -2 translation fault",
@@ -104,7 +118,9 @@ _LOWER = (0x20, 0x24, 0x30, 0x32, 0x34)
 
 @dataclass(frozen=True, slots=True)
 class Syndrome:
-    """An ESR taken apart. `status` is None for what is no abort, `write` None for what is no data abort."""
+    """An ESR taken apart. `status` is None for what is no abort, `write` None for what is no data
+    abort.
+    """
 
     value: int
     cls: int
@@ -119,7 +135,11 @@ class Syndrome:
     @property
     def status_name(self) -> str | None:
         """The kernel's name of the fault status."""
-        return None if self.status is None else FAULT_STATUS.get(self.status, f"unknown fault status {self.status:#04x}")
+        return (
+            None
+            if self.status is None
+            else FAULT_STATUS.get(self.status, f"unknown fault status {self.status:#04x}")
+        )
 
     @property
     def from_user(self) -> bool:
@@ -131,13 +151,16 @@ def syndrome(value: int) -> Syndrome:
     """Take an ESR apart: EC is bits 31:26, DFSC/IFSC 5:0, WnR bit 6, CM bit 8."""
     cls = value >> 26 & 0x3F
     abort = cls in _INSTRUCTION_ABORTS + _DATA_ABORTS
-    # A cache maintenance instruction sets WnR whatever it does (DDI 0487, ISS of a data abort), and is no write.
+    # A cache maintenance instruction sets WnR whatever it does (DDI 0487, ISS of a data abort), and
+    # is no write.
     write = bool(value >> 6 & 1) and not value >> 8 & 1 if cls in _DATA_ABORTS else None
     return Syndrome(value, cls, value & 0x3F if abort else None, write)
 
 
 def syndrome_of(report: CrashReport) -> Syndrome | None:
-    """The report's syndrome: the ESR line, else the Oops code (kernels before 4.17 print no ESR line, and the code is the ESR)."""
+    """The report's syndrome: the ESR line, else the Oops code (kernels before 4.17 print no ESR
+    line, and the code is the ESR).
+    """
     value = report.esr if report.esr is not None else report.error_code
     return None if value is None or not 0 <= value < 1 << 64 else syndrome(value)
 
@@ -157,12 +180,21 @@ def explain_esr(report: CrashReport) -> list[Statement]:
 
 
 def _sentence(found: Syndrome) -> str:
-    level = "a lower exception level (user space)" if found.from_user else "the kernel itself (current EL)"
+    level = (
+        "a lower exception level (user space)"
+        if found.from_user
+        else "the kernel itself (current EL)"
+    )
     if found.status is None:
         return f"The processor raised {found.class_name}."
     if found.cls in _INSTRUCTION_ABORTS:
-        return f"Fetching an instruction failed in {level}: {found.status_name}{_plain(found.status)}."
-    return f"A {'write' if found.write else 'read'} by {level} failed: {found.status_name}{_plain(found.status)}."
+        return (
+            f"Fetching an instruction failed in {level}: {found.status_name}{_plain(found.status)}."
+        )
+    return (
+        f"A {'write' if found.write else 'read'} by {level} failed: "
+        f"{found.status_name}{_plain(found.status)}."
+    )
 
 
 def _plain(status: int) -> str:

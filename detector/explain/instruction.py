@@ -1,7 +1,9 @@
-"""The faulting instruction: the marked byte or word of the `Code:` line, decoded, and its memory operands with the registers' values.
+"""The faulting instruction: the marked byte or word of the `Code:` line, decoded, and its memory
+operands with the registers' values.
 
-In: a `CrashReport` with `code`, `code_mark` and registers. Out: an `Instruction`, or None where there is nothing to decode. Capstone
-decodes, and is imported on first use. Which operand explains the fault is asked of `Instruction.explaining`.
+In: a `CrashReport` with `code`, `code_mark` and registers. Out: an `Instruction`, or None where
+there is nothing to decode. Capstone decodes, and is imported on first use. Which operand explains
+the fault is asked of `Instruction.explaining`.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from detector.model import CrashReport
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _LONGEST_X86 = 15  # bytes: Intel SDM volume 2, chapter 2
-_KERNEL_NAMES: Mapping[str, Mapping[str, str]] = {"arm64": {"fp": "x29", "lr": "x30"}, "arm": {"sb": "r9", "sl": "r10"}}
+_KERNEL_NAMES: Mapping[str, Mapping[str, str]] = {
+    "arm64": {"fp": "x29", "lr": "x30"},
+    "arm": {"sb": "r9", "sl": "r10"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One decoded instruction: its `text` in assembler, the `raw` hexadecimal digits it was read from, where it touches memory."""
+    """One decoded instruction: its `text` in assembler, the `raw` hexadecimal digits it was read
+    from, where it touches memory.
+    """
 
     text: str
     raw: str
@@ -35,21 +42,29 @@ class Instruction:
 
 
 def decode(report: CrashReport, machine: Machine) -> Instruction | None:
-    """The marked instruction; None where the line marks none, is no code ("Bad RIP value"), or the bytes are none that decode."""
+    """The marked instruction; None where the line marks none, is no code ("Bad RIP value"), or the
+    bytes are none that decode.
+    """
     words = _from_mark(report)
     if not words or machine.family == "other":
         return None
     raw = _bytes(words, machine.family)
     if not raw:
         return None
-    pc = next((report.registers[name] for name in ("pc", "rip", "eip") if name in report.registers), 0)
+    pc = next(
+        (report.registers[name] for name in ("pc", "rip", "eip") if name in report.registers), 0
+    )
     thumb = machine.family == "arm" and len(words[0]) == 4
     found = next(_disassembler(machine.family, thumb).disasm(raw, pc & machine.mask, 1), None)
     if found is None or found.id == 0:
         return None
     text = f"{found.mnemonic} {found.op_str}".strip()
     shown = found.bytes.hex() if machine.family in ("x86_64", "i386") else words[0]
-    return Instruction(_kernel_names(text, machine.family), shown, tuple(_operands(found, machine, report.registers)))
+    return Instruction(
+        _kernel_names(text, machine.family),
+        shown,
+        tuple(_operands(found, machine, report.registers)),
+    )
 
 
 def _from_mark(report: CrashReport) -> list[str]:
@@ -68,7 +83,9 @@ def _from_mark(report: CrashReport) -> list[str]:
 
 
 def _bytes(words: Sequence[str], family: Family) -> bytes:
-    """The code as it lies in memory: x86 prints bytes, arm words (or Thumb halfwords) as little-endian values."""
+    """The code as it lies in memory: x86 prints bytes, arm words (or Thumb halfwords) as
+    little-endian values.
+    """
     size = {"x86_64": 2, "i386": 2, "arm64": 8}.get(family)
     if len(words[0]) != size and not (family == "arm" and len(words[0]) in (4, 8)):
         return b""

@@ -1,7 +1,8 @@
 """Known issues recognised: facts of a crash held against the conditions of the catalogue.
 
-In: `Facts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue with the strongest case, or None; the
-outcome of an issue's own tests. It knows no issue itself: all of that is in `patterns/known-issues/`.
+In: `Facts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue
+with the strongest case, or None; the outcome of an issue's own tests. It knows no issue itself: all
+of that is in `patterns/known-issues/`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a crash. `path`: functions of the trace without compiler suffixes; `texts`: the title and the evidence's lines."""
+    """What is known of a crash. `path`: functions of the trace without compiler suffixes; `texts`:
+    the title and the evidence's lines.
+    """
 
     kind: str = ""
     function: str | None = None
@@ -34,7 +37,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """An issue that is named, the conditions that did it, the facts that met them, and how the running kernel stands to it."""
+    """An issue that is named, the conditions that did it, the facts that met them, and how the
+    running kernel stands to it.
+    """
 
     issue: KnownIssue
     when: When
@@ -45,7 +50,11 @@ class Recognised:
 def facts_of(report: CrashReport | None, evidence: Sequence[Match], marks: Iterable[str]) -> Facts:
     """Gather what the conditions ask about."""
     title = (report.title,) if report is not None and report.title else ()
-    functions = [report.function, *(frame.function for frame in report.frames if frame.reliable)] if report is not None else []
+    functions = (
+        [report.function, *(frame.function for frame in report.frames if frame.reliable)]
+        if report is not None
+        else []
+    )
     return Facts(
         kind=report.kind if report is not None else "",
         function=report.function if report is not None else None,
@@ -73,7 +82,9 @@ def judge(facts: Facts, issue: KnownIssue) -> Recognised | None:
     holding = [when for when in issue.when if _holds(when, facts, stands)]
     if not holding:
         return None
-    return Recognised(issue, max(holding, key=lambda when: _STRENGTH[when.confidence]), facts, stands)
+    return Recognised(
+        issue, max(holding, key=lambda when: _STRENGTH[when.confidence]), facts, stands
+    )
 
 
 def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
@@ -83,12 +94,14 @@ def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
             not facts.classes.intersection(asked.without_classes),
             not asked.kinds or facts.kind in asked.kinds,
             not asked.functions or facts.function in asked.functions,
-            not asked.path or any(names(pattern, name) for pattern in asked.path for name in facts.path),
+            not asked.path
+            or any(names(pattern, name) for pattern in asked.path for name in facts.path),
             facts.states.issuperset(asked.states),
             not asked.only_states or facts.states.issubset(asked.states),
             asked.same_socket is None or asked.same_socket == facts.same_socket,
             not asked.marks or bool(facts.marks.intersection(asked.marks)),
-            not asked.phrases or any(phrase in text for phrase in asked.phrases for text in facts.texts),
+            not asked.phrases
+            or any(phrase in text for phrase in asked.phrases for text in facts.texts),
             not asked.releases or stands in asked.releases,
             not asked.kernels or (facts.kernel is not None and str(facts.kernel) in asked.kernels),
         )

@@ -1,7 +1,9 @@
-"""A diagnosis laid out: plain lines for a terminal, in the order a tired person asks, and a JSON-able dictionary.
+"""A diagnosis laid out: plain lines for a terminal, in the order a tired person asks, and a
+JSON-able dictionary.
 
-In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or markup, or nested lists and
-dictionaries. What came from a log is inert: what does not print is spelled out. It decides nothing about the crash.
+In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or
+markup, or nested lists and dictionaries. What came from a log is inert: what does not print is
+spelled out. It decides nothing about the crash.
 """
 
 from __future__ import annotations
@@ -24,20 +26,32 @@ _LONGEST = 2000  # characters of one text that are shown
 _MOST_EVIDENCE = 20  # matches that are listed
 
 
-def headline(report: CrashReport | None, evidence: Sequence[Match], block: Block | None = None) -> str:
+def headline(
+    report: CrashReport | None, evidence: Sequence[Match], block: Block | None = None
+) -> str:
     """What happened, in one sentence; with the block, how long after a release."""
     if report is None:
         first = next((match.text for match in evidence), None)
-        return f"The kernel reported: {first}" if first is not None else "Nothing here is a kernel fault."
+        return (
+            f"The kernel reported: {first}"
+            if first is not None
+            else "Nothing here is a kernel fault."
+        )
     parts = [report.title or report.kind]
     if report.offset is not None and report.function and report.function in parts[0]:
         parts.append(f"at offset {report.offset:#x}")
     fault_us = _fault_time(report, evidence, block)
-    nearest = min(released(evidence), key=lambda one: abs((one[2].kernel_time_us or 0) - (fault_us or 0)), default=None)
+    nearest = min(
+        released(evidence),
+        key=lambda one: abs((one[2].kernel_time_us or 0) - (fault_us or 0)),
+        default=None,
+    )
     if nearest is not None:
         state, _, match = nearest
         name = STATES.get(state, "not known")
-        parts.append(f"{_distance(match, fault_us)} a socket was released in state {state} ({name})")
+        parts.append(
+            f"{_distance(match, fault_us)} a socket was released in state {state} ({name})"
+        )
     return ", ".join(parts) + "."
 
 
@@ -57,11 +71,21 @@ def _distance(release: Match, end: int | None) -> str:
     return f"{seconds}.{micros:06d} s {'after' if end >= start else 'before'}"
 
 
-def text_lines(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis, block: Block | None = None) -> list[str]:
-    """The diagnosis for a terminal: what, where, why, which known issue, what to do; the evidence beneath."""
+def text_lines(
+    report: CrashReport | None,
+    evidence: Sequence[Match],
+    diagnosis: Diagnosis,
+    block: Block | None = None,
+) -> list[str]:
+    """The diagnosis for a terminal: what, where, why, which known issue, what to do; the evidence
+    beneath.
+    """
     lines = _wrapped(headline(report, evidence, block), "")
     said = list(diagnosis.statements)
-    known = next((index for index, statement in enumerate(said) if statement.text.startswith(OPENING)), len(said))
+    known = next(
+        (index for index, statement in enumerate(said) if statement.text.startswith(OPENING)),
+        len(said),
+    )
     sections = {
         "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
         "WHY": [line for statement in said[:known] for line in _statement(statement)],
@@ -70,7 +94,9 @@ def text_lines(report: CrashReport | None, evidence: Sequence[Match], diagnosis:
         "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
     }
     if diagnosis.known_issue is not None:
-        sections["KNOWN ISSUE"].insert(0, f"  {diagnosis.known_issue}, {diagnosis.known_issue_confidence}")
+        sections["KNOWN ISSUE"].insert(
+            0, f"  {diagnosis.known_issue}, {diagnosis.known_issue_confidence}"
+        )
     for title, body in sections.items():
         if body:
             lines += ["", title, *body]
@@ -83,13 +109,17 @@ def _where(report: CrashReport | None) -> Iterator[str]:
     place = location_of(report)
     if place:
         yield f"function  {place}" + (f" [{report.module}]" if report.module else "")
-    yield " ".join(part for part in ("kernel   ", report.kernel or "(release not printed)", report.arch) if part) + (
-        f", tainted {report.tainted}" if report.tainted else ""
-    )
+    yield " ".join(
+        part
+        for part in ("kernel   ", report.kernel or "(release not printed)", report.arch)
+        if part
+    ) + (f", tainted {report.tainted}" if report.tainted else "")
     if report.hardware:
         yield f"hardware  {report.hardware}"
     task = " ".join(
-        f"{name} {value}" for name, value in (("cpu", report.cpu), ("pid", report.pid), ("comm", report.comm)) if value is not None
+        f"{name} {value}"
+        for name, value in (("cpu", report.cpu), ("pid", report.pid), ("comm", report.comm))
+        if value is not None
     )
     if task:
         yield f"running   {task}"
@@ -111,19 +141,32 @@ def _statement(statement: Statement) -> list[str]:
 def _evidence(evidence: Sequence[Match]) -> Iterator[str]:
     for match in evidence[:_MOST_EVIDENCE]:
         time = match.kernel_time_us
-        yield (f"[{time // 1_000_000:5}.{time % 1_000_000:06}] " if time is not None and time >= 0 else "") + match.text
+        yield (
+            f"[{time // 1_000_000:5}.{time % 1_000_000:06}] "
+            if time is not None and time >= 0
+            else ""
+        ) + match.text
     if len(evidence) > _MOST_EVIDENCE:
         yield f"and {len(evidence) - _MOST_EVIDENCE} more"
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks as wide as `first`) the others."""
+    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks as
+    wide as `first`) the others.
+    """
     shown = inert(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
     after = " " * len(first) if rest is None else rest
-    return textwrap.wrap(shown, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False) or [first.rstrip()]
+    return textwrap.wrap(
+        shown, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False
+    ) or [first.rstrip()]
 
 
-def as_json(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Diagnosis, block: Block | None = None) -> dict[str, Any]:
+def as_json(
+    report: CrashReport | None,
+    evidence: Sequence[Match],
+    diagnosis: Diagnosis,
+    block: Block | None = None,
+) -> dict[str, Any]:
     """The diagnosis as JSON types; reports and matches have their own form elsewhere."""
     known = None
     if diagnosis.known_issue is not None:
@@ -131,7 +174,8 @@ def as_json(report: CrashReport | None, evidence: Sequence[Match], diagnosis: Di
     return {
         "headline": headline(report, evidence, block),
         "statements": [
-            {"text": said.text, "confidence": said.confidence, "evidence": list(said.evidence)} for said in diagnosis.statements
+            {"text": said.text, "confidence": said.confidence, "evidence": list(said.evidence)}
+            for said in diagnosis.statements
         ],
         "known_issue": known,
         "next_steps": list(diagnosis.next_steps),

@@ -1,6 +1,7 @@
 """What kind of machine a crash report comes from: family, word size, and where its user space ends.
 
-In: a `CrashReport`. Out: a `Machine`, or None where neither the architecture nor the registers tell. Decodes nothing.
+In: a `CrashReport`. Out: a `Machine`, or None where neither the architecture nor the registers
+tell. Decodes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ Family = Literal["arm64", "x86_64", "i386", "arm", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`bits` is the width of an address, `user_end` the first address above user space in the widest usual layout (0: not told)."""
+    """`bits` is the width of an address, `user_end` the first address above user space in the
+    widest usual layout (0: not told).
+    """
 
     family: Family
     bits: int
@@ -32,8 +35,9 @@ class Machine:
         return f"{value & self.mask:#x}"
 
 
-# User space ends: x86_64 with 5-level tables at 1 << 56, with 4 at 1 << 47 (Documentation/arch/x86/x86_64/mm.rst, 6.x); arm64 at 1 << 48,
-# or 1 << 52 with LVA (Documentation/arch/arm64/memory.rst, 6.x). The bound of the usual layout is taken.
+# User space ends: x86_64 with 5-level tables at 1 << 56, with 4 at 1 << 47
+# (Documentation/arch/x86/x86_64/mm.rst, 6.x); arm64 at 1 << 48, or 1 << 52 with LVA
+# (Documentation/arch/arm64/memory.rst, 6.x). The bound of the usual layout is taken.
 _MACHINES: Mapping[str, Machine] = {
     "arm64": Machine("arm64", 64, 1 << 48),
     "x86_64": Machine("x86_64", 64, 1 << 47),
@@ -68,13 +72,23 @@ _OTHERS: Mapping[str, int] = {
     "riscv32": 32,
 }
 # A register that only this family prints.
-_TELLTALES: tuple[tuple[str, str], ...] = (("x0", "arm64"), ("rip", "x86_64"), ("rax", "x86_64"), ("eip", "i386"), ("eax", "i386"))
+_TELLTALES: tuple[tuple[str, str], ...] = (
+    ("x0", "arm64"),
+    ("rip", "x86_64"),
+    ("rax", "x86_64"),
+    ("eip", "i386"),
+    ("eax", "i386"),
+)
 
 
 def machine_of(report: CrashReport) -> Machine | None:
-    """The machine that printed this report, by its architecture, else by the names of its registers."""
+    """The machine that printed this report, by its architecture, else by the names of its
+    registers.
+    """
     arch = (report.arch or "").lower()
     if arch in _OTHERS:
         return Machine("other", _OTHERS[arch])
-    name = _SPELLINGS.get(arch) or next((family for register, family in _TELLTALES if register in report.registers), None)
+    name = _SPELLINGS.get(arch) or next(
+        (family for register, family in _TELLTALES if register in report.registers), None
+    )
     return _MACHINES[name] if name else None

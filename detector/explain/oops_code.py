@@ -1,7 +1,9 @@
-"""Page-fault error codes of x86, and fault status registers of 32-bit arm: what the number after "Oops:" says.
+"""Page-fault error codes of x86, and fault status registers of 32-bit arm: what the number after
+"Oops:" says.
 
-In: a `CrashReport` with an error code. Out: statements. Bits: arch/x86/include/asm/trap_pf.h (6.x); Arm Architecture Reference Manual
-(ARMv7-A) DFSR, names as in arch/arm/mm/fsr-2level.c and fsr-3level.c (6.x).
+In: a `CrashReport` with an error code. Out: statements. Bits: arch/x86/include/asm/trap_pf.h (6.x);
+Arm Architecture Reference Manual (ARMv7-A) DFSR, names as in arch/arm/mm/fsr-2level.c and
+fsr-3level.c (6.x).
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ ARM_STATUS: Mapping[int, str] = {
     0x0F: "page permission fault",
     0x16: "imprecise external abort",
 }
-_ARM_LPAE: Mapping[int, str] = {1: "translation fault", 2: "access flag fault", 3: "permission fault"}
+_ARM_LPAE: Mapping[int, str] = {
+    1: "translation fault",
+    2: "access flag fault",
+    3: "permission fault",
+}
 
 
 def explain_oops_code(report: CrashReport, machine: Machine) -> list[Statement]:
@@ -49,7 +55,11 @@ def explain_oops_code(report: CrashReport, machine: Machine) -> list[Statement]:
     code = report.error_code
     if code is None or not 0 <= code < 1 << 32:
         return []
-    if machine.family in ("x86_64", "i386") and report.kind == "memory-fault" and not is_protection_fault(report):
+    if (
+        machine.family in ("x86_64", "i386")
+        and report.kind == "memory-fault"
+        and not is_protection_fault(report)
+    ):
         return [_x86(code)]
     if machine.family == "arm" and report.kind == "memory-fault":
         return [_arm(code)]
@@ -64,16 +74,32 @@ def _x86(code: int) -> Statement:
     )
     access = "An instruction fetch" if code & 0x10 else "A write" if code & 2 else "A read"
     mode = "in user mode" if code & 4 else "by the kernel"
-    reason = "the page-table entry has reserved bits set" if code & 8 else "the page forbids it" if code & 1 else "no page is mapped there"
-    return Statement(f"{access} {mode} failed: {reason}.", "certain", (f"Oops code {code:#06x}", *evidence))
+    reason = (
+        "the page-table entry has reserved bits set"
+        if code & 8
+        else "the page forbids it"
+        if code & 1
+        else "no page is mapped there"
+    )
+    return Statement(
+        f"{access} {mode} failed: {reason}.", "certain", (f"Oops code {code:#06x}", *evidence)
+    )
 
 
 def _arm(code: int) -> Statement:
     if code >> 9 & 1:  # the long descriptor format
         status = code & 0x3F
-        name = f"level {status & 3} {_ARM_LPAE[status >> 2]}" if status >> 2 in _ARM_LPAE else f"fault status {status:#04x}"
+        name = (
+            f"level {status & 3} {_ARM_LPAE[status >> 2]}"
+            if status >> 2 in _ARM_LPAE
+            else f"fault status {status:#04x}"
+        )
     else:
         status = code & 0xF | code >> 6 & 0x10
         name = ARM_STATUS.get(status, f"fault status {status:#04x}")
     access = "write" if code >> 11 & 1 else "read"
-    return Statement(f"A {access} failed: {name}.", "likely", (f"Oops code {code:#x} is the fault status register; bit 11: a {access}",))
+    return Statement(
+        f"A {access} failed: {name}.",
+        "likely",
+        (f"Oops code {code:#x} is the fault status register; bit 11: a {access}",),
+    )

@@ -1,6 +1,8 @@
-"""A memory operand and its arithmetic: registers, factors and a displacement add up to an address, wrapping as the machine does.
+"""A memory operand and its arithmetic: registers, factors and a displacement add up to an address,
+wrapping as the machine does.
 
-In: terms as the decoder finds them. Out: addresses, the sums in words. It decodes nothing and knows no architecture.
+In: terms as the decoder finds them. Out: addresses, the sums in words. It decodes nothing and knows
+no architecture.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One register of an address: `value` as it counts (after narrowing or sign extension), None where the report does not print it."""
+    """One register of an address: `value` as it counts (after narrowing or sign extension), None
+    where the report does not print it.
+    """
 
     register: str
     value: int | None
@@ -19,10 +23,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Where an instruction touches memory: the sum of `terms` and `displacement`, `width` bytes, in addresses of `bits` bits.
+    """Where an instruction touches memory: the sum of `terms` and `displacement`, `width` bytes, in
+    addresses of `bits` bits.
 
-    `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to it. `told` is how many of the low bits
-    the kernel reports of a fault address: 56 on arm64, where it clears or extends the tag in the top byte (untagged_addr, 5.3).
+    `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to
+    it. `told` is how many of the low bits the kernel reports of a fault address: 56 on arm64, where
+    it clears or extends the tag in the top byte (untagged_addr, 5.3).
     """
 
     terms: tuple[Term, ...]
@@ -48,7 +54,9 @@ class Operand:
         return self.terms[0] if self.terms else None
 
     def covers(self, address: int) -> bool:
-        """Whether a fault that is reported at `address` is this access, as far as the kernel tells the address."""
+        """Whether a fault that is reported at `address` is this access, as far as the kernel tells
+        the address.
+        """
         return self._holds(address, (1 << min(self.bits, self.told)) - 1)
 
     def spans(self, address: int) -> bool:
@@ -61,13 +69,23 @@ class Operand:
         if start is None:
             return False
         distance = (address - start) & mask
-        return distance == 0 or (distance < self.width and (self.aligned > 1 or address & 0xFFF == 0))
+        return distance == 0 or (
+            distance < self.width and (self.aligned > 1 or address & 0xFFF == 0)
+        )
 
     def arithmetic(self) -> str:
         """The sum in words: `x19 = 0x194db; 0x194db + 0x30 = 0x1950b`."""
         known = "; ".join(f"{term.register} = {_hex(term.value)}" for term in self.terms)
-        parts = [_hex(term.value) + (f" * {term.factor}" if term.factor != 1 else "") for term in self.terms]
-        if len(self.terms) == 1 and self.terms[0].factor == 1 and not self.displacement and self.aligned == 1:
+        parts = [
+            _hex(term.value) + (f" * {term.factor}" if term.factor != 1 else "")
+            for term in self.terms
+        ]
+        if (
+            len(self.terms) == 1
+            and self.terms[0].factor == 1
+            and not self.displacement
+            and self.aligned == 1
+        ):
             return known
         total = " + ".join(parts)
         if self.displacement or not parts:

@@ -1,7 +1,8 @@
-"""The way into the fault, in words: which part of the kernel called which, and whether that was an interrupt or a process.
+"""The way into the fault, in words: which part of the kernel called which, and whether that was an
+interrupt or a process.
 
-In: the frames of a report. Out: statements. It knows the usual stations (system calls, interrupts, NAPI, IP, TCP, block, files, memory) and
-leaves out what it does not know.
+In: the frames of a report. Out: statements. It knows the usual stations (system calls, interrupts,
+NAPI, IP, TCP, block, files, memory) and leaves out what it does not know.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ _INTERRUPT = (
     "handle_irq_event",
     "__do_irq",
 )
-_SOFTIRQ = ("__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "__softirqentry_text_start", "irq_exit")
+_SOFTIRQ = (
+    "__do_softirq",
+    "handle_softirqs",
+    "do_softirq",
+    "run_ksoftirqd",
+    "__softirqentry_text_start",
+    "irq_exit",
+)
 _SYSCALL = (
     "entry_SYSCALL",
     "do_syscall",
@@ -35,14 +43,33 @@ _SYSCALL = (
 _NMI = ("nmi", "end_repeat_nmi", "do_nmi", "exc_nmi")
 _THREAD = ("kthread", "worker_thread", "kernel_thread")
 
-# (prefixes of function names, the station in words), innermost stations first where a name fits two.
+# (prefixes of function names, the station in words), innermost stations first where a name fits
+# two.
 _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("__inet_lookup_listener", "inet6_lookup_listener", "inet_lookup_listener", "inet_lhash2_lookup"), "listener lookup"),
+    (
+        (
+            "__inet_lookup_listener",
+            "inet6_lookup_listener",
+            "inet_lookup_listener",
+            "inet_lhash2_lookup",
+        ),
+        "listener lookup",
+    ),
     (("__inet_lookup_established", "__inet6_lookup_established"), "lookup of established sockets"),
     (("inet_diag_", "__inet_diag_", "sock_diag_", "tcp_diag_"), "socket diagnostics (ss, netlink)"),
     (("listening_get_next", "established_get_next", "tcp_seq_", "tcp4_seq_"), "/proc/net/tcp"),
     (("tcp_v4_rcv", "tcp_v6_rcv", "tcp_v4_do_rcv", "tcp_v6_do_rcv", "tcp_rcv_"), "TCP input"),
-    (("tcp_sendmsg", "tcp_write_xmit", "tcp_push", "__tcp_push", "__tcp_transmit_skb", "tcp_transmit_skb"), "TCP output"),
+    (
+        (
+            "tcp_sendmsg",
+            "tcp_write_xmit",
+            "tcp_push",
+            "__tcp_push",
+            "__tcp_transmit_skb",
+            "tcp_transmit_skb",
+        ),
+        "TCP output",
+    ),
     (("udp_rcv", "__udp4_lib_rcv", "udpv6_rcv", "udp_queue_rcv"), "UDP input"),
     (("sctp_",), "SCTP"),
     (("mptcp_",), "Multipath TCP"),
@@ -53,7 +80,16 @@ _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("ip_queue_xmit", "__ip_queue_xmit", "ip_output", "ip_finish_output"), "IPv4 output"),
     (("ip6_xmit", "ip6_output", "ip6_finish_output"), "IPv6 output"),
     (("dev_queue_xmit", "__dev_queue_xmit", "dev_hard_start_xmit"), "packet transmit"),
-    (("napi_gro_", "netif_receive_skb", "__netif_receive_skb", "process_backlog", "dev_gro_receive"), "packet receive"),
+    (
+        (
+            "napi_gro_",
+            "netif_receive_skb",
+            "__netif_receive_skb",
+            "process_backlog",
+            "dev_gro_receive",
+        ),
+        "packet receive",
+    ),
     (("net_rx_action", "napi_poll", "__napi_poll"), "NAPI poll"),
     (_SOFTIRQ, "soft interrupt"),
     (("sock_close", "__sock_release", "inet_release", "tcp_close"), "socket close"),
@@ -62,18 +98,36 @@ _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("handle_mm_fault", "do_page_fault", "exc_page_fault", "do_user_addr_fault"), "page fault"),
     (("submit_bio", "blk_mq_", "blk_finish_plug", "generic_make_request"), "block layer"),
     (("ext4_", "xfs_", "btrfs_", "nfs_", "f2fs_", "ovl_"), "file system"),
-    (("vfs_read", "vfs_write", "vfs_open", "vfs_statx", "path_openat", "do_sys_open", "vfs_fsync"), "file access"),
-    (("kmem_cache_alloc", "__kmalloc", "___slab_alloc", "kmem_cache_free", "kfree"), "slab allocator"),
+    (
+        (
+            "vfs_read",
+            "vfs_write",
+            "vfs_open",
+            "vfs_statx",
+            "path_openat",
+            "do_sys_open",
+            "vfs_fsync",
+        ),
+        "file access",
+    ),
+    (
+        ("kmem_cache_alloc", "__kmalloc", "___slab_alloc", "kmem_cache_free", "kfree"),
+        "slab allocator",
+    ),
     (("process_one_work",), "work queue"),
     (("run_timer_softirq", "call_timer_fn", "expire_timers"), "timer"),
     (("rcu_do_batch", "rcu_core", "rcu_process_callbacks"), "RCU callback"),
     (("do_exit", "do_group_exit", "exit_mmap"), "process exit"),
 )
-_RECEIVE = frozenset({"packet receive", "IPv4 input", "IPv6 input", "TCP input", "UDP input", "listener lookup"})
+_RECEIVE = frozenset(
+    {"packet receive", "IPv4 input", "IPv6 input", "TCP input", "UDP input", "listener lookup"}
+)
 
 
 def context(report: CrashReport) -> str | None:
-    """Where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI", "system call", "kernel thread"; None if not seen."""
+    """Where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI", "system
+    call", "kernel thread"; None if not seen.
+    """
     for frame in report.frames:
         for names, words in (
             (_NMI, "NMI"),
@@ -98,10 +152,14 @@ def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
 
 
 def _station(frame: Frame, before: list[tuple[str, str]]) -> str | None:
-    known = next((words for prefixes, words in _STATIONS if frame.function.startswith(prefixes)), None)
+    known = next(
+        (words for prefixes, words in _STATIONS if frame.function.startswith(prefixes)), None
+    )
     if known or not frame.module:
         return known
-    receiving = any(words == "NAPI poll" for words, _ in before) and not any(words in _RECEIVE for words, _ in before)
+    receiving = any(words == "NAPI poll" for words, _ in before) and not any(
+        words in _RECEIVE for words, _ in before
+    )
     return f"network driver {frame.module}" if receiving else f"module {frame.module}"
 
 
@@ -114,14 +172,24 @@ def explain_path(report: CrashReport) -> list[Statement]:
         said.append(Statement(_context_sentence(where, report), "likely"))
     if len(way) > 1:
         functions = " > ".join(function for _, function in way)
-        said.append(Statement("The way in: " + " → ".join(words for words, _ in way) + ".", "likely", (functions,)))
+        said.append(
+            Statement(
+                "The way in: " + " → ".join(words for words, _ in way) + ".", "likely", (functions,)
+            )
+        )
     return said
 
 
 def _context_sentence(where: str, report: CrashReport) -> str:
     if where in ("soft interrupt", "interrupt", "NMI"):
         idle = (report.comm or "").startswith("swapper/")
-        task = "; the CPU was idle before" if idle else f"; the task it names, {report.comm}, need not be involved" if report.comm else ""
+        task = (
+            "; the CPU was idle before"
+            if idle
+            else f"; the task it names, {report.comm}, need not be involved"
+            if report.comm
+            else ""
+        )
         return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."
     if where == "system call":
         task = f" of {report.comm}" if report.comm else ""

@@ -1,7 +1,7 @@
 """Kernel releases: what `uname -r` says, and how that kernel stands to a bug fixed upstream.
 
-In: a release string and a `KnownIssue`. Out: a `KernelRelease`, a `ReleaseStatus`. A vendor's build is never called fixed by its number
-alone: its patches are its own.
+In: a release string and a `KnownIssue`. Out: a `KernelRelease`, a `ReleaseStatus`. A vendor's build
+is never called fixed by its number alone: its patches are its own.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from detector.known_issue import KnownIssue, ReleaseStatus
 
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
 # What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise.
-_PLAIN_SUFFIX = re.compile(r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?)*")
+_PLAIN_SUFFIX = re.compile(
+    r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?)*"
+)
 _FINAL = 1 << 30  # a final release comes after all its candidates
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class KernelRelease:
-    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, outside the order."""
+    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, outside the
+    order.
+    """
 
     major: int
     minor: int
@@ -34,7 +38,9 @@ class KernelRelease:
         if found is None:
             return None
         major, minor, patch, candidate, suffix = found.groups()
-        return cls(int(major), int(minor), int(patch or 0), int(candidate) if candidate else _FINAL, suffix)
+        return cls(
+            int(major), int(minor), int(patch or 0), int(candidate) if candidate else _FINAL, suffix
+        )
 
     @property
     def base(self) -> KernelRelease:
@@ -48,7 +54,9 @@ class KernelRelease:
 
     @property
     def vendor(self) -> bool:
-        """Whether somebody's own patches may be in it: any suffix that the kernel's own build does not add."""
+        """Whether somebody's own patches may be in it: any suffix that the kernel's own build does
+        not add.
+        """
         return not _PLAIN_SUFFIX.fullmatch(self.suffix)
 
     def __str__(self) -> str:
@@ -80,4 +88,8 @@ def _has_fix(base: KernelRelease, issue: KnownIssue) -> bool:
     if fixed is not None and base >= fixed:
         return True
     releases = (KernelRelease.parse(stable.release) for stable in issue.stable)
-    return any(base.series == release.series and base >= release for release in releases if release is not None)
+    return any(
+        base.series == release.series and base >= release
+        for release in releases
+        if release is not None
+    )

@@ -1,7 +1,8 @@
 """What to do next: the commands to run on a dump and on the host, made of what a report names.
 
-In: the report, the sockets of the evidence, the issue named. Out: lines of text. Names from the log are put into a command only if they
-are plain symbols, so that nothing that a crash wrote can be a shell's input.
+In: the report, the sockets of the evidence, the issue named. Out: lines of text. Names from the log
+are put into a command only if they are plain symbols, so that nothing that a crash wrote can be a
+shell's input.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ _MODULE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RAW_POINTER = re.compile(r"[0-9a-f]{8,16}")
 
 
-def next_steps(report: CrashReport | None, sockets: Iterable[str], named: Recognised | None) -> tuple[str, ...]:
+def next_steps(
+    report: CrashReport | None, sockets: Iterable[str], named: Recognised | None
+) -> tuple[str, ...]:
     """Commands, those for a dump first, then those for the host, then what the known issue adds."""
     steps = [*_on_dump(report, sockets), *_on_host(report)]
     if named is not None:
@@ -39,10 +42,16 @@ def _on_dump(report: CrashReport | None, sockets: Iterable[str]) -> Iterator[str
             yield f"crash: dis -l {location}"
     if sockets:
         yield "crash: struct sock_common -o"
-        # Up to 4.14 the line prints the address itself; later kernels print a hash of it, which no dump knows.
-        yield from (f"crash: struct sock {socket}" for socket in dict.fromkeys(sockets) if _is_raw(socket))
+        # Up to 4.14 the line prints the address itself; later kernels print a hash of it, which no
+        # dump knows.
+        yield from (
+            f"crash: struct sock {socket}" for socket in dict.fromkeys(sockets) if _is_raw(socket)
+        )
         if not any(map(_is_raw, sockets)):
-            yield "crash: struct sock <socket address> (the log shows a hash of it; take the address from a register or from a list)"
+            yield (
+                "crash: struct sock <socket address> (the log shows a hash of it; take the "
+                "address from a register or from a list)"
+            )
 
 
 def _on_host(report: CrashReport | None) -> Iterator[str]:

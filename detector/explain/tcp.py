@@ -1,7 +1,7 @@
 """TCP states: their names, and what it means that the kernel released a socket in one.
 
-In: matches of class `tcp-state`. Out: statements. Facts: include/net/tcp_states.h (2.6 to 6.x); net/ipv4/af_inet.c inet_sock_destruct() and
-net/core/sock.c __sk_destruct() (4.x, 5.x).
+In: matches of class `tcp-state`. Out: statements. Facts: include/net/tcp_states.h (2.6 to 6.x);
+net/ipv4/af_inet.c inet_sock_destruct() and net/core/sock.c __sk_destruct() (4.x, 5.x).
 """
 
 from __future__ import annotations
@@ -38,28 +38,42 @@ _ROLES: Mapping[int, str] = {
 def state_of(match: Match) -> int | None:
     """The state that a release line names, or None where the line names none."""
     text = match.fields.get("state", "")
-    return int(text) if match.cls == "tcp-state" and text.isascii() and text.isdecimal() and len(text) < 4 else None
+    return (
+        int(text)
+        if match.cls == "tcp-state" and text.isascii() and text.isdecimal() and len(text) < 4
+        else None
+    )
 
 
 def released(evidence: Sequence[Match]) -> tuple[tuple[int, str, Match], ...]:
-    """(state, socket, match) of each release line, in the order given; the socket's address as printed, "" where there is none."""
+    """(state, socket, match) of each release line, in the order given; the socket's address as
+    printed, "" where there is none.
+    """
     found = ((state_of(match), match) for match in evidence)
     return tuple((state, socket_of(match), match) for state, match in found if state is not None)
 
 
 def socket_of(match: Match) -> str:
     """The socket's address as the line prints it (raw up to 4.14, hashed from 4.15 on), or ""."""
-    return next((match.fields[name] for name in ("socket", "pointer", "address") if name in match.fields), "")
+    return next(
+        (match.fields[name] for name in ("socket", "pointer", "address") if name in match.fields),
+        "",
+    )
 
 
 def same_socket_twice(evidence: Sequence[Match]) -> bool:
     """Whether one socket was released in two different states."""
     states: dict[str, int] = {}
-    return any(socket and states.setdefault(socket, state) != state for state, socket, _ in released(evidence))
+    return any(
+        socket and states.setdefault(socket, state) != state
+        for state, socket, _ in released(evidence)
+    )
 
 
 def explain_release(evidence: Sequence[Match]) -> list[Statement]:
-    """One statement for each state that sockets were released in, one for a socket released twice in different states."""
+    """One statement for each state that sockets were released in, one for a socket released twice
+    in different states.
+    """
     said: list[Statement] = []
     first: dict[int, Match] = {}
     for state, _, match in released(evidence):
@@ -68,19 +82,35 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
         said.append(Statement(_meaning(state), "certain", (match.text, _SOURCE)))
     if same_socket_twice(evidence):
         texts = tuple(match.text for _, _, match in released(evidence))
-        said.append(Statement("The same socket was released twice, in two different states: it was freed more than once.", "likely", texts))
+        said.append(
+            Statement(
+                (
+                    "The same socket was released twice, in two different states: it was freed "
+                    "more than once."
+                ),
+                "likely",
+                texts,
+            )
+        )
     return said
 
 
-_SOURCE = "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); __sk_destruct() then gives the memory back all the same"
+_SOURCE = (
+    "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); __sk_destruct() then gives "
+    "the memory back all the same"
+)
 
 
 def _meaning(state: int) -> str:
     name = STATES.get(state)
     if name is None:
-        return f"A stream socket was released in state {state}, which is no TCP state that is known here."
+        return (
+            f"A stream socket was released in state {state}, which is no TCP state that is "
+            "known here."
+        )
     role = f": {_ROLES[state]}" if state in _ROLES else ""
     return (
-        f"The last reference to a stream socket was dropped in state {state}, {name}{role}. A socket must be in TCP_CLOSE by then; its "
+        f"The last reference to a stream socket was dropped in state {state}, {name}{role}. "
+        "A socket must be in TCP_CLOSE by then; its "
         "memory goes back to the slab cache while other structures may still point to it."
     )

@@ -1,6 +1,8 @@
-"""The known issue in words: why it is named, why it happens, what fixes it, and how the running kernel stands to that.
+"""The known issue in words: why it is named, why it happens, what fixes it, and how the running
+kernel stands to that.
 
-In: what `known.recognise` found. Out: statements, each no surer than the naming itself. A vendor's build is never called fixed or unfixed.
+In: what `known.recognise` found. Out: statements, each no surer than the naming itself. A vendor's
+build is never called fixed or unfixed.
 """
 
 from __future__ import annotations
@@ -13,8 +15,14 @@ from detector.model import Statement
 
 _STANDING: dict[ReleaseStatus, str] = {
     "affected": "The running release is one of those with the bug and without the fix.",
-    "vendor": "The running kernel is a vendor's build on a release with the bug; only its changelog says whether the fix was added.",
-    "vendor-fixed": "The running kernel is a vendor's build on a release that has the fix; only its changelog says whether it was kept.",
+    "vendor": (
+        "The running kernel is a vendor's build on a release with the bug; only its changelog "
+        "says whether the fix was added."
+    ),
+    "vendor-fixed": (
+        "The running kernel is a vendor's build on a release that has the fix; only its "
+        "changelog says whether it was kept."
+    ),
     "fixed": "The running release has this fix, so something else may be at work.",
     "before": "The running release is older than the bug is known to be.",
 }
@@ -28,14 +36,29 @@ def explain_issue(named: Recognised | None) -> list[Statement]:
     if named is None:
         return []
     issue, confidence = named.issue, named.when.confidence
-    said = [Statement(f"{OPENING}{issue.title}. {issue.summary}", confidence, tuple(_reasons(named)))]
+    said = [
+        Statement(f"{OPENING}{issue.title}. {issue.summary}", confidence, tuple(_reasons(named)))
+    ]
     said.append(Statement(issue.explanation.strip(), confidence, issue.references_to))
     if fix := "; ".join(_fixes(issue)):
-        said.append(Statement(f"Fix: {fix}.", "certain", tuple(_sources(issue)) or issue.references_to or (issue.id,)))
-    said += [Statement(f"Linked by the original analysis: {_commit(commit)}.", "possible") for commit in issue.linked]
+        said.append(
+            Statement(
+                f"Fix: {fix}.",
+                "certain",
+                tuple(_sources(issue)) or issue.references_to or (issue.id,),
+            )
+        )
+    said += [
+        Statement(f"Linked by the original analysis: {_commit(commit)}.", "possible")
+        for commit in issue.linked
+    ]
     if standing := _STANDING.get(named.status):
         running = (str(named.facts.kernel),) if named.facts.kernel is not None else ()
-        said.append(Statement(standing, "certain" if running and named.status == "affected" else "likely", running))
+        said.append(
+            Statement(
+                standing, "certain" if running and named.status == "affected" else "likely", running
+            )
+        )
     if issue.related:
         said.append(Statement("Related bugs, which are others.", "likely", issue.related))
     if issue.lookalike:
@@ -50,10 +73,14 @@ def _reasons(named: Recognised) -> Iterator[str]:
     if when.functions:
         yield f"the function is {facts.function}"
     if when.path:
-        called = sorted(name for name in facts.path if any(names(pattern, name) for pattern in when.path))
+        called = sorted(
+            name for name in facts.path if any(names(pattern, name) for pattern in when.path)
+        )
         yield f"in the trace: {', '.join(called)}"
     if when.states:
-        yield f"released in TCP state {' and '.join(map(str, when.states))}" + (", one socket" if when.same_socket else "")
+        yield f"released in TCP state {' and '.join(map(str, when.states))}" + (
+            ", one socket" if when.same_socket else ""
+        )
     if when.marks:
         yield f"decoded from the address: {', '.join(sorted(facts.marks.intersection(when.marks)))}"
     if when.phrases:
@@ -77,7 +104,11 @@ def _commit(commit: Commit) -> str:
 
 
 def _stable(stable: StableRelease) -> str:
-    return stable.release if stable.certainty == "certain" else f"{stable.release} ({stable.certainty})"
+    return (
+        stable.release
+        if stable.certainty == "certain"
+        else f"{stable.release} ({stable.certainty})"
+    )
 
 
 def _sources(issue: KnownIssue) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """Memory operands of decoded x86 instructions, those of the stack included.
 
-In: a capstone instruction and the registers of the report (`rax`…`r15`, `rip`, `rsp`; `eax`…; `gs`/`fs` bases where printed).
-Out: `Operand`s. A fault leaves the registers as they were before the instruction (a `rep` has advanced them to the element that failed).
+In: a capstone instruction and the registers of the report (`rax`…`r15`, `rip`, `rsp`; `eax`…;
+`gs`/`fs` bases where printed).
+Out: `Operand`s. A fault leaves the registers as they were before the instruction (a `rep` has
+advanced them to the element that failed).
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from detector.explain.operand import Operand, Term
 _NO_ACCESS = ("nop", "prefetch")
 _PUSHES = ("push", "pushf", "pushfq", "pushfd", "call")
 _POPS = ("pop", "popf", "popfq", "popfd", "ret", "retf", "retfq", "iretd", "iretq")
-_LOW_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")} | {
-    f"r{n}d": f"r{n}" for n in range(8, 16)
-}
+_LOW_HALF = {
+    f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")
+} | {f"r{n}d": f"r{n}" for n in range(8, 16)}
 
 
 def x86(found: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
@@ -25,7 +27,11 @@ def x86(found: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
 
     if found.mnemonic == "lea" or found.mnemonic.startswith(_NO_ACCESS):
         return []
-    explicit = [_operand(found, item, bits, registers) for item in found.operands if item.type == cs.X86_OP_MEM]
+    explicit = [
+        _operand(found, item, bits, registers)
+        for item in found.operands
+        if item.type == cs.X86_OP_MEM
+    ]
     return explicit + _implicit(found.mnemonic.split()[-1], bits, registers)
 
 
@@ -54,7 +60,9 @@ def _term(found: Any, name: str, factor: int, bits: int, registers: Mapping[str,
 
 
 def _segment_base(segment: str, registers: Mapping[str, int]) -> int | None:
-    """The base where the report gives one: `GS:ffff888…(0000)` prints it; a bare selector (two bytes) is none."""
+    """The base where the report gives one: `GS:ffff888…(0000)` prints it; a bare selector (two
+    bytes) is none.
+    """
     for name in (f"{segment}_base", f"{segment}base", segment):
         value = registers.get(name)
         if value is not None and (value > 0xFFFF or name != segment):
@@ -68,7 +76,14 @@ def _implicit(mnemonic: str, bits: int, registers: Mapping[str, int]) -> list[Op
     if mnemonic in _PUSHES:
         return [Operand((Term(stack, registers.get(stack)),), -size, size, bits)]
     if mnemonic in _POPS:
-        return [Operand((Term(stack, registers.get(stack)),), 0, size * (5 if mnemonic.startswith("iret") else 1), bits)]
+        return [
+            Operand(
+                (Term(stack, registers.get(stack)),),
+                0,
+                size * (5 if mnemonic.startswith("iret") else 1),
+                bits,
+            )
+        ]
     if mnemonic == "leave":
         return [Operand((Term(frame, registers.get(frame)),), 0, size, bits)]
     return []

@@ -1,7 +1,9 @@
-"""Lines of serial consoles, terminals and mails: text before the stamp, prompts, start-up messages, and copies.
+"""Lines of serial consoles, terminals and mails: text before the stamp, prompts, start-up messages,
+and copies.
 
-Comes in: a line that is in no log's form. Goes out: a Draft. A stamp within a line counts only where a console can have put it there; a
-quotation, a mail's quote or a search tool's output is a copy that someone made, so its trust is "user".
+Comes in: a line that is in no log's form. Goes out: a Draft. A stamp within a line counts only
+where a console can have put it there; a quotation, a mail's quote or a search tool's output is a
+copy that someone made, so its trust is "user".
 """
 
 from __future__ import annotations
@@ -15,8 +17,12 @@ _EMBEDDED = re.compile(r"\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
 _CALLED = re.compile(r"\[ *+\d{1,12}\.\d{6}\] ?\[ *+[TC]\d{1,10}\]", re.ASCII)
 _DROPPED = re.compile(r"\*\* (\d{1,12}) printk messages dropped \*\* ?")
 _LOGIN = re.compile(r"(?:\S{1,64} )?login: ")
-_PROMPT = re.compile(r"(?:\[?[\w.-]{1,64}@[\w.-]{1,64}[ :][^\]#$]{0,128}\]?|[\w./~-]{0,64}) ?[#$] ?")
-_STARTUP = re.compile(r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[:.] ?|.{0,128}(?:\.\.\.|\]|\*\*) ?")
+_PROMPT = re.compile(
+    r"(?:\[?[\w.-]{1,64}@[\w.-]{1,64}[ :][^\]#$]{0,128}\]?|[\w./~-]{0,64}) ?[#$] ?"
+)
+_STARTUP = re.compile(
+    r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[:.] ?|.{0,128}(?:\.\.\.|\]|\*\*) ?"
+)
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
 _QUOTED = re.compile(r">[> ]+")
@@ -27,7 +33,9 @@ _QUOTING = frozenset("\"'`(<=|,>\\")
 
 
 def read(text: str, context: Context) -> Draft:
-    """A line without a form at its start: what a console glued before a stamp is cut off, else the text is all there is."""
+    """A line without a form at its start: what a console glued before a stamp is cut off, else the
+    text is all there is.
+    """
     if text.startswith(">") and (quoted := _QUOTED.match(text)):
         return Draft(text[quoted.end() :], "text", "user")
     if text.startswith("** ") and (dropped := _DROPPED.match(text)) and dropped.end() < len(text):
@@ -41,11 +49,17 @@ def read(text: str, context: Context) -> Draft:
 
 
 def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
-    """A console's line, and those that other CPUs printed behind it before its line end: `trusty crashed[ 1117.184796] ---…`.
+    """A console's line, and those that other CPUs printed behind it before its line end: `trusty
+    crashed[ 1117.184796] ---…`.
 
-    Only where a console's text is all there is; a transport with records of its own keeps lines apart.
+    Only where a console's text is all there is; a transport with records of its own keeps lines
+    apart.
     """
-    if draft.kernel_time_us is None or draft.trust != "unknown" or draft.transport not in ("dmesg", "console"):
+    if (
+        draft.kernel_time_us is None
+        or draft.trust != "unknown"
+        or draft.transport not in ("dmesg", "console")
+    ):
         return (draft,)
     drafts = [draft]
     while len(drafts) < _GLUED_BOUND and (found := _GLUED.search(drafts[-1].text)):
@@ -73,12 +87,19 @@ def _embedded(text: str, start: int) -> Draft:
 
 
 def _is_copy(before: str) -> bool:
-    """Whether the words before a stamp are those of a log file, a quotation or a search: someone wrote the line down again."""
+    """Whether the words before a stamp are those of a log file, a quotation or a search: someone
+    wrote the line down again.
+    """
     if _PROMPT.fullmatch(before):
         return False
-    return bool(_CLOCK.search(before) or _SEARCHED.fullmatch(before)) or before.rstrip()[-1:] in _QUOTING
+    return (
+        bool(_CLOCK.search(before) or _SEARCHED.fullmatch(before))
+        or before.rstrip()[-1:] in _QUOTING
+    )
 
 
 def _by_console(before: str) -> bool:
-    """Whether a console mixes its text with the kernel's so: glued in mid-word, after a prompt, or after an unfinished start-up line."""
+    """Whether a console mixes its text with the kernel's so: glued in mid-word, after a prompt, or
+    after an unfinished start-up line.
+    """
     return not before[-1].isspace() or bool(_PROMPT.fullmatch(before) or _STARTUP.fullmatch(before))

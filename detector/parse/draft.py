@@ -1,7 +1,8 @@
-"""What a reader found in one line, before the host is settled: Draft, its Context, and who is to be believed.
+"""What a reader found in one line, before the host is settled: Draft, its Context, and who is to be
+believed.
 
-Comes in: nothing. Goes out: the mutable `Draft` that readers fill, the `Context` they read by, and the rule that turns a transport's
-claims into a trust. It does not parse and it knows no format.
+Comes in: nothing. Goes out: the mutable `Draft` that readers fill, the `Context` they read by, and
+the rule that turns a transport's claims into a trust. It does not parse and it knows no format.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from detector.model import Trust
 
 @dataclass(slots=True)
 class Context:
-    """What a reader may know besides the line: the zone of stamps without one, the time now, and where oddities are counted.
+    """What a reader may know besides the line: the zone of stamps without one, the time now, and
+    where oddities are counted.
 
-    `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value` is its dictionary.
+    `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value`
+    is its dictionary.
     """
 
     zone: tzinfo = UTC
@@ -27,9 +30,11 @@ class Context:
 
 
 class Draft:
-    """A line as one reader understood it. None means that the line does not say; `text` may hold several lines of one message.
+    """A line as one reader understood it. None means that the line does not say; `text` may hold
+    several lines of one message.
 
-    `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters, `part` pstore's (kind, count, part).
+    `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters,
+    `part` pstore's (kind, count, part).
     """
 
     __slots__ = (
@@ -66,7 +71,9 @@ class Draft:
         self.part: tuple[str, int, int] | None = None
 
     def fill(self, outer: Draft) -> Draft:
-        """Takes from an envelope what this line does not say itself; of two trusts, "user" wins, then "kernel"."""
+        """Takes from an envelope what this line does not say itself; of two trusts, "user" wins,
+        then "kernel".
+        """
         self.transport = outer.transport
         self.trust = least(outer.trust, self.trust)
         self.boot_id = outer.boot_id
@@ -86,17 +93,27 @@ class Draft:
 
 
 def least(outer: Trust, inner: Trust) -> Trust:
-    """The trust of a message that two layers speak of: a word for user space is final, silence yields to the other."""
+    """The trust of a message that two layers speak of: a word for user space is final, silence
+    yields to the other.
+    """
     if "user" in (outer, inner):
         return "user"
     return "kernel" if "kernel" in (outer, inner) else "unknown"
 
 
-def trust_of(facility: int | None = None, tag: str | None = None, transport: str | None = None) -> Trust:
-    """Who wrote a line, by what its transport says: a facility, tag or journald transport other than the kernel's means user space.
+def trust_of(
+    facility: int | None = None, tag: str | None = None, transport: str | None = None
+) -> Trust:
+    """Who wrote a line, by what its transport says: a facility, tag or journald transport other
+    than the kernel's means user space.
 
-    User space cannot set facility 0 through /dev/kmsg (devkmsg_write in kernel/printk/printk.c) nor through syslog(3).
+    User space cannot set facility 0 through /dev/kmsg (devkmsg_write in kernel/printk/printk.c) nor
+    through syslog(3).
     """
-    if facility not in (None, 0) or tag not in (None, "kernel") or transport not in (None, "kernel"):
+    if (
+        facility not in (None, 0)
+        or tag not in (None, "kernel")
+        or transport not in (None, "kernel")
+    ):
         return "user"
     return "unknown" if facility is None and tag is None and transport is None else "kernel"

@@ -1,9 +1,12 @@
-"""JSON around log lines: rsyslog, Fluent Bit, Beats, Vector, OpenTelemetry, journald, dmesg --json and what else names a message.
+"""JSON around log lines: rsyslog, Fluent Bit, Beats, Vector, OpenTelemetry, journald, dmesg --json
+and what else names a message.
 
-Comes in: the text of a record. Goes out: Drafts, or the reason why there is none. An envelope's fields come from the shipper and decide
-who wrote the line; the message inside is read again as text, and nothing in it can make a user's line the kernel's.
+Comes in: the text of a record. Goes out: Drafts, or the reason why there is none. An envelope's
+fields come from the shipper and decide who wrote the line; the message inside is read again as
+text, and nothing in it can make a user's line the kernel's.
 
-Sources: those of fields; Fluent Bit plugins/in_kmsg/in_kmsg.c (v3); util-linux sys-utils/dmesg.c (2.41).
+Sources: those of fields; Fluent Bit plugins/in_kmsg/in_kmsg.c (v3); util-linux sys-utils/dmesg.c
+(2.41).
 """
 
 from __future__ import annotations
@@ -19,9 +22,14 @@ from detector.parse.fields import Names, Object, Plan
 from detector.parse.stamps import any_time, micros
 from detector.parse.text import cleaned
 
-_decode = json.JSONDecoder(parse_float=str, strict=False).decode  # decimals stay text: kernel times are exact
+_decode = json.JSONDecoder(
+    parse_float=str, strict=False
+).decode  # decimals stay text: kernel times are exact
 _STARTS = re.compile(r'\s*+(?:@cee: ?)?(?=\{\s*+(?:["}]|$)|\[\s*+\{)')
-_FLUENT_STDOUT = re.compile(r"\[\d{1,9}\] \S{1,128}: \[\[?(\d{1,12}(?:\.\d{1,9})?)(?:, \{[^{}]{0,512}\}\])?, (\{.*\})\]$", re.ASCII)
+_FLUENT_STDOUT = re.compile(
+    r"\[\d{1,9}\] \S{1,128}: \[\[?(\d{1,12}(?:\.\d{1,9})?)(?:, \{[^{}]{0,512}\}\])?, (\{.*\})\]$",
+    re.ASCII,
+)
 _FLUENT_ARROW = re.compile(r'(?<!\\)"=>')
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _DMESG_FIELDS = frozenset(("fac", "pri", "time", "caller", "msg"))
@@ -29,12 +37,16 @@ _OBJECT_BOUND = 100_000
 
 
 def is_json(text: str) -> bool:
-    """Whether a text begins as JSON, or as Fluent Bit's stdout, which is nearly JSON. The kernel's `{1}[Hardware Error]` does not."""
+    """Whether a text begins as JSON, or as Fluent Bit's stdout, which is nearly JSON. The kernel's
+    `{1}[Hardware Error]` does not.
+    """
     return bool(_STARTS.match(text)) or (text.startswith("[") and bool(_FLUENT_STDOUT.match(text)))
 
 
 def read(text: str, context: Context) -> Iterator[Draft | str]:
-    """The lines of a record's JSON, and for each part without one the reason: json-bad, json-deep, json-shape, json-no-message."""
+    """The lines of a record's JSON, and for each part without one the reason: json-bad, json-deep,
+    json-shape, json-no-message.
+    """
     try:
         yield from _items(_decoded(text), context)
     except RecursionError:
@@ -67,7 +79,9 @@ def _several(text: str, context: Context) -> Iterator[Draft | str]:
 
 
 def _items(item: object, context: Context) -> Iterator[Draft | str]:
-    """Every log line of a decoded value: an array, dmesg's document, OTLP's batch, or one object."""
+    """Every log line of a decoded value: an array, dmesg's document, OTLP's batch, or one
+    object.
+    """
     if isinstance(item, list) and item:
         for element in islice(item, _OBJECT_BOUND):
             yield from _items(element, context) if isinstance(element, dict) else ("json-shape",)
@@ -90,7 +104,9 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
 
 
 def _dmesg(item: Object) -> Draft:
-    """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level + 8 × facility, or a name with -x."""
+    """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level + 8 ×
+    facility, or a name with -x.
+    """
     draft = Draft(printk.without_vendor(cleaned(str(item["msg"]))), "dmesg-json")
     draft.level, facility = _priority(item.get("pri"))
     named = item.get("fac")
@@ -124,9 +140,11 @@ def _object(item: Object, transport: str | None, context: Context) -> Iterable[D
 
 
 def _message(text: str, outer: Draft, plan: Plan, context: Context) -> Iterable[Draft]:
-    """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an unknown hand each is read as a line.
+    """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an
+    unknown hand each is read as a line.
 
-    The message of rsyslog begins with the blank after the tag; journald's and /dev/kmsg's texts begin with the kernel's own blanks.
+    The message of rsyslog begins with the blank after the tag; journald's and /dev/kmsg's texts
+    begin with the kernel's own blanks.
     """
     if text.startswith(" ") and not plan.by_journal and not plan.by_kmsg:
         text = text[1:]
@@ -134,11 +152,15 @@ def _message(text: str, outer: Draft, plan: Plan, context: Context) -> Iterable[
         return (Draft(piece, outer.transport, outer.trust) for piece in lines.pieces(text, context))
     if outer.trust == "kernel":
         return (printk.message(piece) for piece in lines.pieces(text, context))
-    return _in_one_hand(draft for draft in lines.read_all(text, context, lines.read) if draft is not None)
+    return _in_one_hand(
+        draft for draft in lines.read_all(text, context, lines.read) if draft is not None
+    )
 
 
 def _in_one_hand(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    """The lines of one message: once a syslog header says that a process wrote it, every line after that is the process's as well."""
+    """The lines of one message: once a syslog header says that a process wrote it, every line after
+    that is the process's as well.
+    """
     user = False
     for draft in drafts:
         if user:
@@ -156,7 +178,9 @@ def _facts(held: Object, plan: Plan, transport: str | None, context: Context) ->
         draft.boot_id = boot.replace("-", "").lower()[:64]
     draft.level, draft.facility = _level(held, plan)
     tag = _first_text(held, plan.tags)
-    draft.trust = trust_of(draft.facility, tag.rstrip(": ") if tag else None, _first_text(held, plan.transports))
+    draft.trust = trust_of(
+        draft.facility, tag.rstrip(": ") if tag else None, _first_text(held, plan.transports)
+    )
     if plan.by_process:
         draft.trust = "user"
     elif plan.by_claim and draft.trust == "kernel":
@@ -176,7 +200,9 @@ def _times(held: Object, plan: Plan, context: Context) -> tuple[int | None, int 
         if wall_us is not None:
             return kernel_us, wall_us
         wall_us = any_time(held[name], context)
-    if wall_us is None and kernel_us is None and "msg" in held:  # an object of dmesg --json to which a shipper added fields
+    if (
+        wall_us is None and kernel_us is None and "msg" in held
+    ):  # an object of dmesg --json to which a shipper added fields
         kernel_us = _uptime(held.get("time"))
     return kernel_us, wall_us
 
@@ -198,7 +224,9 @@ def _priority(value: object) -> tuple[int | None, int | None]:
 
 
 def _level(held: Object, plan: Plan) -> tuple[int | None, int | None]:
-    """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both (Fluent Bit's is the level alone)."""
+    """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both
+    (Fluent Bit's is the level alone).
+    """
     level, facility = _priority(held.get("pri"))
     for name in plan.levels:
         if level is not None:
@@ -207,7 +235,11 @@ def _level(held: Object, plan: Plan) -> tuple[int | None, int | None]:
         facility = upper or facility
     for name in plan.facilities:
         value = held[name]
-        number = printk.FACILITIES.get(value.lower()) if isinstance(value, str) and not value.isdigit() else journald.whole(value)
+        number = (
+            printk.FACILITIES.get(value.lower())
+            if isinstance(value, str) and not value.isdigit()
+            else journald.whole(value)
+        )
         if number is not None:
             return level, number
     return level, facility

@@ -1,10 +1,12 @@
-"""Which of a JSON object's fields say what: the names that shippers use for message, host, time, level, facility, tag and process.
+"""Which of a JSON object's fields say what: the names that shippers use for message, host, time,
+level, facility, tag and process.
 
-Comes in: a decoded object. Goes out: its fields by dotted name, and a Plan of those that it has. A shipper writes the same fields in
-every object, so plans are remembered. It reads no values.
+Comes in: a decoded object. Goes out: its fields by dotted name, and a Plan of those that it has. A
+shipper writes the same fields in every object, so plans are remembered. It reads no values.
 
-Sources: rsyslog's property replacer and jsonmesg, Beats' exported fields (log.syslog, journald, systemd), Vector's journald, syslog and
-socket sources, syslog-ng's format-json, OpenTelemetry's syslog receiver, systemd.journal-fields(7).
+Sources: rsyslog's property replacer and jsonmesg, Beats' exported fields (log.syslog, journald,
+systemd), Vector's journald, syslog and socket sources, syslog-ng's format-json, OpenTelemetry's
+syslog receiver, systemd.journal-fields(7).
 """
 
 from __future__ import annotations
@@ -19,8 +21,26 @@ _NESTED = frozenset(("host", "log", "journald", "systemd", "syslog", "event", "p
 _DEPTH = 5
 _KEYS_BOUND = 128
 
-_MESSAGES = ("MESSAGE", "message", "msg", "body", "log", "event.original", "rawmsg-after-pri", "rawmsg")
-_HOSTS = ("_HOSTNAME", "log.syslog.hostname", "hostname", "host.hostname", "host.name", "HOST", "host", "fromhost")
+_MESSAGES = (
+    "MESSAGE",
+    "message",
+    "msg",
+    "body",
+    "log",
+    "event.original",
+    "rawmsg-after-pri",
+    "rawmsg",
+)
+_HOSTS = (
+    "_HOSTNAME",
+    "log.syslog.hostname",
+    "hostname",
+    "host.hostname",
+    "host.name",
+    "HOST",
+    "host",
+    "fromhost",
+)
 _TIMES = (
     *(
         "timereported",
@@ -38,29 +58,81 @@ _TIMES = (
     *("observedTimeUnixNano", "event.created"),
 )
 _FACILITIES = (
-    *("SYSLOG_FACILITY", "syslogfacility", "syslogfacility-text", "facility", "FACILITY", "log.syslog.facility.code"),
+    *(
+        "SYSLOG_FACILITY",
+        "syslogfacility",
+        "syslogfacility-text",
+        "facility",
+        "FACILITY",
+        "log.syslog.facility.code",
+    ),
     *("log.syslog.facility.name", "syslog.facility", "syslog_facility"),
 )
 _LEVELS = (
-    *("priority", "PRIORITY", "syslogseverity", "syslogseverity-text", "severity", "log.syslog.severity.code", "log.syslog.severity.name"),
+    *(
+        "priority",
+        "PRIORITY",
+        "syslogseverity",
+        "syslogseverity-text",
+        "severity",
+        "log.syslog.severity.code",
+        "log.syslog.severity.name",
+    ),
     *("log.syslog.priority", "syslog.priority", "level", "severity_text", "severityText"),
 )
 _TAGS = (
-    *("syslogtag", "programname", "SYSLOG_IDENTIFIER", "app-name", "appname", "log.syslog.appname", "PROGRAM", "ident"),
+    *(
+        "syslogtag",
+        "programname",
+        "SYSLOG_IDENTIFIER",
+        "app-name",
+        "appname",
+        "log.syslog.appname",
+        "PROGRAM",
+        "ident",
+    ),
     *("syslog.identifier", "process.name", "process.program"),
 )
 _TRANSPORTS = ("_TRANSPORT", "systemd.transport", "journald.transport")
 _BOOTS = ("_BOOT_ID", "journald.host.boot_id")
 _PROCESS = frozenset(
     (
-        *("_PID", "_COMM", "_EXE", "_UID", "stream", "kubernetes", "docker", "container", "container_id", "container_name"),
+        *(
+            "_PID",
+            "_COMM",
+            "_EXE",
+            "_UID",
+            "stream",
+            "kubernetes",
+            "docker",
+            "container",
+            "container_id",
+            "container_name",
+        ),
         *("logger", "logger_name", "thread", "journald.pid", "journald.process.pid", "process.pid"),
     )
 )
-_RSYSLOG = frozenset(("syslogtag", "programname", "timereported", "syslogfacility", "syslogfacility-text", "rawmsg", "pri-text"))
+_RSYSLOG = frozenset(
+    (
+        "syslogtag",
+        "programname",
+        "timereported",
+        "syslogfacility",
+        "syslogfacility-text",
+        "rawmsg",
+        "pri-text",
+    )
+)
 _JOURNAL = frozenset(
     (
-        *("_TRANSPORT", "_BOOT_ID", "__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "_SOURCE_MONOTONIC_TIMESTAMP", "__CURSOR"),
+        *(
+            "_TRANSPORT",
+            "_BOOT_ID",
+            "__REALTIME_TIMESTAMP",
+            "__MONOTONIC_TIMESTAMP",
+            "_SOURCE_MONOTONIC_TIMESTAMP",
+            "__CURSOR",
+        ),
         *("systemd.transport", "journald.host.boot_id"),
     )
 )
@@ -69,10 +141,12 @@ _BEATS = frozenset(("agent", "beat", "ecs", "input", "journald.host.boot_id", "s
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The fields of one shape of object by what they say, the likeliest first, and what the shape alone tells.
+    """The fields of one shape of object by what they say, the likeliest first, and what the shape
+    alone tells.
 
-    `by_process`: only the output of a process has such fields. `by_journal`: journald's fields are among them. `by_claim`: of a journal's
-    fields only those are there that any process may set (no underscore in front). `by_kmsg`: Fluent Bit's kernel log.
+    `by_process`: only the output of a process has such fields. `by_journal`: journald's fields are
+    among them. `by_claim`: of a journal's fields only those are there that any process may set (no
+    underscore in front). `by_kmsg`: Fluent Bit's kernel log.
     """
 
     shipper: str
@@ -93,18 +167,28 @@ class Plan:
 def plan(fields: Object) -> Plan:
     """The plan of an object's fields."""
     names = tuple(fields)
-    return _remembered(names) if len(names) <= _KEYS_BOUND and sum(map(len, names)) < 32 * _KEYS_BOUND else _planned(names)
+    return (
+        _remembered(names)
+        if len(names) <= _KEYS_BOUND and sum(map(len, names)) < 32 * _KEYS_BOUND
+        else _planned(names)
+    )
 
 
 def flat(item: Object) -> Object:
-    """Fields by dotted names: the nested objects that shippers use are unfolded, a field's own dotted name wins."""
+    """Fields by dotted names: the nested objects that shippers use are unfolded, a field's own
+    dotted name wins.
+    """
     if _NESTED.isdisjoint(item):
         return item
     fields: Object = {}
     for name in _NESTED.intersection(item):
         if isinstance(nested := item[name], dict):
             _unfold(name, nested, fields, _DEPTH)
-    return fields | {name: value for name, value in item.items() if name not in _NESTED or not isinstance(value, dict)}
+    return fields | {
+        name: value
+        for name, value in item.items()
+        if name not in _NESTED or not isinstance(value, dict)
+    }
 
 
 def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:

@@ -1,8 +1,11 @@
-"""Records of /dev/kmsg and of extended netconsole: `[release,]prefix,sequence,µs,flag[,key=value…];text` and their dictionaries.
+"""Records of /dev/kmsg and of extended netconsole:
+`[release,]prefix,sequence,µs,flag[,key=value…];text` and their dictionaries.
 
-Comes in: one line. Goes out: a Draft with sequence and, for netconsole, the fragment's place. Joining fragments is netconsole's part.
+Comes in: one line. Goes out: a Draft with sequence and, for netconsole, the fragment's place.
+Joining fragments is netconsole's part.
 
-Sources: Documentation/ABI/testing/dev-kmsg, Documentation/networking/netconsole.rst, msg_add_ext_text() in kernel/printk/printk.c.
+Sources: Documentation/ABI/testing/dev-kmsg, Documentation/networking/netconsole.rst,
+msg_add_ext_text() in kernel/printk/printk.c.
 """
 
 from __future__ import annotations
@@ -13,8 +16,16 @@ from collections.abc import Iterator
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.text import cleaned
 
-_RECORD = re.compile(r"(\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?(\d{1,4}),(\d{1,20}),(\d{1,18}),([^,;\s]{1,2})(,[^;\n]{0,600})?;", re.ASCII)
-_NEXT = re.compile(r"\n(?=(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[^,;\s]{1,2}[,;])", re.ASCII)
+_RECORD = re.compile(
+    (
+        r"(\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?(\d{1,4}),(\d{1,20}),(\d{1,18}),([^,;\s]{1,2})(,"
+        r"[^;\n]{0,600})?;"
+    ),
+    re.ASCII,
+)
+_NEXT = re.compile(
+    r"\n(?=(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[^,;\s]{1,2}[,;])", re.ASCII
+)
 _FRAGMENT = re.compile(r",ncfrag=(\d{1,6})/(\d{1,6})(?=,|$)", re.ASCII)
 _CALLER = re.compile(r",caller=([TC]\d{1,10})(?=,|$)", re.ASCII)
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
@@ -24,9 +35,11 @@ _FRAGMENT_BOUND = 65_536
 
 
 def read(text: str, _context: Context | None = None) -> Draft | None:
-    """One record, its text unescaped (it may then hold several lines) unless it is a fragment; None for a line of another form.
+    """One record, its text unescaped (it may then hold several lines) unless it is a fragment; None
+    for a line of another form.
 
-    Facility 0 is the kernel's: user space cannot set it. Flags `c` and `+` both mark a piece of a continued line.
+    Facility 0 is the kernel's: user space cannot set it. Flags `c` and `+` both mark a piece of a
+    continued line.
     """
     found = _RECORD.match(text)
     if not found:
@@ -59,7 +72,9 @@ def _read_fields(draft: Draft, fields: str) -> None:
 
 
 def unescaped(text: str) -> str:
-    r"""A record's text with `\x0a` and the like resolved. The kernel escapes control characters, the backslash and all beyond ASCII."""
+    r"""A record's text with `\x0a` and the like resolved. The kernel escapes control characters,
+    the backslash and all beyond ASCII.
+    """
     if "\\x" not in text:
         return text
     octets = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text.encode("utf-8", "replace"))
@@ -67,7 +82,9 @@ def unescaped(text: str) -> str:
 
 
 def is_dictionary(text: str, context: Context) -> bool:
-    """Whether a line is a record's ` SUBSYSTEM=acpi`: known keys anywhere, any key right after a record."""
+    """Whether a line is a record's ` SUBSYSTEM=acpi`: known keys anywhere, any key right after a
+    record.
+    """
     if text[0] not in " SD":
         return False
     return bool(_DICTIONARY.match(text)) or (context.after_kmsg and bool(_ANY_KEY.match(text)))
@@ -81,7 +98,8 @@ def without_dictionary(text: str) -> str:
 
 
 def packets(text: str) -> Iterator[str]:
-    """The records of a text with fragments in it, a fragment whole: its body may hold line ends, and ends with the blanks it has.
+    """The records of a text with fragments in it, a fragment whole: its body may hold line ends,
+    and ends with the blanks it has.
 
     Fragments of one message that a receiver wrote one after another into the same line come apart.
     """

@@ -1,7 +1,8 @@
-"""One line of any text format → Draft: the first character chooses the readers, each says None to what is not its own.
+"""One line of any text format → Draft: the first character chooses the readers, each says None to
+what is not its own.
 
-Comes in: decoded text without its line end. Goes out: a Draft, always in the automatic mode. It keeps no state; joining, ordering and
-the host are the parser's.
+Comes in: decoded text without its line end. Goes out: a Draft, always in the automatic mode. It
+keeps no state; joining, ordering and the host are the parser's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _JOURNAL_INDENT = 20
 
 
 def pieces(text: str, context: Context) -> Iterable[str]:
-    """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted and left out."""
+    """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted and
+    left out.
+    """
     if "\n" in text or "ncfrag=" in text or len(text) > LINE_BOUND:
         return _rows(text, context)
     text = cleaned(text)
@@ -45,10 +48,11 @@ def _rows(text: str, context: Context) -> Iterator[str]:
 
 
 def read_all(text: str, context: Context, reader: Reader) -> Iterable[Draft | None]:
-    """Every line of a text; None for a line that is not of the reader's form, nothing for a record's dictionary.
+    """Every line of a text; None for a line that is not of the reader's form, nothing for a
+    record's dictionary.
 
-    What user space sent with a PRI goes on until the next PRI, and a whole syslog message to the end of its record: a process may write
-    line ends into its message and a forged line after them.
+    What user space sent with a PRI goes on until the next PRI, and a whole syslog message to the
+    end of its record: a process may write line ends into its message and a forged line after them.
     """
     if "\n" in text or "ncfrag=" in text or len(text) > LINE_BOUND:
         return _read_many(text, context, reader)
@@ -71,7 +75,11 @@ def _read_many(text: str, context: Context, reader: Reader) -> Iterator[Draft | 
             yield Draft(piece, hand, "user")
             continue
         draft = reader(piece, context)
-        hand = draft.transport if draft is not None and draft.trust == "user" and piece[0] == "<" else None
+        hand = (
+            draft.transport
+            if draft is not None and draft.trust == "user" and piece[0] == "<"
+            else None
+        )
         context.after_kmsg = draft is not None and draft.sequence is not None
         yield from (None,) if draft is None else console.unglued(draft, context)
 
@@ -84,7 +92,12 @@ def read(text: str, context: Context) -> Draft:
     elif first == "<":
         draft = prioritised(text, context)
     elif first.isdigit():
-        draft = kmsg.read(text) or printk.dated(text, context) or prioritised(text, context) or syslog.read(text, context)
+        draft = (
+            kmsg.read(text)
+            or printk.dated(text, context)
+            or prioritised(text, context)
+            or syslog.read(text, context)
+        )
     elif first in " \t":
         return _indented(text, context)
     else:
@@ -93,12 +106,16 @@ def read(text: str, context: Context) -> Draft:
 
 
 def prioritised(text: str, context: Context) -> Draft | None:
-    """A line that begins with `<PRI>`: RFC 5424, RFC 3164, dmesg -r, pstore, or an old kernel's bare priority."""
+    """A line that begins with `<PRI>`: RFC 5424, RFC 3164, dmesg -r, pstore, or an old kernel's
+    bare priority.
+    """
     found = syslog.priority(text)
     if found is None:
         return None
     pri, rest = found
-    draft = syslog.rfc5424(rest, context, pri) or (syslog.read(rest, context, pri) if rest else None)
+    draft = syslog.rfc5424(rest, context, pri) or (
+        syslog.read(rest, context, pri) if rest else None
+    )
     return draft or _levelled(pri, rest)
 
 
@@ -112,35 +129,57 @@ def _levelled(pri: int, rest: str) -> Draft:
 
 
 def _indented(text: str, context: Context) -> Draft:
-    """A line that begins with blanks: a build service's clock, any form after a paste, or the further lines of journalctl's messages.
+    """A line that begins with blanks: a build service's clock, any form after a paste, or the
+    further lines of journalctl's messages.
 
-    journalctl indents those by the width of date, host and tag, so bare text that far to the right continues what some process wrote.
+    journalctl indents those by the width of date, host and tag, so bare text that far to the right
+    continues what some process wrote.
     """
     rest = printk.without_build_clock(text)
     rest = (text if rest is None else rest).lstrip()
     if not rest:
         return Draft("", "text")
     draft = read(rest, context)
-    if draft.transport == "text" and len(text) - len(rest) >= _JOURNAL_INDENT and rest != "^":  # KASAN's mark under its dump
+    if (
+        draft.transport == "text" and len(text) - len(rest) >= _JOURNAL_INDENT and rest != "^"
+    ):  # KASAN's mark under its dump
         draft.trust = "user"
     return draft
 
 
 def _worded(text: str, context: Context) -> Draft | None:
-    """A line that begins with a word: dmesg -x, a terminal's copy, a pstore header, a console without brackets."""
-    return printk.decoded(text, context) or syslog.tagged(text) or pstore.header(text) or printk.without_brackets(text)
+    """A line that begins with a word: dmesg -x, a terminal's copy, a pstore header, a console
+    without brackets.
+    """
+    return (
+        printk.decoded(text, context)
+        or syslog.tagged(text)
+        or pstore.header(text)
+        or printk.without_brackets(text)
+    )
 
 
 def _netconsole(text: str, context: Context) -> Draft:
     """Basic netconsole sends the console's text, extended netconsole records."""
-    draft = kmsg.read(text) or printk.bracketed(text, context) or prioritised(text, context) or console.read(text, context)
+    draft = (
+        kmsg.read(text)
+        or printk.bracketed(text, context)
+        or prioritised(text, context)
+        or console.read(text, context)
+    )
     draft.transport = "netconsole"
     return draft
 
 
 def _dmesg(text: str, context: Context) -> Draft:
-    """Any output of dmesg; a line without a stamp is the rest of a message of many lines, or `dmesg -t`."""
-    draft = printk.bracketed(text, context) or printk.dated(text, context) or printk.decoded(text, context)
+    """Any output of dmesg; a line without a stamp is the rest of a message of many lines, or `dmesg
+    -t`.
+    """
+    draft = (
+        printk.bracketed(text, context)
+        or printk.dated(text, context)
+        or printk.decoded(text, context)
+    )
     if draft is None and (found := syslog.priority(text)):
         draft = _levelled(*found)
     draft = draft or Draft(text.lstrip(), "dmesg")
@@ -149,7 +188,12 @@ def _dmesg(text: str, context: Context) -> Draft:
 
 
 def _console(text: str, context: Context) -> Draft:
-    draft = printk.bracketed(text, context) or printk.without_brackets(text) or prioritised(text, context) or console.read(text, context)
+    draft = (
+        printk.bracketed(text, context)
+        or printk.without_brackets(text)
+        or prioritised(text, context)
+        or console.read(text, context)
+    )
     draft.transport = "console"
     return draft
 

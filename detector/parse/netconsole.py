@@ -1,9 +1,11 @@
-"""What netconsole and /dev/kmsg records need to be remembered for: fragments to join, record numbers to compare.
+"""What netconsole and /dev/kmsg records need to be remembered for: fragments to join, record
+numbers to compare.
 
-Comes in: Drafts with their stream (whose records they are). Goes out: joined Drafts, the number of records that are missing. All memory
-is bounded, and what the bounds push out is returned, not lost.
+Comes in: Drafts with their stream (whose records they are). Goes out: joined Drafts, the number of
+records that are missing. All memory is bounded, and what the bounds push out is returned, not lost.
 
-Source: send_fragmented_body() in drivers/net/netconsole.c (v6.13): a piece's offset and the total count the bytes of the whole body.
+Source: send_fragmented_body() in drivers/net/netconsole.c (v6.13): a piece's offset and the total
+count the bytes of the whole body.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _Name = tuple[Stream, int | None, int | None]
 
 @dataclass(slots=True)
 class _Message:
-    """One message's pieces by their offset, since when it waits, and the record and Draft that came first."""
+    """One message's pieces by their offset, since when it waits, and the record and Draft that came
+    first.
+    """
 
     draft: Draft
     record: Record
@@ -63,14 +67,20 @@ class _Message:
 
 
 class Fragments:
-    """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever order they come."""
+    """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever order
+    they come.
+    """
 
     def __init__(self) -> None:
         self._pending: dict[_Name, _Message] = {}
         self._done: dict[_Name, None] = {}
 
-    def add(self, stream: Stream, draft: Draft, record: Record, now_us: int) -> tuple[Record, Draft] | None:
-        """Takes a piece. Returns the whole message once it is complete, and nothing for packets that come again after that."""
+    def add(
+        self, stream: Stream, draft: Draft, record: Record, now_us: int
+    ) -> tuple[Record, Draft] | None:
+        """Takes a piece. Returns the whole message once it is complete, and nothing for packets
+        that come again after that.
+        """
         offset, total = draft.fragment or (0, 0)
         name = (stream, draft.sequence, draft.kernel_time_us)
         if name in self._done:
@@ -86,7 +96,9 @@ class Fragments:
         return message.record, message.finished()
 
     def overdue(self, now_us: int) -> list[tuple[Record, Draft]]:
-        """Messages that waited too long or are one too many, with the text that came, oldest first."""
+        """Messages that waited too long or are one too many, with the text that came, oldest
+        first.
+        """
         late: list[tuple[Record, Draft]] = []
         for name, message in list(self._pending.items()):
             if len(self._pending) <= _PENDING_BOUND and now_us - message.since_us < _HOLD_US:
@@ -106,15 +118,19 @@ class Fragments:
 
 
 class Sequences:
-    """The highest number that the kernel gave in each stream, and the record (line, offset) that brought it."""
+    """The highest number that the kernel gave in each stream, and the record (line, offset) that
+    brought it.
+    """
 
     def __init__(self) -> None:
         self._highest: dict[Stream, tuple[int, int]] = {}
 
     def missing(self, stream: Stream, sequence: int, number: int) -> int:
-        """How many numbers never came before this record: at least, for records between the two that were not looked at may have had them.
+        """How many numbers never came before this record: at least, for records between the two
+        that were not looked at may have had them.
 
-        `number` is the record's own, by which what lies between two of them is known. A fall is reordering when small, else a new boot.
+        `number` is the record's own, by which what lies between two of them is known. A fall is
+        reordering when small, else a new boot.
         """
         highest, before = self._highest.get(stream, (None, 0))
         if highest is None or not highest - _REORDER <= sequence <= highest:

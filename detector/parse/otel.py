@@ -1,7 +1,8 @@
 """OpenTelemetry's log records → the flat fields that envelopes reads.
 
-Comes in: a decoded object, OTLP's (resourceLogs) or a single record. Goes out: one flat object a log record. A body that is a map
-(journald's fields) becomes fields itself; attributes and the resource's attributes fill what the body does not say.
+Comes in: a decoded object, OTLP's (resourceLogs) or a single record. Goes out: one flat object a
+log record. A body that is a map (journald's fields) becomes fields itself; attributes and the
+resource's attributes fill what the body does not say.
 
 Source: opentelemetry/proto/logs/v1/logs.proto and the OTLP JSON encoding (1.5).
 """
@@ -24,15 +25,26 @@ def is_batch(item: Object) -> bool:
 
 def is_record(item: Object) -> bool:
     """Whether an object is a single log record of OpenTelemetry's data model."""
-    return "body" in item and ("attributes" in item or "resource" in item or "timeUnixNano" in item or "observedTimeUnixNano" in item)
+    return "body" in item and (
+        "attributes" in item
+        or "resource" in item
+        or "timeUnixNano" in item
+        or "observedTimeUnixNano" in item
+    )
 
 
 def records(batch: Object) -> Iterator[Object]:
     """The log records of a batch, each flat."""
     for resource_logs in _objects(batch.get("resourceLogs") or batch.get("resource_logs")):
-        scopes = resource_logs.get("scopeLogs") or resource_logs.get("scope_logs") or resource_logs.get("instrumentationLibraryLogs")
+        scopes = (
+            resource_logs.get("scopeLogs")
+            or resource_logs.get("scope_logs")
+            or resource_logs.get("instrumentationLibraryLogs")
+        )
         for scope in _objects(scopes):
-            for record in _objects(scope.get("logRecords") or scope.get("log_records") or scope.get("logs")):
+            for record in _objects(
+                scope.get("logRecords") or scope.get("log_records") or scope.get("logs")
+            ):
                 yield flat(record, resource_logs.get("resource"))
 
 
@@ -43,7 +55,11 @@ def flat(record: Object, resource: object = None) -> Object:
     if isinstance(resource, dict):
         fields |= _attributes(resource.get("attributes", resource))
     fields |= _attributes(record.get("attributes"))
-    fields |= {name: value for name, value in record.items() if name not in ("attributes", "resource", "body", "severityNumber")}
+    fields |= {
+        name: value
+        for name, value in record.items()
+        if name not in ("attributes", "resource", "body", "severityNumber")
+    }
     body = _value(record.get("body"))
     if isinstance(body, dict):
         fields |= body
@@ -60,7 +76,11 @@ def _attributes(value: object) -> Object:
     """Attributes, as OTLP's list of keys and values or as a plain map."""
     if isinstance(value, dict):
         return {str(name): _value(item) for name, item in value.items()}
-    return {name: _value(item.get("value")) for item in _objects(value) if isinstance(name := item.get("key"), str)}
+    return {
+        name: _value(item.get("value"))
+        for item in _objects(value)
+        if isinstance(name := item.get("key"), str)
+    }
 
 
 def _value(value: object) -> object:
@@ -77,6 +97,8 @@ def _value(value: object) -> object:
             return None
     if isinstance(pairs := value.get("kvlistValue"), dict):
         return _attributes(pairs.get("values"))
-    if isinstance(array := value.get("arrayValue"), dict) and isinstance(items := array.get("values"), list):
+    if isinstance(array := value.get("arrayValue"), dict) and isinstance(
+        items := array.get("values"), list
+    ):
         return [_value(item) for item in items]
     return {name: _value(item) for name, item in value.items()}

@@ -1,8 +1,9 @@
 """Record bytes → Lines: the one door to all formats.
 
-Comes in: records in the order of their source, and the time now. Goes out: Lines and Unparsed, never an exception: log lines are written
-by whoever crashes. It keeps what formats need between records (fragments, record numbers, parts of dumps), bounded. It reads no clock,
-does no IO and decides nothing about what a line means.
+Comes in: records in the order of their source, and the time now. Goes out: Lines and Unparsed,
+never an exception: log lines are written by whoever crashes. It keeps what formats need between
+records (fragments, record numbers, parts of dumps), bounded. It reads no clock, does no IO and
+decides nothing about what a line means.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from detector.parse.netconsole import Fragments, Sequences, Stream
 from detector.parse.pstore import Parts
 from detector.parse.text import LINE_BOUND, is_text
 
-JSON_FORMATS = ("journald", "dmesg-json", "rsyslog", "fluent-bit", "beats", "vector", "otel", "json")
+JSON_FORMATS = (
+    "journald",
+    "dmesg-json",
+    "rsyslog",
+    "fluent-bit",
+    "beats",
+    "vector",
+    "otel",
+    "json",
+)
 FORMATS: tuple[str, ...] = (*lines.READERS, *JSON_FORMATS)
 """The names that `format` takes: "auto" tells them apart, record by record; of the JSON names each reads any JSON."""
 
@@ -36,11 +46,18 @@ _Found = Draft | str | None
 class Parser:
     """Reads records of every format.
 
-    `host` overrides what lines say of their host; `format` names one of FORMATS and then nothing else is read; `zone` is meant by stamps
-    without one. Raises ValueError for an unknown format. A Parser is not shared between threads.
+    `host` overrides what lines say of their host; `format` names one of FORMATS and then nothing
+    else is read; `zone` is meant by stamps without one. Raises ValueError for an unknown format. A
+    Parser is not shared between threads.
     """
 
-    def __init__(self, *, host: str | None = None, format: str = "auto", zone: tzinfo = UTC) -> None:  # noqa: A002 (the option's name)
+    def __init__(
+        self,
+        *,
+        host: str | None = None,
+        format: str = "auto",  # noqa: A002
+        zone: tzinfo = UTC,
+    ) -> None:
         if format not in FORMATS:
             raise ValueError(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
         self._host = host
@@ -62,18 +79,26 @@ class Parser:
     def counts(self) -> Mapping[str, int]:
         """What was met, by name.
 
-        sequence_gap (holes), sequence_missing (records), fragment (pieces), fragments_lost (messages), host_disagreement, printk_dropped,
-        glued, pstore_header, text_cut, rows_cut, dictionary, blank, and `unparsed:<reason>`.
+        sequence_gap (holes), sequence_missing (records), fragment (pieces), fragments_lost
+        (messages), host_disagreement, printk_dropped, glued, pstore_header, text_cut, rows_cut,
+        dictionary, blank, and `unparsed:<reason>`.
         """
         return self._counts
 
     def feed(self, record: Record, now_us: int) -> list[Line | Unparsed]:
-        """The lines of a record, and of earlier ones that waited for it. Nothing, when all it holds is counted or waits itself."""
+        """The lines of a record, and of earlier ones that waited for it. Nothing, when all it holds
+        is counted or waits itself.
+        """
         context = self._context
         context.now_us = now_us
         context.after_kmsg = context.after_kmsg and self._last_source == record.source
         self._last_source = record.source
-        if self._format == "auto" and not self._fragments and not self._dumps and (line := self._plain(record)) is not None:
+        if (
+            self._format == "auto"
+            and not self._fragments
+            and not self._dumps
+            and (line := self._plain(record)) is not None
+        ):
             return [line]
         ready: list[Line | Unparsed] = []
         if self._fragments:
@@ -83,12 +108,14 @@ class Parser:
         try:
             for found in self._found(record.value):
                 ready += self._settled(found, record, now_us)
-        except Exception as error:  # noqa: BLE001 (one hostile record must not stop the stream; the count tells)
+        except Exception as error:  # noqa: BLE001
             ready.append(self._unparsed(f"error-{type(error).__name__}", record))
         return ready
 
     def flush(self) -> list[Line | Unparsed]:
-        """What still waits, as far as it came: messages with missing fragments, dumps whose parts were being ordered."""
+        """What still waits, as far as it came: messages with missing fragments, dumps whose parts
+        were being ordered.
+        """
         ready: list[Line | Unparsed] = self._lost(self._fragments.flush())
         for parts in self._dumps.values():
             ready += parts.release()
@@ -104,15 +131,32 @@ class Parser:
         self._context.after_kmsg = False
         text, named, kernel_time_us, wall_time_us = found
         host = self._host_of(named, record)
-        return Line(text, record.source, record.number, host, "syslog", kernel_time_us, wall_time_us, trust="kernel")
+        return Line(
+            text,
+            record.source,
+            record.number,
+            host,
+            "syslog",
+            kernel_time_us,
+            wall_time_us,
+            trust="kernel",
+        )
 
     def _found(self, value: bytes) -> Iterable[_Found]:
-        """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of the format that was set."""
+        """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of
+        the format that was set.
+        """
         if len(value) > _RECORD_BOUND:
             return ("too-long",)
         if value[:1] == b"\0":
-            value = value.lstrip(b"\0")  # the hole that a lost power or a truncation under the writer left, of any length
-        if len(value) > LINE_BOUND and value[:1] not in (b"{", b"[", b"@", b" ") and b"\n" not in value:
+            value = value.lstrip(
+                b"\0"
+            )  # the hole that a lost power or a truncation under the writer left, of any length
+        if (
+            len(value) > LINE_BOUND
+            and value[:1] not in (b"{", b"[", b"@", b" ")
+            and b"\n" not in value
+        ):
             self._counts["text_cut"] += 1
             value = value[:LINE_BOUND]
         text = value.decode("utf-8", "replace")
@@ -135,7 +179,11 @@ class Parser:
                 self._counts["fragment"] += 1
                 whole = self._fragments.add(stream, found, record, now_us)
                 return self._finished(whole[1], whole[0]) if whole else ()
-        if found.part is not None or (self._dumps and found.transport in _OF_DUMPS and (record.source, record.key) in self._dumps):
+        if found.part is not None or (
+            self._dumps
+            and found.transport in _OF_DUMPS
+            and (record.source, record.key) in self._dumps
+        ):
             return self._ordered(found, record, now_us)
         return self._finished(found, record)
 
@@ -185,9 +233,16 @@ class Parser:
         )
 
     def _host_of(self, named: str | None, record: Record) -> str:
-        """The host: as set, else from the body, else the key, else the source. A body and a key that differ are counted."""
+        """The host: as set, else from the body, else the key, else the source. A body and a key
+        that differ are counted.
+        """
         key = _host_of_key(record.key) if record.key else ""
-        if named and key and named != key and named.split(".")[0].lower() != key.split(".")[0].lower():
+        if (
+            named
+            and key
+            and named != key
+            and named.split(".")[0].lower() != key.split(".")[0].lower()
+        ):
             self._counts["host_disagreement"] += 1
         return self._host or (named or key or record.source)[:255]
 

@@ -1,7 +1,9 @@
-"""The plainest line of a syslog file, by one expression: a date, a host, the kernel's tag, an uptime, printable ASCII.
+"""The plainest line of a syslog file, by one expression: a date, a host, the kernel's tag, an
+uptime, printable ASCII.
 
-Comes in: a record's text. Goes out: what all readers together would find in it, or None for any line that is in the least unusual: those
-are theirs. Nearly every line of /var/log/kern.log is this one, and a fleet whose programs crash in loops writes thousands a second.
+Comes in: a record's text. Goes out: what all readers together would find in it, or None for any
+line that is in the least unusual: those are theirs. Nearly every line of /var/log/kern.log is this
+one, and a fleet whose programs crash in loops writes thousands a second.
 """
 
 from __future__ import annotations
@@ -12,21 +14,26 @@ from detector.parse.draft import Context
 from detector.parse.stamps import iso, micros, without_year
 
 _LONGEST = 4_096
-# A message begins as no caller id, no level and no vendor's addition does (see `printk`), and a host as no year and no number does.
+# A message begins as no caller id, no level and no vendor's addition does (see `printk`), and a
+# host as no year and no number does.
 _PLAIN = re.compile(
     r"(?:(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)"
     r"|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)))"
-    r" ([A-Za-z][\w.-]{0,254}) kernel: \[ {0,11}(\d{1,12})\.(\d{6})\] ([A-Za-z0-9][!-Z\\-~][ -~]*[!-~])",
+    r" ([A-Za-z][\w.-]{0,254}) kernel: \[ {0,11}(\d{1,12})\.(\d{6})\] "
+    r"([A-Za-z0-9][!-Z\\-~][ -~]*[!-~])",
     re.ASCII,
 )
-# Where a daemon was told to write facility and level, they stand like a host: `kern.warning kernel: …`.
+# Where a daemon was told to write facility and level, they stand like a host: `kern.warning kernel:
+# …`.
 _PAIR = re.compile(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
 
 Found = tuple[str, str, int, int | None]
 
 
 def read(text: str, context: Context) -> Found | None:
-    """(message, host, kernel time in µs, wall time in µs or None for a date that does not exist), or None where others must read it."""
+    """(message, host, kernel time in µs, wall time in µs or None for a date that does not exist),
+    or None where others must read it.
+    """
     found = _PLAIN.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         return None

@@ -1,9 +1,12 @@
-"""What stands before a kernel's own text: `[uptime]`, caller id, level, dmesg's dates and decoded levels, vendors' additions.
+"""What stands before a kernel's own text: `[uptime]`, caller id, level, dmesg's dates and decoded
+levels, vendors' additions.
 
-Comes in: one line whose start is the kernel's or dmesg's (a syslog header is already gone). Goes out: a Draft with exact kernel time and
-the text after exactly one separating blank, so that the kernel's own indentation stays. It finds no stamps inside a line (see console).
+Comes in: one line whose start is the kernel's or dmesg's (a syslog header is already gone). Goes
+out: a Draft with exact kernel time and the text after exactly one separating blank, so that the
+kernel's own indentation stays. It finds no stamps inside a line (see console).
 
-Sources: print_prefix() and print_caller() in kernel/printk/printk.c (v2.6 to v6.16); print_record() in util-linux sys-utils/dmesg.c (2.41).
+Sources: print_prefix() and print_caller() in kernel/printk/printk.c (v2.6 to v6.16); print_record()
+in util-linux sys-utils/dmesg.c (2.41).
 """
 
 from __future__ import annotations
@@ -56,15 +59,36 @@ LEVELS = {
 }
 
 _CALLER = r"(?: ?\[ *+([TC]\d{1,10})\])?"
-STAMP = re.compile(rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)?\]{_CALLER}(?: ?<[0-7]>)? ?", re.ASCII)
+STAMP = re.compile(
+    (
+        rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)?\]{_CALLER}(?: "
+        r"?<[0-7]>)? ?"
+    ),
+    re.ASCII,
+)
 """An uptime of any width; Amlogic's `@cpu`; dmesg -d's `< delta>`; the caller id, glued or after a blank; an old priority."""
-_DATE = re.compile(rf"\[(\D\S{{0,11}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?: *+<[ +\d.-]{{1,24}}>)?\]{_CALLER} ?", re.ASCII)
-_LOCAL_DATE = re.compile(rf"\[[^\W\d][^\[\]\d]{{1,20}}[^\[\]]{{1,24}}\d\d:\d\d:\d\d[^\[\]:.]{{0,12}}\]{_CALLER} ?")
-_DELTA = re.compile(rf"\[(?:<[ \d.]{{1,20}}>|[A-Z][a-z]{{2}} ?\d{{1,2}} \d\d:\d\d| {{1,3}}\+\d{{1,9}}\.\d{{6}})\]{_CALLER} ?", re.ASCII)
+_DATE = re.compile(
+    (
+        rf"\[(\D\S{{0,11}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?: *+<[ "
+        rf"+\d.-]{{1,24}}>)?\]{_CALLER} ?"
+    ),
+    re.ASCII,
+)
+_LOCAL_DATE = re.compile(
+    rf"\[[^\W\d][^\[\]\d]{{1,20}}[^\[\]]{{1,24}}\d\d:\d\d:\d\d[^\[\]:.]{{0,12}}\]{_CALLER} ?"
+)
+_DELTA = re.compile(
+    (
+        rf"\[(?:<[ \d.]{{1,20}}>|[A-Z][a-z]{{2}} ?\d{{1,2}} \d\d:\d\d| "
+        rf"{{1,3}}\+\d{{1,9}}\.\d{{6}})\]{_CALLER} ?"
+    ),
+    re.ASCII,
+)
 _DECODED = re.compile(r"([a-z]{3,8}\d?) *+:([a-z]{3,6}) *+: ", re.ASCII)
 _VENDOR = re.compile(
     r"[A-Z ]?\[\d{1,2}:.{15}: *+\d{1,7}\] ?"  # Samsung: level, CPU, comm padded to 15, pid
-    r"|(?:\[\d{4}:\d\d:\d\d \d\d:\d\d:\d\d\])?\[pid:\d{1,7},cpu\d{1,3},[^\]]{1,20}\] ?"  # Huawei: wall clock, pid, CPU, comm
+    # Huawei: wall clock, pid, CPU, comm
+    r"|(?:\[\d{4}:\d\d:\d\d \d\d:\d\d:\d\d\])?\[pid:\d{1,7},cpu\d{1,3},[^\]]{1,20}\] ?"
     r"|(?:<\d{1,2}>)?[-.]?\(\d{1,2}\)\[\d{1,7}:[^\]]{1,20}\] ?",  # MediaTek: CPU, pid, comm
     re.ASCII,
 )
@@ -76,7 +100,9 @@ _MONOTONIC = re.compile(r"([\w.-]{1,253}) kernel: ?", re.ASCII)
 
 
 def without_vendor(text: str) -> str:
-    """A kernel's text without what Samsung, Huawei and MediaTek kernels put before every message."""
+    """A kernel's text without what Samsung, Huawei and MediaTek kernels put before every
+    message.
+    """
     if text[:1] not in "[<-.(" and text[1:2] != "[":
         return text
     found = _VENDOR.match(text)
@@ -96,21 +122,28 @@ def stamped(text: str) -> Draft | None:
 
 
 def message(text: str) -> Draft:
-    """A text that the transport proves to be the kernel's: its stamp, if it has one after any blanks, and the rest with its indentation."""
+    """A text that the transport proves to be the kernel's: its stamp, if it has one after any
+    blanks, and the rest with its indentation.
+    """
     return stamped(text.lstrip(" ")) or Draft(without_vendor(text), "text")
 
 
 def bracketed(text: str, context: Context) -> Draft | None:
-    """Any form of dmesg that begins with a bracket: uptime, -d, -T in any language, -e; also journalctl's short-monotonic."""
+    """Any form of dmesg that begins with a bracket: uptime, -d, -T in any language, -e; also
+    journalctl's short-monotonic.
+    """
     draft = stamped(text)
     if draft is not None:
         if " kernel: " in draft.text[:265] and (found := _MONOTONIC.match(draft.text)):
-            # A process may write `x kernel: …` to /dev/kmsg, so this tag proves nothing: the trust stays unknown.
+            # A process may write `x kernel: …` to /dev/kmsg, so this tag proves nothing: the trust
+            # stays unknown.
             draft.host, draft.text, draft.transport = found[1], draft.text[found.end() :], "syslog"
         return draft
     if found := _DATE.match(text):
         draft = Draft(without_vendor(text[found.end() :]), "dmesg")
-        draft.wall_time_us = with_year(found[6], found[2], found[3], found[4], found[5], context.zone)
+        draft.wall_time_us = with_year(
+            found[6], found[2], found[3], found[4], found[5], context.zone
+        )
         draft.caller = found[7]
         return draft
     if found := _DELTA.match(text) or _LOCAL_DATE.match(text):
@@ -121,7 +154,9 @@ def bracketed(text: str, context: Context) -> Draft | None:
 
 
 def dated(text: str, context: Context) -> Draft | None:
-    """What dmesg --time-format=iso prints: the comma before the fraction tells it from a syslog stamp. A raw stamp may follow."""
+    """What dmesg --time-format=iso prints: the comma before the fraction tells it from a syslog
+    stamp. A raw stamp may follow.
+    """
     if not _ISO_COMMA.match(text):
         return None
     stamp = iso(text, context.zone)
@@ -147,7 +182,9 @@ def decoded(text: str, context: Context) -> Draft | None:
 
 
 def raw(level_and_facility: int, rest: str) -> Draft | None:
-    """From dmesg -r, pstore, /proc/kmsg: `<6>` was cut off already, a stamp follows; None if none does."""
+    """From dmesg -r, pstore, /proc/kmsg: `<6>` was cut off already, a stamp follows; None if none
+    does.
+    """
     draft = stamped(rest)
     if draft is not None:
         draft.level, draft.facility = level_and_facility & 7, level_and_facility >> 3
@@ -162,7 +199,9 @@ def without_build_clock(text: str) -> str | None:
 
 
 def without_brackets(text: str) -> Draft | None:
-    """A 3270 console's copy, where `[` became `c` and `]` became `!`: the stamp, and the pairs in the text put right again."""
+    """A 3270 console's copy, where `[` became `c` and `]` became `!`: the stamp, and the pairs in
+    the text put right again.
+    """
     found = _LOST_BRACKETS.match(text)
     if not found:
         return None

@@ -1,8 +1,8 @@
 """Crash dumps from pstore: their headers, and the order of their parts.
 
-Comes in: lines in the order of the files. Goes out: the same lines, oldest first. Firmware stores a dump in parts that are numbered from
-the newest text backwards, so Part1 is the end of the story (pstore_dump() in fs/pstore/platform.c), and none can go on while a higher one
-may still follow.
+Comes in: lines in the order of the files. Goes out: the same lines, oldest first. Firmware stores a
+dump in parts that are numbered from the newest text backwards, so Part1 is the end of the story
+(pstore_dump() in fs/pstore/platform.c), and none can go on while a higher one may still follow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import re
 from detector.model import Line
 from detector.parse.draft import Draft
 
-_HEADER = re.compile(r"(Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(\d{1,9}) Part(\d{1,9})\s*$", re.ASCII)
+_HEADER = re.compile(
+    r"(Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(\d{1,9}) Part(\d{1,9})\s*$",
+    re.ASCII,
+)
 _RAMOOPS = re.compile(r"====\d{1,12}\.\d{1,9}(?:-[CD])?$", re.ASCII)
 _HELD_BOUND = 20_000
 _HOLD_US = 10_000_000
@@ -21,7 +24,9 @@ Dump = tuple[str, int]
 
 
 def header(text: str) -> Draft | None:
-    """`Panic#2 Part1` → a Draft that says which part begins; ramoops' `====…` begins a dump of one part. None for other lines."""
+    """`Panic#2 Part1` → a Draft that says which part begins; ramoops' `====…` begins a dump of one
+    part. None for other lines.
+    """
     if found := _HEADER.match(text):
         draft = Draft(text, "pstore")
         draft.part = (found[1], int(found[2]), int(found[3]))
@@ -34,7 +39,9 @@ def header(text: str) -> Draft | None:
 
 
 class Parts:
-    """The parts of one stream's dump, held until all can be here: a later dump, the bound, ten seconds, or the end of the input."""
+    """The parts of one stream's dump, held until all can be here: a later dump, the bound, ten
+    seconds, or the end of the input.
+    """
 
     def __init__(self, now_us: int) -> None:
         self._since_us = now_us
@@ -51,7 +58,9 @@ class Parts:
         return ready
 
     def add(self, line: Line) -> list[Line]:
-        """A line of the part that was begun last. Returns all that waits once the bound is reached."""
+        """A line of the part that was begun last. Returns all that waits once the bound is
+        reached.
+        """
         self._current.append(line)
         self._held += 1
         return self.release() if self._held >= _HELD_BOUND else []

@@ -1,7 +1,9 @@
-"""Clocks as logs write them → integer microseconds: uptimes, ISO 8601, syslog dates without year, epoch numbers of any unit.
+"""Clocks as logs write them → integer microseconds: uptimes, ISO 8601, syslog dates without year,
+epoch numbers of any unit.
 
-Comes in: the digits that a reader's expression found. Goes out: µs, or None for a date that does not exist or cannot be read. It never
-uses floating point and reads no clock: the time now is an argument.
+Comes in: the digits that a reader's expression found. Goes out: µs, or None for a date that does
+not exist or cannot be read. It never uses floating point and reads no clock: the time now is an
+argument.
 """
 
 from __future__ import annotations
@@ -18,14 +20,24 @@ CLOCK = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_MONTHS = {name: k for k, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}
-_ISO = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)[T ]{CLOCK} ?(Z|UTC|[+-]\d\d:?\d\d)?(?=[ :]|$)", re.ASCII)
+_MONTHS = {
+    name: k
+    for k, name in enumerate(
+        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+        start=1,
+    )
+}
+_ISO = re.compile(
+    rf"(\d{{4}})-(\d\d)-(\d\d)[T ]{CLOCK} ?(Z|UTC|[+-]\d\d:?\d\d)?(?=[ :]|$)", re.ASCII
+)
 _DATED = re.compile(rf"([^\W\d]\S{{1,11}}) {{1,2}}(\d{{1,2}}) {CLOCK}")
 _NUMBER = re.compile(r"(-?\d{1,20})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 def micros(seconds: str, fraction: str | None = None) -> int:
-    """Seconds and their decimals as digits → µs, exactly; what is finer than a microsecond is cut off, not rounded."""
+    """Seconds and their decimals as digits → µs, exactly; what is finer than a microsecond is cut
+    off, not rounded.
+    """
     whole = int(seconds) * SECOND_US
     if not fraction:
         return whole
@@ -33,13 +45,17 @@ def micros(seconds: str, fraction: str | None = None) -> int:
 
 
 def month(name: str) -> int | None:
-    """The month of an English abbreviation, with or without its dot; None for any other language."""
+    """The month of an English abbreviation, with or without its dot; None for any other
+    language.
+    """
     return _MONTHS.get(name.rstrip(".").lower())
 
 
 @lru_cache(maxsize=256)
 def zone_of(text: str | None, default: tzinfo) -> tzinfo:
-    """`Z`, `UTC`, `+0100` or `+01:00` → its zone; a zone's local name (CET) or none at all → the default."""
+    """`Z`, `UTC`, `+0100` or `+01:00` → its zone; a zone's local name (CET) or none at all → the
+    default.
+    """
     if text in ("Z", "UTC", "GMT"):
         return UTC
     found = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text or "", re.ASCII)
@@ -50,7 +66,9 @@ def zone_of(text: str | None, default: tzinfo) -> tzinfo:
 
 
 def instant(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
-    """A date and `HH:MM:SS` in a zone → µs since 1970; None where there is no such date. A leap second counts as the second before."""
+    """A date and `HH:MM:SS` in a zone → µs since 1970; None where there is no such date. A leap
+    second counts as the second before.
+    """
     begun = _minute(year, month_number, day, clock[:5], zone)
     second = int(clock[6:])
     return None if begun is None or second > 60 else begun + min(second, 59) * SECOND_US
@@ -58,22 +76,34 @@ def instant(year: int, month_number: int, day: int, clock: str, zone: tzinfo) ->
 
 @lru_cache(maxsize=8192)
 def _minute(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
-    """The beginning of a minute: a zone's offset stays the same within it, and many lines share it."""
+    """The beginning of a minute: a zone's offset stays the same within it, and many lines share
+    it.
+    """
     try:
-        return (datetime(year, month_number, day, int(clock[:2]), int(clock[3:]), tzinfo=zone) - _EPOCH) // _MICROSECOND
+        return (
+            datetime(year, month_number, day, int(clock[:2]), int(clock[3:]), tzinfo=zone) - _EPOCH
+        ) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 
 
-def with_year(year: str, month_name: str, day: str, clock: str, fraction: str | None, zone: tzinfo) -> int | None:
-    """A full date with a month's name → µs; None if the month is in a language that we do not read."""
+def with_year(
+    year: str, month_name: str, day: str, clock: str, fraction: str | None, zone: tzinfo
+) -> int | None:
+    """A full date with a month's name → µs; None if the month is in a language that we do not
+    read.
+    """
     number = month(month_name)
     whole = number and instant(int(year), number, int(day), clock, zone)
     return None if whole is None or number is None else whole + micros("0", fraction)
 
 
-def without_year(month_name: str, day: str, clock: str, fraction: str | None, context: Context) -> int | None:
-    """A syslog date → µs, in the newest year that puts it no more than a day into the future (29 February may be years back)."""
+def without_year(
+    month_name: str, day: str, clock: str, fraction: str | None, context: Context
+) -> int | None:
+    """A syslog date → µs, in the newest year that puts it no more than a day into the future (29
+    February may be years back).
+    """
     number = month(month_name)
     if number is None:
         return None
@@ -96,7 +126,9 @@ def _year(day: int) -> int:
 
 
 def iso(text: str, zone: tzinfo) -> tuple[int | None, int] | None:
-    """An ISO 8601 stamp at the start of a text → (µs or None if there is no such date, where it ends); None if there is none."""
+    """An ISO 8601 stamp at the start of a text → (µs or None if there is no such date, where it
+    ends); None if there is none.
+    """
     found = _ISO.match(text)
     if not found:
         return None
@@ -105,7 +137,9 @@ def iso(text: str, zone: tzinfo) -> tuple[int | None, int] | None:
 
 
 def any_time(value: object, context: Context) -> int | None:
-    """A time as some JSON field holds it → µs: ISO text, a syslog date, or an epoch number in s, ms, µs or ns (told by its size)."""
+    """A time as some JSON field holds it → µs: ISO text, a syslog date, or an epoch number in s,
+    ms, µs or ns (told by its size).
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return _scaled(value, "") if value < 10**20 else None
     if not isinstance(value, str):
@@ -121,7 +155,9 @@ def any_time(value: object, context: Context) -> int | None:
 
 
 def _scaled(whole: int, fraction: str) -> int | None:
-    """An epoch number → µs. Until the year 5138 seconds stay below 10^11, ms below 10^14, µs below 10^17; below 10^9 (2001) it is none."""
+    """An epoch number → µs. Until the year 5138 seconds stay below 10^11, ms below 10^14, µs below
+    10^17; below 10^9 (2001) it is none.
+    """
     if whole < 10**9:
         return None
     if whole < 10**11:

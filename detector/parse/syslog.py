@@ -1,9 +1,12 @@
-"""Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short, short-iso, short-precise, short-full, with-unit.
+"""Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short, short-iso,
+short-precise, short-full, with-unit.
 
-Comes in: a line, and the PRI that stood before it if there was one. Goes out: a Draft whose trust is settled here: tag `kernel` without a
-pid is the kernel's, unless the facility says otherwise; every other line with a date in front is user space, whatever its text pretends.
+Comes in: a line, and the PRI that stood before it if there was one. Goes out: a Draft whose trust
+is settled here: tag `kernel` without a pid is the kernel's, unless the facility says otherwise;
+every other line with a date in front is user space, whatever its text pretends.
 
-Sources: RFC 3164, RFC 5424, output_short() in systemd src/shared/logs-show.c (v257), BusyBox sysklogd/syslogd.c, OpenWrt logread.
+Sources: RFC 3164, RFC 5424, output_short() in systemd src/shared/logs-show.c (v257), BusyBox
+sysklogd/syslogd.c, OpenWrt logread.
 """
 
 from __future__ import annotations
@@ -14,25 +17,48 @@ from detector.parse import printk
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
 
-_MONTH_FIRST = re.compile(rf"(\S{{1,12}}) {{1,2}}(\d{{1,2}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?", re.ASCII)
-_DAY_FIRST = re.compile(rf"(\d{{1,2}})\.? (\S{{1,12}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?", re.ASCII)
-_YEAR_FIRST = re.compile(rf"(\d{{4}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK}(?=[ :]|$):? ?", re.ASCII)
-_WEEKDAY = re.compile(rf"[^\s\d]{{1,12}},? (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?= |$) ?", re.ASCII)
-_FULL = re.compile(r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII)
+_MONTH_FIRST = re.compile(
+    rf"(\S{{1,12}}) {{1,2}}(\d{{1,2}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?",
+    re.ASCII,
+)
+_DAY_FIRST = re.compile(
+    rf"(\d{{1,2}})\.? (\S{{1,12}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?",
+    re.ASCII,
+)
+_YEAR_FIRST = re.compile(
+    rf"(\d{{4}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK}(?=[ :]|$):? ?", re.ASCII
+)
+_WEEKDAY = re.compile(
+    rf"[^\s\d]{{1,12}},? (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?= |$) ?", re.ASCII
+)
+_FULL = re.compile(
+    r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII
+)
 
-_HOST = r"(?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,15}(?:%\w{1,15})?) )?"
-_TAIL = re.compile(rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?", re.ASCII)
+_HOST = (
+    r"(?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,"
+    r"15}(?:%\w{1,15})?) )?"
+)
+_TAIL = re.compile(
+    rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
+    re.ASCII,
+)
 _PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7})")
 _KERNEL_TAG = re.compile(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
 _RFC5424 = re.compile(
-    r'1 (\S{1,48}) (\S{1,255}) (\S{1,64}) \S{1,128} \S{1,64} (?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+"|\\.)*+\])++)(?: \ufeff?|$)',
+    (
+        r"1 (\S{1,48}) (\S{1,255}) (\S{1,64}) \S{1,128} \S{1,64} "
+        r'(?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+"|\\.)*+\])++)(?: \ufeff?|$)'
+    ),
     re.DOTALL,
 )
 _PRIORITY = re.compile(r"(?:\d{1,6} )?<(\d{1,4})>", re.ASCII)
 
 
 def priority(text: str) -> tuple[int, str] | None:
-    """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of the line; None if there is none."""
+    """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of the
+    line; None if there is none.
+    """
     found = _PRIORITY.match(text)
     return (int(found[1]), text[found.end() :]) if found else None
 
@@ -51,18 +77,26 @@ def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
 
 
 def tagged(text: str, facility: int | None = None) -> Draft | None:
-    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which proves nothing, or the rest after a PRI."""
+    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which proves
+    nothing, or the rest after a PRI.
+    """
     found = _KERNEL_TAG.match(text)
     if not found:
         return None
     draft = printk.message(text[found.end() :])
     draft.transport = "syslog"
-    draft.trust = "unknown" if facility is None and not found[1] else trust_of(facility, "kernel" + (found[1] or ""))
+    draft.trust = (
+        "unknown"
+        if facility is None and not found[1]
+        else trust_of(facility, "kernel" + (found[1] or ""))
+    )
     return draft
 
 
 def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
-    """RFC 5424 after its PRI; None if this is not that. A stamp that cannot be read leaves the wall time open."""
+    """RFC 5424 after its PRI; None if this is not that. A stamp that cannot be read leaves the wall
+    time open.
+    """
     found = _RFC5424.match(text)
     if not found:
         return None
@@ -79,7 +113,9 @@ def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
 
 
 def _head(text: str, context: Context) -> tuple[int | None, int] | None:
-    """The date → (µs or None if it cannot be read, where the rest begins); None if the line begins with no date."""
+    """The date → (µs or None if it cannot be read, where the rest begins); None if the line begins
+    with no date.
+    """
     if found := _MONTH_FIRST.match(text):
         name, day, year, clock, fraction, later_year = found.groups()
     elif text[0].isdigit():
@@ -109,14 +145,18 @@ def _digits_first(text: str, context: Context) -> tuple[int | None, int] | None:
     return None
 
 
-def _named_month(name: str, day: str, year: str | None, clock: str, fraction: str | None, context: Context) -> int | None:
+def _named_month(
+    name: str, day: str, year: str | None, clock: str, fraction: str | None, context: Context
+) -> int | None:
     if year:
         return with_year(year, name, day, clock, fraction, context.zone)
     return without_year(name, day, clock, fraction, context)
 
 
 def _body(rest: str, facility: int | None) -> Draft:
-    """What follows the date: host, tag and message, or a console's line that some tool put a date before."""
+    """What follows the date: host, tag and message, or a console's line that some tool put a date
+    before.
+    """
     if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
         draft.transport, draft.trust = "syslog", trust_of(facility)
         return draft
@@ -124,7 +164,13 @@ def _body(rest: str, facility: int | None) -> Draft:
     if not found:
         return _untagged(rest, facility)
     host, facility_name, level_name, tag, pid = found.groups()
-    if host and not facility_name and (pair := _PAIR.fullmatch(host)) and pair[1] in printk.FACILITIES and pair[2] in printk.LEVELS:
+    if (
+        host
+        and not facility_name
+        and (pair := _PAIR.fullmatch(host))
+        and pair[1] in printk.FACILITIES
+        and pair[2] in printk.LEVELS
+    ):
         host, facility_name, level_name = None, pair[1], pair[2]
     if facility_name in printk.FACILITIES and facility is None:
         facility = printk.FACILITIES[facility_name]
@@ -137,7 +183,9 @@ def _body(rest: str, facility: int | None) -> Draft:
 
 
 def _untagged(rest: str, facility: int | None) -> Draft:
-    """A line without a tag: only a PRI of the kernel's facility makes it the kernel's, for a process may well send no tag."""
+    """A line without a tag: only a PRI of the kernel's facility makes it the kernel's, for a
+    process may well send no tag.
+    """
     host, _, text = rest.partition(" ")
     if facility == 0:
         draft = printk.message(text)

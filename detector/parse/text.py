@@ -1,4 +1,5 @@
-"""Text before any format: what is taken out of every line, how much of it is read, and what is no text at all.
+"""Text before any format: what is taken out of every line, how much of it is read, and what is no
+text at all.
 
 Comes in: decoded text. Goes out: the same without what no log means. It knows no format.
 """
@@ -12,14 +13,19 @@ LINE_BOUND = 16_384
 ROWS_BOUND = 100_000
 """Lines of one record that are read."""
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?")
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-9;?]{0,32}[ "
+    r"-/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?"
+)
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 _HEAD = 256
 _START = 16
 
 
 def cleaned(text: str) -> str:
-    """A line without colours, NULs, line ends and blanks on the right. Other control characters stay: they may be the message's own."""
+    """A line without colours, NULs, line ends and blanks on the right. Other control characters
+    stay: they may be the message's own.
+    """
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
     if "\0" in text:
@@ -28,7 +34,9 @@ def cleaned(text: str) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether a line without any form could be text: it begins with words, or less than a fifth of its head is controls or broken bytes."""
+    """Whether a line without any form could be text: it begins with words, or less than a fifth of
+    its head is controls or broken bytes.
+    """
     start = text[:_START]
     if start.isascii() and start.isprintable() and (len(start) == _START or text == start):
         return True

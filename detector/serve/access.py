@@ -1,11 +1,16 @@
-"""Who a visitor is and what they may do: bearer tokens, browser sessions, a trusted proxy's word, or everyone on loopback.
+"""Who a visitor is and what they may do: bearer tokens, browser sessions, a trusted proxy's word,
+or everyone on loopback.
 
-In: headers and address of a request. Out: a `Visitor` with roles, or none. `gate.py` asks here before any route is reached.
+In: headers and address of a request. Out: a `Visitor` with roles, or none. `gate.py` asks here
+before any route is reached.
 
-- `Authorization: Bearer …` against the tokens file. A browser sends none by itself, so such a request needs no CSRF token.
-- A session cookie, handed out by the log-in form for a token. It ends after `session_hours`, by logging out, and with the process.
+- `Authorization: Bearer …` against the tokens file. A browser sends none by itself, so such a
+  request needs no CSRF token.
+- A session cookie, handed out by the log-in form for a token. It ends after `session_hours`, by
+  logging out, and with the process.
 - `user_header` and `roles_header`, believed from `trusted_proxies` only.
-- With neither tokens nor proxies the server is on loopback, and whoever reaches it may read and act, under the name "local".
+- With neither tokens nor proxies the server is on loopback, and whoever reaches it may read and
+  act, under the name "local".
 """
 
 from __future__ import annotations
@@ -42,7 +47,9 @@ _NAME = re.compile(r"[\w@.+-][\w@.+ -]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: a name for the audit, the roles, how they are known, and the secret that their CSRF token is bound to."""
+    """Who asks: a name for the audit, the roles, how they are known, and the secret that their CSRF
+    token is bound to.
+    """
 
     name: str
     roles: frozenset[str]
@@ -61,7 +68,9 @@ class _Session:
 
 
 class Access:
-    """The settings about access, the tokens, the sessions. Raises SettingsError where a server would be open to strangers."""
+    """The settings about access, the tokens, the sessions. Raises SettingsError where a server
+    would be open to strangers.
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
         serve = settings.serve
@@ -71,15 +80,24 @@ class Access:
         self.loopback = is_loopback(serve.address)
         if self.open and not self.loopback:
             raise SettingsError(
-                [f"serve.address: {serve.address} can be reached by others: set serve.tokens_file or serve.trusted_proxies, or 127.0.0.1"]
+                [
+                    (
+                        f"serve.address: {serve.address} can be reached by others: set "
+                        "serve.tokens_file or serve.trusted_proxies, or 127.0.0.1"
+                    )
+                ]
             )
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._wrong = Buckets(_WRONG_RATE, _WRONG_TRIES)
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
 
-    def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str) -> Visitor | None:
-        """Who asks, or None for a stranger. A token that is presented and wrong is a stranger's, whatever else the request carries."""
+    def visitor(
+        self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str
+    ) -> Visitor | None:
+        """Who asks, or None for a stranger. A token that is presented and wrong is a stranger's,
+        whatever else the request carries.
+        """
         authorization = headers.get("authorization")
         if authorization is not None and not self.open:
             scheme, _, presented = authorization.partition(" ")
@@ -107,7 +125,9 @@ class Access:
         if token is None:
             return None
         value = secrets.token_urlsafe(32)
-        self._sessions[_kept(value)] = _Session(token, self._clock() + self.settings.session_hours * 3_600_000_000)
+        self._sessions[_kept(value)] = _Session(
+            token, self._clock() + self.settings.session_hours * 3_600_000_000
+        )
         while len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return value, Visitor(token.name, token.roles, "session", value)
@@ -117,12 +137,18 @@ class Access:
         self._sessions.pop(_kept(value), None)
 
     def csrf_token(self, visitor: Visitor) -> str:
-        """What a form of this visitor must carry: it cannot be guessed, and is of no use to anyone else."""
-        return hmac.new(self._key, f"csrf\0{visitor.via}\0{visitor.binding}".encode(), hashlib.sha256).hexdigest()
+        """What a form of this visitor must carry: it cannot be guessed, and is of no use to anyone
+        else.
+        """
+        return hmac.new(
+            self._key, f"csrf\0{visitor.via}\0{visitor.binding}".encode(), hashlib.sha256
+        ).hexdigest()
 
     def csrf_holds(self, visitor: Visitor, presented: str) -> bool:
         """Whether a form's token is this visitor's."""
-        return hmac.compare_digest(self.csrf_token(visitor).encode(), presented.encode("utf-8", "surrogateescape"))
+        return hmac.compare_digest(
+            self.csrf_token(visitor).encode(), presented.encode("utf-8", "surrogateescape")
+        )
 
     def count_wrong(self, address: str) -> None:
         """A token was wrong: guessing gets slow."""
@@ -139,11 +165,15 @@ class Access:
         return request.url.scheme == "https"
 
     def host_allowed(self, host: str) -> bool:
-        """Whether a Host header names this server. A page of another name that resolves to this address (DNS rebinding) does not."""
+        """Whether a Host header names this server. A page of another name that resolves to this
+        address (DNS rebinding) does not.
+        """
         name = re.sub(r":[0-9]{1,5}$", "", host).lower()
         if self.settings.hosts:
             return name in {one.lower() for one in self.settings.hosts}
-        return name in LOOPBACK_NAMES or name == self.settings.address if self.loopback else bool(name)
+        return (
+            name in LOOPBACK_NAMES or name == self.settings.address if self.loopback else bool(name)
+        )
 
     def _of_session(self, value: str) -> Visitor | None:
         session = self._sessions.get(_kept(value)) if value else None
@@ -158,7 +188,10 @@ class Access:
         name = headers.get(self.settings.user_header.lower(), "")
         if not _NAME.fullmatch(name):
             return None
-        named = {one.strip().lower() for one in headers.get(self.settings.roles_header.lower(), "read").split(",")}
+        named = {
+            one.strip().lower()
+            for one in headers.get(self.settings.roles_header.lower(), "read").split(",")
+        }
         return Visitor(name, ROLES & named, "proxy", name)
 
 
@@ -177,7 +210,9 @@ def visitor(request: Request) -> Visitor:
 
 
 def require(role: Role) -> Callable[[Request], Visitor]:
-    """A dependency that lets only visitors of a role through, beside what the gate demands of every request."""
+    """A dependency that lets only visitors of a role through, beside what the gate demands of every
+    request.
+    """
 
     def check(request: Request) -> Visitor:
         known = visitor(request)
@@ -195,5 +230,7 @@ def csrf_token(request: Request) -> str:
 
 
 def _kept(value: str) -> bytes:
-    """Sessions are known by a hash, so that a look at memory or a timing of the look-up gives none away."""
+    """Sessions are known by a hash, so that a look at memory or a timing of the look-up gives none
+    away.
+    """
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).digest()

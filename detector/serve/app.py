@@ -1,7 +1,8 @@
 """The application: pages and API over one history, behind one gate.
 
-In: settings and a clock. Out: a FastAPI application for uvicorn (`server.py`). A request passes, from outside in: the headers that every
-answer has, the gate, the routes. Nothing is read at the start but the tokens; the catalogue is read when somebody asks for it.
+In: settings and a clock. Out: a FastAPI application for uvicorn (`server.py`). A request passes,
+from outside in: the headers that every answer has, the gate, the routes. Nothing is read at the
+start but the tokens; the catalogue is read when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ OPENAPI = "/api/v1/openapi.json"
 
 
 def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) -> FastAPI:
-    """The application. Raises SettingsError where it would be open to strangers, or its tokens cannot be read."""
+    """The application. Raises SettingsError where it would be open to strangers, or its tokens
+    cannot be read.
+    """
     access = Access(settings, clock)
     app = FastAPI(
         title="oopswatch",
@@ -46,8 +49,17 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) 
     app.state.reading = reading
     app.state.knowledge = Knowledge(settings)
     serve = settings.serve
-    app.state.sql_door = SqlDoor(settings.store.path, seconds=serve.sql_seconds, rows=serve.sql_rows, size=serve.sql_kib * 1_024)
-    app.state.follower = Follower(partial(events.read, reading), lambda: reading.history().last_change(), most=serve.max_listeners)
+    app.state.sql_door = SqlDoor(
+        settings.store.path,
+        seconds=serve.sql_seconds,
+        rows=serve.sql_rows,
+        size=serve.sql_kib * 1_024,
+    )
+    app.state.follower = Follower(
+        partial(events.read, reading),
+        lambda: reading.history().last_change(),
+        most=serve.max_listeners,
+    )
     problem.install(app)
     for router in (login.router, *api.ROUTERS, pages.router):
         app.include_router(router)

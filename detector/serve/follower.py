@@ -1,7 +1,9 @@
-"""Follows the log of changes for everyone who listens: one look at the history serves all, however many listen.
+"""Follows the log of changes for everyone who listens: one look at the history serves all, however
+many listen.
 
-In: the history's changes, by their rising ids. Out: for each listener the changes after the last one that it saw, as they come. The latest
-are kept in memory; who is further behind reads them from the history. Nothing runs while nobody listens.
+In: the history's changes, by their rising ids. Out: for each listener the changes after the last
+one that it saw, as they come. The latest are kept in memory; who is further behind reads them from
+the history. Nothing runs while nobody listens.
 """
 
 from __future__ import annotations
@@ -37,11 +39,17 @@ Change = TypeVar("Change", bound=Numbered)
 class Follower(Generic[Change]):
     """Shares one look at the log of changes among listeners. Used from one event loop.
 
-    `read(after, limit)` gives the changes after an id, in order; it runs on a worker thread. `latest()` gives the newest id.
+    `read(after, limit)` gives the changes after an id, in order; it runs on a worker thread.
+    `latest()` gives the newest id.
     """
 
     def __init__(
-        self, read: Callable[[int, int], Sequence[Change]], latest: Callable[[], int], *, most: int, every_s: float = EVERY_S
+        self,
+        read: Callable[[int, int], Sequence[Change]],
+        latest: Callable[[], int],
+        *,
+        most: int,
+        every_s: float = EVERY_S,
     ) -> None:
         self._read = read
         self._latest = latest
@@ -60,7 +68,8 @@ class Follower(Generic[Change]):
         return self._listeners >= self._most
 
     async def follow(self, after: int | None, quiet_s: float) -> AsyncIterator[Change | None]:
-        """Changes after an id (None: from now on) as they come; None at first and after `quiet_s` without any.
+        """Changes after an id (None: from now on) as they come; None at first and after `quiet_s`
+        without any.
 
         Ends when the server does, and at once where too many listen.
         """
@@ -101,7 +110,8 @@ class Follower(Generic[Change]):
 
     async def _run(self) -> None:
         while self._listeners and not self.closed:
-            # A history that is busy or away is asked again; listeners hear nothing meanwhile but the heartbeat.
+            # A history that is busy or away is asked again; listeners hear nothing meanwhile but
+            # the heartbeat.
             with suppress(StoreError):
                 found = await run_in_threadpool(self._read, self._position, BATCH)
                 if found:

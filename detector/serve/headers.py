@@ -1,7 +1,9 @@
-"""What every answer carries, and what every GET can do: headers that keep pages apart, ETags with 304, HEAD.
+"""What every answer carries, and what every GET can do: headers that keep pages apart, ETags with
+304, HEAD.
 
-In: the answers of the application. Out: the same with `Content-Security-Policy` and its kin; a whole answer (not a stream) with an ETag of
-its bytes, so that it is right whatever the answer was made of, and an unchanged one is not sent again.
+In: the answers of the application. Out: the same with `Content-Security-Policy` and its kin; a
+whole answer (not a stream) with an ETag of its bytes, so that it is right whatever the answer was
+made of, and an unchanged one is not sent again.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from detector import telemetry
 
-# No inline script or style, no frame, no form that leads away: a log line that became markup could still do nothing.
+# No inline script or style, no frame, no form that leads away: a log line that became markup could
+# still do nothing.
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; "
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
+    "connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -49,7 +53,10 @@ class Answers:
         method = scope["method"]
         if method == "HEAD":
             # Routes know GET; a stream, which may have no end, is left when its headers are known.
-            scope = dict(scope) | {"method": "GET", "asgi": dict(scope.get("asgi", {})) | {"spec_version": "2.4"}}
+            scope = dict(scope) | {
+                "method": "GET",
+                "asgi": dict(scope.get("asgi", {})) | {"spec_version": "2.4"},
+            }
         try:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
@@ -60,9 +67,13 @@ class Answers:
 
 
 def _count(scope: Scope, method: str, answer: _Answer, seconds: float) -> None:
-    """Routes are counted by their template and methods that nobody has by one word: a client cannot make new labels."""
+    """Routes are counted by their template and methods that nobody has by one word: a client cannot
+    make new labels.
+    """
     route = getattr(scope.get("route"), "path", "none")
-    telemetry.HTTP_REQUESTS.labels(route, method if method in METHODS else "other", str(answer.status)).inc()
+    telemetry.HTTP_REQUESTS.labels(
+        route, method if method in METHODS else "other", str(answer.status)
+    ).inc()
     if not answer.streamed:
         telemetry.HTTP_SECONDS.observe(seconds)
 
@@ -111,7 +122,10 @@ class _Answer:
         """Sets the ETag; whether the client has these bytes already."""
         headers = MutableHeaders(scope=start)
         tag = headers.setdefault("ETag", f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
-        known = {one.strip().removeprefix("W/") for one in self._asked.get("if-none-match", "").split(",")}
+        known = {
+            one.strip().removeprefix("W/")
+            for one in self._asked.get("if-none-match", "").split(",")
+        }
         if tag not in known and "*" not in known:
             return False
         for name in ("content-length", "content-type"):

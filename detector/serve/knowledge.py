@@ -1,6 +1,8 @@
-"""The catalogue for those who ask about it: read when the first one does, so that a start need not wait for it.
+"""The catalogue for those who ask about it: read when the first one does, so that a start need not
+wait for it.
 
-In: settings. Out: the checked catalogue, one for the process. Pattern files with faults are a problem of the server.
+In: settings. Out: the checked catalogue, one for the process. Pattern files with faults are a
+problem of the server.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ class Knowledge:
         with self._lock:
             if self._catalogue is None:
                 try:
-                    self._catalogue = read(pattern_files(self._settings), prove=bool(self._settings.patterns.directories))
+                    self._catalogue = read(
+                        pattern_files(self._settings),
+                        prove=bool(self._settings.patterns.directories),
+                    )
                 except (CatalogueError, SettingsError) as error:
                     raise Problem(503, f"the pattern files have faults: {error}"[:2_000]) from error
             return self._catalogue

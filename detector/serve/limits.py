@@ -1,4 +1,5 @@
-"""How much one visitor may ask for: a bucket of requests for each, refilled over time, in bounded memory.
+"""How much one visitor may ask for: a bucket of requests for each, refilled over time, in bounded
+memory.
 
 In: a name and the time. Out: how long to wait, 0 for now. The time is an argument; no IO.
 """
@@ -22,7 +23,9 @@ class Buckets:
         self._left: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def take(self, name: str, now_us: int) -> float:
-        """Takes one request out of a bucket: 0 where there was one, else the seconds until there is."""
+        """Takes one request out of a bucket: 0 where there was one, else the seconds until there
+        is.
+        """
         left = self._now(name, now_us)
         allowed = left >= 1
         self._left[name] = (left - 1 if allowed else left, now_us)

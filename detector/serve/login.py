@@ -1,4 +1,5 @@
-"""Logging in and out with a browser: a token becomes a session cookie that no script can read and no other site can send.
+"""Logging in and out with a browser: a token becomes a session cookie that no script can read and
+no other site can send.
 
 In: the form's token. Out: the cookie, and a redirect into this server, never to another.
 """
@@ -37,7 +38,7 @@ _PAGE = """<!doctype html>
 
 
 @router.get("/login")
-def form(next: str = "/") -> Response:  # noqa: A002  # the parameter's name in the address
+def form(next: str = "/") -> Response:  # the parameter's name in the address  # noqa: A002
     """The form."""
     return _form(next)
 
@@ -52,13 +53,22 @@ async def log_in(request: Request) -> Response:
     if begun is None:
         access.count_wrong(address)
         telemetry.HTTP_REFUSED.labels("token").inc()
-        telemetry.say("access_refused", reason="token", who="", address=address, method="POST", path="/login")
+        telemetry.say(
+            "access_refused", reason="token", who="", address=address, method="POST", path="/login"
+        )
         return _form(fields.get("next", "/"), "This token is not known.", 401)
     value, visitor = begun
     telemetry.say("logged_in", who=visitor.name, address=address)
     response = RedirectResponse(inward(fields.get("next", "/")), 303)
     seconds = access.settings.session_hours * 3_600
-    response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=access.secure(request))
+    response.set_cookie(
+        COOKIE,
+        value,
+        max_age=seconds,
+        httponly=True,
+        samesite="strict",
+        secure=access.secure(request),
+    )
     return response
 
 
@@ -73,8 +83,16 @@ def log_out(request: Request) -> Response:
 
 
 def inward(target: str) -> str:
-    """The target where it is a path of this server, else its front page. A browser reads a backslash as a slash, and drops line ends."""
-    strange = not target.startswith("/") or target.startswith("//") or "\\" in target or not target.isprintable() or not target.isascii()
+    """The target where it is a path of this server, else its front page. A browser reads a
+    backslash as a slash, and drops line ends.
+    """
+    strange = (
+        not target.startswith("/")
+        or target.startswith("//")
+        or "\\" in target
+        or not target.isprintable()
+        or not target.isascii()
+    )
     return "/" if strange else target
 
 

@@ -1,7 +1,9 @@
-"""The store's nouns as JSON objects, and their models for OpenAPI, made from the same fields: an answer cannot drift from its description.
+"""The store's nouns as JSON objects, and their models for OpenAPI, made from the same fields: an
+answer cannot drift from its description.
 
-In: a frozen dataclass, or values of one. Out: a pydantic model, or a dictionary of JSON types. A field keeps its name; a wall time `…_us`
-stands beside its RFC 3339 text in UTC (`started_us` and `started`). A field that a noun gets, the API gets; none is ever taken away.
+In: a frozen dataclass, or values of one. Out: a pydantic model, or a dictionary of JSON types. A
+field keeps its name; a wall time `…_us` stands beside its RFC 3339 text in UTC (`started_us` and
+`started`). A field that a noun gets, the API gets; none is ever taken away.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _MODELS: dict[type[Any], type[BaseModel]] = {}
 def as_object(value: Any) -> Any:
     """A value as JSON has it; dataclasses, also inside of others, are objects."""
     if is_dataclass(value) and not isinstance(value, type):
-        found: dict[str, Any] = {one.name: as_object(getattr(value, one.name)) for one in fields(value)}
+        found: dict[str, Any] = {
+            one.name: as_object(getattr(value, one.name)) for one in fields(value)
+        }
         for name in filter(is_wall_time, tuple(found)):
             found[moment_name(name, found)] = moment(found[name])
         return found
@@ -40,7 +44,9 @@ def is_wall_time(name: str) -> bool:
 
 
 def moment_name(name: str, taken: Container[str]) -> str:
-    """What the text beside a wall time is called: `first_us` → `first`; where a field has that name, as `state_us`, it is `state_at`."""
+    """What the text beside a wall time is called: `first_us` → `first`; where a field has that
+    name, as `state_us`, it is `state_at`.
+    """
     short = name.removesuffix("_us")
     return f"{short}_at" if short in taken else short
 
@@ -71,4 +77,4 @@ def _json_type(hint: Any) -> Any:
         return list[inner[0]]  # type: ignore[valid-type]
     if origin is dict or origin.__name__ == "Mapping":
         return dict[str, inner[-1]]  # type: ignore[valid-type]
-    return typing.Union[inner]  # noqa: UP007  # of a tuple of types
+    return typing.Union[inner]  # of a tuple of types  # noqa: UP007

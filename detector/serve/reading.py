@@ -1,6 +1,8 @@
-"""The history for a request: one read-only connection for each worker thread, opened anew where the file was replaced.
+"""The history for a request: one read-only connection for each worker thread, opened anew where the
+file was replaced.
 
-In: a request, on the thread that will read (an endpoint that is a plain `def`). Out: a `History`. Nothing is written.
+In: a request, on the thread that will read (an endpoint that is a plain `def`). Out: a `History`.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -14,18 +16,24 @@ from detector.store import History, StoreError, open_history
 
 
 class Reading:
-    """Hands each thread its own connection. SQLite's readers neither wait for a writer nor hold it up."""
+    """Hands each thread its own connection. SQLite's readers neither wait for a writer nor hold it
+    up.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
 
     def history(self) -> History:
-        """The calling thread's connection. Raises StoreError where the file is missing, not ours, or of another version."""
+        """The calling thread's connection. Raises StoreError where the file is missing, not ours,
+        or of another version.
+        """
         try:
             stat = self.path.stat()
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}: name the file that `oopswatch run` writes") from error
+            raise StoreError(
+                f"{self.path}: {error.strerror}: name the file that `oopswatch run` writes"
+            ) from error
         identity = (stat.st_dev, stat.st_ino)
         known: tuple[tuple[int, int], History] | None = getattr(self._local, "opened", None)
         if known is not None and known[0] == identity:

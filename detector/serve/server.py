@@ -1,6 +1,8 @@
-"""The server: one uvicorn over the application, in the foreground or on a thread of its own beside the pipeline.
+"""The server: one uvicorn over the application, in the foreground or on a thread of its own beside
+the pipeline.
 
-In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are the caller's, who calls `stop`.
+In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are the
+caller's, who calls `stop`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _GRACE_S = 5
 class Server:
     """One server. `address` is where it answers, as a URL."""
 
-    def __init__(self, settings: Settings, *, port: int, clock: Callable[[], int] = wall_clock_us) -> None:
+    def __init__(
+        self, settings: Settings, *, port: int, clock: Callable[[], int] = wall_clock_us
+    ) -> None:
         serve = settings.serve
         app = create_app(settings, clock=clock)
         self._socket = _bound(serve.address, port)
@@ -52,20 +56,34 @@ class Server:
             config.load()
         except (ssl.SSLError, OSError) as error:
             self._socket.close()
-            raise SettingsError([f"serve.tls_certfile: {serve.tls_certfile} with its key cannot be used: {error}"]) from error
+            raise SettingsError(
+                [f"serve.tls_certfile: {serve.tls_certfile} with its key cannot be used: {error}"]
+            ) from error
         self._server = _Uvicorn(config, app)
         self._thread: threading.Thread | None = None
         host = f"[{serve.address}]" if ":" in serve.address else serve.address
         self.port: int = self._socket.getsockname()[1]
         self.address = f"{'https' if serve.tls_certfile else 'http'}://{host}:{self.port}"
         access: Access = app.state.access
-        how = "everyone on this machine" if access.open else "tokens" if access.tokens else "trusted proxies"
-        self._about = {"address": serve.address, "port": self.port, "tls": serve.tls_certfile is not None, "access": how}
+        how = (
+            "everyone on this machine"
+            if access.open
+            else "tokens"
+            if access.tokens
+            else "trusted proxies"
+        )
+        self._about = {
+            "address": serve.address,
+            "port": self.port,
+            "tls": serve.tls_certfile is not None,
+            "access": how,
+        }
 
     def run(self) -> None:
         """Answers until `stop`."""
         telemetry.say("serving", **self._about)
-        # What there is by now stays: going through all of it while a page is made would take longer than the page.
+        # What there is by now stays: going through all of it while a page is made would take longer
+        # than the page.
         gc.freeze()
         self._server.run(sockets=[self._socket])
 
@@ -82,7 +100,9 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves signals alone, and tells listeners, who would wait for ever, that it ends."""
+    """uvicorn that leaves signals alone, and tells listeners, who would wait for ever, that it
+    ends.
+    """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
@@ -90,7 +110,9 @@ class _Uvicorn(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the caller's: uvicorn would end the process by the signal itself, and not with 0."""
+        """Signals are the caller's: uvicorn would end the process by the signal itself, and not
+        with 0.
+        """
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -99,21 +121,27 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _bound(address: str, port: int) -> socket.socket:
-    """A socket that listens here and now, so that a port that is taken is said in one line before anything else begins."""
+    """A socket that listens here and now, so that a port that is taken is said in one line before
+    anything else begins.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         made = socket.socket(family, socket.SOCK_STREAM)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Connections have it from here: an answer's body would wait 40 ms for the acknowledgement of its head.
+            # Connections have it from here: an answer's body would wait 40 ms for the
+            # acknowledgement of its head.
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.bind((address, port))
-            # Listened to from here: who connects before the first answer is ready waits for it and is not refused.
+            # Listened to from here: who connects before the first answer is ready waits for it and
+            # is not refused.
             made.listen(_BACKLOG)
         except BaseException:
             made.close()
             raise
     except OSError as error:
-        raise SettingsError([f"serve.port: {address}:{port} cannot be served: {error.strerror or error}"]) from error
+        raise SettingsError(
+            [f"serve.port: {address}:{port} cannot be served: {error.strerror or error}"]
+        ) from error
     made.setblocking(False)
     return made

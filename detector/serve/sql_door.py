@@ -1,8 +1,10 @@
-"""The SQL door: an analyst's query over the history, which can read and nothing else, for a bounded time and a bounded answer.
+"""The SQL door: an analyst's query over the history, which can read and nothing else, for a bounded
+time and a bounded answer.
 
-In: one SELECT. Out: columns and rows, or a `RefusedQuery` that says why. Four things hold it, each by itself enough against writing: the
-file is opened read-only, `query_only` is on, SQLite's authorizer allows reading and harmless functions alone, and one statement is taken. A
-progress handler ends what runs too long; the bounds of SQLite and of the answer end what grows too large.
+In: one SELECT. Out: columns and rows, or a `RefusedQuery` that says why. Four things hold it, each
+by itself enough against writing: the file is opened read-only, `query_only` is on, SQLite's
+authorizer allows reading and harmless functions alone, and one statement is taken. A progress
+handler ends what runs too long; the bounds of SQLite and of the answer end what grows too large.
 """
 
 from __future__ import annotations
@@ -19,10 +21,15 @@ from typing import Any
 from detector.store.connection import connect_reading
 
 # sqlite3.h; Python names them all but SQLITE_RECURSIVE.
-_ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
+_ALLOWED = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+)
 # What reaches outside of the query, or makes much of little.
-_FUNCTIONS_DENIED = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "zeroblob", "randomblob"})
-# The progress handler is asked after so many instructions of SQLite's machine: about every millisecond.
+_FUNCTIONS_DENIED = frozenset(
+    {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "zeroblob", "randomblob"}
+)
+# The progress handler is asked after so many instructions of SQLite's machine: about every
+# millisecond.
 _STEPS = 20_000
 _LONGEST_QUERY = 100_000
 _LARGEST_VALUE = 1 << 20
@@ -32,8 +39,10 @@ _SORTED_IN_MEMORY_KIB = 16 << 10
 Value = str | int | float | None
 
 
-class RefusedQuery(Exception):  # noqa: N818  # it is an answer, and so is its name
-    """The query is wrong, forbidden or too much; the message says which. `busy` where it may be asked again."""
+class RefusedQuery(Exception):  # it is an answer, and so is its name  # noqa: N818
+    """The query is wrong, forbidden or too much; the message says which. `busy` where it may be
+    asked again.
+    """
 
     def __init__(self, message: str, *, busy: bool = False) -> None:
         super().__init__(message)
@@ -61,7 +70,9 @@ class SqlDoor:
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def ask(self, query: str) -> Table:
-        """The answer to one query. Raises RefusedQuery, or StoreError where the file cannot be read."""
+        """The answer to one query. Raises RefusedQuery, or StoreError where the file cannot be
+        read.
+        """
         if len(query) > _LONGEST_QUERY:
             raise RefusedQuery(f"a query has at most {_LONGEST_QUERY:,} characters")
         if not self._free.acquire(blocking=False):
@@ -88,7 +99,9 @@ class SqlDoor:
             rows, truncated = self._fetch(cursor)
         except (sqlite3.Error, ValueError, OverflowError, UnicodeError) as error:
             if ran_out:
-                raise RefusedQuery(f"the query ran longer than {self._seconds:g} s (serve.sql_seconds)") from error
+                raise RefusedQuery(
+                    f"the query ran longer than {self._seconds:g} s (serve.sql_seconds)"
+                ) from error
             raise RefusedQuery(_said(error)) from error
         if cursor.description is None:
             raise RefusedQuery("only SELECT (also WITH … SELECT, VALUES) is answered")
@@ -111,7 +124,12 @@ class SqlDoor:
 
 def _close(connection: sqlite3.Connection) -> None:
     """Shuts all that a query could reach beside the tables."""
-    for pragma in ("query_only = ON", "temp_store = MEMORY", f"cache_size = -{_SORTED_IN_MEMORY_KIB}", "busy_timeout = 1000"):
+    for pragma in (
+        "query_only = ON",
+        "temp_store = MEMORY",
+        f"cache_size = -{_SORTED_IN_MEMORY_KIB}",
+        "busy_timeout = 1000",
+    ):
         connection.execute(f"PRAGMA {pragma}")
     for limit, value in (
         (sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE),
@@ -125,11 +143,15 @@ def _close(connection: sqlite3.Connection) -> None:
         connection.setlimit(limit, value)
     connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
     # The search index is opened before the door is shut: its own statements are not a query's.
-    connection.execute("SELECT rowid FROM incident_words WHERE incident_words MATCH 'a' LIMIT 1").fetchall()
+    connection.execute(
+        "SELECT rowid FROM incident_words WHERE incident_words MATCH 'a' LIMIT 1"
+    ).fetchall()
     connection.set_authorizer(_authorized)
 
 
-def _authorized(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
+def _authorized(
+    action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
+) -> int:
     if action == sqlite3.SQLITE_FUNCTION and (second or first or "").lower() in _FUNCTIONS_DENIED:
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_PRAGMA and first == "data_version" and second is None:
@@ -147,6 +169,10 @@ def _plain(value: Any) -> Value:
 
 
 def _said(error: Exception) -> str:
-    if "not authorized" in str(error) or "authorization denied" in str(error) or "prohibited" in str(error):
+    if (
+        "not authorized" in str(error)
+        or "authorization denied" in str(error)
+        or "prohibited" in str(error)
+    ):
         return "only reading is allowed: one SELECT over the tables of docs/schema.md"
     return re.sub(r"\s+", " ", str(error))[:300]

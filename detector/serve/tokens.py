@@ -1,7 +1,8 @@
 """The file of bearer tokens: who may come in, and what each may do.
 
-In: a TOML file of `[[token]]` tables with `name`, `roles` and `sha256` (of the token) or `token` itself. Out: the names and roles of a
-presented token. A file with mistakes is refused with all of them at once; so is one that everyone on the machine can read.
+In: a TOML file of `[[token]]` tables with `name`, `roles` and `sha256` (of the token) or `token`
+itself. Out: the names and roles of a presented token. A file with mistakes is refused with all of
+them at once; so is one that everyone on the machine can read.
 """
 
 from __future__ import annotations
@@ -68,15 +69,25 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError([f"{path}: not a TOML file: {error}"]) from error
-    faults = [f"{path}: {name}: unknown table, there is [[token]] only" for name in entries if name != "token"]
+    faults = [
+        f"{path}: {name}: unknown table, there is [[token]] only"
+        for name in entries
+        if name != "token"
+    ]
     tokens: list[Token] = []
     tables = entries.get("token", [])
     for number, table in enumerate(tables if isinstance(tables, list) else [tables], 1):
         try:
             tokens.append(_Entry.model_validate(table).made())
         except ValidationError as error:
-            faults += [_told(path, number, one["loc"], one["msg"]) for one in error.errors(include_url=False, include_input=False)]
-    faults += [f"{path}: two tokens are named {name}" for name in sorted({one.name for one in tokens if _count(tokens, one.name) > 1})]
+            faults += [
+                _told(path, number, one["loc"], one["msg"])
+                for one in error.errors(include_url=False, include_input=False)
+            ]
+    faults += [
+        f"{path}: two tokens are named {name}"
+        for name in sorted({one.name for one in tokens if _count(tokens, one.name) > 1})
+    ]
     if not tokens and not faults:
         faults.append(f"{path}: holds no [[token]]")
     if faults:
@@ -85,7 +96,9 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
 
 
 def find(tokens: Iterable[Token], presented: str) -> Token | None:
-    """The token that was presented. Every one is compared, in constant time, so that the time tells nothing."""
+    """The token that was presented. Every one is compared, in constant time, so that the time tells
+    nothing.
+    """
     digest = digest_of(presented)
     found = None
     for token in tokens:
@@ -96,7 +109,10 @@ def find(tokens: Iterable[Token], presented: str) -> Token | None:
 
 def _told(path: Path, number: int, location: tuple[int | str, ...], message: str) -> str:
     place = ".".join(str(part) for part in location)
-    return f"{path}: token {number}{f', {place}' if place else ''}: {message.removeprefix('Value error, ')}"
+    return (
+        f"{path}: token {number}{f', {place}' if place else ''}: "
+        f"{message.removeprefix('Value error, ')}"
+    )
 
 
 def _count(tokens: list[Token], name: str) -> int:

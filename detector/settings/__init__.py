@@ -1,4 +1,6 @@
-"""Every setting and how its value comes about: `load` gives `Settings` and, for each setting, where its value is from."""
+"""Every setting and how its value comes about: `load` gives `Settings` and, for each setting, where
+its value is from.
+"""
 
 from detector.settings.declared import Settings, shipped_patterns_dir
 from detector.settings.loading import Origins, SettingsError, load, shown

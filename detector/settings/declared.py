@@ -1,6 +1,7 @@
 """Every setting, declared once: its name, type, default, unit, bounds and meaning.
 
-Nothing is read here; `loading` makes the values out of file, environment and command line, `page` the documentation.
+Nothing is read here; `loading` makes the values out of file, environment and command line, `page`
+the documentation.
 """
 
 from __future__ import annotations
@@ -10,13 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    IPvAnyNetwork,
+    SecretStr,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 
 def _listed(value: object) -> object:
     """The environment and the command line write a list as one word with commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
 
 
 Broker = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")]
@@ -29,7 +44,9 @@ Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
 
 
 def _setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
-    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **limits)
+    return Field(
+        default=default, description=description, json_schema_extra={"unit": unit}, **limits
+    )
 
 
 class Group(BaseModel):
@@ -41,117 +58,260 @@ class Group(BaseModel):
 class Kafka(Group):
     """Where the logs come from."""
 
-    bootstrap_servers: Brokers = _setting(("localhost:9092",), "brokers to begin with, as host:port")
-    topics: Topics = _setting(("kernel-logs",), "topics to read")
-    group: str = _setting("oopswatch", "consumer group: processes of one group share the partitions", min_length=1)
-    client_id: str = _setting("oopswatch", "name under which brokers log this client", min_length=1)
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting("PLAINTEXT", "how to talk to the brokers")
-    ssl_cafile: FilePath | None = _setting(None, "certificates of the authorities to trust, PEM; without it the system's")
-    ssl_certfile: FilePath | None = _setting(None, "own certificate, PEM, where brokers ask for one")
-    ssl_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
-    ssl_check_hostname: bool = _setting(True, "whether the broker's certificate must carry the broker's name")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _setting(None, "how to log in; needed with SASL_…")
-    sasl_username: str | None = _setting(None, "who logs in")
-    sasl_password_file: FilePath | None = _setting(None, "file that holds the password and nothing else; its line end is dropped")
-    sasl_password: SecretStr | None = _setting(None, "the password itself: from the environment only, never shown")
-    auto_offset_reset: Literal["earliest", "latest"] = _setting("earliest", "where a group without a position begins")
-    poll_ms: int = _setting(500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000)
-    max_records: int = _setting(
-        50_000, "records after which a poll, and so a transaction of the store, ends; batches stay whole", ge=1, le=1_000_000
+    bootstrap_servers: Brokers = _setting(
+        ("localhost:9092",), "brokers to begin with, as host:port"
     )
-    batches: bool = _setting(True, "read whole record batches and decode hits alone; false reads record by record, which is slower")
+    topics: Topics = _setting(("kernel-logs",), "topics to read")
+    group: str = _setting(
+        "oopswatch", "consumer group: processes of one group share the partitions", min_length=1
+    )
+    client_id: str = _setting("oopswatch", "name under which brokers log this client", min_length=1)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "PLAINTEXT", "how to talk to the brokers"
+    )
+    ssl_cafile: FilePath | None = _setting(
+        None, "certificates of the authorities to trust, PEM; without it the system's"
+    )
+    ssl_certfile: FilePath | None = _setting(
+        None, "own certificate, PEM, where brokers ask for one"
+    )
+    ssl_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
+    ssl_check_hostname: bool = _setting(
+        True, "whether the broker's certificate must carry the broker's name"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _setting(
+        None, "how to log in; needed with SASL_…"
+    )
+    sasl_username: str | None = _setting(None, "who logs in")
+    sasl_password_file: FilePath | None = _setting(
+        None, "file that holds the password and nothing else; its line end is dropped"
+    )
+    sasl_password: SecretStr | None = _setting(
+        None, "the password itself: from the environment only, never shown"
+    )
+    auto_offset_reset: Literal["earliest", "latest"] = _setting(
+        "earliest", "where a group without a position begins"
+    )
+    poll_ms: int = _setting(
+        500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000
+    )
+    max_records: int = _setting(
+        50_000,
+        "records after which a poll, and so a transaction of the store, ends; batches stay whole",
+        ge=1,
+        le=1_000_000,
+    )
+    batches: bool = _setting(
+        True,
+        (
+            "read whole record batches and decode hits alone; false reads record by record, "
+            "which is slower"
+        ),
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if not self.security_protocol.endswith("SSL") and (self.ssl_cafile or self.ssl_certfile or self.ssl_keyfile):
-            raise ValueError(f"ssl_… files are set, but security_protocol is {self.security_protocol}, which does not encrypt")
+        if not self.security_protocol.endswith("SSL") and (
+            self.ssl_cafile or self.ssl_certfile or self.ssl_keyfile
+        ):
+            raise ValueError(
+                f"ssl_… files are set, but security_protocol is {self.security_protocol}, "
+                "which does not encrypt"
+            )
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ValueError("ssl_keyfile is set without ssl_certfile")
-        if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and self.sasl_password):
-            raise ValueError(f"{self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password_file")
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_mechanism and self.sasl_username and self.sasl_password
+        ):
+            raise ValueError(
+                f"{self.security_protocol} needs sasl_mechanism, sasl_username and "
+                "sasl_password_file"
+            )
         return self
 
 
 class Store(Group):
     """Where the history is kept."""
 
-    path: Path = _setting(Path("oopswatch.db"), "SQLite file, made when it is not there; on a local disk, never on a shared one")
+    path: Path = _setting(
+        Path("oopswatch.db"),
+        "SQLite file, made when it is not there; on a local disk, never on a shared one",
+    )
 
 
 class Patterns(Group):
     """What is recognised, beside the shipped patterns."""
 
-    directories: Folders = _setting((), "folders whose TOML files are added; one that is named like a shipped file replaces it")
+    directories: Folders = _setting(
+        (), "folders whose TOML files are added; one that is named like a shipped file replaces it"
+    )
 
 
 class Parse(Group):
     """How records are read."""
 
     format: str = _setting("auto", "transport format; auto tells each record by itself")
-    host: str | None = _setting(None, "host of every record, whatever the record says: for one host's logs only")
-    timezone: ZoneInfo = _setting(ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin")
+    host: str | None = _setting(
+        None, "host of every record, whatever the record says: for one host's logs only"
+    )
+    timezone: ZoneInfo = _setting(
+        ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin"
+    )
 
 
 class Boots(Group):
     """How boots of a host are told apart."""
 
-    tolerance_s: int = _setting(600, "wall clocks that drift or step by less than this keep a boot one", unit="s", ge=1, le=86_400)
+    tolerance_s: int = _setting(
+        600,
+        "wall clocks that drift or step by less than this keep a boot one",
+        unit="s",
+        ge=1,
+        le=86_400,
+    )
 
 
 class Matching(Group):
     """How long a pattern may take."""
 
-    timeout_ms: int = _setting(50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000)
+    timeout_ms: int = _setting(
+        50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000
+    )
     strikes: int = _setting(3, "timeouts after which a signature is switched off", ge=1)
 
 
 class Assemble(Group):
     """The bounds of a crash report that is still being printed."""
 
-    deadline_s: int = _setting(5, "a report that got no line for so long is cut and marked incomplete", unit="s", ge=1, le=3_600)
-    max_age_s: int = _setting(60, "a report that is open for so long is cut, whatever still comes", unit="s", ge=1, le=3_600)
+    deadline_s: int = _setting(
+        5,
+        "a report that got no line for so long is cut and marked incomplete",
+        unit="s",
+        ge=1,
+        le=3_600,
+    )
+    max_age_s: int = _setting(
+        60,
+        "a report that is open for so long is cut, whatever still comes",
+        unit="s",
+        ge=1,
+        le=3_600,
+    )
     max_lines: int = _setting(1_000, "most lines of one report", unit="lines", ge=10)
-    max_characters: int = _setting(65_536, "most characters of one report", unit="characters", ge=1_024)
+    max_characters: int = _setting(
+        65_536, "most characters of one report", unit="characters", ge=1_024
+    )
     max_open_per_host: int = _setting(8, "most reports open at once on one host", ge=1)
     max_open: int = _setting(10_000, "most reports open at once in all", ge=1)
 
 
 class Alert(Group):
-    """Who is told of incidents, and when. Receivers and routes are in a file of their own: docs/alerts.md."""
+    """Who is told of incidents, and when. Receivers and routes are in a file of their own:
+    docs/alerts.md.
+    """
 
-    file: Path | None = _setting(None, "routing file (TOML); without it nobody is told. Read again on SIGHUP")
-    templates: DirectoryPath | None = _setting(None, "folder of message templates, checked by `oopswatch patterns check`")
-    base_url: str = _setting("", "address of the pages as people reach it, for links in messages: https://oopswatch.example.com")
-    settle_ms: int = _setting(1_600, "longest wait for the end of a crash report before the first message", unit="ms", ge=0, le=60_000)
-    group_window_s: int = _setting(3_600, "incidents of one problem come to one group while the last one is so old", unit="s", ge=0)
-    group_interval_s: int = _setting(150, "least time between two updates about a group", unit="s", ge=1)
-    give_up_s: int = _setting(86_400, "a message that nobody took for so long is given up, and counted", unit="s", ge=60)
-    quiet_s: int = _setting(86_400, "an incident with nothing new for so long is resolved; 0: never", unit="s", ge=0)
-    heartbeat_s: int = _setting(60, "so often receivers with heartbeat = true hear that oopswatch lives", unit="s", ge=1)
-    silent_s: int = _setting(900, "an input without a record for so long is an incident; 0: never", unit="s", ge=0)
-    lag_records: int = _setting(0, "more records than this that wait, for lag_s and not shrinking, are an incident; 0: never", ge=0)
+    file: Path | None = _setting(
+        None, "routing file (TOML); without it nobody is told. Read again on SIGHUP"
+    )
+    templates: DirectoryPath | None = _setting(
+        None, "folder of message templates, checked by `oopswatch patterns check`"
+    )
+    base_url: str = _setting(
+        "",
+        (
+            "address of the pages as people reach it, for links in messages: "
+            "https://oopswatch.example.com"
+        ),
+    )
+    settle_ms: int = _setting(
+        1_600,
+        "longest wait for the end of a crash report before the first message",
+        unit="ms",
+        ge=0,
+        le=60_000,
+    )
+    group_window_s: int = _setting(
+        3_600,
+        "incidents of one problem come to one group while the last one is so old",
+        unit="s",
+        ge=0,
+    )
+    group_interval_s: int = _setting(
+        150, "least time between two updates about a group", unit="s", ge=1
+    )
+    give_up_s: int = _setting(
+        86_400, "a message that nobody took for so long is given up, and counted", unit="s", ge=60
+    )
+    quiet_s: int = _setting(
+        86_400, "an incident with nothing new for so long is resolved; 0: never", unit="s", ge=0
+    )
+    heartbeat_s: int = _setting(
+        60, "so often receivers with heartbeat = true hear that oopswatch lives", unit="s", ge=1
+    )
+    silent_s: int = _setting(
+        900, "an input without a record for so long is an incident; 0: never", unit="s", ge=0
+    )
+    lag_records: int = _setting(
+        0,
+        "more records than this that wait, for lag_s and not shrinking, are an incident; 0: never",
+        ge=0,
+    )
     lag_s: int = _setting(300, "see lag_records", unit="s", ge=1)
 
 
 class Keep(Group):
-    """How long what is kept. What an incident rests on stays as long as the incident; problems keep their sums for ever."""
+    """How long what is kept. What an incident rests on stays as long as the incident; problems keep
+    their sums for ever.
+    """
 
     incidents_days: int = _setting(
-        1_826, "incidents, with their changes and what was said of them", unit="days; 0: for ever", ge=0, le=36_500
+        1_826,
+        "incidents, with their changes and what was said of them",
+        unit="days; 0: for ever",
+        ge=0,
+        le=36_500,
     )
-    matches_days: int = _setting(1_826, "matches that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
-    reports_days: int = _setting(731, "reports of faults that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500)
-    changes_days: int = _setting(1_826, "changes of incidents, and the log of messages", unit="days; 0: for ever", ge=0, le=36_500)
-    noise_days: int = _setting(1_826, "counts of noise, and of matches by signature", unit="days; 0: for ever", ge=0, le=36_500)
-    noise_hours_days: int = _setting(92, "those counts by the hour; later by the day", unit="days; 0: for ever", ge=0, le=36_500)
-    every_s: int = _setting(3_600, "how often `run` looks for what is too old; 0 never", unit="s", ge=0, le=604_800)
+    matches_days: int = _setting(
+        1_826, "matches that no incident rests on", unit="days; 0: for ever", ge=0, le=36_500
+    )
+    reports_days: int = _setting(
+        731,
+        "reports of faults that no incident rests on",
+        unit="days; 0: for ever",
+        ge=0,
+        le=36_500,
+    )
+    changes_days: int = _setting(
+        1_826,
+        "changes of incidents, and the log of messages",
+        unit="days; 0: for ever",
+        ge=0,
+        le=36_500,
+    )
+    noise_days: int = _setting(
+        1_826,
+        "counts of noise, and of matches by signature",
+        unit="days; 0: for ever",
+        ge=0,
+        le=36_500,
+    )
+    noise_hours_days: int = _setting(
+        92, "those counts by the hour; later by the day", unit="days; 0: for ever", ge=0, le=36_500
+    )
+    every_s: int = _setting(
+        3_600, "how often `run` looks for what is too old; 0 never", unit="s", ge=0, le=604_800
+    )
 
 
 class Log(Group):
     """What oopswatch says of itself, on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = _setting("info", "least level that is said")
-    format: Literal["auto", "console", "json"] = _setting("auto", "auto is console on a terminal and json elsewhere")
+    level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "least level that is said"
+    )
+    format: Literal["auto", "console", "json"] = _setting(
+        "auto", "auto is console on a terminal and json elsewhere"
+    )
 
 
 class Metrics(Group):
@@ -162,23 +322,53 @@ class Metrics(Group):
 
 
 class Serve(Group):
-    """Pages and API over HTTP. On a loopback address everyone on this machine may read and act; elsewhere access must be settled."""
+    """Pages and API over HTTP. On a loopback address everyone on this machine may read and act;
+    elsewhere access must be settled.
+    """
 
-    address: str = _setting("127.0.0.1", "address to serve at; any but loopback needs tokens_file or trusted_proxies")
-    port: int = _setting(0, "port to serve at; 0: `run` serves nothing, and `serve` takes 8470", ge=0, le=65_535)
-    hosts: Names = _setting((), "names that clients may call this server by; without them loopback's on loopback, elsewhere any")
-    tokens_file: FilePath | None = _setting(None, "TOML file of bearer tokens with their roles; not readable by everyone")
-    trusted_proxies: Networks = _setting((), "addresses or networks of proxies whose user_header is believed")
-    user_header: str = _setting("X-Forwarded-User", "header in which a trusted proxy names the visitor", pattern=r"^[A-Za-z0-9-]+$")
-    roles_header: str = _setting("X-Forwarded-Roles", "header in which it names roles: read, act, sql", pattern=r"^[A-Za-z0-9-]+$")
-    tls_certfile: FilePath | None = _setting(None, "own certificate with its chain, PEM; with it everything is https")
+    address: str = _setting(
+        "127.0.0.1", "address to serve at; any but loopback needs tokens_file or trusted_proxies"
+    )
+    port: int = _setting(
+        0, "port to serve at; 0: `run` serves nothing, and `serve` takes 8470", ge=0, le=65_535
+    )
+    hosts: Names = _setting(
+        (),
+        (
+            "names that clients may call this server by; without them loopback's on loopback, "
+            "elsewhere any"
+        ),
+    )
+    tokens_file: FilePath | None = _setting(
+        None, "TOML file of bearer tokens with their roles; not readable by everyone"
+    )
+    trusted_proxies: Networks = _setting(
+        (), "addresses or networks of proxies whose user_header is believed"
+    )
+    user_header: str = _setting(
+        "X-Forwarded-User",
+        "header in which a trusted proxy names the visitor",
+        pattern=r"^[A-Za-z0-9-]+$",
+    )
+    roles_header: str = _setting(
+        "X-Forwarded-Roles",
+        "header in which it names roles: read, act, sql",
+        pattern=r"^[A-Za-z0-9-]+$",
+    )
+    tls_certfile: FilePath | None = _setting(
+        None, "own certificate with its chain, PEM; with it everything is https"
+    )
     tls_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
-    session_hours: int = _setting(12, "a log-in of a browser lasts so long", unit="h", ge=1, le=24 * 30)
+    session_hours: int = _setting(
+        12, "a log-in of a browser lasts so long", unit="h", ge=1, le=24 * 30
+    )
     requests_per_second: int = _setting(50, "requests of one visitor, over time", unit="1/s", ge=1)
     request_burst: int = _setting(200, "requests of one visitor at once", ge=1)
     max_body_kib: int = _setting(1_024, "largest body of a request", unit="KiB", ge=1, le=65_536)
     max_listeners: int = _setting(200, "most listeners of /api/v1/events at once", ge=1)
-    sql_seconds: float = _setting(5.0, "longest time of one query of /api/v1/sql", unit="s", gt=0, le=600)
+    sql_seconds: float = _setting(
+        5.0, "longest time of one query of /api/v1/sql", unit="s", gt=0, le=600
+    )
     sql_rows: int = _setting(10_000, "most rows of its answer", ge=1)
     sql_kib: int = _setting(8_192, "largest answer of it", unit="KiB", ge=1)
 
@@ -220,7 +410,9 @@ NAMES = frozenset(f"{group}.{name}" for group, name, _ in declared())
 
 
 def shipped_patterns_dir() -> Path:
-    """The patterns that came with this package: inside it when it was installed, beside it in a checkout."""
+    """The patterns that came with this package: inside it when it was installed, beside it in a
+    checkout.
+    """
     package = Path(__file__).parent.parent
     installed = package / "_patterns"
     return installed if installed.is_dir() else package.parent / "patterns"

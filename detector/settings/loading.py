@@ -1,7 +1,8 @@
 """How the layers of settings become one: command line over environment over file over default.
 
-In come a TOML file, the environment (`OOPSWATCH_<GROUP>_<NAME>`) and the command line's overrides; out go `Settings` and, for each
-setting, where its value is from. Mistakes are collected and told all at once, each with its place. No setting is read anywhere else.
+In come a TOML file, the environment (`OOPSWATCH_<GROUP>_<NAME>`) and the command line's overrides;
+out go `Settings` and, for each setting, where its value is from. Mistakes are collected and told
+all at once, each with its place. No setting is read anywhere else.
 """
 
 from __future__ import annotations
@@ -37,21 +38,29 @@ class SettingsError(Exception):
 
 
 def load(
-    path: Path | None = None, overrides: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
+    path: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[Settings, Origins]:
-    """The settings in force and where each is from. `overrides` are the command line's ("kafka.topics" → value).
+    """The settings in force and where each is from. `overrides` are the command line's
+    ("kafka.topics" → value).
 
-    Without `path` the first of `PLACES` that exists is read, or none. Raises SettingsError with every mistake.
+    Without `path` the first of `PLACES` that exists is read, or none. Raises SettingsError with
+    every mistake.
     """
     environment = os.environ if environment is None else environment
     faults: list[str] = []
     layers = (
         _from_file(path or next((place for place in PLACES if place.is_file()), None), faults),
         _from_environment(environment, faults),
-        _known({name: (value, "command line") for name, value in (overrides or {}).items()}, faults),
+        _known(
+            {name: (value, "command line") for name, value in (overrides or {}).items()}, faults
+        ),
     )
     merged = {name: given for layer in layers for name, given in layer.items()}
-    origins = dict.fromkeys(sorted(NAMES), "default") | {name: origin for name, (_, origin) in merged.items()}
+    origins = dict.fromkeys(sorted(NAMES), "default") | {
+        name: origin for name, (_, origin) in merged.items()
+    }
     _read_password(merged, faults)
     settings = _validate(merged, faults)
     if settings is None or faults:
@@ -62,7 +71,11 @@ def load(
 def shown(settings: Settings, origins: Origins) -> list[tuple[str, str, str]]:
     """(setting, value, origin) for people, in the order of declaration. Secrets are stars."""
     return [
-        (f"{group}.{name}", text(getattr(getattr(settings, group), name)), origins.get(f"{group}.{name}", "default"))
+        (
+            f"{group}.{name}",
+            text(getattr(getattr(settings, group), name)),
+            origins.get(f"{group}.{name}", "default"),
+        )
         for group, name, _ in declared()
     ]
 
@@ -83,14 +96,20 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
     places = Places(content)
     for group, table in tables.items():
         if not isinstance(table, dict) or group not in Settings.model_fields:
-            faults.append(f"{path}:{places.top(group)}: {group}: unknown table{_meant(group, Settings.model_fields)}")
+            faults.append(
+                f"{path}:{places.top(group)}: {group}: unknown "
+                f"table{_meant(group, Settings.model_fields)}"
+            )
             continue
         for name, value in table.items():
             given[f"{group}.{name}"] = (value, f"{path}:{places.key(places.table(group, 0), name)}")
     _known(given, faults)
     if "kafka.sasl_password" in given:
         _, place = given.pop("kafka.sasl_password")
-        faults.append(f"{place}: kafka.sasl_password: a password does not belong here; name a file in sasl_password_file")
+        faults.append(
+            f"{place}: kafka.sasl_password: a password does not belong here; name a file in "
+            "sasl_password_file"
+        )
     return given
 
 
@@ -119,14 +138,19 @@ def _meant(word: str, known: Iterable[str]) -> str:
 
 
 def _read_password(merged: Given, faults: list[str]) -> None:
-    """Put the content of the password's file where the password belongs; the environment's own password is stronger than a file."""
+    """Put the content of the password's file where the password belongs; the environment's own
+    password is stronger than a file.
+    """
     path, origin = merged.get("kafka.sasl_password_file", (None, ""))
     if path is None or "kafka.sasl_password" in merged:
         return
     try:
         merged["kafka.sasl_password"] = (Path(str(path)).read_text().rstrip("\r\n"), origin)
     except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{origin}: kafka.sasl_password_file: {path} cannot be read: {getattr(error, 'strerror', None) or error}")
+        faults.append(
+            f"{origin}: kafka.sasl_password_file: {path} cannot be read: "
+            f"{getattr(error, 'strerror', None) or error}"
+        )
 
 
 def _validate(merged: Given, faults: list[str]) -> Settings | None:
@@ -144,6 +168,10 @@ def _validate(merged: Given, faults: list[str]) -> Settings | None:
 
 def _told(location: tuple[int | str, ...], message: str, merged: Given) -> str:
     full = ".".join(str(part) for part in location[:2])
-    origin = merged[full][1] if full in merged else next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
+    origin = (
+        merged[full][1]
+        if full in merged
+        else next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
+    )
     what = "" if full not in merged or full.endswith("password") else f" = {text(merged[full][0])}"
     return f"{origin}: {full}{what}: {message.removeprefix('Value error, ')}"

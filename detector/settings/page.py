@@ -24,8 +24,17 @@ def page() -> str:
     for group, field in Settings.model_fields.items():
         table = field.annotation
         assert isinstance(table, type)
-        lines += [f"## [{group}]", "", table.__doc__ or "", "", "| setting | default | meaning |", "| --- | --- | --- |"]
-        lines += [_row(name, declaration) for owner, name, declaration in declared() if owner == group] + [""]
+        lines += [
+            f"## [{group}]",
+            "",
+            table.__doc__ or "",
+            "",
+            "| setting | default | meaning |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            _row(name, declaration) for owner, name, declaration in declared() if owner == group
+        ] + [""]
     return "\n".join(lines)
 
 
@@ -33,12 +42,23 @@ def _row(name: str, declaration: FieldInfo) -> str:
     extra = declaration.json_schema_extra
     unit = f" {extra['unit']}" if isinstance(extra, dict) and extra["unit"] else ""
     default = text(declaration.default)
-    choices = [str(choice) for part in _parts(declaration.annotation) if get_origin(part) is Literal for choice in get_args(part)]
+    choices = [
+        str(choice)
+        for part in _parts(declaration.annotation)
+        if get_origin(part) is Literal
+        for choice in get_args(part)
+    ]
     bounds = [
-        f"{sign} {getattr(bound, key)}" for bound in declaration.metadata for key, sign in (("ge", "≥"), ("le", "≤")) if hasattr(bound, key)
+        f"{sign} {getattr(bound, key)}"
+        for bound in declaration.metadata
+        for key, sign in (("ge", "≥"), ("le", "≤"))
+        if hasattr(bound, key)
     ]
     notes = "".join(f" ({note})" for note in (", ".join(choices), ", ".join(bounds)) if note)
-    return f"| `{name}` | {f'`{default}`{unit}' if default else ''} | {declaration.description}{notes} |"
+    return (
+        f"| `{name}` | {f'`{default}`{unit}' if default else ''} | "
+        f"{declaration.description}{notes} |"
+    )
 
 
 def _parts(annotation: object) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """What the crash blocks of all architectures share: the bug, the fault, symbols with offsets.
 
-In: names. Out: frozen facts and the small texts made of them. The blocks themselves are in `arm64` and `x86`.
+In: names. Out: frozen facts and the small texts made of them. The blocks themselves are in `arm64`
+and `x86`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ Text = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A place in the kernel that can fault. `path` is who called it, nearest first, as "function" or "function [module]".
+    """A place in the kernel that can fault. `path` is who called it, nearest first, as "function"
+    or "function [module]".
 
-    `comm` is the process it happens in ("swapper": in an interrupt); `member` the offset of the structure member it reads;
-    `kind` "null" faults at that offset, "page" at an address that leads nowhere.
+    `comm` is the process it happens in ("swapper": in an interrupt); `member` the offset of the
+    structure member it reads; `kind` "null" faults at that offset, "page" at an address that leads
+    nowhere.
     """
 
     function: str
@@ -45,7 +48,9 @@ class Fault:
 
 
 def symbol(host: Host, name: str) -> str:
-    """`name` as %pS prints it: the same offset and size for the same function of the same kernel build."""
+    """`name` as %pS prints it: the same offset and size for the same function of the same kernel
+    build.
+    """
     function, _, module = name.partition(" ")
     number = zlib.crc32(f"{function} {host.kernel.release}".encode())
     size = 0x40 + (number & 0xFF) * 8
@@ -54,8 +59,12 @@ def symbol(host: Host, name: str) -> str:
 
 
 def address_of(host: Host, name: str) -> int:
-    """The address at which this kernel build has the function, so that a block names it the same way twice."""
-    return 0xFFFF_0000_0808_0000 + (zlib.crc32(f"{host.kernel.release} {name}".encode()) & 0xFF_FFFC)
+    """The address at which this kernel build has the function, so that a block names it the same
+    way twice.
+    """
+    return 0xFFFF_0000_0808_0000 + (
+        zlib.crc32(f"{host.kernel.release} {name}".encode()) & 0xFF_FFFC
+    )
 
 
 def culprit(bug: Bug) -> str:
@@ -69,4 +78,7 @@ def header(host: Host, fault: Fault) -> str:
     user = " UID: 0" if kernel.generation >= (6, 11) else ""
     taint = "Not tainted" if fault.count == 1 else "Tainted: G      D           "
     kdump = " Kdump: loaded" if kernel.generation < (5, 0) else ""
-    return f"CPU: {fault.cpu}{user} PID: {fault.pid} Comm: {fault.comm}{kdump} {taint} {kernel.release} {kernel.build.split()[0]}"
+    return (
+        f"CPU: {fault.cpu}{user} PID: {fault.pid} Comm: {fault.comm}{kdump} {taint} "
+        f"{kernel.release} {kernel.build.split()[0]}"
+    )

@@ -1,7 +1,8 @@
-"""Faults of the kernel: which bug strikes, and the text around it that is the same on every architecture.
+"""Faults of the kernel: which bug strikes, and the text around it that is the same on every
+architecture.
 
-In: a host and a random generator. Out: (level, text) lines of a whole fault, a warning or a socket-release line.
-The architectures' blocks themselves are in `arm64` and `x86`.
+In: a host and a random generator. Out: (level, text) lines of a whole fault, a warning or a
+socket-release line. The architectures' blocks themselves are in `arm64` and `x86`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,57 @@ from detector.simulate.blocks import Bug, Fault, Text
 from detector.simulate.fleet import Host
 
 _SOFTIRQ = (
-    *("tcp_v4_rcv", "ip_protocol_deliver_rcu", "ip_local_deliver_finish", "ip_local_deliver", "ip_rcv_finish", "ip_rcv"),
-    *("__netif_receive_skb_core", "__netif_receive_skb_one_core", "netif_receive_skb_internal", "napi_gro_receive"),
-    *("mlx5e_handle_rx_cqe [mlx5_core]", "mlx5e_poll_rx_cq [mlx5_core]", "mlx5e_napi_poll [mlx5_core]"),
+    *(
+        "tcp_v4_rcv",
+        "ip_protocol_deliver_rcu",
+        "ip_local_deliver_finish",
+        "ip_local_deliver",
+        "ip_rcv_finish",
+        "ip_rcv",
+    ),
+    *(
+        "__netif_receive_skb_core",
+        "__netif_receive_skb_one_core",
+        "netif_receive_skb_internal",
+        "napi_gro_receive",
+    ),
+    *(
+        "mlx5e_handle_rx_cqe [mlx5_core]",
+        "mlx5e_poll_rx_cq [mlx5_core]",
+        "mlx5e_napi_poll [mlx5_core]",
+    ),
     *("net_rx_action", "__do_softirq", "irq_exit"),
 )
-_NETLINK = ("__inet_diag_dump", "inet_diag_dump [inet_diag]", "netlink_dump", "netlink_recvmsg", "sock_recvmsg", "__sys_recvmsg")
+_NETLINK = (
+    "__inet_diag_dump",
+    "inet_diag_dump [inet_diag]",
+    "netlink_dump",
+    "netlink_recvmsg",
+    "sock_recvmsg",
+    "__sys_recvmsg",
+)
 _CLOSE = ("inet_release", "__sock_release", "sock_close", "__fput", "____fput", "task_work_run")
 _READ = ("tcp_seq_next", "seq_read_iter", "seq_read", "proc_reg_read", "vfs_read", "ksys_read")
 _WORKER = ("process_one_work", "worker_thread", "kthread")
-_MAP = ("ext4_ext_map_blocks [ext4]", "ext4_map_blocks [ext4]", "ext4_mpage_readpages [ext4]", "read_pages", "filemap_fault", "__do_fault")
-_DISPATCH = ("blk_mq_dispatch_rq_list", "__blk_mq_do_dispatch_sched", "blk_mq_sched_dispatch_requests", "blk_mq_run_work_fn")
-_COMMIT = ("xfs_trans_committed_bulk [xfs]", "xlog_cil_process_committed [xfs]", "xlog_state_do_callback [xfs]")
+_MAP = (
+    "ext4_ext_map_blocks [ext4]",
+    "ext4_map_blocks [ext4]",
+    "ext4_mpage_readpages [ext4]",
+    "read_pages",
+    "filemap_fault",
+    "__do_fault",
+)
+_DISPATCH = (
+    "blk_mq_dispatch_rq_list",
+    "__blk_mq_do_dispatch_sched",
+    "blk_mq_sched_dispatch_requests",
+    "blk_mq_run_work_fn",
+)
+_COMMIT = (
+    "xfs_trans_committed_bulk [xfs]",
+    "xlog_cil_process_committed [xfs]",
+    "xlog_state_do_callback [xfs]",
+)
 
 BUGS: tuple[Bug, ...] = (
     Bug("__inet_lookup_listener", "", _SOFTIRQ, "swapper", 0x30, "page"),
@@ -42,12 +82,17 @@ UNRELATED_BUGS: tuple[Bug, ...] = (
     Bug("nvme_queue_rq", "nvme", (*_DISPATCH, *_WORKER), "kworker/3:1H", 0x10, "page"),
     Bug("xfs_trans_ail_update_bulk", "xfs", (*_COMMIT, *_WORKER), "kworker/17:2", 0x40, "page"),
 )
-_MODULES = "mlx5_ib mlx5_core inet_diag bonding ipmi_si ipmi_devintf ipmi_msghandler nf_conntrack overlay xfs ext4 nvme nvme_core"
+_MODULES = (
+    "mlx5_ib mlx5_core inet_diag bonding ipmi_si ipmi_devintf ipmi_msghandler nf_conntrack "
+    "overlay xfs ext4 nvme nvme_core"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """How one fault goes: the bug, which fault of its boot it is (1 is the first), and whether the host goes down with it."""
+    """How one fault goes: the bug, which fault of its boot it is (1 is the first), and whether the
+    host goes down with it.
+    """
 
     bug: Bug
     count: int
@@ -60,14 +105,22 @@ def fault_block(host: Host, random: Random, crash: Crash) -> list[Text]:
     in_interrupt = bug.comm == "swapper"
     cpu = random.randrange(host.cpus)
     address = _address(host, random, bug)
-    comm, pid = (f"swapper/{cpu}", 0) if in_interrupt else (bug.comm, random.randrange(900, 900_000))
+    comm, pid = (
+        (f"swapper/{cpu}", 0) if in_interrupt else (bug.comm, random.randrange(900, 900_000))
+    )
     fault = Fault(bug, address, cpu, pid, comm, crash.count, _MODULES, in_interrupt)
-    texts = arm64.block(host, random, fault) if host.kernel.arch == "arm64" else x86.block(host, random, fault)
+    texts = (
+        arm64.block(host, random, fault)
+        if host.kernel.arch == "arm64"
+        else x86.block(host, random, fault)
+    )
     return texts + (_panic(host, random, in_interrupt) if crash.panics else [])
 
 
 def _address(host: Host, random: Random, bug: Bug) -> int:
-    """A null pointer's member, a nulls end mark taken for a socket (odd, small), or a pointer that led astray."""
+    """A null pointer's member, a nulls end mark taken for a socket (odd, small), or a pointer that
+    led astray.
+    """
     if bug.kind == "null":
         return bug.member
     if random.random() < 0.6:
@@ -77,7 +130,9 @@ def _address(host: Host, random: Random, bug: Bug) -> int:
 
 
 def _panic(host: Host, random: Random, in_interrupt: bool) -> list[Text]:
-    """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts it again."""
+    """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts it
+    again.
+    """
     why = "Fatal exception in interrupt" if in_interrupt else "Fatal exception"
     stopping, base = ("SMP: stopping secondary CPUs", "ffff800010000000")
     if host.kernel.arch == "x86_64":
@@ -91,14 +146,27 @@ def _panic(host: Host, random: Random, in_interrupt: bool) -> list[Text]:
 
 
 def release(host: Host, random: Random, state: int = 10) -> Text:
-    """The line of inet_sock_destruct (net/ipv4/af_inet.c); kernels from 4.15 on hash the pointer."""
+    """The line of inet_sock_destruct (net/ipv4/af_inet.c); kernels from 4.15 on hash the
+    pointer.
+    """
     if host.kernel.pointers_hashed:
-        return 3, f"IPv4: Attempt to release TCP socket in state {state} {random.getrandbits(32):016x}"
-    return 3, f"IPv4: Attempt to release TCP socket in state {state} ffff80{random.getrandbits(37) << 3:010x}"
+        return (
+            3,
+            f"IPv4: Attempt to release TCP socket in state {state} {random.getrandbits(32):016x}",
+        )
+    return (
+        3,
+        (
+            f"IPv4: Attempt to release TCP socket in state {state} "
+            f"ffff80{random.getrandbits(37) << 3:010x}"
+        ),
+    )
 
 
 def refcount_warning(host: Host, random: Random) -> list[Text]:
-    """The warning that a doubly released socket draws before the fault: a trace of its own that belongs to no incident."""
+    """The warning that a doubly released socket draws before the fault: a trace of its own that
+    belongs to no incident.
+    """
     cpu, pid = random.randrange(host.cpus), random.randrange(900, 900_000)
     tainted = f"Not tainted {host.kernel.release} {host.kernel.build.split()[0]}"
     trace = f"{random.getrandbits(64):016x}" if host.kernel.generation < (5, 19) else "0" * 16
@@ -109,7 +177,9 @@ def refcount_warning(host: Host, random: Random) -> list[Text]:
         f"Modules linked in: {_MODULES}",
         f"CPU: {cpu} PID: {pid} Comm: proxyd {tainted}",
         f"Hardware name: {host.kernel.hardware}",
-        "RIP: 0010:refcount_warn_saturate+0x61/0xe0" if host.kernel.arch == "x86_64" else "pc : refcount_warn_saturate+0x6c/0x144",
+        "RIP: 0010:refcount_warn_saturate+0x61/0xe0"
+        if host.kernel.arch == "x86_64"
+        else "pc : refcount_warn_saturate+0x6c/0x144",
         "Call Trace:" if host.kernel.arch == "x86_64" else "Call trace:",
         " refcount_warn_saturate+0x6c/0x144",
         " __tcp_close+0x3c4/0x440",

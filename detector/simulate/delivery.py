@@ -1,7 +1,9 @@
-"""How a log arrives: in order, late, doubled, with a wrong clock, in two parts. Pure functions over a stream of entries.
+"""How a log arrives: in order, late, doubled, with a wrong clock, in two parts. Pure functions over
+a stream of entries.
 
-In: entries in the order they were written. Out: the same entries in the order they arrive, some of them more than once or with another
-wall time, never one lost. A host's own lines keep their order where only the network is slow.
+In: entries in the order they were written. Out: the same entries in the order they arrive, some of
+them more than once or with another wall time, never one lost. A host's own lines keep their order
+where only the network is slow.
 """
 
 from __future__ import annotations
@@ -28,22 +30,33 @@ def in_order(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
 
 def jitter(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
     """Each entry up to 30 s late, on its own: lines overtake each other."""
-    return _by_arrival((entry.wall_us + int(random.random() * _JITTER_US), entry) for entry in entries)
+    return _by_arrival(
+        (entry.wall_us + int(random.random() * _JITTER_US), entry) for entry in entries
+    )
 
 
 def late_hosts(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
     """One host in five arrives an hour late, its lines in order."""
-    return _by_arrival((entry.wall_us + (_LATE_US if entry.host.number % _ONE_IN == 0 else 0), entry) for entry in entries)
+    return _by_arrival(
+        (entry.wall_us + (_LATE_US if entry.host.number % _ONE_IN == 0 else 0), entry)
+        for entry in entries
+    )
 
 
 def clock_ahead(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
     """One host in five has its wall clock a day ahead; nothing arrives at another place for it."""
     for entry in entries:
-        yield entry._replace(wall_us=entry.wall_us + DAY) if entry.host.number % _ONE_IN == 0 else entry
+        yield (
+            entry._replace(wall_us=entry.wall_us + DAY)
+            if entry.host.number % _ONE_IN == 0
+            else entry
+        )
 
 
 def duplicated(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
-    """One entry in twenty comes again, up to 30 s later: what a shipper does after a lost acknowledgement."""
+    """One entry in twenty comes again, up to 30 s later: what a shipper does after a lost
+    acknowledgement.
+    """
 
     def arrivals() -> Iterator[tuple[int, Entry]]:
         for entry in entries:
@@ -55,7 +68,9 @@ def duplicated(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
 
 
 def twice(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
-    """All of it, and then all of it again: a shipper that lost its position. Holds the entries in memory."""
+    """All of it, and then all of it again: a shipper that lost its position. Holds the entries in
+    memory.
+    """
     everything = list(entries)
     yield from everything
     yield from everything
@@ -67,7 +82,8 @@ DELIVERIES: Mapping[str, Delivery] = {
 
 
 def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], list[Entry]]:
-    """Two days' parts: of each incident the half that came first is in the first part, the other half and what follows in the second.
+    """Two days' parts: of each incident the half that came first is in the first part, the other
+    half and what follows in the second.
 
     Neither part alone holds a pair. Lines that belong to no incident go to the first part.
     """
@@ -77,13 +93,17 @@ def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], l
     first: list[Entry] = []
     second: list[Entry] = []
     for entry in entries:
-        late = any(begins <= entry.kernel_us <= ends for begins, ends in spans.get(entry.boot.id, ()))
+        late = any(
+            begins <= entry.kernel_us <= ends for begins, ends in spans.get(entry.boot.id, ())
+        )
         (second if late else first).append(entry)
     return first, second
 
 
 def other_half(incident: TrueIncident) -> Half:
-    """The first line of the half that came second: the first that is not of the sort of the first line."""
+    """The first line of the half that came second: the first that is not of the sort of the first
+    line.
+    """
     return next(half for half in incident.halves if half.part != incident.halves[0].part)
 
 

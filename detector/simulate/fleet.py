@@ -22,7 +22,9 @@ _SAME_UPTIME_FIRST_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel build. `generation` is (major, minor): it decides what the kernel prints; `build` is what follows the release."""
+    """A kernel build. `generation` is (major, minor): it decides what the kernel prints; `build` is
+    what follows the release.
+    """
 
     arch: Arch
     release: str
@@ -34,7 +36,9 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One run of a host's kernel. `epoch_us` is the wall time at which the kernel clock was 0, `ends_us` that of its last line."""
+    """One run of a host's kernel. `epoch_us` is the wall time at which the kernel clock was 0,
+    `ends_us` that of its last line.
+    """
 
     id: str
     epoch_us: int
@@ -53,9 +57,11 @@ class Host:
 
 
 class Entry(NamedTuple):
-    """One log entry before any transport has shaped it. `program` is None for what the kernel itself says.
+    """One log entry before any transport has shaped it. `program` is None for what the kernel
+    itself says.
 
-    `via` says how user space wrote: "syslog" (the socket) or "kmsg" (into /dev/kmsg). `wall_us` is what the host's clock says.
+    `via` says how user space wrote: "syslog" (the socket) or "kmsg" (into /dev/kmsg). `wall_us` is
+    what the host's clock says.
     """
 
     wall_us: int
@@ -70,7 +76,9 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All hosts, and those that reboot: cleanly, for a same-uptime pair, within seconds, or because an incident ends in a panic."""
+    """All hosts, and those that reboot: cleanly, for a same-uptime pair, within seconds, or because
+    an incident ends in a panic.
+    """
 
     hosts: Sequence[Host]
     rebooting: Sequence[Host]
@@ -96,7 +104,11 @@ KERNELS: tuple[Kernel, ...] = (
         "Kunlun RX4220/KX920D, BIOS 1.35 04/30/2020",
     ),
     Kernel(
-        "arm64", "5.4.0-1103-aws", "#111-Ubuntu SMP Tue May 23 20:04:43 UTC 2023", (5, 4), "Amazon EC2 m6g.4xlarge/, BIOS 1.0 11/1/2018"
+        "arm64",
+        "5.4.0-1103-aws",
+        "#111-Ubuntu SMP Tue May 23 20:04:43 UTC 2023",
+        (5, 4),
+        "Amazon EC2 m6g.4xlarge/, BIOS 1.0 11/1/2018",
     ),
     Kernel(
         "arm64",
@@ -105,7 +117,13 @@ KERNELS: tuple[Kernel, ...] = (
         (5, 15),
         "Ampere Altra R1202/MT13-HD0, BIOS F31n 09/30/2022",
     ),
-    Kernel("arm64", "6.1.0-18-arm64", "#1 SMP Debian 6.1.76-1 (2024-02-01)", (6, 1), "Ampere Altra R1202/MT13-HD0, BIOS F34 02/16/2023"),
+    Kernel(
+        "arm64",
+        "6.1.0-18-arm64",
+        "#1 SMP Debian 6.1.76-1 (2024-02-01)",
+        (6, 1),
+        "Ampere Altra R1202/MT13-HD0, BIOS F34 02/16/2023",
+    ),
     Kernel(
         "arm64",
         "6.12.9-200.fc41.aarch64",
@@ -114,7 +132,11 @@ KERNELS: tuple[Kernel, ...] = (
         "QEMU KVM Virtual Machine, BIOS edk2-20241117 11/17/2024",
     ),
     Kernel(
-        "x86_64", "4.18.0-193.el8.x86_64", "#1 SMP Fri Mar 27 14:35:58 UTC 2020", (4, 18), "Tyrell TS-2288/P77QA, BIOS 2.4.8 11/26/2019"
+        "x86_64",
+        "4.18.0-193.el8.x86_64",
+        "#1 SMP Fri Mar 27 14:35:58 UTC 2020",
+        (4, 18),
+        "Tyrell TS-2288/P77QA, BIOS 2.4.8 11/26/2019",
     ),
     Kernel(
         "x86_64",
@@ -151,8 +173,20 @@ KERNELS: tuple[Kernel, ...] = (
         (5, 14),
         "IBM,9009-42A POWER9 (raw) 0x4e0202 hv:phyp pSeries",
     ),
-    Kernel("s390x", "5.14.0-427.13.1.el9_4.s390x", "#1 SMP Wed Apr 10 10:04:05 EDT 2024", (5, 14), "IBM 8561 T01 703 (KVM/Linux)"),
-    Kernel("riscv64", "6.6.21-starfive", "#2 SMP Tue Mar 12 09:14:55 UTC 2024", (6, 6), "StarFive VisionFive 2 v1.3B (DT)"),
+    Kernel(
+        "s390x",
+        "5.14.0-427.13.1.el9_4.s390x",
+        "#1 SMP Wed Apr 10 10:04:05 EDT 2024",
+        (5, 14),
+        "IBM 8561 T01 703 (KVM/Linux)",
+    ),
+    Kernel(
+        "riscv64",
+        "6.6.21-starfive",
+        "#2 SMP Tue Mar 12 09:14:55 UTC 2024",
+        (6, 6),
+        "StarFive VisionFive 2 v1.3B (DT)",
+    ),
     Kernel("arm", "5.10.103-v7l+", "#1529 SMP Tue Mar 8 12:24:00 GMT 2022", (5, 10), "BCM2711"),
 )
 _FAULTING_KERNELS = tuple(kernel for kernel in KERNELS if kernel.arch in FAULTING)
@@ -161,7 +195,9 @@ _ROLES = ("web", "db", "cache", "node", "edge", "store", "build", "queue")
 
 
 def build(plan: Plan, random: Random) -> Fleet:
-    """The fleet that `plan` asks for. About one host in ten is of an architecture on which only user faults are planted."""
+    """The fleet that `plan` asks for. About one host in ten is of an architecture on which only
+    user faults are planted.
+    """
     order = iter(random.sample(range(plan.hosts), plan.hosts))
     rebooting = set(islice(order, plan.reboots))
     same_uptime = set(islice(order, plan.same_uptime_pairs))
@@ -181,7 +217,10 @@ def build(plan: Plan, random: Random) -> Fleet:
             boots = (Boot(_boot_id(random), _long_ago(plan, random), plan.end),)
         name = f"{random.choice(_ROLES)}-{kernel.arch.replace('_', '-')}-{number:04d}"
         hosts.append(Host(name, kernel, random.choice((4, 8, 32, 64, 96)), boots, number))
-    parts = ([hosts[number] for number in sorted(part)] for part in (rebooting, same_uptime, fast, panicking))
+    parts = (
+        [hosts[number] for number in sorted(part)]
+        for part in (rebooting, same_uptime, fast, panicking)
+    )
     return Fleet(hosts, *parts)
 
 
@@ -195,14 +234,24 @@ def _long_ago(plan: Plan, random: Random) -> int:
 
 
 def _two_boots(plan: Plan, random: Random, *, fast: bool) -> tuple[Boot, ...]:
-    """A reboot in the middle of the plan: down for half a minute to three minutes, or (kexec) for less than two seconds."""
+    """A reboot in the middle of the plan: down for half a minute to three minutes, or (kexec) for
+    less than two seconds.
+    """
     ends = plan.start + int(random.uniform(0.3, 0.7) * (plan.end - plan.start))
-    down = random.randrange(900_000, 1_900_000) if fast else random.randrange(30 * SECOND, 180 * SECOND)
-    return Boot(_boot_id(random), _long_ago(plan, random), ends), Boot(_boot_id(random), ends + down, plan.end)
+    down = (
+        random.randrange(900_000, 1_900_000)
+        if fast
+        else random.randrange(30 * SECOND, 180 * SECOND)
+    )
+    return Boot(_boot_id(random), _long_ago(plan, random), ends), Boot(
+        _boot_id(random), ends + down, plan.end
+    )
 
 
 def _same_uptime_boots(plan: Plan, random: Random) -> tuple[Boot, ...]:
     """Two boots of which the second reaches the uptime that the first had early in the plan."""
     half = plan.start + (plan.end - plan.start) // 2
     first = plan.start - random.randrange(30 * SECOND, _SAME_UPTIME_FIRST_S * SECOND)
-    return Boot(_boot_id(random), first, half), Boot(_boot_id(random), half + random.randrange(30 * SECOND, 90 * SECOND), plan.end)
+    return Boot(_boot_id(random), first, half), Boot(
+        _boot_id(random), half + random.randrange(30 * SECOND, 90 * SECOND), plan.end
+    )

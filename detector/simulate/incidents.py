@@ -1,4 +1,5 @@
-"""True incidents: a socket released in the wrong state, and a kernel fault within the window, on one boot.
+"""True incidents: a socket released in the wrong state, and a kernel fault within the window, on
+one boot.
 
 In: places, a pen, a random generator. Out: entries written and the truth of each.
 """
@@ -21,8 +22,12 @@ _FORMS = ("release-first", "fault-first", "warning-between", "cascade", "two-rel
 Task = tuple[int, Callable[[], TrueIncident]]
 
 
-def place_incidents(number: int, places: Places, fleet: Fleet, pen: Pen, random: Random) -> list[Task]:
-    """`number` incidents as (wall time, what writes it); the first of them take their hosts down, as a fault in an interrupt does."""
+def place_incidents(
+    number: int, places: Places, fleet: Fleet, pen: Pen, random: Random
+) -> list[Task]:
+    """`number` incidents as (wall time, what writes it); the first of them take their hosts down,
+    as a fault in an interrupt does.
+    """
     tasks: list[Task] = []
     for index in range(number):
         gap = random.randrange(*GAPS_US)
@@ -33,11 +38,15 @@ def place_incidents(number: int, places: Places, fleet: Fleet, pen: Pen, random:
             tasks.append((begins, _writer(pen, random, place, "panic", gap)))
         else:
             place = places.anywhere(SPAN_US)
-            tasks.append((place.wall_us, _writer(pen, random, place, _FORMS[index % len(_FORMS)], gap)))
+            tasks.append(
+                (place.wall_us, _writer(pen, random, place, _FORMS[index % len(_FORMS)], gap))
+            )
     return tasks
 
 
-def _writer(pen: Pen, random: Random, place: Place, form: str, gap_us: int) -> Callable[[], TrueIncident]:
+def _writer(
+    pen: Pen, random: Random, place: Place, form: str, gap_us: int
+) -> Callable[[], TrueIncident]:
     return lambda: _write(pen, random, place, form, gap_us)
 
 
@@ -59,5 +68,11 @@ def _write(pen: Pen, random: Random, place: Place, form: str, gap_us: int) -> Tr
 
 
 def _truth(place: Place, anchor: Half, halves: list[Half], pen: Pen) -> TrueIncident:
-    gap = min(abs(half.kernel_time_us - anchor.kernel_time_us) for half in halves if half.part == "release")
-    return TrueIncident(place.host.name, place.boot.id, tuple(halves), anchor, gap, pen.entries[-1].kernel_us)
+    gap = min(
+        abs(half.kernel_time_us - anchor.kernel_time_us)
+        for half in halves
+        if half.part == "release"
+    )
+    return TrueIncident(
+        place.host.name, place.boot.id, tuple(halves), anchor, gap, pen.entries[-1].kernel_us
+    )

@@ -1,6 +1,7 @@
 """Writes planted things down as log entries, and keeps count of them.
 
-In: places and what happens there. Out: `Entry`s in the order written, the halves that truth names, noise counts.
+In: places and what happens there. Out: `Entry`s in the order written, the halves that truth names,
+noise counts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Pen:
         self._faults: Counter[str] = Counter()
 
     def kernel(self, place: Place, texts: Sequence[Text]) -> int:
-        """What the kernel says from `place` on, a few microseconds a line; the kernel time of the last line."""
+        """What the kernel says from `place` on, a few microseconds a line; the kernel time of the
+        last line.
+        """
         moment = place.kernel_us
         for level, text in texts:
             self.at(place, moment, level, text)
@@ -39,11 +42,22 @@ class Pen:
 
     def at(self, place: Place, kernel_us: int, level: int, text: str) -> None:
         """One line of the kernel at a given kernel time."""
-        self.entries.append(Entry(place.boot.epoch_us + kernel_us, kernel_us, place.host, place.boot, level, text))
+        self.entries.append(
+            Entry(place.boot.epoch_us + kernel_us, kernel_us, place.host, place.boot, level, text)
+        )
 
-    def user(self, place: Place, program: str, text: str, via: Literal["syslog", "kmsg"] = "syslog", level: int = 4) -> None:
+    def user(
+        self,
+        place: Place,
+        program: str,
+        text: str,
+        via: Literal["syslog", "kmsg"] = "syslog",
+        level: int = 4,
+    ) -> None:
         """One line that user space wrote."""
-        self.entries.append(Entry(place.wall_us, place.kernel_us, place.host, place.boot, level, text, program, via))
+        self.entries.append(
+            Entry(place.wall_us, place.kernel_us, place.host, place.boot, level, text, program, via)
+        )
 
     def release(self, place: Place, state: int = 10) -> Half:
         """A socket-release line."""
@@ -51,7 +65,9 @@ class Pen:
         self.kernel(place, [line])
         return half("release", place, line[1])
 
-    def fault(self, place: Place, bugs: Sequence[Bug] = crashes.BUGS, *, panics: bool = False) -> Half:
+    def fault(
+        self, place: Place, bugs: Sequence[Bug] = crashes.BUGS, *, panics: bool = False
+    ) -> Half:
         """A kernel fault with its whole block."""
         self._faults[place.boot.id] += 1
         crash = Crash(self._random.choice(bugs), self._faults[place.boot.id], panics)

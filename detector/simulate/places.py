@@ -1,6 +1,7 @@
 """Where in a fleet's time something can be planted without meeting anything else by chance.
 
-In: a plan, its fleet, a random generator. Out: `Place`s, each kept clear of all others on its host. It writes no lines.
+In: a plan, its fleet, a random generator. Out: `Place`s, each kept clear of all others on its host.
+It writes no lines.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Place:
 
 
 class Places:
-    """Hands out places; kernel faults and release lines of one host lie two minutes apart or more unless planted as one thing."""
+    """Hands out places; kernel faults and release lines of one host lie two minutes apart or more
+    unless planted as one thing.
+    """
 
     def __init__(self, plan: Plan, fleet: Fleet, random: Random) -> None:
         """All places are free, but those where a boot ends."""
@@ -45,15 +48,23 @@ class Places:
         self._taken: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for host in fleet.hosts:
             for boot in host.boots[1:]:
-                self._taken[host.number].append((boot.epoch_us - _APART_US, boot.epoch_us + _APART_US))
+                self._taken[host.number].append(
+                    (boot.epoch_us - _APART_US, boot.epoch_us + _APART_US)
+                )
 
     def take(self, wall_us: int, span_us: int, hosts: Sequence[Host] = ()) -> Place | None:
-        """A place on any of `hosts` (default: all on which kernels fault) that is free from `wall_us` for `span_us`; None if none is."""
+        """A place on any of `hosts` (default: all on which kernels fault) that is free from
+        `wall_us` for `span_us`; None if none is.
+        """
         candidates = hosts or self._faulting
         for host in self._random.sample(candidates, len(candidates)):
             boot = boot_at(host, wall_us, _APART_US)
             begins, ends = wall_us - _APART_US, wall_us + span_us + _APART_US
-            if boot is None or ends > boot.ends_us or any(begins < last and first < ends for first, last in self._taken[host.number]):
+            if (
+                boot is None
+                or ends > boot.ends_us
+                or any(begins < last and first < ends for first, last in self._taken[host.number])
+            ):
                 continue
             return self.at(host, boot, wall_us, span_us)
         return None
@@ -64,7 +75,9 @@ class Places:
         return Place(host, boot, wall_us - boot.epoch_us)
 
     def anywhere(self, span_us: int) -> Place:
-        """A free place for something that takes `span_us`. Raises ValueError when hosts and time are too few."""
+        """A free place for something that takes `span_us`. Raises ValueError when hosts and time
+        are too few.
+        """
         for _ in range(_TRIES):
             place = self.take(self.moment(span_us + _APART_US), span_us)
             if place is not None:
@@ -82,7 +95,9 @@ class Places:
 
 
 def boot_at(host: Host, wall_us: int, settled_us: int = 0) -> Boot | None:
-    """The boot that runs at `wall_us`, and has run for `settled_us`; None while the host is down."""
+    """The boot that runs at `wall_us`, and has run for `settled_us`; None while the host is
+    down.
+    """
     for boot in host.boots:
         if boot.epoch_us + settled_us <= wall_us <= boot.ends_us:
             return boot

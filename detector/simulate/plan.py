@@ -1,4 +1,5 @@
-"""What a simulated fleet goes through: how many hosts and lines, over what time, and what is planted among the lines.
+"""What a simulated fleet goes through: how many hosts and lines, over what time, and what is
+planted among the lines.
 
 In: numbers. Out: a checked `Plan`. The same plan gives the same bytes. It writes no lines.
 """
@@ -13,13 +14,16 @@ NOISE_SHARE = (0.0001, 0.02)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The order for one simulation; `start` is wall time in µs since 1970-01-01 UTC, `duration_s` simulated seconds.
+    """The order for one simulation; `start` is wall time in µs since 1970-01-01 UTC, `duration_s`
+    simulated seconds.
 
-    `noise_share` is the share of `lines` that user faults print, with their blocks. The counts below it are of planted things:
-    `incidents` are true; everything after is a decoy that must raise nothing. `half_signatures` are a release line or a fault alone,
-    by turns; `cross_host_pairs` lie on two hosts within the window; `same_uptime_pairs` lie on two boots of one host at the same uptime;
-    `reboot_pairs` have a reboot of seconds between their halves; `far_pairs` lie on one boot, further apart than the window;
-    `forged` are pairs that user space wrote. Raises ValueError, in words, for a plan that cannot be carried out.
+    `noise_share` is the share of `lines` that user faults print, with their blocks. The counts
+    below it are of planted things: `incidents` are true; everything after is a decoy that must
+    raise nothing. `half_signatures` are a release line or a fault alone, by turns;
+    `cross_host_pairs` lie on two hosts within the window; `same_uptime_pairs` lie on two boots of
+    one host at the same uptime; `reboot_pairs` have a reboot of seconds between their halves;
+    `far_pairs` lie on one boot, further apart than the window; `forged` are pairs that user space
+    wrote. Raises ValueError, in words, for a plan that cannot be carried out.
     """
 
     seed: int = 1
@@ -42,7 +46,10 @@ class Plan:
         if self.hosts < 1 or self.lines < 1:
             raise ValueError("hosts and lines must be at least 1")
         if self.duration_s < MIN_DURATION_S:
-            raise ValueError(f"duration_s must be at least {MIN_DURATION_S}: boots lie further apart than wall clocks drift")
+            raise ValueError(
+                f"duration_s must be at least {MIN_DURATION_S}: boots lie further apart "
+                "than wall clocks drift"
+            )
         low, high = NOISE_SHARE
         if not low <= self.noise_share <= high:
             raise ValueError(f"noise_share must lie between {low} and {high}")
@@ -50,7 +57,8 @@ class Plan:
             raise ValueError("counts of planted things must not be negative")
         if self.booting_hosts > self.hosts:
             raise ValueError(
-                f"{self.booting_hosts} hosts reboot (reboots, same_uptime_pairs, reboot_pairs), but there are only {self.hosts}"
+                f"{self.booting_hosts} hosts reboot (reboots, same_uptime_pairs, "
+                f"reboot_pairs), but there are only {self.hosts}"
             )
         if self.cross_host_pairs and self.hosts < 2:
             raise ValueError("cross_host_pairs need at least 2 hosts")
@@ -58,7 +66,14 @@ class Plan:
     @property
     def planted_counts(self) -> tuple[int, ...]:
         """Every count of planted things."""
-        decoys = (self.half_signatures, self.cross_host_pairs, self.same_uptime_pairs, self.reboot_pairs, self.forged, self.far_pairs)
+        decoys = (
+            self.half_signatures,
+            self.cross_host_pairs,
+            self.same_uptime_pairs,
+            self.reboot_pairs,
+            self.forged,
+            self.far_pairs,
+        )
         return (self.incidents, self.reboots, *decoys)
 
     @property

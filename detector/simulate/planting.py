@@ -1,6 +1,8 @@
-"""What a plan plants among the ordinary lines: incidents, decoys, noise, reboots; and the truth about them.
+"""What a plan plants among the ordinary lines: incidents, decoys, noise, reboots; and the truth
+about them.
 
-In: a plan, its fleet, a random generator. Out: the planted entries in the order of time, and a `Truth`.
+In: a plan, its fleet, a random generator. Out: the planted entries in the order of time, and a
+`Truth`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ _GOODBYE_US = 200_000
 
 
 def plant(plan: Plan, fleet: Fleet, random: Random) -> tuple[list[Entry], Truth]:
-    """The planted entries and the truth. Raises ValueError where hosts and time are too few for the plan.
+    """The planted entries and the truth. Raises ValueError where hosts and time are too few for the
+    plan.
 
-    All is placed first and then written in the order of time, so that the faults of a boot are numbered in that order.
+    All is placed first and then written in the order of time, so that the faults of a boot are
+    numbered in that order.
     """
     places, pen = Places(plan, fleet, random), Pen(random)
     tasks: list[tuple[int, Callable[[], TrueIncident | Decoy]]] = []
@@ -40,10 +44,15 @@ def plant(plan: Plan, fleet: Fleet, random: Random) -> tuple[list[Entry], Truth]
 
 
 def _reboots(host: Host, pen: Pen, random: Random, *, clean: bool) -> None:
-    """The last words of each boot that ends in order, and the first of each that begins within the plan."""
+    """The last words of each boot that ends in order, and the first of each that begins within the
+    plan.
+    """
     for ended, begun in zip(host.boots, host.boots[1:], strict=False):
         if clean:
-            pen.kernel(Place(host, ended, ended.ends_us - ended.epoch_us - _GOODBYE_US), background.goodbye(random))
+            pen.kernel(
+                Place(host, ended, ended.ends_us - ended.epoch_us - _GOODBYE_US),
+                background.goodbye(random),
+            )
         for kernel_us, level, text in background.banner(host, random):
             pen.at(Place(host, begun, 0), kernel_us, level, text)
 

@@ -1,4 +1,5 @@
-"""A fleet's whole log, entry by entry in the order of time: the ordinary lines with the planted ones among them.
+"""A fleet's whole log, entry by entry in the order of time: the ordinary lines with the planted
+ones among them.
 
 In: a `Plan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and again.
 """
@@ -20,7 +21,9 @@ _SMALL, _LARGE = 60, 65_000
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One plan carried out. `planted` are the entries that are not ordinary, in the order of time."""
+    """One plan carried out. `planted` are the entries that are not ordinary, in the order of
+    time.
+    """
 
     plan: Plan
     fleet: Fleet
@@ -33,19 +36,24 @@ class Simulation:
 
 
 def simulate(plan: Plan) -> Simulation:
-    """Carry `plan` out. Raises ValueError where it asks for more than its hosts, lines or time can hold."""
+    """Carry `plan` out. Raises ValueError where it asks for more than its hosts, lines or time can
+    hold.
+    """
     random = Random(f"{plan.seed} planted")
     fleet = build(plan, random)
     planted, truth = plant(plan, fleet, random)
     if len(planted) > plan.lines:
-        raise ValueError(f"what is to be planted takes {len(planted)} lines, more than the plan's {plan.lines}")
+        raise ValueError(
+            f"what is to be planted takes {len(planted)} lines, more than the plan's {plan.lines}"
+        )
     return Simulation(plan, fleet, tuple(planted), truth)
 
 
 def _merge(plan: Plan, fleet: Fleet, planted: tuple[Entry, ...], random: Random) -> Iterator[Entry]:
     """Ordinary lines at even steps with some scatter, the planted ones where they belong.
 
-    A host says nothing while it is down; where all are down, time goes on to the next planted line, as only that can begin a boot.
+    A host says nothing while it is down; where all are down, time goes on to the next planted line,
+    as only that can begin a boot.
     """
     ordinary, hosts, chance = plan.lines - len(planted), fleet.hosts, random.random
     step, size = (plan.end - plan.start) / max(1, ordinary), len(fleet.hosts)

@@ -1,7 +1,8 @@
-"""Where simulated records go: a stream, files in a folder, a Kafka topic; at full speed or at a given rate.
+"""Where simulated records go: a stream, files in a folder, a Kafka topic; at full speed or at a
+given rate.
 
-In: a `Simulation` and how it is to look and arrive. Out: bytes written, the number of records, the truth as a file beside them.
-Progress is told to a callable; nothing is printed here.
+In: a `Simulation` and how it is to look and arrive. Out: bytes written, the number of records, the
+truth as a file beside them. Progress is told to a callable; nothing is printed here.
 """
 
 from __future__ import annotations
@@ -28,13 +29,20 @@ _FLUSH_EVERY = 50_000
 _FLUSH_S = 60
 
 
-def records(simulation: Simulation, *, format: str = "rsyslog", delivery: str = "in-order") -> Iterator[Shipped]:  # noqa: A002 - as in --format
-    """(host, record) in the order of arrival. Raises KeyError for a format or a delivery that there is not."""
+def records(
+    simulation: Simulation,
+    *,
+    format: str = "rsyslog",  # noqa: A002
+    delivery: str = "in-order",
+) -> Iterator[Shipped]:
+    """(host, record) in the order of arrival. Raises KeyError for a format or a delivery that there
+    is not.
+    """
     arrive = DELIVERIES[delivery]
     return render(arrive(simulation.entries(), Random(f"{simulation.plan.seed} delivery")), format)
 
 
-def render(entries: Iterable[Entry], format: str) -> Iterator[Shipped]:  # noqa: A002 - as in --format
+def render(entries: Iterable[Entry], format: str) -> Iterator[Shipped]:  # noqa: A002
     """(host, record) of each entry in its order. Raises KeyError for a format that there is not."""
     shape = FORMATS[format]
     return ((entry.host.name, shape(entry)) for entry in entries)
@@ -53,7 +61,9 @@ def paced(shipped: Iterable[Shipped], rate: float | None) -> Iterator[Shipped]:
 
 
 def told(shipped: Iterable[Shipped], progress: Progress | None) -> Iterator[Shipped]:
-    """The same records; `progress` hears how many have gone by, every ten thousand and at the end."""
+    """The same records; `progress` hears how many have gone by, every ten thousand and at the
+    end.
+    """
     number = 0
     for number, record in enumerate(shipped, start=1):
         yield record
@@ -66,13 +76,14 @@ def told(shipped: Iterable[Shipped], progress: Progress | None) -> Iterator[Ship
 def to_stream(shipped: Iterable[Shipped], out: BinaryIO) -> int:
     """Every record with a line end; how many there were. Raises OSError as the stream does."""
     number = 0
-    for number, (_, record) in enumerate(shipped, start=1):  # noqa: B007 - the last number is the answer
+    for number, (_, record) in enumerate(shipped, start=1):  # noqa: B007
         out.write(record + b"\n")
     return number
 
 
 def to_folder(shipped: Iterable[Shipped], folder: Path) -> int:
-    """A file `<host>.log` for each host in `folder`, which is made and must hold no logs; how many records there were.
+    """A file `<host>.log` for each host in `folder`, which is made and must hold no logs; how many
+    records there were.
 
     Raises FileExistsError where a log is in the way, OSError as the file system does.
     """
@@ -81,7 +92,7 @@ def to_folder(shipped: Iterable[Shipped], folder: Path) -> int:
         raise FileExistsError(f"{folder} already holds logs")
     buffers: dict[str, bytearray] = defaultdict(bytearray)
     number = 0
-    for number, (host, record) in enumerate(shipped, start=1):  # noqa: B007 - the last number is the answer
+    for number, (host, record) in enumerate(shipped, start=1):  # noqa: B007
         buffer = buffers[host]
         buffer += record + b"\n"
         if len(buffer) > _BUFFER_BYTES:
@@ -92,9 +103,11 @@ def to_folder(shipped: Iterable[Shipped], folder: Path) -> int:
 
 
 def to_kafka(shipped: Iterable[Shipped], topic: str, client: Mapping[str, Any]) -> int:
-    """Each record to `topic` with its host as key; how many there were, all acknowledged when this returns.
+    """Each record to `topic` with its host as key; how many there were, all acknowledged when this
+    returns.
 
-    `client` are KafkaProducer's options (`bootstrap_servers`, security). Raises kafka.errors.KafkaError when the broker does not take them.
+    `client` are KafkaProducer's options (`bootstrap_servers`, security). Raises
+    kafka.errors.KafkaError when the broker does not take them.
     """
     from kafka import KafkaProducer
 
@@ -122,8 +135,10 @@ def write_truth(truth: Truth, path: Path) -> None:
     path.write_text("".join(f"{line}\n" for line in write_ndjson(truth)), encoding="utf-8")
 
 
-def needs_a_file_per_host(format: str) -> bool:  # noqa: A002 - as in --format
-    """Whether records of `format` say nothing of their host, so that many hosts in one stream could not be told apart."""
+def needs_a_file_per_host(format: str) -> bool:  # noqa: A002
+    """Whether records of `format` say nothing of their host, so that many hosts in one stream could
+    not be told apart.
+    """
     return format in NO_HOST
 
 

@@ -1,7 +1,8 @@
 """What was planted, and how what was found compares with it.
 
-In: the planted facts, or their NDJSON; the incidents and noise counts that a detector reports. Out: NDJSON, or a `Comparison`.
-It knows nothing of how a detector works: an incident is found when its evidence names a true incident's lines on the same host.
+In: the planted facts, or their NDJSON; the incidents and noise counts that a detector reports. Out:
+NDJSON, or a `Comparison`. It knows nothing of how a detector works: an incident is found when its
+evidence names a true incident's lines on the same host.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class TrueIncident:
-    """A planted incident: its halves in time order, the first fault as anchor, and where in kernel time its last block ends."""
+    """A planted incident: its halves in time order, the first fault as anchor, and where in kernel
+    time its last block ends.
+    """
 
     host: str
     boot: str
@@ -53,7 +56,9 @@ class TrueNoise:
 
 @dataclass(frozen=True, slots=True)
 class Decoy:
-    """Something that looks like an incident and is none; `where` are the (host, boot) of its lines, `halves` the lines themselves."""
+    """Something that looks like an incident and is none; `where` are the (host, boot) of its lines,
+    `halves` the lines themselves.
+    """
 
     kind: str
     where: tuple[tuple[str, str], ...]
@@ -71,7 +76,9 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """True incidents nobody found, found ones that are not true (or are a second one for the same truth), and noise (planted, found)."""
+    """True incidents nobody found, found ones that are not true (or are a second one for the same
+    truth), and noise (planted, found).
+    """
 
     missed: tuple[TrueIncident, ...]
     false: tuple[Mapping[str, Any], ...]
@@ -85,7 +92,11 @@ class Comparison:
 
 def write_ndjson(truth: Truth) -> Iterator[str]:
     """One JSON object a line, `type` first: incidents, then noise, then decoys."""
-    for kind, items in (("incident", truth.incidents), ("noise", truth.noise), ("decoy", truth.decoys)):
+    for kind, items in (
+        ("incident", truth.incidents),
+        ("noise", truth.noise),
+        ("decoy", truth.decoys),
+    ):
         for item in items:
             record = asdict(item)
             if kind == "decoy":
@@ -101,19 +112,29 @@ def read_ndjson(lines: Iterable[str]) -> Truth:
         kind = record.pop("type")
         if kind == "incident":
             halves = tuple(Half(**half) for half in record.pop("halves"))
-            incidents.append(TrueIncident(halves=halves, anchor=Half(**record.pop("anchor")), **record))
+            incidents.append(
+                TrueIncident(halves=halves, anchor=Half(**record.pop("anchor")), **record)
+            )
         elif kind == "noise":
             noise.append(TrueNoise(**record))
         else:
             where = tuple((host, boot) for host, boot in record["where"])
-            decoys.append(Decoy(record["decoy"], where, tuple(Half(**half) for half in record["halves"])))
+            decoys.append(
+                Decoy(record["decoy"], where, tuple(Half(**half) for half in record["halves"]))
+            )
     return Truth(tuple(incidents), tuple(noise), tuple(decoys))
 
 
-def compare(truth: Truth, found: Iterable[Mapping[str, Any]], noise: Iterable[Mapping[str, Any]] | None = None) -> Comparison:
-    """Planted against found: `found` are incidents with `host` and `evidence`, `noise` records with `host`, `process`, `count`.
+def compare(
+    truth: Truth,
+    found: Iterable[Mapping[str, Any]],
+    noise: Iterable[Mapping[str, Any]] | None = None,
+) -> Comparison:
+    """Planted against found: `found` are incidents with `host` and `evidence`, `noise` records with
+    `host`, `process`, `count`.
 
-    Without `noise` the noise is not compared. A host given as a path is the file's name without its endings.
+    Without `noise` the noise is not compared. A host given as a path is the file's name without its
+    endings.
     """
     lines: dict[Line, set[int]] = defaultdict(set)
     for number, incident in enumerate(truth.incidents):
@@ -122,19 +143,30 @@ def compare(truth: Truth, found: Iterable[Mapping[str, Any]], noise: Iterable[Ma
     seen: set[int] = set()
     false: list[Mapping[str, Any]] = []
     for reported in found:
-        named = [lines.get((host_name(reported["host"]), *_identity(match)), set()) for match in reported["evidence"]]
+        named = [
+            lines.get((host_name(reported["host"]), *_identity(match)), set())
+            for match in reported["evidence"]
+        ]
         open_ = set.intersection(*named) - seen if named else set()
         if open_:
             seen.add(min(open_))
         else:
             false.append(reported)
-    missed = tuple(incident for number, incident in enumerate(truth.incidents) if number not in seen)
-    return Comparison(missed, tuple(false), {} if noise is None else _noise_differences(truth, noise))
+    missed = tuple(
+        incident for number, incident in enumerate(truth.incidents) if number not in seen
+    )
+    return Comparison(
+        missed, tuple(false), {} if noise is None else _noise_differences(truth, noise)
+    )
 
 
 def host_name(host: str) -> str:
     """The host's name where a detector knew only the path of its file."""
-    return PurePath(host).name.split(".")[0] if "/" in host or host.endswith((".log", ".ndjson")) else host
+    return (
+        PurePath(host).name.split(".")[0]
+        if "/" in host or host.endswith((".log", ".ndjson"))
+        else host
+    )
 
 
 def _lines(incident: TrueIncident) -> Iterator[Line]:
@@ -147,7 +179,9 @@ def _identity(match: Mapping[str, Any]) -> tuple[int | None, str]:
     return match.get("kernel_time_us"), str(match["text"])
 
 
-def _noise_differences(truth: Truth, noise: Iterable[Mapping[str, Any]]) -> dict[NoiseKey, tuple[int, int]]:
+def _noise_differences(
+    truth: Truth, noise: Iterable[Mapping[str, Any]]
+) -> dict[NoiseKey, tuple[int, int]]:
     planted: Counter[NoiseKey] = Counter()
     for item in truth.noise:
         planted[item.host, item.process] += item.count

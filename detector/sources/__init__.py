@@ -1,7 +1,8 @@
 """Where records come from: files, standard input, Kafka. One protocol for all.
 
-Out go batches of chunks (raw bytes, and the way to find a record in them); back comes what has been stored. Nothing here looks into a
-record. What needs the Kafka client is not loaded here (`sources.kafka`, `sources.security`): `oopswatch scan` does without.
+Out go batches of chunks (raw bytes, and the way to find a record in them); back comes what has been
+stored. Nothing here looks into a record. What needs the Kafka client is not loaded here
+(`sources.kafka`, `sources.security`): `oopswatch scan` does without.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ __all__ = ["FileSource", "Problem", "Source", "SourceError"]
 
 
 class Source(Protocol):
-    """A stream of batches. Each batch is dealt with, and stored, before the next one is asked for."""
+    """A stream of batches. Each batch is dealt with, and stored, before the next one is asked
+    for.
+    """
 
     def batches(self) -> Iterator[Sequence[Chunk]]:
-        """The batches, in order; an empty one where nothing came for a while. Ends with the input, or soon after `stop`."""
+        """The batches, in order; an empty one where nothing came for a while. Ends with the input,
+        or soon after `stop`.
+        """
         ...
 
     def commit(self, positions: Mapping[str, int]) -> None:

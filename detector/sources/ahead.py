@@ -1,8 +1,10 @@
-"""Processes that look through files ahead of the one that decides: what they find saves it the search, never the decision.
+"""Processes that look through files ahead of the one that decides: what they find saves it the
+search, never the decision.
 
-In: files in the order in which they will be read. Out: what the scanner finds in each block of a plain one, the bytes of a compressed one.
-What is told of a block holds only for exactly those bytes, so that whoever reads the file gets the same with it as without. Blocks that
-nobody looked through (an odd end, a line of many blocks, a process that died) are simply not told.
+In: files in the order in which they will be read. Out: what the scanner finds in each block of a
+plain one, the bytes of a compressed one. What is told of a block holds only for exactly those
+bytes, so that whoever reads the file gets the same with it as without. Blocks that nobody looked
+through (an odd end, a line of many blocks, a process that died) are simply not told.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ Facts = dict[int, tuple[int, int, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A part of a plain file from one block to another, or a whole compressed one (`last` is None)."""
+    """A part of a plain file from one block to another, or a whole compressed one (`last` is
+    None).
+    """
 
     file: str
     first: int = 0
@@ -44,7 +48,9 @@ class Task:
 class Ahead:
     """The processes, and what they have told so far. `jobs` of them share the tasks in turn."""
 
-    def __init__(self, files: Sequence[str], jobs: int, literals: Sequence[str], block: int) -> None:
+    def __init__(
+        self, files: Sequence[str], jobs: int, literals: Sequence[str], block: int
+    ) -> None:
         self._tasks = [task for file in dict.fromkeys(files) for task in _tasks(file, block)]
         self._firsts: dict[str, int] = {}
         for index, task in enumerate(self._tasks):
@@ -55,14 +61,18 @@ class Ahead:
         for number in range(min(jobs, len(self._tasks))):
             receiving, sending = context.Pipe(duplex=False)
             mine = list(enumerate(self._tasks))[number::jobs]
-            process = context.Process(target=_work, args=(mine, literals, block, sending), daemon=True)
+            process = context.Process(
+                target=_work, args=(mine, literals, block, sending), daemon=True
+            )
             process.start()
             sending.close()
             self._pipes.append(receiving)
             self._processes.append(process)
 
     def reading(self, file: str) -> Remote | None:
-        """The bytes of a compressed file, unpacked elsewhere; None for any other. Raises what opening it has raised there."""
+        """The bytes of a compressed file, unpacked elsewhere; None for any other. Raises what
+        opening it has raised there.
+        """
         index = self._firsts.pop(file, None)
         if index is None:
             return None
@@ -72,7 +82,9 @@ class Ahead:
         return Remote(self._messages(index))
 
     def facts(self, file: str) -> Iterator[Facts]:
-        """What was found in a plain file, for one block after the other: the same facts until they end."""
+        """What was found in a plain file, for one block after the other: the same facts until they
+        end.
+        """
         index = self._firsts.pop(file, None)
         while index is not None and index < len(self._tasks) and self._tasks[index].file == file:
             facts: Facts = next(self._messages(index), {})
@@ -90,7 +102,9 @@ class Ahead:
             pipe.close()
 
     def _messages(self, index: int) -> Iterator[Any]:
-        """What is told of one task; what was told of earlier ones that nobody asked for is passed over."""
+        """What is told of one task; what was told of earlier ones that nobody asked for is passed
+        over.
+        """
         pipe = self._pipes[index % len(self._pipes)]
         while True:
             try:
@@ -112,7 +126,9 @@ class Remote:
         self._take()  # that it is open
 
     def read(self, _size: int) -> bytes:
-        """The next bytes, in the blocks that `Reading` makes; none at the end. Raises what reading has raised there."""
+        """The next bytes, in the blocks that `Reading` makes; none at the end. Raises what reading
+        has raised there.
+        """
         data: bytes
         self.done, data = self._take()
         return data
@@ -154,13 +170,17 @@ def _tasks(file: str, block: int) -> Iterator[Task]:
             yield Task(file, first, min(first + PART, blocks))
 
 
-def _work(tasks: Sequence[tuple[int, Task]], literals: Sequence[str], block: int, pipe: Connection) -> None:
+def _work(
+    tasks: Sequence[tuple[int, Task]], literals: Sequence[str], block: int, pipe: Connection
+) -> None:
     """One process: tells of its tasks in order, `WAITING` messages ahead of who takes them."""
     waiting: Queue[Any] = Queue(WAITING)
     Thread(target=_send, args=(waiting, pipe), daemon=True).start()
     scanner = Scanner(literals)
     for number, task in tasks:
-        for message in [_look(task, block, scanner)] if task.last is not None else _unpack(task.file, block):
+        for message in (
+            [_look(task, block, scanner)] if task.last is not None else _unpack(task.file, block)
+        ):
             waiting.put((number, message))
     waiting.put(None)
     waiting.join()
@@ -175,7 +195,9 @@ def _send(waiting: Queue[Any], pipe: Connection) -> None:
 
 
 def _unpack(file: str, block: int) -> Iterator[tuple[int, bytes] | Exception]:
-    """That the file is open, then its blocks, each with how far the file was read, an empty one at the end; or what went wrong."""
+    """That the file is open, then its blocks, each with how far the file was read, an empty one at
+    the end; or what went wrong.
+    """
     try:
         reading = Reading(file)
         yield 0, b""
@@ -192,7 +214,9 @@ def _unpack(file: str, block: int) -> Iterator[tuple[int, bytes] | Exception]:
 
 
 def _look(task: Task, block: int, scanner: Scanner) -> Facts:
-    """What the scanner finds in the blocks of a task, each cut where a reader of the whole file cuts it: at its last line end."""
+    """What the scanner finds in the blocks of a task, each cut where a reader of the whole file
+    cuts it: at its last line end.
+    """
     facts: Facts = {}
     try:
         file = os.open(task.file, os.O_RDONLY)
@@ -207,7 +231,11 @@ def _look(task: Task, block: int, scanner: Scanner) -> Facts:
             end = data.rfind(b"\n") + 1
             if end:
                 data = data[:end]
-                facts[start + end] = len(data), data.count(b"\n"), array("I", scanner.ends(data)).tobytes()
+                facts[start + end] = (
+                    len(data),
+                    data.count(b"\n"),
+                    array("I", scanner.ends(data)).tobytes(),
+                )
                 start += end
     except OSError:
         pass

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 
 class SourceError(Exception):
-    """The source cannot be used as asked; the message is one line that names the setting or the path to mend."""
+    """The source cannot be used as asked; the message is one line that names the setting or the
+    path to mend.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was not read, or not wholly. `fatal` is False for what misses nothing: an empty file, a binary in a folder of logs."""
+    """Something that was not read, or not wholly. `fatal` is False for what misses nothing: an
+    empty file, a binary in a folder of logs.
+    """
 
     path: str
     text: str

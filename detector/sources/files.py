@@ -1,7 +1,8 @@
 """Files, folders, globs and standard input as a source.
 
-In: paths. Out: batches of one chunk each, a file after the other, each to its end; with `follow`, from then on what is added to them.
-What cannot be read is a `Problem` and stops nothing else. Positions are not kept: a file is read from its beginning each time.
+In: paths. Out: batches of one chunk each, a file after the other, each to its end; with `follow`,
+from then on what is added to them. What cannot be read is a `Problem` and stops nothing else.
+Positions are not kept: a file is read from its beginning each time.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ Progress = Callable[[int, int | None], None]
 
 
 class FileSource:
-    """Reads logs to their end, or follows them until `stop`. `problems` says what was not read; `failed` whether any of it matters.
+    """Reads logs to their end, or follows them until `stop`. `problems` says what was not read;
+    `failed` whether any of it matters.
 
-    `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is None where it cannot be known.
-    `cut_lines` counts the lines that were longer than 16 MiB and so came in pieces. With more than one of `jobs`, so many processes look
-    for `literals` ahead, or unpack: what is read is the same, in the same order.
+    `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is
+    None where it cannot be known. `cut_lines` counts the lines that were longer than 16 MiB and so
+    came in pieces. With more than one of `jobs`, so many processes look for `literals` ahead, or
+    unpack: what is read is the same, in the same order.
     """
 
     def __init__(
@@ -42,9 +45,14 @@ class FileSource:
         literals: Sequence[str] = (),
     ) -> None:
         if follow and STDIN in paths:
-            raise SourceError("standard input (-) cannot be followed: it is read as it comes anyway; leave --follow out")
+            raise SourceError(
+                "standard input (-) cannot be followed: it is read as it comes anyway; "
+                "leave --follow out"
+            )
         if follow and jobs > 1:
-            raise SourceError("files that grow are read by one process: leave --jobs or --follow out")
+            raise SourceError(
+                "files that grow are read by one process: leave --jobs or --follow out"
+            )
         self.cut_lines = 0
         self._paths = tuple(paths)
         self._follow = follow
@@ -108,11 +116,15 @@ class FileSource:
             self.problems.append(Problem(file, str(kind), fatal=named))
             return
         except DAMAGE as error:
-            self.problems.append(Problem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}"))
+            self.problems.append(
+                Problem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+            )
             return
         before = self._done
         size = 0
-        facts = self._ahead.facts(file) if self._ahead and not framer.begun and not skip else iter(())
+        facts = (
+            self._ahead.facts(file) if self._ahead and not framer.begun and not skip else iter(())
+        )
         try:
             while data := reading.read(BLOCK_SIZE):
                 size += len(data)
@@ -122,7 +134,9 @@ class FileSource:
                 self._tell()
         except DAMAGE as error:
             text = f"damaged: {error}; what comes before was read ({size:,} bytes)"
-            self.problems.append(Problem(file, text if reading.compressed else f"cannot be read on: {error}"))
+            self.problems.append(
+                Problem(file, text if reading.compressed else f"cannot be read on: {error}")
+            )
         finally:
             reading.close()
         self._logs += 1
@@ -136,7 +150,11 @@ class FileSource:
     def _judge_folders(self) -> None:
         """Nothing read at all, and nothing else said to be wrong: the folders hold no logs."""
         if not self._logs and not self.failed:
-            self.problems.extend(Problem(path, "no logs in this folder") for path in self._paths if Path(path).is_dir())
+            self.problems.extend(
+                Problem(path, "no logs in this folder")
+                for path in self._paths
+                if Path(path).is_dir()
+            )
 
     def _followed(self) -> Iterator[Sequence[FileChunk]]:
         follower = self._follower = Follower(self._paths, self.problems)
@@ -155,7 +173,9 @@ class FileSource:
                 self._stopped.wait(self._poll_s)
 
 
-def _looked_through(chunks: Sequence[FileChunk], framer: Framer, facts: Facts) -> Sequence[FileChunk]:
+def _looked_through(
+    chunks: Sequence[FileChunk], framer: Framer, facts: Facts
+) -> Sequence[FileChunk]:
     for chunk in chunks if framer.plain else ():
         told(facts, chunk)
     return chunks

@@ -1,8 +1,9 @@
 """Files that grow, over rotation: what `tail -F` does, for many files at once.
 
-In: paths, and a call of `poll` now and then. Out: chunks of what was added. A file is followed by what it is, not by its name: renamed,
-it is read on until nothing comes any more, while its successor is read from its beginning, as is one that was truncated. What logrotate
-copies or compresses beside a followed file is not read again. Reads no clock: who calls decides how often.
+In: paths, and a call of `poll` now and then. Out: chunks of what was added. A file is followed by
+what it is, not by its name: renamed, it is read on until nothing comes any more, while its
+successor is read from its beginning, as is one that was truncated. What logrotate copies or
+compresses beside a followed file is not read again. Reads no clock: who calls decides how often.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from detector.sources.framing import FileChunk, Framer
 from detector.sources.paths import Input, expand
 from detector.sources.reading import HEAD_SIZE, is_compressed, not_a_log
 
-# This many bytes before the position are compared, to see a file that was truncated and has grown past the position since.
+# This many bytes before the position are compared, to see a file that was truncated and has grown
+# past the position since.
 TAIL = 64
-# A file that has lost its name is let go after so many polls without anything new: its writer may hold it open for a while.
+# A file that has lost its name is let go after so many polls without anything new: its writer may
+# hold it open for a while.
 LINGER = 10
 
 Number = tuple[int, int]
@@ -36,7 +39,9 @@ class Follower:
         self._first = True
 
     def begin(self) -> list[Input]:
-        """Opens what is there; returns the inputs that do not grow (compressed files, pipes, dumps), for the caller to read."""
+        """Opens what is there; returns the inputs that do not grow (compressed files, pipes,
+        dumps), for the caller to read.
+        """
         once = self._look()
         self._first = False
         return once
@@ -82,7 +87,9 @@ class Follower:
         return once
 
     def _open(self, one: Input, number: Number) -> bool:
-        """Begins to follow a file; False for one that does not grow, or that is a rotated copy of a followed one."""
+        """Begins to follow a file; False for one that does not grow, or that is a rotated copy of a
+        followed one.
+        """
         path = Path(one.name)
         if len(one.files) > 1 or not path.is_file() or (not self._first and self._is_rotated(path)):
             return False
@@ -94,7 +101,9 @@ class Follower:
         return True
 
     def _is_rotated(self, path: Path) -> bool:
-        """Whether a file that has come since is named as logrotate names: kern.log.1, kern.log-20261122.gz, kern-20261122.log."""
+        """Whether a file that has come since is named as logrotate names: kern.log.1,
+        kern.log-20261122.gz, kern-20261122.log.
+        """
         for growing in self._followed.values():
             known = Path(growing.name)
             stem, suffix = re.escape(known.stem), re.escape(known.suffix)
@@ -105,7 +114,9 @@ class Follower:
 
 
 class _Growing:
-    """One open file. `named` is False once no path leads to it; `idle` counts the polls since something came."""
+    """One open file. `named` is False once no path leads to it; `idle` counts the polls since
+    something came.
+    """
 
     def __init__(self, name: str, file: int) -> None:
         self.name = name
@@ -117,7 +128,9 @@ class _Growing:
         self._tail = b""
 
     def grown(self, size: int) -> Iterator[FileChunk]:
-        """The chunks of what was added. Raises ValueError for what is not a log, OSError for what cannot be read."""
+        """The chunks of what was added. Raises ValueError for what is not a log, OSError for what
+        cannot be read.
+        """
         self.idle += 1
         if self._truncated():
             yield from self._framer.finish()
@@ -144,4 +157,7 @@ class _Growing:
         size = os.fstat(self._file).st_size
         if size == self._position or not self._position:
             return False
-        return size < self._position or os.pread(self._file, len(self._tail), self._position - len(self._tail)) != self._tail
+        return (
+            size < self._position
+            or os.pread(self._file, len(self._tail), self._position - len(self._tail)) != self._tail
+        )

@@ -1,6 +1,7 @@
 """Bytes of a file as they are read → chunks that end where a record ends.
 
-In: pieces of any size. Out: `FileChunk`s. A record is a line, or an object of the document that `dmesg --json` writes. Does no IO.
+In: pieces of any size. Out: `FileChunk`s. A record is a line, or an object of the document that
+`dmesg --json` writes. Does no IO.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections.abc import Sequence
 
 from detector.model import Record
 
-# A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays bounded.
+# A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays
+# bounded.
 LONGEST_LINE = 16 * 1024 * 1024
 
-# util-linux sys-utils/dmesg.c, --json: one document over many lines, its objects flat, no raw line end inside a string.
+# util-linux sys-utils/dmesg.c, --json: one document over many lines, its objects flat, no raw line
+# end inside a string.
 HEAD = rb'(?:\xef\xbb\xbf)?\{\s*+"dmesg"\s*+:\s*+\['
 GAP = rb"(?:[\s,\]}]|" + HEAD + rb")*+"
 BODY = rb'\{(?:[^"{}]++|"(?:[^"\\\n]|\\.)*+")*+'
@@ -28,14 +31,36 @@ MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
 
 
 class FileChunk:
-    """A block of a file cut at record ends. `number` of a record is its line's, counted only as far as somebody asks."""
+    """A block of a file cut at record ends. `number` of a record is its line's, counted only as far
+    as somebody asks.
+    """
 
     names_inside = True
 
-    __slots__ = ("_count", "_counted", "_counted_to", "_first", "_numbers", "_unended", "data", "end", "hits", "source")
+    __slots__ = (
+        "_count",
+        "_counted",
+        "_counted_to",
+        "_first",
+        "_numbers",
+        "_unended",
+        "data",
+        "end",
+        "hits",
+        "source",
+    )
 
-    def __init__(self, source: str, data: bytes, end: int, first: int, numbers: Sequence[int] | None = None, unended: int = 0) -> None:
-        """`first` is the number of the first line; `numbers` gives each line's where they do not follow each other.
+    def __init__(
+        self,
+        source: str,
+        data: bytes,
+        end: int,
+        first: int,
+        numbers: Sequence[int] | None = None,
+        unended: int = 0,
+    ) -> None:
+        """`first` is the number of the first line; `numbers` gives each line's where they do not
+        follow each other.
 
         `unended` is 1 where the last line ends with the file and not with a line end.
         """
@@ -51,7 +76,9 @@ class FileChunk:
 
     @property
     def count(self) -> int:
-        """The records of the chunk: counted once, and only from where the numbers of its records were counted to."""
+        """The records of the chunk: counted once, and only from where the numbers of its records
+        were counted to.
+        """
         if self._count is None:
             self._count = self._counted + self.data.count(b"\n", self._counted_to) + self._unended
         return self._count
@@ -62,7 +89,9 @@ class FileChunk:
         return self._first + self.count
 
     def found(self, hits: Sequence[int], count: int) -> None:
-        """What another process has found in these bytes: where hits end, and how many records there are."""
+        """What another process has found in these bytes: where hits end, and how many records there
+        are.
+        """
         self.hits, self._count = hits, count
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
@@ -80,7 +109,11 @@ class FileChunk:
             self._counted = self._counted_to = 0
         self._counted += self.data.count(b"\n", self._counted_to, start)
         self._counted_to = start
-        return self._numbers[self._counted] if self._numbers is not None else self._first + self._counted
+        return (
+            self._numbers[self._counted]
+            if self._numbers is not None
+            else self._first + self._counted
+        )
 
 
 class Framer:
@@ -112,7 +145,11 @@ class Framer:
         """The records that are whole with `data`; what is left waits for more."""
         end = data.rfind(b"\n") + 1
         if end:
-            whole = b"".join((*self._pieces, memoryview(data)[:end])) if self._pieces or end < len(data) else data
+            whole = (
+                b"".join((*self._pieces, memoryview(data)[:end]))
+                if self._pieces or end < len(data)
+                else data
+            )
             self._hold(data[end:])
             return self._chunks(whole)
         self._pieces.append(data)
@@ -162,7 +199,11 @@ class Framer:
 
     def _objects(self, document: _Document, data: bytes) -> list[FileChunk]:
         objects, numbers = document.feed(data)
-        chunks = [FileChunk(self.source, b"\n".join(objects) + b"\n", self._end, 0, numbers)] if objects else []
+        chunks = (
+            [FileChunk(self.source, b"\n".join(objects) + b"\n", self._end, 0, numbers)]
+            if objects
+            else []
+        )
         if document.over or len(document.rest) > self._longest:
             chunks += self._rest_as_lines(document)
         return chunks
@@ -175,7 +216,9 @@ class Framer:
 
 
 class _Document:
-    """The document of `dmesg --json`, or several one after the other. `line` is the number of the line at which `rest` begins."""
+    """The document of `dmesg --json`, or several one after the other. `line` is the number of the
+    line at which `rest` begins.
+    """
 
     def __init__(self) -> None:
         self.rest = b""
@@ -188,7 +231,9 @@ class _Document:
         return not self.rest.strip(b" \t\r\n]},")
 
     def feed(self, data: bytes) -> tuple[list[bytes], list[int]]:
-        """The objects that are whole with `data`, each on one line, and the numbers of the lines that hold their messages."""
+        """The objects that are whole with `data`, each on one line, and the numbers of the lines
+        that hold their messages.
+        """
         data = self.rest + data
         objects: list[bytes] = []
         numbers: list[int] = []

@@ -1,7 +1,9 @@
-"""A whole record batch → a chunk: its bytes as they are, and the way from a byte to the record around it.
+"""A whole record batch → a chunk: its bytes as they are, and the way from a byte to the record
+around it.
 
-In: a `Batch`, decompressed and not decoded. A record is located only for a hit, by going from length to length, and decoded only then. What
-lies in a key or a header is no hit: `poll()` record by record would not show it to the scanner either.
+In: a `Batch`, decompressed and not decoded. A record is located only for a hit, by going from
+length to length, and decoded only then. What lies in a key or a header is no hit: `poll()` record
+by record would not show it to the scanner either.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from detector.scan import Chunk
 from detector.sources.errors import SourceError
 from detector.sources.kafka_chunk import KafkaChunk, Polled
 
-# What the two bytes of a record's length add to where it starts; a length of more bytes leads beyond all data.
+# What the two bytes of a record's length add to where it starts; a length of more bytes leads
+# beyond all data.
 _LONG = 1 << 62
 _LOW = [2 + (byte >> 1 & 0x3F) for byte in range(256)]
 _HIGH = [byte << 6 if byte < 0x80 else _LONG for byte in range(256)]
@@ -25,10 +28,12 @@ _HIGH = [byte << 6 if byte < 0x80 else _LONG for byte in range(256)]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The records of one batch, decompressed, one after the other as Kafka's format 2 lays them out, from byte `begin` of `data` on.
+    """The records of one batch, decompressed, one after the other as Kafka's format 2 lays them
+    out, from byte `begin` of `data` on.
 
-    `first` is the lowest offset to read, for a fetch may begin within a batch; `after` the offset that follows the batch. `time_ms` is what
-    each record's delta is added to, or with `append_time` the time of every record.
+    `first` is the lowest offset to read, for a fetch may begin within a batch; `after` the offset
+    that follows the batch. `time_ms` is what each record's delta is added to, or with `append_time`
+    the time of every record.
     """
 
     data: bytes
@@ -45,10 +50,12 @@ class Batch:
 
 
 class BatchChunk:
-    """The records of one batch from the fetch position on. A record's number is its offset, its arrival the time that Kafka keeps for it.
+    """The records of one batch from the fetch position on. A record's number is its offset, its
+    arrival the time that Kafka keeps for it.
 
-    `data` holds lengths, keys and headers as well, so that what a search finds in it is a hit only as far as `hits_by` says. A record
-    without a value (a tombstone) is counted, and reads as an empty one. Raises SourceError where the batch breaks off.
+    `data` holds lengths, keys and headers as well, so that what a search finds in it is a hit only
+    as far as `hits_by` says. A record without a value (a tombstone) is counted, and reads as an
+    empty one. Raises SourceError where the batch breaks off.
     """
 
     __slots__ = ("_batch", "_begin", "_located", "_starts", "count", "data", "end", "source")
@@ -61,13 +68,18 @@ class BatchChunk:
         self.count = batch.count
         self._batch = batch
         self._begin = batch.begin
-        self._starts: list[int] = []  # where records are known to start, in rising order: each part of the data is walked once
+        self._starts: list[
+            int
+            # where records are known to start, in rising order: each part of the data is walked once
+        ] = []
         self._located: dict[int, tuple[Record, int, int]] = {}
         if batch.count and batch.first > batch.base:
             self._skip_to(batch.first)
 
     def hits_by(self, search: Callable[[bytes], Sequence[int]]) -> list[int]:
-        """One byte's end in each record whose value `search` finds something in. Few records are looked at: those with a hit anywhere."""
+        """One byte's end in each record whose value `search` finds something in. Few records are
+        looked at: those with a hit anywhere.
+        """
         hits: list[int] = []
         after = self._begin
         for end in search(self.data):
@@ -95,11 +107,15 @@ class BatchChunk:
         return record, start, after
 
     def _walk(self, after: int, offset: int) -> tuple[int, int]:
-        """Goes from a record's start by length and length to the record that covers a byte: its start, and the next one's."""
+        """Goes from a record's start by length and length to the record that covers a byte: its
+        start, and the next one's.
+        """
         data, low, high = self.data, _LOW, _HIGH
         offset = max(offset, after)
         while True:
-            while after <= offset:  # every record up to a hit passes here: a length is mostly one byte or two
+            while (
+                after <= offset
+            ):  # every record up to a hit passes here: a length is mostly one byte or two
                 start = after
                 byte = data[start]
                 if byte < 0x80:
@@ -112,7 +128,9 @@ class BatchChunk:
             after = body + size
 
     def _decode(self, start: int, after: int) -> Record:
-        """The record from byte `start` on, as Kafka's format 2 has it: length, attributes, time, offset, key, value, headers."""
+        """The record from byte `start` on, as Kafka's format 2 has it: length, attributes, time,
+        offset, key, value, headers.
+        """
         data, batch = self.data, self._batch
         _, position = _varint(data, start)
         _, position = _varint(data, position)
@@ -123,10 +141,18 @@ class BatchChunk:
         if position >= after or after > len(data):
             raise ValueError("a record is longer than its length says")
         time_ms = batch.time_ms if batch.append_time else batch.time_ms + since_ms
-        return Record(value or b"", self.source, batch.base + number, key, time_ms * 1000 if time_ms >= 0 else None)
+        return Record(
+            value or b"",
+            self.source,
+            batch.base + number,
+            key,
+            time_ms * 1000 if time_ms >= 0 else None,
+        )
 
     def _skip_to(self, first: int) -> None:
-        """Leaves out the records below an offset: a fetch gets the whole batch that holds its position."""
+        """Leaves out the records below an offset: a fetch gets the whole batch that holds its
+        position.
+        """
         while self.count:
             record, _, after = self.record_at(self._begin)
             if record.number >= first:
@@ -137,11 +163,16 @@ class BatchChunk:
         self.data = b""
 
     def _damaged(self, error: Exception) -> SourceError:
-        return SourceError(f"kafka: {self.source}: the batch of records at offset {self._batch.base} is damaged: {error}")
+        return SourceError(
+            f"kafka: {self.source}: the batch of records at offset {self._batch.base} is "
+            f"damaged: {error}"
+        )
 
 
 def chunks_of(source: str, polled: Sequence[Polled]) -> Iterator[Chunk]:
-    """What one poll brought of a partition, in order: whole batches as they are, and together the records that came one by one."""
+    """What one poll brought of a partition, in order: whole batches as they are, and together the
+    records that came one by one.
+    """
     for whole, items in groupby(polled, lambda one: isinstance(one.value, Batch)):
         if whole:
             yield from (BatchChunk(source, cast("Batch", one.value)) for one in items)

@@ -1,6 +1,8 @@
-"""The records of one partition, as polled → a chunk: their values one after the other, and the way from a byte to its record.
+"""The records of one partition, as polled → a chunk: their values one after the other, and the way
+from a byte to its record.
 
-Values may hold line ends themselves. A record without a value (a tombstone) is counted and holds no bytes.
+Values may hold line ends themselves. A record without a value (a tombstone) is counted and holds no
+bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Polled(Protocol):
 
 
 class KafkaChunk:
-    """Consecutive records of one partition. A record's number is its offset, its arrival the time that the broker keeps for it."""
+    """Consecutive records of one partition. A record's number is its offset, its arrival the time
+    that the broker keeps for it.
+    """
 
     __slots__ = ("_records", "_starts", "count", "data", "end", "source")
 
@@ -45,5 +49,11 @@ class KafkaChunk:
         index = bisect_right(self._starts, offset) - 1
         one = self._records[index]
         after = self._starts[index + 1] if index + 1 < len(self._starts) else len(self.data)
-        arrival_us = one.timestamp * 1000 if one.timestamp is not None and one.timestamp >= 0 else None
-        return Record(one.value or b"", self.source, one.offset, one.key, arrival_us), self._starts[index], after
+        arrival_us = (
+            one.timestamp * 1000 if one.timestamp is not None and one.timestamp >= 0 else None
+        )
+        return (
+            Record(one.value or b"", self.source, one.offset, one.key, arrival_us),
+            self._starts[index],
+            after,
+        )

@@ -1,6 +1,7 @@
 """The first meeting with the brokers: a connected consumer, or one line that says what to mend.
 
-kafka-python itself tells no more of a failed connection than that time is up, so the reason is sought for (`reach`) and overheard.
+kafka-python itself tells no more of a failed connection than that time is up, so the reason is
+sought for (`reach`) and overheard.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ CONNECT_MS = 10_000
 # While brokers are away: the longest pause between two tries.
 RETRY_S = 5.0
 
-# What one answer of a broker may bring, compressed: one such lies in memory while the next is on its way.
+# What one answer of a broker may bring, compressed: one such lies in memory while the next is on
+# its way.
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_BYTES = 2 * 1024 * 1024
 
 
 def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
-    """A consumer that has met a broker; SourceError with the reason where it has not within `CONNECT_MS`."""
+    """A consumer that has met a broker; SourceError with the reason where it has not within
+    `CONNECT_MS`.
+    """
     clients: list[KafkaNetClient] = []
 
     def client(**config: Any) -> KafkaNetClient:
@@ -68,16 +72,30 @@ def _why_refused(kafka: Kafka, error: Exception | None) -> str:
     server, protocol = kafka.bootstrap_servers[0], kafka.security_protocol
     said = f": {explained(error)}" if error else ""
     if not protocol.startswith("SASL"):
-        return f"kafka.security_protocol: {server} hangs up on {protocol}; does it demand a login (SASL_PLAINTEXT, SASL_SSL)?{said}"
+        return (
+            f"kafka.security_protocol: {server} hangs up on {protocol}; does it demand a login "
+            f"(SASL_PLAINTEXT, SASL_SSL)?{said}"
+        )
     if isinstance(error, kafka_errors.IllegalSaslStateError):
-        return f"kafka.security_protocol: {server} takes no login, and the setting is {protocol}; say {protocol.replace('SASL_', '')}"
+        return (
+            f"kafka.security_protocol: {server} takes no login, and the setting is {protocol}; "
+            f"say {protocol.replace('SASL_', '')}"
+        )
     if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
         return f"kafka.sasl_mechanism: {kafka.sasl_mechanism} is not taken{said}"
-    return f"kafka.sasl_username: the login of {kafka.sasl_username!r} by {kafka.sasl_mechanism} is refused{said}"
+    return (
+        f"kafka.sasl_username: the login of {kafka.sasl_username!r} by {kafka.sasl_mechanism} "
+        f"is refused{said}"
+    )
 
 
-# What tells of a refused login. Often the broker has hung up before its answer is read, so that another try must be overheard.
-_TELLING = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError, kafka_errors.IllegalSaslStateError)
+# What tells of a refused login. Often the broker has hung up before its answer is read, so that
+# another try must be overheard.
+_TELLING = (
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
+)
 
 
 class _Overheard(logging.Handler):
@@ -103,7 +121,9 @@ class _Overheard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps what says more than that time is up, or that the broker has hung up."""
         arguments = record.args if isinstance(record.args, tuple) else ()
-        self.error = next((argument for argument in arguments if isinstance(argument, _TELLING)), self.error)
+        self.error = next(
+            (argument for argument in arguments if isinstance(argument, _TELLING)), self.error
+        )
 
 
 def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:
@@ -113,7 +133,9 @@ def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:
     if missing:
         others = sorted(topic for topic in there if not topic.startswith("__"))
         known = f"there are {', '.join(others[:20])}" if others else "the brokers show none"
-        raise SourceError(f"kafka.topics: {', '.join(missing)} does not exist, or may not be read: {known}")
+        raise SourceError(
+            f"kafka.topics: {', '.join(missing)} does not exist, or may not be read: {known}"
+        )
 
 
 def explained(error: Exception) -> str:

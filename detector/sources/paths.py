@@ -1,9 +1,10 @@
 """The paths that a person names → the inputs to read, in order.
 
-In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `Problem`s. Folders are gone through in sorted order; a file
-that is named twice, or by two names, is read once. What logrotate made of one log is read oldest first, so that a report goes on from one
-file into the next; the parts of one pstore dump become one input, oldest text first. Reads no file but the first line of those that are
-named like pstore's.
+In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `Problem`s. Folders are
+gone through in sorted order; a file that is named twice, or by two names, is read once. What
+logrotate made of one log is read oldest first, so that a report goes on from one file into the
+next; the parts of one pstore dump become one input, oldest text first. Reads no file but the first
+line of those that are named like pstore's.
 """
 
 from __future__ import annotations
@@ -19,17 +20,23 @@ from pathlib import Path
 from detector.sources.errors import Problem
 from detector.sources.reading import STDIN
 
-# fs/pstore/platform.c pstore_dump(): "%s#%d Part%u\n", the reasons by kmsg_dump_reason_str(); part 1 holds the newest text.
+# fs/pstore/platform.c pstore_dump(): "%s#%d Part%u\n", the reasons by kmsg_dump_reason_str(); part
+# 1 holds the newest text.
 PART = re.compile(rb"([A-Z][a-z]+)#(\d+) Part(\d+)\r?\n")
-# drivers/firmware/efi/efi-pstore.c names a record by its second, two digits of part, three of count: parts of one dump share the second.
+# drivers/firmware/efi/efi-pstore.c names a record by its second, two digits of part, three of
+# count: parts of one dump share the second.
 EFI_NAME = re.compile(r"dmesg-efi\w*-(\d+?)\d{5}$")
-# logrotate: kern.log.2.gz, or with dateext kern.log-20261122 and, with `extension`, kern.1.log and kern-20261122.log.
-ROTATED = re.compile(r"(.+?)(?:\.(\d{1,4})|-(\d{8}(?:-?\d{1,10})?))(\.log)?(?:\.(?:gz|xz|bz2|zst))?", re.ASCII)
+# logrotate: kern.log.2.gz, or with dateext kern.log-20261122 and, with `extension`, kern.1.log and
+# kern-20261122.log.
+ROTATED = re.compile(
+    r"(.+?)(?:\.(\d{1,4})|-(\d{8}(?:-?\d{1,10})?))(\.log)?(?:\.(?:gz|xz|bz2|zst))?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Something to read: `files` one after the other are one log that is called `name`; of each, `skip` bytes are not log text.
+    """Something to read: `files` one after the other are one log that is called `name`; of each,
+    `skip` bytes are not log text.
 
     `named` is True where the person named just this file, not a folder that holds it.
     """
@@ -56,16 +63,22 @@ def expand(paths: Iterable[str]) -> tuple[list[Input], list[Problem]]:
 
 
 def _oldest_first(files: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """The same files; those that logrotate made of one log stand together, where the first of them stood, the log itself last."""
+    """The same files; those that logrotate made of one log stand together, where the first of them
+    stood, the log itself last.
+    """
     logs: dict[str, list[tuple[tuple[int, ...], tuple[str, bool]]]] = {}
     for file in files:
         log, age = _rotation(file[0])
         logs.setdefault(log, []).append((age, file))
-    return [file for rotated in logs.values() for _, file in sorted(rotated, key=lambda one: one[0])]
+    return [
+        file for rotated in logs.values() for _, file in sorted(rotated, key=lambda one: one[0])
+    ]
 
 
 def _rotation(file: str) -> tuple[str, tuple[int, ...]]:
-    """The log that a file was rotated out of (itself, if it was not), and what sorts such files oldest first."""
+    """The log that a file was rotated out of (itself, if it was not), and what sorts such files
+    oldest first.
+    """
     path = Path(file)
     rotated = ROTATED.fullmatch(path.name)
     if rotated is None:
@@ -82,7 +95,7 @@ def _files(path: str, problems: list[Problem]) -> Iterator[tuple[str, bool]]:
     elif Path(path).is_dir():
         yield from ((file, False) for file in _inside(path, problems))
     else:
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute pattern
+        for match in sorted(glob.glob(path, recursive=True)):  # Path.glob takes no absolute pattern  # noqa: PTH207
             if Path(match).is_dir():
                 yield from ((file, False) for file in _inside(match, problems))
             else:
@@ -90,7 +103,9 @@ def _files(path: str, problems: list[Problem]) -> Iterator[tuple[str, bool]]:
 
 
 def _inside(folder: str, problems: list[Problem]) -> Iterator[str]:
-    """The regular files of a folder and its subfolders. Subfolders by symbolic links are left out: they may lead in a circle."""
+    """The regular files of a folder and its subfolders. Subfolders by symbolic links are left out:
+    they may lead in a circle.
+    """
 
     def closed(error: OSError) -> None:
         problems.append(Problem(str(error.filename), f"cannot be read: {error.strerror}"))
@@ -139,11 +154,18 @@ def _joined(files: Iterable[tuple[str, bool]]) -> Iterator[Input]:
             yield one
         else:
             parts = sorted(dumps[one], key=lambda part: (-part[0], part[1]))
-            yield Input("/".join(one[:2]), tuple(file for _, file, _ in parts), True, tuple(skip for _, _, skip in parts))
+            yield Input(
+                "/".join(one[:2]),
+                tuple(file for _, file, _ in parts),
+                True,
+                tuple(skip for _, _, skip in parts),
+            )
 
 
 def _pstore_part(file: str) -> tuple[tuple[str, ...], int, int] | None:
-    """(folder, reason and count, second), the part's number, the length of its first line; None for what is no part of a dump."""
+    """(folder, reason and count, second), the part's number, the length of its first line; None for
+    what is no part of a dump.
+    """
     path = Path(file)
     if not path.name.startswith("dmesg-"):
         return None

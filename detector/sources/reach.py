@@ -1,6 +1,7 @@
 """Why no broker answers: one line that names the setting to mend.
 
-In: the options of a client that failed. It knocks at each server with plain sockets, as far as the options go: name, port, TLS, Kafka.
+In: the options of a client that failed. It knocks at each server with plain sockets, as far as the
+options go: name, port, TLS, Kafka.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
 def why_unreachable(options: Mapping[str, Any]) -> str:
-    """The reason, for each server where one is seen; nothing where all of them answer a first question."""
-    return "; ".join(filter(None, (_why(server, options) for server in options["bootstrap_servers"])))
+    """The reason, for each server where one is seen; nothing where all of them answer a first
+    question.
+    """
+    return "; ".join(
+        filter(None, (_why(server, options) for server in options["bootstrap_servers"]))
+    )
 
 
 def _why(server: str, options: Mapping[str, Any]) -> str | None:
@@ -42,16 +47,26 @@ def _why(server: str, options: Mapping[str, Any]) -> str | None:
     return _why_no_plain(server, host, port, options["security_protocol"])
 
 
-def _why_no_tls(knocking: socket.socket, server: str, host: str, context: ssl.SSLContext) -> str | None:
+def _why_no_tls(
+    knocking: socket.socket, server: str, host: str, context: ssl.SSLContext
+) -> str | None:
     try:
         with context.wrap_socket(knocking, server_hostname=host) as greeted:
             return None if _answers(greeted) else _no_broker(server)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in {HOSTNAME_MISMATCH, ADDRESS_MISMATCH}:
-            return f"kafka.ssl_check_hostname: the certificate of {server} is for another name: {error.verify_message}"
-        return f"kafka.ssl_cafile: the certificate of {server} is not trusted: {error.verify_message}"
+            return (
+                f"kafka.ssl_check_hostname: the certificate of {server} is for another name: "
+                f"{error.verify_message}"
+            )
+        return (
+            f"kafka.ssl_cafile: the certificate of {server} is not trusted: {error.verify_message}"
+        )
     except OSError:
-        return f"kafka.security_protocol: {server} does not speak TLS; without it say PLAINTEXT or SASL_PLAINTEXT"
+        return (
+            f"kafka.security_protocol: {server} does not speak TLS; without it say PLAINTEXT or "
+            "SASL_PLAINTEXT"
+        )
 
 
 def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
@@ -60,9 +75,15 @@ def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), KNOCK_S) as knocking, context.wrap_socket(knocking):
+        with (
+            socket.create_connection((host, port), KNOCK_S) as knocking,
+            context.wrap_socket(knocking),
+        ):
             instead = "SASL_SSL" if protocol.startswith("SASL") else "SSL or SASL_SSL"
-            return f"kafka.security_protocol: {server} speaks TLS, and the setting is {protocol}; say {instead}"
+            return (
+                f"kafka.security_protocol: {server} speaks TLS, and the setting is {protocol}; "
+                f"say {instead}"
+            )
     except OSError:
         return _no_broker(server)
 
@@ -72,7 +93,9 @@ def _no_broker(server: str) -> str:
 
 
 def _answers(knocking: socket.socket) -> bool:
-    """Whether what listens there answers the first request of Kafka's protocol, whose answer begins with its length and our number."""
+    """Whether what listens there answers the first request of Kafka's protocol, whose answer begins
+    with its length and our number.
+    """
     try:
         knocking.sendall(API_VERSIONS)
         return knocking.recv(8)[4:8] == b"\0\0\0\1"

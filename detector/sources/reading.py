@@ -1,7 +1,8 @@
 """One file, pipe or device as a stream of decompressed bytes, and whether it is a log at all.
 
-The compression is told by the first bytes, whatever the name says. Raises `NotALogError` for what is none, OSError for what cannot be
-opened; damage inside a compressed file is one of `DAMAGE`, after all that came before it has been read.
+The compression is told by the first bytes, whatever the name says. Raises `NotALogError` for what
+is none, OSError for what cannot be opened; damage inside a compressed file is one of `DAMAGE`,
+after all that came before it has been read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ HEAD_SIZE = 64 * 1024
 STDIN = "-"
 GZIP, XZ, BZIP2, ZSTANDARD = b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd"
 
-# What people hand over by mistake, by its first bytes, with what to do instead where there is something.
+# What people hand over by mistake, by its first bytes, with what to do instead where there is
+# something.
 _KINDS = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -30,11 +32,18 @@ _KINDS = (
     (b"SQLite format 3\0", "an SQLite database"),
     (b"LPKSHHRH", "a systemd journal: hand over what `journalctl -o json --file=…` prints"),
     (b"KDUMP   ", "a kernel dump: hand over its vmcore-dmesg.txt, or what `log` prints in crash"),
-    (b"\x7fELF", "an ELF file (a program or a kernel dump): of a dump hand over its vmcore-dmesg.txt, or what `log` prints in crash"),
+    (
+        b"\x7fELF",
+        (
+            "an ELF file (a program or a kernel dump): of a dump hand over its "
+            "vmcore-dmesg.txt, or what `log` prints in crash"
+        ),
+    ),
     (b"\xff\xfe", "UTF-16 text: convert it to UTF-8 first"),
     (b"\xfe\xff", "UTF-16 text: convert it to UTF-8 first"),
 )
-# Characters that no text holds; NUL is not among them: a machine that lost its power leaves runs of NULs in its logs.
+# Characters that no text holds; NUL is not among them: a machine that lost its power leaves runs of
+# NULs in its logs.
 _CONTROL = bytes({*range(1, 32), 127} - set(b"\t\n\v\f\r\b\a\x1b"))
 _CONTROL_SHARE = 0.05
 _UTF16_SHARE = 0.3
@@ -56,7 +65,9 @@ class Reading:
     """An open input. `done` counts the bytes read of the file as it lies on the disk."""
 
     def __init__(self, path: str) -> None:
-        self._raw: BinaryIO = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115  # close() closes it
+        self._raw: BinaryIO = (
+            sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115
+        )  # close() closes it
         try:
             self.seekable = self._raw.seekable()
             head = cast("_Peekable", self._raw).peek(8)
@@ -76,7 +87,8 @@ class Reading:
         return self._raw.tell() if self.seekable else 0
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes: of a file as many as there are, of a pipe what it has now. None at the end.
+        """Up to `size` bytes: of a file as many as there are, of a pipe what it has now. None at
+        the end.
 
         Damage is raised by the call after the one that returned the last good bytes.
         """
@@ -110,9 +122,12 @@ class _Peekable(Protocol):
 
 
 class _Zstandard:
-    """A reader of .zst that tells a cut file from a whole one, which zstandard's own stream reader does not."""
+    """A reader of .zst that tells a cut file from a whole one, which zstandard's own stream reader
+    does not.
+    """
 
-    # An RLE block of 4 bytes gives 128 KiB (RFC 8878 3.1.1.2): what one step may cost of memory stays bounded by feeding little.
+    # An RLE block of 4 bytes gives 128 KiB (RFC 8878 3.1.1.2): what one step may cost of memory
+    # stays bounded by feeding little.
     STEP = 2048
 
     def __init__(self, raw: BinaryIO) -> None:
@@ -149,7 +164,9 @@ def not_a_log(head: bytes) -> str | None:
             return f"not a log but {kind}"
     text = head.replace(b"\0", b"")
     if not text:
-        return None  # a log that was truncated under its writer begins with a hole, as long as it was
+        return (
+            None  # a log that was truncated under its writer begins with a hole, as long as it was
+        )
     nuls = len(head) - len(text)
     if nuls > _UTF16_SHARE * len(head) and head.count(b"\0\0") < nuls / 10:
         return f"not a log but {_KINDS[-1][1]}"
@@ -169,7 +186,7 @@ def _decompressed(raw: BinaryIO, head: bytes) -> tuple[Stream, bool]:
     if head.startswith(GZIP):
         stream = gzip.GzipFile(fileobj=raw)
     elif head.startswith(XZ):
-        stream = lzma.LZMAFile(raw)  # noqa: SIM115  # it owns nothing but `raw`
+        stream = lzma.LZMAFile(raw)  # it owns nothing but `raw`  # noqa: SIM115
     elif head.startswith(BZIP2):
         stream = bz2.BZ2File(raw)
     elif head.startswith(ZSTANDARD):

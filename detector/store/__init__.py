@@ -1,6 +1,7 @@
 """The history: one SQLite file that holds what was found, and is the correlator's memory.
 
-`open_journal` writes it, `open_history` reads it; what is wrong with the file is a `StoreError` of one line.
+`open_journal` writes it, `open_history` reads it; what is wrong with the file is a `StoreError` of
+one line.
 """
 
 from detector.store.actions import ActionRefused, Actions, Change, open_actions

@@ -1,4 +1,5 @@
-"""What the history answers with: frozen rows of incidents, problems, hosts, noise and counts. No SQL is executed here.
+"""What the history answers with: frozen rows of incidents, problems, hosts, noise and counts. No
+SQL is executed here.
 
 In: rows of queries. Out: values. Times are µs since 1970 (`*_kernel*_us`: since boot).
 """
@@ -21,7 +22,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows of a list, and what to ask for next (`after`); None where these are the last. New rows never shift a page."""
+    """Some rows of a list, and what to ask for next (`after`); None where these are the last. New
+    rows never shift a page.
+    """
 
     rows: list[T]
     next: str | None
@@ -29,7 +32,9 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident of a list. `found_us` is when it was found, `matches` how many it rests on; its anchor's report says what crashed."""
+    """One incident of a list. `found_us` is when it was found, `matches` how many it rests on; its
+    anchor's report says what crashed.
+    """
 
     id: str
     rule: str
@@ -57,7 +62,9 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetail:
-    """All that is stored of one incident: the noun with its evidence, its anchor's block, what was read from that, the diagnosis."""
+    """All that is stored of one incident: the noun with its evidence, its anchor's block, what was
+    read from that, the diagnosis.
+    """
 
     row: IncidentRow
     incident: Incident
@@ -136,7 +143,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """A problem with the hosts and kernels that have most of it, its days that had any, and its newest incidents."""
+    """A problem with the hosts and kernels that have most of it, its days that had any, and its
+    newest incidents.
+    """
 
     row: ProblemRow
     hosts: list[Share]
@@ -147,7 +156,9 @@ class ProblemDetail:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host: when lines of it were stored, the kernel of its latest boot that told one, its live incidents."""
+    """One host: when lines of it were stored, the kernel of its latest boot that told one, its live
+    incidents.
+    """
 
     name: str
     first_seen_us: int | None
@@ -186,7 +197,9 @@ class NoiseRow:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Rows of noise, the most frequent first; where there is too much to look at, what was counted from `counted_us` on."""
+    """Rows of noise, the most frequent first; where there is too much to look at, what was counted
+    from `counted_us` on.
+    """
 
     rows: list[NoiseRow]
     counted_us: int | None
@@ -204,7 +217,9 @@ class HostDetail:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """Incidents of one host (or of all others together: host None), by the hour, the oldest hour first."""
+    """Incidents of one host (or of all others together: host None), by the hour, the oldest hour
+    first.
+    """
 
     host: str | None
     counts: tuple[int, ...]
@@ -228,7 +243,9 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What on-call looks at first. `open` and `acknowledged` count live incidents by severity; problems are new or back within a week."""
+    """What on-call looks at first. `open` and `acknowledged` count live incidents by severity;
+    problems are new or back within a week.
+    """
 
     now_us: int
     open: dict[str, int]
@@ -249,7 +266,7 @@ class Overview:
 def named(noun: type[Any], row: Row) -> dict[str, Any]:
     """The columns of a row that a noun has fields for."""
     names = {field.name for field in fields(noun)}
-    return {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118 (a Row iterates over values)
+    return {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
 
 
 def incident_row(row: Row) -> IncidentRow:
@@ -265,10 +282,14 @@ def spell_place(*keys: int | str) -> str:
 def read_place(after: str, *kinds: type[Any]) -> list[Any]:
     """The keys that `spell_place` wrote; raises `FilterError` for what it did not write."""
     try:
-        keys = json.loads(base64.urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4)))
+        keys = json.loads(
+            base64.urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4))
+        )
         fits = isinstance(keys, list) and [type(key) for key in keys] == list(kinds)
         if not fits or any(isinstance(key, int) and not 0 <= key < 1 << 63 for key in keys):
             raise ValueError(after)
     except (ValueError, binascii.Error, RecursionError) as error:
-        raise FilterError("after", "no place in this list: give what an earlier page said was next") from error
+        raise FilterError(
+            "after", "no place in this list: give what an earlier page said was next"
+        ) from error
     return list(keys)

@@ -1,7 +1,8 @@
 """A copy of the whole history while it is written to, proved before it gets its name.
 
-In: the history's path, the copy's. Out: what the copy holds. The copy is one file that any `oopswatch` command opens; to restore it, stop
-the service and put it in the history's place (without the `-wal` and `-shm` files that lay beside the old one).
+In: the history's path, the copy's. Out: what the copy holds. The copy is one file that any
+`oopswatch` command opens; to restore it, stop the service and put it in the history's place
+(without the `-wal` and `-shm` files that lay beside the old one).
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from detector.store.overview import totals
 _PAGES = 2_000
 
 
-def backup(source: str | Path, target: str | Path, progress: Callable[[int, int], None] | None = None) -> Totals:
-    """Copies a history to a file that must not be there yet; `progress` gets pages done and pages in all.
+def backup(
+    source: str | Path, target: str | Path, progress: Callable[[int, int], None] | None = None
+) -> Totals:
+    """Copies a history to a file that must not be there yet; `progress` gets pages done and pages
+    in all.
 
-    The copy is what the source was at one moment. Raises `StoreError` where it is not sound, or does not hold as much as that moment did;
-    then no file is left.
+    The copy is what the source was at one moment. Raises `StoreError` where it is not sound, or
+    does not hold as much as that moment did; then no file is left.
     """
     target = Path(target)
     if target.exists():
@@ -39,7 +43,10 @@ def backup(source: str | Path, target: str | Path, progress: Callable[[int, int]
         with closing(open_history(unfinished)) as copy:
             held = copy.totals()
         if faults or held != expected:
-            raise StoreError(f"{target}: the copy is not sound: {'; '.join(faults) or 'it does not hold what the history held'}")
+            raise StoreError(
+                f"{target}: the copy is not sound: "
+                f"{'; '.join(faults) or 'it does not hold what the history held'}"
+            )
         _settle(unfinished)
         unfinished.rename(target)
     finally:
@@ -49,7 +56,9 @@ def backup(source: str | Path, target: str | Path, progress: Callable[[int, int]
 
 
 def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None) -> Totals:
-    """All steps belong to one reading transaction: a writer beside it neither waits nor makes the copy begin again."""
+    """All steps belong to one reading transaction: a writer beside it neither waits nor makes the
+    copy begin again.
+    """
     with closing(connect_reading(source)) as db, explained(source):
         db.conn.execute("BEGIN")
         expected = totals(db.conn)

@@ -1,6 +1,8 @@
-"""Incidents that come to their end by themselves: nothing new for long, or a reboot that their rule accepts.
+"""Incidents that come to their end by themselves: nothing new for long, or a reboot that their rule
+accepts.
 
-In: the time, the settings. Out: incidents resolved, each with its reason, in the log of changes. Runs inside a transaction of its caller.
+In: the time, the settings. Out: incidents resolved, each with its reason, in the log of changes.
+Runs inside a transaction of its caller.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ _QUIET = """
 SELECT id, changed_us FROM incidents INDEXED BY incidents_live
 WHERE state <> 'resolved' AND changed_us < ? AND joined_into IS NULL AND rule NOT IN (SELECT value FROM json_each(?)) LIMIT ?
 """
-# A boot that began after the fault's own, told as in `boots.same_boot`: by both starts on the wall clock, or by the count in one stream.
+# A boot that began after the fault's own, told as in `boots.same_boot`: by both starts on the wall
+# clock, or by the count in one stream.
 _REBOOTED = """
 SELECT i.id, min(b.epoch_us) AS epoch_us FROM incidents i INDEXED BY incidents_live
   CROSS JOIN matches m ON m.id = i.anchor_id CROSS JOIN boots b ON b.host = i.host
@@ -31,8 +34,12 @@ GROUP BY i.id LIMIT :limit
 """
 
 
-def close_quiet(connection: Connection, now_us: int, quiet_us: int, spared: Collection[str] = ()) -> int:
-    """Resolves incidents of which nothing new came for so long, except those of the rules in `spared`. Returns how many."""
+def close_quiet(
+    connection: Connection, now_us: int, quiet_us: int, spared: Collection[str] = ()
+) -> int:
+    """Resolves incidents of which nothing new came for so long, except those of the rules in
+    `spared`. Returns how many.
+    """
     rows = connection.execute(_QUIET, (now_us - quiet_us, _array(spared), _LIMIT)).fetchall()
     for row in rows:
         reason = f"quiet: nothing new since {moment(row['changed_us'])}"
@@ -40,9 +47,16 @@ def close_quiet(connection: Connection, now_us: int, quiet_us: int, spared: Coll
     return len(rows)
 
 
-def close_rebooted(connection: Connection, now_us: int, rules: Collection[str], tolerance_us: int) -> int:
+def close_rebooted(
+    connection: Connection, now_us: int, rules: Collection[str], tolerance_us: int
+) -> int:
     """Resolves incidents of these rules whose host has booted since. Returns how many."""
-    facts = {"rules": _array(rules), "tolerance": tolerance_us, "rounding": ROUNDING_US, "limit": _LIMIT}
+    facts = {
+        "rules": _array(rules),
+        "tolerance": tolerance_us,
+        "rounding": ROUNDING_US,
+        "limit": _LIMIT,
+    }
     rows = connection.execute(_REBOOTED, facts).fetchall()
     for row in rows:
         at = f" at {moment(row['epoch_us'])}" if row["epoch_us"] is not None else ""
@@ -52,8 +66,13 @@ def close_rebooted(connection: Connection, now_us: int, rules: Collection[str], 
 
 
 def close_rule(connection: Connection, now_us: int, rule: str, host: str, reason: str) -> int:
-    """Resolves the incidents of one rule on one host: what they told of is over. Returns how many."""
-    query = "SELECT id FROM incidents WHERE host = ? AND rule = ? AND state <> 'resolved' AND joined_into IS NULL"
+    """Resolves the incidents of one rule on one host: what they told of is over. Returns how
+    many.
+    """
+    query = (
+        "SELECT id FROM incidents WHERE host = ? AND rule = ? AND state <> 'resolved' AND "
+        "joined_into IS NULL"
+    )
     rows = connection.execute(query, (host, rule)).fetchall()
     for row in rows:
         changes.record(connection, row["id"], now_us, "resolved", reason=reason, state="resolved")

@@ -1,10 +1,11 @@
 """Opens the history's file for writing or for reading, and refuses what is not ours.
 
-In: a path. Out: a connected `sqlite_utils.Database` whose schema is ours and current, or a `StoreError` of one line. The tables are in
-`schema.py`; here are only pragmas.
+In: a path. Out: a connected `sqlite_utils.Database` whose schema is ours and current, or a
+`StoreError` of one line. The tables are in `schema.py`; here are only pragmas.
 
-Durability: write-ahead log, one transaction a batch, `synchronous=FULL`: a batch that is committed survives kill -9 and a power cut, so the
-offsets that a source commits to Kafka afterwards never run ahead of what is on the disk. A batch costs one fsync.
+Durability: write-ahead log, one transaction a batch, `synchronous=FULL`: a batch that is committed
+survives kill -9 and a power cut, so the offsets that a source commits to Kafka afterwards never run
+ahead of what is on the disk. A batch costs one fsync.
 """
 
 from __future__ import annotations
@@ -39,15 +40,22 @@ def connect_writing(path: str) -> Database:
 
 
 def connect_reading(path: str) -> Database:
-    """Opens a history that exists, for reading only, also beside a running service and from a read-only disk."""
+    """Opens a history that exists, for reading only, also beside a running service and from a
+    read-only disk.
+    """
     if path == MEMORY or not Path(path).is_file():
-        raise StoreError(f"{path}: there is no such history: name the file that `oopswatch run` writes")
+        raise StoreError(
+            f"{path}: there is no such history: name the file that `oopswatch run` writes"
+        )
     with explained(path):
         db = _database(_connect_reading(path))
         try:
             _check(db, path)
             if schema.MIGRATIONS.pending(db):
-                raise StoreError(f"{path}: written by an older oopswatch: start `oopswatch run` on it once, which brings it up to date")
+                raise StoreError(
+                    f"{path}: written by an older oopswatch: start `oopswatch run` on it "
+                    "once, which brings it up to date"
+                )
         except BaseException:
             db.close()
             raise
@@ -55,7 +63,9 @@ def connect_reading(path: str) -> Database:
 
 
 def _connect_reading(path: str) -> sqlite3.Connection:
-    """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the log's index beside it."""
+    """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the
+    log's index beside it.
+    """
     uri = Path(path).absolute().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
     try:
@@ -76,7 +86,12 @@ def _connect_reading(path: str) -> sqlite3.Connection:
 def _database(connection: sqlite3.Connection) -> Database:
     """`trusted_schema` and `cell_size_check`: a file may come from anywhere."""
     connection.row_factory = sqlite3.Row
-    for pragma in (f"busy_timeout = {_BUSY_MS}", "foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+    for pragma in (
+        f"busy_timeout = {_BUSY_MS}",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
     return Database(connection, execute_plugins=False)
 
@@ -87,7 +102,12 @@ def _prepare(db: Database, path: str) -> None:
     if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         # Before the first table, or never: so that retention gives pages back to the disk.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {_LOG_BYTES}", f"cache_size = -{_CACHE_KIB}"):
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        f"journal_size_limit = {_LOG_BYTES}",
+        f"cache_size = -{_CACHE_KIB}",
+    ):
         db.execute(f"PRAGMA {pragma}")
     if not schema.MIGRATIONS.pending(db):
         return
@@ -114,7 +134,10 @@ def _check(db: Database, path: str) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     known = _known()
     if version > len(known) or not applied <= known:
-        raise StoreError(f"{path}: written by a newer oopswatch (schema {version}, this one knows {len(known)}): upgrade oopswatch")
+        raise StoreError(
+            f"{path}: written by a newer oopswatch (schema {version}, this one knows "
+            f"{len(known)}): upgrade oopswatch"
+        )
 
 
 def _known() -> frozenset[str]:

@@ -1,6 +1,7 @@
 """A stored incident as a JSON object: what `incidents show --json` prints and what the API answers.
 
-In: an `IncidentDetail`. Out: the object that `scan --json` prints of an incident, with what only the history knows of it.
+In: an `IncidentDetail`. Out: the object that `scan --json` prints of an incident, with what only
+the history knows of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from detector.store.answers import IncidentDetail
 
 
 def detail_item(detail: IncidentDetail) -> Item:
-    """The incident with its state, the time it was found at, and its report's lines. Fields are only ever added."""
+    """The incident with its state, the time it was found at, and its report's lines. Fields are
+    only ever added.
+    """
     row = detail.row
     item = incident_item(detail.incident, row.fingerprint, None, detail.diagnosis or Diagnosis())
     item |= {"report": detail.report, "state": row.state, "found": moment(row.found_us)}

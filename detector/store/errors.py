@@ -1,6 +1,7 @@
 """What can go wrong with the history's file, in one line that names the file and what to do.
 
-In: errors of SQLite. Out: `StoreError`. What is a mistake of ours (wrong SQL, a broken constraint) is passed on as it is.
+In: errors of SQLite. Out: `StoreError`. What is a mistake of ours (wrong SQL, a broken constraint)
+is passed on as it is.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# SQLite's primary result codes (sqlite3.h) that the world outside causes, and what to do about each.
+# SQLite's primary result codes (sqlite3.h) that the world outside causes, and what to do about
+# each.
 _ADVICE = {
-    sqlite3.SQLITE_FULL: "the disk is full: free space, then start again; the unfinished batch was rolled back, nothing stored is lost",
-    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk, its free space and this process's limits; what was stored is kept",
+    sqlite3.SQLITE_FULL: (
+        "the disk is full: free space, then start again; the unfinished batch was rolled back, "
+        "nothing stored is lost"
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "reading or writing failed: check the disk, its free space and this process's limits; "
+        "what was stored is kept"
+    ),
     sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file and on its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be allowed to use it",
     sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its folder",
@@ -32,7 +40,9 @@ class StoreError(Exception):
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turns what SQLite says about the world (disk, permissions, damage, locks) into a `StoreError`."""
+    """Turns what SQLite says about the world (disk, permissions, damage, locks) into a
+    `StoreError`.
+    """
     try:
         yield
     except sqlite3.Error as error:

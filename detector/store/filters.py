@@ -1,7 +1,9 @@
-"""The filter language: one set of names and values for command line, API and page addresses. The address is the query.
+"""The filter language: one set of names and values for command line, API and page addresses. The
+address is the query.
 
-In: names with their values as people wrote them, and the time now. Out: a `Filter`, or a `FilterError` that names the field; and a
-filter as the one canonical query string that parses to it again. Reads no clock and no file, and knows no SQL.
+In: names with their values as people wrote them, and the time now. Out: a `Filter`, or a
+`FilterError` that names the field; and a filter as the one canonical query string that parses to it
+again. Reads no clock and no file, and knows no SQL.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ from urllib.parse import quote
 
 from detector.explain.release import KernelRelease
 
-UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 7 * 86_400_000_000}
+UNITS_US = {
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 7 * 86_400_000_000,
+}
 SEVERITIES = ("critical", "error", "warning", "info")
 STATES = ("open", "acknowledged", "resolved")
 # What a person may ask for at once: more is a mistake or an attack.
@@ -25,7 +33,10 @@ WORDS_LIMIT = 32
 # Name → meaning, in the order in which people see them.
 FIELDS: dict[str, str] = {
     "host": "host, or a pattern: * any characters, ? one character, [a-f] one of these",
-    "since": "from this time on: so long ago (30m, 24h, 7d, 2w), or 2026-11-01, or 2026-11-01T10:00:00+01:00 (UTC where no zone is said)",
+    "since": (
+        "from this time on: so long ago (30m, 24h, 7d, 2w), or 2026-11-01, or "
+        "2026-11-01T10:00:00+01:00 (UTC where no zone is said)"
+    ),
     "until": "before this time, written like since",
     "rule": "id of the rule that raised it",
     "class": "class of a line of its evidence, such as memory-fault",
@@ -37,7 +48,10 @@ FIELDS: dict[str, str] = {
     "module": "the module of the guilty function",
     "kernel": "kernel release, or a range with both ends in it: 4.19..5.4, 4.19.., ..5.4",
     "known_issue": "id of the known issue that it is attributed to",
-    "text": "words that all occur in its evidence or its report, in any order; a name may end in * (inet_*), a number may not",
+    "text": (
+        "words that all occur in its evidence or its report, in any order; a name may end in * "
+        "(inet_*), a number may not"
+    ),
 }
 _CHOICES = {"severity": SEVERITIES, "state": STATES}
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
@@ -59,7 +73,9 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is asked for. Values of one field: any of them; fields: all of them. Times are µs since 1970; `until_us` is not included."""
+    """What is asked for. Values of one field: any of them; fields: all of them. Times are µs since
+    1970; `until_us` is not included.
+    """
 
     host: tuple[str, ...] = ()
     since_us: int | None = None
@@ -78,9 +94,11 @@ class Filter:
 
 
 def parse(params: Mapping[str, Sequence[str]], now_us: int) -> Filter:
-    """The filter of names and values; raises `FilterError`. Empty values, which forms send, are left out; repeated ones count once.
+    """The filter of names and values; raises `FilterError`. Empty values, which forms send, are
+    left out; repeated ones count once.
 
-    Every name must be one of `FIELDS`: a caller takes parameters of its own, such as the page wanted, out first.
+    Every name must be one of `FIELDS`: a caller takes parameters of its own, such as the page
+    wanted, out first.
     """
     found: dict[str, tuple[str, ...] | int | None] = {}
     for name, given in params.items():
@@ -108,12 +126,20 @@ def as_params(asked: Filter) -> dict[str, list[str]]:
 
 
 def as_query(asked: Filter) -> str:
-    """The canonical query string of a filter, without a question mark: names in the order of `FIELDS`."""
-    return "&".join(f"{name}={quote(value, safe='*.:_-~')}" for name, values in as_params(asked).items() for value in values)
+    """The canonical query string of a filter, without a question mark: names in the order of
+    `FIELDS`.
+    """
+    return "&".join(
+        f"{name}={quote(value, safe='*.:_-~')}"
+        for name, values in as_params(asked).items()
+        for value in values
+    )
 
 
 def moment_us(text: str, now_us: int) -> int:
-    """µs since 1970 of a time as people write it; ValueError or OverflowError for what is none that a calendar holds."""
+    """µs since 1970 of a time as people write it; ValueError or OverflowError for what is none that
+    a calendar holds.
+    """
     if ago := _AGO.fullmatch(text):
         when = _EPOCH + timedelta(microseconds=now_us - int(ago[1]) * UNITS_US[ago[2]])
         return (when - _EPOCH) // timedelta(microseconds=1)
@@ -129,14 +155,18 @@ def is_pattern(host: str) -> bool:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text as they are indexed and asked for: letters, digits and _, in lower case; a word asked for may end in *."""
+    """The words of a text as they are indexed and asked for: letters, digits and _, in lower case;
+    a word asked for may end in *.
+    """
     return tuple(dict.fromkeys(_WORD.findall(text.lower())))
 
 
 def release_range(kernel: str) -> tuple[int, int] | None:
-    """The least and greatest release number (`rows.release_number`) of a range of kernels; None where it is one release.
+    """The least and greatest release number (`rows.release_number`) of a range of kernels; None
+    where it is one release.
 
-    Both ends are in it, an end that names a series with all that is built on it: 4.19..5.4 holds 5.4.210.
+    Both ends are in it, an end that names a series with all that is built on it: 4.19..5.4 holds
+    5.4.210.
     """
     low, dots, high = kernel.partition("..")
     if not dots:
@@ -156,7 +186,9 @@ def _number(text: str) -> tuple[int, int]:
     release = KernelRelease.parse(text)
     if release is None:
         raise ValueError(f"{text!r} is no kernel release: write 5.4, 5.4.210 or 5.5-rc3")
-    first = ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(release.candidate, 999)
+    first = ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(
+        release.candidate, 999
+    )
     series = re.fullmatch(r"\s*\d+\.\d+\s*", text) is not None
     return first, first + 999_000 if series else first
 
@@ -193,7 +225,10 @@ def _one_time(name: str, values: tuple[str, ...], now_us: int) -> int | None:
     try:
         return moment_us(values[0], now_us)
     except (ValueError, OverflowError) as error:
-        raise FilterError(name, f"{values[0][:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z") from error
+        raise FilterError(
+            name,
+            f"{values[0][:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z",
+        ) from error
 
 
 def _spelled(wall_us: int) -> str:

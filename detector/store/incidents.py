@@ -1,7 +1,7 @@
 """The stored incidents, with their evidence and with which incident was joined into which.
 
-In: incidents. Out: incidents and stored matches; what changed goes into the log of changes and into the problem's sums. Runs inside the
-transaction of the journal that owns the connection.
+In: incidents. Out: incidents and stored matches; what changed goes into the log of changes and into
+the problem's sums. Runs inside the transaction of the journal that owns the connection.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, boot = excluded.boo
 RETURNING *
 """
 # Every joined incident points at the live one itself, never at another joined one.
-_JOIN = "UPDATE incidents SET joined_into = :live, changed_us = :now WHERE (id = :joined OR joined_into = :joined) AND id <> :live"
-# Of the evidence that is new, each signature once, with its latest time, and whether the incident had such evidence before.
+_JOIN = (
+    "UPDATE incidents SET joined_into = :live, changed_us = :now WHERE (id = :joined OR "
+    "joined_into = :joined) AND id <> :live"
+)
+# Of the evidence that is new, each signature once, with its latest time, and whether the incident
+# had such evidence before.
 _NEW_EVIDENCE = """
 WITH new (id) AS (SELECT value FROM json_each(:ids) WHERE NOT EXISTS (
   SELECT 1 FROM evidence WHERE incident_id = :id AND match_id = value))
@@ -59,13 +63,20 @@ def save(
     report: CrashReport | None,
     now_us: int,
 ) -> bool:
-    """Stores an incident or what more is known of it; evidence is added to, never taken away. True where it is new."""
+    """Stores an incident or what more is known of it; evidence is added to, never taken away. True
+    where it is new.
+    """
     before = connection.execute("SELECT * FROM incidents WHERE id = ?", (incident.id,)).fetchone()
-    fresh = connection.execute(_NEW_EVIDENCE, {"id": incident.id, "ids": json.dumps(list(evidence))}).fetchall()
-    after = connection.execute(_SAVE, _facts(incident, anchor, diagnosis, report, now_us)).fetchone()
+    fresh = connection.execute(
+        _NEW_EVIDENCE, {"id": incident.id, "ids": json.dumps(list(evidence))}
+    ).fetchall()
+    after = connection.execute(
+        _SAVE, _facts(incident, anchor, diagnosis, report, now_us)
+    ).fetchone()
     if fresh:
         connection.executemany(
-            "INSERT OR IGNORE INTO evidence (incident_id, match_id) VALUES (?, ?)", [(incident.id, one) for one in evidence]
+            "INSERT OR IGNORE INTO evidence (incident_id, match_id) VALUES (?, ?)",
+            [(incident.id, one) for one in evidence],
         )
     returned = problems.move(connection, problems.share(before), problems.share(after), now_us)
     if returned is not None:
@@ -77,11 +88,21 @@ def save(
     return before is None
 
 
-def _facts(incident: Incident, anchor: int, diagnosis: Diagnosis | None, report: CrashReport | None, now_us: int) -> dict[str, Any]:
+def _facts(
+    incident: Incident,
+    anchor: int,
+    diagnosis: Diagnosis | None,
+    report: CrashReport | None,
+    now_us: int,
+) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        name: getattr(incident, name) for name in ("id", "rule", "severity", "host", "boot", "time_basis", "gap_us", "started_us")
+        name: getattr(incident, name)
+        for name in ("id", "rule", "severity", "host", "boot", "time_basis", "gap_us", "started_us")
     }
-    facts |= {name: clean(value) if (value := getattr(report, name, None)) else None for name in ("kind", "function", "module", "kernel")}
+    facts |= {
+        name: clean(value) if (value := getattr(report, name, None)) else None
+        for name in ("kind", "function", "module", "kernel")
+    }
     return facts | {
         "found_us": now_us,
         "anchor": anchor,
@@ -92,29 +113,56 @@ def _facts(incident: Incident, anchor: int, diagnosis: Diagnosis | None, report:
     }
 
 
-def _record(connection: Connection, before: Row | None, after: Row, fresh: Sequence[Row], returned: str | None, now_us: int) -> None:
-    """Enters what happened into the log of changes: not every further line of a storm, only what says something new."""
-    back = [] if returned is None else ["its problem was resolved" + (f" (fixed in {returned})" if returned else "") + " and is back"]
+def _record(
+    connection: Connection,
+    before: Row | None,
+    after: Row,
+    fresh: Sequence[Row],
+    returned: str | None,
+    now_us: int,
+) -> None:
+    """Enters what happened into the log of changes: not every further line of a storm, only what
+    says something new.
+    """
+    back = (
+        []
+        if returned is None
+        else [
+            "its problem was resolved"
+            + (f" (fixed in {returned})" if returned else "")
+            + " and is back"
+        ]
+    )
     if before is None:
         changes.record(connection, after["id"], now_us, "raised", reason="; ".join(back) or None)
         return
     resolved_us = before["changed_us"]
     recurred = any(row["latest_us"] is not None and row["latest_us"] > resolved_us for row in fresh)
     taken = after_evidence(before["state"], recurred=recurred)
-    news = [f"{word}: {after[column]}" for column, word in _SPOKEN.items() if after[column] and after[column] != before[column]]
+    news = [
+        f"{word}: {after[column]}"
+        for column, word in _SPOKEN.items()
+        if after[column] and after[column] != before[column]
+    ]
     news += [f"new evidence: {row['signature']}" for row in fresh if not row["seen"]] + back
     if taken.what == "reopened":
         news = news or [f"again: {row['signature']}" for row in fresh]
     if news:
         state = taken.state if taken.state != before["state"] else None
-        changes.record(connection, after["id"], now_us, taken.what, reason="; ".join(news), state=state)
+        changes.record(
+            connection, after["id"], now_us, taken.what, reason="; ".join(news), state=state
+        )
     if fresh or news:
-        connection.execute("UPDATE incidents SET changed_us = ? WHERE id = ?", (now_us, after["id"]))
+        connection.execute(
+            "UPDATE incidents SET changed_us = ? WHERE id = ?", (now_us, after["id"])
+        )
 
 
 def _join(connection: Connection, joined: str, live: str, now_us: int) -> None:
     """One incident becomes part of another, with what was joined into it before."""
-    row = connection.execute("SELECT * FROM incidents WHERE id = ? AND id <> ?", (joined, live)).fetchone()
+    row = connection.execute(
+        "SELECT * FROM incidents WHERE id = ? AND id <> ?", (joined, live)
+    ).fetchone()
     if row is None:
         return
     connection.execute(_JOIN, {"live": live, "joined": joined, "now": now_us})
@@ -125,19 +173,42 @@ def _join(connection: Connection, joined: str, live: str, now_us: int) -> None:
 
 
 def evidence(connection: Connection, ids: Sequence[str], limit: int) -> list[Row]:
-    """The rows of the matches that incidents, and those joined into them, rest on: their anchors first, then by time."""
+    """The rows of the matches that incidents, and those joined into them, rest on: their anchors
+    first, then by time.
+    """
     return connection.execute(_EVIDENCE, {"ids": json.dumps(list(ids)), "limit": limit}).fetchall()
 
 
-def anchored(connection: Connection, match_id: int, limit: int) -> list[tuple[Incident, tuple[int, ...]]]:
+def anchored(
+    connection: Connection, match_id: int, limit: int
+) -> list[tuple[Incident, tuple[int, ...]]]:
     """The live incidents that one match anchors, with the ids of their evidence."""
-    rows = connection.execute("SELECT * FROM incidents WHERE anchor_id = ? AND joined_into IS NULL ORDER BY id", (match_id,)).fetchall()
-    return [(load(connection, row, limit), tuple(one["id"] for one in evidence(connection, [row["id"]], limit))) for row in rows]
+    rows = connection.execute(
+        "SELECT * FROM incidents WHERE anchor_id = ? AND joined_into IS NULL ORDER BY id",
+        (match_id,),
+    ).fetchall()
+    return [
+        (
+            load(connection, row, limit),
+            tuple(one["id"] for one in evidence(connection, [row["id"]], limit)),
+        )
+        for row in rows
+    ]
 
 
 def load(connection: Connection, row: Row, limit: int = -1) -> Incident:
-    """An incident of its row, with at most `limit` matches of evidence (-1: all) in the order of time."""
-    ordered = in_order(StoredMatch(one["id"], read_match(one)) for one in evidence(connection, [row["id"]], limit))
-    anchor = read_match(connection.execute("SELECT * FROM matches WHERE id = ?", (row["anchor_id"],)).fetchone())
-    joined = connection.execute("SELECT id FROM incidents WHERE joined_into = ? ORDER BY id", (row["id"],))
-    return read_incident(row, anchor, tuple(one.match for one in ordered), tuple(one["id"] for one in joined))
+    """An incident of its row, with at most `limit` matches of evidence (-1: all) in the order of
+    time.
+    """
+    ordered = in_order(
+        StoredMatch(one["id"], read_match(one)) for one in evidence(connection, [row["id"]], limit)
+    )
+    anchor = read_match(
+        connection.execute("SELECT * FROM matches WHERE id = ?", (row["anchor_id"],)).fetchone()
+    )
+    joined = connection.execute(
+        "SELECT id FROM incidents WHERE joined_into = ? ORDER BY id", (row["id"],)
+    )
+    return read_incident(
+        row, anchor, tuple(one.match for one in ordered), tuple(one["id"] for one in joined)
+    )

@@ -1,9 +1,12 @@
-"""How long what is kept: removes what is older than its limit, folds old hours into days, gives free pages back.
+"""How long what is kept: removes what is older than its limit, folds old hours into days, gives
+free pages back.
 
-In: limits in days, the time now. Out: what each step did. Every step is one transaction of its own that is meant to last no longer than
-`STEP_S`, so that a pipeline which writes beside it never waits long; whoever drives the steps may pause between them.
+In: limits in days, the time now. Out: what each step did. Every step is one transaction of its own
+that is meant to last no longer than `STEP_S`, so that a pipeline which writes beside it never waits
+long; whoever drives the steps may pause between them.
 
-What incidents rest on stays as long as they do. Problems keep their sums for ever: whether a crash was ever seen before stays known.
+What incidents rest on stays as long as they do. Problems keep their sums for ever: whether a crash
+was ever seen before stays known.
 """
 
 from __future__ import annotations
@@ -24,13 +27,19 @@ from detector.store.errors import StoreError, explained
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
-# How long one step may hold the file; the number of rows of a step follows from how long the last one took.
+# How long one step may hold the file; the number of rows of a step follows from how long the last
+# one took.
 STEP_S = 0.05
 _ROWS, _MOST_ROWS = 200, 5_000
 _PAGES = 500
-# Hourly tables: the columns of their keys beside the hour, what is added up, and what beyond sums is kept of noise.
+# Hourly tables: the columns of their keys beside the hour, what is added up, and what beyond sums
+# is kept of noise.
 _HOURLY = {
-    "noise": (("host", "process", "signature"), "count", ("first_us", "last_us", "first_kernel_us", "last_kernel_us")),
+    "noise": (
+        ("host", "process", "signature"),
+        "count",
+        ("first_us", "last_us", "first_kernel_us", "last_kernel_us"),
+    ),
     "noise_programs": (("process", "signature"), "count", ("first_us", "last_us")),
     "signature_hours": (("signature",), "matches", ()),
 }
@@ -60,10 +69,14 @@ class Step:
 class Keeper:
     """A connection of its own for keeping. `timer` is a clock in seconds that only rises."""
 
-    def __init__(self, path: str | Path, limits: Limits, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str | Path, limits: Limits, timer: Callable[[], float] = time.monotonic
+    ) -> None:
         """Raises `StoreError` where there is no history to keep."""
         if not Path(path).is_file():
-            raise StoreError(f"{path}: there is no such history: name the file that `oopswatch run` writes")
+            raise StoreError(
+                f"{path}: there is no such history: name the file that `oopswatch run` writes"
+            )
         self._path = str(path)
         self._limits = limits
         self._timer = timer
@@ -72,7 +85,9 @@ class Keeper:
         self._rows = _ROWS
 
     def steps(self, now_us: int) -> Iterator[Step]:
-        """All that is due at a time, step by step; raises `StoreError`. A step that found nothing to do is not told."""
+        """All that is due at a time, step by step; raises `StoreError`. A step that found nothing
+        to do is not told.
+        """
         due = self._limits
         yield from self._removal("incidents", due.incidents_days, now_us, removal.incidents)
         yield from self._removal("changes", due.changes_days, now_us, removal.changes)
@@ -87,16 +102,23 @@ class Keeper:
         """Closes the connection."""
         self._db.close()
 
-    def _removal(self, what: str, days: int, now_us: int, remove: Callable[[Connection, int, int], int]) -> Iterator[Step]:
+    def _removal(
+        self, what: str, days: int, now_us: int, remove: Callable[[Connection, int, int], int]
+    ) -> Iterator[Step]:
         """Steps that each remove the oldest rows, until none is old enough."""
         while days:
-            step = self._step(f"{what} removed", lambda rows: remove(self._connection, now_us - days * DAY_US, rows))
+            step = self._step(
+                f"{what} removed",
+                lambda rows: remove(self._connection, now_us - days * DAY_US, rows),
+            )
             if not step.rows:
                 return
             yield step
 
     def _walk(self, what: str, days: int, now_us: int, remove: removal.Walk) -> Iterator[Step]:
-        """Steps that look through rows by their ids, and remove those that are old and belong to no incident."""
+        """Steps that look through rows by their ids, and remove those that are old and belong to no
+        incident.
+        """
         place: int | None = 0
         while days and place is not None:
             found: list[int | None] = []
@@ -118,12 +140,14 @@ class Keeper:
         until = (now_us - days * DAY_US) // DAY_US * DAY_US
         day = 0
         while True:
-            ahead = f"SELECT min(hour_us) FROM {table} WHERE hour_us > ?"  # noqa: S608 (constants)
+            ahead = f"SELECT min(hour_us) FROM {table} WHERE hour_us > ?"  # noqa: S608
             following = self._connection.execute(ahead, (day,)).fetchone()[0]
             if following is None or following >= until:
                 return
             day = following // DAY_US * DAY_US
-            while (step := self._step(f"{table} folded", partial(_fold, self._connection, table, day))).rows:
+            while (
+                step := self._step(f"{table} folded", partial(_fold, self._connection, table, day))
+            ).rows:
                 yield step
 
     def _tidying(self) -> Iterator[Step]:
@@ -139,7 +163,9 @@ class Keeper:
         return min(free, _PAGES)
 
     def _step(self, what: str, act: Callable[[int], int]) -> Step:
-        """One transaction; the next one takes fewer rows where this one took long, and more where it was quick."""
+        """One transaction; the next one takes fewer rows where this one took long, and more where
+        it was quick.
+        """
         with explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             started = self._timer()
@@ -159,13 +185,28 @@ class Keeper:
 
 
 class Background:
-    """Keeps a history from a thread of its own, beside the service: at once, then every `every_s` seconds, with pauses between steps."""
+    """Keeps a history from a thread of its own, beside the service: at once, then every `every_s`
+    seconds, with pauses between steps.
+    """
 
     def __init__(
-        self, path: str | Path, limits: Limits, clock: Callable[[], int], told: Callable[[dict[str, int], str | None], None], every_s: float
+        self,
+        path: str | Path,
+        limits: Limits,
+        clock: Callable[[], int],
+        told: Callable[[dict[str, int], str | None], None],
+        every_s: float,
     ) -> None:
-        """`told` gets, after each round, the rows by what was done with them, and what went wrong in one line."""
-        self._path, self._limits, self._clock, self._told, self._every_s = path, limits, clock, told, every_s
+        """`told` gets, after each round, the rows by what was done with them, and what went wrong
+        in one line.
+        """
+        self._path, self._limits, self._clock, self._told, self._every_s = (
+            path,
+            limits,
+            clock,
+            told,
+            every_s,
+        )
         self._stopping = Event()
         self._thread = Thread(target=self._work, name="keeping", daemon=True)
 
@@ -200,15 +241,21 @@ class Background:
 
 
 def check(path: str | Path) -> list[str]:
-    """What SQLite finds wrong with a history, nothing where it is sound. Only reads, beside a running service; long for a large file."""
+    """What SQLite finds wrong with a history, nothing where it is sound. Only reads, beside a
+    running service; long for a large file.
+    """
     with closing(connect_reading(str(path))) as db, explained(str(path)):
         faults = [row[0] for row in db.conn.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
         dangling = db.conn.execute("PRAGMA foreign_key_check").fetchmany(20)
-    return faults + [f"{row[0]}: row {row[1]} refers to a row of {row[2]} that is not there" for row in dangling]
+    return faults + [
+        f"{row[0]}: row {row[1]} refers to a row of {row[2]} that is not there" for row in dangling
+    ]
 
 
 def vacuum(path: str | Path) -> None:
-    """Writes the file anew without free pages, able to give pages back later. Holds the file, and needs its size again on the disk."""
+    """Writes the file anew without free pages, able to give pages back later. Holds the file, and
+    needs its size again on the disk.
+    """
     with closing(connect_writing(str(path))) as db, explained(str(path)):
         db.conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.conn.execute("VACUUM")
@@ -219,11 +266,14 @@ def _aged(table: str) -> Callable[[Connection, int, int], int]:
         """Counts of days that are over; what carries no time (hour 0) is kept."""
         keys, total, _ = _HOURLY[table]
         columns = ", ".join((*keys, "hour_us", total))
-        old = f"SELECT {columns} FROM {table} WHERE hour_us > 0 AND hour_us < ? LIMIT ?"  # noqa: S608 (constants)
+        old = f"SELECT {columns} FROM {table} WHERE hour_us > 0 AND hour_us < ? LIMIT ?"  # noqa: S608
         found = connection.execute(old, (cut_us // DAY_US * DAY_US, rows)).fetchall()
         _delete(connection, table, found)
         if table == "noise":
-            connection.execute("UPDATE sizes SET rows = rows - ? WHERE name = 'noise'", (sum(row[total] for row in found),))
+            connection.execute(
+                "UPDATE sizes SET rows = rows - ? WHERE name = 'noise'",
+                (sum(row[total] for row in found),),
+            )
         return len(found)
 
     return remove
@@ -233,12 +283,15 @@ def _fold(connection: Connection, table: str, day_us: int, rows: int) -> int:
     """Adds some hours of a day to the row of the day, which is that of its first hour."""
     keys, total, extremes = _HOURLY[table]
     columns = (*keys, "hour_us", total, *extremes)
-    query = f"SELECT {', '.join(columns)} FROM {table} WHERE hour_us > ? AND hour_us < ? LIMIT ?"  # noqa: S608 (constants)
+    query = f"SELECT {', '.join(columns)} FROM {table} WHERE hour_us > ? AND hour_us < ? LIMIT ?"  # noqa: S608
     found = connection.execute(query, (day_us, day_us + DAY_US, rows)).fetchall()
     changes = [f"{total} = {total} + excluded.{total}"]
     for column in extremes:
         least = "min" if column.startswith("first") else "max"
-        changes.append(f"{column} = coalesce({least}({column}, excluded.{column}), {column}, excluded.{column})")
+        changes.append(
+            f"{column} = coalesce({least}({column}, excluded.{column}), {column}, "
+            f"excluded.{column})"
+        )
     row = f"{table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     fold = f"INSERT INTO {row} ON CONFLICT DO UPDATE SET {', '.join(changes)}"
     at = len(keys)
@@ -250,4 +303,7 @@ def _fold(connection: Connection, table: str, day_us: int, rows: int) -> int:
 def _delete(connection: Connection, table: str, rows: list[Row]) -> None:
     keys: tuple[Any, ...] = _HOURLY[table][0]
     where = " AND ".join(f"{key} = ?" for key in (*keys, "hour_us"))
-    connection.executemany(f"DELETE FROM {table} WHERE {where}", [row[: len(keys) + 1] for row in rows])  # noqa: S608 (constants)
+    connection.executemany(
+        f"DELETE FROM {table} WHERE {where}",  # noqa: S608
+        [row[: len(keys) + 1] for row in rows],
+    )

@@ -1,6 +1,7 @@
 """What may become of an incident: from which state, by which act, into which state.
 
-In: a state and an act. Out: the next state and what the log of changes calls it, or a refusal that says why. Pure: no IO, no clock.
+In: a state and an act. Out: the next state and what the log of changes calls it, or a refusal that
+says why. Pure: no IO, no clock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ What = Literal["raised", "updated", "joined", "acknowledged", "resolved", "reope
 
 
 class RefusedError(ValueError):
-    """A state does not allow an act; the message says why, in words that follow the incident's name."""
+    """A state does not allow an act; the message says why, in words that follow the incident's
+    name.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ _REFUSALS: dict[tuple[State, Act], str] = {
 
 
 def step(state: State, act: Act) -> Step:
-    """The step that an act takes from a state. Raises `RefusedError` where the state does not allow it; a note is always allowed."""
+    """The step that an act takes from a state. Raises `RefusedError` where the state does not allow
+    it; a note is always allowed.
+    """
     if act == "note":
         return Step(state, "noted")
     refusal = _REFUSALS.get((state, act))
@@ -51,7 +56,9 @@ def step(state: State, act: Act) -> Step:
 
 
 def after_evidence(state: State, *, recurred: bool) -> Step:
-    """The step that new evidence takes: a resolved incident opens again where it recurred; late evidence of the past only adds to it."""
+    """The step that new evidence takes: a resolved incident opens again where it recurred; late
+    evidence of the past only adds to it.
+    """
     if state == "resolved" and recurred:
         return Step("open", "reopened")
     return Step(state, "updated")

@@ -13,9 +13,17 @@ from typing import Any, cast
 from detector.boots import same_boot
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.store.rows import INSERT_MATCH, MAYBE_SAME_BOOT, clean_match, match_key, match_row, read_match
+from detector.store.rows import (
+    INSERT_MATCH,
+    MAYBE_SAME_BOOT,
+    clean_match,
+    match_key,
+    match_row,
+    read_match,
+)
 
-# A window with more matches than this is a storm, or the same minute of many boots: of each signature the nearest are looked at.
+# A window with more matches than this is a storm, or the same minute of many boots: of each
+# signature the nearest are looked at.
 CROWD = 64
 EACH_SIDE = 16
 
@@ -24,8 +32,11 @@ UPDATE matches SET wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot
 """
 # Few matches are evidence: asking for more only where one is keeps the hot path quick.
 _COLUMNS = "m.*, EXISTS (SELECT 1 FROM evidence WHERE match_id = m.id) AS used"
-_SAME_STAMP = f"SELECT {_COLUMNS} FROM matches m WHERE host = ? AND kernel_time_us = ? AND text = ? ORDER BY id"  # noqa: S608 (constants)
-_SAME_KEY = f"SELECT {_COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608 (constants)
+_SAME_STAMP = (
+    f"SELECT {_COLUMNS} FROM matches m WHERE host = ? AND kernel_time_us = ? AND text = ? ORDER "  # noqa: S608
+    "BY id"
+)
+_SAME_KEY = f"SELECT {_COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608
 _INCIDENTS = """
 SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
 """
@@ -45,20 +56,29 @@ SELECT signature FROM present WHERE signature IS NOT NULL
 
 def _near(condition: str) -> str:
     """The other matches of a host and perhaps the same boot, under one of the conditions above."""
-    return f"SELECT {_COLUMNS} FROM matches m WHERE host = :host AND id <> :id AND ({condition}) AND {MAYBE_SAME_BOOT}"  # noqa: S608 (constants)
+    return (
+        f"SELECT {_COLUMNS} FROM matches m WHERE host = :host AND id <> :id AND ({condition}) "  # noqa: S608
+        f"AND {MAYBE_SAME_BOOT}"
+    )
 
 
 def _sides(time: str, own: str, condition: str = "TRUE") -> tuple[str, str]:
-    """The matches of one signature, outwards before and after: `time` is the column that is compared, `own` the match's own time."""
+    """The matches of one signature, outwards before and after: `time` is the column that is
+    compared, `own` the match's own time.
+    """
     one = f"signature = :signature AND {condition}"
     before = _near(f"{one} AND {time} BETWEEN {own} - :span AND {own}")
     after = _near(f"{one} AND {time} > {own} AND {time} <= {own} + :span")
     return f"{before} ORDER BY {time} DESC", f"{after} ORDER BY {time}"
 
 
-# A match with kernel time is compared by it, and by wall time with those that have none; a match without, by wall time with all.
+# A match with kernel time is compared by it, and by wall time with those that have none; a match
+# without, by wall time with all.
 _STAMPED_NEAR = _near(f"{_KERNEL} OR ({_UNSTAMPED})") + " LIMIT :limit"
-_STAMPED_CROWD = (*_sides("kernel_time_us", ":kernel"), *_sides("wall_time_us", ":wall", "kernel_time_us IS NULL"))
+_STAMPED_CROWD = (
+    *_sides("kernel_time_us", ":kernel"),
+    *_sides("wall_time_us", ":wall", "kernel_time_us IS NULL"),
+)
 _UNSTAMPED_NEAR = _near(_WALL) + " LIMIT :limit"
 _UNSTAMPED_CROWD = _sides("wall_time_us", ":wall")
 
@@ -79,7 +99,16 @@ class Matches:
         folded = fold(known.match, match)
         if folded != known.match:
             boot = folded.boot
-            facts = (folded.wall_time_us, boot.id, boot.epoch_us, boot.stream, boot.count, folded.caller, folded.source, folded.number)
+            facts = (
+                folded.wall_time_us,
+                boot.id,
+                boot.epoch_us,
+                boot.stream,
+                boot.count,
+                folded.caller,
+                folded.source,
+                folded.number,
+            )
             self._connection.execute(_FOLD, (*facts, known.id))
         return replace(known, match=folded), False
 
@@ -89,16 +118,23 @@ class Matches:
 
     def get(self, match_id: int) -> Match:
         """A match by its id."""
-        return read_match(self._connection.execute("SELECT * FROM matches WHERE id = ?", (match_id,)).fetchone())
+        return read_match(
+            self._connection.execute("SELECT * FROM matches WHERE id = ?", (match_id,)).fetchone()
+        )
 
     def neighbours(self, stored: StoredMatch, span_us: int) -> list[StoredMatch]:
         """The other matches of the host and, as far as is known, the boot within `span_us`.
 
         Kernel times are compared, or wall times where one has no kernel time.
-        Where more than `CROWD` are near, only the nearest of each signature: `EACH_SIDE` before and after.
+        Where more than `CROWD` are near, only the nearest of each signature: `EACH_SIDE` before and
+        after.
         """
         match, boot = stored.match, stored.match.boot
-        near, crowd = (_UNSTAMPED_NEAR, _UNSTAMPED_CROWD) if match.kernel_time_us is None else (_STAMPED_NEAR, _STAMPED_CROWD)
+        near, crowd = (
+            (_UNSTAMPED_NEAR, _UNSTAMPED_CROWD)
+            if match.kernel_time_us is None
+            else (_STAMPED_NEAR, _STAMPED_CROWD)
+        )
         place = {
             "host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us,
             "boot_id": boot.id or None, "epoch": boot.epoch_us, "tolerance": self._tolerance_us, "limit": CROWD + 1,
@@ -109,13 +145,21 @@ class Matches:
         found: list[StoredMatch] = []
         for signature in self._connection.execute(_SIGNATURES, place).fetchall():
             for side in crowd:
-                found += self._of_boot(match, self._connection.execute(side, place | {"signature": signature[0]}), EACH_SIDE)
+                found += self._of_boot(
+                    match,
+                    self._connection.execute(side, place | {"signature": signature[0]}),
+                    EACH_SIDE,
+                )
         return found
 
     def _find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
-        """A line at the same place of a stream is the same line, even where its boot was counted anew after a restart."""
+        """A line at the same place of a stream is the same line, even where its boot was counted
+        anew after a restart.
+        """
         if match.kernel_time_us is not None:
-            rows = self._connection.execute(_SAME_STAMP, (match.host, match.kernel_time_us, match.text)).fetchall()
+            rows = self._connection.execute(
+                _SAME_STAMP, (match.host, match.kernel_time_us, match.text)
+            ).fetchall()
         else:
             rows = self._connection.execute(_SAME_KEY, (match_key(match),)).fetchall()
         if not rows:
@@ -123,7 +167,9 @@ class Matches:
         known = [self._read(row) for row in rows if among is None or row["id"] in among]
         equal = [one for one in known if same_line(one.match, match)]
         again = (one for one in equal if match.boot.stream and _place(one.match) == _place(match))
-        return next(again, None) or next((one for one in equal if same_boot(match, one.match, self._tolerance_us)), None)
+        return next(again, None) or next(
+            (one for one in equal if same_boot(match, one.match, self._tolerance_us)), None
+        )
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
@@ -138,12 +184,18 @@ class Matches:
 
     def _read(self, row: Row) -> StoredMatch:
         """A row, and by rule the live incidents that it is evidence of."""
-        incidents = dict(self._connection.execute(_INCIDENTS, (row["id"],)).fetchall()) if row["used"] else {}
+        incidents = (
+            dict(self._connection.execute(_INCIDENTS, (row["id"],)).fetchall())
+            if row["used"]
+            else {}
+        )
         return StoredMatch(row["id"], read_match(row), incidents)
 
 
 def same_line(a: Match, b: Match) -> bool:
-    """Whether two matches read alike: host, text and time; without any time only the place in the source tells."""
+    """Whether two matches read alike: host, text and time; without any time only the place in the
+    source tells.
+    """
     if (a.host, a.text, a.kernel_time_us) != (b.host, b.text, b.kernel_time_us):
         return False
     if a.kernel_time_us is not None:
@@ -154,7 +206,9 @@ def same_line(a: Match, b: Match) -> bool:
 
 
 def fold(known: Match, again: Match) -> Match:
-    """One match of two sightings: each fact from whichever has it, the lesser where both do, so that the order of arrival never shows."""
+    """One match of two sightings: each fact from whichever has it, the lesser where both do, so
+    that the order of arrival never shows.
+    """
     first, second = sorted((known, again), key=lambda match: (match.source, match.number))
     streamed = first if first.boot.stream else second
     boot = Boot(

@@ -1,7 +1,9 @@
-"""Noise: which user-space programs crash where and how often, from counts by hour (older ones by day).
+"""Noise: which user-space programs crash where and how often, from counts by hour (older ones by
+day).
 
-In: a connection, hosts, programs, times. Out: frozen rows. Sums over hosts come from the counts by program, which are far fewer. Where a
-fleet's counts are more than can be looked at at once, the newest are, in whole hours, and the answer says from when on.
+In: a connection, hosts, programs, times. Out: frozen rows. Sums over hosts come from the counts by
+program, which are far fewer. Where a fleet's counts are more than can be looked at at once, the
+newest are, in whole hours, and the answer says from when on.
 """
 
 from __future__ import annotations
@@ -36,14 +38,21 @@ _KERNEL = "min(first_kernel_us) AS first_kernel_us, max(last_kernel_us) AS last_
 _NO_KERNEL = "NULL AS first_kernel_us, NULL AS last_kernel_us"
 _SPAN = "hour_us > :after AND hour_us < :until"
 # A count stands in the hour, or the day, that it begins with.
-_TOUCHES = "(:since IS NULL OR coalesce(last_us, hour_us) >= :since) AND coalesce(first_us, hour_us) < :until"
-_EDGE = "SELECT hour_us FROM {table} WHERE {conditions} ORDER BY hour_us DESC LIMIT 1 OFFSET :looked"
+_TOUCHES = (
+    "(:since IS NULL OR coalesce(last_us, hour_us) >= :since) AND coalesce(first_us, hour_us) "
+    "< :until"
+)
+_EDGE = (
+    "SELECT hour_us FROM {table} WHERE {conditions} ORDER BY hour_us DESC LIMIT 1 OFFSET :looked"
+)
 _OLDEST = "SELECT hour_us FROM {table} WHERE {conditions} ORDER BY hour_us LIMIT 1"
 
 
 @dataclass(slots=True)
 class _Counts:
-    """Where counts are looked for, and the conditions that an index answers (`found`) or that each is compared with."""
+    """Where counts are looked for, and the conditions that an index answers (`found`) or that each
+    is compared with.
+    """
 
     table: str
     found: list[str]
@@ -62,7 +71,9 @@ def noise(
     *,
     quick: bool,
 ) -> Noise:
-    """Crashes added up by some columns, the most frequent first; `quick` looks at the newest counts alone where they are too many."""
+    """Crashes added up by some columns, the most frequent first; `quick` looks at the newest counts
+    alone where they are too many.
+    """
     parameters: dict[str, Any] = {
         "host": host,
         "process": process,
@@ -80,45 +91,75 @@ def noise(
         conditions=" AND ".join((*counts.found, *counts.compared, _TOUCHES)),
     )
     empty: dict[str, Any] = dict.fromkeys(_COLUMNS.values())
-    return Noise([NoiseRow(**(empty | named(NoiseRow, row))) for row in connection.execute(query, parameters)], counted_us)
+    return Noise(
+        [
+            NoiseRow(**(empty | named(NoiseRow, row)))
+            for row in connection.execute(query, parameters)
+        ],
+        counted_us,
+    )
 
 
-def noise_hours(connection: Connection, host: str | None, process: str | None, since_us: int, until_us: int) -> list[Bucket]:
+def noise_hours(
+    connection: Connection, host: str | None, process: str | None, since_us: int, until_us: int
+) -> list[Bucket]:
     """Crashes by the hour (older ones by the day): hours that touch the time and have any."""
     table = "noise_programs" if host is None else "noise"
     conditions = ["hour_us > :since", "hour_us < :until"]
     conditions += ["host = :host"] if host is not None else []
     conditions += ["process = :process"] if process is not None else []
-    query = f"SELECT hour_us, sum(count) FROM {table} WHERE {' AND '.join(conditions)} GROUP BY hour_us ORDER BY hour_us"  # noqa: S608 (constants)
-    rows = connection.execute(query, {"since": since_us - _HOUR_US, "until": until_us, "host": host, "process": process})
+    query = (
+        f"SELECT hour_us, sum(count) FROM {table} WHERE {' AND '.join(conditions)} GROUP BY "  # noqa: S608
+        "hour_us ORDER BY hour_us"
+    )
+    rows = connection.execute(
+        query, {"since": since_us - _HOUR_US, "until": until_us, "host": host, "process": process}
+    )
     return [Bucket(hour, hour + _HOUR_US, count) for hour, count in rows]
 
 
 def _counts(
-    connection: Connection, by: Sequence[NoiseColumn], host: str | None, process: str | None, parameters: dict[str, Any]
+    connection: Connection,
+    by: Sequence[NoiseColumn],
+    host: str | None,
+    process: str | None,
+    parameters: dict[str, Any],
 ) -> _Counts:
-    """The smallest table that can answer, and the index that leads into it; the hosts of a pattern are added to the parameters."""
+    """The smallest table that can answer, and the index that leads into it; the hosts of a pattern
+    are added to the parameters.
+    """
     programs = ["process = :process"] if process is not None else []
     if host is None and "host" not in by:
         return _Counts("noise_programs", [_SPAN], programs, LOOKED_PROGRAMS)
     names = None if host is None else _named(connection, host)
     if names is not None:
         parameters["hosts"] = json.dumps(names)
-        return _Counts("noise", ["host IN (SELECT value FROM json_each(:hosts))", *programs, _SPAN], [], None)
+        return _Counts(
+            "noise", ["host IN (SELECT value FROM json_each(:hosts))", *programs, _SPAN], [], None
+        )
     index = "noise_hour" if process is None else "noise_process"
-    return _Counts(f"noise INDEXED BY {index}", [*programs, _SPAN], [] if host is None else ["host GLOB :host"], LOOKED)
+    return _Counts(
+        f"noise INDEXED BY {index}",
+        [*programs, _SPAN],
+        [] if host is None else ["host GLOB :host"],
+        LOOKED,
+    )
 
 
 def _named(connection: Connection, host: str) -> list[str] | None:
     """The hosts that a pattern means; None where they are too many to name."""
     if not is_pattern(host):
         return [host]
-    rows = connection.execute("SELECT name FROM hosts WHERE name GLOB ? LIMIT ?", (host, _HOSTS + 1)).fetchall()
+    rows = connection.execute(
+        "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?", (host, _HOSTS + 1)
+    ).fetchall()
     return [row[0] for row in rows] if len(rows) <= _HOSTS else None
 
 
 def _bounded(connection: Connection, counts: _Counts, parameters: dict[str, Any]) -> int | None:
-    """Draws the earlier end nearer, to whole hours, where more counts lie within; from when on they are counted then, else None."""
+    """Draws the earlier end nearer, to whole hours, where more counts lie within; from when on they
+    are counted then, else None.
+    """
     if counts.looked is None:
         return None
     where = {"table": counts.table, "conditions": " AND ".join(counts.found)}

@@ -26,16 +26,20 @@ FROM notifications n JOIN changes c ON c.id = n.change_id JOIN incidents i ON i.
 WHERE (:receiver IS NULL OR n.receiver = :receiver) AND (:outcome IS NULL OR coalesce(d.state, 'not sent') = :outcome)
 ORDER BY n.id DESC LIMIT :limit
 """
-_SILENCES = "SELECT * FROM silences WHERE ends_us > :now AND coalesce(expired_us, ends_us) > :now ORDER BY ends_us, id"
+_SILENCES = (
+    "SELECT * FROM silences WHERE ends_us > :now AND coalesce(expired_us, ends_us) > :now "
+    "ORDER BY ends_us, id"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationRow:
     """What one receiver was told of one change of an incident, or why it was not.
 
-    `outcome`: "waiting" (until `due_us`), "attempting", "delivered", "refused" (the receiver will never take it), "undelivered" (given up),
-    "unchanged" (all of it was said before) or "not sent". `what` is the change, `action` the message's word for it, `detail` what the
-    receiver answered; `repeated` where the receiver may have it twice. `receiver` is None where no route names one.
+    `outcome`: "waiting" (until `due_us`), "attempting", "delivered", "refused" (the receiver will
+    never take it), "undelivered" (given up), "unchanged" (all of it was said before) or "not sent".
+    `what` is the change, `action` the message's word for it, `detail` what the receiver answered;
+    `repeated` where the receiver may have it twice. `receiver` is None where no route names one.
     """
 
     at_us: int
@@ -61,7 +65,9 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class SilenceRow:
-    """A silence: nobody is told of incidents that fit all of `host` (a shell pattern), `rule` and `fingerprint` that are given."""
+    """A silence: nobody is told of incidents that fit all of `host` (a shell pattern), `rule` and
+    `fingerprint` that are given.
+    """
 
     id: int
     host: str | None
@@ -74,11 +80,15 @@ class SilenceRow:
 
 
 def notifications_of(history: History, incident_id: str) -> list[NotificationRow]:
-    """Who was told of an incident (by its whole id) and of those joined into it, in the order in which it was decided."""
+    """Who was told of an incident (by its whole id) and of those joined into it, in the order in
+    which it was decided.
+    """
     return [_notification(row) for row in _rows(history, _OF_INCIDENT, {"id": incident_id})]
 
 
-def latest(history: History, *, receiver: str | None = None, outcome: str | None = None, limit: int = 50) -> list[LogRow]:
+def latest(
+    history: History, *, receiver: str | None = None, outcome: str | None = None, limit: int = 50
+) -> list[LogRow]:
     """The log of messages sent and not sent, newest first."""
     rows = _rows(history, _LATEST, {"receiver": receiver, "outcome": outcome, "limit": limit})
     return [LogRow(row["incident_id"], row["host"], _notification(row)) for row in rows]

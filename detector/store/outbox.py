@@ -1,6 +1,7 @@
 """The outbox's tables: what was followed, groups, messages under way, and the log of who was told.
 
-In: decisions of `alert/outbox.py`. Out: rows. Every write belongs inside `with outbox.transaction():`. Decides nothing.
+In: decisions of `alert/outbox.py`. Out: rows. Every write belongs inside `with
+outbox.transaction():`. Decides nothing.
 """
 
 from __future__ import annotations
@@ -51,12 +52,17 @@ SELECT min(at_us) FROM (
 _DUE = """
 SELECT d.* FROM deliveries d WHERE state = 'waiting' AND receiver = ? AND due_us <= ? ORDER BY attempts, due_us, id LIMIT 1
 """
-_REPEAT = "SELECT * FROM alert_groups WHERE receiver = ? AND repeat_us IS NOT NULL AND repeat_us <= ? ORDER BY repeat_us LIMIT 1"
+_REPEAT = (
+    "SELECT * FROM alert_groups WHERE receiver = ? AND repeat_us IS NOT NULL AND repeat_us <= "
+    "? ORDER BY repeat_us LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """How many live incidents a group has, on how many hosts, and the state that they make: open while one is."""
+    """How many live incidents a group has, on how many hosts, and the state that they make: open
+    while one is.
+    """
 
     total: int
     hosts: int
@@ -94,23 +100,37 @@ class OutboxTables:
         return History(self.db, self.path)
 
     def begin(self, now_us: int) -> int:
-        """Starts following where an earlier process stopped, else at the end: nobody is told of what was before.
+        """Starts following where an earlier process stopped, else at the end: nobody is told of
+        what was before.
 
-        What was being sent then may have arrived: it is sent again at once, marked as repeated. Returns how many such messages there are.
+        What was being sent then may have arrived: it is sent again at once, marked as repeated.
+        Returns how many such messages there are.
         """
-        start = "INSERT INTO outbox (name, change_id) SELECT ?, coalesce(max(id), 0) FROM changes WHERE TRUE ON CONFLICT (name) DO NOTHING"
+        start = (
+            "INSERT INTO outbox (name, change_id) SELECT ?, coalesce(max(id), 0) FROM changes "
+            "WHERE TRUE ON CONFLICT (name) DO NOTHING"
+        )
         self._connection.execute(start, (_FOLLOWER,))
-        again = "UPDATE deliveries SET state = 'waiting', repeated = 1, due_us = ?, detail = ? WHERE state = 'attempting'"
-        return self._connection.execute(again, (now_us, "no answer: oopswatch was stopped while it was sent")).rowcount
+        again = (
+            "UPDATE deliveries SET state = 'waiting', repeated = 1, due_us = ?, detail = ? "
+            "WHERE state = 'attempting'"
+        )
+        return self._connection.execute(
+            again, (now_us, "no answer: oopswatch was stopped while it was sent")
+        ).rowcount
 
     def changes(self, limit: int) -> list[Row]:
-        """The next changes, with what is known of their incidents now; `printing` while the anchor's report is not closed."""
+        """The next changes, with what is known of their incidents now; `printing` while the
+        anchor's report is not closed.
+        """
         with explained(self.path):
             return self._connection.execute(_CHANGES, (limit,)).fetchall()
 
     def followed(self, change_id: int) -> None:
         """All changes up to this one are dealt with."""
-        self._connection.execute("UPDATE outbox SET change_id = ? WHERE name = ?", (change_id, _FOLLOWER))
+        self._connection.execute(
+            "UPDATE outbox SET change_id = ? WHERE name = ?", (change_id, _FOLLOWER)
+        )
 
     def silences(self, now_us: int) -> list[SilenceRow]:
         """Silences that are not over."""
@@ -118,7 +138,9 @@ class OutboxTables:
 
     def group(self, group_id: int) -> Row:
         """A group by its number."""
-        return self._connection.execute("SELECT * FROM alert_groups WHERE id = ?", (group_id,)).fetchone()  # type: ignore[no-any-return]
+        return self._connection.execute(  # type: ignore[no-any-return]
+            "SELECT * FROM alert_groups WHERE id = ?", (group_id,)
+        ).fetchone()
 
     def groups_of(self, incident_id: str, receiver: str | None = None) -> list[Row]:
         """The groups of an incident: one for each receiver, or the one of a receiver."""
@@ -129,32 +151,57 @@ class OutboxTables:
         return self._connection.execute(_INHERITED, (incident_id, receiver)).fetchone()  # type: ignore[no-any-return]
 
     def latest_group(self, receiver: str, scope: str, since_us: int) -> Row | None:
-        """The receiver's latest group of a scope that is not over and got an incident since then."""
+        """The receiver's latest group of a scope that is not over and got an incident since
+        then.
+        """
         return self._connection.execute(_LATEST_GROUP, (receiver, scope, since_us)).fetchone()  # type: ignore[no-any-return]
 
-    def open_group(self, receiver: str, scope: str, leader: str, team: str | None, at_us: int) -> Row:
+    def open_group(
+        self, receiver: str, scope: str, leader: str, team: str | None, at_us: int
+    ) -> Row:
         """A new group, which `leader` leads."""
-        insert = "INSERT INTO alert_groups (receiver, scope, leader, dedup_key, team, last_us) VALUES (?, ?, ?, ?, ?, ?) RETURNING *"
+        insert = (
+            "INSERT INTO alert_groups (receiver, scope, leader, dedup_key, team, last_us) "
+            "VALUES (?, ?, ?, ?, ?, ?) RETURNING *"
+        )
         facts = (receiver, scope, leader, f"oopswatch/{leader}", team, at_us)
         return self._connection.execute(insert, facts).fetchone()  # type: ignore[no-any-return]
 
     def add_member(self, group_id: int, incident_id: str, at_us: int) -> None:
-        """An incident comes to a group; those that were joined into it leave it, and it leads in their place."""
+        """An incident comes to a group; those that were joined into it leave it, and it leads in
+        their place.
+        """
         connection = self._connection
-        connection.execute("INSERT OR IGNORE INTO alert_members (incident_id, group_id) VALUES (?, ?)", (incident_id, group_id))
-        connection.execute("UPDATE alert_groups SET last_us = max(last_us, ?) WHERE id = ?", (at_us, group_id))
+        connection.execute(
+            "INSERT OR IGNORE INTO alert_members (incident_id, group_id) VALUES (?, ?)",
+            (incident_id, group_id),
+        )
+        connection.execute(
+            "UPDATE alert_groups SET last_us = max(last_us, ?) WHERE id = ?", (at_us, group_id)
+        )
         old = "(SELECT id FROM incidents WHERE joined_into = ?2)"
-        connection.execute(f"UPDATE alert_groups SET leader = ?2 WHERE id = ?1 AND leader IN {old}", (group_id, incident_id))  # noqa: S608
-        connection.execute(f"DELETE FROM alert_members WHERE group_id = ?1 AND incident_id IN {old}", (group_id, incident_id))  # noqa: S608
+        connection.execute(
+            f"UPDATE alert_groups SET leader = ?2 WHERE id = ?1 AND leader IN {old}",  # noqa: S608
+            (group_id, incident_id),
+        )
+        connection.execute(
+            f"DELETE FROM alert_members WHERE group_id = ?1 AND incident_id IN {old}",  # noqa: S608
+            (group_id, incident_id),
+        )
 
     def remove_member(self, group_id: int, incident_id: str) -> None:
         """An incident leaves a group, as it became part of another."""
-        self._connection.execute("DELETE FROM alert_members WHERE group_id = ? AND incident_id = ?", (group_id, incident_id))
+        self._connection.execute(
+            "DELETE FROM alert_members WHERE group_id = ? AND incident_id = ?",
+            (group_id, incident_id),
+        )
 
     def sums(self, group_id: int) -> Sums:
         """What the members of a group add up to."""
         row = self._connection.execute(_SUMS, (group_id,)).fetchone()
-        state: State = "open" if row["open"] else "acknowledged" if row["acknowledged"] else "resolved"
+        state: State = (
+            "open" if row["open"] else "acknowledged" if row["acknowledged"] else "resolved"
+        )
         return Sums(row["total"], row["hosts"], state)
 
     def members(self, group_id: int, limit: int) -> list[str]:
@@ -174,25 +221,47 @@ class OutboxTables:
 
     def waiting(self, group_id: int) -> Row | None:
         """The message about a group that waits, if any: there is never more than one."""
-        query = "SELECT * FROM deliveries WHERE group_id = ? AND state = 'waiting' ORDER BY id LIMIT 1"
+        query = (
+            "SELECT * FROM deliveries WHERE group_id = ? AND state = 'waiting' ORDER BY id LIMIT 1"
+        )
         return self._connection.execute(query, (group_id,)).fetchone()  # type: ignore[no-any-return]
 
     def plan(self, group_id: int, receiver: str, reason: str, now_us: int, due_us: int) -> int:
         """A new message."""
-        insert = "INSERT INTO deliveries (group_id, receiver, reason, created_us, due_us) VALUES (?, ?, ?, ?, ?) RETURNING id"
-        return int(self._connection.execute(insert, (group_id, receiver, clean(reason), now_us, due_us)).fetchone()[0])
+        insert = (
+            "INSERT INTO deliveries (group_id, receiver, reason, created_us, due_us) VALUES "
+            "(?, ?, ?, ?, ?) RETURNING id"
+        )
+        return int(
+            self._connection.execute(
+                insert, (group_id, receiver, clean(reason), now_us, due_us)
+            ).fetchone()[0]
+        )
 
     def reschedule(self, delivery_id: int, reason: str, due_us: int) -> None:
         """A message that waits is due at another time, perhaps for another reason."""
-        self._connection.execute("UPDATE deliveries SET reason = ?, due_us = ? WHERE id = ?", (clean(reason), due_us, delivery_id))
+        self._connection.execute(
+            "UPDATE deliveries SET reason = ?, due_us = ? WHERE id = ?",
+            (clean(reason), due_us, delivery_id),
+        )
 
-    def log(self, change: Row, now_us: int, receiver: str | None, delivery_id: int | None, reason: str) -> None:
+    def log(
+        self, change: Row, now_us: int, receiver: str | None, delivery_id: int | None, reason: str
+    ) -> None:
         """Who is told of a change, in which message, or why not."""
-        insert = "INSERT INTO notifications (change_id, incident_id, at_us, receiver, delivery_id, reason) VALUES (?, ?, ?, ?, ?, ?)"
-        self._connection.execute(insert, (change["id"], change["incident_id"], now_us, receiver, delivery_id, clean(reason)))
+        insert = (
+            "INSERT INTO notifications (change_id, incident_id, at_us, receiver, delivery_id, "
+            "reason) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self._connection.execute(
+            insert,
+            (change["id"], change["incident_id"], now_us, receiver, delivery_id, clean(reason)),
+        )
 
     def due(self, receiver: str, now_us: int) -> Row | None:
-        """The message to send next: those that were tried least come first, so that one bad message holds up no other."""
+        """The message to send next: those that were tried least come first, so that one bad message
+        holds up no other.
+        """
         return self._connection.execute(_DUE, (receiver, now_us)).fetchone()  # type: ignore[no-any-return]
 
     def repeat(self, receiver: str, now_us: int) -> Row | None:
@@ -205,22 +274,52 @@ class OutboxTables:
             return self._connection.execute(_NEXT, (receiver,)).fetchone()[0]  # type: ignore[no-any-return]
 
     def attempt(self, delivery_id: int, action: str) -> None:
-        """A message is about to be sent: whoever finds it so after a crash knows that it may have arrived."""
-        update = "UPDATE deliveries SET state = 'attempting', attempts = attempts + 1, action = ? WHERE id = ?"
+        """A message is about to be sent: whoever finds it so after a crash knows that it may have
+        arrived.
+        """
+        update = (
+            "UPDATE deliveries SET state = 'attempting', attempts = attempts + 1, action = ? "
+            "WHERE id = ?"
+        )
         self._connection.execute(update, (action, delivery_id))
 
-    def settle(self, delivery_id: int, state: str, now_us: int, detail: str | None, action: str | None = None) -> None:
+    def settle(
+        self,
+        delivery_id: int,
+        state: str,
+        now_us: int,
+        detail: str | None,
+        action: str | None = None,
+    ) -> None:
         """A message is over: delivered, refused, undelivered or unchanged."""
-        update = "UPDATE deliveries SET state = ?, settled_us = ?, detail = ?, action = coalesce(?, action) WHERE id = ?"
-        self._connection.execute(update, (state, now_us, detail and clean(detail), action, delivery_id))
+        update = (
+            "UPDATE deliveries SET state = ?, settled_us = ?, detail = ?, action = coalesce(?, "
+            "action) WHERE id = ?"
+        )
+        self._connection.execute(
+            update, (state, now_us, detail and clean(detail), action, delivery_id)
+        )
 
     def postpone(self, delivery_id: int, due_us: int, detail: str, *, repeated: bool) -> None:
         """A message is tried again later; `repeated` where this attempt may have arrived."""
-        update = "UPDATE deliveries SET state = 'waiting', due_us = ?, detail = ?, repeated = max(repeated, ?) WHERE id = ?"
+        update = (
+            "UPDATE deliveries SET state = 'waiting', due_us = ?, detail = ?, repeated = "
+            "max(repeated, ?) WHERE id = ?"
+        )
         self._connection.execute(update, (due_us, clean(detail), repeated, delivery_id))
 
-    def told(self, group_id: int, state: State, said: str, now_us: int, repeat_us: int | None, fingerprint: str | None) -> None:
-        """A receiver knows the state of a group, and what was said; the first message settles the problem that it knows it by."""
+    def told(
+        self,
+        group_id: int,
+        state: State,
+        said: str,
+        now_us: int,
+        repeat_us: int | None,
+        fingerprint: str | None,
+    ) -> None:
+        """A receiver knows the state of a group, and what was said; the first message settles the
+        problem that it knows it by.
+        """
         update = """
         UPDATE alert_groups SET told = ?, said = ?, sent_us = ?, repeat_us = ?, messages = messages + 1,
           fingerprint = CASE WHEN messages = 0 THEN ? ELSE fingerprint END WHERE id = ?
@@ -229,20 +328,29 @@ class OutboxTables:
 
     def known(self, group_id: int, state: State, said: str) -> None:
         """A receiver that has no word for what is new is taken as told."""
-        self._connection.execute("UPDATE alert_groups SET told = ?, said = ? WHERE id = ?", (state, said, group_id))
+        self._connection.execute(
+            "UPDATE alert_groups SET told = ?, said = ? WHERE id = ?", (state, said, group_id)
+        )
 
     def repeat_at(self, group_id: int, repeat_us: int | None) -> None:
         """When the same is said again."""
-        self._connection.execute("UPDATE alert_groups SET repeat_us = ? WHERE id = ?", (repeat_us, group_id))
+        self._connection.execute(
+            "UPDATE alert_groups SET repeat_us = ? WHERE id = ?", (repeat_us, group_id)
+        )
 
     def overdue(self, before_us: int) -> list[Row]:
         """Messages that have waited since before then, whoever they are for."""
-        query = "SELECT * FROM deliveries WHERE state = 'waiting' AND created_us < ? ORDER BY id LIMIT 1000"
+        query = (
+            "SELECT * FROM deliveries WHERE state = 'waiting' AND created_us < ? ORDER BY id "
+            "LIMIT 1000"
+        )
         return self._connection.execute(query, (before_us,)).fetchall()
 
     def waiting_by_receiver(self) -> dict[str, int]:
         """How many messages wait for each receiver."""
-        query = "SELECT receiver, count(*) FROM deliveries WHERE state = 'waiting' GROUP BY receiver"
+        query = (
+            "SELECT receiver, count(*) FROM deliveries WHERE state = 'waiting' GROUP BY receiver"
+        )
         return dict(self._connection.execute(query).fetchall())
 
     def close(self) -> None:

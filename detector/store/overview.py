@@ -1,6 +1,8 @@
-"""What on-call looks at first, and counts of the whole history: open incidents, new problems, regressions, a heat strip, noise, totals.
+"""What on-call looks at first, and counts of the whole history: open incidents, new problems,
+regressions, a heat strip, noise, totals.
 
-In: a connection, the time now. Out: frozen rows. Every count is kept as it changes, or is of a bounded time: nothing large is read through.
+In: a connection, the time now. Out: frozen rows. Every count is kept as it changes, or is of a
+bounded time: nothing large is read through.
 """
 
 from __future__ import annotations
@@ -32,15 +34,29 @@ SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*) 
   (SELECT min(first_seen_us) FROM hosts) AS first_us, (SELECT max(last_seen_us) FROM hosts) AS last_us
 """
 _STATES = "SELECT severity, incidents FROM incident_counts WHERE state = ? AND incidents > 0"
-_OLDEST_OPEN = "SELECT rowid FROM incident_words WHERE incident_words MATCH ? ORDER BY rowid LIMIT 1"
-_LATEST = "SELECT place FROM incidents INDEXED BY incidents_place WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1"
+_OLDEST_OPEN = (
+    "SELECT rowid FROM incident_words WHERE incident_words MATCH ? ORDER BY rowid LIMIT 1"
+)
+_LATEST = (
+    "SELECT place FROM incidents INDEXED BY incidents_place WHERE place IS NOT NULL ORDER BY "
+    "place DESC LIMIT 1"
+)
 _HEAT = """
 SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?
 """
-_NEW = "SELECT * FROM problems WHERE first_us >= ? AND first_us <= ? ORDER BY first_us DESC, fingerprint LIMIT ?"
+_NEW = (
+    "SELECT * FROM problems WHERE first_us >= ? AND first_us <= ? ORDER BY first_us DESC, "
+    "fingerprint LIMIT ?"
+)
 _NEW_COUNT = "SELECT count(*) FROM problems WHERE first_us >= ? AND first_us <= ?"
-_REGRESSED = "SELECT * FROM problems WHERE regressed_us >= ? AND regressed_us <= ? ORDER BY regressed_us DESC, fingerprint LIMIT ?"
-_SIGNATURE = "SELECT hour_us, matches FROM signature_hours WHERE signature = ? AND hour_us > ? AND hour_us < ? ORDER BY hour_us"
+_REGRESSED = (
+    "SELECT * FROM problems WHERE regressed_us >= ? AND regressed_us <= ? ORDER BY "
+    "regressed_us DESC, fingerprint LIMIT ?"
+)
+_SIGNATURE = (
+    "SELECT hour_us, matches FROM signature_hours WHERE signature = ? AND hour_us > ? AND "
+    "hour_us < ? ORDER BY hour_us"
+)
 
 
 def overview(connection: Connection, now_us: int) -> Overview:
@@ -53,16 +69,33 @@ def overview(connection: Connection, now_us: int) -> Overview:
         now_us=now_us,
         open=dict(connection.execute(_STATES, ("open",)).fetchall()),
         acknowledged=dict(connection.execute(_STATES, ("acknowledged",)).fetchall()),
-        newest=incident_queries.page(connection, Filter(state=("open", "acknowledged")), None, SHOWN).rows,
+        newest=incident_queries.page(
+            connection, Filter(state=("open", "acknowledged")), None, SHOWN
+        ).rows,
         oldest_open_us=oldest and oldest[0] >> search.PLACE_BITS,
         latest_us=latest and latest[0] >> search.PLACE_BITS,
         new_problems_day=connection.execute(_NEW_COUNT, (now_us - DAY_US, ahead)).fetchone()[0],
         new_problems_week=connection.execute(_NEW_COUNT, (week, ahead)).fetchone()[0],
-        new_problems=[ProblemRow(**named(ProblemRow, row)) for row in connection.execute(_NEW, (week, ahead, SHOWN))],
-        regressions=[ProblemRow(**named(ProblemRow, row)) for row in connection.execute(_REGRESSED, (week, ahead, SHOWN))],
+        new_problems=[
+            ProblemRow(**named(ProblemRow, row))
+            for row in connection.execute(_NEW, (week, ahead, SHOWN))
+        ],
+        regressions=[
+            ProblemRow(**named(ProblemRow, row))
+            for row in connection.execute(_REGRESSED, (week, ahead, SHOWN))
+        ],
         heat_start_us=start,
         heat=heat(connection, start),
-        noise=noise(connection, ("process", "signature"), None, None, now_us - DAY_US, None, SHOWN, quick=True).rows,
+        noise=noise(
+            connection,
+            ("process", "signature"),
+            None,
+            None,
+            now_us - DAY_US,
+            None,
+            SHOWN,
+            quick=True,
+        ).rows,
         totals=totals(connection),
     )
 
@@ -73,7 +106,9 @@ def totals(connection: Connection) -> Totals:
 
 
 def heat(connection: Connection, start_us: int) -> list[HeatRow]:
-    """The newest `HEATED` incidents of `HEAT_HOURS` hours by host and hour: the hosts with most, then all others together."""
+    """The newest `HEATED` incidents of `HEAT_HOURS` hours by host and hour: the hosts with most,
+    then all others together.
+    """
     cells: dict[str, Counter[int]] = {}
     ends = (search.place_of(start_us), search.place_of(start_us + HEAT_HOURS * HOUR_US), HEATED)
     for host, place in connection.execute(_HEAT, ends):
@@ -84,8 +119,12 @@ def heat(connection: Connection, start_us: int) -> list[HeatRow]:
     return [*rows, HeatRow(None, _hours(others))] if others else rows
 
 
-def signature_hits(connection: Connection, signature: str, since_us: int, until_us: int) -> list[Bucket]:
-    """The matches of a signature by the hour (older ones by the day: see `keeping`): hours that touch the time and have any."""
+def signature_hits(
+    connection: Connection, signature: str, since_us: int, until_us: int
+) -> list[Bucket]:
+    """The matches of a signature by the hour (older ones by the day: see `keeping`): hours that
+    touch the time and have any.
+    """
     rows = connection.execute(_SIGNATURE, (signature, since_us - HOUR_US, until_us))
     return [Bucket(row["hour_us"], row["hour_us"] + HOUR_US, row["matches"]) for row in rows]
 

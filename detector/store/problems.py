@@ -1,8 +1,9 @@
 """Problems: all incidents with one fingerprint, added up as they come, never counted anew.
 
-In: what one incident adds to its problem before and after a change. Out: the sums of `problems` and of its hosts, kernels and days, and
-whether a problem that was resolved came back. The work is the same for the first incident and for the ten-thousandth. Runs inside the
-transaction of the journal that owns the connection.
+In: what one incident adds to its problem before and after a change. Out: the sums of `problems` and
+of its hosts, kernels and days, and whether a problem that was resolved came back. The work is the
+same for the first incident and for the ten-thousandth. Runs inside the transaction of the journal
+that owns the connection.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _RETURNED = """
 UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions = regressions + 1, regressed_us = :now
 WHERE fingerprint = :fingerprint
 """
-# The live incidents of a problem in the order of time, by an index: its ends are found by a look at each end.
+# The live incidents of a problem in the order of time, by an index: its ends are found by a look at
+# each end.
 _END = """
 (SELECT coalesce(started_us, found_us) FROM incidents INDEXED BY incidents_problem
  WHERE joined_into IS NULL AND fingerprint = :fingerprint AND {also} ORDER BY coalesce(started_us, found_us) {order} LIMIT 1)
@@ -65,15 +67,21 @@ class Share:
 
 
 def share(row: Row | None) -> Share | None:
-    """What an incident of its row adds; None for one without a fingerprint, or that became part of another."""
+    """What an incident of its row adds; None for one without a fingerprint, or that became part of
+    another.
+    """
     if row is None or row["fingerprint"] is None or row["joined_into"] is not None:
         return None
     began = row["started_us"] if row["started_us"] is not None else row["found_us"]
     return Share(row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], began)
 
 
-def move(connection: Connection, before: Share | None, after: Share | None, now_us: int) -> str | None:
-    """An incident's share changed. Where a resolved problem is back, returns the release that was said to hold the fix ("": none named)."""
+def move(
+    connection: Connection, before: Share | None, after: Share | None, now_us: int
+) -> str | None:
+    """An incident's share changed. Where a resolved problem is back, returns the release that was
+    said to hold the fix ("": none named).
+    """
     returned = None
     if after is not None and before != after:
         _add(connection, after)
@@ -90,7 +98,9 @@ def _add(connection: Connection, one: Share) -> None:
     facts = _facts(one)
     connection.execute(_ADD, facts)
     if connection.execute(_ADD_HOST, facts).fetchone()[0] == 1:
-        connection.execute("UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?", (one.fingerprint,))
+        connection.execute(
+            "UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?", (one.fingerprint,)
+        )
     if one.kernel is not None:
         connection.execute(_ADD_KERNEL, facts)
     connection.execute(_ADD_DAY, facts)
@@ -99,37 +109,70 @@ def _add(connection: Connection, one: Share) -> None:
 
 def _tell_latest(connection: Connection, one: Share) -> None:
     """A problem is called as its latest incident is."""
-    connection.execute(_LATEST, {"id": one.id, "fingerprint": one.fingerprint, "began": one.began_us})
+    connection.execute(
+        _LATEST, {"id": one.id, "fingerprint": one.fingerprint, "began": one.began_us}
+    )
 
 
 def _take(connection: Connection, one: Share) -> None:
     """Takes a share back; where it was at an end of the time, the end is looked up again."""
     facts = _facts(one)
     _shrink(connection, "problems", "fingerprint = :fingerprint", "TRUE", facts)
-    _shrink(connection, "problem_hosts", "fingerprint = :fingerprint AND host = :host", "host = :host", facts)
-    _shrink(connection, "problem_kernels", "fingerprint = :fingerprint AND kernel = :kernel", "kernel = :kernel", facts)
-    connection.execute("UPDATE problem_days SET incidents = incidents - 1 WHERE fingerprint = :fingerprint AND day_us = :day", facts)
+    _shrink(
+        connection,
+        "problem_hosts",
+        "fingerprint = :fingerprint AND host = :host",
+        "host = :host",
+        facts,
+    )
+    _shrink(
+        connection,
+        "problem_kernels",
+        "fingerprint = :fingerprint AND kernel = :kernel",
+        "kernel = :kernel",
+        facts,
+    )
+    connection.execute(
+        (
+            "UPDATE problem_days SET incidents = incidents - 1 WHERE fingerprint = "
+            ":fingerprint AND day_us = :day"
+        ),
+        facts,
+    )
     for table in _GONE:
-        gone = connection.execute(f"DELETE FROM {table} WHERE fingerprint = ? AND incidents = 0", (one.fingerprint,)).rowcount  # noqa: S608 (constants)
+        gone = connection.execute(
+            f"DELETE FROM {table} WHERE fingerprint = ? AND incidents = 0",  # noqa: S608
+            (one.fingerprint,),
+        ).rowcount
         if gone and table == "problem_hosts":
-            connection.execute("UPDATE problems SET hosts = hosts - ? WHERE fingerprint = ?", (gone, one.fingerprint))
+            connection.execute(
+                "UPDATE problems SET hosts = hosts - ? WHERE fingerprint = ?",
+                (gone, one.fingerprint),
+            )
     # What people said of a problem is kept, even where no incident is left of it.
     empty = "DELETE FROM problems WHERE fingerprint = ? AND incidents = 0 AND state_us IS NULL"
     connection.execute(empty, (one.fingerprint,))
 
 
-def _shrink(connection: Connection, table: str, place: str, also: str, facts: dict[str, object]) -> None:
-    connection.execute(f"UPDATE {table} SET incidents = incidents - 1 WHERE {place}", facts)  # noqa: S608 (constants)
+def _shrink(
+    connection: Connection, table: str, place: str, also: str, facts: dict[str, object]
+) -> None:
+    connection.execute(f"UPDATE {table} SET incidents = incidents - 1 WHERE {place}", facts)  # noqa: S608
     for column, order in (("first_us", "ASC"), ("last_us", "DESC")):
         end = _END.format(also=also, order=order)
         connection.execute(
-            f"UPDATE {table} SET {column} = coalesce({end}, {column}) WHERE {place} AND {column} = :began AND incidents > 0",  # noqa: S608
+            (
+                f"UPDATE {table} SET {column} = coalesce({end}, {column}) WHERE {place} AND "  # noqa: S608
+                f"{column} = :began AND incidents > 0"
+            ),
             facts,
         )
 
 
 def _returned(connection: Connection, one: Share, now_us: int) -> str | None:
-    """Whether the incident is a regression: it began after its problem was resolved, on no release older than the one with the fix."""
+    """Whether the incident is a regression: it began after its problem was resolved, on no release
+    older than the one with the fix.
+    """
     query = "SELECT state_us, fixed_in FROM problems WHERE fingerprint = ? AND state = 'resolved'"
     row = connection.execute(query, (one.fingerprint,)).fetchone()
     if row is None or one.began_us <= row["state_us"]:

@@ -1,6 +1,7 @@
 """Removes rows that are too old, some at a time, with all that refers to them.
 
-In: a connection inside a transaction, the time before which rows are too old, how many to look at. Out: how many were removed.
+In: a connection inside a transaction, the time before which rows are too old, how many to look at.
+Out: how many were removed.
 """
 
 from __future__ import annotations
@@ -11,21 +12,32 @@ from sqlite3 import Connection
 
 from detector.store import search
 
-# (connection, cut, the id to go on from, rows) → how many were removed, and the id to go on from; None at the end.
+# (connection, cut, the id to go on from, rows) → how many were removed, and the id to go on from;
+# None at the end.
 Walk = Callable[[Connection, int, int, int], tuple[int, int | None]]
 
-_OLD_INCIDENTS = "SELECT id, place FROM incidents INDEXED BY incidents_place WHERE place < ? ORDER BY place LIMIT ?"
+_OLD_INCIDENTS = (
+    "SELECT id, place FROM incidents INDEXED BY incidents_place WHERE place < ? ORDER BY place "
+    "LIMIT ?"
+)
 _FAMILY = "SELECT id FROM incidents WHERE joined_into IN (SELECT value FROM json_each(?))"
 _LED = "SELECT id FROM alert_groups WHERE leader IN (SELECT value FROM json_each(:ids))"
-# The latest change stays, so that its id is never given twice: it goes over to no incident that is gone, so its incident stays as well.
+# The latest change stays, so that its id is never given twice: it goes over to no incident that is
+# gone, so its incident stays as well.
 _HELD = "SELECT incident_id FROM changes ORDER BY id DESC LIMIT 1"
 _OF_INCIDENTS = (
     "DELETE FROM notifications WHERE incident_id IN (SELECT value FROM json_each(:ids))",
-    "DELETE FROM notifications WHERE change_id IN (SELECT id FROM changes WHERE incident_id IN (SELECT value FROM json_each(:ids)))",
+    (
+        "DELETE FROM notifications WHERE change_id IN (SELECT id FROM changes WHERE "
+        "incident_id IN (SELECT value FROM json_each(:ids)))"
+    ),
     "DELETE FROM alert_members WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     "DELETE FROM changes WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     "DELETE FROM evidence WHERE incident_id IN (SELECT value FROM json_each(:ids))",
-    "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids)) AND joined_into IS NOT NULL",
+    (
+        "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids)) AND joined_into "
+        "IS NOT NULL"
+    ),
     "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids))",
 )
 _NEW_LEADER = """
@@ -33,7 +45,10 @@ UPDATE alert_groups SET leader = (SELECT min(incident_id) FROM alert_members WHE
 WHERE id = :group AND EXISTS (SELECT 1 FROM alert_members WHERE group_id = :group)
 """
 _OF_GROUP = (
-    "UPDATE notifications SET delivery_id = NULL WHERE delivery_id IN (SELECT id FROM deliveries WHERE group_id = :group)",
+    (
+        "UPDATE notifications SET delivery_id = NULL WHERE delivery_id IN (SELECT id FROM "
+        "deliveries WHERE group_id = :group)"
+    ),
     "DELETE FROM deliveries WHERE group_id = :group",
     "DELETE FROM alert_groups WHERE id = :group",
 )
@@ -48,17 +63,27 @@ SELECT m.id, m.wall_time_us < :cut AND NOT EXISTS (SELECT 1 FROM evidence e WHER
   m.wall_time_us < :cut
 FROM {tables} WHERE {id} > :start ORDER BY {id} LIMIT :rows
 """
-_MATCHES = _OLD_MATCHES.format(tables="matches m LEFT JOIN reports r ON r.match_id = m.id", id="m.id")
-_REPORTS = _OLD_MATCHES.format(tables="reports r JOIN matches m ON m.id = r.match_id", id="r.match_id")
+_MATCHES = _OLD_MATCHES.format(
+    tables="matches m LEFT JOIN reports r ON r.match_id = m.id", id="m.id"
+)
+_REPORTS = _OLD_MATCHES.format(
+    tables="reports r JOIN matches m ON m.id = r.match_id", id="r.match_id"
+)
 
 
 def incidents(connection: Connection, cut_us: int, rows: int) -> int:
-    """The oldest incidents, with their evidence's links, their changes, and what was said of them to whom."""
+    """The oldest incidents, with their evidence's links, their changes, and what was said of them
+    to whom.
+    """
     held = connection.execute(_HELD).fetchone()
-    found = connection.execute(_OLD_INCIDENTS, (search.place_of(cut_us), max(1, rows // 10) + 1)).fetchall()
+    found = connection.execute(
+        _OLD_INCIDENTS, (search.place_of(cut_us), max(1, rows // 10) + 1)
+    ).fetchall()
     gone = [row for row in found if held is None or row["id"] != held[0]][: max(1, rows // 10)]
     live = json.dumps([row["id"] for row in gone])
-    joined = [row[0] for row in connection.execute(_FAMILY, (live,)) if held is None or row[0] != held[0]]
+    joined = [
+        row[0] for row in connection.execute(_FAMILY, (live,)) if held is None or row[0] != held[0]
+    ]
     ids = json.dumps([*json.loads(live), *joined])
     led = [row[0] for row in connection.execute(_LED, {"ids": ids})]
     for statement in _OF_INCIDENTS[:3]:
@@ -67,27 +92,41 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
         if not connection.execute(_NEW_LEADER, {"group": group}).rowcount:
             for statement in _OF_GROUP:
                 connection.execute(statement, {"group": group})
-    connection.executemany("DELETE FROM incident_words WHERE rowid = ?", [(row["place"],) for row in gone])
+    connection.executemany(
+        "DELETE FROM incident_words WHERE rowid = ?", [(row["place"],) for row in gone]
+    )
     for statement in _OF_INCIDENTS[3:]:
         connection.execute(statement, {"ids": ids})
     return len(gone)
 
 
 def changes(connection: Connection, cut_us: int, rows: int) -> int:
-    """The oldest changes with what was said of them to whom; never the latest, nor what alerts have not seen."""
+    """The oldest changes with what was said of them to whom; never the latest, nor what alerts have
+    not seen.
+    """
     ids = json.dumps([row[0] for row in connection.execute(_OLD_CHANGES, (rows,))])
     old = "SELECT id FROM changes WHERE id IN (SELECT value FROM json_each(:ids)) AND at_us < :cut"
-    connection.execute(f"DELETE FROM notifications WHERE change_id IN ({old})", {"ids": ids, "cut": cut_us})  # noqa: S608 (constants)
-    return connection.execute(f"DELETE FROM changes WHERE id IN ({old})", {"ids": ids, "cut": cut_us}).rowcount  # noqa: S608 (constants)
+    connection.execute(
+        f"DELETE FROM notifications WHERE change_id IN ({old})",  # noqa: S608
+        {"ids": ids, "cut": cut_us},
+    )
+    return connection.execute(
+        f"DELETE FROM changes WHERE id IN ({old})",  # noqa: S608
+        {"ids": ids, "cut": cut_us},
+    ).rowcount
 
 
 def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:
-    """Old matches that no incident rests on, with their reports; the latest stays, since counts follow from its id."""
+    """Old matches that no incident rests on, with their reports; the latest stays, since counts
+    follow from its id.
+    """
     found = connection.execute(_MATCHES, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
     ids = [(row[0],) for row in found if row[1]]
     connection.executemany("DELETE FROM reports WHERE match_id = ?", ids)
     connection.executemany("DELETE FROM matches WHERE id = ?", ids)
-    connection.execute("UPDATE sizes SET rows = rows + ? WHERE name = 'removed matches'", (len(ids),))
+    connection.execute(
+        "UPDATE sizes SET rows = rows + ? WHERE name = 'removed matches'", (len(ids),)
+    )
     return len(ids), found[-1][0] if any(row[2] for row in found) else None
 
 

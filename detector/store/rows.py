@@ -1,4 +1,5 @@
-"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile text made clean.
+"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile text
+made clean.
 
 In: nouns of `model.py`, rows of the tables. Out: the one as the other. Executes no SQL.
 """
@@ -16,7 +17,8 @@ from detector.explain.release import KernelRelease
 from detector.items import Item, diagnosis_item
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
 
-# A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is cut, and says so.
+# A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is
+# cut, and says so.
 TEXT_LIMIT = 16_384
 # Captured fields, host and source names.
 NAME_LIMIT = 1_024
@@ -32,13 +34,15 @@ INSERT INTO matches (key, host, kernel_time_us, wall_time_us, boot_id, epoch_us,
                      signature, class, severity, text, fields, caller, source, number)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-# What `same_boot` never takes for one boot, left out while a table is read: a host in a boot loop has thousands at the same uptime.
+# What `same_boot` never takes for one boot, left out while a table is read: a host in a boot loop
+# has thousands at the same uptime.
 MAYBE_SAME_BOOT = """(boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NULL)
   AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch + :tolerance)))"""
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    r"""Text as it is stored: bounded, valid UTF-8 (a lone surrogate is spelled `\udc80`), NUL spelled `\x00` as /dev/kmsg does.
+    r"""Text as it is stored: bounded, valid UTF-8 (a lone surrogate is spelled `\udc80`), NUL
+    spelled `\x00` as /dev/kmsg does.
 
     What is clean stays as it is.
     """
@@ -52,11 +56,15 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def release_number(kernel: str) -> int | None:
-    """A kernel release as a number that sorts: 5010209999 of 5.10.209-vendor, 5005000003 of 5.5-rc3; None for what is no release."""
+    """A kernel release as a number that sorts: 5010209999 of 5.10.209-vendor, 5005000003 of
+    5.5-rc3; None for what is no release.
+    """
     release = KernelRelease.parse(kernel)
     if release is None:
         return None
-    return ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(release.candidate, 999)
+    return ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(
+        release.candidate, 999
+    )
 
 
 def clean_match(match: Match) -> Match:
@@ -75,7 +83,12 @@ def clean_match(match: Match) -> Match:
     )
     joined = "".join(texts)
     times = (match.kernel_time_us, match.wall_time_us, boot.epoch_us)
-    if joined.isascii() and "\0" not in joined and len(joined) <= NAME_LIMIT and all(time is storable(time) for time in times):
+    if (
+        joined.isascii()
+        and "\0" not in joined
+        and len(joined) <= NAME_LIMIT
+        and all(time is storable(time) for time in times)
+    ):
         return match
     return replace(
         match,
@@ -86,19 +99,32 @@ def clean_match(match: Match) -> Match:
         caller=match.caller and clean(match.caller, NAME_LIMIT),
         kernel_time_us=storable(match.kernel_time_us),
         wall_time_us=storable(match.wall_time_us),
-        boot=Boot(boot.id and clean(boot.id, NAME_LIMIT), storable(boot.epoch_us), clean(boot.stream, NAME_LIMIT), boot.count),
-        fields={clean(name, NAME_LIMIT): clean(value, NAME_LIMIT) for name, value in captured.items()},
+        boot=Boot(
+            boot.id and clean(boot.id, NAME_LIMIT),
+            storable(boot.epoch_us),
+            clean(boot.stream, NAME_LIMIT),
+            boot.count,
+        ),
+        fields={
+            clean(name, NAME_LIMIT): clean(value, NAME_LIMIT) for name, value in captured.items()
+        },
     )
 
 
 def match_key(match: Match) -> int | None:
-    """What equal lines without kernel time share, in 64 bits: host, wall time (else the place in the source) and text.
+    """What equal lines without kernel time share, in 64 bits: host, wall time (else the place in
+    the source) and text.
 
-    None for a line with kernel time, which tells equal lines apart from others by itself. `same_line` tells collisions.
+    None for a line with kernel time, which tells equal lines apart from others by itself.
+    `same_line` tells collisions.
     """
     if match.kernel_time_us is not None:
         return None
-    time = f"w{match.wall_time_us}" if match.wall_time_us is not None else f"p{match.source} {match.number}"
+    time = (
+        f"w{match.wall_time_us}"
+        if match.wall_time_us is not None
+        else f"p{match.source} {match.number}"
+    )
     digest = hashlib.blake2b(f"{match.host}\0{time}\0{match.text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
@@ -114,7 +140,9 @@ def match_row(match: Match) -> tuple[Any, ...]:
 
 
 def read_match(row: Row) -> Match:
-    """A row that begins with the columns of `matches`; only kernel matches are stored. By place, since names cost on the hot path."""
+    """A row that begins with the columns of `matches`; only kernel matches are stored. By place,
+    since names cost on the hot path.
+    """
     (
         _, _, host, kernel, wall, boot_id, epoch, stream, count,
         signature, cls, severity, text, captured, caller, source, number,
@@ -125,7 +153,9 @@ def read_match(row: Row) -> Match:
     )  # fmt: skip
 
 
-def read_incident(row: Row, anchor: Match, evidence: tuple[Match, ...], joined: tuple[str, ...]) -> Incident:
+def read_incident(
+    row: Row, anchor: Match, evidence: tuple[Match, ...], joined: tuple[str, ...]
+) -> Incident:
     """A row of `incidents` with what belongs to it."""
     return Incident(
         id=row["id"],
@@ -162,8 +192,13 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> str:
 def read_diagnosis(stored: str) -> Diagnosis:
     """The diagnosis of its stored JSON."""
     item = json.loads(stored)
-    statements = tuple(Statement(one["text"], one["confidence"], tuple(one["evidence"])) for one in item["statements"])
-    return Diagnosis(statements, item["known_issue"], item["known_issue_confidence"], tuple(item["next_steps"]))
+    statements = tuple(
+        Statement(one["text"], one["confidence"], tuple(one["evidence"]))
+        for one in item["statements"]
+    )
+    return Diagnosis(
+        statements, item["known_issue"], item["known_issue_confidence"], tuple(item["next_steps"])
+    )
 
 
 def _cleaned(value: Any) -> Any:

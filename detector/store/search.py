@@ -1,8 +1,10 @@
 """The search index of incidents: upkeep, and the expressions that are asked of it.
 
-Every live incident has a place, a number that sorts by time, and under it one set of words in `incident_words`: the words of its evidence
-and of its reports, and one word for each of its facts (host, rule, state …). So one index answers every filter and any mixture of them,
-newest first without sorting. In: an incident's id, or values. Out: rows of the index, or expressions. Runs inside the caller's transaction.
+Every live incident has a place, a number that sorts by time, and under it one set of words in
+`incident_words`: the words of its evidence and of its reports, and one word for each of its facts
+(host, rule, state …). So one index answers every filter and any mixture of them, newest first
+without sorting. In: an incident's id, or values. Out: rows of the index, or expressions. Runs
+inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ NAMES = 500
 # Numbers and addresses: without end, and never asked for by how they begin.
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*|[0-9a-f]{8,}")
 _LATEST_US = (1 << 63 - PLACE_BITS) - 1_000_000
-# A place that was taken is this far from the time at most, unless thousands begin in one microsecond.
+# A place that was taken is this far from the time at most, unless thousands begin in one
+# microsecond.
 _SLACK_US = 1_000
 
 # Filter → column of `incidents`; the facts of evidence, class and signature, are words alone.
@@ -56,7 +59,8 @@ _NAMES = "SELECT word FROM vocabulary WHERE word >= ? AND word < ? LIMIT ?"
 
 
 def index(connection: Connection, incident_id: str) -> None:
-    """Brings what an incident is found by up to date, also after a change of its state or after others joined it, or it joined another.
+    """Brings what an incident is found by up to date, also after a change of its state or after
+    others joined it, or it joined another.
 
     Costs one look where nothing changed. An unknown id is an error of the caller.
     """
@@ -73,17 +77,23 @@ def index(connection: Connection, incident_id: str) -> None:
 
 def index_all(connection: Connection) -> None:
     """Indexes every live incident that has no place yet: of a file that an older version wrote."""
-    for (identity,) in connection.execute("SELECT id FROM incidents WHERE joined_into IS NULL AND place IS NULL").fetchall():
+    for (identity,) in connection.execute(
+        "SELECT id FROM incidents WHERE joined_into IS NULL AND place IS NULL"
+    ).fetchall():
         index(connection, identity)
 
 
 def place_of(wall_us: int) -> int:
-    """The least place of a time: incidents that begin then or later have this place or a greater one."""
+    """The least place of a time: incidents that begin then or later have this place or a greater
+    one.
+    """
     return min(max(wall_us, 0), _LATEST_US) << PLACE_BITS
 
 
 def fact(field: str, value: str) -> str:
-    """The word that stands for one fact of an incident: no text of a log can be mistaken for it, and any value has one."""
+    """The word that stands for one fact of an incident: no text of a log can be mistaken for it,
+    and any value has one.
+    """
     return f"{field}_{hashlib.blake2b(value.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
@@ -93,17 +103,30 @@ def any_fact(field: str, values: Iterable[str]) -> str:
 
 
 def any_text(connection: Connection, texts: Iterable[str]) -> str:
-    """The expression for incidents in which all words of one of some texts occur. Nothing that a person writes is read as an operator."""
-    return "(" + " OR ".join("(" + " AND ".join(_any_name(connection, word) for word in words(text)) + ")" for text in texts) + ")"
+    """The expression for incidents in which all words of one of some texts occur. Nothing that a
+    person writes is read as an operator.
+    """
+    return (
+        "("
+        + " OR ".join(
+            "(" + " AND ".join(_any_name(connection, word) for word in words(text)) + ")"
+            for text in texts
+        )
+        + ")"
+    )
 
 
 def _any_name(connection: Connection, word: str) -> str:
-    """A word, or the names that begin with it: each by itself, since what begins alike is merged as a whole before the first is found."""
+    """A word, or the names that begin with it: each by itself, since what begins alike is merged as
+    a whole before the first is found.
+    """
     if not word.endswith("*"):
         return f'"{word}"'
     stem = word[:-1]
     if _NUMBER.fullmatch(stem):
-        raise FilterError("text", f"{word!r}: numbers and addresses are searched for as a whole, without *")
+        raise FilterError(
+            "text", f"{word!r}: numbers and addresses are searched for as a whole, without *"
+        )
     names = [row[0] for row in connection.execute(_NAMES, (stem, stem + chr(0x10FFFF), NAMES + 1))]
     if len(names) > NAMES:
         raise FilterError("text", f"{word!r} stands for more than {NAMES} words: write more of it")
@@ -112,8 +135,14 @@ def _any_name(connection: Connection, word: str) -> str:
 
 
 def _facts(row: Row, evidence: Sequence[Row]) -> list[str]:
-    facts = {fact(field, row[column]) for field, column in COLUMNS.items() if row[column] is not None}
-    return sorted(facts | {fact("class", one["class"]) for one in evidence} | {fact("signature", one["signature"]) for one in evidence})
+    facts = {
+        fact(field, row[column]) for field, column in COLUMNS.items() if row[column] is not None
+    }
+    return sorted(
+        facts
+        | {fact("class", one["class"]) for one in evidence}
+        | {fact("signature", one["signature"]) for one in evidence}
+    )
 
 
 def _words(evidence: Sequence[Row]) -> list[str]:
@@ -128,9 +157,14 @@ def _words(evidence: Sequence[Row]) -> list[str]:
 
 
 def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequence[str]) -> None:
-    """Puts an incident in its place; a place that is still right stays, and words that are the same are not written again."""
+    """Puts an incident in its place; a place that is still right stays, and words that are the same
+    are not written again.
+    """
     if row["kernel"] is not None:
-        connection.execute("INSERT OR IGNORE INTO kernels (kernel, release) VALUES (?, ?)", (row["kernel"], release_number(row["kernel"])))
+        connection.execute(
+            "INSERT OR IGNORE INTO kernels (kernel, release) VALUES (?, ?)",
+            (row["kernel"], release_number(row["kernel"])),
+        )
     place, document = row["place"], " ".join((*facts, *found))
     start = min(max(row["time_us"], 0), _LATEST_US)
     if place is None or not start <= place >> PLACE_BITS <= start + _SLACK_US:
@@ -139,22 +173,35 @@ def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequen
         place = _free_place(connection, row["id"], start)
         connection.execute("UPDATE incidents SET place = ? WHERE id = ?", (place, row["id"]))
     else:
-        known = connection.execute("SELECT words FROM incident_words WHERE rowid = ?", (place,)).fetchone()
+        known = connection.execute(
+            "SELECT words FROM incident_words WHERE rowid = ?", (place,)
+        ).fetchone()
         if known is not None and known[0] == document:
             return
-    connection.execute("INSERT OR REPLACE INTO incident_words (rowid, words) VALUES (?, ?)", (place, document))
+    connection.execute(
+        "INSERT OR REPLACE INTO incident_words (rowid, words) VALUES (?, ?)", (place, document)
+    )
     # What a word with * may stand for.
     names = json.dumps([word for word in found if not _NUMBER.fullmatch(word)])
-    connection.execute("INSERT OR IGNORE INTO vocabulary (word) SELECT value FROM json_each(?)", (names,))
+    connection.execute(
+        "INSERT OR IGNORE INTO vocabulary (word) SELECT value FROM json_each(?)", (names,)
+    )
 
 
 def _free_place(connection: Connection, identity: str, start_us: int) -> int:
-    """A place at a time that no other has: eight tries in each microsecond, at slots that the id chooses."""
+    """A place at a time that no other has: eight tries in each microsecond, at slots that the id
+    chooses.
+    """
     digest = hashlib.blake2b(identity.encode(), digest_size=16).digest()
-    slots = [int.from_bytes(digest[at : at + 2], "big") >> 16 - PLACE_BITS for at in range(0, 16, 2)]
+    slots = [
+        int.from_bytes(digest[at : at + 2], "big") >> 16 - PLACE_BITS for at in range(0, 16, 2)
+    ]
     while True:
         for slot in slots:
             place = start_us << PLACE_BITS | slot
-            if connection.execute("SELECT 1 FROM incidents WHERE place = ?", (place,)).fetchone() is None:
+            if (
+                connection.execute("SELECT 1 FROM incidents WHERE place = ?", (place,)).fetchone()
+                is None
+            ):
                 return place
         start_us += 1

@@ -1,6 +1,7 @@
 """Hosts and boots that one batch has seen, written once at its end.
 
-In: hosts, times, matches. Out: rows of `hosts` and `boots`, extended to cover what was seen. Forgotten when the batch is rolled back.
+In: hosts, times, matches. Out: rows of `hosts` and `boots`, extended to cover what was seen.
+Forgotten when the batch is rolled back.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ WHERE id = :id
 _BOOTS = f"""
 SELECT id, boot_id, epoch_us, stream, boot_count, last_kernel_us FROM boots
 WHERE host = :host AND {MAYBE_SAME_BOOT} ORDER BY boot_id IS NULL, id DESC
-"""  # noqa: S608 (constants)
+"""  # noqa: S608
 
 
 @dataclass(slots=True)
 class _Seen:
-    """The earliest and latest match of one boot in this batch, and the kernel release if one was told."""
+    """The earliest and latest match of one boot in this batch, and the kernel release if one was
+    told.
+    """
 
     first: Match
     last: Match
@@ -81,10 +84,26 @@ class Sightings:
             boot, first, last = seen.last.boot, seen.first.kernel_time_us, seen.last.kernel_time_us
             known = self._known(connection, seen.last)
             if known is None:
-                row = (seen.last.host, boot.id, boot.epoch_us, boot.stream, boot.count, first, last, seen.kernel)
+                row = (
+                    seen.last.host,
+                    boot.id,
+                    boot.epoch_us,
+                    boot.stream,
+                    boot.count,
+                    first,
+                    last,
+                    seen.kernel,
+                )
                 connection.execute(_BOOT, row)
             else:
-                facts = {"boot_id": boot.id, "epoch": boot.epoch_us, "first": first, "last": last, "kernel": seen.kernel, "id": known}
+                facts = {
+                    "boot_id": boot.id,
+                    "epoch": boot.epoch_us,
+                    "first": first,
+                    "last": last,
+                    "kernel": seen.kernel,
+                    "id": known,
+                }
                 connection.execute(_BOOT_SEEN, facts)
         self.clear()
 
@@ -94,7 +113,9 @@ class Sightings:
         self._boots.clear()
 
     def _seen(self, match: Match) -> _Seen:
-        """The boot of this batch that a match belongs to: the start by the wall clock wavers from line to line."""
+        """The boot of this batch that a match belongs to: the start by the wall clock wavers from
+        line to line.
+        """
         boots = self._boots.setdefault((match.host, match.boot.id), [])
         for seen in reversed(boots):
             if seen.last.boot == match.boot or same_boot(match, seen.last, self._tolerance_us):
@@ -103,11 +124,22 @@ class Sightings:
         return boots[-1]
 
     def _known(self, connection: sqlite3.Connection, match: Match) -> int | None:
-        """The row of the boot that a match belongs to: by its id where both have one, else the latest that may be the same."""
+        """The row of the boot that a match belongs to: by its id where both have one, else the
+        latest that may be the same.
+        """
         boot = match.boot
-        facts = {"host": match.host, "boot_id": boot.id, "epoch": boot.epoch_us, "tolerance": self._tolerance_us}
-        for identity, boot_id, epoch, stream, count, last_kernel in connection.execute(_BOOTS, facts):
-            known = replace(match, boot=Boot(boot_id, epoch, stream, count), kernel_time_us=last_kernel)
+        facts = {
+            "host": match.host,
+            "boot_id": boot.id,
+            "epoch": boot.epoch_us,
+            "tolerance": self._tolerance_us,
+        }
+        for identity, boot_id, epoch, stream, count, last_kernel in connection.execute(
+            _BOOTS, facts
+        ):
+            known = replace(
+                match, boot=Boot(boot_id, epoch, stream, count), kernel_time_us=last_kernel
+            )
             if same_boot(match, known, self._tolerance_us):
                 return int(identity)
         return None

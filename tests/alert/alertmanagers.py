@@ -1,4 +1,6 @@
-"""Real Alertmanagers on loopback, as Debian packages them: one, or a cluster, with a webhook as their receiver."""
+"""Real Alertmanagers on loopback, as Debian packages them: one, or a cluster, with a webhook as
+their receiver.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from typing import Any
 from tests.alert.receiving import Receiver
 
 PROGRAM = "prometheus-alertmanager"
-# The second member waits so long for word of the first one's notification, after the group's own wait of 200 ms. A group's interval must be
-# longer than that, or the second one acts on what was the case before.
+# The second member waits so long for word of the first one's notification, after the group's own
+# wait of 200 ms. A group's interval must be longer than that, or the second one acts on what was
+# the case before.
 PEER_WAIT_S = 0.5
 CONFIG = """
 route:
@@ -50,7 +53,10 @@ class Member:
     def post(self, path: str, item: Any) -> Any:
         """What its API answers to an object."""
         request = urllib.request.Request(
-            f"{self.url}/api/v2/{path}", json.dumps(item).encode(), {"Content-Type": "application/json"}, method="POST"
+            f"{self.url}/api/v2/{path}",
+            json.dumps(item).encode(),
+            {"Content-Type": "application/json"},
+            method="POST",
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
@@ -62,16 +68,25 @@ def installed() -> str | None:
 
 
 @contextmanager
-def alertmanagers(program: str, folder: Path, hook: Receiver, count: int = 1, repeat: str = "1h") -> Iterator[list[Member]]:
+def alertmanagers(
+    program: str, folder: Path, hook: Receiver, count: int = 1, repeat: str = "1h"
+) -> Iterator[list[Member]]:
     """A cluster of some members that is ready and settled; it ends with the block."""
-    (folder / "alertmanager.yml").write_text(CONFIG.format(hook=hook.url, repeat=repeat, interval="400ms" if count == 1 else "1500ms"))
+    (folder / "alertmanager.yml").write_text(
+        CONFIG.format(hook=hook.url, repeat=repeat, interval="400ms" if count == 1 else "1500ms")
+    )
     ports = _free_ports(2 * count)
-    members = [Member(f"http://127.0.0.1:{web}", f"127.0.0.1:{gossip}") for web, gossip in zip(ports[::2], ports[1::2], strict=True)]
+    members = [
+        Member(f"http://127.0.0.1:{web}", f"127.0.0.1:{gossip}")
+        for web, gossip in zip(ports[::2], ports[1::2], strict=True)
+    ]
     with ExitStack() as stack:
         for number in range(count):
             stack.enter_context(_running(_command(program, folder, number, members)))
         for member in members:
-            wait_until(lambda member=member: _ready(member, count), f"{member.url} in a cluster of {count}")
+            wait_until(
+                lambda member=member: _ready(member, count), f"{member.url} in a cluster of {count}"
+            )
         yield members
 
 
@@ -94,7 +109,11 @@ def _command(program: str, folder: Path, number: int, members: list[Member]) -> 
         "--cluster.pushpull-interval=500ms",
         f"--cluster.peer-timeout={int(PEER_WAIT_S * 1000)}ms",
     ]
-    peers = [] if alone else [f"--cluster.peer={other.cluster}" for other in members if other is not member]
+    peers = (
+        []
+        if alone
+        else [f"--cluster.peer={other.cluster}" for other in members if other is not member]
+    )
     return [
         program, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / f'data-{number}'}",
         f"--web.listen-address={member.url.removeprefix('http://')}", "--log.level=error", *gossip, *peers,
@@ -103,7 +122,9 @@ def _command(program: str, folder: Path, number: int, members: list[Member]) -> 
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[None]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:
@@ -116,7 +137,11 @@ def _ready(member: Member, count: int) -> bool:
         cluster = member.get("status")["cluster"]
     except (urllib.error.URLError, ConnectionError):
         return False
-    return bool(cluster["status"] == "disabled" if count == 1 else cluster["status"] == "ready" and len(cluster["peers"]) == count)
+    return bool(
+        cluster["status"] == "disabled"
+        if count == 1
+        else cluster["status"] == "ready" and len(cluster["peers"]) == count
+    )
 
 
 def _free_ports(count: int) -> list[int]:

@@ -42,13 +42,18 @@ def forever(history: Path, routing: Path) -> None:
 
 
 def dispatcher(
-    history: Path, routing: Path, tell: Any = lambda _name, _fields: None, alive: Callable[[int], bool] = lambda _now: True
+    history: Path,
+    routing: Path,
+    tell: Any = lambda _name, _fields: None,
+    alive: Callable[[int], bool] = lambda _now: True,
 ) -> Dispatcher:
     """A dispatcher over a history, with quick retries."""
 
     def opened(current: Routing) -> Outbox:
         tables = open_outbox(str(history))
-        tables.db.execute("PRAGMA synchronous = OFF")  # a killed process loses nothing by that, only a power cut would
+        tables.db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # a killed process loses nothing by that, only a power cut would
         return Outbox(tables, current, Teller(tables, Catalogue()), QUICK, random.random, tell)
 
     duties = Duties(

@@ -1,4 +1,6 @@
-"""Notices for the tests of messages and senders: a usual one, a storm, and texts that want to be markup."""
+"""Notices for the tests of messages and senders: a usual one, a storm, and texts that want to be
+markup.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,23 @@ HOSTILE = (
     "x" * 100_000,
 )
 # What must be in no text that a person, a terminal or a mail server reads.
-FORBIDDEN = ("\x1b", "\x9b", "\r", "\x00", "\u202e", "\u2066", "\u200b", "\u2028", "\u2029", "\x85", "@channel", "@here", "<!", "<@", "<#")
+FORBIDDEN = (
+    "\x1b",
+    "\x9b",
+    "\r",
+    "\x00",
+    "\u202e",
+    "\u2066",
+    "\u200b",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "@channel",
+    "@here",
+    "<!",
+    "<@",
+    "<#",
+)
 
 
 def notice(action: Any = "fire", **changes: Any) -> Notice:
@@ -30,7 +48,9 @@ def notice(action: Any = "fire", **changes: Any) -> Notice:
     made = example_notice(NOW, action)
     own = {name: value for name, value in changes.items() if name in Notice.__slots__}
     lead = {name: value for name, value in changes.items() if name not in own}
-    return replace(made, **own, **({"subjects": (replace(made.subjects[0], **lead),)} if lead else {}))
+    return replace(
+        made, **own, **({"subjects": (replace(made.subjects[0], **lead),)} if lead else {})
+    )
 
 
 def hostile(action: Any = "fire") -> Notice:
@@ -45,5 +65,10 @@ def hostile(action: Any = "fire") -> Notice:
 def storm(hosts: int = 5_000, shown: int = 50) -> Notice:
     """Many hosts with one fingerprint, of which some are named."""
     lead = notice(host="node-0001").subjects[0]
-    subjects = tuple(replace(lead, host=f"node-{number:04}", id=f"{number:016x}") for number in range(1, shown + 1))
-    return notice(subjects=subjects, total=hosts, host_count=hosts, hosts=tuple(one.host for one in subjects))
+    subjects = tuple(
+        replace(lead, host=f"node-{number:04}", id=f"{number:016x}")
+        for number in range(1, shown + 1)
+    )
+    return notice(
+        subjects=subjects, total=hosts, host_count=hosts, hosts=tuple(one.host for one in subjects)
+    )

@@ -1,4 +1,6 @@
-"""A small world for the tests of the outbox: a journal, an outbox over the same file, receivers that do as told, and a clock of its own."""
+"""A small world for the tests of the outbox: a journal, an outbox over the same file, receivers
+that do as told, and a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Fake:
     def __init__(self, table: Mapping[str, Any], _where: str = "") -> None:
         self.kind = str(table["kind"])
         self.repeat_s: float | None = table.get("repeat_s")
-        self.actions: frozenset[Action] = frozenset(table.get("actions", ("fire", "update", "acknowledge", "resolve")))
+        self.actions: frozenset[Action] = frozenset(
+            table.get("actions", ("fire", "update", "acknowledge", "resolve"))
+        )
         self.taken: list[Notice] = []
         self.answer: Callable[[Notice], Outcome] = lambda _: DELIVERED
 
@@ -74,9 +78,18 @@ class World:
     def open(self) -> Outbox:
         """An outbox as a process that starts now has it."""
         tables = open_outbox(str(self.path))
-        tables.db.execute("PRAGMA synchronous = OFF")  # no test here cuts the power, and many commit often
+        tables.db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # no test here cuts the power, and many commit often
         teller = Teller(tables, shipped(), "https://oops.example")
-        outbox = Outbox(tables, self.routing, teller, self.timing, lambda: 1.0, lambda name, fields: self.told.append((name, fields)))
+        outbox = Outbox(
+            tables,
+            self.routing,
+            teller,
+            self.timing,
+            lambda: 1.0,
+            lambda name, fields: self.told.append((name, fields)),
+        )
         outbox.begin(self.now)
         return outbox
 
@@ -90,21 +103,45 @@ class World:
         """What a receiver took, by word."""
         return [notice.action for notice in self.fake(name).taken]
 
-    def crash(self, host: str = "db-1", at: float | None = None, *, text: str = "fault", fingerprint: str | None = "1:ff") -> str:
-        """A pair of faults on a host, with its report where it has a fingerprint; its incident's id."""
+    def crash(
+        self,
+        host: str = "db-1",
+        at: float | None = None,
+        *,
+        text: str = "fault",
+        fingerprint: str | None = "1:ff",
+    ) -> str:
+        """A pair of faults on a host, with its report where it has a fingerprint; its incident's
+        id.
+        """
         with self.journal.transaction():
             return self.write_crash(host, at, text=text, fingerprint=fingerprint)
 
-    def write_crash(self, host: str, at: float | None = None, *, text: str = "fault", fingerprint: str | None = "1:ff") -> str:
+    def write_crash(
+        self,
+        host: str,
+        at: float | None = None,
+        *,
+        text: str = "fault",
+        fingerprint: str | None = "1:ff",
+    ) -> str:
         """The same inside a transaction."""
         wall = (self.now - WALL) / SECOND if at is None else at
-        fault, _ = self.journal.add_match(match(seconds=5, wall=wall, host=host, text=f"{text} {wall}"))
-        half, _ = self.journal.add_match(match("tcp-state", 4, wall=wall, host=host, text=f"half {wall}"))
+        fault, _ = self.journal.add_match(
+            match(seconds=5, wall=wall, host=host, text=f"{text} {wall}")
+        )
+        half, _ = self.journal.add_match(
+            match("tcp-state", 4, wall=wall, host=host, text=f"half {wall}")
+        )
         made = incident(fault, half)
         report = None
         if fingerprint is not None:
-            report = CrashReport("memory-fault", title=f"BUG: {text}", function="f", kernel="5.10.1")
-            self.journal.add_report(fault.id, Block(fault.match, ("head",), True), report, fingerprint)
+            report = CrashReport(
+                "memory-fault", title=f"BUG: {text}", function="f", kernel="5.10.1"
+            )
+            self.journal.add_report(
+                fault.id, Block(fault.match, ("head",), True), report, fingerprint
+            )
         self.journal.save_incident(made, [fault.id, half.id], Diagnosis(), report)
         return made.id
 

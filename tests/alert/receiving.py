@@ -1,4 +1,6 @@
-"""Receivers on loopback: an HTTP server and an SMTP server that keep what they get and answer as a test tells them to."""
+"""Receivers on loopback: an HTTP server and an SMTP server that keep what they get and answer as a
+test tells them to.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def dripping(receiver: Receiver, data: bytes) -> Behave:
 
 
 @contextmanager
-def http_receiver(behave: Behave | None = None, certificate: Path | None = None) -> Iterator[Receiver]:
+def http_receiver(
+    behave: Behave | None = None, certificate: Path | None = None
+) -> Iterator[Receiver]:
     """A server on loopback; with a certificate (and its key in one file) it speaks TLS."""
     receiver = Receiver("", behave or answer(200, "ok"))
 
@@ -119,7 +123,9 @@ def http_receiver(behave: Behave | None = None, certificate: Path | None = None)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     receiver.url, receiver.port = f"http://127.0.0.1:{server.server_port}", server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield receiver
@@ -132,7 +138,9 @@ def http_receiver(behave: Behave | None = None, certificate: Path | None = None)
 
 @dataclass
 class MailServer:
-    """An SMTP server: `answers` says what follows a command's first word, "." is the end of the text; None hangs up, "wait" is silence."""
+    """An SMTP server: `answers` says what follows a command's first word, "." is the end of the
+    text; None hangs up, "wait" is silence.
+    """
 
     port: int = 0
     answers: dict[str, str | None] = field(default_factory=dict)
@@ -143,9 +151,14 @@ class MailServer:
 
 @contextmanager
 def smtp_receiver(
-    answers: dict[str, str | None] | None = None, certificate: Path | None = None, *, implicit: bool = False
+    answers: dict[str, str | None] | None = None,
+    certificate: Path | None = None,
+    *,
+    implicit: bool = False,
 ) -> Iterator[MailServer]:
-    """A mail server on loopback; with a certificate it takes STARTTLS, or speaks TLS from the first byte where that is `implicit`."""
+    """A mail server on loopback; with a certificate it takes STARTTLS, or speaks TLS from the first
+    byte where that is `implicit`.
+    """
     mail = MailServer(answers=answers or {})
     if certificate:
         mail.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -163,7 +176,9 @@ def smtp_receiver(
             writer.close()
 
     async def serve(ready: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=mail.tls if implicit else None)
+        server = await asyncio.start_server(
+            talk, "127.0.0.1", 0, ssl=mail.tls if implicit else None
+        )
         mail.port = server.sockets[0].getsockname()[1]
         ready.set()
         await over.wait()
@@ -174,7 +189,9 @@ def smtp_receiver(
         await server.wait_closed()
 
     ready, over = threading.Event(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(ready, over),), daemon=True)
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(serve(ready, over),), daemon=True
+    )
     thread.start()
     assert ready.wait(10)
     try:
@@ -185,10 +202,17 @@ def smtp_receiver(
         loop.close()
 
 
-_USUAL = {"greeting": "220 mail.example.com", "EHLO": "250 mail.example.com", "DATA": "354 go on", "QUIT": "221 bye"}
+_USUAL = {
+    "greeting": "220 mail.example.com",
+    "EHLO": "250 mail.example.com",
+    "DATA": "354 go on",
+    "QUIT": "221 bye",
+}
 
 
-async def _dialogue(mail: MailServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _dialogue(
+    mail: MailServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     async def say(word: str) -> bool:
         said = mail.answers.get(word, _USUAL.get(word, "250 fine"))
         if said == "wait":

@@ -1,4 +1,6 @@
-"""What a receiver is told next, and when: for every state it may know and every state that may be."""
+"""What a receiver is told next, and when: for every state it may know and every state that may
+be.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,12 @@ def test_the_word_for_what_is_new(told: State | None, now: State, action: str) -
 
 
 @given(STATES, STATES, st.integers(1, 9), st.integers(0, 9_000), st.integers(1, 9_000))
-def test_only_additions_wait(told: State, now: State, messages: int, ago: int, incidents: int) -> None:
-    """Beginnings and ends are due at once; an addition one interval after the last message, unless it is the first to one."""
+def test_only_additions_wait(
+    told: State, now: State, messages: int, ago: int, incidents: int
+) -> None:
+    """Beginnings and ends are due at once; an addition one interval after the last message, unless
+    it is the first to one.
+    """
     at, interval = 10_000 * SECOND, 150 * SECOND
     due = due_us(Told(told, messages, at - ago * SECOND), now, incidents, at, interval)
     if action_of(told, now) != "update" or (incidents == 1 and messages == 1):
@@ -50,7 +56,9 @@ def test_only_additions_wait(told: State, now: State, messages: int, ago: int, i
 
 
 @given(st.integers(1, 500), st.floats(0, 1))
-def test_waiting_doubles_up_to_a_minute_and_half_of_it_is_chance(failures: int, jitter: float) -> None:
+def test_waiting_doubles_up_to_a_minute_and_half_of_it_is_chance(
+    failures: int, jitter: float
+) -> None:
     """Never longer than a minute, never shorter than half of what it would be."""
     whole = min(MINUTE, SECOND * 2 ** (failures - 1))
     assert whole // 2 <= backoff_us(failures, jitter) <= whole

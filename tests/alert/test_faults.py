@@ -1,4 +1,6 @@
-"""Receivers that fail in every way, and kills of the process at every point: nothing is lost, and nothing comes twice without saying so."""
+"""Receivers that fail in every way, and kills of the process at every point: nothing is lost, and
+nothing comes twice without saying so.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,17 @@ def routing_file(folder: Path, url: str, **more: Any) -> Path:
     """A routing that tells a webhook of everything."""
     path = folder / "notify.toml"
     options = "".join(f"{name} = {value}\n" for name, value in more.items())
-    path.write_text(f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\n{options}[[route]]\nreceivers = ["hook"]\n')
+    path.write_text(
+        f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\n{options}[[route]]\n'
+        'receivers = ["hook"]\n'
+    )
     return path
 
 
 class Unruly:
-    """A receiver that answers in every way, and kills who asks. `took` holds what it may have taken in: (key, action, repeated)."""
+    """A receiver that answers in every way, and kills who asks. `took` holds what it may have taken
+    in: (key, action, repeated).
+    """
 
     def __init__(self, receiver: Receiver, seed: int) -> None:
         self.receiver = receiver
@@ -68,7 +75,12 @@ class Unruly:
             kill, self.kill = self.kill, (None if way.startswith("kill") else self.kill)
         if way == "kill before" and kill:
             kill()
-        ways = {"500": answer(500), "429": answer(429, Retry_After="0"), "reset": reset, "cut": raw(b"HTTP/1.1 200 OK\r\nContent-Le")}
+        ways = {
+            "500": answer(500),
+            "429": answer(429, Retry_After="0"),
+            "reset": reset,
+            "cut": raw(b"HTTP/1.1 200 OK\r\nContent-Le"),
+        }
         if way == "slow":
             self.receiver.over.wait(0.05)
         ways.get(way, answer(200, "ok"))(handler)
@@ -79,11 +91,19 @@ class Unruly:
 def settled(path: Path) -> Counter[str]:
     """How many messages are in which state."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as history:
-        return Counter(dict(history.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall()))
+        return Counter(
+            dict(
+                history.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall()
+            )
+        )
 
 
-def test_a_thousand_incidents_through_kills_and_a_receiver_that_fails(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Each is taken once for each state; a second time only flagged, under the same key; the log agrees."""
+def test_a_thousand_incidents_through_kills_and_a_receiver_that_fails(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Each is taken once for each state; a second time only flagged, under the same key; the log
+    agrees.
+    """
     path = tmp_path / "history.db"
     world = World(path)
     world.outbox.tables.close()
@@ -103,22 +123,45 @@ def test_a_thousand_incidents_through_kills_and_a_receiver_that_fails(tmp_path: 
                     identities.append(world.write_crash(f"host-{name}", fingerprint=f"1:{name}"))
             if batch % 2:  # in the middle of whatever it does
                 enough = len(unruly.took) + 20
-                wait_for(partial(lambda enough: len(unruly.took) > enough or not running[-1].is_alive(), enough), "some messages")
+                wait_for(
+                    partial(
+                        lambda enough: len(unruly.took) > enough or not running[-1].is_alive(),
+                        enough,
+                    ),
+                    "some messages",
+                )
                 running[-1].kill()
             wait_for(lambda: not running[-1].is_alive(), "a kill")
             running.append(children.start(path, routing))
         unruly.kill = None
         for identity in identities[:RESOLVED]:
             world.actions.act(identity, "resolve", actor="ann")
-        wait_for(lambda: settled(path)["delivered"] == INCIDENTS + RESOLVED, f"all delivered: {settled(path)}", 90)
+        wait_for(
+            lambda: settled(path)["delivered"] == INCIDENTS + RESOLVED,
+            f"all delivered: {settled(path)}",
+            90,
+        )
     fires = [(key, action) for key, action, _ in unruly.took if action == "fire"]
-    assert {key for key, _ in fires} == {f"oopswatch/{identity}" for identity in identities}, "nothing is lost"
-    assert {key for key, action, _ in unruly.took if action == "resolve"} == {f"oopswatch/{one}" for one in identities[:RESOLVED]}
+    assert {key for key, _ in fires} == {f"oopswatch/{identity}" for identity in identities}, (
+        "nothing is lost"
+    )
+    assert {key for key, action, _ in unruly.took if action == "resolve"} == {
+        f"oopswatch/{one}" for one in identities[:RESOLVED]
+    }
     seen: Counter[tuple[str, str]] = Counter()
     for key, action, repeated in unruly.took:
         assert repeated or not seen[key, action], f"{key} {action} came twice and did not say so"
         seen[key, action] += 1
-    assert set(unruly.ways) == {"ok", "500", "429", "reset", "cut", "slow", "kill before", "kill after"}, "every way was tried"
+    assert set(unruly.ways) == {
+        "ok",
+        "500",
+        "429",
+        "reset",
+        "cut",
+        "slow",
+        "kill before",
+        "kill after",
+    }, "every way was tried"
     assert settled(path) == {"delivered": INCIDENTS + RESOLVED}
     world.journal.close()
     world.actions.close()
@@ -133,7 +176,9 @@ def test_a_receiver_that_is_down_and_comes_back(tmp_path: Path) -> None:
         url, behave = receiver.url, answer(503)
         receiver.behave = behave
         told: list[str] = []
-        dispatcher = children.dispatcher(path, routing_file(tmp_path, url), lambda name, _: told.append(name))
+        dispatcher = children.dispatcher(
+            path, routing_file(tmp_path, url), lambda name, _: told.append(name)
+        )
         dispatcher.start()
         identities = [world.crash(f"db-{number}", fingerprint=f"1:{number}") for number in range(5)]
         dispatcher.wake()
@@ -148,7 +193,9 @@ def test_a_receiver_that_is_down_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_never_answers_delays_no_other(tmp_path: Path) -> None:
-    """One hangs; the other has all messages long before the first one's time is up. Stopping does not wait for it."""
+    """One hangs; the other has all messages long before the first one's time is up. Stopping does
+    not wait for it.
+    """
     path = tmp_path / "history.db"
     world = World(path)
     world.now = time.time_ns() // 1_000
@@ -176,14 +223,18 @@ def test_a_receiver_that_never_answers_delays_no_other(tmp_path: Path) -> None:
 
 
 def test_a_routing_file_is_read_again_without_a_gap(tmp_path: Path) -> None:
-    """A bad file keeps the old one and says so; a good one takes over; what waits for a new receiver goes to it."""
+    """A bad file keeps the old one and says so; a good one takes over; what waits for a new
+    receiver goes to it.
+    """
     path = tmp_path / "history.db"
     world = World(path)
     world.now = time.time_ns() // 1_000
     told: list[tuple[str, dict[str, Any]]] = []
     with http_receiver() as old, http_receiver() as new:
         routing = routing_file(tmp_path, old.url)
-        dispatcher = children.dispatcher(path, routing, lambda name, fields: told.append((name, fields)))
+        dispatcher = children.dispatcher(
+            path, routing, lambda name, fields: told.append((name, fields))
+        )
         dispatcher.start()
         world.crash("db-1", fingerprint="1:a")
         dispatcher.wake()
@@ -208,7 +259,9 @@ def test_a_routing_file_is_read_again_without_a_gap(tmp_path: Path) -> None:
 
 
 def test_the_act_of_another_process_is_told(tmp_path: Path) -> None:
-    """`incidents ack` writes into the file; nobody wakes the dispatcher, and the message comes all the same."""
+    """`incidents ack` writes into the file; nobody wakes the dispatcher, and the message comes all
+    the same.
+    """
     path = tmp_path / "history.db"
     with closing(open_journal(path)):
         pass
@@ -228,7 +281,9 @@ def test_the_act_of_another_process_is_told(tmp_path: Path) -> None:
 
 
 def test_the_heartbeat_goes_on_while_the_pipeline_lives(tmp_path: Path) -> None:
-    """An Alertmanager hears it again and again; when the pipeline stands still it hears nothing more."""
+    """An Alertmanager hears it again and again; when the pipeline stands still it hears nothing
+    more.
+    """
     path = tmp_path / "history.db"
     with closing(open_journal(path)):
         pass
@@ -240,7 +295,10 @@ def test_the_heartbeat_goes_on_while_the_pipeline_lives(tmp_path: Path) -> None:
 
     with http_receiver() as receiver:
         routing = tmp_path / "notify.toml"
-        routing.write_text(f'[[receiver]]\nname = "am"\nkind = "alertmanager"\nurls = ["{receiver.url}"]\nheartbeat = true\n')
+        routing.write_text(
+            f'[[receiver]]\nname = "am"\nkind = "alertmanager"\nurls = ["{receiver.url}"]\n'
+            "heartbeat = true\n"
+        )
         dispatcher = children.dispatcher(path, routing, alive=lives)
         dispatcher.start()
         wait_for(lambda: len(receiver.requests) >= 3, "three heartbeats", 20)
@@ -251,4 +309,6 @@ def test_the_heartbeat_goes_on_while_the_pipeline_lives(tmp_path: Path) -> None:
         wait_for(lambda: len(asked) > 6, "more of them", 20)
         dispatcher.stop()
         assert len(receiver.requests) == heard
-    assert {alert["labels"]["alertname"] for request in receiver.requests for alert in request.json} == {"OopswatchHeartbeat"}
+    assert {
+        alert["labels"]["alertname"] for request in receiver.requests for alert in request.json
+    } == {"OopswatchHeartbeat"}

@@ -1,4 +1,6 @@
-"""From a line appended to the topic until the message is at the receiver, through the real service and a real broker."""
+"""From a line appended to the topic until the message is at the receiver, through the real service
+and a real broker.
+"""
 
 from __future__ import annotations
 
@@ -36,17 +38,27 @@ BLOCK = (
 def crash(host: str) -> list[tuple[bytes, bytes]]:
     """What a host's crash looks like on the topic."""
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    lines = (f"<2>1 {stamp} {host} kernel - - - [  100.{number:06d}] {text}" for number, text in enumerate(BLOCK))
+    lines = (
+        f"<2>1 {stamp} {host} kernel - - - [  100.{number:06d}] {text}"
+        for number, text in enumerate(BLOCK)
+    )
     return [(host.encode(), line.encode()) for line in lines]
 
 
-def test_a_message_comes_within_two_seconds(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Two hundred crashes, twenty a second: 99 of 100 are with on-call two seconds after their line, each with the function's name."""
+def test_a_message_comes_within_two_seconds(
+    kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Two hundred crashes, twenty a second: 99 of 100 are with on-call two seconds after their
+    line, each with the function's name.
+    """
     topic = kafka.create_topic(partitions=3)
     arrived: dict[str, float] = {}
     with http_receiver() as receiver:
         routing = tmp_path / "notify.toml"
-        hook = f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{receiver.url}"\ngroup = false\n'
+        hook = (
+            f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{receiver.url}"\ngroup = '
+            "false\n"
+        )
         routing.write_text(hook + '[[route]]\nreceivers = ["hook"]\n')
         usual = receiver.behave
 
@@ -55,10 +67,21 @@ def test_a_message_comes_within_two_seconds(kafka: Broker, tmp_path: Path, reque
             usual(handler)  # type: ignore[arg-type]
 
         receiver.behave = note
-        options = ["--bootstrap", kafka.bootstrap, "--topic", topic, "--group", topic, "--store", str(tmp_path / "h.db")]
+        options = [
+            "--bootstrap",
+            kafka.bootstrap,
+            "--topic",
+            topic,
+            "--group",
+            topic,
+            "--store",
+            str(tmp_path / "h.db"),
+        ]
         command = [sys.executable, "-c", "from detector.cli import main; main()", "run", *options]
         with (tmp_path / "stderr").open("wb") as errors:
-            service = subprocess.Popen(command, stderr=errors, env=os.environ | {"OOPSWATCH_ALERT_FILE": str(routing)})
+            service = subprocess.Popen(
+                command, stderr=errors, env=os.environ | {"OOPSWATCH_ALERT_FILE": str(routing)}
+            )
         request.addfinalizer(lambda: (service.kill(), service.wait()))
         producer = kafka.producer(linger_ms=0)
         request.addfinalizer(producer.close)
@@ -80,8 +103,15 @@ def test_a_message_comes_within_two_seconds(kafka: Broker, tmp_path: Path, reque
         service.send_signal(signal.SIGTERM)
         assert service.wait(20) == 0, (tmp_path / "stderr").read_text()
     latencies = sorted(arrived[host] - sent[host] for host in sent)
-    functions = [request.json["incidents"][0]["function"] for request in receiver.requests if request.json["action"] == "fire"]
-    # A message does not wait for its report beyond `settle_ms`: where the machine stalls, it goes without the function.
+    functions = [
+        request.json["incidents"][0]["function"]
+        for request in receiver.requests
+        if request.json["action"] == "fire"
+    ]
+    # A message does not wait for its report beyond `settle_ms`: where the machine stalls, it goes
+    # without the function.
     assert set(functions) <= {"__inet_lookup_listener", None}
     assert functions.count(None) <= 0.1 * len(functions)
-    assert latencies[int(0.99 * INCIDENTS) - 1] <= PROMISED_S, f"median {latencies[INCIDENTS // 2]:.3f} s, worst {latencies[-1]:.3f} s"
+    assert latencies[int(0.99 * INCIDENTS) - 1] <= PROMISED_S, (
+        f"median {latencies[INCIDENTS // 2]:.3f} s, worst {latencies[-1]:.3f} s"
+    )

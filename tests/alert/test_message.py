@@ -10,7 +10,10 @@ from detector.alert.message import SHORT_LIMIT, TITLE_LIMIT, compose, cut, headl
 from detector.alert.notice import Standing
 from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
 
-EXAMPLE = "[critical] db-17: TCP socket released while listening, then paging fault in __inet_lookup_listener, 0.49 s apart"
+EXAMPLE = (
+    "[critical] db-17: TCP socket released while listening, then paging fault in "
+    "__inet_lookup_listener, 0.49 s apart"
+)
 
 
 def test_title_says_the_symptom_first() -> None:
@@ -33,18 +36,29 @@ def test_short_title_keeps_the_fault() -> None:
         ({"what_happened": ("hung task",), "gap_us": 5}, 80, "[critical] db-17: hung task"),
         ({"what_happened": (), "title": "BUG: it broke"}, 80, "[critical] db-17: BUG: it broke"),
         ({"what_happened": ("a", "b", "c", "d")}, 80, "[critical] db-17: a, then d, 0.49 s apart"),
-        ({"function": "f" * 60, "what_happened": ("oops in " + "f" * 60,)}, 80, f"[critical] db-17: oops in {'f' * 29}…"),
+        (
+            {"function": "f" * 60, "what_happened": ("oops in " + "f" * 60,)},
+            80,
+            f"[critical] db-17: oops in {'f' * 29}…",
+        ),
         ({"host": "x" * 200}, 80, "[critical] " + "x" * 68 + "…"),
     ],
 )
 def test_titles_are_shortened_sensibly(changes: dict[str, object], limit: int, said: str) -> None:
-    """A domain goes before the gap, the gap before the first half, a function's end before the host."""
+    """A domain goes before the gap, the gap before the first half, a function's end before the
+    host.
+    """
     assert headline(notice(**changes), limit) == said
 
 
 @pytest.mark.parametrize(
     ("action", "start"),
-    [("fire", "[critical]"), ("update", "[critical, update]"), ("acknowledge", "[critical, acknowledged]"), ("resolve", "[resolved]")],
+    [
+        ("fire", "[critical]"),
+        ("update", "[critical, update]"),
+        ("acknowledge", "[critical, acknowledged]"),
+        ("resolve", "[resolved]"),
+    ],
 )
 def test_title_tells_what_became_of_it(action: str, start: str) -> None:
     """An update, an acknowledgement and an end are told apart from an alarm at a glance."""
@@ -52,7 +66,9 @@ def test_title_tells_what_became_of_it(action: str, start: str) -> None:
 
 
 def test_body_says_what_on_call_needs() -> None:
-    """Place, times, both lines verbatim, function, known issue, history, other hosts, first commands, links, reason."""
+    """Place, times, both lines verbatim, function, known issue, history, other hosts, first
+    commands, links, reason.
+    """
     said = plain(compose(notice()))
     for line in (
         "Why now: this is a test, nothing has happened",
@@ -60,7 +76,10 @@ def test_body_says_what_on_call_needs() -> None:
         "Started: 2026-09-21 14:11:50 UTC",
         "Function: __inet_lookup_listener, kernel 4.19.90-example",
         "Known issue: tcp-listener-race (likely)",
-        "    [61817740.819777] IPv4: Attempt to release TCP socket in state 10 ffff805624a7b800   kernel-logs/3:41",
+        (
+            "    [61817740.819777] IPv4: Attempt to release TCP socket in state 10 "
+            "ffff805624a7b800   kernel-logs/3:41"
+        ),
         "    14th time, 9 hosts, first 2026-08-22 14:13:20 UTC, last 2026-09-21 14:11:50 UTC",
         "    regression: kernel 4.19.93 was said to hold the fix",
         "    other hosts in the last hour: db-3, db-9",
@@ -98,7 +117,10 @@ def test_a_runbook_that_is_no_address_is_said() -> None:
     ("standing", "said"),
     [
         (Standing(1, 1, NOW, NOW, True), "new: this problem has not been seen before"),
-        (Standing(4_000, 3_900, NOW, NOW, True), "new: first of 4,000 incidents on 3,900 hosts since 2026-09-21 14:13:20 UTC"),
+        (
+            Standing(4_000, 3_900, NOW, NOW, True),
+            "new: first of 4,000 incidents on 3,900 hosts since 2026-09-21 14:13:20 UTC",
+        ),
         (Standing(2, 1, NOW, NOW, False), "2nd time, 1 host, first"),
         (Standing(3, 1, NOW, NOW, False, ""), "regression: it was resolved before"),
     ],
@@ -124,7 +146,9 @@ def test_many_incidents_of_one_host_are_counted() -> None:
 
 @pytest.mark.parametrize("action", ["fire", "update", "acknowledge", "resolve"])
 def test_hostile_text_is_inert(action: str) -> None:
-    """No control character, no direction mark, no mention, no line end of a log; every line and title bounded."""
+    """No control character, no direction mark, no mention, no line end of a log; every line and
+    title bounded.
+    """
     message = compose(hostile(action))
     lines = [line for part in message.parts for line in (part.label, *part.lines)]
     for text in (message.title, message.short, *lines):
@@ -137,14 +161,25 @@ def test_hostile_text_is_inert(action: str) -> None:
 
 def test_what_is_cut_says_how_much_and_where() -> None:
     """Whole lines, then the number of those that are missing, and the link."""
-    assert cut(["a" * 10] * 40, 60, "https://x") == ["a" * 10, "a" * 10, "a" * 10, "… 37 more lines: https://x"]
+    assert cut(["a" * 10] * 40, 60, "https://x") == [
+        "a" * 10,
+        "a" * 10,
+        "a" * 10,
+        "… 37 more lines: https://x",
+    ]
     assert cut(["a", "b"], 3, None) == ["a", "b"]
     assert cut(["a" * 100], 60, "https://x") == ["a" * 30 + "…", "… the line is cut: https://x"]
 
 
-@given(st.lists(st.text("ab<&\u20ac", max_size=50), max_size=30), st.integers(40, 400), st.sampled_from([None, "https://x.example/i"]))
+@given(
+    st.lists(st.text("ab<&\u20ac", max_size=50), max_size=30),
+    st.integers(40, 400),
+    st.sampled_from([None, "https://x.example/i"]),
+)
 def test_cut_never_exceeds_its_limit(lines: list[str], limit: int, link: str | None) -> None:
-    """Whatever a receiver counts, the result fits, holds whole lines in order, and misses none silently."""
+    """Whatever a receiver counts, the result fits, holds whole lines in order, and misses none
+    silently.
+    """
 
     def size(text: str) -> int:
         return len(text.replace("&", "&amp;").replace("<", "&lt;"))

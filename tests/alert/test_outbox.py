@@ -1,4 +1,6 @@
-"""The outbox on a clock of its own: once per state, in order, never lost, with a reason for everything."""
+"""The outbox on a clock of its own: once per state, in order, never lost, with a reason for
+everything.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_an_incident_is_told_once_for_each_state(world: World) -> None:
-    """Raised, acknowledged, resolved, opened again: four messages under one key, and none more however much time passes."""
+    """Raised, acknowledged, resolved, opened again: four messages under one key, and none more
+    however much time passes.
+    """
     identity = world.crash()
     world.run(5)
     for act in ("acknowledge", "resolve", "reopen"):
@@ -52,7 +56,9 @@ def test_what_was_there_before_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_report_that_is_being_printed_is_waited_for(world: World) -> None:
-    """The first message waits for the end of the report, so that it names function and known issue, but no longer than the bound."""
+    """The first message waits for the end of the report, so that it names function and known issue,
+    but no longer than the bound.
+    """
     with world.journal.transaction():
         fault, _ = world.journal.add_match(match(wall=0))
         half, _ = world.journal.add_match(match("tcp-state", 4, wall=0))
@@ -63,17 +69,25 @@ def test_a_report_that_is_being_printed_is_waited_for(world: World) -> None:
     assert world.actions_taken() == []
     report = CrashReport("memory-fault", title="BUG: x in f", function="f")
     with world.journal.transaction():
-        world.journal.add_report(fault.id, Block(fault.match, ("head", "tail"), True), report, "1:aa")
-        world.journal.save_incident(made, [fault.id, half.id], Diagnosis(known_issue="a-bug"), report)
+        world.journal.add_report(
+            fault.id, Block(fault.match, ("head", "tail"), True), report, "1:aa"
+        )
+        world.journal.save_incident(
+            made, [fault.id, half.id], Diagnosis(known_issue="a-bug"), report
+        )
     world.run(0)
-    assert [(one.subjects[0].function, one.subjects[0].known_issue) for one in world.fake().taken] == [("f", "a-bug")]
+    assert [
+        (one.subjects[0].function, one.subjects[0].known_issue) for one in world.fake().taken
+    ] == [("f", "a-bug")]
     world.run(400, step=10)
     assert world.actions_taken() == ["fire"]
     assert [row.outcome for row in world.log(made.id)] == ["delivered", "delivered"]
 
 
 def test_a_report_that_ends_late_is_an_update(world: World) -> None:
-    """Past the bound the message goes out as it is; when the report ends, what it says is told at once, and only once."""
+    """Past the bound the message goes out as it is; when the report ends, what it says is told at
+    once, and only once.
+    """
     with world.journal.transaction():
         fault, _ = world.journal.add_match(match(wall=0))
         half, _ = world.journal.add_match(match("tcp-state", 4, wall=0))
@@ -85,7 +99,9 @@ def test_a_report_that_ends_late_is_an_update(world: World) -> None:
     report = CrashReport("memory-fault", title="BUG: x in f", function="f")
     world.now += 4 * SECOND
     with world.journal.transaction():
-        world.journal.add_report(fault.id, Block(fault.match, ("head", "tail"), True), report, "1:aa")
+        world.journal.add_report(
+            fault.id, Block(fault.match, ("head", "tail"), True), report, "1:aa"
+        )
         world.journal.save_incident(made, [fault.id, half.id], Diagnosis(), report)
     world.run(0)
     assert world.actions_taken() == ["fire", "update"]
@@ -95,11 +111,15 @@ def test_a_report_that_ends_late_is_an_update(world: World) -> None:
     assert world.actions_taken() == ["fire", "update"]
     fired, updated = world.fake().taken
     assert (fired.subjects[0].function, updated.subjects[0].function) == (None, "f")
-    assert updated.subjects[0].fingerprint == fired.subjects[0].fingerprint, "the labels of an alert stay as they were"
+    assert updated.subjects[0].fingerprint == fired.subjects[0].fingerprint, (
+        "the labels of an alert stay as they were"
+    )
 
 
 def test_a_receiver_that_is_down_gets_everything_later(world: World) -> None:
-    """Retries wait ever longer, at most a minute; when it is back each incident arrives once, and the reason of each wait was kept."""
+    """Retries wait ever longer, at most a minute; when it is back each incident arrives once, and
+    the reason of each wait was kept.
+    """
     world.fake().answer = lambda _: Outcome("retry", "503 Service Unavailable")
     identities = [world.crash(f"db-{number}", fingerprint=f"1:{number}") for number in range(30)]
     world.run(900)
@@ -111,7 +131,10 @@ def test_a_receiver_that_is_down_gets_everything_later(world: World) -> None:
     world.run(121)
     assert sorted(one.subjects[0].id for one in world.fake().taken) == sorted(identities)
     assert not any(one.repeated for one in world.fake().taken), "a 503 says that it was not taken"
-    assert [name for name, _ in world.told if name.startswith("receiver_")] == ["receiver_failing", "receiver_back"]
+    assert [name for name, _ in world.told if name.startswith("receiver_")] == [
+        "receiver_failing",
+        "receiver_back",
+    ]
 
 
 def test_retry_after_is_honoured(world: World) -> None:
@@ -145,11 +168,17 @@ def test_refused_is_kept_shown_and_not_tried_again(world: World) -> None:
     """A 400 is our mistake: one attempt, the answer is kept, and the others go on."""
     bad = world.crash("bad", fingerprint="1:a")
     good = world.crash("good", fingerprint="1:b")
-    world.fake().answer = lambda one: Outcome("refused", "400 unknown field") if one.subjects[0].host == "bad" else DELIVERED
+    world.fake().answer = lambda one: (
+        Outcome("refused", "400 unknown field") if one.subjects[0].host == "bad" else DELIVERED
+    )
     world.run(300)
-    assert [(row.outcome, row.attempts, row.detail) for row in world.log(bad)] == [("refused", 1, "400 unknown field")]
+    assert [(row.outcome, row.attempts, row.detail) for row in world.log(bad)] == [
+        ("refused", 1, "400 unknown field")
+    ]
     assert [row.outcome for row in world.log(good)] == ["delivered"]
-    assert [fields["detail"] for name, fields in world.told if name == "alert_refused"] == ["400 unknown field"]
+    assert [fields["detail"] for name, fields in world.told if name == "alert_refused"] == [
+        "400 unknown field"
+    ]
 
 
 def test_given_up_is_recorded_and_counted(world: World) -> None:
@@ -160,11 +189,15 @@ def test_given_up_is_recorded_and_counted(world: World) -> None:
     row = world.log(identity)[0]
     assert row.outcome == "undelivered"
     assert row.detail == "given up after 24 h: connection refused"
-    assert [fields["receiver"] for name, fields in world.told if name == "alert_undelivered"] == ["pager"]
+    assert [fields["receiver"] for name, fields in world.told if name == "alert_undelivered"] == [
+        "pager"
+    ]
 
 
 def test_a_crash_of_ours_in_mid_attempt_is_flagged(world: World) -> None:
-    """What was handed out when the process died is sent again by the next, as perhaps a second time, under the same key."""
+    """What was handed out when the process died is sent again by the next, as perhaps a second
+    time, under the same key.
+    """
     identity = world.crash()
     (handout,) = world.outbox.turn(world.now)
     assert world.log(identity)[0].outcome == "attempting"
@@ -191,7 +224,10 @@ def test_resolved_before_anybody_could_be_told(world: World) -> None:
 
 def test_a_receiver_without_the_word_is_passed_over(tmp_path: Path) -> None:
     """Alertmanager knows no acknowledgement: it is not sent, and that is the recorded reason."""
-    routing = '[[receiver]]\nname = "am"\nkind = "fake"\nactions = ["fire", "resolve"]\n[[route]]\nreceivers = ["am"]\n'
+    routing = (
+        '[[receiver]]\nname = "am"\nkind = "fake"\nactions = ["fire", "resolve"]\n[[route]]\n'
+        'receivers = ["am"]\n'
+    )
     world = World(tmp_path / "h.db", routing)
     identity = world.crash()
     world.run(1)
@@ -201,13 +237,18 @@ def test_a_receiver_without_the_word_is_passed_over(tmp_path: Path) -> None:
     world.run(1)
     assert world.actions_taken("am") == ["fire", "resolve"]
     row = world.log(identity)[1]
-    assert (row.outcome, row.detail) == ("unchanged", "a receiver of kind fake has no word for acknowledge")
+    assert (row.outcome, row.detail) == (
+        "unchanged",
+        "a receiver of kind fake has no word for acknowledge",
+    )
     world.close()
 
 
 def test_a_receiver_that_forgets_hears_it_again_until_the_end(tmp_path: Path) -> None:
     """Alertmanager's way: posted again each minute while it is open, not after."""
-    routing = '[[receiver]]\nname = "am"\nkind = "fake"\nrepeat_s = 60.0\n[[route]]\nreceivers = ["am"]\n'
+    routing = (
+        '[[receiver]]\nname = "am"\nkind = "fake"\nrepeat_s = 60.0\n[[route]]\nreceivers = ["am"]\n'
+    )
     world = World(tmp_path / "h.db", routing)
     identity = world.crash()
     world.run(300)
@@ -225,7 +266,9 @@ def test_a_receiver_that_forgets_hears_it_again_until_the_end(tmp_path: Path) ->
 
 def test_a_slow_receiver_delays_no_other(tmp_path: Path) -> None:
     """While one has not answered, the other is handed the next notice."""
-    routing = '[[receiver]]\nname = "slow"\nkind = "fake"\n[[receiver]]\nname = "quick"\nkind = "fake"\n'
+    routing = (
+        '[[receiver]]\nname = "slow"\nkind = "fake"\n[[receiver]]\nname = "quick"\nkind = "fake"\n'
+    )
     world = World(tmp_path / "h.db", routing + '[[route]]\nreceivers = ["slow", "quick"]\n')
     world.crash("db-1", fingerprint="1:a")
     world.crash("db-2", fingerprint="1:b")
@@ -238,7 +281,9 @@ def test_a_slow_receiver_delays_no_other(tmp_path: Path) -> None:
 
 def test_a_bad_message_holds_up_no_other(world: World) -> None:
     """One that the receiver chokes on each time waits behind those that were tried less."""
-    world.fake().answer = lambda one: Outcome("retry", "500") if one.subjects[0].host == "bad" else DELIVERED
+    world.fake().answer = lambda one: (
+        Outcome("retry", "500") if one.subjects[0].host == "bad" else DELIVERED
+    )
     world.crash("bad", fingerprint="1:a")
     others = [world.crash(f"db-{number}", fingerprint=f"1:x{number}") for number in range(10)]
     world.run(60)
@@ -256,11 +301,15 @@ def test_notes_and_old_changes_are_told_to_nobody(world: World) -> None:
     world.run(1)
     assert world.actions_taken() == ["fire"]
     assert [row.reason for row in world.log(identity)][1:] == ["a note: it is kept in the history"]
-    assert [row.reason for row in world.log(late)] == ["it was 30 h old when it was looked at: longer than alert.give_up_s"]
+    assert [row.reason for row in world.log(late)] == [
+        "it was 30 h old when it was looked at: longer than alert.give_up_s"
+    ]
 
 
 def test_an_incident_that_becomes_part_of_another_goes_on_under_its_key(world: World) -> None:
-    """Late evidence finds an earlier anchor: the alert goes on under the same key, and ends with the live incident."""
+    """Late evidence finds an earlier anchor: the alert goes on under the same key, and ends with
+    the live incident.
+    """
     with world.journal.transaction():
         fault, _ = world.journal.add_match(match(seconds=14, wall=14))
         half, _ = world.journal.add_match(match("tcp-state", 15, wall=15))

@@ -36,7 +36,9 @@ def test_storm_is_counted() -> None:
 
 
 def test_hostile_text_prints() -> None:
-    """Every text of the object is printable but for line feeds of the message; it is bounded as a whole."""
+    """Every text of the object is printable but for line feeds of the message; it is bounded as a
+    whole.
+    """
     item = notice_item(hostile())
     text = json.dumps(item)
     assert len(text) < 100_000
@@ -48,6 +50,10 @@ def test_hostile_text_prints() -> None:
 def test_every_field_is_documented() -> None:
     """The page names each field of the notice, of an incident and of the history, and no other."""
     item = notice_item(notice())
-    fields = {*item, *(f"incidents[].{name}" for name in item["incidents"][0]), *(f"history.{name}" for name in item["history"])}
+    fields = {
+        *item,
+        *(f"incidents[].{name}" for name in item["incidents"][0]),
+        *(f"history.{name}" for name in item["history"]),
+    }
     table = PAGE.read_text().partition("## The JSON of a notice")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", table, re.MULTILINE)) == fields

@@ -1,4 +1,6 @@
-"""Templates of the user's own: sandboxed, bounded, checked with file and line, and fed with inert values."""
+"""Templates of the user's own: sandboxed, bounded, checked with file and line, and fed with inert
+values.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,21 @@ def template(folder: Path, text: str, name: str = "body.j2") -> Path:
 
 
 def test_words_of_ones_own(tmp_path: Path) -> None:
-    """The fields of the documented JSON are the variables; another file of the folder can be included."""
+    """The fields of the documented JSON are the variables; another file of the folder can be
+    included.
+    """
     template(tmp_path, "{{ incidents[0].host }}", "host.j2")
     path = template(
-        tmp_path, "{{ severity | upper }} on {% include 'host.j2' %}:\n{% for l in incidents[0].lines %}> {{ l }}\n{% endfor %}"
+        tmp_path,
+        (
+            "{{ severity | upper }} on {% include 'host.j2' %}:\n{% for l in "
+            "incidents[0].lines %}> {{ l }}\n{% endfor %}"
+        ),
     )
     assert check_file(path) == []
-    said = Templates(body=load(path)).rendered(notice_item(notice()), names={"title": "t", "body": "b"})
+    said = Templates(body=load(path)).rendered(
+        notice_item(notice()), names={"title": "t", "body": "b"}
+    )
     assert said["b"].splitlines()[0] == "CRITICAL on db-17:"
     assert said["b"].splitlines()[2].startswith("> [61817741.312094] Unable to handle")
     assert "t" not in said
@@ -45,7 +55,11 @@ def test_words_of_ones_own(tmp_path: Path) -> None:
         ("{{ history.count }}", 1, "has no attribute 'count'"),  # not every notice has a history
         ("{% include 'other.j2' %}", 1, "'other.j2' not found"),
         ("{{ 1 / 0 }}", 1, "ZeroDivisionError"),
-        ("{{ ''.__class__.__mro__ }}", 1, "access to attribute '__class__' of 'str' object is unsafe"),
+        (
+            "{{ ''.__class__.__mro__ }}",
+            1,
+            "access to attribute '__class__' of 'str' object is unsafe",
+        ),
         ("{{ title.__init__.__globals__ }}", 1, "unsafe"),
         ("{{ hosts.append('x') }}", 1, "is unsafe"),
         ("{{ 'x' * 1000000000 }}", 1, "* is for small numbers here"),
@@ -73,9 +87,19 @@ def test_a_folder_is_checked_whole(tmp_path: Path) -> None:
 
 
 def test_hostile_values_stay_values(tmp_path: Path) -> None:
-    """A log line is never a template, and is escaped for the receiver; the template's own markup stands."""
-    path = template(tmp_path, "*{{ severity }}* <https://x|more>\n{% for l in incidents[0].lines %}{{ l }}\n{% endfor %}{{ title }}")
-    said = Templates(body=load(path)).rendered(notice_item(hostile()), names={"body": "b"}, escape=escaped)["b"]
+    """A log line is never a template, and is escaped for the receiver; the template's own markup
+    stands.
+    """
+    path = template(
+        tmp_path,
+        (
+            "*{{ severity }}* <https://x|more>\n{% for l in incidents[0].lines %}{{ l }}\n{% "
+            "endfor %}{{ title }}"
+        ),
+    )
+    said = Templates(body=load(path)).rendered(
+        notice_item(hostile()), names={"body": "b"}, escape=escaped
+    )["b"]
     own, _, rest = said.partition("\n")
     assert own == "*critical* <https://x|more>"
     assert "{{ 7 * 7 }}" in rest
@@ -87,9 +111,17 @@ def test_hostile_values_stay_values(tmp_path: Path) -> None:
 
 def test_output_is_bounded(tmp_path: Path) -> None:
     """A template that says too much is not waited for."""
-    path = template(tmp_path, "{% for x in range(99999) %}{% for y in range(99999) %}{{ title }}\n{% endfor %}{% endfor %}")
+    path = template(
+        tmp_path,
+        (
+            "{% for x in range(99999) %}{% for y in range(99999) %}{{ title }}\n{% endfor %}{% "
+            "endfor %}"
+        ),
+    )
     began = time.monotonic()
-    said = Templates(title=load(path), body=load(path)).rendered(notice_item(notice()), names={"title": "t", "body": "b"})
+    said = Templates(title=load(path), body=load(path)).rendered(
+        notice_item(notice()), names={"title": "t", "body": "b"}
+    )
     assert len(said["b"]) == BODY_LIMIT
     assert said["b"].endswith("…")
     assert len(said["t"]) == 150
@@ -98,18 +130,27 @@ def test_output_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_template_that_fails_loses_no_message(tmp_path: Path) -> None:
-    """The built-in words stand where the user's fail on a notice that the check did not think of."""
+    """The built-in words stand where the user's fail on a notice that the check did not think
+    of.
+    """
     path = template(tmp_path, "{{ hosts[40] }}")
     assert Templates(title=load(path)).rendered(notice_item(notice()), names={"title": "t"}) == {}
 
 
 def test_patterns_check_tries_them(tmp_path: Path) -> None:
-    """With the command's option or the setting; a fault is told beside those of patterns, and the exit code is 1."""
-    good = CliRunner().invoke(oopswatch, ["patterns", "check", "--templates", str(template(tmp_path, "{{ title }}").parent)])
+    """With the command's option or the setting; a fault is told beside those of patterns, and the
+    exit code is 1.
+    """
+    good = CliRunner().invoke(
+        oopswatch,
+        ["patterns", "check", "--templates", str(template(tmp_path, "{{ title }}").parent)],
+    )
     assert good.exit_code == 0
     assert good.output.rstrip().endswith(", 1 message template")
     bad = CliRunner().invoke(
-        oopswatch, ["patterns", "check"], env={"OOPSWATCH_ALERT_TEMPLATES": str(template(tmp_path, "\n{{ x }}").parent)}
+        oopswatch,
+        ["patterns", "check"],
+        env={"OOPSWATCH_ALERT_TEMPLATES": str(template(tmp_path, "\n{{ x }}").parent)},
     )
     assert bad.exit_code == 1
     assert f"{tmp_path / 'body.j2'}:2: 'x' is undefined" in bad.output.splitlines()

@@ -1,4 +1,6 @@
-"""The watcher watched: silence and lag become incidents and end; incidents end by quiet and by reboot; evidence that comes late."""
+"""The watcher watched: silence and lag become incidents and end; incidents end by quiet and by
+reboot; evidence that comes late.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from tests.store.nouns import SECOND, WALL, incident, match
 
 def words(watchdog: Watchdog, *batches: tuple[float, int, int]) -> list[tuple[str, bool]]:
     """The alarms of batches of (seconds, records so far, lag)."""
-    return [(one.kind, one.over) for at, records, lag in batches for one in watchdog.observe(round(at * SECOND), records, lag)]
+    return [
+        (one.kind, one.over)
+        for at, records, lag in batches
+        for one in watchdog.observe(round(at * SECOND), records, lag)
+    ]
 
 
 def test_a_silent_input_is_an_alarm_once_and_ends_with_the_next_record() -> None:
@@ -42,7 +48,9 @@ def test_a_lag_that_does_not_shrink_is_an_alarm() -> None:
 
 
 def test_the_alarm_is_an_incident_that_people_are_told_of(tmp_path: Path) -> None:
-    """Raised, told, resolved, told: like any other, of the host that oopswatch runs on; a restart ends what an earlier process raised."""
+    """Raised, told, resolved, told: like any other, of the host that oopswatch runs on; a restart
+    ends what an earlier process raised.
+    """
     world = World(tmp_path / "h.db")
     dog = Watchdog(60, 0, 0)
     for seconds, records in ((0, 5), (61, 5), (62, 5)):
@@ -50,10 +58,15 @@ def test_the_alarm_is_an_incident_that_people_are_told_of(tmp_path: Path) -> Non
             keep(world.journal, alarm, "watcher-1", WALL + seconds * SECOND)
     world.run(1)
     (notice,) = world.fake().taken
-    assert (notice.subjects[0].rule, notice.subjects[0].host) == ("oopswatch.input-silent", "watcher-1")
+    assert (notice.subjects[0].rule, notice.subjects[0].host) == (
+        "oopswatch.input-silent",
+        "watcher-1",
+    )
     assert notice.subjects[0].title.startswith("No record has come in since 2026-")
     for alarm in Watchdog(60, 0, 0).observe(WALL + 100 * SECOND, 1, 0):
-        assert keep(world.journal, alarm, "watcher-1", WALL + 100 * SECOND) == (alarm.kind == "input-silent")
+        assert keep(world.journal, alarm, "watcher-1", WALL + 100 * SECOND) == (
+            alarm.kind == "input-silent"
+        )
     world.run(1)
     assert world.actions_taken() == ["fire", "resolve"]
     world.close()
@@ -70,7 +83,11 @@ def test_a_quiet_incident_ends_and_says_since_when(tmp_path: Path) -> None:
     spared = world.crash("db-2")
     with tables.transaction():
         assert close_quiet(tables.db.conn, WALL + 99 * HOUR, 24 * HOUR, {"pair"}) == 0
-    reasons = dict(tables.db.execute("SELECT incident_id, reason FROM changes WHERE what = 'resolved'").fetchall())
+    reasons = dict(
+        tables.db.execute(
+            "SELECT incident_id, reason FROM changes WHERE what = 'resolved'"
+        ).fetchall()
+    )
     assert set(reasons) == {identity}
     assert spared not in reasons
     assert reasons[identity].startswith("quiet: nothing new since 2026-")
@@ -78,11 +95,15 @@ def test_a_quiet_incident_ends_and_says_since_when(tmp_path: Path) -> None:
 
 
 def test_a_reboot_ends_what_its_rule_lets_it(tmp_path: Path) -> None:
-    """A later boot of the same host, by boot id and start; not the same boot, an earlier one, another host's or another rule's."""
+    """A later boot of the same host, by boot id and start; not the same boot, an earlier one,
+    another host's or another rule's.
+    """
     world = World(tmp_path / "h.db")
     with world.journal.transaction():
         fault, _ = world.journal.add_match(match(wall=0, boot=Boot("b1", WALL - 5 * SECOND)))
-        half, _ = world.journal.add_match(match("tcp-state", 4, wall=0, boot=Boot("b1", WALL - 5 * SECOND)))
+        half, _ = world.journal.add_match(
+            match("tcp-state", 4, wall=0, boot=Boot("b1", WALL - 5 * SECOND))
+        )
         made = incident(fault, half)
         world.journal.save_incident(made, [fault.id, half.id])
 
@@ -99,13 +120,17 @@ def test_a_reboot_ends_what_its_rule_lets_it(tmp_path: Path) -> None:
     assert ended(Boot("b2", WALL + 90 * SECOND), host="db-2") == 0
     assert ended(Boot("b2", WALL + 90 * SECOND), rules=("other",)) == 0
     assert ended(Boot("b2", WALL + 90 * SECOND)) == 1
-    (reason,) = world.journal.db.execute("SELECT reason FROM changes WHERE what = 'resolved'").fetchone()
+    (reason,) = world.journal.db.execute(
+        "SELECT reason FROM changes WHERE what = 'resolved'"
+    ).fetchone()
     assert reason.startswith("the host was rebooted at 2026-")
     world.close()
 
 
 def test_evidence_of_the_past_updates_and_of_the_present_reopens(tmp_path: Path) -> None:
-    """After the end: a vmcore's lines from before only say more; a line that was printed since opens the incident again."""
+    """After the end: a vmcore's lines from before only say more; a line that was printed since
+    opens the incident again.
+    """
     world = World(tmp_path / "h.db")
     with world.journal.transaction():
         fault, _ = world.journal.add_match(match(wall=0))
@@ -120,18 +145,31 @@ def test_evidence_of_the_past_updates_and_of_the_present_reopens(tmp_path: Path)
     with world.journal.transaction():
         old, _ = world.journal.add_match(match("panic", 6, text="panic"))
         world.journal.add_report(fault.id, Block(fault.match, ("a", "b"), True), report, "1:aa")
-        world.journal.save_incident(made, [fault.id, half.id, old.id], Diagnosis(known_issue="a-bug"), report)
+        world.journal.save_incident(
+            made, [fault.id, half.id, old.id], Diagnosis(known_issue="a-bug"), report
+        )
     with world.journal.transaction():
-        world.journal.save_incident(made, [fault.id, half.id, old.id], Diagnosis(known_issue="a-bug"), report)
+        world.journal.save_incident(
+            made, [fault.id, half.id, old.id], Diagnosis(known_issue="a-bug"), report
+        )
     world.run(2)
     world.now += 10 * SECOND
     with world.journal.transaction():
-        new, _ = world.journal.add_match(replace(match("panic", 7, text="panic again"), wall_time_us=world.now))
-        world.journal.save_incident(made, [fault.id, half.id, old.id, new.id], Diagnosis(known_issue="a-bug"), report)
+        new, _ = world.journal.add_match(
+            replace(match("panic", 7, text="panic again"), wall_time_us=world.now)
+        )
+        world.journal.save_incident(
+            made, [fault.id, half.id, old.id, new.id], Diagnosis(known_issue="a-bug"), report
+        )
     rows = world.journal.db.execute("SELECT what, reason FROM changes ORDER BY id").fetchall()
     assert [row["what"] for row in rows] == ["raised", "resolved", "updated", "reopened"]
-    assert rows[2]["reason"] == "title: BUG: x in f; fingerprint: 1:aa; known issue: a-bug; new evidence: kernel.panic"
+    assert (
+        rows[2]["reason"]
+        == "title: BUG: x in f; fingerprint: 1:aa; known issue: a-bug; new evidence: kernel.panic"
+    )
     assert rows[3]["reason"] == "again: kernel.panic"
     world.run(2)
-    assert world.actions_taken() == ["fire", "resolve", "resolve", "fire"], "what comes after the end opens nothing"
+    assert world.actions_taken() == ["fire", "resolve", "resolve", "fire"], (
+        "what comes after the end opens nothing"
+    )
     world.close()

@@ -27,7 +27,13 @@ def test_gap(gap_us: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("span_us", "words"),
-    [(0, "0 s"), (-5, "0 s"), (45_000_000, "45 s"), (7_500_000_000, "2 h 5 min"), (61_817_741_312_094, "715 d 11 h")],
+    [
+        (0, "0 s"),
+        (-5, "0 s"),
+        (45_000_000, "45 s"),
+        (7_500_000_000, "2 h 5 min"),
+        (61_817_741_312_094, "715 d 11 h"),
+    ],
 )
 def test_duration(span_us: int, words: str) -> None:
     """Two units."""
@@ -35,7 +41,16 @@ def test_duration(span_us: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (14, "14th"), (1_021, "1,021st"), (112, "112th")]
+    ("number", "words"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (11, "11th"),
+        (14, "14th"),
+        (1_021, "1,021st"),
+        (112, "112th"),
+    ],
 )
 def test_ordinal(number: int, words: str) -> None:
     """As spoken."""

@@ -1,4 +1,6 @@
-"""Streams of lines for the tests of the assembler: written short, with the shipped signatures' verdicts."""
+"""Streams of lines for the tests of the assembler: written short, with the shipped signatures'
+verdicts.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def shifted(log: str, seconds: int) -> str:
 
 def feed(assembler: Assembler, lines: list[Line], now_us: int = 0) -> list[Block]:
     """Feeds the lines; returns the blocks that they closed."""
-    return [block for line, match in matched(lines) for block in assembler.feed(line, match, now_us)]
+    return [
+        block for line, match in matched(lines) for block in assembler.feed(line, match, now_us)
+    ]
 
 
 def assembler(limits: Limits | None = None) -> Assembler:

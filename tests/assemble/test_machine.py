@@ -8,7 +8,19 @@ import pytest
 
 from detector.assemble import Limits
 from detector.model import Line
-from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, called, feed, head_of, interleave, on_host, shifted, stored, texts
+from tests.assemble.stream import (
+    FAULT,
+    FAULT_TEXTS,
+    assembler,
+    called,
+    feed,
+    head_of,
+    interleave,
+    on_host,
+    shifted,
+    stored,
+    texts,
+)
 from tests.feeding import blocks, matched, opening, parsed
 
 SECOND = 1_000_000
@@ -35,28 +47,51 @@ def test_following_only_while_open() -> None:
 def test_the_panic_belongs_to_its_cause() -> None:
     """A panic after the end trace is the report's last word, not a report of its own."""
     (block,) = blocks(
-        FAULT + "[  100.100000] Kernel panic - not syncing: Oops: Fatal exception\n[  100.100010] SMP: stopping secondary CPUs\n"
+        FAULT
+        + (
+            "[  100.100000] Kernel panic - not syncing: Oops: Fatal exception\n[  100.100010] "
+            "SMP: stopping secondary CPUs\n"
+        )
     )
-    assert block.lines[-2:] == ("Kernel panic - not syncing: Oops: Fatal exception", "SMP: stopping secondary CPUs")
+    assert block.lines[-2:] == (
+        "Kernel panic - not syncing: Oops: Fatal exception",
+        "SMP: stopping secondary CPUs",
+    )
     assert block.complete
 
 
 def test_a_panic_without_a_cause_is_a_report() -> None:
     """With nothing before it, the panic opens a report."""
     (block,) = blocks(
-        "[    2.000000] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n[    2.000001] Call Trace:\n"
+        "[    2.000000] Kernel panic - not syncing: VFS: Unable to mount root fs on "
+        "unknown-block(0,0)\n[    2.000001] Call Trace:\n"
     )
     assert block.head.signature == "kernel.panic"
 
 
 @pytest.mark.parametrize(
-    "name", ["warning-5.15-refcount", "bug-list-5.10", "ppc64le-6.6", "s390x-3.12-bug", "x86_64-6.8", "arm-6.1", "warning-3.10"]
+    "name",
+    [
+        "warning-5.15-refcount",
+        "bug-list-5.10",
+        "ppc64le-6.6",
+        "s390x-3.12-bug",
+        "x86_64-6.8",
+        "arm-6.1",
+        "warning-3.10",
+    ],
 )
 def test_announcements_are_one_report(name: str) -> None:
-    """`refcount_t:` and the WARNING after it, `kernel BUG at` and `invalid opcode`, a bad address and its Oops: one report."""
+    """`refcount_t:` and the WARNING after it, `kernel BUG at` and `invalid opcode`, a bad address
+    and its Oops: one report.
+    """
     found = blocks(stored(name))
     assert len(found) == 1
-    heads = [match for _, match in matched(parsed(stored(name))) if match is not None and match.signature in opening()]
+    heads = [
+        match
+        for _, match in matched(parsed(stored(name)))
+        if match is not None and match.signature in opening()
+    ]
     assert len(heads) + name.count("3.10") > 1
     assert found[0].head.text == heads[0].text
 
@@ -65,7 +100,10 @@ def test_another_report_of_the_context_cuts_the_first() -> None:
     """A second head in the same context ends the first block, incomplete, and opens the next."""
     kasan = "\n".join(stored("kasan-6.6").splitlines()[1:8])
     found = blocks(kasan + "\n" + called(shifted(FAULT, 111), "T4411"))
-    assert [(block.head.signature, block.complete) for block in found] == [("kernel.kasan", False), ("kernel.paging-request", True)]
+    assert [(block.head.signature, block.complete) for block in found] == [
+        ("kernel.kasan", False),
+        ("kernel.paging-request", True),
+    ]
     assert found[1].lines == FAULT_TEXTS
 
 
@@ -78,18 +116,30 @@ def test_two_callers_come_apart() -> None:
 
 
 def test_two_cpus_without_callers() -> None:
-    """Without caller ids a line goes to the report that still lacks one of its kind; die() serialises the rest."""
-    first, second = FAULT_TEXTS, tuple(text.replace("0001950b", "ffffc04000004000").replace("swapper/12", "cat") for text in FAULT_TEXTS)
+    """Without caller ids a line goes to the report that still lacks one of its kind; die()
+    serialises the rest.
+    """
+    first, second = (
+        FAULT_TEXTS,
+        tuple(
+            text.replace("0001950b", "ffffc04000004000").replace("swapper/12", "cat")
+            for text in FAULT_TEXTS
+        ),
+    )
     order = [*first[:3], *second[:2], first[3], second[2], *first[4:], *second[3:]]
     found = blocks("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(order)))
     assert texts(found) == [first, second]
 
 
 def test_nmi_lets_other_cpus_in() -> None:
-    """After `Sending NMI from CPU` the traces of other CPUs belong to the report; other tasks' lines do not."""
+    """After `Sending NMI from CPU` the traces of other CPUs belong to the report; other tasks'
+    lines do not.
+    """
     log = (
-        "[  500.300001][    C1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n[  500.300002][    C0] not yet\n"
-        "[  500.300003][    C1] Sending NMI from CPU 1 to CPUs 0:\n[  500.300004][    C0] NMI backtrace for cpu 0\n"
+        "[  500.300001][    C1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n[  "
+        "500.300002][    C0] not yet\n"
+        "[  500.300003][    C1] Sending NMI from CPU 1 to CPUs 0:\n[  500.300004][    C0] "
+        "NMI backtrace for cpu 0\n"
         "[  500.300005][  T88] other\n"
     )
     (block,) = blocks(log)
@@ -98,10 +148,17 @@ def test_nmi_lets_other_cpus_in() -> None:
 
 def test_hosts_are_apart() -> None:
     """Two hosts that crash at one time have a block each."""
-    rows = [line for pair in zip(parsed(FAULT), on_host(parsed(FAULT), "web02"), strict=True) for line in pair]
+    rows = [
+        line
+        for pair in zip(parsed(FAULT), on_host(parsed(FAULT), "web02"), strict=True)
+        for line in pair
+    ]
     watch = assembler()
     found = feed(watch, rows) + watch.flush()
-    assert [(block.head.host, block.lines) for block in found] == [("web01", FAULT_TEXTS), ("web02", FAULT_TEXTS)]
+    assert [(block.head.host, block.lines) for block in found] == [
+        ("web01", FAULT_TEXTS),
+        ("web02", FAULT_TEXTS),
+    ]
 
 
 def test_what_user_space_wrote_is_left_out() -> None:
@@ -117,7 +174,14 @@ def test_a_user_fault_opens_nothing() -> None:
     """A match of origin user is noise: no block, nothing to follow."""
     watch = assembler()
     assert (
-        feed(watch, parsed("[  1.000000] polipo[1657]: unhandled level 3 translation fault (11) at 0xffffcd912fe0, esr 0x92000047")) == []
+        feed(
+            watch,
+            parsed(
+                "[  1.000000] polipo[1657]: unhandled level 3 translation fault (11) at "
+                "0xffffcd912fe0, esr 0x92000047"
+            ),
+        )
+        == []
     )
     assert not watch.following
 
@@ -132,7 +196,13 @@ def test_a_user_fault_breaks_into_a_report() -> None:
     ]
     order = [*FAULT_TEXTS[:6], *user, *FAULT_TEXTS[6:]]
     watch = assembler()
-    found = feed(watch, parsed("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(order)))) + watch.flush()
+    found = (
+        feed(
+            watch,
+            parsed("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(order))),
+        )
+        + watch.flush()
+    )
     assert texts(found) == [FAULT_TEXTS]
     assert not watch.following
 
@@ -150,7 +220,9 @@ def test_copies_are_folded() -> None:
 
 
 def test_a_report_shipped_once_more() -> None:
-    """A source that begins anew, as a replayed partition does, repeats the head: the copy is folded line by line."""
+    """A source that begins anew, as a replayed partition does, repeats the head: the copy is folded
+    line by line.
+    """
     watch = assembler()
     assert texts(feed(watch, [*parsed(FAULT)[:7], *parsed(FAULT)]) + watch.flush()) == [FAULT_TEXTS]
 
@@ -174,14 +246,19 @@ def test_pieces_are_joined() -> None:
 def test_a_replayed_line_replaces_the_cut_one() -> None:
     """`** replaying previous printk message **`: what was cut follows whole."""
     rows = FAULT.splitlines()
-    (block,) = blocks("\n".join([*rows[:4], rows[4][:30], "** replaying previous printk message **", *rows[4:]]))
+    (block,) = blocks(
+        "\n".join([*rows[:4], rows[4][:30], "** replaying previous printk message **", *rows[4:]])
+    )
     assert block.lines == FAULT_TEXTS
 
 
 def test_a_replayed_head_replaces_the_cut_one() -> None:
     """A head that was cut on the console opens no report of its own."""
     whole = "[  100.000000] WARNING: CPU: 0 PID: 7 at kernel/frob.c:12 frob_check+0x1/0x20"
-    (block,) = blocks(f"{whole[:-16]}\n** replaying previous printk message **\n{whole}\n[  100.000001] Call Trace:\n")
+    (block,) = blocks(
+        f"{whole[:-16]}\n** replaying previous printk message **\n{whole}\n[  100.000001] "
+        "Call Trace:\n"
+    )
     assert block.lines == (whole.split("] ")[1], "Call Trace:")
     assert block.head.text == whole.split("] ")[1]
 
@@ -198,7 +275,9 @@ def test_a_gap_ends_a_report_without_a_mark() -> None:
     (block,) = blocks(stored("hung-task-6.1") + "[ 1500.000000] eth0: link up\n")
     assert block.complete
     assert "eth0: link up" not in block.lines
-    (cut,) = blocks("\n".join(stored("hung-task-6.1").splitlines()[:2]) + "\n[ 1500.000000] eth0: link up\n")
+    (cut,) = blocks(
+        "\n".join(stored("hung-task-6.1").splitlines()[:2]) + "\n[ 1500.000000] eth0: link up\n"
+    )
     assert not cut.complete
 
 
@@ -210,9 +289,16 @@ def test_hung_tasks_in_a_row() -> None:
 
 
 def test_a_report_of_one_line_is_soon_done() -> None:
-    """What the kernel repeats every ten seconds for hours does not keep every line followed for hours."""
+    """What the kernel repeats every ten seconds for hours does not keep every line followed for
+    hours.
+    """
     watch = assembler()
-    feed(watch, parsed("[  100.000000] unregister_netdevice: waiting for eth0 to become free. Usage count = 3"))
+    feed(
+        watch,
+        parsed(
+            "[  100.000000] unregister_netdevice: waiting for eth0 to become free. Usage count = 3"
+        ),
+    )
     (block,) = watch.tick(SECOND)
     assert block.complete
     assert not watch.following
@@ -222,20 +308,35 @@ def test_a_boot_ends_everything() -> None:
     """What was open when the host went down is cut by the banner of the next boot."""
     watch = assembler()
     feed(watch, parsed("\n".join(FAULT.splitlines()[:4])))
-    (block,) = feed(watch, parsed("[    0.000000] Linux version 5.10.0-28-arm64 (debian-kernel@lists.debian.org)"))
+    (block,) = feed(
+        watch,
+        parsed("[    0.000000] Linux version 5.10.0-28-arm64 (debian-kernel@lists.debian.org)"),
+    )
     assert not block.complete
     assert watch.counts["cut:boot"] == 1
 
 
 def test_a_late_line_is_left_out() -> None:
-    """A line from long before the head, delivered late, is no part of the report and does not end it."""
+    """A line from long before the head, delivered late, is no part of the report and does not end
+    it.
+    """
     rows = FAULT.splitlines()
-    (block,) = blocks("\n".join([*rows[:5], "[   50.000000] CPU: 1 PID: 2 Comm: other Not tainted 5.10.0-28-arm64 #1", *rows[5:]]))
+    (block,) = blocks(
+        "\n".join(
+            [
+                *rows[:5],
+                "[   50.000000] CPU: 1 PID: 2 Comm: other Not tainted 5.10.0-28-arm64 #1",
+                *rows[5:],
+            ]
+        )
+    )
     assert block.lines == FAULT_TEXTS
 
 
 def test_deadline() -> None:
-    """A block that is cut, no line for `idle_us`, is emitted with what there is; one that never ends after `age_us`."""
+    """A block that is cut, no line for `idle_us`, is emitted with what there is; one that never
+    ends after `age_us`.
+    """
     watch = assembler(Limits(idle_us=5 * SECOND, age_us=20 * SECOND))
     feed(watch, parsed("\n".join(FAULT.splitlines()[:5])), now_us=SECOND)
     assert watch.tick(5 * SECOND) == []
@@ -244,13 +345,19 @@ def test_deadline() -> None:
     assert watch.tick(7 * SECOND) == []
     feed(watch, parsed(FAULT.splitlines()[0]), now_us=10 * SECOND)
     for second in range(11, 29):
-        feed(watch, parsed(f"[  100.1000{second}] x{second} : 0000000000000000"), now_us=second * SECOND)
+        feed(
+            watch,
+            parsed(f"[  100.1000{second}] x{second} : 0000000000000000"),
+            now_us=second * SECOND,
+        )
         assert watch.tick(second * SECOND) == []
     assert len(watch.tick(30 * SECOND)) == 1
 
 
 def test_an_ended_block_waits_less() -> None:
-    """After the end mark only a panic may follow: the wait is `linger_us`, and the block stays complete."""
+    """After the end mark only a panic may follow: the wait is `linger_us`, and the block stays
+    complete.
+    """
     watch = assembler(Limits(idle_us=5 * SECOND, linger_us=SECOND))
     feed(watch, parsed(FAULT), now_us=0)
     (block,) = watch.tick(SECOND)
@@ -274,7 +381,9 @@ def test_bounds_of_all_blocks() -> None:
     closed = []
     for number in range(10):
         caller = f"T{number}"
-        closed += watch.feed(replace(line, caller=caller, kernel_time_us=number), replace(match, caller=caller), 0)
+        closed += watch.feed(
+            replace(line, caller=caller, kernel_time_us=number), replace(match, caller=caller), 0
+        )
     assert (len(closed), watch.counts["cut:per_host"], len(watch.open_blocks())) == (7, 7, 3)
     for number in range(6):
         host = f"db{number}"

@@ -1,4 +1,6 @@
-"""What holds for any lines: nothing raises, bounds hold, a block's lines are a sub-sequence of what came in."""
+"""What holds for any lines: nothing raises, bounds hold, a block's lines are a sub-sequence of what
+came in.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def is_subsequence(part: tuple[str, ...], whole: list[str]) -> bool:
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(streams)
 def test_any_lines(lines: list[Line]) -> None:
-    """Any lines in any order: bounds hold at each step, and every block is made of its host's lines, in their order, from its head on."""
+    """Any lines in any order: bounds hold at each step, and every block is made of its host's
+    lines, in their order, from its head on.
+    """
     watch, closed = Assembler(opening(), LIMITS), []
     for found in steps(watch, lines):
         closed += found
@@ -76,9 +80,15 @@ def test_any_lines(lines: list[Line]) -> None:
             assert len(opened.lines) < LIMITS.lines
     closed += watch.flush()
     assert not watch.following
-    assert watch.counts["opened"] == len(closed) == watch.counts["complete"] + watch.counts["incomplete"]
+    assert (
+        watch.counts["opened"]
+        == len(closed)
+        == watch.counts["complete"] + watch.counts["incomplete"]
+    )
     for block in closed:
-        came = [line.text for line in lines if line.host == block.head.host and line.trust != "user"]
+        came = [
+            line.text for line in lines if line.host == block.head.host and line.trust != "user"
+        ]
         assert is_subsequence(block.lines, came)
         assert block.lines[0] == block.head.text
         assert len(block.lines) <= LIMITS.lines
@@ -88,7 +98,10 @@ def test_any_lines(lines: list[Line]) -> None:
 @given(st.permutations([0] * 37 + [1] * 18))
 def test_any_interleaving_with_callers(order: list[int]) -> None:
     """However two contexts take turns, with caller ids each gives the block that it gives alone."""
-    logs = [called(stored("arm64-6.6"), "T3083"), called(shifted(stored("x86_64-6.14-gpf"), -181), "C1")]
+    logs = [
+        called(stored("arm64-6.6"), "T3083"),
+        called(shifted(stored("x86_64-6.14-gpf"), -181), "C1"),
+    ]
     apart = sorted(texts(blocks(logs[0])) + texts(blocks(logs[1])))
     rows = [iter(parsed(log)) for log in logs]
     assert sorted(texts(assembled([next(rows[which]) for which in order]))) == apart
@@ -97,8 +110,12 @@ def test_any_interleaving_with_callers(order: list[int]) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.booleans(), min_size=20, max_size=20))
 def test_any_copying(doubled: list[bool]) -> None:
-    """Whichever lines a second transport ships as well, however late within the report, the block is the same."""
-    lines = parsed("\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(FAULT_TEXTS)))
+    """Whichever lines a second transport ships as well, however late within the report, the block
+    is the same.
+    """
+    lines = parsed(
+        "\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(FAULT_TEXTS))
+    )
     copies = [replace(line, source="other") for line in lines]
     held: list[Line] = []
     rows: list[Line] = []

@@ -1,4 +1,6 @@
-"""Corpora at a tiny size: their length, their hits, their truth; and that a plain script finds what was planted."""
+"""Corpora at a tiny size: their length, their hits, their truth; and that a plain script finds what
+was planted.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def noisy(tmp_path_factory) -> Corpus:
 
 
 def test_a_corpus_is_as_large_and_as_noisy_as_it_was_ordered(noisy):
-    """Lines of 140 bytes on average, hits as `rg -c` would count them, each rounded as small numbers allow."""
+    """Lines of 140 bytes on average, hits as `rg -c` would count them, each rounded as small
+    numbers allow.
+    """
     lines = noisy.path.read_bytes().splitlines()
     wanted = [literal.encode() for literal in literals()]
     hits = sum(any(literal in line for literal in wanted) for line in lines)
@@ -51,8 +55,17 @@ def test_a_corpus_that_is_there_is_not_made_again(noisy):
 
 def test_the_plain_script_finds_what_was_planted(noisy):
     """The phrases that all peers are given are the right ones."""
-    words = [sys.executable, plain_regex.__file__, noisy.path, configurations.release(), configurations.fault(), configurations.noise()]
-    told = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True, timeout=60).stdout
+    words = [
+        sys.executable,
+        plain_regex.__file__,
+        noisy.path,
+        configurations.release(),
+        configurations.fault(),
+        configurations.noise(),
+    ]
+    told = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     planted = noisy.truth().incidents
     assert planted
     assert disagreement(planted, printed_incidents(told)) == ""
@@ -64,7 +77,10 @@ def test_configurations_hold_every_phrase():
     for text in (configurations.sec(), configurations.syslog_ng(), configurations.mtail()):
         assert release in text
         assert configurations.fault() in text.replace("\\/", "/")
-    assert all(repr(phrase) in configurations.rsigma() for phrase in ("Unhandled fault: ", "general protection fault"))
+    assert all(
+        repr(phrase) in configurations.rsigma()
+        for phrase in ("Unhandled fault: ", "general protection fault")
+    )
 
 
 def test_the_scripts_of_peers_are_there():

@@ -8,8 +8,14 @@ from bench.page import figure, measured_last, page
 MEASURED = Results(
     "files",
     {"processor": "one core"},
-    [Row("500 hosts", "oopswatch scan", 1_000, "lines", [0.5, 1.0, 2.0], note="all of it"), Row("500 hosts", "SEC", 100, "lines", [1.0])],
-    [Goal("time against ripgrep", 2.5, 1.25, "at most"), Goal("lines/s against rsigma, which correlates", 20, 4, "at least")],
+    [
+        Row("500 hosts", "oopswatch scan", 1_000, "lines", [0.5, 1.0, 2.0], note="all of it"),
+        Row("500 hosts", "SEC", 100, "lines", [1.0]),
+    ],
+    [
+        Goal("time against ripgrep", 2.5, 1.25, "at most"),
+        Goal("lines/s against rsigma, which correlates", 20, 4, "at least"),
+    ],
     ["SEC finds the 3 incidents planted"],
     {"mtail": "no <b>package</b>\nat all"},
     ["a | b"],

@@ -1,4 +1,5 @@
-"""A history as a fleet leaves it behind: the founding incident of the example log among those of a simulated fleet, and noise.
+"""A history as a fleet leaves it behind: the founding incident of the example log among those of a
+simulated fleet, and noise.
 
 In: a folder. Out: the file, and the moment as of which pages are to show it. The same every time.
 """
@@ -28,7 +29,15 @@ HOST = "web-12"
 def write(folder: Path, *, hosts: int = 30, incidents: int = 24, lines: int = 12_000) -> Path:
     """Writes the history of two days: the fleet's, then the example log, found two minutes ago."""
     path = folder / "history.db"
-    plan = Plan(seed=5, hosts=hosts, lines=lines, start=START_US, duration_s=2 * 86_400, incidents=incidents, noise_share=0.01)
+    plan = Plan(
+        seed=5,
+        hosts=hosts,
+        lines=lines,
+        start=START_US,
+        duration_s=2 * 86_400,
+        incidents=incidents,
+        noise_share=0.01,
+    )
     with (folder / "fleet.log").open("wb") as out:
         to_stream(records(simulate(plan)), out)
     shutil.copy(EXAMPLE, folder / EXAMPLE.name)

@@ -1,4 +1,6 @@
-"""What a person does with the pages, in a real browser: find, read, act, watch, share, print; with and without JavaScript, by keyboard."""
+"""What a person does with the pages, in a real browser: find, read, act, watch, share, print; with
+and without JavaScript, by keyboard.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from tests.browser import fleet
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1100, "height": 680}
 # Screenshots for the README.
-KEPT = {"overview-light", "overview-dark", "incident-light", "incident-dark", "problem-light", "problem-dark", "incident-light-phone"}
+KEPT = {
+    "overview-light",
+    "overview-dark",
+    "incident-light",
+    "incident-dark",
+    "problem-light",
+    "problem-dark",
+    "incident-light-phone",
+}
 KEPT_BYTES = 150_000
 
 
@@ -25,7 +35,12 @@ def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     """A browser window of its own; what its console complains of is an error."""
     opened = browser.new_context(base_url=address, viewport=DESKTOP)
     complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
+    opened.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in {"error", "warning"} else None
+        ),
+    )
     opened.on("weberror", lambda error: complaints.append(str(error.error)))
     yield opened
     opened.close()
@@ -59,12 +74,18 @@ def every_page(page: Page) -> dict[str, str]:
     }
 
 
-def test_from_the_overview_to_an_acknowledged_incident_that_another_sees(context: BrowserContext) -> None:
-    """One click to the founding incident; the instruction is read there; a second window sees the acknowledgement by itself."""
+def test_from_the_overview_to_an_acknowledged_incident_that_another_sees(
+    context: BrowserContext,
+) -> None:
+    """One click to the founding incident; the instruction is read there; a second window sees the
+    acknowledgement by itself.
+    """
     page = context.new_page()
     page.goto("/")
     page.get_by_role("row").filter(has_text=fleet.HOST).first.get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("kernel paging request in __inet_lookup_listener")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        "kernel paging request in __inet_lookup_listener"
+    )
     expect(page.locator("#instruction")).to_have_text("ldr x3, [x19, #0x30]")
     expect(page.locator("mark").first).to_have_text("10")
     other = context.new_page()
@@ -81,7 +102,9 @@ def test_from_the_overview_to_an_acknowledged_incident_that_another_sees(context
 
 
 def test_the_overview_shows_what_changes_by_itself(context: BrowserContext) -> None:
-    """An incident that is resolved in one window leaves the list of open ones in the other; the search says that there is news."""
+    """An incident that is resolved in one window leaves the list of open ones in the other; the
+    search says that there is news.
+    """
     overview, search, page = context.new_page(), context.new_page(), context.new_page()
     with overview.expect_response(lambda answer: "/api/v1/events" in answer.url):
         overview.goto("/")
@@ -96,8 +119,12 @@ def test_the_overview_shows_what_changes_by_itself(context: BrowserContext) -> N
     expect(search.locator("#news")).to_contain_text("1 new or changed")
 
 
-def test_facets_narrow_down_and_the_address_is_the_query(context: BrowserContext, browser: Browser, address: str) -> None:
-    """Facet after facet; whoever gets the address sees the same rows; each condition can be taken away again."""
+def test_facets_narrow_down_and_the_address_is_the_query(
+    context: BrowserContext, browser: Browser, address: str
+) -> None:
+    """Facet after facet; whoever gets the address sees the same rows; each condition can be taken
+    away again.
+    """
     page = context.new_page()
     page.goto("/incidents")
     facets = page.get_by_role("navigation", name="Narrow down")
@@ -111,7 +138,9 @@ def test_facets_narrow_down_and_the_address_is_the_query(context: BrowserContext
     shared.goto(page.url)
     assert shared.locator(".what > a").all_text_contents() == rows
     other.close()
-    page.get_by_role("list", name="What is asked for").get_by_role("link", name=re.compile("host")).click()
+    page.get_by_role("list", name="What is asked for").get_by_role(
+        "link", name=re.compile("host")
+    ).click()
     assert page.locator(".what > a").count() > 1
 
 
@@ -128,14 +157,22 @@ def test_a_bar_leads_to_its_time(context: BrowserContext) -> None:
 
 def test_commands_are_copied(browser: Browser, address: str) -> None:
     """A click puts the command on the clipboard and says so."""
-    context = browser.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context(
+        base_url=address, permissions=["clipboard-read", "clipboard-write"]
+    )
     page = context.new_page()
     row = founding(page)
     page.goto(f"/incidents/{row['id']}")
-    button = page.get_by_role("listitem").filter(has_text="oopswatch incidents show").get_by_role("button")
+    button = (
+        page.get_by_role("listitem")
+        .filter(has_text="oopswatch incidents show")
+        .get_by_role("button")
+    )
     button.click()
     expect(button).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == f"oopswatch incidents show {row['id']}"
+    assert (
+        page.evaluate("navigator.clipboard.readText()") == f"oopswatch incidents show {row['id']}"
+    )
     context.close()
 
 
@@ -158,7 +195,9 @@ def test_everything_works_without_javascript(browser: Browser, address: str) -> 
 
 
 def test_the_keyboard_reaches_everything(context: BrowserContext) -> None:
-    """The first stop skips to the content; every link, field and button is a stop, in the order of the page, and its focus can be seen."""
+    """The first stop skips to the content; every link, field and button is a stop, in the order of
+    the page, and its focus can be seen.
+    """
     page = context.new_page()
     page.goto(f"/incidents/{founding(page)['id']}")
     page.keyboard.press("Tab")
@@ -166,14 +205,17 @@ def test_the_keyboard_reaches_everything(context: BrowserContext) -> None:
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     wanted = page.evaluate(
-        "() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea, select, summary')]"
-        ".filter(one => one.checkVisibility()).map((one, number) => { one.dataset.stop = number; return number })"
+        "() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), "
+        "textarea, select, summary')]"
+        ".filter(one => one.checkVisibility()).map((one, number) => { one.dataset.stop = "
+        "number; return number })"
     )
     stops = []
     for _ in range(len(wanted)):
         stop, seen = page.evaluate(
             "() => { const one = document.activeElement, style = getComputedStyle(one);"
-            " return [Number(one.dataset.stop), style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2] }"
+            " return [Number(one.dataset.stop), style.outlineStyle !== 'none' && "
+            "parseFloat(style.outlineWidth) >= 2] }"
         )
         assert seen, stop
         stops.append(stop)
@@ -186,14 +228,19 @@ def test_the_keyboard_reaches_everything(context: BrowserContext) -> None:
 
 
 def test_an_incident_prints(context: BrowserContext, tmp_path: Path) -> None:
-    """On paper: dark on white whatever the theme, no navigation and no forms, the evidence and the explanation."""
+    """On paper: dark on white whatever the theme, no navigation and no forms, the evidence and the
+    explanation.
+    """
     page = context.new_page()
     page.emulate_media(media="print", color_scheme="dark")
     page.goto(f"/incidents/{founding(page)['id']}")
     for gone in (".top", "footer", "form", ".skip"):
         assert not page.locator(gone).first.is_visible(), gone
     expect(page.locator("#instruction")).to_be_visible()
-    colours = page.evaluate("() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    colours = page.evaluate(
+        "() => [getComputedStyle(document.body).backgroundColor, "
+        "getComputedStyle(document.body).color]"
+    )
     assert colours[0] == "rgb(255, 255, 255)"
     assert colours[1] == "rgb(27, 29, 33)"
     printed = page.pdf(path=tmp_path / "incident.pdf")
@@ -202,8 +249,12 @@ def test_an_incident_prints(context: BrowserContext, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_has_an_obstacle_or_is_too_wide(browser: Browser, address: str, images: Path, size: dict[str, int]) -> None:
-    """axe-core finds nothing on any page in either theme; no page is wider than the screen; some are kept as pictures."""
+def test_no_page_has_an_obstacle_or_is_too_wide(
+    browser: Browser, address: str, images: Path, size: dict[str, int]
+) -> None:
+    """axe-core finds nothing on any page in either theme; no page is wider than the screen; some
+    are kept as pictures.
+    """
     context = browser.new_context(base_url=address, color_scheme="light", viewport=size)
     page, axe = context.new_page(), Axe()
     for name, path in every_page(page).items():
@@ -212,7 +263,10 @@ def test_no_page_has_an_obstacle_or_is_too_wide(browser: Browser, address: str, 
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
         for theme, rules in (("light", None), ("dark", ["color-contrast", "link-in-text-block"])):
             page.emulate_media(color_scheme=theme)
-            found = axe.run(page, options={"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {}))
+            found = axe.run(
+                page,
+                options={"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {}),
+            )
             assert found.violations_count == 0, f"{name} {theme}: {found.generate_report()}"
             place = f"{name}-{theme}{'-phone' if size is PHONE else ''}"
             if place in KEPT:

@@ -1,4 +1,6 @@
-"""The commands over the history give the answers of the table of questions, and act on what they found."""
+"""The commands over the history give the answers of the table of questions, and act on what they
+found.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options(params: Params) -> list[str]:
     """A question as options of a command."""
-    return [word for name, values in params.items() for value in values for word in (f"--{name.replace('_', '-')}={value}",)]
+    return [
+        word
+        for name, values in params.items()
+        for value in values
+        for word in (f"--{name.replace('_', '-')}={value}",)
+    ]
 
 
 def said(path: Path, *arguments: str, code: int = 0) -> str:
@@ -54,7 +61,9 @@ def column(output: str, name: str) -> list[str]:
 def test_lists_give_the_answers_of_the_table(filled, params: Params, labels: list[str]) -> None:
     """As CSV."""
     path, ids = filled
-    assert column(said(path, "incidents", "list", "--csv", *options(params)), "id") == [ids[label] for label in labels]
+    assert column(said(path, "incidents", "list", "--csv", *options(params)), "id") == [
+        ids[label] for label in labels
+    ]
 
 
 def test_problems_and_hosts_give_the_answers_of_the_table(filled) -> None:
@@ -66,10 +75,15 @@ def test_problems_and_hosts_give_the_answers_of_the_table(filled) -> None:
         assert column(said(filled[0], "hosts", "list", "--csv", *options(params)), "name") == names
 
 
-def test_refusals_name_the_option(filled, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_name_the_option(
+    filled, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one line where the value is at fault; exit code 2."""
     for params, field in REFUSED:
-        monkeypatch.setattr("sys.argv", ["oopswatch", "incidents", "list", *options(params), "--store", str(filled[0])])
+        monkeypatch.setattr(
+            "sys.argv",
+            ["oopswatch", "incidents", "list", *options(params), "--store", str(filled[0])],
+        )
         with pytest.raises(SystemExit) as ended:
             main()
         line = capsys.readouterr().err
@@ -84,7 +98,9 @@ def test_people_read_tables_and_lines_over_time(filled) -> None:
     assert "7 incidents" in output
     assert "█" in output
     assert "No incident matches." in said(path, "incidents", "list", "--host", "nowhere")
-    assert "1 incidents" in said(path, "incidents", "list", "--known_issue", "tcp-listener-race", "--kernel", "..4.14")
+    assert "1 incidents" in said(
+        path, "incidents", "list", "--known_issue", "tcp-listener-race", "--kernel", "..4.14"
+    )
     shown = said(path, "incidents", "show", ids["listener again"])
     assert "acknowledged by ann: seen" in shown
     assert "nobody was told yet" in shown
@@ -99,22 +115,35 @@ def test_people_read_tables_and_lines_over_time(filled) -> None:
 
 
 def test_people_act_on_what_they_found(tmp_path: Path) -> None:
-    """Each act with who did it and why; a state that does not allow it is one line, not a traceback."""
+    """Each act with who did it and why; a state that does not allow it is one line, not a
+    traceback.
+    """
     path = tmp_path / "history.db"
     ids = fill(path)
     short = ids["disk"][:8]
-    assert "acknowledged by ann: looking" in said(path, "incidents", "ack", short, "--actor", "ann", "--reason", "looking")
-    assert "noted by ann: hm" in said(path, "incidents", "note", short, "--actor", "ann", "--reason", "hm")
-    changed = [json.loads(said(path, "incidents", what, short, "--json"))["what"] for what in ("resolve", "reopen")]
+    assert "acknowledged by ann: looking" in said(
+        path, "incidents", "ack", short, "--actor", "ann", "--reason", "looking"
+    )
+    assert "noted by ann: hm" in said(
+        path, "incidents", "note", short, "--actor", "ann", "--reason", "hm"
+    )
+    changed = [
+        json.loads(said(path, "incidents", what, short, "--json"))["what"]
+        for what in ("resolve", "reopen")
+    ]
     assert changed == ["resolved", "reopened"]
-    assert "2 incidents were resolved" in said(path, "problems", "resolve", "1:nvme_irq", "--fixed-in", "5.10", "--actor", "ann")
+    assert "2 incidents were resolved" in said(
+        path, "problems", "resolve", "1:nvme_irq", "--fixed-in", "5.10", "--actor", "ann"
+    )
     with closing(open_history(path)) as history:
         assert {row.id for row in history.search(Filter(state=("resolved",))).rows} == {
             ids["disk"], ids["disk on rc"], ids["listener long ago"]
         }  # fmt: skip
 
 
-def test_what_cannot_be_is_one_line(filled, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_what_cannot_be_is_one_line(
+    filled, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """Exit code 2 and no traceback."""
     path, ids = filled
     for arguments, message in (
@@ -133,7 +162,9 @@ def test_what_cannot_be_is_one_line(filled, monkeypatch: pytest.MonkeyPatch, cap
         assert len(told.splitlines()) == 1
 
 
-def test_exports_hold_what_was_asked_for(filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exports_hold_what_was_asked_for(
+    filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """NDJSON whole, Parquet by rows; without pyarrow it is said what to install."""
     from pyarrow import parquet
 
@@ -158,7 +189,11 @@ def test_a_history_is_kept_checked_and_copied(tmp_path: Path) -> None:
     """By the settings; a damaged file is exit code 1."""
     path = tmp_path / "history.db"
     fill(path)
-    result = CliRunner().invoke(oopswatch, ["keep", "run", "--store", str(path)], env={"OOPSWATCH_KEEP_INCIDENTS_DAYS": "20"})
+    result = CliRunner().invoke(
+        oopswatch,
+        ["keep", "run", "--store", str(path)],
+        env={"OOPSWATCH_KEEP_INCIDENTS_DAYS": "20"},
+    )
     assert "incidents removed: 1" in result.output
     assert "nothing is due" in said(path, "keep", "run")
     assert "sound" in said(path, "keep", "check")

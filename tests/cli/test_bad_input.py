@@ -1,4 +1,6 @@
-"""Every mistake that a person can make is one clear line that names the thing, the right exit code, and nothing lost."""
+"""Every mistake that a person can make is one clear line that names the thing, the right exit code,
+and nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,14 @@ reject = ["ourdrv: good thing"]
 """
 
 
-def oopswatch(*arguments: str | Path, cwd: Path | None = None, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+def oopswatch(
+    *arguments: str | Path, cwd: Path | None = None, limit: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs the command as a user does."""
     command = [sys.executable, "-c", "from detector.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit
+    )
 
 
 def complaint(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
@@ -86,7 +92,9 @@ def test_a_directory_without_logs_is_named(tmp_path: Path) -> None:
 def test_a_picture_is_not_a_log(tmp_path: Path) -> None:
     """A PNG, named on the command line."""
     path = tmp_path / "screen.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + zlib.compress(b"\x00" * 5000) + b"\x00\x01\x02\x03" * 500)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + zlib.compress(b"\x00" * 5000) + b"\x00\x01\x02\x03" * 500
+    )
     assert str(path) in complaint(oopswatch("scan", path))
 
 
@@ -141,8 +149,15 @@ def test_a_full_disk_is_one_line_and_what_was_stored_stays(log: Path, tmp_path: 
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     big = tmp_path / "big.log"
-    big.write_text("".join(f"[{n:5d}.000000] IPv4: Attempt to release TCP socket in state 10 ffff8000{n:08x}\n" for n in range(5000)))
-    assert str(path) in complaint(oopswatch("scan", "--store", path, "--host", "b", big, limit=full))
+    big.write_text(
+        "".join(
+            f"[{n:5d}.000000] IPv4: Attempt to release TCP socket in state 10 ffff8000{n:08x}\n"
+            for n in range(5000)
+        )
+    )
+    assert str(path) in complaint(
+        oopswatch("scan", "--store", path, "--host", "b", big, limit=full)
+    )
     kept = oopswatch("incidents", "list", "--store", path, "--json")
     assert kept.returncode == 0, kept.stderr
     assert len(kept.stdout.splitlines()) == 1
@@ -158,7 +173,9 @@ def test_a_full_disk_is_one_line_and_what_was_stored_stays(log: Path, tmp_path: 
         ("[kafka]\npoll_ms = -1\n", "poll_ms"),
     ],
 )
-def test_a_mistake_in_the_settings_names_file_and_setting(tmp_path: Path, log: Path, text: str, said: str) -> None:
+def test_a_mistake_in_the_settings_names_file_and_setting(
+    tmp_path: Path, log: Path, text: str, said: str
+) -> None:
     """Bad TOML, an unknown setting, an unknown table, a value out of range."""
     path = tmp_path / "oopswatch.toml"
     path.write_text(text)
@@ -173,11 +190,18 @@ def test_a_mistake_in_the_settings_names_file_and_setting(tmp_path: Path, log: P
         ("[[signature]\n", "TOML"),
         (SIGNATURE.format(regex="^ourdrv: bad (thing"), "regex"),
         (SIGNATURE.format(regex=r"^ourdrv: bad (?:(?:\w+\s?)*!|thing)"), "the regex takes"),
-        (SIGNATURE.format(regex="^ourdrv: bad thing").replace("severity", "sverity"), 'did you mean "severity"'),
+        (
+            SIGNATURE.format(regex="^ourdrv: bad thing").replace("severity", "sverity"),
+            'did you mean "severity"',
+        ),
     ],
 )
-def test_a_mistake_in_a_pattern_names_file_and_line(tmp_path: Path, log: Path, text: str, said: str) -> None:
-    """Bad TOML, a bad regex, a catastrophic one, a misspelt key: `patterns check` exits with 1, `scan` with 2."""
+def test_a_mistake_in_a_pattern_names_file_and_line(
+    tmp_path: Path, log: Path, text: str, said: str
+) -> None:
+    """Bad TOML, a bad regex, a catastrophic one, a misspelt key: `patterns check` exits with 1,
+    `scan` with 2.
+    """
     (tmp_path / "ours").mkdir()
     path = tmp_path / "ours" / "ours.toml"
     path.write_text(text)
@@ -193,20 +217,34 @@ def test_a_mistake_in_a_pattern_names_file_and_line(tmp_path: Path, log: Path, t
 
 def test_an_unknown_broker_is_named() -> None:
     """Nobody listens there."""
-    line = complaint(oopswatch("run", "--bootstrap", "127.0.0.1:1", "--store", os.devnull + "-no"), code=2)
+    line = complaint(
+        oopswatch("run", "--bootstrap", "127.0.0.1:1", "--store", os.devnull + "-no"), code=2
+    )
     assert "127.0.0.1:1" in line or "no" in line
 
 
 def test_a_missing_topic_is_named(kafka: Broker, tmp_path: Path) -> None:
     """The broker is there, the topic is not."""
-    done = oopswatch("run", "--bootstrap", kafka.bootstrap, "--topic", "no-such-topic", "--store", tmp_path / "h.db")
+    done = oopswatch(
+        "run",
+        "--bootstrap",
+        kafka.bootstrap,
+        "--topic",
+        "no-such-topic",
+        "--store",
+        tmp_path / "h.db",
+    )
     assert "no-such-topic" in complaint(done)
 
 
-def test_tls_to_an_authority_nobody_knows_is_one_line(own_kafka: ApacheKafka, tmp_path: Path) -> None:
+def test_tls_to_an_authority_nobody_knows_is_one_line(
+    own_kafka: ApacheKafka, tmp_path: Path
+) -> None:
     """The broker's certificate is signed by an authority that the system does not trust."""
     config = tmp_path / "oopswatch.toml"
-    config.write_text(f'[kafka]\nbootstrap_servers = ["{own_kafka.tls}"]\nsecurity_protocol = "SSL"\n')
+    config.write_text(
+        f'[kafka]\nbootstrap_servers = ["{own_kafka.tls}"]\nsecurity_protocol = "SSL"\n'
+    )
     line = complaint(oopswatch("run", "--config", config, "--store", tmp_path / "h.db"))
     assert "certificate" in line.lower()
     assert "ssl_cafile" in line

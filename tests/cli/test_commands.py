@@ -21,7 +21,10 @@ def test_a_listed_command_is_there_and_says_the_same(name: str) -> None:
 
 def test_help_imports_no_command() -> None:
     """`--help` leaves alone what it does not need."""
-    code = "import sys; from detector.cli import oopswatch; oopswatch(['--help'], standalone_mode=False); print(*sys.modules)"
+    code = (
+        "import sys; from detector.cli import oopswatch; oopswatch(['--help'], "
+        "standalone_mode=False); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Serves pages and API" in done.stdout
     imported = set(done.stdout.splitlines()[-1].split())
@@ -32,4 +35,9 @@ def test_reading_the_history_needs_no_pipeline() -> None:
     """Commands over the history start without what reads logs, and without the server."""
     code = "import sys, detector.cli.incidents, detector.cli.serve; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & {"detector.service", "detector.crash", "detector.parse", "fastapi"}
+    assert not set(done.stdout.split()) & {
+        "detector.service",
+        "detector.crash",
+        "detector.parse",
+        "fastapi",
+    }

@@ -1,4 +1,6 @@
-"""`oopswatch explain`: every step of a line is told, and every block and stray line of a log is explained once."""
+"""`oopswatch explain`: every step of a line is told, and every block and stray line of a log is
+explained once.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from detector.cli import oopswatch
 
 FAULT = "Unable to handle kernel paging request at virtual address 0001950b"
 STRAY = "[  500.000000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000\n"
-BLOCK = [f"[  100.{number:06d}] {text}" for number, text in enumerate((FAULT, "PC is at demo_read+0x10/0x80", "Call trace:"))]
+BLOCK = [
+    f"[  100.{number:06d}] {text}"
+    for number, text in enumerate((FAULT, "PC is at demo_read+0x10/0x80", "Call trace:"))
+]
 DOCUMENT = {"dmesg": [{"pri": 1, "time": "T", "msg": line[15:]} for line in BLOCK]}
 
 
@@ -28,7 +33,14 @@ def explain(*arguments: str) -> str:
 def test_a_line_is_told_step_by_step() -> None:
     """Transport, host, time, writer, the signature, and what follows from it."""
     said = explain(f"Aug  1 10:00:00 db-1 kernel: [   12.345678] {FAULT}")
-    for part in ("syslog", "host db-1", "12.345678 s after boot", "the kernel", "kernel.paging-request", "class memory-fault"):
+    for part in (
+        "syslog",
+        "host db-1",
+        "12.345678 s after boot",
+        "the kernel",
+        "kernel.paging-request",
+        "class memory-fault",
+    ):
         assert part in said
 
 
@@ -45,7 +57,10 @@ def test_a_block_and_a_stray_line_are_two_stories(tmp_path: Path) -> None:
     path.write_text(f"[  100.000000] {FAULT}\n[  100.000010] pc : my_poll+0x10/0x80\n" + STRAY)
     items = [json.loads(line) for line in explain("--json", str(path)).splitlines()]
     stories = [item for item in items if item["type"] == "explanation"]
-    assert [story["report"] and story["report"]["function"] for story in stories] == ["my_poll", None]
+    assert [story["report"] and story["report"]["function"] for story in stories] == [
+        "my_poll",
+        None,
+    ]
     assert "TCP_LISTEN" not in json.dumps(stories[0]["diagnosis"])
     assert "TCP_LISTEN" in json.dumps(stories[1]["diagnosis"])
 
@@ -67,7 +82,10 @@ def matches(result: Result) -> list[str]:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-@pytest.mark.parametrize("text", ["\n".join(BLOCK) + "\n", json.dumps(DOCUMENT, indent=3).replace('"T"', "    0.000001") + "\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join(BLOCK) + "\n", json.dumps(DOCUMENT, indent=3).replace('"T"', "    0.000001") + "\n"],
+)
 def test_a_file_of_any_kind(tmp_path: Path, pack: Callable[[bytes], bytes], text: str) -> None:
     """Compressed, or the document that dmesg --json writes over many lines."""
     path = tmp_path / "crash"

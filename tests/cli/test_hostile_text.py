@@ -1,4 +1,6 @@
-"""Log text is written by whoever crashes: nothing of it reaches a terminal, a spreadsheet or a reader of lines as anything but text."""
+"""Log text is written by whoever crashes: nothing of it reaches a terminal, a spreadsheet or a
+reader of lines as anything but text.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from detector.cli import oopswatch
 
 EVIL = "=1+1\x1b[31m\u202e\x9b2J\u2028\x85\nx"
 RECORDS = (
-    f"{EVIL[:4]}\x1b\u202e\x9b[77]: segfault at 0 ip 00007f11a2b3c4d5 sp 00007ffd1c2b3a40 error 4 in libdemo.so[7f11a2000000+800000]",
+    (
+        f"{EVIL[:4]}\x1b\u202e\x9b[77]: segfault at 0 ip 00007f11a2b3c4d5 sp 00007ffd1c2b3a40 "
+        "error 4 in libdemo.so[7f11a2000000+800000]"
+    ),
     "IPv4: Attempt to release TCP socket in state 10 ffff8a16c1d2e3f0",
     f"Unable to handle kernel paging request at virtual address 0001950b {EVIL[:-2]}",
 )
@@ -30,7 +35,12 @@ def said(*arguments: str | Path) -> str:
 def log(tmp_path: Path) -> Path:
     """A pair and a user fault of one hostile host."""
     objects = [
-        {"_HOSTNAME": EVIL, "_TRANSPORT": "kernel", "__MONOTONIC_TIMESTAMP": str(9_000_000 + number), "MESSAGE": text}
+        {
+            "_HOSTNAME": EVIL,
+            "_TRANSPORT": "kernel",
+            "__MONOTONIC_TIMESTAMP": str(9_000_000 + number),
+            "MESSAGE": text,
+        }
         for number, text in enumerate(RECORDS)
     ]
     path = tmp_path / "kern.json"
@@ -39,7 +49,15 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["incidents list", "incidents list --csv", "incidents list --json", "noise", "noise --csv", "noise --json"]
+    "command",
+    [
+        "incidents list",
+        "incidents list --csv",
+        "incidents list --json",
+        "noise",
+        "noise --csv",
+        "noise --json",
+    ],
 )
 def test_the_history_prints_nothing_but_lines(log: Path, tmp_path: Path, command: str) -> None:
     """No escape sequence, no direction mark, no line end of a log, in any form."""
@@ -52,7 +70,9 @@ def test_the_history_prints_nothing_but_lines(log: Path, tmp_path: Path, command
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 @pytest.mark.parametrize("command", ["scan", "explain"])
-def test_what_is_said_of_a_log_is_nothing_but_lines(log: Path, command: str, options: tuple[str, ...]) -> None:
+def test_what_is_said_of_a_log_is_nothing_but_lines(
+    log: Path, command: str, options: tuple[str, ...]
+) -> None:
     """JSON keeps the text as it was, spelled in ASCII."""
     printed = said(command, *options, log)
     assert printed.replace("\n", "").isprintable()

@@ -29,7 +29,8 @@ def hook(folder: Path, url: str) -> str:
     """A routing file that tells a webhook of databases."""
     path = folder / "n.toml"
     path.write_text(
-        f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\n[[route]]\nhost = "db-*"\nreceivers = ["hook"]\nteam = "dba"\n'
+        f'[[receiver]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\n[[route]]\nhost = '
+        '"db-*"\nreceivers = ["hook"]\nteam = "dba"\n'
     )
     return str(path)
 
@@ -38,9 +39,16 @@ def test_check_and_route(folder: Path) -> None:
     """Faults are located and exit with 2; a route says who and why."""
     path = hook(folder, "http://127.0.0.1:1/")
     assert run("check", "--file", path).output == f"{path}: 1 receivers, 1 routes, 0 maintenances\n"
-    assert run("route", "--file", path, "--host", "db-1", "--rule", "r").output == f"hook: by the route at {path}:5, team dba\n"
-    assert "nobody: no route of" in run("route", "--file", path, "--host", "web", "--rule", "r").output
-    shown = json.loads(run("route", "--file", path, "--host", "db-1", "--rule", "r", "--json").output)
+    assert (
+        run("route", "--file", path, "--host", "db-1", "--rule", "r").output
+        == f"hook: by the route at {path}:5, team dba\n"
+    )
+    assert (
+        "nobody: no route of" in run("route", "--file", path, "--host", "web", "--rule", "r").output
+    )
+    shown = json.loads(
+        run("route", "--file", path, "--host", "db-1", "--rule", "r", "--json").output
+    )
     assert (shown["receivers"][0]["receiver"], shown["quiet"]) == ("hook", None)
     Path(path).write_text("[[rout]]\n")
     bad = run("check", "--file", path)
@@ -71,7 +79,20 @@ def test_silences_and_the_log(folder: Path) -> None:
     identity = world.crash()
     world.run(1)
     world.close()
-    made = run("silence", "add", "--host", "db-*", "--for", "2h", "--comment", "upgrade", "--author", "ann", "--store", store)
+    made = run(
+        "silence",
+        "add",
+        "--host",
+        "db-*",
+        "--for",
+        "2h",
+        "--comment",
+        "upgrade",
+        "--author",
+        "ann",
+        "--store",
+        store,
+    )
     assert made.output.startswith("silence #1 until ")
     assert "upgrade" in run("silence", "list", "--store", store).output
     quiet = run("route", "--file", path, "--host", "db-1", "--rule", "r", "--store", store).output
@@ -79,7 +100,9 @@ def test_silences_and_the_log(folder: Path) -> None:
     assert run("silence", "expire", "1", "--store", store).output == "silence #1 is over\n"
     assert run("silence", "list", "--store", store, "--json").output == ""
     rows = [json.loads(line) for line in run("log", "--store", store, "--json").output.splitlines()]
-    assert [(row["incident"], row["receiver"], row["outcome"]) for row in rows] == [(identity, "pager", "delivered")]
+    assert [(row["incident"], row["receiver"], row["outcome"]) for row in rows] == [
+        (identity, "pager", "delivered")
+    ]
     assert identity in run("log", "--store", store, "--outcome", "delivered").output
     assert run("log", "--store", store, "--outcome", "refused", "--json").output == ""
     bad = run("silence", "add", "--host", "x", "--for", "soon", "--comment", "c", "--store", store)

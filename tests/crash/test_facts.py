@@ -16,5 +16,7 @@ from detector.crash.facts import facts
     ],
 )
 def test_the_address_of_an_abort_that_arm32_does_not_handle(line: str, address: int) -> None:
-    """arch/arm/mm/fault.c do_DataAbort and do_PrefetchAbort name status and address on their line."""
+    """arch/arm/mm/fault.c do_DataAbort and do_PrefetchAbort name status and address on their
+    line.
+    """
     assert facts([line]).fault_address == address

@@ -13,7 +13,13 @@ from detector.model import Block, Boot, Match
 from tests.shipped import shipped
 
 FOLDER = Path(__file__).parent / "blocks"
-REAL = sorted({line for path in FOLDER.glob("*.log") for line in path.read_text(encoding="utf-8").splitlines()})
+REAL = sorted(
+    {
+        line
+        for path in FOLDER.glob("*.log")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    }
+)
 PIECES = [
     "BUG: ",
     "KASAN: ",
@@ -31,12 +37,29 @@ PIECES = [
     "\x00",
     "Code: ",
 ]
-lines = st.one_of(st.sampled_from(REAL), st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+lines = st.one_of(
+    st.sampled_from(REAL),
+    st.text(max_size=60),
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
+)
 
 
 def block(texts: list[str]) -> Block:
     """A block of any lines."""
-    head = Match("kernel.test", "memory-fault", "kernel", "critical", texts[0] if texts else "", {}, "log", 1, "web01", Boot(), None, None)
+    head = Match(
+        "kernel.test",
+        "memory-fault",
+        "kernel",
+        "critical",
+        texts[0] if texts else "",
+        {},
+        "log",
+        1,
+        "web01",
+        Boot(),
+        None,
+        None,
+    )
     return Block(head, tuple(texts), complete=False)
 
 
@@ -48,14 +71,24 @@ def test_any_lines_are_read(texts: list[str]) -> None:
     report = read(block(texts), skip)
     assert fingerprint(report, skip).startswith("1:")
     if report.function is not None:
-        assert any(report.function in text for text in texts) or report.function in {"synchronize_rcu", "smp_call_function"}
+        assert any(report.function in text for text in texts) or report.function in {
+            "synchronize_rcu",
+            "smp_call_function",
+        }
     assert report.code_mark is None or report.code_mark < len(report.code)
 
 
 def test_lines_made_to_cost_time() -> None:
-    """The longest block of lines that repeat what the patterns look for is read within a second or so."""
+    """The longest block of lines that repeat what the patterns look for is read within a second or
+    so.
+    """
     skip = shipped().lists["generic-functions"]
-    heads = ["WARNING: mm/" + "mm/a.c:1 at " * 80, "WARNING: " + "at a.b:1 " * 110, "BUG: KASAN: a in " + "x" * 1000, "Oops: " * 170]
+    heads = [
+        "WARNING: mm/" + "mm/a.c:1 at " * 80,
+        "WARNING: " + "at a.b:1 " * 110,
+        "BUG: KASAN: a in " + "x" * 1000,
+        "Oops: " * 170,
+    ]
     fillers = [
         " at x, CPU#1: /1" * 64,
         "(" * 1024,

@@ -1,4 +1,6 @@
-"""Blocks of every architecture and generation, written from the kernels' formats, and what must be read in them."""
+"""Blocks of every architecture and generation, written from the kernels' formats, and what must be
+read in them.
+"""
 
 from __future__ import annotations
 
@@ -153,24 +155,48 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "fault_address": 0x2C,
         "code_mark": 3,
     },
-    "warning-3.10": {"title": "WARNING in frob_watchdog", "kind": "warning", "cpu": 3, "module": "frob"},
+    "warning-3.10": {
+        "title": "WARNING in frob_watchdog",
+        "kind": "warning",
+        "cpu": 3,
+        "module": "frob",
+    },
     "warning-5.15-refcount": {
         "title": "WARNING: refcount bug in frob_ctx_put",
         "display_function": "frob_ctx_put.part.0",
         "fault_address": None,
     },
-    "warning-6.17": {"title": "WARNING in frob_reserve", "kernel": "6.17.0-example", "comm": "systemd", "cpu": 1, "pid": 1},
+    "warning-6.17": {
+        "title": "WARNING in frob_reserve",
+        "kernel": "6.17.0-example",
+        "comm": "systemd",
+        "cpu": 1,
+        "pid": 1,
+    },
     "kasan-6.6": {
         "title": "KASAN: slab-use-after-free Read in frob_req_done",
         "kind": "kasan",
         "comm": "frob io:3",
         "fault_address": 0xFFFF88810A1D2410,
     },
-    "soft-lockup-5.4": {"title": "BUG: soft lockup in frob_scrub_work", "tainted": "GOEL", "comm": "kworker/3:1"},
-    "hung-task-6.1": {"title": "INFO: task hung in frob_flush_queue", "comm": "frob writer:1", "pid": 7712, "kernel": "6.1.0-18-amd64"},
+    "soft-lockup-5.4": {
+        "title": "BUG: soft lockup in frob_scrub_work",
+        "tainted": "GOEL",
+        "comm": "kworker/3:1",
+    },
+    "hung-task-6.1": {
+        "title": "INFO: task hung in frob_flush_queue",
+        "comm": "frob writer:1",
+        "pid": 7712,
+        "kernel": "6.1.0-18-amd64",
+    },
     "rcu-stall-5.10": {"title": "INFO: rcu detected stall in frob_ioctl", "cpu": 1, "pid": 911},
     "lockdep-6.1": {"title": "possible deadlock in frob_detach", "kernel": "6.1.0-example"},
-    "bug-list-5.10": {"title": "BUG: corrupted list in frob_dequeue", "kind": "kernel-bug", "code_mark": 5},
+    "bug-list-5.10": {
+        "title": "BUG: corrupted list in frob_dequeue",
+        "kind": "kernel-bug",
+        "code_mark": 5,
+    },
 }
 
 REGISTERS: dict[str, dict[str, int]] = {
@@ -200,7 +226,20 @@ def reading(name: str) -> CrashReport:
 
 def block(*lines: str, cls: str = "memory-fault") -> Block:
     """A block of these lines."""
-    head = Match("kernel.test", cls, "kernel", "critical", lines[0], {}, "log", 1, "web01", Boot(), None, None)
+    head = Match(
+        "kernel.test",
+        cls,
+        "kernel",
+        "critical",
+        lines[0],
+        {},
+        "log",
+        1,
+        "web01",
+        Boot(),
+        None,
+        None,
+    )
     return Block(head, lines, complete=True)
 
 
@@ -228,7 +267,9 @@ def test_registers(name: str) -> None:
 
 
 def test_user_registers_are_not_the_kernels() -> None:
-    """What stands under `RIP: 0033` is user space: neither its function, nor its registers, nor its code."""
+    """What stands under `RIP: 0033` is user space: neither its function, nor its registers, nor its
+    code.
+    """
     report = reading("x86_64-6.8")
     assert "orig_rax" not in report.registers
     assert report.registers["rbx"] == 0xFFFF94A2C5A3D000
@@ -237,38 +278,69 @@ def test_user_registers_are_not_the_kernels() -> None:
 
 
 def test_trace_of_the_crashing_context() -> None:
-    """Frames end where others' traces begin; doubtful ones are kept and marked; modules and offsets are read."""
+    """Frames end where others' traces begin; doubtful ones are kept and marked; modules and offsets
+    are read.
+    """
     frames = reading("kasan-6.6").frames
-    assert [frame.function for frame in frames][-3:] == ["frob_req_done", "frob_irq_thread", "irq_thread_fn"]
+    assert [frame.function for frame in frames][-3:] == [
+        "frob_req_done",
+        "frob_irq_thread",
+        "irq_thread_fn",
+    ]
     frames = reading("x86_64-6.8").frames
-    assert [frame.function for frame in frames if frame.reliable][:2] == ["frob_submit", "__x64_sys_ioctl"]
+    assert [frame.function for frame in frames if frame.reliable][:2] == [
+        "frob_submit",
+        "__x64_sys_ioctl",
+    ]
     assert (frames[4].module, frames[4].offset, frames[4].size) == ("frob", 0x9A, 0x120)
-    assert [frame.function for frame in reading("arm-4.9").frames] == ["frob_gpio_read", "frob_show", "dev_attr_show", "sysfs_kf_seq_show"]
+    assert [frame.function for frame in reading("arm-4.9").frames] == [
+        "frob_gpio_read",
+        "frob_show",
+        "dev_attr_show",
+        "sysfs_kf_seq_show",
+    ]
     assert reading("riscv64-6.1").frames[0].function == "frob_gpio_set"
 
 
 def test_system_call_prefixes_go_but_a_modules_name_stays() -> None:
-    """`__x64_sys_foo` and `SyS_foo` are one system call; `sys_imageblit [sysimgblt]` is no system call."""
+    """`__x64_sys_foo` and `SyS_foo` are one system call; `sys_imageblit [sysimgblt]` is no system
+    call.
+    """
     head, trace = "BUG: unable to handle page fault for address: ffffb0a2c0a3d008", "Call Trace:"
     assert read(block(head, "RIP: 0010:__x64_sys_frob+0x1/0x20", trace)).function == "sys_frob"
     assert read(block(head, "RIP: 0010:__do_sys_frob+0x1/0x20", trace)).function == "frob"
-    assert read(block(head, "RIP: 0010:sys_imageblit+0x1/0x20 [sysimgblt]", trace)).function == "sys_imageblit"
+    assert (
+        read(block(head, "RIP: 0010:sys_imageblit+0x1/0x20 [sysimgblt]", trace)).function
+        == "sys_imageblit"
+    )
 
 
 def test_all_generic_names_the_program_counter() -> None:
     """Where every frame is generic, the function at the program counter is better than none."""
-    report = read(block("BUG: unable to handle page fault for address: 0000000000000010", "RIP: 0010:memcpy+0x1/0x20"), {"memcpy"})
+    report = read(
+        block(
+            "BUG: unable to handle page fault for address: 0000000000000010",
+            "RIP: 0010:memcpy+0x1/0x20",
+        ),
+        {"memcpy"},
+    )
     assert report.function == "memcpy"
 
 
 def test_no_function_no_in() -> None:
     """A head alone has a title, and names nothing that it does not know."""
     report = read(block("Unable to handle kernel paging request at virtual address 0001950b"))
-    assert (report.title, report.function, report.fault_address) == ("BUG: unable to handle kernel paging request", None, 0x1950B)
+    assert (report.title, report.function, report.fault_address) == (
+        "BUG: unable to handle kernel paging request",
+        None,
+        0x1950B,
+    )
 
 
 def test_comm_cannot_fake_the_release() -> None:
-    """A process may carry kernel words in its name; the release is what stands after the last of them."""
+    """A process may carry kernel words in its name; the release is what stands after the last of
+    them.
+    """
     line = "CPU: 1 PID: 7 Comm: a Not tainted 9.9 Not tainted 6.1.0-18-amd64 #1 Debian"
     report = read(block("general protection fault: 0000 [#1] SMP", line))
     assert (report.kernel, report.comm) == ("6.1.0-18-amd64", "a Not tainted 9.9")
@@ -278,7 +350,11 @@ def test_code_broken_over_lines() -> None:
     """A Code line that a mail program broke is one line."""
     report = read(
         block(
-            "general protection fault: 0000 [#1] SMP", "RIP: 0010:frob+0x1/0x20", "Code: 48 8b", "<48> 8b 32", "RSP: 0018:ffffb1c0c3b2fe28"
+            "general protection fault: 0000 [#1] SMP",
+            "RIP: 0010:frob+0x1/0x20",
+            "Code: 48 8b",
+            "<48> 8b 32",
+            "RSP: 0018:ffffb1c0c3b2fe28",
         )
     )
     assert (report.code, report.code_mark) == (("48", "8b", "48", "8b", "32"), 2)
@@ -286,9 +362,19 @@ def test_code_broken_over_lines() -> None:
 
 def test_titles_hold_no_numbers_that_vary() -> None:
     """Addresses, line numbers and counts are put as words."""
-    report = read(block("Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)", cls="panic"))
+    report = read(
+        block(
+            "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+            cls="panic",
+        )
+    )
     assert report.title == "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)"
-    report = read(block("BUG: frob 0xffff888101d06000 is stuck at frob.c:12 for 4711 s", cls="kernel-bug-message"))
+    report = read(
+        block(
+            "BUG: frob 0xffff888101d06000 is stuck at frob.c:12 for 4711 s",
+            cls="kernel-bug-message",
+        )
+    )
     assert report.title == "BUG: frob ADDR is stuck at frob.c:LINE for NUM s"
 
 

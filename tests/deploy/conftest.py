@@ -12,7 +12,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def program() -> Callable[[str, str], str]:
-    """Finds a program that a Debian package brings; a test that misses it says so and is skipped, under OOPSWATCH_STRICT=1 it fails."""
+    """Finds a program that a Debian package brings; a test that misses it says so and is skipped,
+    under OOPSWATCH_STRICT=1 it fails.
+    """
 
     def find(name: str, package: str) -> str:
         path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"]))

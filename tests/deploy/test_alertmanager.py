@@ -1,4 +1,6 @@
-"""The shipped Alertmanager configuration: amtool takes it, alerts take their routes, and the inhibition is a careful one."""
+"""The shipped Alertmanager configuration: amtool takes it, alerts take their routes, and the
+inhibition is a careful one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def amtool(program: Callable[[str, str], str], deploy: Path) -> Callable[..., st
 
     def run(*command: str) -> str:
         filled = [word.format(config=config) for word in command]
-        return subprocess.run([path, *filled], check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(
+            [path, *filled], check=True, capture_output=True, text=True, timeout=30
+        ).stdout
 
     return run
 
@@ -47,7 +51,9 @@ def test_routes(amtool: Callable[..., str], labels: list[str], receiver: str) ->
 
 
 def test_inhibition_wants_a_host_on_both_sides(deploy: Path) -> None:
-    """Where a label is missing on both sides Alertmanager takes them for equal: everything would be held back."""
+    """Where a label is missing on both sides Alertmanager takes them for equal: everything would be
+    held back.
+    """
     config = yaml.safe_load((deploy / "alertmanager" / "alertmanager.yml").read_text())
     (rule,) = config["inhibit_rules"]
     assert rule["equal"] == ["host"]

@@ -1,4 +1,6 @@
-"""The shipped nginx sample: what oopswatch believes of a proxy is set by it, in each location, and its settings hold."""
+"""The shipped nginx sample: what oopswatch believes of a proxy is set by it, in each location, and
+its settings hold.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def headers_of(location: str) -> dict[str, str]:
 
 
 def test_every_location_says_who_it_is(sample: str, tmp_path: Path) -> None:
-    """With the settings that the file tells, its headers make a reader of ann; nobody can send these headers past it."""
+    """With the settings that the file tells, its headers make a reader of ann; nobody can send
+    these headers past it.
+    """
     serve = tomllib.loads("\n".join(re.findall(r"^#   (\w+ = .*)$", sample, re.MULTILINE)))
     queries.fill(tmp_path / "history.db")
     app = app_of(tmp_path / "history.db", **serve)
@@ -38,15 +42,24 @@ def test_every_location_says_who_it_is(sample: str, tmp_path: Path) -> None:
     assert len(locations) == 2
     for location in locations:
         headers = headers_of(location)
-        assert {Settings().serve.user_header, Settings().serve.roles_header, "Host", "X-Forwarded-Proto"} == headers.keys()
+        assert {
+            Settings().serve.user_header,
+            Settings().serve.roles_header,
+            "Host",
+            "X-Forwarded-Proto",
+        } == headers.keys()
         assert re.search(r'proxy_set_header Authorization +"";', location)
-        with TestClient(app, base_url="http://127.0.0.1:8470", headers=headers, client=("127.0.0.1", 50_000)) as client:
+        with TestClient(
+            app, base_url="http://127.0.0.1:8470", headers=headers, client=("127.0.0.1", 50_000)
+        ) as client:
             who = client.get("/api/v1/session").json()
             assert (who["name"], who["roles"]) == ("ann", ["read"])
 
 
 def test_events_are_not_held_back(sample: str) -> None:
-    """nginx buffers answers unless told otherwise, and ends a connection that is quiet for a minute."""
+    """nginx buffers answers unless told otherwise, and ends a connection that is quiet for a
+    minute.
+    """
     events = sample.partition("location = /api/v1/events")[2]
     assert "proxy_buffering off;" in events
     assert int(re.search(r"proxy_read_timeout (\d+)h;", events)[1]) >= 1

@@ -26,7 +26,9 @@ KERN_ERR, KERN_ALERT, USER_ERR = 3, 1, 11
 
 @dataclass(frozen=True)
 class Shipper:
-    """A running rsyslogd with the shipped configuration: its input's port and the topic that it writes to."""
+    """A running rsyslogd with the shipped configuration: its input's port and the topic that it
+    writes to.
+    """
 
     port: int
     topic: str
@@ -43,8 +45,13 @@ def kernel_line(host: str, uptime: str, text: str, priority: int = KERN_ERR) -> 
 
 
 def configuration(shipped: str, folder: Path, broker: str, topic: str) -> str:
-    """The shipped file with this test's broker, topic and folder, and a port in place of the kernel's log; templates and action stay."""
-    lines = 'module(load="imtcp")\ninput(type="imtcp" port="0" address="127.0.0.1" name="imklog" listenPortFileName="port")\n'
+    """The shipped file with this test's broker, topic and folder, and a port in place of the
+    kernel's log; templates and action stay.
+    """
+    lines = (
+        'module(load="imtcp")\ninput(type="imtcp" port="0" address="127.0.0.1" name="imklog" '
+        'listenPortFileName="port")\n'
+    )
     changes = (
         (r'^module\(load="imklog".*\n', lines.replace('"port"', f'"{folder / "port"}"')),
         (r'broker=\["localhost:9092"\]', f'broker=["{broker}"]'),
@@ -65,10 +72,17 @@ def shipper(own_kafka, program, deploy, tmp_path_factory) -> Iterator[Shipper]:
     folder = tmp_path_factory.mktemp("rsyslog")
     topic = own_kafka.create_topic(partitions=3)
     path = folder / "rsyslog.conf"
-    path.write_text(configuration((deploy / "shippers" / "rsyslog.conf").read_text(), folder, own_kafka.bootstrap, topic))
+    path.write_text(
+        configuration(
+            (deploy / "shippers" / "rsyslog.conf").read_text(), folder, own_kafka.bootstrap, topic
+        )
+    )
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(
-            [rsyslogd, "-n", "-i", str(folder / "pid"), "-f", str(path)], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            [rsyslogd, "-n", "-i", str(folder / "pid"), "-f", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
         )
     try:
         yield Shipper(listening_port(folder / "port", process), topic)
@@ -95,9 +109,13 @@ def service(folder: Path, broker: str, topic: str) -> Iterator[subprocess.Popen[
         f'[kafka]\nbootstrap_servers = ["{broker}"]\ntopics = ["{topic}"]\ngroup = "{topic}"\n'
         f'[store]\npath = "{folder / "history.db"}"\n[log]\nformat = "json"\n'
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OOPSWATCH_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("OOPSWATCH_")
+    }
     command = [OOPSWATCH, "run", "--config", settings]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             yield process
         finally:
@@ -115,8 +133,15 @@ def said_by(process: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
 def test_rsyslogd_accepts_the_sample(program, deploy, tmp_path):
     """rsyslogd's own check of the shipped file, as it is."""
     path = tmp_path / "rsyslog.conf"
-    path.write_text(f'global(workDirectory="{tmp_path}")\n' + (deploy / "shippers" / "rsyslog.conf").read_text())
-    done = subprocess.run([program("rsyslogd", "rsyslog"), "-N1", "-f", path], capture_output=True, text=True, check=False)
+    path.write_text(
+        f'global(workDirectory="{tmp_path}")\n' + (deploy / "shippers" / "rsyslog.conf").read_text()
+    )
+    done = subprocess.run(
+        [program("rsyslogd", "rsyslog"), "-N1", "-f", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr.lower()
 
@@ -124,18 +149,36 @@ def test_rsyslogd_accepts_the_sample(program, deploy, tmp_path):
 def test_misspelt_parameter_would_be_noticed(program, deploy, tmp_path):
     """The check above can fail."""
     path = tmp_path / "rsyslog.conf"
-    path.write_text((deploy / "shippers" / "rsyslog.conf").read_text().replace("dynaKey=", "dynamicKey="))
-    done = subprocess.run([program("rsyslogd", "rsyslog"), "-N1", "-f", path], capture_output=True, text=True, check=False)
+    path.write_text(
+        (deploy / "shippers" / "rsyslog.conf").read_text().replace("dynaKey=", "dynamicKey=")
+    )
+    done = subprocess.run(
+        [program("rsyslogd", "rsyslog"), "-N1", "-f", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
 
 
 def test_records_are_keyed_by_host_as_java_and_python_do(shipper, own_kafka):
-    """Every record's key is its host, and lands where the Python client's own partitioner would put it."""
+    """Every record's key is its host, and lands where the Python client's own partitioner would put
+    it.
+    """
     from kafka.partitioner.default import murmur2
 
-    shipper.feed(*(kernel_line(host, f"{number:5}.000001", "usb 1-1: new device") for host in HOSTS for number in range(3)))
+    shipper.feed(
+        *(
+            kernel_line(host, f"{number:5}.000001", "usb 1-1: new device")
+            for host in HOSTS
+            for number in range(3)
+        )
+    )
     consumer = KafkaConsumer(
-        bootstrap_servers=own_kafka.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", **own_kafka.client
+        bootstrap_servers=own_kafka.bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **own_kafka.client,
     )
     try:
         consumer.assign([TopicPartition(shipper.topic, partition) for partition in range(3)])
@@ -152,7 +195,9 @@ def test_records_are_keyed_by_host_as_java_and_python_do(shipper, own_kafka):
 
 
 def test_kernel_log_becomes_an_incident(shipper, own_kafka, tmp_path):
-    """rsyslogd → Kafka → `oopswatch run` → the history: one incident for the host whose kernel printed the pair, none for the forger."""
+    """rsyslogd → Kafka → `oopswatch run` → the history: one incident for the host whose kernel
+    printed the pair, none for the forger.
+    """
     shipper.feed(
         kernel_line("forger", "52000.100000", RELEASE, USER_ERR),
         kernel_line("forger", "52000.200000", FAULT, USER_ERR),
@@ -167,8 +212,15 @@ def test_kernel_log_becomes_an_incident(shipper, own_kafka, tmp_path):
         assert process.wait(30) == 0
     assert told[-1]["event"] == "stopped"
     listed = subprocess.run(
-        [OOPSWATCH, "incidents", "list", "--json", "--store", tmp_path / "history.db"], capture_output=True, text=True, check=True
+        [OOPSWATCH, "incidents", "list", "--json", "--store", tmp_path / "history.db"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (incident,) = [json.loads(line) for line in listed.stdout.splitlines()]
     assert incident["id"] == raised["id"]
-    assert (incident["host"], incident["gap_us"], incident["time_basis"]) == ("db-7", 1_250_000, "kernel")
+    assert (incident["host"], incident["gap_us"], incident["time_basis"]) == (
+        "db-7",
+        1_250_000,
+        "kernel",
+    )

@@ -12,7 +12,9 @@ MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
 
 @pytest.fixture(params=["oopswatch.service", "oopswatch-serve.service"])
 def unit(request, deploy, tmp_path) -> Path:
-    """A shipped unit, with the command of this environment: systemd-analyze demands that the command exists."""
+    """A shipped unit, with the command of this environment: systemd-analyze demands that the
+    command exists.
+    """
     text = (deploy / "systemd" / request.param).read_text()
     command = Path(sys.executable).with_name("oopswatch")
     path = tmp_path / request.param
@@ -21,26 +23,48 @@ def unit(request, deploy, tmp_path) -> Path:
 
 
 def test_systemd_accepts_the_unit_without_a_word(unit, program):
-    """systemd-analyze verify ends with 0 on unknown keys, and only says so: silence is the proof."""
-    done = subprocess.run([program("systemd-analyze", "systemd"), "verify", unit], capture_output=True, text=True, check=False)
+    """systemd-analyze verify ends with 0 on unknown keys, and only says so: silence is the
+    proof.
+    """
+    done = subprocess.run(
+        [program("systemd-analyze", "systemd"), "verify", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_misspelt_key_would_be_noticed(unit, program):
     """The check above can fail."""
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
-    done = subprocess.run([program("systemd-analyze", "systemd"), "verify", unit], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program("systemd-analyze", "systemd"), "verify", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "ProtectHouse" in done.stderr
 
 
 def test_pages_cannot_write_the_history(deploy):
-    """The unit that serves shares the state directory of the one that reads logs, and only reads it."""
+    """The unit that serves shares the state directory of the one that reads logs, and only reads
+    it.
+    """
     lines = (deploy / "systemd" / "oopswatch-serve.service").read_text().splitlines()
-    assert {"User=oopswatch", "StateDirectory=oopswatch", "ReadOnlyPaths=%S/oopswatch"} <= set(lines)
+    assert {"User=oopswatch", "StateDirectory=oopswatch", "ReadOnlyPaths=%S/oopswatch"} <= set(
+        lines
+    )
 
 
 def test_unit_is_hardened(unit, program):
     """Systemd's own measure of exposure stays low."""
-    command = [program("systemd-analyze", "systemd"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit]
+    command = [
+        program("systemd-analyze", "systemd"),
+        "security",
+        "--offline=true",
+        f"--threshold={MOST_EXPOSED}",
+        unit,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-200:]

@@ -26,25 +26,42 @@ def installed(tmp_path_factory) -> Path:
 
 def test_wheel_carries_all_patterns(installed):
     """Each pattern file of the checkout, byte for byte."""
-    shipped = {path.relative_to(ROOT / "patterns"): path.read_bytes() for path in (ROOT / "patterns").rglob("*") if path.is_file()}
+    shipped = {
+        path.relative_to(ROOT / "patterns"): path.read_bytes()
+        for path in (ROOT / "patterns").rglob("*")
+        if path.is_file()
+    }
     carried = installed / "detector" / "_patterns"
-    assert {path.relative_to(carried): path.read_bytes() for path in carried.rglob("*") if path.is_file()} == shipped
+    assert {
+        path.relative_to(carried): path.read_bytes()
+        for path in carried.rglob("*")
+        if path.is_file()
+    } == shipped
     assert any(path.suffix == ".toml" for path in shipped)
 
 
 def test_wheel_carries_the_package_alone(installed):
     """No tests, no caches, no folder beside the package."""
-    assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"detector"}
+    assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {
+        "detector"
+    }
     assert not list(installed.rglob("__pycache__"))
 
 
 def test_command_finds_the_patterns_that_the_wheel_brought(installed, tmp_path):
     """`oopswatch patterns list`, run from the wheel's content, reads the patterns inside it."""
-    code = "import detector.cli as cli, sys; print(cli.__file__, file=sys.stderr); sys.argv[0] = 'oopswatch'; cli.main()"
+    code = (
+        "import detector.cli as cli, sys; print(cli.__file__, file=sys.stderr); sys.argv[0] = "
+        "'oopswatch'; cli.main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "patterns", "list"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},  # the folder stays as the wheel laid it out
+        env=os.environ
+        | {
+            "PYTHONPATH": str(installed),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },  # the folder stays as the wheel laid it out
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,8 @@
-"""How many memory faults their registers and code explain: `python -m tests.explain.registers CASES.jsonl`, an object with `log` a line.
+"""How many memory faults their registers and code explain: `python -m tests.explain.registers
+CASES.jsonl`, an object with `log` a line.
 
-Prints the share of reports whose decoded operand (or program counter) is the fault address, and every other one. Not a test: a measure.
+Prints the share of reports whose decoded operand (or program counter) is the fault address, and
+every other one. Not a test: a measure.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from tests.shipped import shipped
 
 
 def outcome(report: CrashReport) -> str | None:
-    """Empty where the fault is explained, else why it is not; None for a report that is not of a memory fault with registers and code."""
+    """Empty where the fault is explained, else why it is not; None for a report that is not of a
+    memory fault with registers and code.
+    """
     if report.kind != "memory-fault" or not report.registers or not report.code:
         return None
     machine = machine_of(report)
@@ -44,7 +48,10 @@ def main(paths: list[str]) -> None:
                 explained += why == ""
                 if why:
                     print(f"{case['name']}: {why}")
-    print(f"{explained} of {total} memory faults with registers and code: the decoded operand explains the address")
+    print(
+        f"{explained} of {total} memory faults with registers and code: the decoded operand "
+        "explains the address"
+    )
 
 
 if __name__ == "__main__":

@@ -79,7 +79,11 @@ def test_shadow_of_any_address_where_the_offset_is_in_a_register():
     shadowed = 0x6B6B6B6B6B6B6B68
     access = Operand((Term("rdx", shadowed >> 3), Term("rax", 0xDFFFFC0000000000)), 0, 1, 64)
     assert access.address is not None
-    found = next(reading for reading in meanings(access.address, X86, access) if reading.mark == "kasan-shadow")
+    found = next(
+        reading
+        for reading in meanings(access.address, X86, access)
+        if reading.mark == "kasan-shadow"
+    )
     assert f"{shadowed:#x}" in found.text
     assert "POISON_FREE" in found.text
 
@@ -100,7 +104,9 @@ def test_readings_on_arm64(address, mark):
 
 
 def test_readings_on_32_bit():
-    """Poison bytes of four, and text; the small list poison of 32 bit is a NULL plus an offset to the eye."""
+    """Poison bytes of four, and text; the small list poison of 32 bit is a NULL plus an offset to
+    the eye.
+    """
     assert first(0x6B6B6B6B, I386).mark == "slab-poison"
     assert first(0x00100104, I386).mark == "list-poison"
     assert first(0x100, I386).mark == "null"
@@ -110,7 +116,10 @@ def test_readings_on_32_bit():
 def test_unaligned_access_of_a_whole_word():
     """Eight bytes at an odd address is said; one byte is not."""
     assert meanings(0x1950B, ARM64, operand(0x194DB, 0x30))[-1].mark == "unaligned"
-    assert all(reading.mark != "unaligned" for reading in meanings(0x1950B, ARM64, Operand((Term("x1", 0x1950B),), 0, 1, 64)))
+    assert all(
+        reading.mark != "unaligned"
+        for reading in meanings(0x1950B, ARM64, Operand((Term("x1", 0x1950B),), 0, 1, 64))
+    )
 
 
 def test_other_machines_are_not_guessed_about():

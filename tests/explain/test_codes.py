@@ -13,7 +13,23 @@ from tests.explain.crashes import FOUNDING, STABLE
 
 def test_exception_classes_are_complete():
     """Every EC that DDI 0487 defines has a name, every reserved one has none."""
-    reserved = {0x02, 0x0B, 0x0F, 0x10, 0x23, 0x29, 0x2A, 0x2B, 0x2E, 0x36, 0x37, 0x39, 0x3B, 0x3E, 0x3F}
+    reserved = {
+        0x02,
+        0x0B,
+        0x0F,
+        0x10,
+        0x23,
+        0x29,
+        0x2A,
+        0x2B,
+        0x2E,
+        0x36,
+        0x37,
+        0x39,
+        0x3B,
+        0x3E,
+        0x3F,
+    }
     assert set(CLASSES) == set(range(64)) - reserved
     assert syndrome(0x02 << 26).class_name == "UNRECOGNIZED EC 0x02"
 
@@ -39,7 +55,13 @@ def test_fault_status_codes_are_complete():
     [
         (0x96000007, "DABT (current EL)", "level 3 translation fault", False, False),
         (0x96000047, "DABT (current EL)", "level 3 translation fault", True, False),
-        (0x9600014F, "DABT (current EL)", "level 3 permission fault", False, False),  # cache maintenance: WnR means no write
+        (
+            0x9600014F,
+            "DABT (current EL)",
+            "level 3 permission fault",
+            False,
+            False,
+        ),  # cache maintenance: WnR means no write
         (0x92000006, "DABT (lower EL)", "level 2 translation fault", False, True),
         (0x8600000F, "IABT (current EL)", "level 3 permission fault", None, False),
         (0xF2000800, "BRK (AArch64)", None, None, False),
@@ -49,7 +71,12 @@ def test_fault_status_codes_are_complete():
 def test_syndromes(value, name, status, write, user):
     """Class, status, direction and level of what kernels print."""
     found = syndrome(value)
-    assert (found.class_name, found.status_name, found.write, found.from_user) == (name, status, write, user)
+    assert (found.class_name, found.status_name, found.write, found.from_user) == (
+        name,
+        status,
+        write,
+        user,
+    )
 
 
 def test_the_oops_code_is_the_esr_where_none_is_printed():
@@ -59,7 +86,10 @@ def test_the_oops_code_is_the_esr_where_none_is_printed():
     assert (
         by_code[0].text
         == by_line[0].text
-        == ("A read by the kernel itself (current EL) failed: level 3 translation fault, that is, nothing is mapped there.")
+        == (
+            "A read by the kernel itself (current EL) failed: level 3 translation fault, "
+            "that is, nothing is mapped there."
+        )
     )
     assert by_code[0].evidence[0].startswith("Oops code")
     assert by_line[0].evidence[0].startswith("ESR")

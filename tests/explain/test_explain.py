@@ -17,7 +17,9 @@ def said(diagnosis):
 
 
 def test_founding_case(catalogue):
-    """State, place, instruction with its sum, member, slot, race, commits and commands are all said."""
+    """State, place, instruction with its sum, member, slot, race, commits and commands are all
+    said.
+    """
     diagnosis = explain(FOUNDING, [release(10), fault()], catalogue)
     text = said(diagnosis)
     for part in (
@@ -38,7 +40,10 @@ def test_founding_case(catalogue):
         "network driver mlx5_core → packet receive → IPv4 input → TCP input → listener lookup",
     ):
         assert part in text
-    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == ("tcp-listener-race", "likely")
+    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == (
+        "tcp-listener-race",
+        "likely",
+    )
     steps = "\n".join(diagnosis.next_steps)
     for step in (
         "dis -l __inet_lookup_listener+0xac",
@@ -55,8 +60,15 @@ def test_founding_case(catalogue):
 
 def test_the_same_race_on_a_stable_kernel_is_certain(catalogue):
     """x86_64, another function, another slot, a plain release: everything agrees."""
-    diagnosis = explain(STABLE, [release(10, "00000000deadbea7"), match(STABLE.title or "", "memory-fault")], catalogue)
-    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == ("tcp-listener-race", "certain")
+    diagnosis = explain(
+        STABLE,
+        [release(10, "00000000deadbea7"), match(STABLE.title or "", "memory-fault")],
+        catalogue,
+    )
+    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == (
+        "tcp-listener-race",
+        "certain",
+    )
     assert "slot 12345" in said(diagnosis)
     assert "cmp r14, qword ptr [r13 + 0x30]" in said(diagnosis)
     assert "no page is mapped there" in said(diagnosis)
@@ -77,12 +89,38 @@ def test_the_same_race_on_a_stable_kernel_is_certain(catalogue):
         ({"kernel": "4.18.0-147.el8.x86_64"}, (), ("tcp-listener-race", "likely")),
         ({}, (1,), ("tcp-listener-race", "possible")),
         ({"code": (), "code_mark": None}, (10,), ("tcp-listener-race", "likely")),
-        ({"code": (), "code_mark": None, "fault_address": None}, (10,), ("tcp-listener-race", "possible")),
-        ({"function": "tcp_v4_rcv"}, (10,), (None, None)),
-        ({"function": "tcp_md5_do_lookup", "fault_address": 0x990, "code": (), "code_mark": None}, (10,), (None, None)),
-        ({"function": "ipv6_sock_mc_close", "fault_address": 0x58, "code": (), "code_mark": None}, (10, 10), (None, None)),
         (
-            {"fault_address": 0x40000001, "registers": {"r13": 0x3FFFFFD1}, "kernel": "4.19.93-rc1"},
+            {"code": (), "code_mark": None, "fault_address": None},
+            (10,),
+            ("tcp-listener-race", "possible"),
+        ),
+        ({"function": "tcp_v4_rcv"}, (10,), (None, None)),
+        (
+            {
+                "function": "tcp_md5_do_lookup",
+                "fault_address": 0x990,
+                "code": (),
+                "code_mark": None,
+            },
+            (10,),
+            (None, None),
+        ),
+        (
+            {
+                "function": "ipv6_sock_mc_close",
+                "fault_address": 0x58,
+                "code": (),
+                "code_mark": None,
+            },
+            (10, 10),
+            (None, None),
+        ),
+        (
+            {
+                "fault_address": 0x40000001,
+                "registers": {"r13": 0x3FFFFFD1},
+                "kernel": "4.19.93-rc1",
+            },
             (),
             ("tcp-listener-half-backport", "likely"),
         ),
@@ -102,30 +140,61 @@ def test_lookalikes(catalogue, change, states, expect):
 def test_half_backport_in_the_lookup_of_its_candidate_is_certain(catalogue):
     """4.19.93-rc1: the mark is the listener table's own."""
     report = replace(
-        STABLE, function="__inet_lookup_listener", kernel="4.19.93-rc1", fault_address=0x40000001, registers={"r13": 0x3FFFFFD1}
+        STABLE,
+        function="__inet_lookup_listener",
+        kernel="4.19.93-rc1",
+        fault_address=0x40000001,
+        registers={"r13": 0x3FFFFFD1},
     )
     diagnosis = explain(report, [], catalogue)
-    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == ("tcp-listener-half-backport", "certain")
+    assert (diagnosis.known_issue, diagnosis.known_issue_confidence) == (
+        "tcp-listener-half-backport",
+        "certain",
+    )
     assert "LISTENING_NULLS_BASE (1 << 29) + 28" in said(diagnosis)
 
 
 def test_sockets_released_without_a_crash(catalogue):
     """SCTP, sockmap and MPTCP are named by their own traces; the line alone names none of them."""
-    warning = replace(STABLE, kind="warning", function="__tcp_transmit_skb", kernel="6.0.0", fault_address=None, code=(), code_mark=None)
-    sockmap = replace(warning, title="WARNING: refcount bug in __tcp_transmit_skb", frames=frames("tcp_write_xmit", "tcp_bpf_push"))
+    warning = replace(
+        STABLE,
+        kind="warning",
+        function="__tcp_transmit_skb",
+        kernel="6.0.0",
+        fault_address=None,
+        code=(),
+        code_mark=None,
+    )
+    sockmap = replace(
+        warning,
+        title="WARNING: refcount bug in __tcp_transmit_skb",
+        frames=frames("tcp_write_xmit", "tcp_bpf_push"),
+    )
     counter = match("refcount_t: addition on 0; use-after-free.", "refcount")
     sctp = replace(warning, function="sctp_close", kernel="5.6.2", frames=frames("inet_release"))
-    assert explain(sockmap, [release(1), counter], catalogue).known_issue == "sockmap-repeated-sock-put"
+    assert (
+        explain(sockmap, [release(1), counter], catalogue).known_issue
+        == "sockmap-repeated-sock-put"
+    )
     assert explain(sctp, [release(1)], catalogue).known_issue == "sctp-association-restart"
     assert explain(None, [release(3), release(10)], catalogue).known_issue == "mptcp-clone-failure"
-    assert explain(None, [release(3, "00000000a1b2c3d4"), release(10, "00000000a1b2c3d5")], catalogue).known_issue is None
+    assert (
+        explain(
+            None, [release(3, "00000000a1b2c3d4"), release(10, "00000000a1b2c3d5")], catalogue
+        ).known_issue
+        is None
+    )
     assert explain(None, [release(1)], catalogue).known_issue is None
     assert explain(None, [release(10)], catalogue).known_issue is None
 
 
 def test_a_vendor_kernel_is_never_called_fixed(catalogue):
     """Whatever a vendor's release is built on, no sentence says that it has or lacks the fix."""
-    for kernel in ("4.14.0-115.el7a.0.1.aarch64", "4.19.36-vhulk1907.1.0.aarch64", "4.19.90-25.37.v2101.ky10.aarch64"):
+    for kernel in (
+        "4.14.0-115.el7a.0.1.aarch64",
+        "4.19.36-vhulk1907.1.0.aarch64",
+        "4.19.90-25.37.v2101.ky10.aarch64",
+    ):
         text = said(explain(replace(FOUNDING, kernel=kernel), [release(10), fault()], catalogue))
         assert "only its changelog says" in text
         assert "without the fix" not in text
@@ -156,22 +225,47 @@ def test_kinds(catalogue, change, expected):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"fault_address": 0, "registers": {"rip": 0}}, "jumped there, through a NULL function pointer"),
-        ({"fault_address": 0x1234567, "registers": {"rip": 0x1234567}}, "through a bad function pointer"),
+        (
+            {"fault_address": 0, "registers": {"rip": 0}},
+            "jumped there, through a NULL function pointer",
+        ),
+        (
+            {"fault_address": 0x1234567, "registers": {"rip": 0x1234567}},
+            "through a bad function pointer",
+        ),
         ({"fault_address": None}, "the report gives no address, the operand is at r13 = 0x600b"),
         ({"fault_address": 0x777777}, "its operand is not the fault address (r13 = 0x600b"),
         ({"registers": {}}, "the registers that its operand needs are not in the report"),
         ({"code": ("0f", "0b"), "code_mark": 0}, "`ud2`; it touches no memory by itself"),
-        ({"frames": (*frames("x"), Frame("inet_diag_dump_icsk", 435))}, "in what was called from inet_diag_dump_icsk+0x1b3"),
         (
-            {"title": "general protection fault in f", "registers": {"r13": 0xDEAD4EAD00000000, "cr2": 0x603B}},
-            "its operand is no canonical address, hence the trap: r13 = 0xdead4ead00000000; 0xdead4ead00000000 + 0x30",
+            {"frames": (*frames("x"), Frame("inet_diag_dump_icsk", 435))},
+            "in what was called from inet_diag_dump_icsk+0x1b3",
         ),
-        ({"title": "general protection fault in f", "code": ("c3",), "code_mark": 0, "fault_address": None}, "the stack was overwritten"),
+        (
+            {
+                "title": "general protection fault in f",
+                "registers": {"r13": 0xDEAD4EAD00000000, "cr2": 0x603B},
+            },
+            (
+                "its operand is no canonical address, hence the trap: r13 = "
+                "0xdead4ead00000000; 0xdead4ead00000000 + 0x30"
+            ),
+        ),
+        (
+            {
+                "title": "general protection fault in f",
+                "code": ("c3",),
+                "code_mark": 0,
+                "fault_address": None,
+            },
+            "the stack was overwritten",
+        ),
     ],
 )
 def test_how_the_address_came_about(catalogue, change, expected):
-    """Jumps, missing addresses and registers, traps without an address, callers of something generic."""
+    """Jumps, missing addresses and registers, traps without an address, callers of something
+    generic.
+    """
     assert expected in said(explain(replace(STABLE, **change), [], catalogue))
 
 
@@ -182,19 +276,32 @@ def test_a_lockup_does_not_speak_of_a_faulting_instruction(catalogue):
 
 
 def test_layout_leads_with_one_sentence_and_keeps_the_width(catalogue):
-    """The order is what, where, why, issue, steps, evidence; the gap is exact; no line is too wide."""
+    """The order is what, where, why, issue, steps, evidence; the gap is exact; no line is too
+    wide.
+    """
     evidence = [release(10), fault()]
     lines = text_lines(FOUNDING, evidence, explain(FOUNDING, evidence, catalogue))
-    assert " ".join(lines[:2]).endswith("at offset 0xac, 0.492317 s after a socket was released in state 10 (TCP_LISTEN).")
+    assert " ".join(lines[:2]).endswith(
+        "at offset 0xac, 0.492317 s after a socket was released in state 10 (TCP_LISTEN)."
+    )
     titles = [line for line in lines if line.isupper() and not line.startswith(" ")]
     assert titles == ["WHERE", "WHY", "KNOWN ISSUE", "WHAT TO DO", "EVIDENCE"]
     assert max(map(len, lines)) <= WIDTH
 
 
 def test_layout_makes_log_text_inert(catalogue):
-    """Escapes, direction marks and line ends of a crash reach no terminal; a comm reaches no command."""
+    """Escapes, direction marks and line ends of a crash reach no terminal; a comm reaches no
+    command.
+    """
     evil = "\x1b]0;owned\x07\u202e$(reboot)\r\n"
-    report = replace(FOUNDING, comm=evil, title=evil, hardware=evil, display_function="`reboot`", module="x;reboot")
+    report = replace(
+        FOUNDING,
+        comm=evil,
+        title=evil,
+        hardware=evil,
+        display_function="`reboot`",
+        module="x;reboot",
+    )
     diagnosis = explain(report, [match(evil, "memory-fault")], catalogue)
     lines = text_lines(report, [match(evil, "memory-fault")], diagnosis)
     assert all(line.isprintable() for line in lines)
@@ -204,13 +311,17 @@ def test_layout_makes_log_text_inert(catalogue):
 def test_layout_without_a_report(catalogue):
     """A line alone, and nothing at all, are laid out too."""
     evidence = [release(10)]
-    assert text_lines(None, evidence, explain(None, evidence, catalogue))[0].startswith("The kernel reported: IPv4: Attempt")
+    assert text_lines(None, evidence, explain(None, evidence, catalogue))[0].startswith(
+        "The kernel reported: IPv4: Attempt"
+    )
     assert text_lines(None, [], explain(None, [], catalogue)) == ["Nothing here is a kernel fault."]
 
 
 def test_json_holds_what_the_text_says(catalogue):
     """The dictionary survives JSON and names the issue with its confidence."""
     evidence = [release(10), fault()]
-    item = json.loads(json.dumps(as_json(FOUNDING, evidence, explain(FOUNDING, evidence, catalogue))))
+    item = json.loads(
+        json.dumps(as_json(FOUNDING, evidence, explain(FOUNDING, evidence, catalogue)))
+    )
     assert item["known_issue"] == {"id": "tcp-listener-race", "confidence": "likely"}
     assert {"text", "confidence", "evidence"} == set(item["statements"][0])

@@ -14,7 +14,9 @@ TOP = 0xFFFF_0000_0000_0000
 
 def decoded(arch, code, mark=None, **registers):
     """The marked instruction of a Code line."""
-    report = CrashReport("memory-fault", arch=arch, code=tuple(code.split()), code_mark=mark, registers=registers)
+    report = CrashReport(
+        "memory-fault", arch=arch, code=tuple(code.split()), code_mark=mark, registers=registers
+    )
     machine = machine_of(report)
     assert machine is not None
     return decode(report, machine)
@@ -55,23 +57,67 @@ def test_arm64_operands(code, text, registers, address, width):
     ("code", "text", "registers", "address", "width"),
     [
         ("00 <48> 8b 43 30", "mov rax, qword ptr [rbx + 0x30]", {"rbx": 0x10}, 0x40, 8),
-        ("<8b> 44 c8 10", "mov eax, dword ptr [rax + rcx*8 + 0x10]", {"rax": 0x1000, "rcx": 2}, 0x1020, 4),
-        ("<48> 8b 80 00 f0 ff ff", "mov rax, qword ptr [rax - 0x1000]", {"rax": 0x800}, (1 << 64) - 0x800, 8),
-        ("<48> 8b 05 10 00 00 00", "mov rax, qword ptr [rip + 0x10]", {"rip": 0xFFFFFFFF81000000}, 0xFFFFFFFF81000017, 8),
-        ("<65> 48 8b 04 25 40 01 00 00", "mov rax, qword ptr gs:[0x140]", {"gs": 0xFFFF888237C00000}, 0xFFFF888237C00140, 8),
-        ("<65> 48 03 40 10", "add rax, qword ptr gs:[rax + 0x10]", {"rax": 0x20, "gs": 0xFFFF888237C00000}, 0xFFFF888237C00030, 8),
+        (
+            "<8b> 44 c8 10",
+            "mov eax, dword ptr [rax + rcx*8 + 0x10]",
+            {"rax": 0x1000, "rcx": 2},
+            0x1020,
+            4,
+        ),
+        (
+            "<48> 8b 80 00 f0 ff ff",
+            "mov rax, qword ptr [rax - 0x1000]",
+            {"rax": 0x800},
+            (1 << 64) - 0x800,
+            8,
+        ),
+        (
+            "<48> 8b 05 10 00 00 00",
+            "mov rax, qword ptr [rip + 0x10]",
+            {"rip": 0xFFFFFFFF81000000},
+            0xFFFFFFFF81000017,
+            8,
+        ),
+        (
+            "<65> 48 8b 04 25 40 01 00 00",
+            "mov rax, qword ptr gs:[0x140]",
+            {"gs": 0xFFFF888237C00000},
+            0xFFFF888237C00140,
+            8,
+        ),
+        (
+            "<65> 48 03 40 10",
+            "add rax, qword ptr gs:[rax + 0x10]",
+            {"rax": 0x20, "gs": 0xFFFF888237C00000},
+            0xFFFF888237C00030,
+            8,
+        ),
         ("<67> 8b 00", "mov eax, dword ptr [eax]", {"rax": 0xFFFF_FFFF_0000_0058}, 0x58, 4),
-        ("<f3> a4", "rep movsb byte ptr [rdi], byte ptr [rsi]", {"rdi": 0x99, "rsi": 0x10}, 0x99, 1),
+        (
+            "<f3> a4",
+            "rep movsb byte ptr [rdi], byte ptr [rsi]",
+            {"rdi": 0x99, "rsi": 0x10},
+            0x99,
+            1,
+        ),
         ("<f0> 48 0f b1 1f", "lock cmpxchg qword ptr [rdi], rbx", {"rdi": 0x18}, 0x18, 8),
         ("<ff> 50 18", "call qword ptr [rax + 0x18]", {"rax": 0, "rsp": TOP}, 0x18, 8),
         ("<50>", "push rax", {"rsp": 0xFFFFC90000000000}, 0xFFFFC8FFFFFFFFF8, 8),
         ("<c9>", "leave", {"rbp": 0x77}, 0x77, 8),
-        ("<a0> 00 00 00 00 00 fc ff df", "movabs al, byte ptr [0xdffffc0000000000]", {}, 0xDFFFFC0000000000, 1),
+        (
+            "<a0> 00 00 00 00 00 fc ff df",
+            "movabs al, byte ptr [0xdffffc0000000000]",
+            {},
+            0xDFFFFC0000000000,
+            1,
+        ),
         ("<48> 8b 87 90 09 00 00", "mov rax, qword ptr [rdi + 0x990]", {"rdi": 0}, 0x990, 8),
     ],
 )
 def test_x86_operands(code, text, registers, address, width):
-    """Base, index and scale, rip, segment bases, implicit stack, absolute addresses, sign and wrap."""
+    """Base, index and scale, rip, segment bases, implicit stack, absolute addresses, sign and
+    wrap.
+    """
     found = decoded("x86_64", code, **registers)
     assert found.text == text
     assert (found.operands[0].address, found.operands[0].width) == (address, width)
@@ -141,17 +187,23 @@ def test_a_missing_register_leaves_the_address_open():
     ],
 )
 def test_what_cannot_be_decoded(arch, code, mark):
-    """Texts in place of code, no mark, a mark outside, bytes that are no instruction: nothing rather than something wrong."""
+    """Texts in place of code, no mark, a mark outside, bytes that are no instruction: nothing
+    rather than something wrong.
+    """
     assert decoded(arch, code, mark) is None
 
 
 def test_mark_by_index_and_by_brackets_agree():
     """The reader may leave the brackets or say the index."""
-    assert decoded("x86_64", "90 48 8b 43 30", 1, rbx=1) == decoded("x86_64", "90 <48> 8b 43 30", rbx=1)
+    assert decoded("x86_64", "90 48 8b 43 30", 1, rbx=1) == decoded(
+        "x86_64", "90 <48> 8b 43 30", rbx=1
+    )
 
 
 def test_an_access_that_runs_into_the_next_page():
-    """A fault at the page's first byte is the access that began before it; elsewhere only the first byte counts."""
+    """A fault at the page's first byte is the access that began before it; elsewhere only the first
+    byte counts.
+    """
     operand = Operand((Term("rax", 0xFFC),), 0, 8, 64)
     assert operand.covers(0xFFC)
     assert operand.covers(0x1000)
@@ -174,7 +226,12 @@ def test_arm64_reports_addresses_without_their_top_byte():
     assert decoded("x86_64", "<48> 8b 00", rax=full).explaining(full & ~(0xFF << 56)) is None
 
 
-@given(st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 64) - 1), st.sampled_from([1, 2, 4, 8]), st.integers(-(1 << 31), (1 << 31) - 1))
+@given(
+    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 64) - 1),
+    st.sampled_from([1, 2, 4, 8]),
+    st.integers(-(1 << 31), (1 << 31) - 1),
+)
 def test_sums_wrap(base, index, factor, displacement):
     """The address is the sum modulo the width, and always explains itself."""
     operand = Operand((Term("a", base), Term("b", index, factor)), displacement, 8, 64)

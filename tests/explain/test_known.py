@@ -36,7 +36,9 @@ def issue(text=SMALL, **change):
     return KnownIssue.model_validate({**tomllib.loads(text), **change})
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (PATTERNS / "known-issues").glob("*.toml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (PATTERNS / "known-issues").glob("*.toml"))
+)
 def test_shipped_issues_pass_their_own_tests(catalogue, name):
     """Every test written inside a known issue comes out as written."""
     shipped = tomllib.loads((PATTERNS / "known-issues" / name).read_text())["known-issue"]
@@ -45,7 +47,9 @@ def test_shipped_issues_pass_their_own_tests(catalogue, name):
 
 
 def test_shipped_issues_say_what_they_must(catalogue):
-    """Each has a unique id, look-alikes or a test that must not be named, and commits with hashes or references."""
+    """Each has a unique id, look-alikes or a test that must not be named, and commits with hashes
+    or references.
+    """
     ids = [one.id for one in catalogue.known_issues]
     assert len(set(ids)) == len(ids) == 5
     assert all(one.fixed_by or one.references_to for one in catalogue.known_issues)
@@ -55,7 +59,9 @@ def test_a_failing_test_is_told():
     """A test that expects otherwise is named with what came out."""
     wrong = tomllib.loads(SMALL)["test"]
     wrong[0]["expect"] = "likely"
-    assert failing_tests(issue(test=wrong)) == ('known issue x, test "named": expected likely, got certain',)
+    assert failing_tests(issue(test=wrong)) == (
+        'known issue x, test "named": expected likely, got certain',
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,9 @@ def test_a_failing_test_is_told():
     ],
 )
 def test_wrong_tables_are_refused(change):
-    """An issue that would be named for everything, or that shows no case of either kind, is a fault; so is a misspelt key."""
+    """An issue that would be named for everything, or that shows no case of either kind, is a
+    fault; so is a misspelt key.
+    """
     with pytest.raises(ValidationError):
         issue(**change)
 
@@ -130,16 +138,27 @@ def test_conditions(conditions, holds):
 def test_unless_wins():
     """What must not hold forbids the name, whatever else holds."""
     assert judge(Facts(function="f"), issue()) is not None
-    assert judge(Facts(function="f", marks=frozenset({"m"})), issue(unless=[{"marks": ["m"]}])) is None
+    assert (
+        judge(Facts(function="f", marks=frozenset({"m"})), issue(unless=[{"marks": ["m"]}])) is None
+    )
 
 
 def test_layouts_are_checked():
     """A layout needs an architecture and releases."""
     assert StructLayout.model_validate(
-        {"id": "a", "name": "s", "arches": ["arm64"], "since": "4.4", "members": {"m": 8}, "source": "include/s.h"}
+        {
+            "id": "a",
+            "name": "s",
+            "arches": ["arm64"],
+            "since": "4.4",
+            "members": {"m": 8},
+            "source": "include/s.h",
+        }
     ).build().members == {"m": 8}
     with pytest.raises(ValidationError):
-        StructLayout.model_validate({"id": "a", "name": "s", "arches": [], "since": "4.4", "members": {}, "source": ""})
+        StructLayout.model_validate(
+            {"id": "a", "name": "s", "arches": [], "since": "4.4", "members": {}, "source": ""}
+        )
 
 
 def test_tcp_states():

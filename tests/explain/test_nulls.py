@@ -20,7 +20,9 @@ def mark_of(report):
 
 @given(st.integers(28, (1 << 29) - 1))
 def test_every_established_slot_is_found_again(slot):
-    """M = slot << 1 | 1, sk = M - 0x68, fault at sk + 0x30: the slot comes back, surely only within a table of the usual size."""
+    """M = slot << 1 | 1, sk = M - 0x68, fault at sk + 0x30: the slot comes back, surely only within
+    a table of the usual size.
+    """
     socket = (slot << 1 | 1) - 0x68
     found = mark_of(replace(FOUNDING, fault_address=socket + 0x30, registers={"x19": socket}))
     assert (found.table, found.slot, found.decoded) == ("established", slot, True)
@@ -32,7 +34,11 @@ def test_listening_slots(slot):
     """From 1 << 29 on the marks are the listener table's own, and there are 32 of them."""
     socket = ((1 << 29) + slot << 1 | 1) - 0x68
     found = mark_of(replace(STABLE, fault_address=socket + 0x30, registers={"r13": socket}))
-    assert (found.table, found.slot, found.marks) == ("listening", slot, ("listening-slot", "listening-slot-decoded"))
+    assert (found.table, found.slot, found.marks) == (
+        "listening",
+        slot,
+        ("listening-slot", "listening-slot-decoded"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,8 +50,17 @@ def test_listening_slots(slot):
         {"kernel": "5.10.0"},  # walks know the marks
         {"arch": "ppc64"},
         {"fault_address": None},
-        {"code": ("f9400e63",), "code_mark": 0, "registers": {"x19": 0x1950B - 0x18}},  # ldr x3, [x19, #0x18]: not sk_net
-        {"kernel": None, "code": (), "code_mark": None, "registers": {}},  # nothing says that the layout holds
+        {
+            "code": ("f9400e63",),
+            "code_mark": 0,
+            "registers": {"x19": 0x1950B - 0x18},
+        },  # ldr x3, [x19, #0x18]: not sk_net
+        {
+            "kernel": None,
+            "code": (),
+            "code_mark": None,
+            "registers": {},
+        },  # nothing says that the layout holds
         {"fault_address": 0x4000_0081, "registers": {"x19": 0x4000_0051}},  # beyond both tables
     ],
 )
@@ -61,7 +76,9 @@ def test_without_code_the_layout_alone_is_a_possibility():
 
 
 def test_a_register_stands_in_for_the_kernel_release():
-    """A report without release and code, but with the socket pointer that the layout implies in a register."""
+    """A report without release and code, but with the socket pointer that the layout implies in a
+    register.
+    """
     found = mark_of(replace(FOUNDING, kernel=None, code=(), code_mark=None))
     assert (found.slot, found.confidence) == (51873, "possible")
     assert "x19 = 0x194db: the socket pointer, M - skc_node" in found.evidence

@@ -39,7 +39,18 @@ def test_vendors_and_plain_releases(text, base, vendor):
 
 def test_order():
     """Candidates come before their release, patch levels in numeric order."""
-    texts = ["4.9.207", "4.9.208", "4.14.0", "4.19.93-rc1", "4.19.93", "4.19.219", "5.5-rc2", "5.5-rc3", "5.5", "5.10.1"]
+    texts = [
+        "4.9.207",
+        "4.9.208",
+        "4.14.0",
+        "4.19.93-rc1",
+        "4.19.93",
+        "4.19.219",
+        "5.5-rc2",
+        "5.5-rc3",
+        "5.5",
+        "5.10.1",
+    ]
     assert sorted(map(parsed, reversed(texts))) == [parsed(text) for text in texts]
 
 

@@ -1,8 +1,9 @@
 """A Kafka broker for the tests: a real one wherever it can be had.
 
-`KAFKA_BOOTSTRAP_SERVERS` if that is set; else Apache Kafka in KRaft mode, started here; else librdkafka's mock cluster, which says so
-and is refused where `OOPSWATCH_STRICT=1`.
-By hand: `python -m tests.kafka.broker start` runs a broker until Ctrl-C, `python -m tests.kafka.broker jars` only fetches it.
+`KAFKA_BOOTSTRAP_SERVERS` if that is set; else Apache Kafka in KRaft mode, started here; else
+librdkafka's mock cluster, which says so and is refused where `OOPSWATCH_STRICT=1`. By hand: `python
+-m tests.kafka.broker start` runs a broker until Ctrl-C, `python -m tests.kafka.broker jars` only
+fetches it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ KEYSTORE_PASSWORD = "keystore"
 
 
 class Broker:
-    """A broker that is there. `client` holds settings that every kafka-python client needs to talk to it, `producer` those of a producer.
+    """A broker that is there. `client` holds settings that every kafka-python client needs to talk
+    to it, `producer` those of a producer.
 
-    `owned` is True for one that these tests may stop, kill and start again, and that has `tls`, `sasl` and `sasl_tls` listeners.
+    `owned` is True for one that these tests may stop, kill and start again, and that has `tls`,
+    `sasl` and `sasl_tls` listeners.
     """
 
     owned = False
@@ -48,8 +51,12 @@ class Broker:
         self.client: dict[str, Any] = {}
         self.producer_settings: dict[str, Any] = {}
 
-    def create_topic(self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
-        """Makes a topic (with a name that nobody else has, if none is given) and waits until it can be used."""
+    def create_topic(
+        self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> str:
+        """Makes a topic (with a name that nobody else has, if none is given) and waits until it can
+        be used.
+        """
         name = name or f"kmsg-{uuid.uuid4().hex[:12]}"
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, **self.client)
         try:
@@ -70,13 +77,25 @@ class Broker:
 
     def producer(self, **settings: Any) -> KafkaProducer:
         """A producer; its owner closes it."""
-        return KafkaProducer(bootstrap_servers=self.bootstrap, **{**self.client, **self.producer_settings, **settings})
+        return KafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            **{**self.client, **self.producer_settings, **settings},
+        )
 
-    def send(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], partition: int | None = None, **settings: Any) -> None:
+    def send(
+        self,
+        topic: str,
+        records: Iterable[tuple[bytes | None, bytes | None]],
+        partition: int | None = None,
+        **settings: Any,
+    ) -> None:
         """Writes (key, value) records, in order, and waits until all are stored."""
         producer = self.producer(**settings)
         try:
-            futures = [producer.send(topic, value=value, key=key, partition=partition) for key, value in records]
+            futures = [
+                producer.send(topic, value=value, key=key, partition=partition)
+                for key, value in records
+            ]
             producer.flush()
             for future in futures:
                 future.get(30)
@@ -88,33 +107,47 @@ class Broker:
 
 
 class Mock(Broker):
-    """librdkafka's mock cluster: the protocol without a broker. Topics have 4 partitions, there are no transactions."""
+    """librdkafka's mock cluster: the protocol without a broker. Topics have 4 partitions, there are
+    no transactions.
+    """
 
     def __init__(self) -> None:
         from confluent_kafka import Producer
 
         self._cluster = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1})
         (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
-        super().__init__(f"{broker.host}:{broker.port}", "librdkafka's mock cluster (NOT a real Kafka)")
-        self.client = {"api_version": (2, 0)}  # it answers newer versions in a way that kafka-python cannot decode
+        super().__init__(
+            f"{broker.host}:{broker.port}", "librdkafka's mock cluster (NOT a real Kafka)"
+        )
+        self.client = {
+            "api_version": (2, 0)
+        }  # it answers newer versions in a way that kafka-python cannot decode
         self.producer_settings = {"enable_idempotence": False}
 
-    def create_topic(self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
-        """A topic comes into being when it is asked for, always with 4 partitions and the mock's own settings."""
+    def create_topic(
+        self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> str:
+        """A topic comes into being when it is asked for, always with 4 partitions and the mock's
+        own settings.
+        """
         name = name or f"kmsg-{uuid.uuid4().hex[:12]}"
         self._cluster.list_topics(name, timeout=10)
         return name
 
 
 class ApacheKafka(Broker):
-    """Apache Kafka, one node in KRaft mode, in a process group of its own with its data in a temporary folder."""
+    """Apache Kafka, one node in KRaft mode, in a process group of its own with its data in a
+    temporary folder.
+    """
 
     owned = True
 
     def __init__(self) -> None:
         self.java, self._jars = java(), jars()
         self._home = Path(tempfile.mkdtemp(prefix="oopswatch-kafka-"))
-        self._ports = dict(zip(("plain", "controller", "tls", "sasl", "sasl_tls"), _free_ports(5), strict=True))
+        self._ports = dict(
+            zip(("plain", "controller", "tls", "sasl", "sasl_tls"), _free_ports(5), strict=True)
+        )
         self.log = self._home / "broker.log"
         self.ca_file = TOOLS / "broker.pem"
         self._process: subprocess.Popen[bytes] | None = None
@@ -128,12 +161,16 @@ class ApacheKafka(Broker):
 
     @property
     def tls(self) -> str:
-        """A TLS listener; its certificate is for `localhost` alone and signed by itself (`ca_file`)."""
+        """A TLS listener; its certificate is for `localhost` alone and signed by itself
+        (`ca_file`).
+        """
         return f"localhost:{self._ports['tls']}"
 
     @property
     def sasl(self) -> str:
-        """A listener that demands SASL (PLAIN or SCRAM-SHA-256, `USER` and `PASSWORD`), without TLS."""
+        """A listener that demands SASL (PLAIN or SCRAM-SHA-256, `USER` and `PASSWORD`), without
+        TLS.
+        """
         return f"localhost:{self._ports['sasl']}"
 
     @property
@@ -150,7 +187,10 @@ class ApacheKafka(Broker):
             )  # fmt: skip
         began = time.monotonic()
         _wait(self._answers, f"the broker (its log: {self.log})", READY_WITHIN_S)
-        self.name = f"Apache Kafka {VERSION} on {self.bootstrap}, started in {time.monotonic() - began:.1f} s"
+        self.name = (
+            f"Apache Kafka {VERSION} on {self.bootstrap}, started in "
+            f"{time.monotonic() - began:.1f} s"
+        )
 
     def halt(self, *, kill: bool = False) -> None:
         """Stops the broker, in order or by SIGKILL; `start` brings it back with its data."""
@@ -172,7 +212,14 @@ class ApacheKafka(Broker):
 
     def _command(self, main: str, heap: str) -> list[str]:
         small = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        return [str(self.java), *small, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{self._jars}/*", main]
+        return [
+            str(self.java),
+            *small,
+            f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
+            "-cp",
+            f"{self._jars}/*",
+            main,
+        ]
 
     def _format(self) -> None:
         """Writes the configuration and makes the data folder."""
@@ -180,7 +227,14 @@ class ApacheKafka(Broker):
         settings = (
             (HERE / "server.properties")
             .read_text()
-            .format(home=self._home, keystore=keystore, password=KEYSTORE_PASSWORD, user=USER, user_password=PASSWORD, **self._ports)
+            .format(
+                home=self._home,
+                keystore=keystore,
+                password=KEYSTORE_PASSWORD,
+                user=USER,
+                user_password=PASSWORD,
+                **self._ports,
+            )
         )
         (self._home / "server.properties").write_text(settings)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -191,12 +245,17 @@ class ApacheKafka(Broker):
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         if done.returncode:
-            raise UnavailableError(f"Kafka's data folder cannot be formatted: {(done.stderr or done.stdout).strip()[-500:]}")
+            raise UnavailableError(
+                "Kafka's data folder cannot be formatted: "
+                f"{(done.stderr or done.stdout).strip()[-500:]}"
+            )
 
     def _answers(self) -> bool:
         """Whether a metadata request is answered; raises where the process has ended."""
         if self._process is None or self._process.poll() is not None:
-            raise UnavailableError(f"the broker has ended: {self.log.read_text(errors='replace')[-2000:]}")
+            raise UnavailableError(
+                f"the broker has ended: {self.log.read_text(errors='replace')[-2000:]}"
+            )
         try:
             socket.create_connection(("localhost", self._ports["plain"]), 1).close()
         except OSError:
@@ -209,7 +268,9 @@ class ApacheKafka(Broker):
 
 
 def obtain() -> Broker:
-    """The best broker that can be had here; raises `UnavailableError` in strict mode where that is only the mock."""
+    """The best broker that can be had here; raises `UnavailableError` in strict mode where that is
+    only the mock.
+    """
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         return Broker(given, f"the broker at {given}")
@@ -250,16 +311,46 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _keystore(java: Path, ca_file: Path) -> Path:
-    """A self-signed certificate for `localhost`, made once by the keytool beside Java; `ca_file` becomes its PEM form."""
+    """A self-signed certificate for `localhost`, made once by the keytool beside Java; `ca_file`
+    becomes its PEM form.
+    """
     keystore = ca_file.with_suffix(".p12")
     if not (keystore.exists() and ca_file.exists()):
         with tempfile.TemporaryDirectory(dir=ca_file.parent) as scratch:
             made = Path(scratch) / "broker.p12"
-            common = ["-keystore", str(made), "-storetype", "PKCS12", "-storepass", KEYSTORE_PASSWORD, "-alias", "broker"]
-            names = ["-dname", "CN=localhost", "-ext", "san=dns:localhost", "-ext", "bc=ca:true", "-validity", "3650"]
+            common = [
+                "-keystore",
+                str(made),
+                "-storetype",
+                "PKCS12",
+                "-storepass",
+                KEYSTORE_PASSWORD,
+                "-alias",
+                "broker",
+            ]
+            names = [
+                "-dname",
+                "CN=localhost",
+                "-ext",
+                "san=dns:localhost",
+                "-ext",
+                "bc=ca:true",
+                "-validity",
+                "3650",
+            ]
             keytool = str(java.with_name("keytool"))
-            subprocess.run([keytool, "-genkeypair", *common, *names, "-keyalg", "EC"], check=True, capture_output=True, timeout=60)
-            told = subprocess.run([keytool, "-exportcert", "-rfc", *common], check=True, capture_output=True, timeout=60)
+            subprocess.run(
+                [keytool, "-genkeypair", *common, *names, "-keyalg", "EC"],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+            told = subprocess.run(
+                [keytool, "-exportcert", "-rfc", *common],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
             made.replace(keystore)
             ca_file.write_bytes(told.stdout)
     return keystore

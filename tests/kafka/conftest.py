@@ -10,6 +10,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def forgotten_sockets() -> Iterator[None]:
-    """The client forgets to close the sockets of connections that failed: they are collected before the next test runs short of them."""
+    """The client forgets to close the sockets of connections that failed: they are collected before
+    the next test runs short of them.
+    """
     yield
     gc.collect()

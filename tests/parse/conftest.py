@@ -23,9 +23,17 @@ def now_us() -> int:
 
 @pytest.fixture
 def read() -> Read:
-    """Feeds values, one record each, to one parser, and flushes it: `read(value, …, key=…, **options of Parser)`."""
+    """Feeds values, one record each, to one parser, and flushes it: `read(value, …, key=…,
+    **options of Parser)`.
+    """
 
-    def run(*values: bytes | str, key: bytes | None = None, now_us: int = NOW_US, source: str = "kern.log", **options: object):
+    def run(
+        *values: bytes | str,
+        key: bytes | None = None,
+        now_us: int = NOW_US,
+        source: str = "kern.log",
+        **options: object,
+    ):
         parser = Parser(**options)
         said: list[Line | Unparsed] = []
         for number, value in enumerate(values, start=1):

@@ -28,7 +28,12 @@ from detector.parse import Parser
 def test_a_console_mixes_its_own_text_in(line: Callable[..., Line], before: str):
     """The stamp begins the kernel's line, whatever stood there before."""
     found = line(f"{before}[   23.578222] Oops: 0000 [#1] SMP")
-    assert (found.text, found.kernel_time_us, found.transport, found.trust) == ("Oops: 0000 [#1] SMP", 23_578_222, "console", "unknown")
+    assert (found.text, found.kernel_time_us, found.transport, found.trust) == (
+        "Oops: 0000 [#1] SMP",
+        23_578_222,
+        "console",
+        "unknown",
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +50,9 @@ def test_a_console_mixes_its_own_text_in(line: Callable[..., Line], before: str)
     ],
 )
 def test_copies_are_not_the_kernels(line: Callable[..., Line], value: str):
-    """Mail quotes, search output, quotations, logs of programs: somebody wrote the line down again."""
+    """Mail quotes, search output, quotations, logs of programs: somebody wrote the line down
+    again.
+    """
     found = line(value)
     assert (found.trust, found.kernel_time_us) == ("user", None)
     assert not found.text.startswith("Oops")
@@ -59,14 +66,25 @@ def test_words_before_a_stamp_that_no_console_prints(line: Callable[..., Line]):
 
 def test_a_login_prompt_before_bare_text(line: Callable[..., Line]):
     """Consoles without stamps."""
-    assert line("lab-3 login: Unable to handle kernel paging request").text == "Unable to handle kernel paging request"
+    assert (
+        line("lab-3 login: Unable to handle kernel paging request").text
+        == "Unable to handle kernel paging request"
+    )
 
 
 def test_dropped_messages_are_counted(now_us: int):
     """And the notice alone is a line of its own."""
     parser = Parser()
     said = parser.feed(
-        Record(b"** 93 printk messages dropped ** [    1.000000] x\n** replaying previous printk message **", "c", 1), now_us
+        Record(
+            (
+                b"** 93 printk messages dropped ** [    1.000000] x\n** replaying previous "
+                b"printk message **"
+            ),
+            "c",
+            1,
+        ),
+        now_us,
     )
     assert [found.text for found in said] == ["x", "** replaying previous printk message **"]
     assert parser.counts["printk_dropped"] == 93
@@ -89,7 +107,10 @@ def test_bare_text(line: Callable[..., Line]):
 def test_marks_of_the_kernel_are_no_quotes(line: Callable[..., Line]):
     """KASAN points at a line with `>`; GHES lines begin with a brace."""
     assert line(">ffff888012acf580: fb fb fb").trust == "unknown"
-    assert line("{1}[Hardware Error]: event severity: fatal").text == "{1}[Hardware Error]: event severity: fatal"
+    assert (
+        line("{1}[Hardware Error]: event severity: fatal").text
+        == "{1}[Hardware Error]: event severity: fatal"
+    )
 
 
 def test_a_picture_is_not_text(read: Callable[..., list[Unparsed]]):

@@ -1,4 +1,6 @@
-"""Lines are written by whoever crashes: nothing raises, nothing is dropped in silence, nothing takes long."""
+"""Lines are written by whoever crashes: nothing raises, nothing is dropped in silence, nothing
+takes long.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +64,20 @@ PARTS = st.sampled_from(
             " SUBSYSTEM=",
             "** 1 printk messages dropped ** ",
         ),
-        *('{"message":', '"MESSAGE":', '[0] k: [1, {"a"=>', "kern  :warn  : ", "c 1.000000! ", "Tue 2026-02-24 19:21:10 UTC ", "> "),
+        *(
+            '{"message":',
+            '"MESSAGE":',
+            '[0] k: [1, {"a"=>',
+            "kern  :warn  : ",
+            "c 1.000000! ",
+            "Tue 2026-02-24 19:21:10 UTC ",
+            "> ",
+        ),
     ]
 )
-VALUES = st.one_of(st.binary(max_size=200), st.lists(PARTS, max_size=12).map(lambda parts: "".join(parts).encode()))
+VALUES = st.one_of(
+    st.binary(max_size=200), st.lists(PARTS, max_size=12).map(lambda parts: "".join(parts).encode())
+)
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12)),
     lambda inner: st.one_of(
@@ -137,7 +149,11 @@ def fed(parser: Parser, *values: bytes, key: bytes | None = None) -> list[Line |
 
 
 @settings(max_examples=300)
-@given(st.lists(VALUES, max_size=4), st.sampled_from(FORMATS), st.one_of(st.none(), st.binary(max_size=8)))
+@given(
+    st.lists(VALUES, max_size=4),
+    st.sampled_from(FORMATS),
+    st.one_of(st.none(), st.binary(max_size=8)),
+)
 @example([b"\xe2\x80\xa8[    1.000000] x"], "auto", b"\xff")
 def test_any_bytes(values: list[bytes], format_name: str, key: bytes | None):
     """In every format."""
@@ -162,7 +178,9 @@ def test_a_user_stays_a_user(value: bytes, name: str):
         f"<14>Feb 24 19:21:10 lab-3 app[1]: {text}",
         f"Feb 24 19:21:10 lab-3 app[1]: {single}",
     ):
-        assert {found.trust for found in fed(Parser(), record.encode()) if isinstance(found, Line)} <= {"user"}
+        assert {
+            found.trust for found in fed(Parser(), record.encode()) if isinstance(found, Line)
+        } <= {"user"}
 
 
 M = 1 << 20
@@ -194,7 +212,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_megabyte_is_soon_over(name: str):
-    """No reader's time grows with the square of a line: 50 ms for one megabyte (the best of three, as machines are shared)."""
+    """No reader's time grows with the square of a line: 50 ms for one megabyte (the best of three,
+    as machines are shared).
+    """
     times = []
     for _ in range(3):
         parser, record = Parser(), Record(HOSTILE[name], "t/0", 1)
@@ -206,5 +226,9 @@ def test_a_megabyte_is_soon_over(name: str):
 
 
 def test_a_line_behind_a_hole_of_nuls_is_read(line: Callable[..., Line]):
-    """A file that lost its power or was truncated under its writer: longer than any line may be, and still no part of the line."""
-    assert line(b"\0" * 300_000 + b"[   12.000034] Linux version 6.1.0").text == "Linux version 6.1.0"
+    """A file that lost its power or was truncated under its writer: longer than any line may be,
+    and still no part of the line.
+    """
+    assert (
+        line(b"\0" * 300_000 + b"[   12.000034] Linux version 6.1.0").text == "Linux version 6.1.0"
+    )

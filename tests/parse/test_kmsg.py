@@ -23,16 +23,32 @@ from detector.parse import Parser
         ("12,9,424069,-;BUG: forged", "BUG: forged", "user", 4, 1, None),
     ],
 )
-def test_a_record(line: Callable[..., Line], value: str, text: str, trust: str, level: int, facility: int, caller: str | None):
+def test_a_record(
+    line: Callable[..., Line],
+    value: str,
+    text: str,
+    trust: str,
+    level: int,
+    facility: int,
+    caller: str | None,
+):
     """Facility 0 is the kernel's alone; unknown fields are skipped; escapes are resolved once."""
     found = line(value)
-    assert (found.text, found.trust, found.level, found.facility, found.caller) == (text, trust, level, facility, caller)
+    assert (found.text, found.trust, found.level, found.facility, found.caller) == (
+        text,
+        trust,
+        level,
+        facility,
+        caller,
+    )
     assert (found.kernel_time_us, found.transport, found.continuation) == (424_069, "kmsg", False)
 
 
 def test_a_message_of_many_lines(read: Callable[..., list[Line]]):
     """An escaped line end is the kernel's own: each line has the record's facts."""
-    assert [(found.text, found.kernel_time_us, found.trust) for found in read("4,9,7,-;one\\x0a  two")] == [
+    assert [
+        (found.text, found.kernel_time_us, found.trust) for found in read("4,9,7,-;one\\x0a  two")
+    ] == [
         ("one", 7, "kernel"),
         ("  two", 7, "kernel"),
     ]
@@ -46,10 +62,22 @@ def test_a_continued_line(line: Callable[..., Line], flag: str):
 
 
 def test_dictionaries_are_counted_and_left_out(now_us: int):
-    """Known keys anywhere, any key right behind a record, within one record or as a line of its own."""
+    """Known keys anywhere, any key right behind a record, within one record or as a line of its
+    own.
+    """
     parser = Parser()
-    values = ["6,1,7,-;eth9: up\n SUBSYSTEM=net\n DEVICE=n9", " _TRAIT=x", " SUBSYSTEM=net", "plain", " _TRAIT=x"]
-    said = [found.text for n, value in enumerate(values) for found in parser.feed(Record(value.encode(), "f", n), now_us)]
+    values = [
+        "6,1,7,-;eth9: up\n SUBSYSTEM=net\n DEVICE=n9",
+        " _TRAIT=x",
+        " SUBSYSTEM=net",
+        "plain",
+        " _TRAIT=x",
+    ]
+    said = [
+        found.text
+        for n, value in enumerate(values)
+        for found in parser.feed(Record(value.encode(), "f", n), now_us)
+    ]
     assert said == ["eth9: up", "plain", "_TRAIT=x"]
     assert parser.counts["dictionary"] == 4
 
@@ -64,7 +92,9 @@ def test_missing_numbers_are_counted(now_us: int):
 
 
 def test_records_that_were_passed_over_are_not_missing(now_us: int):
-    """A scanner hands over a few records of many: what lies between two of them may have had the numbers in between."""
+    """A scanner hands over a few records of many: what lies between two of them may have had the
+    numbers in between.
+    """
     parser = Parser()
     for number, sequence in ((10, 500), (30, 520), (35, 530)):
         parser.feed(Record(f"6,{sequence},7,-;x".encode(), "a", number), now_us)

@@ -26,7 +26,10 @@ def test_a_key_that_is_no_name(line: Callable[..., Line], key: bytes):
     assert line("[    1.000000] x", key=key, source="topic/3").host == "topic/3"
 
 
-@pytest.mark.parametrize(("key", "count"), [(b"other", 1), (b"BODY", 0), (b"body.example", 0), (b"body", 0), (b"\xff", 0)])
+@pytest.mark.parametrize(
+    ("key", "count"),
+    [(b"other", 1), (b"BODY", 0), (b"body.example", 0), (b"body", 0), (b"\xff", 0)],
+)
 def test_a_disagreement_is_counted(now_us: int, key: bytes, count: int):
     """Case and domain are no disagreement."""
     parser = Parser()
@@ -41,7 +44,9 @@ def test_an_unknown_format_is_refused():
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_set_format_reads_nothing_else(read: Callable[..., list[Line | Unparsed]], format_name: str):
+def test_a_set_format_reads_nothing_else(
+    read: Callable[..., list[Line | Unparsed]], format_name: str
+):
     """Either as that format, or not at all; the ones that take any text say what they are."""
     for value in (
         "7,1,424069,-;x",
@@ -54,7 +59,17 @@ def test_a_set_format_reads_nothing_else(read: Callable[..., list[Line | Unparse
         (found,) = read(value, format=format_name)
         if isinstance(found, Unparsed):
             assert found.reason == f"not-{format_name}"
-        elif format_name not in ("auto", "journald", "rsyslog", "fluent-bit", "beats", "vector", "otel", "json", "dmesg-json"):
+        elif format_name not in (
+            "auto",
+            "journald",
+            "rsyslog",
+            "fluent-bit",
+            "beats",
+            "vector",
+            "otel",
+            "json",
+            "dmesg-json",
+        ):
             assert found.transport == format_name
 
 
@@ -68,7 +83,14 @@ def test_the_automatic_mode_switches_per_record(read: Callable[..., list[Line]])
         '{"message":"x"}',
         "x",
     )
-    assert [found.transport for found in read(*values)] == ["kmsg", "dmesg", "syslog", "rfc5424", "json", "text"]
+    assert [found.transport for found in read(*values)] == [
+        "kmsg",
+        "dmesg",
+        "syslog",
+        "rfc5424",
+        "json",
+        "text",
+    ]
 
 
 def test_lines_of_a_record_share_its_place(read: Callable[..., list[Line]]):
@@ -88,9 +110,16 @@ def test_an_empty_record_is_counted(now_us: int, value: bytes):
 def test_long_lines_are_cut_and_counted(now_us: int):
     """Ten megabytes in one line, alone and within JSON."""
     parser = Parser()
-    for value in (b"[    1.000000] BUG: " + b"x" * 10_000_000, b'{"message":"[    1.000000] BUG: ' + b"x" * 10_000_000 + b'"}'):
+    for value in (
+        b"[    1.000000] BUG: " + b"x" * 10_000_000,
+        b'{"message":"[    1.000000] BUG: ' + b"x" * 10_000_000 + b'"}',
+    ):
         (found,) = parser.feed(Record(value, "f", 1), now_us)
-        assert (found.text[:6], found.kernel_time_us, len(found.text)) == ("BUG: x", 1_000_000, 8_192)
+        assert (found.text[:6], found.kernel_time_us, len(found.text)) == (
+            "BUG: x",
+            1_000_000,
+            8_192,
+        )
     assert parser.counts["text_cut"] >= 2
 
 
@@ -105,5 +134,10 @@ def test_unparsed_are_counted_by_reason(now_us: int):
     """With a sample of at most 200 bytes."""
     parser = Parser(format="kmsg")
     (found,) = parser.feed(Record(b"y" * 999, "f", 7), now_us)
-    assert (found.reason, found.sample, found.source, found.number) == ("not-kmsg", b"y" * 200, "f", 7)
+    assert (found.reason, found.sample, found.source, found.number) == (
+        "not-kmsg",
+        b"y" * 200,
+        "f",
+        7,
+    )
     assert parser.counts["unparsed:not-kmsg"] == 1

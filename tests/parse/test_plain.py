@@ -1,4 +1,6 @@
-"""The plainest line is read by one expression exactly as by all readers together, and every other line is left to them."""
+"""The plainest line is read by one expression exactly as by all readers together, and every other
+line is left to them.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ HOSTS = st.sampled_from(
         "",
     ]
 )
-TAGS = st.sampled_from(["kernel:", "kernel[0]:", "kernel", "python[7]:", "kern.warning kernel:", "Kernel:", " kernel:"])
+TAGS = st.sampled_from(
+    ["kernel:", "kernel[0]:", "kernel", "python[7]:", "kern.warning kernel:", "Kernel:", " kernel:"]
+)
 STAMPS = st.sampled_from(
     ["[   12.000001]", "[61817741.123456]", "[12.5]", "[1234567890123.000001]", "[  12.000001@3]", "[12.000001][T7]", "[12.000001] [ C0]",
      "[12.000001]<4>", "[   12.000001]  ", "", "12.000001"]
@@ -73,17 +77,28 @@ RECORD = st.builds(
     mostly("Call trace:", MESSAGES),
 )
 OTHERS = st.sampled_from(
-    ["6,339,5140900,-;driver: probed", " SUBSYSTEM=acpi", " KEY=value", "Panic#1 Part2", "<6>[    1.000001] raw", "{}"]
+    [
+        "6,339,5140900,-;driver: probed",
+        " SUBSYSTEM=acpi",
+        " KEY=value",
+        "Panic#1 Part2",
+        "<6>[    1.000001] raw",
+        "{}",
+    ]
 )
 KEYS = st.sampled_from([None, b"db-1", b"other"])
 
 
-def read(texts: list[str], key: bytes | None, **options: Any) -> tuple[list[object], dict[str, int]]:
+def read(
+    texts: list[str], key: bytes | None, **options: Any
+) -> tuple[list[object], dict[str, int]]:
     """Everything that comes out, and what was counted."""
     parser = Parser(**options)
     out: list[object] = []
     for number, text in enumerate(texts):
-        out += parser.feed(Record(text.encode("utf-8", "surrogatepass"), "logs/0", number, key=key), NOW_US)
+        out += parser.feed(
+            Record(text.encode("utf-8", "surrogatepass"), "logs/0", number, key=key), NOW_US
+        )
     return out + parser.flush(), dict(parser.counts)
 
 
@@ -93,12 +108,34 @@ def read(texts: list[str], key: bytes | None, **options: Any) -> tuple[list[obje
     host=st.sampled_from([None, "set"]),
     form=st.sampled_from(["auto", "syslog"]),
 )
-@example(texts=["Nov 22 10:00:00 kern.warning kernel: [   12.000001] python[7]: x"], key=None, host=None, form="auto")
-@example(texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] A[1:      swapper/0:  12] BUG: x"], key=None, host=None, form="auto")
-@example(texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] ends in blanks  "], key=None, host=None, form="auto")
-@example(texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] 6,1,2,-,ncfrag=0/9;BUG: x"], key=None, host=None, form="auto")
+@example(
+    texts=["Nov 22 10:00:00 kern.warning kernel: [   12.000001] python[7]: x"],
+    key=None,
+    host=None,
+    form="auto",
+)
+@example(
+    texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] A[1:      swapper/0:  12] BUG: x"],
+    key=None,
+    host=None,
+    form="auto",
+)
+@example(
+    texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] ends in blanks  "],
+    key=None,
+    host=None,
+    form="auto",
+)
+@example(
+    texts=["Nov 22 10:00:00 db-1 kernel: [   12.000001] 6,1,2,-,ncfrag=0/9;BUG: x"],
+    key=None,
+    host=None,
+    form="auto",
+)
 @settings(deadline=None, max_examples=400)
-def test_one_expression_reads_as_all_readers_do(texts: list[str], key: bytes | None, host: str | None, form: str) -> None:
+def test_one_expression_reads_as_all_readers_do(
+    texts: list[str], key: bytes | None, host: str | None, form: str
+) -> None:
     """Lines, in their order, and counts; also between records of other forms."""
     with mock.patch.object(plain, "read", return_value=None):
         expected = read(texts, key, host=host, format=form)
@@ -108,8 +145,20 @@ def test_one_expression_reads_as_all_readers_do(texts: list[str], key: bytes | N
 @pytest.mark.parametrize(
     ("text", "wall_us"),
     [
-        ("Nov 22 10:00:00 db-17 kernel: [61817741.123456] IPv4: Attempt to release TCP socket in state 10 ffff805624a7b800", None),
-        ("2026-09-01T10:00:00.5+02:00 db-17.example.com kernel: [    1.000002] python[7]: segfault at 0", 1_788_249_600_500_000),
+        (
+            (
+                "Nov 22 10:00:00 db-17 kernel: [61817741.123456] IPv4: Attempt to release TCP "
+                "socket in state 10 ffff805624a7b800"
+            ),
+            None,
+        ),
+        (
+            (
+                "2026-09-01T10:00:00.5+02:00 db-17.example.com kernel: [    1.000002] "
+                "python[7]: segfault at 0"
+            ),
+            1_788_249_600_500_000,
+        ),
     ],
 )
 def test_what_files_are_full_of_is_read_so(text: str, wall_us: int | None) -> None:
@@ -123,7 +172,13 @@ def test_what_files_are_full_of_is_read_so(text: str, wall_us: int | None) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "Nov 22 10:00:00 db-1 kernel: [   12.000001]", "Nov 22 10:00:00 db-1 python: [   12.000001] abc"]
+    "text",
+    [
+        "",
+        "x",
+        "Nov 22 10:00:00 db-1 kernel: [   12.000001]",
+        "Nov 22 10:00:00 db-1 python: [   12.000001] abc",
+    ],
 )
 def test_everything_else_is_left_to_the_readers(text: str) -> None:
     """None says so."""

@@ -16,7 +16,9 @@ SECOND = 1_000_000
 
 def micros(*when: int) -> int:
     """A UTC date in µs."""
-    return (datetime(*when, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (datetime(*when, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        microseconds=1
+    )
 
 
 @given(st.integers(0, 10**12 - 1), st.integers(0, 999_999))
@@ -25,7 +27,10 @@ def test_an_uptime_is_exact_at_any_width(seconds: int, fraction: int):
     assert stamps.micros(str(seconds), f"{fraction:06d}") == seconds * SECOND + fraction
 
 
-@pytest.mark.parametrize(("fraction", "expected"), [("", 0), ("5", 500_000), ("000001", 1), ("123456789", 123_456), (None, 0)])
+@pytest.mark.parametrize(
+    ("fraction", "expected"),
+    [("", 0), ("5", 500_000), ("000001", 1), ("123456789", 123_456), (None, 0)],
+)
 def test_a_fraction_of_any_width_is_cut_to_microseconds(fraction: str | None, expected: int):
     """Nanoseconds are cut off, short fractions are tenths and hundredths."""
     assert stamps.micros("0", fraction) == expected
@@ -42,8 +47,12 @@ def test_a_fraction_of_any_width_is_cut_to_microseconds(fraction: str | None, ex
         ("Jan", "1", (2025, 12, 31, 23), (2026, 1, 1)),
     ],
 )
-def test_a_date_without_year_is_the_newest_that_is_not_ahead(month: str, day: str, now: tuple[int, ...], expected: tuple[int, ...]):
-    """At most one day into the future, else a year earlier; 29 February goes back to a leap year."""
+def test_a_date_without_year_is_the_newest_that_is_not_ahead(
+    month: str, day: str, now: tuple[int, ...], expected: tuple[int, ...]
+):
+    """At most one day into the future, else a year earlier; 29 February goes back to a leap
+    year.
+    """
     context = Context(now_us=micros(*now))
     assert stamps.without_year(month, day, "00:00:00", None, context) == micros(*expected)
 
@@ -51,13 +60,19 @@ def test_a_date_without_year_is_the_newest_that_is_not_ahead(month: str, day: st
 def test_the_zone_is_that_of_the_host():
     """A stamp without a zone is read in the zone that was set."""
     context = Context(zone=timezone(timedelta(hours=2)), now_us=micros(2026, 3, 1))
-    assert stamps.without_year("Feb", "28", "12:00:00", "5", context) == micros(2026, 2, 28, 10) + SECOND // 2
+    assert (
+        stamps.without_year("Feb", "28", "12:00:00", "5", context)
+        == micros(2026, 2, 28, 10) + SECOND // 2
+    )
 
 
 @pytest.mark.parametrize("day", ["30", "31", "0", "99"])
 def test_a_day_that_is_none_has_no_time(day: str):
     """30 February is not moved to March."""
-    assert stamps.without_year("Feb", day, "00:00:00", None, Context(now_us=micros(2026, 3, 1))) is None
+    assert (
+        stamps.without_year("Feb", day, "00:00:00", None, Context(now_us=micros(2026, 3, 1)))
+        is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Who may do what: every route for every kind of visitor, CSRF, sessions, proxies, hosts, rates, the tokens file."""
+"""Who may do what: every route for every kind of visitor, CSRF, sessions, proxies, hosts, rates,
+the tokens file.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,18 @@ from detector.serve.login import inward
 from detector.serve.tokens import read_tokens
 from detector.settings import SettingsError
 from tests import queries
-from tests.serve.visiting import ACT, BASE, READ, SQL, app_of, bearer, client_of, csrf, settings_of, tokens_file
+from tests.serve.visiting import (
+    ACT,
+    BASE,
+    READ,
+    SQL,
+    app_of,
+    bearer,
+    client_of,
+    csrf,
+    settings_of,
+    tokens_file,
+)
 
 UNKNOWN = "0123456789abcdef"
 
@@ -53,7 +66,9 @@ def flat(routes):
 
 
 def every_route(app) -> list[tuple[str, str]]:
-    """Method and address of every route there is, its parameters filled in with what no history has."""
+    """Method and address of every route there is, its parameters filled in with what no history
+    has.
+    """
     found = []
     for route in flat(app.routes):
         address = re.sub(r"\{[a-z]+(:[a-z]+)?\}", lambda _: UNKNOWN, route.path)
@@ -72,7 +87,9 @@ def test_table_of_routes_is_whole(path):
 
 
 def test_every_route_for_every_visitor(path, tmp_path):
-    """No token and a wrong one: 401. The role read reads and nothing else. The role act acts. SQL has a role of its own."""
+    """No token and a wrong one: 401. The role read reads and nothing else. The role act acts. SQL
+    has a role of its own.
+    """
     app = app_of(path, tokens_file=str(tokens_file(tmp_path)))
     visits = 0
     for method, address in every_route(app):
@@ -88,8 +105,15 @@ def test_every_route_for_every_visitor(path, tmp_path):
         ):
             # An address of its own, so that wrong tokens do not run into the limit on guessing.
             visits += 1
-            client = TestClient(app, base_url=BASE, client=(f"10.0.{visits // 256}.{visits % 256}", 1), follow_redirects=False)
-            status = client.request(method, address, headers=bearer(token) if token else {}).status_code
+            client = TestClient(
+                app,
+                base_url=BASE,
+                client=(f"10.0.{visits // 256}.{visits % 256}", 1),
+                follow_redirects=False,
+            )
+            status = client.request(
+                method, address, headers=bearer(token) if token else {}
+            ).status_code
             told = (method, address, token, status)
             if needed is None or needed in roles:
                 assert status not in {403, 421, 429}, told
@@ -99,31 +123,44 @@ def test_every_route_for_every_visitor(path, tmp_path):
 
 
 def test_what_needs_no_role_is_little():
-    """Strangers may see that the process lives, and log in. Methods that nobody listed need the role act."""
+    """Strangers may see that the process lives, and log in. Methods that nobody listed need the
+    role act.
+    """
     assert {"/healthz", "/readyz", "/login"} == PUBLIC
     assert role_for("GET", "/static/x.css") is None
-    assert {role_for(method, "/anything") for method in ("POST", "PUT", "PATCH", "DELETE", "BREW")} == {"act"}
+    assert {
+        role_for(method, "/anything") for method in ("POST", "PUT", "PATCH", "DELETE", "BREW")
+    } == {"act"}
     assert role_for("POST", "/static/x.css") == "act"
-    assert {role_for("GET", one) for one in ("/", "/metrics", "/api/v1/openapi.json", "/nothing")} == {"read"}
+    assert {
+        role_for("GET", one) for one in ("/", "/metrics", "/api/v1/openapi.json", "/nothing")
+    } == {"read"}
     assert all(role_for("POST", one) == "read" for one in READING_POSTS)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_open_to_others_without_tokens_is_refused(path, address):
-    """A server that others reach does not start without tokens or a proxy, and says so in one line."""
-    with pytest.raises(SettingsError, match=r"^serve.address: .* set serve.tokens_file or serve.trusted_proxies") as refusal:
+    """A server that others reach does not start without tokens or a proxy, and says so in one
+    line.
+    """
+    with pytest.raises(
+        SettingsError, match=r"^serve.address: .* set serve.tokens_file or serve.trusted_proxies"
+    ) as refusal:
         create_app(settings_of(path, address=address))
     assert len(refusal.value.faults) == 1
 
 
 def test_loopback_addresses():
     """What only this machine reaches."""
-    assert [is_loopback(one) for one in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "0.0.0.0", "10.0.0.1", "evil")] == [True] * 4 + [
-        False
-    ] * 3
+    assert [
+        is_loopback(one)
+        for one in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "0.0.0.0", "10.0.0.1", "evil")
+    ] == [True] * 4 + [False] * 3
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8470", "127.0.0.1.evil.example", "localhost@evil", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8470", "127.0.0.1.evil.example", "localhost@evil", ""]
+)
 def test_dns_rebinding_is_refused(local, host):
     """A page of another name that resolves to this address gets nothing, whatever it asks for."""
     for address in ("/", "/api/v1/incidents", "/api/v1/session", "/login", "/static/oopswatch.css"):
@@ -133,17 +170,29 @@ def test_dns_rebinding_is_refused(local, host):
 def test_names_of_the_server(path, tmp_path):
     """Loopback has its names; `serve.hosts` replaces them; probes come by any."""
     local = client_of(path)
-    assert [local.get("/metrics", headers={"Host": one}).status_code for one in ("localhost:1", "[::1]:8470", "127.0.0.1")] == [200] * 3
-    named = client_of(path, tokens_file=str(tokens_file(tmp_path)), address="0.0.0.0", hosts=["Oops.example"])
-    assert named.get("/metrics", headers=bearer(READ) | {"Host": "oops.example:443"}).status_code == 200
+    assert [
+        local.get("/metrics", headers={"Host": one}).status_code
+        for one in ("localhost:1", "[::1]:8470", "127.0.0.1")
+    ] == [200] * 3
+    named = client_of(
+        path, tokens_file=str(tokens_file(tmp_path)), address="0.0.0.0", hosts=["Oops.example"]
+    )
+    assert (
+        named.get("/metrics", headers=bearer(READ) | {"Host": "oops.example:443"}).status_code
+        == 200
+    )
     assert named.get("/metrics", headers=bearer(READ) | {"Host": "127.0.0.1"}).status_code == 421
     assert named.get("/healthz", headers={"Host": "10.1.2.3:8470"}).status_code == 200
 
 
 def acknowledge(client, headers, **more):
     """The act that strangers would like to do."""
-    identity = client.get("/api/v1/incidents", params={"state": "open"}, headers=more.get("as_who", {})).json()["incidents"][0]["id"]
-    return client.post(f"/api/v1/incidents/{identity}/note", json={"reason": "by test"}, headers=headers)
+    identity = client.get(
+        "/api/v1/incidents", params={"state": "open"}, headers=more.get("as_who", {})
+    ).json()["incidents"][0]["id"]
+    return client.post(
+        f"/api/v1/incidents/{identity}/note", json={"reason": "by test"}, headers=headers
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,12 +211,18 @@ def test_another_site_cannot_act(local, headers):
     """Without the token, or from elsewhere even with it, nothing is done, as a form nor as JSON."""
     token = csrf(local) if "Origin" in headers or "Sec-Fetch-Site" in headers else {}
     assert acknowledge(local, token | headers).status_code == 403
-    form = local.post(f"/incidents/{UNKNOWN}/act", data={"what": "note", "csrf_token": token.get("X-CSRF-Token", "x")}, headers=headers)
+    form = local.post(
+        f"/incidents/{UNKNOWN}/act",
+        data={"what": "note", "csrf_token": token.get("X-CSRF-Token", "x")},
+        headers=headers,
+    )
     assert form.status_code == 403
 
 
 def test_own_page_can_act(local):
-    """The same origin with its token acts; so does a program on this machine that asks for the token first."""
+    """The same origin with its token acts; so does a program on this machine that asks for the
+    token first.
+    """
     same = {"Sec-Fetch-Site": "same-origin", "Origin": BASE}
     assert acknowledge(local, csrf(local) | same).status_code == 200
     assert acknowledge(local, csrf(local)).status_code == 200
@@ -190,15 +245,24 @@ def log_in(client, token=ACT, **headers):
 
 
 def test_browser_session(guarded):
-    """A page leads to the log-in; the token makes a session that acts with its own CSRF token alone, until it logs out."""
+    """A page leads to the log-in; the token makes a session that acts with its own CSRF token
+    alone, until it logs out.
+    """
     asked = guarded.get("/incidents?host=db-1", headers={"Accept": "text/html"})
-    assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=%2Fincidents%3Fhost%3Ddb-1")
+    assert (asked.status_code, asked.headers["location"]) == (
+        303,
+        "/login?next=%2Fincidents%3Fhost%3Ddb-1",
+    )
     done = log_in(guarded)
     assert (done.status_code, done.headers["location"]) == (303, "/incidents")
     cookie = done.headers["set-cookie"]
     assert all(one in cookie for one in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"))
     session = guarded.get("/api/v1/session").json()
-    assert (session["name"], session["via"], session["roles"]) == ("ann", "session", ["act", "read"])
+    assert (session["name"], session["via"], session["roles"]) == (
+        "ann",
+        "session",
+        ["act", "read"],
+    )
     assert acknowledge(guarded, {}).status_code == 403
     assert acknowledge(guarded, csrf(guarded)).status_code == 200
     kept = guarded.cookies[COOKIE]
@@ -222,7 +286,9 @@ def test_session_ends(path, tmp_path):
     """After its hours a session is none."""
     now = [queries.NOW_US]
     settings = settings_of(path, tokens_file=str(tokens_file(tmp_path)), session_hours=1)
-    client = TestClient(create_app(settings, clock=lambda: now[0]), base_url=BASE, follow_redirects=False)
+    client = TestClient(
+        create_app(settings, clock=lambda: now[0]), base_url=BASE, follow_redirects=False
+    )
     log_in(client)
     assert client.get("/metrics").status_code == 200
     now[0] += 3_600 * SECOND_US
@@ -230,7 +296,9 @@ def test_session_ends(path, tmp_path):
 
 
 def test_log_in_refuses(guarded):
-    """Wrong tokens get no cookie, other sites no log-in, and guessing gets slow, also by headers."""
+    """Wrong tokens get no cookie, other sites no log-in, and guessing gets slow, also by
+    headers.
+    """
     wrong = log_in(guarded, "<script>")
     assert wrong.status_code == 401
     assert "set-cookie" not in wrong.headers
@@ -244,7 +312,18 @@ def test_log_in_refuses(guarded):
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", "/a\nb", "\t//x", "/\x00", "/ä"]
+    "target",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "evil",
+        "",
+        "/a\nb",
+        "\t//x",
+        "/\x00",
+        "/ä",
+    ],
 )
 def test_log_in_leads_inward(target):
     """No address of another server, however it is spelled."""
@@ -260,31 +339,59 @@ def test_form_holds_what_it_was_given_inert(guarded):
 
 
 def test_trusted_proxy(path):
-    """A proxy's word counts from its address alone; its visitors act by CSRF token like any browser."""
+    """A proxy's word counts from its address alone; its visitors act by CSRF token like any
+    browser.
+    """
     settings = {"trusted_proxies": ["10.0.0.0/8"], "address": "0.0.0.0"}
     headers = {"X-Forwarded-User": "carol", "X-Forwarded-Roles": "read, act, root"}
     trusted = client_of(path, "10.1.2.3", **settings)
     assert trusted.get("/api/v1/session", headers=headers).json()["roles"] == ["act", "read"]
-    assert trusted.get("/api/v1/session", headers={"X-Forwarded-User": "carol"}).json()["roles"] == ["read"]
+    assert trusted.get("/api/v1/session", headers={"X-Forwarded-User": "carol"}).json()[
+        "roles"
+    ] == ["read"]
     assert trusted.get("/api/v1/session").status_code == 401
     assert trusted.get("/api/v1/session", headers={"X-Forwarded-User": "a\tb<"}).status_code == 401
     assert trusted.post("/api/v1/silences", json={}, headers=headers).status_code == 403
-    assert client_of(path, "::ffff:10.1.2.3", **settings).get("/metrics", headers=headers).status_code == 200
+    assert (
+        client_of(path, "::ffff:10.1.2.3", **settings).get("/metrics", headers=headers).status_code
+        == 200
+    )
     for address in ("192.0.2.1", "127.0.0.1", "testclient", ""):
         stranger = client_of(path, address, **settings)
-        assert stranger.get("/api/v1/session", headers=headers | {"X-Forwarded-For": "10.1.2.3"}).status_code == 401
+        assert (
+            stranger.get(
+                "/api/v1/session", headers=headers | {"X-Forwarded-For": "10.1.2.3"}
+            ).status_code
+            == 401
+        )
 
 
 def test_cookie_is_secure_where_the_browser_speaks_https(path, tmp_path):
     """Told by the trusted proxy, or by the server's own certificate."""
     settings = {"tokens_file": str(tokens_file(tmp_path)), "trusted_proxies": ["10.0.0.1"]}
     forwarded = {"X-Forwarded-Proto": "https"}
-    assert "Secure" in log_in(client_of(path, "10.0.0.1", **settings), **forwarded).headers["set-cookie"]
-    assert "Secure" not in log_in(client_of(path, "10.0.0.2", **settings), **forwarded).headers["set-cookie"]
+    assert (
+        "Secure"
+        in log_in(client_of(path, "10.0.0.1", **settings), **forwarded).headers["set-cookie"]
+    )
+    assert (
+        "Secure"
+        not in log_in(client_of(path, "10.0.0.2", **settings), **forwarded).headers["set-cookie"]
+    )
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/incidents", "/login", "/healthz", "/nothing", "/api/v1/incidents", "/static/oopswatch.css", "/metrics"]
+    "address",
+    [
+        "/",
+        "/incidents",
+        "/login",
+        "/healthz",
+        "/nothing",
+        "/api/v1/incidents",
+        "/static/oopswatch.css",
+        "/metrics",
+    ],
 )
 def test_headers_that_keep_pages_apart(local, address):
     """Every answer, errors too, forbids frames, inline scripts and sniffing."""
@@ -302,7 +409,9 @@ def test_headers_that_keep_pages_apart(local, address):
 
 def test_rate_of_one_visitor(path, tmp_path):
     """Who asks too often waits, and says nothing about others."""
-    client = client_of(path, tokens_file=str(tokens_file(tmp_path)), requests_per_second=1, request_burst=3)
+    client = client_of(
+        path, tokens_file=str(tokens_file(tmp_path)), requests_per_second=1, request_burst=3
+    )
     statuses = [client.get("/metrics", headers=bearer(READ)).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
     limited = client.get("/metrics", headers=bearer(READ))
@@ -344,10 +453,23 @@ def test_log_lines_cannot_be_forged(local, capsys):
 def test_acts_are_audited(path, tmp_path, monkeypatch):
     """Who changed what is said, also where it was refused by the state."""
     said = []
-    monkeypatch.setattr("detector.telemetry.say", lambda event, **fields: said.append((event, fields)))
+    monkeypatch.setattr(
+        "detector.telemetry.say", lambda event, **fields: said.append((event, fields))
+    )
     client = client_of(path, tokens_file=str(tokens_file(tmp_path)))
     client.post(f"/api/v1/incidents/{UNKNOWN}/note", json={"reason": "x"}, headers=bearer(ACT))
-    assert said == [("acted", {"who": "ann", "via": "token", "method": "POST", "path": f"/api/v1/incidents/{UNKNOWN}/note", "status": 404})]
+    assert said == [
+        (
+            "acted",
+            {
+                "who": "ann",
+                "via": "token",
+                "method": "POST",
+                "path": f"/api/v1/incidents/{UNKNOWN}/note",
+                "status": 404,
+            },
+        )
+    ]
 
 
 def refused(folder, content, mode=0o600):
@@ -363,7 +485,10 @@ def test_faults_of_the_tokens_file_are_told_at_once(tmp_path):
     """Each in one line that names the token; none shows a secret."""
     faults = refused(
         tmp_path,
-        '[[token]]\nname = "a b"\nroles = ["root"]\ntoken = "short-secret"\n[[token]]\nname = "x"\nroles = ["read"]\n[other]\n',
+        (
+            '[[token]]\nname = "a b"\nroles = ["root"]\ntoken = "short-secret"\n[[token]]\n'
+            'name = "x"\nroles = ["read"]\n[other]\n'
+        ),
     )
     assert len(faults) == 5
     assert any(one.startswith("token 1, name:") for one in faults)
@@ -372,13 +497,26 @@ def test_faults_of_the_tokens_file_are_told_at_once(tmp_path):
     assert "unknown table" in refused(tmp_path, "[other]\n")[0]
     assert "not a TOML file" in refused(tmp_path, "[[")[0]
     assert refused(tmp_path, "") == ["holds no [[token]]"]
-    assert "everyone on this machine" in refused(tmp_path, '[[token]]\nname="a"\nroles=["read"]\ntoken="0123456789abcdef"', 0o644)[0]
+    assert (
+        "everyone on this machine"
+        in refused(
+            tmp_path, '[[token]]\nname="a"\nroles=["read"]\ntoken="0123456789abcdef"', 0o644
+        )[0]
+    )
 
 
 def test_hashed_token(path, tmp_path):
     """A file may hold hashes alone."""
-    content = f'[[token]]\nname = "ci"\nroles = ["read"]\nsha256 = "{hashlib.sha256(b"long-random-token").hexdigest()}"\n'
+    content = (
+        '[[token]]\nname = "ci"\nroles = ["read"]\nsha256 = '
+        f'"{hashlib.sha256(b"long-random-token").hexdigest()}"\n'
+    )
     client = client_of(path, tokens_file=str(tokens_file(tmp_path, content)))
     assert client.get("/api/v1/session", headers=bearer("long-random-token")).json()["name"] == "ci"
     assert client.get("/metrics", headers=bearer(content[-66:-2])).status_code == 401
-    assert client.get("/metrics", headers={"Authorization": "Basic bG9uZy1yYW5kb20tdG9rZW4="}).status_code == 401
+    assert (
+        client.get(
+            "/metrics", headers={"Authorization": "Basic bG9uZy1yYW5kb20tdG9rZW4="}
+        ).status_code
+        == 401
+    )

@@ -1,4 +1,6 @@
-"""The API: the same answers as the table of queries, problems that name the field, acts that are done once, inert attacks."""
+"""The API: the same answers as the table of queries, problems that name the field, acts that are
+done once, inert attacks.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "labels"), queries.QUERIES, ids=lambda one: urlencode(one, doseq=True) if isinstance(one, dict) else None
+    ("params", "labels"),
+    queries.QUERIES,
+    ids=lambda one: urlencode(one, doseq=True) if isinstance(one, dict) else None,
 )
 def test_same_answer_for_incidents(client, filled, params, labels):
     """Lists, export, counts and the command line agree with the table."""
@@ -69,30 +73,45 @@ def test_same_answer_for_incidents(client, filled, params, labels):
     assert [row["id"] for row in answer["incidents"]] == wanted
     exported = client.get(f"{API}/export", params=params).text.splitlines()
     assert [json.loads(line)["id"] for line in exported] == wanted
-    assert client.get(f"{API}/histogram", params=params).json()["count"] == {"count": len(wanted), "more": False}
+    assert client.get(f"{API}/histogram", params=params).json()["count"] == {
+        "count": len(wanted),
+        "more": False,
+    }
 
 
 @pytest.mark.parametrize(("params", "fingerprints"), queries.PROBLEMS)
 def test_same_answer_for_problems(client, params, fingerprints):
     """As the table has it."""
-    assert [one["fingerprint"] for one in client.get(f"{API}/problems", params=params).json()["problems"]] == fingerprints
+    assert [
+        one["fingerprint"]
+        for one in client.get(f"{API}/problems", params=params).json()["problems"]
+    ] == fingerprints
 
 
 @pytest.mark.parametrize(("params", "names"), queries.HOSTS)
 def test_same_answer_for_hosts(client, params, names):
     """As the table has it."""
-    assert [one["name"] for one in client.get(f"{API}/hosts", params=params).json()["hosts"]] == names
+    assert [
+        one["name"] for one in client.get(f"{API}/hosts", params=params).json()["hosts"]
+    ] == names
 
 
 @pytest.mark.parametrize(("params", "field"), queries.REFUSED)
-@pytest.mark.parametrize("place", ["incidents", "problems", "hosts", "facets", "histogram", "export"])
+@pytest.mark.parametrize(
+    "place", ["incidents", "problems", "hosts", "facets", "histogram", "export"]
+)
 def test_refusals_name_the_field(client, place, params, field):
     """What the table refuses is a problem of status 422 about that parameter, everywhere."""
     answer = client.get(f"{API}/{place}", params=params)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert (problem["status"], problem["field"], problem["type"], problem["title"]) == (422, field, "about:blank", "Unprocessable Entity")
+    assert (problem["status"], problem["field"], problem["type"], problem["title"]) == (
+        422,
+        field,
+        "about:blank",
+        "Unprocessable Entity",
+    )
     assert problem["detail"]
 
 
@@ -110,18 +129,26 @@ def test_keyset_pages_are_the_whole_list(client):
 
 
 def test_one_incident_is_the_object_of_the_command(client, filled):
-    """The API's object and the one of `incidents show --json` are equal, and the model describes every field."""
+    """The API's object and the one of `incidents show --json` are equal, and the model describes
+    every field.
+    """
     path, ids = filled
     for identity in ids.values():
-        shown = CliRunner().invoke(oopswatch, ["incidents", "show", identity, "--json", "--store", str(path)])
+        shown = CliRunner().invoke(
+            oopswatch, ["incidents", "show", identity, "--json", "--store", str(path)]
+        )
         item = client.get(f"{API}/incidents/{identity}").json()
         printed = json.loads(shown.stdout)
         assert item == {name: printed[name] for name in item}
-        assert [one["id"] for one in client.get(f"{API}/incidents/{identity}/changes").json()["changes"]] == [
-            one["id"] for one in printed["changes"]
-        ]
-        assert len(client.get(f"{API}/incidents/{identity}/notifications").json()["notifications"]) == len(printed["notifications"])
-        assert IncidentItem.model_validate(item).model_dump(by_alias=True, exclude_unset=True) == item
+        assert [
+            one["id"] for one in client.get(f"{API}/incidents/{identity}/changes").json()["changes"]
+        ] == [one["id"] for one in printed["changes"]]
+        assert len(
+            client.get(f"{API}/incidents/{identity}/notifications").json()["notifications"]
+        ) == len(printed["notifications"])
+        assert (
+            IncidentItem.model_validate(item).model_dump(by_alias=True, exclude_unset=True) == item
+        )
         assert item == json.loads(json.dumps(detail_item(open_history(path).incident(identity))))
 
 
@@ -155,12 +182,17 @@ def test_facets_are_those_of_the_store():
 def test_catalogue(client):
     """Rules and signatures, as the pattern files have them; hits of one over time."""
     rules = client.get(f"{API}/rules").json()["rules"]
-    assert next(one for one in rules if one["id"] == "tcp-release-and-memory-fault")["timespan_us"] == 10_000_000
+    assert (
+        next(one for one in rules if one["id"] == "tcp-release-and-memory-fault")["timespan_us"]
+        == 10_000_000
+    )
     signatures = {one["id"]: one for one in client.get(f"{API}/signatures").json()["signatures"]}
     assert signatures["kernel.paging-request"]["class"] == "memory-fault"
     one = client.get(f"{API}/signatures/kernel.paging-request", params={"since": "60d"}).json()
     assert one["hits"] == []
-    assert {name: one[name] for name in one if name != "hits"} == signatures["kernel.paging-request"]
+    assert {name: one[name] for name in one if name != "hits"} == signatures[
+        "kernel.paging-request"
+    ]
 
 
 def test_explain_says_what_the_command_says(client, tmp_path):
@@ -169,11 +201,23 @@ def test_explain_says_what_the_command_says(client, tmp_path):
     told = client.post(f"{API}/explain", json={"text": text}, headers=csrf(client)).json()
     log = tmp_path / "log"
     log.write_text(text)
-    printed = [json.loads(line) for line in CliRunner().invoke(oopswatch, ["explain", str(log), "--json"]).stdout.splitlines()]
+    printed = [
+        json.loads(line)
+        for line in CliRunner()
+        .invoke(oopswatch, ["explain", str(log), "--json"])
+        .stdout.splitlines()
+    ]
     assert told["explanations"] == [one for one in printed if one["type"] == "explanation"]
     assert told["explanations"]
-    assert [one["text"] for one in told["matches"]] == [one["text"] for one in printed if one["type"] == "match"]
-    assert client.post(f"{API}/explain", json={"text": "x" * 300_000}, headers=csrf(client)).json()["field"] == "text"
+    assert [one["text"] for one in told["matches"]] == [
+        one["text"] for one in printed if one["type"] == "match"
+    ]
+    assert (
+        client.post(f"{API}/explain", json={"text": "x" * 300_000}, headers=csrf(client)).json()[
+            "field"
+        ]
+        == "text"
+    )
 
 
 def act(client, identity, what, key=None, **body):
@@ -183,13 +227,29 @@ def act(client, identity, what, key=None, **body):
 
 
 def test_acts_change_the_state_and_are_logged(own):
-    """Acknowledge, note, resolve, reopen: each answers its change, and the log holds all with actor and reason."""
+    """Acknowledge, note, resolve, reopen: each answers its change, and the log holds all with actor
+    and reason.
+    """
     client, ids, _ = own
-    for what, changed in (("acknowledge", "acknowledged"), ("note", "noted"), ("resolve", "resolved"), ("reopen", "reopened")):
+    for what, changed in (
+        ("acknowledge", "acknowledged"),
+        ("note", "noted"),
+        ("resolve", "resolved"),
+        ("reopen", "reopened"),
+    ):
         answer = act(client, ids["disk"], what, reason=f"because of {what}")
-        assert (answer.status_code, answer.json()["what"], answer.json()["actor"]) == (200, changed, "local")
+        assert (answer.status_code, answer.json()["what"], answer.json()["actor"]) == (
+            200,
+            changed,
+            "local",
+        )
     changes = client.get(f"{API}/incidents/{ids['disk']}/changes").json()["changes"]
-    assert [one["what"] for one in changes[-4:]] == ["acknowledged", "noted", "resolved", "reopened"]
+    assert [one["what"] for one in changes[-4:]] == [
+        "acknowledged",
+        "noted",
+        "resolved",
+        "reopened",
+    ]
     assert changes[-1]["reason"] == "because of reopen"
     assert act(client, ids["disk"], "reopen").status_code == 409
     assert act(client, ids["disk"], "note").status_code == 409
@@ -200,7 +260,10 @@ def test_an_act_with_a_key_is_done_once(own):
     client, ids, _ = own
     first, again = (act(client, ids["disk"], "acknowledge", key="k 1").json() for _ in range(2))
     assert first == again
-    assert [one["what"] for one in client.get(f"{API}/incidents/{ids['disk']}/changes").json()["changes"]].count("acknowledged") == 1
+    assert [
+        one["what"]
+        for one in client.get(f"{API}/incidents/{ids['disk']}/changes").json()["changes"]
+    ].count("acknowledged") == 1
     assert act(client, ids["disk"], "resolve", key="k 1").json()["field"] == "Idempotency-Key"
     assert act(client, ids["listener"], "acknowledge", key="k 1").status_code == 409
 
@@ -211,8 +274,15 @@ def test_problems_are_resolved_and_reopened(own):
     place = f"{API}/problems/1:nvme_irq"
     for _ in range(2):
         answer = client.post(f"{place}/resolve", json={"fixed_in": "5.5"}, headers=csrf(client))
-        assert (answer.status_code, answer.json()["row"]["state"], answer.json()["row"]["fixed_in"]) == (200, "resolved", "5.5")
-    assert [one["state"] for one in client.get(f"{API}/incidents", params={"module": "nvme"}).json()["incidents"]] == ["resolved"] * 2
+        assert (
+            answer.status_code,
+            answer.json()["row"]["state"],
+            answer.json()["row"]["fixed_in"],
+        ) == (200, "resolved", "5.5")
+    assert [
+        one["state"]
+        for one in client.get(f"{API}/incidents", params={"module": "nvme"}).json()["incidents"]
+    ] == ["resolved"] * 2
     assert client.post(f"{place}/reopen", headers=csrf(client)).json()["row"]["state"] == "open"
     assert client.post(f"{API}/problems/none/resolve", headers=csrf(client)).status_code == 404
 
@@ -224,11 +294,27 @@ def test_silences(own):
     made = client.post(f"{API}/silences", json=wanted, headers=csrf(client))
     assert made.status_code == 201
     assert client.get(f"{API}/silences").json()["silences"] == [made.json()]
-    assert client.delete(f"{API}/silences/{made.json()['id']}", headers=csrf(client)).status_code == 204
-    assert client.delete(f"{API}/silences/{made.json()['id']}", headers=csrf(client)).status_code == 404
+    assert (
+        client.delete(f"{API}/silences/{made.json()['id']}", headers=csrf(client)).status_code
+        == 204
+    )
+    assert (
+        client.delete(f"{API}/silences/{made.json()['id']}", headers=csrf(client)).status_code
+        == 404
+    )
     assert client.get(f"{API}/silences").json() == {"silences": []}
-    assert client.post(f"{API}/silences", json=wanted | {"host": None}, headers=csrf(client)).status_code == 409
-    assert client.post(f"{API}/silences", json=wanted | {"ends": "tomorrow"}, headers=csrf(client)).json()["field"] == "ends"
+    assert (
+        client.post(
+            f"{API}/silences", json=wanted | {"host": None}, headers=csrf(client)
+        ).status_code
+        == 409
+    )
+    assert (
+        client.post(
+            f"{API}/silences", json=wanted | {"ends": "tomorrow"}, headers=csrf(client)
+        ).json()["field"]
+        == "ends"
+    )
 
 
 def test_grafana(client):
@@ -236,16 +322,28 @@ def test_grafana(client):
     span = {"from": "2026-11-19T12:00:00Z", "to": "2026-11-20T12:00:00Z"}
     targets = [{"target": "incidents?host=db-*"}, {"target": "noise?host=web-1"}]
     headers = csrf(client)
-    series = client.post(f"{API}/grafana/query", json={"range": span, "targets": targets, "maxDataPoints": 24}, headers=headers).json()
+    series = client.post(
+        f"{API}/grafana/query",
+        json={"range": span, "targets": targets, "maxDataPoints": 24},
+        headers=headers,
+    ).json()
     assert [sum(point[0] for point in one["datapoints"]) for one in series] == [2, 7]
-    marks = client.post(f"{API}/grafana/annotations", json={"range": span, "annotation": {"query": "module=nvme"}}, headers=headers).json()
+    marks = client.post(
+        f"{API}/grafana/annotations",
+        json={"range": span, "annotation": {"query": "module=nvme"}},
+        headers=headers,
+    ).json()
     assert [one["title"].partition(":")[0] for one in marks] == ["web-1", "web-2"]
-    wrong = client.post(f"{API}/grafana/query", json={"range": span, "targets": [{"target": "rm"}]}, headers=headers)
+    wrong = client.post(
+        f"{API}/grafana/query", json={"range": span, "targets": [{"target": "rm"}]}, headers=headers
+    )
     assert (wrong.status_code, wrong.json()["field"]) == (422, "targets")
     assert client.post(f"{API}/grafana/search", headers=headers).json() == ["incidents", "noise"]
 
 
-@pytest.mark.parametrize("place", ["incidents", "problems", "hosts", "noise", "rules", "stats/overview"])
+@pytest.mark.parametrize(
+    "place", ["incidents", "problems", "hosts", "noise", "rules", "stats/overview"]
+)
 def test_etags_and_head(client, place):
     """What a client has already is not sent again; HEAD is GET without the body."""
     answer = client.get(f"{API}/{place}")
@@ -307,22 +405,48 @@ def test_attacks_are_inert(client, filled, attack):
     """In every parameter, path and body: no 5xx, nothing reflected as markup, nothing changed."""
     before = dump(open_history(filled[0]))
     headers = csrf(client)
-    for name in ("host", "text", "function", "since", "kernel", "after", "color", "known_issue", "class"):
+    for name in (
+        "host",
+        "text",
+        "function",
+        "since",
+        "kernel",
+        "after",
+        "color",
+        "known_issue",
+        "class",
+    ):
         for place in ("incidents", "problems", "hosts", "facets", "histogram"):
             check(client.get(f"{API}/{place}", params={name: attack}))
     for place in ("incidents", "problems", "hosts", "signatures", "silences", "grafana"):
-        check(client.get(f"{API}/{place}/{attack}".replace("\x00", "%00").replace("\x1b", "%1b").replace("\r\n", "%0d%0a")))
+        check(
+            client.get(
+                f"{API}/{place}/{attack}".replace("\x00", "%00")
+                .replace("\x1b", "%1b")
+                .replace("\r\n", "%0d%0a")
+            )
+        )
     check(client.get(f"{API}/sql", params={"sql": attack}))
-    check(client.post(f"{API}/explain", json={"text": attack, "host": attack[:100]}, headers=headers))
+    check(
+        client.post(f"{API}/explain", json={"text": attack, "host": attack[:100]}, headers=headers)
+    )
     span = {"from": "2026-11-19T12:00:00Z", "to": "2026-11-20T12:00:00Z"}
-    check(client.post(f"{API}/grafana/query", json={"range": span, "targets": [{"target": f"incidents?{attack[:900]}"}]}, headers=headers))
+    check(
+        client.post(
+            f"{API}/grafana/query",
+            json={"range": span, "targets": [{"target": f"incidents?{attack[:900]}"}]},
+            headers=headers,
+        )
+    )
     assert dump(open_history(filled[0])) == before
 
 
 def check(answer) -> None:
     """An answer that no attack has changed the kind of."""
     assert answer.status_code < 500, answer.text
-    assert answer.headers["content-type"].startswith(("application/json", "application/problem+json"))
+    assert answer.headers["content-type"].startswith(
+        ("application/json", "application/problem+json")
+    )
     assert "set-cookie" not in answer.headers
 
 

@@ -1,4 +1,6 @@
-"""Live changes: over a real connection, with ids to come back with, shared among listeners, bounded."""
+"""Live changes: over a real connection, with ids to come back with, shared among listeners,
+bounded.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def heard(lines: Iterator[str], count: int) -> list[tuple[int, dict]]:
 
 
 def test_changes_are_heard_live_and_again(filled):
-    """A change that somebody makes is heard at once, with its incident; whoever comes back hears what they missed, once, in order."""
+    """A change that somebody makes is heard at once, with its incident; whoever comes back hears
+    what they missed, once, in order.
+    """
     path, ids = filled
     with served(path) as server, httpx2.Client(base_url=server.address, timeout=20) as client:
         with client.stream("GET", "/api/v1/events") as stream:
@@ -48,7 +52,9 @@ def test_changes_are_heard_live_and_again(filled):
             lines = stream.iter_lines()
             assert next(lines) == "retry: 2000"
             with closing(open_actions(path)) as actions:
-                made = actions.act(ids["disk"], "acknowledge", actor="ann", reason="<b>\n\ndata: forged")
+                made = actions.act(
+                    ids["disk"], "acknowledge", actor="ann", reason="<b>\n\ndata: forged"
+                )
             ((identity, data),) = heard(lines, 1)
         assert identity == made.id
         assert (data["what"], data["actor"], data["incident"]["id"], data["incident"]["state"]) == (
@@ -58,14 +64,20 @@ def test_changes_are_heard_live_and_again(filled):
             "acknowledged",
         )
         assert data["reason"] == "<b>\n\ndata: forged"
-        with client.stream("GET", "/api/v1/events", headers={"Last-Event-ID": str(made.id - 2)}) as stream:
+        with client.stream(
+            "GET", "/api/v1/events", headers={"Last-Event-ID": str(made.id - 2)}
+        ) as stream:
             assert [one for one, _ in heard(stream.iter_lines(), 2)] == [made.id - 1, made.id]
         with client.stream("GET", "/api/v1/events?after=0") as stream:
-            assert [one for one, _ in heard(stream.iter_lines(), made.id)] == list(range(1, made.id + 1))
+            assert [one for one, _ in heard(stream.iter_lines(), made.id)] == list(
+                range(1, made.id + 1)
+            )
 
 
 def test_listeners_are_bounded_and_let_go(filled, tmp_path):
-    """One more than may listen is refused; a server that ends does not wait for them; strangers do not listen."""
+    """One more than may listen is refused; a server that ends does not wait for them; strangers do
+    not listen.
+    """
     with (
         served(filled[0], max_listeners=1, tokens_file=str(tokens_file(tmp_path))) as server,
         httpx2.Client(base_url=server.address, timeout=20) as client,
@@ -88,7 +100,9 @@ class One:
 
 
 def test_one_look_serves_all_listeners():
-    """Three who listen hear every change in order, for one look at the log each; who is far behind reads the past."""
+    """Three who listen hear every change in order, for one look at the log each; who is far behind
+    reads the past.
+    """
     log = [One(number) for number in range(1, 4 * BATCH)]
     looks = []
 
@@ -128,7 +142,9 @@ def test_one_look_serves_all_listeners():
 def test_quiet_streams_beat():
     """Nothing new is said by None; nothing is asked when nobody listens."""
     looks = []
-    follower = Follower(lambda after, _limit: looks.append(after) or [], lambda: 7, most=1, every_s=0.001)
+    follower = Follower(
+        lambda after, _limit: looks.append(after) or [], lambda: 7, most=1, every_s=0.001
+    )
 
     async def two_beats() -> None:
         beats = 0

@@ -1,4 +1,6 @@
-"""Pages: each answers as HTML, JSON and CSV, says what the history says, and lets no text of a log become anything but text."""
+"""Pages: each answers as HTML, JSON and CSV, says what the history says, and lets no text of a log
+become anything but text.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ LISTS = ("/incidents", "/problems", "/hosts", "/noise", "/rules", "/signatures",
 
 def visit(path: Path, now_us: int) -> TestClient:
     """A browser on this machine."""
-    settings = Settings.model_validate({"store": {"path": str(path)}, "serve": {"requests_per_second": 1000, "request_burst": 10_000}})
+    settings = Settings.model_validate(
+        {
+            "store": {"path": str(path)},
+            "serve": {"requests_per_second": 1000, "request_burst": 10_000},
+        }
+    )
     return TestClient(create_app(settings, clock=lambda: now_us), base_url="http://127.0.0.1:8470")
 
 
@@ -77,21 +84,50 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
             )
         )
         other, _ = journal.add_match(
-            match("tcp-state", 4, host=HOSTILE, wall_time_us=fleet.NOW_US, text=HOSTILE, fields={HOSTILE: "fault"})
+            match(
+                "tcp-state",
+                4,
+                host=HOSTILE,
+                wall_time_us=fleet.NOW_US,
+                text=HOSTILE,
+                fields={HOSTILE: "fault"},
+            )
         )
         report = CrashReport(
-            "memory-fault", title=HOSTILE, function=HOSTILE, module=HOSTILE, kernel=HOSTILE, comm=HOSTILE, instruction=HOSTILE
+            "memory-fault",
+            title=HOSTILE,
+            function=HOSTILE,
+            module=HOSTILE,
+            kernel=HOSTILE,
+            comm=HOSTILE,
+            instruction=HOSTILE,
         )
         journal.add_report(
-            fault.id, Block(fault.match, (fault.match.text, HOSTILE, "=cmd|' /C calc'!A0"), complete=False), report, f"1:{HOSTILE}"
+            fault.id,
+            Block(fault.match, (fault.match.text, HOSTILE, "=cmd|' /C calc'!A0"), complete=False),
+            report,
+            f"1:{HOSTILE}",
         )
-        diagnosis = Diagnosis((Statement(HOSTILE, "likely", (HOSTILE,)),), None, None, (f"crash: bt {HOSTILE}", HOSTILE))
+        diagnosis = Diagnosis(
+            (Statement(HOSTILE, "likely", (HOSTILE,)),),
+            None,
+            None,
+            (f"crash: bt {HOSTILE}", HOSTILE),
+        )
         journal.save_incident(incident(fault, other), [fault.id, other.id], diagnosis, report)
-        journal.count_noise([noise(HOSTILE, HOSTILE, count=3, hour_us=fleet.NOW_US - 7_200_000_000)])
+        journal.count_noise(
+            [noise(HOSTILE, HOSTILE, count=3, hour_us=fleet.NOW_US - 7_200_000_000)]
+        )
     with closing(open_actions(path, lambda: fleet.NOW_US)) as actions:
         first = open_history(path).search(queries_filter(), limit=1).rows[0]
         actions.act(first.id, "note", actor=HOSTILE, reason=HOSTILE)
-        actions.silence(host=HOSTILE, starts_us=0, ends_us=fleet.NOW_US + 9_000_000, author=HOSTILE, comment=HOSTILE)
+        actions.silence(
+            host=HOSTILE,
+            starts_us=0,
+            ends_us=fleet.NOW_US + 9_000_000,
+            author=HOSTILE,
+            comment=HOSTILE,
+        )
     with visit(path, fleet.NOW_US) as opened:
         yield opened
 
@@ -107,7 +143,14 @@ def every_page(client: TestClient) -> list[str]:
     """The address of every page that the history of a client has, one of each kind."""
     row = client.get("/incidents.json").json()["incidents"][0]
     host, problem = quote(row["host"], safe=""), quote(row["fingerprint"], safe="")
-    return ["/", *LISTS, f"/incidents/{row['id']}", f"/problems/{problem}", f"/hosts/{host}", "/signatures/kernel.paging-request"]
+    return [
+        "/",
+        *LISTS,
+        f"/incidents/{row['id']}",
+        f"/problems/{problem}",
+        f"/hosts/{host}",
+        "/signatures/kernel.paging-request",
+    ]
 
 
 def links(page: str) -> list[str]:
@@ -116,10 +159,15 @@ def links(page: str) -> list[str]:
 
 
 def test_every_page_answers_as_html_json_and_csv(client: TestClient) -> None:
-    """The same address with an ending; JSON parses, CSV has a header, HTML is small enough for a telephone."""
+    """The same address with an ending; JSON parses, CSV has a header, HTML is small enough for a
+    telephone.
+    """
     for address in every_page(client):
         page = client.get(address)
-        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8"), address
+        assert (page.status_code, page.headers["content-type"]) == (
+            200,
+            "text/html; charset=utf-8",
+        ), address
         assert len(page.content) <= 50_000, address
         plain = "/overview" if address == "/" else address
         assert client.get(f"{plain}.json").json() is not None
@@ -128,27 +176,39 @@ def test_every_page_answers_as_html_json_and_csv(client: TestClient) -> None:
 
 
 def test_nothing_on_a_page_needs_inline_script_or_style(client: TestClient) -> None:
-    """The policy that every answer carries forbids it; all that a page loads comes from this server."""
+    """The policy that every answer carries forbids it; all that a page loads comes from this
+    server.
+    """
     for address in every_page(client):
         answer = client.get(address)
         assert "script-src 'self'" in answer.headers["content-security-policy"]
-        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?! src=\"/static/)", answer.text), address
+        assert not re.search(
+            r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?! src=\"/static/)", answer.text
+        ), address
         assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.text), address
 
 
 def test_every_link_leads_somewhere(client: TestClient) -> None:
     """No link of any page, facets and bars of charts among them, is dead."""
-    found = {link.partition("#")[0] for address in every_page(client) for link in links(client.get(address).text)}
+    found = {
+        link.partition("#")[0]
+        for address in every_page(client)
+        for link in links(client.get(address).text)
+    }
     for link in sorted(found - {""}):
         if not link.startswith("/theme/"):
             assert client.get(link).status_code == 200, link
 
 
 def test_an_incident_says_what_broke_first(client: TestClient, founding: dict[str, str]) -> None:
-    """The symptom and the gap in the headline; the decoded instruction; both lines with what was captured marked; the fix."""
+    """The symptom and the gap in the headline; the decoded instruction; both lines with what was
+    captured marked; the fix.
+    """
     page = client.get(f"/incidents/{founding['id']}").text
     headline = unescape(re.search(r"<h1>(.*?)</h1>", page)[1])
-    assert headline.startswith("BUG: unable to handle kernel paging request in __inet_lookup_listener, 1.486116 s after: ")
+    assert headline.startswith(
+        "BUG: unable to handle kernel paging request in __inet_lookup_listener, 1.486116 s after: "
+    )
     assert "ldr x3, [x19, #0x30]" in re.search(r'id="instruction">(.*?)<', page)[1]
     assert '<mark title="fault_address">00013fcb</mark>' in page
     assert '<mark title="state">10</mark>' in page
@@ -161,12 +221,17 @@ def test_an_incident_says_what_broke_first(client: TestClient, founding: dict[st
     assert item["changes"][0]["what"] == "raised"
 
 
-def test_an_incident_is_found_by_the_beginning_of_its_id(client: TestClient, founding: dict[str, str]) -> None:
+def test_an_incident_is_found_by_the_beginning_of_its_id(
+    client: TestClient, founding: dict[str, str]
+) -> None:
     """As `oopswatch incidents show` does."""
     assert client.get(f"/incidents/{founding['id'][:9]}").text.count(founding["id"]) > 1
 
 
-@pytest.mark.parametrize("address", ["/incidents/nothing", "/problems/1:nothing", "/hosts/nothing", "/signatures/nothing"])
+@pytest.mark.parametrize(
+    "address",
+    ["/incidents/nothing", "/problems/1:nothing", "/hosts/nothing", "/signatures/nothing"],
+)
 def test_what_is_not_there_says_so_and_leads_back(client: TestClient, address: str) -> None:
     """404 in each form; a page for people, a problem for programs."""
     page = client.get(address)
@@ -177,21 +242,32 @@ def test_what_is_not_there_says_so_and_leads_back(client: TestClient, address: s
 
 
 def test_pages_answer_the_table_of_queries(asked: tuple[TestClient, dict[str, str]]) -> None:
-    """The same names and values as command line and API, the same incidents, problems and hosts in the same order."""
+    """The same names and values as command line and API, the same incidents, problems and hosts in
+    the same order.
+    """
     client, ids = asked
     for params, labels in queries.QUERIES:
         rows = client.get("/incidents.json", params=params).json()["incidents"]
         assert [row["id"] for row in rows] == [ids[label] for label in labels], params
         page = client.get("/incidents", params=params).text
-        assert re.findall(r'class="what"><a href="/incidents/(\w+)"', page) == [ids[label] for label in labels], params
+        assert re.findall(r'class="what"><a href="/incidents/(\w+)"', page) == [
+            ids[label] for label in labels
+        ], params
     for params, names in queries.PROBLEMS:
-        assert [row["fingerprint"] for row in client.get("/problems.json", params=params).json()["problems"]] == names, params
+        assert [
+            row["fingerprint"]
+            for row in client.get("/problems.json", params=params).json()["problems"]
+        ] == names, params
     for params, names in queries.HOSTS:
-        assert [row["name"] for row in client.get("/hosts.json", params=params).json()["hosts"]] == names, params
+        assert [
+            row["name"] for row in client.get("/hosts.json", params=params).json()["hosts"]
+        ] == names, params
 
 
 @pytest.mark.parametrize("place", ["/incidents", "/problems", "/hosts"])
-def test_a_filter_that_cannot_be_understood_is_said_in_place(asked: tuple[TestClient, dict[str, str]], place: str) -> None:
+def test_a_filter_that_cannot_be_understood_is_said_in_place(
+    asked: tuple[TestClient, dict[str, str]], place: str
+) -> None:
     """422 with the field's name; the page keeps the form as it was filled."""
     for params, field in (*queries.REFUSED, ({"after": ["nonsense"]}, "after")):
         page = asked[0].get(place, params=params)
@@ -201,11 +277,15 @@ def test_a_filter_that_cannot_be_understood_is_said_in_place(asked: tuple[TestCl
         assert asked[0].get(f"{place}.csv", params=params).status_code == 422
 
 
-def test_facets_are_links_that_ask_for_more_and_take_back(asked: tuple[TestClient, dict[str, str]]) -> None:
+def test_facets_are_links_that_ask_for_more_and_take_back(
+    asked: tuple[TestClient, dict[str, str]],
+) -> None:
     """A facet's link gives as many rows as its count says; followed again it is gone."""
     client, _ = asked
     page = client.get("/incidents", params={"since": "7d"}).text
-    found = re.findall(r'<li><a href="([^"]+)">([^<]+)</a> <span class="quiet number">(\d+)</span>', page)
+    found = re.findall(
+        r'<li><a href="([^"]+)">([^<]+)</a> <span class="quiet number">(\d+)</span>', page
+    )
     assert len(found) > 10
     for href, value, count in found:
         narrowed = client.get(unescape(href)).text
@@ -220,11 +300,16 @@ def test_bars_lead_to_their_time(asked: tuple[TestClient, dict[str, str]]) -> No
     svg = re.search(r'<svg class="bars".*?</svg>', page, re.DOTALL)[0]
     bars = re.findall(r'<a href="([^"]+)" aria-label="[^"]*: (\d+) incidents?"', svg)
     assert bars
-    counts = [len(client.get(unescape(href).replace("/incidents", "/incidents.json")).json()["incidents"]) for href, _ in bars]
+    counts = [
+        len(client.get(unescape(href).replace("/incidents", "/incidents.json")).json()["incidents"])
+        for href, _ in bars
+    ]
     assert counts == [int(count) for _, count in bars]
 
 
-def test_pages_follow_one_another_without_gap_or_repetition(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_follow_one_another_without_gap_or_repetition(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Next page after next page: every incident once, in order."""
     from detector.serve.pages import incidents
 
@@ -240,7 +325,9 @@ def test_pages_follow_one_another_without_gap_or_repetition(client: TestClient, 
 
 
 def test_no_text_of_a_log_or_a_person_becomes_markup(hostile: TestClient) -> None:
-    """On no page, in no form: no element, no attribute, no escape sequence, no direction mark, no template runs, no formula."""
+    """On no page, in no form: no element, no attribute, no escape sequence, no direction mark, no
+    template runs, no formula.
+    """
     for address in every_page(hostile):
         page = hostile.get(address).text
         assert "<script>" not in page, address
@@ -251,7 +338,9 @@ def test_no_text_of_a_log_or_a_person_becomes_markup(hostile: TestClient) -> Non
         plain = "/overview" if address == "/" else address
         assert hostile.get(f"{plain}.json").headers["content-type"] == "application/json"
         for row in csv.reader(io.StringIO(hostile.get(f"{plain}.csv").text)):
-            assert not any(cell.startswith(("=", "+", "@")) or "\x1b" in cell for cell in row), address
+            assert not any(cell.startswith(("=", "+", "@")) or "\x1b" in cell for cell in row), (
+                address
+            )
 
 
 def test_a_line_of_a_hundred_thousand_characters_stays_readable(hostile: TestClient) -> None:
@@ -273,7 +362,9 @@ def test_a_hostile_host_has_a_page_and_is_found_by_its_links(hostile: TestClient
 
 @pytest.mark.parametrize("name", ["web.json", "a/b", "x.csv", "y.html", "ü?#&"])
 def test_names_that_look_like_addresses_have_pages(tmp_path: Path, name: str) -> None:
-    """A host may be called like an ending or hold a slash: its link leads to it, and so does its JSON."""
+    """A host may be called like an ending or hold a slash: its link leads to it, and so does its
+    JSON.
+    """
     path = tmp_path / "history.db"
     with closing(open_journal(path, clock=lambda: 1)) as journal, journal.transaction():
         journal.count_noise([noise("python", name, count=1, hour_us=0)])
@@ -298,7 +389,9 @@ def test_an_empty_history_says_what_to_do(tmp_path: Path) -> None:
 
 def form(page: str, action: str) -> dict[str, str]:
     """The hidden fields of a form."""
-    body = re.search(rf'<form method="post" action="{re.escape(action)}".*?</form>', page, re.DOTALL)[0]
+    body = re.search(
+        rf'<form method="post" action="{re.escape(action)}".*?</form>', page, re.DOTALL
+    )[0]
     return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', body))
 
 
@@ -310,11 +403,20 @@ def acting(tmp_path: Path) -> Iterator[tuple[TestClient, dict[str, str]]]:
         yield opened, ids
 
 
-def test_an_incident_is_acknowledged_noted_resolved_and_reopened(acting: tuple[TestClient, dict[str, str]]) -> None:
-    """Each a plain form that leads back to the page, which says who did what and why; the forms fit the state."""
+def test_an_incident_is_acknowledged_noted_resolved_and_reopened(
+    acting: tuple[TestClient, dict[str, str]],
+) -> None:
+    """Each a plain form that leads back to the page, which says who did what and why; the forms fit
+    the state.
+    """
     client, ids = acting
     address = f"/incidents/{ids['disk']}"
-    for what, state in (("acknowledge", "acknowledged"), ("note", "acknowledged"), ("resolve", "resolved"), ("reopen", "open")):
+    for what, state in (
+        ("acknowledge", "acknowledged"),
+        ("note", "acknowledged"),
+        ("resolve", "resolved"),
+        ("reopen", "open"),
+    ):
         page = client.get(address).text
         fields = form(page, f"{address}/act") | {"what": what, "reason": f"because of <{what}>"}
         answer = client.post(f"{address}/act", data=fields, follow_redirects=False)
@@ -323,7 +425,12 @@ def test_an_incident_is_acknowledged_noted_resolved_and_reopened(acting: tuple[T
         assert item["state"] == state
         assert item["changes"][-1]["actor"] == "local"
         assert f"because of &lt;{what}&gt;" in client.get(address).text
-    assert [one["what"] for one in item["changes"]][-4:] == ["acknowledged", "noted", "resolved", "reopened"]
+    assert [one["what"] for one in item["changes"]][-4:] == [
+        "acknowledged",
+        "noted",
+        "resolved",
+        "reopened",
+    ]
 
 
 def test_a_form_sent_twice_acts_once(acting: tuple[TestClient, dict[str, str]]) -> None:
@@ -331,8 +438,13 @@ def test_a_form_sent_twice_acts_once(acting: tuple[TestClient, dict[str, str]]) 
     client, ids = acting
     address = f"/incidents/{ids['disk']}"
     fields = form(client.get(address).text, f"{address}/act") | {"what": "note", "reason": "once"}
-    assert [client.post(f"{address}/act", data=fields, follow_redirects=False).status_code for _ in range(2)] == [303, 303]
-    assert [one["what"] for one in client.get(f"{address}.json").json()["changes"]].count("noted") == 1
+    assert [
+        client.post(f"{address}/act", data=fields, follow_redirects=False).status_code
+        for _ in range(2)
+    ] == [303, 303]
+    assert [one["what"] for one in client.get(f"{address}.json").json()["changes"]].count(
+        "noted"
+    ) == 1
 
 
 def test_what_a_state_does_not_allow_is_said(acting: tuple[TestClient, dict[str, str]]) -> None:
@@ -341,7 +453,9 @@ def test_what_a_state_does_not_allow_is_said(acting: tuple[TestClient, dict[str,
     address = f"/incidents/{ids['listener long ago']}"
     fields = form(client.get(address).text, f"{address}/act")
     for what, reason in (("acknowledge", ""), ("note", " "), ("explode", "x")):
-        answer = client.post(f"{address}/act", data=fields | {"what": what, "reason": reason}, follow_redirects=False)
+        answer = client.post(
+            f"{address}/act", data=fields | {"what": what, "reason": reason}, follow_redirects=False
+        )
         assert answer.status_code == 409
         assert address in links(answer.text)
 
@@ -355,13 +469,17 @@ def test_a_form_of_another_visitor_does_nothing(acting: tuple[TestClient, dict[s
     assert client.get(f"{address}.json").json()["state"] == "open"
 
 
-def test_a_problem_is_resolved_with_its_incidents_and_reopened(acting: tuple[TestClient, dict[str, str]]) -> None:
+def test_a_problem_is_resolved_with_its_incidents_and_reopened(
+    acting: tuple[TestClient, dict[str, str]],
+) -> None:
     """With the release that holds the fix."""
     client, ids = acting
     address = "/problems/1%3Anvme_irq"
     page = client.get(address).text
     answer = client.post(
-        f"{address}/act", data=form(page, f"{address}/act") | {"what": "resolve", "fixed_in": "6.1"}, follow_redirects=False
+        f"{address}/act",
+        data=form(page, f"{address}/act") | {"what": "resolve", "fixed_in": "6.1"},
+        follow_redirects=False,
     )
     assert (answer.status_code, answer.headers["location"]) == (303, address)
     row = client.get(f"{address}.json").json()["row"]
@@ -383,7 +501,9 @@ def test_silences_are_added_and_ended(acting: tuple[TestClient, dict[str, str]])
     assert "moving &lt;racks&gt;" in page
     silence = client.get("/silences.json").json()["silences"][0]
     assert silence["ends_us"] - silence["starts_us"] == 4 * 3_600_000_000
-    assert client.post("/silences", data=fields | {"hours": "4", "comment": "all"}).status_code == 409
+    assert (
+        client.post("/silences", data=fields | {"hours": "4", "comment": "all"}).status_code == 409
+    )
     ended = f"/silences/{silence['id']}/expire"
     assert client.post(ended, data=form(page, ended), follow_redirects=False).status_code == 303
     assert client.get("/silences.json").json()["silences"] == []
@@ -394,10 +514,14 @@ def test_who_may_only_read_sees_no_forms(tmp_path: Path) -> None:
     """The same pages without acts."""
     path = tmp_path / "history.db"
     ids = queries.fill(path)
-    settings = Settings.model_validate({"store": {"path": str(path)}, "serve": {"trusted_proxies": ["127.0.0.0/8"]}})
+    settings = Settings.model_validate(
+        {"store": {"path": str(path)}, "serve": {"trusted_proxies": ["127.0.0.0/8"]}}
+    )
     app = create_app(settings, clock=lambda: queries.NOW_US)
     headers = {settings.serve.user_header: "reader", settings.serve.roles_header: "read"}
-    with TestClient(app, base_url="http://127.0.0.1", headers=headers, client=("127.0.0.1", 1)) as client:
+    with TestClient(
+        app, base_url="http://127.0.0.1", headers=headers, client=("127.0.0.1", 1)
+    ) as client:
         for address in (f"/incidents/{ids['disk']}", "/problems/1%3Anvme_irq", "/silences"):
             page = client.get(address)
             assert page.status_code == 200
@@ -408,8 +532,12 @@ def test_who_may_only_read_sees_no_forms(tmp_path: Path) -> None:
 def test_noise_is_counted_by_program_and_hour(asked: tuple[TestClient, dict[str, str]]) -> None:
     """By host and by program; the chart's total is the rows' total."""
     client, _ = asked
-    assert [(row["process"], row["count"]) for row in client.get("/noise.json").json()["noise"]] == [("python", 7), ("java", 3)]
-    assert [row["process"] for row in client.get("/noise.json?host=db-1").json()["noise"]] == ["java"]
+    assert [
+        (row["process"], row["count"]) for row in client.get("/noise.json").json()["noise"]
+    ] == [("python", 7), ("java", 3)]
+    assert [row["process"] for row in client.get("/noise.json?host=db-1").json()["noise"]] == [
+        "java"
+    ]
     page = client.get("/noise?process=python").text
     assert "7 crashes over time" in page
     assert ">java<" not in page
@@ -423,36 +551,68 @@ def test_a_theme_is_remembered_and_leads_back_inside(client: TestClient) -> None
         assert (answer.status_code, answer.headers["location"]) == (303, "/noise?host=a")
         assert '<html lang="en" class="dark">' in other.get("/").text
         for back in ("//elsewhere.example", "https://elsewhere.example/", "/\\elsewhere.example"):
-            assert other.get("/theme/auto", params={"back": back}, follow_redirects=False).headers["location"] == "/"
+            assert (
+                other.get("/theme/auto", params={"back": back}, follow_redirects=False).headers[
+                    "location"
+                ]
+                == "/"
+            )
         assert '<html lang="en">' in other.get("/").text
         assert other.get("/theme/blue").status_code == 404
 
 
 def test_files_are_the_shipped_ones_and_no_others(client: TestClient) -> None:
     """Style, script and icon; no path is made of a name."""
-    for name, kind in (("oopswatch.css", "text/css"), ("live.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
+    for name, kind in (
+        ("oopswatch.css", "text/css"),
+        ("live.js", "text/javascript"),
+        ("icon.svg", "image/svg+xml"),
+    ):
         answer = client.get(f"/static/{name}")
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
-        assert client.get(f"/static/{name}", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+        assert (
+            client.get(
+                f"/static/{name}", headers={"If-None-Match": answer.headers["etag"]}
+            ).status_code
+            == 304
+        )
     for name in ("nothing.css", "..%2ftemplates%2fbase.html", "%2e%2e/app.py"):
         assert client.get(f"/static/{name}").status_code == 404
 
 
-def test_json_of_an_incident_is_what_the_command_line_prints(client: TestClient, fleet_path: Path, founding: dict[str, str]) -> None:
+def test_json_of_an_incident_is_what_the_command_line_prints(
+    client: TestClient, fleet_path: Path, founding: dict[str, str]
+) -> None:
     """The object of `oopswatch incidents show --json`, and more."""
     from click.testing import CliRunner
 
     from detector.cli.incidents import incidents
 
-    printed = CliRunner().invoke(incidents, ["show", founding["id"], "--json", "--store", str(fleet_path)]).output
+    printed = (
+        CliRunner()
+        .invoke(incidents, ["show", founding["id"], "--json", "--store", str(fleet_path)])
+        .output
+    )
     page = client.get(f"/incidents/{founding['id']}.json").json()
     shown = json.loads(printed)
     same = set(shown) & set(page) - {"changes", "notifications", "similar"}
-    assert {"id", "evidence", "report", "diagnosis", "report_lines", "next_steps", "gap_us", "state", "found"} <= same
+    assert {
+        "id",
+        "evidence",
+        "report",
+        "diagnosis",
+        "report_lines",
+        "next_steps",
+        "gap_us",
+        "state",
+        "found",
+    } <= same
     assert {name: shown[name] for name in same} == {name: page[name] for name in same}
 
 
 def test_the_page_keeps_the_query_for_its_other_forms(client: TestClient) -> None:
     """`.json` and `.csv` of a page ask the same."""
     query = urlencode({"host": "web-*", "since": "7d"})
-    assert {f"/incidents.json?{query}", f"/incidents.csv?{query}"} <= set(links(client.get(f"/incidents?{query}").text))
+    assert {f"/incidents.json?{query}", f"/incidents.csv?{query}"} <= set(
+        links(client.get(f"/incidents?{query}").text)
+    )

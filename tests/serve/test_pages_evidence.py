@@ -1,4 +1,6 @@
-"""Lines of evidence in pieces: nothing is lost, what was captured is named, hostile text and patterns do no harm."""
+"""Lines of evidence in pieces: nothing is lost, what was captured is named, hostile text and
+patterns do no harm.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,16 @@ def test_every_example_of_every_signature_is_claimed_and_whole() -> None:
 
 
 def test_without_its_signature_the_values_are_sought() -> None:
-    """A pattern file that is gone, or whose regex is broken or does not match, takes no mark away."""
+    """A pattern file that is gone, or whose regex is broken or does not match, takes no mark
+    away.
+    """
     fields = {"state": "10", "socket": "ffff801f5d0e7300", "gone": "nowhere", "empty": ""}
     for pattern in (None, "(", "^another"):
         found = pieces(LINE, fields, pattern)
-        assert [(one.field, one.text) for one in found if one.field] == [("state", "10"), ("socket", "ffff801f5d0e7300")]
+        assert [(one.field, one.text) for one in found if one.field] == [
+            ("state", "10"),
+            ("socket", "ffff801f5d0e7300"),
+        ]
 
 
 def test_a_regex_that_runs_away_is_stopped() -> None:

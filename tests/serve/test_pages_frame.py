@@ -21,10 +21,21 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/incidents?host=db-*", "/hosts", "/noise", "/silences", "/incidents/none", "/incidents?since=never"]
+    "address",
+    [
+        "/",
+        "/incidents?host=db-*",
+        "/hosts",
+        "/noise",
+        "/silences",
+        "/incidents/none",
+        "/incidents?since=never",
+    ],
 )
 def test_links_around_a_page_lead_somewhere(client: TestClient, address: str) -> None:
-    """Navigation, the page's other forms, themes, the API's description: all answer; an error's page offers no other form."""
+    """Navigation, the page's other forms, themes, the API's description: all answer; an error's
+    page offers no other form.
+    """
     around = list(re.finditer(r"<(header|footer)\b.*?</\1>", client.get(address).text, re.DOTALL))
     assert [one[1] for one in around] == ["header", "footer"]
     frame = "".join(one[0] for one in around)
@@ -32,4 +43,6 @@ def test_links_around_a_page_lead_somewhere(client: TestClient, address: str) ->
     assert {"/", "/incidents", "/silences", "/api/v1/openapi.json"} <= found
     for one in found:
         answer = client.get(one)
-        assert answer.status_code == 200 or (answer.status_code == 303 and one.startswith("/theme/")), one
+        assert answer.status_code == 200 or (
+            answer.status_code == 303 and one.startswith("/theme/")
+        ), one

@@ -34,7 +34,10 @@ def test_how_long_ago(seconds: int, text: str) -> None:
     assert words.ago(1_000 * 86_400 * SECOND, (1_000 * 86_400 + seconds) * SECOND) == text
 
 
-@given(st.integers(min_value=-(1 << 62), max_value=1 << 62), st.integers(min_value=-(1 << 62), max_value=1 << 62))
+@given(
+    st.integers(min_value=-(1 << 62), max_value=1 << 62),
+    st.integers(min_value=-(1 << 62), max_value=1 << 62),
+)
 def test_any_time_has_words(wall_us: int, now_us: int) -> None:
     """Also a time that no calendar holds."""
     said = words.when(wall_us, now_us)
@@ -49,13 +52,19 @@ def test_no_time_is_unknown() -> None:
     assert words.uptime(None) == "an unknown time"
 
 
-@pytest.mark.parametrize(("us", "text"), [(0, "0 h 0 min"), (61_817_741 * SECOND, "715 d 11 h 35 min"), (3_599 * SECOND, "0 h 59 min")])
+@pytest.mark.parametrize(
+    ("us", "text"),
+    [(0, "0 h 0 min"), (61_817_741 * SECOND, "715 d 11 h 35 min"), (3_599 * SECOND, "0 h 59 min")],
+)
 def test_uptime(us: int, text: str) -> None:
     """Days, hours, minutes."""
     assert words.uptime(us) == text
 
 
-@pytest.mark.parametrize(("count", "noun", "text"), [(1, "host", "1 host"), (1_204, "host", "1,204 hosts"), (2, "crash", "2 crashes")])
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [(1, "host", "1 host"), (1_204, "host", "1,204 hosts"), (2, "crash", "2 crashes")],
+)
 def test_counts_have_separators_and_number(count: int, noun: str, text: str) -> None:
     """One host, two hosts."""
     assert words.plural(count, noun) == text
@@ -69,12 +78,17 @@ def test_a_shortened_text_is_printable_and_short(text: str) -> None:
     assert said == inert(text) if len(text) <= 100 else said == f"{inert(text[:100])}…"
 
 
-@given(st.text(alphabet="ab*?[]-.", min_size=1, max_size=12), st.text(alphabet="ab*?[]-.", min_size=1, max_size=12))
+@given(
+    st.text(alphabet="ab*?[]-.", min_size=1, max_size=12),
+    st.text(alphabet="ab*?[]-.", min_size=1, max_size=12),
+)
 def test_a_name_as_a_pattern_means_that_name_alone(name: str, other: str) -> None:
     """As SQLite's GLOB reads it."""
     connection = sqlite3.connect(":memory:")
     try:
-        hits = connection.execute("SELECT ?1 GLOB ?3, ?2 GLOB ?3", (name, other, words.pattern(name))).fetchone()
+        hits = connection.execute(
+            "SELECT ?1 GLOB ?3, ?2 GLOB ?3", (name, other, words.pattern(name))
+        ).fetchone()
     finally:
         connection.close()
     assert hits == (1, int(name == other))

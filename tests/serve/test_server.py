@@ -23,7 +23,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_who_connects_before_the_first_answer_waits_and_is_not_refused(path: Path) -> None:
-    """The port takes connections from when the server exists; what was asked early is answered as soon as it runs."""
+    """The port takes connections from when the server exists; what was asked early is answered as
+    soon as it runs.
+    """
     server = Server(settings_of(path), port=0)
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as early:
         early.request("GET", "/healthz")
@@ -40,4 +42,6 @@ def test_a_port_that_is_taken_is_one_line(path: Path) -> None:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError) as caught:
             Server(settings_of(path), port=port)
-    assert caught.value.faults == (f"serve.port: 127.0.0.1:{port} cannot be served: Address already in use",)
+    assert caught.value.faults == (
+        f"serve.port: 127.0.0.1:{port} cannot be served: Address already in use",
+    )

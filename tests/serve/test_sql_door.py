@@ -32,10 +32,22 @@ def door(path: Path, seconds: float = 20.0, rows: int = 100, size: int = 1 << 20
     ("query", "rows"),
     [
         ("SELECT count(*) FROM incidents", ((7,),)),
-        ("SELECT host, count(*) AS n FROM incidents GROUP BY host ORDER BY n DESC, host LIMIT 1", (("db-1", 2),)),
-        ("WITH x AS (SELECT 1 AS a) SELECT a, NULL, 1.5, x'00ff', 9e999 FROM x", ((1, None, 1.5, "00ff", "inf"),)),
+        (
+            "SELECT host, count(*) AS n FROM incidents GROUP BY host ORDER BY n DESC, host LIMIT 1",
+            (("db-1", 2),),
+        ),
+        (
+            "WITH x AS (SELECT 1 AS a) SELECT a, NULL, 1.5, x'00ff', 9e999 FROM x",
+            ((1, None, 1.5, "00ff", "inf"),),
+        ),
         ("VALUES (1), (2)", ((1,), (2,))),
-        ("SELECT json_extract(fields, '$.fault_address') FROM matches WHERE class = 'memory-fault' LIMIT 1", (("dead000000000100",),)),
+        (
+            (
+                "SELECT json_extract(fields, '$.fault_address') FROM matches WHERE class = "
+                "'memory-fault' LIMIT 1"
+            ),
+            (("dead000000000100",),),
+        ),
         ("SELECT count(*) FROM incident_words WHERE incident_words MATCH 'lookup_marker'", ((3,),)),
     ],
 )
@@ -96,7 +108,14 @@ def test_everything_else_is_refused(path, query):
 
 
 @pytest.mark.parametrize(
-    "query", [ENDLESS, "SELECT count(*) FROM matches a, matches b, matches c, matches d, matches e, matches f, matches g"]
+    "query",
+    [
+        ENDLESS,
+        (
+            "SELECT count(*) FROM matches a, matches b, matches c, matches d, matches e, "
+            "matches f, matches g"
+        ),
+    ],
 )
 def test_time_is_bounded(path, query):
     """What runs too long is ended, and said."""
@@ -106,7 +125,10 @@ def test_time_is_bounded(path, query):
 
 def test_answers_are_bounded(path):
     """By rows and by bytes; the answer says what cut it."""
-    numbers = "WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n LIMIT 1000) SELECT a, {} FROM n"
+    numbers = (
+        "WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n LIMIT 1000) SELECT a, "
+        "{} FROM n"
+    )
     table = door(path, rows=10).ask(numbers.format("1"))
     assert (len(table.rows), table.truncated, table.columns) == (10, "rows", ("a", "1"))
     table = door(path, rows=1_000, size=10_000).ask(numbers.format("printf('%1000d', a)"))
@@ -132,6 +154,10 @@ def test_over_http(path):
     client = client_of(path, sql_rows=3)
     table = client.get("/api/v1/sql", params={"sql": "SELECT id FROM incidents ORDER BY id"}).json()
     assert (table["columns"], len(table["rows"]), table["truncated"]) == (["id"], 3, "rows")
-    assert client.post("/api/v1/sql", json={"sql": "SELECT 1"}, headers=csrf(client)).json()["rows"] == [[1]]
-    refused = client.post("/api/v1/sql", json={"sql": "DELETE FROM incidents"}, headers=csrf(client))
+    assert client.post("/api/v1/sql", json={"sql": "SELECT 1"}, headers=csrf(client)).json()[
+        "rows"
+    ] == [[1]]
+    refused = client.post(
+        "/api/v1/sql", json={"sql": "DELETE FROM incidents"}, headers=csrf(client)
+    )
     assert (refused.status_code, refused.json()["field"]) == (422, "sql")

@@ -1,4 +1,6 @@
-"""TLS by the server itself: a real handshake with a certificate made here; plain text gets no answer, what does not fit is said."""
+"""TLS by the server itself: a real handshake with a certificate made here; plain text gets no
+answer, what does not fit is said.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ def certificate(folder: Path, name: str) -> dict[str, str]:
     cert, key = folder / f"{name}.pem", folder / f"{name}.key"
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     about = ["-subj", "/CN=oopswatch", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(["openssl", "req", "-x509", *kind, *about, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", *kind, *about, "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
     return {"tls_certfile": str(cert), "tls_keyfile": str(key)}
 
 
@@ -35,7 +41,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_https_answers_and_http_does_not(path: Path, tmp_path: Path) -> None:
-    """Who trusts the certificate gets pages that stay on https; who does not ends the handshake; plain text is never answered."""
+    """Who trusts the certificate gets pages that stay on https; who does not ends the handshake;
+    plain text is never answered.
+    """
     files = certificate(tmp_path, "own")
     with served(path, **files) as server:
         assert server.address == f"https://127.0.0.1:{server.port}"
@@ -44,7 +52,10 @@ def test_https_answers_and_http_does_not(path: Path, tmp_path: Path) -> None:
             answer = client.get("/incidents")
             assert answer.status_code == 200
             assert answer.headers["strict-transport-security"].startswith("max-age=")
-            with httpx2.Client(base_url=server.address, timeout=20) as stranger, pytest.raises(httpx2.ConnectError, match="self-signed"):
+            with (
+                httpx2.Client(base_url=server.address, timeout=20) as stranger,
+                pytest.raises(httpx2.ConnectError, match="self-signed"),
+            ):
                 stranger.get("/incidents")
             with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
                 httpx2.get(f"http://127.0.0.1:{server.port}/incidents", timeout=20)
@@ -53,9 +64,13 @@ def test_https_answers_and_http_does_not(path: Path, tmp_path: Path) -> None:
 
 def test_a_key_of_another_certificate_is_one_line(path: Path, tmp_path: Path) -> None:
     """The setting, the file, what is wrong; nothing is bound afterwards."""
-    files = certificate(tmp_path, "own") | {"tls_keyfile": certificate(tmp_path, "other")["tls_keyfile"]}
+    files = certificate(tmp_path, "own") | {
+        "tls_keyfile": certificate(tmp_path, "other")["tls_keyfile"]
+    }
     with pytest.raises(SettingsError) as caught:
         Server(settings_of(path, **files), port=0)
     (fault,) = caught.value.faults
-    assert fault.startswith(f"serve.tls_certfile: {files['tls_certfile']} with its key cannot be used: ")
+    assert fault.startswith(
+        f"serve.tls_certfile: {files['tls_certfile']} with its key cannot be used: "
+    )
     assert "\n" not in fault

@@ -1,4 +1,6 @@
-"""Servers and visitors for the tests of pages and API: settings, tokens, clients, a server on a port of its own."""
+"""Servers and visitors for the tests of pages and API: settings, tokens, clients, a server on a
+port of its own.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def app_of(path: Path, **serve: object) -> FastAPI:
 
 def client_of(path: Path, comes_from: str = "127.0.0.1", **serve: object) -> TestClient:
     """A visitor who comes from an address."""
-    return TestClient(app_of(path, **serve), base_url=BASE, client=(comes_from, 50_000), follow_redirects=False)
+    return TestClient(
+        app_of(path, **serve), base_url=BASE, client=(comes_from, 50_000), follow_redirects=False
+    )
 
 
 def csrf(client: TestClient) -> dict[str, str]:

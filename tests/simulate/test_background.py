@@ -7,7 +7,8 @@ from detector.simulate import Plan, background
 from detector.simulate.fleet import KERNELS, build
 
 ALARMING = re.compile(
-    r"^(Unable to handle|BUG:|Oops|general protection|WARNING:|IPv4: Attempt|kernel BUG|Internal error|INFO: task|rcu: INFO)"
+    r"^(Unable to handle|BUG:|Oops|general protection|WARNING:|IPv4: Attempt|kernel "
+    r"BUG|Internal error|INFO: task|rcu: INFO)"
     r"|segfault at|unhandled (level|exception|signal)|^traps: |User process fault|Alignment trap"
 )
 
@@ -30,7 +31,9 @@ def test_ordinary_lines_vary():
 
 
 def test_banner_begins_at_zero_and_names_the_kernel():
-    """A boot begins with kernel time 0; arm64 names the processor first, then every kernel its version."""
+    """A boot begins with kernel time 0; arm64 names the processor first, then every kernel its
+    version.
+    """
     for host in build(Plan(hosts=60), Random(1)).hosts:
         lines = background.banner(host, Random(2))
         texts = [text for _, _, text in lines]
@@ -38,4 +41,6 @@ def test_banner_begins_at_zero_and_names_the_kernel():
         assert [moment for moment, _, _ in lines] == sorted(moment for moment, _, _ in lines)
         assert len(lines) >= 20
         assert any(text.startswith(f"Linux version {host.kernel.release} ") for text in texts[:2])
-        assert texts[0].startswith("Booting Linux on physical CPU") == (host.kernel.arch in ("arm64", "arm"))
+        assert texts[0].startswith("Booting Linux on physical CPU") == (
+            host.kernel.arch in ("arm64", "arm")
+        )

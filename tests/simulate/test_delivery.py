@@ -84,5 +84,8 @@ def test_halves_apart_puts_no_pair_into_one_part():
     assert Counter(parts[0]) + Counter(parts[1]) == Counter(ENTRIES)
     lines = [{(entry.host.name, entry.kernel_us, entry.text) for entry in part} for part in parts]
     for one in SIMULATION.truth.incidents:
-        sorts = [{half.part for half in one.halves if (one.host, half.kernel_time_us, half.text) in part} for part in lines]
+        sorts = [
+            {half.part for half in one.halves if (one.host, half.kernel_time_us, half.text) in part}
+            for part in lines
+        ]
         assert sorts == [{one.halves[0].part}, {"release", "fault"} - {one.halves[0].part}]

@@ -20,13 +20,18 @@ def test_each_role_has_its_hosts():
     roles = [fleet.rebooting, fleet.same_uptime, fleet.fast_rebooting, fleet.panicking]
     assert [len(role) for role in roles] == [5, 3, 4, 3]
     assert len({host.name for role in roles for host in role}) == 15
-    assert all((len(host.boots) == 2) == any(host in role for role in roles) for host in fleet.hosts)
+    assert all(
+        (len(host.boots) == 2) == any(host in role for role in roles) for host in fleet.hosts
+    )
 
 
 def test_kernels_fault_where_faults_are_planted():
     """Hosts with a role that needs a kernel fault run an architecture whose block is known."""
     fleet = build(PLAN, Random(3))
-    assert all(host.kernel.arch in FAULTING for host in (*fleet.same_uptime, *fleet.fast_rebooting, *fleet.panicking))
+    assert all(
+        host.kernel.arch in FAULTING
+        for host in (*fleet.same_uptime, *fleet.fast_rebooting, *fleet.panicking)
+    )
 
 
 def test_boots_of_a_host_do_not_overlap_and_begin_far_apart():

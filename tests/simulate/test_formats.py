@@ -43,7 +43,13 @@ def test_no_wall_clock_and_no_host_where_the_kernel_gives_none(name):
     [
         ("rfc3164", r"[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \S+ kernel: \[ *\d+\.\d{6}\] IPv4: "),
         ("rfc3164-wall", r"[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \S+ kernel: IPv4: "),
-        ("rfc5424", r"<3>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 \S+ kernel - - - \[ *\d+\.\d{6}\] IPv4: "),
+        (
+            "rfc5424",
+            (
+                r"<3>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 \S+ kernel - - - \[ "
+                r"*\d+\.\d{6}\] IPv4: "
+            ),
+        ),
         ("kmsg", r"3,\d+,\d+,-;IPv4: "),
         ("netconsole", r"\d+\.\d+\.\S+?,3,\d+,\d+,-;IPv4: "),
         ("dmesg", r"\[ *\d+\.\d{6}\] IPv4: "),
@@ -57,19 +63,29 @@ def test_shape_of_text_formats(name, pattern):
 def test_kernel_time_is_exact_where_it_is_shipped():
     """Microseconds of the kernel's clock survive, also in JSON."""
     second, micros = divmod(KERNEL.kernel_us, SECOND)
-    assert json.loads(FORMATS["journald"](KERNEL))["_SOURCE_MONOTONIC_TIMESTAMP"] == str(KERNEL.kernel_us)
-    assert json.loads(FORMATS["vector"](KERNEL))["_SOURCE_MONOTONIC_TIMESTAMP"] == str(KERNEL.kernel_us)
+    assert json.loads(FORMATS["journald"](KERNEL))["_SOURCE_MONOTONIC_TIMESTAMP"] == str(
+        KERNEL.kernel_us
+    )
+    assert json.loads(FORMATS["vector"](KERNEL))["_SOURCE_MONOTONIC_TIMESTAMP"] == str(
+        KERNEL.kernel_us
+    )
     fluent = json.loads(FORMATS["fluent-bit"](KERNEL))
     assert (fluent["sec"], fluent["usec"]) == (second, micros)
     assert f"{second}.{micros:06d}] IPv4" in json.loads(FORMATS["rsyslog"](KERNEL))["message"]
 
 
 def test_what_user_space_wrote_is_marked():
-    """Facility 1 and a tag of its own, and journald's transport unless it went through /dev/kmsg."""
+    """Facility 1 and a tag of its own, and journald's transport unless it went through
+    /dev/kmsg.
+    """
     socket, kmsg = FORGED["syslog"], FORGED["kmsg"]
     assert json.loads(FORMATS["journald"](socket))["_TRANSPORT"] == "syslog"
     through = json.loads(FORMATS["journald"](kmsg))
-    assert (through["_TRANSPORT"], through["SYSLOG_FACILITY"], through["SYSLOG_IDENTIFIER"]) == ("kernel", "1", "kmsg-writer")
+    assert (through["_TRANSPORT"], through["SYSLOG_FACILITY"], through["SYSLOG_IDENTIFIER"]) == (
+        "kernel",
+        "1",
+        "kmsg-writer",
+    )
     assert FORMATS["kmsg"](kmsg).startswith((b"9,", b"11,"))
     assert json.loads(FORMATS["rsyslog"](socket))["priority"] >= 8
     assert b" test-runner[4242]: " in FORMATS["rfc3164"](socket)

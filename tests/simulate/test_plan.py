@@ -17,7 +17,10 @@ def test_default_plan_stands():
         ({"noise_share": 0.5}, "noise_share must lie between"),
         ({"incidents": -1}, "must not be negative"),
         ({"hosts": 3, "reboots": 4}, "hosts reboot"),
-        ({"hosts": 1, "reboots": 0, "same_uptime_pairs": 0, "reboot_pairs": 0}, "cross_host_pairs need"),
+        (
+            {"hosts": 1, "reboots": 0, "same_uptime_pairs": 0, "reboot_pairs": 0},
+            "cross_host_pairs need",
+        ),
     ],
 )
 def test_impossible_plan_is_refused_in_words(wrong, message):

@@ -4,7 +4,16 @@ import pytest
 
 from detector.simulate import Plan, simulate
 
-PLAN = Plan(seed=3, hosts=40, lines=40_000, incidents=15, half_signatures=12, forged=10, far_pairs=4, cross_host_pairs=5)
+PLAN = Plan(
+    seed=3,
+    hosts=40,
+    lines=40_000,
+    incidents=15,
+    half_signatures=12,
+    forged=10,
+    far_pairs=4,
+    cross_host_pairs=5,
+)
 SIMULATION = simulate(PLAN)
 ENTRIES = list(SIMULATION.entries())
 DECOYS = defaultdict(list)
@@ -15,7 +24,12 @@ WINDOW_US = 10_000_000
 
 def entries_of(half):
     """The entries that a half of the truth names."""
-    return [entry for entry in ENTRIES if (entry.kernel_us, entry.wall_us, entry.text) == (half.kernel_time_us, half.wall_us, half.text)]
+    return [
+        entry
+        for entry in ENTRIES
+        if (entry.kernel_us, entry.wall_us, entry.text)
+        == (half.kernel_time_us, half.wall_us, half.text)
+    ]
 
 
 def test_every_kind_is_planted_as_often_as_planned():
@@ -29,21 +43,31 @@ def test_every_kind_is_planted_as_often_as_planned():
 
 def test_every_half_is_a_line_that_was_written():
     """What the truth names stands in the log once, word for word."""
-    halves = [half for one in (*SIMULATION.truth.incidents, *SIMULATION.truth.decoys) for half in one.halves]
+    halves = [
+        half
+        for one in (*SIMULATION.truth.incidents, *SIMULATION.truth.decoys)
+        for half in one.halves
+    ]
     assert all(len(entries_of(half)) == 1 for half in halves)
 
 
 def test_incidents_lie_within_the_window_on_one_boot():
-    """Gap and boot of each incident are as told, the anchor is its first fault, both orders occur."""
+    """Gap and boot of each incident are as told, the anchor is its first fault, both orders
+    occur.
+    """
     orders = Counter(one.halves[0].part for one in SIMULATION.truth.incidents)
     assert set(orders) == {"fault", "release"}
     for one in SIMULATION.truth.incidents:
         releases = [half for half in one.halves if half.part == "release"]
         assert one.anchor == next(half for half in one.halves if half.part == "fault")
-        assert one.gap_us == min(abs(half.kernel_time_us - one.anchor.kernel_time_us) for half in releases)
+        assert one.gap_us == min(
+            abs(half.kernel_time_us - one.anchor.kernel_time_us) for half in releases
+        )
         assert 0 < one.gap_us < WINDOW_US
         assert {entry.boot.id for half in one.halves for entry in entries_of(half)} == {one.boot}
-    assert any(sum(half.part == "fault" for half in one.halves) == 2 for one in SIMULATION.truth.incidents)
+    assert any(
+        sum(half.part == "fault" for half in one.halves) == 2 for one in SIMULATION.truth.incidents
+    )
 
 
 def test_cross_host_halves_lie_on_two_hosts_within_the_window():
@@ -72,7 +96,10 @@ def test_far_halves_are_on_one_boot_and_further_apart_than_the_window():
     """Nothing but the distance keeps them from being an incident, also in whole seconds."""
     for one in DECOYS["far"]:
         assert len(one.where) == 1
-        assert abs(one.halves[0].kernel_time_us - one.halves[1].kernel_time_us) >= WINDOW_US + 2_000_000
+        assert (
+            abs(one.halves[0].kernel_time_us - one.halves[1].kernel_time_us)
+            >= WINDOW_US + 2_000_000
+        )
 
 
 @pytest.mark.parametrize(("kind", "via"), [("forged-syslog", "syslog"), ("forged-kmsg", "kmsg")])
@@ -90,8 +117,14 @@ def test_a_real_half_has_a_false_one_near(kind):
     for one in DECOYS[kind]:
         assert [half.part for half in one.halves] == ["release"]
         (real,) = entries_of(one.halves[0])
-        near = [entry for entry in ENTRIES if entry.boot is real.boot and 0 < entry.kernel_us - real.kernel_us < WINDOW_US]
-        assert any("Unable to handl" in entry.text or "BUG: unable to" in entry.text for entry in near)
+        near = [
+            entry
+            for entry in ENTRIES
+            if entry.boot is real.boot and 0 < entry.kernel_us - real.kernel_us < WINDOW_US
+        ]
+        assert any(
+            "Unable to handl" in entry.text or "BUG: unable to" in entry.text for entry in near
+        )
 
 
 def test_noise_counts_are_the_heads_in_the_log():
@@ -106,7 +139,9 @@ def test_noise_counts_are_the_heads_in_the_log():
         "Alignment trap",
         "unhandled page",
     )
-    heads = Counter(entry.host.name for entry in ENTRIES if any(word in entry.text for word in words))
+    heads = Counter(
+        entry.host.name for entry in ENTRIES if any(word in entry.text for word in words)
+    )
     planted = Counter()
     for one in SIMULATION.truth.noise:
         planted[one.host] += one.count
@@ -125,5 +160,9 @@ def test_faults_of_a_boot_are_counted_on():
 
 def test_second_boots_begin_with_a_banner():
     """Every reboot inside the plan is announced at kernel time 0."""
-    banners = {entry.boot.id for entry in ENTRIES if entry.kernel_us == 0 and entry.text.startswith("Linux version ")}
+    banners = {
+        entry.boot.id
+        for entry in ENTRIES
+        if entry.kernel_us == 0 and entry.text.startswith("Linux version ")
+    }
     assert banners == {boot.id for host in SIMULATION.fleet.hosts for boot in host.boots[1:]}

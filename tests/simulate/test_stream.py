@@ -6,27 +6,36 @@ import pytest
 
 from detector.simulate import Plan, simulate
 
-PLAN = Plan(seed=11, hosts=30, lines=12_000, incidents=12, noise_share=0.01, half_signatures=12, forged=10)
+PLAN = Plan(
+    seed=11, hosts=30, lines=12_000, incidents=12, noise_share=0.01, half_signatures=12, forged=10
+)
 SIMULATION = simulate(PLAN)
 RELEASE = re.compile(r"IPv4: Attempt to release TCP socket in state \d+ ")
 FAULT = re.compile(
-    r"Unable to handle kernel (paging request|NULL pointer)|BUG: unable to handle |BUG: kernel NULL|(Oops: )?general protection fault[,:]"
+    r"Unable to handle kernel (paging request|NULL pointer)|BUG: unable to handle |BUG: "
+    r"kernel NULL|(Oops: )?general protection fault[,:]"
 )
 WINDOW_US = 10_000_000
 
 
 def clusters(lines):
-    """(host, boot) → the release lines and fault heads of the kernel, by kernel time: told apart by nothing but their first words."""
+    """(host, boot) → the release lines and fault heads of the kernel, by kernel time: told apart by
+    nothing but their first words.
+    """
     found = defaultdict(list)
     for entry in lines:
-        part = "release" if RELEASE.match(entry.text) else "fault" if FAULT.match(entry.text) else None
+        part = (
+            "release" if RELEASE.match(entry.text) else "fault" if FAULT.match(entry.text) else None
+        )
         if part and entry.program is None:
             found[entry.host.name, entry.boot.id].append((entry.kernel_us, part, entry.text))
     return found
 
 
 def pairs_by_brute_force(lines):
-    """Every (host, kernel time, text) of a line that has its other half within the window on its boot."""
+    """Every (host, kernel time, text) of a line that has its other half within the window on its
+    boot.
+    """
     return {
         (host, moment, text)
         for (host, _), marks in clusters(lines).items()
@@ -38,10 +47,14 @@ def pairs_by_brute_force(lines):
 def test_same_plan_same_entries():
     """Two runs of a plan agree in every entry and in the truth; another seed does not."""
     again = simulate(PLAN)
-    assert [entry[:2] + entry[5:] for entry in again.entries()] == [entry[:2] + entry[5:] for entry in SIMULATION.entries()]
+    assert [entry[:2] + entry[5:] for entry in again.entries()] == [
+        entry[:2] + entry[5:] for entry in SIMULATION.entries()
+    ]
     assert again.truth == SIMULATION.truth
     other = simulate(Plan(seed=12, hosts=30, lines=12_000))
-    assert [entry.text for entry in islice(other.entries(), 50)] != [entry.text for entry in islice(SIMULATION.entries(), 50)]
+    assert [entry.text for entry in islice(other.entries(), 50)] != [
+        entry.text for entry in islice(SIMULATION.entries(), 50)
+    ]
 
 
 def test_as_many_lines_as_asked_for_in_the_order_of_time():
@@ -63,10 +76,30 @@ def test_no_host_speaks_while_it_is_down_and_kernel_time_is_since_boot():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_truth_is_what_brute_force_finds(seed):
-    """The planted incidents are all pairs there are, and nothing else is one: decoys and chance included."""
-    simulation = simulate(Plan(seed=seed, hosts=25, lines=9_000, incidents=15, noise_share=0.02, half_signatures=10, forged=10))
-    planted = {(one.host, half.kernel_time_us, half.text) for one in simulation.truth.incidents for half in one.halves}
-    faults = {(host, moment) for host, moment, text in pairs_by_brute_force(simulation.entries()) if FAULT.match(text)}
+    """The planted incidents are all pairs there are, and nothing else is one: decoys and chance
+    included.
+    """
+    simulation = simulate(
+        Plan(
+            seed=seed,
+            hosts=25,
+            lines=9_000,
+            incidents=15,
+            noise_share=0.02,
+            half_signatures=10,
+            forged=10,
+        )
+    )
+    planted = {
+        (one.host, half.kernel_time_us, half.text)
+        for one in simulation.truth.incidents
+        for half in one.halves
+    }
+    faults = {
+        (host, moment)
+        for host, moment, text in pairs_by_brute_force(simulation.entries())
+        if FAULT.match(text)
+    }
     assert {(host, moment) for host, moment, text in planted if FAULT.match(text)} >= faults
     assert pairs_by_brute_force(simulation.entries()) <= planted
     assert {(one.host, one.anchor.kernel_time_us) for one in simulation.truth.incidents} <= faults
@@ -85,13 +118,23 @@ def test_incidents_of_one_host_never_touch():
 def test_one_host_that_reboots_fills_its_lines():
     """While the only host is down time goes on, and still every line is written."""
     plan = Plan(
-        hosts=1, lines=3_000, incidents=2, half_signatures=0, reboots=1, cross_host_pairs=0, same_uptime_pairs=0, reboot_pairs=0, forged=0
+        hosts=1,
+        lines=3_000,
+        incidents=2,
+        half_signatures=0,
+        reboots=1,
+        cross_host_pairs=0,
+        same_uptime_pairs=0,
+        reboot_pairs=0,
+        forged=0,
     )
     assert sum(1 for _ in simulate(plan).entries()) == 3_000
 
 
 def test_entries_come_as_they_are_taken():
-    """The first lines of a long plan cost no more than themselves: the rest is not made before it is asked for."""
+    """The first lines of a long plan cost no more than themselves: the rest is not made before it
+    is asked for.
+    """
     simulation = simulate(Plan(lines=200_000_000, noise_share=0.0001))
     assert len(list(islice(simulation.entries(), 1_000))) == 1_000
 

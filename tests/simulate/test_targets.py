@@ -25,7 +25,9 @@ SIMULATION = simulate(Plan(seed=2, hosts=20, lines=8_000))
 def test_same_plan_same_bytes(name):
     """Every format is the same to the byte for the same plan, whatever the delivery."""
     again = simulate(Plan(seed=2, hosts=20, lines=8_000))
-    assert list(records(again, format=name, delivery="jitter")) == list(records(SIMULATION, format=name, delivery="jitter"))
+    assert list(records(again, format=name, delivery="jitter")) == list(
+        records(SIMULATION, format=name, delivery="jitter")
+    )
 
 
 def test_stream_gets_a_line_a_record():
@@ -61,10 +63,15 @@ def test_progress_hears_the_last_number():
 
 
 def test_rate_waits_as_the_clock_says(monkeypatch):
-    """At a hundred a second, three hundred records wait three seconds less one step in all; the clock here is the test's."""
+    """At a hundred a second, three hundred records wait three seconds less one step in all; the
+    clock here is the test's.
+    """
     clock = [0.0]
     monkeypatch.setattr("detector.simulate.targets.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("detector.simulate.targets.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(
+        "detector.simulate.targets.time.sleep",
+        lambda seconds: clock.__setitem__(0, clock[0] + seconds),
+    )
     assert len(list(paced([("h", b"x")] * 300, 100))) == 300
     assert clock[0] == pytest.approx(2.98)
 
@@ -77,7 +84,11 @@ def test_truth_lies_beside(tmp_path):
 
 def test_formats_without_a_host_need_their_own_files():
     """The kernel's own interfaces do not say which host they are of."""
-    assert {name for name in FORMATS if needs_a_file_per_host(name)} == {"kmsg", "netconsole", "dmesg"}
+    assert {name for name in FORMATS if needs_a_file_per_host(name)} == {
+        "kmsg",
+        "netconsole",
+        "dmesg",
+    }
 
 
 @pytest.mark.kafka
@@ -87,8 +98,20 @@ def test_kafka_gets_every_record_keyed_by_host(kafka):
 
     topic = kafka.create_topic(partitions=3)
     shipped = list(records(SIMULATION))
-    assert to_kafka(iter(shipped), topic, {"bootstrap_servers": kafka.bootstrap, **kafka.client, **kafka.producer_settings}) == 8_000
-    options = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "consumer_timeout_ms": 20_000, **kafka.client}
+    assert (
+        to_kafka(
+            iter(shipped),
+            topic,
+            {"bootstrap_servers": kafka.bootstrap, **kafka.client, **kafka.producer_settings},
+        )
+        == 8_000
+    )
+    options = {
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "consumer_timeout_ms": 20_000,
+        **kafka.client,
+    }
     consumer = KafkaConsumer(topic, bootstrap_servers=kafka.bootstrap, **options)
     seen = {}
     partitions = {}

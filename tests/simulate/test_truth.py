@@ -6,13 +6,19 @@ TRUTH = SIMULATION.truth
 
 def found(incident, halves=None, **other):
     """What a detector would report of a planted incident."""
-    evidence = [{"kernel_time_us": half.kernel_time_us, "text": half.text} for half in halves or incident.halves]
+    evidence = [
+        {"kernel_time_us": half.kernel_time_us, "text": half.text}
+        for half in halves or incident.halves
+    ]
     return {"type": "incident", "host": incident.host, "evidence": evidence, **other}
 
 
 def noise():
     """What a detector would report of the planted noise."""
-    return [{"host": one.host, "process": one.process, "signature": one.kind, "count": one.count} for one in TRUTH.noise]
+    return [
+        {"host": one.host, "process": one.process, "signature": one.kind, "count": one.count}
+        for one in TRUTH.noise
+    ]
 
 
 def test_ndjson_holds_all_of_it():
@@ -33,7 +39,12 @@ def test_a_missed_one_is_named():
 def test_a_decoy_is_false():
     """An incident made of a decoy's lines is false."""
     decoy = next(one for one in TRUTH.decoys if one.kind == "far")
-    raised = {"host": decoy.where[0][0], "evidence": [{"kernel_time_us": half.kernel_time_us, "text": half.text} for half in decoy.halves]}
+    raised = {
+        "host": decoy.where[0][0],
+        "evidence": [
+            {"kernel_time_us": half.kernel_time_us, "text": half.text} for half in decoy.halves
+        ],
+    }
     assert compare(TRUTH, [*map(found, TRUTH.incidents), raised]).false == (raised,)
 
 
@@ -59,7 +70,10 @@ def test_another_host_is_another_incident():
 def test_the_files_name_is_the_host_where_lines_name_none():
     """A detector that knows only the file's path means the file's host."""
     one = TRUTH.incidents[0]
-    assert len(compare(TRUTH, [found(one) | {"host": f"day/{one.host}.log"}]).missed) == len(TRUTH.incidents) - 1
+    assert (
+        len(compare(TRUTH, [found(one) | {"host": f"day/{one.host}.log"}]).missed)
+        == len(TRUTH.incidents) - 1
+    )
 
 
 def test_without_kernel_time_the_text_decides():
@@ -75,4 +89,7 @@ def test_noise_is_compared_by_host_and_process():
     reported[0]["count"] += 2
     reported.append({"host": "db-1", "process": "ghost", "count": 1})
     planted = sum(one.count for one in TRUTH.noise if (one.host, one.process) == key)
-    assert compare(TRUTH, map(found, TRUTH.incidents), reported).noise == {key: (planted, planted + 2), ("db-1", "ghost"): (0, 1)}
+    assert compare(TRUTH, map(found, TRUTH.incidents), reported).noise == {
+        key: (planted, planted + 2),
+        ("db-1", "ghost"): (0, 1),
+    }

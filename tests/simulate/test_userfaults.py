@@ -11,7 +11,10 @@ from detector.simulate.userfaults import PROCESSES, user_fault
 HEADS = {
     "arm64": r"{comm}\[\d+\]: unhandled (level [123] translation fault \(11\) at 0x"
     r"|exception: DABT \(lower EL\), ESR 0x[0-9a-f]{{8,16}}, level)",
-    "x86_64": r"({comm}\[\d+\]: segfault at [0-9a-f]+ ip |traps: {comm}\[\d+\] (general protection|trap invalid opcode))",
+    "x86_64": (
+        r"({comm}\[\d+\]: segfault at [0-9a-f]+ ip |traps: {comm}\[\d+\] (general "
+        r"protection|trap invalid opcode))"
+    ),
     "ppc64le": r"{comm}\[\d+\]: segfault \(11\) at [0-9a-f]+ nip [0-9a-f]+ lr ",
     "s390x": r"User process fault: interruption code 003b ilc:2 in ",
     "riscv64": r"{comm}\[\d+\]: unhandled signal 11 code 0x1 at 0x",
@@ -22,7 +25,9 @@ HOST = build(Plan(), Random(1)).hosts[0]
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.release)
 def test_head_is_the_architectures(kernel):
-    """Every kernel reports a user crash in its own words and names the process there; s390 does not, and its crashes count as unnamed."""
+    """Every kernel reports a user crash in its own words and names the process there; s390 does
+    not, and its crashes count as unnamed.
+    """
     for seed in range(40):
         fault = user_fault(replace(HOST, kernel=kernel), Random(seed))
         assert re.match(HEADS[kernel.arch].format(comm=re.escape(fault.process)), fault.texts[0][1])
@@ -32,10 +37,14 @@ def test_head_is_the_architectures(kernel):
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.release)
 def test_user_addresses_are_user_addresses(kernel):
-    """No program counter or stack of a user crash lies in the kernel's half of the address space."""
+    """No program counter or stack of a user crash lies in the kernel's half of the address
+    space.
+    """
     for seed in range(40):
         for _, text in user_fault(replace(HOST, kernel=kernel), Random(seed)).texts:
-            for found in re.findall(r"(?:pc :|lr :|sp :|ip|sp|epc :) (?:\[<)?([0-9a-f]{8,16})", text):
+            for found in re.findall(
+                r"(?:pc :|lr :|sp :|ip|sp|epc :) (?:\[<)?([0-9a-f]{8,16})", text
+            ):
                 assert int(found, 16) < 1 << 48
 
 

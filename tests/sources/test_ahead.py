@@ -1,4 +1,6 @@
-"""Processes that look ahead change nothing: whatever the files, what comes out of a scan is the same with many jobs as with one."""
+"""Processes that look ahead change nothing: whatever the files, what comes out of a scan is the
+same with many jobs as with one.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,23 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(seed: int, count: int) -> Iterator[bytes]:
-    """A log of three hosts, with pairs, reports of several lines, user faults, reboots, lines of no form and odd lengths."""
+    """A log of three hosts, with pairs, reports of several lines, user faults, reboots, lines of no
+    form and odd lengths.
+    """
     dice = random.Random(seed)
     uptime = dict.fromkeys(("db-1", "db-2", "web-1"), 100.0)
     for number in range(count):
         host = dice.choice(list(uptime))
         uptime[host] = 1.0 if dice.random() < 0.01 else uptime[host] + dice.random()
-        stamp = f"Nov 22 10:{number // 60 % 60:02}:{number % 60:02} {host} kernel: [{uptime[host]:12.6f}] "
-        yield (stamp + dice.choice(texts(dice))).encode() if dice.random() < 0.97 else dice.randbytes(dice.choice((5, 300)))
+        stamp = (
+            f"Nov 22 10:{number // 60 % 60:02}:{number % 60:02} {host} kernel: "
+            f"[{uptime[host]:12.6f}] "
+        )
+        yield (
+            (stamp + dice.choice(texts(dice))).encode()
+            if dice.random() < 0.97
+            else dice.randbytes(dice.choice((5, 300)))
+        )
 
 
 def texts(dice: random.Random) -> list[str]:
@@ -49,13 +60,18 @@ def texts(dice: random.Random) -> list[str]:
         "Internal error: Oops: 96000004 [#1] SMP",
         "pc : my_driver_poll+0x10/0x80 [mydrv]",
         "---[ end trace 0123456789abcdef ]---",
-        f"worker-{dice.randrange(9)}[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 in libc.so[7f0000000000+1000]",
+        (
+            f"worker-{dice.randrange(9)}[77]: segfault at 10 ip 00007f0000000000 sp "
+            "00007ffc00000000 error 4 in libc.so[7f0000000000+1000]"
+        ),
     ]
 
 
 def scanned(jobs: int, *paths: Path) -> list[dict[str, object]]:
     """All that `scan --json` prints, but for the seconds."""
-    result = CliRunner().invoke(oopswatch, ["scan", "--json", "--jobs", str(jobs), *map(str, paths)])
+    result = CliRunner().invoke(
+        oopswatch, ["scan", "--json", "--jobs", str(jobs), *map(str, paths)]
+    )
     assert result.exit_code in (0, 1, 2), result.output
     items = [json.loads(line) for line in result.stdout.splitlines()]
     items[-1].pop("seconds")
@@ -64,7 +80,9 @@ def scanned(jobs: int, *paths: Path) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scan_of_many_jobs_prints_what_a_scan_of_one_prints(tmp_path: Path, seed: int) -> None:
-    """Byte for byte and in the same order: cuts within reports, halves in different parts and files, streams of boots, noise."""
+    """Byte for byte and in the same order: cuts within reports, halves in different parts and
+    files, streams of boots, noise.
+    """
     whole = list(lines(seed, 900))
     for name, part in (("a.log", whole[:400]), ("b.log", whole[400:800]), ("d.log", whole[800:])):
         (tmp_path / name).write_bytes(b"\n".join(part) + b"\n" * (seed % 2))
@@ -77,7 +95,9 @@ def test_a_scan_of_many_jobs_prints_what_a_scan_of_one_prints(tmp_path: Path, se
 
 
 def test_what_is_told_of_blocks_is_what_the_scanner_finds(tmp_path: Path) -> None:
-    """Nearly every block of a plain file is looked through ahead; hits and counts are those of its bytes."""
+    """Nearly every block of a plain file is looked through ahead; hits and counts are those of its
+    bytes.
+    """
     path = tmp_path / "kern.log"
     path.write_bytes(b"\n".join(lines(7, 600)) + b"\n")
     scanner = Scanner(LITERALS)
@@ -92,17 +112,28 @@ def test_what_is_told_of_blocks_is_what_the_scanner_finds(tmp_path: Path) -> Non
 
 
 def test_damage_and_what_is_no_log_are_told_as_without_jobs(tmp_path: Path) -> None:
-    """A compressed file that is cut, and one that holds a program: the same problems, and what came before the damage."""
+    """A compressed file that is cut, and one that holds a program: the same problems, and what came
+    before the damage.
+    """
     whole = gzip.compress(b"\n".join(lines(9, 2_000)))
     (tmp_path / "cut.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "program.gz").write_bytes(gzip.compress(b"\x7fELF" + bytes(range(256)) * 40))
     told = []
     for jobs in (1, 2):
-        with closing(FileSource([str(tmp_path / "cut.gz"), str(tmp_path / "program.gz")], jobs=jobs, literals=LITERALS)) as source:
+        with closing(
+            FileSource(
+                [str(tmp_path / "cut.gz"), str(tmp_path / "program.gz")],
+                jobs=jobs,
+                literals=LITERALS,
+            )
+        ) as source:
             read = b"".join(chunk.data for (chunk,) in source.batches())
             told.append((read, [(one.path, one.text, one.fatal) for one in source.problems]))
     assert told[0] == told[1]
-    assert [text.split(":")[0] for _, text, _ in told[0][1]] == ["damaged", "not a log but an ELF file (a program or a kernel dump)"]
+    assert [text.split(":")[0] for _, text, _ in told[0][1]] == [
+        "damaged",
+        "not a log but an ELF file (a program or a kernel dump)",
+    ]
     assert told[0][0]
 
 

@@ -15,10 +15,19 @@ import zstandard
 
 from detector.sources import FileSource, SourceError
 
-LINES = [b"Nov 22 10:00:%02d db-7 kernel: [%5d.%06d] eth0: link is up" % (n % 60, n, n * 7 % 1_000_000) for n in range(30_000)]
+LINES = [
+    b"Nov 22 10:00:%02d db-7 kernel: [%5d.%06d] eth0: link is up" % (n % 60, n, n * 7 % 1_000_000)
+    for n in range(30_000)
+]
 TEXT = b"\n".join(LINES) + b"\n"
 
-PACKERS = {"log": bytes, "gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.compress, "bz2": bz2.compress}
+PACKERS = {
+    "log": bytes,
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "zst": zstandard.compress,
+    "bz2": bz2.compress,
+}
 
 
 def read(source: FileSource) -> list[tuple[str, int, bytes]]:
@@ -50,7 +59,9 @@ def test_every_compression_gives_the_same_lines(tmp_path: Path, packed: str) -> 
 
 @pytest.mark.parametrize("packed", ["gz", "xz", "zst"])
 def test_a_damaged_file_is_read_as_far_as_it_goes(tmp_path: Path, packed: str) -> None:
-    """Cut in the middle: what comes before counts, the damage is said once, the next file is read."""
+    """Cut in the middle: what comes before counts, the damage is said once, the next file is
+    read.
+    """
     noise = random.Random(7)
     lines = [noise.randbytes(40).hex().encode() for _ in range(40_000)]
     data = PACKERS[packed](b"\n".join(lines))
@@ -116,10 +127,18 @@ def test_a_rotated_log_is_read_oldest_first(tmp_path: Path, names: tuple[str, ..
         ("blob", "blob: not a log: binary data"),
         ("wide.log", "wide.log: not a log but UTF-16 text: convert it to UTF-8 first"),
         ("wide2.log", "wide2.log: not a log but UTF-16 text: convert it to UTF-8 first"),
-        ("head.gz", "head.gz: cannot be read: Compressed file ended before the end-of-stream marker was reached"),
+        (
+            "head.gz",
+            (
+                "head.gz: cannot be read: Compressed file ended before the end-of-stream "
+                "marker was reached"
+            ),
+        ),
     ],
 )
-def test_what_cannot_be_read_is_said_and_stops_nothing_else(tmp_path: Path, name: str, text: str) -> None:
+def test_what_cannot_be_read_is_said_and_stops_nothing_else(
+    tmp_path: Path, name: str, text: str
+) -> None:
     """One clear line each, and the good file beside it is read."""
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "nothing").mkdir()
@@ -138,16 +157,22 @@ def test_what_cannot_be_read_is_said_and_stops_nothing_else(tmp_path: Path, name
 
 
 def test_a_binary_in_a_folder_of_logs_is_left_out(tmp_path: Path) -> None:
-    """It is said, but a folder like /var/log holds some, and nothing that was asked for is missed."""
+    """It is said, but a folder like /var/log holds some, and nothing that was asked for is
+    missed.
+    """
     (tmp_path / "kern.log").write_bytes(b"good\n")
     (tmp_path / "wtmp").write_bytes(random.Random(3).randbytes(5000))
     source = FileSource([str(tmp_path)])
     assert len(read(source)) == 1
-    assert [str(problem) for problem in source.problems] == [f"{tmp_path}/wtmp: not a log: binary data"]
+    assert [str(problem) for problem in source.problems] == [
+        f"{tmp_path}/wtmp: not a log: binary data"
+    ]
     assert not source.failed
 
 
-def test_a_folder_that_cannot_be_entered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_entered_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also one inside another, whose other files are read."""
     (tmp_path / "closed").mkdir()
     (tmp_path / "kern.log").write_bytes(b"good\n")
@@ -162,7 +187,9 @@ def test_a_folder_that_cannot_be_entered_is_said(tmp_path: Path, monkeypatch: py
     for path in (tmp_path, tmp_path / "closed"):
         source = FileSource([str(path)])
         assert len(read(source)) == (path == tmp_path)
-        assert [str(problem) for problem in source.problems] == [f"{tmp_path}/closed: cannot be read: Permission denied"]
+        assert [str(problem) for problem in source.problems] == [
+            f"{tmp_path}/closed: cannot be read: Permission denied"
+        ]
         assert source.failed
 
 
@@ -180,12 +207,16 @@ def test_an_empty_file_is_said_and_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "kern.log").write_bytes(b"")
     source = FileSource([str(tmp_path / "kern.log")])
     assert read(source) == []
-    assert [str(problem) for problem in source.problems] == [f"{tmp_path}/kern.log: empty: nothing to read"]
+    assert [str(problem) for problem in source.problems] == [
+        f"{tmp_path}/kern.log: empty: nothing to read"
+    ]
     assert not source.failed
 
 
 def test_nul_runs_and_odd_bytes_are_still_a_log(tmp_path: Path) -> None:
-    """A machine that lost its power leaves NULs behind; Latin-1, colours and carriage returns are text too."""
+    """A machine that lost its power leaves NULs behind; Latin-1, colours and carriage returns are
+    text too.
+    """
     path = tmp_path / "console.log"
     path.write_bytes(bytes(100_000) + b"\x1b[1;31m[    1.0] caf\xe9\x1b[0m\r\n" * 9)
     assert len(values(path)) == 9
@@ -205,7 +236,9 @@ def test_a_line_of_ten_megabytes_is_one_record(tmp_path: Path) -> None:
 
 
 def test_standard_input_comes_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe gives what it has, without waiting for a block to be full; compressed input works too."""
+    """A pipe gives what it has, without waiting for a block to be full; compressed input works
+    too.
+    """
     for pack in (bytes, gzip.compress):
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb") as stdin, os.fdopen(writer, "wb") as out:
@@ -258,9 +291,17 @@ def test_a_stop_ends_the_reading(tmp_path: Path) -> None:
 
 
 def test_pstore_parts_are_one_log_oldest_first(tmp_path: Path) -> None:
-    """Part 1 holds the newest text; the headers are not log; two dumps, and a file that is no part, stay apart."""
-    for part, text in ((1, b"<4>[   12.9] newest\n"), (2, b"<4>[   12.5] middle"), (3, b"<4>[   12.1] oldest\n")):
-        (tmp_path / f"dmesg-efi-17637300{part:02}001").write_bytes(b"Panic#1 Part%d\n" % part + text)
+    """Part 1 holds the newest text; the headers are not log; two dumps, and a file that is no part,
+    stay apart.
+    """
+    for part, text in (
+        (1, b"<4>[   12.9] newest\n"),
+        (2, b"<4>[   12.5] middle"),
+        (3, b"<4>[   12.1] oldest\n"),
+    ):
+        (tmp_path / f"dmesg-efi-17637300{part:02}001").write_bytes(
+            b"Panic#1 Part%d\n" % part + text
+        )
     (tmp_path / "dmesg-efi-1763739901001").write_bytes(b"Panic#1 Part1\n<4>[   77.0] other crash\n")
     (tmp_path / "dmesg.txt").write_bytes(b"plain\n")
     found = read(FileSource([str(tmp_path)]))

@@ -75,7 +75,9 @@ def test_what_is_added_comes(log: Path, tail: Tail) -> None:
 
 
 def test_rename_and_create(log: Path, tail: Tail) -> None:
-    """The old file to its end, although its writer is late to let it go, and the new one from its beginning."""
+    """The old file to its end, although its writer is late to let it go, and the new one from its
+    beginning.
+    """
     append(log, b"two\n")
     old = log.rename(log.with_name("kern.log.1"))
     append(old, b"three\n")
@@ -156,7 +158,9 @@ def test_a_binary_is_said_once_and_left(log: Path, folder: Tail) -> None:
 
 
 def test_following_reads_what_is_there_and_waits_until_it_is_stopped(log: Path) -> None:
-    """Compressed files once; empty batches while nothing comes; `stop` from another thread ends it."""
+    """Compressed files once; empty batches while nothing comes; `stop` from another thread ends
+    it.
+    """
     log.with_name("kern.log.1.gz").write_bytes(gzip.compress(b"zero\n"))
     source = FileSource([str(log.parent)], follow=True, poll_s=0.01)
     seen: list[bytes] = []

@@ -46,11 +46,20 @@ def records(chunk: FileChunk) -> list[tuple[int, bytes]]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """`data` in pieces."""
-    return [data[a:b] for a, b in pairwise(sorted({0, len(data), *(place % (len(data) + 1) for place in places)}))]
+    return [
+        data[a:b]
+        for a, b in pairwise(sorted({0, len(data), *(place % (len(data) + 1) for place in places)}))
+    ]
 
 
-@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"{"))), st.lists(st.integers(0, 1000)), st.booleans())
-def test_lines_are_the_same_however_the_bytes_come(lines: list[bytes], places: list[int], ended: bool) -> None:
+@given(
+    st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"{"))),
+    st.lists(st.integers(0, 1000)),
+    st.booleans(),
+)
+def test_lines_are_the_same_however_the_bytes_come(
+    lines: list[bytes], places: list[int], ended: bool
+) -> None:
     """Every line once, with its number, whatever the pieces; a last line without an end counts."""
     data = b"\n".join(lines) + (b"\n" if ended and lines else b"")
     expected = data.split(b"\n")[: -1 if data.endswith(b"\n") or not data else None]
@@ -75,28 +84,44 @@ def test_the_end_of_a_chunk_is_the_place_in_the_file() -> None:
     framer = Framer("kern.log")
     assert [chunk.end for chunk in framer.feed(b"one\ntw")] == [4]
     assert [(chunk.end, chunk.data) for chunk in framer.feed(b"o\n")] == [(8, b"two\n")]
-    assert [(chunk.end, chunk.count) for chunk in (*framer.feed(b"three"), *framer.finish())] == [(13, 1)]
+    assert [(chunk.end, chunk.count) for chunk in (*framer.feed(b"three"), *framer.finish())] == [
+        (13, 1)
+    ]
 
 
 def test_a_line_longer_than_the_bound_is_cut_and_counted() -> None:
     """It comes in pieces under one number, and memory holds no more than the bound and a piece."""
     framer = Framer("kern.log", longest=100)
-    chunks = [chunk for _ in range(25) for chunk in framer.feed(b"x" * 10)] + framer.feed(b"\nnext\n")
-    assert [found for chunk in chunks for found in records(chunk)] == [(1, b"x" * 100), (1, b"x" * 100), (1, b"x" * 50), (2, b"next")]
+    chunks = [chunk for _ in range(25) for chunk in framer.feed(b"x" * 10)] + framer.feed(
+        b"\nnext\n"
+    )
+    assert [found for chunk in chunks for found in records(chunk)] == [
+        (1, b"x" * 100),
+        (1, b"x" * 100),
+        (1, b"x" * 50),
+        (2, b"next"),
+    ]
     assert framer.cut == 2
     assert sum(chunk.count for chunk in chunks) == 2
 
 
 @given(st.lists(st.integers(0, len(DMESG_JSON)), max_size=6))
 def test_dmesg_json_gives_its_objects(places: list[int]) -> None:
-    """One document over many lines: an object is a record, numbered by the line of its message, braces in strings or not."""
+    """One document over many lines: an object is a record, numbered by the line of its message,
+    braces in strings or not.
+    """
     first, second = framed(cut(DMESG_JSON, places))
     assert first == (
         6,
-        b'{          "pri": 6,          "time":     0.000000,          "msg": "Linux version 6.1.0 (build@farm) #1 SMP"       }',
+        (
+            b'{          "pri": 6,          "time":     0.000000,          "msg": "Linux '
+            b'version 6.1.0 (build@farm) #1 SMP"       }'
+        ),
     )
     assert second[0] == 11
-    assert second[1].endswith(b'"msg": "a brace } and a quote \\" and {\\"pri\\": 0, are text"       }')
+    assert second[1].endswith(
+        b'"msg": "a brace } and a quote \\" and {\\"pri\\": 0, are text"       }'
+    )
 
 
 def test_dmesg_json_on_one_line_without_an_end() -> None:

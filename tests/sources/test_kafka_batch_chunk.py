@@ -43,17 +43,28 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_only_hits_are_decoded(decoded: list[int], codec: int) -> None:
     """None of 5,000 records without a hit, and of those with three hits three, each once."""
     topic = Topic()
-    topic.add([Entry(b"db-%d" % number, b"[%d] eth0: link is up" % number) for number in range(5_000)], codec)
+    topic.add(
+        [Entry(b"db-%d" % number, b"[%d] eth0: link is up" % number) for number in range(5_000)],
+        codec,
+    )
     (chunk,) = chunks(topic)
     assert (hits(chunk), len(decoded), chunk.count) == ([], 0, 5_000)
     topic = Topic()
-    topic.add([Entry(b"db", b"BUG: %d" % number if number in {3, 1_999, 4_000} else b"up") for number in range(5_000)], codec)
+    topic.add(
+        [
+            Entry(b"db", b"BUG: %d" % number if number in {3, 1_999, 4_000} else b"up")
+            for number in range(5_000)
+        ],
+        codec,
+    )
     (chunk,) = chunks(topic)
     assert (hits(chunk), len(decoded)) == ([b"BUG: 3", b"BUG: 1999", b"BUG: 4000"], 3)
 
 
 def test_each_part_of_a_batch_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever the hits and the wanted hosts are: a record's place is found from the nearest one that is known before it."""
+    """Wherever the hits and the wanted hosts are: a record's place is found from the nearest one
+    that is known before it.
+    """
     topic = Topic()
     topic.add([Entry(None, b"%d" % number) for number in range(300)])
     (chunk,) = chunks(topic)
@@ -82,14 +93,24 @@ def test_records_of_every_length_are_gone_by() -> None:
     topic.add([Entry(None, value) for size in sizes for value in (b"x" * size, b"BUG: %d" % size)])
     (chunk,) = chunks(topic)
     assert hits(chunk) == [b"BUG: %d" % size for size in sizes]
-    assert [len(record.value) for record, _ in SCANNER.select(chunk, lambda: None)][::2] == list(sizes)
+    assert [len(record.value) for record, _ in SCANNER.select(chunk, lambda: None)][::2] == list(
+        sizes
+    )
 
 
 def test_keys_headers_and_what_lies_between_are_no_hits() -> None:
-    """A key, a header's name and value, and a match that only the bytes between value and headers complete (16 headers are a blank)."""
+    """A key, a header's name and value, and a match that only the bytes between value and headers
+    complete (16 headers are a blank).
+    """
     topic = Topic()
     topic.add([Entry(b"BUG: key", b"value"), Entry(None, b"value", [("BUG: ", b"BUG: header")])])
-    topic.add([Entry(None, b"BUG:", [("", None)] * 16), Entry(b"BUG: ", None), Entry(b"BUG: ", b"BUG: value")])
+    topic.add(
+        [
+            Entry(None, b"BUG:", [("", None)] * 16),
+            Entry(b"BUG: ", None),
+            Entry(b"BUG: ", b"BUG: value"),
+        ]
+    )
     first, second = chunks(topic)
     assert SCANNER.ends(first.data)
     assert len(SCANNER.ends(second.data)) == 4
@@ -98,9 +119,13 @@ def test_keys_headers_and_what_lies_between_are_no_hits() -> None:
 
 
 def test_a_fetch_within_a_batch_begins_at_its_offset() -> None:
-    """Records below are not seen, not counted, not followed; an offset that compaction took begins at the next."""
+    """Records below are not seen, not counted, not followed; an offset that compaction took begins
+    at the next.
+    """
     topic = Topic()
-    topic.add([Entry(None, b"BUG: 0"), Entry(None, b"BUG: 1"), Entry(None, b"BUG: 5", gap=3)], tail=2)
+    topic.add(
+        [Entry(None, b"BUG: 0"), Entry(None, b"BUG: 1"), Entry(None, b"BUG: 5", gap=3)], tail=2
+    )
     for first, expected in ((0, [0, 1, 5]), (1, [1, 5]), (3, [5]), (5, [5]), (6, [])):
         (chunk,) = chunks(topic, first)
         assert hits(chunk) == [b"BUG: %d" % number for number in expected]
@@ -114,9 +139,13 @@ def test_a_batch_without_records_is_passed_over() -> None:
     assert (chunk.count, chunk.end, chunk.data) == (0, 15, b"")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\x10\0\0\0\x01\x40", b"\x7f\0\0", b"\x04\0\0", b"\xff" * 12])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"\x10\0\0\0\x01\x40", b"\x7f\0\0", b"\x04\0\0", b"\xff" * 12]
+)
 def test_a_batch_that_breaks_off_is_one_line(data: bytes) -> None:
     """Its sum was right, so a producer wrote it so: where, and what."""
     chunk = BatchChunk(SOURCE, Batch(data + b"BUG: ", 0, 3, 70, 70, 73, 0, append_time=False))
-    with pytest.raises(SourceError, match=r"^kafka: kmsg/4: the batch of records at offset 70 is damaged: "):
+    with pytest.raises(
+        SourceError, match=r"^kafka: kmsg/4: the batch of records at offset 70 is damaged: "
+    ):
         chunk.record_at(len(chunk.data) - 1)

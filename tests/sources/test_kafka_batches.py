@@ -1,4 +1,6 @@
-"""Whole batches and record by record: the same records, hits and positions, whatever a topic holds."""
+"""Whole batches and record by record: the same records, hits and positions, whatever a topic
+holds.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,18 @@ WORDS = [
 ]
 words = st.lists(st.sampled_from(WORDS), max_size=4).map(b"".join)
 values = st.none() | words | words.map(lambda word: word * 40)
-headers = st.lists(st.tuples(st.sampled_from(["", "BUG: ", "host"]), st.none() | words), max_size=2) | st.just([("", None)] * 16)
+headers = st.lists(
+    st.tuples(st.sampled_from(["", "BUG: ", "host"]), st.none() | words), max_size=2
+) | st.just([("", None)] * 16)
 entries = st.lists(
-    st.builds(Entry, st.none() | words, values, headers, st.integers(0, 1 << 41), st.sampled_from([0, 0, 0, 1, 300])),
+    st.builds(
+        Entry,
+        st.none() | words,
+        values,
+        headers,
+        st.integers(0, 1 << 41),
+        st.sampled_from([0, 0, 0, 1, 300]),
+    ),
     min_size=1,
     max_size=8,
 )
@@ -44,15 +55,21 @@ entries = st.lists(
 
 @st.composite
 def topics(draw: st.DrawFn) -> Topic:
-    """A log of batches of every sort, transactions that end either way or not at all, and message sets of the old formats."""
+    """A log of batches of every sort, transactions that end either way or not at all, and message
+    sets of the old formats.
+    """
     topic = Topic()
     for _ in range(draw(st.integers(1, 6))):
-        sort = draw(st.sampled_from(["plain", "plain", "transaction", "transaction", "marker", "legacy"]))
+        sort = draw(
+            st.sampled_from(["plain", "plain", "transaction", "transaction", "marker", "legacy"])
+        )
         producer = draw(st.sampled_from([7, 8]))
         if sort == "marker":
             topic.end_transaction(producer, abort=draw(st.booleans()))
         elif sort == "legacy":
-            topic.add_legacy(draw(st.sampled_from([0, 1])), draw(entries), draw(st.sampled_from([0, 1, 2])))
+            topic.add_legacy(
+                draw(st.sampled_from([0, 1])), draw(entries), draw(st.sampled_from([0, 1, 2]))
+            )
         else:
             topic.add(
                 draw(entries),
@@ -66,12 +83,27 @@ def topics(draw: st.DrawFn) -> Topic:
 
 def fetched(sort: type[Any], topic: Topic, first: int) -> Any:
     """The records of one fetch as the client sees them."""
-    return sort(first, PARTITION, topic.records(), isolation_level=READ_COMMITTED, aborted_transactions=topic.aborted)
+    return sort(
+        first,
+        PARTITION,
+        topic.records(),
+        isolation_level=READ_COMMITTED,
+        aborted_transactions=topic.aborted,
+    )
 
 
-def selected(chunks: list[Any], following: Callable[[], Collection[str] | None]) -> list[tuple[Record, bool]]:
-    """What the scanner makes of some chunks; a record without a value, or with an empty one, says nothing."""
-    return [(record, hit) for chunk in chunks for record, hit in SCANNER.select(chunk, following) if record.value]
+def selected(
+    chunks: list[Any], following: Callable[[], Collection[str] | None]
+) -> list[tuple[Record, bool]]:
+    """What the scanner makes of some chunks; a record without a value, or with an empty one, says
+    nothing.
+    """
+    return [
+        (record, hit)
+        for chunk in chunks
+        for record, hit in SCANNER.select(chunk, following)
+        if record.value
+    ]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -86,19 +118,32 @@ def test_both_ways_give_the_same(topic: Topic, data: st.DataObject) -> None:
     batches = list(chunks_of(SOURCE, whole.take()))
     assert selected(batches, lambda: ()) == selected(stock, lambda: ())
     assert selected(batches, lambda: None) == selected(stock, lambda: None)
-    named = [one for one in selected(stock, lambda: None) if b"db-1" in one[0].value + (one[0].key or b"")]
+    named = [
+        one
+        for one in selected(stock, lambda: None)
+        if b"db-1" in one[0].value + (one[0].key or b"")
+    ]
     assert [one for one in selected(batches, lambda: ("db-1",)) if one in named] == named
-    assert sum(chunk.count for chunk in batches) == sum(chunk.count for chunk in stock) == len(records)
-    assert (whole.next_fetch_offset, whole.leader_epoch) == (one_by_one.next_fetch_offset, one_by_one.leader_epoch)
+    assert (
+        sum(chunk.count for chunk in batches) == sum(chunk.count for chunk in stock) == len(records)
+    )
+    assert (whole.next_fetch_offset, whole.leader_epoch) == (
+        one_by_one.next_fetch_offset,
+        one_by_one.leader_epoch,
+    )
     done = 0
     for chunk in batches:  # a restart at any chunk's end goes on with the next record
         done += chunk.count
-        assert [one.offset < chunk.end for one in records] == [True] * done + [False] * (len(records) - done)
+        assert [one.offset < chunk.end for one in records] == [True] * done + [False] * (
+            len(records) - done
+        )
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_damage_is_found_by_the_sum(codec: int) -> None:
-    """As record by record: before anything of the batch is handed out, and after what came before it."""
+    """As record by record: before anything of the batch is handed out, and after what came before
+    it.
+    """
     topic = Topic()
     topic.add([Entry(None, b"sound")], codec)
     topic.add([Entry(None, b"damaged" * 50)], codec)
@@ -111,7 +156,9 @@ def test_damage_is_found_by_the_sum(codec: int) -> None:
 
 
 def test_the_client_is_the_one_that_this_was_written_for() -> None:
-    """A new kafka-python fails here: read again what is named, see that the tests above still hold, and note the new hashes."""
+    """A new kafka-python fails here: read again what is named, see that the tests above still hold,
+    and note the new hashes.
+    """
     assert kafka_batches.changed() == []
 
 

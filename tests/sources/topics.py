@@ -1,4 +1,6 @@
-"""Record batches as a broker keeps them, made with the client's own builders: for tests that need no broker."""
+"""Record batches as a broker keeps them, made with the client's own builders: for tests that need
+no broker.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +48,22 @@ class Topic:
     aborted: list[Aborted] = field(default_factory=list)
     _open: dict[int, int] = field(default_factory=dict)
 
-    def add(self, entries: Iterable[Entry], codec: int = 0, *, append_ms: int | None = None, producer: int = -1, tail: int = 0) -> None:
-        """Adds a batch. `append_ms` is the broker's time; `producer` writes in a transaction; compaction took `tail` offsets at its end."""
+    def add(
+        self,
+        entries: Iterable[Entry],
+        codec: int = 0,
+        *,
+        append_ms: int | None = None,
+        producer: int = -1,
+        tail: int = 0,
+    ) -> None:
+        """Adds a batch. `append_ms` is the broker's time; `producer` writes in a transaction;
+        compaction took `tail` offsets at its end.
+        """
         known = producer >= 0
-        builder = DefaultRecordBatchBuilder(2, codec, known, producer, known - 1, known - 1, 1 << 30)
+        builder = DefaultRecordBatchBuilder(
+            2, codec, known, producer, known - 1, known - 1, 1 << 30
+        )
         delta = -1
         for entry in entries:
             delta += 1 + entry.gap
@@ -75,7 +89,9 @@ class Topic:
     def end_transaction(self, producer: int, *, abort: bool) -> None:
         """Adds the marker that commits or aborts what a producer has written."""
         builder = DefaultRecordBatchBuilder(2, 0, True, producer, 0, 0, 1 << 30)
-        builder.append(0, 1_700_000_000_000, struct.pack(">hh", 0, int(not abort)), b"\0\0\0\0\0\0", [])
+        builder.append(
+            0, 1_700_000_000_000, struct.pack(">hh", 0, int(not abort)), b"\0\0\0\0\0\0", []
+        )
         if abort and producer in self._open:
             self.aborted.append(Aborted(producer, self._open[producer]))
         self._open.pop(producer, None)
@@ -85,7 +101,9 @@ class Topic:
         """The log as a fetch brings it."""
         return MemoryRecords(bytes(self.data))
 
-    def _close(self, data: bytearray, last: int, *, append_ms: int | None = None, attributes: int = 0) -> None:
+    def _close(
+        self, data: bytearray, last: int, *, append_ms: int | None = None, attributes: int = 0
+    ) -> None:
         layout = DefaultRecordBatch.HEADER_STRUCT
         header = list(layout.unpack_from(data))
         header[0], header[6] = self.end, last
@@ -94,6 +112,11 @@ class Topic:
             header[5] |= DefaultRecordBatch.TIMESTAMP_TYPE_MASK
             header[8] = append_ms
         layout.pack_into(data, 0, *header)
-        struct.pack_into(">I", data, DefaultRecordBatch.CRC_OFFSET, calc_crc32c(memoryview(data)[DefaultRecordBatch.ATTRIBUTES_OFFSET :]))
+        struct.pack_into(
+            ">I",
+            data,
+            DefaultRecordBatch.CRC_OFFSET,
+            calc_crc32c(memoryview(data)[DefaultRecordBatch.ATTRIBUTES_OFFSET :]),
+        )
         self.data += data
         self.end += last + 1

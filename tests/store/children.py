@@ -1,4 +1,6 @@
-"""What the store's tests let other processes do: `python -m tests.store.children STORY FILE`; a story that fails exits with 1."""
+"""What the store's tests let other processes do: `python -m tests.store.children STORY FILE`; a
+story that fails exits with 1.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ MATCHES = 200
 def start(story: str, path: Path) -> subprocess.Popen[str]:
     """Starts a story in a process of its own."""
     command = [sys.executable, "-m", "tests.store.children", story, str(path)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def batch(journal: Journal, number: int) -> None:
@@ -76,7 +80,9 @@ def forever(path: Path) -> None:
 
 
 def halfway(path: Path) -> None:
-    """Commits two batches, writes most of a third, far more than SQLite's cache holds, and waits."""
+    """Commits two batches, writes most of a third, far more than SQLite's cache holds, and
+    waits.
+    """
     journal = open_journal(path)
     journal.db.execute("PRAGMA cache_size = 10")
     batch(journal, 0)
@@ -88,4 +94,6 @@ def halfway(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"quota": quota, "theirs": theirs, "forever": forever, "halfway": halfway}[sys.argv[1]](Path(sys.argv[2]))
+    {"quota": quota, "theirs": theirs, "forever": forever, "halfway": halfway}[sys.argv[1]](
+        Path(sys.argv[2])
+    )

@@ -27,7 +27,9 @@ RULE = Rule(
 )
 
 
-def match(cls: str = "memory-fault", seconds: float | None = 5, wall: float | None = None, **changes: Any) -> Match:
+def match(
+    cls: str = "memory-fault", seconds: float | None = 5, wall: float | None = None, **changes: Any
+) -> Match:
     """A kernel match at a kernel time, and seconds after some day's wall time."""
     made = Match(
         signature=f"kernel.{cls}",
@@ -53,8 +55,21 @@ def incident(*evidence: StoredMatch, known: tuple[str, ...] = ()) -> Incident:
     return made
 
 
-def noise(process: str = "python", host: str = "db-1", hour: int = 0, count: int = 1, **changes: Any) -> NoiseCount:
+def noise(
+    process: str = "python", host: str = "db-1", hour: int = 0, count: int = 1, **changes: Any
+) -> NoiseCount:
     """A count of user-space crashes in one hour of some day."""
     start = changes.get("hour_us", WALL - WALL % HOUR + hour * HOUR)
-    made = NoiseCount("logs/0", host, process, "user.segfault", start, count, start + SECOND, start + 2 * SECOND, None, None)
+    made = NoiseCount(
+        "logs/0",
+        host,
+        process,
+        "user.segfault",
+        start,
+        count,
+        start + SECOND,
+        start + 2 * SECOND,
+        None,
+        None,
+    )
     return replace(made, **changes)

@@ -1,4 +1,6 @@
-"""What people do with incidents: allowed or refused by state, idempotent by request, logged with who and when."""
+"""What people do with incidents: allowed or refused by state, idempotent by request, logged with
+who and when.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,13 @@ def test_a_life(journal: Journal, actions: Actions) -> None:
     """Acknowledged, noted, resolved, opened again: each change has who, when and why."""
     identity = raised(journal)
     first = actions.act(identity[:6], "acknowledge", actor="ann", reason="mine")
-    assert (first.incident_id, first.at_us, first.what, first.actor, first.reason) == (identity, NOW, "acknowledged", "ann", "mine")
+    assert (first.incident_id, first.at_us, first.what, first.actor, first.reason) == (
+        identity,
+        NOW,
+        "acknowledged",
+        "ann",
+        "mine",
+    )
     assert state(journal, identity) == "acknowledged"
     actions.act(identity, "note", actor="bob", reason="swapped the card")
     assert state(journal, identity) == "acknowledged"
@@ -76,7 +84,9 @@ def test_a_life(journal: Journal, actions: Actions) -> None:
     ]
 
 
-def test_what_a_state_does_not_allow_is_refused_in_words(journal: Journal, actions: Actions) -> None:
+def test_what_a_state_does_not_allow_is_refused_in_words(
+    journal: Journal, actions: Actions
+) -> None:
     """And nothing is written."""
     identity = raised(journal)
     with pytest.raises(ActionRefused, match=f"incident {identity} is open already"):
@@ -114,18 +124,30 @@ def test_a_joined_incident_names_the_live_one(journal: Journal, actions: Actions
 
 
 def test_silences_need_sense(journal: Journal, actions: Actions) -> None:
-    """Something to silence, an end in the future, an author and a reason; they end early by hand."""
+    """Something to silence, an end in the future, an author and a reason; they end early by
+    hand.
+    """
     ends = NOW + 60 * SECOND
     for wrong, words in (
         ({"host": None}, "needs a host, a rule or a fingerprint"),
         ({"ends_us": NOW}, "must end after it begins"),
         ({"comment": " "}, "needs an author and a comment"),
     ):
-        facts = {"host": "db-*", "starts_us": NOW, "ends_us": ends, "author": "ann", "comment": "upgrade"} | wrong
+        facts = {
+            "host": "db-*",
+            "starts_us": NOW,
+            "ends_us": ends,
+            "author": "ann",
+            "comment": "upgrade",
+        } | wrong
         with pytest.raises(ActionRefused, match=words):
             actions.silence(**facts)  # type: ignore[arg-type]
-    identity = actions.silence(host="db-*", starts_us=NOW, ends_us=ends, author="ann", comment="upgrade")
-    assert [(row.id, row.host, row.author) for row in silences(journal.history(), NOW)] == [(identity, "db-*", "ann")]
+    identity = actions.silence(
+        host="db-*", starts_us=NOW, ends_us=ends, author="ann", comment="upgrade"
+    )
+    assert [(row.id, row.host, row.author) for row in silences(journal.history(), NOW)] == [
+        (identity, "db-*", "ann")
+    ]
     actions.expire_silence(identity, actor="bob")
     assert silences(journal.history(), NOW) == []
     with pytest.raises(ActionRefused, match="is over already"):
@@ -143,7 +165,9 @@ def test_there_must_be_a_history(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from([*get_args(Act), "evidence", "recurrence"]), max_size=30))
 def test_the_table_of_states_has_no_hole(acts: list[str]) -> None:
-    """Whatever is done in whatever order: a step or a refusal; resolved is left by reopening or recurrence alone."""
+    """Whatever is done in whatever order: a step or a refusal; resolved is left by reopening or
+    recurrence alone.
+    """
     now: State = "open"
     for act in acts:
         if act in ("evidence", "recurrence"):
@@ -155,7 +179,20 @@ def test_the_table_of_states_has_no_hole(acts: list[str]) -> None:
         try:
             taken = step(now, act)  # type: ignore[arg-type]
         except RefusedError:
-            assert (now, act) in {("open", "reopen"), ("acknowledged", "acknowledge"), ("resolved", "acknowledge"), ("resolved", "resolve")}
+            assert (now, act) in {
+                ("open", "reopen"),
+                ("acknowledged", "acknowledge"),
+                ("resolved", "acknowledge"),
+                ("resolved", "resolve"),
+            }
             continue
-        assert taken.state == {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "open", "note": now}[act]
+        assert (
+            taken.state
+            == {
+                "acknowledge": "acknowledged",
+                "resolve": "resolved",
+                "reopen": "open",
+                "note": now,
+            }[act]
+        )
         now = taken.state

@@ -20,7 +20,10 @@ def write(path: Path, stop: Event, started: Event, numbers: list[int]) -> None:
         number = 0
         while not stop.is_set():
             with journal.transaction():
-                pair = [journal.add_match(match(cls, 5, number, host=f"load-{number}"))[0] for cls in ("memory-fault", "tcp-state")]
+                pair = [
+                    journal.add_match(match(cls, 5, number, host=f"load-{number}"))[0]
+                    for cls in ("memory-fault", "tcp-state")
+                ]
                 journal.save_incident(incident(*pair), [one.id for one in pair])
             numbers.append(number)
             number += 1
@@ -29,7 +32,9 @@ def write(path: Path, stop: Event, started: Event, numbers: list[int]) -> None:
 
 
 def test_a_backup_under_load_is_restored_equal(tmp_path: Path) -> None:
-    """Taken while a writer commits: sound, whole transactions only, nothing of before missing; put in place, it is written on."""
+    """Taken while a writer commits: sound, whole transactions only, nothing of before missing; put
+    in place, it is written on.
+    """
     path, copy = tmp_path / "history.db", tmp_path / "copy.db"
     ids = fill(path)
     stop, started, numbers = Event(), Event(), []
@@ -58,7 +63,9 @@ def test_a_backup_under_load_is_restored_equal(tmp_path: Path) -> None:
             assert restored.incident(identity) == history.incident(identity)
     with closing(open_journal(copy)) as journal, journal.transaction():
         journal.add_match(match("later", 1, host="after-restore"))
-    assert sorted(one.name for one in tmp_path.iterdir() if not one.name.endswith(("-wal", "-shm"))) == ["copy.db", "history.db"]
+    assert sorted(
+        one.name for one in tmp_path.iterdir() if not one.name.endswith(("-wal", "-shm"))
+    ) == ["copy.db", "history.db"]
 
 
 def test_an_equal_history_dumps_equal(tmp_path: Path) -> None:
@@ -70,7 +77,9 @@ def test_an_equal_history_dumps_equal(tmp_path: Path) -> None:
         assert list(history.db.conn.iterdump()) == list(restored.db.conn.iterdump())
 
 
-def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An existing file is refused; a copy that is not sound does not get its name."""
     path, copy = tmp_path / "history.db", tmp_path / "copy.db"
     fill(path)
@@ -83,4 +92,6 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(tmp_path: Path
         backup.backup(path, tmp_path / "other.db")
     with pytest.raises(StoreError, match="no such history"):
         backup.backup(tmp_path / "none.db", tmp_path / "other.db")
-    assert sorted(one.name for one in tmp_path.iterdir() if not one.name.endswith(("-wal", "-shm"))) == ["copy.db", "history.db"]
+    assert sorted(
+        one.name for one in tmp_path.iterdir() if not one.name.endswith(("-wal", "-shm"))
+    ) == ["copy.db", "history.db"]

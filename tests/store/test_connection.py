@@ -1,4 +1,6 @@
-"""Which files are opened, brought up to date or refused, and what a lock does. Every refusal is one line."""
+"""Which files are opened, brought up to date or refused, and what a lock does. Every refusal is one
+line.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +55,22 @@ def filled(path: Path) -> None:
 def test_a_new_file_is_ours_and_current(tmp_path: Path) -> None:
     """It carries our application id and its schema's number, logs ahead and checks references."""
     with closing(open_journal(tmp_path / "new.db")) as journal:
-        pragmas = {name: journal.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version", "journal_mode")}
-        strict = [table.name for table in journal.db.tables if not table.strict and not table.name.startswith(("_", "incident_words"))]
+        pragmas = {
+            name: journal.db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version", "journal_mode")
+        }
+        strict = [
+            table.name
+            for table in journal.db.tables
+            if not table.strict and not table.name.startswith(("_", "incident_words"))
+        ]
         assert journal.db.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert journal.db.execute("PRAGMA foreign_keys").fetchone()[0] == 1
-    assert pragmas == {"application_id": schema.APPLICATION_ID, "user_version": known(), "journal_mode": "wal"}
+    assert pragmas == {
+        "application_id": schema.APPLICATION_ID,
+        "user_version": known(),
+        "journal_mode": "wal",
+    }
     assert strict == []
 
 
@@ -70,7 +83,9 @@ def test_an_empty_file_becomes_a_history(tmp_path: Path) -> None:
         assert history.totals().matches == 1
 
 
-def test_an_older_file_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_file_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is in it stays; the reader asks for that first, and opening again changes nothing."""
     path = tmp_path / "older.db"
     filled(path)
@@ -85,7 +100,9 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest
         assert history.totals().matches == 1
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All pending migrations are one transaction: none of them stays when one fails."""
     path = tmp_path / "older.db"
     filled(path)
@@ -106,7 +123,9 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("opener", [open_journal, open_history])
-def test_a_newer_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opener: Callable[[Path], object]) -> None:
+def test_a_newer_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opener: Callable[[Path], object]
+) -> None:
     """It is left alone: a downgrade must not write into what it does not know."""
     path = tmp_path / "newer.db"
     with monkeypatch.context() as patch:
@@ -145,7 +164,12 @@ def torn(path: Path) -> None:
 @pytest.mark.parametrize("opener", [open_journal, open_history])
 @pytest.mark.parametrize(
     ("make", "says"),
-    [(foreign, "another program"), (foreign_by_id, "another program"), (picture, "not an SQLite file"), (torn, "damaged")],
+    [
+        (foreign, "another program"),
+        (foreign_by_id, "another program"),
+        (picture, "not an SQLite file"),
+        (torn, "damaged"),
+    ],
 )
 def test_what_is_no_history_is_refused_untouched(
     tmp_path: Path, opener: Callable[[Path], object], make: Callable[[Path], None], says: str
@@ -168,7 +192,10 @@ def test_damage_that_shows_later_is_one_line_too(tmp_path: Path) -> None:
     half = len(content) // 2
     content[half:] = b"\xff" * half
     path.write_bytes(content)
-    with closing(open_history(path)) as history, pytest.raises(StoreError, match=r"worn\.db: it is damaged"):
+    with (
+        closing(open_history(path)) as history,
+        pytest.raises(StoreError, match=r"worn\.db: it is damaged"),
+    ):
         history.totals()
 
 
@@ -184,7 +211,11 @@ def test_a_file_in_use_is_waited_for_and_then_named(tmp_path: Path) -> None:
     path = tmp_path / "shared.db"
     with closing(open_journal(path)) as one, closing(open_journal(path)) as two:
         two.db.execute("PRAGMA busy_timeout = 20")
-        with one.transaction(), pytest.raises(StoreError, match="another process holds it"), two.transaction():
+        with (
+            one.transaction(),
+            pytest.raises(StoreError, match="another process holds it"),
+            two.transaction(),
+        ):
             pass
         with two.transaction():
             two.add_match(match())

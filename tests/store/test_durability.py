@@ -24,7 +24,9 @@ def batches_of(path: Path) -> int:
 
 
 def test_a_full_disk_rolls_the_batch_back(tmp_path: Path) -> None:
-    """SQLite is given some pages and no more: the batch that did not fit is named and gone; with space it goes on."""
+    """SQLite is given some pages and no more: the batch that did not fit is named and gone; with
+    space it goes on.
+    """
     path = tmp_path / "full.db"
     with closing(open_journal(path)) as journal:
         limit = journal.db.execute("PRAGMA page_count").fetchone()[0] + 300
@@ -48,7 +50,9 @@ def test_a_file_that_may_not_grow_rolls_the_batch_back(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_be_written_is_named() -> None:
-    """Another user's history: writing is refused, reading works, though the folder is closed to us."""
+    """Another user's history: writing is refused, reading works, though the folder is closed to
+    us.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder, path = Path(name), Path(name) / "theirs.db"
         with closing(open_journal(path)) as journal, journal.transaction():
@@ -62,7 +66,9 @@ def test_a_file_that_may_not_be_written_is_named() -> None:
 
 
 def test_a_kill_in_mid_batch_leaves_the_batches_before(tmp_path: Path) -> None:
-    """The batch is half in the log on the disk already; after kill -9 nothing of it is there, and the next one goes in."""
+    """The batch is half in the log on the disk already; after kill -9 nothing of it is there, and
+    the next one goes in.
+    """
     path = tmp_path / "killed.db"
     child = start("halfway", path)
     assert child.stdout is not None
@@ -78,7 +84,9 @@ def test_a_kill_in_mid_batch_leaves_the_batches_before(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_kill_at_any_time_loses_no_batch_that_was_reported(tmp_path: Path, seed: int) -> None:
-    """Killed while it writes, wherever it stands: what it said is committed is there, and at most the one batch it was at."""
+    """Killed while it writes, wherever it stands: what it said is committed is there, and at most
+    the one batch it was at.
+    """
     path = tmp_path / "killed.db"
     child = start("forever", path)
     assert child.stdout is not None

@@ -1,4 +1,6 @@
-"""The filter language: what is understood, what is refused and how, and that the address is the query."""
+"""The filter language: what is understood, what is refused and how, and that the address is the
+query.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +11,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.store.filters import FIELDS, Filter, FilterError, as_query, parse, release_range, words
+from detector.store.filters import (
+    FIELDS,
+    Filter,
+    FilterError,
+    as_query,
+    parse,
+    release_range,
+    words,
+)
 from tests.queries import NOW_US, QUERIES, REFUSED, Params
 from tests.store.nouns import HOUR, SECOND
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).map(str.strip).filter(bool)
+TEXT = (
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+    .map(str.strip)
+    .filter(bool)
+)
 TIMES = st.integers(0, 253_402_300_799 * SECOND)
 VALUES = {
     "severity": st.sampled_from(["critical", "error", "warning", "info"]),
     "state": st.sampled_from(["open", "acknowledged", "resolved"]),
-    "kernel": st.sampled_from(["5.4", "4.19..5.4", "..6.1", "4.14..", "vendor.build-7", "5.5-rc1..5.5-rc9"]),
+    "kernel": st.sampled_from(
+        ["5.4", "4.19..5.4", "..6.1", "4.14..", "vendor.build-7", "5.5-rc1..5.5-rc9"]
+    ),
     "text": TEXT.filter(lambda text: 0 < len(words(text)) <= 32),
 }
 PARAMS = st.fixed_dictionaries(
     {},
-    optional={name: st.lists(VALUES.get(name, TEXT), max_size=3) for name in FIELDS if name not in {"since", "until"}}
-    | {"since": st.sampled_from(["24h", "0s", "2026-11-01", "2026-11-01T10:00:00.5+01:00"]).map(lambda text: [text])},
+    optional={
+        name: st.lists(VALUES.get(name, TEXT), max_size=3)
+        for name in FIELDS
+        if name not in {"since", "until"}
+    }
+    | {
+        "since": st.sampled_from(["24h", "0s", "2026-11-01", "2026-11-01T10:00:00.5+01:00"]).map(
+            lambda text: [text]
+        )
+    },
 )
 
 
@@ -32,7 +56,13 @@ PARAMS = st.fixed_dictionaries(
 def test_the_address_is_the_query(params: Params) -> None:
     """What is spelled is read again as the same filter, at any time."""
     wanted = parse(params, NOW_US)
-    assert parse(parse_qs(as_query(wanted), strict_parsing=bool(as_query(wanted)), max_num_fields=999), NOW_US + HOUR) == wanted
+    assert (
+        parse(
+            parse_qs(as_query(wanted), strict_parsing=bool(as_query(wanted)), max_num_fields=999),
+            NOW_US + HOUR,
+        )
+        == wanted
+    )
 
 
 @given(TIMES, TIMES)
@@ -42,7 +72,9 @@ def test_every_time_is_spelled(since: int, until: int) -> None:
     assert parse(parse_qs(as_query(wanted)), 0) == wanted
 
 
-@given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), st.lists(st.text(max_size=30), max_size=3)))
+@given(
+    st.dictionaries(st.sampled_from([*FIELDS, "other"]), st.lists(st.text(max_size=30), max_size=3))
+)
 def test_anything_is_understood_or_refused_by_name(params: Params) -> None:
     """No other error than one that names a field of what was asked."""
     refused: FilterError | None = None
@@ -97,7 +129,9 @@ def test_times_as_people_write_them() -> None:
     ],
 )
 def test_ranges_of_kernels(kernel: str, inside: tuple[str, ...], outside: tuple[str, ...]) -> None:
-    """Both ends are in it; a series holds all that is built on it; candidates come before their release."""
+    """Both ends are in it; a series holds all that is built on it; candidates come before their
+    release.
+    """
     from detector.store.rows import release_number
 
     ends = release_range(kernel)

@@ -18,12 +18,25 @@ DAY = 86_400
 def history(tmp_path: Path) -> Iterator[History]:
     """A closed history of three incidents on three days, and noise, opened for reading."""
     path = tmp_path / "history.db"
-    with closing(open_journal(path, clock=lambda: WALL + 2 * DAY * SECOND)) as journal, journal.transaction():
+    with (
+        closing(open_journal(path, clock=lambda: WALL + 2 * DAY * SECOND)) as journal,
+        journal.transaction(),
+    ):
         for number, host in enumerate(["db-1", "db-2", "web-1"]):
             wall = None if host == "web-1" else number * DAY
-            evidence = [journal.add_match(match(cls, 5 + number, wall, host=host))[0] for cls in ("memory-fault", "tcp-state")]
+            evidence = [
+                journal.add_match(match(cls, 5 + number, wall, host=host))[0]
+                for cls in ("memory-fault", "tcp-state")
+            ]
             journal.save_incident(incident(*evidence), [one.id for one in evidence])
-        journal.count_noise([noise(count=5), noise(hour=1, count=2), noise("java", "db-2", count=3), noise("java", "web-1", hour=30)])
+        journal.count_noise(
+            [
+                noise(count=5),
+                noise(hour=1, count=2),
+                noise("java", "db-2", count=3),
+                noise("java", "web-1", hour=30),
+            ]
+        )
     with closing(open_history(path)) as opened:
         yield opened
 
@@ -45,7 +58,9 @@ def history(tmp_path: Path) -> Iterator[History]:
         ({"state": "resolved"}, []),
     ],
 )
-def test_incidents_are_filtered_newest_first(history: History, wanted: dict[str, object], hosts: list[str]) -> None:
+def test_incidents_are_filtered_newest_first(
+    history: History, wanted: dict[str, object], hosts: list[str]
+) -> None:
     """Each filter, alone; without a wall time, when it was found counts."""
     assert [row.host for row in history.incidents(**wanted)] == hosts
 
@@ -53,7 +68,11 @@ def test_incidents_are_filtered_newest_first(history: History, wanted: dict[str,
 def test_an_incident_without_report_is_called_by_its_fault(history: History) -> None:
     """No title, no function: the anchor's text is the headline, and its kernel time is there."""
     row = history.incidents(host="db-1")[0]
-    assert (row.title, row.kernel_time_us, row.function) == ("memory-fault at 5 0", 5 * SECOND, None)
+    assert (row.title, row.kernel_time_us, row.function) == (
+        "memory-fault at 5 0",
+        5 * SECOND,
+        None,
+    )
     detail = history.incident(row.id)
     assert detail is not None
     assert (detail.block, detail.report, detail.diagnosis) == (None, None, None)
@@ -66,9 +85,15 @@ def test_noise_is_grouped_by_any_columns(history: History) -> None:
         ("db-2", "java", 3),
         ("web-1", "java", 1),
     ]
-    assert [(row.host, row.process, row.count) for row in history.noise(by=["process"]).rows] == [(None, "python", 7), (None, "java", 4)]
+    assert [(row.host, row.process, row.count) for row in history.noise(by=["process"]).rows] == [
+        (None, "python", 7),
+        (None, "java", 4),
+    ]
     assert [row.count for row in history.noise(by=[]).rows] == [11]
-    assert [(row.process, row.count) for row in history.noise(by=["process"], process="java", top=1).rows] == [("java", 4)]
+    assert [
+        (row.process, row.count)
+        for row in history.noise(by=["process"], process="java", top=1).rows
+    ] == [("java", 4)]
     assert history.noise(process="jav*").rows == []
     assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], host="db-1").rows] == [
         (noise().hour_us, 5),
@@ -89,7 +114,13 @@ def test_noise_is_cut_by_time(history: History) -> None:
 def test_totals_say_how_much_there_is(history: History) -> None:
     """Counts of everything, and the time that is covered."""
     totals = history.totals()
-    assert (totals.hosts, totals.matches, totals.incidents, totals.joined, totals.noise) == (3, 6, 3, 0, 11)
+    assert (totals.hosts, totals.matches, totals.incidents, totals.joined, totals.noise) == (
+        3,
+        6,
+        3,
+        0,
+        11,
+    )
     assert totals.boots == 3
     assert (totals.reports, totals.open_reports) == (0, 0)
 

@@ -35,20 +35,39 @@ def save(journal: Journal, *evidence: StoredMatch, known: tuple[str, ...] = ()) 
 
 def test_an_incident_is_new_once_and_grows(journal: Journal) -> None:
     """The second save adds evidence, a title and a diagnosis, and takes nothing away."""
-    fault, half, more = add(journal, match(seconds=5, wall=5), match("tcp-state", 4, wall=4), match("tcp-state", 3, wall=3))
+    fault, half, more = add(
+        journal,
+        match(seconds=5, wall=5),
+        match("tcp-state", 4, wall=4),
+        match("tcp-state", 3, wall=3),
+    )
     identity, new = save(journal, fault, half)
-    diagnosis = Diagnosis((Statement("It broke.", "certain", ("a", "b")),), "a-known-issue", "likely", ("look",))
+    diagnosis = Diagnosis(
+        (Statement("It broke.", "certain", ("a", "b")),), "a-known-issue", "likely", ("look",)
+    )
     grown = incident(fault, more)
     journal.add_report(
-        fault.id, Block(fault.match, ("head", "tail"), True), CrashReport("memory-fault", title="BUG: x in f", function="f"), "1:ff"
+        fault.id,
+        Block(fault.match, ("head", "tail"), True),
+        CrashReport("memory-fault", title="BUG: x in f", function="f"),
+        "1:ff",
     )
-    again = journal.save_incident(grown, [fault.id, more.id], diagnosis, CrashReport("memory-fault", title="BUG: x in f", function="f"))
+    again = journal.save_incident(
+        grown,
+        [fault.id, more.id],
+        diagnosis,
+        CrashReport("memory-fault", title="BUG: x in f", function="f"),
+    )
     assert (new, again) == (True, False)
     detail = journal.history().incident(identity)
     assert detail is not None
     assert detail.incident.evidence == (more.match, half.match, fault.match)
     assert detail.incident.anchor == fault.match
-    assert (detail.row.title, detail.row.function, detail.row.fingerprint) == ("BUG: x in f", "f", "1:ff")
+    assert (detail.row.title, detail.row.function, detail.row.fingerprint) == (
+        "BUG: x in f",
+        "f",
+        "1:ff",
+    )
     assert (detail.row.state, detail.row.found_us, detail.row.matches) == ("open", NOW, 3)
     assert detail.diagnosis == diagnosis
     assert detail.row.known_issue == "a-known-issue"
@@ -77,7 +96,9 @@ def test_neighbours_name_the_live_incident(journal: Journal) -> None:
 
 
 def test_late_evidence_joins_incidents_and_nothing_is_deleted(journal: Journal) -> None:
-    """Two incidents become one under the earlier identity; then a third joins both: all evidence leads to the live one."""
+    """Two incidents become one under the earlier identity; then a third joins both: all evidence
+    leads to the live one.
+    """
     early, first, second = match("tcp-state", 1), match(seconds=2), match(seconds=14)
     other = match("tcp-state", 15)
     last = add(journal, second, other)
@@ -98,11 +119,15 @@ def test_late_evidence_joins_incidents_and_nothing_is_deleted(journal: Journal) 
     assert joined is not None
     assert joined.row.joined_into == first_id
     assert journal.add_match(second)[0].incidents == {"pair": first_id}
-    assert {one.match.text for one in journal.evidence([first_id])} == {one.match.text for one in (*last, *middle, *start)}
+    assert {one.match.text for one in journal.evidence([first_id])} == {
+        one.match.text for one in (*last, *middle, *start)
+    }
 
 
 def test_a_joined_incident_stays_joined_and_makes_no_ring(journal: Journal) -> None:
-    """Saved again, even with its live one named as joined, a joined incident changes nothing of that."""
+    """Saved again, even with its live one named as joined, a joined incident changes nothing of
+    that.
+    """
     last = add(journal, match(seconds=14), match("tcp-state", 15))
     last_id, _ = save(journal, *last)
     first = add(journal, match(seconds=5), match("tcp-state", 6))
@@ -113,13 +138,19 @@ def test_a_joined_incident_stays_joined_and_makes_no_ring(journal: Journal) -> N
 
 def test_evidence_is_bounded_and_keeps_the_anchor(journal: Journal) -> None:
     """Of more evidence than the limit the anchor comes first, then the earliest."""
-    fault, *halves = add(journal, match(seconds=9), *[match("tcp-state", seconds) for seconds in range(8)])
+    fault, *halves = add(
+        journal, match(seconds=9), *[match("tcp-state", seconds) for seconds in range(8)]
+    )
     identity, _ = save(journal, fault, *halves)
-    assert [one.match.text for one in journal.evidence([identity], 3)] == [one.match.text for one in (fault, *halves[:2])]
+    assert [one.match.text for one in journal.evidence([identity], 3)] == [
+        one.match.text for one in (fault, *halves[:2])
+    ]
 
 
 def test_what_a_match_anchors_is_found(journal: Journal) -> None:
-    """When its report comes, the incidents of a fault are at hand, as they were saved; joined ones are not."""
+    """When its report comes, the incidents of a fault are at hand, as they were saved; joined ones
+    are not.
+    """
     fault, half = add(journal, match(), match("tcp-state"))
     made = incident(fault, half)
     journal.save_incident(made, [half.id, fault.id])
@@ -130,8 +161,13 @@ def test_what_a_match_anchors_is_found(journal: Journal) -> None:
 
 
 def test_an_incident_is_shown_by_the_beginning_of_its_id(journal: Journal) -> None:
-    """A beginning that one id has finds it, one that several have is refused, one that none has finds nothing."""
-    ids = [save(journal, *add(journal, match(seconds=at), match("tcp-state", at)))[0] for at in range(0, 2_000, 100)]
+    """A beginning that one id has finds it, one that several have is refused, one that none has
+    finds nothing.
+    """
+    ids = [
+        save(journal, *add(journal, match(seconds=at), match("tcp-state", at)))[0]
+        for at in range(0, 2_000, 100)
+    ]
     history = journal.history()
     found = history.incident(ids[0][:12])
     assert found is not None

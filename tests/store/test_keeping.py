@@ -1,4 +1,6 @@
-"""What is too old goes, with all that refers to it, in short steps; what is needed stays, and the sums stay true."""
+"""What is too old goes, with all that refers to it, in short steps; what is needed stays, and the
+sums stay true.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.store.nouns import HOUR, match, noise
 
 
 def run(path: Path, limits: Limits, now_us: int = NOW_US, *, pages: bool = False) -> dict[str, int]:
-    """All that is due, as rows by what was done; with the pages that were given back only where it is asked for."""
+    """All that is due, as rows by what was done; with the pages that were given back only where it
+    is asked for.
+    """
     done: dict[str, int] = {}
     with closing(Keeper(path, limits)) as keeper:
         for step in keeper.steps(now_us):
@@ -42,19 +46,34 @@ def test_nothing_goes_without_a_limit(tmp_path: Path) -> None:
 
 
 def test_old_incidents_go_with_what_refers_to_them(tmp_path: Path) -> None:
-    """Evidence, changes and words go; the problem keeps its sums; totals, index and references stay true."""
+    """Evidence, changes and words go; the problem keeps its sums; totals, index and references stay
+    true.
+    """
     path = tmp_path / "history.db"
     ids = fill(path)
     with closing(sqlite3.connect(path)) as connection:
         old, young = ids["listener long ago"], ids["listener"]
         connection.execute(
-            "INSERT INTO alert_groups (id, receiver, scope, leader, dedup_key, last_us) VALUES (1, 'r', 's', ?, 'k', 1)", (old,)
+            (
+                "INSERT INTO alert_groups (id, receiver, scope, leader, dedup_key, last_us) "
+                "VALUES (1, 'r', 's', ?, 'k', 1)"
+            ),
+            (old,),
         )
         connection.execute(
-            "INSERT INTO alert_groups (id, receiver, scope, leader, dedup_key, last_us) VALUES (2, 'r', 't', ?, 'k', 1)", (old,)
+            (
+                "INSERT INTO alert_groups (id, receiver, scope, leader, dedup_key, last_us) "
+                "VALUES (2, 'r', 't', ?, 'k', 1)"
+            ),
+            (old,),
         )
-        connection.executemany("INSERT INTO alert_members VALUES (?, ?)", [(old, 1), (old, 2), (young, 2)])
-        connection.execute("INSERT INTO deliveries (id, group_id, receiver, reason, created_us, due_us) VALUES (1, 1, 'r', 'x', 1, 1)")
+        connection.executemany(
+            "INSERT INTO alert_members VALUES (?, ?)", [(old, 1), (old, 2), (young, 2)]
+        )
+        connection.execute(
+            "INSERT INTO deliveries (id, group_id, receiver, reason, created_us, due_us) "
+            "VALUES (1, 1, 'r', 'x', 1, 1)"
+        )
         told = """
             INSERT INTO notifications (change_id, incident_id, at_us, delivery_id, reason)
             SELECT min(id), ?, 1, 1, 'x' FROM changes WHERE incident_id = ?
@@ -71,7 +90,10 @@ def test_old_incidents_go_with_what_refers_to_them(tmp_path: Path) -> None:
         problem = history.problem("1:__inet_lookup_listener")
         assert problem is not None
         assert (problem.row.incidents, len(problem.incidents)) == (3, 2)
-        assert history.db.execute("SELECT id, leader FROM alert_groups").fetchall()[0][:] == (2, young)
+        assert history.db.execute("SELECT id, leader FROM alert_groups").fetchall()[0][:] == (
+            2,
+            young,
+        )
         assert history.db.execute("SELECT count(*) FROM incident_words").fetchone()[0] == 6
 
 
@@ -101,7 +123,9 @@ def test_matches_of_no_incident_go_and_evidence_stays(tmp_path: Path) -> None:
     fill(path)
     with closing(open_journal(path)) as journal, journal.transaction():
         for number in range(50):
-            stray, _ = journal.add_match(match("stray", number, wall_time_us=NOW_US - 50 * DAY + number))
+            stray, _ = journal.add_match(
+                match("stray", number, wall_time_us=NOW_US - 50 * DAY + number)
+            )
             journal.add_report(stray.id, Block(stray.match, ("head", "tail"), complete=True))
         journal.add_match(match("stray", 99, wall_time_us=NOW_US))
     with closing(open_history(path)) as history:
@@ -118,16 +142,31 @@ def test_matches_of_no_incident_go_and_evidence_stays(tmp_path: Path) -> None:
 
 
 def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
-    """Folding changes no sum and no first or last time; late counts are folded by the next round; then days go, too."""
+    """Folding changes no sum and no first or last time; late counts are folded by the next round;
+    then days go, too.
+    """
     path = tmp_path / "history.db"
     day = NOW_US - NOW_US % DAY - 10 * DAY
     with closing(open_journal(path)) as journal:
         with journal.transaction():
             hours = [
-                noise("p", "h", count=hour + 1, hour_us=day + hour * HOUR, first_us=day + hour * HOUR, last_us=day + hour * HOUR)
+                noise(
+                    "p",
+                    "h",
+                    count=hour + 1,
+                    hour_us=day + hour * HOUR,
+                    first_us=day + hour * HOUR,
+                    last_us=day + hour * HOUR,
+                )
                 for hour in range(24)
             ]
-            journal.count_noise([*hours, noise("p", "h", count=5, hour_us=NOW_US - HOUR), noise("p", "h", count=1, hour_us=0)])
+            journal.count_noise(
+                [
+                    *hours,
+                    noise("p", "h", count=5, hour_us=NOW_US - HOUR),
+                    noise("p", "h", count=1, hour_us=0),
+                ]
+            )
             for hour in range(5):
                 journal.add_match(match(seconds=hour, wall_time_us=day + hour * HOUR))
         with closing(open_history(path)) as history:
@@ -136,24 +175,44 @@ def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
                 "noise folded": 23, "noise_programs folded": 23, "signature_hours folded": 4
             }  # fmt: skip
             assert (history.noise(), history.totals()) == (before, totals)
-            assert [(row.hour_us, row.count) for row in history.noise(by=["hour"], since_us=day, until_us=day + DAY).rows] == [(day, 300)]
-            assert [hit.count for hit in history.signature_hits("kernel.memory-fault", day, NOW_US)] == [5]
+            assert [
+                (row.hour_us, row.count)
+                for row in history.noise(by=["hour"], since_us=day, until_us=day + DAY).rows
+            ] == [(day, 300)]
+            assert [
+                hit.count for hit in history.signature_hits("kernel.memory-fault", day, NOW_US)
+            ] == [5]
             with journal.transaction():
                 journal.count_noise([noise("p", "h", count=7, hour_us=day + HOUR)])
-            assert run(path, Limits(noise_hours_days=3)) == {"noise folded": 1, "noise_programs folded": 1}
-            assert run(path, Limits(noise_days=5)) == {"noise removed": 1, "noise_programs removed": 1, "signature_hours removed": 1}
-            assert history.totals().noise == 6 == sum(row.count for row in history.noise(by=["process"]).rows)
+            assert run(path, Limits(noise_hours_days=3)) == {
+                "noise folded": 1,
+                "noise_programs folded": 1,
+            }
+            assert run(path, Limits(noise_days=5)) == {
+                "noise removed": 1,
+                "noise_programs removed": 1,
+                "signature_hours removed": 1,
+            }
+            assert (
+                history.totals().noise
+                == 6
+                == sum(row.count for row in history.noise(by=["process"]).rows)
+            )
 
 
 def test_steps_grow_shorter_where_they_take_long(tmp_path: Path) -> None:
-    """A slow disk gets fewer rows at once; each step is a transaction of its own, so that a writer gets its turn."""
+    """A slow disk gets fewer rows at once; each step is a transaction of its own, so that a writer
+    gets its turn.
+    """
     path = tmp_path / "history.db"
     with closing(open_journal(path)) as journal:
         with journal.transaction():
             for number in range(600):
                 journal.add_match(match("stray", number, wall_time_us=number + 1))
         ticks = iter(range(10_000))
-        with closing(Keeper(path, Limits(matches_days=1), timer=lambda: float(next(ticks)))) as keeper:
+        with closing(
+            Keeper(path, Limits(matches_days=1), timer=lambda: float(next(ticks)))
+        ) as keeper:
             rows = []
             for step in keeper.steps(NOW_US):
                 rows += [step.rows] if step.what == "matches removed" else []
@@ -203,7 +262,9 @@ def test_free_pages_go_back_to_the_disk(tmp_path: Path) -> None:
     fill(path)
     with closing(open_journal(path)) as journal, journal.transaction():
         for number in range(2_000):
-            journal.add_match(match("stray", number, wall_time_us=1 + number, text="x" * 500 + str(number)))
+            journal.add_match(
+                match("stray", number, wall_time_us=1 + number, text="x" * 500 + str(number))
+            )
     full = _pages(path)
     done = run(path, Limits(matches_days=1), pages=True)
     assert done["pages freed"] > 100

@@ -1,4 +1,6 @@
-"""No question reads through a large table, and a new incident costs a number of statements that does not grow with the history."""
+"""No question reads through a large table, and a new incident costs a number of statements that
+does not grow with the history.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ LARGE = (
     "problem_hosts",
     "problem_days",
 )
-# The page of a list ends after so many rows, in the order of this index; what a pattern leaves out is compared in it alone.
+# The page of a list ends after so many rows, in the order of this index; what a pattern leaves out
+# is compared in it alone.
 IN_ORDER = ("incidents_place", "problems_last", "problems_first", "problems_regressed")
 # Hold nothing but the reports and incidents that are open now.
 SMALL = ("reports_open", "incidents_live")
@@ -86,15 +89,31 @@ def scans(connection: Connection, statements: Iterable[str]) -> set[tuple[str, s
     """Those of some statements that read through a large table, with what SQLite plans."""
     found = set()
     for statement in statements:
-        if not statement.lstrip().upper().startswith(("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")) or "'main'." in statement:
+        if (
+            not statement.lstrip()
+            .upper()
+            .startswith(("SELECT", "WITH", "UPDATE", "DELETE", "INSERT"))
+            or "'main'." in statement
+        ):
             continue
         if statement.endswith("ORDER BY id DESC LIMIT 1"):  # the last row of a table
             continue
-        if re.search(r"\b(?:old|new)\b", statement):  # a step of a trigger, or of a removal over a table that is gone
+        if re.search(
+            r"\b(?:old|new)\b", statement
+        ):  # a step of a trigger, or of a removal over a table that is gone
             continue
         for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"):
-            if scan := re.match(r"SCAN (?:TABLE )?(\w+)(?: USING (?:COVERING )?INDEX (\w+))?", row[3]):
-                names = {"i": "incidents", "m": "matches", "e": "evidence", "p": "problems", "h": "hosts", "r": "reports"}
+            if scan := re.match(
+                r"SCAN (?:TABLE )?(\w+)(?: USING (?:COVERING )?INDEX (\w+))?", row[3]
+            ):
+                names = {
+                    "i": "incidents",
+                    "m": "matches",
+                    "e": "evidence",
+                    "p": "problems",
+                    "h": "hosts",
+                    "r": "reports",
+                }
                 table = names.get(scan[1], scan[1])
                 if table in LARGE and scan[2] not in (*IN_ORDER, *SMALL):
                     found.add((row[3], " ".join(statement.split())[:300]))
@@ -102,7 +121,9 @@ def scans(connection: Connection, statements: Iterable[str]) -> set[tuple[str, s
 
 
 def test_no_question_reads_through_a_large_table(history: History) -> None:
-    """Each statement that SQLite was given is explained: a scan is of a small table, or of an index in the order of the list."""
+    """Each statement that SQLite was given is explained: a scan is of a small table, or of an index
+    in the order of the list.
+    """
     connection = history.db.conn
     statements: set[str] = set()
     connection.set_trace_callback(statements.add)
@@ -112,8 +133,12 @@ def test_no_question_reads_through_a_large_table(history: History) -> None:
     assert scans(connection, statements) == set()
 
 
-def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline begins, finds a pair, meets it again and ends; then alerts, what ends by itself, and retention."""
+def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline begins, finds a pair, meets it again and ends; then alerts, what ends by itself,
+    and retention.
+    """
     statements: set[str] = set()
     opened = connection._database
 
@@ -135,7 +160,9 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(tmp_path
             watch.finish(NOW_US)
             with journal.transaction():
                 closing_rows.close_rule(journal.db.conn, NOW_US, "input-silent", "db-1", "over")
-                closing_rows.close_rebooted(journal.db.conn, NOW_US, ["tcp-release-and-memory-fault"], 1)
+                closing_rows.close_rebooted(
+                    journal.db.conn, NOW_US, ["tcp-release-and-memory-fault"], 1
+                )
                 closing_rows.close_quiet(journal.db.conn, NOW_US, 1)
     with closing(open_outbox(str(path))) as outbox:
         outbox.begin(NOW_US)
@@ -161,7 +188,10 @@ def test_an_incident_costs_the_same_however_much_there_is() -> None:
         statements: list[str] = []
         journal.db.conn.set_trace_callback(statements.append)
         with journal.transaction():
-            pair = [journal.add_match(match(cls, 5, number * 60, host=f"h{number}"))[0] for cls in ("memory-fault", "tcp-state")]
+            pair = [
+                journal.add_match(match(cls, 5, number * 60, host=f"h{number}"))[0]
+                for cls in ("memory-fault", "tcp-state")
+            ]
             journal.save_incident(incident(*pair), [one.id for one in pair])
         journal.db.conn.set_trace_callback(None)
         return len([one for one in statements if not one.startswith("--") and "'main'." not in one])

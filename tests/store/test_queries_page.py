@@ -1,4 +1,6 @@
-"""`docs/queries.md` says what the filter language is: every field with its meaning, and examples that are understood."""
+"""`docs/queries.md` says what the filter language is: every field with its meaning, and examples
+that are understood.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,15 @@ def test_bounds_are_those_of_the_code() -> None:
     for phrase in (
         f"of the newest {incident_queries.SURVEYED:,} incidents of a filter",
         f"are those of the newest {incident_queries.SURVEYED:,} incidents of the filter",
-        f"the newest {noise_queries.LOOKED:,} hourly counts of noise by host, or {noise_queries.LOOKED_PROGRAMS:,} over all hosts",
+        (
+            f"the newest {noise_queries.LOOKED:,} hourly counts of noise by host, or "
+            f"{noise_queries.LOOKED_PROGRAMS:,} over all hosts"
+        ),
         f"a name that ends in * stands for {search.NAMES} words at most",
-        f"{filters.VALUES_LIMIT} values of one field, {filters.LENGTH_LIMIT:,} characters of one value, {filters.WORDS_LIMIT} words",
+        (
+            f"{filters.VALUES_LIMIT} values of one field, {filters.LENGTH_LIMIT:,} characters "
+            f"of one value, {filters.WORDS_LIMIT} words"
+        ),
     ):
         assert phrase in text
 
@@ -45,7 +53,9 @@ def test_addresses_are_understood() -> None:
 
 
 def test_commands_run(tmp_path: Path) -> None:
-    """Every command of the page does what it is told, over a history that has something of each kind."""
+    """Every command of the page does what it is told, over a history that has something of each
+    kind.
+    """
     path = tmp_path / "history.db"
     fill(path)
     commands = re.findall(r"^    (oopswatch .+)$", DOCUMENT, re.MULTILINE)

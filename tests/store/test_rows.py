@@ -30,9 +30,19 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_stays_inert_everywhere(tmp_path: Path, text: str) -> None:
-    """As text, host, field, source, process, report or diagnosis it is stored, found again and costs no more than its bound."""
+    """As text, host, field, source, process, report or diagnosis it is stored, found again and
+    costs no more than its bound.
+    """
     path = tmp_path / "history.db"
-    hostile = match(text=text, host=text, source=text, caller=text, boot=Boot(text, None, text), fields={text: text}, signature=text)
+    hostile = match(
+        text=text,
+        host=text,
+        source=text,
+        caller=text,
+        boot=Boot(text, None, text),
+        fields={text: text},
+        signature=text,
+    )
     with closing(open_journal(path)) as journal, journal.transaction():
         stored, new = journal.add_match(hostile)
         half, _ = journal.add_match(match("tcp-state", 6, host=text, boot=Boot(text)))
@@ -42,7 +52,9 @@ def test_hostile_text_stays_inert_everywhere(tmp_path: Path, text: str) -> None:
         report = CrashReport("memory-fault", title=text, function=text, kernel=text, comm=text)
         journal.add_report(stored.id, Block(stored.match, (text, "next"), True), report, "1:x")
         made = incident(stored, half)
-        journal.save_incident(made, [stored.id, half.id], Diagnosis((Statement(text, "certain", (text,)),)), report)
+        journal.save_incident(
+            made, [stored.id, half.id], Diagnosis((Statement(text, "certain", (text,)),)), report
+        )
         journal.count_noise([noise(text, text, signature=text)] * 2)
         journal.set_positions({text: 1})
         journal.add_counts({text: 1})
@@ -61,7 +73,9 @@ def test_hostile_text_stays_inert_everywhere(tmp_path: Path, text: str) -> None:
 @settings(max_examples=200)
 @given(st.text(st.characters() | st.sampled_from("\0\ud800\udfff\x1b'\"")))
 def test_clean_text_is_valid_and_stays_as_it_is(text: str) -> None:
-    """Any text becomes UTF-8 without NUL; what is clean already is not touched, and cleaning twice is cleaning once."""
+    """Any text becomes UTF-8 without NUL; what is clean already is not touched, and cleaning twice
+    is cleaning once.
+    """
     cleaned = clean(text)
     assert "\0" not in cleaned
     assert cleaned.encode().decode() == cleaned
@@ -80,19 +94,33 @@ def test_a_cut_text_says_how_long_it_was() -> None:
 
 
 def test_numbers_beyond_any_clock_are_no_times() -> None:
-    """A stamp of thirty digits is forgotten, the line is kept; equal stamps of that kind still fold by the place."""
+    """A stamp of thirty digits is forgotten, the line is kept; equal stamps of that kind still fold
+    by the place.
+    """
     huge = match(kernel_time_us=10**30, wall_time_us=-(10**30), boot=Boot("b1", 10**25))
     with closing(open_journal(":memory:")) as journal, journal.transaction():
         stored, _ = journal.add_match(huge)
         again, new = journal.add_match(huge)
         journal.count_noise([noise(hour_us=10**30, first_us=10**30, last_us=10**30)])
-    assert (stored.match.kernel_time_us, stored.match.wall_time_us, stored.match.boot.epoch_us) == (None, None, None)
+    assert (stored.match.kernel_time_us, stored.match.wall_time_us, stored.match.boot.epoch_us) == (
+        None,
+        None,
+        None,
+    )
     assert (again, new) == (stored, False)
 
 
 def test_releases_sort_as_kernels_do() -> None:
     """A candidate comes before its release, a patch after it, a vendor's suffix changes nothing."""
-    kernels = ["4.14.0-115.el7a.aarch64", "4.14.193", "5.5-rc3", "5.5", "5.10.9", "5.10.209-vendor+", "6.1"]
+    kernels = [
+        "4.14.0-115.el7a.aarch64",
+        "4.14.193",
+        "5.5-rc3",
+        "5.5",
+        "5.10.9",
+        "5.10.209-vendor+",
+        "6.1",
+    ]
     numbers = [release_number(kernel) for kernel in kernels]
     assert numbers == sorted(numbers, key=lambda number: number or 0)
     assert release_number("5.5-rc3") == 5_005_000_003

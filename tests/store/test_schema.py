@@ -19,9 +19,13 @@ def documented() -> Tables:
         name, _, body = section.partition("\n")
         columns = [
             (column, kind, null == "yes")
-            for column, kind, null in re.findall(r"^\| (\w+) \| ([A-Z]+|—) \| (yes|no) \| \S", body, re.MULTILINE)
+            for column, kind, null in re.findall(
+                r"^\| (\w+) \| ([A-Z]+|—) \| (yes|no) \| \S", body, re.MULTILINE
+            )
         ]
-        indexes = re.findall(r"`(\w+)`", "".join(line for line in body.splitlines() if line.startswith("Indexes:")))
+        indexes = re.findall(
+            r"`(\w+)`", "".join(line for line in body.splitlines() if line.startswith("Indexes:"))
+        )
         tables[name] = (columns, indexes)
     return tables
 
@@ -32,10 +36,22 @@ def test_the_document_names_what_there_is() -> None:
     with closing(open_journal(":memory:")) as journal:
         for table in journal.db.tables:
             if not table.name.startswith(("_", "incident_words_")):
-                columns = [(column.name, column.type or "—", not (column.notnull or column.is_pk)) for column in table.columns]
-                actual[table.name] = (columns, [index.name for index in table.indexes if not index.name.startswith("sqlite_autoindex")])
+                columns = [
+                    (column.name, column.type or "—", not (column.notnull or column.is_pk))
+                    for column in table.columns
+                ]
+                actual[table.name] = (
+                    columns,
+                    [
+                        index.name
+                        for index in table.indexes
+                        if not index.name.startswith("sqlite_autoindex")
+                    ],
+                )
     actual = {name: (columns, sorted(indexes)) for name, (columns, indexes) in actual.items()}
-    assert {name: (columns, sorted(indexes)) for name, (columns, indexes) in documented().items()} == actual
+    assert {
+        name: (columns, sorted(indexes)) for name, (columns, indexes) in documented().items()
+    } == actual
 
 
 def test_the_document_names_the_application() -> None:

@@ -1,6 +1,8 @@
-"""The receivers that alerts can be sent to: one module each, one table of options each, one attempt a call.
+"""The receivers that alerts can be sent to: one module each, one table of options each, one attempt
+a call.
 
-In: the table of a receiver, then notices. Out: outcomes. When to send, to whom, and whether again is the outbox's business.
+In: the table of a receiver, then notices. Out: outcomes. When to send, to whom, and whether again
+is the outbox's business.
 """
 
 from __future__ import annotations
@@ -31,13 +33,18 @@ SENDERS: Mapping[str, Callable[[Mapping[str, Any], str], Sender]] = {
 
 
 def sender_of(table: Mapping[str, Any], where: str) -> Sender:
-    """The sender that a table asks for by `kind`; the rest of the table are its options, `name` is whoever's.
+    """The sender that a table asks for by `kind`; the rest of the table are its options, `name` is
+    whoever's.
 
-    Connects to nothing. Raises ValueError with one line that begins with `where` and names the option.
+    Connects to nothing. Raises ValueError with one line that begins with `where` and names the
+    option.
     """
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in SENDERS:
         near = difflib.get_close_matches(str(kind), list(SENDERS), n=1)
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(SENDERS))}"
-        raise ValueError(f"{where}: kind: {'missing' if kind is None else f'no such receiver: {kind!r}'}; {meant}")
+        raise ValueError(
+            f"{where}: kind: "
+            f"{'missing' if kind is None else f'no such receiver: {kind!r}'}; {meant}"
+        )
     return SENDERS[kind](table, where)

@@ -1,7 +1,9 @@
-"""Alertmanager, API v2: one alert while an incident is open, posted again before it lapses, ended when it is resolved.
+"""Alertmanager, API v2: one alert while an incident is open, posted again before it lapses, ended
+when it is resolved.
 
-In: a notice, or that a heartbeat is due. Out: a POST to every Alertmanager of the cluster; one that takes it is enough, since they talk to
-each other and the alert is posted again. Labels are the alert's identity: nothing that changes is among them.
+In: a notice, or that a heartbeat is due. Out: a POST to every Alertmanager of the cluster; one that
+takes it is enough, since they talk to each other and the alert is posted again. Labels are the
+alert's identity: nothing that changes is among them.
 """
 
 from __future__ import annotations
@@ -37,21 +39,43 @@ _ORDER: tuple[Verdict, ...] = ("delivered", "unknown", "retry", "refused")
 class AlertmanagerOptions(HttpOptions):
     """Prometheus Alertmanager, alone or in high availability."""
 
-    urls: tuple[str, ...] = Field(min_length=1, description="every Alertmanager of the cluster, as http://am-1:9093, with its prefix")
+    urls: tuple[str, ...] = Field(
+        min_length=1,
+        description="every Alertmanager of the cluster, as http://am-1:9093, with its prefix",
+    )
     token: SecretStr | None = hidden("sent as `Authorization: Bearer …`", optional=True)
-    repeat_s: float = Field(default=60.0, ge=0.1, le=3_600, description="how often an open incident is posted again, in seconds")
-    hold_s: float = Field(default=900.0, ge=0.2, le=86_400, description="after so many seconds without a post the alert lapses")
-    instance: str = Field(default="oopswatch", min_length=1, description="label of the heartbeat: which oopswatch is alive")
+    repeat_s: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=3_600,
+        description="how often an open incident is posted again, in seconds",
+    )
+    hold_s: float = Field(
+        default=900.0,
+        ge=0.2,
+        le=86_400,
+        description="after so many seconds without a post the alert lapses",
+    )
+    instance: str = Field(
+        default="oopswatch",
+        min_length=1,
+        description="label of the heartbeat: which oopswatch is alive",
+    )
 
     @model_validator(mode="after")
     def _outlasts(self) -> Self:
         if self.hold_s < 2 * self.repeat_s:
-            raise ValueError(f"hold_s is {self.hold_s:g}, which is less than twice repeat_s: an open alert would lapse between two posts")
+            raise ValueError(
+                f"hold_s is {self.hold_s:g}, which is less than twice repeat_s: an open "
+                "alert would lapse between two posts"
+            )
         return self
 
 
 class Alertmanager:
-    """Posts alerts to all of a cluster. An acknowledgement has no word there; a silence does, and is made by people."""
+    """Posts alerts to all of a cluster. An acknowledgement has no word there; a silence does, and
+    is made by people.
+    """
 
     kind = "alertmanager"
     actions: frozenset[Action] = frozenset({"fire", "update", "resolve"})
@@ -60,21 +84,30 @@ class Alertmanager:
         options = read(AlertmanagerOptions, table, where)
         self.repeat_s: float | None = options.repeat_s
         self._hold_us = int(options.hold_s * _SECOND_US)
-        self._urls = [http_url(url, "urls", where).rstrip("/").removesuffix(PATH) + PATH for url in options.urls]
+        self._urls = [
+            http_url(url, "urls", where).rstrip("/").removesuffix(PATH) + PATH
+            for url in options.urls
+        ]
         self._instance = options.instance
-        self._headers = {"Authorization": f"Bearer {options.token.get_secret_value()}"} if options.token else {}
+        self._headers = (
+            {"Authorization": f"Bearer {options.token.get_secret_value()}"} if options.token else {}
+        )
         self._http = Http(options, where)
         self._templates = templates_of(options, where)
         self._labels: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     def send(self, notice: Notice, now_us: int) -> Outcome:
         """One alert: what the incident is now, and until when that is to be believed."""
-        words = self._templates.rendered(notice_item(notice), names={"title": "summary", "body": "description"})
+        words = self._templates.rendered(
+            notice_item(notice), names={"title": "summary", "body": "description"}
+        )
         ends_us = now_us if notice.action == "resolve" else now_us + self._hold_us
         return self._post(alert(notice, self._kept_labels(notice), words, now_us, ends_us), now_us)
 
     def heartbeat(self, now_us: int) -> Outcome:
-        """The alert that always fires: whoever stops hearing of it knows that oopswatch, or the way from it, is dead."""
+        """The alert that always fires: whoever stops hearing of it knows that oopswatch, or the way
+        from it, is dead.
+        """
         words = {
             "summary": f"{self._instance} is alive",
             "description": "This alert always fires. When it stops, oopswatch watches nothing.",
@@ -84,7 +117,9 @@ class Alertmanager:
         return self._post({"labels": labels, "annotations": words, **times}, now_us)
 
     def _kept_labels(self, notice: Notice) -> dict[str, str]:
-        """Those of the first post under this key: a report that is read later adds a fingerprint, and must not make a second alert."""
+        """Those of the first post under this key: a report that is read later adds a fingerprint,
+        and must not make a second alert.
+        """
         kept = self._labels.setdefault(notice.dedup_key, labels_of(notice))
         self._labels.move_to_end(notice.dedup_key)
         while len(self._labels) > _REMEMBERED:
@@ -94,7 +129,9 @@ class Alertmanager:
     def _post(self, one: Item, now_us: int) -> Outcome:
         body = json.dumps([one]).encode()
         with ThreadPoolExecutor(len(self._urls)) as pool:
-            outcomes = list(pool.map(lambda url: self._http.post(url, body, now_us, self._headers), self._urls))
+            outcomes = list(
+                pool.map(lambda url: self._http.post(url, body, now_us, self._headers), self._urls)
+            )
         return together(self._urls, outcomes)
 
 
@@ -103,7 +140,8 @@ def together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
     verdict = min((one.verdict for one in outcomes), key=_ORDER.index)
     pauses = [one.retry_after_s for one in outcomes if one.retry_after_s is not None]
     details = "; ".join(
-        one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}" for url, one in zip(urls, outcomes, strict=True)
+        one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}"
+        for url, one in zip(urls, outcomes, strict=True)
     )
     return Outcome(verdict, details, min(pauses, default=None) if verdict == "retry" else None)
 
@@ -111,11 +149,22 @@ def together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
 def labels_of(notice: Notice) -> dict[str, str]:
     """The identity of an alert; an empty label would be none."""
     lead = notice.subjects[0]
-    named = {"rule": lead.rule, "host": lead.host, "fingerprint": lead.fingerprint, "severity": lead.severity, "team": notice.team}
-    return {"alertname": ALERT, **{name: said(value)[:_LABEL_LIMIT] for name, value in named.items() if value}}
+    named = {
+        "rule": lead.rule,
+        "host": lead.host,
+        "fingerprint": lead.fingerprint,
+        "severity": lead.severity,
+        "team": notice.team,
+    }
+    return {
+        "alertname": ALERT,
+        **{name: said(value)[:_LABEL_LIMIT] for name, value in named.items() if value},
+    }
 
 
-def alert(notice: Notice, labels: Mapping[str, str], words: Mapping[str, str], now_us: int, ends_us: int) -> Item:
+def alert(
+    notice: Notice, labels: Mapping[str, str], words: Mapping[str, str], now_us: int, ends_us: int
+) -> Item:
     """A postable alert. It never starts after it ends, whatever the clock of a host says."""
     message, lead = compose(notice), notice.subjects[0]
     started = lead.started_us if lead.started_us is not None else lead.found_us

@@ -1,6 +1,8 @@
-"""An end to one attempt, whatever the other side does: a server that drips one byte at a time outlives every time-out of a socket.
+"""An end to one attempt, whatever the other side does: a server that drips one byte at a time
+outlives every time-out of a socket.
 
-In: seconds, and sockets as they are opened. Out: when time is up, the sockets are shut down, so that whoever waits for one is woken.
+In: seconds, and sockets as they are opened. Out: when time is up, the sockets are shut down, so
+that whoever waits for one is woken.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ class Deadline:
         self._timer.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._timer.cancel()
         self._timer.join()
 

@@ -1,7 +1,8 @@
 """One HTTP request to a receiver, bounded in time, and what its answer means for the notice.
 
-In: a URL, a body, headers. Out: an `Outcome`. A request that was never wholly written is to be tried again; one that was written and not
-answered may have been taken. No redirect is followed: it would carry the body, and the token in it, to somebody else.
+In: a URL, a body, headers. Out: an `Outcome`. A request that was never wholly written is to be
+tried again; one that was written and not answered may have been taken. No redirect is followed: it
+would carry the body, and the token in it, to somebody else.
 """
 
 from __future__ import annotations
@@ -31,13 +32,16 @@ _DETAIL_LIMIT = 300
 _LONGEST_PAUSE_S = 86_400.0
 # Beside all of 5xx: Request Timeout, Too Early, Too Many Requests.
 _AGAIN = frozenset({408, 425, 429})
-# The client's trace says so when the last byte of a request is with the system: before that no receiver has the whole of it.
+# The client's trace says so when the last byte of a request is with the system: before that no
+# receiver has the whole of it.
 _WRITTEN = "http11.send_request_body.complete"
 _AGENT = "oopswatch"
 
 
 class Http:
-    """Posts to one receiver. A connection serves one request: an idle one that the server has closed would leave a doubt."""
+    """Posts to one receiver. A connection serves one request: an idle one that the server has
+    closed would leave a doubt.
+    """
 
     def __init__(self, options: HttpOptions, where: str) -> None:
         self._secrets = options.secrets()
@@ -52,7 +56,9 @@ class Http:
             headers={"User-Agent": _AGENT},
         )
 
-    def post(self, url: str, body: bytes, now_us: int, headers: Mapping[str, str] | None = None) -> Outcome:
+    def post(
+        self, url: str, body: bytes, now_us: int, headers: Mapping[str, str] | None = None
+    ) -> Outcome:
         """One attempt. Raises nothing that a receiver or the network causes."""
         written = False
         with Deadline(self._timeout_s) as deadline:
@@ -66,13 +72,17 @@ class Http:
 
             given = {"Content-Type": "application/json", **(headers or {})}
             try:
-                with self._client.stream("POST", url, content=body, headers=given, extensions={"trace": watch}) as response:
+                with self._client.stream(
+                    "POST", url, content=body, headers=given, extensions={"trace": watch}
+                ) as response:
                     return self._judged(response, now_us)
             except httpx2.HTTPError as error:
                 return self._failed(error, url, written=written, late=deadline.passed)
 
     def _judged(self, response: httpx2.Response, now_us: int) -> Outcome:
-        """What a status means. The answer's text may be cut off: the status has come, and tells enough."""
+        """What a status means. The answer's text may be cut off: the status has come, and tells
+        enough.
+        """
         answer = b""
         with suppress(httpx2.HTTPError):
             for piece in response.iter_raw(_ANSWER_BYTES):
@@ -83,9 +93,17 @@ class Http:
         if response.is_success:
             return Outcome("delivered", said)
         if response.is_redirect:
-            return Outcome("refused", f"{said}; redirects are not followed: write the address that answers into the receiver")
+            return Outcome(
+                "refused",
+                (
+                    f"{said}; redirects are not followed: write the address that answers into "
+                    "the receiver"
+                ),
+            )
         if response.status_code in _AGAIN or response.is_server_error:
-            return Outcome("retry", said, retry_after_s(response.headers.get("Retry-After"), now_us))
+            return Outcome(
+                "retry", said, retry_after_s(response.headers.get("Retry-After"), now_us)
+            )
         return Outcome("refused", said)
 
     def _said(self, status: int, text: str) -> str:
@@ -94,7 +112,9 @@ class Http:
         return f"{status}{phrase}" + (f": {answer[:_DETAIL_LIMIT]}" if answer else "")
 
     def _failed(self, error: httpx2.HTTPError, url: str, *, written: bool, late: bool) -> Outcome:
-        """The kind of failure in words; what the client says of it may hold the URL, so it is hidden there."""
+        """The kind of failure in words; what the client says of it may hold the URL, so it is
+        hidden there.
+        """
         what = inert(redacted(str(error), self._secrets))[:_DETAIL_LIMIT] or type(error).__name__
         if late or isinstance(error, httpx2.TimeoutException):
             what = f"no answer within {self._timeout_s:g} s"
@@ -110,7 +130,9 @@ def place(url: str) -> str:
 
 
 def retry_after_s(header: str | None, now_us: int) -> float | None:
-    """Retry-After in seconds, given as seconds or as a date; None where it says nothing that can be read."""
+    """Retry-After in seconds, given as seconds or as a date; None where it says nothing that can be
+    read.
+    """
     if header is None:
         return None
     if header.isascii() and header.isdecimal():

@@ -1,7 +1,9 @@
-"""The topic of incidents, for every program that reads Kafka: the documented JSON, keyed by incident, for compaction.
+"""The topic of incidents, for every program that reads Kafka: the documented JSON, keyed by
+incident, for compaction.
 
-In: a notice. Out: one record for each incident that the notice holds, written by an idempotent producer and acknowledged by all replicas.
-The producer is made at the first notice, and anew after a failure.
+In: a notice. Out: one record for each incident that the notice holds, written by an idempotent
+producer and acknowledged by all replicas. The producer is made at the first notice, and anew after
+a failure.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from detector.sources.errors import SourceError
 from detector.sources.security import client_settings
 
 _DETAIL_LIMIT = 300
-# What no second attempt would mend. Authorisation is among them: who mends it knows, and says `notify --test`.
+# What no second attempt would mend. Authorisation is among them: who mends it knows, and says
+# `notify --test`.
 _FINAL = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.RecordListTooLargeError,
@@ -38,14 +41,23 @@ class KafkaOptions(Options):
     """A Kafka topic."""
 
     bootstrap_servers: Brokers = Field(description="brokers to begin with, as host:port")
-    topic: Topic = Field(default="oopswatch.incidents", description="topic to write to; with cleanup.policy=compact it keeps the last word")
+    topic: Topic = Field(
+        default="oopswatch.incidents",
+        description="topic to write to; with cleanup.policy=compact it keeps the last word",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to talk to the brokers"
     )
-    ssl_cafile: FilePath | None = Field(default=None, description="certificates of the authorities to trust, PEM")
+    ssl_cafile: FilePath | None = Field(
+        default=None, description="certificates of the authorities to trust, PEM"
+    )
     ssl_certfile: FilePath | None = Field(default=None, description="own certificate, PEM")
-    ssl_keyfile: FilePath | None = Field(default=None, description="key of the own certificate, PEM")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(default=None, description="how to log in")
+    ssl_keyfile: FilePath | None = Field(
+        default=None, description="key of the own certificate, PEM"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="how to log in"
+    )
     sasl_username: str | None = Field(default=None, description="who logs in")
     sasl_password: SecretStr | None = hidden("the password of the login", optional=True)
 
@@ -60,18 +72,22 @@ class KafkaTopic:
     def __init__(self, table: Mapping[str, Any], where: str) -> None:
         self._options = read(KafkaOptions, table, where)
         if self._options.title_template or self._options.body_template:
-            raise ValueError(f"{where}: title_template and body_template: a topic carries data, not words")
+            raise ValueError(
+                f"{where}: title_template and body_template: a topic carries data, not words"
+            )
         self._client = _client_settings(self._options, where)
         self._producer: KafkaProducer | None = None
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002 (the producer keeps its own time)
+    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002
         """One record for each incident; delivered when all are acknowledged."""
         given = False
         try:
             producer = self._connected()
             futures = []
             for key, value, headers in records(notice):
-                futures.append(producer.send(self._options.topic, value=value, key=key, headers=headers))
+                futures.append(
+                    producer.send(self._options.topic, value=value, key=key, headers=headers)
+                )
                 given = True
             for future in futures:
                 future.get(self._options.timeout_s)
@@ -80,7 +96,10 @@ class KafkaTopic:
         except (kafka_errors.KafkaError, OSError, ValueError, AssertionError) as error:
             self.close()
             return Outcome("unknown" if given else "retry", self._said(error))
-        return Outcome("delivered", f"{self._options.topic}: {len(futures)} {'record' if len(futures) == 1 else 'records'}")
+        return Outcome(
+            "delivered",
+            f"{self._options.topic}: {len(futures)} {'record' if len(futures) == 1 else 'records'}",
+        )
 
     def close(self) -> None:
         """Lets the producer go; what it still held is given up."""
@@ -107,11 +126,16 @@ class KafkaTopic:
 
     def _said(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
-        return f"{self._options.topic}: " + inert(redacted(text, self._options.secrets()))[:_DETAIL_LIMIT]
+        return (
+            f"{self._options.topic}: "
+            + inert(redacted(text, self._options.secrets()))[:_DETAIL_LIMIT]
+        )
 
 
 def records(notice: Notice) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
-    """(key, value, headers) for each incident of a notice: the notice's own fields, and of the incidents that one."""
+    """(key, value, headers) for each incident of a notice: the notice's own fields, and of the
+    incidents that one.
+    """
     item = notice_item(notice)
     shared = [("oopswatch-schema", SCHEMA.encode()), ("oopswatch-action", notice.action.encode())]
     made = []
@@ -127,6 +151,8 @@ def _client_settings(options: KafkaOptions, where: str) -> dict[str, Any]:
     try:
         return client_settings(Kafka(**{name: getattr(options, name) for name in names}))
     except ValidationError as error:
-        raise ValueError(f"{where}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        raise ValueError(
+            f"{where}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        ) from None
     except SourceError as error:
         raise ValueError(f"{where}: {str(error).removeprefix('kafka.')}") from None

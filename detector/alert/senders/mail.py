@@ -1,7 +1,8 @@
 """E-mail, by SMTP: plain text, one thread for each incident.
 
-In: a notice. Out: one message to all recipients. What follows the first message of an incident refers to it, so that mail programs thread
-them. Headers are built of inert text alone: no line end of a log reaches one.
+In: a notice. Out: one message to all recipients. What follows the first message of an incident
+refers to it, so that mail programs thread them. Headers are built of inert text alone: no line end
+of a log reaches one.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ from detector.alert.message import compose, plain
 from detector.alert.notice import Action, Notice, Outcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.deadline import Deadline
-from detector.alert.senders.options import Options, hidden, read, redacted, templates_of, tls_context
+from detector.alert.senders.options import (
+    Options,
+    hidden,
+    read,
+    redacted,
+    templates_of,
+    tls_context,
+)
 from detector.alert.senders.webhook import notice_key
 from detector.inert import inert
 
 TEXT_LIMIT = 100_000
-# Headers are short and stay on one line: folded ones come out with other blanks where they hold more than ASCII.
+# Headers are short and stay on one line: folded ones come out with other blanks where they hold
+# more than ASCII.
 _POLICY = SMTP.clone(max_line_length=900)
 _DETAIL_LIMIT = 300
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]
@@ -38,8 +47,13 @@ class MailOptions(Options):
 
     host: str = Field(description="the mail server", pattern=r"^[A-Za-z0-9.:-]+$")
     port: int = Field(default=587, ge=1, le=65_535, description="its port")
-    security: Literal["starttls", "tls", "none"] = Field(default="starttls", description="how the connection is encrypted")
-    ca_file: FilePath | None = Field(default=None, description="certificates of the authorities to trust, PEM; without it the system's")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="how the connection is encrypted"
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="certificates of the authorities to trust, PEM; without it the system's",
+    )
     username: str | None = Field(default=None, description="who logs in; without it nobody does")
     password: SecretStr | None = hidden("the password of the login", optional=True)
     sender: Address = Field(description="address that the message is from")
@@ -50,7 +64,10 @@ class MailOptions(Options):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password_file (or password_env) belong together")
         if self.username is not None and self.security == "none":
-            raise ValueError('security is "none", and a password would be readable on its way: say "starttls" or "tls"')
+            raise ValueError(
+                'security is "none", and a password would be readable on its way: say '
+                '"starttls" or "tls"'
+            )
         return self
 
 
@@ -66,9 +83,13 @@ class Mail:
         self._tls = tls_context(self._options.ca_file, where)
         self._templates = templates_of(self._options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002 (the message is dated by its notice)
-        """One message. Once its text is on the way a missing answer leaves a doubt; before that nothing was sent."""
-        words = self._templates.rendered(notice_item(notice), names={"title": "title", "body": "body"})
+    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002
+        """One message. Once its text is on the way a missing answer leaves a doubt; before that
+        nothing was sent.
+        """
+        words = self._templates.rendered(
+            notice_item(notice), names={"title": "title", "body": "body"}
+        )
         written = composed(notice, self._options, words).as_bytes(policy=_POLICY)
         attempt = _Attempt()
         with Deadline(self._options.timeout_s) as deadline:
@@ -81,15 +102,25 @@ class Mail:
                 attempt.refusal(error.smtp_code, _text(error.smtp_error))
             except (OSError, smtplib.SMTPException) as error:  # an SSLError is an OSError
                 # smtplib makes a broken connection of a time-out, and keeps that as its cause.
-                late = deadline.passed or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
-                attempt.error = f"no answer within {self._options.timeout_s:g} s" if late else str(error) or type(error).__name__
+                late = (
+                    deadline.passed
+                    or isinstance(error, TimeoutError)
+                    or isinstance(error.__context__, TimeoutError)
+                )
+                attempt.error = (
+                    f"no answer within {self._options.timeout_s:g} s"
+                    if late
+                    else str(error) or type(error).__name__
+                )
         return self._judged(attempt)
 
     def _connected(self, deadline: Deadline) -> smtplib.SMTP:
         """A connection that is encrypted and logged in as the options say."""
         options = self._options
         if options.security == "tls":
-            server: smtplib.SMTP = _WatchedTls(deadline, options.host, options.port, timeout=options.timeout_s, context=self._tls)
+            server: smtplib.SMTP = _WatchedTls(
+                deadline, options.host, options.port, timeout=options.timeout_s, context=self._tls
+            )
         else:
             server = _Watched(deadline, options.host, options.port, timeout=options.timeout_s)
         try:
@@ -103,7 +134,9 @@ class Mail:
         return server
 
     def _addressed(self, server: smtplib.SMTP) -> dict[str, str]:
-        """Says who it is from and to. Returns the recipients that are refused, with the reason; raises the last refusal where all are."""
+        """Says who it is from and to. Returns the recipients that are refused, with the reason;
+        raises the last refusal where all are.
+        """
         server.ehlo_or_helo_if_needed()
         status, said = server.mail(self._options.sender)
         if status != 250:
@@ -118,10 +151,15 @@ class Mail:
         return refused
 
     def _judged(self, attempt: _Attempt) -> Outcome:
-        """RFC 5321: 2yz is done, 4yz is for another time, 5yz is final. An answer to the text stands, whatever came after it."""
+        """RFC 5321: 2yz is done, 4yz is for another time, 5yz is final. An answer to the text
+        stands, whatever came after it.
+        """
         if attempt.answer is None:
             doubt = "sent, not answered" if attempt.begun else "not sent"
-            return Outcome("unknown" if attempt.begun else "retry", f"{self._place()}: {doubt}: {self._clean(attempt.error)}")
+            return Outcome(
+                "unknown" if attempt.begun else "retry",
+                f"{self._place()}: {doubt}: {self._clean(attempt.error)}",
+            )
         status, said = attempt.answer
         detail = f"{self._place()}: {status} {self._clean(_text(said))}"
         if 200 <= status < 300:
@@ -137,7 +175,9 @@ class Mail:
 
 
 def composed(notice: Notice, options: MailOptions, words: Mapping[str, str]) -> EmailMessage:
-    """The message. Its id is the same at each attempt, so that a mail server can drop the second copy."""
+    """The message. Its id is the same at each attempt, so that a mail server can drop the second
+    copy.
+    """
     message, domain = compose(notice), options.sender.rpartition("@")[2]
     first = hashlib.blake2b(notice.dedup_key.encode(), digest_size=16).hexdigest()
     mail = EmailMessage(policy=_POLICY)
@@ -161,7 +201,9 @@ def _text(said: bytes | str) -> str:
 
 @dataclass(slots=True)
 class _Attempt:
-    """How far one attempt came: which recipients are refused, whether the text was begun, what was answered or went wrong."""
+    """How far one attempt came: which recipients are refused, whether the text was begun, what was
+    answered or went wrong.
+    """
 
     refused: dict[str, str] = field(default_factory=dict)
     begun: bool = False
@@ -169,7 +211,9 @@ class _Attempt:
     error: str = ""
 
     def refusal(self, status: int, said: str) -> None:
-        """An answer that ends the attempt. One that sounds like a success where none was asked for is no delivery."""
+        """An answer that ends the attempt. One that sounds like a success where none was asked for
+        is no delivery.
+        """
         if self.answer is None and status >= 400:
             self.answer = status, said
         elif self.answer is None:

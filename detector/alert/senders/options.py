@@ -1,7 +1,9 @@
-"""The options of a receiver: declared by each sender, read from one table of TOML, refused with one clear line.
+"""The options of a receiver: declared by each sender, read from one table of TOML, refused with one
+clear line.
 
-In: a table and the place that it is from. Out: frozen options; a secret is read from the file that `<name>_file` names or the variable that
-`<name>_env` names, never from the table itself unless the option says that it may be, and is hidden from every text.
+In: a table and the place that it is from. Out: frozen options; a secret is read from the file that
+`<name>_file` names or the variable that `<name>_env` names, never from the table itself unless the
+option says that it may be, and is hidden from every text.
 """
 
 from __future__ import annotations
@@ -30,51 +32,89 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    timeout_s: float = Field(default=10.0, ge=0.05, le=120, description="longest time for one attempt, in seconds")
+    timeout_s: float = Field(
+        default=10.0, ge=0.05, le=120, description="longest time for one attempt, in seconds"
+    )
 
-    title_template: FilePath | None = Field(default=None, description="jinja2 file that words the title")
-    body_template: FilePath | None = Field(default=None, description="jinja2 file that words the body")
+    title_template: FilePath | None = Field(
+        default=None, description="jinja2 file that words the title"
+    )
+    body_template: FilePath | None = Field(
+        default=None, description="jinja2 file that words the body"
+    )
 
     def secrets(self) -> tuple[str, ...]:
-        """What no text may show, the longest first: each secret, and the path of one that is a URL."""
-        given = [value.get_secret_value() for value in self.__dict__.values() if isinstance(value, SecretStr)]
+        """What no text may show, the longest first: each secret, and the path of one that is a
+        URL.
+        """
+        given = [
+            value.get_secret_value()
+            for value in self.__dict__.values()
+            if isinstance(value, SecretStr)
+        ]
         parts = [part for value in given if "://" in value for part in _telling_parts(value)]
-        return tuple(sorted({one for one in (*given, *parts) if len(one) >= _LEAST_SECRET}, key=len, reverse=True))
+        return tuple(
+            sorted(
+                {one for one in (*given, *parts) if len(one) >= _LEAST_SECRET},
+                key=len,
+                reverse=True,
+            )
+        )
 
 
 class HttpOptions(Options):
     """What every sender that speaks HTTP takes."""
 
-    ca_file: FilePath | None = Field(default=None, description="certificates of the authorities to trust, PEM; without it the system's")
-    proxy: str | None = Field(default=None, description="proxy to go through, as http://proxy:3128", pattern=r"^(https?|socks5h?)://\S+$")
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="certificates of the authorities to trust, PEM; without it the system's",
+    )
+    proxy: str | None = Field(
+        default=None,
+        description="proxy to go through, as http://proxy:3128",
+        pattern=r"^(https?|socks5h?)://\S+$",
+    )
 
 
 Declared = TypeVar("Declared", bound=Options)
 
 
 def hidden(description: str, *, plain: bool = False, optional: bool = False) -> Any:
-    """Declares a secret; `plain` says that it may stand in the table itself, as the URL of a webhook without a token may."""
+    """Declares a secret; `plain` says that it may stand in the table itself, as the URL of a
+    webhook without a token may.
+    """
     default = None if optional else ...
     return Field(default=default, description=description, json_schema_extra={"plain": plain})
 
 
 def read(declared: type[Declared], table: Mapping[str, Any], where: str) -> Declared:
-    """The options in a table. Raises ValueError with one line that names the place and the option, and says what to do."""
+    """The options in a table. Raises ValueError with one line that names the place and the option,
+    and says what to do.
+    """
     given = {name: value for name, value in table.items() if name not in _NOT_OPTIONS}
     for name in secret_names(declared):
         _take_secret(declared, name, given, where)
     for name in given:
         if name not in declared.model_fields:
-            raise ValueError(f"{where}: {name}: unknown option{_meant(name, option_names(declared))}")
+            raise ValueError(
+                f"{where}: {name}: unknown option{_meant(name, option_names(declared))}"
+            )
     try:
         return declared.model_validate(given)
     except ValidationError as error:
-        raise ValueError(f"{where}: " + "; ".join(_told(declared, one) for one in error.errors(include_url=False))) from None
+        raise ValueError(
+            f"{where}: "
+            + "; ".join(_told(declared, one) for one in error.errors(include_url=False))
+        ) from None
 
 
 def secret_names(declared: type[Options]) -> list[str]:
     """The options of a sender that are secrets."""
-    return [name for name, field in declared.model_fields.items() if isinstance(field.json_schema_extra, dict)]
+    return [
+        name
+        for name, field in declared.model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+    ]
 
 
 def option_names(declared: type[Options]) -> Iterator[str]:
@@ -90,24 +130,39 @@ def option_names(declared: type[Options]) -> Iterator[str]:
 
 
 def http_url(url: str, name: str, where: str) -> str:
-    """The URL, where it is one of http or https with a host; else ValueError, which does not show it."""
+    """The URL, where it is one of http or https with a host; else ValueError, which does not show
+    it.
+    """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        sound = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         sound = False
     if not sound or not url.isprintable() or " " in url:
-        raise ValueError(f"{where}: {name}: not an address that begins with https:// or http:// and a host")
+        raise ValueError(
+            f"{where}: {name}: not an address that begins with https:// or http:// and a host"
+        )
     return url
 
 
 def templates_of(options: Options, where: str) -> Templates:
-    """The templates that a receiver names. Raises ValueError with the first fault, file and line."""
+    """The templates that a receiver names. Raises ValueError with the first fault, file and
+    line.
+    """
     named = [path for path in (options.title_template, options.body_template) if path is not None]
     faults = [fault for path in named for fault in check_file(path)]
     if faults:
-        raise ValueError(f"{where}: {faults[0]}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""))
-    title, body = (None if path is None else load(path) for path in (options.title_template, options.body_template))
+        raise ValueError(
+            f"{where}: {faults[0]}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+        )
+    title, body = (
+        None if path is None else load(path)
+        for path in (options.title_template, options.body_template)
+    )
     return Templates(title, body)
 
 
@@ -119,11 +174,16 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def tls_context(ca_file: Path | None, where: str) -> ssl.SSLContext:
-    """A context that checks certificates and names, always. Raises ValueError for a file without certificates."""
+    """A context that checks certificates and names, always. Raises ValueError for a file without
+    certificates.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"{where}: ca_file: {ca_file} holds no certificates that can be used: {error.strerror or error}") from error
+        raise ValueError(
+            f"{where}: ca_file: {ca_file} holds no certificates that can be used: "
+            f"{error.strerror or error}"
+        ) from error
 
 
 def _take_secret(declared: type[Options], name: str, given: dict[str, Any], where: str) -> None:
@@ -134,7 +194,10 @@ def _take_secret(declared: type[Options], name: str, given: dict[str, Any], wher
     if len(ways) > 1:
         raise ValueError(f"{where}: {' and '.join(ways)} say the same thing twice: keep one")
     if name in given and not extra["plain"]:
-        raise ValueError(f"{where}: {name}: a secret does not belong here; name a file in {name}_file or a variable in {name}_env")
+        raise ValueError(
+            f"{where}: {name}: a secret does not belong here; name a file in {name}_file or "
+            f"a variable in {name}_env"
+        )
     if not ways:
         if declared.model_fields[name].is_required():
             both = f"{name}_file or {name}_env"
@@ -155,7 +218,10 @@ def _fetched(value: str, way: str, where: str) -> str:
         try:
             content = Path(value).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where}: {way}: {value} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+            raise ValueError(
+                f"{where}: {way}: {value} cannot be read: "
+                f"{getattr(error, 'strerror', None) or 'not UTF-8'}"
+            ) from None
         if not content:
             raise ValueError(f"{where}: {way}: {value} is empty")
     if not content.isprintable() or not content.isascii():
@@ -167,7 +233,10 @@ def _told(declared: type[Options], error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]) or "the table"
     message = error["msg"].removeprefix("Value error, ")
     wanted = declared.model_fields[name].description if name in declared.model_fields else None
-    return inert(f"{name}: {message[:1].lower()}{message[1:]}" + (f" ({wanted})" if wanted and error["type"] == "missing" else ""))
+    return inert(
+        f"{name}: {message[:1].lower()}{message[1:]}"
+        + (f" ({wanted})" if wanted and error["type"] == "missing" else "")
+    )
 
 
 def _meant(word: str, known: Iterator[str]) -> str:

@@ -1,7 +1,8 @@
 """PagerDuty, Events API v2: trigger, acknowledge, resolve under one key.
 
-In: a notice. Out: one event, within the documented limits: 255 characters of key, 1,024 of summary, 512,000 bytes in all. The answer 202
-says that the event was taken, not yet that somebody was called.
+In: a notice. Out: one event, within the documented limits: 255 characters of key, 1,024 of summary,
+512,000 bytes in all. The answer 202 says that the event was taken, not yet that somebody was
+called.
 """
 
 from __future__ import annotations
@@ -26,14 +27,22 @@ SUMMARY_LIMIT = 1_024
 EVENT_BYTES = 512_000
 _DETAIL_CHARACTERS = 60_000
 _SMALL = 10_000
-_WORDS: Mapping[Action, str] = {"fire": "trigger", "update": "trigger", "acknowledge": "acknowledge", "resolve": "resolve"}
+_WORDS: Mapping[Action, str] = {
+    "fire": "trigger",
+    "update": "trigger",
+    "acknowledge": "acknowledge",
+    "resolve": "resolve",
+}
 
 
 class PagerDutyOptions(HttpOptions):
     """PagerDuty, Events API v2."""
 
     routing_key: SecretStr = hidden("the integration key of a service or of an event orchestration")
-    url: str = Field(default="https://events.pagerduty.com/v2/enqueue", description="where events go; the EU has an address of its own")
+    url: str = Field(
+        default="https://events.pagerduty.com/v2/enqueue",
+        description="where events go; the EU has an address of its own",
+    )
 
 
 class PagerDuty:
@@ -52,9 +61,15 @@ class PagerDuty:
 
     def send(self, notice: Notice, now_us: int) -> Outcome:
         """One event."""
-        event = {"routing_key": self._routing_key.get_secret_value(), "event_action": _WORDS[notice.action], "dedup_key": key(notice)}
+        event = {
+            "routing_key": self._routing_key.get_secret_value(),
+            "event_action": _WORDS[notice.action],
+            "dedup_key": key(notice),
+        }
         if event["event_action"] == "trigger":
-            words = self._templates.rendered(notice_item(notice), names={"title": "title", "body": "body"})
+            words = self._templates.rendered(
+                notice_item(notice), names={"title": "title", "body": "body"}
+            )
             event |= triggering(notice, words)
         return self._http.post(self._url, encoded(event), now_us)
 
@@ -64,14 +79,23 @@ def encoded(event: Item) -> bytes:
     body = json.dumps(event, ensure_ascii=False).encode()
     if len(body) <= EVENT_BYTES:
         return body
-    details = {"message": event["payload"]["custom_details"]["message"][:_SMALL], "cut": f"{len(body):,} bytes were too many"}
-    return json.dumps(event | {"payload": event["payload"] | {"custom_details": details}}, ensure_ascii=False).encode()
+    details = {
+        "message": event["payload"]["custom_details"]["message"][:_SMALL],
+        "cut": f"{len(body):,} bytes were too many",
+    }
+    return json.dumps(
+        event | {"payload": event["payload"] | {"custom_details": details}}, ensure_ascii=False
+    ).encode()
 
 
 def key(notice: Notice) -> str:
     """The key under which PagerDuty folds events; a long one becomes its digest."""
     given = notice.dedup_key
-    return given if len(given) <= KEY_LIMIT else hashlib.blake2b(given.encode(), digest_size=32).hexdigest()
+    return (
+        given
+        if len(given) <= KEY_LIMIT
+        else hashlib.blake2b(given.encode(), digest_size=32).hexdigest()
+    )
 
 
 def triggering(notice: Notice, words: Mapping[str, str]) -> Item:
@@ -79,9 +103,16 @@ def triggering(notice: Notice, words: Mapping[str, str]) -> Item:
     message, lead = compose(notice), notice.subjects[0]
     body = words.get("body") or plain(message, title=False)
     details: Item = {"message": "\n".join(cut(body.splitlines(), _DETAIL_CHARACTERS, message.link))}
-    details |= {part.label: "\n".join(cut(part.lines, _DETAIL_CHARACTERS // 10, message.link)) for part in message.parts[:20]}
+    details |= {
+        part.label: "\n".join(cut(part.lines, _DETAIL_CHARACTERS // 10, message.link))
+        for part in message.parts[:20]
+    }
     started = lead.started_us if lead.started_us is not None else lead.found_us
-    links = [{"href": href, "text": text} for text, href in (("Incident", message.link), ("Runbook", message.runbook)) if href]
+    links = [
+        {"href": href, "text": text}
+        for text, href in (("Incident", message.link), ("Runbook", message.runbook))
+        if href
+    ]
     payload = {
         "summary": (words.get("title") or message.title)[:SUMMARY_LIMIT],
         "source": said(lead.host) or "unknown",
@@ -92,7 +123,11 @@ def triggering(notice: Notice, words: Mapping[str, str]) -> Item:
         "class": lead.rule,
         "custom_details": details,
     }
-    event: Item = {"client": "oopswatch", "links": links, "payload": {name: value for name, value in payload.items() if value is not None}}
+    event: Item = {
+        "client": "oopswatch",
+        "links": links,
+        "payload": {name: value for name, value in payload.items() if value is not None},
+    }
     if message.link:
         event["client_url"] = message.link
     return event

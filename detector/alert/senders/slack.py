@@ -1,7 +1,8 @@
 """Slack, by an incoming webhook: a header, the facts, the log in a code block, links.
 
-In: a notice. Out: blocks within Slack's limits: 50 blocks, 150 characters of header, 3,000 of a section. Everything that comes from a log
-is escaped, and in plain text or a code block, where Slack reads no markup.
+In: a notice. Out: blocks within Slack's limits: 50 blocks, 150 characters of header, 3,000 of a
+section. Everything that comes from a log is escaped, and in plain text or a code block, where Slack
+reads no markup.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class SlackOptions(HttpOptions):
 
 
 class Slack:
-    """Posts messages to one channel. A webhook can neither edit nor thread: each update is a message of its own."""
+    """Posts messages to one channel. A webhook can neither edit nor thread: each update is a
+    message of its own.
+    """
 
     kind = "slack"
     repeat_s: float | None = None
@@ -46,23 +49,40 @@ class Slack:
 
     def send(self, notice: Notice, now_us: int) -> Outcome:
         """One message."""
-        words = self._templates.rendered(notice_item(notice), names={"title": "title", "body": "body"}, escape=escaped)
-        return self._http.post(self._url, json.dumps(blocks(compose(notice), words)).encode(), now_us)
+        words = self._templates.rendered(
+            notice_item(notice), names={"title": "title", "body": "body"}, escape=escaped
+        )
+        return self._http.post(
+            self._url, json.dumps(blocks(compose(notice), words)).encode(), now_us
+        )
 
 
 def blocks(message: Message, words: Mapping[str, str]) -> Item:
     """The message as Slack takes it; `words` of templates stand for the title and the parts."""
     title = words.get("title") or fitting(message.title, HEADER_LIMIT)
-    parts: Iterator[Item] = iter(_markdown(words["body"], message)) if "body" in words else _parts(message)
+    parts: Iterator[Item] = (
+        iter(_markdown(words["body"], message)) if "body" in words else _parts(message)
+    )
     shown = [{"type": "header", "text": _plain(title[:HEADER_LIMIT])}, *parts][: BLOCKS - 1]
-    if links := [f"<{_address(url)}|{text}>" for text, url in (("Incident", message.link), ("Runbook", message.runbook)) if url]:
-        shown.append({"type": "section", "text": {"type": "mrkdwn", "text": " · ".join(links)[:SECTION_LIMIT]}})
+    if links := [
+        f"<{_address(url)}|{text}>"
+        for text, url in (("Incident", message.link), ("Runbook", message.runbook))
+        if url
+    ]:
+        shown.append(
+            {
+                "type": "section",
+                "text": {"type": "mrkdwn", "text": " · ".join(links)[:SECTION_LIMIT]},
+            }
+        )
     return {"text": words.get("title") or escaped(message.short), "blocks": shown}
 
 
 def escaped(text: str) -> str:
     """Text in which Slack finds no link, no mention, no end of a code block."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "\u02cb")
+    return (
+        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "\u02cb")
+    )
 
 
 def fitting(text: str, limit: int) -> str:
@@ -73,7 +93,9 @@ def fitting(text: str, limit: int) -> str:
 
 
 def _parts(message: Message) -> Iterator[Item]:
-    """Short facts share a section, since each section is a block of its own on a phone; logs have a code block each."""
+    """Short facts share a section, since each section is a block of its own on a phone; logs have a
+    code block each.
+    """
     facts: list[str] = []
     for part in message.parts:
         if part.code:
@@ -89,7 +111,9 @@ def _parts(message: Message) -> Iterator[Item]:
 
 def _section(lines: Sequence[str], message: Message) -> Iterator[Item]:
     if lines:
-        text = "\n".join(map(escaped, cut(lines, SECTION_LIMIT, message.link, lambda line: len(escaped(line)))))
+        text = "\n".join(
+            map(escaped, cut(lines, SECTION_LIMIT, message.link, lambda line: len(escaped(line))))
+        )
         yield {"type": "section", "text": _plain(text)}
 
 
@@ -101,7 +125,13 @@ def _code(part: Part, message: Message) -> str:
 
 def _markdown(text: str, message: Message) -> Iterator[Item]:
     """A template's own markup, whose values are escaped already."""
-    yield {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(cut(text.splitlines(), SECTION_LIMIT, message.link))}}
+    yield {
+        "type": "section",
+        "text": {
+            "type": "mrkdwn",
+            "text": "\n".join(cut(text.splitlines(), SECTION_LIMIT, message.link)),
+        },
+    }
 
 
 def _plain(text: str) -> Item:

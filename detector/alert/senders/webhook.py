@@ -1,6 +1,8 @@
-"""Any program that takes JSON: the documented object, signed, in a shape that Grafana OnCall's formatted webhook reads as it is.
+"""Any program that takes JSON: the documented object, signed, in a shape that Grafana OnCall's
+formatted webhook reads as it is.
 
-In: a notice. Out: a POST. `Oopswatch-Signature: v1=<hex>` is HMAC-SHA256 of `<timestamp>.<body>` under the shared secret.
+In: a notice. Out: a POST. `Oopswatch-Signature: v1=<hex>` is HMAC-SHA256 of `<timestamp>.<body>`
+under the shared secret.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ class WebhookOptions(HttpOptions):
     """A program that takes JSON over HTTP."""
 
     url: SecretStr = hidden("where to post to", plain=True)
-    secret: SecretStr | None = hidden("what signs each request; without it nothing is signed", optional=True)
+    secret: SecretStr | None = hidden(
+        "what signs each request; without it nothing is signed", optional=True
+    )
     token: SecretStr | None = hidden("sent as `Authorization: Bearer …`", optional=True)
 
 
@@ -65,4 +69,6 @@ def signed(body: bytes, key: str, at_s: int) -> dict[str, str]:
 
 def notice_key(notice: Notice) -> str:
     """What every attempt at one notice has in common, and no other notice has."""
-    return hashlib.blake2b(f"{notice.dedup_key}\0{notice.action}\0{notice.at_us}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(
+        f"{notice.dedup_key}\0{notice.action}\0{notice.at_us}".encode(), digest_size=16
+    ).hexdigest()

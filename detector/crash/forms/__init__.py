@@ -1,8 +1,9 @@
 """The forms of reports: how a head reads, what its title is, and where its guilty function stands.
 
-Data, asked in order: the first form whose head fits the line (and whose body fits the block, where one is given) names the report. Titles
-follow syzbot's spelling, so that a search for one finds the public reports. `{function}` is the guilty function, other names are groups of
-head or body. Texts of heads are the kernel's own; the file that prints each is named in the pattern files.
+Data, asked in order: the first form whose head fits the line (and whose body fits the block, where
+one is given) names the report. Titles follow syzbot's spelling, so that a search for one finds the
+public reports. `{function}` is the guilty function, other names are groups of head or body. Texts
+of heads are the kernel's own; the file that prints each is named in the pattern files.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ __all__ = ["ANNOUNCES", "FORMS", "Form"]
 FORMS: tuple[Form, ...] = (*SANITISERS, *FAULTS, *BUGS, *WARNINGS, *LOCKS, *HANGS)
 
 ANNOUNCES = re.compile(
-    r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute |Kernel attempted to |Insufficient stack space"
-    r"|kernel stack overflow \(|Oops: stack guard page|(?:\S+: )?detected (?:buffer overflow|field-spanning|out-of-bounds)|CFI failure"
-    r"|Bad mode in |SError Interrupt on CPU|Unhandled (?:64|32)-bit |unable to execute userspace code|Ignoring spurious kernel translation"
+    r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute "
+    r"|Kernel attempted to |Insufficient stack space"
+    r"|kernel stack overflow \(|Oops: stack guard page|(?:\S+: )?detected (?:buffer "
+    r"overflow|field-spanning|out-of-bounds)|CFI failure"
+    r"|Bad mode in |SError Interrupt on CPU|Unhandled (?:64|32)-bit |unable to execute "
+    r"userspace code|Ignoring spurious kernel translation"
 )
 """Heads that only announce: the report's own head follows."""

@@ -1,4 +1,6 @@
-"""Forms of the reports in which a subsystem finds its own state to be wrong: `BUG:` and its like, without an exception."""
+"""Forms of the reports in which a subsystem finds its own state to be wrong: `BUG:` and its like,
+without an exception.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,35 @@ from detector.crash.forms.form import CALLERS, form, recipe
 from detector.crash.guilty import STACK, TRACE
 
 _SPINLOCK = (
-    r"BUG: (?P<lock>spinlock|rwlock) (?P<what>lockup suspected|already unlocked|recursion|cpu recursion|bad magic|wrong owner|wrong CPU"
+    r"BUG: (?P<lock>spinlock|rwlock) (?P<what>lockup suspected|already "
+    r"unlocked|recursion|cpu recursion|bad magic|wrong owner|wrong CPU"
     r"|uninitialized|trylock failure on UP)"
 )
-_MM = r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on freeing mm)"
+_MM = (
+    r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on "
+    r"freeing mm)"
+)
 _PAGES = "(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|page_frag_free|alloc|vmap|page_owner"
-_SLAB = r"BUG \S+ .*: (?P<what>.*overwritten|Invalid object pointer|Objects remaining|Freepointer corrupt|Freechain corrupt)"
+_SLAB = (
+    r"BUG \S+ .*: (?P<what>.*overwritten|Invalid object pointer|Objects remaining|Freepointer "
+    r"corrupt|Freechain corrupt)"
+)
 _UNMOUNT = recipe(re.compile(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
 _LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
 
 BUGS = (
-    form("spinlock-bug", _SPINLOCK, "BUG: {lock} {what} in {function}", recipe(TRACE, STACK, skip="spin_|_lock|_unlock")),
-    form("atomic-sleep", r"scheduling while atomic", "BUG: scheduling while atomic in {function}", recipe(TRACE, STACK, skip="schedule")),
+    form(
+        "spinlock-bug",
+        _SPINLOCK,
+        "BUG: {lock} {what} in {function}",
+        recipe(TRACE, STACK, skip="spin_|_lock|_unlock"),
+    ),
+    form(
+        "atomic-sleep",
+        r"scheduling while atomic",
+        "BUG: scheduling while atomic in {function}",
+        recipe(TRACE, STACK, skip="schedule"),
+    ),
     form(
         "atomic-sleep",
         r"sleeping function called from invalid context at",
@@ -33,9 +52,22 @@ BUGS = (
         recipe(TRACE, STACK, skip="dump_stack|preemption|preempt|debug_|processor_id|this_cpu"),
     ),
     form("mm-teardown", _MM, "BUG: {what}"),
-    form("vfs-busy", r"BUG: Dentry .* still in use", "BUG: Dentry still in use in {function}", _UNMOUNT),
-    form("vfs-busy", r"VFS: Close: file count is 0", "VFS: Close: file count is zero (use-after-free)"),
-    form("vfs-busy", r"VFS: Busy inodes after unmount", "VFS: Busy inodes after unmount (use-after-free)"),
+    form(
+        "vfs-busy",
+        r"BUG: Dentry .* still in use",
+        "BUG: Dentry still in use in {function}",
+        _UNMOUNT,
+    ),
+    form(
+        "vfs-busy",
+        r"VFS: Close: file count is 0",
+        "VFS: Close: file count is zero (use-after-free)",
+    ),
+    form(
+        "vfs-busy",
+        r"VFS: Busy inodes after unmount",
+        "VFS: Busy inodes after unmount (use-after-free)",
+    ),
     form(
         "bad-page",
         r"Bad page (?P<what>state|cache)",
@@ -54,6 +86,8 @@ BUGS = (
     form("slab", r"BUG kmalloc-.*: Object already free", "BUG: Object already free"),
     form("slab", _SLAB, "BUG: {what} in {function}", CALLERS),
     form(
-        "netdev-reference", r"unregister_netdevice: waiting for .* to become free", "unregister_netdevice: waiting for DEV to become free"
+        "netdev-reference",
+        r"unregister_netdevice: waiting for .* to become free",
+        "unregister_netdevice: waiting for DEV to become free",
     ),
 )

@@ -1,4 +1,6 @@
-"""What a form is, and the recipes that most forms share. Data and helpers to write data; nothing is read here."""
+"""What a form is, and the recipes that most forms share. Data and helpers to write data; nothing is
+read here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from detector.crash.guilty import PC, STACK, TRACE, Part, Recipe
 class Form:
     """One way a report begins.
 
-    `head` is searched in the head line, `body` in the whole text from there on; their named groups, and `function`, fill the title.
+    `head` is searched in the head line, `body` in the whole text from there on; their named groups,
+    and `function`, fill the title.
     """
 
     kind: str
@@ -25,7 +28,9 @@ class Form:
 
 def form(kind: str, head: str, title: str, *recipes: Recipe, body: str | None = None) -> Form:
     """A form, with its patterns compiled."""
-    return Form(kind, re.compile(head), title, recipes, re.compile(body) if body is not None else None)
+    return Form(
+        kind, re.compile(head), title, recipes, re.compile(body) if body is not None else None
+    )
 
 
 def recipe(*parts: Part, skip: str = "", choose: str = "", plain: bool = False) -> Recipe:
@@ -38,7 +43,10 @@ def after(line: str, symbol: re.Pattern[str]) -> Recipe:
     return recipe(re.compile(line), symbol, plain=True)
 
 
-NAME = r"(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<mod>\w+)[^\]]*\])?)?"
+NAME = (
+    r"(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: "
+    r"\[(?P<mod>\w+)[^\]]*\])?)?"
+)
 """A function, with or without the offset."""
 
 AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] *)?" + SYMBOL)

@@ -1,4 +1,6 @@
-"""Forms of the reports of what does not come back, lockups, stalls, hung tasks, and of what ends everything: panics."""
+"""Forms of the reports of what does not come back, lockups, stalls, hung tasks, and of what ends
+everything: panics.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,30 @@ from detector.crash.guilty import PC, STACK, TRACE
 _TIMER = "apic_timer_interrupt|rcu"
 _STALLS = (
     recipe(re.compile("apic_timer_interrupt"), PC, STACK, skip=_TIMER, choose="stall"),
-    recipe(re.compile("apic_timer_interrupt|Exception stack|el1h_64_irq"), STACK, skip=_TIMER, choose="stall"),
+    recipe(
+        re.compile("apic_timer_interrupt|Exception stack|el1h_64_irq"),
+        STACK,
+        skip=_TIMER,
+        choose="stall",
+    ),
 )
 _CORRUPTED_IN = recipe(re.compile(r"is corrupted in: (?!\[?<?[0-9a-f]{8})" + NAME), plain=True)
 
 HANGS = (
     form("soft-lockup", r"BUG: soft lockup", "BUG: soft lockup in {function}", LOOP, FAULT),
-    form("hard-lockup", r"[hH]ard LOCKUP|detected LOCKUP", "BUG: hard lockup in {function}", LOOP, FAULT),
-    form("rcu-stall", r"INFO: rcu\w* (?:self-)?detected (?:expedited )?stall", "INFO: rcu detected stall in {function}", *_STALLS),
+    form(
+        "hard-lockup",
+        r"[hH]ard LOCKUP|detected LOCKUP",
+        "BUG: hard lockup in {function}",
+        LOOP,
+        FAULT,
+    ),
+    form(
+        "rcu-stall",
+        r"INFO: rcu\w* (?:self-)?detected (?:expedited )?stall",
+        "INFO: rcu detected stall in {function}",
+        *_STALLS,
+    ),
     form(
         "hung-task",
         r"INFO: task .* blocked (?:in I/O wait )?for more than [0-9]+ seconds",
@@ -50,10 +68,22 @@ HANGS = (
         recipe(TRACE, STACK, skip="bad_stack", choose="stall"),
         CALLERS,
     ),
-    form("panic", r"Kernel panic - not syncing: Attempted to kill init!", "kernel panic: Attempted to kill init!"),
-    form("panic", r"Kernel panic - not syncing: Couldn't open N_TTY ldisc for ", "kernel panic: Couldn't open N_TTY ldisc"),
+    form(
+        "panic",
+        r"Kernel panic - not syncing: Attempted to kill init!",
+        "kernel panic: Attempted to kill init!",
+    ),
+    form(
+        "panic",
+        r"Kernel panic - not syncing: Couldn't open N_TTY ldisc for ",
+        "kernel panic: Couldn't open N_TTY ldisc",
+    ),
     form("panic", r"Kernel panic(?: - not syncing)?: (?P<what>.*)", "kernel panic: {what}"),
-    form("firmware-panic", r"trusty: panic.* ASSERT FAILED.*?\): (?P<what>.+)", "trusty: ASSERT FAILED: {what}"),
+    form(
+        "firmware-panic",
+        r"trusty: panic.* ASSERT FAILED.*?\): (?P<what>.+)",
+        "trusty: ASSERT FAILED: {what}",
+    ),
     form("firmware-panic", r"trusty: panic \(.*?\): (?P<what>.+)", "trusty: panic: {what}"),
     form(
         "rust-panic",

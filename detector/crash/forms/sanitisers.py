@@ -18,7 +18,9 @@ _KASAN_FREE = recipe(_KASAN_NAMES, TRACE, STACK, skip="slab_|kfree|vunmap|vfree"
 _KCSAN = recipe(re.compile(r"BUG: KCSAN: (?:data-race|assert: race) in " + NAME), plain=True)
 _KFENCE = recipe(re.compile(r"BUG: KFENCE: [a-z -]+? in " + NAME), STACK)
 _UBSAN = recipe(TRACE, STACK, skip="ubsan|overflow")
-_KFENCE_SAYS = "(?:use-after-free|out-of-bounds|invalid) (?:read|write)|invalid free|memory corruption"
+_KFENCE_SAYS = (
+    "(?:use-after-free|out-of-bounds|invalid) (?:read|write)|invalid free|memory corruption"
+)
 
 SANITISERS = (
     form(
@@ -35,11 +37,17 @@ SANITISERS = (
         _KASAN_FREE,
     ),
     form(
-        "kasan", r"BUG: KASAN: (?P<what>[a-z -]+) on address", "KASAN: {what} {access}", body=r"\n.*(?P<access>Read|Write) of size [0-9]+"
+        "kasan",
+        r"BUG: KASAN: (?P<what>[a-z -]+) on address",
+        "KASAN: {what} {access}",
+        body=r"\n.*(?P<access>Read|Write) of size [0-9]+",
     ),
     form("kasan", r"BUG: KASAN: (?P<what>[a-z-]+) in ", "KASAN: {what} in {function}", _KASAN),
     form(
-        "kmsan", r"BUG: KMSAN: kernel-usb-infoleak in ", "KMSAN: kernel-usb-infoleak in {function}", recipe(STACK, skip="alloc_skb|" + _USB)
+        "kmsan",
+        r"BUG: KMSAN: kernel-usb-infoleak in ",
+        "KMSAN: kernel-usb-infoleak in {function}",
+        recipe(STACK, skip="alloc_skb|" + _USB),
     ),
     form(
         "kmsan",
@@ -47,9 +55,24 @@ SANITISERS = (
         "KMSAN: {what} in {function}",
         recipe(STACK, skip="alloc_skb|netlink_ack|netlink_rcv_skb|" + _ENCRYPTS),
     ),
-    form("kcsan", r"BUG: KCSAN: (?P<what>data-race|assert: race) in (?P<where>.*)", "KCSAN: {what} in {where}", _KCSAN),
-    form("kfence", rf"BUG: KFENCE: (?P<what>{_KFENCE_SAYS}) in ", "KFENCE: {what} in {function}", _KFENCE),
-    form("ubsan", r"UBSAN: Undefined behaviour in", "UBSAN: undefined-behaviour in {function}", _UBSAN),
+    form(
+        "kcsan",
+        r"BUG: KCSAN: (?P<what>data-race|assert: race) in (?P<where>.*)",
+        "KCSAN: {what} in {where}",
+        _KCSAN,
+    ),
+    form(
+        "kfence",
+        rf"BUG: KFENCE: (?P<what>{_KFENCE_SAYS}) in ",
+        "KFENCE: {what} in {function}",
+        _KFENCE,
+    ),
+    form(
+        "ubsan",
+        r"UBSAN: Undefined behaviour in",
+        "UBSAN: undefined-behaviour in {function}",
+        _UBSAN,
+    ),
     form("ubsan", r"UBSAN: (?P<what>.*?) in", "UBSAN: {what} in {function}", _UBSAN),
     form(
         "memory-leak",

@@ -1,4 +1,6 @@
-"""The API, `/api/v1`: one module for each kind of thing. Fields and parameters are only ever added."""
+"""The API, `/api/v1`: one module for each kind of thing. Fields and parameters are only ever
+added.
+"""
 
 from __future__ import annotations
 
@@ -20,5 +22,20 @@ from detector.serve.api import (
 
 # Not one router of routers: each would have all routes made anew.
 ROUTERS = tuple(
-    part.router for part in (health, incidents, problems, hosts, noise, stats, patterns, silences, explain, sql, export, events, grafana)
+    part.router
+    for part in (
+        health,
+        incidents,
+        problems,
+        hosts,
+        noise,
+        stats,
+        patterns,
+        silences,
+        explain,
+        sql,
+        export,
+        events,
+        grafana,
+    )
 )

@@ -1,6 +1,8 @@
-"""What every list of the API is asked with: the filter language as parameters, where a page begins, how many rows.
+"""What every list of the API is asked with: the filter language as parameters, where a page begins,
+how many rows.
 
-In: a request's parameters, checked against the models here, which OpenAPI shows. Out: a `Filter`, or a problem that names the parameter.
+In: a request's parameters, checked against the models here, which OpenAPI shows. Out: a `Filter`,
+or a problem that names the parameter.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ LIST = answers(401, 403, 422, 429, 503)
 ONE = answers(401, 403, 404, 422, 429, 503)
 ACT = answers(401, 403, 404, 409, 413, 422, 429, 503)
 
-IncidentId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="the whole id of an incident")]
+IncidentId = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{16}$", description="the whole id of an incident")
+]
 Fingerprint = Annotated[str, Path(max_length=200, description="the fingerprint of a problem")]
 HostName = Annotated[str, Path(max_length=1_024, description="the whole name of a host")]
 
@@ -44,7 +48,11 @@ FilterParameters: type[Parameters] = create_model(
         name if name != "class" else "class_": (
             list[str],
             Field(
-                default=[], alias=name, description=f"{meaning}; given again: any of them" if name not in {"since", "until"} else meaning
+                default=[],
+                alias=name,
+                description=f"{meaning}; given again: any of them"
+                if name not in {"since", "until"}
+                else meaning,
             ),
         )
         for name, meaning in filters.FIELDS.items()
@@ -55,19 +63,27 @@ FilterParameters: type[Parameters] = create_model(
 class ListParameters(FilterParameters):
     """A filter, and which page of its list."""
 
-    after: str | None = Field(default=None, max_length=500, description="`next` of an earlier page: the rows after it")
+    after: str | None = Field(
+        default=None, max_length=500, description="`next` of an earlier page: the rows after it"
+    )
     limit: int = Field(default=50, ge=1, le=500, description="most rows")
 
 
 def asked(request: Request, parameters: Parameters) -> Filter:
     """The filter of a request. Raises `FilterError` with the parameter at fault."""
-    given = {name: value for name, value in parameters.model_dump(by_alias=True).items() if name in filters.FIELDS and value}
+    given = {
+        name: value
+        for name, value in parameters.model_dump(by_alias=True).items()
+        if name in filters.FIELDS and value
+    }
     return filters.parse(given, request.app.state.clock())
 
 
 def span(request: Request, since: str | None, until: str | None) -> tuple[int | None, int | None]:
     """Two times as the filter language writes them, in µs since 1970."""
-    given = {name: [text] for name, text in (("since", since), ("until", until)) if text is not None}
+    given = {
+        name: [text] for name, text in (("since", since), ("until", until)) if text is not None
+    }
     wanted = filters.parse(given, request.app.state.clock())
     return wanted.since_us, wanted.until_us
 
@@ -84,7 +100,9 @@ def answer(value: Any, status: int = 200) -> Response:
     return JSONResponse(as_object(value), status)
 
 
-def page(name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters) -> Response:
+def page(
+    name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters
+) -> Response:
     """A page of a list that fits a request's filter: its rows under their name, and `next`."""
     found = listed(asked(request, parameters), after=parameters.after, limit=parameters.limit)
     return answer({name: found.rows, "next": found.next})
@@ -92,7 +110,10 @@ def page(name: str, listed: Callable[..., Page[Any]], request: Request, paramete
 
 def page_model(name: str, noun: type[Any]) -> type[BaseModel]:
     """The model of such a page."""
-    next_type = (str | None, Field(description="give it as `after` for the rows that follow; null: there are none"))
+    next_type = (
+        str | None,
+        Field(description="give it as `after` for the rows that follow; null: there are none"),
+    )
     row: Any = model_of(noun)
     members: dict[str, Any] = {name: (list[row], ...), "next": next_type}
     made: type[BaseModel] = create_model(f"{name.capitalize()}Page", **members)

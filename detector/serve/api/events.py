@@ -1,6 +1,8 @@
-"""New and changed incidents as they come: server-sent events with the ids of the log of changes, so that nobody misses one.
+"""New and changed incidents as they come: server-sent events with the ids of the log of changes, so
+that nobody misses one.
 
-In: `Last-Event-ID`, or `after`. Out: an endless stream; a comment when it is quiet, so that proxies keep it open.
+In: `Last-Event-ID`, or `after`. Out: an endless stream; a comment when it is quiet, so that proxies
+keep it open.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ _RETRY_MS = 2_000
 _GREATEST = (1 << 62) - 1
 
 _ROW: Any = model_of(IncidentRow)
-_STREAM = {"description": "events `change`, whose data is a ChangeEvent", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+_STREAM = {
+    "description": "events `change`, whose data is a ChangeEvent",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
 EVENT: type[BaseModel] = create_model(
     "ChangeEvent",
     __doc__="One change, with the incident as it is now.",
@@ -50,11 +55,16 @@ def read(reading: Reading, after: int, limit: int) -> list[Happened]:
     """The changes after one, with their incidents, each incident looked at once."""
     history = reading.history()
     changes = history.changes(after, limit)
-    rows = {one: history.incident(one) for one in dict.fromkeys(change.incident_id for change in changes)}
+    rows = {
+        one: history.incident(one)
+        for one in dict.fromkeys(change.incident_id for change in changes)
+    }
     happened = []
     for change in changes:
         detail = rows[change.incident_id]
-        item: dict[str, Any] = as_object(change) | {"incident": as_object(detail.row) if detail else None}
+        item: dict[str, Any] = as_object(change) | {
+            "incident": as_object(detail.row) if detail else None
+        }
         happened.append(Happened(change.id, json.dumps(item)))
     return happened
 
@@ -73,17 +83,28 @@ def read(reading: Reading, after: int, limit: int) -> list[Happened]:
 )
 async def events(
     request: Request,
-    after: Annotated[int | None, Query(ge=0, le=_GREATEST, description="changes after this id; without it from now on")] = None,
-    last_event_id: Annotated[str | None, Header(description="as browsers send it; stronger than `after`")] = None,
+    after: Annotated[
+        int | None,
+        Query(ge=0, le=_GREATEST, description="changes after this id; without it from now on"),
+    ] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="as browsers send it; stronger than `after`")
+    ] = None,
 ) -> Response:
     """Server-sent events. Comes back with `Last-Event-ID`, and nothing is missed."""
     follower: Follower[Happened] = request.app.state.follower
     if follower.full:
-        raise Problem(503, "as many listen as may (serve.max_listeners): try again", headers={"Retry-After": "10"})
+        raise Problem(
+            503,
+            "as many listen as may (serve.max_listeners): try again",
+            headers={"Retry-After": "10"},
+        )
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         after = min(int(last_event_id[:20]), _GREATEST)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(follower, after), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _stream(follower, after), media_type="text/event-stream", headers=headers
+    )
 
 
 async def _stream(follower: Follower[Happened], after: int | None) -> AsyncIterator[bytes]:

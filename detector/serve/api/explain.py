@@ -1,6 +1,7 @@
 """What the catalogue makes of a piece of log: the text in, the decision out. Nothing is stored.
 
-In: text as somebody pasted it, bounded. Out: the matches, each report with what it means, what could not be read.
+In: text as somebody pasted it, bounded. Out: the matches, each report with what it means, what
+could not be read.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ class Pasted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field(min_length=1, max_length=_LONGEST, description="in any format that `scan` reads")
-    host: str | None = Field(default=None, max_length=1_024, description="the host of every line, whatever the lines say")
+    text: str = Field(
+        min_length=1, max_length=_LONGEST, description="in any format that `scan` reads"
+    )
+    host: str | None = Field(
+        default=None, max_length=1_024, description="the host of every line, whatever the lines say"
+    )
 
 
 class Unread(BaseModel):
@@ -50,7 +55,12 @@ class Decision(BaseModel):
     unread: list[Unread]
 
 
-@router.post("/explain", summary="Explain a log", response_model=Decision, responses=answers(401, 403, 413, 422, 429, 503))
+@router.post(
+    "/explain",
+    summary="Explain a log",
+    response_model=Decision,
+    responses=answers(401, 403, 413, 422, 429, 503),
+)
 def explain(request: Request, body: Pasted) -> Response:
     """What happened, where, why, which known bug, what to do next."""
     # Imported here: a start need not wait for what reads and explains logs.
@@ -59,7 +69,9 @@ def explain(request: Request, body: Pasted) -> Response:
 
     known = catalogue(request)
     if not _AT_ONCE.acquire(timeout=5):
-        raise Problem(429, "others have a log explained just now: try again", headers={"Retry-After": "5"})
+        raise Problem(
+            429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
+        )
     try:
         parse = request.app.state.settings.parse
         parser = Parser(host=body.host or parse.host, format=parse.format, zone=parse.timezone)
@@ -68,7 +80,9 @@ def explain(request: Request, body: Pasted) -> Response:
         content = {
             "lines": len(lines),
             "matches": [match_item(one) for one in found],
-            "explanations": [decision.explanation_item(story, known) for story in decision.stories(blocks, found)],
+            "explanations": [
+                decision.explanation_item(story, known) for story in decision.stories(blocks, found)
+            ],
             "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
         }
     finally:

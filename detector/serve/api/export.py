@@ -1,6 +1,7 @@
 """Export: every incident of a filter as NDJSON, one whole object a line, as long as it takes.
 
-In: a filter. Out: a stream, newest first. It is read page by page, so that it holds up nobody and takes no memory.
+In: a filter. Out: a stream, newest first. It is read page by page, so that it holds up nobody and
+takes no memory.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ _NDJSON = "application/x-ndjson"
     "/export",
     summary="Every incident of a filter",
     response_class=StreamingResponse,
-    responses=LIST | {200: {"description": "one object of /api/v1/incidents/{id} a line", "content": {_NDJSON: {}}}},
+    responses=LIST
+    | {
+        200: {
+            "description": "one object of /api/v1/incidents/{id} a line",
+            "content": {_NDJSON: {}},
+        }
+    },
 )
 def export(request: Request, parameters: Annotated[FilterParameters, Query()]) -> Response:
     """NDJSON: whole incidents, as `incidents list --json` prints them."""

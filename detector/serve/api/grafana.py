@@ -1,6 +1,8 @@
-"""Grafana: the endpoints of its JSON data source, so that incidents and noise can be charted and marked in any dashboard.
+"""Grafana: the endpoints of its JSON data source, so that incidents and noise can be charted and
+marked in any dashboard.
 
-In: targets such as `incidents?severity=critical&host=db-*` or `noise?host=db-1`: a name and filters. Out: series and annotations.
+In: targets such as `incidents?severity=critical&host=db-*` or `noise?host=db-1`: a name and
+filters. Out: series and annotations.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ class Range(BaseModel):
 class Target(BaseModel):
     """One series that is asked for."""
 
-    target: str = Field(default="incidents", max_length=2_000, description="incidents or noise, then ? and filters as in an address")
+    target: str = Field(
+        default="incidents",
+        max_length=2_000,
+        description="incidents or noise, then ? and filters as in an address",
+    )
 
 
 class ChartQuery(BaseModel):
@@ -44,7 +50,7 @@ class ChartQuery(BaseModel):
 
     range: Range
     targets: list[Target] = Field(max_length=20)
-    maxDataPoints: int = Field(default=100, ge=1)  # noqa: N815  # Grafana's name
+    maxDataPoints: int = Field(default=100, ge=1)  # Grafana's name  # noqa: N815
 
 
 class Annotation(BaseModel):
@@ -101,7 +107,12 @@ def marks(request: Request, body: AnnotationQuery) -> list[Mark]:
     wanted = _filter(request, body.annotation.query, body.range, "annotation.query")
     rows = history(request).search(wanted, limit=_MOST_ANNOTATIONS).rows
     return [
-        Mark(time=(row.started_us or row.found_us) // 1_000, title=f"{row.host}: {row.title}", text=row.id, tags=[row.severity, row.rule])
+        Mark(
+            time=(row.started_us or row.found_us) // 1_000,
+            title=f"{row.host}: {row.title}",
+            text=row.id,
+            tags=[row.severity, row.rule],
+        )
         for row in rows
     ]
 
@@ -110,18 +121,30 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
     name, _, asked = target.partition("?")
     if name == "incidents":
         wanted = _filter(request, asked, body.range, "targets")
-        buckets = history(request).survey(wanted, buckets=min(body.maxDataPoints, _MOST_POINTS), now_us=_us(body.range.to)).histogram
+        buckets = (
+            history(request)
+            .survey(
+                wanted, buckets=min(body.maxDataPoints, _MOST_POINTS), now_us=_us(body.range.to)
+            )
+            .histogram
+        )
     elif name == "noise":
         buckets = _noise(request, asked, body.range)
     else:
-        raise Problem(422, f"there is no such target: there are {', '.join(TARGETS)}", field="targets")
-    return Series(target=target, datapoints=[(float(one.count), one.start_us // 1_000) for one in buckets])
+        raise Problem(
+            422, f"there is no such target: there are {', '.join(TARGETS)}", field="targets"
+        )
+    return Series(
+        target=target, datapoints=[(float(one.count), one.start_us // 1_000) for one in buckets]
+    )
 
 
 def _noise(request: Request, asked: str, span: Range) -> list[Bucket]:
     given = parse_qs(asked, max_num_fields=10)
     if unknown := given.keys() - {"host", "process"}:
-        raise Problem(422, f"noise has no {min(unknown)[:100]}: it has host and process", field="targets")
+        raise Problem(
+            422, f"noise has no {min(unknown)[:100]}: it has host and process", field="targets"
+        )
     one: dict[str, Any] = {name: values[-1] for name, values in given.items()}
     return history(request).noise_hours(**one, since_us=_us(span.from_), until_us=_us(span.to))
 

@@ -1,6 +1,7 @@
 """Whether the process lives, whether it can answer, and its figures.
 
-In: nothing. Out: `/healthz` and `/readyz` for probes, `/metrics` for Prometheus, who the visitor is for programs that act by session.
+In: nothing. Out: `/healthz` and `/readyz` for probes, `/metrics` for Prometheus, who the visitor is
+for programs that act by session.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Session(BaseModel):
     name: str
     roles: list[Role]
     via: Literal["token", "session", "proxy", "loopback"]
-    csrf_token: str = Field(description="send it as X-CSRF-Token with every POST and DELETE; not needed with a bearer token")
+    csrf_token: str = Field(
+        description="send it as X-CSRF-Token with every POST and DELETE; not needed with a bearer token"
+    )
 
 
 @router.get("/healthz", summary="The process answers")
@@ -49,14 +52,23 @@ def readyz(request: Request) -> Health:
     return Health()
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 def metrics() -> Response:
     """The figures of docs/metrics.md."""
-    return Response(generate_latest(telemetry.REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(
+        generate_latest(telemetry.REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 @router.get("/api/v1/session", summary="Who am I")
 def session(request: Request) -> Session:
     """The visitor's name and roles, and the token that forms and scripts of theirs must carry."""
     known = visitor(request)
-    return Session(name=known.name, roles=sorted(known.roles), via=known.via, csrf_token=csrf_token(request))
+    return Session(
+        name=known.name, roles=sorted(known.roles), via=known.via, csrf_token=csrf_token(request)
+    )

@@ -1,6 +1,7 @@
 """Hosts: who has crashed, and all that is known of one.
 
-In: filters, names. Out: rows and details. A host's name comes from logs, and may hold anything, a slash too.
+In: filters, names. Out: rows and details. A host's name comes from logs, and may hold anything, a
+slash too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from detector.serve.api.asking import LIST, ONE, HostName, ListParameters, answer, found, page, page_model
+from detector.serve.api.asking import (
+    LIST,
+    ONE,
+    HostName,
+    ListParameters,
+    answer,
+    found,
+    page,
+    page_model,
+)
 from detector.serve.objects import model_of
 from detector.serve.reading import history
 from detector.store.answers import HostDetail, HostRow
@@ -18,7 +28,9 @@ from detector.store.answers import HostDetail, HostRow
 router = APIRouter(prefix="/api/v1/hosts", tags=["hosts"])
 
 
-@router.get("", summary="Hosts, by name", response_model=page_model("hosts", HostRow), responses=LIST)
+@router.get(
+    "", summary="Hosts, by name", response_model=page_model("hosts", HostRow), responses=LIST
+)
 def hosts(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
     """Hosts that fit a filter."""
     return page("hosts", history(request).hosts, request, parameters)
@@ -26,5 +38,7 @@ def hosts(request: Request, parameters: Annotated[ListParameters, Query()]) -> R
 
 @router.get("/{name:path}", summary="One host", response_model=model_of(HostDetail), responses=ONE)
 def host(request: Request, name: HostName) -> Response:
-    """A host with its latest boots, its newest incidents, and the programs that crash most on it."""
+    """A host with its latest boots, its newest incidents, and the programs that crash most on
+    it.
+    """
     return answer(found(history(request).host(name), "such host"))

@@ -1,6 +1,8 @@
-"""Incidents: lists, one with all that is known of it, what became of it, who was told, what is like it; and what people do with it.
+"""Incidents: lists, one with all that is known of it, what became of it, who was told, what is like
+it; and what people do with it.
 
-In: filters, ids, acts. Out: rows and objects. An act is done once for each `Idempotency-Key`, under the visitor's name.
+In: filters, ids, acts. Out: rows and objects. An act is done once for each `Idempotency-Key`, under
+the visitor's name.
 """
 
 from __future__ import annotations
@@ -13,7 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from detector.serve.access import visitor
-from detector.serve.api.asking import ACT, LIST, ONE, IncidentId, ListParameters, answer, found, list_model, page, page_model
+from detector.serve.api.asking import (
+    ACT,
+    LIST,
+    ONE,
+    IncidentId,
+    ListParameters,
+    answer,
+    found,
+    list_model,
+    page,
+    page_model,
+)
 from detector.serve.api.models import IncidentItem
 from detector.serve.objects import model_of
 from detector.serve.problem import Problem
@@ -29,10 +42,20 @@ from detector.store.notifications import NotificationRow, notifications_of
 router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 
 IdempotencyKey = Annotated[
-    str | None, Header(max_length=100, pattern=r"^[ -~]+$", description="a name of your own for this request: sent again, it is done once")
+    str | None,
+    Header(
+        max_length=100,
+        pattern=r"^[ -~]+$",
+        description="a name of your own for this request: sent again, it is done once",
+    ),
 ]
 # What an act is called in the log of changes.
-_CHANGED = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "reopened", "note": "noted"}
+_CHANGED = {
+    "acknowledge": "acknowledged",
+    "resolve": "resolved",
+    "reopen": "reopened",
+    "note": "noted",
+}
 
 
 class Reason(BaseModel):
@@ -40,36 +63,60 @@ class Reason(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str | None = Field(default=None, max_length=4_000, description="why, for those who look later; a note's text")
+    reason: str | None = Field(
+        default=None, max_length=4_000, description="why, for those who look later; a note's text"
+    )
 
 
-@router.get("", summary="Incidents, newest first", response_model=page_model("incidents", IncidentRow), responses=LIST)
+@router.get(
+    "",
+    summary="Incidents, newest first",
+    response_model=page_model("incidents", IncidentRow),
+    responses=LIST,
+)
 def incidents(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
-    """Live incidents that fit a filter. Values of one parameter: any of them; parameters: all of them."""
+    """Live incidents that fit a filter. Values of one parameter: any of them; parameters: all of
+    them.
+    """
     return page("incidents", history(request).search, request, parameters)
 
 
 @router.get("/{id}", summary="One incident", response_model=IncidentItem, responses=ONE)
-def incident(request: Request, id: IncidentId) -> Response:  # noqa: A002  # the name in the address
+def incident(request: Request, id: IncidentId) -> Response:  # the name in the address  # noqa: A002
     """An incident with its evidence, its report and what it means."""
     return JSONResponse(detail_item(found(history(request).incident(id), f"incident {id}")))
 
 
-@router.get("/{id}/changes", summary="What became of it", response_model=list_model("changes", Change), responses=ONE)
+@router.get(
+    "/{id}/changes",
+    summary="What became of it",
+    response_model=list_model("changes", Change),
+    responses=ONE,
+)
 def changes(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Every change of an incident, in order, with who made it and why."""
     found(history(request).incident(id), f"incident {id}")
     return answer({"changes": history(request).changes_of(id)})
 
 
-@router.get("/{id}/notifications", summary="Who was told", response_model=list_model("notifications", NotificationRow), responses=ONE)
+@router.get(
+    "/{id}/notifications",
+    summary="Who was told",
+    response_model=list_model("notifications", NotificationRow),
+    responses=ONE,
+)
 def notifications(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Who was told of an incident and when, and why somebody was not."""
     found(history(request).incident(id), f"incident {id}")
     return answer({"notifications": notifications_of(history(request), id)})
 
 
-@router.get("/{id}/similar", summary="What is like it", response_model=list_model("incidents", IncidentRow), responses=ONE)
+@router.get(
+    "/{id}/similar",
+    summary="What is like it",
+    response_model=list_model("incidents", IncidentRow),
+    responses=ONE,
+)
 def similar(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Other incidents of the same problem, newest first."""
     found(history(request).incident(id), f"incident {id}")
@@ -79,18 +126,31 @@ def similar(request: Request, id: IncidentId) -> Response:  # noqa: A002
 def _act_route(what: Act, summary: str) -> None:
     """One route for each act, all alike."""
 
-    def route(request: Request, id: IncidentId, body: Reason | None = None, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: A002
+    def route(
+        request: Request,
+        id: IncidentId,  # noqa: A002
+        body: Reason | None = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
         found(history(request).incident(id), f"incident {id}")
         reason = body.reason if body else None
         who = visitor(request).name
         key = request_of(who, idempotency_key)
-        change = acted(request, lambda actions: actions.act(id, what, actor=who, reason=reason, request=key))
+        change = acted(
+            request, lambda actions: actions.act(id, what, actor=who, reason=reason, request=key)
+        )
         if change.what != _CHANGED[what]:
-            raise Problem(409, f"this key was used to {change.what} it: give each request its own", field="Idempotency-Key")
+            raise Problem(
+                409,
+                f"this key was used to {change.what} it: give each request its own",
+                field="Idempotency-Key",
+            )
         return answer(change)
 
     route.__name__ = what
-    router.post(f"/{{id}}/{what}", summary=summary, response_model=model_of(Change), responses=ACT)(route)
+    router.post(f"/{{id}}/{what}", summary=summary, response_model=model_of(Change), responses=ACT)(
+        route
+    )
 
 
 _act_route("acknowledge", "Somebody looks after it")

@@ -19,16 +19,23 @@ from detector.store.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1/noise", tags=["noise"])
 _WEEK_US = 7 * 86_400_000_000
-_COUNTED = (int | None, Field(description="only what came from then on was counted; null: all that was asked for"))
+_COUNTED = (
+    int | None,
+    Field(description="only what came from then on was counted; null: all that was asked for"),
+)
 _ROWS = list_model("noise", NoiseRow, counted_us=_COUNTED)
 
 
 class NoiseParameters(Parameters):
     """What of the noise is asked for."""
 
-    by: list[Literal["host", "process", "signature"]] = Field(default=["host", "process", "signature"], description="what is kept apart")
+    by: list[Literal["host", "process", "signature"]] = Field(
+        default=["host", "process", "signature"], description="what is kept apart"
+    )
     host: str | None = Field(default=None, max_length=1_024, description=FIELDS["host"])
-    process: str | None = Field(default=None, max_length=1_024, description="whole name of one program")
+    process: str | None = Field(
+        default=None, max_length=1_024, description="whole name of one program"
+    )
     since: str | None = Field(default=None, max_length=100, description=FIELDS["since"])
     until: str | None = Field(default=None, max_length=100, description=FIELDS["until"])
     limit: int = Field(default=50, ge=1, le=500, description="most rows")
@@ -39,7 +46,9 @@ class HoursParameters(Parameters):
 
     host: str | None = Field(default=None, max_length=1_024, description="whole name of one host")
     process: str | None = Field(default=None, max_length=1_024, description="name of one program")
-    since: str | None = Field(default=None, max_length=100, description=f"{FIELDS['since']}; without it a week")
+    since: str | None = Field(
+        default=None, max_length=100, description=f"{FIELDS['since']}; without it a week"
+    )
     until: str | None = Field(default=None, max_length=100, description=FIELDS["until"])
 
 
@@ -47,20 +56,32 @@ class HoursParameters(Parameters):
 def noise(request: Request, parameters: Annotated[NoiseParameters, Query()]) -> Response:
     """Crashes of user-space programs, the most frequent first; whole hours that touch the time.
 
-    Where a fleet has too many counts to add up at once, the newest are: `counted_us` says from when on.
+    Where a fleet has too many counts to add up at once, the newest are: `counted_us` says from when
+    on.
     """
     since, until = span(request, parameters.since, parameters.until)
     kept = tuple(dict.fromkeys(parameters.by))
     host, process, top = parameters.host, parameters.process, parameters.limit
-    found = history(request).noise(by=kept, host=host, process=process, since_us=since, until_us=until, top=top, quick=True)
+    found = history(request).noise(
+        by=kept, host=host, process=process, since_us=since, until_us=until, top=top, quick=True
+    )
     return answer({"noise": found.rows, "counted_us": found.counted_us})
 
 
-@router.get("/hours", summary="Crashes of programs by the hour", response_model=list_model("hours", Bucket), responses=LIST)
+@router.get(
+    "/hours",
+    summary="Crashes of programs by the hour",
+    response_model=list_model("hours", Bucket),
+    responses=LIST,
+)
 def hours(request: Request, parameters: Annotated[HoursParameters, Query()]) -> Response:
-    """Crashes of user-space programs by the hour (older ones by the day); hours without any are left out."""
+    """Crashes of user-space programs by the hour (older ones by the day); hours without any are
+    left out.
+    """
     since, until = span(request, parameters.since, parameters.until)
     end = until if until is not None else request.app.state.clock()
     begin = since if since is not None else end - _WEEK_US
-    buckets = history(request).noise_hours(host=parameters.host, process=parameters.process, since_us=begin, until_us=end)
+    buckets = history(request).noise_hours(
+        host=parameters.host, process=parameters.process, since_us=begin, until_us=end
+    )
     return answer({"hours": buckets})

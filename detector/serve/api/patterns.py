@@ -83,7 +83,9 @@ class SignatureDetail(SignatureItem):
 class HitsParameters(Parameters):
     """Of when hits are asked for."""
 
-    since: str | None = Field(default=None, max_length=100, description=f"{FIELDS['since']}; without it a week")
+    since: str | None = Field(
+        default=None, max_length=100, description=f"{FIELDS['since']}; without it a week"
+    )
     until: str | None = Field(default=None, max_length=100, description=FIELDS["until"])
 
 
@@ -96,7 +98,11 @@ def rules(request: Request) -> Rules:
 @router.get("/signatures", summary="Signatures in force", responses=LIST)
 def signatures(request: Request) -> Signatures:
     """What lines are known by."""
-    return Signatures(signatures=[SignatureItem.model_validate(_signature(one)) for one in catalogue(request).signatures])
+    return Signatures(
+        signatures=[
+            SignatureItem.model_validate(_signature(one)) for one in catalogue(request).signatures
+        ]
+    )
 
 
 @router.get("/signatures/{id}", summary="One signature", responses=ONE)
@@ -115,7 +121,9 @@ def signature(
 
 
 def _rule(rule: Rule) -> RuleItem:
-    return RuleItem.model_validate({name: as_object(getattr(rule, name)) for name in RuleItem.model_fields})
+    return RuleItem.model_validate(
+        {name: as_object(getattr(rule, name)) for name in RuleItem.model_fields}
+    )
 
 
 def _signature(one: Signature) -> dict[str, object]:

@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from detector.serve.access import visitor
-from detector.serve.api.asking import ACT, LIST, ONE, Fingerprint, ListParameters, answer, found, page, page_model
+from detector.serve.api.asking import (
+    ACT,
+    LIST,
+    ONE,
+    Fingerprint,
+    ListParameters,
+    answer,
+    found,
+    page,
+    page_model,
+)
 from detector.serve.api.incidents import IdempotencyKey, acted, request_of
 from detector.serve.objects import model_of
 from detector.serve.reading import history
@@ -27,34 +37,65 @@ class Resolution(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     fixed_in: str | None = Field(
-        default=None, max_length=200, description="first kernel release with the fix; a later crash on it is a regression"
+        default=None,
+        max_length=200,
+        description="first kernel release with the fix; a later crash on it is a regression",
     )
     reason: str | None = Field(default=None, max_length=4_000)
 
 
-@router.get("", summary="Problems, the latest first", response_model=page_model("problems", ProblemRow), responses=LIST)
+@router.get(
+    "",
+    summary="Problems, the latest first",
+    response_model=page_model("problems", ProblemRow),
+    responses=LIST,
+)
 def problems(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
     """Problems that fit a filter."""
     return page("problems", history(request).problems, request, parameters)
 
 
-@router.get("/{fingerprint}", summary="One problem", response_model=model_of(ProblemDetail), responses=ONE)
+@router.get(
+    "/{fingerprint}", summary="One problem", response_model=model_of(ProblemDetail), responses=ONE
+)
 def problem(request: Request, fingerprint: Fingerprint) -> Response:
     """A problem with its hosts, kernels, days and newest incidents."""
     return answer(found(history(request).problem(fingerprint), "such problem"))
 
 
-@router.post("/{fingerprint}/resolve", summary="It is solved", response_model=model_of(ProblemDetail), responses=ACT)
-def resolve(request: Request, fingerprint: Fingerprint, body: Resolution | None = None, idempotency_key: IdempotencyKey = None) -> Response:
-    """Says that a problem is solved; its open incidents are resolved. Done again, it changes nothing."""
+@router.post(
+    "/{fingerprint}/resolve",
+    summary="It is solved",
+    response_model=model_of(ProblemDetail),
+    responses=ACT,
+)
+def resolve(
+    request: Request,
+    fingerprint: Fingerprint,
+    body: Resolution | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Says that a problem is solved; its open incidents are resolved. Done again, it changes
+    nothing.
+    """
     found(history(request).problem(fingerprint), "such problem")
     who, how = visitor(request).name, body or Resolution()
     key = request_of(who, idempotency_key)
-    acted(request, lambda actions: actions.resolve_problem(fingerprint, actor=who, fixed_in=how.fixed_in, reason=how.reason, request=key))
+    acted(
+        request,
+        lambda actions: actions.resolve_problem(
+            fingerprint, actor=who, fixed_in=how.fixed_in, reason=how.reason, request=key
+        ),
+    )
     return problem(request, fingerprint)
 
 
-@router.post("/{fingerprint}/reopen", summary="It is not solved after all", response_model=model_of(ProblemDetail), responses=ACT)
+@router.post(
+    "/{fingerprint}/reopen",
+    summary="It is not solved after all",
+    response_model=model_of(ProblemDetail),
+    responses=ACT,
+)
 def reopen(request: Request, fingerprint: Fingerprint) -> Response:
     """Says that a problem is not solved; its incidents stay as they are."""
     found(history(request).problem(fingerprint), "such problem")

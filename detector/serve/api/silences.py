@@ -36,13 +36,24 @@ class NewSilence(BaseModel):
     comment: str = Field(min_length=1, max_length=4_000, description="why")
 
 
-@router.get("", summary="Silences that are not over", response_model=list_model("silences", SilenceRow), responses=LIST)
+@router.get(
+    "",
+    summary="Silences that are not over",
+    response_model=list_model("silences", SilenceRow),
+    responses=LIST,
+)
 def in_force(request: Request) -> Response:
     """Silences that are in force, and those that begin later."""
     return answer({"silences": silences(history(request), request.app.state.clock())})
 
 
-@router.post("", summary="Silence something", status_code=201, response_model=model_of(SilenceRow), responses=ACT)
+@router.post(
+    "",
+    summary="Silence something",
+    status_code=201,
+    response_model=model_of(SilenceRow),
+    responses=ACT,
+)
 def silence(request: Request, body: NewSilence) -> Response:
     """Nobody is told of incidents that fit, while it lasts."""
     now = request.app.state.clock()
@@ -50,9 +61,17 @@ def silence(request: Request, body: NewSilence) -> Response:
     covers = {"host": body.host, "rule": body.rule, "fingerprint": body.fingerprint}
     ends_us, who = _us(body.ends), visitor(request).name
     number = acted(
-        request, lambda actions: actions.silence(**covers, starts_us=starts_us, ends_us=ends_us, author=who, comment=body.comment)
+        request,
+        lambda actions: actions.silence(
+            **covers, starts_us=starts_us, ends_us=ends_us, author=who, comment=body.comment
+        ),
     )
-    return answer(SilenceRow(number, body.host, body.rule, body.fingerprint, starts_us, ends_us, who, body.comment), 201)
+    return answer(
+        SilenceRow(
+            number, body.host, body.rule, body.fingerprint, starts_us, ends_us, who, body.comment
+        ),
+        201,
+    )
 
 
 @router.delete("/{id}", summary="End a silence now", status_code=204, responses=ACT)

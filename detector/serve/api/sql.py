@@ -1,4 +1,5 @@
-"""The SQL door for analysts: one SELECT in, columns and rows out. Its role is `sql`, since it sees all that is stored.
+"""The SQL door for analysts: one SELECT in, columns and rows out. Its role is `sql`, since it sees
+all that is stored.
 
 In: a query. Out: a table, and whether a limit cut it.
 """
@@ -39,7 +40,10 @@ class Table(BaseModel):
 
 
 @router.get("/sql", summary="Ask by SQL", responses=_ANSWERS)
-def ask(request: Request, sql: Annotated[str, Query(min_length=1, max_length=_LONGEST, description="one SELECT")]) -> Table:
+def ask(
+    request: Request,
+    sql: Annotated[str, Query(min_length=1, max_length=_LONGEST, description="one SELECT")],
+) -> Table:
     """The rows of one SELECT, for a bounded time and a bounded answer."""
     door: SqlDoor = request.app.state.sql_door
     try:
@@ -48,8 +52,19 @@ def ask(request: Request, sql: Annotated[str, Query(min_length=1, max_length=_LO
         if refused.busy:
             raise Problem(429, str(refused), headers={"Retry-After": "1"}) from refused
         raise Problem(422, str(refused), field="sql") from refused
-    telemetry.say("queried", who=visitor(request).name, rows=len(table.rows), ms=round(table.seconds * 1_000), sql=sql[:_SAID])
-    return Table(columns=list(table.columns), rows=[list(row) for row in table.rows], truncated=table.truncated, seconds=table.seconds)
+    telemetry.say(
+        "queried",
+        who=visitor(request).name,
+        rows=len(table.rows),
+        ms=round(table.seconds * 1_000),
+        sql=sql[:_SAID],
+    )
+    return Table(
+        columns=list(table.columns),
+        rows=[list(row) for row in table.rows],
+        truncated=table.truncated,
+        seconds=table.seconds,
+    )
 
 
 @router.post("/sql", summary="Ask by SQL, in a body", responses=_ANSWERS)

@@ -1,4 +1,5 @@
-"""Figures about incidents: what on-call looks at first, the frequent values of fields, how many over time.
+"""Figures about incidents: what on-call looks at first, the frequent values of fields, how many
+over time.
 
 In: filters. Out: counts.
 """
@@ -20,7 +21,9 @@ from detector.store.answers import Bucket, Counted, Facet, Overview
 router = APIRouter(prefix="/api/v1", tags=["figures"])
 
 # The columns that have facets: `search.COLUMNS`, which a test compares.
-FacetName = Literal["host", "rule", "severity", "state", "problem", "function", "module", "kernel", "known_issue"]
+FacetName = Literal[
+    "host", "rule", "severity", "state", "problem", "function", "module", "kernel", "known_issue"
+]
 _FACET: Any = model_of(Facet)
 _BUCKET: Any = model_of(Bucket)
 _COUNTED: Any = model_of(Counted)
@@ -29,7 +32,10 @@ _COUNTED: Any = model_of(Counted)
 class FacetParameters(FilterParameters):
     """A filter, and the fields whose values are counted."""
 
-    names: list[FacetName] = Field(default=["severity", "state", "host", "rule"], description="fields to count; given again: more of them")
+    names: list[FacetName] = Field(
+        default=["severity", "state", "host", "rule"],
+        description="fields to count; given again: more of them",
+    )
     limit: int = Field(default=10, ge=1, le=100, description="most values of each")
 
 
@@ -53,10 +59,15 @@ class Histogram(BaseModel):
 
 
 @router.get(
-    "/stats/overview", summary="What on-call looks at first", response_model=model_of(Overview), responses=answers(401, 403, 429, 503)
+    "/stats/overview",
+    summary="What on-call looks at first",
+    response_model=model_of(Overview),
+    responses=answers(401, 403, 429, 503),
 )
 def overview(request: Request) -> Response:
-    """Open incidents, new problems, regressions, the hours of the worst hosts, the noisiest programs."""
+    """Open incidents, new problems, regressions, the hours of the worst hosts, the noisiest
+    programs.
+    """
     return answer(history(request).overview(request.app.state.clock()))
 
 
@@ -64,11 +75,19 @@ def overview(request: Request) -> Response:
 def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) -> Response:
     """The most frequent values of some fields among the incidents of a filter."""
     names = tuple(dict.fromkeys(parameters.names))
-    return answer({"facets": history(request).survey(asked(request, parameters), names, values=parameters.limit).facets})
+    return answer(
+        {
+            "facets": history(request)
+            .survey(asked(request, parameters), names, values=parameters.limit)
+            .facets
+        }
+    )
 
 
 @router.get("/histogram", summary="Incidents over time", response_model=Histogram, responses=LIST)
 def histogram(request: Request, parameters: Annotated[HistogramParameters, Query()]) -> Response:
     """How many incidents of a filter there were, over time."""
-    found = history(request).survey(asked(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock())
+    found = history(request).survey(
+        asked(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock()
+    )
     return answer({"histogram": found.histogram, "count": found.counted})

@@ -1,10 +1,23 @@
-"""The pages: what a person asks of the history, rendered on the server. `router` holds them all, each also as JSON and CSV."""
+"""The pages: what a person asks of the history, rendered on the server. `router` holds them all,
+each also as JSON and CSV.
+"""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from detector.serve.pages import acting, files, hosts, incident, incidents, noise, overview, patterns, problems, silences
+from detector.serve.pages import (
+    acting,
+    files,
+    hosts,
+    incident,
+    incidents,
+    noise,
+    overview,
+    patterns,
+    problems,
+    silences,
+)
 from detector.serve.pages.rendering import serve
 
 router = APIRouter(include_in_schema=False)

@@ -1,7 +1,8 @@
-"""What a visitor does with a form: acknowledge, resolve, reopen, note, silence. Posted, done, and led back to the page (303).
+"""What a visitor does with a form: acknowledge, resolve, reopen, note, silence. Posted, done, and
+led back to the page (303).
 
-In: a form whose CSRF token and role the gate has checked. Out: a redirect, or a page that says why it was refused. The form carries an
-id of its own, so that sending it twice does it once.
+In: a form whose CSRF token and role the gate has checked. Out: a redirect, or a page that says why
+it was refused. The form carries an id of its own, so that sending it twice does it once.
 """
 
 from __future__ import annotations
@@ -20,10 +21,22 @@ from detector.store.actions import ActionRefused, Actions
 from detector.store.life_cycle import Act
 
 HOUR_US = 3_600_000_000
-LENGTHS = ((1, "1 hour"), (4, "4 hours"), (24, "1 day"), (72, "3 days"), (168, "1 week"), (720, "30 days"))
+LENGTHS = (
+    (1, "1 hour"),
+    (4, "4 hours"),
+    (24, "1 day"),
+    (72, "3 days"),
+    (168, "1 week"),
+    (720, "30 days"),
+)
 _MAY_ACT = [Depends(require("act"))]
 _LONGEST_REASON = 2_000
-_ACTS: Mapping[str, Act] = {"acknowledge": "acknowledge", "resolve": "resolve", "reopen": "reopen", "note": "note"}
+_ACTS: Mapping[str, Act] = {
+    "acknowledge": "acknowledge",
+    "resolve": "resolve",
+    "reopen": "reopen",
+    "note": "note",
+}
 
 router = APIRouter(include_in_schema=False, dependencies=_MAY_ACT)
 
@@ -38,12 +51,19 @@ Fields = Annotated[Mapping[str, str], Depends(_fields)]
 @router.post("/incidents/{identity}/act")
 def act(request: Request, identity: str, fields: Fields) -> Response:
     """One act on an incident."""
-    reason, back = fields.get("reason", "")[:_LONGEST_REASON] or None, f"/incidents/{segment(identity)}"
+    reason, back = (
+        fields.get("reason", "")[:_LONGEST_REASON] or None,
+        f"/incidents/{segment(identity)}",
+    )
     what = _ACTS.get(fields.get("what", ""))
     if what is None:
         return _refused(request, f"An incident can be: {', '.join(_ACTS)}.", back)
     return _done(
-        request, lambda actions: actions.act(identity, what, actor=visitor(request).name, reason=reason, request=_request(fields)), back
+        request,
+        lambda actions: actions.act(
+            identity, what, actor=visitor(request).name, reason=reason, request=_request(fields)
+        ),
+        back,
     )
 
 
@@ -55,10 +75,20 @@ def act_on_problem(request: Request, fingerprint: str, fields: Fields) -> Respon
     if fields.get("what") == "resolve":
         fixed = fields.get("fixed_in", "")[:60] or None
         return _done(
-            request, lambda actions: actions.resolve_problem(fingerprint, actor=who, fixed_in=fixed, request=_request(fields)), back
+            request,
+            lambda actions: actions.resolve_problem(
+                fingerprint, actor=who, fixed_in=fixed, request=_request(fields)
+            ),
+            back,
         )
     if fields.get("what") == "reopen":
-        return _done(request, lambda actions: actions.reopen_problem(fingerprint, actor=who, request=_request(fields)), back)
+        return _done(
+            request,
+            lambda actions: actions.reopen_problem(
+                fingerprint, actor=who, request=_request(fields)
+            ),
+            back,
+        )
     return _refused(request, "A problem can be resolved or reopened.", back)
 
 
@@ -66,7 +96,9 @@ def act_on_problem(request: Request, fingerprint: str, fields: Fields) -> Respon
 def silence(request: Request, fields: Fields) -> Response:
     """A new silence, from now on."""
     begins = now_us(request)
-    hours = next((hours for hours, _ in LENGTHS if str(hours) == fields.get("hours")), LENGTHS[0][0])
+    hours = next(
+        (hours for hours, _ in LENGTHS if str(hours) == fields.get("hours")), LENGTHS[0][0]
+    )
     covers = {name: fields.get(name, "")[:200] or None for name in ("host", "rule", "fingerprint")}
 
     def order(actions: Actions) -> object:
@@ -84,7 +116,11 @@ def silence(request: Request, fields: Fields) -> Response:
 @router.post("/silences/{number}/expire")
 def expire(request: Request, number: int) -> Response:
     """Ends a silence."""
-    return _done(request, lambda actions: actions.expire_silence(number, actor=visitor(request).name), "/silences")
+    return _done(
+        request,
+        lambda actions: actions.expire_silence(number, actor=visitor(request).name),
+        "/silences",
+    )
 
 
 def _request(fields: Mapping[str, str]) -> str | None:
@@ -100,5 +136,10 @@ def _done(request: Request, order: Callable[[Actions], Any], back: str) -> Respo
 
 
 def _refused(request: Request, why: str, back: str) -> Response:
-    view = {"text": why, "hint": "Somebody else may have been quicker: look at it again.", "back": back, "back_words": "Back"}
+    view = {
+        "text": why,
+        "hint": "Somebody else may have been quicker: look at it again.",
+        "back": back,
+        "back_words": "Back",
+    }
     return as_html(request, Page("message.html", "Not done", "", view, status=409))

@@ -1,6 +1,8 @@
-"""What a visitor asks for: the parameters of an address as a filter, and addresses that ask a little more or less.
+"""What a visitor asks for: the parameters of an address as a filter, and addresses that ask a
+little more or less.
 
-In: a request. Out: a filter, and links. The address is the query: what is not in it is not asked for.
+In: a request. Out: a filter, and links. The address is the query: what is not in it is not asked
+for.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an address asks for: a filter (an empty one where it is wrong), the parameters as they were, where the page begins."""
+    """What an address asks for: a filter (an empty one where it is wrong), the parameters as they
+    were, where the page begins.
+    """
 
     path: str
     params: Mapping[str, list[str]]
@@ -46,13 +50,19 @@ class Asked:
         return self.filter
 
     def link(self, **changed: str | None) -> str:
-        """The address with some parameters replaced, or taken away by None; it begins at the first page again."""
-        params: dict[str, list[str]] = {name: values for name, values in self.params.items() if name not in changed}
+        """The address with some parameters replaced, or taken away by None; it begins at the first
+        page again.
+        """
+        params: dict[str, list[str]] = {
+            name: values for name, values in self.params.items() if name not in changed
+        }
         params |= {name: [value] for name, value in changed.items() if value is not None}
         return _address(self.path, params)
 
     def toggled(self, name: str, value: str) -> tuple[str, bool]:
-        """The address with one value more, or less where it is asked for already; and whether it is."""
+        """The address with one value more, or less where it is asked for already; and whether it
+        is.
+        """
         chosen = list(self.params.get(name, ()))
         there = value in chosen
         kept = [one for one in chosen if one != value] if there else [*chosen, value]
@@ -64,7 +74,9 @@ class Asked:
 
 
 def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> Asked:
-    """What a request asks for. Of a filter that cannot be understood the error is kept, for the page to say it."""
+    """What a request asks for. Of a filter that cannot be understood the error is kept, for the
+    page to say it.
+    """
     given: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if value.strip():
@@ -77,14 +89,25 @@ def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> 
     try:
         for name in given:
             if name not in allowed:
-                raise FilterError(name[:100], f"there is no such filter here: there are {', '.join(sorted(allowed))}")
+                raise FilterError(
+                    name[:100],
+                    f"there is no such filter here: there are {', '.join(sorted(allowed))}",
+                )
         known = {name: values for name, values in given.items() if name in filters.FIELDS}
         return Asked(path, given, filters.parse(known, now_us), after)
     except FilterError as error:
-        return Asked(path, {name: values for name, values in given.items() if name in allowed}, Filter(), None, error)
+        return Asked(
+            path,
+            {name: values for name, values in given.items() if name in allowed},
+            Filter(),
+            None,
+            error,
+        )
 
 
-def form(what: Asked, names: Sequence[str], choices: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def form(
+    what: Asked, names: Sequence[str], choices: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
     """The fields of a search form, filled with what is asked for."""
     return [
         {
@@ -113,7 +136,9 @@ def facets(what: Asked, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, 
     for name, values in found.items():
         rows = []
         for one in values:
-            href, chosen = what.toggled(name, words.pattern(one.value) if name == "host" else one.value)
+            href, chosen = what.toggled(
+                name, words.pattern(one.value) if name == "host" else one.value
+            )
             rows.append({"value": one.value, "count": one.count, "href": href, "chosen": chosen})
         groups.append({"title": name.replace("_", " ").capitalize(), "found": rows})
     return groups
@@ -125,5 +150,7 @@ def spelled(wall_us: int) -> str:
 
 
 def _address(path: str, params: Mapping[str, Sequence[str]]) -> str:
-    query = urlencode([(name, value) for name, values in params.items() for value in values], safe="*.:~")
+    query = urlencode(
+        [(name, value) for name, values in params.items() for value in values], safe="*.:~"
+    )
     return f"{path}?{query}" if query else path

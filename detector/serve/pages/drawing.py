@@ -38,15 +38,24 @@ class Part:
 
 
 def histogram(
-    buckets: Sequence[Bucket], noun: str, link: Callable[[int, int], str] | None = None, *, height: int = 64
+    buckets: Sequence[Bucket],
+    noun: str,
+    link: Callable[[int, int], str] | None = None,
+    *,
+    height: int = 64,
 ) -> dict[str, Any] | None:
-    """A chart of buckets in the order of time, each bar a link to its time; None where there is nothing to draw."""
+    """A chart of buckets in the order of time, each bar a link to its time; None where there is
+    nothing to draw.
+    """
     if not buckets or not any(one.count for one in buckets):
         return None
     bars = [
         charts.Bar(
             one.count,
-            f"{words.stamp(one.start_us)[:16]} to {words.stamp(one.end_us)[:16]} UTC: {words.plural(one.count, noun)}",
+            (
+                f"{words.stamp(one.start_us)[:16]} to {words.stamp(one.end_us)[:16]} UTC: "
+                f"{words.plural(one.count, noun)}"
+            ),
             link(one.start_us, one.end_us) if link else None,
         )
         for one in buckets
@@ -64,8 +73,12 @@ def histogram(
     }
 
 
-def spread(buckets: Sequence[Bucket], start_us: int, end_us: int, unit_us: int, most: int = 72) -> list[Part]:
-    """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a time, empty ones included."""
+def spread(
+    buckets: Sequence[Bucket], start_us: int, end_us: int, unit_us: int, most: int = 72
+) -> list[Part]:
+    """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a time,
+    empty ones included.
+    """
     start = start_us - start_us % unit_us
     units = max(1, -(-(end_us - start) // unit_us))
     step = -(-units // most) * unit_us
@@ -73,10 +86,16 @@ def spread(buckets: Sequence[Bucket], start_us: int, end_us: int, unit_us: int, 
     for one in buckets:
         if start <= one.start_us < end_us:
             counts[(one.start_us - start) // step] += one.count
-    return [Part(start + index * step, start + (index + 1) * step, count) for index, count in enumerate(counts)]
+    return [
+        Part(start + index * step, start + (index + 1) * step, count)
+        for index, count in enumerate(counts)
+    ]
 
 
 def strip(counts: Sequence[int], starts: Sequence[int], most: int, what: str) -> Markup:
     """A heat strip; `starts` are the starts of its cells."""
-    labels = [f"{words.stamp(start)[:16]} UTC: {count:,}" for start, count in zip(starts, counts, strict=True)]
+    labels = [
+        f"{words.stamp(start)[:16]} UTC: {count:,}"
+        for start, count in zip(starts, counts, strict=True)
+    ]
     return charts.heat(counts, most, what, labels)

@@ -1,7 +1,8 @@
 """A line of evidence in pieces: what the signature claimed, and what it captured. Pure.
 
-In: a match and its signature's regex. Out: pieces of its text in order, each with the name of the field it is, or None; together they
-are the text. Runs no regex for longer than its timeout; where that fails or the signature is gone, captured values are sought as texts.
+In: a match and its signature's regex. Out: pieces of its text in order, each with the name of the
+field it is, or None; together they are the text. Runs no regex for longer than its timeout; where
+that fails or the signature is gone, captured values are sought as texts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a line, made inert; `field` is the name under which it was captured, `claimed` whether the signature's regex covers it."""
+    """A part of a line, made inert; `field` is the name under which it was captured, `claimed`
+    whether the signature's regex covers it.
+    """
 
     text: str
     field: str | None = None
@@ -54,7 +57,9 @@ def _plain(text: str, start: int, end: int, claimed: int) -> list[Piece]:
 
 
 def _spans(text: str, pattern: str) -> tuple[int, tuple[Span, ...]]:
-    """Where the regex's claim ends and where its groups lie; (0, ()) where it does not match or takes too long."""
+    """Where the regex's claim ends and where its groups lie; (0, ()) where it does not match or
+    takes too long.
+    """
     compiled = _compiled(pattern)
     try:
         found = compiled.match(text[:_LONGEST], timeout=_TIMEOUT_S) if compiled else None
@@ -62,7 +67,9 @@ def _spans(text: str, pattern: str) -> tuple[int, tuple[Span, ...]]:
         found = None
     if found is None:
         return 0, ()
-    return found.end(), tuple((*found.span(name), name) for name in found.groupdict() if found.span(name) != (-1, -1))
+    return found.end(), tuple(
+        (*found.span(name), name) for name in found.groupdict() if found.span(name) != (-1, -1)
+    )
 
 
 @lru_cache(maxsize=512)

@@ -1,7 +1,8 @@
-"""The style sheet, the script and the icon, and the choice of a theme. All files are read once, at the start.
+"""The style sheet, the script and the icon, and the choice of a theme. All files are read once, at
+the start.
 
-In: a name. Out: the file, kept by the browser as long as its content is the same (an ETag). A name that is none of these is not found: no
-path is ever made of what a client sent.
+In: a name. Out: the file, kept by the browser as long as its content is the same (an ETag). A name
+that is none of these is not found: no path is ever made of what a client sent.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from detector.serve.pages.rendering import HERE, THEME_COOKIE, THEMES
 from detector.serve.problem import Problem
 
 router = APIRouter(include_in_schema=False)
-_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _FILES = MappingProxyType(
-    {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in (HERE / "static").iterdir() if path.suffix in _TYPES}
+    {
+        path.name: (path.read_bytes(), _TYPES[path.suffix])
+        for path in (HERE / "static").iterdir()
+        if path.suffix in _TYPES
+    }
 )
 _YEAR_S = 365 * 86_400
 
@@ -34,7 +43,9 @@ def file(name: str) -> Response:
 
 @router.get("/theme/{name}")
 def theme(name: str, back: str = "/") -> Response:
-    """Remembers how the visitor wants to see pages, and leads back. It changes nothing but colours, so that a link may do it."""
+    """Remembers how the visitor wants to see pages, and leads back. It changes nothing but colours,
+    so that a link may do it.
+    """
     if name not in THEMES:
         raise Problem(404, f"there is no theme {name[:100]}: there are {', '.join(THEMES)}")
     response = RedirectResponse(inward(back), 303)

@@ -22,13 +22,33 @@ LIMIT = 90
 def hosts(request: Request) -> Page:
     """Hosts that a filter asks for."""
     what = asking.asked(request, now_us(request))
-    view: dict[str, Any] = {"asked_host": (what.params.get("host") or [""])[0], "asked": bool(what.params), "rows": (), "next": None}
+    view: dict[str, Any] = {
+        "asked_host": (what.params.get("host") or [""])[0],
+        "asked": bool(what.params),
+        "rows": (),
+        "next": None,
+    }
     try:
         found = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
-        return Page("hosts.html", "Hosts", PLACE, view | {"wrong_field": error.field}, {}, status=422, notice=str(error))
+        return Page(
+            "hosts.html",
+            "Hosts",
+            PLACE,
+            view | {"wrong_field": error.field},
+            {},
+            status=422,
+            notice=str(error),
+        )
     data = {"hosts": found.rows, "next": found.next}
-    return Page("hosts.html", "Hosts", PLACE, view | {"rows": found.rows, "next": what.next(found.next)}, data, found.rows)
+    return Page(
+        "hosts.html",
+        "Hosts",
+        PLACE,
+        view | {"rows": found.rows, "next": what.next(found.next)},
+        data,
+        found.rows,
+    )
 
 
 def host(request: Request) -> Page:
@@ -36,7 +56,11 @@ def host(request: Request) -> Page:
     name = request.path_params["name"]
     detail = history(request).host(name)
     if detail is None:
-        return missing(f"host {name[:100]}", PLACE, "Nothing that oopswatch knows was ever said by a host of this name.")
+        return missing(
+            f"host {name[:100]}",
+            PLACE,
+            "Nothing that oopswatch knows was ever said by a host of this name.",
+        )
     view = {
         "row": detail.row,
         "boots": [{"row": boot, "name": boot_name(boot)} for boot in detail.boots],
@@ -47,7 +71,9 @@ def host(request: Request) -> Page:
 
 
 def boot_name(boot: BootRow) -> str:
-    """By what a boot is told from others: journald's id, else when it began by the wall clock, else its number."""
+    """By what a boot is told from others: journald's id, else when it began by the wall clock, else
+    its number.
+    """
     if boot.boot_id:
         return boot.boot_id
     return "wall clock" if boot.epoch_us is not None else f"counted in its stream, row {boot.id}"

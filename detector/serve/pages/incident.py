@@ -1,7 +1,9 @@
-"""The page of one incident: what broke first, then why it was raised, what it means, what to do, and what became of it.
+"""The page of one incident: what broke first, then why it was raised, what it means, what to do,
+and what became of it.
 
-In: an incident's id, or a beginning that no other has. Out: a page; as JSON the object that `oopswatch incidents show --json` prints, with
-what became of it. Joined incidents are shown, and lead to where they go on.
+In: an incident's id, or a beginning that no other has. Out: a page; as JSON the object that
+`oopswatch incidents show --json` prints, with what became of it. Joined incidents are shown, and
+lead to where they go on.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def incident(request: Request) -> Page:
     detail = reading.incident(identity)
     if detail is None:
         return missing(
-            f"incident {identity[:100]}", PLACE, "An incident's id, or a beginning that no other has, stands behind /incidents/."
+            f"incident {identity[:100]}",
+            PLACE,
+            "An incident's id, or a beginning that no other has, stands behind /incidents/.",
         )
     known = catalogue(request)
     became = _became(reading, detail)
@@ -73,7 +77,9 @@ def nearest(detail: IncidentDetail) -> Match | None:
 
 
 def title_of(match: Match, known: Catalogue) -> str:
-    """What a line is in its signature's words; the signature's id where the pattern files no longer have it."""
+    """What a line is in its signature's words; the signature's id where the pattern files no longer
+    have it.
+    """
     signature = known.signature(match.signature)
     return signature.title if signature else match.signature
 
@@ -101,8 +107,15 @@ def _problem(reading: History, fingerprint: str) -> Any:
 
 
 def _item(detail: IncidentDetail) -> dict[str, Any]:
-    item = incident_item(detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis())
-    item |= {"title": detail.row.title, "report": detail.report, "state": detail.row.state, "found": moment(detail.row.found_us)}
+    item = incident_item(
+        detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis()
+    )
+    item |= {
+        "title": detail.row.title,
+        "report": detail.report,
+        "state": detail.row.state,
+        "found": moment(detail.row.found_us),
+    }
     if detail.row.joined_into:
         item["joined_into"] = detail.row.joined_into
     if detail.block:
@@ -121,7 +134,9 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         "report": _Report(detail.report or {}),
         "rule": rule,
         "rule_words": knowing.rule_words(rule) if rule else "",
-        "window_words": f"the rule's window of {rule.timespan_us / 1_000_000:g} s" if rule else "the rule's window",
+        "window_words": f"the rule's window of {rule.timespan_us / 1_000_000:g} s"
+        if rule
+        else "the rule's window",
         "timeline": _timeline(detail, known, rule.timespan_us if rule else 0),
         "evidence": [_evidence(one, detail, known) for one in detail.incident.evidence],
         "statements": diagnosis.statements,
@@ -146,15 +161,25 @@ class _Report(dict[str, Any]):
 
 def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
     """The time line; on wall time it is drawn from the earliest line on."""
-    shown = [detail.incident.anchor, *(one for one in detail.incident.evidence if one != detail.incident.anchor)][:60]
+    shown = [
+        detail.incident.anchor,
+        *(one for one in detail.incident.evidence if one != detail.incident.anchor),
+    ][:60]
     basis = 0 if detail.row.time_basis == "kernel" else min(_at(one, detail) for one in shown)
     moments = [
-        charts.Moment(_at(one, detail) - basis, one.cls, one == detail.incident.anchor, title_of(one, known))
+        charts.Moment(
+            _at(one, detail) - basis, one.cls, one == detail.incident.anchor, title_of(one, known)
+        )
         for one in sorted(shown, key=lambda one: _at(one, detail))
     ]
     other = nearest(detail)
     spoken = (
-        f"{words.gap(detail.row.gap_us)} between {title_of(other, known)} and {title_of(detail.incident.anchor, known)}" if other else ""
+        (
+            f"{words.gap(detail.row.gap_us)} between {title_of(other, known)} and "
+            f"{title_of(detail.incident.anchor, known)}"
+        )
+        if other
+        else ""
     )
     return charts.timeline(moments, window_us, detail.row.gap_us, f"Time line: {spoken}")
 
@@ -164,7 +189,9 @@ def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[st
     text, rest = match.text[:SHOWN_CHARACTERS], match.text[SHOWN_CHARACTERS:]
     return {
         "anchor": match == detail.incident.anchor,
-        "stamp": words.kernel_time(match.kernel_time_us) if match.kernel_time_us is not None else words.stamp(match.wall_time_us),
+        "stamp": words.kernel_time(match.kernel_time_us)
+        if match.kernel_time_us is not None
+        else words.stamp(match.wall_time_us),
         "pieces": evidence.pieces(text, match.fields, signature.regex if signature else None),
         "rest": rest,
         "rest_length": len(rest),
@@ -177,13 +204,19 @@ def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[st
 
 
 def _step(text: str) -> dict[str, str]:
-    """A step as a command to copy and why, where it says at what prompt it is typed; else as a sentence."""
+    """A step as a command to copy and why, where it says at what prompt it is typed; else as a
+    sentence.
+    """
     place, _, command = text.partition(": ")
     if place not in _PROMPTS or not command or command.startswith("check "):
         return {"place": "", "command": text, "why": ""}
     typed, bracket, why = command.partition(" (")
     plain = not bracket or not why.endswith(")")
-    return {"place": place, "command": command if plain else typed, "why": "" if plain else why.removesuffix(")")}
+    return {
+        "place": place,
+        "command": command if plain else typed,
+        "why": "" if plain else why.removesuffix(")"),
+    }
 
 
 def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
@@ -207,8 +240,15 @@ def _commands(detail: IncidentDetail) -> list[str]:
     """What shows the same in a terminal; names that a log gave are quoted for the shell."""
     shown = [f"oopswatch incidents show {detail.row.id}"]
     source = detail.incident.anchor.source
-    if source.isprintable() and not source.startswith("-") and not source.rpartition("/")[2].isdecimal():
+    if (
+        source.isprintable()
+        and not source.startswith("-")
+        and not source.rpartition("/")[2].isdecimal()
+    ):
         shown.append(f"oopswatch explain {shlex.quote(source)}")
     elif detail.block:
-        shown.append(f"oopswatch incidents show {detail.row.id} --json | jq -r '.report_lines[]' | oopswatch explain -")
+        shown.append(
+            f"oopswatch incidents show {detail.row.id} --json | jq -r '.report_lines[]' | "
+            "oopswatch explain -"
+        )
     return shown

@@ -1,7 +1,8 @@
-"""The search: what is asked for, facets that narrow it down, a histogram that leads to its times, the rows, the next page.
+"""The search: what is asked for, facets that narrow it down, a histogram that leads to its times,
+the rows, the next page.
 
-In: the filter of an address. Out: a page of incidents, newest first; also as JSON and CSV. A filter that cannot be understood is said in
-the page, with the status 422.
+In: the filter of an address. Out: a page of incidents, newest first; also as JSON and CSV. A filter
+that cannot be understood is said in the page, with the status 422.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ def incidents(request: Request) -> Page:
     last_change = reading.last_change()
     try:
         seen = reading.survey(what.checked(), FACETS, values=5, rows=LIMIT)
-        found = seen.first if what.after is None else reading.search(what.filter, after=what.after, limit=LIMIT)
+        found = (
+            seen.first
+            if what.after is None
+            else reading.search(what.filter, after=what.after, limit=LIMIT)
+        )
     except FilterError as error:
         return _wrong(what, error, last_change)
     buckets = seen.histogram
@@ -43,7 +48,11 @@ def incidents(request: Request) -> Page:
         "histogram": buckets,
         "next": found.next,
     }
-    chart = drawing.histogram(buckets, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
+    chart = drawing.histogram(
+        buckets,
+        "incident",
+        lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+    )
     view = _form(what) | {
         "last_change": last_change,
         "rows": found.rows,
@@ -60,5 +69,12 @@ def _form(what: Asked) -> dict[str, Any]:
 
 def _wrong(what: Asked, error: FilterError, last_change: int) -> Page:
     """The form as it was filled, with what is wrong in it, and no rows."""
-    view = _form(what) | {"last_change": last_change, "rows": (), "next": None, "groups": (), "chart": None, "wrong_field": error.field}
+    view = _form(what) | {
+        "last_change": last_change,
+        "rows": (),
+        "next": None,
+        "groups": (),
+        "chart": None,
+        "wrong_field": error.field,
+    }
     return Page("incidents.html", "Incidents", PLACE, view, {}, status=422, notice=str(error))

@@ -16,7 +16,11 @@ def rule_of(known: Catalogue, identity: str) -> Rule | None:
 
 def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
     """The known issue with this id."""
-    return next((issue for issue in known.known_issues if issue.id == identity), None) if identity else None
+    return (
+        next((issue for issue in known.known_issues if issue.id == identity), None)
+        if identity
+        else None
+    )
 
 
 def rule_words(rule: Rule) -> str:
@@ -24,4 +28,7 @@ def rule_words(rule: Rule) -> str:
     names = list(rule.classes or rule.signatures)
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     order = "in this order" if rule.type == "temporal_ordered" else "in any order"
-    return f"{listed}, {order}, on one {' and '.join(rule.group_by)} within {rule.timespan_us / 1_000_000:g} s of kernel time."
+    return (
+        f"{listed}, {order}, on one {' and '.join(rule.group_by)} within "
+        f"{rule.timespan_us / 1_000_000:g} s of kernel time."
+    )

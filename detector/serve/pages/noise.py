@@ -32,19 +32,42 @@ def noise(request: Request) -> Page:
     now = now_us(request)
     what = asking.asked(request, now, _NAMES)
     fields = [
-        {"name": name, "label": name.capitalize(), "value": (what.params.get(name) or [""])[0], "example": _EXAMPLES[name]}
+        {
+            "name": name,
+            "label": name.capitalize(),
+            "value": (what.params.get(name) or [""])[0],
+            "example": _EXAMPLES[name],
+        }
         for name in _NAMES
     ]
-    view: dict[str, Any] = {"fields": fields, "asked": bool(what.params), "most": MOST, "rows": (), "chart": None}
+    view: dict[str, Any] = {
+        "fields": fields,
+        "asked": bool(what.params),
+        "most": MOST,
+        "rows": (),
+        "chart": None,
+    }
     try:
         found, hours = _read(request, what, now)
     except FilterError as error:
-        return Page("noise.html", "Noise", PLACE, view | {"wrong_field": error.field}, {}, status=422, notice=str(error))
+        return Page(
+            "noise.html",
+            "Noise",
+            PLACE,
+            view | {"wrong_field": error.field},
+            {},
+            status=422,
+            notice=str(error),
+        )
     view |= {
         "rows": [_shown(row, what) for row in found.rows[:SHOWN]],
         "more": len(found.rows) > SHOWN,
         "counted_us": found.counted_us,
-        "chart": drawing.histogram(hours, "crash", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end))),
+        "chart": drawing.histogram(
+            hours,
+            "crash",
+            lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+        ),
     }
     as_json = {"noise": found.rows[:SHOWN], "counted_us": found.counted_us, "hours": hours}
     return Page("noise.html", "Noise", PLACE, view, as_json, found.rows)
@@ -53,7 +76,8 @@ def noise(request: Request) -> Page:
 def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawing.Part]]:
     """The rows, and the crashes over the time that is asked for: a week where none is.
 
-    Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and the first question is which program.
+    Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and
+    the first question is which program.
     """
     wanted, reading = what.checked(), history(request)
     host = wanted.host[0] if wanted.host else None
@@ -63,11 +87,21 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawi
     by = PROGRAMS if host is None and process is None else EVERYTHING
     begin = wanted.since_us if host else since
     top = MOST if request.url.path.endswith(".csv") else SHOWN + 1
-    found = reading.noise(by=by, host=host, process=process, since_us=begin, until_us=wanted.until_us, top=top, quick=True)
+    found = reading.noise(
+        by=by,
+        host=host,
+        process=process,
+        since_us=begin,
+        until_us=wanted.until_us,
+        top=top,
+        quick=True,
+    )
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
     return found, drawing.spread(hours, since, until, HOUR_US)
 
 
 def _shown(row: NoiseRow, what: Asked) -> dict[str, Any]:
     columns = ("host", "process", "signature", "count", "last_us")
-    return {name: getattr(row, name) for name in columns} | {"process_href": what.link(process=row.process)}
+    return {name: getattr(row, name) for name in columns} | {
+        "process_href": what.link(process=row.process)
+    }

@@ -1,6 +1,8 @@
-"""The first page: what is open, what is new, what came back, where the fleet is hot, what only makes noise, and whether oopswatch keeps up.
+"""The first page: what is open, what is new, what came back, where the fleet is hot, what only
+makes noise, and whether oopswatch keeps up.
 
-In: the history as of now. Out: a page of less than 50 KB, however large the history is: every list is bounded.
+In: the history as of now. Out: a page of less than 50 KB, however large the history is: every list
+is bounded.
 """
 
 from __future__ import annotations
@@ -48,8 +50,16 @@ def _tally(found: Overview) -> list[dict[str, Any]]:
         {"label": "open incidents", "value": words.number(opened), "alarm": opened > 0},
         {"label": "of these critical", "value": words.number(critical), "alarm": critical > 0},
         {"label": "acknowledged", "value": words.number(taken), "alarm": False},
-        {"label": "new problems this week", "value": words.number(found.new_problems_week), "alarm": False},
-        {"label": "regressions this week", "value": words.number(len(found.regressions)), "alarm": bool(found.regressions)},
+        {
+            "label": "new problems this week",
+            "value": words.number(found.new_problems_week),
+            "alarm": False,
+        },
+        {
+            "label": "regressions this week",
+            "value": words.number(len(found.regressions)),
+            "alarm": bool(found.regressions),
+        },
         {"label": "hosts", "value": words.number(found.totals.hosts), "alarm": False},
     ]
 
@@ -75,7 +85,9 @@ def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
     said = ", ".join(f"{words.stamp(start)[5:16]} {count:,}" for start, count in hot)
     return {
         "host": row.host,
-        "svg": drawing.strip(row.counts, starts, most, f"{words.plural(sum(row.counts), 'incident')}: {said}"),
+        "svg": drawing.strip(
+            row.counts, starts, most, f"{words.plural(sum(row.counts), 'incident')}: {said}"
+        ),
         "count": sum(row.counts),
         "words": said,
     }
@@ -83,12 +95,25 @@ def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
 
 def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str | Markup]]:
     totals = found.totals
-    unread = sum(count for name, count in reading.counters().items() if name.startswith("unparsed:"))
+    unread = sum(
+        count for name, count in reading.counters().items() if name.startswith("unparsed:")
+    )
     return [
         ("latest line kept", words.when(totals.last_us, now)),
         ("latest incident", words.when(found.latest_us, now)),
         ("oldest open", words.when(found.oldest_open_us, now)),
         ("reports still open", words.number(totals.open_reports)),
-        ("kept", f"{words.plural(totals.matches, 'kernel line')}, {words.plural(totals.noise, 'crash', 'crashes')} of noise"),
-        ("not read", words.plural(unread, "record") if unread else "nothing: every record had a known format"),
+        (
+            "kept",
+            (
+                f"{words.plural(totals.matches, 'kernel line')}, "
+                f"{words.plural(totals.noise, 'crash', 'crashes')} of noise"
+            ),
+        ),
+        (
+            "not read",
+            words.plural(unread, "record")
+            if unread
+            else "nothing: every record had a known format",
+        ),
     ]

@@ -1,6 +1,8 @@
-"""Rules and signatures: what they match, in their own words and lines, and how often a signature was seen.
+"""Rules and signatures: what they match, in their own words and lines, and how often a signature
+was seen.
 
-In: the catalogue, and counts of the history. Out: pages. Patterns are changed in their files, not here.
+In: the catalogue, and counts of the history. Out: pages. Patterns are changed in their files, not
+here.
 """
 
 from __future__ import annotations
@@ -49,15 +51,25 @@ def _rule(rule: Rule) -> dict[str, Any]:
 def _members(rule: Rule, known: Catalogue) -> list[tuple[str, list[str]]]:
     if rule.signatures:
         return [("signatures", list(rule.signatures))]
-    return [(name, [one.id for one in known.signatures if one.cls == name]) for name in rule.classes]
+    return [
+        (name, [one.id for one in known.signatures if one.cls == name]) for name in rule.classes
+    ]
 
 
 def signatures(request: Request) -> Page:
     """Every signature, by class: the kernel's first."""
-    known = sorted(catalogue(request).signatures, key=lambda one: (one.origin == "user", one.marker, one.cls, one.id))
-    groups = [{"cls": cls, "signatures": list(members)} for cls, members in groupby(known, key=lambda one: one.cls)]
+    known = sorted(
+        catalogue(request).signatures,
+        key=lambda one: (one.origin == "user", one.marker, one.cls, one.id),
+    )
+    groups = [
+        {"cls": cls, "signatures": list(members)}
+        for cls, members in groupby(known, key=lambda one: one.cls)
+    ]
     rows = [_signature(one) for one in known]
-    return Page("signatures.html", "Signatures", SIGNATURES, {"groups": groups}, {"signatures": rows}, rows)
+    return Page(
+        "signatures.html", "Signatures", SIGNATURES, {"groups": groups}, {"signatures": rows}, rows
+    )
 
 
 def _signature(one: Signature) -> dict[str, Any]:
@@ -80,18 +92,30 @@ def signature(request: Request) -> Page:
     known = catalogue(request)
     one = known.signature(identity)
     if one is None:
-        return missing(f"signature {identity[:100]}", SIGNATURES, "It may have been taken out of the pattern files since.")
+        return missing(
+            f"signature {identity[:100]}",
+            SIGNATURES,
+            "It may have been taken out of the pattern files since.",
+        )
     now = now_us(request)
     hits = history(request).signature_hits(one.id, now - HITS_US, now)
     view = {
         "one": one,
-        "rules": [rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes],
+        "rules": [
+            rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes
+        ],
         "examples": [evidence.pieces(text, {}, one.regex) for text in one.examples],
         "chart": drawing.histogram(
-            drawing.spread(hits, now - HITS_US, now, HOUR_US), "line", lambda start, end: _incidents(one, start, end)
+            drawing.spread(hits, now - HITS_US, now, HOUR_US),
+            "line",
+            lambda start, end: _incidents(one, start, end),
         ),
     }
-    data = _signature(one) | {"examples": list(one.examples), "rejects": list(one.rejects), "hits": hits}
+    data = _signature(one) | {
+        "examples": list(one.examples),
+        "rejects": list(one.rejects),
+        "hits": hits,
+    }
     return Page("signature.html", one.title, SIGNATURES, view, data, hits)
 
 

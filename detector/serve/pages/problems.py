@@ -1,6 +1,8 @@
-"""Problems: the list, and one with its incidents over time, its hosts and kernels, and what is known of the bug.
+"""Problems: the list, and one with its incidents over time, its hosts and kernels, and what is
+known of the bug.
 
-In: the filter of an address, or a fingerprint. Out: pages. Resolving and reopening are forms that `acting` answers.
+In: the filter of an address, or a fingerprint. Out: pages. Resolving and reopening are forms that
+`acting` answers.
 """
 
 from __future__ import annotations
@@ -29,14 +31,24 @@ _CHOICES = {"severity": filters.SEVERITIES, "state": ("open", "resolved")}
 def problems(request: Request) -> Page:
     """Problems that a filter asks for, the latest first."""
     what = asking.asked(request, now_us(request))
-    view: dict[str, Any] = {"fields": asking.form(what, _FORM, _CHOICES), "asked": bool(what.params)}
+    view: dict[str, Any] = {
+        "fields": asking.form(what, _FORM, _CHOICES),
+        "asked": bool(what.params),
+    }
     try:
         found = history(request).problems(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"rows": (), "next": None, "wrong_field": error.field}
         return Page("problems.html", "Problems", PLACE, view, {}, status=422, notice=str(error))
     data = {"query": filters.as_query(what.filter), "problems": found.rows, "next": found.next}
-    return Page("problems.html", "Problems", PLACE, view | {"rows": found.rows, "next": what.next(found.next)}, data, found.rows)
+    return Page(
+        "problems.html",
+        "Problems",
+        PLACE,
+        view | {"rows": found.rows, "next": what.next(found.next)},
+        data,
+        found.rows,
+    )
 
 
 def problem(request: Request) -> Page:
@@ -45,7 +57,11 @@ def problem(request: Request) -> Page:
     reading = history(request)
     detail = reading.problem(fingerprint)
     if detail is None:
-        return missing(f"problem {fingerprint[:100]}", PLACE, "A problem's fingerprint stands on the page of each of its incidents.")
+        return missing(
+            f"problem {fingerprint[:100]}",
+            PLACE,
+            "A problem's fingerprint stands on the page of each of its incidents.",
+        )
     only = Filter(problem=(fingerprint,))
     what = Asked("/incidents", {"problem": [fingerprint]}, only, None)
     view = {
@@ -53,17 +69,25 @@ def problem(request: Request) -> Page:
         "incidents": detail.incidents[:SHOWN_INCIDENTS],
         "all_incidents": what.link(),
         "issue": knowing.issue_of(catalogue(request), detail.row.known_issue),
-        "groups": asking.facets(what, {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)}),
+        "groups": asking.facets(
+            what, {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)}
+        ),
         "chart": _days(detail, what),
     }
-    return Page("problem.html", detail.row.title or fingerprint, PLACE, view, detail, detail.incidents)
+    return Page(
+        "problem.html", detail.row.title or fingerprint, PLACE, view, detail, detail.incidents
+    )
 
 
 def _days(detail: ProblemDetail, what: Asked) -> dict[str, Any] | None:
     if not detail.days:
         return None
     days = drawing.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
-    return drawing.histogram(days, "incident", lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)))
+    return drawing.histogram(
+        days,
+        "incident",
+        lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+    )
 
 
 def _shares(shares: list[Share]) -> list[Facet]:

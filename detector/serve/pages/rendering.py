@@ -1,7 +1,9 @@
-"""From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text in a template is made inert and escaped.
+"""From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text
+in a template is made inert and escaped.
 
-In: a request and a `Page`. Out: a response. A template can neither forget to escape (autoescape) nor to make control characters and
-direction marks visible (`finalize`): both happen to every value that it prints. What a page says is decided in the modules beside this one.
+In: a request and a `Page`. Out: a response. A template can neither forget to escape (autoescape)
+nor to make control characters and direction marks visible (`finalize`): both happen to every value
+that it prints. What a page says is decided in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ _ENDINGS = (".json", ".csv", ".html")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page says: `data` as JSON, `rows` as CSV, and `view`, what its template needs beside the frame. `place` is where it hangs."""
+    """What a page says: `data` as JSON, `rows` as CSV, and `view`, what its template needs beside
+    the frame. `place` is where it hangs.
+    """
 
     template: str
     title: str
@@ -66,17 +70,25 @@ Make = Callable[[Request], Page]
 
 
 def serve(router: APIRouter, path: str, make: Make) -> None:
-    """Adds a page with its JSON and its CSV; `path` may hold one name, whose page is the last to be asked."""
+    """Adds a page with its JSON and its CSV; `path` may hold one name, whose page is the last to be
+    asked.
+    """
     for ending, answer in ((".json", as_json), (".csv", as_csv), (".html", as_html), ("", as_html)):
         if path == "/" and ending:
             continue
-        router.add_api_route(path + ending, _endpoint(make, answer), methods=["GET"], include_in_schema=False)
+        router.add_api_route(
+            path + ending, _endpoint(make, answer), methods=["GET"], include_in_schema=False
+        )
     if path == "/":
         for ending, answer in (("overview.json", as_json), ("overview.csv", as_csv)):
-            router.add_api_route(f"/{ending}", _endpoint(make, answer), methods=["GET"], include_in_schema=False)
+            router.add_api_route(
+                f"/{ending}", _endpoint(make, answer), methods=["GET"], include_in_schema=False
+            )
 
 
-def _endpoint(make: Make, answer: Callable[[Request, Page], Response]) -> Callable[[Request], Response]:
+def _endpoint(
+    make: Make, answer: Callable[[Request, Page], Response]
+) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         return answer(request, make(request))
 
@@ -86,7 +98,9 @@ def _endpoint(make: Make, answer: Callable[[Request, Page], Response]) -> Callab
 def as_html(request: Request, page: Page) -> Response:
     """The page for people."""
     context = _frame(request, page) | dict(page.view)
-    return HTMLResponse(_environment().get_template(page.template).render(context), page.status, dict(page.headers))
+    return HTMLResponse(
+        _environment().get_template(page.template).render(context), page.status, dict(page.headers)
+    )
 
 
 def as_json(request: Request, page: Page) -> Response:
@@ -113,12 +127,26 @@ def as_csv(request: Request, page: Page) -> Response:
 
 def missing(what: str, place: str, hint: str) -> Page:
     """The page where there is nothing."""
-    view = {"text": f"There is no {what}.", "hint": hint, "back": place, "back_words": "Back to the list"}
-    return Page("message.html", f"No such {what.split(maxsplit=1)[0]}", place, view, status=404, notice=f"there is no {what}")
+    view = {
+        "text": f"There is no {what}.",
+        "hint": hint,
+        "back": place,
+        "back_words": "Back to the list",
+    }
+    return Page(
+        "message.html",
+        f"No such {what.split(maxsplit=1)[0]}",
+        place,
+        view,
+        status=404,
+        notice=f"there is no {what}",
+    )
 
 
 def csv_cell(value: object) -> object:
-    """A cell that a spreadsheet reads as text: an apostrophe stands before what would begin a formula."""
+    """A cell that a spreadsheet reads as text: an apostrophe stands before what would begin a
+    formula.
+    """
     if isinstance(value, list | dict):
         value = json.dumps(value)
     if not isinstance(value, str):
@@ -127,7 +155,9 @@ def csv_cell(value: object) -> object:
 
 
 def segment(name: str) -> str:
-    """A name as one segment of an address; one that ends like a format gets an ending of its own."""
+    """A name as one segment of an address; one that ends like a format gets an ending of its
+    own.
+    """
     spelled = quote(name, safe="")
     return f"{spelled}.html" if name.lower().endswith(_ENDINGS) else spelled
 

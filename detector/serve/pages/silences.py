@@ -1,4 +1,5 @@
-"""Silences: what nobody is told of, until when and why. Adding and ending them are forms that `acting` answers.
+"""Silences: what nobody is told of, until when and why. Adding and ending them are forms that
+`acting` answers.
 
 In: the history. Out: a page of the silences that are not over.
 """
@@ -24,13 +25,18 @@ def silences(request: Request) -> Page:
         "silences": [_shown(row) for row in rows],
         "rules": [rule.id for rule in catalogue(request).rules],
         "lengths": LENGTHS,
-        "given": {name: request.query_params.get(name, "")[:200] for name in ("host", "rule", "fingerprint")},
+        "given": {
+            name: request.query_params.get(name, "")[:200]
+            for name in ("host", "rule", "fingerprint")
+        },
     }
     return Page("silences.html", "Silences", PLACE, view, {"silences": rows}, rows)
 
 
 def _shown(row: SilenceRow) -> dict[str, object]:
     """A silence with what it covers as pairs."""
-    covers = [(name, value) for name in ("host", "rule", "fingerprint") if (value := getattr(row, name))]
+    covers = [
+        (name, value) for name in ("host", "rule", "fingerprint") if (value := getattr(row, name))
+    ]
     names = ("id", "starts_us", "ends_us", "author", "comment")
     return {"covers": covers} | {name: getattr(row, name) for name in names}

@@ -1,6 +1,7 @@
 """Times, gaps and numbers in the words of a page. Pure: `now_us` is an argument.
 
-In: integers of µs and counts. Out: short texts; a time is absolute (UTC) and relative at once. It escapes nothing: templates do.
+In: integers of µs and counts. Out: short texts; a time is absolute (UTC) and relative at once. It
+escapes nothing: templates do.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def when(wall_us: int | None, now_us: int) -> Markup:
     exact = moment(wall_us)
     if wall_us is None or exact is None:
         return Markup('<span class="quiet">unknown</span>')
-    absolute = Markup('<time datetime="{}" class="nowrap">{}</time>').format(exact, f"{stamp(wall_us)} UTC")
+    absolute = Markup('<time datetime="{}" class="nowrap">{}</time>').format(
+        exact, f"{stamp(wall_us)} UTC"
+    )
     return absolute + Markup(' <span class="quiet nowrap">{}</span>').format(ago(wall_us, now_us))
 
 

@@ -1,4 +1,6 @@
-"""The first tables: hosts, boots, matches, reports, incidents with evidence, noise, and where every source stands."""
+"""The first tables: hosts, boots, matches, reports, incidents with evidence, noise, and where every
+source stands.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from detector.store.schema.migrations import MIGRATIONS
 
 @MIGRATIONS()
 def m001_history(db: Database) -> None:
-    """Hosts, boots, matches, reports, incidents with evidence, noise, and where every source stands."""
+    """Hosts, boots, matches, reports, incidents with evidence, noise, and where every source
+    stands.
+    """
     db.executescript(_HISTORY)
 
 

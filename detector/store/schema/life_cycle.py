@@ -9,11 +9,14 @@ from detector.store.schema.migrations import MIGRATIONS
 
 @MIGRATIONS()
 def m002_life_cycle(db: Database) -> None:
-    """What incidents are searched by, every change of one with its actor, and problems with their hosts, kernels and days."""
+    """What incidents are searched by, every change of one with its actor, and problems with their
+    hosts, kernels and days.
+    """
     db.executescript(_LIFE_CYCLE)
 
 
-# `changes` is the log that notifications and live pages follow by its ids, which rise: the latest row is never deleted.
+# `changes` is the log that notifications and live pages follow by its ids, which rise: the latest
+# row is never deleted.
 _LIFE_CYCLE = """
 ALTER TABLE incidents ADD COLUMN kind TEXT;
 ALTER TABLE incidents ADD COLUMN function TEXT;

@@ -1,4 +1,6 @@
-"""What incidents are searched by: their place in time, the index of words, kernels, and counts that would be too slow to make anew."""
+"""What incidents are searched by: their place in time, the index of words, kernels, and counts that
+would be too slow to make anew.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ BEFORE = (alerts,)
 
 @MIGRATIONS()
 def m004_search(db: Database) -> None:
-    """Places, words, kernels, and counts by day, by state and of noise by program; fills them from what is there."""
+    """Places, words, kernels, and counts by day, by state and of noise by program; fills them from
+    what is there.
+    """
     db.executescript(_SEARCH)
     search.index_all(db.conn)
 
 
-# `trusted_schema` is off: triggers use nothing but plain SQL. A place is the start in µs, 11 bits further left: see `search.index`.
+# `trusted_schema` is off: triggers use nothing but plain SQL. A place is the start in µs, 11 bits
+# further left: see `search.index`.
 _SEARCH = """
 ALTER TABLE incidents ADD COLUMN place INTEGER;
 CREATE INDEX incidents_place

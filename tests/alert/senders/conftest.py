@@ -1,4 +1,6 @@
-"""A receiver that speaks TLS: its certificate is for `localhost` alone, signed by itself, and in the fixtures together with its key."""
+"""A receiver that speaks TLS: its certificate is for `localhost` alone, signed by itself, and in
+the fixtures together with its key.
+"""
 
 from __future__ import annotations
 

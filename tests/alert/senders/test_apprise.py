@@ -17,7 +17,9 @@ from tests.alert.receiving import answer, http_receiver
 def made(tmp_path: Path, url: str, **options: Any) -> Any:
     """A sender to the service of an address."""
     (tmp_path / "url").write_text(url)
-    return sender_of({"kind": "apprise", "url_file": str(tmp_path / "url"), "timeout_s": 1, **options}, "w")
+    return sender_of(
+        {"kind": "apprise", "url_file": str(tmp_path / "url"), "timeout_s": 1, **options}, "w"
+    )
 
 
 # Its plug-ins, which are read when the first one is asked for.
@@ -31,7 +33,9 @@ def test_a_service_is_told(action: str, tmp_path: Path) -> None:
         outcome = made(tmp_path, f"json://127.0.0.1:{receiver.port}/path").send(notice(action), NOW)
     assert outcome.verdict == "delivered"
     item = receiver.requests[0].json
-    assert item["title"].startswith("[critical] db-17: paging fault" if action == "fire" else "[resolved] db-17: ")
+    assert item["title"].startswith(
+        "[critical] db-17: paging fault" if action == "fire" else "[resolved] db-17: "
+    )
     assert item["type"] == ("failure" if action == "fire" else "success")
     assert "Unable to handle kernel paging request" in item["message"]
 
@@ -56,11 +60,15 @@ def test_texts_are_cut_at_the_services_limit(tmp_path: Path) -> None:
     assert "more lines: https://" in item["message"]
 
 
-def test_what_is_not_taken_is_tried_again_and_shows_no_token(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_not_taken_is_tried_again_and_shows_no_token(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """apprise does not tell why; what it logs is the detail."""
     caplog.set_level(logging.DEBUG)
     with http_receiver(answer(500, "not-to-be-shown")) as receiver:
-        outcome = made(tmp_path, f"json://user:not-to-be-shown@127.0.0.1:{receiver.port}/not-to-be-shown").send(notice(), NOW)
+        outcome = made(
+            tmp_path, f"json://user:not-to-be-shown@127.0.0.1:{receiver.port}/not-to-be-shown"
+        ).send(notice(), NOW)
     assert outcome.verdict == "retry"
     assert "500" in outcome.detail
     assert "not-to-be-shown" not in outcome.detail
@@ -68,13 +76,19 @@ def test_what_is_not_taken_is_tried_again_and_shows_no_token(tmp_path: Path, cap
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     """Without showing the address."""
-    with pytest.raises(ValueError, match="w: url: apprise knows no service of this address") as caught:
+    with pytest.raises(
+        ValueError, match="w: url: apprise knows no service of this address"
+    ) as caught:
         made(tmp_path, "nonsense://not-to-be-shown")
     assert "not-to-be-shown" not in str(caught.value)
 
 
-def test_without_apprise_the_way_to_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apprise_the_way_to_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is an extra."""
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(ValueError, match=r"w: apprise is not installed: pip install 'oopswatch\[apprise\]'"):
+    with pytest.raises(
+        ValueError, match=r"w: apprise is not installed: pip install 'oopswatch\[apprise\]'"
+    ):
         made(tmp_path, "json://x")

@@ -22,7 +22,9 @@ SECRET_PATH = "services/T000/B000/not-to-be-shown"
 
 def webhook(url: str, **options: Any) -> Any:
     """A webhook whose path is a token."""
-    return sender_of({"kind": "webhook", "url": f"{url}/{SECRET_PATH}", "timeout_s": 0.3, **options}, "w")
+    return sender_of(
+        {"kind": "webhook", "url": f"{url}/{SECRET_PATH}", "timeout_s": 0.3, **options}, "w"
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,9 @@ def webhook(url: str, **options: Any) -> Any:
     ],
 )  # fmt: skip
 def test_status_decides(status: int, verdict: str) -> None:
-    """2xx is taken; 429, 5xx and what asks for patience is for later; everything else never will be."""
+    """2xx is taken; 429, 5xx and what asks for patience is for later; everything else never will
+    be.
+    """
     with http_receiver(answer(status)) as receiver:
         outcome = webhook(receiver.url).send(notice(), NOW)
     assert outcome.verdict == verdict
@@ -42,8 +46,12 @@ def test_status_decides(status: int, verdict: str) -> None:
 
 
 def test_answer_of_a_refusal_is_kept_bounded_and_inert() -> None:
-    """Whoever mends it reads what the receiver said; the receiver may be hostile, and may echo our token."""
-    with http_receiver(answer(400, f"invalid_blocks\r\n\x1b[31m {SECRET_PATH} " + "x" * 100_000)) as receiver:
+    """Whoever mends it reads what the receiver said; the receiver may be hostile, and may echo our
+    token.
+    """
+    with http_receiver(
+        answer(400, f"invalid_blocks\r\n\x1b[31m {SECRET_PATH} " + "x" * 100_000)
+    ) as receiver:
         outcome = webhook(receiver.url).send(notice(), NOW)
     assert outcome.detail.startswith("400 Bad Request: invalid_blocks \\x1b[31m [hidden] xxx")
     assert len(outcome.detail) < 400
@@ -51,7 +59,10 @@ def test_answer_of_a_refusal_is_kept_bounded_and_inert() -> None:
 
 def test_no_redirect_is_followed() -> None:
     """Neither to another host nor to the same: the token would go along."""
-    with http_receiver() as elsewhere, http_receiver(answer(307, Location=elsewhere.url)) as receiver:
+    with (
+        http_receiver() as elsewhere,
+        http_receiver(answer(307, Location=elsewhere.url)) as receiver,
+    ):
         outcome = webhook(receiver.url).send(notice(), NOW)
         assert outcome.verdict == "refused"
         assert "write the address that answers into the receiver" in outcome.detail
@@ -73,20 +84,33 @@ def test_no_name() -> None:
 
 
 def test_a_request_that_is_never_read_is_not_sent() -> None:
-    """The connection stands, but nobody takes the bytes: the time-out strikes before the request is written."""
+    """The connection stands, but nobody takes the bytes: the time-out strikes before the request is
+    written.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_024)
         lines = tuple(str(number) * 900 for number in range(9)) * 2_000
-        outcome = webhook(f"http://127.0.0.1:{server.getsockname()[1]}").send(notice(lines=lines), NOW)
+        outcome = webhook(f"http://127.0.0.1:{server.getsockname()[1]}").send(
+            notice(lines=lines), NOW
+        )
     assert outcome.verdict == "retry"
     assert "not sent: no answer within 0.3 s" in outcome.detail
 
 
 @pytest.mark.parametrize(
-    "behave", [silent, lambda _: reset, lambda _: raw(b""), lambda _: raw(b"HTTP/1.1 2"), lambda _: raw(b"hello\r\n\r\n")]
+    "behave",
+    [
+        silent,
+        lambda _: reset,
+        lambda _: raw(b""),
+        lambda _: raw(b"HTTP/1.1 2"),
+        lambda _: raw(b"hello\r\n\r\n"),
+    ],
 )
 def test_sent_and_not_answered_is_unknown(behave: Callable[[Receiver], Any]) -> None:
-    """Silence, a reset, an end before the status, something that is no HTTP: it may have been taken."""
+    """Silence, a reset, an end before the status, something that is no HTTP: it may have been
+    taken.
+    """
     with http_receiver() as receiver:
         receiver.behave = behave(receiver)
         outcome = webhook(receiver.url).send(notice(), NOW)
@@ -102,7 +126,12 @@ def test_a_status_counts_though_its_answer_is_torn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "verdict"), [(b"x", "unknown"), (b"HTTP/1.1 200 OK\r\n", "unknown"), (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "delivered")]
+    ("data", "verdict"),
+    [
+        (b"x", "unknown"),
+        (b"HTTP/1.1 200 OK\r\n", "unknown"),
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "delivered"),
+    ],
 )
 def test_a_dripping_server_ends_with_the_deadline(data: bytes, verdict: str) -> None:
     """Each byte is in time, all of them are not: one attempt is bounded as a whole."""
@@ -136,7 +165,9 @@ def test_retry_after_is_passed_on(status: int) -> None:
     assert (outcome.verdict, outcome.retry_after_s) == ("retry", 7.0)
 
 
-def test_tokens_are_in_no_log_and_no_detail(caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
+def test_tokens_are_in_no_log_and_no_detail(
+    caplog: pytest.LogCaptureFixture, tmp_path: Any
+) -> None:
     """At the most talkative level, whatever happens."""
     token = tmp_path / "token"
     token.write_text("bearer-not-to-be-shown")
@@ -144,7 +175,12 @@ def test_tokens_are_in_no_log_and_no_detail(caplog: pytest.LogCaptureFixture, tm
     details = []
     with http_receiver() as receiver:
         sender = webhook(receiver.url, token_file=str(token), secret_file=str(token))
-        for behave in (answer(200, "bearer-not-to-be-shown"), answer(500, SECRET_PATH), reset, raw(SECRET_PATH.encode())):
+        for behave in (
+            answer(200, "bearer-not-to-be-shown"),
+            answer(500, SECRET_PATH),
+            reset,
+            raw(SECRET_PATH.encode()),
+        ):
             receiver.behave = behave
             details.append(sender.send(notice(), NOW).detail)
     details.append(sender.send(notice(), NOW).detail)
@@ -165,5 +201,9 @@ def test_a_certificate_that_is_not_trusted_sends_nothing(https_port: int, ca_fil
     untrusted = webhook(f"https://localhost:{https_port}").send(notice(), NOW)
     trusted = webhook(f"https://localhost:{https_port}", ca_file=ca_file).send(notice(), NOW)
     wrong_name = webhook(f"https://127.0.0.1:{https_port}", ca_file=ca_file).send(notice(), NOW)
-    assert (untrusted.verdict, trusted.verdict, wrong_name.verdict) == ("retry", "delivered", "retry")
+    assert (untrusted.verdict, trusted.verdict, wrong_name.verdict) == (
+        "retry",
+        "delivered",
+        "retry",
+    )
     assert "certificate verify failed" in untrusted.detail

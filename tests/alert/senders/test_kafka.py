@@ -24,7 +24,11 @@ def test_one_record_for_each_incident() -> None:
         item = json.loads(value)
         assert [one["id"] for one in item["incidents"]] == [key.decode()]
         assert item["total"] == 60
-        assert dict(headers) == {"oopswatch-schema": SCHEMA.encode(), "oopswatch-action": b"fire", "incident-id": key}
+        assert dict(headers) == {
+            "oopswatch-schema": SCHEMA.encode(),
+            "oopswatch-action": b"fire",
+            "incident-id": key,
+        }
 
 
 def test_hostile_text_is_json() -> None:
@@ -38,7 +42,9 @@ def test_hostile_text_is_json() -> None:
 def test_a_real_broker_takes_them(kafka: Broker) -> None:
     """A compacted topic keeps the last word on each incident; the order of states is kept."""
     topic = kafka.create_topic(config={"cleanup.policy": "compact"})
-    sender: Any = sender_of({"kind": "kafka", "bootstrap_servers": [kafka.bootstrap], "topic": topic}, "w")
+    sender: Any = sender_of(
+        {"kind": "kafka", "bootstrap_servers": [kafka.bootstrap], "topic": topic}, "w"
+    )
     sender._client |= {**kafka.client, **kafka.producer_settings}
     try:
         for action in ("fire", "update", "acknowledge", "resolve"):
@@ -46,22 +52,36 @@ def test_a_real_broker_takes_them(kafka: Broker) -> None:
             assert (outcome.verdict, outcome.detail) == ("delivered", f"{topic}: 1 record")
     finally:
         sender.close()
-    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=None, auto_offset_reset="earliest", **kafka.client)
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        **kafka.client,
+    )
     try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+        partitions = [
+            TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)
+        ]
         consumer.assign(partitions)
         found: list[Any] = []
         while len(found) < 4:
             found += [record for batch in consumer.poll(1_000).values() for record in batch]
     finally:
         consumer.close()
-    assert [json.loads(record.value)["action"] for record in found] == ["fire", "update", "acknowledge", "resolve"]
+    assert [json.loads(record.value)["action"] for record in found] == [
+        "fire",
+        "update",
+        "acknowledge",
+        "resolve",
+    ]
     assert {record.key for record in found} == {b"0123456789abcdef"}
 
 
 def test_no_broker_is_for_later() -> None:
     """Nothing was given to a producer."""
-    sender: Any = sender_of({"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "timeout_s": 0.3}, "w")
+    sender: Any = sender_of(
+        {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "timeout_s": 0.3}, "w"
+    )
     outcome = sender.send(notice(), NOW)
     assert outcome.verdict == "retry"
     assert outcome.detail.startswith("oopswatch.incidents: ")
@@ -71,7 +91,9 @@ def test_no_broker_is_for_later() -> None:
 def test_what_no_broker_takes_is_refused(kafka: Broker, tmp_path: Path) -> None:
     """A record beyond the greatest size."""
     topic = kafka.create_topic()
-    sender: Any = sender_of({"kind": "kafka", "bootstrap_servers": [kafka.bootstrap], "topic": topic}, "w")
+    sender: Any = sender_of(
+        {"kind": "kafka", "bootstrap_servers": [kafka.bootstrap], "topic": topic}, "w"
+    )
     sender._client |= {**kafka.client, **kafka.producer_settings, "max_request_size": 1_000}
     try:
         assert sender.send(notice(), NOW).verdict == "refused"
@@ -88,5 +110,10 @@ def test_password_is_never_shown(tmp_path: Path) -> None:
         "sasl_username": "u",
         "sasl_password_file": str(tmp_path / "p"),
     }
-    sender: Any = sender_of({"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "timeout_s": 0.2, **login}, "w")
-    assert "not-to-be-shown" not in repr(sender) + repr(sender._options) + sender.send(notice(), NOW).detail
+    sender: Any = sender_of(
+        {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "timeout_s": 0.2, **login}, "w"
+    )
+    assert (
+        "not-to-be-shown"
+        not in repr(sender) + repr(sender._options) + sender.send(notice(), NOW).detail
+    )

@@ -1,4 +1,6 @@
-"""E-mail: one thread for each incident, headers that no log reaches, and what each answer of a server means."""
+"""E-mail: one thread for each incident, headers that no log reaches, and what each answer of a
+server means.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from tests.alert.receiving import MailServer, smtp_receiver
 
 def send(server: MailServer, given: Notice, **options: Any) -> Outcome:
     """One message through a server without encryption."""
-    table = {"kind": "email", "host": "127.0.0.1", "port": server.port, "security": "none", "timeout_s": 0.5}
+    table = {
+        "kind": "email",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "security": "none",
+        "timeout_s": 0.5,
+    }
     people = {"sender": "oopswatch@example.com", "to": ["oncall@example.com", "kernel@example.com"]}
     return sender_of({**table, **people, **options}, "w").send(given, NOW)
 
@@ -28,19 +36,32 @@ def received(given: Notice, **options: Any) -> EmailMessage:
     """The message that a server gets."""
     with smtp_receiver() as server:
         assert send(server, given, **options).verdict == "delivered"
-    return cast("EmailMessage", email.message_from_bytes(server.texts[0].removesuffix(b".\r\n"), policy=email.policy.default))
+    return cast(
+        "EmailMessage",
+        email.message_from_bytes(
+            server.texts[0].removesuffix(b".\r\n"), policy=email.policy.default
+        ),
+    )
 
 
 def test_what_arrives() -> None:
     """Subject within 80 characters, plain text, everything that on-call needs."""
     mail = received(notice())
-    assert mail["Subject"] == "[critical] db-17: paging fault in __inet_lookup_listener, after TCP socket…"
-    assert (mail["From"], mail["To"]) == ("oopswatch@example.com", "oncall@example.com, kernel@example.com")
+    assert (
+        mail["Subject"]
+        == "[critical] db-17: paging fault in __inet_lookup_listener, after TCP socket…"
+    )
+    assert (mail["From"], mail["To"]) == (
+        "oopswatch@example.com",
+        "oncall@example.com, kernel@example.com",
+    )
     assert (mail["Date"], mail["Importance"]) == ("Mon, 21 Sep 2026 14:13:20 +0000", "high")
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content_type() == "text/plain"
     text = mail.get_content()
-    assert text.startswith("[critical] db-17: TCP socket released while listening, then paging fault")
+    assert text.startswith(
+        "[critical] db-17: TCP socket released while listening, then paging fault"
+    )
     assert "    [61817741.312094] Unable to handle kernel paging request" in text
 
 
@@ -60,7 +81,14 @@ def test_hostile_text_makes_no_header_and_no_command(action: str) -> None:
     """Line ends of a log begin nothing; the text is inert."""
     with smtp_receiver() as server:
         assert send(server, hostile(action)).verdict == "delivered"
-    assert [command.split()[0] for command in server.commands] == ["EHLO", "MAIL", "RCPT", "RCPT", "DATA", "QUIT"]
+    assert [command.split()[0] for command in server.commands] == [
+        "EHLO",
+        "MAIL",
+        "RCPT",
+        "RCPT",
+        "DATA",
+        "QUIT",
+    ]
     (raw,) = server.texts
     mail = cast("EmailMessage", email.message_from_bytes(raw, policy=email.policy.default))
     assert mail["Bcc"] is None
@@ -98,7 +126,9 @@ def test_hostile_text_makes_no_header_and_no_command(action: str) -> None:
     ],
 )  # fmt: skip
 def test_what_an_answer_means(answers: dict[str, str | None], verdict: str, said: str) -> None:
-    """4yz is for later, 5yz for ever; silence after the text leaves a doubt, silence before it none."""
+    """4yz is for later, 5yz for ever; silence after the text leaves a doubt, silence before it
+    none.
+    """
     with smtp_receiver(answers) as server:
         outcome = send(server, notice())
     assert outcome.verdict == verdict
@@ -129,16 +159,29 @@ def test_no_password_without_encryption(tmp_path: Path) -> None:
 def test_words_of_a_template(tmp_path: Path) -> None:
     """Subject and text."""
     (tmp_path / "t.j2").write_text("{{ severity }}\n{{ incidents[0].host }}")
-    mail = received(notice(), title_template=str(tmp_path / "t.j2"), body_template=str(tmp_path / "t.j2"))
-    assert (mail["Subject"], mail.get_content().splitlines()) == ("critical db-17", ["critical", "db-17"])
+    mail = received(
+        notice(), title_template=str(tmp_path / "t.j2"), body_template=str(tmp_path / "t.j2")
+    )
+    assert (mail["Subject"], mail.get_content().splitlines()) == (
+        "critical db-17",
+        ["critical", "db-17"],
+    )
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_encrypted_and_logged_in(security: str, tmp_path: Path, ca_file: str) -> None:
     """The password goes only to a server whose certificate is trusted, and over TLS."""
     (tmp_path / "password").write_text("mail-not-to-be-shown")
-    table = {"security": security, "host": "localhost", "username": "u", "password_file": str(tmp_path / "password"), "timeout_s": 5}
-    with smtp_receiver({"AUTH": "235 welcome"}, Path(ca_file), implicit=security == "tls") as server:
+    table = {
+        "security": security,
+        "host": "localhost",
+        "username": "u",
+        "password_file": str(tmp_path / "password"),
+        "timeout_s": 5,
+    }
+    with smtp_receiver(
+        {"AUTH": "235 welcome"}, Path(ca_file), implicit=security == "tls"
+    ) as server:
         assert send(server, notice(), **table, ca_file=ca_file).verdict == "delivered"
         commands = [command.split()[0] for command in server.commands]
         assert commands.count("STARTTLS") == (security == "starttls")
@@ -151,7 +194,9 @@ def test_encrypted_and_logged_in(security: str, tmp_path: Path, ca_file: str) ->
 
 def test_a_server_that_says_yes_to_everything_has_taken_nothing(tmp_path: Path) -> None:
     """250 is no answer to STARTTLS, and no delivery."""
-    with smtp_receiver({"EHLO": "250-mail.example.com\r\n250 STARTTLS", "STARTTLS": "250 fine"}) as server:
+    with smtp_receiver(
+        {"EHLO": "250-mail.example.com\r\n250 STARTTLS", "STARTTLS": "250 fine"}
+    ) as server:
         outcome = send(server, notice(), security="starttls")
     assert outcome.verdict == "retry"
     assert "not sent: an answer out of place: 250 fine" in outcome.detail
@@ -160,8 +205,16 @@ def test_a_server_that_says_yes_to_everything_has_taken_nothing(tmp_path: Path) 
 def test_a_refused_login_shows_no_password(tmp_path: Path, ca_file: str) -> None:
     """Not even where the server repeats it."""
     (tmp_path / "password").write_text("mail-not-to-be-shown")
-    table = {"security": "tls", "host": "localhost", "username": "u", "password_file": str(tmp_path / "password"), "ca_file": ca_file}
-    with smtp_receiver({"AUTH": "535 wrong: mail-not-to-be-shown"}, Path(ca_file), implicit=True) as server:
+    table = {
+        "security": "tls",
+        "host": "localhost",
+        "username": "u",
+        "password_file": str(tmp_path / "password"),
+        "ca_file": ca_file,
+    }
+    with smtp_receiver(
+        {"AUTH": "535 wrong: mail-not-to-be-shown"}, Path(ca_file), implicit=True
+    ) as server:
         outcome = send(server, notice(), **table, timeout_s=5)
     assert outcome.verdict == "refused"
     assert outcome.detail.endswith(": 535 wrong: [hidden]")

@@ -1,4 +1,6 @@
-"""The tables of receivers: every mistake is one line that names the option, and no secret is ever shown."""
+"""The tables of receivers: every mistake is one line that names the option, and no secret is ever
+shown.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +48,13 @@ def fault(table: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({}, "kind: missing; there are alertmanager, apprise, email, kafka, pagerduty, slack, webhook"),
+        ({}, ("kind: missing; there are alertmanager, apprise, email, kafka, pagerduty, slack, "
+"webhook")),
         ({"kind": "pagerdty"}, "kind: no such receiver: 'pagerdty'; did you mean pagerduty?"),
         ({"kind": ["x"]}, "kind: no such receiver"),
         ({"kind": "slack"}, "url_file or url_env is missing"),
-        ({"kind": "slack", "url": TOKEN}, "url: a secret does not belong here; name a file in url_file or a variable in url_env"),
+        ({"kind": "slack", "url": TOKEN}, ("url: a secret does not belong here; name a file in url_file or a variable in "
+"url_env")),
         ({"kind": "slack", "url_file": "/nowhere/at/all"}, "url_file: /nowhere/at/all cannot be read: No such file or directory"),
         ({"kind": "slack", "url_env": "NOT_SET_AT_ALL"}, "url_env: the environment has no NOT_SET_AT_ALL, or it is empty"),
         ({"kind": "slack", "url_env": 7}, "url_env: a text is wanted"),
@@ -91,20 +95,42 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     said = fault({"kind": "slack", "url_file": str(path)})
-    assert said.startswith((f"alerts.toml:7: url_file: {path} ", f"alerts.toml:7: url_file: what {path} holds is not one line"))
+    assert said.startswith(
+        (
+            f"alerts.toml:7: url_file: {path} ",
+            f"alerts.toml:7: url_file: what {path} holds is not one line",
+        )
+    )
 
 
 def test_secrets_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the name of the variable."""
     monkeypatch.setenv("PD_KEY", TOKEN)
-    assert read(PagerDutyOptions, {"kind": "pagerduty", "routing_key_env": "PD_KEY"}, "w").routing_key.get_secret_value() == TOKEN
+    assert (
+        read(
+            PagerDutyOptions, {"kind": "pagerduty", "routing_key_env": "PD_KEY"}, "w"
+        ).routing_key.get_secret_value()
+        == TOKEN
+    )
 
 
 def test_no_text_of_options_shows_a_secret(token: str) -> None:
     """Neither repr nor str, of the options or of a sender."""
-    options = read(WebhookOptions, {"url": f"https://x.example/{TOKEN}", "token_file": token, "secret_file": token}, "w")
-    sender = sender_of({"kind": "webhook", "url": f"https://x.example/{TOKEN}", "token_file": token}, "w")
-    for shown in (repr(options), str(options), options.model_dump_json(), repr(sender), repr(vars(sender)["_options"])):
+    options = read(
+        WebhookOptions,
+        {"url": f"https://x.example/{TOKEN}", "token_file": token, "secret_file": token},
+        "w",
+    )
+    sender = sender_of(
+        {"kind": "webhook", "url": f"https://x.example/{TOKEN}", "token_file": token}, "w"
+    )
+    for shown in (
+        repr(options),
+        str(options),
+        options.model_dump_json(),
+        repr(sender),
+        repr(vars(sender)["_options"]),
+    ):
         assert TOKEN not in shown
 
 
@@ -112,7 +138,21 @@ def test_no_text_of_options_shows_a_secret(token: str) -> None:
 def test_every_option_is_documented(kind: str) -> None:
     """The page names each option of each receiver, and no other."""
     page = PAGE.read_text()
-    shared = set(re.findall(r"^\| `([a-z_]+)` \|", page.partition("## Options of every receiver")[2].partition("\n## ")[0], re.MULTILINE))
-    own = set(re.findall(r"^\| `([a-z_]+)` \|", page.partition(f"\n## {kind}\n")[2].partition("\n## ")[0], re.MULTILINE))
+    shared = set(
+        re.findall(
+            r"^\| `([a-z_]+)` \|",
+            page.partition("## Options of every receiver")[2].partition("\n## ")[0],
+            re.MULTILINE,
+        )
+    )
+    own = set(
+        re.findall(
+            r"^\| `([a-z_]+)` \|",
+            page.partition(f"\n## {kind}\n")[2].partition("\n## ")[0],
+            re.MULTILINE,
+        )
+    )
     http = {"ca_file", "proxy"} if "proxy" in DECLARED[kind].model_fields else set()
-    assert own | {name for name in shared if name in http or name in Options.model_fields} == set(option_names(DECLARED[kind]))
+    assert own | {name for name in shared if name in http or name in Options.model_fields} == set(
+        option_names(DECLARED[kind])
+    )

@@ -20,14 +20,25 @@ def sent(given: Notice, tmp_path: Path, **options: Any) -> dict[str, Any]:
     """The message of a notice, checked against the limits that Slack documents."""
     with http_receiver() as receiver:
         (tmp_path / "url").write_text(f"{receiver.url}/services/T/B/x")
-        assert sender_of({"kind": "slack", "url_file": str(tmp_path / "url"), **options}, "w").send(given, NOW).verdict == "delivered"
+        assert (
+            sender_of({"kind": "slack", "url_file": str(tmp_path / "url"), **options}, "w")
+            .send(given, NOW)
+            .verdict
+            == "delivered"
+        )
     message = receiver.requests[0].json
     assert set(message) == {"text", "blocks"}
     assert len(message["blocks"]) <= BLOCKS
     for block in message["blocks"]:
         assert set(block) == {"type", "text"}
-        assert 0 < len(block["text"]["text"]) <= {"header": HEADER_LIMIT, "section": SECTION_LIMIT}[block["type"]]
-        assert block["text"]["type"] in ({"plain_text"} if block["type"] == "header" else {"plain_text", "mrkdwn"})
+        assert (
+            0
+            < len(block["text"]["text"])
+            <= {"header": HEADER_LIMIT, "section": SECTION_LIMIT}[block["type"]]
+        )
+        assert block["text"]["type"] in (
+            {"plain_text"} if block["type"] == "header" else {"plain_text", "mrkdwn"}
+        )
     assert (HEADER_LIMIT, SECTION_LIMIT, BLOCKS) == (150, 3_000, 50)
     return message  # type: ignore[no-any-return]
 
@@ -37,12 +48,16 @@ def test_what_is_said(tmp_path: Path) -> None:
     message = sent(notice(), tmp_path)
     header, facts, log, rest, links = message["blocks"]
     assert message["text"].startswith("[critical] db-17: paging fault in __inet_lookup_listener")
-    assert header["text"]["text"].startswith("[critical] db-17: TCP socket released while listening")
+    assert header["text"]["text"].startswith(
+        "[critical] db-17: TCP socket released while listening"
+    )
     assert "Known issue: tcp-listener-race (likely)" in facts["text"]["text"]
     assert log["text"]["text"].startswith("```\n[61817740.819777] IPv4: Attempt")
     assert log["text"]["text"].endswith("\n```")
     assert "14th time" in rest["text"]["text"]
-    assert links["text"]["text"].startswith("<https://oopswatch.example.com/incidents/0123456789abcdef|Incident> · <https://")
+    assert links["text"]["text"].startswith(
+        "<https://oopswatch.example.com/incidents/0123456789abcdef|Incident> · <https://"
+    )
 
 
 @pytest.mark.parametrize("action", ["fire", "update", "acknowledge", "resolve"])
@@ -66,10 +81,17 @@ def test_hostile_text_is_inert(action: str, tmp_path: Path) -> None:
 def test_long_logs_are_cut_on_a_line(tmp_path: Path) -> None:
     """What is missing is counted, with a link to it."""
     lines = tuple(f"[{number}.0] <{'x' * 80}> & so on" for number in range(60))
-    log = next(block for block in sent(notice(lines=lines), tmp_path)["blocks"] if "[0.0]" in block["text"]["text"])["text"]["text"]
+    log = next(
+        block
+        for block in sent(notice(lines=lines), tmp_path)["blocks"]
+        if "[0.0]" in block["text"]["text"]
+    )["text"]["text"]
     shown = log.split("\n")[1:-1]
     assert all(line == escaped(lines[number]) for number, line in enumerate(shown[:-1]))
-    assert shown[-1] == f"… {60 - len(shown) + 1} more lines: https://oopswatch.example.com/incidents/0123456789abcdef"
+    assert shown[-1] == (
+        f"… {60 - len(shown) + 1} more lines: "
+        "https://oopswatch.example.com/incidents/0123456789abcdef"
+    )
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "&" * 5_000, "<" * 700])
@@ -88,21 +110,30 @@ def test_storm(tmp_path: Path) -> None:
 
 def test_a_link_cannot_be_broken_out_of(tmp_path: Path) -> None:
     """The address may hold a host's name."""
-    links = sent(replace(notice(), link="https://x/i?q=a|b><!channel>"), tmp_path)["blocks"][-1]["text"]["text"]
+    links = sent(replace(notice(), link="https://x/i?q=a|b><!channel>"), tmp_path)["blocks"][-1][
+        "text"
+    ]["text"]
     assert links.startswith("<https://x/i?q=a%7Cb&gt;&lt;!channel&gt;|Incident>")
 
 
 def test_markup_of_a_template_stands(tmp_path: Path) -> None:
     """A team may be called by the template's author, and by no log line."""
-    (tmp_path / "b.j2").write_text("<!subteam^S1> *{{ severity }}* {{ incidents[0].lines | join(' ') }}")
+    (tmp_path / "b.j2").write_text(
+        "<!subteam^S1> *{{ severity }}* {{ incidents[0].lines | join(' ') }}"
+    )
     given = notice(lines=("<!channel> `x`",))
     body = sent(given, tmp_path, body_template=str(tmp_path / "b.j2"))["blocks"][1]["text"]
-    assert body == {"type": "mrkdwn", "text": "<!subteam^S1> *critical* &lt;!channel&gt; \u02cbx\u02cb"}
+    assert body == {
+        "type": "mrkdwn",
+        "text": "<!subteam^S1> *critical* &lt;!channel&gt; \u02cbx\u02cb",
+    }
 
 
 def test_slacks_own_errors_are_shown(tmp_path: Path) -> None:
     """They are single words."""
     with http_receiver(answer(400, "invalid_blocks")) as receiver:
         (tmp_path / "url").write_text(receiver.url)
-        outcome = sender_of({"kind": "slack", "url_file": str(tmp_path / "url")}, "w").send(notice(), NOW)
+        outcome = sender_of({"kind": "slack", "url_file": str(tmp_path / "url")}, "w").send(
+            notice(), NOW
+        )
     assert (outcome.verdict, outcome.detail) == ("refused", "400 Bad Request: invalid_blocks")

@@ -17,7 +17,9 @@ from tests.alert.receiving import http_receiver
 def test_what_is_posted_is_the_documented_object() -> None:
     """As JSON, to the address of the receiver, path and query included."""
     with http_receiver() as receiver:
-        outcome = sender_of({"kind": "webhook", "url": f"{receiver.url}/hook?team=kernel"}, "w").send(notice(), NOW)
+        outcome = sender_of(
+            {"kind": "webhook", "url": f"{receiver.url}/hook?team=kernel"}, "w"
+        ).send(notice(), NOW)
     (request,) = receiver.requests
     assert (outcome.verdict, outcome.detail) == ("delivered", "200 OK: ok")
     assert request.path == "/hook?team=kernel"
@@ -31,7 +33,9 @@ def test_signature_proves_sender_and_time(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("between-us\n")
     with http_receiver() as receiver:
-        sender_of({"kind": "webhook", "url": receiver.url, "secret_file": str(secret)}, "w").send(notice(), NOW)
+        sender_of({"kind": "webhook", "url": receiver.url, "secret_file": str(secret)}, "w").send(
+            notice(), NOW
+        )
     (request,) = receiver.requests
     at = request.headers["Oopswatch-Timestamp"]
     assert at == str(NOW // SECOND)
