@@ -28,8 +28,8 @@ def fetch(bootstrap: str, topic: str, records: int) -> float:
     looking into them.
     """
     from detector.settings.declared import Kafka
-    from detector.sources.kafka_batches import hand_out_batches
-    from detector.sources.kafka_connect import FETCH_BYTES, PARTITION_BYTES
+    from detector.sources.kafka.connect import FETCH_BYTES, PARTITION_BYTES
+    from detector.sources.kafka.whole_batches import hand_out_batches
 
     consumer, begun = _kafka_python(
         bootstrap,

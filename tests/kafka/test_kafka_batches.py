@@ -10,9 +10,8 @@ import pytest
 
 from detector.model import Record
 from detector.scan import Scanner
-from detector.sources import kafka_batches
-from detector.sources.kafka_batch_chunk import BatchChunk
-from detector.sources.kafka_chunk import KafkaChunk
+from detector.sources.kafka import whole_batches
+from detector.sources.kafka.chunks import BatchChunk, KafkaChunk
 from tests.kafka.broker import ApacheKafka, Broker
 from tests.kafka.test_kafka_source import Reader, lines
 
@@ -94,7 +93,7 @@ def test_a_client_that_has_changed_is_told_and_read_record_by_record(
     kafka: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line at start-up, and all records all the same."""
-    monkeypatch.setitem(kafka_batches.PINNED, "DefaultRecordBatch", (Reader, "0" * 64))
+    monkeypatch.setitem(whole_batches.PINNED, "DefaultRecordBatch", (Reader, "0" * 64))
     topic = kafka.create_topic()
     kafka.send(topic, lines(10), partition=0)
     with closing(Reader(kafka, topic)) as reader:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from detector.settings.declared import Kafka
-from detector.sources import SourceError, kafka_connect
-from detector.sources.kafka import KafkaSource
+from detector.sources import SourceError
+from detector.sources.kafka import KafkaSource, connect
 from detector.sources.security import client_settings
 from tests.kafka.broker import PASSWORD, USER, ApacheKafka, Broker
 from tests.kafka.test_kafka_source import Reader, lines
@@ -27,7 +27,7 @@ Settings = dict[str, Any]
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten seconds for a broker that is not there."""
-    monkeypatch.setattr(kafka_connect, "CONNECT_MS", 1_500)
+    monkeypatch.setattr(connect, "CONNECT_MS", 1_500)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_certificate_for_another_name(
     assert "kafka.topics: absent" in refusal(
         **settings, ssl_check_hostname=False, topics=("absent",)
     )
-    monkeypatch.setattr(kafka_connect, "CONNECT_MS", 1_500)
+    monkeypatch.setattr(connect, "CONNECT_MS", 1_500)
     assert refusal(**settings).startswith(
         f"kafka.ssl_check_hostname: the certificate of {server} is for another name: "
     )

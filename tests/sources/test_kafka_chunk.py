@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.sources.kafka_chunk import KafkaChunk
+from detector.sources.kafka.chunks import KafkaChunk
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""A whole record batch → a chunk: its bytes as they are, and the way from a byte to the record
-around it.
+"""Polled batches and records → chunks: the bytes as they are, and the way from a byte to its record.
 
-In: a `Batch`, decompressed and not decoded. A record is located only for a hit, by going from
-length to length, and decoded only then. What lies in a key or a header is no hit: `poll()` record
-by record would not show it to the scanner either.
+A `BatchChunk` is a whole record batch, decompressed and not decoded: a record is located only for a
+hit, by going from length to length, and decoded only then. What lies in a key or a header is no
+hit. A `KafkaChunk` holds records that were polled one by one, their values one after the other.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import cast
+from itertools import accumulate, groupby
+from typing import Protocol, cast
 
 from detector.model import Record
 from detector.scan import Chunk
 from detector.sources.errors import SourceError
-from detector.sources.kafka_chunk import KafkaChunk, Polled
 
 # What the two bytes of a record's length add to where it starts; a length of more bytes leads
 # beyond all data.
@@ -166,6 +164,50 @@ class BatchChunk:
         return SourceError(
             f"kafka: {self.source}: the batch of records at offset {self._batch.base} is "
             f"damaged: {error}"
+        )
+
+
+class Polled(Protocol):
+    """What is used of kafka-python's ConsumerRecord."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int | None: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class KafkaChunk:
+    """Consecutive records of one partition. A record's number is its offset, its arrival the time
+    that the broker keeps for it.
+    """
+
+    __slots__ = ("_records", "_starts", "count", "data", "end", "source")
+
+    def __init__(self, source: str, polled: Sequence[Polled]) -> None:
+        values = [one.value for one in polled if one.value is not None]
+        self.source = source
+        self.data = b"\n".join(values)
+        self.end = polled[-1].offset + 1
+        self.count = len(polled)
+        self._records = [one for one in polled if one.value is not None]
+        self._starts = list(accumulate((len(value) + 1 for value in values[:-1]), initial=0))
+
+    def record_at(self, offset: int) -> tuple[Record, int, int]:
+        """The record that covers byte `offset`, where it starts, and where the next one starts."""
+        index = bisect_right(self._starts, offset) - 1
+        one = self._records[index]
+        after = self._starts[index + 1] if index + 1 < len(self._starts) else len(self.data)
+        arrival_us = (
+            one.timestamp * 1000 if one.timestamp is not None and one.timestamp >= 0 else None
+        )
+        return (
+            Record(one.value or b"", self.source, one.offset, one.key, arrival_us),
+            self._starts[index],
+            after,
         )
 
 

@@ -21,7 +21,7 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords
 
-from detector.sources.kafka_batch_chunk import Batch
+from detector.sources.kafka.chunks import Batch
 
 # What this module builds upon, and the SHA-256 of its source as it was read (kafka-python 3.0.12).
 # Where a release changes one of them, somebody reads it again and notes the new hash; until then

@@ -15,8 +15,8 @@ from kafka.errors import CorruptRecordError
 
 from detector.model import Record
 from detector.scan import Scanner
-from detector.sources import kafka_batches
-from detector.sources.kafka_batch_chunk import chunks_of
+from detector.sources.kafka import whole_batches
+from detector.sources.kafka.chunks import chunks_of
 from tests.sources.topics import CODECS, PARTITION, READ_COMMITTED, SOURCE, Entry, Topic
 
 SCANNER = Scanner(("BUG: ", "Unable to handle kernel"))
@@ -112,7 +112,7 @@ def test_both_ways_give_the_same(topic: Topic, data: st.DataObject) -> None:
     """Records, hits, counts, positions, from any offset on."""
     first = data.draw(st.integers(0, topic.end - 1))
     one_by_one = fetched(Fetcher.PartitionRecords, topic, first)
-    whole = fetched(kafka_batches.BatchRecords, topic, first)
+    whole = fetched(whole_batches.BatchRecords, topic, first)
     records = one_by_one.take()
     stock = list(chunks_of(SOURCE, records))
     batches = list(chunks_of(SOURCE, whole.take()))
@@ -148,7 +148,7 @@ def test_damage_is_found_by_the_sum(codec: int) -> None:
     topic.add([Entry(None, b"sound")], codec)
     topic.add([Entry(None, b"damaged" * 50)], codec)
     topic.data[-3] ^= 1
-    for sort in (Fetcher.PartitionRecords, kafka_batches.BatchRecords):
+    for sort in (Fetcher.PartitionRecords, whole_batches.BatchRecords):
         records = fetched(sort, topic, 0)
         assert len(records.take()) == 1
         with pytest.raises(CorruptRecordError, match="failed crc check"):
@@ -159,11 +159,11 @@ def test_the_client_is_the_one_that_this_was_written_for() -> None:
     """A new kafka-python fails here: read again what is named, see that the tests above still hold,
     and note the new hashes.
     """
-    assert kafka_batches.changed() == []
+    assert whole_batches.changed() == []
 
 
 def test_a_changed_client_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever of it has changed is named; what cannot be read is taken as changed."""
-    monkeypatch.setitem(kafka_batches.PINNED, "Fetcher._append", (Fetcher.send_fetches, "0" * 64))
-    monkeypatch.setitem(kafka_batches.PINNED, "unreadable", (len, "0" * 64))
-    assert kafka_batches.changed() == ["Fetcher._append", "unreadable"]
+    monkeypatch.setitem(whole_batches.PINNED, "Fetcher._append", (Fetcher.send_fetches, "0" * 64))
+    monkeypatch.setitem(whole_batches.PINNED, "unreadable", (len, "0" * 64))
+    assert whole_batches.changed() == ["Fetcher._append", "unreadable"]

@@ -22,8 +22,8 @@ from kafka import errors as kafka_errors
 from detector.scan import Chunk
 from detector.settings.declared import Kafka
 from detector.sources.errors import SourceError
-from detector.sources.kafka_batch_chunk import chunks_of
-from detector.sources.kafka_connect import RETRY_S, connect, demand_topics, explained
+from detector.sources.kafka.chunks import chunks_of
+from detector.sources.kafka.connect import RETRY_S, connect, demand_topics, explained
 from detector.sources.reach import why_unreachable
 from detector.sources.security import client_settings
 
@@ -130,15 +130,15 @@ class KafkaSource:
         for.
         """
         try:
-            from detector.sources import kafka_batches
+            from detector.sources.kafka import whole_batches
 
-            changed = kafka_batches.changed()
+            changed = whole_batches.changed()
         except (ImportError, AttributeError) as error:
             changed = [str(error)]
         if changed:
             self._tell("kafka_client_changed", {"version": CLIENT_VERSION, "changed": changed})
         else:
-            kafka_batches.hand_out_batches(self._consumer)
+            whole_batches.hand_out_batches(self._consumer)
 
     def _poll(self) -> list[Chunk]:
         try:

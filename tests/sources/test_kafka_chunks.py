@@ -8,8 +8,8 @@ import pytest
 
 from detector.scan import Scanner
 from detector.sources import SourceError
-from detector.sources.kafka_batch_chunk import Batch, BatchChunk, chunks_of
-from detector.sources.kafka_batches import BatchRecords
+from detector.sources.kafka.chunks import Batch, BatchChunk, chunks_of
+from detector.sources.kafka.whole_batches import BatchRecords
 from tests.sources.topics import CODECS, PARTITION, SOURCE, Entry, Topic
 
 SCANNER = Scanner(("BUG: ", "Unable to handle kernel"))
