@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from detector.model import Boot, Match
-from detector.store import History, open_history, open_journal, search
-from detector.store.filters import Filter, parse
+from detector.store import History, open_history, open_journal
+from detector.store.query import search_index
+from detector.store.query.filters import Filter, parse
 from detector.store.rows import INSERT_MATCH, match_row, release_number
 
 DAY_US = 86_400_000_000
@@ -229,7 +230,7 @@ def fill(path: Path, size: float) -> None:
         while batch := ids.fetchmany(CHUNK):
             with journal.transaction():
                 for (identity,) in batch:
-                    search.index(connection, identity)
+                    search_index.index(connection, identity)
         print(f"  words {time.perf_counter() - started:.1f} s", flush=True)
         connection.execute("PRAGMA optimize")
     unfinished.rename(path)
@@ -298,7 +299,7 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
         )
         yield (
             f"survey     {name}",
-            lambda wanted=wanted: history.survey(wanted, list(search.COLUMNS), now_us=NOW_US),
+            lambda wanted=wanted: history.survey(wanted, list(search_index.COLUMNS), now_us=NOW_US),
         )
         yield f"problems   {name}", lambda wanted=wanted: history.problems(wanted)
         yield f"hosts      {name}", lambda wanted=wanted: history.hosts(wanted)

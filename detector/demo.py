@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detector.service import Told, Watch, run
+from detector.clock import now_us
+from detector.errors import UserError
+from detector.pipeline import Told, Watch, run
 from detector.settings.declared import Kafka
 from detector.simulate import Comparison, Plan, Truth, compare, records, simulate, to_kafka
 from detector.simulate.targets import Shipped
 from detector.simulate.truth import host_name
-from detector.sources.kafka import KafkaSource
-from detector.sources.reach import why_unreachable
-from detector.sources.security import client_settings
+from detector.sources.kafka.consumer import KafkaSource
+from detector.sources.kafka.reach import why_unreachable
+from detector.sources.kafka.security import client_settings
 from detector.store import Journal, open_history, open_journal
 
 PLAN = Plan(
@@ -53,7 +55,7 @@ MakeWatch = Callable[[Journal, Told], Watch]
 Progress = Callable[[int, int], None]
 
 
-class DemoError(Exception):
+class DemoError(UserError):
     """What keeps the demo from running, in one line that says how to mend it."""
 
 
@@ -154,12 +156,12 @@ def demo(
         begun = time.monotonic()
         try:
             sender.start()
-            run(source, watch, _now_us)
+            run(source, watch, now_us)
         finally:
             sender.give_up()
             source.close()
             sender.join()
-        watch.finish(_now_us())
+        watch.finish(now_us())
         seconds = time.monotonic() - begun
     if reader.error or sender.error:
         raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
@@ -337,7 +339,3 @@ def _options(broker: Broker) -> dict[str, Any]:
 
 def _quiet(_name: str, _fields: Mapping[str, Any]) -> None:
     """The demo does not tell of rebalances."""
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detector.items import Item
+from detector.errors import UserError
 from detector.parse import FORMATS
+from detector.render.objects import Item
 
 EXPECTED = "expected.json"
 LISTS = {"incidents": "incident", "matches": "match", "noise": "noise"}
@@ -26,7 +27,7 @@ _SHOWN = 100
 Scan = Callable[[Path, Mapping[str, str]], Sequence[Item]]
 
 
-class CaseError(Exception):
+class CaseError(UserError):
     """A case that cannot be run, in one line that says what is wrong with it."""
 
 

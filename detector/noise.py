@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HOUR_US = 3_600 * 1_000_000
+from detector.clock import HOUR_US
+
 # What a kernel prints of a user fault may not name the program: s390's "User process fault",
 # "potentially unexpected fatal signal 11."
 UNNAMED = "(unnamed)"

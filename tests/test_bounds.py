@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
+from detector.app import build
 from detector.assemble import Assembler, Limits
 from detector.boots import Boots, Stream
 from detector.catalogue import Catalogue, Signature
-from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.model import Line, Record
 from detector.noise import HOUR_US, OTHERS, NoiseTally
 from detector.parse import Parser
-from detector.service import Watch
-from detector.sources.framing import FileChunk
+from detector.pipeline import Watch
+from detector.settings import settings_of
+from detector.sources.files.framing import FileChunk
 from detector.store import Journal, open_journal
 from tests.feeding import blocks
 
@@ -36,7 +37,7 @@ NOISE = (
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The shipped one."""
-    return pipeline.catalogue_of(parts.settings_of(None)[0])
+    return build.catalogue_of(settings_of(None)[0])
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def watch(
     catalogue: Catalogue, journal: Journal, parser: Parser, limits: Limits | None = None
 ) -> Watch:
     """A pipeline."""
-    assembler = Assembler(pipeline.opening_of(catalogue), limits)
+    assembler = Assembler(build.opening_of(catalogue), limits)
     return Watch(
         catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0
     )

@@ -6,8 +6,10 @@ import pytest
 from click.testing import CliRunner
 from kafka.admin import KafkaAdminClient
 
-from detector.cli import Mendable, oopswatch, parts, pipeline
+from detector.app import build
+from detector.cli import oopswatch
 from detector.demo import PLAN, Broker, DemoError, demo, embedded_broker, read_back, tabulate
+from detector.settings import settings_of
 from detector.settings.declared import Kafka
 from detector.simulate import simulate
 
@@ -16,8 +18,8 @@ SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
 
 def watch(journal, told):
     """A pipeline with the settings' defaults."""
-    settings, _ = parts.settings_of(None)
-    return pipeline.watch_of(settings, journal, pipeline.catalogue_of(settings), told=told)
+    settings, _ = settings_of(None)
+    return build.watch_of(settings, journal, build.catalogue_of(settings), told=told)
 
 
 def incident(host, halves):
@@ -114,7 +116,7 @@ def test_command_leaves_an_existing_history_alone(tmp_path):
     store = tmp_path / "history.db"
     store.write_bytes(b"precious")
     result = CliRunner().invoke(oopswatch, ["demo", "--store", str(store)])
-    assert (result.exit_code, store.read_bytes()) == (Mendable.exit_code, b"precious")
+    assert (result.exit_code, store.read_bytes()) == (2, b"precious")
     assert "is there already" in result.output
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from detector import service
+from detector import pipeline as service
+from detector.app import build
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
-from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.service import Finding, Told, Watch
+from detector.pipeline import Finding, Told, Watch
+from detector.settings import settings_of
 from detector.store import Journal, StoreError, open_journal
 from tests.test_scan import Lines
 
@@ -36,7 +37,7 @@ NOISE = (
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The shipped one."""
-    return pipeline.catalogue_of(parts.settings_of(None)[0])
+    return build.catalogue_of(settings_of(None)[0])
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ class Collected(Told):
 
 def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
     """A pipeline over a journal."""
-    assembler = Assembler(pipeline.opening_of(catalogue))
+    assembler = Assembler(build.opening_of(catalogue))
     return Watch(
         catalogue,
         journal,

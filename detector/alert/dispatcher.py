@@ -15,12 +15,12 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from detector.alert.notice import Alive, Notice, Outcome, Sender
-from detector.alert.outbox import Handout, Outbox, Tell
+from detector.alert.notifier import Handout, Outbox, Tell
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError
+from detector.clock import SECOND_US
 from detector.store import StoreError
 
-SECOND_US = 1_000_000
 _LOOK_S = 0.5
 _AGAIN_S = 5.0
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detector.alert.notice import Action, Notice, Standing, Subject
-
-SECOND_US = 1_000_000
+from detector.clock import SECOND_US
 
 _SUBJECT = Subject(
     id="0123456789abcdef",

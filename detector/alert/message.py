@@ -14,8 +14,8 @@ from textwrap import shorten
 
 from detector.alert.notice import Action, Notice, Standing, Subject
 from detector.alert.wording import clock, duration, gap, ordinal, said
-from detector.inert import inert
 from detector.model import Severity
+from detector.render.escape import inert
 
 TITLE_LIMIT = 150
 SHORT_LIMIT = 80

@@ -10,8 +10,8 @@ from __future__ import annotations
 from detector.alert.message import compose, plain
 from detector.alert.notice import Notice, Standing, Subject
 from detector.alert.wording import inert_line
-from detector.inert import inert
-from detector.items import Item, moment
+from detector.render.escape import inert
+from detector.render.objects import Item, moment
 
 SCHEMA = "oopswatch.notice/1"
 

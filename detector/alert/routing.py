@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from detector.alert.notice import Sender
-from detector.items import moment
 from detector.model import Severity
-from detector.store.notifications import SilenceRow
+from detector.render.objects import moment
+from detector.store.query.notifications import SilenceRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from detector.alert.routing import Facts, Maintenance, Receiver, Route, Routing
 from detector.alert.senders import sender_of
 from detector.catalogue.entries import Fault
 from detector.catalogue.places import Places
+from detector.clock import SECOND_US
+from detector.errors import UserError
 from detector.model import Severity
 
-SECOND_US = 1_000_000
 _OWN_KEYS = frozenset({"name", "heartbeat", "group"})
 # A topic is read by programs: it gets every incident as a record of its own.
 _UNGROUPED = frozenset({"kafka"})
@@ -41,7 +42,7 @@ Severities = Annotated[
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 
 
-class RoutingError(ValueError):
+class RoutingError(UserError, ValueError):
     """The routing file cannot be used: all faults, one line each."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:

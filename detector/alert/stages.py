@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from sqlite3 import Row
 
 from detector.alert.routing import Assignment, Facts, Routing, why_quiet
-from detector.store.notifications import SilenceRow
-from detector.store.outbox import OutboxTables
-
-HOUR_US = 3_600 * 1_000_000
+from detector.clock import HOUR_US
+from detector.store.alerts import OutboxTables
+from detector.store.query.notifications import SilenceRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from sqlite3 import Row
 
 from detector.alert.notice import Action, Notice, Subject
-from detector.alert.telling import standing_of, subject_of
+from detector.alert.notice_builder import standing_of, subject_of
 from detector.catalogue import Catalogue
-from detector.store.outbox import OutboxTables, Sums
+from detector.store.alerts import OutboxTables, Sums
 
 OTHERS = 10
 HOSTS = 200

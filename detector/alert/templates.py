@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from detector.alert.example import example_notice
 from detector.alert.notice import Notice
 from detector.alert.payload import notice_item
-from detector.inert import inert
+from detector.render.escape import inert
 
 BODY_LIMIT = 20_000
 _LIMITS = {"title": 150, "body": BODY_LIMIT}

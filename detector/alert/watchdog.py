@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from detector.clock import SECOND_US
 from detector.correlate import boot_name, incident_id
-from detector.items import moment
 from detector.model import Boot, Incident, Match
+from detector.render.objects import moment
 from detector.store import Journal
-from detector.store.closing import close_rule
+from detector.store.lifecycle.auto_resolve import close_rule
 
-SECOND_US = 1_000_000
 Kind = Literal["input-silent", "lag-growing"]
 KINDS: tuple[Kind, ...] = ("input-silent", "lag-growing")
 RULES = frozenset(f"oopswatch.{kind}" for kind in KINDS)

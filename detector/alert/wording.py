@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from detector.inert import inert
-from detector.items import moment
+from detector.render.escape import inert
+from detector.render.objects import moment
 
 # A kernel's line has some 1,000 bytes; what is longer is no line of a kernel.
 LINE_LIMIT = 1_000

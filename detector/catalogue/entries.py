@@ -12,7 +12,8 @@ from typing import Literal
 
 import regex
 
-from detector.known_issue import KnownIssue, StructLayout
+from detector.catalogue.known_issues import KnownIssue, StructLayout
+from detector.errors import UserError
 from detector.model import Origin, Severity
 
 RuleType = Literal["temporal", "temporal_ordered"]
@@ -35,7 +36,7 @@ class Fault:
         return f"{self.path}:{self.line}: {self.message}"
 
 
-class CatalogueError(ValueError):
+class CatalogueError(UserError, ValueError):
     """The pattern files hold faults: all of them, sorted by path and line."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:

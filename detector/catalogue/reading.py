@@ -34,9 +34,9 @@ from detector.catalogue.entries import (
     RuleTest,
     Signature,
 )
+from detector.catalogue.known_issues import KnownIssueTable, StructTable
 from detector.catalogue.places import Places
 from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
-from detector.known_issue import KnownIssueTable, StructTable
 
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _Model = TypeVar("_Model", bound=BaseModel)

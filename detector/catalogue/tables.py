@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from detector.known_issue import KnownIssueTable, StructTable
+from detector.catalogue.known_issues import KnownIssueTable, StructTable
 from detector.model import Origin, Severity
 
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}

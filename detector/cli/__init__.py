@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
 import detector
+from detector.errors import UserError
 
 # Each command is a function of its name in the module of its name; beside it what its help begins
 # with, so that `--help` imports none.
@@ -55,6 +57,18 @@ COMMANDS = {
 }
 
 
+class _Shown(click.ClickException):
+    """A `UserError` on standard error, each line by itself; exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Prints one line for each fault."""
+        del file
+        for line in self.message.splitlines():
+            click.echo(f"oopswatch: {line}", err=True)
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are asked for."""
 
@@ -69,6 +83,15 @@ class Commands(click.Group):
         command = getattr(importlib.import_module(f"detector.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command; what a person can mend becomes a line, not a traceback."""
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            option = getattr(error, "field", None)
+            name = f"--{option.replace('_', '-')}: " if option else ""
+            raise _Shown(f"{name}{getattr(error, 'message', error)}") from error
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """The names with what they do."""
@@ -92,18 +115,6 @@ def oopswatch() -> None:
     """
 
 
-class Mendable(click.ClickException):
-    """An error that a person can mend: each line of the message is said by itself; exit code 2."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:
-        """One line for each fault, on standard error."""
-        del file
-        for line in self.message.splitlines():
-            click.echo(f"oopswatch: {line}", err=True)
-
-
 def main() -> None:
     """The entry point of the command."""
     try:
@@ -113,22 +124,3 @@ def main() -> None:
         # closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:
-        # Imported here, since a start that goes well needs none of them.
-        from detector.catalogue import CatalogueError
-        from detector.settings import SettingsError
-        from detector.sources import SourceError
-        from detector.store import StoreError
-        from detector.store.filters import FilterError
-
-        if not isinstance(
-            error, CatalogueError | FilterError | SettingsError | SourceError | StoreError
-        ):
-            raise
-        option = (
-            f"--{error.field.replace('_', '-')}: {error.message}"
-            if isinstance(error, FilterError)
-            else None
-        )
-        Mendable(option or str(error)).show()
-        sys.exit(2)

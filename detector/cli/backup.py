@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts, text
+from detector.cli import terminal
+from detector.cli.options import config_option, store_option
+from detector.settings import settings_of
 from detector.store.backup import backup as copy
 
 
@@ -22,18 +24,18 @@ To restore: stop the service, put the copy in the history's place, remove the ol
 )
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: what the copy holds.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def backup(target: Path, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """Copies the history to FILE as it is at one moment, checks the copy, and only then gives it
     its name.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     held = copy(settings.store.path, target, _progress if sys.stderr.isatty() else None)
     if as_json:
         click.echo(json.dumps({"type": "backup", "path": str(target), **asdict(held)}))
         return
-    until = text.when(held.last_us)
+    until = terminal.when(held.last_us)
     click.echo(
         f"{target}: sound; {held.incidents:,} incidents, {held.matches:,} matches, "
         f"{held.hosts:,} hosts, up to {until} (UTC)"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts
-from detector.settings import shown
+from detector.cli.options import config_option
+from detector.settings import settings_of, shown
 
 
 @click.group()
@@ -23,10 +23,10 @@ Examples:
   OOPSWATCH_KAFKA_TOPICS=kmsg oopswatch config show --config oopswatch.toml --json"""
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@parts.config_option
+@config_option
 def show(as_json: bool, config_path: Path | None) -> None:
     """Every setting with its value and its origin: default, file:line, environment."""
-    rows = shown(*parts.settings_of(config_path))
+    rows = shown(*settings_of(config_path))
     if as_json:
         click.echo(
             json.dumps(

@@ -17,10 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from detector import demo as demonstration
-from detector.cli import Mendable, parts, pipeline, text
+from detector.app import build
+from detector.cli import terminal as text
+from detector.cli.options import config_option, patterns_option, store_option
 from detector.demo import PLAN, Broker, DemoError, Outcome
-from detector.inert import inert
-from detector.service import Told, Watch
+from detector.errors import UserError
+from detector.pipeline import Told, Watch
+from detector.render.escape import inert
+from detector.settings import settings_of
 from detector.settings.declared import Kafka
 from detector.store import Journal
 
@@ -68,9 +72,9 @@ Exit: 0 when planted and found agree, 1 when they do not, 2 when it cannot run."
     show_default=True,
     help="Lines in all.",
 )
-@parts.store_option
-@parts.patterns_option
-@parts.config_option
+@store_option
+@patterns_option
+@config_option
 def demo(
     bootstrap: str | None,
     seed: int,
@@ -83,14 +87,14 @@ def demo(
     was planted and what was found.
     """
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
-    settings, _ = parts.settings_of(config_path, **overrides)
-    catalogue = pipeline.catalogue_of(settings)
+    settings, _ = settings_of(config_path, **overrides)
+    catalogue = build.catalogue_of(settings)
     store = _fresh(store_path)
     plan = replace(PLAN, seed=seed, lines=lines)
     console = text.console()
 
     def watch(journal: Journal, told: Told) -> Watch:
-        return pipeline.watch_of(settings, journal, catalogue, told=told)
+        return build.watch_of(settings, journal, catalogue, told=told)
 
     try:
         with _broker(settings.kafka, given=bootstrap is not None) as broker:
@@ -102,7 +106,7 @@ def demo(
             with _progress() as progress:
                 outcome = demonstration.demo(plan, broker, watch, store, progress)
     except DemoError as error:
-        raise Mendable(f"demo: {error}") from error
+        raise UserError(f"demo: {error}") from error
     _say(console, outcome)
     sys.exit(0 if outcome.agrees else 1)
 
@@ -112,7 +116,7 @@ def _fresh(path: Path | None) -> Path:
     if path is None:
         return Path(tempfile.mkdtemp(prefix="oopswatch-demo-")) / "demo.db"
     if path.exists():
-        raise Mendable(
+        raise UserError(
             f"demo: {path} is there already: give a file that is not, or none for a temporary one"
         )
     return path

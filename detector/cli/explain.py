@@ -12,17 +12,20 @@ from pathlib import Path
 
 import click
 
-from detector import decision
+from detector import clock
+from detector import diagnose as decision
+from detector.app import build
 from detector.boots import Boots
 from detector.catalogue import Catalogue
-from detector.cli import parts, pipeline
+from detector.cli.options import config_option, patterns_option
 from detector.explain import explain as diagnose
-from detector.explain import layout
-from detector.inert import inert
-from detector.items import match_item
+from detector.explain import terminal_text
 from detector.match import Matcher
 from detector.model import Line, Record
 from detector.parse import Parser
+from detector.render.escape import inert
+from detector.render.objects import match_item
+from detector.settings import settings_of
 from detector.sources import FileSource
 
 # As `scan` has it: standard input.
@@ -52,17 +55,17 @@ Exit: 0, 2 input that cannot be read."""
     help="One JSON object for each report and each line that is no report's.",
 )
 @click.option("--host", help="The host of every line, whatever the lines say.")
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def explain(
     what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None
 ) -> None:
     """Explains a pasted block, a log or a single line: what happened, where, why, which known bug,
     what to do next.
     """
-    settings, _ = parts.settings_of(config_path, patterns__directories=folders)
-    catalogue = pipeline.catalogue_of(settings)
-    read = _read(_records(what), pipeline.parser_of(settings, host=host))
+    settings, _ = settings_of(config_path, patterns__directories=folders)
+    catalogue = build.catalogue_of(settings)
+    read = _read(_records(what), build.parser_of(settings, host=host))
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
     if as_json:
@@ -77,7 +80,9 @@ def explain(
     for story in stories:
         report = decision.report_of(story, catalogue)
         meaning = diagnose(report, story.near, catalogue)
-        click.echo("\n".join((*layout.text_lines(report, story.near, meaning, story.block), "")))
+        click.echo(
+            "\n".join((*terminal_text.text_lines(report, story.near, meaning, story.block), ""))
+        )
     for (process, signature), count in Counter(
         (one.fields.get("process"), one.signature) for one in found if one.origin == "user"
     ).items():
@@ -93,7 +98,7 @@ def explain(
 
 def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
     """The lines; what cannot be read is said on standard error."""
-    lines, unread = decision.read_lines(records, parser, parts.now_us())
+    lines, unread = decision.read_lines(records, parser, clock.now_us())
     for one in unread:
         click.echo(f"line {one.number}: not read: {one.reason}", err=True)
     return lines

@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
-from detector.cli import Mendable, asking, parts
 from detector.cli.incidents import item_of
+from detector.cli.options import all_rows, config_option, filter_of, filter_options, store_option
+from detector.errors import UserError
+from detector.settings import settings_of
 from detector.store import IncidentRow, open_history
 
 # Rows of one Parquet row group.
@@ -49,9 +51,9 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; NDJSON goes to standard output without it.",
 )
-@asking.filter_options
-@parts.store_option
-@parts.config_option
+@filter_options
+@store_option
+@config_option
 def export(
     kind: str,
     output: Path | None,
@@ -62,10 +64,10 @@ def export(
     """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON all
     that is known of it.
     """
-    wanted = asking.wanted(options)
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = asking.rows(lambda after, size: history.search(wanted, after=after, limit=size), None)
+    rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), None)
     try:
         if kind == "parquet":
             if output is None:
@@ -78,7 +80,7 @@ def export(
             with output.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(item_of(history, row.id)) + "\n" for row in rows)
     except OSError as error:
-        raise Mendable(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
 
 
 def _write_parquet(rows: Iterator[IncidentRow], output: Path) -> None:
@@ -89,7 +91,7 @@ def _write_parquet(rows: Iterator[IncidentRow], output: Path) -> None:
             importlib.import_module("pyarrow.parquet"),
         )
     except ImportError as error:
-        raise Mendable(
+        raise UserError(
             "Parquet needs pyarrow, which is not installed: pip install "
             "'oopswatch[parquet]'; NDJSON needs nothing"
         ) from error

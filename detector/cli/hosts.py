@@ -9,11 +9,22 @@ from typing import Any
 
 import click
 
-from detector.cli import Mendable, asking, parts, text
-from detector.inert import inert
-from detector.items import Item, moment
+from detector.cli import terminal
+from detector.cli.options import (
+    all_rows,
+    config_option,
+    filter_of,
+    filter_options,
+    limit_option,
+    output_options,
+    store_option,
+)
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.render.objects import Item, moment
+from detector.settings import settings_of
 from detector.store import open_history
-from detector.store.answers import HostDetail, HostRow
+from detector.store.query.results import HostDetail, HostRow
 
 
 @click.group()
@@ -29,11 +40,11 @@ Examples:
   oopswatch hosts list --known-issue tcp-listener-race --csv
   oopswatch hosts list --since 1h --json""",
 )
-@asking.filter_options
-@asking.limit_option(100)
-@asking.output_options
-@parts.store_option
-@parts.config_option
+@filter_options
+@limit_option(100)
+@output_options
+@store_option
+@config_option
 def list_(
     limit: int,
     as_json: bool,
@@ -43,28 +54,28 @@ def list_(
     **options: Any,
 ) -> None:
     """Hosts by name: of which lines are stored, or that have incidents of a filter."""
-    wanted = asking.wanted(options)
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = asking.rows(lambda after, size: history.hosts(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.hosts(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(host_item(row)))
     elif as_csv:
-        text.say_csv([field.name for field in fields(HostRow)], map(asdict, rows))
+        terminal.say_csv([field.name for field in fields(HostRow)], map(asdict, rows))
     else:
         cells = [
             (
                 inert(row.name),
                 inert(row.kernel or ""),
-                text.when(row.last_seen_us),
-                text.when(row.last_incident_us),
+                terminal.when(row.last_seen_us),
+                terminal.when(row.last_incident_us),
                 f"{row.incidents:,}",
             )
             for row in rows
         ]
-        text.say_table(
-            text.console(),
+        terminal.say_table(
+            terminal.console(),
             f"{len(cells)} hosts",
             ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"),
             cells,
@@ -82,14 +93,14 @@ def list_(
 )
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def show(name: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One host: its latest boots, its newest incidents, the programs that crash most on it."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     detail = open_history(settings.store.path).host(name)
     if detail is None:
-        raise Mendable(f"{settings.store.path}: no host {name}; `oopswatch hosts list` names them")
+        raise UserError(f"{settings.store.path}: no host {name}; `oopswatch hosts list` names them")
     if as_json:
         latest = {
             "latest": [row.id for row in detail.incidents],
@@ -115,36 +126,41 @@ def host_item(row: HostRow) -> Item:
 
 
 def _say(detail: HostDetail) -> None:
-    row, out = detail.row, text.console()
+    row, out = detail.row, terminal.console()
     click.echo(
         f"{inert(row.name)}: {row.incidents:,} incidents, kernel {inert(row.kernel or 'unknown')}"
     )
     click.echo(
-        f"  lines stored from {text.when(row.first_seen_us)} to "
-        f"{text.when(row.last_seen_us)} (UTC)\n"
+        f"  lines stored from {terminal.when(row.first_seen_us)} to "
+        f"{terminal.when(row.last_seen_us)} (UTC)\n"
     )
     boots = [
         (
-            text.when(boot.epoch_us),
+            terminal.when(boot.epoch_us),
             inert(boot.boot_id or ""),
             inert(boot.kernel or ""),
-            text.uptime(boot.last_kernel_us),
+            terminal.uptime(boot.last_kernel_us),
         )
         for boot in detail.boots
     ]
-    text.say_table(out, "Boots", ("began (UTC)", "boot id", "kernel", "seen up to"), boots)
+    terminal.say_table(out, "Boots", ("began (UTC)", "boot id", "kernel", "seen up to"), boots)
     cells = [
-        (one.id, text.when(one.started_us), one.severity, inert(one.title), one.state)
+        (one.id, terminal.when(one.started_us), one.severity, inert(one.title), one.state)
         for one in detail.incidents
     ]
-    text.say_table(
+    terminal.say_table(
         out, "Newest incidents", ("id", "started (UTC)", "severity", "what", "state"), cells
     )
     noise = [
-        (inert(one.process or ""), one.signature or "", text.when(one.last_us), f"{one.count:,}")
+        (
+            inert(one.process or ""),
+            one.signature or "",
+            terminal.when(one.last_us),
+            f"{one.count:,}",
+        )
         for one in detail.noise
     ]
-    text.say_table(
+    terminal.say_table(
         out,
         "Noise: user-space programs that crashed",
         ("process", "signature", "last (UTC)", "count"),

@@ -12,14 +12,24 @@ from typing import Any
 
 import click
 
-from detector.cli import Mendable, acting, asking, parts, text
-from detector.cli.spark import sparkline
-from detector.inert import inert
-from detector.items import Item
+from detector.cli import actions, terminal
+from detector.cli.options import (
+    all_rows,
+    config_option,
+    filter_of,
+    filter_options,
+    limit_option,
+    store_option,
+)
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.render.objects import Item
+from detector.render.series import sparkline
+from detector.settings import settings_of
 from detector.store import History, IncidentRow, open_history
-from detector.store.detail_item import detail_item
-from detector.store.filters import Filter
-from detector.store.life_cycle import Act
+from detector.store.lifecycle.states import Act
+from detector.store.query.detail_item import detail_item
+from detector.store.query.filters import Filter
 
 COLUMNS = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issue", "state")
 
@@ -39,8 +49,8 @@ Examples:
   oopswatch incidents list --state open --state acknowledged
   oopswatch incidents list --severity critical --csv > incidents.csv""",
 )
-@asking.filter_options
-@asking.limit_option(100)
+@filter_options
+@limit_option(100)
 @click.option(
     "--json",
     "as_json",
@@ -48,8 +58,8 @@ Examples:
     help="NDJSON: whole incidents, as scan --json prints them, with their state.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def list_(
     limit: int,
     as_json: bool,
@@ -59,15 +69,15 @@ def list_(
     **options: Any,
 ) -> None:
     """Incidents, newest first."""
-    wanted = asking.wanted(options)
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = asking.rows(lambda after, size: history.search(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(item_of(history, row.id)))
     elif as_csv:
-        text.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))
+        terminal.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))
     else:
         _say_list(history, wanted, rows)
 
@@ -80,18 +90,18 @@ def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> 
     found = history.survey(wanted)
     counted, buckets = found.counted, found.histogram
     shown = f", the newest {len(cells)} shown" if counted.more or counted.count > len(cells) else ""
-    text.say_table(
-        text.console(),
+    terminal.say_table(
+        terminal.console(),
         f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}",
         COLUMNS,
         cells,
     )
     line = sparkline([bucket.count for bucket in buckets])
-    click.echo(f"{text.when(buckets[0].start_us)} {line} {text.when(buckets[-1].end_us)}")
+    click.echo(f"{terminal.when(buckets[0].start_us)} {line} {terminal.when(buckets[-1].end_us)}")
 
 
 def _cells(row: IncidentRow) -> tuple[str, ...]:
-    started, gap = text.when(row.started_us), text.gap(row.gap_us)
+    started, gap = terminal.when(row.started_us), terminal.gap(row.gap_us)
     return (
         row.id,
         started,
@@ -113,23 +123,23 @@ Examples:
 )
 @click.argument("identity", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One incident: evidence, report verbatim, what it means, who was told, what became of it. ID
     may be a beginning that no other has.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     detail = history.incident(identity)
     if detail is None:
-        raise Mendable(
+        raise UserError(
             f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them"
         )
     if as_json:
-        click.echo(json.dumps(detail_item(detail) | acting.became_item(history, detail.row.id)))
+        click.echo(json.dumps(detail_item(detail) | actions.became_item(history, detail.row.id)))
         return
-    text.say_incident(text.console(), detail_item(detail))
+    terminal.say_incident(terminal.console(), detail_item(detail))
     if detail.block is not None:
         click.echo(
             f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:"
@@ -137,9 +147,9 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
         for line in detail.block.lines:
             click.echo(f"    {inert(line)}")
         click.echo()
-    acting.say_became(history, detail.row.id)
+    actions.say_became(history, detail.row.id)
     similar = [_cells(row) for row in history.similar(detail.row.id)]
-    text.say_table(text.console(), "Similar incidents", COLUMNS, similar)
+    terminal.say_table(terminal.console(), "Similar incidents", COLUMNS, similar)
 
 
 _ACTS: tuple[tuple[Act, str, str], ...] = (
@@ -149,7 +159,7 @@ _ACTS: tuple[tuple[Act, str, str], ...] = (
     ("note", "note", "Writes a note to an incident: give it by --reason."),
 )
 for _act, _name, _meaning in _ACTS:
-    incidents.add_command(acting.command(_act, _name, _meaning))
+    incidents.add_command(actions.command(_act, _name, _meaning))
 
 
 def item_of(history: History, identity: str) -> Item:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from detector import telemetry
-from detector.cli import parts
-from detector.settings import Settings
-from detector.store import keeping
+from detector import clock, telemetry
+from detector.cli.options import config_option, store_option
+from detector.settings import Settings, settings_of
+from detector.store import retention
 
 
 @click.group()
@@ -26,16 +26,16 @@ def keep() -> None:
         "keep run --store history.db"
     )
 )
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def run(store_path: Path | None, config_path: Path | None) -> None:
     """Removes what is older than the settings `keep.…` say, and folds old hours into days; in short
     steps, beside a running service.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     done: dict[str, int] = {}
-    with closing(keeping.Keeper(settings.store.path, limits_of(settings))) as keeper:
-        for step in keeper.steps(parts.now_us()):
+    with closing(retention.Keeper(settings.store.path, limits_of(settings))) as keeper:
+        for step in keeper.steps(clock.now_us()):
             done[step.what] = done.get(step.what, 0) + step.rows
     for what, rows in done.items():
         click.echo(f"{what}: {rows:,}")
@@ -49,14 +49,14 @@ def run(store_path: Path | None, config_path: Path | None) -> None:
         "sound\nExit: 0 sound, 1 damaged."
     )
 )
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def check(store_path: Path | None, config_path: Path | None) -> None:
     """Reads the whole file and says what is damaged. Only reads; may run beside the service, and
     long.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
-    faults = keeping.check(settings.store.path)
+    settings, _ = settings_of(config_path, store__path=store_path)
+    faults = retention.check(settings.store.path)
     for fault in faults:
         click.echo(f"{settings.store.path}: {fault}")
     if faults:
@@ -65,25 +65,25 @@ def check(store_path: Path | None, config_path: Path | None) -> None:
 
 
 @keep.command(epilog="\b\nExamples:\n  oopswatch keep vacuum --store history.db")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def vacuum(store_path: Path | None, config_path: Path | None) -> None:
     """Writes the file anew without its empty pages. Stop the service first: it holds the file, and
     needs its size again on the disk.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     before = settings.store.path.stat().st_size if settings.store.path.exists() else 0
-    keeping.vacuum(settings.store.path)
+    retention.vacuum(settings.store.path)
     click.echo(
         f"{settings.store.path}: {before:,} bytes before, "
         f"{settings.store.path.stat().st_size:,} now"
     )
 
 
-def limits_of(settings: Settings) -> keeping.Limits:
+def limits_of(settings: Settings) -> retention.Limits:
     """How long what is kept, as the settings say."""
     kept = settings.keep
-    return keeping.Limits(
+    return retention.Limits(
         kept.incidents_days,
         kept.matches_days,
         kept.reports_days,
@@ -99,8 +99,8 @@ def kept(settings: Settings) -> Iterator[None]:
     if not settings.keep.every_s:
         yield
         return
-    background = keeping.Background(
-        settings.store.path, limits_of(settings), parts.now_us, _tell, settings.keep.every_s
+    background = retention.Background(
+        settings.store.path, limits_of(settings), clock.now_us, _tell, settings.keep.every_s
     )
     background.start()
     try:

@@ -9,10 +9,12 @@ from typing import cast
 
 import click
 
-from detector.cli import parts, text
+from detector.cli import terminal
+from detector.cli.options import config_option, store_option
 from detector.cli.times import Moment
-from detector.inert import inert
-from detector.items import moment
+from detector.render.escape import inert
+from detector.render.objects import moment
+from detector.settings import settings_of
 from detector.store import NoiseColumn, NoiseRow, open_history
 
 COLUMNS = ("process", "signature", "host", "hour")
@@ -39,8 +41,8 @@ Examples:
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Most rows.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def noise(
     what: str | None,
     by: str,
@@ -59,7 +61,7 @@ def noise(
     columns = [column.strip() for column in by.split(",") if column.strip()]
     if unknown := [column for column in columns if column not in COLUMNS]:
         raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     rows = history.noise(
         by=cast(list[NoiseColumn], columns),
@@ -73,18 +75,18 @@ def noise(
         for row in rows:
             click.echo(json.dumps(_item(row, columns)))
     elif as_csv:
-        text.say_csv([field.name for field in fields(NoiseRow)], map(asdict, rows))
+        terminal.say_csv([field.name for field in fields(NoiseRow)], map(asdict, rows))
     else:
         cells = [
             (
                 *(inert(str(value)) for value in _values(row, columns)),
-                text.when(row.last_us),
+                terminal.when(row.last_us),
                 f"{row.count:,}",
             )
             for row in rows
         ]
-        text.say_table(
-            text.console(),
+        terminal.say_table(
+            terminal.console(),
             "Noise: user-space programs that crashed",
             (*columns, "last (UTC)", "count"),
             cells,
@@ -95,7 +97,8 @@ def noise(
 
 def _values(row: NoiseRow, columns: list[str]) -> list[object]:
     return [
-        text.when(row.hour_us) if column == "hour" else getattr(row, column) for column in columns
+        terminal.when(row.hour_us) if column == "hour" else getattr(row, column)
+        for column in columns
     ]
 
 

@@ -12,17 +12,20 @@ from typing import get_args
 
 import click
 
+from detector import clock
 from detector.alert.example import example_notice
 from detector.alert.routing import Facts, Receiver, Routing, why_quiet
-from detector.cli import Mendable, parts, text
-from detector.cli.alerts import routing_of
+from detector.app.alerting import routing_of
+from detector.cli import terminal
+from detector.cli.options import config_option, store_option
 from detector.cli.times import UNITS_US, Moment
-from detector.inert import inert
-from detector.items import moment
+from detector.errors import UserError
 from detector.model import Severity
-from detector.settings import Settings
+from detector.render.escape import inert
+from detector.render.objects import moment
+from detector.settings import Settings, settings_of
 from detector.store import open_actions, open_history
-from detector.store.notifications import NotificationRow, SilenceRow, latest, silences
+from detector.store.query.notifications import NotificationRow, SilenceRow, latest, silences
 
 OUTCOMES = ("delivered", "waiting", "attempting", "refused", "undelivered", "unchanged", "not sent")
 
@@ -53,7 +56,7 @@ Examples:
     help="Send a test message to one receiver, or to all.",
 )
 @file_option
-@parts.config_option
+@config_option
 @click.pass_context
 def notify(
     context: click.Context, tested: str | None, routing_path: Path | None, config_path: Path | None
@@ -71,7 +74,7 @@ def notify(
 def _test(routing: Routing, name: str) -> None:
     """A real message to each; exit code 1 where one was not taken."""
     if name and name not in routing.receivers:
-        raise Mendable(
+        raise UserError(
             f"{routing.path}: no receiver {name}; there are "
             f"{', '.join(routing.receivers) or 'none'}"
         )
@@ -85,11 +88,11 @@ def _test(routing: Routing, name: str) -> None:
 
 def _try(receiver: Receiver) -> bool:
     """A fire, and then its end where the receiver knows one, so that nothing stays open."""
-    now = parts.now_us()
+    now = clock.now_us()
     notice = example_notice(now)
     outcome = receiver.sender.send(notice, now)
     if outcome.verdict == "delivered" and "resolve" in receiver.sender.actions:
-        outcome = receiver.sender.send(replace(notice, action="resolve"), parts.now_us())
+        outcome = receiver.sender.send(replace(notice, action="resolve"), clock.now_us())
     click.echo(
         f"{receiver.name} ({receiver.sender.kind}): {outcome.verdict}: {inert(outcome.detail)}"
     )
@@ -100,7 +103,7 @@ def _try(receiver: Receiver) -> bool:
     epilog="\b\nExamples:\n  oopswatch notify check\n  oopswatch notify check --file notify.toml"
 )
 @file_option
-@parts.config_option
+@config_option
 def check(routing_path: Path | None, config_path: Path | None) -> None:
     """Reads the routing file and runs the tests in it; every fault with file and line. Exit 2 on
     faults.
@@ -127,8 +130,8 @@ Examples:
 @click.option("--known-issue", help="The known issue that it is taken for.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @file_option
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def route(
     host: str,
     rule: str,
@@ -144,7 +147,7 @@ def route(
     settings = _settings(config_path, routing_path, store_path)
     routing = _loaded(settings)
     facts = Facts(host, rule, severity, problem, known_issue)
-    now = parts.now_us()
+    now = clock.now_us()
     quiet = why_quiet(facts, routing, _silences(settings, now), now)
     assigned = routing.assign(facts)
     if as_json:
@@ -175,8 +178,8 @@ Examples:
     help="Most rows, newest first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def log(
     receiver: str | None,
     outcome: str | None,
@@ -186,7 +189,7 @@ def log(
     config_path: Path | None,
 ) -> None:
     """Every message sent or not sent, with its reason."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     rows = latest(
         open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit
     )
@@ -200,18 +203,18 @@ def log(
         return
     cells = [(row.incident_id, inert(row.host), *told_cells(row.notification)) for row in rows]
     columns = ("incident", "host", "when (UTC)", "who", "what", "outcome", "why", "answer")
-    text.say_table(text.console(), f"{len(rows)} messages", columns, cells)
+    terminal.say_table(terminal.console(), f"{len(rows)} messages", columns, cells)
 
 
 def told_cells(row: NotificationRow) -> tuple[str, str, str, str, str, str]:
     """When, who, what, outcome, reason and answer of a notification, for a table."""
     outcome = (
         row.outcome
-        + (f" until {text.when(row.due_us)}" if row.outcome == "waiting" else "")
+        + (f" until {terminal.when(row.due_us)}" if row.outcome == "waiting" else "")
         + (", maybe twice" if row.repeated else "")
     )
     return (
-        text.when(row.at_us),
+        terminal.when(row.at_us),
         row.receiver or "nobody",
         row.action or row.what,
         outcome,
@@ -243,8 +246,8 @@ Examples:
 )
 @click.option("--comment", required=True, help="Why.")
 @click.option("--author", help="Who; your login name unless said.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def add(
     host: str | None,
     rule: str | None,
@@ -259,11 +262,11 @@ def add(
     """Nobody is told of incidents that fit all that is given, until it ends. They are kept in the
     history all the same.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     number, unit = span[:-1], span[-1:]
     if not (number.isascii() and number.isdigit() and unit in UNITS_US) or len(number) > 6:
-        raise Mendable(f"--for {span}: write how long as 30m, 2h or 7d")
-    starts_us = starts if starts is not None else parts.now_us()
+        raise UserError(f"--for {span}: write how long as 30m, 2h or 7d")
+    starts_us = starts if starts is not None else clock.now_us()
     ends_us = starts_us + int(number) * UNITS_US[unit]
     actions = open_actions(settings.store.path)
     facts = {"host": host, "rule": rule, "fingerprint": fingerprint}
@@ -279,12 +282,12 @@ def add(
 
 @silence.command("list", epilog="\b\nExample:\n  oopswatch notify silence list")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """Silences that are not over."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
-    rows = silences(open_history(settings.store.path), parts.now_us())
+    settings, _ = settings_of(config_path, store__path=store_path)
+    rows = silences(open_history(settings.store.path), clock.now_us())
     if as_json:
         for row in rows:
             click.echo(json.dumps(asdict(row)))
@@ -293,15 +296,15 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
         (
             f"#{row.id}",
             _of(row),
-            text.when(row.starts_us),
-            text.when(row.ends_us),
+            terminal.when(row.starts_us),
+            terminal.when(row.ends_us),
             inert(row.author),
             inert(row.comment),
         )
         for row in rows
     ]
-    text.say_table(
-        text.console(),
+    terminal.say_table(
+        terminal.console(),
         f"{len(rows)} silences",
         ("id", "of", "from (UTC)", "until (UTC)", "by", "why"),
         cells,
@@ -311,13 +314,13 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
 @silence.command(epilog="\b\nExample:\n  oopswatch notify silence expire 3")
 @click.argument("identity", metavar="ID", type=int)
 @click.option("--actor", help="Who; your login name unless said.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def expire(
     identity: int, actor: str | None, store_path: Path | None, config_path: Path | None
 ) -> None:
     """Ends a silence now."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     open_actions(settings.store.path).expire_silence(identity, actor=actor or getpass.getuser())
     click.echo(f"silence #{identity} is over")
 
@@ -330,7 +333,7 @@ def _of(row: SilenceRow) -> str:
 def _settings(
     config_path: Path | None, routing_path: Path | None, store_path: Path | None = None
 ) -> Settings:
-    settings, _ = parts.settings_of(config_path, alert__file=routing_path, store__path=store_path)
+    settings, _ = settings_of(config_path, alert__file=routing_path, store__path=store_path)
     return settings
 
 
@@ -340,7 +343,7 @@ def _routing(config_path: Path | None, routing_path: Path | None) -> Routing:
 
 def _loaded(settings: Settings) -> Routing:
     if settings.alert.file is None:
-        raise Mendable(
+        raise UserError(
             "there is no routing file: set alert.file, or name one with --file; "
             "docs/alerts.md shows one"
         )

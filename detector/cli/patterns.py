@@ -10,19 +10,21 @@ from pathlib import Path
 
 import click
 
-from detector import golden
+from detector import clock, golden
 from detector.alert.templates import check_folder
+from detector.app import build
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
-from detector.cli import parts, pipeline, text
+from detector.cli import terminal
+from detector.cli.options import config_option, patterns_option
 from detector.cli.scan import Found, finding_item
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
 from detector.explain import failing_tests
-from detector.inert import inert
-from detector.items import Item, match_item, noise_item
 from detector.match import Matcher
 from detector.model import Boot, Line, Match
-from detector.service import run
-from detector.settings import SettingsError
+from detector.pipeline import run
+from detector.render.escape import inert
+from detector.render.objects import Item, match_item, noise_item
+from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
 from detector.store import open_journal
 
@@ -45,8 +47,8 @@ Exit: 0 all in order, 1 faults, each with file and line."""
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of message templates to check.",
 )
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules
     and known issues.
@@ -87,7 +89,7 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
 
 def _check_templates(folder: Path | None, config_path: Path | None) -> tuple[str, list[str]]:
     """How many message templates there are, in words, and what is wrong with them."""
-    settings, _ = parts.settings_of(config_path, alert__templates=folder)
+    settings, _ = settings_of(config_path, alert__templates=folder)
     if settings.alert.templates is None:
         return "", []
     count, faults = check_folder(settings.alert.templates)
@@ -107,8 +109,8 @@ Examples:
     is_flag=True,
     help="NDJSON, one object for each signature, rule and known issue.",
 )
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Every signature, rule and known issue."""
     catalogue = _catalogue(folders, config_path)
@@ -125,9 +127,9 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
                 )
             )
         return
-    out = text.console()
+    out = terminal.console()
     rows = [(one.id, one.cls, one.origin, one.severity, one.title) for one in catalogue.signatures]
-    text.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
+    terminal.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
     rules = [
         (
             rule.id,
@@ -137,8 +139,8 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
         )
         for rule in catalogue.rules
     ]
-    text.say_table(out, "Rules", ("id", "of", "within", "severity"), rules)
-    text.say_table(
+    terminal.say_table(out, "Rules", ("id", "of", "within", "severity"), rules)
+    terminal.say_table(
         out,
         "Known issues",
         ("id", "title"),
@@ -153,8 +155,8 @@ Example:
   oopswatch patterns show kernel.paging-request""",
 )
 @click.argument("name")
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """All of one signature or rule."""
     catalogue = _catalogue(folders, config_path)
@@ -186,8 +188,8 @@ Lists are exact in number and order; keys are those of `scan --json`, or of its 
 Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs.""",
 )
 @click.argument("what", metavar="LINE|-|FOLDER")
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def test(what: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Which signature claims a message (without its stamp), and with which fields; `-` reads
     messages from standard input.
@@ -247,7 +249,7 @@ def scanned(
     Raises CaseError where an option is of no use or the log cannot be read.
     """
     try:
-        settings, _ = parts.settings_of(
+        settings, _ = settings_of(
             config_path,
             parse__format=options.get("format"),
             parse__timezone=options.get("timezone"),
@@ -256,11 +258,11 @@ def scanned(
         raise golden.CaseError(str(error)) from error
     found = Found()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
-        watch = pipeline.watch_of(
+        watch = build.watch_of(
             settings, journal, catalogue, host=options.get("host"), told=found.told()
         )
-        run(source, watch, parts.now_us)
-        watch.finish(parts.now_us())
+        run(source, watch, clock.now_us)
+        watch.finish(clock.now_us())
         if source.failed:
             raise golden.CaseError("; ".join(str(problem) for problem in source.problems))
     matches = [match_item(stored.match, found.reports.get(stored.id)) for stored in found.matches]
@@ -327,8 +329,8 @@ def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: i
 
 
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
-    settings, _ = parts.settings_of(config_path, patterns__directories=tuple(folders))
-    return pipeline.catalogue_of(settings, prove=True)
+    settings, _ = settings_of(config_path, patterns__directories=tuple(folders))
+    return build.catalogue_of(settings, prove=True)
 
 
 def _signature_item(one: Signature) -> dict[str, object]:

@@ -10,14 +10,27 @@ from typing import Any
 
 import click
 
-from detector.cli import Mendable, acting, asking, parts, text
-from detector.cli.spark import sparkline, spread
-from detector.inert import inert
-from detector.items import Item, moment
+from detector import clock
+from detector.cli import actions as acting
+from detector.cli import terminal
+from detector.cli.options import (
+    all_rows,
+    config_option,
+    filter_of,
+    filter_options,
+    limit_option,
+    output_options,
+    store_option,
+)
+from detector.clock import DAY_US
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.render.objects import Item, moment
+from detector.render.series import sparkline, spread
+from detector.settings import settings_of
 from detector.store import History, open_actions, open_history
-from detector.store.answers import ProblemDetail, ProblemRow
+from detector.store.query.results import ProblemDetail, ProblemRow
 
-_DAY_US = 86_400_000_000
 _WIDTH = 30
 
 
@@ -34,11 +47,11 @@ Examples:
   oopswatch problems list --module nvme --kernel 5.4..6.1
   oopswatch problems list --state open --json""",
 )
-@asking.filter_options
-@asking.limit_option(50)
-@asking.output_options
-@parts.store_option
-@parts.config_option
+@filter_options
+@limit_option(50)
+@output_options
+@store_option
+@config_option
 def list_(
     limit: int,
     as_json: bool,
@@ -48,17 +61,17 @@ def list_(
     **options: Any,
 ) -> None:
     """Problems, the one that happened last first, with the incidents of the last 30 days."""
-    wanted = asking.wanted(options)
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
-    rows = asking.rows(lambda after, size: history.problems(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.problems(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(problem_item(row)))
     elif as_csv:
-        text.say_csv([field.name for field in fields(ProblemRow)], map(asdict, rows))
+        terminal.say_csv([field.name for field in fields(ProblemRow)], map(asdict, rows))
     else:
-        now = parts.now_us()
+        now = clock.now_us()
         cells = [_cells(history, row, now) for row in rows]
         columns = (
             "problem",
@@ -70,7 +83,7 @@ def list_(
             "30 days",
             "known issue",
         )
-        text.say_table(text.console(), f"{len(cells)} problems", columns, cells)
+        terminal.say_table(terminal.console(), f"{len(cells)} problems", columns, cells)
         if not cells:
             click.echo("No problem matches.")
 
@@ -84,16 +97,16 @@ def list_(
 )
 @click.argument("fingerprint")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def show(
     fingerprint: str, as_json: bool, store_path: Path | None, config_path: Path | None
 ) -> None:
     """One problem: since when, how often, on which hosts and kernels, whether it is solved."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
+    settings, _ = settings_of(config_path, store__path=store_path)
     detail = open_history(settings.store.path).problem(fingerprint)
     if detail is None:
-        raise Mendable(
+        raise UserError(
             f"{settings.store.path}: no problem {fingerprint}; `oopswatch problems list` names them"
         )
     if as_json:
@@ -127,8 +140,8 @@ Examples:
 @click.option("--reason", help="Why.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: the changes.")
 @acting.actor_option
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def resolve(
     fingerprint: str,
     fixed_in: str | None,
@@ -139,8 +152,8 @@ def resolve(
     config_path: Path | None,
 ) -> None:
     """Says that a problem is solved; its open incidents are resolved with it."""
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
-    with closing(open_actions(settings.store.path, parts.now_us)) as actions:
+    settings, _ = settings_of(config_path, store__path=store_path)
+    with closing(open_actions(settings.store.path, clock.now_us)) as actions:
         changes = actions.resolve_problem(
             fingerprint, actor=actor, fixed_in=fixed_in, reason=reason
         )
@@ -164,13 +177,13 @@ def problem_item(row: ProblemRow) -> Item:
 
 def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
     detail = history.problem(row.fingerprint)
-    days = spread(detail.days if detail else [], now_us - _WIDTH * _DAY_US, now_us, _WIDTH)
+    days = spread(detail.days if detail else [], now_us - _WIDTH * DAY_US, now_us, _WIDTH)
     what, issue = inert(row.title or "-"), inert(row.known_issue or "")
     return (
         inert(row.fingerprint),
         what,
         row.state,
-        text.when(row.last_us),
+        terminal.when(row.last_us),
         f"{row.hosts:,}",
         f"{row.incidents:,}",
         sparkline(days),
@@ -193,30 +206,35 @@ def _say(detail: ProblemDetail) -> None:
                 f"{row.regressions} times"
             ),
         ),
-        ("first", f"{text.when(row.first_us)} (UTC)"),
-        ("last", f"{text.when(row.last_us)} (UTC)"),
+        ("first", f"{terminal.when(row.first_us)} (UTC)"),
+        ("last", f"{terminal.when(row.last_us)} (UTC)"),
         ("incidents", f"{row.incidents:,} on {row.hosts:,} hosts"),
         ("known issue", row.known_issue or "none"),
     )
     click.echo(inert(row.title or row.fingerprint))
     for label, value in facts:
         click.echo(f"  {label:<12}{inert(value)}")
-    counts = spread(detail.days, row.first_us - row.first_us % _DAY_US, row.last_us + _DAY_US, 60)
+    counts = spread(detail.days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")
     for title, shares in (("host", detail.hosts), ("kernel", detail.kernels)):
         cells = [
-            (inert(one.name), text.when(one.first_us), text.when(one.last_us), f"{one.incidents:,}")
+            (
+                inert(one.name),
+                terminal.when(one.first_us),
+                terminal.when(one.last_us),
+                f"{one.incidents:,}",
+            )
             for one in shares
         ]
-        text.say_table(
-            text.console(), f"By {title}", (title, "first (UTC)", "last (UTC)", "count"), cells
+        terminal.say_table(
+            terminal.console(), f"By {title}", (title, "first (UTC)", "last (UTC)", "count"), cells
         )
     newest = [
-        (one.id, text.when(one.started_us), inert(one.host), inert(one.kernel or ""), one.state)
+        (one.id, terminal.when(one.started_us), inert(one.host), inert(one.kernel or ""), one.state)
         for one in detail.incidents
     ]
-    text.say_table(
-        text.console(),
+    terminal.say_table(
+        terminal.console(),
         "Newest incidents",
         ("id", "started (UTC)", "host", "kernel", "state"),
         newest,

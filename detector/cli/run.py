@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import detector
-from detector import telemetry
-from detector.cli import Mendable, parts, pipeline
-from detector.cli.alerts import Alerts, alerts_of
+from detector import clock, telemetry
+from detector.app import build
+from detector.app.alerting import Alerts, alerts_of
 from detector.cli.keep import kept
+from detector.cli.options import config_option, patterns_option, store_option
 from detector.correlate import StoredMatch
+from detector.errors import UserError
 from detector.model import Unparsed
 from detector.noise import NoiseCount
-from detector.service import Finding, Told, Totals
-from detector.service import run as drive
-from detector.settings import Settings
-from detector.sources.kafka import KafkaSource
+from detector.pipeline import Finding, Told, Totals
+from detector.pipeline import run as drive
+from detector.settings import Settings, settings_of
+from detector.sources.kafka.consumer import KafkaSource
 from detector.store import Journal, open_journal
 
 if TYPE_CHECKING:
@@ -42,9 +44,9 @@ Exit: 0 on SIGTERM or SIGINT after what was read is stored and committed, 2 on s
 @click.option("--bootstrap", help="Brokers to begin with, host:port, with commas between them.")
 @click.option("--topic", help="Topics to read, with commas between them.")
 @click.option("--group", help="Consumer group.")
-@parts.store_option
-@parts.patterns_option
-@parts.config_option
+@store_option
+@patterns_option
+@config_option
 def run(
     bootstrap: str | None,
     topic: str | None,
@@ -61,21 +63,21 @@ def run(
         "kafka__topics": topic,
         "kafka__group": group,
     }
-    settings, _ = parts.settings_of(
+    settings, _ = settings_of(
         config_path, **overrides, store__path=store_path, patterns__directories=folders
     )
     telemetry.configure(settings.log.level, settings.log.format)
-    catalogue = pipeline.catalogue_of(settings)
+    catalogue = build.catalogue_of(settings)
     with (
         closing(
-            open_journal(settings.store.path, tolerance_us=pipeline.tolerance_us(settings))
+            open_journal(settings.store.path, tolerance_us=build.tolerance_us(settings))
         ) as journal,
         kept(settings),
     ):
         alerts = alerts_of(settings, catalogue, journal)
         source = kafka_source(settings, journal)
         stopping = _stop_on_signals(source)
-        watch = pipeline.watch_of(settings, journal, catalogue, told=_told(source, alerts))
+        watch = build.watch_of(settings, journal, catalogue, told=_told(source, alerts))
         _expose(settings)
         pages = _pages(settings)
         names = ", ".join(settings.kafka.topics)
@@ -90,7 +92,7 @@ def run(
         signal.signal(signal.SIGHUP, lambda *_: alerts.dispatcher.reload())
         alerts.start()
         try:
-            drive(source, watch, parts.now_us)
+            drive(source, watch, clock.now_us)
         finally:
             source.close()
             alerts.dispatcher.stop()
@@ -137,7 +139,7 @@ def _expose(settings: Settings) -> None:
         telemetry.expose(settings.metrics.address, settings.metrics.port)
     except OSError as error:
         place = f"{settings.metrics.address}:{settings.metrics.port}"
-        raise Mendable(f"metrics.port: {place} cannot be served: {error.strerror}") from error
+        raise UserError(f"metrics.port: {place} cannot be served: {error.strerror}") from error
 
 
 def _pages(settings: Settings) -> Server | None:
@@ -146,7 +148,7 @@ def _pages(settings: Settings) -> Server | None:
         return None
     from detector.serve.server import Server
 
-    server = Server(settings, port=settings.serve.port, clock=parts.now_us)
+    server = Server(settings, port=settings.serve.port, clock=clock.now_us)
     server.start()
     return server
 

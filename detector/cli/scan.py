@@ -11,13 +11,18 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts, pipeline, text
+from detector import clock
+from detector.app import build
+from detector.cli import terminal
+from detector.cli.options import config_option, patterns_option
+from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
-from detector.items import Item, by_program, incident_item, match_item, noise_item
 from detector.model import CrashReport, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
-from detector.service import Finding, Told, Totals, Watch, run
+from detector.pipeline import Finding, Told, Totals, Watch, run
+from detector.render.objects import Item, by_program, incident_item, match_item, noise_item
+from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import open_journal
 
@@ -42,7 +47,7 @@ class Found:
             noise=self._noise,
             unparsed=self._unparsed,
             switched_off=lambda signature, _strikes: click.echo(
-                text.switched_off(signature), err=True
+                terminal.switched_off(signature), err=True
             ),
         )
 
@@ -113,8 +118,8 @@ Exit: 0 nothing found, 1 kernel faults found, 2 usage or input that cannot be re
     show_default=True,
     help="Processes that look through files ahead.",
 )
-@parts.patterns_option
-@parts.config_option
+@patterns_option
+@config_option
 def scan(
     paths: tuple[str, ...],
     as_json: bool,
@@ -136,8 +141,8 @@ def scan(
         "parse__timezone": timezone,
         "patterns__directories": folders,
     }
-    settings, _ = parts.settings_of(config_path, **overrides)
-    catalogue = pipeline.catalogue_of(settings)
+    settings, _ = settings_of(config_path, **overrides)
+    catalogue = build.catalogue_of(settings)
     found = Found(as_they_come=follow and as_json)
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
     source = FileSource(
@@ -145,11 +150,11 @@ def scan(
     )  # its processes are begun before anything else is open
     with (
         closing(
-            open_journal(store_path or ":memory:", tolerance_us=pipeline.tolerance_us(settings))
+            open_journal(store_path or ":memory:", tolerance_us=build.tolerance_us(settings))
         ) as journal,
-        text.progress() as progress,
+        terminal.progress() as progress,
     ):
-        watch = pipeline.watch_of(
+        watch = build.watch_of(
             settings,
             journal,
             catalogue,
@@ -162,10 +167,10 @@ def scan(
         if as_json:
             _say_json(found, watch.totals, seconds)
         else:
-            text.say_scan(
+            terminal.say_scan(
                 found.matches,
                 found.reports,
-                pipeline.opening_of(catalogue),
+                build.opening_of(catalogue),
                 list(found.findings.values()),
                 found.noise(),
                 found.unparsed,
@@ -181,15 +186,15 @@ def _timed(source: FileSource, watch: Watch) -> float:
     """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds
     it took.
     """
-    started = parts.now_us()
+    started = clock.now_us()
     try:
-        run(source, watch, parts.now_us)
+        run(source, watch, clock.now_us)
     except KeyboardInterrupt:
         click.echo("oopswatch: interrupted: this is what was found up to here", err=True)
     finally:
         source.close()
-    watch.finish(parts.now_us())
-    return (parts.now_us() - started) / parts.SECOND_US
+    watch.finish(clock.now_us())
+    return (clock.now_us() - started) / SECOND_US
 
 
 def finding_item(finding: Finding) -> Item:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from detector import telemetry
-from detector.cli import parts
+from detector.cli.options import config_option, store_option
+from detector.settings import settings_of
 
 
 @click.command(
@@ -27,13 +28,13 @@ Exit: 0 on SIGTERM or SIGINT, 2 on settings, a history or a port that do not wor
     type=click.IntRange(1, 65_535),
     help="Port to serve at; default from the settings, else 8470.",
 )
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def serve(
     address: str | None, port: int | None, store_path: Path | None, config_path: Path | None
 ) -> None:
     """Serves pages and API over a history, also one that a running service writes."""
-    settings, _ = parts.settings_of(
+    settings, _ = settings_of(
         config_path, serve__address=address, serve__port=port, store__path=store_path
     )
     telemetry.configure(settings.log.level, settings.log.format)

@@ -11,8 +11,10 @@ from typing import Any
 import click
 from kafka.errors import KafkaError
 
-from detector.cli import Mendable, parts
+from detector.cli.options import Command, config_option
 from detector.cli.times import Moment
+from detector.errors import UserError
+from detector.settings import settings_of
 from detector.simulate import (
     DELIVERIES,
     FORMATS,
@@ -28,12 +30,12 @@ from detector.simulate import (
     write_truth,
 )
 from detector.simulate import simulate as simulated
-from detector.sources.security import client_settings
+from detector.sources.kafka.security import client_settings
 
 _DEFAULT = Plan()
 
 
-def _count(name: str, text: str) -> Callable[[parts.Command], parts.Command]:
+def _count(name: str, text: str) -> Callable[[Command], Command]:
     return click.option(
         f"--{name.replace('_', '-')}",
         name,
@@ -108,7 +110,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the truth goes (NDJSON).",
 )
-@parts.config_option
+@config_option
 def simulate(
     start: int,
     log_format: str,
@@ -146,7 +148,7 @@ def simulate(
         if out:
             to_folder(shipped, out)
         elif bootstrap:
-            settings, _ = parts.settings_of(config_path, kafka__bootstrap_servers=bootstrap)
+            settings, _ = settings_of(config_path, kafka__bootstrap_servers=bootstrap)
             to_kafka(shipped, topic, client_settings(settings.kafka))
         else:
             to_stream(shipped, sys.stdout.buffer)
@@ -155,7 +157,7 @@ def simulate(
     except BrokenPipeError:
         raise
     except (OSError, KafkaError) as error:
-        raise Mendable(f"simulate: {error}") from error
+        raise UserError(f"simulate: {error}") from error
 
 
 def _progress() -> Any:

@@ -8,24 +8,27 @@ from pathlib import Path
 
 import click
 
-from detector.cli import parts, text
-from detector.cli.spark import sparkline
-from detector.inert import inert
+from detector import clock
+from detector.cli import terminal
+from detector.cli.options import config_option, store_option
+from detector.render.escape import inert
+from detector.render.series import sparkline
+from detector.settings import settings_of
 from detector.store import open_history
-from detector.store.answers import Overview
-from detector.store.filters import Filter
+from detector.store.query.filters import Filter
+from detector.store.query.results import Overview
 
 
 @click.command(epilog="\b\nExamples:\n  oopswatch stats\n  oopswatch stats --json | jq .totals")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@parts.store_option
-@parts.config_option
+@store_option
+@config_option
 def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """The history in figures: how much there is, what is open, what is new, which programs crash
     most.
     """
-    settings, _ = parts.settings_of(config_path, store__path=store_path)
-    history, now = open_history(settings.store.path), parts.now_us()
+    settings, _ = settings_of(config_path, store__path=store_path)
+    history, now = open_history(settings.store.path), clock.now_us()
     seen = history.overview(now)
     size = settings.store.path.stat().st_size
     if as_json:
@@ -35,11 +38,13 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     buckets = history.survey(Filter(), now_us=now).histogram
     if buckets:
         click.echo(
-            f"  {'over time':<12}{text.when(buckets[0].start_us)} "
-            f"{sparkline([one.count for one in buckets])} {text.when(now)}\n"
+            f"  {'over time':<12}{terminal.when(buckets[0].start_us)} "
+            f"{sparkline([one.count for one in buckets])} {terminal.when(now)}\n"
         )
     cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]
-    text.say_table(text.console(), "Noise of 24 hours", ("process", "signature", "count"), cells)
+    terminal.say_table(
+        terminal.console(), "Noise of 24 hours", ("process", "signature", "count"), cells
+    )
 
 
 def _say(seen: Overview, size: int) -> None:
@@ -47,7 +52,7 @@ def _say(seen: Overview, size: int) -> None:
     facts = (
         (
             "file",
-            f"{size:,} bytes, from {text.when(held.first_us)} to {text.when(held.last_us)} (UTC)",
+            f"{size:,} bytes, from {terminal.when(held.first_us)} to {terminal.when(held.last_us)} (UTC)",
         ),
         ("hosts", f"{held.hosts:,}, {held.boots:,} boots"),
         ("matches", f"{held.matches:,}, {held.reports:,} reports"),

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import click
 
-from detector.store.filters import UNITS_US, moment_us
+from detector import clock
+from detector.store.query.filters import UNITS_US, moment_us
 
 __all__ = ["UNITS_US", "Moment"]
 
@@ -29,15 +30,10 @@ class Moment(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return moment_us(str(value), self._now())
+            return moment_us(str(value), self.now_us or clock.now_us())
         except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z",
                 param,
                 ctx,
             )
-
-    def _now(self) -> int:
-        from detector.cli.parts import now_us
-
-        return now_us() if self.now_us is None else self.now_us

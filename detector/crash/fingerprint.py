@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container
 
-from detector.crash.names import identity
+from detector.crash.identity import identity
 from detector.model import CrashReport
 
 VERSION = 1

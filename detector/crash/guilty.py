@@ -17,9 +17,9 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.crash import anchors
+from detector.crash import syscall_entries
 from detector.crash.frames import SYMBOL, TRACE_START, frames_of
-from detector.crash.names import base, identity
+from detector.crash.identity import base, identity
 from detector.model import Frame
 
 Part = Literal["pc", "trace", "stack"] | re.Pattern[str]
@@ -45,7 +45,7 @@ _NEW_TRACE = re.compile(
 )
 
 Chooser = Callable[[Sequence[str]], tuple[str, int] | None]
-CHOOSERS: dict[str, Chooser] = {"stall": anchors.stalled, "hung": anchors.hung}
+CHOOSERS: dict[str, Chooser] = {"stall": syscall_entries.stalled, "hung": syscall_entries.hung}
 
 
 @dataclass(frozen=True, slots=True)

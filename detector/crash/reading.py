@@ -13,7 +13,7 @@ from detector.crash.facts import facts
 from detector.crash.forms import ANNOUNCES, FORMS, Form
 from detector.crash.frames import trace
 from detector.crash.guilty import Guilty, find, link_register
-from detector.crash.names import title
+from detector.crash.identity import title
 from detector.crash.registers import machine
 from detector.model import Block, CrashReport
 

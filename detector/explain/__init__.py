@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from detector.catalogue import Catalogue
-from detector.explain.decoding import Decoded, decode_fault
-from detector.explain.known import facts_of, failing_tests, recognise
-from detector.explain.machine import machine_of
-from detector.explain.path import explain_path
+from detector.explain.call_path import explain_path
+from detector.explain.decode.fault import Decoded, decode_fault
+from detector.explain.decode.machine import machine_of
+from detector.explain.issues import facts_of, failing_tests, recognise
 from detector.explain.sentences import explain_fault, explain_kind
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released

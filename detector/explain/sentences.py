@@ -6,13 +6,13 @@ rather than hidden.
 
 from __future__ import annotations
 
-from detector.explain.decoding import Decoded, fault_address_of, is_at_pc, is_protection_fault
-from detector.explain.esr import explain_esr
-from detector.explain.instruction import Instruction
+from detector.explain.decode.fault import Decoded, fault_address_of, is_at_pc, is_protection_fault
+from detector.explain.decode.fault_codes_arm import explain_esr
+from detector.explain.decode.fault_codes_x86 import explain_oops_code
+from detector.explain.decode.hash_nulls import EndMark
+from detector.explain.decode.instruction import Instruction
+from detector.explain.decode.machine import Machine
 from detector.explain.kinds import ALLOCATORS, FREELIST, meaning_of
-from detector.explain.machine import Machine
-from detector.explain.nulls import EndMark
-from detector.explain.oops_code import explain_oops_code
 from detector.explain.steps import location_of
 from detector.model import CrashReport, Statement
 

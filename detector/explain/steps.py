@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from detector.explain.known import Recognised
+from detector.explain.issues import Recognised
 from detector.model import CrashReport
 
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.$]{0,127}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detector.explain.known import Recognised, names
-from detector.known_issue import Commit, KnownIssue, ReleaseStatus, StableRelease
+from detector.catalogue.known_issues import Commit, KnownIssue, ReleaseStatus, StableRelease
+from detector.explain.issues import Recognised, names
 from detector.model import Statement
 
 _STANDING: dict[ReleaseStatus, str] = {

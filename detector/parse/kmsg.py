@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 
 from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.text import cleaned
+from detector.parse.draft_text import cleaned
 
 _RECORD = re.compile(
     (

@@ -12,7 +12,7 @@ from itertools import islice
 
 from detector.parse import console, kmsg, printk, pstore, syslog
 from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.text import LINE_BOUND, ROWS_BOUND, cleaned
+from detector.parse.draft_text import LINE_BOUND, ROWS_BOUND, cleaned
 
 Reader = Callable[[str, Context], Draft | None]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from detector.model import Record
 from detector.parse import kmsg
 from detector.parse.draft import Draft
-from detector.parse.text import cleaned
+from detector.parse.draft_text import cleaned
 
 _PENDING_BOUND = 256
 _HOLD_US = 10_000_000

@@ -14,11 +14,11 @@ from datetime import UTC, tzinfo
 from functools import lru_cache
 
 from detector.model import Line, Record, Unparsed
-from detector.parse import envelopes, lines, plain
+from detector.parse import fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
+from detector.parse.draft_text import LINE_BOUND, is_text
 from detector.parse.netconsole import Fragments, Sequences, Stream
 from detector.parse.pstore import Parts
-from detector.parse.text import LINE_BOUND, is_text
 
 JSON_FORMATS = (
     "journald",
@@ -125,7 +125,7 @@ class Parser:
     def _plain(self, record: Record) -> Line | None:
         """The line of a record that one look reads; None for all others."""
         value = record.value
-        found = plain.read(value.decode("ascii"), self._context) if value.isascii() else None
+        found = fast_path.read(value.decode("ascii"), self._context) if value.isascii() else None
         if found is None:
             return None
         self._context.after_kmsg = False
@@ -161,9 +161,9 @@ class Parser:
             value = value[:LINE_BOUND]
         text = value.decode("utf-8", "replace")
         if self._reader is None:
-            return envelopes.read(text, self._context) if envelopes.is_json(text) else (None,)
-        if self._format == "auto" and text[:1] in _JSON_STARTS and envelopes.is_json(text):
-            return envelopes.read(text, self._context)
+            return json_records.read(text, self._context) if json_records.is_json(text) else (None,)
+        if self._format == "auto" and text[:1] in _JSON_STARTS and json_records.is_json(text):
+            return json_records.read(text, self._context)
         return lines.read_all(text, self._context, self._reader)
 
     def _settled(self, found: _Found, record: Record, now_us: int) -> Iterable[Line | Unparsed]:

@@ -12,10 +12,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
+from detector.clock import DAY_US, SECOND_US
 from detector.parse.draft import Context
 
-SECOND_US = 1_000_000
-DAY_US = 86_400 * SECOND_US
 CLOCK = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

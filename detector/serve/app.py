@@ -13,22 +13,23 @@ from functools import partial
 from fastapi import FastAPI
 
 import detector
-from detector.serve import api, login, pages, problem
-from detector.serve.access import Access
+from detector.clock import now_us
+from detector.serve import api, pages
 from detector.serve.api import events
+from detector.serve.deps import Reading
 from detector.serve.follower import Follower
-from detector.serve.gate import Gate
-from detector.serve.headers import Answers
+from detector.serve.http import errors, login
+from detector.serve.http.access import Access
+from detector.serve.http.gate import Gate
+from detector.serve.http.headers import Answers
 from detector.serve.knowledge import Knowledge
-from detector.serve.reading import Reading
 from detector.serve.sql_door import SqlDoor
 from detector.settings import Settings
-from detector.store.journal import wall_clock_us
 
 OPENAPI = "/api/v1/openapi.json"
 
 
-def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], int] = now_us) -> FastAPI:
     """The application. Raises SettingsError where it would be open to strangers, or its tokens
     cannot be read.
     """
@@ -60,7 +61,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = wall_clock_us) 
         lambda: reading.history().last_change(),
         most=serve.max_listeners,
     )
-    problem.install(app)
+    errors.install(app)
     for router in (login.router, *api.ROUTERS, pages.router):
         app.include_router(router)
     app.add_middleware(Gate, access=access, clock=clock)

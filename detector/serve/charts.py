@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from detector.inert import inert
+from detector.render.escape import inert
 
 LEVELS = 5
 

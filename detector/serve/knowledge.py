@@ -12,7 +12,7 @@ import threading
 from fastapi import Request
 
 from detector.catalogue import Catalogue, CatalogueError, read
-from detector.serve.problem import Problem
+from detector.serve.http.errors import Problem
 from detector.settings import Settings, SettingsError
 from detector.settings.pattern_files import pattern_files
 

@@ -18,10 +18,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from detector import telemetry
-from detector.serve.access import Access
+from detector.clock import now_us
 from detector.serve.app import create_app
+from detector.serve.http.access import Access
 from detector.settings import Settings, SettingsError
-from detector.store.journal import wall_clock_us
 
 # What `oopswatch serve` takes where `serve.port` is 0.
 DEFAULT_PORT = 8470
@@ -32,9 +32,7 @@ _GRACE_S = 5
 class Server:
     """One server. `address` is where it answers, as a URL."""
 
-    def __init__(
-        self, settings: Settings, *, port: int, clock: Callable[[], int] = wall_clock_us
-    ) -> None:
+    def __init__(self, settings: Settings, *, port: int, clock: Callable[[], int] = now_us) -> None:
         serve = settings.serve
         app = create_app(settings, clock=clock)
         self._socket = _bound(serve.address, port)

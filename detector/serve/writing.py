@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from detector.store.actions import Actions, open_actions
+from detector.store.lifecycle.actions import Actions, open_actions
 
 Made = TypeVar("Made")
 

@@ -3,6 +3,14 @@ its value is from.
 """
 
 from detector.settings.declared import Settings, shipped_patterns_dir
-from detector.settings.loading import Origins, SettingsError, load, shown
+from detector.settings.loading import Origins, SettingsError, load, settings_of, shown
 
-__all__ = ["Origins", "Settings", "SettingsError", "load", "shipped_patterns_dir", "shown"]
+__all__ = [
+    "Origins",
+    "Settings",
+    "SettingsError",
+    "load",
+    "settings_of",
+    "shipped_patterns_dir",
+    "shown",
+]

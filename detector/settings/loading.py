@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from detector.catalogue.places import Places
+from detector.errors import UserError
 from detector.settings.declared import NAMES, Settings, declared, text
 
 PREFIX = "OOPSWATCH_"
@@ -29,12 +30,24 @@ Given = dict[str, tuple[object, str]]
 """Setting → its value and where that is from."""
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """Every mistake found in the settings, one line each, located."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+
+
+def settings_of(config_path: Path | None, **overrides: object) -> tuple[Settings, Origins]:
+    """The settings in force; an override that is None or empty was not given. Names are
+    `group__name`.
+    """
+    given = {
+        name.replace("__", "."): value
+        for name, value in overrides.items()
+        if value not in (None, (), "")
+    }
+    return load(config_path, given)
 
 
 def load(

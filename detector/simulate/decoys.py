@@ -12,10 +12,10 @@ from random import Random
 
 from detector.simulate.crashes import UNRELATED_BUGS
 from detector.simulate.fleet import SECOND, Fleet, Host
+from detector.simulate.free_slots import Place, Places
 from detector.simulate.incidents import GAPS_US, SPAN_US
-from detector.simulate.pen import Pen, half
-from detector.simulate.places import Place, Places
 from detector.simulate.plan import Plan
+from detector.simulate.recorder import Pen, half
 from detector.simulate.truth import Decoy, Half
 
 _FAR_US = (12 * SECOND, 90 * SECOND)

@@ -11,8 +11,8 @@ from random import Random
 
 from detector.simulate.crashes import refcount_warning
 from detector.simulate.fleet import SECOND, Fleet
-from detector.simulate.pen import Pen
-from detector.simulate.places import Place, Places
+from detector.simulate.free_slots import Place, Places
+from detector.simulate.recorder import Pen
 from detector.simulate.truth import Half, TrueIncident
 
 GAPS_US = (SECOND // 10, 99 * SECOND // 10)

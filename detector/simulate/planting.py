@@ -13,10 +13,10 @@ from random import Random
 from detector.simulate import background
 from detector.simulate.decoys import place_decoys
 from detector.simulate.fleet import Entry, Fleet, Host
+from detector.simulate.free_slots import Place, Places, boot_at
 from detector.simulate.incidents import place_incidents
-from detector.simulate.pen import Pen
-from detector.simulate.places import Place, Places, boot_at
 from detector.simulate.plan import Plan
+from detector.simulate.recorder import Pen
 from detector.simulate.truth import Decoy, TrueIncident, TrueNoise, Truth
 
 _GOODBYE_US = 200_000

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from detector.scan import Chunk
 from detector.sources.errors import Problem, SourceError
-from detector.sources.files import FileSource
+from detector.sources.files.source import FileSource
 
 __all__ = ["FileSource", "Problem", "Source", "SourceError"]
 

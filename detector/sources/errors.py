@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from detector.errors import UserError
 
-class SourceError(Exception):
+
+class SourceError(UserError):
     """The source cannot be used as asked; the message is one line that names the setting or the
     path to mend.
     """

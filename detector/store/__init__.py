@@ -4,12 +4,12 @@
 one line.
 """
 
-from detector.store.actions import ActionRefused, Actions, Change, open_actions
-from detector.store.answers import IncidentDetail, IncidentRow, NoiseRow, Totals
 from detector.store.errors import StoreError
-from detector.store.history import History, open_history
-from detector.store.journal import Journal, open_journal
-from detector.store.noise_queries import NoiseColumn
+from detector.store.ingest.journal import Journal, open_journal
+from detector.store.lifecycle.actions import ActionRefused, Actions, Change, open_actions
+from detector.store.query.history import History, open_history
+from detector.store.query.noise import NoiseColumn
+from detector.store.query.results import IncidentDetail, IncidentRow, NoiseRow, Totals
 
 __all__ = [
     "ActionRefused",

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from detector.store import keeping
-from detector.store.answers import Totals
+from detector.store import retention
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
-from detector.store.history import open_history
-from detector.store.overview import totals
+from detector.store.query.history import open_history
+from detector.store.query.overview import totals
+from detector.store.query.results import Totals
 
 _PAGES = 2_000
 
@@ -39,7 +39,7 @@ def backup(
     unfinished.unlink(missing_ok=True)
     try:
         expected = _copy(str(source), unfinished, progress)
-        faults = keeping.check(unfinished)
+        faults = retention.check(unfinished)
         with closing(open_history(unfinished)) as copy:
             held = copy.totals()
         if faults or held != expected:

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from detector.errors import UserError
+
 # SQLite's primary result codes (sqlite3.h) that the world outside causes, and what to do about
 # each.
 _ADVICE = {
@@ -34,7 +36,7 @@ _ADVICE = {
 }
 
 
-class StoreError(Exception):
+class StoreError(UserError):
     """The history cannot be used; the message is one line: the file, what is wrong, what to do."""
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from sqlite3 import Connection
 
-from detector.store import search
+from detector.store.query import search_index
 
 # (connection, cut, the id to go on from, rows) → how many were removed, and the id to go on from;
 # None at the end.
@@ -77,7 +77,7 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     """
     held = connection.execute(_HELD).fetchone()
     found = connection.execute(
-        _OLD_INCIDENTS, (search.place_of(cut_us), max(1, rows // 10) + 1)
+        _OLD_INCIDENTS, (search_index.place_of(cut_us), max(1, rows // 10) + 1)
     ).fetchall()
     gone = [row for row in found if held is None or row["id"] != held[0]][: max(1, rows // 10)]
     live = json.dumps([row["id"] for row in gone])

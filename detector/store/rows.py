@@ -14,8 +14,8 @@ from sqlite3 import Row
 from typing import Any
 
 from detector.explain.release import KernelRelease
-from detector.items import Item, diagnosis_item
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
+from detector.render.objects import Item, diagnosis_item
 
 # A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is
 # cut, and says so.

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.dispatcher import Dispatcher, Duties
-from detector.alert.outbox import Outbox
+from detector.alert.notifier import Outbox
 from detector.alert.routing import Routing
 from detector.alert.routing_file import load_routing
 from detector.alert.teller import Teller
 from detector.catalogue import Catalogue
-from detector.store.journal import wall_clock_us
-from detector.store.outbox import open_outbox
+from detector.clock import now_us
+from detector.store.alerts import open_outbox
 from tests.alert.outboxes import TIMING
 
 # Children come from a server that has imported everything: a test kills and starts many.
@@ -62,7 +62,7 @@ def dispatcher(
         upkeep=lambda _outbox, _now: None,
         alive=alive,
         heartbeat_s=0.2,
-        clock=wall_clock_us,
+        clock=now_us,
         tell=tell,
     )
     return Dispatcher(load_routing(routing), duties)

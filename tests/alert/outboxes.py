@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.notice import Action, Notice, Outcome
-from detector.alert.outbox import Handout, Outbox, Timing
+from detector.alert.notifier import Handout, Outbox, Timing
 from detector.alert.routing import Routing
 from detector.alert.routing_file import read_routing
 from detector.alert.stages import Windows
 from detector.alert.teller import Teller
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
-from detector.store.notifications import NotificationRow, notifications_of
-from detector.store.outbox import open_outbox
+from detector.store.alerts import open_outbox
+from detector.store.query.notifications import NotificationRow, notifications_of
 from tests.shipped import shipped
 from tests.store.nouns import SECOND, WALL, incident, match
 

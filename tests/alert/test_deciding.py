@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alert.deciding import Told, action_of, backoff_us, due_us
-from detector.store.life_cycle import State
+from detector.alert.schedule import Told, action_of, backoff_us, due_us
+from detector.store.lifecycle.states import State
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

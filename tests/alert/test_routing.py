@@ -11,7 +11,7 @@ import pytest
 from detector.alert.notice import Outcome
 from detector.alert.routing import Facts, why_quiet
 from detector.alert.routing_file import RoutingError, load_routing, read_routing
-from detector.store.notifications import SilenceRow
+from detector.store.query.notifications import SilenceRow
 from tests.alert.outboxes import Fake, World
 from tests.store.nouns import SECOND, WALL
 

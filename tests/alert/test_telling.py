@@ -11,10 +11,11 @@ import pytest
 
 from detector.alert.message import compose, plain
 from detector.alert.notice import Notice
-from detector.alert.telling import line_of, phrase, standing_of, subject_of, what_happened
-from detector.cli import parts, pipeline
+from detector.alert.notice_builder import line_of, phrase, standing_of, subject_of, what_happened
+from detector.app import build
 from detector.model import Boot, Match
-from detector.service import run
+from detector.pipeline import run
+from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import History, open_history, open_journal
 from tests.shipped import shipped
@@ -29,7 +30,7 @@ HOUR = 60 * MINUTE
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """The founding crash on three hosts, one after the other."""
     folder = tmp_path_factory.mktemp("telling")
-    settings, _ = parts.settings_of(None)
+    settings, _ = settings_of(None)
     for number in range(3):
         log = folder / f"{number}.json"
         log.write_text(
@@ -42,7 +43,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
             closing(open_journal(folder / "h.db", clock=lambda now=found_us: now)) as journal,
             closing(FileSource([str(log)])) as source,
         ):
-            watch = pipeline.watch_of(settings, journal, shipped())
+            watch = build.watch_of(settings, journal, shipped())
             run(source, watch, lambda: BEGAN)
             watch.finish(BEGAN)
     with closing(open_history(folder / "h.db")) as opened:

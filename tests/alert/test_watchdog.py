@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detector.alert.watchdog import Watchdog, keep
 from detector.model import Block, Boot, CrashReport, Diagnosis
-from detector.store.closing import close_quiet, close_rebooted
+from detector.store.lifecycle.auto_resolve import close_quiet, close_rebooted
 from tests.alert.outboxes import HOUR, World
 from tests.store.nouns import SECOND, WALL, incident, match
 

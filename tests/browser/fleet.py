@@ -10,11 +10,11 @@ import shutil
 from contextlib import chdir, closing
 from pathlib import Path
 
-from detector.cli import pipeline
-from detector.service import run
+from detector.app import build
+from detector.pipeline import run
 from detector.settings import Settings
 from detector.simulate import Plan, records, simulate, to_stream
-from detector.sources.files import FileSource
+from detector.sources.files.source import FileSource
 from detector.store import open_journal
 from tests.shipped import shipped
 
@@ -50,6 +50,6 @@ def write(folder: Path, *, hosts: int = 30, incidents: int = 24, lines: int = 12
 def take(path: Path, log: str, *, found_us: int, host: str | None = None) -> None:
     """Takes a log into a history, as `oopswatch scan --store` does, at a given time."""
     with closing(open_journal(path, clock=lambda: found_us)) as journal:
-        watch = pipeline.watch_of(Settings(), journal, shipped(), host=host)
+        watch = build.watch_of(Settings(), journal, shipped(), host=host)
         run(FileSource([log]), watch, lambda: found_us)
         watch.finish(found_us)

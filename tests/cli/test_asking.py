@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from detector.cli import main, oopswatch, parts
-from detector.cli.spark import sparkline
+from detector import clock as clock_module
+from detector.cli import main, oopswatch
+from detector.render.series import sparkline
 from detector.store import open_history
-from detector.store.filters import Filter
+from detector.store.query.filters import Filter
 from tests.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill
 
 
@@ -32,7 +33,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the time of the table."""
-    monkeypatch.setattr(parts, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(clock_module, "now_us", lambda: NOW_US)
 
 
 def options(params: Params) -> list[str]:

@@ -28,7 +28,7 @@ def test_help_imports_no_command() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Serves pages and API" in done.stdout
     imported = set(done.stdout.splitlines()[-1].split())
-    assert not imported & {"detector.service", "detector.store", "fastapi", "rich", "pydantic"}
+    assert not imported & {"detector.pipeline", "detector.store", "fastapi", "rich", "pydantic"}
 
 
 def test_reading_the_history_needs_no_pipeline() -> None:
@@ -36,7 +36,7 @@ def test_reading_the_history_needs_no_pipeline() -> None:
     code = "import sys, detector.cli.incidents, detector.cli.serve; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {
-        "detector.service",
+        "detector.pipeline",
         "detector.crash",
         "detector.parse",
         "fastapi",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detector.crash.names import base, identity, title
+from detector.crash.identity import base, identity, title
 from detector.model import Frame
 
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from detector.catalogue import Catalogue
-from detector.known_issue import KnownIssue, StructLayout
+from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.model import Boot, CrashReport, Frame, Match
 
 PATTERNS = Path(__file__).parents[2] / "patterns"

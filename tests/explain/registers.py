@@ -13,7 +13,7 @@ from pathlib import Path
 
 from detector import crash
 from detector.explain import decode_fault
-from detector.explain.machine import machine_of
+from detector.explain.decode.machine import machine_of
 from detector.model import CrashReport
 from tests.feeding import blocks
 from tests.shipped import shipped

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from detector.explain.address import meanings
-from detector.explain.machine import Machine, machine_of
-from detector.explain.operand import Operand, Term
+from detector.explain.decode.address import meanings
+from detector.explain.decode.machine import Machine, machine_of
+from detector.explain.decode.operands import Operand, Term
 from detector.model import CrashReport
 
 X86 = machine_of(CrashReport("", arch="x86_64"))

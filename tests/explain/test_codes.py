@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from detector.explain.esr import CLASSES, FAULT_STATUS, explain_esr, syndrome
-from detector.explain.machine import machine_of
-from detector.explain.oops_code import ARM_STATUS, X86_BITS, explain_oops_code
+from detector.explain.decode.fault_codes_arm import CLASSES, FAULT_STATUS, explain_esr, syndrome
+from detector.explain.decode.fault_codes_x86 import ARM_STATUS, X86_BITS, explain_oops_code
+from detector.explain.decode.machine import machine_of
 from detector.model import CrashReport
 from tests.explain.crashes import FOUNDING, STABLE
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from detector.explain import explain, with_instruction
-from detector.explain.layout import WIDTH, as_json, text_lines
+from detector.explain.terminal_text import WIDTH, as_json, text_lines
 from detector.model import Frame
 from tests.explain.crashes import FOUNDING, STABLE, fault, frames, match, release
 

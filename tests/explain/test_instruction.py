@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.explain.instruction import decode
-from detector.explain.machine import machine_of
-from detector.explain.operand import Operand, Term
+from detector.explain.decode.instruction import decode
+from detector.explain.decode.machine import machine_of
+from detector.explain.decode.operands import Operand, Term
 from detector.model import CrashReport
 
 TOP = 0xFFFF_0000_0000_0000

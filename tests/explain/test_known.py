@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
+from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.explain import failing_tests
-from detector.explain.known import Facts, judge
+from detector.explain.issues import Facts, judge
 from detector.explain.tcp import STATES, explain_release, released, same_socket_twice
-from detector.known_issue import KnownIssue, StructLayout
 from tests.explain.crashes import PATTERNS, match, release
 
 SMALL = """

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.explain.decoding import decode_fault
-from detector.explain.machine import machine_of
+from detector.explain.decode.fault import decode_fault
+from detector.explain.decode.machine import machine_of
 from tests.explain.crashes import FOUNDING, STABLE, shipped
 
 CATALOGUE = shipped()

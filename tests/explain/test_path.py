@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.explain.path import context, explain_path, stations
+from detector.explain.call_path import context, explain_path, stations
 from detector.model import Frame
 from tests.explain.crashes import FOUNDING, STABLE, frames
 

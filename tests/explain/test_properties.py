@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.explain import explain
-from detector.explain.layout import WIDTH, as_json, text_lines
-from detector.explain.machine import machine_of
-from detector.explain.nulls import WALKS
+from detector.explain.decode.hash_nulls import WALKS
+from detector.explain.decode.machine import machine_of
+from detector.explain.terminal_text import WIDTH, as_json, text_lines
 from detector.model import CrashReport, Frame
 from tests.explain.crashes import STABLE, match, release, shipped
 

@@ -15,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from detector.model import Record
 from detector.scan import Chunk
 from detector.settings.declared import Kafka
-from detector.sources.kafka import KafkaSource
+from detector.sources.kafka.consumer import KafkaSource
 from tests.kafka.broker import ApacheKafka, Broker
 
 pytestmark = pytest.mark.kafka

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.model import Line, Record
-from detector.parse import Parser, plain
+from detector.parse import Parser, fast_path
 from detector.parse.draft import Context
 
 NOW_US = 1_790_000_000_000_000
@@ -137,7 +137,7 @@ def test_one_expression_reads_as_all_readers_do(
     texts: list[str], key: bytes | None, host: str | None, form: str
 ) -> None:
     """Lines, in their order, and counts; also between records of other forms."""
-    with mock.patch.object(plain, "read", return_value=None):
+    with mock.patch.object(fast_path, "read", return_value=None):
         expected = read(texts, key, host=host, format=form)
     assert read(texts, key, host=host, format=form) == expected
 
@@ -163,7 +163,7 @@ def test_one_expression_reads_as_all_readers_do(
 )
 def test_what_files_are_full_of_is_read_so(text: str, wall_us: int | None) -> None:
     """Both dates that syslog daemons write."""
-    found = plain.read(text, Context(now_us=NOW_US))
+    found = fast_path.read(text, Context(now_us=NOW_US))
     assert found is not None
     assert wall_us in (None, found[3])
     (line,), _ = read([text], None)
@@ -182,4 +182,4 @@ def test_what_files_are_full_of_is_read_so(text: str, wall_us: int | None) -> No
 )
 def test_everything_else_is_left_to_the_readers(text: str) -> None:
     """None says so."""
-    assert plain.read(text, Context(now_us=NOW_US)) is None
+    assert fast_path.read(text, Context(now_us=NOW_US)) is None

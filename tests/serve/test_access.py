@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from detector.serve.access import COOKIE, is_loopback
 from detector.serve.app import create_app
-from detector.serve.gate import PUBLIC, READING_POSTS, SAFE, role_for
-from detector.serve.limits import SECOND_US, Buckets
-from detector.serve.login import inward
-from detector.serve.tokens import read_tokens
+from detector.serve.http.access import COOKIE, is_loopback
+from detector.serve.http.gate import PUBLIC, READING_POSTS, SAFE, role_for
+from detector.serve.http.login import inward
+from detector.serve.http.rate_limit import SECOND_US, Buckets
+from detector.serve.http.tokens import read_tokens
 from detector.settings import SettingsError
 from tests import queries
 from tests.serve.visiting import (

@@ -16,8 +16,8 @@ from detector.cli import oopswatch
 from detector.serve.api.models import IncidentItem
 from detector.serve.api.stats import FacetName
 from detector.store import History, open_history
-from detector.store.detail_item import detail_item
-from detector.store.search import COLUMNS
+from detector.store.query.detail_item import detail_item
+from detector.store.query.search_index import COLUMNS
 from tests import queries
 from tests.serve.visiting import client_of, csrf
 

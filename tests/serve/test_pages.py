@@ -134,7 +134,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def queries_filter():
     """A filter that asks for everything."""
-    from detector.store.filters import Filter
+    from detector.store.query.filters import Filter
 
     return Filter()
 

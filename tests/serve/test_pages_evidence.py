@@ -9,8 +9,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.inert import inert
-from detector.serve.pages.evidence import Piece, pieces
+from detector.render.escape import inert
+from detector.serve.pages.highlight import Piece, pieces
 from tests.shipped import shipped
 
 LINE = "IPv4: Attempt to release TCP socket in state 10 ffff801f5d0e7300"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.inert import inert
-from detector.serve.pages import words
+from detector.render.escape import inert
+from detector.serve.pages import formatting
 
 SECOND = 1_000_000
 
@@ -31,7 +31,7 @@ SECOND = 1_000_000
 )
 def test_how_long_ago(seconds: int, text: str) -> None:
     """In one unit, the greatest of which there are enough."""
-    assert words.ago(1_000 * 86_400 * SECOND, (1_000 * 86_400 + seconds) * SECOND) == text
+    assert formatting.ago(1_000 * 86_400 * SECOND, (1_000 * 86_400 + seconds) * SECOND) == text
 
 
 @given(
@@ -40,16 +40,16 @@ def test_how_long_ago(seconds: int, text: str) -> None:
 )
 def test_any_time_has_words(wall_us: int, now_us: int) -> None:
     """Also a time that no calendar holds."""
-    said = words.when(wall_us, now_us)
+    said = formatting.when(wall_us, now_us)
     assert "unknown" in said or ("UTC" in said and 'datetime="' in said)
-    assert words.ago(wall_us, now_us)
+    assert formatting.ago(wall_us, now_us)
 
 
 def test_no_time_is_unknown() -> None:
     """It is said, not left out."""
-    assert "unknown" in words.when(None, 0)
-    assert words.stamp(None) == words.kernel_time(None) == words.number(None) == "-"
-    assert words.uptime(None) == "an unknown time"
+    assert "unknown" in formatting.when(None, 0)
+    assert formatting.stamp(None) == formatting.kernel_time(None) == formatting.number(None) == "-"
+    assert formatting.uptime(None) == "an unknown time"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_no_time_is_unknown() -> None:
 )
 def test_uptime(us: int, text: str) -> None:
     """Days, hours, minutes."""
-    assert words.uptime(us) == text
+    assert formatting.uptime(us) == text
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_uptime(us: int, text: str) -> None:
 )
 def test_counts_have_separators_and_number(count: int, noun: str, text: str) -> None:
     """One host, two hosts."""
-    assert words.plural(count, noun) == text
+    assert formatting.plural(count, noun) == text
 
 
 @given(st.text(max_size=400))
 def test_a_shortened_text_is_printable_and_short(text: str) -> None:
     """Nothing of it moves a cursor or turns the writing around."""
-    said = words.shortened(text, 100)
+    said = formatting.shortened(text, 100)
     assert said.isprintable()
     assert said == inert(text) if len(text) <= 100 else said == f"{inert(text[:100])}…"
 
@@ -87,7 +87,7 @@ def test_a_name_as_a_pattern_means_that_name_alone(name: str, other: str) -> Non
     connection = sqlite3.connect(":memory:")
     try:
         hits = connection.execute(
-            "SELECT ?1 GLOB ?3, ?2 GLOB ?3", (name, other, words.pattern(name))
+            "SELECT ?1 GLOB ?3, ?2 GLOB ?3", (name, other, formatting.pattern(name))
         ).fetchone()
     finally:
         connection.close()

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 
 from detector.cli import oopswatch
 from detector.scan import Scanner
-from detector.sources import FileSource, SourceError, ahead, files
+from detector.sources import FileSource, SourceError
+from detector.sources.files import prescan
+from detector.sources.files import source as files
 
 BLOCK = 2_000
 LITERALS = ("Attempt to release", "Unable to handle", "segfault at", "Internal error")
@@ -27,7 +29,7 @@ LITERALS = ("Attempt to release", "Unable to handle", "segfault at", "Internal e
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, and few to a part: a short log is cut in many places."""
     monkeypatch.setattr(files, "BLOCK_SIZE", BLOCK)
-    monkeypatch.setattr(ahead, "PART", 3)
+    monkeypatch.setattr(prescan, "PART", 3)
 
 
 def lines(seed: int, count: int) -> Iterator[bytes]:

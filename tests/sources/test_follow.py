@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from detector.sources import FileSource, Problem
-from detector.sources.follow import LINGER, Follower
+from detector.sources.files.follow import LINGER, Follower
 
 
 class Tail:

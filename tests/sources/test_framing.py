@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.sources.framing import FileChunk, Framer
+from detector.sources.files.framing import FileChunk, Framer
 
 DMESG_JSON = b"""{
    "dmesg": [

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.store import ActionRefused, Actions, Journal, StoreError, open_actions, open_journal
-from detector.store.life_cycle import Act, RefusedError, State, after_evidence, step
-from detector.store.notifications import silences
+from detector.store.lifecycle.states import Act, RefusedError, State, after_evidence, step
+from detector.store.query.notifications import silences
 from tests.store.nouns import SECOND, WALL, incident, match
 
 NOW = WALL + 999 * SECOND

@@ -8,8 +8,8 @@ from threading import Event, Thread
 
 import pytest
 
-from detector.store import StoreError, backup, keeping, open_history, open_journal
-from detector.store.filters import Filter
+from detector.store import StoreError, backup, open_history, open_journal, retention
+from detector.store.query.filters import Filter
 from tests.queries import fill
 from tests.store.nouns import incident, match
 
@@ -52,7 +52,7 @@ def test_a_backup_under_load_is_restored_equal(tmp_path: Path) -> None:
     assert seen[-1][0] == seen[-1][1]
     assert before <= held.incidents - len(ids) <= after + 1
     assert held.matches == 16 + 2 * (held.incidents - len(ids))
-    assert keeping.check(copy) == []
+    assert retention.check(copy) == []
     with closing(open_history(path)) as history, closing(open_history(copy)) as restored:
         assert restored.totals() == held
         everything = Filter()
@@ -87,7 +87,7 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(
     with pytest.raises(StoreError, match=r"copy\.db: there is such a file already"):
         backup.backup(path, copy)
     assert copy.read_text() == "precious"
-    monkeypatch.setattr(keeping, "check", lambda _path: ["page 3 is damaged"])
+    monkeypatch.setattr(retention, "check", lambda _path: ["page 3 is damaged"])
     with pytest.raises(StoreError, match="not sound: page 3 is damaged"):
         backup.backup(path, tmp_path / "other.db")
     with pytest.raises(StoreError, match="no such history"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.store.filters import (
+from detector.store.query.filters import (
     FIELDS,
     Filter,
     FilterError,

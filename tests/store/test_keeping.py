@@ -12,9 +12,9 @@ from threading import Event
 import pytest
 
 from detector.model import Block
-from detector.store import StoreError, keeping, open_actions, open_history, open_journal
-from detector.store.filters import Filter
-from detector.store.keeping import Background, Keeper, Limits
+from detector.store import StoreError, open_actions, open_history, open_journal, retention
+from detector.store.query.filters import Filter
+from detector.store.retention import Background, Keeper, Limits
 from tests.queries import DAY, NOW_US, fill
 from tests.store.nouns import HOUR, match, noise
 
@@ -82,7 +82,7 @@ def test_old_incidents_go_with_what_refers_to_them(tmp_path: Path) -> None:
         connection.execute(told, (young, young))
         connection.commit()
     assert run(path, Limits(incidents_days=20)) == {"incidents removed": 1}
-    assert keeping.check(path) == []
+    assert retention.check(path) == []
     with closing(open_history(path)) as history:
         assert history.incident(old) is None
         assert history.changes_of(old) == []
@@ -114,7 +114,7 @@ def test_the_latest_change_stays(tmp_path: Path) -> None:
     with closing(open_history(path)) as history:
         assert [change.id for change in history.changes()] == [last]
         assert history.totals().incidents == 1
-    assert keeping.check(path) == []
+    assert retention.check(path) == []
 
 
 def test_matches_of_no_incident_go_and_evidence_stays(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_matches_of_no_incident_go_and_evidence_stays(tmp_path: Path) -> None:
         assert (after.matches, after.reports) == (before.matches - 50, before.reports - 50)
         assert after.matches == counted(path, "matches")
         assert after.reports == counted(path, "reports")
-    assert keeping.check(path) == []
+    assert retention.check(path) == []
 
 
 def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM incidents WHERE id = ?", (ids["disk"],))
         connection.commit()
-    assert any("changes: row" in fault and "incidents" in fault for fault in keeping.check(path))
+    assert any("changes: row" in fault and "incidents" in fault for fault in retention.check(path))
     with pytest.raises(StoreError, match="no such history"):
         Keeper(tmp_path / "none.db", Limits())
 
@@ -269,8 +269,8 @@ def test_free_pages_go_back_to_the_disk(tmp_path: Path) -> None:
     done = run(path, Limits(matches_days=1), pages=True)
     assert done["pages freed"] > 100
     assert _pages(path) < full - 100
-    keeping.vacuum(path)
-    assert keeping.check(path) == []
+    retention.vacuum(path)
+    assert retention.check(path) == []
     with closing(open_actions(path)) as actions:
         assert actions.act(_any(path), "note", actor="ann", reason="still writes").what == "noted"
 

@@ -13,7 +13,7 @@ from detector.boots import same_boot
 from detector.correlate import StoredMatch, gap
 from detector.model import Boot, Match
 from detector.store import open_journal
-from detector.store.matches import CROWD, EACH_SIDE
+from detector.store.ingest.matches import CROWD, EACH_SIDE
 from tests.store.nouns import SECOND, WALL, match
 
 SPAN = 10 * SECOND

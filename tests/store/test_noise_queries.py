@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.store import History, noise_queries, open_history, open_journal
+from detector.store import History, open_history, open_journal
+from detector.store.query import noise as noise_queries
 from tests.store.nouns import HOUR, noise
 
 HOURS = 30

@@ -13,16 +13,18 @@ from sqlite3 import Connection
 import pytest
 from sqlite_utils import Database
 
+from detector.app import build
 from detector.assemble import Assembler
-from detector.cli import parts, pipeline
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.service import Watch
-from detector.store import History, connection, open_history, open_journal, search
-from detector.store import closing as closing_rows
-from detector.store.filters import Filter, parse
-from detector.store.keeping import Keeper, Limits
-from detector.store.outbox import open_outbox
+from detector.pipeline import Watch
+from detector.settings import settings_of
+from detector.store import History, connection, open_history, open_journal
+from detector.store.alerts import open_outbox
+from detector.store.lifecycle import auto_resolve as closing_rows
+from detector.store.query import search_index
+from detector.store.query.filters import Filter, parse
+from detector.store.retention import Keeper, Limits
 from tests.queries import NOW_US, QUERIES, fill
 from tests.store.nouns import incident, match
 from tests.test_scan import Lines
@@ -62,7 +64,7 @@ def ask_everything(history: History) -> None:
         wanted = parse(params, NOW_US)
         page = history.search(wanted, limit=1)
         history.search(wanted, after=page.next)
-        history.survey(wanted, list(search.COLUMNS), now_us=NOW_US)
+        history.survey(wanted, list(search_index.COLUMNS), now_us=NOW_US)
         history.problems(wanted)
         history.hosts(wanted)
     row = history.search(Filter()).rows[0]
@@ -146,14 +148,14 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
         made.set_trace_callback(statements.add)
         return opened(made)
 
-    path, catalogue = tmp_path / "history.db", pipeline.catalogue_of(parts.settings_of(None)[0])
+    path, catalogue = tmp_path / "history.db", build.catalogue_of(settings_of(None)[0])
     open_journal(path).close()
     monkeypatch.setattr(connection, "_database", traced)
     for _ in range(2):
         with closing(open_journal(path, clock=lambda: NOW_US - 10)) as journal:
             watch = Watch(
                 catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue),
-                assembler=Assembler(pipeline.opening_of(catalogue)), now_us=NOW_US,
+                assembler=Assembler(build.opening_of(catalogue)), now_us=NOW_US,
             )  # fmt: skip
             watch.handle([Lines(RELEASE, NOISE, FAULT)], NOW_US)
             watch.handle([Lines(*REST, END)], NOW_US)

@@ -12,8 +12,10 @@ from urllib.parse import parse_qs
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
-from detector.store import filters, incident_queries, noise_queries, search
-from detector.store.filters import FIELDS, parse
+from detector.store.query import filters, search_index
+from detector.store.query import incidents as incident_queries
+from detector.store.query import noise as noise_queries
+from detector.store.query.filters import FIELDS, parse
 from tests.queries import NOW_US, fill
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
@@ -35,7 +37,7 @@ def test_bounds_are_those_of_the_code() -> None:
             f"the newest {noise_queries.LOOKED:,} hourly counts of noise by host, or "
             f"{noise_queries.LOOKED_PROGRAMS:,} over all hosts"
         ),
-        f"a name that ends in * stands for {search.NAMES} words at most",
+        f"a name that ends in * stands for {search_index.NAMES} words at most",
         (
             f"{filters.VALUES_LIMIT} values of one field, {filters.LENGTH_LIMIT:,} characters "
             f"of one value, {filters.WORDS_LIMIT} words"

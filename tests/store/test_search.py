@@ -11,16 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from detector.store import (
-    History,
-    incident_queries,
-    open_actions,
-    open_history,
-    open_journal,
-    search,
-)
-from detector.store.answers import Counted
-from detector.store.filters import FIELDS, Filter, FilterError, parse
+from detector.store import History, open_actions, open_history, open_journal
+from detector.store.query import incidents as incident_queries
+from detector.store.query import search_index
+from detector.store.query.filters import FIELDS, Filter, FilterError, parse
+from detector.store.query.results import Counted
 from tests.queries import HOSTS, NOW_US, PLANTED, PROBLEMS, QUERIES, Params, fill
 from tests.store.nouns import HOUR, SECOND, WALL, incident, match
 
@@ -143,7 +138,7 @@ def test_a_word_that_stands_for_too_many_is_refused(
     """It would be looked up word by word; numbers have no end, and their beginnings are not
     kept.
     """
-    monkeypatch.setattr(search, "NAMES", 1)
+    monkeypatch.setattr(search_index, "NAMES", 1)
     with pytest.raises(
         FilterError, match=r"text: 'n\*' stands for more than 1 words: write more of it"
     ):
@@ -294,7 +289,7 @@ def test_thousands_in_one_microsecond_have_their_places(tmp_path: Path) -> None:
                 f"INSERT INTO incidents (id, {columns}) SELECT ?, {columns} FROM incidents LIMIT 1",
                 (f"{number:016x}",),
             )
-        search.index_all(connection)
+        search_index.index_all(connection)
         places = [row[0] for row in connection.execute("SELECT place >> 11 FROM incidents")]
         assert len(places) == 3_001
         assert (
@@ -357,7 +352,7 @@ def test_an_older_history_is_indexed_when_it_is_opened(filled: Filled) -> None:
         connection.execute("DELETE FROM incident_words")
         connection.execute("UPDATE incidents SET place = NULL")
         assert journal.history().search(Filter()).rows == []
-        search.index_all(connection)
+        search_index.index_all(connection)
         assert (
             filled.labels(journal.history().search(Filter(text=("lookup_marker",))).rows)
             == QUERIES[29][1]
@@ -371,7 +366,7 @@ def test_an_index_that_is_right_is_not_written_again(filled: Filled) -> None:
         filled.history.db.conn.backup(journal.db.conn)
         statements: list[str] = []
         journal.db.conn.set_trace_callback(statements.append)
-        search.index(journal.db.conn, filled.ids["listener"])
+        search_index.index(journal.db.conn, filled.ids["listener"])
         journal.db.conn.set_trace_callback(None)
     outer = [statement for statement in statements if not statement.startswith("--")]
     assert [

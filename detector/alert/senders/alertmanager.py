@@ -23,7 +23,8 @@ from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http, place
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
 from detector.alert.wording import said
-from detector.items import Item, moment
+from detector.clock import SECOND_US
+from detector.render.objects import Item, moment
 
 ALERT = "OopswatchIncident"
 HEARTBEAT = "OopswatchHeartbeat"
@@ -31,7 +32,6 @@ PATH = "/api/v2/alerts"
 # Beyond this nobody reads an annotation, and its notifiers cut it in the middle of a line.
 ANNOTATION_LIMIT = 8_000
 _LABEL_LIMIT = 200
-_SECOND_US = 1_000_000
 _REMEMBERED = 10_000
 _ORDER: tuple[Verdict, ...] = ("delivered", "unknown", "retry", "refused")
 
@@ -83,7 +83,7 @@ class Alertmanager:
     def __init__(self, table: Mapping[str, Any], where: str) -> None:
         options = read(AlertmanagerOptions, table, where)
         self.repeat_s: float | None = options.repeat_s
-        self._hold_us = int(options.hold_s * _SECOND_US)
+        self._hold_us = int(options.hold_s * SECOND_US)
         self._urls = [
             http_url(url, "urls", where).rstrip("/").removesuffix(PATH) + PATH
             for url in options.urls

@@ -18,7 +18,7 @@ from detector.alert.message import compose, cut, plain
 from detector.alert.notice import Action, Notice, Outcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.options import Options, hidden, read, redacted, templates_of
-from detector.inert import inert
+from detector.render.escape import inert
 
 if TYPE_CHECKING:
     from apprise import NotifyBase

@@ -21,7 +21,7 @@ import httpx2
 from detector.alert.notice import Outcome
 from detector.alert.senders.deadline import Deadline
 from detector.alert.senders.options import HttpOptions, redacted, tls_context
-from detector.inert import inert
+from detector.render.escape import inert
 
 # The clients log every URL that they call, and a webhook's URL is its token.
 for _name in ("httpx2", "httpcore2"):

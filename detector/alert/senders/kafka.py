@@ -20,10 +20,10 @@ from pydantic import Field, FilePath, SecretStr, ValidationError
 from detector.alert.notice import Action, Notice, Outcome
 from detector.alert.payload import SCHEMA, notice_item, subject_item
 from detector.alert.senders.options import Options, hidden, read, redacted
-from detector.inert import inert
+from detector.render.escape import inert
 from detector.settings.declared import Brokers, Kafka, Topic
 from detector.sources.errors import SourceError
-from detector.sources.security import client_settings
+from detector.sources.kafka.security import client_settings
 
 _DETAIL_LIMIT = 300
 # What no second attempt would mend. Authorisation is among them: who mends it knows, and says

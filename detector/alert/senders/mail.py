@@ -32,7 +32,7 @@ from detector.alert.senders.options import (
     tls_context,
 )
 from detector.alert.senders.webhook import notice_key
-from detector.inert import inert
+from detector.render.escape import inert
 
 TEXT_LIMIT = 100_000
 # Headers are short and stay on one line: folded ones come out with other blanks where they hold

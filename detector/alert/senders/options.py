@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError
 
 from detector.alert.templates import Templates, check_file, load
-from detector.inert import inert
+from detector.render.escape import inert
 
 _REDACTED = "[hidden]"
 _LEAST_SECRET = 4

@@ -20,7 +20,7 @@ from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
 from detector.alert.wording import said
-from detector.items import Item, moment
+from detector.render.objects import Item, moment
 
 KEY_LIMIT = 255
 SUMMARY_LIMIT = 1_024

@@ -18,7 +18,7 @@ from detector.alert.notice import Action, Notice, Outcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
-from detector.items import Item
+from detector.render.objects import Item
 
 BLOCKS = 50
 HEADER_LIMIT = 150

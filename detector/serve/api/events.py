@@ -16,12 +16,12 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, create_model
 from starlette.responses import Response, StreamingResponse
 
+from detector.serve.deps import Reading
 from detector.serve.follower import Follower
-from detector.serve.objects import as_object, model_of
-from detector.serve.problem import Problem, answers
-from detector.serve.reading import Reading
+from detector.serve.http.errors import Problem, answers
+from detector.serve.schemas import as_object, model_of
 from detector.store import IncidentRow
-from detector.store.changes import Change
+from detector.store.lifecycle.changes import Change
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 _QUIET_S = 15.0

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector.items import match_item
 from detector.model import Record
+from detector.render.objects import match_item
 from detector.serve.api.models import ExplanationItem, MatchItem
+from detector.serve.http.errors import Problem, answers
 from detector.serve.knowledge import catalogue
-from detector.serve.problem import Problem, answers
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
 _LONGEST = 256 * 1_024
@@ -64,7 +64,7 @@ class Decision(BaseModel):
 def explain(request: Request, body: Pasted) -> Response:
     """What happened, where, why, which known bug, what to do next."""
     # Imported here: a start need not wait for what reads and explains logs.
-    from detector import decision
+    from detector import diagnose
     from detector.parse import Parser
 
     known = catalogue(request)
@@ -75,13 +75,13 @@ def explain(request: Request, body: Pasted) -> Response:
     try:
         parse = request.app.state.settings.parse
         parser = Parser(host=body.host or parse.host, format=parse.format, zone=parse.timezone)
-        lines, unread = decision.read_lines(_records(body.text), parser, request.app.state.clock())
-        found, blocks = decision.decide(lines, known)
+        lines, unread = diagnose.read_lines(_records(body.text), parser, request.app.state.clock())
+        found, blocks = diagnose.decide(lines, known)
         content = {
             "lines": len(lines),
             "matches": [match_item(one) for one in found],
             "explanations": [
-                decision.explanation_item(story, known) for story in decision.stories(blocks, found)
+                diagnose.explanation_item(story, known) for story in diagnose.stories(blocks, found)
             ],
             "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
         }
@@ -92,7 +92,7 @@ def explain(request: Request, body: Pasted) -> Response:
 
 def _records(text: str) -> Iterator[Record]:
     """The records of the text, framed as a file's."""
-    from detector.sources.framing import Framer
+    from detector.sources.files.framing import Framer
 
     framer = Framer(_SOURCE)
     for chunk in (*framer.feed(text.encode("utf-8", "backslashreplace")), *framer.finish()):

@@ -13,12 +13,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from detector.serve.api.asking import LIST, FilterParameters, Parameters, asked
-from detector.serve.reading import history
+from detector.serve.api.params import LIST, FilterParameters, Parameters, asked
+from detector.serve.deps import history
 from detector.store import IncidentRow
-from detector.store.answers import Page
-from detector.store.detail_item import detail_item
-from detector.store.filters import Filter
+from detector.store.query.detail_item import detail_item
+from detector.store.query.filters import Filter
+from detector.store.query.results import Page
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 _PAGE = 100

@@ -14,12 +14,12 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
-from detector.items import moment
-from detector.serve.problem import Problem, answers
-from detector.serve.reading import history
-from detector.store import filters
-from detector.store.answers import Bucket
-from detector.store.filters import Filter, FilterError
+from detector.render.objects import moment
+from detector.render.series import Bucket
+from detector.serve.deps import history
+from detector.serve.http.errors import Problem, answers
+from detector.store.query import filters
+from detector.store.query.filters import Filter, FilterError
 
 router = APIRouter(prefix="/api/v1/grafana", tags=["grafana"])
 TARGETS = ("incidents", "noise")

@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from detector import telemetry
-from detector.serve.access import csrf_token, visitor
-from detector.serve.problem import answers
-from detector.serve.reading import history
-from detector.serve.tokens import Role
+from detector.serve.deps import history
+from detector.serve.http.access import csrf_token, visitor
+from detector.serve.http.errors import answers
+from detector.serve.http.tokens import Role
 
 router = APIRouter(tags=["service"])
 

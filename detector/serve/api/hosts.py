@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from detector.serve.api.asking import (
+from detector.serve.api.params import (
     LIST,
     ONE,
     HostName,
@@ -21,9 +21,9 @@ from detector.serve.api.asking import (
     page,
     page_model,
 )
-from detector.serve.objects import model_of
-from detector.serve.reading import history
-from detector.store.answers import HostDetail, HostRow
+from detector.serve.deps import history
+from detector.serve.schemas import model_of
+from detector.store.query.results import HostDetail, HostRow
 
 router = APIRouter(prefix="/api/v1/hosts", tags=["hosts"])
 

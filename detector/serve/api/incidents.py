@@ -14,8 +14,8 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector.serve.access import visitor
-from detector.serve.api.asking import (
+from detector.serve.api.models import IncidentItem
+from detector.serve.api.params import (
     ACT,
     LIST,
     ONE,
@@ -27,17 +27,17 @@ from detector.serve.api.asking import (
     page,
     page_model,
 )
-from detector.serve.api.models import IncidentItem
-from detector.serve.objects import model_of
-from detector.serve.problem import Problem
-from detector.serve.reading import history
+from detector.serve.deps import history
+from detector.serve.http.access import visitor
+from detector.serve.http.errors import Problem
+from detector.serve.schemas import model_of
 from detector.serve.writing import Made, done
 from detector.store import IncidentRow
-from detector.store.actions import ActionRefused, Actions
-from detector.store.changes import Change
-from detector.store.detail_item import detail_item
-from detector.store.life_cycle import Act
-from detector.store.notifications import NotificationRow, notifications_of
+from detector.store.lifecycle.actions import ActionRefused, Actions
+from detector.store.lifecycle.changes import Change
+from detector.store.lifecycle.states import Act
+from detector.store.query.detail_item import detail_item
+from detector.store.query.notifications import NotificationRow, notifications_of
 
 router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from detector.serve.api.asking import LIST, Parameters, answer, list_model, span
-from detector.serve.reading import history
+from detector.render.series import Bucket
+from detector.serve.api.params import LIST, Parameters, answer, list_model, span
+from detector.serve.deps import history
 from detector.store import NoiseRow
-from detector.store.answers import Bucket
-from detector.store.filters import FIELDS
+from detector.store.query.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1/noise", tags=["noise"])
 _WEEK_US = 7 * 86_400_000_000

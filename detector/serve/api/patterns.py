@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector.catalogue import Rule, Signature
 from detector.model import Severity
-from detector.serve.api.asking import LIST, ONE, Parameters, found, span
+from detector.render.series import Bucket
+from detector.serve.api.params import LIST, ONE, Parameters, found, span
+from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.objects import as_object, model_of
-from detector.serve.reading import history
-from detector.store.answers import Bucket
-from detector.store.filters import FIELDS
+from detector.serve.schemas import as_object, model_of
+from detector.store.query.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
 _BUCKET = model_of(Bucket)

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from detector.serve.access import visitor
-from detector.serve.api.asking import (
+from detector.serve.api.incidents import IdempotencyKey, acted, request_of
+from detector.serve.api.params import (
     ACT,
     LIST,
     ONE,
@@ -23,10 +23,10 @@ from detector.serve.api.asking import (
     page,
     page_model,
 )
-from detector.serve.api.incidents import IdempotencyKey, acted, request_of
-from detector.serve.objects import model_of
-from detector.serve.reading import history
-from detector.store.answers import ProblemDetail, ProblemRow
+from detector.serve.deps import history
+from detector.serve.http.access import visitor
+from detector.serve.schemas import model_of
+from detector.store.query.results import ProblemDetail, ProblemRow
 
 router = APIRouter(prefix="/api/v1/problems", tags=["problems"])
 

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from detector.serve.access import visitor
-from detector.serve.api.asking import ACT, LIST, answer, found, list_model
 from detector.serve.api.incidents import acted
-from detector.serve.objects import model_of
-from detector.serve.reading import history
-from detector.store.notifications import SilenceRow, silences
+from detector.serve.api.params import ACT, LIST, answer, found, list_model
+from detector.serve.deps import history
+from detector.serve.http.access import visitor
+from detector.serve.schemas import model_of
+from detector.store.query.notifications import SilenceRow, silences
 
 router = APIRouter(prefix="/api/v1/silences", tags=["silences"])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from detector import telemetry
-from detector.serve.access import visitor
-from detector.serve.problem import Problem, answers
+from detector.serve.http.access import visitor
+from detector.serve.http.errors import Problem, answers
 from detector.serve.sql_door import RefusedQuery, SqlDoor, Value
 
 router = APIRouter(prefix="/api/v1", tags=["sql"])

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from detector.serve.api.asking import LIST, FilterParameters, answer, asked
-from detector.serve.objects import model_of
-from detector.serve.problem import answers
-from detector.serve.reading import history
-from detector.store.answers import Bucket, Counted, Facet, Overview
+from detector.render.series import Bucket
+from detector.serve.api.params import LIST, FilterParameters, answer, asked
+from detector.serve.deps import history
+from detector.serve.http.errors import answers
+from detector.serve.schemas import model_of
+from detector.store.query.results import Counted, Facet, Overview
 
 router = APIRouter(prefix="/api/v1", tags=["figures"])
 

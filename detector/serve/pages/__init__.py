@@ -7,7 +7,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from detector.serve.pages import (
-    acting,
+    actions,
     files,
     hosts,
     incident,
@@ -22,7 +22,7 @@ from detector.serve.pages.rendering import serve
 
 router = APIRouter(include_in_schema=False)
 router.include_router(files.router)
-router.include_router(acting.router)
+router.include_router(actions.router)
 for _path, _make in (
     ("/", overview.overview),
     ("/incidents", incidents.incidents),

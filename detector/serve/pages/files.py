@@ -12,9 +12,9 @@ from types import MappingProxyType
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from detector.serve.login import inward
+from detector.serve.http.errors import Problem
+from detector.serve.http.login import inward
 from detector.serve.pages.rendering import HERE, THEME_COOKIE, THEMES
-from detector.serve.problem import Problem
 
 router = APIRouter(include_in_schema=False)
 _TYPES = {

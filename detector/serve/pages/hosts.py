@@ -9,11 +9,11 @@ from typing import Any
 
 from fastapi import Request
 
-from detector.serve.pages import asking
+from detector.serve.deps import history
+from detector.serve.pages import query
 from detector.serve.pages.rendering import Page, missing, now_us
-from detector.serve.reading import history
-from detector.store.answers import BootRow
-from detector.store.filters import FilterError
+from detector.store.query.filters import FilterError
+from detector.store.query.results import BootRow
 
 PLACE = "/hosts"
 LIMIT = 90
@@ -21,7 +21,7 @@ LIMIT = 90
 
 def hosts(request: Request) -> Page:
     """Hosts that a filter asks for."""
-    what = asking.asked(request, now_us(request))
+    what = query.asked(request, now_us(request))
     view: dict[str, Any] = {
         "asked_host": (what.params.get("host") or [""])[0],
         "asked": bool(what.params),

@@ -16,15 +16,15 @@ from fastapi import Request
 
 from detector.catalogue import Catalogue
 from detector.correlate import boot_name
-from detector.items import incident_item, moment
 from detector.model import Diagnosis, Match
+from detector.render.objects import incident_item, moment
 from detector.serve import charts
+from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages import evidence, knowing, words
+from detector.serve.pages import formatting, highlight, knowing
 from detector.serve.pages.rendering import Page, missing
-from detector.serve.reading import history
 from detector.store import History, IncidentDetail
-from detector.store.notifications import notifications_of
+from detector.store.query.notifications import notifications_of
 
 PLACE = "/incidents"
 SIMILAR = 8
@@ -64,7 +64,9 @@ def headline_of(detail: IncidentDetail, known: Catalogue) -> str:
     if other is None:
         return detail.row.title
     order = "after" if _at(other, detail) <= _at(detail.incident.anchor, detail) else "before"
-    return f"{detail.row.title}, {words.gap(detail.row.gap_us)} {order}: {title_of(other, known)}"
+    return (
+        f"{detail.row.title}, {formatting.gap(detail.row.gap_us)} {order}: {title_of(other, known)}"
+    )
 
 
 def nearest(detail: IncidentDetail) -> Match | None:
@@ -175,7 +177,7 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
     other = nearest(detail)
     spoken = (
         (
-            f"{words.gap(detail.row.gap_us)} between {title_of(other, known)} and "
+            f"{formatting.gap(detail.row.gap_us)} between {title_of(other, known)} and "
             f"{title_of(detail.incident.anchor, known)}"
         )
         if other
@@ -189,10 +191,10 @@ def _evidence(match: Match, detail: IncidentDetail, known: Catalogue) -> dict[st
     text, rest = match.text[:SHOWN_CHARACTERS], match.text[SHOWN_CHARACTERS:]
     return {
         "anchor": match == detail.incident.anchor,
-        "stamp": words.kernel_time(match.kernel_time_us)
+        "stamp": formatting.kernel_time(match.kernel_time_us)
         if match.kernel_time_us is not None
-        else words.stamp(match.wall_time_us),
-        "pieces": evidence.pieces(text, match.fields, signature.regex if signature else None),
+        else formatting.stamp(match.wall_time_us),
+        "pieces": highlight.pieces(text, match.fields, signature.regex if signature else None),
         "rest": rest,
         "rest_length": len(rest),
         "fields": sorted(match.fields.items()),

@@ -12,12 +12,13 @@ from typing import Any
 
 from fastapi import Request
 
-from detector.serve.pages import asking, drawing
-from detector.serve.pages.asking import Asked
+from detector.serve.deps import history
+from detector.serve.pages import histograms
+from detector.serve.pages import query as asking
+from detector.serve.pages.query import Asked
 from detector.serve.pages.rendering import Page, now_us
-from detector.serve.reading import history
-from detector.store import filters
-from detector.store.filters import FilterError
+from detector.store.query import filters
+from detector.store.query.filters import FilterError
 
 PLACE = "/incidents"
 LIMIT = 20
@@ -48,7 +49,7 @@ def incidents(request: Request) -> Page:
         "histogram": buckets,
         "next": found.next,
     }
-    chart = drawing.histogram(
+    chart = histograms.histogram(
         buckets,
         "incident",
         lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),

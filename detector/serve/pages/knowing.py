@@ -6,7 +6,7 @@ In: the catalogue. Out: its entries by their ids, and rules as sentences. Pure.
 from __future__ import annotations
 
 from detector.catalogue import Catalogue, Rule
-from detector.known_issue import KnownIssue
+from detector.catalogue.known_issues import KnownIssue
 
 
 def rule_of(known: Catalogue, identity: str) -> Rule | None:

@@ -9,19 +9,18 @@ from typing import Any
 
 from fastapi import Request
 
-from detector.serve.pages import asking, drawing
-from detector.serve.pages.asking import Asked
+from detector.clock import DAY_US, HOUR_US
+from detector.serve.deps import history
+from detector.serve.pages import histograms, query
+from detector.serve.pages.query import Asked
 from detector.serve.pages.rendering import Page, now_us
-from detector.serve.reading import history
-from detector.store.answers import Noise, NoiseRow
-from detector.store.filters import FilterError
-from detector.store.noise_queries import EVERYTHING, NoiseColumn
+from detector.store.query.filters import FilterError
+from detector.store.query.noise import EVERYTHING, NoiseColumn
+from detector.store.query.results import Noise, NoiseRow
 
 PLACE = "/noise"
 SHOWN = 80
 MOST = 10_000
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 PROGRAMS: tuple[NoiseColumn, ...] = ("process", "signature")
 _NAMES = ("host", "process", "since", "until")
 _EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
@@ -30,7 +29,7 @@ _EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
 def noise(request: Request) -> Page:
     """Programs that crashed, the most frequent first."""
     now = now_us(request)
-    what = asking.asked(request, now, _NAMES)
+    what = query.asked(request, now, _NAMES)
     fields = [
         {
             "name": name,
@@ -63,17 +62,17 @@ def noise(request: Request) -> Page:
         "rows": [_shown(row, what) for row in found.rows[:SHOWN]],
         "more": len(found.rows) > SHOWN,
         "counted_us": found.counted_us,
-        "chart": drawing.histogram(
+        "chart": histograms.histogram(
             hours,
             "crash",
-            lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+            lambda start, end: what.link(since=query.spelled(start), until=query.spelled(end)),
         ),
     }
     as_json = {"noise": found.rows[:SHOWN], "counted_us": found.counted_us, "hours": hours}
     return Page("noise.html", "Noise", PLACE, view, as_json, found.rows)
 
 
-def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawing.Part]]:
+def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[histograms.Part]]:
     """The rows, and the crashes over the time that is asked for: a week where none is.
 
     Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and
@@ -97,7 +96,7 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[drawi
         quick=True,
     )
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
-    return found, drawing.spread(hours, since, until, HOUR_US)
+    return found, histograms.spread(hours, since, until, HOUR_US)
 
 
 def _shown(row: NoiseRow, what: Asked) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from typing import Any
 from fastapi import Request
 from markupsafe import Markup
 
-from detector.serve.pages import drawing, words
+from detector.clock import HOUR_US
+from detector.serve.deps import history
+from detector.serve.pages import formatting, histograms
 from detector.serve.pages.rendering import Page, now_us
-from detector.serve.reading import history
 from detector.store import History
-from detector.store.answers import HeatRow, Overview
+from detector.store.query.results import HeatRow, Overview
 
 PLACE = "/"
-HOUR_US = 3_600_000_000
 SHOWN_PROBLEMS = 5
 SHOWN_HOSTS = 15
 
@@ -47,20 +47,20 @@ def _tally(found: Overview) -> list[dict[str, Any]]:
     opened, taken = sum(found.open.values()), sum(found.acknowledged.values())
     critical = found.open.get("critical", 0)
     return [
-        {"label": "open incidents", "value": words.number(opened), "alarm": opened > 0},
-        {"label": "of these critical", "value": words.number(critical), "alarm": critical > 0},
-        {"label": "acknowledged", "value": words.number(taken), "alarm": False},
+        {"label": "open incidents", "value": formatting.number(opened), "alarm": opened > 0},
+        {"label": "of these critical", "value": formatting.number(critical), "alarm": critical > 0},
+        {"label": "acknowledged", "value": formatting.number(taken), "alarm": False},
         {
             "label": "new problems this week",
-            "value": words.number(found.new_problems_week),
+            "value": formatting.number(found.new_problems_week),
             "alarm": False,
         },
         {
             "label": "regressions this week",
-            "value": words.number(len(found.regressions)),
+            "value": formatting.number(len(found.regressions)),
             "alarm": bool(found.regressions),
         },
-        {"label": "hosts", "value": words.number(found.totals.hosts), "alarm": False},
+        {"label": "hosts", "value": formatting.number(found.totals.hosts), "alarm": False},
     ]
 
 
@@ -75,18 +75,18 @@ def _heat(found: Overview) -> dict[str, Any]:
     return {
         "heat_rows": [_strip(row, starts, most) for row in shown],
         "heat_others": others,
-        "heat_start": words.stamp(found.heat_start_us)[:16],
-        "heat_end": words.stamp(found.heat_start_us + hours * HOUR_US)[:16],
+        "heat_start": formatting.stamp(found.heat_start_us)[:16],
+        "heat_end": formatting.stamp(found.heat_start_us + hours * HOUR_US)[:16],
     }
 
 
 def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
     hot = [(start, count) for start, count in zip(starts, row.counts, strict=True) if count]
-    said = ", ".join(f"{words.stamp(start)[5:16]} {count:,}" for start, count in hot)
+    said = ", ".join(f"{formatting.stamp(start)[5:16]} {count:,}" for start, count in hot)
     return {
         "host": row.host,
-        "svg": drawing.strip(
-            row.counts, starts, most, f"{words.plural(sum(row.counts), 'incident')}: {said}"
+        "svg": histograms.strip(
+            row.counts, starts, most, f"{formatting.plural(sum(row.counts), 'incident')}: {said}"
         ),
         "count": sum(row.counts),
         "words": said,
@@ -99,20 +99,20 @@ def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str 
         count for name, count in reading.counters().items() if name.startswith("unparsed:")
     )
     return [
-        ("latest line kept", words.when(totals.last_us, now)),
-        ("latest incident", words.when(found.latest_us, now)),
-        ("oldest open", words.when(found.oldest_open_us, now)),
-        ("reports still open", words.number(totals.open_reports)),
+        ("latest line kept", formatting.when(totals.last_us, now)),
+        ("latest incident", formatting.when(found.latest_us, now)),
+        ("oldest open", formatting.when(found.oldest_open_us, now)),
+        ("reports still open", formatting.number(totals.open_reports)),
         (
             "kept",
             (
-                f"{words.plural(totals.matches, 'kernel line')}, "
-                f"{words.plural(totals.noise, 'crash', 'crashes')} of noise"
+                f"{formatting.plural(totals.matches, 'kernel line')}, "
+                f"{formatting.plural(totals.noise, 'crash', 'crashes')} of noise"
             ),
         ),
         (
             "not read",
-            words.plural(unread, "record")
+            formatting.plural(unread, "record")
             if unread
             else "nothing: every record had a known format",
         ),

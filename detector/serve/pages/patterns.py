@@ -13,14 +13,14 @@ from typing import Any
 from fastapi import Request
 
 from detector.catalogue import Catalogue, Rule, Signature
+from detector.clock import HOUR_US
+from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages import asking, drawing, evidence, knowing
+from detector.serve.pages import highlight, histograms, knowing, query
 from detector.serve.pages.rendering import Page, missing, now_us
-from detector.serve.reading import history
 
 RULES = "/rules"
 SIGNATURES = "/signatures"
-HOUR_US = 3_600_000_000
 HITS_US = 30 * 24 * HOUR_US
 
 
@@ -104,9 +104,9 @@ def signature(request: Request) -> Page:
         "rules": [
             rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes
         ],
-        "examples": [evidence.pieces(text, {}, one.regex) for text in one.examples],
-        "chart": drawing.histogram(
-            drawing.spread(hits, now - HITS_US, now, HOUR_US),
+        "examples": [highlight.pieces(text, {}, one.regex) for text in one.examples],
+        "chart": histograms.histogram(
+            histograms.spread(hits, now - HITS_US, now, HOUR_US),
             "line",
             lambda start, end: _incidents(one, start, end),
         ),
@@ -120,4 +120,4 @@ def signature(request: Request) -> Page:
 
 
 def _incidents(one: Signature, start_us: int, end_us: int) -> str:
-    return f"/incidents?signature={one.id}&since={asking.spelled(start_us)}&until={asking.spelled(end_us)}"
+    return f"/incidents?signature={one.id}&since={query.spelled(start_us)}&until={query.spelled(end_us)}"

@@ -11,18 +11,19 @@ from typing import Any
 
 from fastapi import Request
 
+from detector.clock import DAY_US
+from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages import asking, drawing, knowing
-from detector.serve.pages.asking import Asked
+from detector.serve.pages import histograms, knowing
+from detector.serve.pages import query as asking
+from detector.serve.pages.query import Asked
 from detector.serve.pages.rendering import Page, missing, now_us
-from detector.serve.reading import history
-from detector.store import filters
-from detector.store.answers import Facet, ProblemDetail, Share
-from detector.store.filters import Filter, FilterError
+from detector.store.query import filters
+from detector.store.query.filters import Filter, FilterError
+from detector.store.query.results import Facet, ProblemDetail, Share
 
 PLACE = "/problems"
 LIMIT = 50
-DAY_US = 86_400_000_000
 SHOWN_INCIDENTS = 15
 _FORM = ("host", "since", "until", "severity", "state", "function", "module", "kernel")
 _CHOICES = {"severity": filters.SEVERITIES, "state": ("open", "resolved")}
@@ -82,8 +83,8 @@ def problem(request: Request) -> Page:
 def _days(detail: ProblemDetail, what: Asked) -> dict[str, Any] | None:
     if not detail.days:
         return None
-    days = drawing.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
-    return drawing.histogram(
+    days = histograms.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
+    return histograms.histogram(
         days,
         "incident",
         lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),

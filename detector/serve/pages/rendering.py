@@ -23,11 +23,11 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from detector.inert import inert
-from detector.serve.access import csrf_token, visitor
-from detector.serve.objects import as_object
-from detector.serve.pages import words
-from detector.serve.problem import Problem
+from detector.render.escape import inert
+from detector.serve.http.access import csrf_token, visitor
+from detector.serve.http.errors import Problem
+from detector.serve.pages import formatting
+from detector.serve.schemas import as_object
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -232,17 +232,17 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
-        "stamp": words.stamp,
-        "ago": words.ago,
-        "when": words.when,
-        "gap": words.gap,
-        "uptime": words.uptime,
-        "number": words.number,
-        "plural": words.plural,
-        "shortened": words.shortened,
+        "stamp": formatting.stamp,
+        "ago": formatting.ago,
+        "when": formatting.when,
+        "gap": formatting.gap,
+        "uptime": formatting.uptime,
+        "number": formatting.number,
+        "plural": formatting.plural,
+        "shortened": formatting.shortened,
         "host_page": host_page,
         "problem_page": problem_page,
-        "pattern": words.pattern,
+        "pattern": formatting.pattern,
     }
     environment.globals["newline"] = Markup("\n")
     return environment

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages.acting import LENGTHS
+from detector.serve.pages.actions import LENGTHS
 from detector.serve.pages.rendering import Page, now_us
-from detector.serve.reading import history
-from detector.store import notifications
-from detector.store.notifications import SilenceRow
+from detector.store.query import notifications
+from detector.store.query.notifications import SilenceRow
 
 PLACE = "/silences"
 

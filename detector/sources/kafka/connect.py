@@ -16,7 +16,7 @@ from kafka.net.compat import KafkaNetClient
 
 from detector.settings.declared import Kafka
 from detector.sources.errors import SourceError
-from detector.sources.reach import why_unreachable
+from detector.sources.kafka.reach import why_unreachable
 
 # Enough for a broker that is far away, short enough for somebody who waits at a terminal.
 CONNECT_MS = 10_000

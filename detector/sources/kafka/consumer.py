@@ -24,8 +24,8 @@ from detector.settings.declared import Kafka
 from detector.sources.errors import SourceError
 from detector.sources.kafka.chunks import chunks_of
 from detector.sources.kafka.connect import RETRY_S, connect, demand_topics, explained
-from detector.sources.reach import why_unreachable
-from detector.sources.security import client_settings
+from detector.sources.kafka.reach import why_unreachable
+from detector.sources.kafka.security import client_settings
 
 # How long one question to a broker may take while records wait: shorter than what a SIGTERM is
 # given.

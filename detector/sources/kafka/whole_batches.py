@@ -6,7 +6,7 @@ In: a consumer. Out: the same consumer, whose `poll()` hands out one `ConsumerRe
 record batch of format 2: its value is a `Batch`, its offset the last one of the batch. All else is
 done by the client's own code: checksums, codecs, transactions, control batches, positions, and the
 formats 0 and 1, whose records come one by one as ever. What is in a batch is found by
-`kafka_batch_chunk`.
+`chunks`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store import search
+from detector.store.query import search_index
 from detector.store.schema import alerts
 from detector.store.schema.migrations import MIGRATIONS
 
@@ -20,11 +20,11 @@ def m004_search(db: Database) -> None:
     what is there.
     """
     db.executescript(_SEARCH)
-    search.index_all(db.conn)
+    search_index.index_all(db.conn)
 
 
 # `trusted_schema` is off: triggers use nothing but plain SQL. A place is the start in µs, 11 bits
-# further left: see `search.index`.
+# further left: see `search_index.index`.
 _SEARCH = """
 ALTER TABLE incidents ADD COLUMN place INTEGER;
 CREATE INDEX incidents_place

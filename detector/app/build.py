@@ -1,0 +1,86 @@
+"""The pipeline as the settings say: the catalogue, a parser, a watch over a journal, and what they
+need of each other.
+
+In: settings. Out: working parts. Commands that only read the history do without, and start sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from detector.assemble import Assembler, Limits
+from detector.catalogue import Catalogue, read
+from detector.clock import SECOND_US, now_us
+from detector.match import Matcher
+from detector.parse import Parser
+from detector.pipeline import GENERIC, NOBODY, Told, Watch
+from detector.settings import Settings
+from detector.settings.pattern_files import pattern_files
+from detector.store import Journal
+
+
+def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
+    """The checked catalogue; CatalogueError lists what is wrong with it.
+
+    What is shipped alone is not proved again at each start, which takes half a second: its tests
+    did, and `patterns check` does.
+    """
+    return read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
+
+
+def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
+    """A parser as the settings say; `host` overrides what records say."""
+    return Parser(
+        host=host or settings.parse.host, format=settings.parse.format, zone=settings.parse.timezone
+    )
+
+
+def watch_of(
+    settings: Settings,
+    journal: Journal,
+    catalogue: Catalogue,
+    *,
+    host: str | None = None,
+    told: Told | None = None,
+    keeps_noise: bool = True,
+) -> Watch:
+    """A pipeline as the settings say."""
+    bounds = settings.assemble
+    limits = Limits(
+        lines=bounds.max_lines,
+        size=bounds.max_characters,
+        per_host=bounds.max_open_per_host,
+        in_all=bounds.max_open,
+        idle_us=bounds.deadline_s * SECOND_US,
+        age_us=bounds.max_age_s * SECOND_US,
+    )
+    return Watch(
+        catalogue,
+        journal,
+        parser_of(settings, host=host),
+        matcher=Matcher(
+            catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes
+        ),
+        assembler=Assembler(opening_of(catalogue), limits),
+        now_us=now_us(),
+        tolerance_us=tolerance_us(settings),
+        told=told,
+        keeps_noise=keeps_noise,
+    )
+
+
+def tolerance_us(settings: Settings) -> int:
+    """How far wall clocks may drift within one boot."""
+    return settings.boots.tolerance_s * SECOND_US
+
+
+def skip_of(catalogue: Catalogue) -> Container[str]:
+    """The functions that are never the guilty one."""
+    return catalogue.lists.get(GENERIC, NOBODY)
+
+
+def opening_of(catalogue: Catalogue) -> frozenset[str]:
+    """The signatures that open a report."""
+    return frozenset(
+        signature.id for signature in catalogue.signatures if signature.opens == "report"
+    )

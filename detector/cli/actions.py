@@ -1,0 +1,138 @@
+"""What people do with incidents on the command line, and what became of an incident.
+
+In: an act and its options. Out: the change on standard output. Works on the file, beside a running
+service.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detector import clock
+from detector.cli import terminal
+from detector.cli.options import config_option, store_option
+from detector.render.escape import inert
+from detector.render.objects import Item, moment
+from detector.settings import settings_of
+from detector.store import History, open_actions
+from detector.store.lifecycle.changes import Change
+from detector.store.lifecycle.states import Act
+from detector.store.query.notifications import NotificationRow, notifications_of
+
+Command = Callable[..., Any]
+
+
+def actor_option(command: Command) -> Command:
+    """`--actor NAME`."""
+    return click.option("--actor", default=_user, show_default="who you are", help="Who does it.")(
+        command
+    )
+
+
+def command(act: Act, name: str, meaning: str) -> click.Command:
+    """The command that does one thing with incidents."""
+
+    @click.command(
+        name,
+        help=meaning,
+        epilog=f"""\b
+Examples:
+  oopswatch incidents {name} 3f2a9c --reason 'seen on the console as well'
+  oopswatch incidents {name} 3f2a9c 77b01d --actor ann --reason 'ticket 4711'""",
+    )
+    @click.argument("identities", metavar="ID…", nargs=-1, required=True)
+    @click.option("--reason", help="Why, or the note.", required=act == "note")
+    @click.option(
+        "--request",
+        help=(
+            "An id of your own for this request: the same one again changes nothing. For one "
+            "incident."
+        ),
+    )
+    @click.option("--json", "as_json", is_flag=True, help="NDJSON: the changes.")
+    @actor_option
+    @store_option
+    @config_option
+    def do(
+        identities: tuple[str, ...],
+        reason: str | None,
+        request: str | None,
+        as_json: bool,
+        actor: str,
+        store_path: Path | None,
+        config_path: Path | None,
+    ) -> None:
+        if request and len(identities) > 1:
+            raise click.UsageError("--request is for one incident")
+        settings, _ = settings_of(config_path, store__path=store_path)
+        with closing(open_actions(settings.store.path, clock.now_us)) as actions:
+            for identity in identities:
+                say_change(
+                    actions.act(identity, act, actor=actor, reason=reason, request=request),
+                    as_json=as_json,
+                )
+
+    return do
+
+
+def say_change(change: Change, *, as_json: bool) -> None:
+    """One change, as a line."""
+    if as_json:
+        click.echo(json.dumps(change_item(change)))
+    else:
+        click.echo(f"{change.incident_id} {_line(change)}")
+
+
+def change_item(change: Change) -> Item:
+    """A change as JSON."""
+    return {"type": "change", **asdict(change), "at": moment(change.at_us)}
+
+
+def became_item(history: History, identity: str) -> Item:
+    """What became of an incident, and who was told of it, as JSON."""
+    told = [asdict(one) | {"at": moment(one.at_us)} for one in notifications_of(history, identity)]
+    return {
+        "changes": [change_item(change) for change in history.changes_of(identity)],
+        "notifications": told,
+    }
+
+
+def say_became(history: History, identity: str) -> None:
+    """What became of an incident, and who was told of it, when, or why not."""
+    click.echo("  what became of it:")
+    for change in history.changes_of(identity):
+        click.echo(f"    {_line(change)}")
+    told = notifications_of(history, identity)
+    click.echo("  who was told:" if told else "  nobody was told yet")
+    for one in told:
+        click.echo(f"    {_told(one)}")
+    click.echo()
+
+
+def _line(change: Change) -> str:
+    reason = f": {inert(change.reason)}" if change.reason else ""
+    return f"{terminal.when(change.at_us)} {change.what} by {inert(change.actor)}{reason}"
+
+
+def _told(one: NotificationRow) -> str:
+    detail = f" ({inert(one.detail)})" if one.detail else ""
+    return (
+        f"{terminal.when(one.at_us)} {inert(one.receiver or 'nobody')}: {one.outcome}: "
+        f"{inert(one.reason)}{detail}"
+    )
+
+
+def _user() -> str:
+    """The name of the account, as the system or the environment says it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,101 @@
+"""The filter language as options of commands: one option for each field, named like it; and pages
+of lists.
+
+In: a command. Out: the same with `--host`, `--since` … and what they mean as a `Filter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from detector import clock
+from detector.store.query.filters import FIELDS, Filter, parse
+from detector.store.query.results import Page
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+# Rows that are asked of the history at once.
+PAGE = 200
+_ONCE = {"since", "until"}
+
+
+def config_option(command: Command) -> Command:
+    """`--config FILE`."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    return click.option(
+        "--config",
+        "config_path",
+        type=path,
+        help="Settings file (TOML); default ./oopswatch.toml, /etc/oopswatch/oopswatch.toml.",
+    )(command)
+
+
+def patterns_option(command: Command) -> Command:
+    """`--patterns DIR`, more than once."""
+    path = click.Path(path_type=Path, file_okay=False)
+    text = (
+        "Folder of pattern files to add; one named like a shipped file replaces it. May be "
+        "given again."
+    )
+    return click.option("--patterns", "folders", type=path, multiple=True, help=text)(command)
+
+
+def store_option(command: Command) -> Command:
+    """`--store FILE`."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    return click.option(
+        "--store", "store_path", type=path, help="History file (SQLite); default from the settings."
+    )(command)
+
+
+def filter_options(command: Command) -> Command:
+    """An option for each field of the filter language; they arrive as `asked_…`."""
+    for name, meaning in reversed(FIELDS.items()):
+        names = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+        again = "" if name in _ONCE else " Again: any of them."
+        text = f"{meaning[0].upper()}{meaning[1:]}.{again}"
+        command = click.option(*names, f"asked_{name}", multiple=True, metavar="TEXT", help=text)(
+            command
+        )
+    return command
+
+
+def filter_of(options: dict[str, Any]) -> Filter:
+    """The filter that options ask for, which are taken out of `options`; raises `FilterError`."""
+    params = {name: list(options.pop(f"asked_{name}")) for name in FIELDS}
+    return parse(params, clock.now_us())
+
+
+def all_rows(ask: Callable[[str | None, int], Page[T]], limit: int | None) -> Iterator[T]:
+    """The first `limit` rows of a list (None: all), page by page."""
+    return islice(_pages(ask, PAGE if limit is None else min(PAGE, limit)), limit)
+
+
+def _pages(ask: Callable[[str | None, int], Page[T]], size: int) -> Iterator[T]:
+    after = None
+    while True:
+        page = ask(after, size)
+        yield from page.rows
+        after = page.next
+        if after is None:
+            return
+
+
+def limit_option(default: int) -> Callable[[Command], Command]:
+    """`--limit N`."""
+    return click.option(
+        "--limit", type=click.IntRange(1), default=default, show_default=True, help="Most rows."
+    )
+
+
+def output_options(command: Command) -> Command:
+    """`--json` and `--csv`."""
+    command = click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a line.")(
+        command
+    )

@@ -1,0 +1,322 @@
+"""What people read on a terminal: tables, progress, incidents. Log text is data: control characters
+are escaped, markup is not read.
+
+In: nouns and rows. Out: text on standard output (progress and warnings on standard error). Colour
+only on a terminal and without NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    FileSizeColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TotalFileSizeColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from detector.correlate import StoredMatch
+from detector.model import CrashReport, Unparsed
+from detector.noise import OTHERS, NoiseCount
+from detector.render.escape import inert
+from detector.render.objects import Item, incident_item, moment
+
+if TYPE_CHECKING:
+    # The whole pipeline: most commands print without it.
+    from detector.pipeline import Finding, Totals
+
+SHOWN = 20
+SENTENCES = 7
+STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, and never folding a log line in a pipe."""
+    out = Console(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar on standard error with bytes and rate, on a terminal only: a callable (bytes done,
+    bytes in all or None).
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("scanning"),
+        BarColumn(),
+        FileSizeColumn(),
+        TextColumn("of"),
+        TotalFileSizeColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("scan", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def switched_off(signature: str) -> str:
+    """What is said of a signature that keeps timing out."""
+    return (
+        f"oopswatch: {signature}: switched off: its regex timed out too often; lines that only "
+        "it knows are missed"
+    )
+
+
+def seconds(kernel_us: int | None) -> str:
+    """Kernel time as printk prints it, "61817741.312094"; "-" for none."""
+    return "-" if kernel_us is None else f"{kernel_us // 1_000_000}.{kernel_us % 1_000_000:06d}"
+
+
+def gap(gap_us: int) -> str:
+    """A gap in seconds, exact to the microsecond: "0.492317 s"."""
+    return f"{seconds(gap_us)} s"
+
+
+def uptime(kernel_us: int | None) -> str:
+    """How long a host was up, for people: "715 d 11 h 42 min"."""
+    if kernel_us is None:
+        return "an unknown time"
+    minutes = kernel_us // 60_000_000
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    return f"{days} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
+
+
+def say_scan(
+    matches: Sequence[StoredMatch],
+    reports: Mapping[int, CrashReport],
+    opening: Container[str],
+    findings: Sequence[Finding],
+    noise: Sequence[NoiseCount],
+    unparsed: Mapping[str, tuple[int, Unparsed]],
+    totals: Totals,
+    elapsed: float,
+) -> None:
+    """All that a scan found: incidents, a crash summary, the noise by process, what could not be
+    read, the totals.
+    """
+    out = console()
+    for finding in findings:
+        say_incident(
+            out,
+            incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis),
+            whole=False,
+        )
+    _crashes(out, matches, reports, opening)
+    _noise(out, noise)
+    for reason, (count, one) in unparsed.items():
+        out.print(
+            Text(
+                f"not read: {reason}: {count} × (first {one.source}:{one.number}: "
+                f"{inert(one.sample.decode(errors='replace'))[:80]})"
+            )
+        )
+    rate = totals.records / elapsed if elapsed > 0 else 0
+    out.print(
+        f"{several(totals.records, 'line')}, {totals.bytes:,} bytes in {elapsed:.2f} s "
+        f"({rate:,.0f} lines/s):"
+        f" {several(len(findings), 'incident')}, "
+        f"{several(totals.matches, 'kernel match', 'kernel matches')},"
+        f" {several(totals.noise, 'user-space crash', 'user-space crashes')} (noise), "
+        f"{totals.unparsed:,} not read",
+    )
+    if totals.folded:
+        out.print(
+            "too many programs to name them all: "
+            f"{several(totals.folded, 'crash', 'crashes')} counted as {OTHERS}"
+        )
+
+
+def several(count: int, one: str, many: str | None = None) -> str:
+    """A number and its noun: "1 incident", "2,000 incidents"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
+    """One incident: what, where, both lines, what it means, which bug; `whole` adds all sentences
+    and what to do.
+    """
+    report = item["report"] or {}
+    anchor = item["evidence"][-1]
+    out.print(
+        Text.assemble(
+            (f"[{item['severity']}] ", STYLES.get(item["severity"], "")), (headline(item), "bold")
+        )
+    )
+    rows = [
+        ("incident", f"{item['id']}   rule {item['rule']}   state {item.get('state', 'open')}"),
+        ("host", f"{item['host']}, up {uptime(anchor['kernel_time_us'])}, boot {item['boot']}"),
+        ("started", f"{item['started'] or 'unknown'} (UTC)"),
+        (
+            "kernel",
+            " ".join(
+                filter(None, (report.get("kernel"), report.get("arch"), report.get("hardware")))
+            ),
+        ),
+        (
+            "compared by",
+            "wall clock: at least one line carries no kernel time"
+            if item["time_basis"] == "wall"
+            else "",
+        ),
+        ("joined", ", ".join(item.get("joined", ()))),
+    ]
+    for label, value in rows:
+        if value:
+            out.print(Text(f"  {label:<12}{inert(value)}"))
+    for one in item["evidence"]:
+        stamp = (
+            seconds(one["kernel_time_us"])
+            if one["kernel_time_us"] is not None
+            else one["wall_time"] or "-"
+        )
+        out.print(
+            Text.assemble(
+                f"  {'line':<12}",
+                (f"[{stamp}] {inert(one['text'])}", "bold"),
+                f"   {inert(one['source'])}:{one['line_number']}",
+            )
+        )
+    for sentence in item["diagnosis"] if whole else item["diagnosis"][:SENTENCES]:
+        out.print(Text(wrapped(sentence["confidence"], sentence["text"])))
+    if item["known_issue"]:
+        out.print(
+            Text(
+                f"  {'known issue':<12}{item['known_issue']} ({item['known_issue_confidence']})",
+                "bold",
+            )
+        )
+    if not whole and len(item["diagnosis"]) > SENTENCES:
+        out.print(Text(f"  {'more':<12}oopswatch explain {inert(item['source'])}"))
+    for step in item["next_steps"] if whole else ():
+        out.print(Text(wrapped("next", step)))
+    out.print()
+
+
+def wrapped(label: str, sentence: str) -> str:
+    """A labelled sentence, folded so that the eye finds the labels."""
+    return textwrap.fill(
+        inert(sentence),
+        110,
+        initial_indent=f"  {label:<12}",
+        subsequent_indent=" " * 14,
+        break_on_hyphens=False,
+    )
+
+
+def headline(item: Item) -> str:
+    """Symptom first: the classes that met, the function, how far apart."""
+    report = item["report"] or {}
+    what = report.get("title") or " and ".join(
+        dict.fromkeys(one["signature"] for one in item["evidence"])
+    )
+    return inert(
+        f"{item['host']}: {what}, {gap(item['gap_us'])} from {item['evidence'][0]['signature']}"
+    )
+
+
+def _crashes(
+    out: Console,
+    matches: Sequence[StoredMatch],
+    reports: Mapping[int, CrashReport],
+    opening: Container[str],
+) -> None:
+    """A row for each sort of fault. A head that opens reports and got none of its own is a line of
+    the report before it.
+    """
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for stored in matches:
+        report = reports.get(stored.id)
+        if report is None and stored.match.signature in opening:
+            continue
+        what = (report.title if report and report.title else None) or stored.match.text
+        counted[
+            inert(what)[:100], stored.match.signature, (report.kernel if report else None) or ""
+        ] += 1
+    rows = [
+        (what, signature, inert(kernel), f"{count:,}")
+        for (what, signature, kernel), count in counted.most_common(SHOWN)
+    ]
+    say_table(out, "Kernel faults", ("what", "signature", "kernel", "count"), rows, len(counted))
+
+
+def _noise(out: Console, noise: Sequence[NoiseCount]) -> None:
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in noise:
+        counted[inert(row.process), row.signature, inert(row.host)] += row.count
+    rows = [(*key, f"{count:,}") for key, count in counted.most_common(SHOWN)]
+    say_table(
+        out,
+        "Noise: user-space programs that crashed",
+        ("process", "signature", "host", "count"),
+        rows,
+        len(counted),
+    )
+
+
+def say_table(
+    out: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    in_all: int | None = None,
+) -> None:
+    """A table, if there is a row; says how many rows it leaves out. Columns named like numbers are
+    right-aligned.
+    """
+    if not rows:
+        return
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_style="bold",
+    )
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column in {"count", "gap"} else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+    if in_all is not None and in_all > len(rows):
+        out.print(f"… and {in_all - len(rows):,} more (--json lists all)")
+    out.print()
+
+
+def say_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """CSV, each row one line. Log text stays text in a spreadsheet: what would begin a formula
+    there gets an apostrophe in front.
+    """
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
+
+
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return inert(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
+
+
+def when(wall_us: int | None) -> str:
+    """A wall time for a table, to the second, in UTC."""
+    return (moment(wall_us) or "-")[:19].replace("T", " ")

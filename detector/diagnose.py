@@ -1,0 +1,104 @@
+"""What is decided about a piece of log that somebody pasted: the matches, the reports, and what
+each of them means.
+
+In: records and the catalogue. Out: matches, stories (a report with the matches near it), their
+explanation as an object. The history takes no part: this is what `oopswatch explain` and the API's
+`explain` tell. No IO, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from detector import crash
+from detector.assemble import Assembler
+from detector.boots import Boots
+from detector.catalogue import Catalogue
+from detector.correlate import gap
+from detector.explain import explain, with_instruction
+from detector.match import Matcher
+from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
+from detector.parse import Parser
+from detector.render.objects import Item, diagnosis_item, report_item
+
+# A pasted log is read as one story only as far as the default rule's timespan reaches.
+NEAR_US = 10_000_000
+# The list of functions that are never the guilty one.
+_GENERIC = "generic-functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A report with the matches near it; `block` is None for matches that are near no report."""
+
+    block: Block | None
+    near: tuple[Match, ...]
+
+
+def read_lines(
+    records: Iterable[Record], parser: Parser, now_us: int
+) -> tuple[list[Line], list[Unparsed]]:
+    """The lines of some records, and what cannot be read."""
+    found = [line for record in records for line in parser.feed(record, now_us)] + parser.flush()
+    return [one for one in found if isinstance(one, Line)], [
+        one for one in found if isinstance(one, Unparsed)
+    ]
+
+
+def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:
+    """Every match and every block of the lines."""
+    opening = frozenset(
+        signature.id for signature in catalogue.signatures if signature.opens == "report"
+    )
+    matcher, assembler, boots = Matcher(catalogue), Assembler(opening), Boots()
+    found: list[Match] = []
+    blocks: list[Block] = []
+    for line in lines:
+        match = matcher.match(line, boots.place(line))
+        signature = catalogue.signature(match.signature) if match else None
+        if match is not None and not (signature and signature.marker):
+            found.append(match)
+        blocks += assembler.feed(line, match, 0)
+    return found, blocks + assembler.flush()
+
+
+def stories(blocks: Sequence[Block], found: Sequence[Match]) -> list[Story]:
+    """What is explained: every block with the matches near it, then the matches that are near
+    none.
+    """
+    kernel = [match for match in found if match.origin == "kernel"]
+    told = [Story(block, near_to(block, kernel)) for block in blocks]
+    known = {id(match) for story in told for match in story.near}
+    rest = tuple(match for match in kernel if id(match) not in known)
+    return [*told, Story(None, rest)] if rest else told
+
+
+def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
+    """The matches that may belong to one story with a block: within ten seconds of its head, or
+    without a time to compare.
+    """
+    gaps = [(one, gap(block.head, one)) for one in kernel if one.host == block.head.host]
+    return tuple(one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US)
+
+
+def report_of(story: Story, catalogue: Catalogue) -> CrashReport | None:
+    """What the story's block says."""
+    skip = catalogue.lists.get(_GENERIC, frozenset[str]())
+    return with_instruction(crash.read(story.block, skip)) if story.block else None
+
+
+def explanation_item(story: Story, catalogue: Catalogue) -> Item:
+    """A story as a JSON object: its report, its fingerprint, what it means and what to do next."""
+    report = report_of(story, catalogue)
+    diagnosis = explain(report, story.near, catalogue)
+    skip = catalogue.lists.get(_GENERIC, frozenset[str]())
+    return {
+        "type": "explanation",
+        "report": report_item(report) if report else None,
+        "fingerprint": crash.fingerprint(report, skip) if report else None,
+        "diagnosis": diagnosis_item(diagnosis),
+        "known_issue": diagnosis.known_issue,
+        "known_issue_confidence": diagnosis.known_issue_confidence,
+        "next_steps": list(diagnosis.next_steps),
+    }

@@ -1,0 +1,1 @@
+"""Decodes what a report gives in numbers: instructions, addresses, fault codes."""

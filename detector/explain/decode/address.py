@@ -1,0 +1,199 @@
+"""What a bad address is: NULL plus an offset, an error pointer, poison, a KASAN shadow, text, or
+just in no place where a pointer belongs.
+
+In: the address, the machine, the operand that made it (if the instruction could be decoded). Out:
+`Meaning`s, the most telling first. End marks of hash chains are the part of
+`detector.explain.decode.hash_nulls`, since they need the function and the layout of a struct.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from detector.explain.decode.machine import Machine
+from detector.explain.decode.operands import Operand
+from detector.explain.decode.poison import byte_poison, kasan_shadow, pointer_poison
+from detector.model import Confidence
+
+_PAGE = 4096
+_MAX_ERRNO = 4095  # include/linux/err.h
+_SMALL = 1 << 24  # far below any mapping that a pointer could come from
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One reading of an address: `mark` is its name in known issues, `text` a sentence."""
+
+    mark: str
+    text: str
+    confidence: Confidence
+    evidence: tuple[str, ...] = ()
+
+
+def meanings(address: int, machine: Machine, operand: Operand | None) -> tuple[Meaning, ...]:
+    """The readings of `address`; `operand` is the one that explains it, or None."""
+    address &= machine.mask
+    found = [
+        *_null(address, machine, operand),
+        *_error_pointer(address, machine, operand),
+        *_poison(address, machine, operand),
+        *_shadow(address, machine, operand),
+    ]
+    if not found:
+        found = [*_text(_pointer(operand) or address, machine), *_place(address, machine)]
+    return (*found, *_unaligned(address, operand))
+
+
+def _pointer(operand: Operand | None) -> int | None:
+    """The value of the pointer that was followed: the only register with a value of the operand."""
+    return operand.base.value if operand is not None and operand.base is not None else None
+
+
+def _null(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+    if address >= _PAGE:
+        return
+    pointer = _pointer(operand)
+    offset = f"NULL + {address:#x}"
+    if pointer == 0 and operand is not None and len(operand.terms) == 1:
+        member = f"the member at offset {address:#x} of an object" if address else "an object"
+        yield Meaning(
+            "null",
+            f"A NULL pointer was followed, to {member}.",
+            "certain",
+            (operand.arithmetic(), f"{address:#x} = {offset}"),
+        )
+    elif pointer is not None and operand is not None:
+        base = machine.hex(pointer)
+        yield Meaning(
+            "null",
+            f"The address is {offset}: {base}, derived from a NULL pointer, was used as a pointer.",
+            "likely",
+            (operand.arithmetic(),),
+        )
+    else:
+        text = (
+            f"The address is {offset}: a NULL pointer was followed, to a member at about that "
+            "offset."
+        )
+        yield Meaning("null", text, "likely", (f"{address:#x} is below {_PAGE:#x}",))
+
+
+def _error_pointer(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+    pointer = _pointer(operand)
+    value = address if pointer is None else pointer & machine.mask
+    number = (1 << machine.bits) - value
+    if not 0 < number <= _MAX_ERRNO or number not in errno.errorcode:
+        return
+    name = errno.errorcode[number]
+    text = (
+        f"An error pointer, ERR_PTR(-{name}), was followed as if it were valid, or an offset "
+        "was subtracted from NULL."
+    )
+    yield Meaning(
+        "error-pointer",
+        text,
+        "likely" if pointer is not None else "possible",
+        (f"{value:#x} = -{number}",),
+    )
+
+
+def _poison(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+    pointer = _pointer(operand)
+    for value in (address,) if pointer is None else (pointer & machine.mask, address):
+        found = pointer_poison(value, machine) or byte_poison(value, machine)
+        if found is not None:
+            yield Meaning(found.mark, found.text, "likely", (f"{value:#x} = {found.arithmetic}",))
+            return
+
+
+def _shadow(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+    found = kasan_shadow(
+        address, machine, {term.value for term in operand.terms} if operand else set()
+    )
+    if found is not None:
+        offset, shift, shadowed = found
+        end = (shadowed + (1 << shift) - 1) & machine.mask
+        text = (
+            "The address lies in KASAN's shadow memory: the access being checked was to "
+            f"{machine.hex(shadowed)} up to {machine.hex(end)}."
+        )
+        if shadowed < _PAGE:
+            text += " That is a NULL pointer plus a small offset."
+        elif poison := pointer_poison(shadowed, machine) or byte_poison(shadowed, machine):
+            text += f" {poison.text}"
+        yield Meaning(
+            "kasan-shadow",
+            text,
+            "likely",
+            (f"({address:#x} - {offset:#x}) << {shift} = {machine.hex(shadowed)}",),
+        )
+
+
+def _text(address: int, machine: Machine) -> Iterator[Meaning]:
+    size = machine.bits // 8
+    data = (address & machine.mask).to_bytes(size, "little")
+    printable = data if machine.bits == 32 else data.rstrip(b"\0")
+    if len(printable) >= max(4, size - 2) and all(0x20 <= byte < 0x7F for byte in printable):
+        quoted = printable.decode("ascii")
+        yield Meaning(
+            "ascii",
+            f'The bytes of the address spell "{quoted}": text was probably read as a pointer.',
+            "possible",
+            (f"{address:#x}",),
+        )
+
+
+def _place(address: int, machine: Machine) -> Iterator[Meaning]:
+    if machine.family == "other":
+        return
+    bits = f"{address:#x}"
+    if address < _SMALL:
+        yield Meaning(
+            "small",
+            f"{bits} is too small for a pointer: a number was followed as one.",
+            "likely",
+            (bits,),
+        )
+    elif address < machine.user_end:
+        text = "The address lies in the range of user space, where no kernel object is."
+        # On 32 bit the border is a choice of the configuration (CONFIG_VMSPLIT).
+        yield Meaning(
+            "user-range",
+            text,
+            "certain" if machine.bits == 64 else "likely",
+            (f"{bits} < {machine.user_end:#x}",),
+        )
+    elif machine.family == "x86_64" and address < (1 << 64) - (1 << 47):
+        yield _between(
+            address,
+            "x86_64 with four-level page tables wants bits 63 to 47 equal",
+            (1 << 64) - (1 << 56),
+        )
+    elif machine.family == "arm64" and address < 0xFFF0_0000_0000_0000:
+        yield _between(address, "arm64 wants the upper bits all zeros or all ones", 1 << 63)
+
+
+def _between(address: int, rule: str, five_level: int) -> Meaning:
+    text = (
+        "The address is not canonical: it belongs neither to user space nor to the kernel, so "
+        "the pointer is garbage or was overwritten."
+    )
+    # With five-level tables (or a tagged arm64 pointer) some of these are addresses after all.
+    confidence: Confidence = "likely" if 1 << 56 <= address < five_level else "possible"
+    return Meaning("non-canonical", text, confidence, (f"{address:#x}: {rule}",))
+
+
+def _unaligned(address: int, operand: Operand | None) -> Iterator[Meaning]:
+    if operand is not None and operand.width == operand.bits // 8 and address % operand.width:
+        text = (
+            f"The address is not a multiple of {operand.width}, as that of a pointer member "
+            "would be."
+        )
+        yield Meaning(
+            "unaligned",
+            text,
+            "certain",
+            (f"{address:#x} % {operand.width} = {address % operand.width}",),
+        )

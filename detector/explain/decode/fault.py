@@ -1,0 +1,132 @@
+"""What the registers and the code of a report give together: instruction, operand, address, and
+what that address is.
+
+In: a `CrashReport`, its machine, the struct layouts of the catalogue. Out: a `Decoded`. It makes no
+sentences: that is `sentences`' part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from detector.catalogue.known_issues import StructLayout
+from detector.explain.decode.address import Meaning, meanings
+from detector.explain.decode.hash_nulls import EndMark, find_end_mark
+from detector.explain.decode.instruction import Instruction, decode
+from detector.explain.decode.machine import Machine
+from detector.explain.decode.operands import Operand
+from detector.model import CrashReport
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`operand` is the one that explains `address`; None where none does. `address` is the fault
+    address, or the operand's own where the trap reports none (a general protection fault).
+    `jumped`: the address is the program counter, so no instruction touched it.
+    """
+
+    instruction: Instruction | None = None
+    operand: Operand | None = None
+    address: int | None = None
+    meanings: tuple[Meaning, ...] = ()
+    end_mark: EndMark | None = None
+    jumped: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The names of the readings, as known issues ask for them."""
+        found = tuple(meaning.mark for meaning in self.meanings)
+        return (*self.end_mark.marks, *found) if self.end_mark else found
+
+
+def decode_fault(
+    report: CrashReport, machine: Machine, structs: Iterable[StructLayout] = ()
+) -> Decoded:
+    """Decode the marked instruction and hold its operands against the fault address."""
+    address = fault_address_of(report)
+    if address is not None and address in (
+        report.registers.get(name) for name in ("pc", "rip", "eip")
+    ):
+        readings = tuple(
+            reading
+            for reading in meanings(address, machine, None)
+            if reading.mark not in ("null", "small")
+        )
+        return Decoded(address=address, meanings=readings, jumped=True)
+    instruction = decode(report, machine)
+    operand = _explaining(report, instruction, address)
+    if operand is not None:
+        address = operand.address if address is None or not operand.spans(address) else address
+    if address is None or not _of_access(report):
+        return Decoded(instruction, operand, address)
+    end_mark = (
+        find_end_mark(report, machine, operand, structs)
+        if operand is None or is_at_pc(report)
+        else None
+    )
+    readings = meanings(address, machine, operand)
+    if (
+        end_mark is not None
+    ):  # the mark says what the address is; what it merely looks like would distract
+        readings = tuple(meaning for meaning in readings if meaning.mark == "unaligned")
+    return Decoded(instruction, operand, address, readings, end_mark)
+
+
+def _explaining(
+    report: CrashReport, instruction: Instruction | None, address: int | None
+) -> Operand | None:
+    if instruction is None or not _of_access(report):
+        return None
+    reported = instruction.explaining(address) if address is not None else None
+    if reported is not None or not is_protection_fault(report):
+        return reported
+    return next(
+        (operand for operand in instruction.operands if _not_canonical(operand.address)), None
+    )
+
+
+def _of_access(report: CrashReport) -> bool:
+    """Whether the report is of a bad access: a WARNING or a lockup has registers and code too, but
+    no faulting instruction.
+    """
+    return report.kind in (
+        "memory-fault",
+        "double-fault",
+        "stack-overflow",
+        "oops",
+        "kernel-trap",
+        "general-protection",
+    )
+
+
+def fault_address_of(report: CrashReport) -> int | None:
+    """The address that the trap reports. A general protection fault sets no CR2: what stands there
+    is an older fault's.
+    """
+    if is_protection_fault(report) and report.fault_address == report.registers.get("cr2"):
+        return None
+    return report.fault_address
+
+
+def is_protection_fault(report: CrashReport) -> bool:
+    """Whether this is x86's general protection fault, which comes without an address of its own."""
+    return "general protection" in (report.title or "").lower()
+
+
+def is_at_pc(report: CrashReport) -> bool:
+    """Whether the guilty function is the one at the program counter, and not the caller of a
+    generic one that stood there.
+
+    arm64 and arm print the program counter's function as the first frame of the trace; x86 leaves
+    it out: a frame there is a caller.
+    """
+    guilty = (report.display_function, report.offset)
+    places = [(frame.function, frame.offset) for frame in report.frames]
+    if guilty not in places:
+        return True
+    return places[0] == guilty and report.arch not in ("x86_64", "i386")
+
+
+def _not_canonical(address: int | None) -> bool:
+    return address is not None and 1 << 47 <= address < (1 << 64) - (1 << 47)

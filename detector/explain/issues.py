@@ -1,0 +1,138 @@
+"""Known issues recognised: facts of a crash held against the conditions of the catalogue.
+
+In: `Facts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue
+with the strongest case, or None; the outcome of an issue's own tests. It knows no issue itself: all
+of that is in `patterns/known-issues/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from detector.catalogue.known_issues import Conditions, IssueTest, KnownIssue, ReleaseStatus, When
+from detector.explain.release import KernelRelease, status
+from detector.explain.tcp import released, same_socket_twice
+from detector.model import CrashReport, Match
+
+_STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a crash. `path`: functions of the trace without compiler suffixes; `texts`:
+    the title and the evidence's lines.
+    """
+
+    kind: str = ""
+    function: str | None = None
+    path: frozenset[str] = frozenset()
+    classes: frozenset[str] = frozenset()
+    states: frozenset[int] = frozenset()
+    same_socket: bool = False
+    marks: frozenset[str] = frozenset()
+    texts: tuple[str, ...] = ()
+    kernel: KernelRelease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """An issue that is named, the conditions that did it, the facts that met them, and how the
+    running kernel stands to it.
+    """
+
+    issue: KnownIssue
+    when: When
+    facts: Facts
+    status: ReleaseStatus
+
+
+def facts_of(report: CrashReport | None, evidence: Sequence[Match], marks: Iterable[str]) -> Facts:
+    """Gather what the conditions ask about."""
+    title = (report.title,) if report is not None and report.title else ()
+    functions = (
+        [report.function, *(frame.function for frame in report.frames if frame.reliable)]
+        if report is not None
+        else []
+    )
+    return Facts(
+        kind=report.kind if report is not None else "",
+        function=report.function if report is not None else None,
+        path=frozenset(name.partition(".")[0] for name in functions if name),
+        classes=frozenset(match.cls for match in evidence),
+        states=frozenset(state for state, _, _ in released(evidence)),
+        same_socket=same_socket_twice(evidence),
+        marks=frozenset(marks),
+        texts=(*title, *(match.text for match in evidence)),
+        kernel=KernelRelease.parse(report.kernel or "") if report is not None else None,
+    )
+
+
+def recognise(facts: Facts, issues: Iterable[KnownIssue]) -> Recognised | None:
+    """The issue whose strongest condition holds; of two equal ones the first in the catalogue."""
+    found = [named for issue in issues if (named := judge(facts, issue)) is not None]
+    return max(found, key=lambda named: _STRENGTH[named.when.confidence], default=None)
+
+
+def judge(facts: Facts, issue: KnownIssue) -> Recognised | None:
+    """Whether, and how surely, this one issue is named."""
+    stands = status(facts.kernel, issue)
+    if any(_holds(conditions, facts, stands) for conditions in issue.unless):
+        return None
+    holding = [when for when in issue.when if _holds(when, facts, stands)]
+    if not holding:
+        return None
+    return Recognised(
+        issue, max(holding, key=lambda when: _STRENGTH[when.confidence]), facts, stands
+    )
+
+
+def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
+    return all(
+        (
+            facts.classes.issuperset(asked.classes),
+            not facts.classes.intersection(asked.without_classes),
+            not asked.kinds or facts.kind in asked.kinds,
+            not asked.functions or facts.function in asked.functions,
+            not asked.path
+            or any(names(pattern, name) for pattern in asked.path for name in facts.path),
+            facts.states.issuperset(asked.states),
+            not asked.only_states or facts.states.issubset(asked.states),
+            asked.same_socket is None or asked.same_socket == facts.same_socket,
+            not asked.marks or bool(facts.marks.intersection(asked.marks)),
+            not asked.phrases
+            or any(phrase in text for phrase in asked.phrases for text in facts.texts),
+            not asked.releases or stands in asked.releases,
+            not asked.kernels or (facts.kernel is not None and str(facts.kernel) in asked.kernels),
+        )
+    )
+
+
+def names(pattern: str, name: str) -> bool:
+    """Whether a function's `name` is the pattern, or begins with it where it ends in `*`."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def failing_tests(issue: KnownIssue) -> tuple[str, ...]:
+    """The tests of an issue that do not come out as written, each as a line of text."""
+    return tuple(
+        f'known issue {issue.id}, test "{case.title}": expected {case.expect}, got {outcome}'
+        for case in issue.test
+        if (outcome := _outcome(issue, case)) != case.expect
+    )
+
+
+def _outcome(issue: KnownIssue, case: IssueTest) -> str:
+    facts = Facts(
+        kind=case.kind,
+        function=case.function,
+        path=frozenset(case.path) | ({case.function} if case.function else set()),
+        classes=frozenset(case.classes),
+        states=frozenset(case.states),
+        same_socket=case.same_socket,
+        marks=frozenset(case.marks),
+        texts=case.texts,
+        kernel=KernelRelease.parse(case.kernel or ""),
+    )
+    named = judge(facts, issue)
+    return named.when.confidence if named else "none"

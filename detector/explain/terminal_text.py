@@ -1,0 +1,182 @@
+"""A diagnosis laid out: plain lines for a terminal, in the order a tired person asks, and a
+JSON-able dictionary.
+
+In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or
+markup, or nested lists and dictionaries. What came from a log is inert: what does not print is
+spelled out. It decides nothing about the crash.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from detector.explain.decode.fault import fault_address_of
+from detector.explain.steps import location_of
+from detector.explain.tcp import STATES, released
+from detector.explain.verdict import OPENING
+from detector.model import Block, CrashReport, Diagnosis, Match, Statement
+from detector.render.escape import inert
+
+__all__ = ["WIDTH", "as_json", "headline", "inert", "text_lines"]
+
+WIDTH = 100
+_LONGEST = 2000  # characters of one text that are shown
+_MOST_EVIDENCE = 20  # matches that are listed
+
+
+def headline(
+    report: CrashReport | None, evidence: Sequence[Match], block: Block | None = None
+) -> str:
+    """What happened, in one sentence; with the block, how long after a release."""
+    if report is None:
+        first = next((match.text for match in evidence), None)
+        return (
+            f"The kernel reported: {first}"
+            if first is not None
+            else "Nothing here is a kernel fault."
+        )
+    parts = [report.title or report.kind]
+    if report.offset is not None and report.function and report.function in parts[0]:
+        parts.append(f"at offset {report.offset:#x}")
+    fault_us = _fault_time(report, evidence, block)
+    nearest = min(
+        released(evidence),
+        key=lambda one: abs((one[2].kernel_time_us or 0) - (fault_us or 0)),
+        default=None,
+    )
+    if nearest is not None:
+        state, _, match = nearest
+        name = STATES.get(state, "not known")
+        parts.append(
+            f"{_distance(match, fault_us)} a socket was released in state {state} ({name})"
+        )
+    return ", ".join(parts) + "."
+
+
+def _fault_time(report: CrashReport, evidence: Sequence[Match], block: Block | None) -> int | None:
+    """Kernel time of the report: its block's, else that of the first match of its kind."""
+    if block is not None:
+        return block.head.kernel_time_us
+    return next((match.kernel_time_us for match in evidence if match.cls == report.kind), None)
+
+
+def _distance(release: Match, end: int | None) -> str:
+    """How long after the release the report came, where both say when."""
+    start = release.kernel_time_us
+    if start is None or end is None or abs(end - start) > 3600 * 1_000_000:
+        return "and"
+    seconds, micros = divmod(abs(end - start), 1_000_000)
+    return f"{seconds}.{micros:06d} s {'after' if end >= start else 'before'}"
+
+
+def text_lines(
+    report: CrashReport | None,
+    evidence: Sequence[Match],
+    diagnosis: Diagnosis,
+    block: Block | None = None,
+) -> list[str]:
+    """The diagnosis for a terminal: what, where, why, which known issue, what to do; the evidence
+    beneath.
+    """
+    lines = _wrapped(headline(report, evidence, block), "")
+    said = list(diagnosis.statements)
+    known = next(
+        (index for index, statement in enumerate(said) if statement.text.startswith(OPENING)),
+        len(said),
+    )
+    sections = {
+        "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
+        "WHY": [line for statement in said[:known] for line in _statement(statement)],
+        "KNOWN ISSUE": [line for statement in said[known:] for line in _statement(statement)],
+        "WHAT TO DO": [line for step in diagnosis.next_steps for line in _wrapped(step, "  - ")],
+        "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
+    }
+    if diagnosis.known_issue is not None:
+        sections["KNOWN ISSUE"].insert(
+            0, f"  {diagnosis.known_issue}, {diagnosis.known_issue_confidence}"
+        )
+    for title, body in sections.items():
+        if body:
+            lines += ["", title, *body]
+    return lines
+
+
+def _where(report: CrashReport | None) -> Iterator[str]:
+    if report is None:
+        return
+    place = location_of(report)
+    if place:
+        yield f"function  {place}" + (f" [{report.module}]" if report.module else "")
+    yield " ".join(
+        part
+        for part in ("kernel   ", report.kernel or "(release not printed)", report.arch)
+        if part
+    ) + (f", tainted {report.tainted}" if report.tainted else "")
+    if report.hardware:
+        yield f"hardware  {report.hardware}"
+    task = " ".join(
+        f"{name} {value}"
+        for name, value in (("cpu", report.cpu), ("pid", report.pid), ("comm", report.comm))
+        if value is not None
+    )
+    if task:
+        yield f"running   {task}"
+    address = fault_address_of(report)
+    if address is not None:
+        yield f"address   {address:#x}"
+    if not report.complete:
+        yield "the report is cut: its end was not seen"
+
+
+def _statement(statement: Statement) -> list[str]:
+    label = f"  [{statement.confidence}] "
+    lines = _wrapped(statement.text, label)
+    for item in statement.evidence:
+        lines += _wrapped(item, "      | ", "        ")
+    return lines
+
+
+def _evidence(evidence: Sequence[Match]) -> Iterator[str]:
+    for match in evidence[:_MOST_EVIDENCE]:
+        time = match.kernel_time_us
+        yield (
+            f"[{time // 1_000_000:5}.{time % 1_000_000:06}] "
+            if time is not None and time >= 0
+            else ""
+        ) + match.text
+    if len(evidence) > _MOST_EVIDENCE:
+        yield f"and {len(evidence) - _MOST_EVIDENCE} more"
+
+
+def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
+    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks as
+    wide as `first`) the others.
+    """
+    shown = inert(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+    after = " " * len(first) if rest is None else rest
+    return textwrap.wrap(
+        shown, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False
+    ) or [first.rstrip()]
+
+
+def as_json(
+    report: CrashReport | None,
+    evidence: Sequence[Match],
+    diagnosis: Diagnosis,
+    block: Block | None = None,
+) -> dict[str, Any]:
+    """The diagnosis as JSON types; reports and matches have their own form elsewhere."""
+    known = None
+    if diagnosis.known_issue is not None:
+        known = {"id": diagnosis.known_issue, "confidence": diagnosis.known_issue_confidence}
+    return {
+        "headline": headline(report, evidence, block),
+        "statements": [
+            {"text": said.text, "confidence": said.confidence, "evidence": list(said.evidence)}
+            for said in diagnosis.statements
+        ],
+        "known_issue": known,
+        "next_steps": list(diagnosis.next_steps),
+    }

@@ -1,0 +1,245 @@
+"""JSON around log lines: rsyslog, Fluent Bit, Beats, Vector, OpenTelemetry, journald, dmesg --json
+and what else names a message.
+
+Comes in: the text of a record. Goes out: Drafts, or the reason why there is none. An envelope's
+fields come from the shipper and decide who wrote the line; the message inside is read again as
+text, and nothing in it can make a user's line the kernel's.
+
+Sources: those of fields; Fluent Bit plugins/in_kmsg/in_kmsg.c (v3); util-linux sys-utils/dmesg.c
+(2.41).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from detector.parse import journald, json_fields, kmsg, lines, otel, printk
+from detector.parse.draft import Context, Draft, trust_of
+from detector.parse.draft_text import cleaned
+from detector.parse.json_fields import Names, Object, Plan
+from detector.parse.stamps import any_time, micros
+
+_decode = json.JSONDecoder(
+    parse_float=str, strict=False
+).decode  # decimals stay text: kernel times are exact
+_STARTS = re.compile(r'\s*+(?:@cee: ?)?(?=\{\s*+(?:["}]|$)|\[\s*+\{)')
+_FLUENT_STDOUT = re.compile(
+    r"\[\d{1,9}\] \S{1,128}: \[\[?(\d{1,12}(?:\.\d{1,9})?)(?:, \{[^{}]{0,512}\}\])?, (\{.*\})\]$",
+    re.ASCII,
+)
+_FLUENT_ARROW = re.compile(r'(?<!\\)"=>')
+_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+_DMESG_FIELDS = frozenset(("fac", "pri", "time", "caller", "msg"))
+_OBJECT_BOUND = 100_000
+
+
+def is_json(text: str) -> bool:
+    """Whether a text begins as JSON, or as Fluent Bit's stdout, which is nearly JSON. The kernel's
+    `{1}[Hardware Error]` does not.
+    """
+    return bool(_STARTS.match(text)) or (text.startswith("[") and bool(_FLUENT_STDOUT.match(text)))
+
+
+def read(text: str, context: Context) -> Iterator[Draft | str]:
+    """The lines of a record's JSON, and for each part without one the reason: json-bad, json-deep,
+    json-shape, json-no-message.
+    """
+    try:
+        yield from _items(_decoded(text), context)
+    except RecursionError:
+        yield "json-deep"
+    except ValueError:
+        yield from _several(text, context)
+
+
+def _decoded(text: str) -> object:
+    if text.startswith("[") and (found := _FLUENT_STDOUT.match(text)):
+        item = _decode(_FLUENT_ARROW.sub('":', found[2]))
+        return item | {"@timestamp": found[1]} if isinstance(item, dict) else item
+    start = _STARTS.match(text)
+    return _decode(text[start.end() :] if start else text)
+
+
+def _several(text: str, context: Context) -> Iterator[Draft | str]:
+    """A record that is no JSON as a whole: one object a line, or bad."""
+    rows = [row for row in text.split("\n") if row.strip()]
+    for row in islice(rows, _OBJECT_BOUND):
+        try:
+            if len(rows) > 1 and is_json(row):
+                yield from _items(_decoded(row), context)
+            else:
+                yield "json-bad"
+        except RecursionError:
+            yield "json-deep"
+        except ValueError:
+            yield "json-bad"
+
+
+def _items(item: object, context: Context) -> Iterator[Draft | str]:
+    """Every log line of a decoded value: an array, dmesg's document, OTLP's batch, or one
+    object.
+    """
+    if isinstance(item, list) and item:
+        for element in islice(item, _OBJECT_BOUND):
+            yield from _items(element, context) if isinstance(element, dict) else ("json-shape",)
+    elif not isinstance(item, dict):
+        yield "json-shape"
+    elif isinstance(rows := item.get("dmesg"), list):
+        yield from _items(rows, context)
+    elif otel.is_batch(item):
+        records = list(islice(otel.records(item), _OBJECT_BOUND))
+        for record in records:
+            yield from _object(record, "otel", context)
+        if not records:
+            yield "json-shape"
+    elif otel.is_record(item):
+        yield from _object(otel.flat(item), "otel", context)
+    elif "msg" in item and _DMESG_FIELDS.issuperset(item):
+        yield _dmesg(item)
+    else:
+        yield from _object(item, None, context)
+
+
+def _dmesg(item: Object) -> Draft:
+    """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level + 8 ×
+    facility, or a name with -x.
+    """
+    draft = Draft(printk.without_vendor(cleaned(str(item["msg"]))), "dmesg-json")
+    draft.level, facility = _priority(item.get("pri"))
+    named = item.get("fac")
+    draft.facility = printk.FACILITIES.get(named, 1) if isinstance(named, str) else facility
+    draft.trust = trust_of(draft.facility)
+    draft.kernel_time_us = _uptime(item.get("time"))
+    caller = item.get("caller")
+    draft.caller = caller if isinstance(caller, str) else None
+    return draft
+
+
+def _uptime(value: object) -> int | None:
+    seconds = str(value)
+    return micros(*seconds.split(".")) if _SECONDS.fullmatch(seconds) else None
+
+
+def _object(item: Object, transport: str | None, context: Context) -> Iterable[Draft | str]:
+    """One object of a shipper: its own facts first, then each line of its message."""
+    held = json_fields.flat(item)
+    plan = json_fields.plan(held)
+    texts: list[str] = []
+    for name in plan.messages:
+        if texts := journald.messages(held[name]):
+            break
+    if not texts:
+        return ("json-no-message",)
+    outer = _facts(held, plan, transport, context)
+    if plan.by_kmsg:
+        texts = [kmsg.unescaped(kmsg.without_dictionary(texts[0]))]
+    return [draft.fill(outer) for text in texts for draft in _message(text, outer, plan, context)]
+
+
+def _message(text: str, outer: Draft, plan: Plan, context: Context) -> Iterable[Draft]:
+    """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an
+    unknown hand each is read as a line.
+
+    The message of rsyslog begins with the blank after the tag; journald's and /dev/kmsg's texts
+    begin with the kernel's own blanks.
+    """
+    if text.startswith(" ") and not plan.by_journal and not plan.by_kmsg:
+        text = text[1:]
+    if outer.trust == "user" or plan.by_kmsg:
+        return (Draft(piece, outer.transport, outer.trust) for piece in lines.pieces(text, context))
+    if outer.trust == "kernel":
+        return (printk.message(piece) for piece in lines.pieces(text, context))
+    return _in_one_hand(
+        draft for draft in lines.read_all(text, context, lines.read) if draft is not None
+    )
+
+
+def _in_one_hand(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    """The lines of one message: once a syslog header says that a process wrote it, every line after
+    that is the process's as well.
+    """
+    user = False
+    for draft in drafts:
+        if user:
+            draft.trust = "user"
+        user = user or (draft.trust == "user" and draft.transport in ("syslog", "rfc5424"))
+        yield draft
+
+
+def _facts(held: Object, plan: Plan, transport: str | None, context: Context) -> Draft:
+    """What an envelope says of its line."""
+    draft = Draft("", transport or plan.shipper)
+    draft.kernel_time_us, draft.wall_time_us = _times(held, plan, context)
+    draft.host = _first_text(held, plan.hosts)
+    if boot := _first_text(held, plan.boots):
+        draft.boot_id = boot.replace("-", "").lower()[:64]
+    draft.level, draft.facility = _level(held, plan)
+    tag = _first_text(held, plan.tags)
+    draft.trust = trust_of(
+        draft.facility, tag.rstrip(": ") if tag else None, _first_text(held, plan.transports)
+    )
+    if plan.by_process:
+        draft.trust = "user"
+    elif plan.by_claim and draft.trust == "kernel":
+        draft.trust = "unknown"
+    if plan.by_kmsg:
+        draft.sequence = journald.whole(held.get("sequence"))
+    return draft
+
+
+def _times(held: Object, plan: Plan, context: Context) -> tuple[int | None, int | None]:
+    """(kernel time, wall time) of an envelope."""
+    kernel_us, wall_us = journald.clock(held) if plan.by_journal else (None, None)
+    if plan.by_kmsg:
+        seconds, micro = journald.whole(held["sec"]), journald.whole(held["usec"])
+        kernel_us = None if seconds is None or micro is None else seconds * 1_000_000 + micro
+    for name in plan.times:
+        if wall_us is not None:
+            return kernel_us, wall_us
+        wall_us = any_time(held[name], context)
+    if (
+        wall_us is None and kernel_us is None and "msg" in held
+    ):  # an object of dmesg --json to which a shipper added fields
+        kernel_us = _uptime(held.get("time"))
+    return kernel_us, wall_us
+
+
+def _first_text(held: Object, names: Names) -> str | None:
+    for name in names:
+        value = held[name]
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _priority(value: object) -> tuple[int | None, int | None]:
+    """(level, facility) of a PRI: a number holds both, a name only the level."""
+    number = journald.whole(value)
+    if number is not None and number < 1024:
+        return number & 7, number >> 3
+    return (printk.LEVELS.get(value.lower()) if isinstance(value, str) else None), None
+
+
+def _level(held: Object, plan: Plan) -> tuple[int | None, int | None]:
+    """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both
+    (Fluent Bit's is the level alone).
+    """
+    level, facility = _priority(held.get("pri"))
+    for name in plan.levels:
+        if level is not None:
+            break
+        level, upper = _priority(held[name])
+        facility = upper or facility
+    for name in plan.facilities:
+        value = held[name]
+        number = (
+            printk.FACILITIES.get(value.lower())
+            if isinstance(value, str) and not value.isdigit()
+            else journald.whole(value)
+        )
+        if number is not None:
+            return level, number
+    return level, facility

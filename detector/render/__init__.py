@@ -1,0 +1,1 @@
+"""What every door shows alike: headlines, units, JSON objects, escaped text."""

@@ -1,0 +1,125 @@
+"""Errors as RFC 9457 has them: `application/problem+json` with type, title, status, detail and,
+where one is at fault, the field.
+
+In: what went wrong, as an exception. Out: a response. Texts that a client sent are quoted in JSON
+only; nothing here makes markup.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from detector.store import StoreError
+from detector.store.query.filters import FilterError
+
+MEDIA_TYPE = "application/problem+json"
+# A client's own value is quoted back no longer than this.
+_QUOTED = 200
+
+
+class ProblemBody(BaseModel):
+    """What every error answers."""
+
+    type: str = Field(
+        default="about:blank",
+        description="always about:blank: the status says what kind of problem it is",
+    )
+    title: str = Field(description="the status in words")
+    status: int = Field(description="the HTTP status")
+    detail: str = Field(description="one sentence: what is wrong and what to do")
+    field: str | None = Field(
+        default=None, description="the parameter, header or member of the body that is at fault"
+    )
+
+
+class Problem(HTTPException):
+    """An error with its status, a sentence for people, and the field at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.field = field
+
+
+def respond(problem: HTTPException) -> Response:
+    """The response that tells a problem."""
+    title = HTTPStatus(problem.status_code).phrase
+    body = ProblemBody(
+        title=title,
+        status=problem.status_code,
+        detail=problem.detail,
+        field=getattr(problem, "field", None),
+    )
+    # Escaped to ASCII, so that a client's lone surrogate cannot break the answer.
+    content = json.dumps(body.model_dump(exclude_none=True))
+    return Response(
+        content, problem.status_code, headers=dict(problem.headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Lets every error of an application answer as a problem."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(FilterError, _filter)
+    app.add_exception_handler(StoreError, _store)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if not isinstance(error, Problem):
+        words = {
+            404: f"nothing is at {request.url.path[:_QUOTED]}",
+            405: f"{request.method[:16]} is not possible here",
+        }
+        error = Problem(
+            error.status_code,
+            words.get(error.status_code, str(error.detail)),
+            headers=error.headers,
+        )
+    return respond(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
+    said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
+    return respond(Problem(422, said, field=".".join(place)[:_QUOTED] or "body"))
+
+
+async def _filter(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FilterError)
+    return respond(Problem(422, error.message, field=error.field[:_QUOTED]))
+
+
+async def _store(_request: Request, error: Exception) -> Response:
+    """The file is busy, gone or damaged: the message says what to do."""
+    return respond(Problem(503, str(error), headers={"Retry-After": "5"}))
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route declares its problems, for OpenAPI."""
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }

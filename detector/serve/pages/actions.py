@@ -1,0 +1,145 @@
+"""What a visitor does with a form: acknowledge, resolve, reopen, note, silence. Posted, done, and
+led back to the page (303).
+
+In: a form whose CSRF token and role the gate has checked. Out: a redirect, or a page that says why
+it was refused. The form carries an id of its own, so that sending it twice does it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from detector.clock import HOUR_US
+from detector.serve.http.access import require, visitor
+from detector.serve.http.gate import form_of
+from detector.serve.pages.rendering import Page, as_html, now_us, problem_page, segment
+from detector.serve.writing import done
+from detector.store.lifecycle.actions import ActionRefused, Actions
+from detector.store.lifecycle.states import Act
+
+LENGTHS = (
+    (1, "1 hour"),
+    (4, "4 hours"),
+    (24, "1 day"),
+    (72, "3 days"),
+    (168, "1 week"),
+    (720, "30 days"),
+)
+_MAY_ACT = [Depends(require("act"))]
+_LONGEST_REASON = 2_000
+_ACTS: Mapping[str, Act] = {
+    "acknowledge": "acknowledge",
+    "resolve": "resolve",
+    "reopen": "reopen",
+    "note": "note",
+}
+
+router = APIRouter(include_in_schema=False, dependencies=_MAY_ACT)
+
+
+async def _fields(request: Request) -> Mapping[str, str]:
+    return {name: value.strip() for name, value in form_of(await request.body()).items()}
+
+
+Fields = Annotated[Mapping[str, str], Depends(_fields)]
+
+
+@router.post("/incidents/{identity}/act")
+def act(request: Request, identity: str, fields: Fields) -> Response:
+    """One act on an incident."""
+    reason, back = (
+        fields.get("reason", "")[:_LONGEST_REASON] or None,
+        f"/incidents/{segment(identity)}",
+    )
+    what = _ACTS.get(fields.get("what", ""))
+    if what is None:
+        return _refused(request, f"An incident can be: {', '.join(_ACTS)}.", back)
+    return _done(
+        request,
+        lambda actions: actions.act(
+            identity, what, actor=visitor(request).name, reason=reason, request=_request(fields)
+        ),
+        back,
+    )
+
+
+@router.post("/problems/{fingerprint}/act")
+def act_on_problem(request: Request, fingerprint: str, fields: Fields) -> Response:
+    """Resolves or reopens a problem."""
+    fingerprint = fingerprint.removesuffix(".html")
+    who, back = visitor(request).name, problem_page(fingerprint)
+    if fields.get("what") == "resolve":
+        fixed = fields.get("fixed_in", "")[:60] or None
+        return _done(
+            request,
+            lambda actions: actions.resolve_problem(
+                fingerprint, actor=who, fixed_in=fixed, request=_request(fields)
+            ),
+            back,
+        )
+    if fields.get("what") == "reopen":
+        return _done(
+            request,
+            lambda actions: actions.reopen_problem(
+                fingerprint, actor=who, request=_request(fields)
+            ),
+            back,
+        )
+    return _refused(request, "A problem can be resolved or reopened.", back)
+
+
+@router.post("/silences")
+def silence(request: Request, fields: Fields) -> Response:
+    """A new silence, from now on."""
+    begins = now_us(request)
+    hours = next(
+        (hours for hours, _ in LENGTHS if str(hours) == fields.get("hours")), LENGTHS[0][0]
+    )
+    covers = {name: fields.get(name, "")[:200] or None for name in ("host", "rule", "fingerprint")}
+
+    def order(actions: Actions) -> object:
+        return actions.silence(
+            **covers,
+            starts_us=begins,
+            ends_us=begins + hours * HOUR_US,
+            author=visitor(request).name,
+            comment=fields.get("comment", "")[:500],
+        )
+
+    return _done(request, order, "/silences")
+
+
+@router.post("/silences/{number}/expire")
+def expire(request: Request, number: int) -> Response:
+    """Ends a silence."""
+    return _done(
+        request,
+        lambda actions: actions.expire_silence(number, actor=visitor(request).name),
+        "/silences",
+    )
+
+
+def _request(fields: Mapping[str, str]) -> str | None:
+    return fields.get("request", "")[:100] or None
+
+
+def _done(request: Request, order: Callable[[Actions], Any], back: str) -> Response:
+    try:
+        done(request, order)
+    except ActionRefused as refusal:
+        return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
+    return RedirectResponse(back, 303)
+
+
+def _refused(request: Request, why: str, back: str) -> Response:
+    view = {
+        "text": why,
+        "hint": "Somebody else may have been quicker: look at it again.",
+        "back": back,
+        "back_words": "Back",
+    }
+    return as_html(request, Page("message.html", "Not done", "", view, status=409))

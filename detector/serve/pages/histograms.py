@@ -1,0 +1,101 @@
+"""Counts over time as charts of a page, with the words and links around them.
+
+In: buckets with a start, an end and a count. Out: what the template `histogram` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from markupsafe import Markup
+
+from detector.serve import charts
+from detector.serve.pages import formatting
+
+
+class Bucket(Protocol):
+    """A part of a time with a count; times are µs since 1970."""
+
+    @property
+    def start_us(self) -> int: ...  # noqa: D102
+
+    @property
+    def end_us(self) -> int: ...  # noqa: D102
+
+    @property
+    def count(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the equal parts of a time."""
+
+    start_us: int
+    end_us: int
+    count: int
+
+
+def histogram(
+    buckets: Sequence[Bucket],
+    noun: str,
+    link: Callable[[int, int], str] | None = None,
+    *,
+    height: int = 64,
+) -> dict[str, Any] | None:
+    """A chart of buckets in the order of time, each bar a link to its time; None where there is
+    nothing to draw.
+    """
+    if not buckets or not any(one.count for one in buckets):
+        return None
+    bars = [
+        charts.Bar(
+            one.count,
+            (
+                f"{formatting.stamp(one.start_us)[:16]} to {formatting.stamp(one.end_us)[:16]} UTC: "
+                f"{formatting.plural(one.count, noun)}"
+            ),
+            link(one.start_us, one.end_us) if link else None,
+        )
+        for one in buckets
+    ]
+    total = sum(one.count for one in buckets)
+    step = formatting.duration((buckets[0].end_us - buckets[0].start_us) // 1_000_000)
+    most = max(one.count for one in buckets)
+    said = f"{formatting.plural(total, noun)} over time"
+    return {
+        "svg": charts.bars(bars, f"{said}, a bar for each {step}", height=height),
+        "words": said,
+        "start": f"{formatting.stamp(buckets[0].start_us)[:16]} UTC",
+        "middle": f"a bar is {step}, the highest {most:,}",
+        "end": f"{formatting.stamp(buckets[-1].end_us)[:16]} UTC",
+    }
+
+
+def spread(
+    buckets: Sequence[Bucket], start_us: int, end_us: int, unit_us: int, most: int = 72
+) -> list[Part]:
+    """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a time,
+    empty ones included.
+    """
+    start = start_us - start_us % unit_us
+    units = max(1, -(-(end_us - start) // unit_us))
+    step = -(-units // most) * unit_us
+    counts = [0] * -(-(end_us - start) // step)
+    for one in buckets:
+        if start <= one.start_us < end_us:
+            counts[(one.start_us - start) // step] += one.count
+    return [
+        Part(start + index * step, start + (index + 1) * step, count)
+        for index, count in enumerate(counts)
+    ]
+
+
+def strip(counts: Sequence[int], starts: Sequence[int], most: int, what: str) -> Markup:
+    """A heat strip; `starts` are the starts of its cells."""
+    labels = [
+        f"{formatting.stamp(start)[:16]} UTC: {count:,}"
+        for start, count in zip(starts, counts, strict=True)
+    ]
+    return charts.heat(counts, most, what, labels)

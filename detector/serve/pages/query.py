@@ -1,0 +1,156 @@
+"""What a visitor asks for: the parameters of an address as a filter, and addresses that ask a
+little more or less.
+
+In: a request. Out: a filter, and links. The address is the query: what is not in it is not asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+
+from detector.render.objects import moment
+from detector.serve.pages import formatting
+from detector.store.query import filters
+from detector.store.query.filters import Filter, FilterError
+from detector.store.query.results import Facet
+
+_EXAMPLES = {
+    "host": "db-*",
+    "since": "7d or 2026-11-01",
+    "until": "24h",
+    "kernel": "5.4.. or 4.19..5.4",
+    "text": "inet_* listener",
+    "signature": "kernel.paging-request",
+    "class": "memory-fault",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks for: a filter (an empty one where it is wrong), the parameters as they
+    were, where the page begins.
+    """
+
+    path: str
+    params: Mapping[str, list[str]]
+    filter: Filter
+    after: str | None
+    wrong: FilterError | None = None
+
+    def checked(self) -> Filter:
+        """The filter; raises `FilterError` where it could not be understood."""
+        if self.wrong is not None:
+            raise self.wrong
+        return self.filter
+
+    def link(self, **changed: str | None) -> str:
+        """The address with some parameters replaced, or taken away by None; it begins at the first
+        page again.
+        """
+        params: dict[str, list[str]] = {
+            name: values for name, values in self.params.items() if name not in changed
+        }
+        params |= {name: [value] for name, value in changed.items() if value is not None}
+        return _address(self.path, params)
+
+    def toggled(self, name: str, value: str) -> tuple[str, bool]:
+        """The address with one value more, or less where it is asked for already; and whether it
+        is.
+        """
+        chosen = list(self.params.get(name, ()))
+        there = value in chosen
+        kept = [one for one in chosen if one != value] if there else [*chosen, value]
+        return _address(self.path, {**self.params, name: kept}), there
+
+    def next(self, after: str | None) -> str | None:
+        """The address of the page that begins after a row."""
+        return _address(self.path, {**self.params, "after": [after]}) if after else None
+
+
+def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> Asked:
+    """What a request asks for. Of a filter that cannot be understood the error is kept, for the
+    page to say it.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        if value.strip():
+            given.setdefault(name, []).append(value.strip())
+    path = request.url.path
+    for ending in (".json", ".csv", ".html"):
+        path = path.removesuffix(ending)
+    after = next(iter(given.pop("after", [])), None)
+    allowed = set(filters.FIELDS if names is None else names)
+    try:
+        for name in given:
+            if name not in allowed:
+                raise FilterError(
+                    name[:100],
+                    f"there is no such filter here: there are {', '.join(sorted(allowed))}",
+                )
+        known = {name: values for name, values in given.items() if name in filters.FIELDS}
+        return Asked(path, given, filters.parse(known, now_us), after)
+    except FilterError as error:
+        return Asked(
+            path,
+            {name: values for name, values in given.items() if name in allowed},
+            Filter(),
+            None,
+            error,
+        )
+
+
+def form(
+    what: Asked, names: Sequence[str], choices: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The fields of a search form, filled with what is asked for."""
+    return [
+        {
+            "name": name,
+            "label": name.replace("_", " ").capitalize(),
+            "value": (what.params.get(name) or [""])[0],
+            "choices": choices.get(name, ()),
+            "example": _EXAMPLES.get(name, ""),
+        }
+        for name in names
+    ]
+
+
+def chips(what: Asked) -> list[dict[str, str]]:
+    """Every condition, with the address that is without it."""
+    return [
+        {"name": name.replace("_", " "), "value": value, "href": what.toggled(name, value)[0]}
+        for name, values in what.params.items()
+        for value in values
+    ]
+
+
+def facets(what: Asked, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
+    """Groups of values with their counts, each a link that asks for it, or no longer."""
+    groups = []
+    for name, values in found.items():
+        rows = []
+        for one in values:
+            href, chosen = what.toggled(
+                name, formatting.pattern(one.value) if name == "host" else one.value
+            )
+            rows.append({"value": one.value, "count": one.count, "href": href, "chosen": chosen})
+        groups.append({"title": name.replace("_", " ").capitalize(), "found": rows})
+    return groups
+
+
+def spelled(wall_us: int) -> str:
+    """A wall time as a filter has it."""
+    return (moment(wall_us) or "").replace(".000000Z", "Z")
+
+
+def _address(path: str, params: Mapping[str, Sequence[str]]) -> str:
+    query = urlencode(
+        [(name, value) for name, values in params.items() for value in values], safe="*.:~"
+    )
+    return f"{path}?{query}" if query else path

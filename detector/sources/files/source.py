@@ -1,0 +1,198 @@
+"""Files, folders, globs and standard input as a source.
+
+In: paths. Out: batches of one chunk each, a file after the other, each to its end; with `follow`,
+from then on what is added to them. What cannot be read is a `Problem` and stops nothing else.
+Positions are not kept: a file is read from its beginning each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+
+from detector.sources.errors import Problem, SourceError
+from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, Reading
+from detector.sources.files.follow import Follower
+from detector.sources.files.framing import FileChunk, Framer
+from detector.sources.files.paths import Input, expand
+from detector.sources.files.prescan import Ahead, Facts, told
+
+BLOCK_SIZE = 1024 * 1024
+POLL_S = 0.5
+
+Progress = Callable[[int, int | None], None]
+
+
+class FileSource:
+    """Reads logs to their end, or follows them until `stop`. `problems` says what was not read;
+    `failed` whether any of it matters.
+
+    `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is
+    None where it cannot be known. `cut_lines` counts the lines that were longer than 16 MiB and so
+    came in pieces. With more than one of `jobs`, so many processes look for `literals` ahead, or
+    unpack: what is read is the same, in the same order.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        follow: bool = False,
+        poll_s: float = POLL_S,
+        on_progress: Progress | None = None,
+        jobs: int = 1,
+        literals: Sequence[str] = (),
+    ) -> None:
+        if follow and STDIN in paths:
+            raise SourceError(
+                "standard input (-) cannot be followed: it is read as it comes anyway; "
+                "leave --follow out"
+            )
+        if follow and jobs > 1:
+            raise SourceError(
+                "files that grow are read by one process: leave --jobs or --follow out"
+            )
+        self.cut_lines = 0
+        self._paths = tuple(paths)
+        self._follow = follow
+        self._poll_s = poll_s
+        self.on_progress = on_progress
+        self._stopped = Event()
+        self._inputs, self.problems = expand(self._paths)
+        self._total = _total(self._inputs)
+        self._done = 0
+        self._logs = 0
+        self._follower: Follower | None = None
+        files = [file for one in self._inputs for file in one.files]
+        self._ahead = Ahead(files, jobs, literals, BLOCK_SIZE) if jobs > 1 else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was asked for could not be read, or not wholly."""
+        return any(problem.fatal for problem in self.problems)
+
+    def batches(self) -> Iterator[Sequence[FileChunk]]:
+        """One chunk a batch. While following, an empty batch each time nothing has come."""
+        if self._follow:
+            yield from self._followed()
+            return
+        for one in self._inputs:
+            for chunk in self._read(one):
+                if self._stopped.is_set():
+                    return
+                yield [chunk]
+        self._judge_folders()
+
+    def commit(self, positions: Mapping[str, int]) -> None:
+        """Nothing to do: files stay as they are."""
+
+    def stop(self) -> None:
+        """Ends `batches` after the chunk at hand."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Closes what is followed."""
+        self.stop()
+        if self._follower:
+            self._follower.close()
+        if self._ahead:
+            self._ahead.close()
+
+    def _read(self, one: Input) -> Iterator[FileChunk]:
+        framer = Framer(one.name)
+        for file, skip in zip(one.files, one.skip, strict=True):
+            yield from self._read_file(file, skip, one.named, framer)
+            if file != one.files[-1]:
+                framer.end_line()
+        yield from framer.finish()
+        self.cut_lines += framer.cut
+
+    def _read_file(self, file: str, skip: int, named: bool, framer: Framer) -> Iterator[FileChunk]:
+        """The chunks of one file; a problem ends it, after all that could be read of it."""
+        try:
+            reading = (self._ahead and self._ahead.reading(file)) or Reading(file)
+        except NotALogError as kind:
+            self.problems.append(Problem(file, str(kind), fatal=named))
+            return
+        except DAMAGE as error:
+            self.problems.append(
+                Problem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+            )
+            return
+        before = self._done
+        size = 0
+        facts = (
+            self._ahead.facts(file) if self._ahead and not framer.begun and not skip else iter(())
+        )
+        try:
+            while data := reading.read(BLOCK_SIZE):
+                size += len(data)
+                self._done = before + reading.done
+                yield from _looked_through(framer.feed(data[skip:]), framer, next(facts, {}))
+                skip = 0
+                self._tell()
+        except DAMAGE as error:
+            text = f"damaged: {error}; what comes before was read ({size:,} bytes)"
+            self.problems.append(
+                Problem(file, text if reading.compressed else f"cannot be read on: {error}")
+            )
+        finally:
+            reading.close()
+        self._logs += 1
+        if not size:
+            self.problems.append(Problem(file, "empty: nothing to read", fatal=False))
+
+    def _tell(self) -> None:
+        if self.on_progress:
+            self.on_progress(self._done, self._total)
+
+    def _judge_folders(self) -> None:
+        """Nothing read at all, and nothing else said to be wrong: the folders hold no logs."""
+        if not self._logs and not self.failed:
+            self.problems.extend(
+                Problem(path, "no logs in this folder")
+                for path in self._paths
+                if Path(path).is_dir()
+            )
+
+    def _followed(self) -> Iterator[Sequence[FileChunk]]:
+        follower = self._follower = Follower(self._paths, self.problems)
+        for one in follower.begin():
+            for chunk in self._read(one):
+                yield [chunk]
+        while not self._stopped.is_set():
+            nothing = True
+            for chunk in follower.poll(BLOCK_SIZE):
+                nothing = False
+                yield [chunk]
+                if self._stopped.is_set():
+                    return
+            if nothing:
+                yield []
+                self._stopped.wait(self._poll_s)
+
+
+def _looked_through(
+    chunks: Sequence[FileChunk], framer: Framer, facts: Facts
+) -> Sequence[FileChunk]:
+    for chunk in chunks if framer.plain else ():
+        told(facts, chunk)
+    return chunks
+
+
+def _total(inputs: Sequence[Input]) -> int | None:
+    """Bytes on the disk; None where one of them has no size."""
+    total = 0
+    for one in inputs:
+        for file in one.files:
+            if file == STDIN:
+                return None
+            try:
+                path = Path(file)
+                total += path.stat().st_size
+                if not path.is_file():
+                    return None
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,79 @@
+"""Counts that would be too slow to make from the rows they count: of matches by signature, of noise
+by program, each by the hour.
+
+In: what a batch adds. Out: a few rows at its end, added to what is there. Forgotten when the batch
+is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from sqlite3 import Connection
+
+from detector.clock import HOUR_US
+
+_SIGNATURE = """
+INSERT INTO signature_hours (signature, hour_us, matches) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET matches = matches + excluded.matches
+"""
+_PROGRAM = """
+INSERT INTO noise_programs (process, signature, hour_us, count, first_us, last_us) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET count = count + excluded.count,
+  first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
+  last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us)
+"""
+_SIZE = "UPDATE sizes SET rows = rows + ? WHERE name = ?"
+
+
+class Tallies:
+    """What a batch adds. `flush` writes it and forgets it, `clear` only forgets."""
+
+    def __init__(self) -> None:
+        self._signatures: Counter[tuple[str, int]] = Counter()
+        self._programs: Counter[tuple[str, str, int]] = Counter()
+        self._times: dict[tuple[str, str, int], tuple[int | None, int | None]] = {}
+
+    def match(self, signature: str, wall_us: int | None) -> None:
+        """A new match; one without a wall time counts to hour 0."""
+        self._signatures[signature, (wall_us or 0) // HOUR_US * HOUR_US] += 1
+
+    def noise(
+        self,
+        process: str,
+        signature: str,
+        hour_us: int,
+        count: int,
+        first_us: int | None,
+        last_us: int | None,
+    ) -> None:
+        """Crashes of one program in one hour, and when the first and the last of them were, where
+        that is known.
+        """
+        key = (process, signature, hour_us)
+        self._programs[key] += count
+        first, last = self._times.get(key, (None, None))
+        known = (
+            [time for time in (first, first_us) if time is not None],
+            [time for time in (last, last_us) if time is not None],
+        )
+        self._times[key] = (min(known[0], default=None), max(known[1], default=None))
+
+    def flush(self, connection: Connection) -> None:
+        """Adds the counts to what is stored."""
+        if self._signatures:
+            connection.executemany(
+                _SIGNATURE, [(*key, count) for key, count in self._signatures.items()]
+            )
+        if self._programs:
+            connection.executemany(
+                _PROGRAM,
+                [(*key, count, *self._times[key]) for key, count in self._programs.items()],
+            )
+            connection.execute(_SIZE, (self._programs.total(), "noise"))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._signatures.clear()
+        self._programs.clear()
+        self._times.clear()

@@ -1,0 +1,283 @@
+"""Writes the history: matches, reports, incidents, noise and positions, one transaction a batch;
+answers what correlation asks of it.
+
+In: nouns. Out: stored matches and their neighbours. Whatever is added again changes nothing, in
+whatever order it comes: equal lines of one boot fold into one match. Noise counts are the
+exception: they are added up, and hold because they are committed with the positions that they were
+counted to. Every write belongs inside `with journal.transaction():`. Not thread-safe. Decides
+nothing about incidents: `correlate.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from sqlite3 import Connection, Error
+
+from sqlite_utils import Database
+
+from detector.boots import TOLERANCE_US, Stream
+from detector.clock import now_us
+from detector.correlate import EVIDENCE_LIMIT, StoredMatch
+from detector.model import Block, CrashReport, Diagnosis, Incident, Match
+from detector.noise import NoiseCount
+from detector.store.connection import connect_writing
+from detector.store.errors import explained
+from detector.store.ingest import incidents, reports
+from detector.store.ingest.batch_counters import Tallies
+from detector.store.ingest.matches import Matches
+from detector.store.ingest.sightings import Sightings
+from detector.store.query import search_index
+from detector.store.query.history import History
+from detector.store.rows import NAME_LIMIT, clean, clean_match, read_match, storable
+
+_NOISE = """
+INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (host, process, signature, hour_us) DO UPDATE SET count = count + excluded.count,
+  first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
+  last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
+  first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us, excluded.first_kernel_us),
+  last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us, excluded.last_kernel_us)
+"""
+_POSITION = (
+    "INSERT INTO positions (source, position) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET "
+    "position = excluded.position"
+)
+_COUNTER = (
+    "INSERT INTO counters (name, count) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = "
+    "count + excluded.count"
+)
+_STREAM = """
+INSERT INTO streams (name, boot_count, latest_kernel_us, fresh) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh
+"""
+
+
+def open_journal(
+    path: str | Path,
+    *,
+    tolerance_us: int = TOLERANCE_US,
+    clock: Callable[[], int] = now_us,
+) -> Journal:
+    """Opens the history at `path` (":memory:" for one that is not kept) for writing; creates it, or
+    brings an older one up to date.
+
+    Raises `StoreError` for a file that is not ours, damaged, newer than this version, locked or not
+    writable.
+    """
+    return Journal(connect_writing(str(path)), str(path), tolerance_us, clock)
+
+
+class Journal:
+    """The history, open for writing. `clock` says when an incident was found."""
+
+    def __init__(
+        self, db: Database, path: str, tolerance_us: int, clock: Callable[[], int]
+    ) -> None:
+        self.db = db
+        self.path = path
+        self._clock = clock
+        self._connection: Connection = db.conn
+        self._matches = Matches(self._connection, tolerance_us)
+        self._sightings = Sightings(tolerance_us)
+        self._tallies = Tallies()
+        self._unindexed: set[str] = set()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One batch: everything inside is committed together, or rolled back where anything raises;
+        raises `StoreError`.
+
+        The file is held from the start: a transaction that reads first and writes later fails if
+        another process writes in between.
+        """
+        with explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._sightings.flush(self._connection)
+                self._tallies.flush(self._connection)
+                for identity in sorted(self._unindexed):
+                    search_index.index(self._connection, identity)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(Error):
+                    self.db.rollback()
+                raise
+            finally:
+                self._sightings.clear()
+                self._tallies.clear()
+                self._unindexed.clear()
+
+    def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
+        """Stores a kernel match, or folds it into the one that it repeats (same host, time and
+        text, boots that may be the same).
+
+        Returns the match as it is stored, which is what to correlate, and whether it is new.
+        """
+        if match.origin != "kernel":
+            raise ValueError("noise is counted, not stored")
+        match = clean_match(match)
+        self._sightings.boot(match)
+        stored, new = self._matches.add(match)
+        if new:
+            self._tallies.match(match.signature, match.wall_time_us)
+        return stored, new
+
+    def note_boot(self, match: Match) -> None:
+        """A boot banner: the host and its boot are noted, the line itself is not kept."""
+        self._sightings.boot(clean_match(match))
+
+    def neighbours(self, stored: StoredMatch, span_us: int) -> list[StoredMatch]:
+        """The other matches of the same host and, as far as is known, boot within `span_us`; see
+        `Matches.neighbours`.
+        """
+        return self._matches.neighbours(stored, span_us)
+
+    def add_report(
+        self,
+        match_id: int,
+        block: Block,
+        report: CrashReport | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        """Stores the block that a match opened, verbatim, with what was read from it."""
+        reports.save_report(self._connection, match_id, block, report, fingerprint)
+        if report and report.kernel:
+            self._sightings.boot(self._matches.get(match_id), report.kernel)
+
+    def save_open_blocks(
+        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()
+    ) -> None:
+        """Stores all blocks that are open at the end of a batch, so that a restart goes on with
+        them; `still`: ids of unchanged ones.
+        """
+        reports.save_open(self._connection, blocks, still)
+
+    def open_blocks(self) -> list[tuple[int, Block]]:
+        """The blocks that were open at the last commit, with the ids of their heads."""
+        with explained(self.path):
+            return reports.open_blocks(self._connection)
+
+    def block_of(self, match: Match) -> Block | None:
+        """What is stored so far of the block that a match opened."""
+        stored = self._matches.find(match)
+        return reports.block_of(self._connection, stored.id) if stored else None
+
+    def save_incident(
+        self,
+        incident: Incident,
+        evidence: Sequence[int],
+        diagnosis: Diagnosis | None = None,
+        report: CrashReport | None = None,
+    ) -> bool:
+        """Stores an incident, or what more is known of it; True where it is new.
+
+        `evidence` are ids of stored matches, the anchor's among them; it is added to, never taken
+        away. The incidents in `joined` stay, and point at this one from now on.
+        """
+        anchor = self._matches.find(incident.anchor, evidence)
+        if anchor is None:
+            raise ValueError(f"incident {incident.id}: its anchor is not among its evidence")
+        self._unindexed.add(incident.id)
+        return incidents.save(
+            self._connection, incident, anchor.id, evidence, diagnosis, report, self._clock()
+        )
+
+    def evidence(self, ids: Sequence[str], limit: int = EVIDENCE_LIMIT) -> list[StoredMatch]:
+        """At most `limit` matches that incidents, and those joined into them, rest on: their
+        anchors first, then the earliest.
+        """
+        return [
+            StoredMatch(row["id"], read_match(row))
+            for row in incidents.evidence(self._connection, ids, limit)
+        ]
+
+    def anchored(
+        self, match_id: int, limit: int = EVIDENCE_LIMIT
+    ) -> list[tuple[Incident, tuple[int, ...]]]:
+        """The live incidents that a match anchors, each with the ids of at most `limit` matches of
+        its evidence.
+        """
+        return incidents.anchored(self._connection, match_id, limit)
+
+    def count_noise(self, rows: Iterable[NoiseCount]) -> None:
+        """Adds counts of user-space crashes to those of their host, process, signature and hour."""
+        self._connection.executemany(_NOISE, [self._noise_row(row) for row in rows])
+
+    def _noise_row(self, row: NoiseCount) -> tuple[str | int | None, ...]:
+        host = clean(row.host, NAME_LIMIT)
+        process, signature, hour = (
+            clean(row.process, NAME_LIMIT),
+            clean(row.signature, NAME_LIMIT),
+            storable(row.hour_us) or 0,
+        )
+        first, last = storable(row.first_us), storable(row.last_us)
+        self._sightings.host(host, first, last)
+        self._tallies.noise(process, signature, hour, row.count, first, last)
+        return (
+            host,
+            process,
+            signature,
+            hour,
+            row.count,
+            first,
+            last,
+            storable(row.first_kernel_us),
+            storable(row.last_kernel_us),
+        )
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Adds to named counters, such as the records that no format reads."""
+        self._connection.executemany(
+            _COUNTER, [(clean(name, NAME_LIMIT), count) for name, count in counts.items()]
+        )
+
+    def set_positions(self, positions: Mapping[str, int]) -> None:
+        """Stores where every source stands after this batch."""
+        self._connection.executemany(
+            _POSITION, [(clean(source), position) for source, position in positions.items()]
+        )
+
+    def positions(self) -> dict[str, int]:
+        """Where every source stood at the last commit: on a restart these win over what a broker
+        remembers.
+        """
+        with explained(self.path):
+            return dict(
+                self._connection.execute("SELECT source, position FROM positions").fetchall()
+            )
+
+    def save_streams(self, streams: Mapping[str, Stream]) -> None:
+        """Stores where streams without a clock stand in their boots: those that moved in this
+        batch.
+        """
+        rows = [
+            (clean(name), stream.count, stream.latest_us, stream.fresh)
+            for name, stream in streams.items()
+        ]
+        self._connection.executemany(_STREAM, rows)
+
+    def stream(self, name: str) -> Stream | None:
+        """Where one stream stood when it was stored."""
+        query = "SELECT boot_count, latest_kernel_us, fresh FROM streams WHERE name = ?"
+        row = self._connection.execute(query, (clean(name),)).fetchone()
+        return Stream(row[0], row[1], bool(row[2])) if row else None
+
+    def streams(self) -> dict[str, Stream]:
+        """Where the streams stood at the last commit."""
+        with explained(self.path):
+            rows = self._connection.execute(
+                "SELECT name, boot_count, latest_kernel_us, fresh FROM streams"
+            ).fetchall()
+        return {name: Stream(count, latest, bool(fresh)) for name, count, latest, fresh in rows}
+
+    def history(self) -> History:
+        """The same data for reading, over the same connection: also of a history in memory."""
+        return History(self.db, self.path)
+
+    def close(self) -> None:
+        """Closes the file; what was not committed is gone."""
+        self.db.close()

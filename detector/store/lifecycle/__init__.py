@@ -1,0 +1,1 @@
+"""The states of an incident and what changes them."""

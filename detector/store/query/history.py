@@ -1,0 +1,265 @@
+"""Reads the history: incidents, problems, hosts, noise, counts. Pure SQL over the file, with or
+without a running service beside it.
+
+In: filters. Out: frozen values (`answers.py`). Writes nothing. Times are µs since 1970; `since_us`
+is included, `until_us` is not. Each connection belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection, Row
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
+
+from detector.render.series import Bucket
+from detector.store.connection import connect_reading
+from detector.store.errors import StoreError, explained
+from detector.store.ingest import incidents, reports
+from detector.store.lifecycle.changes import Change, read_change
+from detector.store.query import incidents as incident_queries
+from detector.store.query import noise as noise_queries
+from detector.store.query import overview
+from detector.store.query import problems as problem_queries
+from detector.store.query.filters import Filter
+from detector.store.query.incidents import INCIDENT
+from detector.store.query.noise import EVERYTHING, NoiseColumn
+from detector.store.query.results import (
+    HostDetail,
+    HostRow,
+    IncidentDetail,
+    IncidentRow,
+    Noise,
+    Overview,
+    Page,
+    ProblemDetail,
+    ProblemRow,
+    Survey,
+    Totals,
+    incident_row,
+)
+from detector.store.rows import read_diagnosis
+
+T = TypeVar("T")
+
+_LIST = f"""{INCIDENT}
+WHERE i.joined_into IS NULL
+  AND (:host IS NULL OR i.host GLOB :host) AND (:rule IS NULL OR i.rule = :rule)
+  AND (:severity IS NULL OR i.severity = :severity) AND (:state IS NULL OR i.state = :state)
+  AND (:since IS NULL OR coalesce(i.started_us, i.found_us) >= :since) AND (:until IS NULL OR coalesce(i.started_us, i.found_us) < :until)
+ORDER BY coalesce(i.started_us, i.found_us) DESC, i.id LIMIT :limit
+"""
+_BY_PREFIX = f"{INCIDENT} WHERE i.id >= :id AND i.id < :id || x'f4' ORDER BY i.id LIMIT 2"
+_CHANGES = "SELECT * FROM changes WHERE id > ? ORDER BY id LIMIT ?"
+_CHANGES_OF = "SELECT * FROM changes WHERE incident_id = ? ORDER BY id"
+
+
+def open_history(path: str | Path) -> History:
+    """Opens an existing history for reading only. Raises `StoreError` where it is missing, not
+    ours, damaged, or of another version.
+    """
+    return History(connect_reading(str(path)), str(path))
+
+
+class History:
+    """The history, open for reading. Every query raises `StoreError` where the file turns out
+    damaged or unreadable.
+    """
+
+    def __init__(self, db: Database, path: str) -> None:
+        self.db = db
+        self.path = path
+        self._connection: Connection = db.conn
+
+    def search(
+        self, wanted: Filter, *, after: str | None = None, limit: int = 50
+    ) -> Page[IncidentRow]:
+        """Live incidents of a filter, newest first; `after` is an earlier page's `next`
+        (`FilterError` for anything else).
+        """
+        return self._asked(incident_queries.page, wanted, after, limit)
+
+    def survey(
+        self,
+        wanted: Filter,
+        names: Sequence[str] = (),
+        *,
+        values: int = 10,
+        buckets: int = 60,
+        now_us: int | None = None,
+        rows: int = 0,
+    ) -> Survey:
+        """How many live incidents a filter has, the most frequent values of some fields, and when
+        they were: of the newest so many.
+
+        With the first page of `rows` rows, as `search` has it. Fields are those of
+        `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is
+        bounded.
+        """
+        return self._asked(incident_queries.survey, wanted, names, values, buckets, now_us, rows)
+
+    def incidents(
+        self,
+        *,
+        host: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        rule: str | None = None,
+        severity: str | None = None,
+        state: str | None = None,
+        limit: int = 100,
+    ) -> list[IncidentRow]:
+        """Live incidents, newest first; `host` is a shell pattern (`db-*`), `limit` -1 means
+        all.
+        """
+        wanted = {
+            "host": host,
+            "since": since_us,
+            "until": until_us,
+            "rule": rule,
+            "severity": severity,
+            "state": state,
+            "limit": limit,
+        }
+        return [incident_row(row) for row in self._rows(_LIST, wanted)]
+
+    def incident(self, identity: str) -> IncidentDetail | None:
+        """One incident, also a joined one, by its id or by a beginning that no other id has; None
+        where there is none.
+        """
+        rows = self._rows(_BY_PREFIX, {"id": identity}) if identity else []
+        if not rows:
+            return None
+        if len(rows) > 1 and rows[0]["id"] != identity:
+            raise StoreError(
+                f"{self.path}: more than one incident begins with {identity}: give more of its id"
+            )
+        return self._detail(rows[0])
+
+    def similar(self, identity: str, limit: int = 10) -> list[IncidentRow]:
+        """The newest other incidents of the same problem; of one without a fingerprint, of the same
+        rule on the same host.
+        """
+        rows = self._rows(
+            "SELECT id, fingerprint, rule, host FROM incidents WHERE id = ?", (identity,)
+        )
+        if not rows:
+            return []
+        row = rows[0]
+        # A host's name may hold the signs of a pattern.
+        host = "".join(f"[{one}]" if one in "*?[" else one for one in row["host"])
+        alike = (
+            Filter(problem=(row["fingerprint"],))
+            if row["fingerprint"]
+            else Filter(rule=(row["rule"],), host=(host,))
+        )
+        return [one for one in self.search(alike, limit=limit + 1).rows if one.id != identity][
+            :limit
+        ]
+
+    def changes(self, after_id: int = 0, limit: int = 100) -> list[Change]:
+        """What became of incidents after one change, in order."""
+        return [read_change(row) for row in self._rows(_CHANGES, (after_id, limit))]
+
+    def changes_of(self, identity: str) -> list[Change]:
+        """What became of one incident, by its whole id, in order."""
+        return [read_change(row) for row in self._rows(_CHANGES_OF, (identity,))]
+
+    def last_change(self) -> int:
+        """The id of the latest change; 0 where there is none."""
+        return int(self._rows("SELECT coalesce(max(id), 0) AS id FROM changes", ())[0]["id"])
+
+    def problems(
+        self, wanted: Filter, *, after: str | None = None, limit: int = 50
+    ) -> Page[ProblemRow]:
+        """Problems of a filter, the one that happened last first; see
+        `problem_queries.problems`.
+        """
+        return self._asked(problem_queries.problems, wanted, after, limit)
+
+    def problem(self, fingerprint: str) -> ProblemDetail | None:
+        """One problem by its whole fingerprint; None where there is none."""
+        return self._asked(problem_queries.problem, fingerprint)
+
+    def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
+        """Hosts of a filter, by name; see `problem_queries.hosts`."""
+        return self._asked(problem_queries.hosts, wanted, after, limit)
+
+    def host(self, name: str) -> HostDetail | None:
+        """One host by its whole name; None where there is none."""
+        return self._asked(problem_queries.host, name)
+
+    def overview(self, now_us: int) -> Overview:
+        """What on-call looks at first."""
+        return self._asked(overview.overview, now_us)
+
+    def noise(
+        self,
+        *,
+        by: Sequence[NoiseColumn] = EVERYTHING,
+        host: str | None = None,
+        process: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        top: int = 100,
+        quick: bool = False,
+    ) -> Noise:
+        """Crashes of user space, added up by some columns, the most frequent first; whole hours
+        that touch the time; `top` -1: all.
+
+        `host` is a shell pattern, `process` a whole name. `quick` looks at the newest so many
+        counts: see `noise_queries`.
+        """
+        return self._asked(
+            partial(noise_queries.noise, quick=quick), by, host, process, since_us, until_us, top
+        )
+
+    def noise_hours(
+        self, *, host: str | None = None, process: str | None = None, since_us: int, until_us: int
+    ) -> list[Bucket]:
+        """Crashes of user space by the hour (older ones by the day), hours that have any; of one
+        host and one process, or of all.
+        """
+        return self._asked(noise_queries.noise_hours, host, process, since_us, until_us)
+
+    def signature_hits(self, signature: str, since_us: int, until_us: int) -> list[Bucket]:
+        """The matches of a signature by the hour (older ones by the day), hours that have any."""
+        return self._asked(overview.signature_hits, signature, since_us, until_us)
+
+    def totals(self) -> Totals:
+        """How much the history holds."""
+        return self._asked(overview.totals)
+
+    def counters(self) -> dict[str, int]:
+        """The named counters, such as the records that no format reads."""
+        return {
+            row["name"]: row["count"]
+            for row in self._rows("SELECT name, count FROM counters ORDER BY name", {})
+        }
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.db.close()
+
+    def _detail(self, row: Row) -> IncidentDetail:
+        with explained(self.path):
+            incident = incidents.load(self._connection, row)
+            block = reports.block_of(self._connection, row["anchor_id"])
+            details = self._connection.execute(
+                "SELECT details FROM reports WHERE match_id = ?", (row["anchor_id"],)
+            ).fetchone()
+        report = json.loads(details[0]) if details and details[0] else None
+        diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
+        return IncidentDetail(incident_row(row), incident, block, report, diagnosis)
+
+    def _asked(self, question: Callable[..., T], *about: object) -> T:
+        with explained(self.path):
+            return question(self._connection, *about)
+
+    def _rows(self, query: str, parameters: dict[str, Any] | Sequence[Any]) -> list[Row]:
+        with explained(self.path):
+            return self._connection.execute(query, parameters).fetchall()

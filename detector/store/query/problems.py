@@ -1,0 +1,219 @@
+"""Problems and hosts: lists and details, from the sums that are kept of them.
+
+In: a connection, a filter or a name. Out: frozen rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from sqlite3 import Connection
+from typing import Any
+
+from detector.clock import DAY_US
+from detector.render.series import Bucket
+from detector.store.query import incidents as incident_queries
+from detector.store.query.filters import Filter
+from detector.store.query.noise import EVERYTHING, noise
+from detector.store.query.results import (
+    BootRow,
+    HostDetail,
+    HostRow,
+    Page,
+    ProblemDetail,
+    ProblemRow,
+    Share,
+    named,
+    read_place,
+    spell_place,
+)
+
+# What a detail shows of each.
+SHOWN = 20
+_PROBLEMS = (
+    "SELECT * FROM problems p WHERE {where} ORDER BY last_us DESC, fingerprint DESC LIMIT :limit"
+)
+_SHARES = (
+    "SELECT {name} AS name, incidents, first_us, last_us FROM {table} WHERE fingerprint = ? "
+    "ORDER BY incidents DESC, {name} LIMIT ?"
+)
+_HOST = """
+SELECT h.*, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel,
+  (SELECT count(*) FROM incidents i WHERE i.host = h.name AND place IS NOT NULL) AS incidents,
+  (SELECT max(place) >> 11 FROM incidents i WHERE i.host = h.name) AS last_incident_us
+FROM hosts h
+"""
+# Fields that a problem has itself: as its latest incident has them.
+_OWN = {
+    "problem": "fingerprint",
+    "severity": "severity",
+    "function": "function",
+    "module": "module",
+    "known_issue": "known_issue",
+}
+# A problem is open until somebody resolves it: what is acknowledged is an incident.
+_STATES = {"open": "open", "acknowledged": "open", "resolved": "resolved"}
+
+
+def problems(
+    connection: Connection, wanted: Filter, after: str | None, limit: int
+) -> Page[ProblemRow]:
+    """Problems, the one that happened last first. Time, host and kernel ask for problems with such
+    incidents.
+
+    What only incidents have (rule, class, signature, text) is looked for in the newest
+    `incident_queries.SURVEYED` incidents that have it.
+    """
+    conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
+    for name, column in _OWN.items():
+        _any(conditions, parameters, f"p.{column}", getattr(wanted, name))
+    _any(conditions, parameters, "p.state", sorted({_STATES[state] for state in wanted.state}))
+    _times(conditions, parameters, wanted)
+    if _through_incidents(wanted):
+        parameters["found"] = json.dumps(_fingerprints(connection, wanted))
+        conditions.append("p.fingerprint IN (SELECT value FROM json_each(:found))")
+    if after is not None:
+        parameters["last"], parameters["fingerprint"] = read_place(after, int, str)
+        conditions.append("(p.last_us, p.fingerprint) < (:last, :fingerprint)")
+    rows = connection.execute(
+        _PROBLEMS.format(where=" AND ".join(conditions)), parameters
+    ).fetchall()
+    found = [ProblemRow(**named(ProblemRow, row)) for row in rows]
+    more = len(found) > limit
+    return Page(
+        found[:limit],
+        spell_place(found[limit - 1].last_us, found[limit - 1].fingerprint) if more else None,
+    )
+
+
+def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
+    """One problem with what it is made of."""
+    row = connection.execute(
+        "SELECT * FROM problems WHERE fingerprint = ?", (fingerprint,)
+    ).fetchone()
+    if row is None:
+        return None
+    days = connection.execute(
+        "SELECT day_us, incidents FROM problem_days WHERE fingerprint = ? ORDER BY day_us",
+        (fingerprint,),
+    )
+    return ProblemDetail(
+        row=ProblemRow(**named(ProblemRow, row)),
+        hosts=_shares(connection, "problem_hosts", "host", fingerprint),
+        kernels=_shares(connection, "problem_kernels", "kernel", fingerprint),
+        days=[Bucket(one["day_us"], one["day_us"] + DAY_US, one["incidents"]) for one in days],
+        incidents=incident_queries.page(
+            connection, Filter(problem=(fingerprint,)), None, SHOWN
+        ).rows,
+    )
+
+
+def hosts(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[HostRow]:
+    """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored, the
+    rest for hosts of such incidents.
+
+    Those are looked for in the newest `incident_queries.SURVEYED` incidents of the filter.
+    """
+    conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
+    if set(_given(wanted)) - {"host", "since_us", "until_us"}:
+        found = _values(connection, wanted, "host")
+        parameters["found"] = json.dumps(found)
+        conditions.append("h.name IN (SELECT value FROM json_each(:found))")
+    elif wanted.host:
+        parameters |= {f"host{number}": host for number, host in enumerate(wanted.host)}
+        conditions.append(
+            "("
+            + " OR ".join(f"h.name GLOB :host{number}" for number in range(len(wanted.host)))
+            + ")"
+        )
+    if wanted.since_us is not None:
+        conditions.append("h.last_seen_us >= :since")
+        parameters["since"] = wanted.since_us
+    if wanted.until_us is not None:
+        conditions.append("h.first_seen_us < :until")
+        parameters["until"] = wanted.until_us
+    if after is not None:
+        parameters["after"] = read_place(after, str)[0]
+        conditions.append("h.name > :after")
+    rows = connection.execute(
+        f"{_HOST} WHERE {' AND '.join(conditions)} ORDER BY h.name LIMIT :limit", parameters
+    ).fetchall()
+    found_rows = [HostRow(**named(HostRow, row)) for row in rows]
+    more = len(found_rows) > limit
+    return Page(found_rows[:limit], spell_place(found_rows[limit - 1].name) if more else None)
+
+
+def host(connection: Connection, name: str) -> HostDetail | None:
+    """One host, by its whole name."""
+    row = connection.execute(f"{_HOST} WHERE h.name = ?", (name,)).fetchone()
+    if row is None:
+        return None
+    boots = connection.execute(
+        "SELECT * FROM boots WHERE host = ? ORDER BY id DESC LIMIT ?", (name, SHOWN)
+    ).fetchall()
+    # The name itself may hold the signs of a pattern.
+    escaped = "".join(f"[{one}]" if one in "*?[" else one for one in name)
+    return HostDetail(
+        row=HostRow(**named(HostRow, row)),
+        boots=[BootRow(**named(BootRow, one)) for one in boots],
+        incidents=incident_queries.page(connection, Filter(host=(escaped,)), None, SHOWN).rows,
+        noise=noise(connection, EVERYTHING, escaped, None, None, None, SHOWN, quick=False).rows,
+    )
+
+
+def _shares(connection: Connection, table: str, name: str, fingerprint: str) -> list[Share]:
+    return [
+        Share(**named(Share, row))
+        for row in connection.execute(_SHARES.format(table=table, name=name), (fingerprint, SHOWN))
+    ]
+
+
+def _any(
+    conditions: list[str], parameters: dict[str, Any], column: str, values: Sequence[str]
+) -> None:
+    if values:
+        name = column.rpartition(".")[2]
+        parameters[f"any_{name}"] = json.dumps(list(values))
+        conditions.append(f"{column} IN (SELECT value FROM json_each(:any_{name}))")  # noqa: S608
+
+
+def _times(conditions: list[str], parameters: dict[str, Any], wanted: Filter) -> None:
+    if wanted.since_us is not None:
+        conditions.append("p.last_us >= :since")
+        parameters["since"] = wanted.since_us
+    if wanted.until_us is not None:
+        conditions.append("p.first_us < :until")
+        parameters["until"] = wanted.until_us
+
+
+def _given(wanted: Filter) -> list[str]:
+    return [name for name in Filter.__slots__ if getattr(wanted, name) not in ((), None)]
+
+
+def _through_incidents(wanted: Filter) -> bool:
+    return bool(
+        wanted.host or wanted.kernel or wanted.rule or wanted.cls or wanted.signature or wanted.text
+    )
+
+
+def _fingerprints(connection: Connection, wanted: Filter) -> list[str]:
+    narrowed = Filter(
+        **{
+            name: getattr(wanted, name)
+            for name in _given(wanted)
+            if name not in {"state", "severity"}
+        }
+    )
+    return _values(connection, narrowed, "fingerprint")
+
+
+def _values(connection: Connection, wanted: Filter, column: str) -> list[str]:
+    """The values of a column among the newest incidents of a filter."""
+    found = incident_queries.places(connection, wanted, incident_queries.SURVEYED)
+    return sorted(
+        {
+            row[0]
+            for row in incident_queries.values_at(connection, found, [column])
+            if row[0] is not None
+        }
+    )

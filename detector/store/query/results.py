@@ -1,0 +1,287 @@
+"""What the history answers with: frozen rows of incidents, problems, hosts, noise and counts. No
+SQL is executed here.
+
+In: rows of queries. Out: values. Times are µs since 1970 (`*_kernel*_us`: since boot).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, fields
+from sqlite3 import Row
+from typing import Any, Generic, TypeVar
+
+from detector.model import Block, Diagnosis, Incident
+from detector.render.objects import Item
+from detector.render.series import Bucket
+from detector.store.query.filters import FilterError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows of a list, and what to ask for next (`after`); None where these are the last. New
+    rows never shift a page.
+    """
+
+    rows: list[T]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident of a list. `found_us` is when it was found, `matches` how many it rests on; its
+    anchor's report says what crashed.
+    """
+
+    id: str
+    rule: str
+    severity: str
+    host: str
+    boot: str
+    time_basis: str
+    gap_us: int
+    started_us: int | None
+    found_us: int
+    kernel_time_us: int | None
+    title: str
+    kind: str | None
+    function: str | None
+    module: str | None
+    kernel: str | None
+    fingerprint: str | None
+    known_issue: str | None
+    state: str
+    regression: int
+    changed_us: int | None
+    joined_into: str | None
+    matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetail:
+    """All that is stored of one incident: the noun with its evidence, its anchor's block, what was
+    read from that, the diagnosis.
+    """
+
+    row: IncidentRow
+    incident: Incident
+    block: Block | None
+    report: Item | None
+    diagnosis: Diagnosis | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One value that incidents have, and how many of those that were looked at have it."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many there are; `more` where counting stopped there."""
+
+    count: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the incidents of a filter have in common, when they were, and the newest of them."""
+
+    counted: Counted
+    facets: dict[str, list[Facet]]
+    histogram: list[Bucket]
+    first: Page[IncidentRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """All incidents with one fingerprint, added up; what it is called is of its latest incident."""
+
+    fingerprint: str
+    title: str | None
+    kind: str | None
+    function: str | None
+    module: str | None
+    severity: str
+    known_issue: str | None
+    first_us: int
+    last_us: int
+    incidents: int
+    hosts: int
+    state: str
+    state_us: int | None
+    state_by: str | None
+    fixed_in: str | None
+    regressions: int
+    regressed_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one host or kernel release has of a problem."""
+
+    name: str
+    incidents: int
+    first_us: int
+    last_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemDetail:
+    """A problem with the hosts and kernels that have most of it, its days that had any, and its
+    newest incidents.
+    """
+
+    row: ProblemRow
+    hosts: list[Share]
+    kernels: list[Share]
+    days: list[Bucket]
+    incidents: list[IncidentRow]
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One host: when lines of it were stored, the kernel of its latest boot that told one, its live
+    incidents.
+    """
+
+    name: str
+    first_seen_us: int | None
+    last_seen_us: int | None
+    kernel: str | None
+    incidents: int
+    last_incident_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BootRow:
+    """One boot of a host."""
+
+    id: int
+    boot_id: str | None
+    epoch_us: int | None
+    first_kernel_us: int | None
+    last_kernel_us: int | None
+    kernel: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseRow:
+    """Crashes of user space, added up over the columns that are None."""
+
+    host: str | None
+    process: str | None
+    signature: str | None
+    hour_us: int | None
+    count: int
+    first_us: int | None
+    last_us: int | None
+    first_kernel_us: int | None
+    last_kernel_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Rows of noise, the most frequent first; where there is too much to look at, what was counted
+    from `counted_us` on.
+    """
+
+    rows: list[NoiseRow]
+    counted_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """A host with its latest boots, newest incidents, and the programs that crash most on it."""
+
+    row: HostRow
+    boots: list[BootRow]
+    incidents: list[IncidentRow]
+    noise: list[NoiseRow]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """Incidents of one host (or of all others together: host None), by the hour, the oldest hour
+    first.
+    """
+
+    host: str | None
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much the history holds; `incidents` without those that were joined into another."""
+
+    hosts: int
+    boots: int
+    matches: int
+    reports: int
+    open_reports: int
+    incidents: int
+    joined: int
+    noise: int
+    first_us: int | None
+    last_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What on-call looks at first. `open` and `acknowledged` count live incidents by severity;
+    problems are new or back within a week.
+    """
+
+    now_us: int
+    open: dict[str, int]
+    acknowledged: dict[str, int]
+    newest: list[IncidentRow]
+    oldest_open_us: int | None
+    latest_us: int | None
+    new_problems_day: int
+    new_problems_week: int
+    new_problems: list[ProblemRow]
+    regressions: list[ProblemRow]
+    heat_start_us: int
+    heat: list[HeatRow]
+    noise: list[NoiseRow]
+    totals: Totals
+
+
+def named(noun: type[Any], row: Row) -> dict[str, Any]:
+    """The columns of a row that a noun has fields for."""
+    names = {field.name for field in fields(noun)}
+    return {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
+
+
+def incident_row(row: Row) -> IncidentRow:
+    """A row that tells the headline beside the columns of `incidents`."""
+    return IncidentRow(**(named(IncidentRow, row) | {"title": row["headline"]}))
+
+
+def spell_place(*keys: int | str) -> str:
+    """Where a page ends, as an opaque word for `after`."""
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+def read_place(after: str, *kinds: type[Any]) -> list[Any]:
+    """The keys that `spell_place` wrote; raises `FilterError` for what it did not write."""
+    try:
+        keys = json.loads(
+            base64.urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4))
+        )
+        fits = isinstance(keys, list) and [type(key) for key in keys] == list(kinds)
+        if not fits or any(isinstance(key, int) and not 0 <= key < 1 << 63 for key in keys):
+            raise ValueError(after)
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise FilterError(
+            "after", "no place in this list: give what an earlier page said was next"
+        ) from error
+    return list(keys)
