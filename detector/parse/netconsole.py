@@ -21,6 +21,10 @@ _PENDING_BOUND = 256
 _HOLD_US = 10_000_000
 _STREAM_BOUND = 10_000
 _REORDER = 64
+# The kernel numbers its records in a u64 (kernel/printk/printk_ringbuffer.h, v5.10); no run of
+# numbers loses more than this between two records that came: a greater step is another run.
+_SEQUENCE_BOUND = 1 << 64
+_STEP_BOUND = 1 << 32
 
 Stream = tuple[str, bytes | None, str | None]
 """Source, key and host: records of one kernel carry one run of numbers."""
@@ -132,11 +136,13 @@ class Sequences:
         `number` is the record's own, by which what lies between two of them is known. A fall is
         reordering when small, else a new boot.
         """
+        if sequence >= _SEQUENCE_BOUND:
+            return 0
         highest, before = self._highest.get(stream, (None, 0))
         if highest is None or not highest - _REORDER <= sequence <= highest:
             self._highest[stream] = sequence, number
             if len(self._highest) > _STREAM_BOUND:
                 del self._highest[next(iter(self._highest))]
-        if highest is None or sequence <= highest:
+        if highest is None or not 0 < sequence - highest <= _STEP_BOUND:
             return 0
         return max(0, sequence - highest - max(1, number - before))

@@ -9,7 +9,7 @@ decides nothing about what a line means.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from detector.parse.draft import Context, Draft
 from detector.parse.draft_text import LINE_BOUND, is_text
 from detector.parse.netconsole import Fragments, Sequences, Stream
 from detector.parse.pstore import Parts
+from detector.parse.stamps import uptime, wall
 
 JSON_FORMATS = (
     "journald",
@@ -81,7 +82,7 @@ class Parser:
 
         sequence_gap (holes), sequence_missing (records), fragment (pieces), fragments_lost
         (messages), host_disagreement, printk_dropped, glued, pstore_header, text_cut, rows_cut,
-        dictionary, blank, and `unparsed:<reason>`.
+        dictionary, blank, impossible_time, and `unparsed:<reason>`.
         """
         return self._counts
 
@@ -129,7 +130,7 @@ class Parser:
         if found is None:
             return None
         self._context.after_kmsg = False
-        text, named, kernel_time_us, wall_time_us = found
+        text, named, kernel_us, wall_us = found
         host = self._host_of(named, record)
         return Line(
             text,
@@ -137,8 +138,8 @@ class Parser:
             record.number,
             host,
             "syslog",
-            kernel_time_us,
-            wall_time_us,
+            self._possible(kernel_us, uptime),
+            self._possible(wall_us, wall),
             trust="kernel",
         )
 
@@ -222,8 +223,8 @@ class Parser:
             record.number,
             host,
             draft.transport,
-            draft.kernel_time_us,
-            draft.wall_time_us,
+            self._possible(draft.kernel_time_us, uptime),
+            self._possible(draft.wall_time_us, wall),
             draft.boot_id,
             draft.level,
             draft.facility,
@@ -231,6 +232,13 @@ class Parser:
             draft.caller,
             draft.continuation,
         )
+
+    def _possible(self, time_us: int | None, clock: Callable[[int], int | None]) -> int | None:
+        """A time that its clock can show; any other is counted and taken for none."""
+        if time_us is None or (shown := clock(time_us)) is not None:
+            return time_us
+        self._counts["impossible_time"] += 1
+        return shown
 
     def _host_of(self, named: str | None, record: Record) -> str:
         """The host: as set, else from the body, else the key, else the source. A body and a key

@@ -15,6 +15,11 @@ from functools import lru_cache
 from detector.clock import DAY_US, SECOND_US
 from detector.parse.draft import Context
 
+# printk's clock is a u64 of nanoseconds (ts_nsec of struct printk_info,
+# kernel/printk/printk_ringbuffer.h, v5.10).
+UPTIME_BOUND_US = (1 << 64) // 1_000
+# The beginning of the year 10000: later than any date that can be shown.
+WALL_BOUND_US = 253_402_300_800 * SECOND_US
 CLOCK = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +46,18 @@ def micros(seconds: str, fraction: str | None = None) -> int:
     if not fraction:
         return whole
     return whole + int(fraction if len(fraction) == 6 else fraction[:6].ljust(6, "0"))
+
+
+def uptime(kernel_us: int) -> int | None:
+    """A kernel time in µs as it is; None where no kernel's clock can show it."""
+    return kernel_us if 0 <= kernel_us < UPTIME_BOUND_US else None
+
+
+def wall(wall_us: int) -> int | None:
+    """A wall time in µs as it is; None beyond the year 9999 and more than a day (of a zone's
+    offset) before 1970: no clock of Linux shows it.
+    """
+    return wall_us if -DAY_US <= wall_us < WALL_BOUND_US else None
 
 
 def month(name: str) -> int | None:

@@ -22,8 +22,12 @@ from detector.render.objects import Item, diagnosis_item
 TEXT_LIMIT = 16_384
 # Captured fields, host and source names.
 NAME_LIMIT = 1_024
-# SQLite's integers have 64 bits; half of that leaves room for adding time spans.
-_INTEGER_LIMIT = 1 << 62
+# The times that a date can show, in µs since 1970: the years 1 to 9999. Far within SQLite's 64 bits,
+# so that time spans can be added.
+_EARLIEST_US = -62_135_596_800_000_000
+_LATEST_US = 253_402_300_800_000_000
+# A counter goes no further: the sum of two of them is still within 64 bits.
+COUNT_LIMIT = (1 << 62) - 1
 
 # Text stays readable in the file; `clean` has been over it before.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -209,6 +213,6 @@ def _cleaned(value: Any) -> Any:
     return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def storable(number: int | None) -> int | None:
+def storable(time_us: int | None) -> int | None:
     """A time that no clock can show is no time."""
-    return None if number is None or abs(number) >= _INTEGER_LIMIT else number
+    return None if time_us is None or not _EARLIEST_US <= time_us < _LATEST_US else time_us

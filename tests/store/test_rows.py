@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.boots import Stream
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
-from detector.store.rows import NAME_LIMIT, TEXT_LIMIT, clean, release_number
+from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number
 from tests.store.nouns import SECOND, incident, match, noise
 
 HOSTILE = [
@@ -125,3 +126,51 @@ def test_releases_sort_as_kernels_do() -> None:
     assert numbers == sorted(numbers, key=lambda number: number or 0)
     assert release_number("5.5-rc3") == 5_005_000_003
     assert release_number("vmlinux") is None
+
+
+NUMBERS = st.one_of(
+    st.integers(min_value=-(1 << 70), max_value=1 << 70),
+    st.sampled_from(
+        [sign * (1 << bits) + more for bits in (31, 62, 63, 64) for sign in (1, -1) for more in (-1, 0, 1)]
+        + [10**30, -(10**30)]
+    ),
+)  # fmt: skip
+
+
+@given(numbers=st.lists(NUMBERS, min_size=12, max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_any_number_is_stored_within_its_bound(numbers: list[int]) -> None:
+    """Times, counts and streams beyond what SQLite or a date can hold never raise, and what is
+    read back is an integer.
+    """
+    kernel, wall, epoch, hour, *others = numbers
+    with closing(open_journal(":memory:")) as journal:
+        with journal.transaction():
+            hostile = match(kernel_time_us=kernel, wall_time_us=wall, boot=Boot(None, epoch))
+            stored, _ = journal.add_match(hostile)
+            half, _ = journal.add_match(match("tcp-state", 6, boot=Boot(None, epoch)))
+            journal.neighbours(stored, 10 * SECOND)
+            journal.neighbours(half, 10 * SECOND)
+            journal.note_boot(hostile)
+            journal.count_noise(
+                [noise(hour_us=hour, first_us=others[0], last_us=others[1]), noise(hour_us=0)]
+            )
+            journal.count_noise([noise(first_kernel_us=others[2], last_kernel_us=others[3])])
+            journal.save_streams({"serial": Stream(3, others[4], fresh=False)})
+            for number in numbers:
+                journal.add_counts({"sequence_missing": number})
+        history = journal.history()
+        rows = history.noise().rows
+        (detail,) = journal.db.execute("SELECT * FROM streams").fetchall()
+        assert sum(row.count for row in rows) == 3
+        assert all(type(count) is int for count in history.counters().values())
+        assert type(detail["latest_kernel_us"]) is int
+
+
+def test_counters_that_add_up_stop_at_their_bound() -> None:
+    """63-bit numbers, added up, become no floating-point number that a table refuses."""
+    with closing(open_journal(":memory:")) as journal:
+        for _ in range(4):
+            with journal.transaction():
+                journal.add_counts({"sequence_missing": (1 << 63) - 1, "sequence_gap": 1})
+        assert journal.history().counters() == {"sequence_gap": 4, "sequence_missing": COUNT_LIMIT}

@@ -30,7 +30,14 @@ from detector.store.ingest.matches import Matches
 from detector.store.ingest.sightings import Sightings
 from detector.store.query import search_index
 from detector.store.query.history import History
-from detector.store.rows import NAME_LIMIT, clean, clean_match, read_match, storable
+from detector.store.rows import (
+    COUNT_LIMIT,
+    NAME_LIMIT,
+    clean,
+    clean_match,
+    read_match,
+    storable,
+)
 
 _NOISE = """
 INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
@@ -45,10 +52,10 @@ _POSITION = (
     "INSERT INTO positions (source, position) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET "
     "position = excluded.position"
 )
-_COUNTER = (
-    "INSERT INTO counters (name, count) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = "
-    "count + excluded.count"
-)
+_COUNTER = f"""
+INSERT INTO counters (name, count) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT})
+"""  # noqa: S608
 _STREAM = """
 INSERT INTO streams (name, boot_count, latest_kernel_us, fresh) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh
@@ -232,7 +239,11 @@ class Journal:
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""
         self._connection.executemany(
-            _COUNTER, [(clean(name, NAME_LIMIT), count) for name, count in counts.items()]
+            _COUNTER,
+            [
+                (clean(name, NAME_LIMIT), max(0, min(count, COUNT_LIMIT)))
+                for name, count in counts.items()
+            ],
         )
 
     def set_positions(self, positions: Mapping[str, int]) -> None:
@@ -255,7 +266,7 @@ class Journal:
         batch.
         """
         rows = [
-            (clean(name), stream.count, stream.latest_us, stream.fresh)
+            (clean(name), stream.count, storable(stream.latest_us) or 0, stream.fresh)
             for name, stream in streams.items()
         ]
         self._connection.executemany(_STREAM, rows)
