@@ -219,7 +219,7 @@ class Journal:
         process, signature, hour = (
             clean(row.process, NAME_LIMIT),
             clean(row.signature, NAME_LIMIT),
-            storable(row.hour_us) or 0,
+            max(0, storable(row.hour_us) or 0),
         )
         first, last = storable(row.first_us), storable(row.last_us)
         self._sightings.host(host, first, last)
