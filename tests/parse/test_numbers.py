@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.clock import DAY_US
 from detector.model import Line, Record, Unparsed
 from detector.parse import Parser
-from detector.parse.stamps import DAY_US, UPTIME_BOUND_US, WALL_BOUND_US
+from detector.parse.stamps import UPTIME_BOUND_US, WALL_BOUND_US
 
 NOW_US = 1_772_366_400_000_000
 TEXT = "Unable to handle kernel paging request at virtual address 0000000000012345"
