@@ -17,8 +17,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import options, wanted
-from detector.simulate import Plan, Simulation, Truth, read_ndjson, render, simulate, write_truth
-from detector.simulate.fleet import Entry
+from detector.simulate import (
+    Simulation,
+    SimulationPlan,
+    Truth,
+    read_ndjson,
+    render,
+    simulate,
+    write_truth,
+)
+from detector.simulate.fleet import LogEntry
 from detector.simulate.plan import NOISE_SHARE
 
 LINE_BYTES = 140
@@ -133,7 +141,7 @@ def planned(hosts: int, share: float, lines: int, incidents: int) -> Simulation:
     """A simulation of `lines` lines of which about `share` hold a literal. Noise makes up what
     incidents and decoys do not.
     """
-    few = Plan(
+    few = SimulationPlan(
         seed=7, hosts=hosts, lines=_SAMPLE, incidents=incidents, noise_share=NOISE_SHARE[0], forged=0, reboots=0,
         reboot_pairs=0, same_uptime_pairs=0, half_signatures=6, cross_host_pairs=3, far_pairs=3,
     )  # fmt: skip
@@ -150,13 +158,13 @@ def planned(hosts: int, share: float, lines: int, incidents: int) -> Simulation:
     )
 
 
-def hits(entries: Iterable[Entry]) -> int:
+def hits(entries: Iterable[LogEntry]) -> int:
     """How many entries hold a literal."""
     literals = wanted.literals()
     return sum(any(literal in entry.text for literal in literals) for entry in entries)
 
 
-def trimmed(simulation: Simulation) -> Iterator[Entry]:
+def trimmed(simulation: Simulation) -> Iterator[LogEntry]:
     """The entries in the order of time, ordinary texts cut to the length that makes the average
     line what it should be.
     """

@@ -47,7 +47,7 @@ def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class LineStream:
     """Where a stream of lines without wall time or boot id stands: its boot's count, the greatest
     kernel time, nothing but banners yet.
     """
@@ -66,19 +66,19 @@ class Boots:
     """
 
     def __init__(
-        self, recall: Callable[[str], Stream | None] = lambda _name: None, limit: int = STREAMS
+        self, recall: Callable[[str], LineStream | None] = lambda _name: None, limit: int = STREAMS
     ) -> None:
         self._recall = recall
         self._limit = limit
-        self._held: dict[str, Stream] = {}
-        self._changed: dict[str, Stream] = {}
+        self._held: dict[str, LineStream] = {}
+        self._changed: dict[str, LineStream] = {}
 
     @property
     def held(self) -> int:
         """How many streams are held now."""
         return len(self._held) + len(self._changed)
 
-    def changed(self) -> Mapping[str, Stream]:
+    def changed(self) -> Mapping[str, LineStream]:
         """The streams that moved since the last call: to be kept, since they may be forgotten
         here.
         """
@@ -96,7 +96,7 @@ class Boots:
         if line.boot_id or epoch is not None:
             return Boot(line.boot_id, epoch)
         name = stream_name(line.source, line.host)
-        stream = advance(self._stand(name) or Stream(), line)
+        stream = advance(self._stand(name) or LineStream(), line)
         self._move(name, stream)
         return Boot(stream=name, count=stream.count)
 
@@ -106,14 +106,14 @@ class Boots:
         """
         name = stream_name(line.source, line.host)
         if known.stream == name and self._stand(name) is not None:
-            self._move(name, Stream(known.count, line.kernel_time_us or 0, fresh=False))
+            self._move(name, LineStream(known.count, line.kernel_time_us or 0, fresh=False))
 
-    def _move(self, name: str, stream: Stream) -> None:
+    def _move(self, name: str, stream: LineStream) -> None:
         if self._stand(name) != stream:
             self._held.pop(name, None)
             self._changed[name] = stream
 
-    def _stand(self, name: str) -> Stream | None:
+    def _stand(self, name: str) -> LineStream | None:
         """Where a stream stands, whoever knows it."""
         stand = self._changed.get(name) or self._held.get(name)
         if stand is None and (stand := self._recall(name)) is not None:
@@ -126,13 +126,13 @@ def stream_name(source: str, host: str) -> str:
     return source if source == host else f"{source} {host}"
 
 
-def advance(stream: Stream, line: Line) -> Stream:
+def advance(stream: LineStream, line: Line) -> LineStream:
     """Where a stream stands after one more line of it."""
     time = line.kernel_time_us
     banner = line.trust != "user" and line.text.startswith(BANNERS)
     if banner and not stream.fresh:
-        return Stream(stream.count + 1, time or 0, fresh=True)
+        return LineStream(stream.count + 1, time or 0, fresh=True)
     if time is not None and time < stream.latest_us - FALL_US:
-        return Stream(stream.count + 1, time, fresh=banner)
+        return LineStream(stream.count + 1, time, fresh=banner)
     fresh = stream.fresh and (banner or time == 0)
-    return Stream(stream.count, max(stream.latest_us, time or 0), fresh)
+    return LineStream(stream.count, max(stream.latest_us, time or 0), fresh)

@@ -2,7 +2,7 @@
 a history; planted against found.
 
 In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a
-pipeline is made. Out: an `Outcome`. It prints nothing. What was found is read back from the history
+pipeline is made. Out: an `DemoResult`. It prints nothing. What was found is read back from the history
 file, not overheard from the pipeline.
 """
 
@@ -20,9 +20,17 @@ from typing import Any
 
 from detector.clock import now_us
 from detector.errors import UserError
-from detector.pipeline import Told, Watch, run
+from detector.pipeline import Hooks, Pipeline, run
 from detector.settings.declared import Kafka
-from detector.simulate import Comparison, Plan, Truth, compare, records, simulate, to_kafka
+from detector.simulate import (
+    Comparison,
+    SimulationPlan,
+    Truth,
+    compare,
+    records,
+    simulate,
+    to_kafka,
+)
 from detector.simulate.targets import Shipped
 from detector.simulate.truth import host_name
 from detector.sources.kafka.consumer import KafkaSource
@@ -30,7 +38,7 @@ from detector.sources.kafka.reach import why_unreachable
 from detector.sources.kafka.security import client_settings
 from detector.store import Journal, open_history, open_journal
 
-PLAN = Plan(
+PLAN = SimulationPlan(
     seed=1,
     hosts=200,
     lines=200_000,
@@ -51,8 +59,8 @@ _BATCHES = {"batch_size": 1_000_000, "linger_ms": 100}
 _STILL_S = 30.0
 _LOST = "the broker handed out nothing for 30 s"
 
-MakeWatch = Callable[[Journal, Told], Watch]
-Progress = Callable[[int, int], None]
+MakeWatch = Callable[[Journal, Hooks], Pipeline]
+DemoProgress = Callable[[int, int], None]
 
 
 class DemoError(UserError):
@@ -60,7 +68,7 @@ class DemoError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class DemoBroker:
     """Where the demo's topic lives: settings to reach it, options that all its clients need,
     options that its producers need.
     """
@@ -84,7 +92,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What was planted and what the history says of it. `seconds` is from the first record sent to
     the last one stored.
     """
@@ -102,7 +110,7 @@ class Outcome:
 
 
 @contextmanager
-def embedded_broker(kafka: Kafka) -> Iterator[Broker]:
+def embedded_broker(kafka: Kafka) -> Iterator[DemoBroker]:
     """librdkafka's mock cluster: Kafka's protocol without a broker to install. Raises DemoError
     where confluent-kafka is missing.
     """
@@ -120,7 +128,7 @@ def embedded_broker(kafka: Kafka) -> Iterator[Broker]:
     )
     # It answers newer versions in a way that kafka-python cannot decode, and knows no idempotent
     # producers.
-    yield Broker(
+    yield DemoBroker(
         "librdkafka's mock cluster, inside this process",
         reached,
         {"api_version": (2, 0)},
@@ -130,8 +138,12 @@ def embedded_broker(kafka: Kafka) -> Iterator[Broker]:
 
 
 def demo(
-    plan: Plan, broker: Broker, make_watch: MakeWatch, store: Path, progress: Progress | None = None
-) -> Outcome:
+    plan: SimulationPlan,
+    broker: DemoBroker,
+    make_watch: MakeWatch,
+    store: Path,
+    progress: DemoProgress | None = None,
+) -> DemoResult:
     """Sends what `plan` simulates through a topic of its own into the history `store`, and compares
     the two.
 
@@ -146,12 +158,12 @@ def demo(
         source = KafkaSource(
             kafka, start_at=journal.positions().get, on_event=_quiet, client=broker.client
         )
-        sender = _Sender(
+        sender = _DemoSender(
             records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker)
         )
-        reader = _Reader(source, sender, plan.lines, progress)
+        reader = _DemoReader(source, sender, plan.lines, progress)
         watch = make_watch(
-            journal, Told(batch=lambda totals, _seconds: reader.heard(totals.records))
+            journal, Hooks(batch=lambda totals, _seconds: reader.heard(totals.records))
         )
         begun = time.monotonic()
         try:
@@ -166,7 +178,7 @@ def demo(
     if reader.error or sender.error:
         raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
     found, noise = read_back(store)
-    return Outcome(
+    return DemoResult(
         tabulate(simulation.truth, found, noise),
         compare(simulation.truth, found, noise),
         plan.lines,
@@ -222,7 +234,7 @@ def tabulate(
     return (*rows, Row("noise", crashes, crashes, sum(row["count"] for row in noise)))
 
 
-class _Sender(threading.Thread):
+class _DemoSender(threading.Thread):
     """Sends in the background, never more than `AHEAD` records before what is `stored`; `error`
     says what went wrong, if anything did.
     """
@@ -264,13 +276,13 @@ class _Sender(threading.Thread):
             yield record
 
 
-class _Reader:
+class _DemoReader:
     """Ends the source when all records are stored, when sending has failed, or when nothing comes
     any more.
     """
 
     def __init__(
-        self, source: KafkaSource, sender: _Sender, expected: int, progress: Progress | None
+        self, source: KafkaSource, sender: _DemoSender, expected: int, progress: DemoProgress | None
     ) -> None:
         self.error: str | None = None
         self._source, self._sender, self._expected, self._progress = (
@@ -295,7 +307,7 @@ class _Reader:
 
 
 @contextmanager
-def _topic(broker: Broker) -> Iterator[str]:
+def _topic(broker: DemoBroker) -> Iterator[str]:
     """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock
     makes any that is asked for.
     """
@@ -316,7 +328,7 @@ def _topic(broker: Broker) -> Iterator[str]:
         _administer(broker, lambda admin: admin.delete_topics([name]))
 
 
-def _administer(broker: Broker, order: Callable[[Any], object]) -> None:
+def _administer(broker: DemoBroker, order: Callable[[Any], object]) -> None:
     """Gives one order to a real broker. Raises DemoError with the reason where it cannot be reached
     or refuses.
     """
@@ -333,7 +345,7 @@ def _administer(broker: Broker, order: Callable[[Any], object]) -> None:
         raise DemoError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _options(broker: Broker) -> dict[str, Any]:
+def _options(broker: DemoBroker) -> dict[str, Any]:
     return {**client_settings(broker.kafka), **broker.client, **broker.producer}
 
 

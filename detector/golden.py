@@ -32,7 +32,7 @@ class CaseError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class GoldenCase:
     """One golden case: why it is there, its log, the options of the scan, and the items that must
     come out, by list.
     """
@@ -60,7 +60,7 @@ def differences(folder: Path, scan: Scan) -> list[str]:
     return compare(case.expected, items)
 
 
-def read_case(folder: Path) -> Case:
+def read_case(folder: Path) -> GoldenCase:
     """The case of a folder. Raises CaseError where it is not one log and one well-formed
     `expected.json`.
     """
@@ -81,7 +81,7 @@ def read_case(folder: Path) -> Case:
         raise CaseError(f'{EXPECTED}: not an object with a "why"')
     if unknown := sorted(said.keys() - {"why", "options", *LISTS}):
         raise CaseError(f"{EXPECTED}: unknown: {', '.join(unknown)}")
-    return Case(
+    return GoldenCase(
         said["why"],
         logs[0],
         _options(said.get("options", {})),

@@ -1,7 +1,7 @@
 """The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
 
-`Watch` is one pipeline with its state; `run` drives it over a source. What comes in are batches of
-chunks; what goes out is in the journal, and is told to those in `Told`. Alerts and pages are made
+`Pipeline` is one pipeline with its state; `run` drives it over a source. What comes in are batches of
+chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and pages are made
 from the journal, not here.
 """
 
@@ -57,7 +57,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Totals:
+class RunTotals:
     """What one run has read and found."""
 
     records: int = 0
@@ -75,7 +75,7 @@ def _ignore(*_: object) -> None:
 
 
 @dataclass(slots=True)
-class Told:
+class Hooks:
     """Who is told of what happens: each a callable, by default nobody.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
@@ -90,7 +90,7 @@ class Told:
     unparsed: Callable[[Unparsed], None] = _ignore
     switched_off: Callable[[str, int], None] = _ignore
     counts: Callable[[Mapping[str, int]], None] = _ignore
-    batch: Callable[[Totals, float], None] = _ignore
+    batch: Callable[[RunTotals, float], None] = _ignore
 
 
 class _Remembered:
@@ -103,7 +103,7 @@ class _Remembered:
         return self._holds(name)
 
 
-class Watch:
+class Pipeline:
     """One pipeline: the parts, the open blocks, the streams of boots. One journal transaction a
     batch.
 
@@ -121,7 +121,7 @@ class Watch:
         assembler: Assembler,
         now_us: int,
         tolerance_us: int = TOLERANCE_US,
-        told: Told | None = None,
+        told: Hooks | None = None,
         keeps_noise: bool = True,
     ) -> None:
         self.catalogue = catalogue
@@ -130,9 +130,9 @@ class Watch:
         self.matcher = matcher
         self.assembler = assembler
         self.tolerance_us = tolerance_us
-        self.told = told or Told()
+        self.told = told or Hooks()
         self.keeps_noise = keeps_noise
-        self.totals = Totals()
+        self.totals = RunTotals()
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.stream)
         self.noise = NoiseTally()
@@ -334,7 +334,7 @@ class Watch:
         return new
 
 
-def run(source: Source, watch: Watch, clock: Callable[[], int]) -> None:
+def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
     """Drives the pipeline until the source ends. For each batch, always in this order:
 
     1. store: matches, reports, incidents, noise counts, open blocks and positions, in one

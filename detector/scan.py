@@ -67,7 +67,7 @@ class Scanner:
             re.escape(literal.encode()) for literal in dict.fromkeys(literals)
         ] + list(REVEALING)
         self._ends = _hyperscan(self.expressions) or _alternation(self.expressions)
-        self._names = Names()
+        self._names = HostNames()
 
     def ends(self, data: bytes) -> list[int]:
         """Where the hits in some bytes end, in rising order."""
@@ -109,7 +109,7 @@ class Scanner:
             yield record, True
 
 
-class Names:
+class HostNames:
     """Finds the records that hold some host's name: by plain searches while few are sought, with
     the engine of the literals beyond that.
     """
@@ -118,9 +118,9 @@ class Names:
         self._sought: frozenset[str] = frozenset()
         self._found: Callable[[bytes], list[tuple[int, str]]] = lambda _data: []
 
-    def places(self, chunk: Chunk) -> _Places:
+    def places(self, chunk: Chunk) -> _HostPlaces:
         """The search through one chunk."""
-        return _Places(self, chunk)
+        return _HostPlaces(self, chunk)
 
     def find(self, names: frozenset[str], data: bytes, start: int) -> list[tuple[int, str]]:
         """The last byte of each occurrence from `start` on, and whose it is."""
@@ -131,10 +131,10 @@ class Names:
         return self._found(data[start:])
 
 
-class _Places:
+class _HostPlaces:
     """Where in a chunk the wanted hosts are named; looks only for those that somebody asked for."""
 
-    def __init__(self, names: Names, chunk: Chunk) -> None:
+    def __init__(self, names: HostNames, chunk: Chunk) -> None:
         self._names = names
         self._data = chunk.data
         self._source = chunk.source[:LONGEST_HOST]

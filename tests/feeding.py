@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from detector.assemble import Assembler, Limits
+from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
 from detector.match import Matcher
 from detector.model import Block, Line, Match, Record
@@ -45,7 +45,7 @@ def matched(lines: Iterable[Line]) -> list[tuple[Line, Match | None]]:
     return [(line, matcher().match(line, boots.place(line))) for line in lines]
 
 
-def assembled(lines: Iterable[Line], limits: Limits | None = None) -> list[Block]:
+def assembled(lines: Iterable[Line], limits: AssemblyLimits | None = None) -> list[Block]:
     """The blocks of the lines, in the order in which they close."""
     assembler = Assembler(opening(), limits)
     closed = [block for line, match in matched(lines) for block in assembler.feed(line, match, 0)]

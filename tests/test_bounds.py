@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from detector.app import build
-from detector.assemble import Assembler, Limits
-from detector.boots import Boots, Stream
+from detector.assemble import Assembler, AssemblyLimits
+from detector.boots import Boots, LineStream
 from detector.catalogue import Catalogue, Signature
 from detector.match import Matcher
 from detector.model import Line, Record
 from detector.noise import HOUR_US, OTHERS, NoiseTally
 from detector.parse import Parser
-from detector.pipeline import Watch
+from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.sources.files.framing import FileChunk
 from detector.store import Journal, open_journal
@@ -59,11 +59,11 @@ class CountingParser(Parser):
 
 
 def watch(
-    catalogue: Catalogue, journal: Journal, parser: Parser, limits: Limits | None = None
-) -> Watch:
+    catalogue: Catalogue, journal: Journal, parser: Parser, limits: AssemblyLimits | None = None
+) -> Pipeline:
     """A pipeline."""
     assembler = Assembler(build.opening_of(catalogue), limits)
-    return Watch(
+    return Pipeline(
         catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0
     )
 
@@ -109,7 +109,7 @@ def test_other_programs_may_be_told_apart_an_hour_later() -> None:
 
 def test_streams_that_are_forgotten_are_recalled() -> None:
     """Many hosts without a clock, few of them held: the boots are counted as if all were."""
-    kept: dict[str, Stream] = {}
+    kept: dict[str, LineStream] = {}
     few, all_of_them = Boots(kept.get, limit=5), Boots()
     for number in range(600):
         one = Line(
@@ -133,7 +133,7 @@ def test_open_reports_share_their_characters() -> None:
         for number in range(3)
     )
     head = blocks(text)[0].head
-    assembler = Assembler([head.signature], Limits(size_in_all=1_000))
+    assembler = Assembler([head.signature], AssemblyLimits(size_in_all=1_000))
     for number in range(50):
         one = Line("x" * 100, "log", number, f"db-{number}", "dmesg", kernel_time_us=1)
         match = type(head)(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.catalogue import CatalogueError, Fault, read
-from detector.catalogue.places import Places
+from detector.catalogue import CatalogueError, LocatedFault, read
+from detector.catalogue.places import TomlPlaces
 
 SIGNATURE = """\
 [[signature]]
@@ -452,7 +452,7 @@ def test_all_faults_of_all_files_at_once():
 
 def test_a_fault_prints_as_compilers_do():
     """path:line: message, one a line."""
-    error = CatalogueError((Fault("a.toml", 3, "bad"), Fault("b.toml", 1, "worse")))
+    error = CatalogueError((LocatedFault("a.toml", 3, "bad"), LocatedFault("b.toml", 1, "worse")))
     assert str(error) == "a.toml:3: bad\nb.toml:1: worse"
 
 
@@ -462,7 +462,7 @@ def test_headers_inside_strings_are_no_headers():
         "[[signature]]\na = '''\n[[signature]]\ntitle = 1\n'''\nb = \"\"\"x\n[[signature]]\n"
         '"""\n[[signature]]\ntitle = 2'
     )
-    places = Places(text)
+    places = TomlPlaces(text)
     assert places.table("signature", 1) == 9
     assert places.key(9, "title") == 10
     assert places.key(1, "title") == 1

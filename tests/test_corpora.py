@@ -13,7 +13,7 @@ from detector.simulate import (
     DELIVERIES,
     FORMATS,
     NO_WALL_CLOCK,
-    Plan,
+    SimulationPlan,
     compare,
     halves_apart,
     records,
@@ -22,7 +22,7 @@ from detector.simulate import (
     to_folder,
 )
 
-PLAN = Plan(
+PLAN = SimulationPlan(
     seed=4,
     hosts=24,
     lines=9_000,

@@ -8,7 +8,7 @@ from kafka.admin import KafkaAdminClient
 
 from detector.app import build
 from detector.cli import oopswatch
-from detector.demo import PLAN, Broker, DemoError, demo, embedded_broker, read_back, tabulate
+from detector.demo import PLAN, DemoBroker, DemoError, demo, embedded_broker, read_back, tabulate
 from detector.settings import settings_of
 from detector.settings.declared import Kafka
 from detector.simulate import simulate
@@ -53,7 +53,7 @@ def test_embedded_broker_runs_the_whole_path(tmp_path):
 @pytest.mark.kafka
 def test_real_broker_gets_a_topic_and_loses_it_again(kafka, tmp_path):
     """The demo's topic is its own and is gone afterwards; planted and found agree."""
-    broker = Broker(
+    broker = DemoBroker(
         kafka.name,
         Kafka(bootstrap_servers=(kafka.bootstrap,)),
         kafka.client,

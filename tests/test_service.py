@@ -16,7 +16,7 @@ from detector.assemble import Assembler
 from detector.catalogue import Catalogue
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.pipeline import Finding, Told, Watch
+from detector.pipeline import Finding, Hooks, Pipeline
 from detector.settings import settings_of
 from detector.store import Journal, StoreError, open_journal
 from tests.test_scan import Lines
@@ -47,7 +47,7 @@ def journal() -> Iterator[Journal]:
         yield opened
 
 
-class Collected(Told):
+class Collected(Hooks):
     """Findings in the order in which they are told, as (id, new)."""
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class Collected(Told):
         self.findings.append((finding, new))
 
 
-def watch(catalogue: Catalogue, journal: Journal, told: Told | None = None) -> Watch:
+def watch(catalogue: Catalogue, journal: Journal, told: Hooks | None = None) -> Pipeline:
     """A pipeline over a journal."""
     assembler = Assembler(build.opening_of(catalogue))
-    return Watch(
+    return Pipeline(
         catalogue,
         journal,
         Parser(host="db-1"),
@@ -156,7 +156,7 @@ def test_counts_that_are_only_told_wait_for_the_end_or_until_they_are_many(
         pipeline = watch(
             catalogue,
             journal,
-            Told(noise=lambda rows, told=told: told.extend(row.count for row in rows)),
+            Hooks(noise=lambda rows, told=told: told.extend(row.count for row in rows)),
         )
         pipeline.keeps_noise = False
         pipeline.handle([Lines(NOISE, NOISE)], 1)

@@ -14,8 +14,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from detector.alert.notice import Alive, Notice, Outcome, Sender
-from detector.alert.notifier import Handout, Outbox, Tell
+from detector.alert.notice import Alive, Notice, Sender, SendOutcome
+from detector.alert.notifier import Handout, Notifier, NotifierLog
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError
 from detector.clock import SECOND_US
@@ -26,9 +26,9 @@ _AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _SendResult:
     handout: Handout
-    outcome: Outcome
+    outcome: SendOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Duties:
     `RoutingError`.
     """
 
-    open: Callable[[Routing], Outbox]
+    open: Callable[[Routing], Notifier]
     routing: Callable[[], Routing]
-    upkeep: Callable[[Outbox, int], None]
+    upkeep: Callable[[Notifier, int], None]
     alive: Callable[[int], bool]
     heartbeat_s: float
     clock: Callable[[], int]
-    tell: Tell
+    tell: NotifierLog
 
 
 class Dispatcher:
@@ -62,9 +62,9 @@ class Dispatcher:
     def __init__(self, routing: Routing, duties: Duties) -> None:
         self._routing = routing
         self._duties = duties
-        self._inbox: SimpleQueue[_Answer | _Word] = SimpleQueue()
+        self._inbox: SimpleQueue[_SendResult | _Word] = SimpleQueue()
         self._lanes: dict[
-            str, SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]
+            str, SimpleQueue[tuple[Callable[[], SendOutcome], Handout | None] | None]
         ] = {}
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="alerts", daemon=True)
@@ -111,11 +111,11 @@ class Dispatcher:
         finally:
             outbox.tables.close()
 
-    def _turn(self, outbox: Outbox) -> None:
+    def _turn(self, outbox: Notifier) -> None:
         answers = [
             (word.handout, word.outcome)
             for word in self._words(outbox)
-            if isinstance(word, _Answer)
+            if isinstance(word, _SendResult)
         ]
         self._under_way = max(0, self._under_way - len(answers))
         now = self._duties.clock()
@@ -130,12 +130,12 @@ class Dispatcher:
                 (_attempt(sender, notice, self._duties.clock), handout)
             )
 
-    def _words(self, outbox: Outbox) -> list[_Answer | _Word]:
+    def _words(self, outbox: Notifier) -> list[_SendResult | _Word]:
         """Waits for a word, or until something is due; takes all that are there."""
         now = self._duties.clock()
         due = outbox.next_us(now)
         wait_s = _LOOK_S if due is None else min(_LOOK_S, max(0.0, (due - now) / SECOND_US))
-        words: list[_Answer | _Word] = []
+        words: list[_SendResult | _Word] = []
         try:
             words.append(self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait())
             while True:
@@ -146,7 +146,7 @@ class Dispatcher:
             self._reload(outbox)
         return words
 
-    def _reload(self, outbox: Outbox) -> None:
+    def _reload(self, outbox: Notifier) -> None:
         try:
             self._routing = outbox.routing = self._duties.routing()
         except RoutingError as error:
@@ -172,7 +172,9 @@ class Dispatcher:
                     (partial(receiver.sender.heartbeat, now_us), None)
                 )
 
-    def _lane(self, name: str) -> SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]:
+    def _lane(
+        self, name: str
+    ) -> SimpleQueue[tuple[Callable[[], SendOutcome], Handout | None] | None]:
         if name not in self._lanes:
             self._lanes[name] = SimpleQueue()
             Thread(
@@ -184,14 +186,14 @@ class Dispatcher:
         return self._lanes[name]
 
     def _work(
-        self, name: str, lane: SimpleQueue[tuple[Callable[[], Outcome], Handout | None] | None]
+        self, name: str, lane: SimpleQueue[tuple[Callable[[], SendOutcome], Handout | None] | None]
     ) -> None:
         """One receiver's thread: one attempt after the other."""
         while (task := lane.get()) is not None:
             attempt, handout = task
             outcome = attempt()
             if handout is not None:
-                self._inbox.put(_Answer(handout, outcome))
+                self._inbox.put(_SendResult(handout, outcome))
             elif outcome.verdict != "delivered":
                 self._duties.tell(
                     "heartbeat_failed",
@@ -199,13 +201,13 @@ class Dispatcher:
                 )
 
 
-def _attempt(sender: Sender, notice: Notice, clock: Callable[[], int]) -> Callable[[], Outcome]:
+def _attempt(sender: Sender, notice: Notice, clock: Callable[[], int]) -> Callable[[], SendOutcome]:
     """One attempt, ready to be made; a sender that raises, which it must not, has no answer."""
 
-    def attempt() -> Outcome:
+    def attempt() -> SendOutcome:
         try:
             return sender.send(notice, clock())
         except Exception as error:  # noqa: BLE001
-            return Outcome("unknown", f"{type(error).__name__}: {error}")
+            return SendOutcome("unknown", f"{type(error).__name__}: {error}")
 
     return attempt

@@ -25,7 +25,7 @@ _FUNCTION_LIMIT = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MessagePart:
     """Lines under a label. `code`: lines of a log or commands, to be shown in a fixed width and
     never read as markup.
     """
@@ -45,7 +45,7 @@ class Message:
     short: str
     action: Action
     severity: Severity
-    parts: tuple[Part, ...]
+    parts: tuple[MessagePart, ...]
     link: str | None
     runbook: str | None
 
@@ -138,22 +138,22 @@ def _first_label(host: str) -> str:
     return host if not first or first.isdecimal() else first
 
 
-def _reason(notice: Notice) -> Part:
+def _reason(notice: Notice) -> MessagePart:
     reason = said(notice.reason)
     lines = (
         [reason, "This message may have been sent before: an earlier attempt had no answer."]
         if notice.repeated
         else [reason]
     )
-    return Part("Why now", tuple(lines))
+    return MessagePart("Why now", tuple(lines))
 
 
-def _facts(notice: Notice, lead: Subject) -> Iterator[Part]:
+def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
     """Where and when, and what is known of it; one short line each."""
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
-    yield Part("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
-    yield Part(
+    yield MessagePart("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
+    yield MessagePart(
         "Started",
         (
             clock(started)
@@ -165,9 +165,9 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[Part]:
         ),
     )
     if notice.action == "resolve":
-        yield Part("Lasted", (duration(max(notice.at_us - started, 0)),))
+        yield MessagePart("Lasted", (duration(max(notice.at_us - started, 0)),))
     if lead.time_basis == "wall":
-        yield Part(
+        yield MessagePart(
             "Caution",
             (
                 (
@@ -181,23 +181,25 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[Part]:
         lead.kernel and f"kernel {lead.kernel}",
     ]
     if any(where):
-        yield Part("Function", (said(", ".join(filter(None, where))),))
+        yield MessagePart("Function", (said(", ".join(filter(None, where))),))
     if lead.known_issue:
-        yield Part(
+        yield MessagePart(
             "Known issue",
             (said(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),),
         )
-    yield Part("Rule", (said(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),))
+    yield MessagePart(
+        "Rule", (said(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),)
+    )
 
 
-def _lines(lead: Subject) -> Iterator[Part]:
+def _lines(lead: Subject) -> Iterator[MessagePart]:
     if lead.lines:
-        yield Part("Log", tuple(map(said, lead.lines)), code=True)
+        yield MessagePart("Log", tuple(map(said, lead.lines)), code=True)
 
 
-def _standing(notice: Notice) -> Iterator[Part]:
+def _standing(notice: Notice) -> Iterator[MessagePart]:
     if notice.standing is not None:
-        yield Part("History", tuple(said(line) for line in history_lines(notice.standing)))
+        yield MessagePart("History", tuple(said(line) for line in history_lines(notice.standing)))
 
 
 def history_lines(standing: Standing) -> Iterator[str]:
@@ -231,11 +233,11 @@ def history_lines(standing: Standing) -> Iterator[str]:
         )
 
 
-def _others(notice: Notice) -> Iterator[Part]:
+def _others(notice: Notice) -> Iterator[MessagePart]:
     """Of a storm: how many, on which hosts, the incidents at hand."""
     if notice.total <= 1:
         return
-    yield Part(
+    yield MessagePart(
         "Hosts", (said(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),)
     )
     shown = notice.subjects[:INCIDENTS_SHOWN]
@@ -248,7 +250,7 @@ def _others(notice: Notice) -> Iterator[Part]:
     ]
     if notice.total > len(shown):
         lines.append(f"and {notice.total - len(shown):,} more")
-    yield Part(f"{notice.total:,} incidents", tuple(map(said, lines)))
+    yield MessagePart(f"{notice.total:,} incidents", tuple(map(said, lines)))
 
 
 def listed(names: Sequence[str], total: int) -> str:
@@ -258,12 +260,12 @@ def listed(names: Sequence[str], total: int) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-def _next(lead: Subject) -> Iterator[Part]:
+def _next(lead: Subject) -> Iterator[MessagePart]:
     """The first things to do; a runbook that is no address is a sentence of the catalogue."""
     if lead.next_steps:
-        yield Part("Next", tuple(map(said, lead.next_steps)))
+        yield MessagePart("Next", tuple(map(said, lead.next_steps)))
     if lead.runbook and not lead.runbook.startswith(("https://", "http://")):
-        yield Part("Runbook", (said(lead.runbook),))
+        yield MessagePart("Runbook", (said(lead.runbook),))
 
 
 def plain(message: Message, *, title: bool = True, limit: int | None = None) -> str:

@@ -90,7 +90,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """What became of one attempt. "retry": not taken, try again; "refused": never will be;
     "unknown": no answer, it may have been taken.
     """
@@ -112,7 +112,7 @@ class Sender(Protocol):
     repeat_s: float | None
     actions: frozenset[Action]
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """One attempt, bounded in time. Raises nothing: what fails is an outcome."""
         ...
 
@@ -121,6 +121,6 @@ class Sender(Protocol):
 class Alive(Protocol):
     """A sender whose receiver expects to hear that we live, and says so when it does not."""
 
-    def heartbeat(self, now_us: int) -> Outcome:
+    def heartbeat(self, now_us: int) -> SendOutcome:
         """One attempt to say that we live. Raises nothing."""
         ...

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from sqlite3 import Row
 from typing import Any
 
-from detector.alert.notice import Notice, Outcome
+from detector.alert.notice import Notice, SendOutcome
 from detector.alert.routing import Receiver, Routing
-from detector.alert.schedule import Told, action_of, backoff_us, due_us
-from detector.alert.stages import Case, Desk, Windows, through
+from detector.alert.schedule import Notified, action_of, backoff_us, due_us
+from detector.alert.stages import Desk, RoutedChange, Windows, through
 from detector.alert.teller import Teller
 from detector.clock import SECOND_US
-from detector.store.alerts import OutboxTables
+from detector.store.alerts import AlertStore
 from detector.store.lifecycle.states import State
 
 BATCH = 500
 
-Tell = Callable[[str, dict[str, Any]], None]
+NotifierLog = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ class _Lane:
 
 
 @dataclass(slots=True)
-class Outbox:
+class Notifier:
     """One outbox over one history. `chance` gives numbers in 0…1; `tell` hears of what a person
     should know.
     """
 
-    tables: OutboxTables
+    tables: AlertStore
     routing: Routing
     teller: Teller
     timing: Timing
     chance: Callable[[], float]
-    tell: Tell
+    tell: NotifierLog
     _lanes: dict[str, _Lane] = field(default_factory=dict)
 
     def begin(self, now_us: int) -> None:
@@ -91,7 +91,7 @@ class Outbox:
     def turn(
         self,
         now_us: int,
-        outcomes: Sequence[tuple[Handout, Outcome]] = (),
+        outcomes: Sequence[tuple[Handout, SendOutcome]] = (),
         *,
         hand_out: bool = True,
     ) -> list[Handout]:
@@ -152,7 +152,7 @@ class Outbox:
         desk = Desk(
             self.tables, self.routing, self.timing.windows, now_us, self.tables.silences(now_us)
         )
-        groups: dict[int, list[Case]] = {}
+        groups: dict[int, list[RoutedChange]] = {}
         for change in changes:
             for case in through(desk, change):
                 if case.group_id is None:
@@ -168,7 +168,7 @@ class Outbox:
     def _ask(self, group_id: int, reason: str, now_us: int) -> int:
         """A message about a group: the one that waits already, or a new one."""
         group, sums = self.tables.group(group_id), self.tables.sums(group_id)
-        told = Told(group["told"], group["messages"], group["sent_us"])
+        told = Notified(group["told"], group["messages"], group["sent_us"])
         due = due_us(told, sums.state, sums.total, now_us, self.timing.interval_us)
         waiting = self.tables.waiting(group_id)
         if waiting is None:
@@ -205,7 +205,7 @@ class Outbox:
         if group["told"] == sums.state and group["said"] == said:
             self.tables.settle(delivery["id"], "unchanged", now_us, "all of it was said before")
             return None
-        told = Told(group["told"], group["messages"], group["sent_us"])
+        told = Notified(group["told"], group["messages"], group["sent_us"])
         due = due_us(told, sums.state, sums.total, now_us, self.timing.interval_us)
         if due > now_us:  # planned while an earlier message was under way
             self.tables.reschedule(delivery["id"], delivery["reason"], due)
@@ -239,7 +239,7 @@ class Outbox:
         notice = self.teller.notice(group, sums, "fire", "it is still open", now_us)
         return Handout(receiver, group["id"], None, 1, sums.state, said, notice, now_us)
 
-    def _record(self, handout: Handout, outcome: Outcome, now_us: int) -> None:
+    def _record(self, handout: Handout, outcome: SendOutcome, now_us: int) -> None:
         """What became of an attempt."""
         lane = self._lanes.setdefault(handout.receiver.name, _Lane())
         lane.busy = False
@@ -274,7 +274,7 @@ class Outbox:
         self.tell("attempt", {"handout": handout, "outcome": outcome, "now_us": now_us})
 
     def _record_delivery(
-        self, handout: Handout, delivery_id: int, outcome: Outcome, now_us: int
+        self, handout: Handout, delivery_id: int, outcome: SendOutcome, now_us: int
     ) -> None:
         if outcome.verdict == "delivered":
             self.tables.settle(delivery_id, "delivered", now_us, outcome.detail)

@@ -18,7 +18,7 @@ from detector.store.query.notifications import SilenceRow
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RoutingFacts:
     """What routes are chosen by."""
 
     host: str
@@ -46,7 +46,7 @@ class Route:
     problems: tuple[str, ...] = ()
     known_issues: tuple[str, ...] = ()
 
-    def fits(self, facts: Facts) -> bool:
+    def fits(self, facts: RoutingFacts) -> bool:
         """Whether the route is for these facts."""
         return (
             _one_of(self.hosts, facts.host)
@@ -100,7 +100,7 @@ class Routing:
     routes: tuple[Route, ...] = ()
     maintenances: tuple[Maintenance, ...] = ()
 
-    def assign(self, facts: Facts) -> tuple[Assignment, ...]:
+    def assign(self, facts: RoutingFacts) -> tuple[Assignment, ...]:
         """The receivers of an incident, each once, by the first route that names it."""
         found: dict[str, Assignment] = {}
         for route in self.routes:
@@ -112,7 +112,7 @@ class Routing:
                 break
         return tuple(found.values())
 
-    def why_nobody(self, facts: Facts) -> str:
+    def why_nobody(self, facts: RoutingFacts) -> str:
         """Why `assign` found no receiver."""
         if not self.path:
             return "there is no routing file (alert.file)"
@@ -126,7 +126,7 @@ class Routing:
 
 
 def why_quiet(
-    facts: Facts, routing: Routing, silences: Iterable[SilenceRow], now_us: int
+    facts: RoutingFacts, routing: Routing, silences: Iterable[SilenceRow], now_us: int
 ) -> str | None:
     """Why nobody is told just now although routes name somebody: maintenance or a silence; None
     where nothing is in the way.
@@ -149,7 +149,7 @@ def why_quiet(
     return None
 
 
-def _silenced(silence: SilenceRow, facts: Facts) -> bool:
+def _silenced(silence: SilenceRow, facts: RoutingFacts) -> bool:
     wanted = (
         (silence.host, facts.host),
         (silence.rule, facts.rule),

@@ -18,10 +18,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from detector.alert.notice import Alive, Sender
-from detector.alert.routing import Facts, Maintenance, Receiver, Route, Routing
+from detector.alert.routing import Maintenance, Receiver, Route, Routing, RoutingFacts
 from detector.alert.senders import sender_of
-from detector.catalogue.entries import Fault
-from detector.catalogue.places import Places
+from detector.catalogue.entries import LocatedFault
+from detector.catalogue.places import TomlPlaces
 from detector.clock import SECOND_US
 from detector.errors import UserError
 from detector.model import Severity
@@ -29,7 +29,7 @@ from detector.model import Severity
 _OWN_KEYS = frozenset({"name", "heartbeat", "group"})
 # A topic is read by programs: it gets every incident as a record of its own.
 _UNGROUPED = frozenset({"kafka"})
-_Model = TypeVar("_Model", bound=BaseModel)
+_RoutingT = TypeVar("_RoutingT", bound=BaseModel)
 
 Many = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -39,24 +39,24 @@ Severities = Annotated[
     tuple[Severity, ...],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
+RouteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 
 
 class RoutingError(UserError, ValueError):
     """The routing file cannot be used: all faults, one line each."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[LocatedFault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
 
-class _Table(BaseModel):
+class _RoutingTable(BaseModel):
     """No key is silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
 
-class _RouteTable(_Table):
+class _RouteTable(_RoutingTable):
     """One `[[route]]`."""
 
     host: Many = ()
@@ -64,12 +64,12 @@ class _RouteTable(_Table):
     severity: Severities = ()
     problem: Many = ()
     known_issue: Many = Field(default=(), alias="known-issue")
-    receivers: tuple[Name, ...]
+    receivers: tuple[RouteName, ...]
     team: str | None = None
     goes_on: bool = Field(default=False, alias="continue")
 
 
-class _MaintenanceTable(_Table):
+class _MaintenanceTable(_RoutingTable):
     """One `[[maintenance]]`."""
 
     host: Many = Field(min_length=1)
@@ -78,7 +78,7 @@ class _MaintenanceTable(_Table):
     until: AwareDatetime | None = None
 
 
-class _TestTable(_Table):
+class _TestTable(_RoutingTable):
     """One `[[test]]`: who is told of such an incident."""
 
     name: str = Field(min_length=1)
@@ -100,7 +100,11 @@ def load_routing(path: Path) -> Routing:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise RoutingError(
-            (Fault(str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"),)
+            (
+                LocatedFault(
+                    str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+                ),
+            )
         ) from error
     return read_routing(str(path), text)
 
@@ -111,7 +115,7 @@ def read_routing(
     """The routing that a text says; `make` makes senders of tables. Raises `RoutingError` with all
     that is wrong.
     """
-    reading = _Reading(path, text)
+    reading = _RoutingText(path, text)
     receivers = dict(reading.receivers(make))
     routing = Routing(
         path, receivers, tuple(reading.routes(receivers)), tuple(reading.maintenances())
@@ -121,25 +125,25 @@ def read_routing(
         reading.faults += [
             fault
             for table, line in tests
-            for fault in _failures(routing, table, Fault(path, line, ""))
+            for fault in _failures(routing, table, LocatedFault(path, line, ""))
         ]
     if reading.faults:
         raise RoutingError(tuple(sorted(set(reading.faults))))
     return routing
 
 
-class _Reading:
+class _RoutingText:
     """One text being read, and what is wrong with it so far."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        self.faults: list[Fault] = []
-        self._places = Places(text)
+        self.faults: list[LocatedFault] = []
+        self._places = TomlPlaces(text)
         self._document: dict[str, Any] = {}
         try:
             self._document = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            self.faults.append(Fault(path, 1, f"not a TOML file: {error}"))
+            self.faults.append(LocatedFault(path, 1, f"not a TOML file: {error}"))
         for kind, tables in self._document.items():
             if kind not in _KINDS:
                 self._fault(self._places.top(kind), f'unknown table "{kind}"{_meant(kind, _KINDS)}')
@@ -158,7 +162,7 @@ class _Reading:
                 if isinstance(table, dict):
                     yield table, self._places.table(kind, index)
 
-    def models(self, kind: str, model: type[_Model]) -> Iterator[tuple[_Model, int]]:
+    def models(self, kind: str, model: type[_RoutingT]) -> Iterator[tuple[_RoutingT, int]]:
         """The valid tables of a kind; what is wrong with the others is noted."""
         for table, line in self.tables(kind):
             try:
@@ -264,11 +268,11 @@ class _Reading:
             )
 
     def _fault(self, line: int, message: str) -> None:
-        self.faults.append(Fault(self.path, line, message))
+        self.faults.append(LocatedFault(self.path, line, message))
 
 
-def _failures(routing: Routing, table: _TestTable, at: Fault) -> Iterator[Fault]:
-    facts = Facts(table.host, table.rule, table.severity, table.problem, table.known_issue)
+def _failures(routing: Routing, table: _TestTable, at: LocatedFault) -> Iterator[LocatedFault]:
+    facts = RoutingFacts(table.host, table.rule, table.severity, table.problem, table.known_issue)
     assigned = routing.assign(facts)
     told = sorted(one.receiver for one in assigned)
     if told != sorted(table.expect):
@@ -277,11 +281,11 @@ def _failures(routing: Routing, table: _TestTable, at: Fault) -> Iterator[Fault]
             f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got '
             f"{', '.join(told) or 'nobody'} ({why})"
         )
-        yield Fault(at.path, at.line, said)
+        yield LocatedFault(at.path, at.line, said)
     elif table.team is not None and (teams := {one.team for one in assigned if one.team}) != {
         table.team
     }:
-        yield Fault(
+        yield LocatedFault(
             at.path,
             at.line,
             (

@@ -16,7 +16,7 @@ _LONGEST_US = 60 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notified:
     """What a receiver knows of a group: nothing (`state` None) before the first message. `messages`
     it took, the last at `sent_us`.
     """
@@ -44,7 +44,7 @@ def action_of(told: State | None, now: State) -> Action:
     return "update"
 
 
-def due_us(told: Told, now: State, incidents: int, now_us: int, interval_us: int) -> int:
+def due_us(told: Notified, now: State, incidents: int, now_us: int, interval_us: int) -> int:
     """When it is said: beginnings and ends at once, what is added to a group at intervals, the
     first addition to a lone incident at once.
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from sqlite3 import Row
 
-from detector.alert.routing import Assignment, Facts, Routing, why_quiet
+from detector.alert.routing import Assignment, Routing, RoutingFacts, why_quiet
 from detector.clock import HOUR_US
-from detector.store.alerts import OutboxTables
+from detector.store.alerts import AlertStore
 from detector.store.query.notifications import SilenceRow
 
 
@@ -33,7 +33,7 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RoutedChange:
     """One change, for one receiver once it is routed. `why` is filled where the case ends, or says
     why the receiver is told.
     """
@@ -45,7 +45,7 @@ class Case:
     ended: bool = False
     why: str = ""
 
-    def end(self, why: str) -> Case:
+    def end(self, why: str) -> RoutedChange:
         """The case ends here: nobody, or not this receiver, is told."""
         return replace(self, ended=True, why=why)
 
@@ -54,19 +54,19 @@ class Case:
 class Desk:
     """What the stages work with."""
 
-    tables: OutboxTables
+    tables: AlertStore
     routing: Routing
     windows: Windows
     now_us: int
     silences: Sequence[SilenceRow] = field(default_factory=tuple)
 
 
-Stage = Callable[[Desk, Case], Iterable[Case]]
+Stage = Callable[[Desk, RoutedChange], Iterable[RoutedChange]]
 
 
-def facts_of(change: Row) -> Facts:
+def facts_of(change: Row) -> RoutingFacts:
     """What routes are chosen by, of a change's incident as it is now."""
-    return Facts(
+    return RoutingFacts(
         change["host"],
         change["rule"],
         change["severity"],
@@ -75,7 +75,7 @@ def facts_of(change: Row) -> Facts:
     )
 
 
-def worth_telling(desk: Desk, case: Case) -> Iterable[Case]:
+def worth_telling(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
     """Notes are kept to the history; what became part of another incident is told of under that;
     what is old is no news.
     """
@@ -103,7 +103,7 @@ def worth_telling(desk: Desk, case: Case) -> Iterable[Case]:
         yield case
 
 
-def route(desk: Desk, case: Case) -> Iterable[Case]:
+def route(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
     """Who is told: of beginnings and additions whoever the routes name, of states whoever knows of
     the incident.
     """
@@ -131,7 +131,7 @@ def route(desk: Desk, case: Case) -> Iterable[Case]:
         yield replace(case, receiver=one.receiver, team=one.team, why=_routed(change, one))
 
 
-def silence(desk: Desk, case: Case) -> Iterable[Case]:
+def silence(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
     """Maintenance and silences; the end of what was told is told all the same."""
     why = (
         None
@@ -141,7 +141,7 @@ def silence(desk: Desk, case: Case) -> Iterable[Case]:
     yield case if why is None else case.end(why)
 
 
-def group(desk: Desk, case: Case) -> Iterable[Case]:
+def group(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
     """The group that tells of the incident: its own, that of one joined into it, the latest of its
     problem, or a new one.
     """
@@ -170,9 +170,9 @@ def group(desk: Desk, case: Case) -> Iterable[Case]:
 STAGES: tuple[Stage, ...] = (worth_telling, route, silence, group)
 
 
-def through(desk: Desk, change: Row, stages: Sequence[Stage] = STAGES) -> list[Case]:
+def through(desk: Desk, change: Row, stages: Sequence[Stage] = STAGES) -> list[RoutedChange]:
     """The cases that a change becomes, all stages passed or ended."""
-    cases = [Case(change)]
+    cases = [RoutedChange(change)]
     for stage in stages:
         cases = [
             later for case in cases for later in ((case,) if case.ended else stage(desk, case))

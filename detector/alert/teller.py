@@ -15,7 +15,7 @@ from sqlite3 import Row
 from detector.alert.notice import Action, Notice, Subject
 from detector.alert.notice_builder import standing_of, subject_of
 from detector.catalogue import Catalogue
-from detector.store.alerts import OutboxTables, Sums
+from detector.store.alerts import AlertStore, Sums
 
 OTHERS = 10
 HOSTS = 200
@@ -38,7 +38,7 @@ _SAID = (
 class Teller:
     """Makes notices. `base_url` is where pages are, or "": then notices have no link."""
 
-    tables: OutboxTables
+    tables: AlertStore
     catalogue: Catalogue
     base_url: str = ""
 

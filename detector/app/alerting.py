@@ -15,8 +15,8 @@ from typing import Any
 
 from detector import telemetry
 from detector.alert.dispatcher import Dispatcher, Duties
-from detector.alert.notice import Outcome
-from detector.alert.notifier import Handout, Outbox, Timing
+from detector.alert.notice import SendOutcome
+from detector.alert.notifier import Handout, Notifier, Timing
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError, load_routing
 from detector.alert.stages import Windows
@@ -123,13 +123,13 @@ def timing_of(settings: Settings) -> Timing:
     return Timing(alert.settle_ms * 1_000, alert.group_interval_s * SECOND_US, give_up, windows)
 
 
-def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Outbox:
+def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
     tables = open_outbox(str(settings.store.path))
     teller = Teller(tables, catalogue, settings.alert.base_url.rstrip("/"))
-    return Outbox(tables, routing, teller, timing_of(settings), random.random, _tell)
+    return Notifier(tables, routing, teller, timing_of(settings), random.random, _tell)
 
 
-def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Outbox, int], None]:
+def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Notifier, int], None]:
     """Every few seconds: incidents that are quiet for long, or whose host was rebooted, are
     resolved.
     """
@@ -137,7 +137,7 @@ def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Outbox, int],
     quiet_us, tolerance = settings.alert.quiet_s * SECOND_US, build.tolerance_us(settings)
     last = 0
 
-    def upkeep(outbox: Outbox, now_us: int) -> None:
+    def upkeep(outbox: Notifier, now_us: int) -> None:
         nonlocal last
         if now_us - last < _UPKEEP_US:
             return
@@ -154,7 +154,7 @@ def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Outbox, int],
     return upkeep
 
 
-def _waiting(outbox: Outbox) -> dict[str, int]:
+def _waiting(outbox: Notifier) -> dict[str, int]:
     return dict.fromkeys(outbox.routing.receivers, 0) | outbox.tables.waiting_by_receiver()
 
 
@@ -167,7 +167,7 @@ def _tell(event: str, fields: dict[str, Any]) -> None:
     telemetry.say(event, **fields)
 
 
-def _attempt(handout: Handout, outcome: Outcome, now_us: int) -> None:
+def _attempt(handout: Handout, outcome: SendOutcome, now_us: int) -> None:
     telemetry.ALERTS.labels(handout.receiver.name, outcome.verdict).inc()
     if outcome.verdict == "delivered" and handout.delivery_id is not None:
         telemetry.ALERT_SECONDS.observe(max(0, now_us - handout.planned_us) / SECOND_US)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from detector.assemble import Assembler, Limits
+from detector.assemble import Assembler, AssemblyLimits
 from detector.catalogue import Catalogue, read
 from detector.clock import SECOND_US, now_us
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.pipeline import GENERIC, NOBODY, Told, Watch
+from detector.pipeline import GENERIC, NOBODY, Hooks, Pipeline
 from detector.settings import Settings
 from detector.settings.pattern_files import pattern_files
 from detector.store import Journal
@@ -41,12 +41,12 @@ def watch_of(
     catalogue: Catalogue,
     *,
     host: str | None = None,
-    told: Told | None = None,
+    told: Hooks | None = None,
     keeps_noise: bool = True,
-) -> Watch:
+) -> Pipeline:
     """A pipeline as the settings say."""
     bounds = settings.assemble
-    limits = Limits(
+    limits = AssemblyLimits(
         lines=bounds.max_lines,
         size=bounds.max_characters,
         per_host=bounds.max_open_per_host,
@@ -54,7 +54,7 @@ def watch_of(
         idle_us=bounds.deadline_s * SECOND_US,
         age_us=bounds.max_age_s * SECOND_US,
     )
-    return Watch(
+    return Pipeline(
         catalogue,
         journal,
         parser_of(settings, host=host),

@@ -5,6 +5,6 @@ blocks, verbatim. It does not read what a block says (crash does), keeps no hist
 has no clock.
 """
 
-from detector.assemble.machine import Assembler, Limits
+from detector.assemble.machine import Assembler, AssemblyLimits
 
-__all__ = ["Assembler", "Limits"]
+__all__ = ["Assembler", "AssemblyLimits"]

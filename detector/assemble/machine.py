@@ -20,7 +20,7 @@ from detector.model import Block, Line, Match
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AssemblyLimits:
     """Bounds of a report and of all that are open; times in microseconds, size in characters.
 
     `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the
@@ -47,9 +47,9 @@ class Limits:
 class Assembler:
     """Collects the lines of kernel reports. `opening` names the signatures that open one."""
 
-    def __init__(self, opening: Collection[str], limits: Limits | None = None) -> None:
+    def __init__(self, opening: Collection[str], limits: AssemblyLimits | None = None) -> None:
         self._opening = frozenset(opening)
-        self._limits = limits or Limits()
+        self._limits = limits or AssemblyLimits()
         self._hosts: dict[str, list[Opened]] = {}
         self._names: frozenset[str] | None = None
         self._open = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from detector.catalogue.entries import (
     Catalogue,
     CatalogueError,
-    Fault,
+    LocatedFault,
     NameList,
     Rule,
     RuleTest,
@@ -22,7 +22,7 @@ from detector.catalogue.reading import read
 __all__ = [
     "Catalogue",
     "CatalogueError",
-    "Fault",
+    "LocatedFault",
     "NameList",
     "Rule",
     "RuleTest",

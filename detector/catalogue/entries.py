@@ -24,7 +24,7 @@ _NAME_TIMEOUT_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class LocatedFault:
     """One thing that is wrong in a pattern file. `line` counts from 1."""
 
     path: str
@@ -39,7 +39,7 @@ class Fault:
 class CatalogueError(UserError, ValueError):
     """The pattern files hold faults: all of them, sorted by path and line."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[LocatedFault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 

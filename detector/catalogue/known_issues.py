@@ -33,7 +33,7 @@ def _release(text: str | None) -> str | None:
     return text
 
 
-class Table(BaseModel):
+class KnownIssueModel(BaseModel):
     """A TOML table with kebab-case keys; an unknown key is an error."""
 
     model_config = ConfigDict(
@@ -41,7 +41,7 @@ class Table(BaseModel):
     )
 
 
-class Conditions(Table):
+class Conditions(KnownIssueModel):
     """What must hold together; what is not named always holds.
 
     `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in:
@@ -79,7 +79,7 @@ class When(Conditions):
     confidence: Confidence
 
 
-class Commit(Table):
+class Commit(KnownIssueModel):
     """A commit by hash and title; where the title could not be confirmed it is absent, and `note`
     says what is known.
     """
@@ -89,7 +89,7 @@ class Commit(Table):
     note: str | None = None
 
 
-class StableRelease(Table):
+class StableRelease(KnownIssueModel):
     """The first release of a stable series that has the fix, how sure that is, and where it was
     read.
     """
@@ -101,7 +101,7 @@ class StableRelease(Table):
     _is_release = field_validator("release")(_release)
 
 
-class Lookalike(Table):
+class Lookalike(KnownIssueModel):
     """Something else that prints the same and must not be given this name, and what tells it
     apart.
     """
@@ -110,7 +110,7 @@ class Lookalike(Table):
     told_by: str
 
 
-class IssueTest(Table):
+class IssueTest(KnownIssueModel):
     """Facts, and the confidence with which the issue must be named for them ("none": it must
     not).
     """
@@ -128,7 +128,7 @@ class IssueTest(Table):
     expect: Confidence | Literal["none"]
 
 
-class KnownIssue(Table):
+class KnownIssue(KnownIssueModel):
     """A kernel bug: how to recognise it, why it happens, what fixes it, what looks like it.
 
     `since` is the first mainline release with the bug, `fixed` the first without; `stable` the
@@ -178,7 +178,7 @@ class KnownIssue(Table):
         yield from (("classes", name) for names in named for name in names)
 
 
-class StructLayout(Table):
+class StructLayout(KnownIssueModel):
     """Offsets (bytes) of members of one struct, for kernels whose base release is in [since, until)
     on these architectures.
     """

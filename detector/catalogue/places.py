@@ -15,7 +15,7 @@ _KEY = re.compile(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
 _TOKEN = re.compile(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
 
 
-class Places:
+class TomlPlaces:
     """The headers and keys of one TOML text, walked once; what stands inside multi-line strings is
     skipped.
     """

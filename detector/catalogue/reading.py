@@ -28,37 +28,37 @@ from detector.catalogue.checks import (
 from detector.catalogue.entries import (
     Catalogue,
     CatalogueError,
-    Fault,
+    LocatedFault,
     NameList,
     Rule,
     RuleTest,
     Signature,
 )
 from detector.catalogue.known_issues import KnownIssueTable, StructTable
-from detector.catalogue.places import Places
+from detector.catalogue.places import TomlPlaces
 from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
 
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
-_Model = TypeVar("_Model", bound=BaseModel)
+_TableT = TypeVar("_TableT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found(Generic[_Model]):
+class _ValidatedTable(Generic[_TableT]):
     """One validated table and where it stands."""
 
-    table: _Model
+    table: _TableT
     kind: str
     path: str
     index: int
     line: int
-    places: Places
+    places: TomlPlaces
 
-    def fault(self, complaint: Complaint) -> Fault:
+    def fault(self, complaint: Complaint) -> LocatedFault:
         """The complaint at the line of its key, or of the array's value that it is about."""
         line = self.places.key(self.line, complaint.key)
         if complaint.value is not None:
             line = self.places.value(line, complaint.value)
-        return Fault(self.path, line, f"{self.name}: {complaint.message}")
+        return LocatedFault(self.path, line, f"{self.name}: {complaint.message}")
 
     @property
     def name(self) -> str:
@@ -73,8 +73,8 @@ def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
     Without `prove` the regexes are taken at their word: for files whose examples and times on
     hostile lines have been tried before.
     """
-    faults: list[Fault] = []
-    found: list[_Found[Any]] = []
+    faults: list[LocatedFault] = []
+    found: list[_ValidatedTable[Any]] = []
     for path in sorted(files):
         found += _tables(path, files[path], faults)
     faults += _duplicates(found)
@@ -92,7 +92,7 @@ def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
     )
 
 
-def _unproved(found: list[_Found[Any]]) -> Iterator[Fault]:
+def _unproved(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """What the examples and hostile lines find wrong with signatures and lists."""
     signatures = _of(found, SignatureTable)
     for one in signatures:
@@ -104,11 +104,11 @@ def _unproved(found: list[_Found[Any]]) -> Iterator[Fault]:
         yield from map(listed.fault, list_complaints(listed.table.regexes))
 
 
-def _of(found: list[_Found[Any]], model: type[_Model]) -> list[_Found[_Model]]:
+def _of(found: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_ValidatedTable[_TableT]]:
     return [one for one in found if type(one.table) is model]
 
 
-def _tables(path: str, text: str, faults: list[Fault]) -> Iterator[_Found[Any]]:
+def _tables(path: str, text: str, faults: list[LocatedFault]) -> Iterator[_ValidatedTable[Any]]:
     """The valid tables of one file; what is wrong with the others is added to `faults`."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)
@@ -116,37 +116,41 @@ def _tables(path: str, text: str, faults: list[Fault]) -> Iterator[_Found[Any]]:
         faults.append(_toml_fault(path, text, str(error)))
         return
     except (RecursionError, ArithmeticError):
-        faults.append(Fault(path, 1, "bad TOML: nested too deeply, or a number without sense"))
+        faults.append(
+            LocatedFault(path, 1, "bad TOML: nested too deeply, or a number without sense")
+        )
         return
-    places = Places(text)
+    places = TomlPlaces(text)
     for kind, tables in document.items():
         if kind not in TABLES:
             faults.append(
-                Fault(
+                LocatedFault(
                     path, places.top(kind), f'unknown table "{kind}"{_did_you_mean(kind, TABLES)}'
                 )
             )
         elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             faults.append(
-                Fault(path, places.top(kind), f"write [[{kind}]], with two brackets, once for each")
+                LocatedFault(
+                    path, places.top(kind), f"write [[{kind}]], with two brackets, once for each"
+                )
             )
         else:
             for index, table in enumerate(tables):
                 line = places.table(kind, index)
                 try:
-                    yield _Found(
+                    yield _ValidatedTable(
                         TABLES[kind].model_validate(table), kind, path, index, line, places
                     )
                 except ValidationError as error:
                     faults += _shape_faults(error, kind, path, index, table, places)
 
 
-def _toml_fault(path: str, text: str, message: str) -> Fault:
+def _toml_fault(path: str, text: str, message: str) -> LocatedFault:
     place = _TOML_PLACE.search(message)
     what = message[: place.start()] if place else message
     if place is None or place[1] is None:
-        return Fault(path, text.count("\n") + 1, f"bad TOML: {what} at the end of the file")
-    return Fault(path, int(place[1]), f"bad TOML: {what} (column {place[2]})")
+        return LocatedFault(path, text.count("\n") + 1, f"bad TOML: {what} at the end of the file")
+    return LocatedFault(path, int(place[1]), f"bad TOML: {what} (column {place[2]})")
 
 
 def _shape_faults(
@@ -155,8 +159,8 @@ def _shape_faults(
     path: str,
     index: int,
     table: Mapping[str, Any],
-    places: Places,
-) -> Iterator[Fault]:
+    places: TomlPlaces,
+) -> Iterator[LocatedFault]:
     """One located fault for each thing that pydantic refuses."""
     name = f'{kind} "{table.get("id", f"number {index + 1}")}"'
     for problem in error.errors():
@@ -172,7 +176,7 @@ def _shape_faults(
                 where[2:],
             )
         key = str(where[0]) if where else ""
-        yield Fault(
+        yield LocatedFault(
             path,
             places.key(start, key),
             f"{name}: {_shape_message(problem['type'], problem['msg'], key, where, model)}",
@@ -208,8 +212,8 @@ def _did_you_mean(word: str, known: Iterator[str] | Mapping[str, Any] | list[str
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def _duplicates(found: list[_Found[Any]]) -> Iterator[Fault]:
-    first: dict[tuple[str, str], _Found[Any]] = {}
+def _duplicates(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
+    first: dict[tuple[str, str], _ValidatedTable[Any]] = {}
     for one in found:
         earlier = first.setdefault((one.kind, one.table.id), one)
         if earlier is not one:
@@ -218,7 +222,7 @@ def _duplicates(found: list[_Found[Any]]) -> Iterator[Fault]:
             )
 
 
-def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
+def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """Rules, their tests and known issues that name a signature or class that no file has."""
     ids = {one.table.id for one in _of(found, SignatureTable)}
     classes = {one.table.cls for one in _of(found, SignatureTable)}
@@ -243,7 +247,9 @@ def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
                         f'test "{test.name}": unknown signature or class '
                         f'"{name}"{_did_you_mean(name, sorted(ids | classes))}'
                     )
-                    yield Fault(rule.path, rule.places.value(line, name), f"{rule.name}: {said}")
+                    yield LocatedFault(
+                        rule.path, rule.places.value(line, name), f"{rule.name}: {said}"
+                    )
     for one in found:
         if isinstance(one.table, KnownIssueTable | StructTable):
             for key, name in one.table.references():
@@ -259,7 +265,7 @@ def _unknown_names(found: list[_Found[Any]]) -> Iterator[Fault]:
                     )
 
 
-def _signature(one: _Found[SignatureTable]) -> Signature:
+def _signature(one: _ValidatedTable[SignatureTable]) -> Signature:
     table = one.table
     return Signature(
         id=table.id,
@@ -282,7 +288,7 @@ def _signature(one: _Found[SignatureTable]) -> Signature:
     )
 
 
-def _rule(one: _Found[RuleTable]) -> Rule:
+def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
     table = one.table
     return Rule(
         id=table.id,

@@ -59,50 +59,50 @@ def _as_given(value: Any) -> Any:
     raise ValueError('write each as ["signature or class", "host", seconds]')
 
 
-Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
+NonEmptyText = Annotated[str, Field(min_length=1)]
+CatalogueId = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 OneOrMore = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
-class Table(BaseModel):
+class CatalogueTable(BaseModel):
     """What all tables share: no key is silently ignored, no value silently converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
 
 
-class SignatureTable(Table):
+class SignatureTable(CatalogueTable):
     """One `[[signature]]`."""
 
-    id: Name
-    cls: Name = Field(alias="class")
+    id: CatalogueId
+    cls: CatalogueId = Field(alias="class")
     origin: Origin
     severity: Severity
-    title: Text
+    title: NonEmptyText
     opens: Literal["report"] | None = None
     marker: bool = False
     fallback: bool = False
     literal: OneOrMore
-    regex: Text
-    source: Text
-    meaning: Text
+    regex: NonEmptyText
+    source: NonEmptyText
+    meaning: NonEmptyText
     runbook: str = ""
     match: list[str] = []
     reject: list[str] = []
 
 
-class RuleTestTable(Table):
+class RuleTestTable(CatalogueTable):
     """One `[[rule.test]]`."""
 
-    name: Text
+    name: NonEmptyText
     given: list[Annotated[tuple[str, str, int], BeforeValidator(_as_given)]] = Field(min_length=1)
     expect: Annotated[int, Field(ge=0)]
 
 
-class RuleTable(Table):
+class RuleTable(CatalogueTable):
     """One `[[rule]]`: it names classes or signatures, not both."""
 
-    id: Name
-    title: Text
+    id: CatalogueId
+    title: NonEmptyText
     type: Literal["temporal", "temporal_ordered"]
     classes: list[str] = []
     signatures: list[str] = []
@@ -110,7 +110,7 @@ class RuleTable(Table):
     group_by: list[Literal["host"]] = Field(alias="group-by", min_length=1)
     timespan: Annotated[str, AfterValidator(_timespan_checked)]
     severity: Severity
-    reasoning: Text
+    reasoning: NonEmptyText
     resolve_on_reboot: bool = Field(default=False, alias="resolve-on-reboot")
     test: list[RuleTestTable] = []
 
@@ -126,10 +126,10 @@ class RuleTable(Table):
         return self
 
 
-class ListTable(Table):
+class ListTable(CatalogueTable):
     """One `[[list]]`: names and regexes that cover whole names."""
 
-    id: Name
+    id: CatalogueId
     title: str = ""
     source: str = ""
     entries: list[str] = []

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import config_option, store_option
+from detector.cli.options import Command, config_option, store_option
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.settings import settings_of
@@ -26,8 +24,6 @@ from detector.store import History, open_actions
 from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act
 from detector.store.query.notifications import NotificationRow, notifications_of
-
-Command = Callable[..., Any]
 
 
 def actor_option(command: Command) -> Command:

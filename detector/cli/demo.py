@@ -20,9 +20,9 @@ from detector import demo as demonstration
 from detector.app import build
 from detector.cli import terminal as text
 from detector.cli.options import config_option, patterns_option, store_option
-from detector.demo import PLAN, Broker, DemoError, Outcome
+from detector.demo import PLAN, DemoBroker, DemoError, DemoResult
 from detector.errors import UserError
-from detector.pipeline import Told, Watch
+from detector.pipeline import Hooks, Pipeline
 from detector.render.escape import inert
 from detector.settings import settings_of
 from detector.settings.declared import Kafka
@@ -93,7 +93,7 @@ def demo(
     plan = replace(PLAN, seed=seed, lines=lines)
     console = text.console()
 
-    def watch(journal: Journal, told: Told) -> Watch:
+    def watch(journal: Journal, told: Hooks) -> Pipeline:
         return build.watch_of(settings, journal, catalogue, told=told)
 
     try:
@@ -123,10 +123,10 @@ def _fresh(path: Path | None) -> Path:
 
 
 @contextmanager
-def _broker(kafka: Kafka, *, given: bool) -> Iterator[Broker]:
+def _broker(kafka: Kafka, *, given: bool) -> Iterator[DemoBroker]:
     """The brokers of the settings, where some were given; else the embedded one."""
     if given:
-        yield Broker("Kafka", kafka)
+        yield DemoBroker("Kafka", kafka)
     else:
         with demonstration.embedded_broker(kafka) as broker:
             yield broker
@@ -144,7 +144,7 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _say(console: Console, outcome: Outcome) -> None:
+def _say(console: Console, outcome: DemoResult) -> None:
     """The table, the rate, and how to look further."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("kind", "planted", "to find", "found", "", "what it is"):

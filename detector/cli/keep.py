@@ -80,10 +80,10 @@ def vacuum(store_path: Path | None, config_path: Path | None) -> None:
     )
 
 
-def limits_of(settings: Settings) -> retention.Limits:
+def limits_of(settings: Settings) -> retention.RetentionLimits:
     """How long what is kept, as the settings say."""
     kept = settings.keep
-    return retention.Limits(
+    return retention.RetentionLimits(
         kept.incidents_days,
         kept.matches_days,
         kept.reports_days,

@@ -11,7 +11,7 @@ import click
 
 from detector.cli import terminal
 from detector.cli.options import config_option, store_option
-from detector.cli.times import Moment
+from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import moment
 from detector.settings import settings_of
@@ -36,8 +36,8 @@ Examples:
 )
 @click.option("--host", help="Host, or a pattern such as 'db-*'.")
 @click.option("--process", help="Whole name of one program.")
-@click.option("--since", type=Moment(), help="From this time on: 24h, 7d, 2026-11-01.")
-@click.option("--until", type=Moment(), help="Before this time.")
+@click.option("--since", type=TimeParam(), help="From this time on: 24h, 7d, 2026-11-01.")
+@click.option("--until", type=TimeParam(), help="Before this time.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Most rows.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV.")

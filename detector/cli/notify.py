@@ -14,11 +14,11 @@ import click
 
 from detector import clock
 from detector.alert.example import example_notice
-from detector.alert.routing import Facts, Receiver, Routing, why_quiet
+from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app.alerting import routing_of
 from detector.cli import terminal
 from detector.cli.options import config_option, store_option
-from detector.cli.times import UNITS_US, Moment
+from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
 from detector.render.escape import inert
@@ -146,7 +146,7 @@ def route(
     """Says who would be told of an incident now, and why. Sends nothing."""
     settings = _settings(config_path, routing_path, store_path)
     routing = _loaded(settings)
-    facts = Facts(host, rule, severity, problem, known_issue)
+    facts = RoutingFacts(host, rule, severity, problem, known_issue)
     now = clock.now_us()
     quiet = why_quiet(facts, routing, _silences(settings, now), now)
     assigned = routing.assign(facts)
@@ -241,7 +241,7 @@ Examples:
 @click.option(
     "--from",
     "starts",
-    type=Moment(),
+    type=TimeParam(),
     help="From this time on, instead of now: 2026-11-01T10:00:00Z.",
 )
 @click.option("--comment", required=True, help="Why.")

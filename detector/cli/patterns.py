@@ -16,7 +16,7 @@ from detector.app import build
 from detector.catalogue import Catalogue, Rule, RuleTest, Signature
 from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
-from detector.cli.scan import Found, finding_item
+from detector.cli.scan import ScanFindings, finding_item
 from detector.correlate import StoredMatch, assemble_incident, in_order, kin
 from detector.explain import failing_tests
 from detector.match import Matcher
@@ -256,7 +256,7 @@ def scanned(
         )
     except SettingsError as error:
         raise golden.CaseError(str(error)) from error
-    found = Found()
+    found = ScanFindings()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
         watch = build.watch_of(
             settings, journal, catalogue, host=options.get("host"), told=found.told()

@@ -24,7 +24,7 @@ from detector.correlate import StoredMatch
 from detector.errors import UserError
 from detector.model import Unparsed
 from detector.noise import NoiseCount
-from detector.pipeline import Finding, Told, Totals
+from detector.pipeline import Finding, Hooks, RunTotals
 from detector.pipeline import run as drive
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
@@ -153,8 +153,8 @@ def _pages(settings: Settings) -> Server | None:
     return server
 
 
-def _told(source: KafkaSource, alerts: Alerts) -> Told:
-    return Told(
+def _told(source: KafkaSource, alerts: Alerts) -> Hooks:
+    return Hooks(
         match=_match,
         incident=_incident,
         noise=_noise,
@@ -176,13 +176,13 @@ def _counts(new: Mapping[str, int]) -> None:
             telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
 
 
-def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[Totals, float], None]:
+def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], None]:
     """Figures of each batch: what it added to the totals, and how far the source is behind. Then
     the alerts' turn.
     """
-    before = Totals()
+    before = RunTotals()
 
-    def tell(totals: Totals, seconds: float) -> None:
+    def tell(totals: RunTotals, seconds: float) -> None:
         nonlocal before
         telemetry.RECORDS.inc(totals.records - before.records)
         telemetry.BYTES.inc(totals.bytes - before.bytes)

@@ -20,7 +20,7 @@ from detector.correlate import StoredMatch
 from detector.model import CrashReport, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
-from detector.pipeline import Finding, Told, Totals, Watch, run
+from detector.pipeline import Finding, Hooks, Pipeline, RunTotals, run
 from detector.render.objects import Item, by_program, incident_item, match_item, noise_item
 from detector.settings import settings_of
 from detector.sources import FileSource
@@ -28,7 +28,7 @@ from detector.store import open_journal
 
 
 @dataclass(slots=True)
-class Found:
+class ScanFindings:
     """What a scan has found so far; `told` is how the pipeline tells it."""
 
     matches: list[StoredMatch] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Found:
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     as_they_come: bool = False
 
-    def told(self) -> Told:
+    def told(self) -> Hooks:
         """The callables that collect."""
-        return Told(
+        return Hooks(
             match=self.matches.append,
             report=self.reports.__setitem__,
             incident=self._incident,
@@ -143,7 +143,7 @@ def scan(
     }
     settings, _ = settings_of(config_path, **overrides)
     catalogue = build.catalogue_of(settings)
-    found = Found(as_they_come=follow and as_json)
+    found = ScanFindings(as_they_come=follow and as_json)
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
     source = FileSource(
         paths, follow=follow, jobs=jobs, literals=literals
@@ -182,7 +182,7 @@ def scan(
     sys.exit(2 if source.failed else 1 if found.matches else 0)
 
 
-def _timed(source: FileSource, watch: Watch) -> float:
+def _timed(source: FileSource, watch: Pipeline) -> float:
     """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds
     it took.
     """
@@ -207,7 +207,7 @@ def say_item(item: Item) -> None:
     click.echo(json.dumps(item))
 
 
-def _say_json(found: Found, totals: Totals, seconds: float) -> None:
+def _say_json(found: ScanFindings, totals: RunTotals, seconds: float) -> None:
     for stored in found.matches:
         say_item(match_item(stored.match, found.reports.get(stored.id)))
     if not found.as_they_come:
@@ -219,7 +219,7 @@ def _say_json(found: Found, totals: Totals, seconds: float) -> None:
 
 
 def summary_item(
-    totals: Totals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int
+    totals: RunTotals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int
 ) -> Item:
     """The last line of `scan --json`."""
     return {

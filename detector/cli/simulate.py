@@ -12,14 +12,14 @@ import click
 from kafka.errors import KafkaError
 
 from detector.cli.options import Command, config_option
-from detector.cli.times import Moment
+from detector.cli.times import TimeParam
 from detector.errors import UserError
 from detector.settings import settings_of
 from detector.simulate import (
     DELIVERIES,
     FORMATS,
     TRUTH_FILE,
-    Plan,
+    SimulationPlan,
     needs_a_file_per_host,
     paced,
     records,
@@ -32,7 +32,7 @@ from detector.simulate import (
 from detector.simulate import simulate as simulated
 from detector.sources.kafka.security import client_settings
 
-_DEFAULT = Plan()
+_DEFAULT = SimulationPlan()
 
 
 def _count(name: str, text: str) -> Callable[[Command], Command]:
@@ -74,7 +74,7 @@ Examples:
 )
 @click.option(
     "--start",
-    type=Moment(),
+    type=TimeParam(),
     default=_DEFAULT.start,
     help="When the simulation begins: 7d, 2026-11-01.",
 )
@@ -127,9 +127,13 @@ def simulate(
     standard output, files or Kafka.
     """
     try:
-        plan = Plan(
+        plan = SimulationPlan(
             start=start,
-            **{field.name: numbers[field.name] for field in fields(Plan) if field.name in numbers},
+            **{
+                field.name: numbers[field.name]
+                for field in fields(SimulationPlan)
+                if field.name in numbers
+            },
         )
         simulation = simulated(plan)
     except ValueError as error:

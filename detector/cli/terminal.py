@@ -36,7 +36,7 @@ from detector.render.objects import Item, incident_item, moment
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
-    from detector.pipeline import Finding, Totals
+    from detector.pipeline import Finding, RunTotals
 
 SHOWN = 20
 SENTENCES = 7
@@ -105,7 +105,7 @@ def say_scan(
     findings: Sequence[Finding],
     noise: Sequence[NoiseCount],
     unparsed: Mapping[str, tuple[int, Unparsed]],
-    totals: Totals,
+    totals: RunTotals,
     elapsed: float,
 ) -> None:
     """All that a scan found: incidents, a crash summary, the noise by process, what could not be

@@ -9,10 +9,10 @@ import click
 from detector import clock
 from detector.store.query.filters import UNITS_US, moment_us
 
-__all__ = ["UNITS_US", "Moment"]
+__all__ = ["UNITS_US", "TimeParam"]
 
 
-class Moment(click.ParamType[int]):
+class TimeParam(click.ParamType[int]):
     """A wall time in µs since 1970: so long ago (30m, 24h, 7d, 2w), or a date and time of ISO 8601
     (UTC unless it says otherwise).
     """

@@ -1,7 +1,7 @@
 """Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address,
 error codes, panic.
 
-In: the lines of a block. Out: a `Facts` value; of each fact the first that is said. Process names
+In: the lines of a block. Out: a `BlockFacts` value; of each fact the first that is said. Process names
 may hold anything: blanks, `#`, `/`, `:`.
 """
 
@@ -85,7 +85,7 @@ _LINES = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BlockFacts:
     """What the lines say; None where they do not."""
 
     cpu: int | None = None
@@ -100,14 +100,14 @@ class Facts:
     panic: str | None = None
 
 
-def facts(lines: Sequence[str]) -> Facts:
+def facts(lines: Sequence[str]) -> BlockFacts:
     """Collects the facts of a block."""
     said: dict[str, str] = {}
     for text in lines:
         for found in _found(text):
             for name, value in found.items():
                 said.setdefault(name, value)
-    return Facts(
+    return BlockFacts(
         cpu=_decimal(said.get("cpu")),
         pid=_decimal(said.get("pid")),
         comm=_without_kdump(said.get("comm")),

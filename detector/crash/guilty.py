@@ -22,10 +22,10 @@ from detector.crash.frames import SYMBOL, TRACE_START, frames_of
 from detector.crash.identity import base, identity
 from detector.model import Frame
 
-Part = Literal["pc", "trace", "stack"] | re.Pattern[str]
-PC: Part = "pc"
-TRACE: Part = "trace"
-STACK: Part = "stack"
+SearchPart = Literal["pc", "trace", "stack"] | re.Pattern[str]
+PC: SearchPart = "pc"
+TRACE: SearchPart = "trace"
+STACK: SearchPart = "stack"
 
 _PC_LINE = re.compile(
     r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b ?:?\s+(?:[0-9a-f]{4}:)?"
@@ -62,7 +62,7 @@ class Recipe:
     the frames ("" is the first).
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[SearchPart, ...]
     skip: re.Pattern[str] | None = None
     choose: str = ""
     plain: bool = False
@@ -120,7 +120,7 @@ def _skipped(frame: Frame, recipe: Recipe, generic: Container[str]) -> bool:
     return name in generic or (recipe.skip is not None and recipe.skip.search(name) is not None)
 
 
-def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
+def _gather(lines: Sequence[str], parts: Sequence[SearchPart]) -> Iterator[Frame]:
     """Walks down once; each part goes on where the one before it stopped."""
     at, stacks, index = 0, 0, 0
     while index < len(parts):
@@ -147,7 +147,7 @@ def _gather(lines: Sequence[str], parts: Sequence[Part]) -> Iterator[Frame]:
         index += 1
 
 
-def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame]]:
+def _seek(lines: Sequence[str], start: int, part: SearchPart) -> tuple[int, list[Frame]]:
     """The line that the part looks for, from `start` on.
 
     Where no `Call trace:` follows, any other start of a trace will do, and then any frames; where
@@ -163,7 +163,7 @@ def _seek(lines: Sequence[str], start: int, part: Part) -> tuple[int, list[Frame
     return (len(lines) if isinstance(part, re.Pattern) else start), []
 
 
-def _hit(text: str, part: Part) -> list[Frame] | None:
+def _hit(text: str, part: SearchPart) -> list[Frame] | None:
     """The frames that a line yields for a part; None where the line is not what the part looks
     for.
     """

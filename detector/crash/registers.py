@@ -1,7 +1,7 @@
 """Registers and the Code line, for each architecture that prints them, and which architecture it
 is.
 
-In: the lines of a block. Out: a `Machine` value. The first register set is the crashing context's:
+In: the lines of a block. Out: a `MachineState` value. The first register set is the crashing context's:
 later ones (x86 repeats its own after the end trace, prints the interrupted context's, and the
 user's under `RIP: 0033:`) never replace it.
 
@@ -89,7 +89,7 @@ _CODE_WORD = re.compile(r"[<(]?[0-9a-fXx]{2,8}[>)]?")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineState:
     """The architecture, its registers by lower-case name, and the code around the faulting
     instruction as printed, marks removed.
     """
@@ -100,15 +100,15 @@ class Machine:
     code_mark: int | None = None
 
 
-def machine(lines: Sequence[str], release: str | None) -> Machine:
+def machine(lines: Sequence[str], release: str | None) -> MachineState:
     """What a block says of the processor's state."""
     arch = _architecture(lines, release)
     if arch is None:
-        return Machine()
+        return MachineState()
     kernel = list(_kernel_lines(lines))
     registers = _s390(kernel) if arch == "s390x" else _registers(kernel, arch)
     code, mark = _code(kernel)
-    return Machine(arch, registers, code, mark)
+    return MachineState(arch, registers, code, mark)
 
 
 def _architecture(lines: Sequence[str], release: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """Known issues recognised: facts of a crash held against the conditions of the catalogue.
 
-In: `Facts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue
+In: `CrashFacts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue
 with the strongest case, or None; the outcome of an issue's own tests. It knows no issue itself: all
 of that is in `patterns/known-issues/`.
 """
@@ -19,7 +19,7 @@ _STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CrashFacts:
     """What is known of a crash. `path`: functions of the trace without compiler suffixes; `texts`:
     the title and the evidence's lines.
     """
@@ -43,11 +43,13 @@ class Recognised:
 
     issue: KnownIssue
     when: When
-    facts: Facts
+    facts: CrashFacts
     status: ReleaseStatus
 
 
-def facts_of(report: CrashReport | None, evidence: Sequence[Match], marks: Iterable[str]) -> Facts:
+def facts_of(
+    report: CrashReport | None, evidence: Sequence[Match], marks: Iterable[str]
+) -> CrashFacts:
     """Gather what the conditions ask about."""
     title = (report.title,) if report is not None and report.title else ()
     functions = (
@@ -55,7 +57,7 @@ def facts_of(report: CrashReport | None, evidence: Sequence[Match], marks: Itera
         if report is not None
         else []
     )
-    return Facts(
+    return CrashFacts(
         kind=report.kind if report is not None else "",
         function=report.function if report is not None else None,
         path=frozenset(name.partition(".")[0] for name in functions if name),
@@ -68,13 +70,13 @@ def facts_of(report: CrashReport | None, evidence: Sequence[Match], marks: Itera
     )
 
 
-def recognise(facts: Facts, issues: Iterable[KnownIssue]) -> Recognised | None:
+def recognise(facts: CrashFacts, issues: Iterable[KnownIssue]) -> Recognised | None:
     """The issue whose strongest condition holds; of two equal ones the first in the catalogue."""
     found = [named for issue in issues if (named := judge(facts, issue)) is not None]
     return max(found, key=lambda named: _STRENGTH[named.when.confidence], default=None)
 
 
-def judge(facts: Facts, issue: KnownIssue) -> Recognised | None:
+def judge(facts: CrashFacts, issue: KnownIssue) -> Recognised | None:
     """Whether, and how surely, this one issue is named."""
     stands = status(facts.kernel, issue)
     if any(_holds(conditions, facts, stands) for conditions in issue.unless):
@@ -87,7 +89,7 @@ def judge(facts: Facts, issue: KnownIssue) -> Recognised | None:
     )
 
 
-def _holds(asked: Conditions, facts: Facts, stands: ReleaseStatus) -> bool:
+def _holds(asked: Conditions, facts: CrashFacts, stands: ReleaseStatus) -> bool:
     return all(
         (
             facts.classes.issuperset(asked.classes),
@@ -123,7 +125,7 @@ def failing_tests(issue: KnownIssue) -> tuple[str, ...]:
 
 
 def _outcome(issue: KnownIssue, case: IssueTest) -> str:
-    facts = Facts(
+    facts = CrashFacts(
         kind=case.kind,
         function=case.function,
         path=frozenset(case.path) | ({case.function} if case.function else set()),

@@ -11,7 +11,7 @@ from detector.explain.decode.fault_codes_arm import explain_esr
 from detector.explain.decode.fault_codes_x86 import explain_oops_code
 from detector.explain.decode.hash_nulls import EndMark
 from detector.explain.decode.instruction import Instruction
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 from detector.explain.kinds import ALLOCATORS, FREELIST, meaning_of
 from detector.explain.steps import location_of
 from detector.model import CrashReport, Statement
@@ -34,7 +34,7 @@ def explain_kind(report: CrashReport) -> list[Statement]:
     return said
 
 
-def explain_fault(report: CrashReport, machine: Machine, decoded: Decoded) -> list[Statement]:
+def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) -> list[Statement]:
     """The trap, the instruction, the address."""
     said = explain_esr(report) if machine.family == "arm64" else explain_oops_code(report, machine)
     said += _instruction(report, machine, decoded)
@@ -47,7 +47,7 @@ def explain_fault(report: CrashReport, machine: Machine, decoded: Decoded) -> li
     return said
 
 
-def _instruction(report: CrashReport, machine: Machine, decoded: Decoded) -> list[Statement]:
+def _instruction(report: CrashReport, machine: Architecture, decoded: Decoded) -> list[Statement]:
     instruction, operand = decoded.instruction, decoded.operand
     address = fault_address_of(report)
     if decoded.jumped and address is not None:

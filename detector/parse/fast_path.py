@@ -27,10 +27,10 @@ _PLAIN = re.compile(
 # …`.
 _PAIR = re.compile(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
 
-Found = tuple[str, str, int, int | None]
+PlainLine = tuple[str, str, int, int | None]
 
 
-def read(text: str, context: Context) -> Found | None:
+def read(text: str, context: Context) -> PlainLine | None:
     """(message, host, kernel time in µs, wall time in µs or None for a date that does not exist),
     or None where others must read it.
     """

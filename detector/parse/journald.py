@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Fields = Mapping[str, object]
+JournalFields = Mapping[str, object]
 
 _BYTES_BOUND = 1 << 20
 
@@ -50,7 +50,7 @@ def messages(value: object) -> list[str]:
     ]
 
 
-def clock(fields: Fields) -> tuple[int | None, int | None]:
+def clock(fields: JournalFields) -> tuple[int | None, int | None]:
     """(kernel time, wall time) in µs. The kernel's own stamp is preferred to the moment journald
     read the line, and the wall time is moved back by the same delay, so that wall − kernel time is
     the same for all lines of a boot.

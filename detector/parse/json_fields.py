@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 Object = dict[str, object]
-Names = tuple[str, ...]
+FieldNames = tuple[str, ...]
 
 _NESTED = frozenset(("host", "log", "journald", "systemd", "syslog", "event", "process", "body"))
 _DEPTH = 5
@@ -140,7 +140,7 @@ _BEATS = frozenset(("agent", "beat", "ecs", "input", "journald.host.boot_id", "s
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FieldPlan:
     """The fields of one shape of object by what they say, the likeliest first, and what the shape
     alone tells.
 
@@ -150,21 +150,21 @@ class Plan:
     """
 
     shipper: str
-    messages: Names
-    hosts: Names
-    times: Names
-    facilities: Names
-    levels: Names
-    tags: Names
-    transports: Names
-    boots: Names
+    messages: FieldNames
+    hosts: FieldNames
+    times: FieldNames
+    facilities: FieldNames
+    levels: FieldNames
+    tags: FieldNames
+    transports: FieldNames
+    boots: FieldNames
     by_process: bool
     by_journal: bool
     by_claim: bool
     by_kmsg: bool
 
 
-def plan(fields: Object) -> Plan:
+def plan(fields: Object) -> FieldPlan:
     """The plan of an object's fields."""
     names = tuple(fields)
     return (
@@ -199,14 +199,14 @@ def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:
             fields[f"{prefix}.{name}"] = value
 
 
-def _planned(names: Names) -> Plan:
+def _planned(names: FieldNames) -> FieldPlan:
     held = frozenset(names)
     by_journal, by_kmsg = not held.isdisjoint(_JOURNAL), held.issuperset(("sec", "usec", "msg"))
 
-    def known(candidates: Names) -> Names:
+    def known(candidates: FieldNames) -> FieldNames:
         return tuple(name for name in candidates if name in held)
 
-    return Plan(
+    return FieldPlan(
         shipper=_shipper(held, by_journal, by_kmsg),
         messages=known(_MESSAGES),
         hosts=known(_HOSTS),

@@ -19,7 +19,7 @@ from itertools import islice
 from detector.parse import journald, json_fields, kmsg, lines, otel, printk
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.draft_text import cleaned
-from detector.parse.json_fields import Names, Object, Plan
+from detector.parse.json_fields import FieldNames, FieldPlan, Object
 from detector.parse.stamps import any_time, micros
 
 _decode = json.JSONDecoder(
@@ -139,7 +139,7 @@ def _object(item: Object, transport: str | None, context: Context) -> Iterable[D
     return [draft.fill(outer) for text in texts for draft in _message(text, outer, plan, context)]
 
 
-def _message(text: str, outer: Draft, plan: Plan, context: Context) -> Iterable[Draft]:
+def _message(text: str, outer: Draft, plan: FieldPlan, context: Context) -> Iterable[Draft]:
     """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an
     unknown hand each is read as a line.
 
@@ -169,7 +169,7 @@ def _in_one_hand(drafts: Iterable[Draft]) -> Iterator[Draft]:
         yield draft
 
 
-def _facts(held: Object, plan: Plan, transport: str | None, context: Context) -> Draft:
+def _facts(held: Object, plan: FieldPlan, transport: str | None, context: Context) -> Draft:
     """What an envelope says of its line."""
     draft = Draft("", transport or plan.shipper)
     draft.kernel_time_us, draft.wall_time_us = _times(held, plan, context)
@@ -190,7 +190,7 @@ def _facts(held: Object, plan: Plan, transport: str | None, context: Context) ->
     return draft
 
 
-def _times(held: Object, plan: Plan, context: Context) -> tuple[int | None, int | None]:
+def _times(held: Object, plan: FieldPlan, context: Context) -> tuple[int | None, int | None]:
     """(kernel time, wall time) of an envelope."""
     kernel_us, wall_us = journald.clock(held) if plan.by_journal else (None, None)
     if plan.by_kmsg:
@@ -207,7 +207,7 @@ def _times(held: Object, plan: Plan, context: Context) -> tuple[int | None, int 
     return kernel_us, wall_us
 
 
-def _first_text(held: Object, names: Names) -> str | None:
+def _first_text(held: Object, names: FieldNames) -> str | None:
     for name in names:
         value = held[name]
         if isinstance(value, str) and value:
@@ -223,7 +223,7 @@ def _priority(value: object) -> tuple[int | None, int | None]:
     return (printk.LEVELS.get(value.lower()) if isinstance(value, str) else None), None
 
 
-def _level(held: Object, plan: Plan) -> tuple[int | None, int | None]:
+def _level(held: Object, plan: FieldPlan) -> tuple[int | None, int | None]:
     """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both
     (Fluent Bit's is the level alone).
     """

@@ -14,7 +14,7 @@ from detector.parse import console, kmsg, printk, pstore, syslog
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.draft_text import LINE_BOUND, ROWS_BOUND, cleaned
 
-Reader = Callable[[str, Context], Draft | None]
+LineReader = Callable[[str, Context], Draft | None]
 
 _WHOLE = ("syslog", "rfc5424")
 _JOURNAL_INDENT = 20
@@ -47,7 +47,7 @@ def _rows(text: str, context: Context) -> Iterator[str]:
         context.counts["rows_cut"] += 1
 
 
-def read_all(text: str, context: Context, reader: Reader) -> Iterable[Draft | None]:
+def read_all(text: str, context: Context, reader: LineReader) -> Iterable[Draft | None]:
     """Every line of a text; None for a line that is not of the reader's form, nothing for a
     record's dictionary.
 
@@ -65,7 +65,7 @@ def read_all(text: str, context: Context, reader: Reader) -> Iterable[Draft | No
     return (draft,) if draft is None else console.unglued(draft, context)
 
 
-def _read_many(text: str, context: Context, reader: Reader) -> Iterator[Draft | None]:
+def _read_many(text: str, context: Context, reader: LineReader) -> Iterator[Draft | None]:
     hand: str | None = None
     for piece in pieces(text, context):
         if kmsg.is_dictionary(piece, context):
@@ -221,7 +221,7 @@ def _text(text: str, _context: Context) -> Draft:
     return Draft(text.lstrip(), "text")
 
 
-READERS: dict[str, Reader] = {
+READERS: dict[str, LineReader] = {
     "auto": read,
     "dmesg": _dmesg,
     "kmsg": kmsg.read,

@@ -26,13 +26,13 @@ _REORDER = 64
 _SEQUENCE_BOUND = 1 << 64
 _STEP_BOUND = 1 << 32
 
-Stream = tuple[str, bytes | None, str | None]
+StreamId = tuple[str, bytes | None, str | None]
 """Source, key and host: records of one kernel carry one run of numbers."""
-_Name = tuple[Stream, int | None, int | None]
+_StreamKey = tuple[StreamId, int | None, int | None]
 
 
 @dataclass(slots=True)
-class _Message:
+class _Pieces:
     """One message's pieces by their offset, since when it waits, and the record and Draft that came
     first.
     """
@@ -76,11 +76,11 @@ class Fragments:
     """
 
     def __init__(self) -> None:
-        self._pending: dict[_Name, _Message] = {}
-        self._done: dict[_Name, None] = {}
+        self._pending: dict[_StreamKey, _Pieces] = {}
+        self._done: dict[_StreamKey, None] = {}
 
     def add(
-        self, stream: Stream, draft: Draft, record: Record, now_us: int
+        self, stream: StreamId, draft: Draft, record: Record, now_us: int
     ) -> tuple[Record, Draft] | None:
         """Takes a piece. Returns the whole message once it is complete, and nothing for packets
         that come again after that.
@@ -89,7 +89,7 @@ class Fragments:
         name = (stream, draft.sequence, draft.kernel_time_us)
         if name in self._done:
             return None
-        message = self._pending.setdefault(name, _Message(draft, record, total, now_us))
+        message = self._pending.setdefault(name, _Pieces(draft, record, total, now_us))
         message.add(offset, draft.text)
         if not message.is_whole():
             return None
@@ -127,9 +127,9 @@ class Sequences:
     """
 
     def __init__(self) -> None:
-        self._highest: dict[Stream, tuple[int, int]] = {}
+        self._highest: dict[StreamId, tuple[int, int]] = {}
 
-    def missing(self, stream: Stream, sequence: int, number: int) -> int:
+    def missing(self, stream: StreamId, sequence: int, number: int) -> int:
         """How many numbers never came before this record: at least, for records between the two
         that were not looked at may have had them.
 

@@ -13,8 +13,6 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-Object = dict[str, object]
-
 _SCALARS = ("stringValue", "string_value", "intValue", "int_value", "boolValue", "doubleValue")
 
 

@@ -17,7 +17,7 @@ from detector.model import Line, Record, Unparsed
 from detector.parse import fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
 from detector.parse.draft_text import LINE_BOUND, is_text
-from detector.parse.netconsole import Fragments, Sequences, Stream
+from detector.parse.netconsole import Fragments, Sequences, StreamId
 from detector.parse.pstore import Parts
 from detector.parse.stamps import uptime, wall
 
@@ -41,7 +41,7 @@ _RECORD_BOUND = 64 << 20
 _DUMP_BOUND = 1_000
 _OF_DUMPS = ("dmesg", "text", "pstore")
 _HOST_NAME = re.compile(r"[\w.:%-]{1,255}")
-_Found = Draft | str | None
+_Drafted = Draft | str | None
 
 
 class Parser:
@@ -143,7 +143,7 @@ class Parser:
             trust="kernel",
         )
 
-    def _found(self, value: bytes) -> Iterable[_Found]:
+    def _found(self, value: bytes) -> Iterable[_Drafted]:
         """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of
         the format that was set.
         """
@@ -167,7 +167,7 @@ class Parser:
             return json_records.read(text, self._context)
         return lines.read_all(text, self._context, self._reader)
 
-    def _settled(self, found: _Found, record: Record, now_us: int) -> Iterable[Line | Unparsed]:
+    def _settled(self, found: _Drafted, record: Record, now_us: int) -> Iterable[Line | Unparsed]:
         """A part of a record → what can go on now."""
         if found is None or isinstance(found, str):
             return (self._unparsed(found or f"not-{self._format}", record),)
@@ -188,7 +188,7 @@ class Parser:
             return self._ordered(found, record, now_us)
         return self._finished(found, record)
 
-    def _compare(self, stream: Stream, draft: Draft, number: int) -> None:
+    def _compare(self, stream: StreamId, draft: Draft, number: int) -> None:
         """Counts the records that the kernel numbered and that never came."""
         missing = self._sequences.missing(stream, draft.sequence or 0, number)
         if missing:

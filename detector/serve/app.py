@@ -16,8 +16,8 @@ import detector
 from detector.clock import now_us
 from detector.serve import api, pages
 from detector.serve.api import events
-from detector.serve.deps import Reading
-from detector.serve.follower import Follower
+from detector.serve.deps import Connections
+from detector.serve.follower import ChangeFollower
 from detector.serve.http import errors, login
 from detector.serve.http.access import Access
 from detector.serve.http.gate import Gate
@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_us) -> Fast
     app.state.settings = settings
     app.state.clock = clock
     app.state.access = access
-    reading = Reading(settings.store.path)
+    reading = Connections(settings.store.path)
     app.state.reading = reading
     app.state.knowledge = Knowledge(settings)
     serve = settings.serve
@@ -56,7 +56,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_us) -> Fast
         rows=serve.sql_rows,
         size=serve.sql_kib * 1_024,
     )
-    app.state.follower = Follower(
+    app.state.follower = ChangeFollower(
         partial(events.read, reading),
         lambda: reading.history().last_change(),
         most=serve.max_listeners,

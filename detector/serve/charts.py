@@ -30,7 +30,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineMark:
     """One thing on a time line: kernel time in µs, what it is in a word, whether the incident is
     anchored at it, and what it is in full.
     """
@@ -114,7 +114,7 @@ def level(count: int, most: int) -> int:
     return max(1, min(LEVELS, -(-count * LEVELS // max(1, most))))
 
 
-def timeline(moments: Sequence[Moment], window_us: int, gap_us: int, label: str) -> Markup:
+def timeline(moments: Sequence[TimelineMark], window_us: int, gap_us: int, label: str) -> Markup:
     """Kernel time from left to right: the rule's window around the anchor, each half with its
     words, and the gap between them.
 
@@ -177,7 +177,7 @@ def _gap(scale: _Scale, anchor_us: int, other_us: int, gap_us: int) -> Markup:
     return bar + words
 
 
-def _point(scale: _Scale, one: Moment, kind: str) -> Markup:
+def _point(scale: _Scale, one: TimelineMark, kind: str) -> Markup:
     return Markup('<circle class="{}" cx="{}%" cy="72" r="6"><title>{}</title></circle>').format(
         kind,
         _short(scale.percent(one.at_us)),
@@ -185,7 +185,7 @@ def _point(scale: _Scale, one: Moment, kind: str) -> Markup:
     )
 
 
-def _words(scale: _Scale, one: Moment, y: int) -> Markup:
+def _words(scale: _Scale, one: TimelineMark, y: int) -> Markup:
     """The stamp and the words of a point, on the side where there is room."""
     x = scale.percent(one.at_us)
     side = "start" if x < 50 else "end"

@@ -15,7 +15,7 @@ from fastapi import Request
 from detector.store import History, StoreError, open_history
 
 
-class Reading:
+class Connections:
     """Hands each thread its own connection. SQLite's readers neither wait for a writer nor hold it
     up.
     """
@@ -47,5 +47,5 @@ class Reading:
 
 def history(request: Request) -> History:
     """The history that this request reads; call it on the thread that queries."""
-    reading: Reading = request.app.state.reading
+    reading: Connections = request.app.state.reading
     return reading.history()

@@ -33,10 +33,10 @@ class Numbered(Protocol):
         ...
 
 
-Change = TypeVar("Change", bound=Numbered)
+NumberedT = TypeVar("NumberedT", bound=Numbered)
 
 
-class Follower(Generic[Change]):
+class ChangeFollower(Generic[NumberedT]):
     """Shares one look at the log of changes among listeners. Used from one event loop.
 
     `read(after, limit)` gives the changes after an id, in order; it runs on a worker thread.
@@ -45,7 +45,7 @@ class Follower(Generic[Change]):
 
     def __init__(
         self,
-        read: Callable[[int, int], Sequence[Change]],
+        read: Callable[[int, int], Sequence[NumberedT]],
         latest: Callable[[], int],
         *,
         most: int,
@@ -55,7 +55,7 @@ class Follower(Generic[Change]):
         self._latest = latest
         self._most = most
         self._every_s = every_s
-        self._recent: deque[Change] = deque(maxlen=2 * BATCH)
+        self._recent: deque[NumberedT] = deque(maxlen=2 * BATCH)
         self._position = 0
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -67,7 +67,7 @@ class Follower(Generic[Change]):
         """Whether there are as many listeners as there may be."""
         return self._listeners >= self._most
 
-    async def follow(self, after: int | None, quiet_s: float) -> AsyncIterator[Change | None]:
+    async def follow(self, after: int | None, quiet_s: float) -> AsyncIterator[NumberedT | None]:
         """Changes after an id (None: from now on) as they come; None at first and after `quiet_s`
         without any.
 
@@ -122,7 +122,7 @@ class Follower(Generic[Change]):
                     continue
             await asyncio.sleep(self._every_s)
 
-    async def _after(self, position: int) -> Sequence[Change]:
+    async def _after(self, position: int) -> Sequence[NumberedT]:
         if position >= self._position:
             return ()
         if self._recent and self._recent[0].id <= position + 1:

@@ -12,7 +12,7 @@ import threading
 from fastapi import Request
 
 from detector.catalogue import Catalogue, CatalogueError, read
-from detector.serve.http.errors import Problem
+from detector.serve.http.errors import HttpError
 from detector.settings import Settings, SettingsError
 from detector.settings.pattern_files import pattern_files
 
@@ -35,7 +35,9 @@ class Knowledge:
                         prove=bool(self._settings.patterns.directories),
                     )
                 except (CatalogueError, SettingsError) as error:
-                    raise Problem(503, f"the pattern files have faults: {error}"[:2_000]) from error
+                    raise HttpError(
+                        503, f"the pattern files have faults: {error}"[:2_000]
+                    ) from error
             return self._catalogue
 
 

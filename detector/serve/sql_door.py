@@ -50,7 +50,7 @@ class RefusedQuery(Exception):  # it is an answer, and so is its name  # noqa: N
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SqlResult:
     """What a query answered. `truncated` says which limit cut it: "rows", "bytes" or nothing."""
 
     columns: tuple[str, ...]
@@ -69,7 +69,7 @@ class SqlDoor:
         self._size = size
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
-    def ask(self, query: str) -> Table:
+    def ask(self, query: str) -> SqlResult:
         """The answer to one query. Raises RefusedQuery, or StoreError where the file cannot be
         read.
         """
@@ -83,7 +83,7 @@ class SqlDoor:
         finally:
             self._free.release()
 
-    def _run(self, connection: sqlite3.Connection, query: str) -> Table:
+    def _run(self, connection: sqlite3.Connection, query: str) -> SqlResult:
         begun = time.monotonic()
         ran_out = False
 
@@ -106,7 +106,7 @@ class SqlDoor:
         if cursor.description is None:
             raise RefusedQuery("only SELECT (also WITH … SELECT, VALUES) is answered")
         columns = tuple(column[0] for column in cursor.description)
-        return Table(columns, rows, truncated, time.monotonic() - begun)
+        return SqlResult(columns, rows, truncated, time.monotonic() - begun)
 
     def _fetch(self, cursor: sqlite3.Cursor) -> tuple[tuple[tuple[Value, ...], ...], str | None]:
         rows: list[tuple[Value, ...]] = []

@@ -34,12 +34,14 @@ def _listed(value: object) -> object:
     )
 
 
-Broker = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")]
+BrokerAddress = Annotated[
+    str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
+]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Brokers = Annotated[tuple[Broker, ...], BeforeValidator(_listed), Field(min_length=1)]
+Brokers = Annotated[tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
 Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
 
 
@@ -159,7 +161,7 @@ class Parse(Group):
     )
 
 
-class Boots(Group):
+class BootSettings(Group):
     """How boots of a host are told apart."""
 
     tolerance_s: int = _setting(
@@ -332,7 +334,7 @@ class Serve(Group):
     port: int = _setting(
         0, "port to serve at; 0: `run` serves nothing, and `serve` takes 8470", ge=0, le=65_535
     )
-    hosts: Names = _setting(
+    hosts: Listed = _setting(
         (),
         (
             "names that clients may call this server by; without them loopback's on loopback, "
@@ -386,7 +388,7 @@ class Settings(Group):
     store: Store = Field(default_factory=Store)
     patterns: Patterns = Field(default_factory=Patterns)
     parse: Parse = Field(default_factory=Parse)
-    boots: Boots = Field(default_factory=Boots)
+    boots: BootSettings = Field(default_factory=BootSettings)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
     alert: Alert = Field(default_factory=Alert)

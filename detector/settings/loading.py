@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from detector.catalogue.places import Places
+from detector.catalogue.places import TomlPlaces
 from detector.errors import UserError
 from detector.settings.declared import NAMES, Settings, declared, text
 
@@ -106,7 +106,7 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
         faults.append(f"{path}: not a TOML file: {error}")
         return {}
     given: Given = {}
-    places = Places(content)
+    places = TomlPlaces(content)
     for group, table in tables.items():
         if not isinstance(table, dict) or group not in Settings.model_fields:
             faults.append(

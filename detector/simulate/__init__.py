@@ -1,14 +1,14 @@
 """A fleet's kernel logs by a seed, with the ground truth beside them: for the demo, the benchmarks
 and the tests.
 
-In: a `Plan`. Out: records in the format of any transport, in the order of a delivery, to a stream,
+In: a `SimulationPlan`. Out: records in the format of any transport, in the order of a delivery, to a stream,
 a folder or a Kafka topic; and a `Truth` that `compare` holds against what was found. The same plan
 gives the same bytes.
 """
 
 from detector.simulate.delivery import DELIVERIES, halves_apart
 from detector.simulate.formats import FORMATS, NO_WALL_CLOCK
-from detector.simulate.plan import Plan
+from detector.simulate.plan import SimulationPlan
 from detector.simulate.stream import Simulation, simulate
 from detector.simulate.targets import (
     TRUTH_FILE,
@@ -30,8 +30,8 @@ __all__ = [
     "NO_WALL_CLOCK",
     "TRUTH_FILE",
     "Comparison",
-    "Plan",
     "Simulation",
+    "SimulationPlan",
     "Truth",
     "compare",
     "halves_apart",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from detector.simulate.blocks import Fault, Text, address_of, culprit, header, symbol
+from detector.simulate.blocks import KernelText, SimulatedFault, address_of, culprit, header, symbol
 from detector.simulate.fleet import Host
 
 _ALERT, _EMERG, _WARN = 1, 0, 4
@@ -25,14 +25,14 @@ _IDLE_TAIL = (
 )
 
 
-def block(host: Host, random: Random, fault: Fault) -> list[Text]:
+def block(host: Host, random: Random, fault: SimulatedFault) -> list[KernelText]:
     """The whole block, from `Unable to handle kernel` to the end of the trace."""
     esr = 0x96000000 | (4 if fault.address < 0x1000 else random.choice((5, 6, 7)))
     generation = host.kernel.generation
     what = "NULL pointer dereference" if fault.address < 0x1000 else "paging request"
     width = 8 if generation < (4, 17) else 16
     head = f"Unable to handle kernel {what} at virtual address {fault.address:0{width}x}"
-    texts: list[Text] = [
+    texts: list[KernelText] = [
         (_ALERT, text)
         for text in (head, *_abort(generation, esr), *_tables(generation, random, fault.address))
     ]
@@ -89,7 +89,7 @@ def _tables(generation: tuple[int, int], random: Random, address: int) -> list[s
     return [pgtable, f"[{address:016x}] {levels}"]
 
 
-def _state(host: Host, random: Random, fault: Fault) -> list[str]:
+def _state(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
     """print_modules, dump_stack_print_info and __show_regs."""
     generation, stack = host.kernel.generation, 0xFFFF_0000_0A00_0000 + random.getrandbits(20) * 16
     here, caller = culprit(fault.bug), fault.bug.path[0]
@@ -123,7 +123,9 @@ def _state(host: Host, random: Random, fault: Fault) -> list[str]:
     return texts
 
 
-def _registers(generation: tuple[int, int], random: Random, fault: Fault, stack: int) -> list[str]:
+def _registers(
+    generation: tuple[int, int], random: Random, fault: SimulatedFault, stack: int
+) -> list[str]:
     """x29 to x0, two in a row and from 5.13 on three; the base register holds the fault address
     less the member's offset.
     """
@@ -143,7 +145,7 @@ def _registers(generation: tuple[int, int], random: Random, fault: Fault, stack:
     ]
 
 
-def _trace(host: Host, fault: Fault) -> list[str]:
+def _trace(host: Host, fault: SimulatedFault) -> list[str]:
     """The call trace: with addresses in brackets up to 4.14, symbols alone after."""
     tail = (
         _IDLE_TAIL
@@ -161,7 +163,7 @@ def _trace(host: Host, fault: Fault) -> list[str]:
     return ["Call trace:", *(f" {symbol(host, name)}" for name in names)]
 
 
-def _code(random: Random, fault: Fault) -> str:
+def _code(random: Random, fault: SimulatedFault) -> str:
     """Four words and the faulting one: `ldr x3, [x19, #member]`, or `ldr w3` where the offset is a
     multiple of four only.
     """

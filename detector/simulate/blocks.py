@@ -12,7 +12,7 @@ from typing import Literal
 
 from detector.simulate.fleet import Host
 
-Text = tuple[int, str]
+KernelText = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Bug:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SimulatedFault:
     """One fault as it struck: `count` is die's counter, printed as `[#1]`."""
 
     bug: Bug
@@ -72,7 +72,7 @@ def culprit(bug: Bug) -> str:
     return f"{bug.function} [{bug.module}]" if bug.module else bug.function
 
 
-def header(host: Host, fault: Fault) -> str:
+def header(host: Host, fault: SimulatedFault) -> str:
     """dump_stack_print_info's first line (lib/dump_stack.c); from 6.11 on with the user's id."""
     kernel = host.kernel
     user = " UID: 0" if kernel.generation >= (6, 11) else ""

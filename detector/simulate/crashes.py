@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from detector.simulate import arm64, x86
-from detector.simulate.blocks import Bug, Fault, Text
+from detector.simulate.blocks import Bug, KernelText, SimulatedFault
 from detector.simulate.fleet import Host
 
 _SOFTIRQ = (
@@ -99,7 +99,7 @@ class Crash:
     panics: bool = False
 
 
-def fault_block(host: Host, random: Random, crash: Crash) -> list[Text]:
+def fault_block(host: Host, random: Random, crash: Crash) -> list[KernelText]:
     """The whole block that `crash` prints on `host`, the head first."""
     bug = crash.bug
     in_interrupt = bug.comm == "swapper"
@@ -108,7 +108,7 @@ def fault_block(host: Host, random: Random, crash: Crash) -> list[Text]:
     comm, pid = (
         (f"swapper/{cpu}", 0) if in_interrupt else (bug.comm, random.randrange(900, 900_000))
     )
-    fault = Fault(bug, address, cpu, pid, comm, crash.count, _MODULES, in_interrupt)
+    fault = SimulatedFault(bug, address, cpu, pid, comm, crash.count, _MODULES, in_interrupt)
     texts = (
         arm64.block(host, random, fault)
         if host.kernel.arch == "arm64"
@@ -129,7 +129,7 @@ def _address(host: Host, random: Random, bug: Bug) -> int:
     return top + random.getrandbits(36) * 8
 
 
-def _panic(host: Host, random: Random, in_interrupt: bool) -> list[Text]:
+def _panic(host: Host, random: Random, in_interrupt: bool) -> list[KernelText]:
     """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts it
     again.
     """
@@ -145,7 +145,7 @@ def _panic(host: Host, random: Random, in_interrupt: bool) -> list[Text]:
     ]
 
 
-def release(host: Host, random: Random, state: int = 10) -> Text:
+def release(host: Host, random: Random, state: int = 10) -> KernelText:
     """The line of inet_sock_destruct (net/ipv4/af_inet.c); kernels from 4.15 on hash the
     pointer.
     """
@@ -163,7 +163,7 @@ def release(host: Host, random: Random, state: int = 10) -> Text:
     )
 
 
-def refcount_warning(host: Host, random: Random) -> list[Text]:
+def refcount_warning(host: Host, random: Random) -> list[KernelText]:
     """The warning that a doubly released socket draws before the fault: a trace of its own that
     belongs to no incident.
     """

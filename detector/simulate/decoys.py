@@ -12,9 +12,9 @@ from random import Random
 
 from detector.simulate.crashes import UNRELATED_BUGS
 from detector.simulate.fleet import SECOND, Fleet, Host
-from detector.simulate.free_slots import Place, Places
+from detector.simulate.free_slots import FreeSlots, Place
 from detector.simulate.incidents import GAPS_US, SPAN_US
-from detector.simulate.plan import Plan
+from detector.simulate.plan import SimulationPlan
 from detector.simulate.recorder import Pen, half
 from detector.simulate.truth import Decoy, Half
 
@@ -24,12 +24,12 @@ _FORGERIES = ("forged-syslog", "forged-kmsg", "forged-comm", "quoted-by-user", "
 _FORGED_COMMS = {"arm64": "Unable to handl", "x86_64": "BUG: unable to"}
 _FAULT = "Unable to handle kernel paging request at virtual address 00000000000c0ffe"
 _RELEASE = "IPv4: Attempt to release TCP socket in state 10 00000000c0ffee11"
-Task = tuple[int, Callable[[], Decoy]]
+DecoyTask = tuple[int, Callable[[], Decoy]]
 
 
 def place_decoys(
-    plan: Plan, places: Places, fleet: Fleet, pen: Pen, random: Random
-) -> Iterator[Task]:
+    plan: SimulationPlan, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random
+) -> Iterator[DecoyTask]:
     """Every decoy of `plan` as (wall time, what writes it)."""
     for host in fleet.same_uptime:
         yield _same_uptime(host, places, pen, random)
@@ -57,7 +57,7 @@ def place_decoys(
         )
 
 
-def _same_uptime(host: Host, places: Places, pen: Pen, random: Random) -> Task:
+def _same_uptime(host: Host, places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
     """One half on each boot, at uptimes less than the window apart."""
     first, second = host.boots
     lowest, highest = second.epoch_us - first.ends_us, first.ends_us - first.epoch_us
@@ -69,7 +69,7 @@ def _same_uptime(host: Host, places: Places, pen: Pen, random: Random) -> Task:
     )
 
 
-def _reboot_between(host: Host, places: Places, pen: Pen, random: Random) -> Task:
+def _reboot_between(host: Host, places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
     """One half in the last seconds of a boot, the other in the first seconds of the next, within
     the window by the wall clock.
     """
@@ -83,7 +83,7 @@ def _reboot_between(host: Host, places: Places, pen: Pen, random: Random) -> Tas
     )
 
 
-def _cross_host(places: Places, pen: Pen, random: Random) -> Task:
+def _cross_host(places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
     """One half on each of two hosts, within the window. Raises ValueError where no second host is
     free.
     """

@@ -13,29 +13,29 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 
-from detector.simulate.fleet import DAY, SECOND, Entry
+from detector.simulate.fleet import DAY, SECOND, LogEntry
 from detector.simulate.truth import Half, TrueIncident, Truth
 
-Delivery = Callable[[Iterable[Entry], Random], Iterator[Entry]]
+Delivery = Callable[[Iterable[LogEntry], Random], Iterator[LogEntry]]
 _JITTER_US = 30 * SECOND
 _LATE_US = 3600 * SECOND
 _ONE_IN = 5
 _DUPLICATED = 0.05
 
 
-def in_order(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
+def in_order(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
     """As written."""
     return iter(entries)
 
 
-def jitter(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
+def jitter(entries: Iterable[LogEntry], random: Random) -> Iterator[LogEntry]:
     """Each entry up to 30 s late, on its own: lines overtake each other."""
     return _by_arrival(
         (entry.wall_us + int(random.random() * _JITTER_US), entry) for entry in entries
     )
 
 
-def late_hosts(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
+def late_hosts(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
     """One host in five arrives an hour late, its lines in order."""
     return _by_arrival(
         (entry.wall_us + (_LATE_US if entry.host.number % _ONE_IN == 0 else 0), entry)
@@ -43,7 +43,7 @@ def late_hosts(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
     )
 
 
-def clock_ahead(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
+def clock_ahead(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
     """One host in five has its wall clock a day ahead; nothing arrives at another place for it."""
     for entry in entries:
         yield (
@@ -53,12 +53,12 @@ def clock_ahead(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
         )
 
 
-def duplicated(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
+def duplicated(entries: Iterable[LogEntry], random: Random) -> Iterator[LogEntry]:
     """One entry in twenty comes again, up to 30 s later: what a shipper does after a lost
     acknowledgement.
     """
 
-    def arrivals() -> Iterator[tuple[int, Entry]]:
+    def arrivals() -> Iterator[tuple[int, LogEntry]]:
         for entry in entries:
             yield entry.wall_us, entry
             if random.random() < _DUPLICATED:
@@ -67,7 +67,7 @@ def duplicated(entries: Iterable[Entry], random: Random) -> Iterator[Entry]:
     return _by_arrival(arrivals())
 
 
-def twice(entries: Iterable[Entry], _random: Random) -> Iterator[Entry]:
+def twice(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
     """All of it, and then all of it again: a shipper that lost its position. Holds the entries in
     memory.
     """
@@ -81,7 +81,9 @@ DELIVERIES: Mapping[str, Delivery] = {
 }  # fmt: skip
 
 
-def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], list[Entry]]:
+def halves_apart(
+    entries: Iterable[LogEntry], truth: Truth
+) -> tuple[list[LogEntry], list[LogEntry]]:
     """Two days' parts: of each incident the half that came first is in the first part, the other
     half and what follows in the second.
 
@@ -90,8 +92,8 @@ def halves_apart(entries: Iterable[Entry], truth: Truth) -> tuple[list[Entry], l
     spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for incident in truth.incidents:
         spans[incident.boot].append((other_half(incident).kernel_time_us, incident.ends_us))
-    first: list[Entry] = []
-    second: list[Entry] = []
+    first: list[LogEntry] = []
+    second: list[LogEntry] = []
     for entry in entries:
         late = any(
             begins <= entry.kernel_us <= ends for begins, ends in spans.get(entry.boot.id, ())
@@ -107,9 +109,9 @@ def other_half(incident: TrueIncident) -> Half:
     return next(half for half in incident.halves if half.part != incident.halves[0].part)
 
 
-def _by_arrival(arrivals: Iterable[tuple[int, Entry]]) -> Iterator[Entry]:
+def _by_arrival(arrivals: Iterable[tuple[int, LogEntry]]) -> Iterator[LogEntry]:
     """The entries by time of arrival; equal times keep their order."""
-    waiting: list[tuple[int, int, Entry]] = []
+    waiting: list[tuple[int, int, LogEntry]] = []
     for number, (arrival, entry) in enumerate(arrivals):
         heapq.heappush(waiting, (arrival, number, entry))
         while waiting and waiting[0][0] < entry.wall_us:

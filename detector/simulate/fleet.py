@@ -1,6 +1,6 @@
 """The hosts of a simulated fleet: architecture, kernel, hardware, name, boots.
 
-In: a `Plan` and a random generator. Out: a `Fleet` of frozen facts. It writes no lines.
+In: a `SimulationPlan` and a random generator. Out: a `Fleet` of frozen facts. It writes no lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import islice
 from random import Random
 from typing import Literal, NamedTuple
 
-from detector.simulate.plan import Plan
+from detector.simulate.plan import SimulationPlan
 
 Arch = Literal["arm64", "x86_64", "ppc64le", "s390x", "riscv64", "arm"]
 SECOND = 1_000_000
@@ -35,7 +35,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class SimulatedBoot:
     """One run of a host's kernel. `epoch_us` is the wall time at which the kernel clock was 0,
     `ends_us` that of its last line.
     """
@@ -52,11 +52,11 @@ class Host:
     name: str
     kernel: Kernel
     cpus: int
-    boots: tuple[Boot, ...]
+    boots: tuple[SimulatedBoot, ...]
     number: int
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One log entry before any transport has shaped it. `program` is None for what the kernel
     itself says.
 
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
     wall_us: int
     kernel_us: int
     host: Host
-    boot: Boot
+    boot: SimulatedBoot
     level: int
     text: str
     program: str | None = None
@@ -194,7 +194,7 @@ _OTHER_KERNELS = tuple(kernel for kernel in KERNELS if kernel.arch not in FAULTI
 _ROLES = ("web", "db", "cache", "node", "edge", "store", "build", "queue")
 
 
-def build(plan: Plan, random: Random) -> Fleet:
+def build(plan: SimulationPlan, random: Random) -> Fleet:
     """The fleet that `plan` asks for. About one host in ten is of an architecture on which only
     user faults are planted.
     """
@@ -214,7 +214,7 @@ def build(plan: Plan, random: Random) -> Fleet:
         elif number in rebooting | fast | panicking:
             boots = _two_boots(plan, random, fast=number in fast)
         else:
-            boots = (Boot(_boot_id(random), _long_ago(plan, random), plan.end),)
+            boots = (SimulatedBoot(_boot_id(random), _long_ago(plan, random), plan.end),)
         name = f"{random.choice(_ROLES)}-{kernel.arch.replace('_', '-')}-{number:04d}"
         hosts.append(Host(name, kernel, random.choice((4, 8, 32, 64, 96)), boots, number))
     parts = (
@@ -228,12 +228,12 @@ def _boot_id(random: Random) -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def _long_ago(plan: Plan, random: Random) -> int:
+def _long_ago(plan: SimulationPlan, random: Random) -> int:
     """A boot between two hours and 716 days before the start."""
     return plan.start - random.randrange(2 * 3600 * SECOND, 716 * DAY)
 
 
-def _two_boots(plan: Plan, random: Random, *, fast: bool) -> tuple[Boot, ...]:
+def _two_boots(plan: SimulationPlan, random: Random, *, fast: bool) -> tuple[SimulatedBoot, ...]:
     """A reboot in the middle of the plan: down for half a minute to three minutes, or (kexec) for
     less than two seconds.
     """
@@ -243,15 +243,15 @@ def _two_boots(plan: Plan, random: Random, *, fast: bool) -> tuple[Boot, ...]:
         if fast
         else random.randrange(30 * SECOND, 180 * SECOND)
     )
-    return Boot(_boot_id(random), _long_ago(plan, random), ends), Boot(
+    return SimulatedBoot(_boot_id(random), _long_ago(plan, random), ends), SimulatedBoot(
         _boot_id(random), ends + down, plan.end
     )
 
 
-def _same_uptime_boots(plan: Plan, random: Random) -> tuple[Boot, ...]:
+def _same_uptime_boots(plan: SimulationPlan, random: Random) -> tuple[SimulatedBoot, ...]:
     """Two boots of which the second reaches the uptime that the first had early in the plan."""
     half = plan.start + (plan.end - plan.start) // 2
     first = plan.start - random.randrange(30 * SECOND, _SAME_UPTIME_FIRST_S * SECOND)
-    return Boot(_boot_id(random), first, half), Boot(
+    return SimulatedBoot(_boot_id(random), first, half), SimulatedBoot(
         _boot_id(random), half + random.randrange(30 * SECOND, 90 * SECOND), plan.end
     )

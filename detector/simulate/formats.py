@@ -1,7 +1,7 @@
-"""Log entries as each transport ships them: one function a format, from an `Entry` to a record's
+"""Log entries as each transport ships them: one function a format, from an `LogEntry` to a record's
 bytes.
 
-In: an `Entry`. Out: the value of one record, without a line end; /dev/kmsg and netconsole carry no
+In: an `LogEntry`. Out: the value of one record, without a line end; /dev/kmsg and netconsole carry no
 wall clock and no host. What user space wrote is marked as the transport marks it: facility 1, its
 own tag, `_TRANSPORT`.
 """
@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 
-from detector.simulate.fleet import Entry
+from detector.simulate.fleet import LogEntry
 
-Render = Callable[[Entry], bytes]
+Render = Callable[[LogEntry], bytes]
 _USER = 8
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -40,22 +40,22 @@ def _iso(wall_us: int) -> str:
     return f"{_second(second)}.{wall_us - second * 1_000_000:06d}"
 
 
-def _stamp(entry: Entry) -> str:
+def _stamp(entry: LogEntry) -> str:
     """The kernel's own stamp: seconds padded to five places, six digits of fraction."""
     second = entry.kernel_us // 1_000_000
     return f"[{second:5d}.{entry.kernel_us - second * 1_000_000:06d}]"
 
 
-def _priority(entry: Entry) -> int:
+def _priority(entry: LogEntry) -> int:
     """Facility and level in one number: kern is 0, what user space writes is user, 1."""
     return entry.level if entry.program is None else _USER + entry.level
 
 
-def _tag(entry: Entry) -> str:
+def _tag(entry: LogEntry) -> str:
     return "kernel" if entry.program is None else entry.program
 
 
-def _stamped(entry: Entry) -> str:
+def _stamped(entry: LogEntry) -> str:
     """The text behind its kernel stamp; user space writes through syslog without one."""
     return (
         f"{_stamp(entry)} {entry.text}"
@@ -64,7 +64,7 @@ def _stamped(entry: Entry) -> str:
     )
 
 
-def journald(entry: Entry) -> bytes:
+def journald(entry: LogEntry) -> bytes:
     """`journalctl -o json` and what journald shippers send: all values are strings; a line in
     /dev/kmsg is of transport kernel.
     """
@@ -82,7 +82,7 @@ def journald(entry: Entry) -> bytes:
     ).encode()
 
 
-def _journald_user(entry: Entry) -> bytes:
+def _journald_user(entry: LogEntry) -> bytes:
     """What user space wrote, as journald stores it: its transport is that of the socket, or kernel
     with a facility that is not 0.
     """
@@ -104,7 +104,7 @@ def _journald_user(entry: Entry) -> bytes:
     ).encode()
 
 
-def rsyslog(entry: Entry) -> bytes:
+def rsyslog(entry: LogEntry) -> bytes:
     """Rsyslog's omkafka with a JSON template: its property names, the kernel's stamp still in the
     message.
     """
@@ -115,7 +115,7 @@ def rsyslog(entry: Entry) -> bytes:
     ).encode()
 
 
-def rfc3164(entry: Entry) -> bytes:
+def rfc3164(entry: LogEntry) -> bytes:
     """Rsyslog's traditional file format with the kernel's stamp, as in kern.log."""
     return (
         f"{_second_3164(entry.wall_us // 1_000_000)} {entry.host.name} {_tag(entry)}: "
@@ -123,14 +123,14 @@ def rfc3164(entry: Entry) -> bytes:
     ).encode()
 
 
-def rfc3164_wall(entry: Entry) -> bytes:
+def rfc3164_wall(entry: LogEntry) -> bytes:
     """The same without the kernel's stamp: whole seconds of wall time are all there is."""
     return (
         f"{_second_3164(entry.wall_us // 1_000_000)} {entry.host.name} {_tag(entry)}: {entry.text}"
     ).encode()
 
 
-def rfc5424(entry: Entry) -> bytes:
+def rfc5424(entry: LogEntry) -> bytes:
     """The syslog protocol of RFC 5424 with the kernel's stamp in the message."""
     program, _, pid = _tag(entry).partition("[")
     header = (
@@ -140,7 +140,7 @@ def rfc5424(entry: Entry) -> bytes:
     return f"{header} - - {_stamped(entry)}".encode()
 
 
-def kmsg(entry: Entry) -> bytes:
+def kmsg(entry: LogEntry) -> bytes:
     """A record of /dev/kmsg: `prefix,sequence,microseconds,flags;text`. The sequence number is made
     from the time.
     """
@@ -150,24 +150,24 @@ def kmsg(entry: Entry) -> bytes:
     )
 
 
-def netconsole(entry: Entry) -> bytes:
+def netconsole(entry: LogEntry) -> bytes:
     """Extended netconsole with the release in front (`release_prepend`), otherwise as /dev/kmsg."""
     return entry.host.kernel.release.encode() + b"," + kmsg(entry)
 
 
-def dmesg(entry: Entry) -> bytes:
+def dmesg(entry: LogEntry) -> bytes:
     """What `dmesg` prints: the kernel's clock and nothing else. What user space wrote names itself,
     as nothing else would tell.
     """
     return f"{_stamp(entry)} {_by(entry)}{entry.text}".encode()
 
 
-def _by(entry: Entry) -> str:
+def _by(entry: LogEntry) -> str:
     """The name that a careful program puts before its text in /dev/kmsg."""
     return "" if entry.program is None else f"{entry.program}: "
 
 
-def fluent_bit(entry: Entry) -> bytes:
+def fluent_bit(entry: LogEntry) -> bytes:
     """Fluent Bit's in_kmsg through its Kafka output in JSON, with the host that a filter added."""
     second, micros = divmod(entry.kernel_us, 1_000_000)
     wall = f"{entry.wall_us // 1_000_000}.{entry.wall_us % 1_000_000:06d}"
@@ -179,7 +179,7 @@ def fluent_bit(entry: Entry) -> bytes:
     ).encode()
 
 
-def vector(entry: Entry) -> bytes:
+def vector(entry: LogEntry) -> bytes:
     """Vector's journald source in JSON: the journal's fields, with message, host and timestamp
     under Vector's own names.
     """

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from detector.simulate.fleet import FAULTING, SECOND, Boot, Fleet, Host
-from detector.simulate.plan import Plan
+from detector.simulate.fleet import FAULTING, SECOND, Fleet, Host, SimulatedBoot
+from detector.simulate.plan import SimulationPlan
 
 _APART_US = 120 * SECOND
 _TRIES = 5_000
@@ -23,7 +23,7 @@ class Place:
     """A moment on one boot of one host; `kernel_us` is the boot's own clock."""
 
     host: Host
-    boot: Boot
+    boot: SimulatedBoot
     kernel_us: int
 
     @property
@@ -36,12 +36,12 @@ class Place:
         return Place(self.host, self.boot, self.kernel_us + by_us)
 
 
-class Places:
+class FreeSlots:
     """Hands out places; kernel faults and release lines of one host lie two minutes apart or more
     unless planted as one thing.
     """
 
-    def __init__(self, plan: Plan, fleet: Fleet, random: Random) -> None:
+    def __init__(self, plan: SimulationPlan, fleet: Fleet, random: Random) -> None:
         """All places are free, but those where a boot ends."""
         self._plan, self._random = plan, random
         self._faulting = [host for host in fleet.hosts if host.kernel.arch in FAULTING]
@@ -69,7 +69,7 @@ class Places:
             return self.at(host, boot, wall_us, span_us)
         return None
 
-    def at(self, host: Host, boot: Boot, wall_us: int, span_us: int) -> Place:
+    def at(self, host: Host, boot: SimulatedBoot, wall_us: int, span_us: int) -> Place:
         """The place asked for, whatever is there; it counts as taken from now on."""
         self._taken[host.number].append((wall_us, wall_us + span_us))
         return Place(host, boot, wall_us - boot.epoch_us)
@@ -94,7 +94,7 @@ class Places:
         return self._random.randrange(self._plan.start, self._plan.end - before_end_us)
 
 
-def boot_at(host: Host, wall_us: int, settled_us: int = 0) -> Boot | None:
+def boot_at(host: Host, wall_us: int, settled_us: int = 0) -> SimulatedBoot | None:
     """The boot that runs at `wall_us`, and has run for `settled_us`; None while the host is
     down.
     """

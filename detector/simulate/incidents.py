@@ -11,7 +11,7 @@ from random import Random
 
 from detector.simulate.crashes import refcount_warning
 from detector.simulate.fleet import SECOND, Fleet
-from detector.simulate.free_slots import Place, Places
+from detector.simulate.free_slots import FreeSlots, Place
 from detector.simulate.recorder import Pen
 from detector.simulate.truth import Half, TrueIncident
 
@@ -19,16 +19,16 @@ GAPS_US = (SECOND // 10, 99 * SECOND // 10)
 SPAN_US = 20 * SECOND
 _BLOCK_US = 10_000
 _FORMS = ("release-first", "fault-first", "warning-between", "cascade", "two-releases")
-Task = tuple[int, Callable[[], TrueIncident]]
+IncidentTask = tuple[int, Callable[[], TrueIncident]]
 
 
 def place_incidents(
-    number: int, places: Places, fleet: Fleet, pen: Pen, random: Random
-) -> list[Task]:
+    number: int, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random
+) -> list[IncidentTask]:
     """`number` incidents as (wall time, what writes it); the first of them take their hosts down,
     as a fault in an interrupt does.
     """
-    tasks: list[Task] = []
+    tasks: list[IncidentTask] = []
     for index in range(number):
         gap = random.randrange(*GAPS_US)
         if index < len(fleet.panicking):

@@ -1,7 +1,7 @@
 """What a simulated fleet goes through: how many hosts and lines, over what time, and what is
 planted among the lines.
 
-In: numbers. Out: a checked `Plan`. The same plan gives the same bytes. It writes no lines.
+In: numbers. Out: a checked `SimulationPlan`. The same plan gives the same bytes. It writes no lines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ NOISE_SHARE = (0.0001, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SimulationPlan:
     """The order for one simulation; `start` is wall time in µs since 1970-01-01 UTC, `duration_s`
     simulated seconds.
 

@@ -12,24 +12,24 @@ from random import Random
 
 from detector.simulate import background
 from detector.simulate.decoys import place_decoys
-from detector.simulate.fleet import Entry, Fleet, Host
-from detector.simulate.free_slots import Place, Places, boot_at
+from detector.simulate.fleet import Fleet, Host, LogEntry
+from detector.simulate.free_slots import FreeSlots, Place, boot_at
 from detector.simulate.incidents import place_incidents
-from detector.simulate.plan import Plan
+from detector.simulate.plan import SimulationPlan
 from detector.simulate.recorder import Pen
 from detector.simulate.truth import Decoy, TrueIncident, TrueNoise, Truth
 
 _GOODBYE_US = 200_000
 
 
-def plant(plan: Plan, fleet: Fleet, random: Random) -> tuple[list[Entry], Truth]:
+def plant(plan: SimulationPlan, fleet: Fleet, random: Random) -> tuple[list[LogEntry], Truth]:
     """The planted entries and the truth. Raises ValueError where hosts and time are too few for the
     plan.
 
     All is placed first and then written in the order of time, so that the faults of a boot are
     numbered in that order.
     """
-    places, pen = Places(plan, fleet, random), Pen(random)
+    places, pen = FreeSlots(plan, fleet, random), Pen(random)
     tasks: list[tuple[int, Callable[[], TrueIncident | Decoy]]] = []
     tasks += place_decoys(plan, places, fleet, pen, random)
     tasks += place_incidents(plan.incidents, places, fleet, pen, random)
@@ -57,7 +57,7 @@ def _reboots(host: Host, pen: Pen, random: Random, *, clean: bool) -> None:
             pen.at(Place(host, begun, 0), kernel_us, level, text)
 
 
-def _noise(lines: int, places: Places, fleet: Fleet, pen: Pen, random: Random) -> None:
+def _noise(lines: int, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random) -> None:
     """User faults anywhere, until they have printed `lines` lines; at least one."""
     until = len(pen.entries) + max(1, lines)
     while len(pen.entries) < until:

@@ -1,6 +1,6 @@
 """Writes planted things down as log entries, and keeps count of them.
 
-In: places and what happens there. Out: `Entry`s in the order written, the halves that truth names,
+In: places and what happens there. Out: `LogEntry`s in the order written, the halves that truth names,
 noise counts.
 """
 
@@ -12,9 +12,9 @@ from random import Random
 from typing import Literal
 
 from detector.simulate import crashes
-from detector.simulate.blocks import Bug, Text
+from detector.simulate.blocks import Bug, KernelText
 from detector.simulate.crashes import Crash
-from detector.simulate.fleet import Entry
+from detector.simulate.fleet import LogEntry
 from detector.simulate.free_slots import Place
 from detector.simulate.truth import Half
 from detector.simulate.userfaults import user_fault
@@ -25,12 +25,12 @@ class Pen:
 
     def __init__(self, random: Random) -> None:
         """A blank page."""
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.noise: Counter[tuple[str, str, str]] = Counter()
         self._random = random
         self._faults: Counter[str] = Counter()
 
-    def kernel(self, place: Place, texts: Sequence[Text]) -> int:
+    def kernel(self, place: Place, texts: Sequence[KernelText]) -> int:
         """What the kernel says from `place` on, a few microseconds a line; the kernel time of the
         last line.
         """
@@ -43,7 +43,9 @@ class Pen:
     def at(self, place: Place, kernel_us: int, level: int, text: str) -> None:
         """One line of the kernel at a given kernel time."""
         self.entries.append(
-            Entry(place.boot.epoch_us + kernel_us, kernel_us, place.host, place.boot, level, text)
+            LogEntry(
+                place.boot.epoch_us + kernel_us, kernel_us, place.host, place.boot, level, text
+            )
         )
 
     def user(
@@ -56,7 +58,9 @@ class Pen:
     ) -> None:
         """One line that user space wrote."""
         self.entries.append(
-            Entry(place.wall_us, place.kernel_us, place.host, place.boot, level, text, program, via)
+            LogEntry(
+                place.wall_us, place.kernel_us, place.host, place.boot, level, text, program, via
+            )
         )
 
     def release(self, place: Place, state: int = 10) -> Half:

@@ -1,7 +1,7 @@
 """A fleet's whole log, entry by entry in the order of time: the ordinary lines with the planted
 ones among them.
 
-In: a `Plan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and again.
+In: a `SimulationPlan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and again.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 from detector.simulate import background
-from detector.simulate.fleet import Entry, Fleet, build
-from detector.simulate.plan import Plan
+from detector.simulate.fleet import Fleet, LogEntry, build
+from detector.simulate.plan import SimulationPlan
 from detector.simulate.planting import plant
 from detector.simulate.truth import Truth
 
@@ -25,17 +25,17 @@ class Simulation:
     time.
     """
 
-    plan: Plan
+    plan: SimulationPlan
     fleet: Fleet
-    planted: tuple[Entry, ...]
+    planted: tuple[LogEntry, ...]
     truth: Truth
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LogEntry]:
         """All `plan.lines` entries in the order of time; each call walks the same ones again."""
         return _merge(self.plan, self.fleet, self.planted, Random(f"{self.plan.seed} background"))
 
 
-def simulate(plan: Plan) -> Simulation:
+def simulate(plan: SimulationPlan) -> Simulation:
     """Carry `plan` out. Raises ValueError where it asks for more than its hosts, lines or time can
     hold.
     """
@@ -49,7 +49,9 @@ def simulate(plan: Plan) -> Simulation:
     return Simulation(plan, fleet, tuple(planted), truth)
 
 
-def _merge(plan: Plan, fleet: Fleet, planted: tuple[Entry, ...], random: Random) -> Iterator[Entry]:
+def _merge(
+    plan: SimulationPlan, fleet: Fleet, planted: tuple[LogEntry, ...], random: Random
+) -> Iterator[LogEntry]:
     """Ordinary lines at even steps with some scatter, the planted ones where they belong.
 
     A host says nothing while it is down; where all are down, time goes on to the next planted line,
@@ -77,5 +79,5 @@ def _merge(plan: Plan, fleet: Fleet, planted: tuple[Entry, ...], random: Random)
                 wall_us = due_us
         level, template = texts[index][int(chance() * sizes[index])]
         text = template % (int(chance() * _SMALL) + 1, int(chance() * _LARGE) + 2)
-        yield Entry(wall_us, wall_us - boot.epoch_us, hosts[index], boot, level, text)
+        yield LogEntry(wall_us, wall_us - boot.epoch_us, hosts[index], boot, level, text)
     yield from planted[place:]

@@ -15,13 +15,13 @@ from random import Random
 from typing import Any, BinaryIO
 
 from detector.simulate.delivery import DELIVERIES
-from detector.simulate.fleet import Entry
+from detector.simulate.fleet import LogEntry
 from detector.simulate.formats import FORMATS, NO_HOST
 from detector.simulate.stream import Simulation
 from detector.simulate.truth import Truth, write_ndjson
 
 Shipped = tuple[str, bytes]
-Progress = Callable[[int], None]
+SendProgress = Callable[[int], None]
 TRUTH_FILE = "truth.ndjson"
 _TELL_EVERY = 10_000
 _BUFFER_BYTES = 1 << 16
@@ -42,7 +42,7 @@ def records(
     return render(arrive(simulation.entries(), Random(f"{simulation.plan.seed} delivery")), format)
 
 
-def render(entries: Iterable[Entry], format: str) -> Iterator[Shipped]:  # noqa: A002
+def render(entries: Iterable[LogEntry], format: str) -> Iterator[Shipped]:  # noqa: A002
     """(host, record) of each entry in its order. Raises KeyError for a format that there is not."""
     shape = FORMATS[format]
     return ((entry.host.name, shape(entry)) for entry in entries)
@@ -60,7 +60,7 @@ def paced(shipped: Iterable[Shipped], rate: float | None) -> Iterator[Shipped]:
         yield record
 
 
-def told(shipped: Iterable[Shipped], progress: Progress | None) -> Iterator[Shipped]:
+def told(shipped: Iterable[Shipped], progress: SendProgress | None) -> Iterator[Shipped]:
     """The same records; `progress` hears how many have gone by, every ten thousand and at the
     end.
     """

@@ -16,7 +16,7 @@ from typing import Any
 
 RULE = "tcp-release-and-memory-fault"
 NoiseKey = tuple[str, str]
-Line = tuple[str, int | None, str]
+TrueLine = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def compare(
     Without `noise` the noise is not compared. A host given as a path is the file's name without its
     endings.
     """
-    lines: dict[Line, set[int]] = defaultdict(set)
+    lines: dict[TrueLine, set[int]] = defaultdict(set)
     for number, incident in enumerate(truth.incidents):
         for line in _lines(incident):
             lines[line].add(number)
@@ -169,7 +169,7 @@ def host_name(host: str) -> str:
     )
 
 
-def _lines(incident: TrueIncident) -> Iterator[Line]:
+def _lines(incident: TrueIncident) -> Iterator[TrueLine]:
     for half in incident.halves:
         yield incident.host, half.kernel_time_us, half.text
         yield incident.host, None, half.text

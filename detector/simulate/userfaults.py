@@ -15,7 +15,7 @@ from random import Random
 from detector.noise import UNNAMED
 from detector.simulate.fleet import Arch, Host
 
-Text = tuple[int, str]
+UserText = tuple[int, str]
 _NAMELESS = ("s390-user-process-fault",)
 _INFO = 6
 
@@ -40,7 +40,7 @@ class UserFault:
 
     process: str
     kind: str
-    texts: tuple[Text, ...]
+    texts: tuple[UserText, ...]
 
 
 def user_fault(host: Host, random: Random, process: str | None = None) -> UserFault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from detector.simulate.blocks import Fault, Text, culprit, header, symbol
+from detector.simulate.blocks import KernelText, SimulatedFault, culprit, header, symbol
 from detector.simulate.fleet import Host
 
 _ALERT, _DEFAULT = 1, 4
@@ -26,7 +26,7 @@ _IRQ_TAIL = (
 )
 
 
-def block(host: Host, random: Random, fault: Fault) -> list[Text]:
+def block(host: Host, random: Random, fault: SimulatedFault) -> list[KernelText]:
     """The whole block, from `BUG:` or `general protection fault` to the end of the trace."""
     protection = fault.address >= 0x1000 and random.random() < 0.2
     address = _NON_CANONICAL + fault.bug.member if protection else fault.address
@@ -50,7 +50,7 @@ def _options(host: Host) -> str:
     return f"{preempt}SMP {'PTI' if host.kernel.generation < (5, 5) else 'NOPTI'}"
 
 
-def _protection(host: Host, fault: Fault, address: int) -> list[str]:
+def _protection(host: Host, fault: SimulatedFault, address: int) -> list[str]:
     """A general protection fault: bare up to 5.4, with its address from 5.5, behind `Oops: ` from
     6.10.
     """
@@ -66,7 +66,7 @@ def _protection(host: Host, fault: Fault, address: int) -> list[str]:
     ]
 
 
-def _page_fault(host: Host, random: Random, fault: Fault) -> list[str]:
+def _page_fault(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
     """show_fault_oops and its page-table walk, in the words of the kernel's generation."""
     null, generation = fault.address < 0x1000, host.kernel.generation
     oops = "Oops: Oops: 0000" if generation >= (6, 10) else "Oops: 0000"
@@ -92,7 +92,7 @@ def _page_fault(host: Host, random: Random, fault: Fault) -> list[str]:
     ]
 
 
-def _registers(random: Random, fault: Fault, address: int) -> list[str]:
+def _registers(random: Random, fault: SimulatedFault, address: int) -> list[str]:
     """__show_regs: general registers with rbx as the base of the faulting read, segments, control
     registers.
     """
@@ -140,7 +140,7 @@ def _registers(random: Random, fault: Fault, address: int) -> list[str]:
     ]
 
 
-def _trace(host: Host, random: Random, fault: Fault) -> list[str]:
+def _trace(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
     """The call trace with one unreliable entry, the marks of the context, and the user registers
     after a system call.
     """
@@ -174,7 +174,7 @@ def _trace(host: Host, random: Random, fault: Fault) -> list[str]:
     return [*body, user, stack, *([closing] if closing else [])]
 
 
-def _code(random: Random, fault: Fault) -> str:
+def _code(random: Random, fault: SimulatedFault) -> str:
     """64 bytes with the faulting instruction at byte 42: `mov rax, [rbx + member]`, whose
     displacement takes one or four bytes.
     """

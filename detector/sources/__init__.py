@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from detector.scan import Chunk
-from detector.sources.errors import Problem, SourceError
+from detector.sources.errors import SourceError, SourceProblem
 from detector.sources.files.source import FileSource
 
-__all__ = ["FileSource", "Problem", "Source", "SourceError"]
+__all__ = ["FileSource", "Source", "SourceError", "SourceProblem"]
 
 
 class Source(Protocol):

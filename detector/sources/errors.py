@@ -14,7 +14,7 @@ class SourceError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SourceProblem:
     """Something that was not read, or not wholly. `fatal` is False for what misses nothing: an
     empty file, a binary in a folder of logs.
     """

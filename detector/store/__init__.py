@@ -9,20 +9,20 @@ from detector.store.ingest.journal import Journal, open_journal
 from detector.store.lifecycle.actions import ActionRefused, Actions, Change, open_actions
 from detector.store.query.history import History, open_history
 from detector.store.query.noise import NoiseColumn
-from detector.store.query.results import IncidentDetail, IncidentRow, NoiseRow, Totals
+from detector.store.query.results import HistoryTotals, IncidentDetail, IncidentRow, NoiseRow
 
 __all__ = [
     "ActionRefused",
     "Actions",
     "Change",
     "History",
+    "HistoryTotals",
     "IncidentDetail",
     "IncidentRow",
     "Journal",
     "NoiseColumn",
     "NoiseRow",
     "StoreError",
-    "Totals",
     "open_actions",
     "open_history",
     "open_journal",

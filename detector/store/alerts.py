@@ -69,12 +69,12 @@ class Sums:
     state: State
 
 
-def open_outbox(path: str) -> OutboxTables:
+def open_outbox(path: str) -> AlertStore:
     """A writing connection of its own, beside the journal's. Raises `StoreError`."""
-    return OutboxTables(connect_writing(path), path)
+    return AlertStore(connect_writing(path), path)
 
 
-class OutboxTables:
+class AlertStore:
     """The outbox's rows. Not thread-safe."""
 
     def __init__(self, db: Database, path: str) -> None:

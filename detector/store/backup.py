@@ -18,14 +18,14 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.query.history import open_history
 from detector.store.query.overview import totals
-from detector.store.query.results import Totals
+from detector.store.query.results import HistoryTotals
 
 _PAGES = 2_000
 
 
 def backup(
     source: str | Path, target: str | Path, progress: Callable[[int, int], None] | None = None
-) -> Totals:
+) -> HistoryTotals:
     """Copies a history to a file that must not be there yet; `progress` gets pages done and pages
     in all.
 
@@ -55,7 +55,7 @@ def backup(
     return held
 
 
-def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None) -> Totals:
+def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None) -> HistoryTotals:
     """All steps belong to one reading transaction: a writer beside it neither waits nor makes the
     copy begin again.
     """

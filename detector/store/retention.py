@@ -45,7 +45,7 @@ _HOURLY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RetentionLimits:
     """Days after which a kind is removed (0: never), and after which hours are folded into days."""
 
     incidents_days: int = 0
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RetentionStep:
     """What one step did, to how many rows, and for how long it held the file."""
 
     what: str
@@ -69,7 +69,7 @@ class Keeper:
     """A connection of its own for keeping. `timer` is a clock in seconds that only rises."""
 
     def __init__(
-        self, path: str | Path, limits: Limits, timer: Callable[[], float] = time.monotonic
+        self, path: str | Path, limits: RetentionLimits, timer: Callable[[], float] = time.monotonic
     ) -> None:
         """Raises `StoreError` where there is no history to keep."""
         if not Path(path).is_file():
@@ -83,7 +83,7 @@ class Keeper:
         self._connection: Connection = self._db.conn
         self._rows = _ROWS
 
-    def steps(self, now_us: int) -> Iterator[Step]:
+    def steps(self, now_us: int) -> Iterator[RetentionStep]:
         """All that is due at a time, step by step; raises `StoreError`. A step that found nothing
         to do is not told.
         """
@@ -103,7 +103,7 @@ class Keeper:
 
     def _removal(
         self, what: str, days: int, now_us: int, remove: Callable[[Connection, int, int], int]
-    ) -> Iterator[Step]:
+    ) -> Iterator[RetentionStep]:
         """Steps that each remove the oldest rows, until none is old enough."""
         while days:
             step = self._step(
@@ -114,7 +114,9 @@ class Keeper:
                 return
             yield step
 
-    def _walk(self, what: str, days: int, now_us: int, remove: removal.Walk) -> Iterator[Step]:
+    def _walk(
+        self, what: str, days: int, now_us: int, remove: removal.Walk
+    ) -> Iterator[RetentionStep]:
         """Steps that look through rows by their ids, and remove those that are old and belong to no
         incident.
         """
@@ -132,7 +134,7 @@ class Keeper:
             if step.rows:
                 yield step
 
-    def _folding(self, table: str, days: int, now_us: int) -> Iterator[Step]:
+    def _folding(self, table: str, days: int, now_us: int) -> Iterator[RetentionStep]:
         """Steps that fold hours into their days, one day after the other."""
         if not days:
             return
@@ -149,7 +151,7 @@ class Keeper:
             ).rows:
                 yield step
 
-    def _tidying(self) -> Iterator[Step]:
+    def _tidying(self) -> Iterator[RetentionStep]:
         """Gives free pages back to the disk, where the file was made for it."""
         while self._connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2:
             free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
@@ -161,7 +163,7 @@ class Keeper:
         self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
         return min(free, _PAGES)
 
-    def _step(self, what: str, act: Callable[[int], int]) -> Step:
+    def _step(self, what: str, act: Callable[[int], int]) -> RetentionStep:
         """One transaction; the next one takes fewer rows where this one took long, and more where
         it was quick.
         """
@@ -180,7 +182,7 @@ class Keeper:
             self._rows = max(1, self._rows // 2)
         elif seconds < STEP_S / 5:
             self._rows = min(_MOST_ROWS, self._rows * 2)
-        return Step(what, rows, seconds)
+        return RetentionStep(what, rows, seconds)
 
 
 class Background:
@@ -191,7 +193,7 @@ class Background:
     def __init__(
         self,
         path: str | Path,
-        limits: Limits,
+        limits: RetentionLimits,
         clock: Callable[[], int],
         told: Callable[[dict[str, int], str | None], None],
         every_s: float,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.dispatcher import Dispatcher, Duties
-from detector.alert.notifier import Outbox
+from detector.alert.notifier import Notifier
 from detector.alert.routing import Routing
 from detector.alert.routing_file import load_routing
 from detector.alert.teller import Teller
@@ -49,12 +49,12 @@ def dispatcher(
 ) -> Dispatcher:
     """A dispatcher over a history, with quick retries."""
 
-    def opened(current: Routing) -> Outbox:
+    def opened(current: Routing) -> Notifier:
         tables = open_outbox(str(history))
         tables.db.execute(
             "PRAGMA synchronous = OFF"
         )  # a killed process loses nothing by that, only a power cut would
-        return Outbox(tables, current, Teller(tables, Catalogue()), QUICK, random.random, tell)
+        return Notifier(tables, current, Teller(tables, Catalogue()), QUICK, random.random, tell)
 
     duties = Duties(
         open=opened,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.alert.notice import Action, Notice, Outcome
-from detector.alert.notifier import Handout, Outbox, Timing
+from detector.alert.notice import Action, Notice, SendOutcome
+from detector.alert.notifier import Handout, Notifier, Timing
 from detector.alert.routing import Routing
 from detector.alert.routing_file import read_routing
 from detector.alert.stages import Windows
@@ -23,7 +23,7 @@ from tests.store.nouns import SECOND, WALL, incident, match
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
-DELIVERED = Outcome("delivered", "200 OK")
+DELIVERED = SendOutcome("delivered", "200 OK")
 TIMING = Timing(
     settle_us=800_000,
     interval_us=150 * SECOND,
@@ -50,9 +50,9 @@ class Fake:
             table.get("actions", ("fire", "update", "acknowledge", "resolve"))
         )
         self.taken: list[Notice] = []
-        self.answer: Callable[[Notice], Outcome] = lambda _: DELIVERED
+        self.answer: Callable[[Notice], SendOutcome] = lambda _: DELIVERED
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """Takes it if the answer is that it was delivered, or that nobody knows."""
         del now_us
         outcome = self.answer(notice)
@@ -75,14 +75,14 @@ class World:
         self.routing: Routing = read_routing("notify.toml", routing, Fake)
         self.outbox = self.open()
 
-    def open(self) -> Outbox:
+    def open(self) -> Notifier:
         """An outbox as a process that starts now has it."""
         tables = open_outbox(str(self.path))
         tables.db.execute(
             "PRAGMA synchronous = OFF"
         )  # no test here cuts the power, and many commit often
         teller = Teller(tables, shipped(), "https://oops.example")
-        outbox = Outbox(
+        outbox = Notifier(
             tables,
             self.routing,
             teller,

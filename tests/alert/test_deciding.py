@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alert.schedule import Told, action_of, backoff_us, due_us
+from detector.alert.schedule import Notified, action_of, backoff_us, due_us
 from detector.store.lifecycle.states import State
 
 SECOND = 1_000_000
@@ -48,7 +48,7 @@ def test_only_additions_wait(
     it is the first to one.
     """
     at, interval = 10_000 * SECOND, 150 * SECOND
-    due = due_us(Told(told, messages, at - ago * SECOND), now, incidents, at, interval)
+    due = due_us(Notified(told, messages, at - ago * SECOND), now, incidents, at, interval)
     if action_of(told, now) != "update" or (incidents == 1 and messages == 1):
         assert due == at
     else:

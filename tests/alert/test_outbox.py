@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.alert.notice import Notice, Outcome
+from detector.alert.notice import Notice, SendOutcome
 from detector.model import Block, CrashReport, Diagnosis
 from tests.alert.outboxes import DELIVERED, HOUR, World
 from tests.store.nouns import SECOND, incident, match
@@ -120,7 +120,7 @@ def test_a_receiver_that_is_down_gets_everything_later(world: World) -> None:
     """Retries wait ever longer, at most a minute; when it is back each incident arrives once, and
     the reason of each wait was kept.
     """
-    world.fake().answer = lambda _: Outcome("retry", "503 Service Unavailable")
+    world.fake().answer = lambda _: SendOutcome("retry", "503 Service Unavailable")
     identities = [world.crash(f"db-{number}", fingerprint=f"1:{number}") for number in range(30)]
     world.run(900)
     attempts = [fields for name, fields in world.told if name == "attempt"]
@@ -141,9 +141,9 @@ def test_retry_after_is_honoured(world: World) -> None:
     """429 with Retry-After: nothing is sent before that, to this receiver."""
     times: list[int] = []
 
-    def answer(_: Notice) -> Outcome:
+    def answer(_: Notice) -> SendOutcome:
         times.append(world.now)
-        return Outcome("retry", "429", retry_after_s=40.0) if len(times) == 1 else DELIVERED
+        return SendOutcome("retry", "429", retry_after_s=40.0) if len(times) == 1 else DELIVERED
 
     world.fake().answer = answer
     world.crash("db-1", fingerprint="1:a")
@@ -154,7 +154,7 @@ def test_retry_after_is_honoured(world: World) -> None:
 
 def test_no_answer_is_sent_again_under_the_same_key_and_says_so(world: World) -> None:
     """A time-out may have arrived: the second is flagged, and carries the same key."""
-    answers = iter([Outcome("unknown", "no answer within 10 s"), DELIVERED])
+    answers = iter([SendOutcome("unknown", "no answer within 10 s"), DELIVERED])
     world.fake().answer = lambda _: next(answers)
     identity = world.crash()
     world.run(10)
@@ -169,7 +169,7 @@ def test_refused_is_kept_shown_and_not_tried_again(world: World) -> None:
     bad = world.crash("bad", fingerprint="1:a")
     good = world.crash("good", fingerprint="1:b")
     world.fake().answer = lambda one: (
-        Outcome("refused", "400 unknown field") if one.subjects[0].host == "bad" else DELIVERED
+        SendOutcome("refused", "400 unknown field") if one.subjects[0].host == "bad" else DELIVERED
     )
     world.run(300)
     assert [(row.outcome, row.attempts, row.detail) for row in world.log(bad)] == [
@@ -183,7 +183,7 @@ def test_refused_is_kept_shown_and_not_tried_again(world: World) -> None:
 
 def test_given_up_is_recorded_and_counted(world: World) -> None:
     """After a day nobody wants to know; the log says so, and the event is told."""
-    world.fake().answer = lambda _: Outcome("retry", "connection refused")
+    world.fake().answer = lambda _: SendOutcome("retry", "connection refused")
     identity = world.crash()
     world.run(25 * 3_600, step=600)
     row = world.log(identity)[0]
@@ -212,7 +212,7 @@ def test_a_crash_of_ours_in_mid_attempt_is_flagged(world: World) -> None:
 
 def test_resolved_before_anybody_could_be_told(world: World) -> None:
     """The receiver was down from crash to end: it hears of both, in that order."""
-    world.fake().answer = lambda _: Outcome("retry", "503")
+    world.fake().answer = lambda _: SendOutcome("retry", "503")
     identity = world.crash()
     world.run(3)
     world.actions.act(identity, "resolve", actor="bob")
@@ -282,7 +282,7 @@ def test_a_slow_receiver_delays_no_other(tmp_path: Path) -> None:
 def test_a_bad_message_holds_up_no_other(world: World) -> None:
     """One that the receiver chokes on each time waits behind those that were tried less."""
     world.fake().answer = lambda one: (
-        Outcome("retry", "500") if one.subjects[0].host == "bad" else DELIVERED
+        SendOutcome("retry", "500") if one.subjects[0].host == "bad" else DELIVERED
     )
     world.crash("bad", fingerprint="1:a")
     others = [world.crash(f"db-{number}", fingerprint=f"1:x{number}") for number in range(10)]

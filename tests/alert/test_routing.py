@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from detector.alert.notice import Outcome
-from detector.alert.routing import Facts, why_quiet
+from detector.alert.notice import SendOutcome
+from detector.alert.routing import RoutingFacts, why_quiet
 from detector.alert.routing_file import RoutingError, load_routing, read_routing
 from detector.store.query.notifications import SilenceRow
 from tests.alert.outboxes import Fake, World
@@ -63,7 +63,7 @@ def told(
     return [
         one.receiver
         for one in read_routing("n.toml", FILE, Fake).assign(
-            Facts(host, rule, severity, problem, known_issue)
+            RoutingFacts(host, rule, severity, problem, known_issue)
         )
     ]
 
@@ -81,15 +81,15 @@ def test_why_nobody_is_told() -> None:
     """No file, no route, or a route to nobody: each is said."""
     routing = read_routing("n.toml", FILE, Fake)
     assert (
-        routing.why_nobody(Facts("web", "pair", "error", None, "a-bug"))
+        routing.why_nobody(RoutingFacts("web", "pair", "error", None, "a-bug"))
         == "the route at n.toml:21 names no receiver"
     )
     assert (
-        routing.why_nobody(Facts("web", "pair", "error"))
+        routing.why_nobody(RoutingFacts("web", "pair", "error"))
         == "no route of n.toml is for host web, rule pair, severity error"
     )
     assert (
-        type(routing)().why_nobody(Facts("web", "pair", "error"))
+        type(routing)().why_nobody(RoutingFacts("web", "pair", "error"))
         == "there is no routing file (alert.file)"
     )
 
@@ -98,7 +98,10 @@ def test_maintenance_and_silences_have_their_time() -> None:
     """While they last, with the reason; a silence fits all that it names."""
     routing = read_routing("n.toml", FILE, Fake)
     day = 1_789_948_800 * SECOND  # 2026-09-21
-    rack, web = Facts("rack7-3", "pair", "critical"), Facts("web-1", "pair", "critical", "1:ff")
+    rack, web = (
+        RoutingFacts("rack7-3", "pair", "critical"),
+        RoutingFacts("web-1", "pair", "critical", "1:ff"),
+    )
     assert (
         why_quiet(rack, routing, (), day)
         == "maintenance (n.toml:29) until 2026-09-22T00:00:00.000000Z: power"
@@ -111,9 +114,9 @@ def test_maintenance_and_silences_have_their_time() -> None:
         == "silenced by #3 (ann) until 2026-09-21T00:00:01.000000Z: known"
     )
     for other in (
-        Facts("db-1", "pair", "critical", "1:ff"),
-        Facts("web-1", "x", "critical", "1:ff"),
-        Facts("web-1", "pair", "critical"),
+        RoutingFacts("db-1", "pair", "critical", "1:ff"),
+        RoutingFacts("web-1", "x", "critical", "1:ff"),
+        RoutingFacts("web-1", "pair", "critical"),
     ):
         assert why_quiet(other, routing, (silence,), day) is None
     assert why_quiet(web, routing, (silence,), day + SECOND) is None
@@ -242,10 +245,10 @@ class Living(Fake):
         super().__init__(table, where)
         self.beats: list[int] = []
 
-    def heartbeat(self, now_us: int) -> Outcome:
+    def heartbeat(self, now_us: int) -> SendOutcome:
         """Notes the time."""
         self.beats.append(now_us)
-        return Outcome("delivered", "")
+        return SendOutcome("delivered", "")
 
 
 def test_heartbeats_are_for_receivers_that_expect_them() -> None:

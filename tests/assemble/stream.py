@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from detector.assemble import Assembler, Limits
+from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line, Match
 from tests.feeding import matched, opening, parsed
 
@@ -51,7 +51,7 @@ def feed(assembler: Assembler, lines: list[Line], now_us: int = 0) -> list[Block
     ]
 
 
-def assembler(limits: Limits | None = None) -> Assembler:
+def assembler(limits: AssemblyLimits | None = None) -> Assembler:
     """An assembler that opens reports at the shipped heads."""
     return Assembler(opening(), limits)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.assemble import Limits
+from detector.assemble import AssemblyLimits
 from detector.model import Line
 from tests.assemble.stream import (
     FAULT,
@@ -337,7 +337,7 @@ def test_deadline() -> None:
     """A block that is cut, no line for `idle_us`, is emitted with what there is; one that never
     ends after `age_us`.
     """
-    watch = assembler(Limits(idle_us=5 * SECOND, age_us=20 * SECOND))
+    watch = assembler(AssemblyLimits(idle_us=5 * SECOND, age_us=20 * SECOND))
     feed(watch, parsed("\n".join(FAULT.splitlines()[:5])), now_us=SECOND)
     assert watch.tick(5 * SECOND) == []
     (block,) = watch.tick(6 * SECOND)
@@ -358,7 +358,7 @@ def test_an_ended_block_waits_less() -> None:
     """After the end mark only a panic may follow: the wait is `linger_us`, and the block stays
     complete.
     """
-    watch = assembler(Limits(idle_us=5 * SECOND, linger_us=SECOND))
+    watch = assembler(AssemblyLimits(idle_us=5 * SECOND, linger_us=SECOND))
     feed(watch, parsed(FAULT), now_us=0)
     (block,) = watch.tick(SECOND)
     assert block.complete
@@ -366,10 +366,10 @@ def test_an_ended_block_waits_less() -> None:
 
 def test_bounds_of_a_block() -> None:
     """Lines and characters are bounded, and each bound is counted when it acts."""
-    watch = assembler(Limits(lines=4))
+    watch = assembler(AssemblyLimits(lines=4))
     (block,) = feed(watch, parsed(FAULT))[:1]
     assert (block.lines, block.complete, watch.counts["cut:lines"]) == (FAULT_TEXTS[:4], False, 1)
-    watch = assembler(Limits(size=120))
+    watch = assembler(AssemblyLimits(size=120))
     (block,) = feed(watch, parsed(FAULT))[:1]
     assert (block.complete, watch.counts["cut:size"]) == (False, 1)
 
@@ -377,7 +377,7 @@ def test_bounds_of_a_block() -> None:
 def test_bounds_of_all_blocks() -> None:
     """Open reports are bounded per host and in all: the oldest goes."""
     line, match = head_of(FAULT)
-    watch = assembler(Limits(per_host=3, in_all=5))
+    watch = assembler(AssemblyLimits(per_host=3, in_all=5))
     closed = []
     for number in range(10):
         caller = f"T{number}"

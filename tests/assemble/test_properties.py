@@ -10,7 +10,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detector.assemble import Assembler, Limits
+from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line
 from tests.assemble.stream import FAULT_TEXTS, called, shifted, stored, texts
 from tests.feeding import assembled, blocks, matched, opening, parsed
@@ -31,7 +31,7 @@ TEXTS = [
     "Linux version 6.6.0-example (build@example)",
     "",
 ]
-LIMITS = Limits(lines=12, size=400, per_host=2, in_all=3)
+LIMITS = AssemblyLimits(lines=12, size=400, per_host=2, in_all=3)
 
 streams = st.lists(
     st.builds(

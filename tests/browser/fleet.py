@@ -13,7 +13,7 @@ from pathlib import Path
 from detector.app import build
 from detector.pipeline import run
 from detector.settings import Settings
-from detector.simulate import Plan, records, simulate, to_stream
+from detector.simulate import SimulationPlan, records, simulate, to_stream
 from detector.sources.files.source import FileSource
 from detector.store import open_journal
 from tests.shipped import shipped
@@ -29,7 +29,7 @@ HOST = "web-12"
 def write(folder: Path, *, hosts: int = 30, incidents: int = 24, lines: int = 12_000) -> Path:
     """Writes the history of two days: the fleet's, then the example log, found two minutes ago."""
     path = folder / "history.db"
-    plan = Plan(
+    plan = SimulationPlan(
         seed=5,
         hosts=hosts,
         lines=lines,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from detector.cli.scan import Found
+from detector.cli.scan import ScanFindings
 from detector.noise import NoiseCount
 
 
@@ -17,7 +17,7 @@ def row(process: str, hour: int, count: int = 1) -> NoiseCount:
 
 def test_noise_is_folded_over_batches_and_hours() -> None:
     """One row for each program, with all its crashes and the whole span."""
-    found = Found()
+    found = ScanFindings()
     for rows in ([row("a", 0), row("b", 0)], [], [row("a", 3600, 2)]):
         found.told().noise(rows)
     assert [(one.process, one.count, one.first_us, one.last_us) for one in found.noise()] == [
@@ -30,7 +30,7 @@ def test_a_batch_costs_what_it_brings() -> None:
     """Millions of programs in a long log: what is known already is not folded again with each
     batch.
     """
-    found = Found()
+    found = ScanFindings()
     begun = perf_counter()
     for batch in range(3_000):
         found.told().noise([row(f"p{batch}-{number}", 0) for number in range(10)])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from detector.explain.decode.address import meanings
-from detector.explain.decode.machine import Machine, machine_of
+from detector.explain.decode.machine import Architecture, machine_of
 from detector.explain.decode.operands import Operand, Term
 from detector.model import CrashReport
 
@@ -124,4 +124,4 @@ def test_unaligned_access_of_a_whole_word():
 
 def test_other_machines_are_not_guessed_about():
     """Without a known layout of addresses nothing is called user or non-canonical."""
-    assert meanings(0x8000000041A25F20, Machine("other", 64), None) == ()
+    assert meanings(0x8000000041A25F20, Architecture("other", 64), None) == ()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.explain import failing_tests
-from detector.explain.issues import Facts, judge
+from detector.explain.issues import CrashFacts, judge
 from detector.explain.tcp import STATES, explain_release, released, same_socket_twice
 from tests.explain.crashes import PATTERNS, match, release
 
@@ -122,7 +122,7 @@ def test_references_name_every_class():
 )
 def test_conditions(conditions, holds):
     """Each condition by itself."""
-    facts = Facts(
+    facts = CrashFacts(
         "memory-fault",
         "f",
         frozenset({"f", "tcp_v4_rcv"}),
@@ -137,9 +137,10 @@ def test_conditions(conditions, holds):
 
 def test_unless_wins():
     """What must not hold forbids the name, whatever else holds."""
-    assert judge(Facts(function="f"), issue()) is not None
+    assert judge(CrashFacts(function="f"), issue()) is not None
     assert (
-        judge(Facts(function="f", marks=frozenset({"m"})), issue(unless=[{"marks": ["m"]}])) is None
+        judge(CrashFacts(function="f", marks=frozenset({"m"})), issue(unless=[{"marks": ["m"]}]))
+        is None
     )
 
 

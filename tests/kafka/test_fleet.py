@@ -18,12 +18,12 @@ from random import Random
 
 import pytest
 
-from detector.simulate import Plan, Truth, compare, records, simulate, to_kafka
+from detector.simulate import SimulationPlan, Truth, compare, records, simulate, to_kafka
 from tests.kafka.broker import Broker
 
 LINES = 1_000_000
 KILLS = 10
-PLAN = Plan(
+PLAN = SimulationPlan(
     seed=11, hosts=200, lines=LINES, incidents=20, noise_share=0.005, half_signatures=20, reboots=8
 )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.serve.charts import LEVELS, Bar, Moment, bars, heat, level, seconds, timeline
+from detector.serve.charts import LEVELS, Bar, TimelineMark, bars, heat, level, seconds, timeline
 
 HOSTILE = '</title><script>alert(1)</script>" onload="x" \x1b[31m\u202e'
 
@@ -60,7 +60,7 @@ def test_no_text_becomes_markup_or_style() -> None:
     for chart in (
         bars([Bar(1, HOSTILE, HOSTILE)], HOSTILE),
         heat([1], 1, HOSTILE, [HOSTILE]),
-        timeline([Moment(1, HOSTILE), Moment(2, HOSTILE, anchor=True)], 10, 1, HOSTILE),
+        timeline([TimelineMark(1, HOSTILE), TimelineMark(2, HOSTILE, anchor=True)], 10, 1, HOSTILE),
     ):
         root = ElementTree.fromstring(chart)
         assert not list(root.iter("script"))
@@ -81,7 +81,7 @@ def test_the_greatest_count_is_darkest(count: int, most: int, shade: int) -> Non
 def test_the_time_line_keeps_order_and_names_the_gap() -> None:
     """Earlier is further left, the gap is exact, and both halves carry their kernel times."""
     chart = timeline(
-        [Moment(100_100_000, "release"), Moment(100_592_317, "fault", anchor=True)],
+        [TimelineMark(100_100_000, "release"), TimelineMark(100_592_317, "fault", anchor=True)],
         10_000_000,
         492_317,
         "both",
@@ -100,7 +100,7 @@ def test_every_time_has_its_place(times: list[int], data: st.DataObject) -> None
     window.
     """
     anchor = data.draw(st.integers(min_value=0, max_value=len(times) - 1))
-    moments = [Moment(at, "x", index == anchor) for index, at in enumerate(times)]
+    moments = [TimelineMark(at, "x", index == anchor) for index, at in enumerate(times)]
     root = ElementTree.fromstring(timeline(moments, 10_000_000, 0, "all"))
     assert all(0 <= percent(one.get("cx")) <= 100 for one in root.iter("circle"))
     window = next(one for one in root.iter("rect") if one.get("class") == "window")
@@ -114,7 +114,7 @@ def test_every_time_has_its_place(times: list[int], data: st.DataObject) -> None
 
 def test_without_an_anchor_there_is_no_time_line() -> None:
     """Nothing to measure from, nothing drawn."""
-    assert timeline([Moment(1, "x")], 10, 1, "all") == ""
+    assert timeline([TimelineMark(1, "x")], 10, 1, "all") == ""
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
-from detector.serve.follower import BATCH, Follower
+from detector.serve.follower import BATCH, ChangeFollower
 from detector.store import open_actions
 from tests import queries
 from tests.serve.visiting import READ, bearer, served, tokens_file
@@ -110,7 +110,7 @@ def test_one_look_serves_all_listeners():
         looks.append(after)
         return [one for one in log if one.id > after][:limit]
 
-    follower = Follower(read, lambda: log[-1].id, most=3, every_s=0.005)
+    follower = ChangeFollower(read, lambda: log[-1].id, most=3, every_s=0.005)
 
     async def listen(after: int | None, count: int) -> list[int]:
         found = []
@@ -142,7 +142,7 @@ def test_one_look_serves_all_listeners():
 def test_quiet_streams_beat():
     """Nothing new is said by None; nothing is asked when nobody listens."""
     looks = []
-    follower = Follower(
+    follower = ChangeFollower(
         lambda after, _limit: looks.append(after) or [], lambda: 7, most=1, every_s=0.001
     )
 

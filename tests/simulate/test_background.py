@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from detector.simulate import Plan, background
+from detector.simulate import SimulationPlan, background
 from detector.simulate.fleet import KERNELS, build
 
 ALARMING = re.compile(
@@ -34,7 +34,7 @@ def test_banner_begins_at_zero_and_names_the_kernel():
     """A boot begins with kernel time 0; arm64 names the processor first, then every kernel its
     version.
     """
-    for host in build(Plan(hosts=60), Random(1)).hosts:
+    for host in build(SimulationPlan(hosts=60), Random(1)).hosts:
         lines = background.banner(host, Random(2))
         texts = [text for _, _, text in lines]
         assert lines[0][0] == 0

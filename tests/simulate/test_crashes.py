@@ -4,11 +4,11 @@ from random import Random
 
 import pytest
 
-from detector.simulate import Plan, crashes
+from detector.simulate import SimulationPlan, crashes
 from detector.simulate.crashes import BUGS, UNRELATED_BUGS, Crash
 from detector.simulate.fleet import FAULTING, KERNELS, build
 
-HOST = build(Plan(), Random(1)).hosts[0]
+HOST = build(SimulationPlan(), Random(1)).hosts[0]
 KERNELS_THAT_FAULT = [kernel for kernel in KERNELS if kernel.arch in FAULTING]
 HEADS = {
     "arm64": (

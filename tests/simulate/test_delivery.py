@@ -3,10 +3,10 @@ from random import Random
 
 import pytest
 
-from detector.simulate import DELIVERIES, Plan, halves_apart, simulate
+from detector.simulate import DELIVERIES, SimulationPlan, halves_apart, simulate
 from detector.simulate.fleet import DAY, SECOND
 
-SIMULATION = simulate(Plan(seed=8, hosts=25, lines=10_000, duration_s=14_400))
+SIMULATION = simulate(SimulationPlan(seed=8, hosts=25, lines=10_000, duration_s=14_400))
 ENTRIES = list(SIMULATION.entries())
 
 

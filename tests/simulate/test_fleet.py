@@ -1,9 +1,9 @@
 from random import Random
 
-from detector.simulate import Plan
+from detector.simulate import SimulationPlan
 from detector.simulate.fleet import FAULTING, SECOND, build
 
-PLAN = Plan(hosts=60, reboots=5, same_uptime_pairs=3, reboot_pairs=4, incidents=9)
+PLAN = SimulationPlan(hosts=60, reboots=5, same_uptime_pairs=3, reboot_pairs=4, incidents=9)
 
 
 def test_names_are_unique():

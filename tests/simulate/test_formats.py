@@ -3,10 +3,10 @@ import re
 
 import pytest
 
-from detector.simulate import FORMATS, NO_WALL_CLOCK, Plan, simulate
+from detector.simulate import FORMATS, NO_WALL_CLOCK, SimulationPlan, simulate
 from detector.simulate.fleet import SECOND
 
-SIMULATION = simulate(Plan(seed=5, hosts=30, lines=8_000, noise_share=0.02))
+SIMULATION = simulate(SimulationPlan(seed=5, hosts=30, lines=8_000, noise_share=0.02))
 ENTRIES = list(SIMULATION.entries())
 KERNEL = next(entry for entry in SIMULATION.planted if entry.text.startswith("IPv4: Attempt"))
 FORGED = {entry.via: entry for entry in SIMULATION.planted if entry.program is not None}

@@ -1,11 +1,11 @@
 import pytest
 
-from detector.simulate import Plan
+from detector.simulate import SimulationPlan
 
 
 def test_default_plan_stands():
     """A plan without arguments can be carried out."""
-    assert Plan().end - Plan().start == 86_400 * 1_000_000
+    assert SimulationPlan().end - SimulationPlan().start == 86_400 * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_default_plan_stands():
 def test_impossible_plan_is_refused_in_words(wrong, message):
     """What cannot be planted is refused with the name of the field."""
     with pytest.raises(ValueError, match=message):
-        Plan(**wrong)
+        SimulationPlan(**wrong)

@@ -2,9 +2,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from detector.simulate import Plan, simulate
+from detector.simulate import SimulationPlan, simulate
 
-PLAN = Plan(
+PLAN = SimulationPlan(
     seed=3,
     hosts=40,
     lines=40_000,

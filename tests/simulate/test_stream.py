@@ -4,9 +4,9 @@ from itertools import islice, pairwise
 
 import pytest
 
-from detector.simulate import Plan, simulate
+from detector.simulate import SimulationPlan, simulate
 
-PLAN = Plan(
+PLAN = SimulationPlan(
     seed=11, hosts=30, lines=12_000, incidents=12, noise_share=0.01, half_signatures=12, forged=10
 )
 SIMULATION = simulate(PLAN)
@@ -51,7 +51,7 @@ def test_same_plan_same_entries():
         entry[:2] + entry[5:] for entry in SIMULATION.entries()
     ]
     assert again.truth == SIMULATION.truth
-    other = simulate(Plan(seed=12, hosts=30, lines=12_000))
+    other = simulate(SimulationPlan(seed=12, hosts=30, lines=12_000))
     assert [entry.text for entry in islice(other.entries(), 50)] != [
         entry.text for entry in islice(SIMULATION.entries(), 50)
     ]
@@ -80,7 +80,7 @@ def test_truth_is_what_brute_force_finds(seed):
     included.
     """
     simulation = simulate(
-        Plan(
+        SimulationPlan(
             seed=seed,
             hosts=25,
             lines=9_000,
@@ -117,7 +117,7 @@ def test_incidents_of_one_host_never_touch():
 
 def test_one_host_that_reboots_fills_its_lines():
     """While the only host is down time goes on, and still every line is written."""
-    plan = Plan(
+    plan = SimulationPlan(
         hosts=1,
         lines=3_000,
         incidents=2,
@@ -135,17 +135,17 @@ def test_entries_come_as_they_are_taken():
     """The first lines of a long plan cost no more than themselves: the rest is not made before it
     is asked for.
     """
-    simulation = simulate(Plan(lines=200_000_000, noise_share=0.0001))
+    simulation = simulate(SimulationPlan(lines=200_000_000, noise_share=0.0001))
     assert len(list(islice(simulation.entries(), 1_000))) == 1_000
 
 
 def test_too_few_lines_for_what_is_planted_is_refused():
     """A plan whose blocks do not fit its lines is refused in words."""
     with pytest.raises(ValueError, match="more than the plan's 100"):
-        simulate(Plan(lines=100))
+        simulate(SimulationPlan(lines=100))
 
 
 def test_too_much_for_too_little_time_is_refused():
     """A plan that would need to plant things on top of each other is refused in words."""
     with pytest.raises(ValueError, match="too few for all that is to be planted"):
-        simulate(Plan(hosts=8, lines=1_000_000, duration_s=3_600, incidents=400))
+        simulate(SimulationPlan(hosts=8, lines=1_000_000, duration_s=3_600, incidents=400))

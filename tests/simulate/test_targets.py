@@ -5,7 +5,7 @@ import pytest
 
 from detector.simulate import (
     FORMATS,
-    Plan,
+    SimulationPlan,
     needs_a_file_per_host,
     paced,
     records,
@@ -18,13 +18,13 @@ from detector.simulate import (
 )
 from detector.simulate.truth import read_ndjson
 
-SIMULATION = simulate(Plan(seed=2, hosts=20, lines=8_000))
+SIMULATION = simulate(SimulationPlan(seed=2, hosts=20, lines=8_000))
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_same_plan_same_bytes(name):
     """Every format is the same to the byte for the same plan, whatever the delivery."""
-    again = simulate(Plan(seed=2, hosts=20, lines=8_000))
+    again = simulate(SimulationPlan(seed=2, hosts=20, lines=8_000))
     assert list(records(again, format=name, delivery="jitter")) == list(
         records(SIMULATION, format=name, delivery="jitter")
     )

@@ -1,6 +1,6 @@
-from detector.simulate import Plan, compare, read_ndjson, simulate, write_ndjson
+from detector.simulate import SimulationPlan, compare, read_ndjson, simulate, write_ndjson
 
-SIMULATION = simulate(Plan(seed=21, lines=20_000))
+SIMULATION = simulate(SimulationPlan(seed=21, lines=20_000))
 TRUTH = SIMULATION.truth
 
 

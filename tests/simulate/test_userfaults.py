@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from detector.simulate import Plan
+from detector.simulate import SimulationPlan
 from detector.simulate.fleet import KERNELS, build
 from detector.simulate.userfaults import PROCESSES, user_fault
 
@@ -20,7 +20,7 @@ HEADS = {
     "riscv64": r"{comm}\[\d+\]: unhandled signal 11 code 0x1 at 0x",
     "arm": r"(Alignment trap: {comm} \(\d+\) PC=0x|8<--- cut here ---)",
 }
-HOST = build(Plan(), Random(1)).hosts[0]
+HOST = build(SimulationPlan(), Random(1)).hosts[0]
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.release)

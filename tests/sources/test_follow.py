@@ -9,16 +9,16 @@ from threading import Thread
 
 import pytest
 
-from detector.sources import FileSource, Problem
-from detector.sources.files.follow import LINGER, Follower
+from detector.sources import FileSource, SourceProblem
+from detector.sources.files.follow import LINGER, FileFollower
 
 
 class Tail:
     """A follower whose new lines are asked for by hand."""
 
     def __init__(self, *paths: Path) -> None:
-        self.problems: list[Problem] = []
-        self.follower = Follower([str(path) for path in paths], self.problems)
+        self.problems: list[SourceProblem] = []
+        self.follower = FileFollower([str(path) for path in paths], self.problems)
         self.follower.begin()
 
     def lines(self, polls: int = 1) -> list[bytes]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.boots import Stream
+from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Match
 from detector.store import Journal, open_journal
 from tests.store.nouns import SECOND, WALL, match, noise
@@ -216,10 +216,10 @@ def test_positions_streams_and_counters_are_kept(journal: Journal) -> None:
     for end in (5, 9):
         with journal.transaction():
             journal.set_positions({"logs/0": end})
-            journal.save_streams({"serial db-1": Stream(end, 7, fresh=False)})
+            journal.save_streams({"serial db-1": LineStream(end, 7, fresh=False)})
             journal.add_counts({"unparsed": end})
     assert journal.positions() == {"logs/0": 9}
-    assert journal.streams() == {"serial db-1": Stream(9, 7, fresh=False)}
+    assert journal.streams() == {"serial db-1": LineStream(9, 7, fresh=False)}
     assert journal.history().counters() == {"unparsed": 14}
 
 

@@ -14,12 +14,14 @@ import pytest
 from detector.model import Block
 from detector.store import StoreError, open_actions, open_history, open_journal, retention
 from detector.store.query.filters import Filter
-from detector.store.retention import Background, Keeper, Limits
+from detector.store.retention import Background, Keeper, RetentionLimits
 from tests.queries import DAY, NOW_US, fill
 from tests.store.nouns import HOUR, match, noise
 
 
-def run(path: Path, limits: Limits, now_us: int = NOW_US, *, pages: bool = False) -> dict[str, int]:
+def run(
+    path: Path, limits: RetentionLimits, now_us: int = NOW_US, *, pages: bool = False
+) -> dict[str, int]:
     """All that is due, as rows by what was done; with the pages that were given back only where it
     is asked for.
     """
@@ -42,7 +44,7 @@ def test_nothing_goes_without_a_limit(tmp_path: Path) -> None:
     """0 is for ever."""
     path = tmp_path / "history.db"
     fill(path)
-    assert run(path, Limits(), NOW_US + 99_999 * DAY) == {}
+    assert run(path, RetentionLimits(), NOW_US + 99_999 * DAY) == {}
 
 
 def test_old_incidents_go_with_what_refers_to_them(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_old_incidents_go_with_what_refers_to_them(tmp_path: Path) -> None:
         connection.execute(told, (old, old))
         connection.execute(told, (young, young))
         connection.commit()
-    assert run(path, Limits(incidents_days=20)) == {"incidents removed": 1}
+    assert run(path, RetentionLimits(incidents_days=20)) == {"incidents removed": 1}
     assert retention.check(path) == []
     with closing(open_history(path)) as history:
         assert history.incident(old) is None
@@ -106,11 +108,11 @@ def test_the_latest_change_stays(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("INSERT OR REPLACE INTO outbox VALUES ('alerts', 3)")
         connection.commit()
-    assert run(path, Limits(changes_days=1), NOW_US + 999 * DAY) == {"changes removed": 3}
+    assert run(path, RetentionLimits(changes_days=1), NOW_US + 999 * DAY) == {"changes removed": 3}
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM outbox")
         connection.commit()
-    run(path, Limits(changes_days=1, incidents_days=1), NOW_US + 999 * DAY)
+    run(path, RetentionLimits(changes_days=1, incidents_days=1), NOW_US + 999 * DAY)
     with closing(open_history(path)) as history:
         assert [change.id for change in history.changes()] == [last]
         assert history.totals().incidents == 1
@@ -130,9 +132,9 @@ def test_matches_of_no_incident_go_and_evidence_stays(tmp_path: Path) -> None:
         journal.add_match(match("stray", 99, wall_time_us=NOW_US))
     with closing(open_history(path)) as history:
         before = history.totals()
-    assert run(path, Limits(reports_days=60)) == {}
-    assert run(path, Limits(reports_days=40)) == {"reports removed": 50}
-    assert run(path, Limits(matches_days=40)) == {"matches removed": 50}
+    assert run(path, RetentionLimits(reports_days=60)) == {}
+    assert run(path, RetentionLimits(reports_days=40)) == {"reports removed": 50}
+    assert run(path, RetentionLimits(matches_days=40)) == {"matches removed": 50}
     with closing(open_history(path)) as history:
         after = history.totals()
         assert (after.matches, after.reports) == (before.matches - 50, before.reports - 50)
@@ -171,7 +173,7 @@ def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
                 journal.add_match(match(seconds=hour, wall_time_us=day + hour * HOUR))
         with closing(open_history(path)) as history:
             before, totals = history.noise(), history.totals()
-            assert run(path, Limits(noise_hours_days=3)) == {
+            assert run(path, RetentionLimits(noise_hours_days=3)) == {
                 "noise folded": 23, "noise_programs folded": 23, "signature_hours folded": 4
             }  # fmt: skip
             assert (history.noise(), history.totals()) == (before, totals)
@@ -184,11 +186,11 @@ def test_old_hours_become_days_and_sums_stay(tmp_path: Path) -> None:
             ] == [5]
             with journal.transaction():
                 journal.count_noise([noise("p", "h", count=7, hour_us=day + HOUR)])
-            assert run(path, Limits(noise_hours_days=3)) == {
+            assert run(path, RetentionLimits(noise_hours_days=3)) == {
                 "noise folded": 1,
                 "noise_programs folded": 1,
             }
-            assert run(path, Limits(noise_days=5)) == {
+            assert run(path, RetentionLimits(noise_days=5)) == {
                 "noise removed": 1,
                 "noise_programs removed": 1,
                 "signature_hours removed": 1,
@@ -211,7 +213,7 @@ def test_steps_grow_shorter_where_they_take_long(tmp_path: Path) -> None:
                 journal.add_match(match("stray", number, wall_time_us=number + 1))
         ticks = iter(range(10_000))
         with closing(
-            Keeper(path, Limits(matches_days=1), timer=lambda: float(next(ticks)))
+            Keeper(path, RetentionLimits(matches_days=1), timer=lambda: float(next(ticks)))
         ) as keeper:
             rows = []
             for step in keeper.steps(NOW_US):
@@ -231,13 +233,17 @@ def test_the_service_is_kept_in_the_background(tmp_path: Path) -> None:
         told.append((done, fault))
         heard.set()
 
-    background = Background(path, Limits(incidents_days=20), lambda: NOW_US, tell, every_s=3_600)
+    background = Background(
+        path, RetentionLimits(incidents_days=20), lambda: NOW_US, tell, every_s=3_600
+    )
     background.start()
     assert heard.wait(20)
     background.stop()
     assert [(done["incidents removed"], fault) for done, fault in told] == [(1, None)]
     heard.clear()
-    missing = Background(tmp_path / "none.db", Limits(), lambda: NOW_US, tell, every_s=3_600)
+    missing = Background(
+        tmp_path / "none.db", RetentionLimits(), lambda: NOW_US, tell, every_s=3_600
+    )
     missing.start()
     assert heard.wait(20)
     missing.stop()
@@ -253,7 +259,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
         connection.commit()
     assert any("changes: row" in fault and "incidents" in fault for fault in retention.check(path))
     with pytest.raises(StoreError, match="no such history"):
-        Keeper(tmp_path / "none.db", Limits())
+        Keeper(tmp_path / "none.db", RetentionLimits())
 
 
 def test_free_pages_go_back_to_the_disk(tmp_path: Path) -> None:
@@ -266,7 +272,7 @@ def test_free_pages_go_back_to_the_disk(tmp_path: Path) -> None:
                 match("stray", number, wall_time_us=1 + number, text="x" * 500 + str(number))
             )
     full = _pages(path)
-    done = run(path, Limits(matches_days=1), pages=True)
+    done = run(path, RetentionLimits(matches_days=1), pages=True)
     assert done["pages freed"] > 100
     assert _pages(path) < full - 100
     retention.vacuum(path)

@@ -17,14 +17,14 @@ from detector.app import build
 from detector.assemble import Assembler
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.pipeline import Watch
+from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.store import History, connection, open_history, open_journal
 from detector.store.alerts import open_outbox
 from detector.store.lifecycle import auto_resolve as closing_rows
 from detector.store.query import search_index
 from detector.store.query.filters import Filter, parse
-from detector.store.retention import Keeper, Limits
+from detector.store.retention import Keeper, RetentionLimits
 from tests.queries import NOW_US, QUERIES, fill
 from tests.store.nouns import incident, match
 from tests.test_scan import Lines
@@ -153,7 +153,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
     monkeypatch.setattr(connection, "_database", traced)
     for _ in range(2):
         with closing(open_journal(path, clock=lambda: NOW_US - 10)) as journal:
-            watch = Watch(
+            watch = Pipeline(
                 catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue),
                 assembler=Assembler(build.opening_of(catalogue)), now_us=NOW_US,
             )  # fmt: skip
@@ -174,7 +174,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
         outbox.next_us("ops")
         outbox.overdue(NOW_US)
         outbox.waiting_by_receiver()
-    with closing(Keeper(path, Limits(*[1] * 6))) as keeper:
+    with closing(Keeper(path, RetentionLimits(*[1] * 6))) as keeper:
         removed = {step.what for step in keeper.steps(NOW_US * 2)}
     assert "changes removed" in removed
     monkeypatch.undo()

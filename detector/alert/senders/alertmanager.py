@@ -18,7 +18,7 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, model_validator
 
 from detector.alert.message import compose, cut, plain
-from detector.alert.notice import Action, Notice, Outcome, Verdict
+from detector.alert.notice import Action, Notice, SendOutcome, Verdict
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http, place
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
@@ -96,7 +96,7 @@ class Alertmanager:
         self._templates = templates_of(options, where)
         self._labels: OrderedDict[str, dict[str, str]] = OrderedDict()
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """One alert: what the incident is now, and until when that is to be believed."""
         words = self._templates.rendered(
             notice_item(notice), names={"title": "summary", "body": "description"}
@@ -104,7 +104,7 @@ class Alertmanager:
         ends_us = now_us if notice.action == "resolve" else now_us + self._hold_us
         return self._post(alert(notice, self._kept_labels(notice), words, now_us, ends_us), now_us)
 
-    def heartbeat(self, now_us: int) -> Outcome:
+    def heartbeat(self, now_us: int) -> SendOutcome:
         """The alert that always fires: whoever stops hearing of it knows that oopswatch, or the way
         from it, is dead.
         """
@@ -126,7 +126,7 @@ class Alertmanager:
             self._labels.popitem(last=False)
         return kept
 
-    def _post(self, one: Item, now_us: int) -> Outcome:
+    def _post(self, one: Item, now_us: int) -> SendOutcome:
         body = json.dumps([one]).encode()
         with ThreadPoolExecutor(len(self._urls)) as pool:
             outcomes = list(
@@ -135,7 +135,7 @@ class Alertmanager:
         return together(self._urls, outcomes)
 
 
-def together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
+def together(urls: Sequence[str], outcomes: Sequence[SendOutcome]) -> SendOutcome:
     """One verdict of many: the best one, with what each said."""
     verdict = min((one.verdict for one in outcomes), key=_ORDER.index)
     pauses = [one.retry_after_s for one in outcomes if one.retry_after_s is not None]
@@ -143,7 +143,7 @@ def together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
         one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}"
         for url, one in zip(urls, outcomes, strict=True)
     )
-    return Outcome(verdict, details, min(pauses, default=None) if verdict == "retry" else None)
+    return SendOutcome(verdict, details, min(pauses, default=None) if verdict == "retry" else None)
 
 
 def labels_of(notice: Notice) -> dict[str, str]:

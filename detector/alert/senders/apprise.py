@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from detector.alert.message import compose, cut, plain
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.options import Options, hidden, read, redacted, templates_of
 from detector.render.escape import inert
@@ -53,7 +53,7 @@ class AppriseService:
         self._service = _service(self._options, where)
         self._templates = templates_of(self._options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:  # noqa: ARG002
         """One message."""
         from apprise import LogCapture, NotifyFormat, NotifyType
 
@@ -75,14 +75,14 @@ class AppriseService:
                     body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT
                 )
             except Exception as error:  # noqa: BLE001
-                return Outcome(
+                return SendOutcome(
                     "unknown", f"apprise: {self._clean(str(error) or type(error).__name__)}"
                 )
             said = self._clean(log.getvalue())
         return (
-            Outcome("delivered", "apprise: taken")
+            SendOutcome("delivered", "apprise: taken")
             if taken
-            else Outcome("retry", f"apprise: not taken: {said or 'no reason given'}")
+            else SendOutcome("retry", f"apprise: not taken: {said or 'no reason given'}")
         )
 
     def _clean(self, text: str) -> str:

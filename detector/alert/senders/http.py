@@ -1,6 +1,6 @@
 """One HTTP request to a receiver, bounded in time, and what its answer means for the notice.
 
-In: a URL, a body, headers. Out: an `Outcome`. A request that was never wholly written is to be
+In: a URL, a body, headers. Out: an `SendOutcome`. A request that was never wholly written is to be
 tried again; one that was written and not answered may have been taken. No redirect is followed: it
 would carry the body, and the token in it, to somebody else.
 """
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from detector.alert.notice import Outcome
+from detector.alert.notice import SendOutcome
 from detector.alert.senders.deadline import Deadline
 from detector.alert.senders.options import HttpOptions, redacted, tls_context
 from detector.render.escape import inert
@@ -58,7 +58,7 @@ class Http:
 
     def post(
         self, url: str, body: bytes, now_us: int, headers: Mapping[str, str] | None = None
-    ) -> Outcome:
+    ) -> SendOutcome:
         """One attempt. Raises nothing that a receiver or the network causes."""
         written = False
         with Deadline(self._timeout_s) as deadline:
@@ -79,7 +79,7 @@ class Http:
             except httpx2.HTTPError as error:
                 return self._failed(error, url, written=written, late=deadline.passed)
 
-    def _judged(self, response: httpx2.Response, now_us: int) -> Outcome:
+    def _judged(self, response: httpx2.Response, now_us: int) -> SendOutcome:
         """What a status means. The answer's text may be cut off: the status has come, and tells
         enough.
         """
@@ -91,9 +91,9 @@ class Http:
                     break
         said = self._said(response.status_code, answer.decode("utf-8", "replace"))
         if response.is_success:
-            return Outcome("delivered", said)
+            return SendOutcome("delivered", said)
         if response.is_redirect:
-            return Outcome(
+            return SendOutcome(
                 "refused",
                 (
                     f"{said}; redirects are not followed: write the address that answers into "
@@ -101,17 +101,19 @@ class Http:
                 ),
             )
         if response.status_code in _AGAIN or response.is_server_error:
-            return Outcome(
+            return SendOutcome(
                 "retry", said, retry_after_s(response.headers.get("Retry-After"), now_us)
             )
-        return Outcome("refused", said)
+        return SendOutcome("refused", said)
 
     def _said(self, status: int, text: str) -> str:
         phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
         answer = inert(redacted(" ".join(text.split()), self._secrets))
         return f"{status}{phrase}" + (f": {answer[:_DETAIL_LIMIT]}" if answer else "")
 
-    def _failed(self, error: httpx2.HTTPError, url: str, *, written: bool, late: bool) -> Outcome:
+    def _failed(
+        self, error: httpx2.HTTPError, url: str, *, written: bool, late: bool
+    ) -> SendOutcome:
         """The kind of failure in words; what the client says of it may hold the URL, so it is
         hidden there.
         """
@@ -119,8 +121,8 @@ class Http:
         if late or isinstance(error, httpx2.TimeoutException):
             what = f"no answer within {self._timeout_s:g} s"
         if written:
-            return Outcome("unknown", f"{place(url)}: sent, not answered: {what}")
-        return Outcome("retry", f"{place(url)}: not sent: {what}")
+            return SendOutcome("unknown", f"{place(url)}: sent, not answered: {what}")
+        return SendOutcome("retry", f"{place(url)}: not sent: {what}")
 
 
 def place(url: str) -> str:

@@ -17,7 +17,7 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from pydantic import Field, FilePath, SecretStr, ValidationError
 
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import SCHEMA, notice_item, subject_item
 from detector.alert.senders.options import Options, hidden, read, redacted
 from detector.render.escape import inert
@@ -78,7 +78,7 @@ class KafkaTopic:
         self._client = _client_settings(self._options, where)
         self._producer: KafkaProducer | None = None
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:  # noqa: ARG002
         """One record for each incident; delivered when all are acknowledged."""
         given = False
         try:
@@ -92,11 +92,11 @@ class KafkaTopic:
             for future in futures:
                 future.get(self._options.timeout_s)
         except _FINAL as error:
-            return Outcome("refused", self._said(error))
+            return SendOutcome("refused", self._said(error))
         except (kafka_errors.KafkaError, OSError, ValueError, AssertionError) as error:
             self.close()
-            return Outcome("unknown" if given else "retry", self._said(error))
-        return Outcome(
+            return SendOutcome("unknown" if given else "retry", self._said(error))
+        return SendOutcome(
             "delivered",
             f"{self._options.topic}: {len(futures)} {'record' if len(futures) == 1 else 'records'}",
         )

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, FilePath, SecretStr, model_validator
 
 from detector.alert.message import compose, plain
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.deadline import Deadline
 from detector.alert.senders.options import (
@@ -83,7 +83,7 @@ class Mail:
         self._tls = tls_context(self._options.ca_file, where)
         self._templates = templates_of(self._options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:  # noqa: ARG002
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:  # noqa: ARG002
         """One message. Once its text is on the way a missing answer leaves a doubt; before that
         nothing was sent.
         """
@@ -150,13 +150,13 @@ class Mail:
             raise smtplib.SMTPResponseException(status, said)
         return refused
 
-    def _judged(self, attempt: _Attempt) -> Outcome:
+    def _judged(self, attempt: _Attempt) -> SendOutcome:
         """RFC 5321: 2yz is done, 4yz is for another time, 5yz is final. An answer to the text
         stands, whatever came after it.
         """
         if attempt.answer is None:
             doubt = "sent, not answered" if attempt.begun else "not sent"
-            return Outcome(
+            return SendOutcome(
                 "unknown" if attempt.begun else "retry",
                 f"{self._place()}: {doubt}: {self._clean(attempt.error)}",
             )
@@ -164,8 +164,8 @@ class Mail:
         detail = f"{self._place()}: {status} {self._clean(_text(said))}"
         if 200 <= status < 300:
             missed = "; ".join(f"{to}: {self._clean(why)}" for to, why in attempt.refused.items())
-            return Outcome("delivered", f"{detail}; not to {missed}" if missed else detail)
-        return Outcome("refused" if status >= 500 else "retry", detail)
+            return SendOutcome("delivered", f"{detail}; not to {missed}" if missed else detail)
+        return SendOutcome("refused" if status >= 500 else "retry", detail)
 
     def _clean(self, text: str) -> str:
         return inert(redacted(" ".join(text.split()), self._options.secrets()))[:_DETAIL_LIMIT]

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from detector.alert.message import compose, cut, plain
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
@@ -59,7 +59,7 @@ class PagerDuty:
         self._http = Http(options, where)
         self._templates = templates_of(options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """One event."""
         event = {
             "routing_key": self._routing_key.get_secret_value(),

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from detector.alert.message import Message, Part, compose, cut
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.message import Message, MessagePart, compose, cut
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
@@ -47,7 +47,7 @@ class Slack:
         self._http = Http(options, where)
         self._templates = templates_of(options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """One message."""
         words = self._templates.rendered(
             notice_item(notice), names={"title": "title", "body": "body"}, escape=escaped
@@ -117,7 +117,7 @@ def _section(lines: Sequence[str], message: Message) -> Iterator[Item]:
         yield {"type": "section", "text": _plain(text)}
 
 
-def _code(part: Part, message: Message) -> str:
+def _code(part: MessagePart, message: Message) -> str:
     room = SECTION_LIMIT - 2 * len(_FENCE) - 2
     lines = cut(part.lines, room, message.link, lambda line: len(escaped(line)))
     return "\n".join([_FENCE, *map(escaped, lines), _FENCE])

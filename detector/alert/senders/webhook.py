@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from detector.alert.notice import Action, Notice, Outcome
+from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
@@ -44,7 +44,7 @@ class Webhook:
         self._http = Http(self._options, where)
         self._templates = templates_of(self._options, where)
 
-    def send(self, notice: Notice, now_us: int) -> Outcome:
+    def send(self, notice: Notice, now_us: int) -> SendOutcome:
         """One POST, signed where there is a secret."""
         item = notice_item(notice)
         item |= self._templates.rendered(item, names={"title": "title", "body": "message"})

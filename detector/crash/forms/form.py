@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from detector.crash.frames import SYMBOL
-from detector.crash.guilty import PC, STACK, TRACE, Part, Recipe
+from detector.crash.guilty import PC, STACK, TRACE, Recipe, SearchPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def form(kind: str, head: str, title: str, *recipes: Recipe, body: str | None = 
     )
 
 
-def recipe(*parts: Part, skip: str = "", choose: str = "", plain: bool = False) -> Recipe:
+def recipe(*parts: SearchPart, skip: str = "", choose: str = "", plain: bool = False) -> Recipe:
     """A recipe, with what else it skips compiled."""
     return Recipe(parts, re.compile(skip) if skip else None, choose, plain)
 

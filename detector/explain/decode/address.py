@@ -12,7 +12,7 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.explain.decode.poison import byte_poison, kasan_shadow, pointer_poison
 from detector.model import Confidence
@@ -32,7 +32,7 @@ class Meaning:
     evidence: tuple[str, ...] = ()
 
 
-def meanings(address: int, machine: Machine, operand: Operand | None) -> tuple[Meaning, ...]:
+def meanings(address: int, machine: Architecture, operand: Operand | None) -> tuple[Meaning, ...]:
     """The readings of `address`; `operand` is the one that explains it, or None."""
     address &= machine.mask
     found = [
@@ -51,7 +51,7 @@ def _pointer(operand: Operand | None) -> int | None:
     return operand.base.value if operand is not None and operand.base is not None else None
 
 
-def _null(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+def _null(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
     if address >= _PAGE:
         return
     pointer = _pointer(operand)
@@ -80,7 +80,9 @@ def _null(address: int, machine: Machine, operand: Operand | None) -> Iterator[M
         yield Meaning("null", text, "likely", (f"{address:#x} is below {_PAGE:#x}",))
 
 
-def _error_pointer(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+def _error_pointer(
+    address: int, machine: Architecture, operand: Operand | None
+) -> Iterator[Meaning]:
     pointer = _pointer(operand)
     value = address if pointer is None else pointer & machine.mask
     number = (1 << machine.bits) - value
@@ -99,7 +101,7 @@ def _error_pointer(address: int, machine: Machine, operand: Operand | None) -> I
     )
 
 
-def _poison(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+def _poison(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
     pointer = _pointer(operand)
     for value in (address,) if pointer is None else (pointer & machine.mask, address):
         found = pointer_poison(value, machine) or byte_poison(value, machine)
@@ -108,7 +110,7 @@ def _poison(address: int, machine: Machine, operand: Operand | None) -> Iterator
             return
 
 
-def _shadow(address: int, machine: Machine, operand: Operand | None) -> Iterator[Meaning]:
+def _shadow(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
     found = kasan_shadow(
         address, machine, {term.value for term in operand.terms} if operand else set()
     )
@@ -131,7 +133,7 @@ def _shadow(address: int, machine: Machine, operand: Operand | None) -> Iterator
         )
 
 
-def _text(address: int, machine: Machine) -> Iterator[Meaning]:
+def _text(address: int, machine: Architecture) -> Iterator[Meaning]:
     size = machine.bits // 8
     data = (address & machine.mask).to_bytes(size, "little")
     printable = data if machine.bits == 32 else data.rstrip(b"\0")
@@ -145,7 +147,7 @@ def _text(address: int, machine: Machine) -> Iterator[Meaning]:
         )
 
 
-def _place(address: int, machine: Machine) -> Iterator[Meaning]:
+def _place(address: int, machine: Architecture) -> Iterator[Meaning]:
     if machine.family == "other":
         return
     bits = f"{address:#x}"

@@ -14,7 +14,7 @@ from detector.catalogue.known_issues import StructLayout
 from detector.explain.decode.address import Meaning, meanings
 from detector.explain.decode.hash_nulls import EndMark, find_end_mark
 from detector.explain.decode.instruction import Instruction, decode
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.model import CrashReport
 
@@ -41,7 +41,7 @@ class Decoded:
 
 
 def decode_fault(
-    report: CrashReport, machine: Machine, structs: Iterable[StructLayout] = ()
+    report: CrashReport, machine: Architecture, structs: Iterable[StructLayout] = ()
 ) -> Decoded:
     """Decode the marked instruction and hold its operands against the fault address."""
     address = fault_address_of(report)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from detector.explain.decode.fault import is_protection_fault
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 from detector.model import CrashReport, Statement
 
 # bit → (meaning when set, meaning when clear; "" says nothing)
@@ -50,7 +50,7 @@ _ARM_LPAE: Mapping[int, str] = {
 }
 
 
-def explain_oops_code(report: CrashReport, machine: Machine) -> list[Statement]:
+def explain_oops_code(report: CrashReport, machine: Architecture) -> list[Statement]:
     """What the error code says; only of page faults, since other traps leave 0 there."""
     code = report.error_code
     if code is None or not 0 <= code < 1 << 32:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from detector.catalogue.known_issues import StructLayout
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.explain.release import KernelRelease, within
 from detector.model import Confidence, CrashReport
@@ -58,7 +58,10 @@ class EndMark:
 
 
 def find_end_mark(
-    report: CrashReport, machine: Machine, operand: Operand | None, structs: Iterable[StructLayout]
+    report: CrashReport,
+    machine: Architecture,
+    operand: Operand | None,
+    structs: Iterable[StructLayout],
 ) -> EndMark | None:
     """The end mark that the fault address is made of; None where the function walks no listeners or
     the layout is not known.
@@ -90,7 +93,7 @@ def find_end_mark(
 
 
 def sock_layout(
-    structs: Iterable[StructLayout], machine: Machine, kernel: KernelRelease | None
+    structs: Iterable[StructLayout], machine: Architecture, kernel: KernelRelease | None
 ) -> StructLayout | None:
     """The layout of struct sock_common for this kernel; where the kernel is not known, the one of
     this architecture.

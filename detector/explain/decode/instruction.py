@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from detector.explain.decode.machine import Family, Machine
+from detector.explain.decode.machine import ArchFamily, Architecture
 from detector.explain.decode.operands import Operand
 from detector.model import CrashReport
 
@@ -41,7 +41,7 @@ class Instruction:
         return next((operand for operand in self.operands if operand.covers(fault_address)), None)
 
 
-def decode(report: CrashReport, machine: Machine) -> Instruction | None:
+def decode(report: CrashReport, machine: Architecture) -> Instruction | None:
     """The marked instruction; None where the line marks none, is no code ("Bad RIP value"), or the
     bytes are none that decode.
     """
@@ -82,7 +82,7 @@ def _from_mark(report: CrashReport) -> list[str]:
     return words
 
 
-def _bytes(words: Sequence[str], family: Family) -> bytes:
+def _bytes(words: Sequence[str], family: ArchFamily) -> bytes:
     """The code as it lies in memory: x86 prints bytes, arm words (or Thumb halfwords) as
     little-endian values.
     """
@@ -93,7 +93,7 @@ def _bytes(words: Sequence[str], family: Family) -> bytes:
 
 
 @cache
-def _disassembler(family: Family, thumb: bool) -> Any:
+def _disassembler(family: ArchFamily, thumb: bool) -> Any:
     import capstone
 
     chosen = {
@@ -107,13 +107,13 @@ def _disassembler(family: Family, thumb: bool) -> Any:
     return disassembler
 
 
-def _kernel_names(text: str, family: Family) -> str:
+def _kernel_names(text: str, family: ArchFamily) -> str:
     """Registers as the kernel's dump calls them, where capstone has other names."""
     renamed = _KERNEL_NAMES.get(family, {})
     return re.sub(r"\b(fp|lr|sb|sl)\b", lambda name: renamed.get(name[0], name[0]), text)
 
 
-def _operands(found: Any, machine: Machine, registers: Mapping[str, int]) -> list[Operand]:
+def _operands(found: Any, machine: Architecture, registers: Mapping[str, int]) -> list[Operand]:
     from detector.explain.decode import operands_arm, operands_x86
 
     if machine.family == "arm64":

@@ -1,6 +1,6 @@
 """What kind of machine a crash report comes from: family, word size, and where its user space ends.
 
-In: a `CrashReport`. Out: a `Machine`, or None where neither the architecture nor the registers
+In: a `CrashReport`. Out: a `Architecture`, or None where neither the architecture nor the registers
 tell. Decodes nothing.
 """
 
@@ -12,16 +12,16 @@ from typing import Literal
 
 from detector.model import CrashReport
 
-Family = Literal["arm64", "x86_64", "i386", "arm", "other"]
+ArchFamily = Literal["arm64", "x86_64", "i386", "arm", "other"]
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Architecture:
     """`bits` is the width of an address, `user_end` the first address above user space in the
     widest usual layout (0: not told).
     """
 
-    family: Family
+    family: ArchFamily
     bits: int
     user_end: int = 0
 
@@ -38,11 +38,11 @@ class Machine:
 # User space ends: x86_64 with 5-level tables at 1 << 56, with 4 at 1 << 47
 # (Documentation/arch/x86/x86_64/mm.rst, 6.x); arm64 at 1 << 48, or 1 << 52 with LVA
 # (Documentation/arch/arm64/memory.rst, 6.x). The bound of the usual layout is taken.
-_MACHINES: Mapping[str, Machine] = {
-    "arm64": Machine("arm64", 64, 1 << 48),
-    "x86_64": Machine("x86_64", 64, 1 << 47),
-    "i386": Machine("i386", 32, 0xC000_0000),
-    "arm": Machine("arm", 32, 0xC000_0000),
+_MACHINES: Mapping[str, Architecture] = {
+    "arm64": Architecture("arm64", 64, 1 << 48),
+    "x86_64": Architecture("x86_64", 64, 1 << 47),
+    "i386": Architecture("i386", 32, 0xC000_0000),
+    "arm": Architecture("arm", 32, 0xC000_0000),
 }
 _SPELLINGS: Mapping[str, str] = {
     "aarch64": "arm64",
@@ -81,13 +81,13 @@ _TELLTALES: tuple[tuple[str, str], ...] = (
 )
 
 
-def machine_of(report: CrashReport) -> Machine | None:
+def machine_of(report: CrashReport) -> Architecture | None:
     """The machine that printed this report, by its architecture, else by the names of its
     registers.
     """
     arch = (report.arch or "").lower()
     if arch in _OTHERS:
-        return Machine("other", _OTHERS[arch])
+        return Architecture("other", _OTHERS[arch])
     name = _SPELLINGS.get(arch) or next(
         (family for register, family in _TELLTALES if register in report.registers), None
     )

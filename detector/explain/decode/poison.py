@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from detector.explain.decode.machine import Machine
+from detector.explain.decode.machine import Architecture
 
 _DELTA = 0xDEAD_0000_0000_0000
 _NEAR = 0x800  # a member of an object whose pointer is the poison, or an object around it
@@ -132,7 +132,7 @@ class Poison:
     arithmetic: str
 
 
-def pointer_poison(value: int, machine: Machine) -> Poison | None:
+def pointer_poison(value: int, machine: Architecture) -> Poison | None:
     """The poisoned pointer that `value` is at or a little above; on 32 bit, where LIST_POISON is a
     small number, only the large ones.
     """
@@ -153,7 +153,7 @@ def pointer_poison(value: int, machine: Machine) -> Poison | None:
     return Poison(str(mark), text, f"{name} ({base:#x}) {sign} {abs(distance):#x}")
 
 
-def byte_poison(value: int, machine: Machine) -> Poison | None:
+def byte_poison(value: int, machine: Architecture) -> Poison | None:
     """The poison byte that `value` repeats, give or take the offset of a member."""
     for byte, (name, mark, words) in _BYTES.items():
         pattern = int.from_bytes(bytes([byte]) * (machine.bits // 8), "big")
@@ -166,7 +166,7 @@ def byte_poison(value: int, machine: Machine) -> Poison | None:
 
 
 def kasan_shadow(
-    address: int, machine: Machine, held: AbstractSet[int | None]
+    address: int, machine: Architecture, held: AbstractSet[int | None]
 ) -> tuple[int, int, int] | None:
     """(shadow offset, shift, first address shadowed) where `address` is the shadow of something
     that is no kernel address; else None.

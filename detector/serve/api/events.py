@@ -16,9 +16,9 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, create_model
 from starlette.responses import Response, StreamingResponse
 
-from detector.serve.deps import Reading
-from detector.serve.follower import Follower
-from detector.serve.http.errors import Problem, answers
+from detector.serve.deps import Connections
+from detector.serve.follower import ChangeFollower
+from detector.serve.http.errors import HttpError, answers
 from detector.serve.schemas import as_object, model_of
 from detector.store import IncidentRow
 from detector.store.lifecycle.changes import Change
@@ -51,7 +51,7 @@ class Happened:
         self.data = data
 
 
-def read(reading: Reading, after: int, limit: int) -> list[Happened]:
+def read(reading: Connections, after: int, limit: int) -> list[Happened]:
     """The changes after one, with their incidents, each incident looked at once."""
     history = reading.history()
     changes = history.changes(after, limit)
@@ -92,9 +92,9 @@ async def events(
     ] = None,
 ) -> Response:
     """Server-sent events. Comes back with `Last-Event-ID`, and nothing is missed."""
-    follower: Follower[Happened] = request.app.state.follower
+    follower: ChangeFollower[Happened] = request.app.state.follower
     if follower.full:
-        raise Problem(
+        raise HttpError(
             503,
             "as many listen as may (serve.max_listeners): try again",
             headers={"Retry-After": "10"},
@@ -107,7 +107,7 @@ async def events(
     )
 
 
-async def _stream(follower: Follower[Happened], after: int | None) -> AsyncIterator[bytes]:
+async def _stream(follower: ChangeFollower[Happened], after: int | None) -> AsyncIterator[bytes]:
     quiet = format_sse_event(retry=_RETRY_MS)
     async for happened in follower.follow(after, _QUIET_S):
         if happened is None:

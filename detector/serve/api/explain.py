@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from detector.model import Record
 from detector.render.objects import match_item
 from detector.serve.api.models import ExplanationItem, MatchItem
-from detector.serve.http.errors import Problem, answers
+from detector.serve.http.errors import HttpError, answers
 from detector.serve.knowledge import catalogue
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
@@ -69,7 +69,7 @@ def explain(request: Request, body: Pasted) -> Response:
 
     known = catalogue(request)
     if not _AT_ONCE.acquire(timeout=5):
-        raise Problem(
+        raise HttpError(
             429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
         )
     try:

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from detector.render.objects import moment
 from detector.render.series import Bucket
 from detector.serve.deps import history
-from detector.serve.http.errors import Problem, answers
+from detector.serve.http.errors import HttpError, answers
 from detector.store.query import filters
 from detector.store.query.filters import Filter, FilterError
 
@@ -131,7 +131,7 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
     elif name == "noise":
         buckets = _noise(request, asked, body.range)
     else:
-        raise Problem(
+        raise HttpError(
             422, f"there is no such target: there are {', '.join(TARGETS)}", field="targets"
         )
     return Series(
@@ -142,7 +142,7 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
 def _noise(request: Request, asked: str, span: Range) -> list[Bucket]:
     given = parse_qs(asked, max_num_fields=10)
     if unknown := given.keys() - {"host", "process"}:
-        raise Problem(
+        raise HttpError(
             422, f"noise has no {min(unknown)[:100]}: it has host and process", field="targets"
         )
     one: dict[str, Any] = {name: values[-1] for name, values in given.items()}
@@ -156,9 +156,9 @@ def _filter(request: Request, asked: str, span: Range, field: str) -> Filter:
         times = {"since": [moment(_us(span.from_)) or ""], "until": [moment(_us(span.to)) or ""]}
         return filters.parse(params | times, request.app.state.clock())
     except FilterError as error:
-        raise Problem(422, str(error), field=field) from error
+        raise HttpError(422, str(error), field=field) from error
     except ValueError as error:
-        raise Problem(422, "too many filters", field=field) from error
+        raise HttpError(422, "too many filters", field=field) from error
 
 
 def _us(when: datetime) -> int:

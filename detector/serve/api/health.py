@@ -28,7 +28,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-class Session(BaseModel):
+class SessionInfo(BaseModel):
     """Who the server takes the visitor for."""
 
     name: str
@@ -66,9 +66,9 @@ def metrics() -> Response:
 
 
 @router.get("/api/v1/session", summary="Who am I")
-def session(request: Request) -> Session:
+def session(request: Request) -> SessionInfo:
     """The visitor's name and roles, and the token that forms and scripts of theirs must carry."""
     known = visitor(request)
-    return Session(
+    return SessionInfo(
         name=known.name, roles=sorted(known.roles), via=known.via, csrf_token=csrf_token(request)
     )

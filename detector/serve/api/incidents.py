@@ -29,7 +29,7 @@ from detector.serve.api.params import (
 )
 from detector.serve.deps import history
 from detector.serve.http.access import visitor
-from detector.serve.http.errors import Problem
+from detector.serve.http.errors import HttpError
 from detector.serve.schemas import model_of
 from detector.serve.writing import Made, done
 from detector.store import IncidentRow
@@ -140,7 +140,7 @@ def _act_route(what: Act, summary: str) -> None:
             request, lambda actions: actions.act(id, what, actor=who, reason=reason, request=key)
         )
         if change.what != _CHANGED[what]:
-            raise Problem(
+            raise HttpError(
                 409,
                 f"this key was used to {change.what} it: give each request its own",
                 field="Idempotency-Key",
@@ -164,7 +164,7 @@ def acted(request: Request, order: Callable[[Actions], Made]) -> Made:
     try:
         return done(request, order)
     except ActionRefused as refusal:
-        raise Problem(409, str(refusal)) from refusal
+        raise HttpError(409, str(refusal)) from refusal
 
 
 def request_of(who: str, key: str | None) -> str | None:

@@ -14,7 +14,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import JSONResponse, Response
 
-from detector.serve.http.errors import Problem, answers
+from detector.serve.http.errors import HttpError, answers
 from detector.serve.schemas import as_object, model_of
 from detector.store.query import filters
 from detector.store.query.filters import Filter
@@ -91,7 +91,7 @@ def span(request: Request, since: str | None, until: str | None) -> tuple[int | 
 def found(value: Noun | None, what: str) -> Noun:
     """The value; a problem where there is none."""
     if value is None:
-        raise Problem(404, f"there is no {what}")
+        raise HttpError(404, f"there is no {what}")
     return value
 
 

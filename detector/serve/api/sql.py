@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector import telemetry
 from detector.serve.http.access import visitor
-from detector.serve.http.errors import Problem, answers
+from detector.serve.http.errors import HttpError, answers
 from detector.serve.sql_door import RefusedQuery, SqlDoor, Value
 
 router = APIRouter(prefix="/api/v1", tags=["sql"])
@@ -30,7 +30,7 @@ class Question(BaseModel):
     sql: str = Field(min_length=1, max_length=_LONGEST, description="one SELECT")
 
 
-class Table(BaseModel):
+class SqlAnswer(BaseModel):
     """The answer. `truncated` names the limit that cut it."""
 
     columns: list[str]
@@ -43,15 +43,15 @@ class Table(BaseModel):
 def ask(
     request: Request,
     sql: Annotated[str, Query(min_length=1, max_length=_LONGEST, description="one SELECT")],
-) -> Table:
+) -> SqlAnswer:
     """The rows of one SELECT, for a bounded time and a bounded answer."""
     door: SqlDoor = request.app.state.sql_door
     try:
         table = door.ask(sql)
     except RefusedQuery as refused:
         if refused.busy:
-            raise Problem(429, str(refused), headers={"Retry-After": "1"}) from refused
-        raise Problem(422, str(refused), field="sql") from refused
+            raise HttpError(429, str(refused), headers={"Retry-After": "1"}) from refused
+        raise HttpError(422, str(refused), field="sql") from refused
     telemetry.say(
         "queried",
         who=visitor(request).name,
@@ -59,7 +59,7 @@ def ask(
         ms=round(table.seconds * 1_000),
         sql=sql[:_SAID],
     )
-    return Table(
+    return SqlAnswer(
         columns=list(table.columns),
         rows=[list(row) for row in table.rows],
         truncated=table.truncated,
@@ -68,6 +68,6 @@ def ask(
 
 
 @router.post("/sql", summary="Ask by SQL, in a body", responses=_ANSWERS)
-def ask_in_body(request: Request, body: Question) -> Table:
+def ask_in_body(request: Request, body: Question) -> SqlAnswer:
     """As GET, for queries that are too long for an address."""
     return ask(request, body.sql)

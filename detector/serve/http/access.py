@@ -27,7 +27,7 @@ from typing import Literal
 
 from fastapi import Request
 
-from detector.serve.http.errors import Problem
+from detector.serve.http.errors import HttpError
 from detector.serve.http.rate_limit import Buckets
 from detector.serve.http.tokens import ROLES, Role, Token, find, read_tokens
 from detector.settings import Settings, SettingsError
@@ -62,7 +62,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
+class _LoginSession:
     token: Token
     until_us: int
 
@@ -90,7 +90,7 @@ class Access:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._wrong = Buckets(_WRONG_RATE, _WRONG_TRIES)
-        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        self._sessions: OrderedDict[bytes, _LoginSession] = OrderedDict()
 
     def visitor(
         self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str
@@ -125,7 +125,7 @@ class Access:
         if token is None:
             return None
         value = secrets.token_urlsafe(32)
-        self._sessions[_kept(value)] = _Session(
+        self._sessions[_kept(value)] = _LoginSession(
             token, self._clock() + self.settings.session_hours * 3_600_000_000
         )
         while len(self._sessions) > _MOST_SESSIONS:
@@ -217,7 +217,7 @@ def require(role: Role) -> Callable[[Request], Visitor]:
     def check(request: Request) -> Visitor:
         known = visitor(request)
         if not known.may(role):
-            raise Problem(403, f"{known.name} has not the role {role}")
+            raise HttpError(403, f"{known.name} has not the role {role}")
         return known
 
     return check

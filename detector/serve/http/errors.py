@@ -41,7 +41,7 @@ class ProblemBody(BaseModel):
     )
 
 
-class Problem(HTTPException):
+class HttpError(HTTPException):
     """An error with its status, a sentence for people, and the field at fault."""
 
     def __init__(
@@ -82,12 +82,12 @@ def install(app: FastAPI) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if not isinstance(error, Problem):
+    if not isinstance(error, HttpError):
         words = {
             404: f"nothing is at {request.url.path[:_QUOTED]}",
             405: f"{request.method[:16]} is not possible here",
         }
-        error = Problem(
+        error = HttpError(
             error.status_code,
             words.get(error.status_code, str(error.detail)),
             headers=error.headers,
@@ -100,17 +100,17 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
     said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
-    return respond(Problem(422, said, field=".".join(place)[:_QUOTED] or "body"))
+    return respond(HttpError(422, said, field=".".join(place)[:_QUOTED] or "body"))
 
 
 async def _filter(_request: Request, error: Exception) -> Response:
     assert isinstance(error, FilterError)
-    return respond(Problem(422, error.message, field=error.field[:_QUOTED]))
+    return respond(HttpError(422, error.message, field=error.field[:_QUOTED]))
 
 
 async def _store(_request: Request, error: Exception) -> Response:
     """The file is busy, gone or damaged: the message says what to do."""
-    return respond(Problem(503, str(error), headers={"Retry-After": "5"}))
+    return respond(HttpError(503, str(error), headers={"Retry-After": "5"}))
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:

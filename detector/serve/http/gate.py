@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from detector import telemetry
 from detector.serve.http.access import CSRF_FIELD, CSRF_HEADER, Access, Visitor
-from detector.serve.http.errors import Problem, respond
+from detector.serve.http.errors import HttpError, respond
 from detector.serve.http.rate_limit import Buckets
 from detector.serve.http.tokens import Role
 
@@ -70,7 +70,7 @@ class Gate:
         request = Request(scope, receive)
         try:
             body = await self._admit(request)
-        except Problem as problem:
+        except HttpError as problem:
             await _refusal(request, problem)(scope, receive, send)
             return
         if body is None:
@@ -84,7 +84,7 @@ class Gate:
         if path not in ANY_HOST and not self._access.host_allowed(request.headers.get("host", "")):
             raise self._refused(
                 request,
-                Problem(421, "this server has another name: see serve.hosts", field="Host"),
+                HttpError(421, "this server has another name: see serve.hosts", field="Host"),
                 "host",
             )
         visitor = self._access.visitor(request.headers, request.cookies, address)
@@ -96,7 +96,7 @@ class Gate:
             request.scope["visitor"] = visitor
             if needed is not None and not visitor.may(needed):
                 raise self._refused(
-                    request, Problem(403, f"{visitor.name} has not the role {needed}"), "role"
+                    request, HttpError(403, f"{visitor.name} has not the role {needed}"), "role"
                 )
         self._from_elsewhere(request, visitor)
         if method in SAFE:
@@ -108,7 +108,7 @@ class Gate:
                 field = CSRF_FIELD if _is_form(request) else "X-CSRF-Token"
                 raise self._refused(
                     request,
-                    Problem(
+                    HttpError(
                         403,
                         (
                             "this form is too old or not ours: load the page again (API: GET "
@@ -127,13 +127,13 @@ class Gate:
             wait = max(wait, self._access.must_wait(address))
         if wait:
             telemetry.HTTP_REFUSED.labels("rate").inc()
-            raise Problem(
+            raise HttpError(
                 429,
                 f"too many requests: wait {wait:.1f} s",
                 headers={"Retry-After": str(int(wait) + 1)},
             )
 
-    def _stranger(self, request: Request, address: str) -> Problem:
+    def _stranger(self, request: Request, address: str) -> HttpError:
         presented = "authorization" in request.headers
         if presented:
             self._access.count_wrong(address)
@@ -142,7 +142,7 @@ class Gate:
             if presented
             else "say who you are: Authorization: Bearer TOKEN"
         )
-        problem = Problem(
+        problem = HttpError(
             401, detail, field="Authorization", headers={"WWW-Authenticate": "Bearer"}
         )
         return self._refused(request, problem, "token") if presented else problem
@@ -171,7 +171,7 @@ class Gate:
             )
         if strange:
             raise self._refused(
-                request, Problem(403, "another site's page sent this", field="Origin"), "origin"
+                request, HttpError(403, "another site's page sent this", field="Origin"), "origin"
             )
 
     async def _body(self, request: Request) -> bytes:
@@ -180,14 +180,14 @@ class Gate:
         async for piece in request.stream():
             body += piece
             if len(body) > most:
-                raise Problem(
+                raise HttpError(
                     413,
                     f"the body is larger than {most} bytes (serve.max_body_kib)",
                     headers={"Connection": "close"},
                 )
         return body
 
-    def _refused(self, request: Request, problem: Problem, reason: str) -> Problem:
+    def _refused(self, request: Request, problem: HttpError, reason: str) -> HttpError:
         """Counts and says a refusal that somebody may want to know of."""
         telemetry.HTTP_REFUSED.labels(reason).inc()
         who = request.scope["visitor"].name if "visitor" in request.scope else ""
@@ -201,7 +201,7 @@ class Gate:
         return problem
 
 
-def _refusal(request: Request, problem: Problem) -> Response:
+def _refusal(request: Request, problem: HttpError) -> Response:
     """A person with a browser is asked to log in; a program is told what is wrong."""
     page = (
         request.method in SAFE
@@ -272,4 +272,4 @@ def form_of(body: bytes) -> dict[str, str]:
             parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
         )
     except ValueError as error:
-        raise Problem(422, "too many fields", field="body") from error
+        raise HttpError(422, "too many fields", field="body") from error

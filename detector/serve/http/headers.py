@@ -49,7 +49,7 @@ class Answers:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        answer = _Answer(scope, send, self._always)
+        answer = _OutgoingResponse(scope, send, self._always)
         method = scope["method"]
         if method == "HEAD":
             # Routes know GET; a stream, which may have no end, is left when its headers are known.
@@ -66,7 +66,7 @@ class Answers:
             _count(scope, method, answer, time.perf_counter() - begun)
 
 
-def _count(scope: Scope, method: str, answer: _Answer, seconds: float) -> None:
+def _count(scope: Scope, method: str, answer: _OutgoingResponse, seconds: float) -> None:
     """Routes are counted by their template and methods that nobody has by one word: a client cannot
     make new labels.
     """
@@ -78,7 +78,7 @@ def _count(scope: Scope, method: str, answer: _Answer, seconds: float) -> None:
         telemetry.HTTP_SECONDS.observe(seconds)
 
 
-class _Answer:
+class _OutgoingResponse:
     """One answer on its way out."""
 
     def __init__(self, scope: Scope, send: Send, always: dict[str, str]) -> None:

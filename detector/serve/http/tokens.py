@@ -35,7 +35,7 @@ class Token:
     digest: bytes
 
 
-class _Entry(BaseModel):
+class _TokenTable(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9@._-]{1,64}$")
@@ -78,7 +78,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     tables = entries.get("token", [])
     for number, table in enumerate(tables if isinstance(tables, list) else [tables], 1):
         try:
-            tokens.append(_Entry.model_validate(table).made())
+            tokens.append(_TokenTable.model_validate(table).made())
         except ValidationError as error:
             faults += [
                 _told(path, number, one["loc"], one["msg"])

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from detector.clock import HOUR_US
 from detector.serve.http.access import require, visitor
 from detector.serve.http.gate import form_of
-from detector.serve.pages.rendering import Page, as_html, now_us, problem_page, segment
+from detector.serve.pages.rendering import PageContent, as_html, now_us, problem_page, segment
 from detector.serve.writing import done
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.states import Act
@@ -45,11 +45,11 @@ async def _fields(request: Request) -> Mapping[str, str]:
     return {name: value.strip() for name, value in form_of(await request.body()).items()}
 
 
-Fields = Annotated[Mapping[str, str], Depends(_fields)]
+FormFields = Annotated[Mapping[str, str], Depends(_fields)]
 
 
 @router.post("/incidents/{identity}/act")
-def act(request: Request, identity: str, fields: Fields) -> Response:
+def act(request: Request, identity: str, fields: FormFields) -> Response:
     """One act on an incident."""
     reason, back = (
         fields.get("reason", "")[:_LONGEST_REASON] or None,
@@ -68,7 +68,7 @@ def act(request: Request, identity: str, fields: Fields) -> Response:
 
 
 @router.post("/problems/{fingerprint}/act")
-def act_on_problem(request: Request, fingerprint: str, fields: Fields) -> Response:
+def act_on_problem(request: Request, fingerprint: str, fields: FormFields) -> Response:
     """Resolves or reopens a problem."""
     fingerprint = fingerprint.removesuffix(".html")
     who, back = visitor(request).name, problem_page(fingerprint)
@@ -93,7 +93,7 @@ def act_on_problem(request: Request, fingerprint: str, fields: Fields) -> Respon
 
 
 @router.post("/silences")
-def silence(request: Request, fields: Fields) -> Response:
+def silence(request: Request, fields: FormFields) -> Response:
     """A new silence, from now on."""
     begins = now_us(request)
     hours = next(
@@ -142,4 +142,4 @@ def _refused(request: Request, why: str, back: str) -> Response:
         "back": back,
         "back_words": "Back",
     }
-    return as_html(request, Page("message.html", "Not done", "", view, status=409))
+    return as_html(request, PageContent("message.html", "Not done", "", view, status=409))

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from detector.serve.http.errors import Problem
+from detector.serve.http.errors import HttpError
 from detector.serve.http.login import inward
 from detector.serve.pages.rendering import HERE, THEME_COOKIE, THEMES
 
@@ -36,7 +36,7 @@ _YEAR_S = 365 * 86_400
 def file(name: str) -> Response:
     """One file."""
     if name not in _FILES:
-        raise Problem(404, f"there is no file {name[:100]}")
+        raise HttpError(404, f"there is no file {name[:100]}")
     content, media_type = _FILES[name]
     return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
@@ -47,7 +47,7 @@ def theme(name: str, back: str = "/") -> Response:
     so that a link may do it.
     """
     if name not in THEMES:
-        raise Problem(404, f"there is no theme {name[:100]}: there are {', '.join(THEMES)}")
+        raise HttpError(404, f"there is no theme {name[:100]}: there are {', '.join(THEMES)}")
     response = RedirectResponse(inward(back), 303)
     if name == "auto":
         response.delete_cookie(THEME_COOKIE, samesite="lax", httponly=True)

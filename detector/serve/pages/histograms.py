@@ -15,7 +15,7 @@ from detector.serve import charts
 from detector.serve.pages import formatting
 
 
-class Bucket(Protocol):
+class Bin(Protocol):
     """A part of a time with a count; times are µs since 1970."""
 
     @property
@@ -29,7 +29,7 @@ class Bucket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TimePart:
     """One of the equal parts of a time."""
 
     start_us: int
@@ -38,7 +38,7 @@ class Part:
 
 
 def histogram(
-    buckets: Sequence[Bucket],
+    buckets: Sequence[Bin],
     noun: str,
     link: Callable[[int, int], str] | None = None,
     *,
@@ -74,8 +74,8 @@ def histogram(
 
 
 def spread(
-    buckets: Sequence[Bucket], start_us: int, end_us: int, unit_us: int, most: int = 72
-) -> list[Part]:
+    buckets: Sequence[Bin], start_us: int, end_us: int, unit_us: int, most: int = 72
+) -> list[TimePart]:
     """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a time,
     empty ones included.
     """
@@ -87,7 +87,7 @@ def spread(
         if start <= one.start_us < end_us:
             counts[(one.start_us - start) // step] += one.count
     return [
-        Part(start + index * step, start + (index + 1) * step, count)
+        TimePart(start + index * step, start + (index + 1) * step, count)
         for index, count in enumerate(counts)
     ]
 

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from detector.serve.deps import history
 from detector.serve.pages import query
-from detector.serve.pages.rendering import Page, missing, now_us
+from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query.filters import FilterError
 from detector.store.query.results import BootRow
 
@@ -19,7 +19,7 @@ PLACE = "/hosts"
 LIMIT = 90
 
 
-def hosts(request: Request) -> Page:
+def hosts(request: Request) -> PageContent:
     """Hosts that a filter asks for."""
     what = query.asked(request, now_us(request))
     view: dict[str, Any] = {
@@ -31,7 +31,7 @@ def hosts(request: Request) -> Page:
     try:
         found = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
-        return Page(
+        return PageContent(
             "hosts.html",
             "Hosts",
             PLACE,
@@ -41,7 +41,7 @@ def hosts(request: Request) -> Page:
             notice=str(error),
         )
     data = {"hosts": found.rows, "next": found.next}
-    return Page(
+    return PageContent(
         "hosts.html",
         "Hosts",
         PLACE,
@@ -51,7 +51,7 @@ def hosts(request: Request) -> Page:
     )
 
 
-def host(request: Request) -> Page:
+def host(request: Request) -> PageContent:
     """One host."""
     name = request.path_params["name"]
     detail = history(request).host(name)
@@ -67,7 +67,7 @@ def host(request: Request) -> Page:
         "incidents": detail.incidents,
         "noise": detail.noise,
     }
-    return Page("host.html", name, PLACE, view, detail, detail.incidents)
+    return PageContent("host.html", name, PLACE, view, detail, detail.incidents)
 
 
 def boot_name(boot: BootRow) -> str:

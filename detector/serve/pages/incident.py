@@ -22,7 +22,7 @@ from detector.serve import charts
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages import formatting, highlight, knowing
-from detector.serve.pages.rendering import Page, missing
+from detector.serve.pages.rendering import PageContent, missing
 from detector.store import History, IncidentDetail
 from detector.store.query.notifications import notifications_of
 
@@ -38,7 +38,7 @@ _ACTS = {
 }
 
 
-def incident(request: Request) -> Page:
+def incident(request: Request) -> PageContent:
     """One incident."""
     identity = request.path_params["identity"]
     reading = history(request)
@@ -55,7 +55,7 @@ def incident(request: Request) -> Page:
     headline = headline_of(detail, known)
     data = _item(detail) | became
     view = _view(detail, known, headline) | became | {"last_change": last_change}
-    return Page("incident.html", headline, PLACE, view, data, became["changes"])
+    return PageContent("incident.html", headline, PLACE, view, data, became["changes"])
 
 
 def headline_of(detail: IncidentDetail, known: Catalogue) -> str:
@@ -169,7 +169,7 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
     ][:60]
     basis = 0 if detail.row.time_basis == "kernel" else min(_at(one, detail) for one in shown)
     moments = [
-        charts.Moment(
+        charts.TimelineMark(
             _at(one, detail) - basis, one.cls, one == detail.incident.anchor, title_of(one, known)
         )
         for one in sorted(shown, key=lambda one: _at(one, detail))

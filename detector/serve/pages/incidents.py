@@ -15,8 +15,8 @@ from fastapi import Request
 from detector.serve.deps import history
 from detector.serve.pages import histograms
 from detector.serve.pages import query as asking
-from detector.serve.pages.query import Asked
-from detector.serve.pages.rendering import Page, now_us
+from detector.serve.pages.query import PageQuery
+from detector.serve.pages.rendering import PageContent, now_us
 from detector.store.query import filters
 from detector.store.query.filters import FilterError
 
@@ -27,7 +27,7 @@ _FORM = ("text", "host", "since", "until", "severity", "state", "function", "ker
 _CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "state": filters.STATES}
 
 
-def incidents(request: Request) -> Page:
+def incidents(request: Request) -> PageContent:
     """Incidents that a filter asks for."""
     what = asking.asked(request, now_us(request))
     reading = history(request)
@@ -61,14 +61,14 @@ def incidents(request: Request) -> Page:
         "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
-    return Page("incidents.html", "Incidents", PLACE, view, data, found.rows)
+    return PageContent("incidents.html", "Incidents", PLACE, view, data, found.rows)
 
 
-def _form(what: Asked) -> dict[str, Any]:
+def _form(what: PageQuery) -> dict[str, Any]:
     return {"fields": asking.form(what, _FORM, _CHOICES), "chips": asking.chips(what)}
 
 
-def _wrong(what: Asked, error: FilterError, last_change: int) -> Page:
+def _wrong(what: PageQuery, error: FilterError, last_change: int) -> PageContent:
     """The form as it was filled, with what is wrong in it, and no rows."""
     view = _form(what) | {
         "last_change": last_change,
@@ -78,4 +78,6 @@ def _wrong(what: Asked, error: FilterError, last_change: int) -> Page:
         "chart": None,
         "wrong_field": error.field,
     }
-    return Page("incidents.html", "Incidents", PLACE, view, {}, status=422, notice=str(error))
+    return PageContent(
+        "incidents.html", "Incidents", PLACE, view, {}, status=422, notice=str(error)
+    )

@@ -12,8 +12,8 @@ from fastapi import Request
 from detector.clock import DAY_US, HOUR_US
 from detector.serve.deps import history
 from detector.serve.pages import histograms, query
-from detector.serve.pages.query import Asked
-from detector.serve.pages.rendering import Page, now_us
+from detector.serve.pages.query import PageQuery
+from detector.serve.pages.rendering import PageContent, now_us
 from detector.store.query.filters import FilterError
 from detector.store.query.noise import EVERYTHING, NoiseColumn
 from detector.store.query.results import Noise, NoiseRow
@@ -26,7 +26,7 @@ _NAMES = ("host", "process", "since", "until")
 _EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
 
 
-def noise(request: Request) -> Page:
+def noise(request: Request) -> PageContent:
     """Programs that crashed, the most frequent first."""
     now = now_us(request)
     what = query.asked(request, now, _NAMES)
@@ -49,7 +49,7 @@ def noise(request: Request) -> Page:
     try:
         found, hours = _read(request, what, now)
     except FilterError as error:
-        return Page(
+        return PageContent(
             "noise.html",
             "Noise",
             PLACE,
@@ -69,10 +69,12 @@ def noise(request: Request) -> Page:
         ),
     }
     as_json = {"noise": found.rows[:SHOWN], "counted_us": found.counted_us, "hours": hours}
-    return Page("noise.html", "Noise", PLACE, view, as_json, found.rows)
+    return PageContent("noise.html", "Noise", PLACE, view, as_json, found.rows)
 
 
-def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[histograms.Part]]:
+def _read(
+    request: Request, what: PageQuery, now_us: int
+) -> tuple[Noise, list[histograms.TimePart]]:
     """The rows, and the crashes over the time that is asked for: a week where none is.
 
     Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and
@@ -99,7 +101,7 @@ def _read(request: Request, what: Asked, now_us: int) -> tuple[Noise, list[histo
     return found, histograms.spread(hours, since, until, HOUR_US)
 
 
-def _shown(row: NoiseRow, what: Asked) -> dict[str, Any]:
+def _shown(row: NoiseRow, what: PageQuery) -> dict[str, Any]:
     columns = ("host", "process", "signature", "count", "last_us")
     return {name: getattr(row, name) for name in columns} | {
         "process_href": what.link(process=row.process)

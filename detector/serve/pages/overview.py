@@ -15,7 +15,7 @@ from markupsafe import Markup
 from detector.clock import HOUR_US
 from detector.serve.deps import history
 from detector.serve.pages import formatting, histograms
-from detector.serve.pages.rendering import Page, now_us
+from detector.serve.pages.rendering import PageContent, now_us
 from detector.store import History
 from detector.store.query.results import HeatRow, Overview
 
@@ -24,7 +24,7 @@ SHOWN_PROBLEMS = 5
 SHOWN_HOSTS = 15
 
 
-def overview(request: Request) -> Page:
+def overview(request: Request) -> PageContent:
     """What on-call looks at first."""
     now, reading = now_us(request), history(request)
     last_change = reading.last_change()
@@ -40,7 +40,7 @@ def overview(request: Request) -> Page:
         "noise": found.noise,
         "health": _health(found, reading, now),
     }
-    return Page("overview.html", "Overview", PLACE, view | _heat(found), found, found.newest)
+    return PageContent("overview.html", "Overview", PLACE, view | _heat(found), found, found.newest)
 
 
 def _tally(found: Overview) -> list[dict[str, Any]]:

@@ -17,19 +17,19 @@ from detector.clock import HOUR_US
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages import highlight, histograms, knowing, query
-from detector.serve.pages.rendering import Page, missing, now_us
+from detector.serve.pages.rendering import PageContent, missing, now_us
 
 RULES = "/rules"
 SIGNATURES = "/signatures"
 HITS_US = 30 * 24 * HOUR_US
 
 
-def rules(request: Request) -> Page:
+def rules(request: Request) -> PageContent:
     """Every rule."""
     known = catalogue(request)
     view = {"rules": [_rule(rule) | {"members": _members(rule, known)} for rule in known.rules]}
     rows = [_rule(rule) for rule in known.rules]
-    return Page("rules.html", "Rules", RULES, view, {"rules": rows}, rows)
+    return PageContent("rules.html", "Rules", RULES, view, {"rules": rows}, rows)
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _members(rule: Rule, known: Catalogue) -> list[tuple[str, list[str]]]:
     ]
 
 
-def signatures(request: Request) -> Page:
+def signatures(request: Request) -> PageContent:
     """Every signature, by class: the kernel's first."""
     known = sorted(
         catalogue(request).signatures,
@@ -67,7 +67,7 @@ def signatures(request: Request) -> Page:
         for cls, members in groupby(known, key=lambda one: one.cls)
     ]
     rows = [_signature(one) for one in known]
-    return Page(
+    return PageContent(
         "signatures.html", "Signatures", SIGNATURES, {"groups": groups}, {"signatures": rows}, rows
     )
 
@@ -86,7 +86,7 @@ def _signature(one: Signature) -> dict[str, Any]:
     }
 
 
-def signature(request: Request) -> Page:
+def signature(request: Request) -> PageContent:
     """One signature."""
     identity = request.path_params["identity"]
     known = catalogue(request)
@@ -116,7 +116,7 @@ def signature(request: Request) -> Page:
         "rejects": list(one.rejects),
         "hits": hits,
     }
-    return Page("signature.html", one.title, SIGNATURES, view, data, hits)
+    return PageContent("signature.html", one.title, SIGNATURES, view, data, hits)
 
 
 def _incidents(one: Signature, start_us: int, end_us: int) -> str:

@@ -16,11 +16,11 @@ from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages import histograms, knowing
 from detector.serve.pages import query as asking
-from detector.serve.pages.query import Asked
-from detector.serve.pages.rendering import Page, missing, now_us
+from detector.serve.pages.query import PageQuery
+from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query import filters
 from detector.store.query.filters import Filter, FilterError
-from detector.store.query.results import Facet, ProblemDetail, Share
+from detector.store.query.results import Facet, ProblemDetail, ProblemShare
 
 PLACE = "/problems"
 LIMIT = 50
@@ -29,7 +29,7 @@ _FORM = ("host", "since", "until", "severity", "state", "function", "module", "k
 _CHOICES = {"severity": filters.SEVERITIES, "state": ("open", "resolved")}
 
 
-def problems(request: Request) -> Page:
+def problems(request: Request) -> PageContent:
     """Problems that a filter asks for, the latest first."""
     what = asking.asked(request, now_us(request))
     view: dict[str, Any] = {
@@ -40,9 +40,11 @@ def problems(request: Request) -> Page:
         found = history(request).problems(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"rows": (), "next": None, "wrong_field": error.field}
-        return Page("problems.html", "Problems", PLACE, view, {}, status=422, notice=str(error))
+        return PageContent(
+            "problems.html", "Problems", PLACE, view, {}, status=422, notice=str(error)
+        )
     data = {"query": filters.as_query(what.filter), "problems": found.rows, "next": found.next}
-    return Page(
+    return PageContent(
         "problems.html",
         "Problems",
         PLACE,
@@ -52,7 +54,7 @@ def problems(request: Request) -> Page:
     )
 
 
-def problem(request: Request) -> Page:
+def problem(request: Request) -> PageContent:
     """One problem."""
     fingerprint = request.path_params["fingerprint"]
     reading = history(request)
@@ -64,7 +66,7 @@ def problem(request: Request) -> Page:
             "A problem's fingerprint stands on the page of each of its incidents.",
         )
     only = Filter(problem=(fingerprint,))
-    what = Asked("/incidents", {"problem": [fingerprint]}, only, None)
+    what = PageQuery("/incidents", {"problem": [fingerprint]}, only, None)
     view = {
         "row": detail.row,
         "incidents": detail.incidents[:SHOWN_INCIDENTS],
@@ -75,12 +77,12 @@ def problem(request: Request) -> Page:
         ),
         "chart": _days(detail, what),
     }
-    return Page(
+    return PageContent(
         "problem.html", detail.row.title or fingerprint, PLACE, view, detail, detail.incidents
     )
 
 
-def _days(detail: ProblemDetail, what: Asked) -> dict[str, Any] | None:
+def _days(detail: ProblemDetail, what: PageQuery) -> dict[str, Any] | None:
     if not detail.days:
         return None
     days = histograms.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
@@ -91,5 +93,5 @@ def _days(detail: ProblemDetail, what: Asked) -> dict[str, Any] | None:
     )
 
 
-def _shares(shares: list[Share]) -> list[Facet]:
+def _shares(shares: list[ProblemShare]) -> list[Facet]:
     return [Facet(one.name, one.incidents) for one in shares]

@@ -32,7 +32,7 @@ _EXAMPLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageQuery:
     """What an address asks for: a filter (an empty one where it is wrong), the parameters as they
     were, where the page begins.
     """
@@ -73,7 +73,7 @@ class Asked:
         return _address(self.path, {**self.params, "after": [after]}) if after else None
 
 
-def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> Asked:
+def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> PageQuery:
     """What a request asks for. Of a filter that cannot be understood the error is kept, for the
     page to say it.
     """
@@ -94,9 +94,9 @@ def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> 
                     f"there is no such filter here: there are {', '.join(sorted(allowed))}",
                 )
         known = {name: values for name, values in given.items() if name in filters.FIELDS}
-        return Asked(path, given, filters.parse(known, now_us), after)
+        return PageQuery(path, given, filters.parse(known, now_us), after)
     except FilterError as error:
-        return Asked(
+        return PageQuery(
             path,
             {name: values for name, values in given.items() if name in allowed},
             Filter(),
@@ -106,7 +106,7 @@ def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> 
 
 
 def form(
-    what: Asked, names: Sequence[str], choices: Mapping[str, Sequence[str]]
+    what: PageQuery, names: Sequence[str], choices: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
     """The fields of a search form, filled with what is asked for."""
     return [
@@ -121,7 +121,7 @@ def form(
     ]
 
 
-def chips(what: Asked) -> list[dict[str, str]]:
+def chips(what: PageQuery) -> list[dict[str, str]]:
     """Every condition, with the address that is without it."""
     return [
         {"name": name.replace("_", " "), "value": value, "href": what.toggled(name, value)[0]}
@@ -130,7 +130,7 @@ def chips(what: Asked) -> list[dict[str, str]]:
     ]
 
 
-def facets(what: Asked, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
+def facets(what: PageQuery, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
     """Groups of values with their counts, each a link that asks for it, or no longer."""
     groups = []
     for name, values in found.items():

@@ -1,7 +1,7 @@
 """From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text
 in a template is made inert and escaped.
 
-In: a request and a `Page`. Out: a response. A template can neither forget to escape (autoescape)
+In: a request and a `PageContent`. Out: a response. A template can neither forget to escape (autoescape)
 nor to make control characters and direction marks visible (`finalize`): both happen to every value
 that it prints. What a page says is decided in the modules beside this one.
 """
@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from detector.render.escape import inert
 from detector.serve.http.access import csrf_token, visitor
-from detector.serve.http.errors import Problem
+from detector.serve.http.errors import HttpError
 from detector.serve.pages import formatting
 from detector.serve.schemas import as_object
 
@@ -50,7 +50,7 @@ _ENDINGS = (".json", ".csv", ".html")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageContent:
     """What a page says: `data` as JSON, `rows` as CSV, and `view`, what its template needs beside
     the frame. `place` is where it hangs.
     """
@@ -66,7 +66,7 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Make = Callable[[Request], Page]
+Make = Callable[[Request], PageContent]
 
 
 def serve(router: APIRouter, path: str, make: Make) -> None:
@@ -87,7 +87,7 @@ def serve(router: APIRouter, path: str, make: Make) -> None:
 
 
 def _endpoint(
-    make: Make, answer: Callable[[Request, Page], Response]
+    make: Make, answer: Callable[[Request, PageContent], Response]
 ) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         return answer(request, make(request))
@@ -95,7 +95,7 @@ def _endpoint(
     return endpoint
 
 
-def as_html(request: Request, page: Page) -> Response:
+def as_html(request: Request, page: PageContent) -> Response:
     """The page for people."""
     context = _frame(request, page) | dict(page.view)
     return HTMLResponse(
@@ -103,19 +103,19 @@ def as_html(request: Request, page: Page) -> Response:
     )
 
 
-def as_json(request: Request, page: Page) -> Response:
+def as_json(request: Request, page: PageContent) -> Response:
     """The page for programs. Raises Problem where it has no such form, or is an error."""
     del request
     if page.status >= 400:
-        raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
+        raise HttpError(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
     return JSONResponse(as_object(page.data), page.status)
 
 
-def as_csv(request: Request, page: Page) -> Response:
+def as_csv(request: Request, page: PageContent) -> Response:
     """The rows of the page for a spreadsheet: no cell begins a formula, none holds a line end."""
     del request
     if page.status >= 400:
-        raise Problem(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
+        raise HttpError(page.status, page.notice or page.title, field=page.view.get("wrong_field"))
     rows = [as_object(row) for row in page.rows]
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -125,7 +125,7 @@ def as_csv(request: Request, page: Page) -> Response:
     return Response(out.getvalue(), page.status, media_type="text/csv; charset=utf-8")
 
 
-def missing(what: str, place: str, hint: str) -> Page:
+def missing(what: str, place: str, hint: str) -> PageContent:
     """The page where there is nothing."""
     view = {
         "text": f"There is no {what}.",
@@ -133,7 +133,7 @@ def missing(what: str, place: str, hint: str) -> Page:
         "back": place,
         "back_words": "Back to the list",
     }
-    return Page(
+    return PageContent(
         "message.html",
         f"No such {what.split(maxsplit=1)[0]}",
         place,
@@ -184,7 +184,7 @@ def now_us(request: Request) -> int:
     return clock()
 
 
-def _frame(request: Request, page: Page) -> dict[str, Any]:
+def _frame(request: Request, page: PageContent) -> dict[str, Any]:
     """What every page has around its content."""
     who = visitor(request)
     path, query = request.url.path.removesuffix(".html"), request.url.query

@@ -11,14 +11,14 @@ from fastapi import Request
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages.actions import LENGTHS
-from detector.serve.pages.rendering import Page, now_us
+from detector.serve.pages.rendering import PageContent, now_us
 from detector.store.query import notifications
 from detector.store.query.notifications import SilenceRow
 
 PLACE = "/silences"
 
 
-def silences(request: Request) -> Page:
+def silences(request: Request) -> PageContent:
     """Silences in force and to come. `?host=`, `?rule=` and `?fingerprint=` fill the form."""
     rows = notifications.silences(history(request), now_us(request))
     view = {
@@ -30,7 +30,7 @@ def silences(request: Request) -> Page:
             for name in ("host", "rule", "fingerprint")
         },
     }
-    return Page("silences.html", "Silences", PLACE, view, {"silences": rows}, rows)
+    return PageContent("silences.html", "Silences", PLACE, view, {"silences": rows}, rows)
 
 
 def _shown(row: SilenceRow) -> dict[str, object]:

@@ -53,7 +53,7 @@ class NotALogError(Exception):
     """What it is instead."""
 
 
-class Stream(Protocol):
+class ByteStream(Protocol):
     """What decompressors and plain files have in common."""
 
     def read1(self, size: int = -1, /) -> bytes:
@@ -61,7 +61,7 @@ class Stream(Protocol):
         ...
 
 
-class Reading:
+class OpenInput:
     """An open input. `done` counts the bytes read of the file as it lies on the disk."""
 
     def __init__(self, path: str) -> None:
@@ -180,9 +180,9 @@ def is_compressed(head: bytes) -> bool:
     return head.startswith((GZIP, XZ, BZIP2, ZSTANDARD))
 
 
-def _decompressed(raw: BinaryIO, head: bytes) -> tuple[Stream, bool]:
+def _decompressed(raw: BinaryIO, head: bytes) -> tuple[ByteStream, bool]:
     """The stream to read, and whether it is compressed."""
-    stream: Stream = cast("Stream", raw)
+    stream: ByteStream = cast("ByteStream", raw)
     if head.startswith(GZIP):
         stream = gzip.GzipFile(fileobj=raw)
     elif head.startswith(XZ):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detector.sources.errors import Problem
+from detector.sources.errors import SourceProblem
 from detector.sources.files.decompress import HEAD_SIZE, is_compressed, not_a_log
 from detector.sources.files.framing import FileChunk, Framer
 from detector.sources.files.paths import Input, expand
@@ -28,10 +28,10 @@ LINGER = 10
 Number = tuple[int, int]
 
 
-class Follower:
+class FileFollower:
     """Follows what `paths` name, those files included that come later. `problems` is added to."""
 
-    def __init__(self, paths: Sequence[str], problems: list[Problem]) -> None:
+    def __init__(self, paths: Sequence[str], problems: list[SourceProblem]) -> None:
         self._paths = paths
         self._problems = problems
         self._followed: dict[Number, _Growing] = {}
@@ -53,7 +53,7 @@ class Follower:
             try:
                 yield from growing.grown(size)
             except (OSError, ValueError) as error:
-                self._problems.append(Problem(growing.name, str(error)))
+                self._problems.append(SourceProblem(growing.name, str(error)))
                 growing.idle = LINGER
                 growing.named = False
                 self._left_out[growing.name] = number
@@ -82,7 +82,9 @@ class Follower:
                     once.append(one)
             except OSError as error:
                 if self._left_out.get(one.name) != (0, 0):
-                    self._problems.append(Problem(one.name, f"cannot be read: {error.strerror}"))
+                    self._problems.append(
+                        SourceProblem(one.name, f"cannot be read: {error.strerror}")
+                    )
                     self._left_out[one.name] = (0, 0)
         return once
 

@@ -1,6 +1,6 @@
 """The paths that a person names → the inputs to read, in order.
 
-In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `Problem`s. Folders are
+In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `SourceProblem`s. Folders are
 gone through in sorted order; a file that is named twice, or by two names, is read once. What
 logrotate made of one log is read oldest first, so that a report goes on from one file into the
 next; the parts of one pstore dump become one input, oldest text first. Reads no file but the first
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.sources.errors import Problem
+from detector.sources.errors import SourceProblem
 from detector.sources.files.decompress import STDIN
 
 # fs/pstore/platform.c pstore_dump(): "%s#%d Part%u\n", the reasons by kmsg_dump_reason_str(); part
@@ -47,10 +47,10 @@ class Input:
     skip: tuple[int, ...] = (0,)
 
 
-def expand(paths: Iterable[str]) -> tuple[list[Input], list[Problem]]:
+def expand(paths: Iterable[str]) -> tuple[list[Input], list[SourceProblem]]:
     """What is to be read, and what cannot."""
     found: dict[object, tuple[str, bool]] = {}
-    problems: list[Problem] = []
+    problems: list[SourceProblem] = []
     for path in paths:
         before = len(problems)
         seen = False
@@ -58,7 +58,7 @@ def expand(paths: Iterable[str]) -> tuple[list[Input], list[Problem]]:
             seen = True
             found.setdefault(_identity(file), (file, named))
         if not seen and len(problems) == before:
-            problems.append(Problem(path, _why_nothing(path)))
+            problems.append(SourceProblem(path, _why_nothing(path)))
     return list(_joined(_oldest_first(found.values()))), problems
 
 
@@ -88,7 +88,7 @@ def _rotation(file: str) -> tuple[str, tuple[int, ...]]:
     return str(path.with_name(stem + (suffix or ""))), (0, *age)
 
 
-def _files(path: str, problems: list[Problem]) -> Iterator[tuple[str, bool]]:
+def _files(path: str, problems: list[SourceProblem]) -> Iterator[tuple[str, bool]]:
     """The files of one path, and whether each was named itself."""
     if path == STDIN or (os.path.lexists(path) and not Path(path).is_dir()):
         yield path, True
@@ -102,13 +102,13 @@ def _files(path: str, problems: list[Problem]) -> Iterator[tuple[str, bool]]:
                 yield match, True
 
 
-def _inside(folder: str, problems: list[Problem]) -> Iterator[str]:
+def _inside(folder: str, problems: list[SourceProblem]) -> Iterator[str]:
     """The regular files of a folder and its subfolders. Subfolders by symbolic links are left out:
     they may lead in a circle.
     """
 
     def closed(error: OSError) -> None:
-        problems.append(Problem(str(error.filename), f"cannot be read: {error.strerror}"))
+        problems.append(SourceProblem(str(error.filename), f"cannot be read: {error.strerror}"))
 
     for inner, folders, names in os.walk(folder, onerror=closed):
         folders.sort()

@@ -22,7 +22,7 @@ from threading import Thread
 from typing import Any
 
 from detector.scan import Scanner
-from detector.sources.files.decompress import DAMAGE, NotALogError, Reading, is_compressed
+from detector.sources.files.decompress import DAMAGE, NotALogError, OpenInput, is_compressed
 from detector.sources.files.framing import DOCUMENT, HEAD_LIMIT, FileChunk
 
 # Blocks that one process looks through before it goes on to another part of the file.
@@ -31,11 +31,11 @@ PART = 32
 WAITING = 64
 
 # By the end of a block: its length, its records, where hits end.
-Facts = dict[int, tuple[int, int, bytes]]
+PartFacts = dict[int, tuple[int, int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ScanTask:
     """A part of a plain file from one block to another, or a whole compressed one (`last` is
     None).
     """
@@ -81,13 +81,13 @@ class Ahead:
             return None
         return Remote(self._messages(index))
 
-    def facts(self, file: str) -> Iterator[Facts]:
+    def facts(self, file: str) -> Iterator[PartFacts]:
         """What was found in a plain file, for one block after the other: the same facts until they
         end.
         """
         index = self._firsts.pop(file, None)
         while index is not None and index < len(self._tasks) and self._tasks[index].file == file:
-            facts: Facts = next(self._messages(index), {})
+            facts: PartFacts = next(self._messages(index), {})
             task = self._tasks[index]
             for _ in range(task.first, task.last or task.first):
                 yield facts
@@ -116,7 +116,7 @@ class Ahead:
 
 
 class Remote:
-    """A compressed file that another process reads: used as `Reading` is."""
+    """A compressed file that another process reads: used as `OpenInput` is."""
 
     compressed = True
 
@@ -126,7 +126,7 @@ class Remote:
         self._take()  # that it is open
 
     def read(self, _size: int) -> bytes:
-        """The next bytes, in the blocks that `Reading` makes; none at the end. Raises what reading
+        """The next bytes, in the blocks that `OpenInput` makes; none at the end. Raises what reading
         has raised there.
         """
         data: bytes
@@ -143,7 +143,7 @@ class Remote:
         return message
 
 
-def told(facts: Facts, chunk: FileChunk) -> None:
+def told(facts: PartFacts, chunk: FileChunk) -> None:
     """Gives a chunk what was found in it, if it is one of those that were looked through."""
     length, count, hits = facts.get(chunk.end, (-1, 0, b""))
     if length == len(chunk.data):
@@ -152,7 +152,7 @@ def told(facts: Facts, chunk: FileChunk) -> None:
         chunk.found(ends, count)
 
 
-def _tasks(file: str, block: int) -> Iterator[Task]:
+def _tasks(file: str, block: int) -> Iterator[ScanTask]:
     """What can be done ahead for a file; nothing for what is small, no file, or a document."""
     try:
         status = Path(file).stat()
@@ -163,15 +163,15 @@ def _tasks(file: str, block: int) -> Iterator[Task]:
     except OSError:
         return
     if is_compressed(head):
-        yield Task(file)
+        yield ScanTask(file)
     elif status.st_size > block and not DOCUMENT.match(head):
         blocks = -(-status.st_size // block)
         for first in range(0, blocks, PART):
-            yield Task(file, first, min(first + PART, blocks))
+            yield ScanTask(file, first, min(first + PART, blocks))
 
 
 def _work(
-    tasks: Sequence[tuple[int, Task]], literals: Sequence[str], block: int, pipe: Connection
+    tasks: Sequence[tuple[int, ScanTask]], literals: Sequence[str], block: int, pipe: Connection
 ) -> None:
     """One process: tells of its tasks in order, `WAITING` messages ahead of who takes them."""
     waiting: Queue[Any] = Queue(WAITING)
@@ -199,7 +199,7 @@ def _unpack(file: str, block: int) -> Iterator[tuple[int, bytes] | Exception]:
     the end; or what went wrong.
     """
     try:
-        reading = Reading(file)
+        reading = OpenInput(file)
         yield 0, b""
         try:
             while data := reading.read(block):
@@ -213,11 +213,11 @@ def _unpack(file: str, block: int) -> Iterator[tuple[int, bytes] | Exception]:
         yield OSError(*error.args) if isinstance(error, OSError) else EOFError(str(error))
 
 
-def _look(task: Task, block: int, scanner: Scanner) -> Facts:
+def _look(task: ScanTask, block: int, scanner: Scanner) -> PartFacts:
     """What the scanner finds in the blocks of a task, each cut where a reader of the whole file
     cuts it: at its last line end.
     """
-    facts: Facts = {}
+    facts: PartFacts = {}
     try:
         file = os.open(task.file, os.O_RDONLY)
     except OSError:

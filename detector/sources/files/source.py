@@ -1,7 +1,7 @@
 """Files, folders, globs and standard input as a source.
 
 In: paths. Out: batches of one chunk each, a file after the other, each to its end; with `follow`,
-from then on what is added to them. What cannot be read is a `Problem` and stops nothing else.
+from then on what is added to them. What cannot be read is a `SourceProblem` and stops nothing else.
 Positions are not kept: a file is read from its beginning each time.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from detector.sources.errors import Problem, SourceError
-from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, Reading
-from detector.sources.files.follow import Follower
+from detector.sources.errors import SourceError, SourceProblem
+from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, OpenInput
+from detector.sources.files.follow import FileFollower
 from detector.sources.files.framing import FileChunk, Framer
 from detector.sources.files.paths import Input, expand
-from detector.sources.files.prescan import Ahead, Facts, told
+from detector.sources.files.prescan import Ahead, PartFacts, told
 
 BLOCK_SIZE = 1024 * 1024
 POLL_S = 0.5
 
-Progress = Callable[[int, int | None], None]
+ReadProgress = Callable[[int, int | None], None]
 
 
 class FileSource:
@@ -40,7 +40,7 @@ class FileSource:
         *,
         follow: bool = False,
         poll_s: float = POLL_S,
-        on_progress: Progress | None = None,
+        on_progress: ReadProgress | None = None,
         jobs: int = 1,
         literals: Sequence[str] = (),
     ) -> None:
@@ -63,7 +63,7 @@ class FileSource:
         self._total = _total(self._inputs)
         self._done = 0
         self._logs = 0
-        self._follower: Follower | None = None
+        self._follower: FileFollower | None = None
         files = [file for one in self._inputs for file in one.files]
         self._ahead = Ahead(files, jobs, literals, BLOCK_SIZE) if jobs > 1 else None
 
@@ -111,13 +111,13 @@ class FileSource:
     def _read_file(self, file: str, skip: int, named: bool, framer: Framer) -> Iterator[FileChunk]:
         """The chunks of one file; a problem ends it, after all that could be read of it."""
         try:
-            reading = (self._ahead and self._ahead.reading(file)) or Reading(file)
+            reading = (self._ahead and self._ahead.reading(file)) or OpenInput(file)
         except NotALogError as kind:
-            self.problems.append(Problem(file, str(kind), fatal=named))
+            self.problems.append(SourceProblem(file, str(kind), fatal=named))
             return
         except DAMAGE as error:
             self.problems.append(
-                Problem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+                SourceProblem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")
             )
             return
         before = self._done
@@ -135,13 +135,13 @@ class FileSource:
         except DAMAGE as error:
             text = f"damaged: {error}; what comes before was read ({size:,} bytes)"
             self.problems.append(
-                Problem(file, text if reading.compressed else f"cannot be read on: {error}")
+                SourceProblem(file, text if reading.compressed else f"cannot be read on: {error}")
             )
         finally:
             reading.close()
         self._logs += 1
         if not size:
-            self.problems.append(Problem(file, "empty: nothing to read", fatal=False))
+            self.problems.append(SourceProblem(file, "empty: nothing to read", fatal=False))
 
     def _tell(self) -> None:
         if self.on_progress:
@@ -151,13 +151,13 @@ class FileSource:
         """Nothing read at all, and nothing else said to be wrong: the folders hold no logs."""
         if not self._logs and not self.failed:
             self.problems.extend(
-                Problem(path, "no logs in this folder")
+                SourceProblem(path, "no logs in this folder")
                 for path in self._paths
                 if Path(path).is_dir()
             )
 
     def _followed(self) -> Iterator[Sequence[FileChunk]]:
-        follower = self._follower = Follower(self._paths, self.problems)
+        follower = self._follower = FileFollower(self._paths, self.problems)
         for one in follower.begin():
             for chunk in self._read(one):
                 yield [chunk]
@@ -174,7 +174,7 @@ class FileSource:
 
 
 def _looked_through(
-    chunks: Sequence[FileChunk], framer: Framer, facts: Facts
+    chunks: Sequence[FileChunk], framer: Framer, facts: PartFacts
 ) -> Sequence[FileChunk]:
     for chunk in chunks if framer.plain else ():
         told(facts, chunk)

@@ -35,7 +35,7 @@ PROBE_S = 5.0
 # … and one that knows them to be away.
 RETRY_PROBE_S = 1.0
 
-Tell = Callable[[str, Mapping[str, Any]], None]
+SourceLog = Callable[[str, Mapping[str, Any]], None]
 
 
 class KafkaSource:
@@ -51,7 +51,7 @@ class KafkaSource:
         kafka: Kafka,
         *,
         start_at: Callable[[str], int | None],
-        on_event: Tell,
+        on_event: SourceLog,
         client: Mapping[str, Any] | None = None,
     ) -> None:
         self.lost = 0

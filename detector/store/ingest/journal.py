@@ -17,7 +17,7 @@ from sqlite3 import Connection, Error
 
 from sqlite_utils import Database
 
-from detector.boots import TOLERANCE_US, Stream
+from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match
@@ -261,7 +261,7 @@ class Journal:
                 self._connection.execute("SELECT source, position FROM positions").fetchall()
             )
 
-    def save_streams(self, streams: Mapping[str, Stream]) -> None:
+    def save_streams(self, streams: Mapping[str, LineStream]) -> None:
         """Stores where streams without a clock stand in their boots: those that moved in this
         batch.
         """
@@ -271,19 +271,19 @@ class Journal:
         ]
         self._connection.executemany(_STREAM, rows)
 
-    def stream(self, name: str) -> Stream | None:
+    def stream(self, name: str) -> LineStream | None:
         """Where one stream stood when it was stored."""
         query = "SELECT boot_count, latest_kernel_us, fresh FROM streams WHERE name = ?"
         row = self._connection.execute(query, (clean(name),)).fetchone()
-        return Stream(row[0], row[1], bool(row[2])) if row else None
+        return LineStream(row[0], row[1], bool(row[2])) if row else None
 
-    def streams(self) -> dict[str, Stream]:
+    def streams(self) -> dict[str, LineStream]:
         """Where the streams stood at the last commit."""
         with explained(self.path):
             rows = self._connection.execute(
                 "SELECT name, boot_count, latest_kernel_us, fresh FROM streams"
             ).fetchall()
-        return {name: Stream(count, latest, bool(fresh)) for name, count, latest, fresh in rows}
+        return {name: LineStream(count, latest, bool(fresh)) for name, count, latest, fresh in rows}
 
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""

@@ -54,7 +54,7 @@ _GONE = ("problem_hosts", "problem_kernels", "problem_days")
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class IncidentShare:
     """What one live incident adds to its problem."""
 
     id: str
@@ -65,18 +65,20 @@ class Share:
     began_us: int
 
 
-def share(row: Row | None) -> Share | None:
+def share(row: Row | None) -> IncidentShare | None:
     """What an incident of its row adds; None for one without a fingerprint, or that became part of
     another.
     """
     if row is None or row["fingerprint"] is None or row["joined_into"] is not None:
         return None
     began = row["started_us"] if row["started_us"] is not None else row["found_us"]
-    return Share(row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], began)
+    return IncidentShare(
+        row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], began
+    )
 
 
 def move(
-    connection: Connection, before: Share | None, after: Share | None, now_us: int
+    connection: Connection, before: IncidentShare | None, after: IncidentShare | None, now_us: int
 ) -> str | None:
     """An incident's share changed. Where a resolved problem is back, returns the release that was
     said to hold the fix ("": none named).
@@ -93,7 +95,7 @@ def move(
     return returned
 
 
-def _add(connection: Connection, one: Share) -> None:
+def _add(connection: Connection, one: IncidentShare) -> None:
     facts = _facts(one)
     connection.execute(_ADD, facts)
     if connection.execute(_ADD_HOST, facts).fetchone()[0] == 1:
@@ -106,14 +108,14 @@ def _add(connection: Connection, one: Share) -> None:
     _tell_latest(connection, one)
 
 
-def _tell_latest(connection: Connection, one: Share) -> None:
+def _tell_latest(connection: Connection, one: IncidentShare) -> None:
     """A problem is called as its latest incident is."""
     connection.execute(
         _LATEST, {"id": one.id, "fingerprint": one.fingerprint, "began": one.began_us}
     )
 
 
-def _take(connection: Connection, one: Share) -> None:
+def _take(connection: Connection, one: IncidentShare) -> None:
     """Takes a share back; where it was at an end of the time, the end is looked up again."""
     facts = _facts(one)
     _shrink(connection, "problems", "fingerprint = :fingerprint", "TRUE", facts)
@@ -168,7 +170,7 @@ def _shrink(
         )
 
 
-def _returned(connection: Connection, one: Share, now_us: int) -> str | None:
+def _returned(connection: Connection, one: IncidentShare, now_us: int) -> str | None:
     """Whether the incident is a regression: it began after its problem was resolved, on no release
     older than the one with the fix.
     """
@@ -183,7 +185,7 @@ def _returned(connection: Connection, one: Share, now_us: int) -> str | None:
     return row["fixed_in"] or ""
 
 
-def _facts(one: Share) -> dict[str, object]:
+def _facts(one: IncidentShare) -> dict[str, object]:
     return {
         "id": one.id,
         "fingerprint": one.fingerprint,

@@ -21,19 +21,19 @@ class RefusedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """Where an act leads: the state after it, and the name of the change."""
 
     state: State
     what: What
 
 
-_STEPS: dict[tuple[State, Act], Step] = {
-    ("open", "acknowledge"): Step("acknowledged", "acknowledged"),
-    ("open", "resolve"): Step("resolved", "resolved"),
-    ("acknowledged", "resolve"): Step("resolved", "resolved"),
-    ("acknowledged", "reopen"): Step("open", "reopened"),
-    ("resolved", "reopen"): Step("open", "reopened"),
+_STEPS: dict[tuple[State, Act], Transition] = {
+    ("open", "acknowledge"): Transition("acknowledged", "acknowledged"),
+    ("open", "resolve"): Transition("resolved", "resolved"),
+    ("acknowledged", "resolve"): Transition("resolved", "resolved"),
+    ("acknowledged", "reopen"): Transition("open", "reopened"),
+    ("resolved", "reopen"): Transition("open", "reopened"),
 }
 _REFUSALS: dict[tuple[State, Act], str] = {
     ("open", "reopen"): "is open already",
@@ -43,22 +43,22 @@ _REFUSALS: dict[tuple[State, Act], str] = {
 }
 
 
-def step(state: State, act: Act) -> Step:
+def step(state: State, act: Act) -> Transition:
     """The step that an act takes from a state. Raises `RefusedError` where the state does not allow
     it; a note is always allowed.
     """
     if act == "note":
-        return Step(state, "noted")
+        return Transition(state, "noted")
     refusal = _REFUSALS.get((state, act))
     if refusal is not None:
         raise RefusedError(refusal)
     return _STEPS[state, act]
 
 
-def after_evidence(state: State, *, recurred: bool) -> Step:
+def after_evidence(state: State, *, recurred: bool) -> Transition:
     """The step that new evidence takes: a resolved incident opens again where it recurred; late
     evidence of the past only adds to it.
     """
     if state == "resolved" and recurred:
-        return Step("open", "reopened")
-    return Step(state, "updated")
+        return Transition("open", "reopened")
+    return Transition(state, "updated")

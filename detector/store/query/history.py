@@ -29,6 +29,7 @@ from detector.store.query.filters import Filter
 from detector.store.query.incidents import INCIDENT
 from detector.store.query.noise import EVERYTHING, NoiseColumn
 from detector.store.query.results import (
+    HistoryTotals,
     HostDetail,
     HostRow,
     IncidentDetail,
@@ -39,7 +40,6 @@ from detector.store.query.results import (
     ProblemDetail,
     ProblemRow,
     Survey,
-    Totals,
     incident_row,
 )
 from detector.store.rows import read_diagnosis
@@ -230,7 +230,7 @@ class History:
         """The matches of a signature by the hour (older ones by the day), hours that have any."""
         return self._asked(overview.signature_hits, signature, since_us, until_us)
 
-    def totals(self) -> Totals:
+    def totals(self) -> HistoryTotals:
         """How much the history holds."""
         return self._asked(overview.totals)
 

@@ -61,7 +61,7 @@ _DAYS = (
 
 
 @dataclass(slots=True)
-class Asked:
+class FilterSql:
     """A filter as SQL: an expression of the search index (None: every incident), conditions beside
     it, and their parameters.
 
@@ -96,7 +96,7 @@ class Asked:
         return f"SELECT {place} FROM {tables} WHERE {where} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
 
 
-def asked(connection: Connection, wanted: Filter) -> Asked:
+def asked(connection: Connection, wanted: Filter) -> FilterSql:
     """A filter as SQL over this history: patterns of hosts, ranges of kernels and words with *
     become the names that there are.
 
@@ -133,7 +133,7 @@ def asked(connection: Connection, wanted: Filter) -> Asked:
         conditions.append(_alike(wanted.host, parameters))
     if parts:
         parameters["expression"] = " AND ".join(parts)
-    return Asked(parameters.get("expression"), conditions, parameters, leading)
+    return FilterSql(parameters.get("expression"), conditions, parameters, leading)
 
 
 def page(

@@ -16,7 +16,7 @@ from detector.store.query import incidents as incident_queries
 from detector.store.query import search_index
 from detector.store.query.filters import Filter
 from detector.store.query.noise import noise
-from detector.store.query.results import HeatRow, Overview, ProblemRow, Totals, named
+from detector.store.query.results import HeatRow, HistoryTotals, Overview, ProblemRow, named
 
 HEAT_HOURS = 48
 # Hosts of their own in the heat strip; the others are one row together.
@@ -103,9 +103,9 @@ def overview(connection: Connection, now_us: int) -> Overview:
     )
 
 
-def totals(connection: Connection) -> Totals:
+def totals(connection: Connection) -> HistoryTotals:
     """How much the history holds."""
-    return Totals(**named(Totals, connection.execute(_TOTALS).fetchone()))
+    return HistoryTotals(**named(HistoryTotals, connection.execute(_TOTALS).fetchone()))
 
 
 def heat(connection: Connection, start_us: int) -> list[HeatRow]:

@@ -22,7 +22,7 @@ from detector.store.query.results import (
     Page,
     ProblemDetail,
     ProblemRow,
-    Share,
+    ProblemShare,
     named,
     read_place,
     spell_place,
@@ -161,9 +161,9 @@ def host(connection: Connection, name: str) -> HostDetail | None:
     )
 
 
-def _shares(connection: Connection, table: str, name: str, fingerprint: str) -> list[Share]:
+def _shares(connection: Connection, table: str, name: str, fingerprint: str) -> list[ProblemShare]:
     return [
-        Share(**named(Share, row))
+        ProblemShare(**named(ProblemShare, row))
         for row in connection.execute(_SHARES.format(table=table, name=name), (fingerprint, SHOWN))
     ]
 

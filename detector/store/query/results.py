@@ -124,7 +124,7 @@ class ProblemRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ProblemShare:
     """What one host or kernel release has of a problem."""
 
     name: str
@@ -140,8 +140,8 @@ class ProblemDetail:
     """
 
     row: ProblemRow
-    hosts: list[Share]
-    kernels: list[Share]
+    hosts: list[ProblemShare]
+    kernels: list[ProblemShare]
     days: list[Bucket]
     incidents: list[IncidentRow]
 
@@ -218,7 +218,7 @@ class HeatRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class HistoryTotals:
     """How much the history holds; `incidents` without those that were joined into another."""
 
     hosts: int
@@ -252,7 +252,7 @@ class Overview:
     heat_start_us: int
     heat: list[HeatRow]
     noise: list[NoiseRow]
-    totals: Totals
+    totals: HistoryTotals
 
 
 def named(noun: type[Any], row: Row) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from detector.alert.notice import Notice, Outcome
+from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
 from detector.alert.senders.alertmanager import ANNOTATION_LIMIT, together
 from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
@@ -146,10 +146,12 @@ def test_words_of_a_template(tmp_path: Path) -> None:
 def test_one_that_takes_it_is_enough(verdicts: tuple[Any, Any], together_: str) -> None:
     """And what may come right by waiting is not given up."""
     outcomes = [
-        Outcome(verdict, "said", 5.0 if verdict == "retry" else None) for verdict in verdicts
+        SendOutcome(verdict, "said", 5.0 if verdict == "retry" else None) for verdict in verdicts
     ]
     outcome = together(["http://a", "http://b"], outcomes)
-    assert outcome == Outcome(together_, "a: said; b: said", 5.0 if together_ == "retry" else None)  # type: ignore[arg-type]
+    assert outcome == SendOutcome(
+        together_, "a: said; b: said", 5.0 if together_ == "retry" else None
+    )  # type: ignore[arg-type]
 
 
 def test_members_are_asked_at_once() -> None:

@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import pytest
 
-from detector.alert.notice import Notice, Outcome
+from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
 from tests.alert.notices import FORBIDDEN, NOW, hostile, notice
 from tests.alert.receiving import MailServer, smtp_receiver
 
 
-def send(server: MailServer, given: Notice, **options: Any) -> Outcome:
+def send(server: MailServer, given: Notice, **options: Any) -> SendOutcome:
     """One message through a server without encryption."""
     table = {
         "kind": "email",

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from detector.alert.notice import Notice, Outcome
+from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
 from tests.alert.notices import FORBIDDEN, NOW, hostile, notice, storm
 from tests.alert.receiving import answer, http_receiver
@@ -22,7 +22,9 @@ SCHEMA = json.loads(
 TAKEN = answer(202, '{"status": "success", "message": "Event processed", "dedup_key": "k"}')
 
 
-def sent(given: Notice, tmp_path: Path, **options: Any) -> tuple[dict[str, Any], Outcome, bytes]:
+def sent(
+    given: Notice, tmp_path: Path, **options: Any
+) -> tuple[dict[str, Any], SendOutcome, bytes]:
     """The event of a notice, checked against the schema."""
     (tmp_path / "key").write_text(KEY)
     with http_receiver(TAKEN) as receiver:
