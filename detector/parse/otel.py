@@ -13,15 +13,17 @@ import base64
 import binascii
 from collections.abc import Iterator
 
+OtelObject = dict[str, object]
+
 _SCALARS = ("stringValue", "string_value", "intValue", "int_value", "boolValue", "doubleValue")
 
 
-def is_batch(item: Object) -> bool:
+def is_batch(item: OtelObject) -> bool:
     """Whether an object is OTLP's batch of log records."""
     return "resourceLogs" in item or "resource_logs" in item
 
 
-def is_record(item: Object) -> bool:
+def is_record(item: OtelObject) -> bool:
     """Whether an object is a single log record of OpenTelemetry's data model."""
     return "body" in item and (
         "attributes" in item
@@ -31,7 +33,7 @@ def is_record(item: Object) -> bool:
     )
 
 
-def records(batch: Object) -> Iterator[Object]:
+def records(batch: OtelObject) -> Iterator[OtelObject]:
     """The log records of a batch, each flat."""
     for resource_logs in _objects(batch.get("resourceLogs") or batch.get("resource_logs")):
         scopes = (
@@ -46,10 +48,10 @@ def records(batch: Object) -> Iterator[Object]:
                 yield flat(record, resource_logs.get("resource"))
 
 
-def flat(record: Object, resource: object = None) -> Object:
+def flat(record: OtelObject, resource: object = None) -> OtelObject:
     """One log record as flat fields, `body` its message."""
     resource = resource or record.get("resource")
-    fields: Object = {}
+    fields: OtelObject = {}
     if isinstance(resource, dict):
         fields |= _attributes(resource.get("attributes", resource))
     fields |= _attributes(record.get("attributes"))
@@ -66,11 +68,11 @@ def flat(record: Object, resource: object = None) -> Object:
     return fields
 
 
-def _objects(value: object) -> list[Object]:
+def _objects(value: object) -> list[OtelObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _attributes(value: object) -> Object:
+def _attributes(value: object) -> OtelObject:
     """Attributes, as OTLP's list of keys and values or as a plain map."""
     if isinstance(value, dict):
         return {str(name): _value(item) for name, item in value.items()}
