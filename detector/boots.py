@@ -1,65 +1,152 @@
-"""Which boot a line belongs to, and whether two matches may be of one boot.
+"""Places lines in boots: by journald's id, and by a count within the stream that they came in.
 
-In: lines, matches. Out: `Boot` values and yes or no. Evidence never joins over a reboot. What
-proves a boot, best first: journald's id; the boot's wall-clock start (wall − kernel time); else a
-count within the line's stream, advanced by a boot banner or a fall of the kernel time. Reads no
-clock; the counts are plain data (`changed`) that the caller keeps, and gives back when asked
-(`recall`).
+In: lines, and which of them a signature takes for a boot banner. Out: `Boot` values. A banner, or a
+fall of the kernel time, begins the next boot of a stream; a wall clock only tells lines of an
+earlier boot that came late, since it steps, starts at 1970 and stamps when a dump is read. Reads no
+clock; streams are plain data (`changed`) that the caller keeps and gives back (`recall`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from detector.model import Boot, Line, Match
+from detector.clock import DAY_US, HOUR_US, SECOND_US
+from detector.model import Boot, Line
 
-TOLERANCE_US = 600 * 1_000_000
+# Starts by the wall clock that lie further apart are two boots even without a banner between: a
+# host that is restarted every night must not join two days. Time zones, daylight saving, NTP and
+# pauses of a virtual machine stay below.
+TOLERANCE_US = 12 * HOUR_US
 # Whole seconds of syslog on both sides.
-ROUNDING_US = 2 * 1_000_000
+ROUNDING_US = 2 * SECOND_US
 # Lines of one boot may come this much out of order (jitter of a shipper) before a fall of the
-# kernel time means a reboot.
-FALL_US = 60 * 1_000_000
-# Streams without a clock that are held in memory; the others are read from the store again.
+# kernel time means a reboot; and a syslog daemon that starts late stamps the first lines this late.
+FALL_US = 60 * SECOND_US
+# A step back of the wall clock by more is taken for a line that was stamped when it was read.
+STEP_BACK_US = 2 * HOUR_US
+# Before 2001-09-09 no log was read by us: a board without a battery began at its clock's zero.
+FIRST_WALL_US = 1_000_000_000 * SECOND_US
+# The class of the signatures that are boot banners.
+BOOT = "boot"
+# Streams that are held in memory; the others are read from the store again.
 STREAMS = 20_000
-# init/main.c start_kernel() prints linux_banner; arch/arm64/kernel/setup.c, arch/arm/kernel/setup.c
-# print the second, and before it.
-BANNERS = ("Linux version ", "Booting Linux on physical CPU")
+# Transports of what a crashed kernel left: read in a later boot than the one that printed it.
+DUMPS = frozenset(("pstore", "vmcore"))
 
 
-def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
-    """False where something proves two boots; True where something proves one, or nothing is known.
-
-    Two starts by the wall clock may differ: clocks drift and step, and late readers stamp late. But
-    a second boot cannot begin before the last line of the first was printed: starts that lie closer
-    together than the first one's uptime at its line are one boot.
+def start_us(line: Line) -> int | None:
+    """When the line's boot began by the wall clock; None where the line does not tell, or where
+    its clock had not been set.
     """
-    if a.boot.id and b.boot.id:
-        return a.boot.id == b.boot.id
-    start, other = a.boot.epoch_us, b.boot.epoch_us
-    if start is not None and other is not None:
-        first = a if start <= other else b
-        return abs(start - other) <= min(tolerance_us, max(ROUNDING_US, first.kernel_time_us or 0))
-    if a.boot.stream and a.boot.stream == b.boot.stream:
-        return a.boot.count == b.boot.count
-    return True
+    kernel, wall = line.kernel_time_us, line.wall_time_us
+    if kernel is None or wall is None or wall < FIRST_WALL_US:
+        return None
+    start = wall - kernel
+    return None if _is_unset(start) else start
 
 
-@dataclass(frozen=True, slots=True)
+def _is_unset(start_us: int) -> bool:
+    """Whether a clock began on 1 January at 00:00 UTC of some year: a real-time clock without
+    battery, whose year a syslog date does not carry.
+    """
+    if FALL_US < start_us % DAY_US < DAY_US - FALL_US:
+        return False
+    try:
+        near = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start_us)
+        new_year = datetime(near.year + (near.month == 12), 1, 1, tzinfo=UTC)
+    except (OverflowError, ValueError):
+        return False
+    return abs(near - new_year) <= timedelta(microseconds=FALL_US)
+
+
+@dataclass(slots=True)
 class LineStream:
-    """Where a stream of lines without wall time or boot id stands: its boot's count, the greatest
-    kernel time, nothing but banners yet.
+    """Where the lines of one host in one source stand.
+
+    `count` numbers the present boot, `latest_us` is its greatest kernel time, `fresh` says that
+    nothing but banners was seen of it, `begun` that a banner was. By the wall clock: `began_us` is
+    the time of its first line, `epoch_us` its start as its last line told, `earlier_us` that of the
+    boot before. `saved_us` is the kernel time up to which the store knows the stream.
     """
 
     count: int = 0
     latest_us: int = 0
     fresh: bool = True
+    begun: bool = False
+    boot_id: str | None = None
+    began_us: int | None = None
+    epoch_us: int | None = None
+    earlier_us: int | None = None
+    saved_us: int = field(default=0, compare=False)
+
+    def is_late(self, line: Line, epoch_us: int | None) -> bool:
+        """Whether a line is of the boot before the present one, and only came after its banner.
+
+        Its start by the wall clock is that boot's. Where a dump was read into the stream, all its
+        lines are stamped when it was read: after the banner, and nearer to the boot before.
+        """
+        wall = line.wall_time_us
+        if (line.boot_id and line.boot_id == self.boot_id) or wall is None:
+            return False
+        stamped_before = self.began_us is not None and wall < self.began_us - ROUNDING_US
+        if line.kernel_time_us is None:
+            return stamped_before and self.begun
+        if epoch_us is None or self.epoch_us is None or self.earlier_us is None:
+            return False
+        behind, ahead = self.epoch_us - epoch_us, epoch_us - self.earlier_us
+        return behind > ROUNDING_US and -FALL_US <= ahead <= (FALL_US if stamped_before else behind)
+
+    def is_over(self, line: Line, epoch_us: int | None, banner: bool) -> bool:
+        """Whether a line that is not late begins another boot."""
+        if line.boot_id and self.boot_id:
+            return line.boot_id != self.boot_id
+        if banner:
+            return not self.fresh and not self._awaits_banner(epoch_us)
+        time = line.kernel_time_us
+        if time is None:
+            return False
+        if epoch_us is None or self.epoch_us is None:
+            return time < self.latest_us - FALL_US
+        # A line of the present boot that comes late has an earlier wall time as well.
+        forward = time + epoch_us > self.latest_us + self.epoch_us - ROUNDING_US
+        return (
+            forward and epoch_us > self.epoch_us + FALL_US and time < self.latest_us - ROUNDING_US
+        )
+
+    def _awaits_banner(self, epoch_us: int | None) -> bool:
+        """Whether a fall of the kernel time told of the present boot, and its banner was
+        overtaken.
+        """
+        if self.begun or not self.count:
+            return False
+        if epoch_us is None or self.epoch_us is None:
+            return self.latest_us < FALL_US
+        return abs(epoch_us - self.epoch_us) <= FALL_US
+
+    def following(self) -> LineStream:
+        """The boot after the present one, before its first line."""
+        return LineStream(self.count + 1, earlier_us=self.epoch_us)
+
+    def take(self, line: Line, epoch_us: int | None, banner: bool) -> None:
+        """A line of the present boot."""
+        time = line.kernel_time_us
+        if time is not None and time > self.latest_us:
+            self.latest_us = time
+        if epoch_us is not None:
+            self.epoch_us = epoch_us
+        if (banner and self.fresh) or self.began_us is None:
+            self.began_us = line.wall_time_us
+        self.boot_id = line.boot_id or self.boot_id
+        self.begun = self.begun or banner
+        self.fresh = self.fresh and (banner or time == 0)
 
 
 class Boots:
-    """Places lines in boots: `recall` tells where a stream (source and host) stands that is not
-    held; `changed` gives what to keep for it.
+    """Places lines in boots: `recall` gives the state of a stream (source and host) that is not
+    held; `changed` what to keep of those that moved.
 
     At most `limit` streams are held, and those that moved since the last `changed`: those of
     longest ago are recalled when they are needed.
@@ -70,69 +157,89 @@ class Boots:
     ) -> None:
         self._recall = recall
         self._limit = limit
-        self._held: dict[str, LineStream] = {}
-        self._changed: dict[str, LineStream] = {}
+        self._held: dict[tuple[str, str], LineStream] = {}
+        self._changed: dict[tuple[str, str], LineStream] = {}
 
     @property
     def held(self) -> int:
         """How many streams are held now."""
-        return len(self._held) + len(self._changed)
+        return len(self._held)
 
     def changed(self) -> Mapping[str, LineStream]:
         """The streams that moved since the last call: to be kept, since they may be forgotten
         here.
         """
         moved, self._changed = self._changed, {}
-        self._held |= moved
-        for name in list(islice(self._held, max(0, len(self._held) - self._limit))):
-            del self._held[name]
-        return moved
+        for key, stream in moved.items():
+            stream.saved_us = stream.latest_us
+            self._held.pop(key, None)
+            self._held[key] = stream
+        for key in list(islice(self._held, max(0, len(self._held) - self._limit))):
+            del self._held[key]
+        return {stream_name(*key): stream for key, stream in moved.items()}
 
-    def place(self, line: Line) -> Boot:
-        """The boot of a line, by the best that the line and its stream tell."""
-        epoch = None
-        if line.kernel_time_us is not None and line.wall_time_us is not None:
-            epoch = line.wall_time_us - line.kernel_time_us
-        if line.boot_id or epoch is not None:
+    def place(self, line: Line, *, banner: bool = False) -> Boot:
+        """The boot of a line, by all that the line and its stream tell; `banner` is what a
+        signature says of the line.
+        """
+        epoch = start_us(line)
+        if line.trust == "user":
             return Boot(line.boot_id, epoch)
-        name = stream_name(line.source, line.host)
-        stream = advance(self._stand(name) or LineStream(), line)
-        self._move(name, stream)
-        return Boot(stream=name, count=stream.count)
+        key = (line.source, line.host)
+        if line.transport in DUMPS:
+            stream = self._stand(key)
+            if not (stream.begun or stream.count):
+                return Boot(line.boot_id, epoch, before=True)
+            return Boot(line.boot_id, epoch, stream_name(*key), stream.count, before=True)
+        stream, late = self._moved(key, line, epoch, banner)
+        return Boot(line.boot_id, epoch, stream_name(*key), stream.count, late)
+
+    def follow(self, line: Line) -> None:
+        """Moves a stream on by a line whose boot nobody needs, such as one of noise."""
+        if line.trust != "user" and line.transport not in DUMPS:
+            self._moved((line.source, line.host), line, start_us(line), False)
 
     def settle(self, line: Line, known: Boot) -> None:
-        """A line turned out to be a copy of one stored before: its stream is back in that boot (a
-        file or a topic read again).
+        """A line that was placed turned out to be a copy of a known one: its stream is back in that
+        boot (a file or a topic read again).
         """
-        name = stream_name(line.source, line.host)
-        if known.stream == name and self._stand(name) is not None:
-            self._move(name, LineStream(known.count, line.kernel_time_us or 0, fresh=False))
+        key, epoch = (line.source, line.host), start_us(line)
+        if known.before or known.stream != stream_name(*key):
+            return
+        stream = self._stand(key)
+        if known.count != stream.count and not stream.is_late(line, epoch):
+            again = LineStream(known.count, line.kernel_time_us or 0, fresh=False)
+            again.begun = known.count > 0
+            again.epoch_us, again.began_us = epoch, line.wall_time_us
+            self._held[key] = self._changed[key] = again
 
-    def _move(self, name: str, stream: LineStream) -> None:
-        if self._stand(name) != stream:
-            self._held.pop(name, None)
-            self._changed[name] = stream
+    def _moved(
+        self, key: tuple[str, str], line: Line, epoch_us: int | None, banner: bool
+    ) -> tuple[LineStream, bool]:
+        """A stream after a line of it, and whether the line is of the boot before."""
+        stream = self._stand(key)
+        if stream.is_late(line, epoch_us):
+            return stream, True
+        count, fresh = stream.count, stream.fresh
+        if stream.is_over(line, epoch_us, banner):
+            stream = self._held[key] = stream.following()
+        stream.take(line, epoch_us, banner)
+        if (stream.count, stream.fresh) != (
+            count,
+            fresh,
+        ) or stream.latest_us > stream.saved_us + FALL_US:
+            self._changed[key] = stream
+        return stream, False
 
-    def _stand(self, name: str) -> LineStream | None:
+    def _stand(self, key: tuple[str, str]) -> LineStream:
         """Where a stream stands, whoever knows it."""
-        stand = self._changed.get(name) or self._held.get(name)
-        if stand is None and (stand := self._recall(name)) is not None:
-            self._held[name] = stand
-        return stand
+        stream = self._held.get(key)
+        if stream is None:
+            stream = self._held[key] = self._recall(stream_name(*key)) or LineStream()
+            stream.saved_us = stream.latest_us
+        return stream
 
 
 def stream_name(source: str, host: str) -> str:
     """The name of one host's lines in one source."""
     return source if source == host else f"{source} {host}"
-
-
-def advance(stream: LineStream, line: Line) -> LineStream:
-    """Where a stream stands after one more line of it."""
-    time = line.kernel_time_us
-    banner = line.trust != "user" and line.text.startswith(BANNERS)
-    if banner and not stream.fresh:
-        return LineStream(stream.count + 1, time or 0, fresh=True)
-    if time is not None and time < stream.latest_us - FALL_US:
-        return LineStream(stream.count + 1, time, fresh=banner)
-    fresh = stream.fresh and (banner or time == 0)
-    return LineStream(stream.count, max(stream.latest_us, time or 0), fresh)

@@ -15,9 +15,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detector.boots import TOLERANCE_US, same_boot
 from detector.catalogue import Rule
 from detector.model import Incident, Match, TimeBasis
+from detector.same_boot import NO_BANNERS, BootEvidence
 
 # Evidence beyond this is stored and counted, but not looked through again for every further fault
 # of a storm.
@@ -56,7 +56,7 @@ def kin(
     rule: Rule,
     new: StoredMatch,
     neighbours: Iterable[StoredMatch],
-    tolerance_us: int = TOLERANCE_US,
+    boots: BootEvidence = NO_BANNERS,
 ) -> tuple[StoredMatch, ...]:
     """The matches that `new` makes one incident with (itself among them), or nothing.
 
@@ -66,13 +66,13 @@ def kin(
     if not concerns(rule, new.match):
         return ()
     near = [other for other in neighbours if other.id != new.id and concerns(rule, other.match)]
-    near = [other for other in near if same_boot(new.match, other.match, tolerance_us)]
+    near = [other for other in near if boots.same_boot(new.match, other.match)]
     faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
     found: dict[int, StoredMatch] = {}
     for fault in faults:
         if fault is not new and not _within(rule, fault.match, new.match):
             continue
-        halves = partners(rule, fault, (new, *near), tolerance_us)
+        halves = partners(rule, fault, (new, *near), boots)
         if halves:
             cascade = [other for other in faults if _within(rule, fault.match, other.match)]
             found |= {one.id: one for one in (fault, *halves, *cascade)}
@@ -80,7 +80,10 @@ def kin(
 
 
 def partners(
-    rule: Rule, fault: StoredMatch, near: Iterable[StoredMatch], tolerance_us: int = TOLERANCE_US
+    rule: Rule,
+    fault: StoredMatch,
+    near: Iterable[StoredMatch],
+    boots: BootEvidence = NO_BANNERS,
 ) -> tuple[StoredMatch, ...]:
     """The matches that complete the rule around one fault: every term within one timespan, in the
     rule's order where it has one.
@@ -97,7 +100,7 @@ def partners(
         if (
             apart is not None
             and -rule.timespan_us <= apart[0] <= rule.timespan_us
-            and same_boot(fault.match, other.match, tolerance_us)
+            and boots.same_boot(fault.match, other.match)
         ):
             offsets.append((apart[0], other))
     if pair:
@@ -153,7 +156,7 @@ def assemble_incident(
     rule: Rule,
     evidence: Sequence[StoredMatch],
     known: Iterable[str] = (),
-    tolerance_us: int = TOLERANCE_US,
+    boots: BootEvidence = NO_BANNERS,
 ) -> Incident | None:
     """The incident that evidence makes; `known` names the live incidents which it was evidence of:
     all but the new identity are joined.
@@ -162,7 +165,7 @@ def assemble_incident(
     for fault in ordered:
         if _term(rule, fault.match) != rule.anchor:
             continue
-        halves = partners(rule, fault, ordered, tolerance_us)
+        halves = partners(rule, fault, ordered, boots)
         if halves:
             return _incident(rule, fault, halves, ordered, set(known))
     return None

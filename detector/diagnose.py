@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from detector import crash
 from detector.assemble import Assembler
-from detector.boots import Boots
+from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue
 from detector.correlate import gap
 from detector.explain import explain, with_instruction
@@ -55,9 +55,10 @@ def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], li
     found: list[Match] = []
     blocks: list[Block] = []
     for line in lines:
-        match = matcher.match(line, boots.place(line))
-        signature = catalogue.signature(match.signature) if match else None
-        if match is not None and not (signature and signature.marker):
+        claim = matcher.claim(line)
+        boot = boots.place(line, banner=claim is not None and claim.signature.cls == BOOT)
+        match = claim.match(line, boot) if claim else None
+        if claim is not None and match is not None and not claim.signature.marker:
             found.append(match)
         blocks += assembler.feed(line, match, 0)
     return found, blocks + assembler.flush()

@@ -73,12 +73,16 @@ class Unparsed:
 class Boot:
     """What a line tells of its boot: journald's id; the boot's wall-clock start (wall − kernel
     time); the count within its stream.
+
+    `before` says that it is an earlier boot than that count: the line came late, or from a dump
+    that was read after the reboot.
     """
 
     id: str | None = None
     epoch_us: int | None = None
     stream: str = ""
     count: int = 0
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True)

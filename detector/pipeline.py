@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from detector import crash
 from detector.assemble import Assembler
-from detector.boots import TOLERANCE_US, Boots
+from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue
 from detector.correlate import (
     EVIDENCE_LIMIT,
@@ -28,7 +28,7 @@ from detector.correlate import (
 )
 from detector.explain import explain, with_instruction
 from detector.families import Families, Family
-from detector.match import Matcher
+from detector.match import Claim, Matcher
 from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
 from detector.noise import NoiseCount, NoiseTally
 from detector.parse import Parser
@@ -120,7 +120,6 @@ class Pipeline:
         matcher: Matcher,
         assembler: Assembler,
         now_us: int,
-        tolerance_us: int = TOLERANCE_US,
         told: Hooks | None = None,
         keeps_noise: bool = True,
     ) -> None:
@@ -129,7 +128,6 @@ class Pipeline:
         self.parser = parser
         self.matcher = matcher
         self.assembler = assembler
-        self.tolerance_us = tolerance_us
         self.told = told or Hooks()
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
@@ -192,22 +190,13 @@ class Pipeline:
         """What the line is: noise is counted and ends here, a kernel match is stored and
         correlated.
         """
-        boot = self.boots.place(line)
         claim = self.matcher.claim(line)
         if claim is None:
             return None
         signature = claim.signature
         if signature.origin == "user":
-            self.totals.noise += 1
-            wall_us = (
-                line.wall_time_us
-                if line.wall_time_us is not None or record is None
-                else record.arrival_us
-            )
-            self.noise.count(
-                line.source, line.host, claim.process, signature.id, wall_us, line.kernel_time_us
-            )
-            return claim.match(line, boot) if self.assembler.is_open(line.host) else None
+            return self._noise(line, claim, record)
+        boot = self.boots.place(line, banner=signature.cls == BOOT)
         match = claim.match(line, boot)
         if signature.marker:
             self.journal.note_boot(match)
@@ -224,13 +213,29 @@ class Pipeline:
             self.boots.settle(line, stored.match.boot)
         return match
 
+    def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:
+        """Counts a fault of user space; only an open block of its host needs the match."""
+        self.totals.noise += 1
+        wall_us = (
+            line.wall_time_us
+            if line.wall_time_us is not None or record is None
+            else record.arrival_us
+        )
+        self.noise.count(
+            line.source, line.host, claim.process, claim.signature.id, wall_us, line.kernel_time_us
+        )
+        if self.assembler.is_open(line.host):
+            return claim.match(line, self.boots.place(line))
+        self.boots.follow(line)
+        return None
+
     def _correlate(self, stored: StoredMatch) -> None:
         for rule in self.catalogue.rules:
             if not concerns(rule, stored.match):
                 continue
-            family = kin(
-                rule, stored, self.journal.neighbours(stored, reach_us(rule)), self.tolerance_us
-            )
+            near = self.journal.neighbours(stored, reach_us(rule))
+            boots = self.journal.boot_evidence([stored.match, *(other.match for other in near)])
+            family = kin(rule, stored, near, boots)
             if family:
                 self._families.add(rule, family)
 
@@ -243,9 +248,9 @@ class Pipeline:
             None,
         ):  # of a storm the earliest will do, unless they hold no pair
             evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
-            incident = assemble_incident(
-                family.rule, tuple(evidence.values()), known, self.tolerance_us
-            )
+            matches = tuple(evidence.values())
+            boots = self.journal.boot_evidence([one.match for one in matches])
+            incident = assemble_incident(family.rule, matches, known, boots)
             if incident is not None:
                 self._save(incident, tuple(evidence.keys() | family.members.keys()))
                 return

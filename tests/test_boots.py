@@ -1,70 +1,52 @@
-"""Boots: what proves two of them, and what does not."""
+"""Lines are placed in boots: what begins one, and what does not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from detector.boots import Boots, same_boot
-from detector.model import Boot, Line
-from tests.test_correlate import SECOND, match
+import pytest
 
+from detector.boots import Boots, LineStream, start_us
+from detector.model import Boot, Line
+from tests.test_correlate import SECOND
+
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+NOW = 1_790_000_000 * SECOND
 LINE = Line(text="some line", source="kmsg/0", number=1, host="db-1", transport="dmesg")
+BANNER = "Linux version 5.15.0 (builder@host)"
+
+
+def line(seconds: float | None, wall_us: int | None = None, **changes: object) -> Line:
+    """A line at a kernel time in seconds, and a wall time in µs."""
+    time = None if seconds is None else round(seconds * SECOND)
+    return replace(LINE, kernel_time_us=time, wall_time_us=wall_us, **changes)  # type: ignore[arg-type]
 
 
 def place(boots: Boots, *lines: tuple[float | None, str]) -> list[int]:
     """The counts of boot that lines of one stream are placed in: (kernel time in seconds, text)."""
     return [
-        boots.place(
-            replace(LINE, kernel_time_us=None if t is None else round(t * SECOND), text=text)
-        ).count
+        boots.place(line(t, text=text), banner=text == BANNER or text.startswith("Booting")).count
         for t, text in lines
     ]
 
 
-def test_journald_ids_decide_alone() -> None:
-    """Equal ids are one boot and different ids are two, whatever the clocks say."""
-    one = match("tcp-state", 100.0, boot=Boot(id="a", epoch_us=0))
-    assert same_boot(one, match("memory-fault", 100.5, boot=Boot(id="a", epoch_us=9_000 * SECOND)))
-    assert not same_boot(one, match("memory-fault", 100.5, boot=Boot(id="b", epoch_us=0)))
-
-
-def test_starts_within_the_tolerance_are_one_boot_at_a_long_uptime() -> None:
-    """Clocks drift, late readers stamp minutes late: ten minutes are allowed, not eleven."""
-    one = match("tcp-state", 61_817_741.0, boot=Boot(epoch_us=0))
-    assert same_boot(one, match("memory-fault", 61_817_742.0, boot=Boot(epoch_us=599 * SECOND)))
-    assert not same_boot(one, match("memory-fault", 61_817_742.0, boot=Boot(epoch_us=660 * SECOND)))
-
-
-def test_a_quick_reboot_within_the_tolerance_is_two_boots() -> None:
-    """A boot that began after the other's line was printed is another one, though the starts are
-    but two minutes apart.
+def walls(*lines: tuple[float, float, bool]) -> list[tuple[int, bool]]:
+    """The counts, and whether they are of a boot before, of lines of one stream: (kernel time,
+    seconds after `NOW`, whether it is a banner).
     """
-    one = match("tcp-state", 100.0, boot=Boot(epoch_us=0))
-    other = match("memory-fault", 103.0, boot=Boot(epoch_us=130 * SECOND))
-    assert not same_boot(one, other)
-    assert not same_boot(other, one)
-
-
-def test_whole_seconds_of_syslog_do_not_split_an_early_boot() -> None:
-    """Rounding of both stamps is not a reboot."""
-    assert same_boot(
-        match("tcp-state", 0.4, boot=Boot(epoch_us=0)),
-        match("memory-fault", 0.9, boot=Boot(epoch_us=SECOND)),
-    )
-
-
-def test_nothing_known_is_no_proof_of_two() -> None:
-    """Halves in two files without wall time may join; in one file the counts decide."""
-    one = match("tcp-state", 100.0, boot=Boot(stream="day1", count=0))
-    assert same_boot(one, match("memory-fault", 101.0, boot=Boot(stream="day2", count=3)))
-    assert not same_boot(one, match("memory-fault", 101.0, boot=Boot(stream="day1", count=1)))
+    boots = Boots()
+    placed = [
+        boots.place(line(t, NOW + round(wall * SECOND)), banner=banner) for t, wall, banner in lines
+    ]
+    return [(boot.count, boot.before) for boot in placed]
 
 
 def test_a_banner_begins_a_boot_once() -> None:
     """arm64 prints two banners, with nothing or with lines of time zero between them: one boot."""
     banners = [
         (0.0, "Booting Linux on physical CPU 0x0"),
-        (0.0, "Linux version 5.15.0 (builder@host)"),
+        (0.0, BANNER),
         (0.0, "KERNEL supported cpus:"),
     ]
     lines = [*banners, (100.0, "x"), *banners, (103.0, "y")]
@@ -73,27 +55,106 @@ def test_a_banner_begins_a_boot_once() -> None:
 
 def test_a_fall_of_the_kernel_time_begins_a_boot_but_jitter_does_not() -> None:
     """A minute back is a reboot, half a minute is the shipper."""
-    assert place(Boots(), (500.0, "x"), (470.0, "y"), (501.0, "z"), (1.0, "w"), (503.0, "v")) == [
-        0,
-        0,
-        0,
-        1,
-        1,
+    lines = [(500.0, "x"), (470.0, "y"), (501.0, "z"), (1.0, "w"), (503.0, "v")]
+    assert place(Boots(), *lines) == [0, 0, 0, 1, 1]
+
+
+def test_a_banner_that_was_overtaken_does_not_count_its_boot_again() -> None:
+    """The first line of a boot came before its banner: its fall of the kernel time told the boot
+    already.
+    """
+    lines = [(500.0, "x"), (4.0, "y"), (0.0, BANNER), (5.0, "z"), (0.0, BANNER), (6.0, "w")]
+    assert place(Boots(), *lines) == [0, 1, 1, 1, 2, 2]
+
+
+def test_a_line_that_only_begins_like_a_banner_is_none() -> None:
+    """A program that calls itself `Linux version 5` crashes: only a signature makes a banner."""
+    boots = Boots()
+    boots.place(line(5.0))
+    text = "Linux version 5[77]: segfault at 0 ip 0 sp 0 error 4"
+    assert boots.place(line(6.0, text=text)).count == 0
+
+
+def test_user_space_moves_no_stream() -> None:
+    """What a process wrote is no reboot, whatever time or text it has."""
+    boots = Boots()
+    boots.place(line(500.0))
+    boots.place(line(1.0, text=BANNER, trust="user"), banner=True)
+    assert boots.place(line(501.0)).count == 0
+
+
+def test_a_board_without_clock_is_parted_by_its_banner() -> None:
+    """Both boots begin at one wall time; the banner between them is what counts."""
+    assert walls((5, 5, False), (0, 0, True), (7, 7, False)) == [(0, False), (1, False), (1, False)]
+
+
+def test_a_clock_that_steps_within_a_stream_keeps_the_boot() -> None:
+    """The kernel time goes on while the wall clock jumps, and no banner was read."""
+    steps = [(0, 0, True), (100, 100, False), (103, 763, False), (200, 200, False)]
+    assert walls(*steps) == [(0, False)] * 4
+
+
+def test_a_reboot_without_a_banner_is_told_by_both_clocks() -> None:
+    """The wall clock went on and the kernel time fell; a line that is late falls on both."""
+    lines = [(500, 500, False), (480, 480, False), (3, 560, False), (490, 490, False)]
+    assert walls(*lines) == [(0, False), (0, False), (1, False), (1, True)]
+
+
+def test_a_dump_that_is_read_after_the_reboot_is_of_the_boot_before() -> None:
+    """The log of a vmcore is stamped eleven minutes late, after the next boot's banner; that boot
+    goes on behind it.
+    """
+    lines = [(5_000, 0, False), (0, 120, True), (20, 140, False), (5_003, 660, False)]
+    assert walls(*lines, (560, 680, False)) == [
+        (0, False),
+        (1, False),
+        (1, False),
+        (1, True),
+        (1, False),
     ]
 
 
-def test_user_space_cannot_begin_a_boot() -> None:
-    """A process that prints the banner is no reboot."""
+def test_a_dump_named_by_its_transport_moves_nothing() -> None:
+    """Also where its uptime could be one of the running boot, and its own banner counts nothing."""
     boots = Boots()
-    boots.place(replace(LINE, kernel_time_us=5))
-    forged = replace(LINE, text="Linux version 6.6", trust="user", kernel_time_us=6)
-    assert boots.place(forged).count == 0
+    boots.place(line(100.0, NOW))
+    boots.place(line(0.0, NOW + 120 * SECOND), banner=True)
+    late = NOW + 660 * SECOND
+    assert boots.place(line(0.0, late, transport="vmcore"), banner=True).before
+    dump = boots.place(line(103.0, late, transport="pstore"))
+    assert (dump.count, dump.before) == (1, True)
+    assert boots.place(line(561.0, late + 20 * SECOND)).count == 1
+
+
+def test_lines_that_overtake_the_banner_of_the_next_boot_stay_in_theirs() -> None:
+    """Jitter around a reboot: an old line after the banner, a new line before it."""
+    assert walls((500, 500, False), (3, 538, False), (0, 535, True), (501, 501, False)) == [
+        (0, False),
+        (1, False),
+        (1, False),
+        (1, True),
+    ]
+
+
+def test_a_wall_clock_alone_tells_late_lines_from_those_of_the_boot() -> None:
+    """Syslog without the kernel's stamp: what is dated before the banner is of a boot before it."""
+    boots = Boots()
+    boots.place(line(None, NOW))
+    boots.place(line(None, NOW + 30 * SECOND), banner=True)
+    assert boots.place(line(None, NOW + 3 * SECOND)).before
+    assert boots.place(line(None, NOW + 33 * SECOND)) == Boot(stream="kmsg/0 db-1", count=1)
+
+
+@pytest.mark.parametrize("start_us", [5 * SECOND, 946_684_800 * SECOND, 1_767_225_600 * SECOND])
+def test_a_clock_that_was_never_set_tells_no_start(start_us: int) -> None:
+    """1970, and 1 January of any year: what real-time clocks without a battery begin at."""
+    assert Boots().place(line(7.0, start_us + 7 * SECOND)).epoch_us is None
 
 
 def test_hosts_and_sources_have_streams_of_their_own() -> None:
     """One host's reboot says nothing of another."""
     boots = Boots()
-    place(boots, (500.0, "x"), (0.0, "Linux version 6.6"))
+    place(boots, (500.0, "x"), (0.0, BANNER))
     assert boots.place(replace(LINE, host="db-2")).count == 0
     assert boots.place(replace(LINE, source="kmsg/1")).count == 0
 
@@ -103,17 +164,18 @@ def test_a_copy_takes_its_stream_back_to_the_boot_it_was_in() -> None:
     boot.
     """
     boots = Boots()
-    first = replace(LINE, kernel_time_us=100 * SECOND)
+    first = line(100.0)
     known = boots.place(first)
-    place(boots, (0.0, "Linux version 6.6"))
+    place(boots, (0.0, BANNER))
+    boots.place(first)
     boots.settle(first, known)
-    assert place(boots, (101.0, "new")) == [known.count]
+    assert place(boots, (101.0, "new"), (0.0, BANNER)) == [known.count, known.count + 1]
 
 
 def test_wall_time_and_kernel_time_give_the_start() -> None:
     """The start of a boot is wall − kernel time; a boot id is kept beside it."""
-    line = replace(LINE, kernel_time_us=5 * SECOND, wall_time_us=105 * SECOND, boot_id="b")
-    assert Boots().place(line) == Boot(id="b", epoch_us=100 * SECOND)
+    boot = Boots().place(line(5.0, NOW + 5 * SECOND, boot_id="b"))
+    assert boot == Boot("b", NOW, "kmsg/0 db-1", 0)
 
 
 def test_the_counts_go_on_after_a_restart() -> None:
@@ -121,3 +183,23 @@ def test_the_counts_go_on_after_a_restart() -> None:
     before = Boots()
     place(before, (500.0, "x"))
     assert place(Boots(before.changed().get), (1.0, "y")) == [1]
+
+
+def test_a_stream_that_only_goes_on_is_kept_once_a_minute() -> None:
+    """Lines of noise by the thousand do not write a row each."""
+    boots = Boots()
+    boots.follow(line(100.0, NOW))
+    assert boots.changed() == {
+        "kmsg/0 db-1": LineStream(0, 100 * SECOND, False, False, None, NOW, NOW - 100 * SECOND)
+    }
+    for seconds in range(60):
+        boots.follow(line(100.0 + seconds, NOW + seconds * SECOND))
+    assert boots.changed() == {}
+    boots.follow(line(161.0, NOW + 61 * SECOND))
+    assert len(boots.changed()) == 1
+
+
+def test_no_number_is_too_large() -> None:
+    """Times from outside may be of any size."""
+    for wall in (10**30, -(10**30), 2**63, 253_402_300_799 * SECOND):
+        assert start_us(line(1.0, wall)) == (wall - SECOND if wall > 0 else None)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.boots import same_boot
 from detector.catalogue import Rule
 from detector.correlate import (
     StoredMatch,
@@ -21,6 +20,7 @@ from detector.correlate import (
     reach_us,
 )
 from detector.model import Boot, Incident, Match
+from detector.same_boot import same_boot
 
 SECOND = 1_000_000
 RULE = Rule(

@@ -63,7 +63,6 @@ def watch_of(
         ),
         assembler=Assembler(opening_of(catalogue), limits),
         now_us=now_us(),
-        tolerance_us=tolerance_us(settings),
         told=told,
         keeps_noise=keeps_noise,
     )

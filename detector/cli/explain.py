@@ -15,7 +15,6 @@ import click
 from detector import clock
 from detector import diagnose as decision
 from detector.app import build
-from detector.boots import Boots
 from detector.catalogue import Catalogue
 from detector.cli.options import config_option, patterns_option
 from detector.explain import explain as diagnose
@@ -129,7 +128,7 @@ def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
     """For a few lines: how each was read, who wrote it, which signatures were near, which one
     claims it, and what follows.
     """
-    matcher, boots = Matcher(catalogue), Boots()
+    matcher = Matcher(catalogue)
     for line in lines:
         stamp = (
             "no kernel time"
@@ -145,8 +144,8 @@ def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
         click.echo(inert(f"  text       {line.text}"))
         near = ", ".join(signature.id for signature in matcher.candidates(line.text)) or "none"
         click.echo(f"  literal of {near}")
-        match = matcher.match(line, boots.place(line))
-        claimed = catalogue.signature(match.signature) if match else None
+        claim = matcher.claim(line)
+        claimed = claim.signature if claim else None
         if claimed is None:
             click.echo(
                 "  claimed by none"

@@ -165,11 +165,14 @@ class BootSettings(Group):
     """How boots of a host are told apart."""
 
     tolerance_s: int = _setting(
-        600,
-        "wall clocks that drift or step by less than this keep a boot one",
+        43_200,
+        (
+            "lines at one uptime whose wall clocks tell starts further apart are of two boots even "
+            "where no boot banner lies between; wall clocks may step by less"
+        ),
         unit="s",
         ge=1,
-        le=86_400,
+        le=604_800,
     )
 
 

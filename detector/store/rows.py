@@ -35,13 +35,14 @@ _DECODER = json.JSONDecoder()
 
 INSERT_MATCH = """
 INSERT INTO matches (key, host, kernel_time_us, wall_time_us, boot_id, epoch_us, stream, boot_count,
-                     signature, class, severity, text, fields, caller, source, number)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     signature, class, severity, text, fields, caller, source, number, boot_before)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # What `same_boot` never takes for one boot, left out while a table is read: a host in a boot loop
 # has thousands at the same uptime.
 MAYBE_SAME_BOOT = """(boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NULL)
-  AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch + :tolerance)))"""
+  AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch + :tolerance)
+  AND (stream <> :stream OR boot_count = :count OR boot_before OR :before OR :stream = '')))"""
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -108,6 +109,7 @@ def clean_match(match: Match) -> Match:
             storable(boot.epoch_us),
             clean(boot.stream, NAME_LIMIT),
             boot.count,
+            boot.before,
         ),
         fields={
             clean(name, NAME_LIMIT): clean(value, NAME_LIMIT) for name, value in captured.items()
@@ -140,6 +142,7 @@ def match_row(match: Match) -> tuple[Any, ...]:
     return (
         match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id or None, boot.epoch_us, boot.stream, boot.count,
         match.signature, match.cls, match.severity, match.text, captured, match.caller, match.source, match.number,
+        boot.before,
     )  # fmt: skip
 
 
@@ -149,11 +152,11 @@ def read_match(row: Row) -> Match:
     """
     (
         _, _, host, kernel, wall, boot_id, epoch, stream, count,
-        signature, cls, severity, text, captured, caller, source, number,
-    ) = row[:17]  # fmt: skip
+        signature, cls, severity, text, captured, caller, source, number, before,
+    ) = row[:18]  # fmt: skip
     return Match(
         signature, cls, "kernel", severity, text, _DECODER.decode(captured), source, number, host,
-        Boot(boot_id, epoch, stream, count), kernel, wall, caller,
+        Boot(boot_id, epoch, stream, count, bool(before)), kernel, wall, caller,
     )  # fmt: skip
 
 

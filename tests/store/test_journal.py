@@ -232,6 +232,7 @@ def test_hosts_and_boots_are_noted(journal: Journal) -> None:
         0,
         wall=1,
         text="Linux version 6.1.0-test (someone@somewhere) #1 SMP",
+        fields={"kernel": "6.1.0-test"},
         boot=Boot("b1"),
     )
     with journal.transaction():

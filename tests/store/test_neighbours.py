@@ -9,9 +9,9 @@ from contextlib import closing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.boots import same_boot
 from detector.correlate import StoredMatch, gap
 from detector.model import Boot, Match
+from detector.same_boot import same_boot
 from detector.store import open_journal
 from detector.store.ingest.matches import CROWD, EACH_SIDE
 from tests.store.nouns import SECOND, WALL, match

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection, Error
+from sqlite3 import Connection, Error, Row
 
 from sqlite_utils import Database
 
@@ -22,6 +22,7 @@ from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match
 from detector.noise import NoiseCount
+from detector.same_boot import BootEvidence
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
 from detector.store.ingest import incidents, reports
@@ -57,8 +58,14 @@ INSERT INTO counters (name, count) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT})
 """  # noqa: S608
 _STREAM = """
-INSERT INTO streams (name, boot_count, latest_kernel_us, fresh) VALUES (?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh
+INSERT INTO streams (name, boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh,
+  begun = excluded.begun, boot_id = excluded.boot_id, began_us = excluded.began_us, epoch_us = excluded.epoch_us,
+  earlier_epoch_us = excluded.earlier_epoch_us
+"""
+_STREAMS = """
+SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us, name FROM streams
 """
 
 
@@ -88,7 +95,7 @@ class Journal:
         self._clock = clock
         self._connection: Connection = db.conn
         self._matches = Matches(self._connection, tolerance_us)
-        self._sightings = Sightings(tolerance_us)
+        self._sightings = Sightings()
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
 
@@ -134,14 +141,22 @@ class Journal:
         return stored, new
 
     def note_boot(self, match: Match) -> None:
-        """A boot banner: the host and its boot are noted, the line itself is not kept."""
-        self._sightings.boot(clean_match(match))
+        """A boot banner: the host, its boot and when that began are noted, the line itself is not
+        kept.
+        """
+        match = clean_match(match)
+        self._sightings.boot(match)
+        self._matches.note_banner(match)
 
     def neighbours(self, stored: StoredMatch, span_us: int) -> list[StoredMatch]:
         """The other matches of the same host and, as far as is known, boot within `span_us`; see
         `Matches.neighbours`.
         """
         return self._matches.neighbours(stored, span_us)
+
+    def boot_evidence(self, matches: Sequence[Match]) -> BootEvidence:
+        """What tells the boots of stored matches apart; see `Matches.boot_evidence`."""
+        return self._matches.boot_evidence(matches)
 
     def add_report(
         self,
@@ -266,24 +281,31 @@ class Journal:
         batch.
         """
         rows = [
-            (clean(name), stream.count, storable(stream.latest_us) or 0, stream.fresh)
+            (
+                clean(name),
+                stream.count,
+                storable(stream.latest_us) or 0,
+                stream.fresh,
+                stream.begun,
+                stream.boot_id and clean(stream.boot_id, NAME_LIMIT),
+                storable(stream.began_us),
+                storable(stream.epoch_us),
+                storable(stream.earlier_us),
+            )
             for name, stream in streams.items()
         ]
         self._connection.executemany(_STREAM, rows)
 
     def stream(self, name: str) -> LineStream | None:
         """Where one stream stood when it was stored."""
-        query = "SELECT boot_count, latest_kernel_us, fresh FROM streams WHERE name = ?"
-        row = self._connection.execute(query, (clean(name),)).fetchone()
-        return LineStream(row[0], row[1], bool(row[2])) if row else None
+        row = self._connection.execute(f"{_STREAMS} WHERE name = ?", (clean(name),)).fetchone()
+        return _read_stream(row) if row else None
 
     def streams(self) -> dict[str, LineStream]:
         """Where the streams stood at the last commit."""
         with explained(self.path):
-            rows = self._connection.execute(
-                "SELECT name, boot_count, latest_kernel_us, fresh FROM streams"
-            ).fetchall()
-        return {name: LineStream(count, latest, bool(fresh)) for name, count, latest, fresh in rows}
+            rows = self._connection.execute(_STREAMS).fetchall()
+        return {row["name"]: _read_stream(row) for row in rows}
 
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
@@ -292,3 +314,8 @@ class Journal:
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""
         self.db.close()
+
+
+def _read_stream(row: Row) -> LineStream:
+    count, latest, fresh, begun, boot_id, began, epoch, earlier = row[:8]
+    return LineStream(count, latest, bool(fresh), bool(begun), boot_id, began, epoch, earlier)

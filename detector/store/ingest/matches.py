@@ -5,14 +5,14 @@ In: matches. Out: stored matches. Runs inside the transaction of the journal tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from sqlite3 import Connection, Row
 from typing import Any, cast
 
-from detector.boots import same_boot
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
+from detector.same_boot import Banner, BootEvidence, same_boot, same_line
 from detector.store.rows import (
     INSERT_MATCH,
     MAYBE_SAME_BOOT,
@@ -26,10 +26,18 @@ from detector.store.rows import (
 # signature the nearest are looked at.
 CROWD = 64
 EACH_SIDE = 16
+# Of a host in a boot loop the latest banners are asked.
+BANNERS = 1_000
 
 _FOLD = """
-UPDATE matches SET wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, caller = ?, source = ?, number = ? WHERE id = ?
+UPDATE matches SET wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
+WHERE id = ?
 """
+_BANNER = "INSERT INTO banners (host, wall_us, boot_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_BANNERS = (
+    "SELECT wall_us, boot_id FROM banners WHERE host = ? AND wall_us BETWEEN ? AND ? "
+    "ORDER BY wall_us DESC LIMIT ?"
+)
 # Few matches are evidence: asking for more only where one is keeps the hot path quick.
 _COLUMNS = "m.*, EXISTS (SELECT 1 FROM evidence WHERE match_id = m.id) AS used"
 _SAME_STAMP = (
@@ -105,6 +113,7 @@ class Matches:
                 boot.epoch_us,
                 boot.stream,
                 boot.count,
+                boot.before,
                 folded.caller,
                 folded.source,
                 folded.number,
@@ -138,6 +147,7 @@ class Matches:
         place = {
             "host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us,
             "boot_id": boot.id or None, "epoch": boot.epoch_us, "tolerance": self._tolerance_us, "limit": CROWD + 1,
+            "stream": boot.stream, "count": boot.count, "before": boot.before,
         }  # fmt: skip
         rows = self._connection.execute(near, place).fetchall()
         if len(rows) <= CROWD:
@@ -152,6 +162,27 @@ class Matches:
                 )
         return found
 
+    def boot_evidence(self, matches: Sequence[Match]) -> BootEvidence:
+        """What tells the boots of some matches apart, beside what they say themselves: where they
+        came in several streams, the banners between them.
+        """
+        if len({match.boot.stream or number for number, match in enumerate(matches)}) < 2:
+            return BootEvidence(self._tolerance_us)
+        starts = [match.boot.epoch_us for match in matches if match.boot.epoch_us is not None]
+        walls = [match.wall_time_us for match in matches if match.wall_time_us is not None]
+        found: set[Banner] = set()
+        if starts and walls:
+            for host in {match.host for match in matches}:
+                rows = self._connection.execute(_BANNERS, (host, min(starts), max(walls), BANNERS))
+                found |= {Banner(wall_us, boot_id) for wall_us, boot_id in rows.fetchall()}
+        return BootEvidence(self._tolerance_us, tuple(found))
+
+    def note_banner(self, match: Match) -> None:
+        """Keeps when a boot began by the wall clock, as its banner tells."""
+        if match.boot.epoch_us is not None and not match.boot.before:
+            row = (match.host, match.boot.epoch_us, match.boot.id or None)
+            self._connection.execute(_BANNER, row)
+
     def _find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
         """A line at the same place of a stream is the same line, even where its boot was counted
         anew after a restart.
@@ -165,10 +196,10 @@ class Matches:
         if not rows:
             return None
         known = [self._read(row) for row in rows if among is None or row["id"] in among]
-        equal = [one for one in known if same_line(one.match, match)]
+        equal = [one for one in known if read_alike(one.match, match)]
         again = (one for one in equal if match.boot.stream and _place(one.match) == _place(match))
         return next(again, None) or next(
-            (one for one in equal if same_boot(match, one.match, self._tolerance_us)), None
+            (one for one in equal if same_line(match, one.match, self._tolerance_us)), None
         )
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
@@ -192,7 +223,7 @@ class Matches:
         return StoredMatch(row["id"], read_match(row), incidents)
 
 
-def same_line(a: Match, b: Match) -> bool:
+def read_alike(a: Match, b: Match) -> bool:
     """Whether two matches read alike: host, text and time; without any time only the place in the
     source tells.
     """
@@ -210,12 +241,13 @@ def fold(known: Match, again: Match) -> Match:
     that the order of arrival never shows.
     """
     first, second = sorted((known, again), key=lambda match: (match.source, match.number))
-    streamed = first if first.boot.stream else second
+    streamed = min(first, second, key=lambda match: (not match.boot.stream, match.boot.before))
     boot = Boot(
         id=_least(first.boot.id, second.boot.id),
         epoch_us=_least(first.boot.epoch_us, second.boot.epoch_us),
         stream=streamed.boot.stream,
         count=streamed.boot.count,
+        before=streamed.boot.before,
     )
     return replace(
         known,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from detector.boots import same_boot
+from detector.boots import BOOT, ROUNDING_US
 from detector.model import Boot, Match
-from detector.store.rows import MAYBE_SAME_BOOT, NAME_LIMIT, clean
+from detector.same_boot import counted_apart
+from detector.store.rows import NAME_LIMIT, clean
 
-_BANNER = "Linux version "
+# Matches that lie anywhere in time: starts by the wall clock that are this close are one boot.
+DRIFT_US = 600 * 1_000_000
 
 _HOST = """
 INSERT INTO hosts (name, first_seen_us, last_seen_us) VALUES (?, ?, ?)
@@ -30,10 +32,13 @@ UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(
   last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel = coalesce(:kernel, kernel)
 WHERE id = :id
 """
-_BOOTS = f"""
+_BOOTS = """
 SELECT id, boot_id, epoch_us, stream, boot_count, last_kernel_us FROM boots
-WHERE host = :host AND {MAYBE_SAME_BOOT} ORDER BY boot_id IS NULL, id DESC
-"""  # noqa: S608
+WHERE host = :host AND (boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NULL)
+  AND ((stream = :stream AND boot_count = :count AND stream <> '')
+    OR epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :drift AND :epoch + :drift)))
+ORDER BY boot_id IS NULL, id DESC
+"""
 
 
 @dataclass(slots=True)
@@ -50,8 +55,7 @@ class _Seen:
 class Sightings:
     """What a batch has seen. `flush` writes it and forgets it, `clear` only forgets."""
 
-    def __init__(self, tolerance_us: int) -> None:
-        self._tolerance_us = tolerance_us
+    def __init__(self) -> None:
         self._hosts: dict[str, tuple[int | None, int | None]] = {}
         self._boots: dict[tuple[str, str | None], list[_Seen]] = {}
 
@@ -72,8 +76,8 @@ class Sightings:
             seen.first = match
         if _uptime(match) > _uptime(seen.last):
             seen.last = match
-        if match.text.startswith(_BANNER):
-            kernel = match.text.removeprefix(_BANNER).split(" ", 1)[0]
+        if match.cls == BOOT:
+            kernel = match.fields.get("kernel", kernel)
         if kernel:
             seen.kernel = clean(kernel, NAME_LIMIT)
 
@@ -118,7 +122,7 @@ class Sightings:
         """
         boots = self._boots.setdefault((match.host, match.boot.id), [])
         for seen in reversed(boots):
-            if seen.last.boot == match.boot or same_boot(match, seen.last, self._tolerance_us):
+            if seen.last.boot == match.boot or one_boot(match, seen.last):
                 return seen
         boots.append(_Seen(match, match))
         return boots[-1]
@@ -132,7 +136,9 @@ class Sightings:
             "host": match.host,
             "boot_id": boot.id,
             "epoch": boot.epoch_us,
-            "tolerance": self._tolerance_us,
+            "stream": boot.stream,
+            "count": boot.count,
+            "drift": DRIFT_US,
         }
         for identity, boot_id, epoch, stream, count, last_kernel in connection.execute(
             _BOOTS, facts
@@ -140,9 +146,27 @@ class Sightings:
             known = replace(
                 match, boot=Boot(boot_id, epoch, stream, count), kernel_time_us=last_kernel
             )
-            if same_boot(match, known, self._tolerance_us):
+            if one_boot(match, known):
                 return int(identity)
         return None
+
+
+def one_boot(a: Match, b: Match) -> bool:
+    """Whether two matches at any uptimes are counted to one boot: by their ids, by their stream's
+    count, else by their starts.
+
+    Clocks drift and step; but a second boot cannot begin before the last line of the first was
+    printed, so starts that lie closer together than the first one's uptime are one boot.
+    """
+    if a.boot.id and b.boot.id:
+        return a.boot.id == b.boot.id
+    if a.boot.stream and a.boot.stream == b.boot.stream and not (a.boot.before or b.boot.before):
+        return not counted_apart(a.boot, b.boot)
+    start, other = a.boot.epoch_us, b.boot.epoch_us
+    if start is None or other is None:
+        return True
+    first = a if start <= other else b
+    return abs(start - other) <= min(DRIFT_US, max(ROUNDING_US, first.kernel_time_us or 0))
 
 
 def _uptime(match: Match) -> int:

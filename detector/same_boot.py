@@ -1,0 +1,119 @@
+"""Tells whether two matches may be of one boot.
+
+In: matches, the boot banners of their host. Out: yes or no. What the kernel said counts most: a
+boot id, else the count of boots in a stream, else a banner between two lines of several streams.
+Wall clocks step and stamp late, so starts by the wall clock (wall time minus kernel time) part only
+what lies hours apart. Where nothing parts two matches they may be of one boot. Reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
+from detector.model import Boot, Match
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """A boot that a banner told of: when it began by the wall clock, and journald's id if any."""
+
+    wall_us: int
+    boot_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BootEvidence:
+    """What parts boots beside two matches: the banners of their host, in whatever stream they
+    came, and how far starts by the wall clock may lie apart.
+    """
+
+    tolerance_us: int = TOLERANCE_US
+    banners: tuple[Banner, ...] = ()
+
+    def same_boot(self, a: Match, b: Match) -> bool:
+        """False where something parts two boots; True where an id joins them, or nothing parts
+        them.
+        """
+        if a.boot.id and b.boot.id:
+            return a.boot.id == b.boot.id
+        if a.boot.stream and a.boot.stream == b.boot.stream:
+            if counted_apart(a.boot, b.boot):
+                return False
+        elif any(_parts(banner, a, b) for banner in self.banners):
+            return False
+        start, other = a.boot.epoch_us, b.boot.epoch_us
+        return start is None or other is None or abs(start - other) <= self.tolerance_us
+
+
+NO_BANNERS = BootEvidence()
+
+
+def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
+    """Whether two matches may be of one boot, as far as they tell themselves."""
+    return BootEvidence(tolerance_us).same_boot(a, b)
+
+
+def same_line(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
+    """Whether two matches that agree in host, kernel time and text may be one line of one boot.
+
+    A stream that is read again counts its boots again: where starts by the wall clock agree, the
+    counts do not part copies.
+    """
+    starts = (a.boot.epoch_us, b.boot.epoch_us)
+    if (a.boot.id and b.boot.id) or None in starts:
+        return same_boot(a, b, tolerance_us)
+    return same_boot(
+        replace(a, boot=replace(a.boot, stream="")), replace(b, boot=replace(b.boot, stream=""))
+    )
+
+
+def counted_apart(a: Boot, b: Boot) -> bool:
+    """Whether the counts of one stream part two boots; a dump's line is of any boot before its
+    count.
+    """
+    if a.before and b.before:
+        return False
+    if a.before:
+        return b.count >= a.count
+    return a.count >= b.count if b.before else a.count != b.count
+
+
+def _parts(banner: Banner, a: Match, b: Match) -> bool:
+    """Whether a boot that began at a banner of another stream holds the later of two matches and
+    not the earlier.
+    """
+    if a.boot.epoch_us is None or b.boot.epoch_us is None:
+        return False
+    if a.boot.before or b.boot.before:
+        return _parts_dump(banner, a, b)
+    first, second = (a, b) if a.boot.epoch_us <= b.boot.epoch_us else (b, a)
+    if not _is_before(banner, first):
+        return False
+    if banner.boot_id and banner.boot_id == second.boot.id:
+        return True
+    start, other = _start(first), _start(second)
+    in_time = other >= banner.wall_us - FALL_US or banner.wall_us - other < other - start
+    return in_time and (second.wall_time_us or 0) >= banner.wall_us - ROUNDING_US
+
+
+def _parts_dump(banner: Banner, a: Match, b: Match) -> bool:
+    """A dump is of a boot before the one that it was read in."""
+    if a.boot.before and b.boot.before:
+        return False
+    dump, other = (a, b) if a.boot.before else (b, a)
+    return banner.wall_us <= (dump.wall_time_us or 0) and not _is_before(banner, other)
+
+
+def _is_before(banner: Banner, match: Match) -> bool:
+    """Whether a match was printed before the boot of a banner began."""
+    if banner.boot_id and banner.boot_id == match.boot.id:
+        return False
+    ahead = banner.wall_us - _start(match)
+    if ahead <= FALL_US:
+        return False
+    return (match.wall_time_us or 0) < banner.wall_us or ahead > STEP_BACK_US
+
+
+def _start(match: Match) -> int:
+    return match.boot.epoch_us or 0

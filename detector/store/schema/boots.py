@@ -1,0 +1,37 @@
+"""What tells the boots of a host apart: banners, and where the streams of lines stand."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+
+from detector.store.schema import search
+from detector.store.schema.migrations import MIGRATIONS
+
+# Migrations are entered in the order of import: these come before.
+BEFORE = (search,)
+
+
+@MIGRATIONS()
+def m005_boots(db: Database) -> None:
+    """Banners by host and wall time; streams know the boot before; a match may be of a boot before
+    the count of its stream.
+    """
+    db.executescript(_BOOTS)
+
+
+_BOOTS = """
+ALTER TABLE matches ADD COLUMN boot_before INTEGER NOT NULL DEFAULT 0 CHECK (boot_before IN (0, 1));
+
+ALTER TABLE streams ADD COLUMN begun INTEGER NOT NULL DEFAULT 0 CHECK (begun IN (0, 1));
+ALTER TABLE streams ADD COLUMN boot_id TEXT;
+ALTER TABLE streams ADD COLUMN began_us INTEGER;
+ALTER TABLE streams ADD COLUMN epoch_us INTEGER;
+ALTER TABLE streams ADD COLUMN earlier_epoch_us INTEGER;
+
+CREATE TABLE banners (
+  host TEXT NOT NULL REFERENCES hosts (name) DEFERRABLE INITIALLY DEFERRED,
+  wall_us INTEGER NOT NULL,
+  boot_id TEXT,
+  PRIMARY KEY (host, wall_us)
+) STRICT, WITHOUT ROWID;
+"""
