@@ -143,7 +143,8 @@ class CrashReport:
     (`display_function` keeps them); `kind` the sort of report ("memory-fault", "warning", "kasan"
     …); `code` the Code line's bytes or words as printed, `code_mark` the marked one's index;
     `registers` lower-case names → values (x0…x30, pc, lr, sp, pstate; rax…r15, rip, cr2, …);
-    `frames` the trace of the crashing context.
+    `frames` the trace of the crashing context; `pc` the function at the program counter, which need
+    not be the guilty one; `lines` the block's text, for what only an explanation of its kind reads.
     """
 
     kind: str
@@ -170,6 +171,8 @@ class CrashReport:
     frames: tuple[Frame, ...] = ()
     panic: str | None = None
     complete: bool = False
+    pc: Frame | None = None
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,7 @@ class KnownIssue(KnownIssueModel):
 
     `since` is the first mainline release with the bug, `fixed` the first without; `stable` the
     releases before that which got the fix. The issue is named with the strongest `when` that holds,
-    unless an `unless` does. `{function}` and `{location}` in `next_steps` are replaced by the
-    crash's.
+    unless an `unless` does.
     """
 
     id: str = Field(pattern=_ID)

@@ -60,6 +60,9 @@ _OTHER_TRACE = re.compile(
     r"dump for CPU)"
 )
 
+_BYSTANDER = re.compile(r"(?:rcu: )?RCU grace-period kthread stack dump:")
+"""RCU shows its own thread before the CPU that stalls (rcu_check_gp_kthread_starvation, 4.16 on)."""
+
 
 def frames_of(text: str) -> list[Frame]:
     """The frames that a line holds: none for most lines, one, or two in arm's `x from y`. The upper
@@ -90,9 +93,20 @@ def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
     return tuple(_trace(lines))
 
 
+def trace_start(lines: Sequence[str]) -> int | None:
+    """The number of the line above the frames that `trace` reads; None where no line says so."""
+    starts = (
+        number
+        for number, text in enumerate(lines)
+        if TRACE_START.match(text)
+        and not any(map(_BYSTANDER.match, lines[max(number - 3, 0) : number]))
+    )
+    return next(starts, None)
+
+
 def _trace(lines: Sequence[str]) -> Iterator[Frame]:
-    starts = (number for number, text in enumerate(lines) if TRACE_START.match(text))
-    start = next(starts, 0)  # arm without an unwinder and riscv print the frames under no head
+    # arm without an unwinder and riscv print the frames under no head
+    start = trace_start(lines) or 0
     below: Frame | None = None
     for text in lines[start:]:
         if TRACE_START.match(text) or _OTHER_TRACE.match(text):

@@ -111,6 +111,18 @@ def program_counter(text: str) -> Frame | None:
     return _frame(found) if found is not None else None
 
 
+def pc_of(lines: Sequence[str]) -> Frame | None:
+    """The function at the program counter of the first register dump of kernel mode, or None where
+    that dump names none.
+    """
+    for text in lines:
+        if (frame := program_counter(text)) is not None:
+            return frame
+        if _PC_BARE.match(text) and not text.lstrip().startswith("RIP: 0033:"):
+            return None
+    return None
+
+
 def _known(frame: Frame) -> Guilty:
     return Guilty(frame, identity(frame))
 

@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from detector.crash.facts import facts
 from detector.crash.forms import ANNOUNCES, FORMS, Form
 from detector.crash.frames import trace
-from detector.crash.guilty import Guilty, find, link_register
+from detector.crash.guilty import Guilty, find, link_register, pc_of
 from detector.crash.identity import title
 from detector.crash.registers import machine
 from detector.model import Block, CrashReport
@@ -62,6 +62,8 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         frames=trace(lines),
         panic=said.panic,
         complete=block.complete,
+        pc=pc_of(lines),
+        lines=tuple(lines),
     )
 
 

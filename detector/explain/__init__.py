@@ -16,11 +16,17 @@ from detector.explain.call_path import explain_path
 from detector.explain.decode.fault import Decoded, decode_fault
 from detector.explain.decode.machine import machine_of
 from detector.explain.issues import facts_of, failing_tests, recognise
-from detector.explain.sentences import explain_fault, explain_kind
+from detector.explain.kinds import explain_kind
+from detector.explain.kinds.hardware import explain_hardware
+from detector.explain.kinds.memory import explain_kill_matches
+from detector.explain.sentences import explain_fault, explain_free_list
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released
 from detector.explain.verdict import explain_issue
 from detector.model import CrashReport, Diagnosis, Match
+
+GENERIC = "generic-functions"
+"""The list of functions that are never the guilty ones."""
 
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 
@@ -38,16 +44,22 @@ def explain(
         else Decoded()
     )
     named = recognise(facts_of(report, evidence, decoded.marks), catalogue.known_issues)
-    said = explain_release(evidence)
-    if report is not None:
-        said = [*explain_kind(report), *said]
+    said = [*explain_hardware(report, evidence), *explain_release(evidence)]
+    if report is None:
+        said += explain_kill_matches(evidence)
+    else:
+        skip = catalogue.lists.get(GENERIC, frozenset[str]())
+        said = [*explain_kind(report, skip), *said, *explain_free_list(report)]
         if machine is not None:
             said += explain_fault(report, machine, decoded)
         said += explain_path(report)
     said += explain_issue(named)
     issue, confidence = (named.issue.id, named.when.confidence) if named else (None, None)
     return Diagnosis(
-        tuple(said), issue, confidence, next_steps(report, evidence_sockets(evidence), named)
+        tuple(said),
+        issue,
+        confidence,
+        next_steps(report, evidence, evidence_sockets(evidence), named),
     )
 
 

@@ -7,41 +7,56 @@ NAPI, IP, TCP, block, files, memory) and leaves out what it does not know.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from detector.crash.frames import trace_start
+from detector.crash.identity import base
+from detector.explain.block_text import every
 from detector.model import CrashReport, Frame, Statement
 
-_INTERRUPT = (
-    "do_IRQ",
-    "common_interrupt",
-    "__handle_domain_irq",
-    "handle_domain_irq",
-    "handle_IRQ",
-    "gic_handle_irq",
-    "handle_irq_event",
-    "__do_irq",
+# Whole names: `nmi_cpu_backtrace` sends one, `kthread_stop` waits for one.
+_INTERRUPT = frozenset({
+    "do_IRQ", "common_interrupt", "asm_common_interrupt", "__common_interrupt", "handle_irq_event",
+    "__handle_domain_irq", "handle_domain_irq", "generic_handle_domain_irq", "handle_IRQ",
+    "gic_handle_irq", "__do_irq", "do_irq", "asm_do_IRQ", "__irq_svc", "smp_apic_timer_interrupt",
+    "apic_timer_interrupt", "sysvec_apic_timer_interrupt", "__sysvec_apic_timer_interrupt",
+    "asm_sysvec_apic_timer_interrupt", "hrtimer_interrupt", "do_interrupt_handler",
+    "timer_interrupt", "el1_interrupt", "el0_interrupt", "el1h_64_irq_handler",
+})  # fmt: skip
+_SOFTIRQ = frozenset({
+    "__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "do_softirq_own_stack",
+    "__softirqentry_text_start", "irq_exit", "irq_exit_rcu", "__irq_exit_rcu", "invoke_softirq",
+    "do_softirq_part",
+})  # fmt: skip
+_SYSCALL = frozenset({
+    "do_syscall_64", "do_syscall_x64", "entry_SYSCALL_64_after_hwframe", "do_int80_emulation",
+    "entry_SYSCALL_64_fastpath", "entry_SYSCALL_64", "entry_SYSCALL_compat_after_hwframe",
+    "system_call_fastpath", "el0_svc", "el0_svc_naked", "el0_svc_common", "do_el0_svc",
+    "el0_svc_handler", "invoke_syscall", "el0t_64_sync_handler", "ret_fast_syscall", "sysenter_do_call",
+    "sysenter_past_esp", "do_fast_syscall_32", "__do_fast_syscall_32", "do_SYSENTER_32",
+    "entry_INT80_compat", "entry_INT80_32", "entry_SYSENTER_32", "entry_SYSENTER_compat",
+    "do_int80_syscall_32", "tracesys_phase2", "system_call", "system_call_exception",
+    "system_call_common", "__do_syscall", "do_trap_ecall_u", "syscall_common",
+})  # fmt: skip
+_NMI = frozenset({
+    "nmi", "end_repeat_nmi", "do_nmi", "exc_nmi", "asm_exc_nmi", "default_do_nmi", "nmi_handle",
+    "first_nmi", "repeat_nmi",
+})  # fmt: skip
+_THREAD = frozenset({"kthread", "worker_thread", "smpboot_thread_fn", "kernel_thread_helper"})
+# Where an interrupt took over: what stands above the last of these is the detector at work.
+_ENTRIES = frozenset({
+    "apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt", "smp_apic_timer_interrupt",
+    "asm_common_interrupt", "ret_from_intr", "reschedule_interrupt", "call_function_single_interrupt",
+    "asm_sysvec_call_function_single", "asm_sysvec_reschedule_ipi", "el1_irq", "el1h_64_irq",
+    "__irq_svc", "nmi", "end_repeat_nmi", "asm_exc_nmi", "decrementer_common",
+})  # fmt: skip
+# A line that says whose trace follows: the usual header, sched_show_task() (5.11 on, and before).
+_NAMES = re.compile(
+    r"(?:CPU: \d+ )?(?:UID: \d+ )?P[Ii][Dd]: \d+,? [Cc]omm: +(.{1,64}?)(?: Kdump: loaded)? (?:Not tainted|Tainted)"
+    r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ +\d+ +\d+ 0x"
 )
-_SOFTIRQ = (
-    "__do_softirq",
-    "handle_softirqs",
-    "do_softirq",
-    "run_ksoftirqd",
-    "__softirqentry_text_start",
-    "irq_exit",
-)
-_SYSCALL = (
-    "entry_SYSCALL",
-    "do_syscall",
-    "el0_svc",
-    "system_call",
-    "ret_fast_syscall",
-    "sysenter",
-    "entry_INT80",
-    "do_fast_syscall",
-    "invoke_syscall",
-)
-_NMI = ("nmi", "end_repeat_nmi", "do_nmi", "exc_nmi")
-_THREAD = ("kthread", "worker_thread", "kernel_thread")
+_WATCHDOGS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
 
 # (prefixes of function names, the station in words), innermost stations first where a name fits
 # two.
@@ -91,7 +106,7 @@ _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
         "packet receive",
     ),
     (("net_rx_action", "napi_poll", "__napi_poll"), "NAPI poll"),
-    (_SOFTIRQ, "soft interrupt"),
+    (tuple(_SOFTIRQ), "soft interrupt"),
     (("sock_close", "__sock_release", "inet_release", "tcp_close"), "socket close"),
     (("sock_sendmsg", "__sys_sendto", "__sys_sendmsg", "sock_write_iter"), "socket send"),
     (("sock_recvmsg", "__sys_recvfrom", "sock_read_iter"), "socket receive"),
@@ -128,7 +143,7 @@ def context(report: CrashReport) -> str | None:
     """Where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI", "system
     call", "kernel thread"; None if not seen.
     """
-    for frame in report.frames:
+    for frame in _own_frames(report):
         for names, words in (
             (_NMI, "NMI"),
             (_SOFTIRQ, "soft interrupt"),
@@ -136,9 +151,24 @@ def context(report: CrashReport) -> str | None:
             (_SYSCALL, "system call"),
             (_THREAD, "kernel thread"),
         ):
-            if frame.reliable and frame.function.startswith(names):
+            if frame.reliable and base(frame.function) in names:
                 return words
     return None
+
+
+def _own_frames(report: CrashReport) -> Sequence[Frame]:
+    """The frames of what is reported: behind a watchdog's own interrupt, which is in the trace only
+    because it looked.
+    """
+    if report.kind not in _WATCHDOGS:
+        return report.frames
+    names = [base(frame.function) if frame.reliable else "" for frame in report.frames]
+    at = next((at for at, name in enumerate(names) if name in _ENTRIES), None)
+    if at is None:
+        return report.frames
+    while at < len(names) and names[at] in _ENTRIES | _INTERRUPT:
+        at += 1
+    return report.frames[at:]
 
 
 def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
@@ -165,8 +195,10 @@ def _station(frame: Frame, before: list[tuple[str, str]]) -> str | None:
 
 def explain_path(report: CrashReport) -> list[Statement]:
     """The way in, and the context; nothing where the trace has no station that is known."""
+    if _is_of_another(report):
+        return []
     where = context(report)
-    way = stations(report.frames)
+    way = stations(_own_frames(report))
     said: list[Statement] = []
     if where:
         said.append(Statement(_context_sentence(where, report), "likely"))
@@ -181,18 +213,30 @@ def explain_path(report: CrashReport) -> list[Statement]:
 
 
 def _context_sentence(where: str, report: CrashReport) -> str:
+    comm = report.comm
     if where in ("soft interrupt", "interrupt", "NMI"):
-        idle = (report.comm or "").startswith("swapper/")
+        idle = (comm or "").startswith("swapper/")
         task = (
             "; the CPU was idle before"
             if idle
-            else f"; the task it names, {report.comm}, need not be involved"
-            if report.comm
+            else f"; the task it names, {comm}, need not be involved"
+            if comm
             else ""
         )
         return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."
     if where == "system call":
-        task = f" of {report.comm}" if report.comm else ""
+        task = f" of {comm}" if comm else ""
         pid = f" (pid {report.pid})" if report.pid is not None else ""
         return f"It happened in process context, in a system call{task}{pid}."
-    return f"It happened in a kernel thread{f', {report.comm}' if report.comm else ''}."
+    return f"It happened in a kernel thread{f', {comm}' if comm else ''}."
+
+
+def _is_of_another(report: CrashReport) -> bool:
+    """Whether the trace is that of another task than the one that the report names: the task that is
+    named last before the trace begins says whose it is.
+    """
+    named = list(every(report.lines[: trace_start(report.lines)], _NAMES))
+    if not named or report.comm is None:
+        return False
+    task = next(name for name in named[-1].groups() if name is not None)
+    return task.strip() != report.comm.strip()

@@ -6,61 +6,98 @@ rather than hidden.
 
 from __future__ import annotations
 
-from detector.explain.decode.fault import Decoded, fault_address_of, is_at_pc, is_protection_fault
-from detector.explain.decode.fault_codes_arm import explain_esr
+from detector.explain.block_text import place
+from detector.explain.decode.fault import (
+    Decoded,
+    fault_address_of,
+    is_access,
+    is_at_pc,
+    is_protection_fault,
+)
+from detector.explain.decode.fault_codes_arm import explain_esr, is_tag_fault
 from detector.explain.decode.fault_codes_x86 import explain_oops_code
 from detector.explain.decode.hash_nulls import EndMark
 from detector.explain.decode.instruction import Instruction
 from detector.explain.decode.machine import Architecture
-from detector.explain.kinds import ALLOCATORS, FREELIST, meaning_of
+from detector.explain.decode.page_tables import explain_refusal
+from detector.explain.decode.protection import explain_protection
 from detector.explain.steps import location_of
 from detector.model import CrashReport, Statement
 
+_ALLOCATORS = (
+    "kmem_cache_alloc",
+    "__kmalloc",
+    "kmalloc",
+    "___slab_alloc",
+    "__slab_alloc",
+    "get_freepointer",
+    "deactivate_slab",
+    "slab_alloc",
+)
+_FREELIST = (
+    "The slab allocator followed its list of free objects to a bad address: that pointer "
+    "lies inside a freed object, and something wrote "
+    "over it after the release. The function named here is the victim, not the cause."
+)
 
-def explain_kind(report: CrashReport) -> list[Statement]:
-    """The kind of report in a sentence, where the address does not say more."""
-    said: list[Statement] = []
-    if words := meaning_of(report):
-        said.append(Statement(words, "certain", (report.title or report.kind,)))
+
+def explain_free_list(report: CrashReport) -> list[Statement]:
+    """That a fault inside of the slab allocator is somebody else's: its list was overwritten."""
+    if report.kind != "memory-fault":
+        return []
     functions = [report.function or "", *(frame.function for frame in report.frames[:1])]
-    if report.kind == "memory-fault" and any(name.startswith(ALLOCATORS) for name in functions):
-        said.append(
-            Statement(
-                FREELIST,
-                "likely",
-                tuple(name for name in functions if name.startswith(ALLOCATORS))[:1],
-            )
-        )
-    return said
+    if report.pc is not None:
+        functions = [report.pc.function]
+    names = tuple(name for name in functions if name.startswith(_ALLOCATORS))
+    return [Statement(_FREELIST, "likely", names[:1])] if names else []
 
 
 def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) -> list[Statement]:
     """The trap, the instruction, the address."""
-    said = explain_esr(report) if machine.family == "arm64" else explain_oops_code(report, machine)
-    said += _instruction(report, machine, decoded)
+    if machine.family == "arm64":
+        said = explain_esr(report)
+    elif is_protection_fault(report):
+        said = explain_protection(report, machine, decoded)
+    else:
+        said = explain_oops_code(report, machine)
+    if is_access(report):
+        said += _instruction(report, machine, decoded)
+        said += explain_refusal(report, machine, decoded)
     if decoded.end_mark is not None:
         said.append(_end_mark(decoded.end_mark))
     said += [
         Statement(meaning.text, meaning.confidence, meaning.evidence)
         for meaning in decoded.meanings
+        if meaning.mark not in _silent(report, decoded)
     ]
     return said
+
+
+def _silent(report: CrashReport, decoded: Decoded) -> frozenset[str]:
+    """The readings that say nothing new: another one explains the address, or the trap did."""
+    silent = set[str]()
+    if decoded.end_mark is not None or len(decoded.meanings) > 1 or _mapped(report):
+        silent.add("unaligned")
+    flipped = any(meaning.mark == "bit-flip" for meaning in decoded.meanings)
+    if is_protection_fault(report) or is_tag_fault(report) or flipped:
+        silent.add("non-canonical")
+    if _mapped(report):
+        silent.add("user-range")  # said as a page of user space that is mapped
+    return frozenset(silent)
+
+
+def _mapped(report: CrashReport) -> bool:
+    """Whether the fault's code says that a page is there."""
+    if report.esr is not None:
+        return report.esr & 0x3C == 0x0C
+    return bool((report.error_code or 0) & 1) and not is_protection_fault(report)
 
 
 def _instruction(report: CrashReport, machine: Architecture, decoded: Decoded) -> list[Statement]:
     instruction, operand = decoded.instruction, decoded.operand
     address = fault_address_of(report)
     if decoded.jumped and address is not None:
-        through = (
-            "a NULL function pointer"
-            if address == 0
-            else "a bad function pointer or return address"
-        )
-        text = (
-            "The address that faulted is the program counter: the kernel jumped there, through "
-            f"{through}."
-        )
-        return [Statement(text, "certain", (f"pc = {machine.hex(address)}",))]
+        return _jump(report, machine, address)
     if instruction is None:
         return []
     subject, source = (
@@ -68,7 +105,10 @@ def _instruction(report: CrashReport, machine: Architecture, decoded: Decoded) -
         f"Code: {instruction.raw} is `{instruction.text}`",
     )
     if operand is None:
-        return [Statement(f"{subject}{_why_not(report, instruction)}.", "likely", (source,))]
+        why_not = _why_not(report, instruction)
+        if not why_not:  # the instruction alone says nothing; its class is explained with the trap
+            return []
+        return [Statement(f"{subject}{why_not}.", "likely", (source,))]
     if address is None or not operand.covers(address):
         text = (
             f"{subject}; its operand is no canonical address, hence the trap: "
@@ -84,30 +124,43 @@ def _instruction(report: CrashReport, machine: Architecture, decoded: Decoded) -
     return [Statement(text, "certain", (source, operand.arithmetic()))]
 
 
-def _subject(report: CrashReport, instruction: Instruction) -> str:
-    """The instruction and where it stands: at the guilty place, or in something generic that was
-    called from there.
-    """
-    where = location_of(report)
-    if not where:
-        return f"The instruction is `{instruction.text}`"
-    return (
-        f"The instruction {'at' if is_at_pc(report) else 'in what was called from'} {where} is "
-        f"`{instruction.text}`"
+def _jump(report: CrashReport, machine: Architecture, address: int) -> list[Statement]:
+    """A jump to a place that holds no code: through what, and from where."""
+    caller = next((frame for frame in report.frames if frame.reliable), None)
+    shown = machine.hex(address)
+    text = f"The kernel jumped to {shown} and could not fetch an instruction there."
+    said = [Statement(text, "certain", (f"pc = {shown}",))]
+    through = (
+        "a NULL function pointer" if address == 0 else "a bad function pointer or return address"
     )
+    by = f", by {place(caller)}" if caller is not None else ""
+    text = f"It jumped there through {through}{by}."
+    said.append(Statement(text, "likely", (place(caller),) if caller is not None else (shown,)))
+    return said
+
+
+def _subject(report: CrashReport, instruction: Instruction) -> str:
+    """The instruction, where it stands, and on behalf of which function where that is another."""
+    guilty = location_of(report)
+    if report.pc is not None:
+        for_ = "" if guilty is None or is_at_pc(report) else f", on behalf of {guilty},"
+        return f"The instruction at {place(report.pc)}{for_} is `{instruction.text}`"
+    if guilty is not None and is_at_pc(report):
+        return f"The instruction at {guilty} is `{instruction.text}`"
+    return f"The instruction that faulted is `{instruction.text}`"
 
 
 def _why_not(report: CrashReport, instruction: Instruction) -> str:
     """Why no operand explains the address."""
-    if report.kind != "memory-fault":
-        return ""
     name = instruction.text.split()[0]
     if is_protection_fault(report):
         return (
             "; the address to return to, on the stack, is not valid: the stack was overwritten"
-            if name.startswith(("ret", "iret"))
+            if name.startswith("ret")
             else ""
         )
+    if report.kind != "memory-fault":
+        return ""
     if not instruction.operands:
         return "; it touches no memory by itself"
     if all(operand.address is None for operand in instruction.operands):

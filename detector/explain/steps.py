@@ -1,17 +1,19 @@
-"""What to do next: the commands to run on a dump and on the host, made of what a report names.
+"""What to do next: the commands to run on a dump, on the host, or on its debug information.
 
-In: the report, the sockets of the evidence, the issue named. Out: lines of text. Names from the log
-are put into a command only if they are plain symbols, so that nothing that a crash wrote can be a
-shell's input.
+In: the report, the matches around it, the issue named. Out: lines of text, each beginning with the
+place where it is done. Which step can work is decided by `step_rules`. Names from the log are put
+into a command only if they are plain symbols, so that nothing that a crash wrote can be a shell's
+input.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from detector.explain.issues import Recognised
-from detector.model import CrashReport
+from detector.explain.step_rules import RULES, Crash, group_of, jit_tag
+from detector.model import CrashReport, Match
 
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.$]{0,127}")
 _MODULE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -19,10 +21,22 @@ _RAW_POINTER = re.compile(r"[0-9a-f]{8,16}")
 
 
 def next_steps(
-    report: CrashReport | None, sockets: Iterable[str], named: Recognised | None
+    report: CrashReport | None,
+    evidence: Sequence[Match],
+    sockets: Iterable[str],
+    named: Recognised | None,
 ) -> tuple[str, ...]:
-    """Commands, those for a dump first, then those for the host, then what the known issue adds."""
-    steps = [*_on_dump(report, sockets), *_on_host(report)]
+    """Commands in the order in which they help, then what the known issue adds."""
+    crash = Crash(report, evidence, tuple(sockets))
+    steps = [
+        step
+        for rule in RULES
+        if rule.holds(crash)
+        for template in rule.steps
+        if (step := _filled(template, crash)) is not None
+    ]
+    if report is not None or crash.evidence:
+        steps += _sockets(crash)
     if named is not None:
         steps += named.issue.next_steps
         if named.status in ("vendor", "vendor-fixed", "unknown") and named.issue.vendor_check:
@@ -32,32 +46,64 @@ def next_steps(
     return tuple(dict.fromkeys(steps))
 
 
-def _on_dump(report: CrashReport | None, sockets: Iterable[str]) -> Iterator[str]:
-    sockets = tuple(sockets)
-    if report is not None:
-        yield from ("crash: bt", "crash: log")
-        if report.module and _MODULE.fullmatch(report.module):
-            yield f"crash: mod -s {report.module}"
-        if location := location_of(report):
-            yield f"crash: dis -l {location}"
-    if sockets:
-        yield "crash: struct sock_common -o"
-        # Up to 4.14 the line prints the address itself; later kernels print a hash of it, which no
-        # dump knows.
-        yield from (
-            f"crash: struct sock {socket}" for socket in dict.fromkeys(sockets) if _is_raw(socket)
+def _filled(template: str, crash: Crash) -> str | None:
+    """The step with the crash's own names; None where it names what the report does not have."""
+    missing = False
+
+    def value(word: re.Match[str]) -> str:
+        nonlocal missing
+        found = _WORDS[word[0]](crash)
+        missing = missing or found is None
+        return found or ""
+
+    step = _WORD.sub(value, template)
+    return None if missing else step
+
+
+def _dump_location(crash: Crash) -> str | None:
+    location = location_of(crash.report) if crash.report is not None else None
+    return None if jit_tag(crash) is not None else location
+
+
+def _source_location(crash: Crash) -> str | None:
+    """`function+0xoffset/0xsize`, for a function of the kernel image or of a module."""
+    report = crash.report
+    if report is None or report.offset is None or report.size is None or jit_tag(crash):
+        return None
+    location = location_of(report)
+    return None if location is None else f"{location}/{report.size:#x}"
+
+
+def _image(crash: Crash) -> str:
+    """The file whose debug information holds the function."""
+    module = _module(crash)
+    return f"{module}.ko" if module else "vmlinux"
+
+
+def _module(crash: Crash) -> str | None:
+    module = crash.report.module if crash.report is not None else None
+    return module if module and _MODULE.fullmatch(module) else None
+
+
+def _pid(crash: Crash) -> str | None:
+    pid = crash.report.pid if crash.report is not None else None
+    return None if pid is None else str(pid)
+
+
+def _sockets(crash: Crash) -> Iterator[str]:
+    """How a socket that was released is found in a dump."""
+    if not crash.sockets or not crash.dumped:
+        return
+    yield "crash: struct sock_common -o"
+    # Up to 4.14 the line prints the address itself; later kernels print a hash of it, which no
+    # dump knows.
+    raw = [socket for socket in dict.fromkeys(crash.sockets) if _is_raw(socket)]
+    yield from (f"crash: struct sock {socket}" for socket in raw)
+    if not raw:
+        yield (
+            "crash: struct sock <socket address> (the log shows a hash of it; take the "
+            "address from a register or from a list)"
         )
-        if not any(map(_is_raw, sockets)):
-            yield (
-                "crash: struct sock <socket address> (the log shows a hash of it; take the "
-                "address from a register or from a list)"
-            )
-
-
-def _on_host(report: CrashReport | None) -> Iterator[str]:
-    if report is not None:
-        yield "host: ls -l /var/crash (is there a dump of this time?)"
-        yield "host: uname -r (is the running kernel still the one that crashed?)"
 
 
 def location_of(report: CrashReport) -> str | None:
@@ -71,3 +117,15 @@ def location_of(report: CrashReport) -> str | None:
 def _is_raw(socket: str) -> bool:
     """A kernel address, not a hash: hashes of 64-bit kernels begin with eight zeros."""
     return bool(_RAW_POINTER.fullmatch(socket)) and not socket.startswith("00000000")
+
+
+_WORDS: Mapping[str, Callable[[Crash], str | None]] = {
+    "LOCATION": _dump_location,
+    "SYMBOL": _source_location,
+    "IMAGE": _image,
+    "MODULE": _module,
+    "PID": _pid,
+    "GROUP": group_of,
+    "TAG": jit_tag,
+}
+_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")

@@ -102,11 +102,14 @@ def test_the_oops_code_is_the_esr_where_none_is_printed():
     [
         (0x0000, "A read by the kernel failed: no page is mapped there."),
         (0x0002, "A write by the kernel failed: no page is mapped there."),
-        (0x0003, "A write by the kernel failed: the page forbids it."),
+        (0x0003, "A write by the kernel failed: the page is mapped and forbids it."),
         (0x0010, "An instruction fetch by the kernel failed: no page is mapped there."),
-        (0x0011, "An instruction fetch by the kernel failed: the page forbids it."),
-        (0x0007, "A write in user mode failed: the page forbids it."),
-        (0x0009, "A read by the kernel failed: the page-table entry has reserved bits set."),
+        (0x0011, "An instruction fetch by the kernel failed: the page is mapped and forbids it."),
+        (0x0007, "A write in user mode failed: the page is mapped and forbids it."),
+        (
+            0x0009,
+            "A read by the kernel failed: a page-table entry on the way has bits set that must not be.",
+        ),
     ],
 )
 def test_page_fault_codes(code, sentence):

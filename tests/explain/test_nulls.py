@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.explain.decode.fault import decode_fault
@@ -18,6 +18,7 @@ def mark_of(report):
     return decode_fault(report, machine_of(report), CATALOGUE.structs).end_mark
 
 
+@settings(deadline=None)  # the first example loads the decoder
 @given(st.integers(28, (1 << 29) - 1))
 def test_every_established_slot_is_found_again(slot):
     """M = slot << 1 | 1, sk = M - 0x68, fault at sk + 0x30: the slot comes back, surely only within
@@ -29,6 +30,7 @@ def test_every_established_slot_is_found_again(slot):
     assert found.confidence == ("likely" if slot < 512 * 1024 else "possible")
 
 
+@settings(deadline=None)  # the first example loads the decoder
 @given(st.integers(0, 31))
 def test_listening_slots(slot):
     """From 1 << 29 on the marks are the listener table's own, and there are 32 of them."""

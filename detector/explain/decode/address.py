@@ -9,8 +9,9 @@ In: the address, the machine, the operand that made it (if the instruction could
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
@@ -19,6 +20,8 @@ from detector.model import Confidence
 
 _PAGE = 4096
 _MAX_ERRNO = 4095  # include/linux/err.h
+_KERNEL_TOP = (1 << 17) - 1  # bits 63 to 47 of a kernel address, x86_64 and arm64 with 48 bits
+_NO_REGISTERS: Mapping[str, int] = MappingProxyType({})
 _SMALL = 1 << 24  # far below any mapping that a pointer could come from
 
 
@@ -32,17 +35,29 @@ class Meaning:
     evidence: tuple[str, ...] = ()
 
 
-def meanings(address: int, machine: Architecture, operand: Operand | None) -> tuple[Meaning, ...]:
-    """The readings of `address`; `operand` is the one that explains it, or None."""
+def meanings(
+    address: int,
+    machine: Architecture,
+    operand: Operand | None,
+    registers: Mapping[str, int] = _NO_REGISTERS,
+) -> tuple[Meaning, ...]:
+    """The readings of `address`; `operand` is the one that explains it, or None. `registers` are
+    looked at for pointers that lie close by.
+    """
     address &= machine.mask
     found = [
         *_null(address, machine, operand),
+        *_below_null(address, operand),
         *_error_pointer(address, machine, operand),
         *_poison(address, machine, operand),
         *_shadow(address, machine, operand),
     ]
     if not found:
-        found = [*_text(_pointer(operand) or address, machine), *_place(address, machine)]
+        found = [
+            *_flipped(machine, operand, registers),
+            *_text(_pointer(operand) or address, machine),
+            *_place(address, machine),
+        ]
     return (*found, *_unaligned(address, operand))
 
 
@@ -80,13 +95,72 @@ def _null(address: int, machine: Architecture, operand: Operand | None) -> Itera
         yield Meaning("null", text, "likely", (f"{address:#x} is below {_PAGE:#x}",))
 
 
+def _below_null(address: int, operand: Operand | None) -> Iterator[Meaning]:
+    """An object around a member at NULL: container_of() subtracts the member's offset."""
+    if operand is None or len(operand.terms) != 1 or _pointer(operand) != 0:
+        return
+    if -_PAGE < operand.displacement < 0:
+        yield Meaning(
+            "null",
+            f"A NULL pointer was followed, {-operand.displacement:#x} bytes below: the object "
+            "around a member was computed from NULL (container_of() of a NULL pointer, or the end "
+            "of an empty list).",
+            "likely",
+            (operand.arithmetic(), f"{address:#x} = NULL - {-operand.displacement:#x}"),
+        )
+
+
+def _flipped(
+    machine: Architecture, operand: Operand | None, registers: Mapping[str, int]
+) -> Iterator[Meaning]:
+    """A pointer that is a single bit away from one into the kernel, in the bits that all pointers
+    share; only where another register shows that such a pointer is at home there.
+    """
+    pointer = _pointer(operand)
+    if machine.bits != 64 or pointer is None:
+        return
+    for bit in range(47, 64):
+        other = pointer ^ 1 << bit
+        if other >> 47 != _KERNEL_TOP:
+            continue
+        near = next(
+            (
+                name
+                for name, value in registers.items()
+                if value != pointer and value >> 32 == other >> 32
+            ),
+            None,
+        )
+        if near is not None:
+            yield Meaning(
+                "bit-flip",
+                f"The pointer is a single bit away from {other:#x}, a pointer like others of this "
+                f"report: bit {bit} flipped. Suspect the RAM, unless the same happens on other hosts.",
+                "likely",
+                (
+                    f"{pointer:#x} ^ {other:#x} = {1 << bit:#x}, bit {bit}",
+                    f"{near} = {registers[near]:#x}",
+                ),
+            )
+            return
+
+
 def _error_pointer(
     address: int, machine: Architecture, operand: Operand | None
 ) -> Iterator[Meaning]:
     pointer = _pointer(operand)
     value = address if pointer is None else pointer & machine.mask
     number = (1 << machine.bits) - value
-    if not 0 < number <= _MAX_ERRNO or number not in errno.errorcode:
+    if not 0 < number <= _MAX_ERRNO:
+        return
+    if number not in errno.errorcode:
+        yield Meaning(
+            "null",
+            f"The address is {number:#x} below NULL: an offset was subtracted from a NULL pointer "
+            "(container_of(), or the end of an empty list).",
+            "possible",
+            (f"{value:#x} = NULL - {number:#x}",),
+        )
         return
     name = errno.errorcode[number]
     text = (
@@ -106,7 +180,9 @@ def _poison(address: int, machine: Architecture, operand: Operand | None) -> Ite
     for value in (address,) if pointer is None else (pointer & machine.mask, address):
         found = pointer_poison(value, machine) or byte_poison(value, machine)
         if found is not None:
-            yield Meaning(found.mark, found.text, "likely", (f"{value:#x} = {found.arithmetic}",))
+            yield Meaning(
+                found.mark, found.text, found.confidence, (f"{value:#x} = {found.arithmetic}",)
+            )
             return
 
 
@@ -174,7 +250,16 @@ def _place(address: int, machine: Architecture) -> Iterator[Meaning]:
             (1 << 64) - (1 << 56),
         )
     elif machine.family == "arm64" and address < 0xFFF0_0000_0000_0000:
-        yield _between(address, "arm64 wants the upper bits all zeros or all ones", 1 << 63)
+        if address >> 56 != 0xFF and address | 0xFF << 56 >= 0xFFF0_0000_0000_0000:
+            yield Meaning(
+                "non-canonical",
+                f"The top byte of the address, {address >> 56:#04x}, is none of an address: it is the "
+                "tag of a tagged pointer, or the pointer was overwritten.",
+                "likely",
+                (f"{address:#x} >> 56 = {address >> 56:#04x}",),
+            )
+        else:
+            yield _between(address, "arm64 wants the upper bits all zeros or all ones", 1 << 63)
 
 
 def _between(address: int, rule: str, five_level: int) -> Meaning:

@@ -45,27 +45,25 @@ def decode_fault(
 ) -> Decoded:
     """Decode the marked instruction and hold its operands against the fault address."""
     address = fault_address_of(report)
-    if address is not None and address in (
-        report.registers.get(name) for name in ("pc", "rip", "eip")
-    ):
+    if address is not None and _fetched(report, machine, address):
         readings = tuple(
             reading
-            for reading in meanings(address, machine, None)
-            if reading.mark not in ("null", "small")
+            for reading in meanings(address, machine, None, report.registers)
+            if reading.mark not in ("null", "small", "unaligned")
         )
         return Decoded(address=address, meanings=readings, jumped=True)
     instruction = decode(report, machine)
     operand = _explaining(report, instruction, address)
     if operand is not None:
         address = operand.address if address is None or not operand.spans(address) else address
-    if address is None or not _of_access(report):
+    if address is None or not is_access(report):
         return Decoded(instruction, operand, address)
     end_mark = (
         find_end_mark(report, machine, operand, structs)
         if operand is None or is_at_pc(report)
         else None
     )
-    readings = meanings(address, machine, operand)
+    readings = meanings(address, machine, operand, report.registers)
     if (
         end_mark is not None
     ):  # the mark says what the address is; what it merely looks like would distract
@@ -73,20 +71,38 @@ def decode_fault(
     return Decoded(instruction, operand, address, readings, end_mark)
 
 
+def _fetched(report: CrashReport, machine: Architecture, address: int) -> bool:
+    """Whether the address was fetched as an instruction: it is the program counter, or the fault's
+    code says so (x86: bit 4, arch/x86/include/asm/trap_pf.h; arm64: EC 0x20 and 0x21).
+    """
+    if address in (report.registers.get(name) for name in ("pc", "rip", "eip")):
+        return True
+    if not is_access(report) or is_protection_fault(report):
+        return False
+    if machine.family in ("x86_64", "i386"):
+        return report.kind == "memory-fault" and bool((report.error_code or 0) & 0x10)
+    return machine.family == "arm64" and (report.esr or 0) >> 26 & 0x3F in (0x20, 0x21)
+
+
 def _explaining(
     report: CrashReport, instruction: Instruction | None, address: int | None
 ) -> Operand | None:
-    if instruction is None or not _of_access(report):
+    if instruction is None or not is_access(report):
         return None
     reported = instruction.explaining(address) if address is not None else None
     if reported is not None or not is_protection_fault(report):
         return reported
     return next(
-        (operand for operand in instruction.operands if _not_canonical(operand.address)), None
+        (
+            operand
+            for operand in instruction.operands
+            if operand.address is not None and not is_canonical(operand.address)
+        ),
+        None,
     )
 
 
-def _of_access(report: CrashReport) -> bool:
+def is_access(report: CrashReport) -> bool:
     """Whether the report is of a bad access: a WARNING or a lockup has registers and code too, but
     no faulting instruction.
     """
@@ -118,9 +134,11 @@ def is_at_pc(report: CrashReport) -> bool:
     """Whether the guilty function is the one at the program counter, and not the caller of a
     generic one that stood there.
 
-    arm64 and arm print the program counter's function as the first frame of the trace; x86 leaves
-    it out: a frame there is a caller.
+    Where the report does not say what stands there: arm64 and arm print the program counter's
+    function as the first frame of the trace; x86 leaves it out: a frame there is a caller.
     """
+    if report.pc is not None:
+        return report.pc.function == report.display_function
     guilty = (report.display_function, report.offset)
     places = [(frame.function, frame.offset) for frame in report.frames]
     if guilty not in places:
@@ -128,5 +146,6 @@ def is_at_pc(report: CrashReport) -> bool:
     return places[0] == guilty and report.arch not in ("x86_64", "i386")
 
 
-def _not_canonical(address: int | None) -> bool:
-    return address is not None and 1 << 47 <= address < (1 << 64) - (1 << 47)
+def is_canonical(address: int) -> bool:
+    """Whether an x86_64 address is one, with four-level page tables: bits 63 to 47 are equal."""
+    return not 1 << 47 <= address < (1 << 64) - (1 << 47)

@@ -111,6 +111,30 @@ FAULT_STATUS: Mapping[int, str] = {
     0x3E: "page domain fault",
 }
 
+_BRK = 0x3C
+_TAG_CHECK = 0x11
+_BREAKPOINTS: Mapping[int, str] = {
+    0x004: "a kprobe",
+    0x005: "a uprobe",
+    0x006: "the single step of a kprobe",
+    0x100: "a point that must not be reached",
+    0x400: "a breakpoint of the kernel debugger",
+    0x401: "a breakpoint of the kernel debugger",
+    0x800: "which is how arm64 compiles BUG() and WARN()",
+}
+_BREAKPOINT_RANGES: tuple[tuple[range, str], ...] = (
+    (range(0x900, 0xA00), "a check of KASAN with software tags"),
+    (range(0x5500, 0x5600), "a check of UBSAN"),
+    (range(0x8000, 0x8400), "a check of CFI: an indirect call to a function of another type"),
+)
+_PLAIN_CLASSES: Mapping[int, str] = {
+    0x00: "an instruction that this processor does not know or does not allow here",
+    0x0D: "a jump to a place that is no branch target",
+    0x0E: "the processor was in a state that is illegal",
+    0x1C: "pointer authentication failed: a return address or a pointer was overwritten",
+    0x22: "the program counter is no multiple of 4",
+    0x26: "the stack pointer is no multiple of 16",
+}
 _INSTRUCTION_ABORTS = (0x20, 0x21)
 _DATA_ABORTS = (0x24, 0x25)
 _LOWER = (0x20, 0x24, 0x30, 0x32, 0x34)
@@ -165,6 +189,12 @@ def syndrome_of(report: CrashReport) -> Syndrome | None:
     return None if value is None or not 0 <= value < 1 << 64 else syndrome(value)
 
 
+def is_tag_fault(report: CrashReport) -> bool:
+    """Whether memory tagging (MTE) found the fault."""
+    found = syndrome_of(report)
+    return found is not None and found.cls in _DATA_ABORTS and found.status == _TAG_CHECK
+
+
 def explain_esr(report: CrashReport) -> list[Statement]:
     """What the syndrome says in words."""
     found = syndrome_of(report)
@@ -185,8 +215,11 @@ def _sentence(found: Syndrome) -> str:
         if found.from_user
         else "the kernel itself (current EL)"
     )
+    if found.cls == _BRK:
+        return f"The kernel ran into `brk #{found.value & 0xFFFF:#x}`{_breakpoint(found.value & 0xFFFF)}."
     if found.status is None:
-        return f"The processor raised {found.class_name}."
+        words = _PLAIN_CLASSES.get(found.cls)
+        return f"The processor raised {found.class_name}" + (f": {words}." if words else ".")
     if found.cls in _INSTRUCTION_ABORTS:
         return (
             f"Fetching an instruction failed in {level}: {found.status_name}{_plain(found.status)}."
@@ -197,9 +230,31 @@ def _sentence(found: Syndrome) -> str:
     )
 
 
+def _breakpoint(number: int) -> str:
+    """What Linux uses this number of BRK for: arch/arm64/include/asm/brk-imm.h (5.x to 6.x)."""
+    words = _BREAKPOINTS.get(number)
+    if words is None:
+        words = next((text for range_, text in _BREAKPOINT_RANGES if number in range_), None)
+    return f", {words}" if words else ""
+
+
 def _plain(status: int) -> str:
     if status in range(0x04, 0x08) or status in (0x2A, 0x2B):
         return ", that is, nothing is mapped there"
     if status in range(0x0C, 0x10):
         return ", that is, the page is mapped but does not allow it"
+    if status == 0x10 or status in range(0x12, 0x18):
+        return (
+            ", that is, memory or a device answered with an error: hardware, or a device without "
+            "power or clock"
+        )
+    if status in range(0x18, 0x20):
+        return ", that is, memory or a cache lost data: hardware"
+    if status == _TAG_CHECK:
+        return (
+            ", that is, the tag in the pointer is not that of the memory (MTE): freed memory, or "
+            "another object's"
+        )
+    if status == 0x21:
+        return ", that is, the address is not aligned as this memory or instruction wants it"
     return ""

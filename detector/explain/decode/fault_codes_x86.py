@@ -16,10 +16,10 @@ from detector.model import CrashReport, Statement
 
 # bit → (meaning when set, meaning when clear; "" says nothing)
 X86_BITS: Mapping[int, tuple[str, str]] = {
-    0: ("the page is mapped but forbids it (protection violation)", "no page is mapped there"),
+    0: ("a page is mapped there", "no page is mapped there"),
     1: ("a write", "a read"),
     2: ("by user space", "by the kernel"),
-    3: ("reserved bits are set in a page-table entry: the table is corrupted", ""),
+    3: ("reserved bits are set in a page-table entry", ""),
     4: ("an instruction fetch", ""),
     5: ("blocked by a protection key", ""),
     6: ("an access to a shadow stack", ""),
@@ -71,19 +71,28 @@ def _x86(code: int) -> Statement:
         f"bit {bit} {'set' if code >> bit & 1 else 'clear'}: {words}"
         for bit, meanings in X86_BITS.items()
         if (words := meanings[0 if code >> bit & 1 else 1])
+        and not (bit == 1 and code & 0x10)  # a fetch is neither
     )
     access = "An instruction fetch" if code & 0x10 else "A write" if code & 2 else "A read"
     mode = "in user mode" if code & 4 else "by the kernel"
-    reason = (
-        "the page-table entry has reserved bits set"
-        if code & 8
-        else "the page forbids it"
-        if code & 1
-        else "no page is mapped there"
-    )
     return Statement(
-        f"{access} {mode} failed: {reason}.", "certain", (f"Oops code {code:#06x}", *evidence)
+        f"{access} {mode} failed: {_reason(code)}.",
+        "certain",
+        (f"Oops code {code:#06x}", *evidence),
     )
+
+
+def _reason(code: int) -> str:
+    """Why, in the order in which arch/x86/mm/fault.c show_fault_oops() asks (6.x)."""
+    if not code & 1:
+        return "no page is mapped there"
+    if code & 8:
+        return "a page-table entry on the way has bits set that must not be"
+    if code & 0x20:
+        return "the page's protection key forbids it"
+    if code >> 31 & 1:
+        return "the reverse map table forbids it (SEV-SNP)"
+    return "the page is mapped and forbids it"
 
 
 def _arm(code: int) -> Statement:

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from detector.explain.decode.machine import Architecture
+from detector.model import Confidence
 
 _DELTA = 0xDEAD_0000_0000_0000
 _NEAR = 0x800  # a member of an object whose pointer is the poison, or an object around it
@@ -21,7 +22,8 @@ _LOCK = "a lock was read as a pointer: the object is of another kind, or was fre
 _LIST = "it belongs to a list entry that was deleted before (use after list_del, or deleted twice)"
 # Offsets from the architecture's illegal pointer value. LIST_POISON moved from 0x100100/0x200200 to
 # 0x100/0x200 in 4.3, its second half to 0x122 in 5.1; TIMER_ENTRY_STATIC is 0x300, TAIL_MAPPING
-# 0x400, MUTEX_POISON_WW_CTX 0x500, SKB_LIST_POISON_NEXT 0x800.
+# 0x400, MUTEX_POISON_WW_CTX 0x500, SKB_LIST_POISON_NEXT 0x800 (6.3), NET_PTR_POISON 0x801 (6.8),
+# BPF_PTR_POISON 0xeb9f (6.1), VFS_PTR_POISON 0xf5, STACK_DEPOT_POISON 0xd390.
 _POINTERS: tuple[tuple[int, str, str, str], ...] = (
     (0x100, "LIST_POISON1", "list-poison", _LIST),
     (0x122, "LIST_POISON2", "list-poison", _LIST),
@@ -40,6 +42,25 @@ _POINTERS: tuple[tuple[int, str, str, str], ...] = (
         "list-poison",
         "it belongs to a socket buffer that was taken off its list",
     ),
+    (
+        0x801,
+        "NET_PTR_POISON",
+        "net-poison",
+        "it belongs to a network object that has left its device (a page pool, for one)",
+    ),
+    (0xF5, "VFS_PTR_POISON", "vfs-poison", "it belongs to a file system object that is gone"),
+    (
+        0xD390,
+        "STACK_DEPOT_POISON",
+        "stack-poison",
+        "it belongs to a stored stack trace that is gone",
+    ),
+    (
+        0xEB9F,
+        "BPF_PTR_POISON",
+        "bpf-poison",
+        "BPF's verifier should have replaced it before anybody followed it",
+    ),
     (0x100100, "LIST_POISON1", "list-poison", _LIST),
     (0x200200, "LIST_POISON2", "list-poison", _LIST),
 )
@@ -55,6 +76,12 @@ _ABSOLUTE: tuple[tuple[int, str, str, str], ...] = (
     ),
     (0xDEAD4EAD_00000000, "SPINLOCK_MAGIC", "lock-magic", _LOCK),
     (0xDEAF1EED_00000000, "RWLOCK_MAGIC", "lock-magic", _LOCK),
+    (
+        0xDEADBEEF,
+        "0xdeadbeef",
+        "dead-marker",
+        "drivers, ATM and the neighbour table mark with it what is gone",
+    ),
     (0x74737461, "TIMER_ENTRY_STATIC", "timer-poison", "it belongs to a timer that is not pending"),
 )
 _BYTES: Mapping[int, tuple[str, str, str]] = {
@@ -98,6 +125,26 @@ _BYTES: Mapping[int, tuple[str, str, str]] = {
         "pool-poison",
         "the memory it was read from was fresh from a DMA pool, never initialised",
     ),
+    0x5B: (
+        "JBD_POISON_FREE",
+        "jbd-poison",
+        "the memory it was read from was a journal head of ext3 that had been freed: use after free",
+    ),
+    0x5C: (
+        "JBD2_POISON_FREE",
+        "jbd-poison",
+        "the memory it was read from was a journal head of ext4 that had been freed: use after free",
+    ),
+    0xBD: (
+        "KEY_DESTROY",
+        "key-poison",
+        "the memory it was read from was a key that had been destroyed: use after free",
+    ),
+    0x12: (
+        "ATM_POISON_FREE",
+        "atm-poison",
+        "the memory it was read from was freed by an ATM driver: use after free",
+    ),
     0x22: ("MUTEX_DEBUG_FREE", "mutex-poison", "it belongs to a mutex waiter that is gone"),
     0x11: (
         "MUTEX_DEBUG_INIT",
@@ -105,6 +152,8 @@ _BYTES: Mapping[int, tuple[str, str, str]] = {
         "it belongs to a mutex waiter that was never initialised",
     ),
 }
+# On 32 bit the others are ordinary addresses of user space as well.
+_USUAL = frozenset({0x5A, 0x6B, 0xA5, 0xAA})
 # (offset, shift): arch/x86/Kconfig; arch/arm64/Kconfig of 5.11 and later, of 5.4 to 5.10, before
 # 5.4 (48-bit addresses), with 39-bit addresses; the last two are software tags (KASAN_SW_TAGS),
 # 5.11 and later and before, whose granule is 16 bytes.
@@ -130,6 +179,7 @@ class Poison:
     mark: str
     text: str
     arithmetic: str
+    confidence: Confidence = "likely"
 
 
 def pointer_poison(value: int, machine: Architecture) -> Poison | None:
@@ -146,7 +196,10 @@ def pointer_poison(value: int, machine: Architecture) -> Poison | None:
     below = [entry for entry in (*known, *absolute) if -0x40 <= value - entry[0] < _NEAR]
     if not below:
         return None
-    base, name, mark, words = max((entry for entry in below if entry[0] <= value), default=below[0])
+    # A member lies at a multiple of its size, mostly a word: of two poisons that way one is it.
+    base, name, mark, words = max(
+        below, key=lambda entry: (entry[0] <= value, (value - entry[0]) % 8 == 0, entry[0])
+    )
     distance = value - base
     sign = "-" if distance < 0 else "+"
     text = f"The pointer is {name}, a value that the kernel marks memory with: {words}."
@@ -161,7 +214,9 @@ def byte_poison(value: int, machine: Architecture) -> Poison | None:
         if -0x40 <= distance < _NEAR:
             sign = "-" if distance < 0 else "+"
             text = f"The pointer repeats the byte {byte:#04x}, {name}: {words}."
-            return Poison(mark, text, f"{pattern:#x} {sign} {abs(distance):#x}")
+            usual = machine.bits == 64 or byte in _USUAL
+            arithmetic = f"{pattern:#x} {sign} {abs(distance):#x}"
+            return Poison(mark, text, arithmetic, "likely" if usual else "possible")
     return None
 
 

@@ -1,0 +1,129 @@
+"""What each kind of report means, in the words and numbers of the report itself.
+
+In: a report and the list of generic functions. Out: statements. One module for each family of
+reports; what has no explainer of its own has a fixed sentence that holds for every report of its
+kind. A memory fault is explained by its address (see `sentences`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+
+from detector.explain.kinds.hangs import (
+    explain_hard_lockup,
+    explain_hung,
+    explain_soft_lockup,
+    explain_workqueue,
+)
+from detector.explain.kinds.kasan import explain_kasan, explain_kfence
+from detector.explain.kinds.locks import (
+    explain_atomic_sleep,
+    explain_lockdep,
+    explain_preemptible,
+    explain_spinlock,
+    explain_suspicious_rcu,
+)
+from detector.explain.kinds.memory import explain_allocation, explain_oom
+from detector.explain.kinds.objects import (
+    explain_bad_page,
+    explain_list,
+    explain_refcount,
+    explain_slab,
+    explain_usercopy,
+)
+from detector.explain.kinds.panics import explain_panic, then_panicked
+from detector.explain.kinds.rcu import explain_rcu_stall
+from detector.explain.kinds.references import (
+    explain_mm_teardown,
+    explain_netdev,
+    explain_vfs_busy,
+)
+from detector.explain.kinds.sanitisers import (
+    explain_kcsan,
+    explain_kmsan,
+    explain_leak,
+    explain_ubsan,
+)
+from detector.explain.kinds.traps import (
+    explain_bug,
+    explain_divide,
+    explain_invalid_opcode,
+    explain_trap,
+    explain_warning,
+)
+from detector.model import CrashReport, Statement
+
+Explainer = Callable[[CrashReport, Container[str]], list[Statement]]
+
+_EXPLAINERS: Mapping[str, Explainer] = {
+    "hung-task": explain_hung,
+    "soft-lockup": explain_soft_lockup,
+    "hard-lockup": explain_hard_lockup,
+    "workqueue-lockup": explain_workqueue,
+    "rcu-stall": explain_rcu_stall,
+    "kasan": explain_kasan,
+    "kfence": explain_kfence,
+    "kmsan": explain_kmsan,
+    "kcsan": explain_kcsan,
+    "ubsan": explain_ubsan,
+    "memory-leak": explain_leak,
+    "lockdep": explain_lockdep,
+    "atomic-sleep": explain_atomic_sleep,
+    "preemptible": explain_preemptible,
+    "spinlock-bug": explain_spinlock,
+    "suspicious-rcu": explain_suspicious_rcu,
+    "refcount": explain_refcount,
+    "list-corruption": explain_list,
+    "slab": explain_slab,
+    "bad-page": explain_bad_page,
+    "usercopy": explain_usercopy,
+    "vfs-busy": explain_vfs_busy,
+    "netdev-reference": explain_netdev,
+    "mm-teardown": explain_mm_teardown,
+    "oom": explain_oom,
+    "memory-pressure": explain_allocation,
+    "warning": explain_warning,
+    "kernel-bug": explain_bug,
+    "kernel-trap": explain_trap,
+    "divide-error": explain_divide,
+    "invalid-opcode": explain_invalid_opcode,
+}
+_FIXED: Mapping[str, str] = {
+    "double-fault": (
+        "A second exception struck while the first one was being delivered: most often the "
+        "kernel stack had overflowed."
+    ),
+    "stack-overflow": (
+        "A kernel stack ran over its end: too deep a chain of calls, or too large local variables."
+    ),
+    "unwinder": (
+        "The stack unwinder met a frame that it could not follow; the trace above may be "
+        "wrong, nothing else need be."
+    ),
+    "cfi": (
+        "An indirect call led to a function of another type than the caller expects: the function "
+        "pointer was overwritten, or cast where it must not be."
+    ),
+    "fortify": "A copy was larger than the object that it goes to or comes from.",
+    "lockdep-exhausted": (
+        "Lockdep ran out of its tables and has switched itself off; nothing else need be wrong."
+    ),
+    "workqueue-leak": (
+        "A work item came back with a lock held, preemption off, or inside of an RCU section."
+    ),
+    "rust-panic": "Rust code found a state that its author held impossible.",
+    "firmware-panic": "The trusted firmware beside the kernel stopped; the kernel itself need not be at fault.",
+}
+
+
+def explain_kind(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What this kind of report means, and that the kernel panicked in the end where it did."""
+    if report.kind == "panic":
+        return explain_panic(report)
+    explainer = _EXPLAINERS.get(report.kind)
+    if explainer is not None:
+        said = explainer(report, skip)
+    else:
+        words = _FIXED.get(report.kind)
+        said = [Statement(words, "certain", (report.title or report.kind,))] if words else []
+    return [*said, *then_panicked(report)]

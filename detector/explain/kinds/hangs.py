@@ -1,0 +1,292 @@
+"""Explains what does not come back: hung tasks, soft and hard lockups, stuck work queues.
+
+In: a report whose head is a watchdog's. Out: statements; every number is the line's own. Formats:
+kernel/hung_task.c (3.x to 6.18; the lines about an owner from 6.16 on), kernel/watchdog.c,
+kernel/workqueue.c (4.x to 6.x), kernel/locking/lockdep.c debug_show_all_locks().
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Sequence
+
+from detector.crash.identity import base
+from detector.explain.block_text import every, first, place, quoted, stack_after, telling
+from detector.model import CrashReport, Frame, Statement
+
+_HUNG = re.compile(
+    r"INFO: task (?P<comm>.{1,40}):(?P<pid>\d+) (?P<what>blocked(?: in I/O wait)?|can't die) for "
+    r"more than (?P<seconds>\d+) seconds"
+)
+_OWNER = re.compile(
+    r"INFO: task .{1,40}:\d+ (?:<\w+> )?(?:is )?blocked on an? (?P<lock>mutex|semaphore|"
+    r"rw-semaphore),? (?:likely (?:owned|last held) by task (?P<owner>.{1,40}):(?P<pid>\d+)"
+    r"|but the (?:owner|last holder) is not found)"
+)
+_TASK = re.compile(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*pid: ?(?P<pid>\d+)\b")
+_TRACE = re.compile(r"\s*Call [Tt]race\s*:")
+_HOLDER = re.compile(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
+_LOCK = re.compile(
+    r" #(?P<depth>\d+): +(?P<address>[0-9a-f]{8,16}) \((?P<name>[^{]{1,80}?)\)\{\S{3,4}\}(?:-\{\S+\})?,? "
+    r"at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
+)
+# Which wait a function is: prefixes of its name, innermost match wins. Sources: kernel/locking,
+# kernel/sched/completion.c, mm/filemap.c, fs/buffer.c, net/sunrpc/sched.c, kernel/rcu/update.c.
+_WAITS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("rpc_wait_bit_killable", "__rpc_execute", "nfs_wait_bit_killable"), "an NFS server's answer"),
+    (("nfs4_wait_clnt_recover",), "the recovery of an NFS mount"),
+    (("synchronize_rcu", "synchronize_srcu", "synchronize_net", "__wait_rcu_gp", "rcu_barrier"),
+     "an RCU grace period"),
+    (("jbd2_log_wait_commit", "jbd2_journal_commit_transaction", "wait_transaction_locked"),
+     "the ext4 journal"),
+    (("xlog_", "xfs_log_"), "the XFS log"),
+    (("blk_mq_freeze_queue_wait", "blk_mq_get_tag", "__bio_queue_enter"), "a block device's queue"),
+    (("io_schedule", "wait_on_page_bit", "folio_wait_bit", "__wait_on_buffer", "bit_wait_io",
+      "submit_bio_wait"), "I/O"),
+    (("percpu_down_write", "__percpu_down_read", "percpu_rwsem_wait"), "a per-CPU rw-semaphore"),
+    (("rwsem_down_", "__down_read", "__down_write", "down_read", "down_write", "call_rwsem_down"),
+     "an rw-semaphore"),
+    (("mutex_lock", "__mutex_lock", "__ww_mutex_lock", "rt_mutex_slowlock"), "a mutex"),
+    (("__flush_work", "flush_work", "__cancel_work", "flush_workqueue"), "a work item to end"),
+    (("__down", "down"), "a semaphore"),
+    (("wait_for_completion", "__wait_for_common", "wait_for_common", "do_wait_for_common"),
+     "a completion that another task or an interrupt has to signal"),
+)  # fmt: skip
+_OF_NO_KIND = ("I/O", "a completion that another task or an interrupt has to signal")
+_SOFT = re.compile(
+    r"(?:\S+ )?(?:\S+ )?BUG: soft lockup[ -]*(?:CPU#(?P<cpu>\d+),? stuck for (?P<seconds>\d+)s! "
+    r"\[(?P<comm>.*):(?P<pid>\d+)\])?"
+)
+_HARD = re.compile(
+    r".*(?:hard LOCKUP on cpu|LOCKUP on CPU|Hard LOCKUP)\D{0,3}(?P<cpu>\d+)?", re.IGNORECASE
+)
+_POOL = re.compile(r".*workqueue lockup - pool(?P<pool>.*?) stuck for (?P<seconds>\d+)s!")
+_FLIGHT = re.compile(r"\s+in-flight: (?P<pid>\d+)\S*:(?P<function>[\w.]+)")
+_SPINS = ("queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "_raw_spin_lock",
+          "do_raw_spin_lock", "__raw_spin_lock", "queued_write_lock_slowpath",
+          "queued_read_lock_slowpath", "__pv_queued_spin_lock_slowpath",
+          "pv_native_safe_halt_spin", "ticket_spin_lock", "__ticket_spin_lock",
+          "arch_spin_lock", "spin_lock")  # fmt: skip
+_VIRTUAL = re.compile(
+    r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon EC2(?!.*metal)|Virtual Machine"
+)
+SNAPSHOT = (
+    " The trace shows where that CPU was when the watchdog looked, not necessarily where the fault "
+    "is."
+)
+
+
+def snapshot(report: CrashReport) -> str:
+    """The warning that a watchdog's trace is a snapshot; "" where there is no trace."""
+    return SNAPSHOT if report.frames or report.pc is not None else ""
+
+
+def explain_hung(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A task that slept too long: which, how long, on what, and who holds that."""
+    found = first(report.lines, _HUNG)
+    if found is None:
+        return [Statement("A task waited without end.", "certain", (report.title or "",))]
+    who = f"Task {found['comm']} (pid {found['pid']})"
+    if found["what"] == "can't die":
+        text = f"{who} was killed and is not gone after more than {found['seconds']} s."
+    else:
+        text = f"{who} slept uninterruptibly (state D) for more than {found['seconds']} s" + (
+            ", in an I/O wait." if "I/O" in found["what"] else "."
+        )
+    said = [Statement(text, "certain", (quoted(found),))]
+    said += _waits_for(report, skip)
+    said += _owner(report)
+    said += _sharers(report, found["pid"])
+    return said
+
+
+def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
+    """What the innermost wait of the trace is; where that is of no kind of its own (a completion,
+    I/O), the frames right above it may say whose.
+    """
+    waits = [
+        (at, words)
+        for at, frame in enumerate(report.frames)
+        if frame.reliable and (words := _wait(frame)) is not None
+    ]
+    if not waits:
+        return
+    at, words = waits[0]
+    if words in _OF_NO_KIND:
+        above = (one for one in waits if at < one[0] <= at + 4 and one[1] not in _OF_NO_KIND)
+        at, words = next(above, (at, words))
+    callers = telling((one for one in report.frames[at + 1 :] if one.reliable), skip)
+    asks = f", asked for by {place(callers[0])}" if callers else ""
+    yield Statement(f"It waits for {words}{asks}.", "likely", (place(report.frames[at]),))
+
+
+def _wait(frame: Frame) -> str | None:
+    name = base(frame.function)
+    return next((words for names, words in _WAITS if _is(name, names)), None)
+
+
+def _is(name: str, names: Sequence[str]) -> bool:
+    """Whether `name` is one of `names`, or begins with one that is longer than a word."""
+    return any(name == one or (len(one) > 6 and name.startswith(one)) for one in names)
+
+
+def _owner(report: CrashReport) -> Iterator[Statement]:
+    """Who holds the lock, where the kernel says so, and what that task does."""
+    for found in every(report.lines, _OWNER):
+        if found["owner"] is None:
+            yield Statement(
+                f"It waits for a {found['lock']}; the kernel does not find who owns it.",
+                "certain",
+                (quoted(found),),
+            )
+            continue
+        owner = f"{found['owner']} (pid {found['pid']})"
+        yield Statement(
+            f"It waits for a {found['lock']} that task {owner} holds, as far as the kernel can "
+            f"tell: look there for the cause.",
+            "likely",
+            (quoted(found),),
+        )
+        yield from _task_of(report, found["pid"], owner)
+
+
+def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
+    """What the task that holds the lock does, where its trace is printed below."""
+    task = next((one for one in every(report.lines, _TASK) if one["pid"] == pid), None)
+    if task is None:
+        return
+    below = report.lines[report.lines.index(task.string) + 1 :]
+    trace = first(below[:3], _TRACE)
+    stack = stack_after(below, trace) if trace is not None else ()
+    asleep = [one for one in stack if "sched" not in base(one.function)]
+    where = f", in {place(asleep[0])}" if asleep else ""
+    what = {"D": "sleeps uninterruptibly itself", "S": "sleeps", "R": "runs"}.get(task["state"])
+    if what:
+        yield Statement(f"{owner} {what}{where}.", "certain", (quoted(task),))
+
+
+def _sharers(report: CrashReport, pid: str) -> Iterator[Statement]:
+    """Who else lists the lock that the task listed last: lockdep lists a lock that is being waited
+    for like one that is held, so the last one of a sleeper is what it waits for.
+    """
+    locks: dict[str, list[re.Match[str]]] = {}
+    holder = ""
+    names: dict[str, str] = {}
+    for text in report.lines:
+        if (head := _HOLDER.match(text)) is not None:
+            holder = head["pid"]
+            names[holder] = f"{head['comm']} (pid {holder})"
+        elif holder and (lock := _LOCK.match(text)) is not None:
+            locks.setdefault(holder, []).append(lock)
+    if not locks.get(pid):
+        return
+    waited = locks[pid][-1]
+    others = [
+        names[other]
+        for other, listed in locks.items()
+        if other != pid and any(one["address"] == waited["address"] for one in listed)
+    ]
+    if others:
+        yield Statement(
+            f"The lock that it listed last, {waited['name']}, taken or waited for at "
+            f"{waited['place']}, is listed also by {', '.join(others[:4])}"
+            + (f" and {len(others) - 4} more" if len(others) > 4 else "")
+            + ": one of them may hold it.",
+            "likely",
+            (quoted(waited),),
+        )
+
+
+def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A CPU that did not schedule: which, how long, whose task, and whether it spins on a lock."""
+    found = first(report.lines, _SOFT)
+    if found is None or found["seconds"] is None:
+        text = "A CPU did not let another task run for longer than the watchdog allows."
+        text += snapshot(report)
+        return [Statement(text, "certain", (report.title or "",)), *_spins(report, skip)]
+    text = (
+        f"CPU {found['cpu']} let no other task run for {found['seconds']} s; {found['comm']} (pid "
+        f"{found['pid']}) was on it when the watchdog looked.{snapshot(report)}"
+    )
+    return [
+        Statement(text, "certain", (quoted(found),)),
+        *_spins(report, skip),
+        *_virtual(report),
+    ]
+
+
+def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
+    """Whether the CPU waits for a spinlock: then another CPU holds the answer."""
+    spinning = [frame for frame in (report.pc, *report.frames[:3]) if _spinlock(frame)]
+    if not spinning or spinning[0] is None:
+        return
+    callers = telling((one for one in report.frames if one.reliable), skip)
+    caller = next((one for one in callers if not _spinlock(one)), None)
+    asks = f", asked for by {place(caller)}" if caller else ""
+    yield Statement(
+        f"It spins for a spinlock{asks}: whoever holds that lock does not give it back; look at "
+        "what the other CPUs do.",
+        "likely",
+        (place(spinning[0]),),
+    )
+
+
+def _spinlock(frame: Frame | None) -> bool:
+    return frame is not None and base(frame.function).startswith(_SPINS)
+
+
+def is_virtual(report: CrashReport) -> bool:
+    """Whether the hardware's name is that of a virtual machine."""
+    return report.hardware is not None and _VIRTUAL.search(report.hardware) is not None
+
+
+def _virtual(report: CrashReport) -> Iterator[Statement]:
+    """A virtual machine that its host stops for as long reports the same: the watchdog counts wall
+    time.
+    """
+    if report.hardware and is_virtual(report):
+        yield Statement(
+            "The machine is virtual: where its host stops or starves it for so long, it reports "
+            "the same.",
+            "possible",
+            (report.hardware,),
+        )
+
+
+def explain_hard_lockup(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A CPU that took no interrupts."""
+    found = first(report.lines, _HARD)
+    cpu = f"CPU {found['cpu']}" if found is not None and found["cpu"] else "A CPU"
+    text = (
+        f"{cpu} took no timer interrupts for longer than the watchdog allows "
+        "(kernel.watchdog_thresh, 10 s unless it was changed): it ran with interrupts off, or the "
+        f"hardware held it.{snapshot(report)}"
+    )
+    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    return [Statement(text, "certain", evidence), *_spins(report, skip), *_virtual(report)]
+
+
+def explain_workqueue(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A pool of workers without progress, and what runs in it."""
+    del skip
+    found = first(report.lines, _POOL)
+    if found is None:
+        return [
+            Statement(
+                "A pool of kernel workers made no progress.", "certain", (report.title or "",)
+            )
+        ]
+    text = f"The pool of kernel workers{found['pool']} made no progress for {found['seconds']} s."
+    said = [Statement(text, "certain", (quoted(found),))]
+    running = list(every(report.lines, _FLIGHT))[:4]
+    if running:
+        listed = ", ".join(f"{one['function']} (pid {one['pid']})" for one in running)
+        said.append(
+            Statement(
+                f"Work items that run now: {listed}. One that blocks or spins holds up the rest of "
+                "its pool.",
+                "certain",
+                tuple(quoted(one) for one in running),
+            )
+        )
+    return said

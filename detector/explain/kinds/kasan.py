@@ -1,0 +1,186 @@
+"""Explains KASAN and KFENCE reports: the access, the object, who allocated and who freed it.
+
+In: a report of class `kasan` or `kfence`, and the list of generic functions. Out: statements of what
+stands in the block; what the block does not hold is not spoken of. Formats: mm/kasan/report.c,
+report_generic.c (4.x to 6.x), mm/kfence/report.c (5.12 to 6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+
+from detector.explain.block_text import first, place, quoted, stack_after, telling
+from detector.model import CrashReport, Frame, Statement
+
+_HEAD = re.compile(r"BUG: KASAN: (?P<what>[a-z-]+(?: [a-z-]+)*?)(?: in | on address |$)")
+_ACCESS = re.compile(
+    r"(?P<access>Read|Write|Free) (?:of size (?P<size>\d+) )?(?:at|of) addr (?P<address>[0-9a-f]{8,16}) "
+    r"by task (?P<comm>.{1,40})/(?P<pid>\d+)"
+)
+_ALLOCATED = re.compile(r"Allocated(?: by task (?P<pid>\d+).*)?:")
+_FREED = re.compile(r"Freed(?: by task (?P<pid>\d+).*)?:")
+_QUEUED = re.compile(r"Last (?:potentially related work creation|call_rcu\(\)):")
+_CACHE = re.compile(r"\s*which belongs to the cache (?P<cache>\S+) of size (?P<size>\d+)")
+_OBJECT = re.compile(
+    r"Object at [0-9a-f]+, in cache (?P<cache>\S+) size: (?P<size>\d+)"  # 4.9 and before
+)
+_INSIDE = re.compile(
+    r"The buggy address is located (?P<bytes>\d+) bytes (?P<where>inside of|to the (?:right|left) of)"
+)
+_VARIABLE = re.compile(r"The buggy address belongs to the variable:")
+_SYMBOL = re.compile(
+    r"\s*(?P<name>[A-Za-z_$][\w$.]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
+)
+_STACK = re.compile(r"The buggy address belongs to stack of task (?P<task>.{1,40}/\d+)")
+_KFENCE = re.compile(
+    r"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)|"
+    r"invalid (?:read|write)|invalid free|memory corruption)"
+)
+_KFENCE_OBJECT = re.compile(
+    r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>\S+)"
+)
+_KFENCE_ALLOCATED = re.compile(r"allocated by task (?P<pid>\d+)\b.*:")
+_KFENCE_FREED = re.compile(r"freed by task (?P<pid>\d+)\b.*:")
+
+# What each kind of bug means; mm/kasan/report_generic.c get_shadow_bug_type(), get_wild_bug_type().
+_BUGS: tuple[tuple[str, str], ...] = (
+    ("null-ptr-deref", "through a NULL pointer"),
+    ("user-memory-access", "to an address of user space, by code that must not touch it so"),
+    ("wild-memory-access", "to an address where no memory is: the pointer is garbage"),
+    ("vmalloc-out-of-bounds", "outside of its area of vmalloc memory"),
+    ("slab-out-of-bounds", "outside of the object that it belongs to"),
+    ("global-out-of-bounds", "outside of a global variable"),
+    ("stack-out-of-bounds", "outside of a variable on the stack"),
+    ("alloca-out-of-bounds", "outside of a variable-length array on the stack"),
+    ("use-after-scope", "to a variable on the stack whose scope had ended"),
+    ("use-after-free", "to memory that had been freed"),
+    ("use after free", "to memory that had been freed"),
+    ("out-of-bounds", "outside of the object that it belongs to"),
+    ("invalid-access", "with a pointer whose tag is not that of the memory (freed, or another's)"),
+)
+_FREES = (
+    ("double-free or invalid-free", "was freed twice, or is none that was allocated"),
+    ("double-free", "was freed twice"),
+    ("invalid-free", "is none that was allocated, or not its beginning"),
+)
+
+
+def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """The access and its fault, then the object as far as the block holds it."""
+    head, access = first(report.lines, _HEAD), first(report.lines, _ACCESS)
+    what = head["what"] if head is not None else ""
+    evidence = tuple(quoted(found) for found in (head, access) if found is not None)
+    said = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
+    said += _object(report)
+    said += _history(report, skip, _ALLOCATED, _FREED, access)
+    return said
+
+
+def _bug(what: str, access: re.Match[str] | None) -> str:
+    if (freed := next((words for name, words in _FREES if name in what), None)) is not None:
+        return f"KASAN refused a free: the pointer {freed}."
+    where = next((words for name, words in _BUGS if name in what), None)
+    if access is None:
+        return f"KASAN saw an access {where}." if where else "KASAN saw a bad memory access."
+    size = access["size"]
+    of = f" of {size} byte{'s' if size != '1' else ''}" if size else ""
+    return (
+        f"KASAN saw a {access['access'].lower()}{of} at {access['address']} by task "
+        f"{access['comm']} (pid {access['pid']})" + (f" {where}." if where else ".")
+    )
+
+
+def _object(report: CrashReport) -> Iterator[Statement]:
+    """Where the address lies: in or beside which object, variable or stack."""
+    cache = first(report.lines, _CACHE) or first(report.lines, _OBJECT)
+    inside = first(report.lines, _INSIDE)
+    if cache is not None:
+        where = f"{inside['bytes']} bytes {inside['where']}" if inside is not None else "near"
+        where = where.replace("to the right of", "behind").replace("to the left of", "before")
+        yield Statement(
+            f"The address lies {where} an object of {cache['size']} bytes of the slab cache "
+            f"{cache['cache']}.",
+            "certain",
+            tuple(quoted(found) for found in (inside, cache) if found is not None),
+        )
+    elif (stack := first(report.lines, _STACK)) is not None:
+        text = f"The address lies on the kernel stack of task {stack['task']}."
+        yield Statement(text, "certain", (quoted(stack),))
+    elif (variable := first(report.lines, _VARIABLE)) is not None:
+        at = next(at for at, text in enumerate(report.lines) if text is variable.string)
+        symbol = first(report.lines[at + 1 : at + 2], _SYMBOL)
+        if symbol is not None:
+            yield Statement(
+                f"The address belongs to the global variable {symbol['name']}, "
+                f"{int(symbol['offset'], 16)} bytes behind its start; the symbol spans "
+                f"{int(symbol['size'], 16)} bytes.",
+                "certain",
+                (quoted(symbol),),
+            )
+
+
+def _history(
+    report: CrashReport,
+    skip: Container[str],
+    allocated: re.Pattern[str],
+    freed: re.Pattern[str],
+    access: re.Match[str] | None,
+) -> Iterator[Statement]:
+    """Who allocated the object, who freed it, who asked for the free to be done later."""
+    pid = access["pid"] if access is not None else None
+    for verb, pattern in (("allocated", allocated), ("freed", freed)):
+        if (found := first(report.lines, pattern)) is None:
+            continue
+        stack = stack_after(report.lines, found)
+        if not stack:
+            continue
+        yield Statement(
+            f"The object was {verb}{_by(found['pid'], pid)} in {_chain(stack, skip)}.",
+            "certain",
+            (quoted(found), " < ".join(place(frame) for frame in stack[:8])),
+        )
+    queued = first(report.lines, _QUEUED)
+    if queued is not None and (stack := stack_after(report.lines, queued)):
+        yield Statement(
+            f"The last work or RCU callback for that object was queued in {_chain(stack, skip)}.",
+            "certain",
+            (quoted(queued), " < ".join(place(frame) for frame in stack[:8])),
+        )
+
+
+def _by(pid: str | None, accessed: str | None) -> str:
+    if pid is None:
+        return ""
+    if pid == accessed:
+        return f" by pid {pid}, which made this access too,"
+    return f" by the task with pid {pid}"
+
+
+def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
+    """The innermost functions of a stack that are not the allocator's: two, since the first is
+    often a helper.
+    """
+    shown = telling(stack, skip)[:2] or stack[:1]
+    return ", called from ".join(place(frame) for frame in shown)
+
+
+def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """KFENCE's finding and the object's history."""
+    head, thing = first(report.lines, _KFENCE), first(report.lines, _KFENCE_OBJECT)
+    words = {
+        "use-after-free": "an access to memory that had been freed",
+        "out-of-bounds": "an access outside of an object",
+        "invalid read": "a read of memory that is no object's",
+        "invalid write": "a write to memory that is no object's",
+        "invalid free": "a free of a pointer that is none that was allocated, or was freed before",
+        "memory corruption": "bytes behind an object that were changed before it was freed",
+    }
+    what = head["what"] if head is not None else ""
+    found = next((text for name, text in words.items() if what.startswith(name)), None)
+    text = f"KFENCE, which samples allocations, saw {found or 'a bad access'}."
+    if thing is not None:
+        text += f" The object has {thing['size']} bytes, of the slab cache {thing['cache']}."
+    evidence = tuple(quoted(one) for one in (head, thing) if one is not None)
+    said = [Statement(text, "certain", evidence or (report.title or "",))]
+    return said + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))

@@ -1,0 +1,295 @@
+"""Explains lockdep's reports, RCU misuse, sleeping in atomic context, and broken spinlocks.
+
+In: a report of one of those classes. Out: statements with the locks, tasks and counters that the
+block prints. Formats: kernel/locking/lockdep.c, kernel/locking/spinlock_debug.c, kernel/sched/core.c
+__might_resched() and __schedule_bug(), lib/smp_processor_id.c (3.x to 6.x); the fields of
+preempt_count: include/linux/preempt.h (4.x to 6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+
+from detector.explain.block_text import first, place, quoted, telling
+from detector.model import CrashReport, Statement
+
+_LOCKDEP: tuple[tuple[str, str], ...] = (
+    (
+        "possible circular locking dependency",
+        (
+            "Lockdep found a cycle: the task takes a second lock "
+            "while it holds a first one, and elsewhere the first was taken under the second, directly or "
+            "over others. With the wrong timing all wait for ever; it need not have happened this time."
+        ),
+    ),
+    (
+        "possible recursive locking",
+        (
+            "Lockdep saw a task take a lock while it holds one of the same "
+            "class. If both are the same lock, it waits for itself; if they are two, the code does not "
+            "tell lockdep in which order they nest."
+        ),
+    ),
+    (
+        "irq lock inversion",
+        (
+            "Lockdep found a lock that an interrupt takes, and on the other hand an "
+            "order of locks in which that interrupt may strike while the lock is held."
+        ),
+    ),
+    (
+        "unsafe lock order",
+        (
+            "Lockdep found a lock that interrupts take, followed by one that is held "
+            "with interrupts on: an interrupt that strikes there can close the circle."
+        ),
+    ),
+    (
+        "inconsistent lock state",
+        (
+            "Lockdep saw one lock taken in an interrupt and also with that "
+            "interrupt enabled: where it strikes the holder, the CPU waits for itself."
+        ),
+    ),
+    (
+        "Invalid wait context",
+        (
+            "A lock that may sleep (on a real-time kernel also a spinlock) was "
+            "taken in a context that must not sleep."
+        ),
+    ),
+    ("bad unlock balance", "A task released a lock that it does not hold."),
+    ("bad contention", "A task waited for a lock in a way that the lock's state contradicts."),
+    ("held lock freed", "Memory was freed, or set up again, while a lock in it is held."),
+    (
+        "held when returning to user space",
+        "A system call went back to user space with a lock held.",
+    ),
+    ("still has locks held", "A task went to sleep or was frozen with locks held."),
+    ("lock held at task exit", "A task ended with a lock held."),
+    ("Nested lock was not taken", "A lock was taken as nested in another one that is not held."),
+    (
+        "non-static key",
+        (
+            "A lock was used that lockdep does not know: it was not initialised, or lies "
+            "in memory that is no longer what it was. Lockdep is off from here on."
+        ),
+    ),
+    (
+        "has not been registered",
+        ("A lock's key is unknown to lockdep: it was not registered, or was freed before."),
+    ),
+)
+_LOCK = r"(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,120}?)\)\{[^}]*\}(?:-\{\S+\})?,? at: (?:\[<[0-9a-f]+>\] *)?(?P<place>\S+)"
+_WANTS = re.compile(r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to acquire lock:")
+_HOLDS = re.compile(r"but task is already holding lock:")
+_RELEASES = re.compile(
+    r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to release lock \((?P<name>.{1,120})\) at:"
+)
+_AT = re.compile(r"\s*" + _LOCK)
+_USAGE = re.compile(r"inconsistent \{(?P<before>\S+)\} -> \{(?P<now>\S+)\} usage\.")
+_ATOMIC = re.compile(
+    r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: (?P<block>\d),)? "
+    r"pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$"
+)
+_CONTEXT = re.compile(
+    r"(?:BUG|Debug): sleeping function called from invalid context at (?P<place>\S+)"
+)
+_SCHEDULING = re.compile(
+    r"(?:BUG: )?scheduling while atomic: (?P<comm>.{1,40})/(?P<pid>\d+)/0x(?P<count>[0-9a-f]{1,8})"
+)
+_DISABLED = re.compile(r"Preemption disabled at:")
+_CALL = re.compile(
+    r"BUG: using (?P<call>\w+)\(\) in preemptible \[[0-9a-f]+\] code: (?P<comm>.+)/(?P<pid>\d+)"
+)
+_CALLER = re.compile(r"caller is (?P<caller>\S+)")
+_SPINLOCK = re.compile(
+    r"BUG: (?P<lock>spinlock|rwlock)(?:-\w+)? (?P<what>lockup suspected|lockup|already unlocked|"
+    r"recursion|cpu recursion|bad magic|wrong owner|wrong CPU|uninitialized|trylock failure on UP)"
+    r"(?: on CPU#(?P<cpu>\d+), (?P<comm>.{1,40})/(?P<pid>\d+))?"
+)
+_STATE = re.compile(
+    r" lock: (?P<lock>.*?), \.magic: (?P<magic>[0-9a-f]{8}), \.owner: (?P<owner>.{1,40})/(?P<pid>-?\d+), "
+    r"\.owner_cpu: (?P<cpu>-?\d+)"
+)
+_SPINLOCK_WORDS = {
+    "lockup suspected": "A CPU has been waiting for a spinlock far too long.",
+    "lockup": "A CPU has been waiting for a spinlock far too long.",
+    "already unlocked": "A spinlock was released that nobody holds.",
+    "recursion": "A task took a spinlock that it holds already.",
+    "cpu recursion": "A CPU took a spinlock that the same CPU holds already.",
+    "bad magic": "A spinlock does not hold the mark of an initialised one.",
+    "wrong owner": "A spinlock was released by a task that does not hold it.",
+    "wrong CPU": "A spinlock was released on another CPU than it was taken on.",
+    "uninitialized": "A spinlock was used that was never initialised.",
+    "trylock failure on UP": "A spinlock was held already, on a machine of one CPU.",
+}
+_MAGIC = {"spinlock": "dead4ead", "rwlock": "deaf1eed"}
+_USED = re.compile(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
+
+
+def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What lockdep holds against the code, and the two locks."""
+    del skip
+    head = report.lines[0] if report.lines else report.title or ""
+    words = next((words for phrase, words in _LOCKDEP if phrase in head), None)
+    said = [Statement(words or "Lockdep found a lock misused.", "certain", (head.strip(),))]
+    said += _two_locks(report)
+    if (usage := first(report.lines, _USAGE)) is not None:
+        text = f"Before, its use was {usage['before']}; now it is {usage['now']}."
+        said.append(Statement(text, "certain", (quoted(usage),)))
+    if (release := first(report.lines, _RELEASES)) is not None:
+        said.append(
+            Statement(
+                f"{release['comm']} (pid {release['pid']}) released {release['name']}.",
+                "certain",
+                (quoted(release),),
+            )
+        )
+    return said
+
+
+def _two_locks(report: CrashReport) -> Iterator[Statement]:
+    wants, holds = (first(report.lines, pattern) for pattern in (_WANTS, _HOLDS))
+    if wants is None:
+        return
+    wanted = _lock_below(report, wants)
+    held = _lock_below(report, holds) if holds is not None else None
+    if wanted is None:
+        return
+    text = (
+        f"{wants['comm']} (pid {wants['pid']}) asks for {wanted['name']} at {wanted['place']}"
+        + (
+            f" while it holds {held['name']}, taken at {held['place']}."
+            if held is not None
+            else "."
+        )
+    )
+    evidence = (quoted(wanted), *((quoted(held),) if held is not None else ()))
+    yield Statement(text, "certain", evidence)
+
+
+def _lock_below(report: CrashReport, found: re.Match[str]) -> re.Match[str] | None:
+    """The lock in the line below."""
+    at = next(at for at, text in enumerate(report.lines) if text is found.string)
+    return first(report.lines[at + 1 : at + 2], _AT)
+
+
+def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Sleeping where it is forbidden: by the preempt count, or by the two flags printed."""
+    del skip
+    if (found := first(report.lines, _SCHEDULING)) is not None:
+        reasons = _preempt_count(int(found["count"], 16))
+        text = f"{found['comm']} (pid {found['pid']}) called the scheduler where it must not sleep"
+        text += f": {reasons}." if reasons else "."
+        return [Statement(text, "certain", (quoted(found),)), *_disabled_at(report)]
+    context, atomic = first(report.lines, _CONTEXT), first(report.lines, _ATOMIC)
+    where = f" at {context['place']}" if context is not None else ""
+    text = f"A function that may sleep was called{where} where sleeping is forbidden"
+    if atomic is not None:
+        reasons = " and ".join(
+            words
+            for words, flag in (
+                (
+                    "preemption is off (a spinlock is held, or an interrupt is served)",
+                    atomic["atomic"],
+                ),
+                ("interrupts are off", atomic["irqs"]),
+                ("the section is marked as one that must not block", atomic["block"] or "0"),
+            )
+            if flag != "0"
+        )
+        text += f": {reasons}" if reasons else ""
+        text += f"; the task is {atomic['comm']} (pid {atomic['pid']})"
+    evidence = tuple(quoted(one) for one in (context, atomic) if one is not None)
+    return [
+        Statement(text + ".", "certain", evidence or (report.title or "",)),
+        *_disabled_at(report),
+    ]
+
+
+def _preempt_count(count: int) -> str:
+    """The fields of preempt_count in words: bits 0 to 7 preemption, 8 to 15 soft interrupts, 16 to
+    19 interrupts, 20 to 23 NMIs.
+    """
+    fields = (
+        (count & 0xFF, "preemption is off (depth {})"),
+        (count >> 8 & 0xFF, "soft interrupts are off or one is served (count {})"),
+        (count >> 16 & 0xF, "an interrupt is served (depth {})"),
+        (count >> 20 & 0xF, "an NMI is served (depth {})"),
+    )
+    return " and ".join(words.format(value) for value, words in fields if value)
+
+
+def _disabled_at(report: CrashReport) -> Iterator[Statement]:
+    found = first(report.lines, _DISABLED)
+    if found is None:
+        return
+    at = next(at for at, text in enumerate(report.lines) if text is found.string)
+    symbol = re.search(r"([A-Za-z_$][\w$.]*\+0x[0-9a-f]+)/0x", "\n".join(report.lines[at : at + 2]))
+    if symbol is not None:
+        text = f"Preemption was switched off in {symbol[1]}."
+        yield Statement(text, "certain", (quoted(found), symbol[1]))
+
+
+def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Data of one CPU used while the task may move."""
+    del skip
+    found, caller = first(report.lines, _CALL), first(report.lines, _CALLER)
+    text = "Data of one CPU was used while the task could still move to another CPU"
+    if found is not None:
+        text = (
+            f"{found['comm']} (pid {found['pid']}) called {found['call']}() while it could still "
+            "move to another CPU"
+        )
+    text += f", from {caller['caller'].partition('/')[0]}." if caller is not None else "."
+    evidence = tuple(quoted(one) for one in (found, caller) if one is not None)
+    return [Statement(text, "certain", evidence or (report.title or "",))]
+
+
+def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What is wrong with the spinlock; its magic number and owner as printed."""
+    found, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
+    if found is None:
+        return [Statement("A spinlock was used wrongly.", "certain", (report.title or "",))]
+    said = [Statement(_SPINLOCK_WORDS[found["what"]], "certain", (quoted(found),))]
+    callers = telling((frame for frame in report.frames if frame.reliable), skip)
+    if callers:
+        said.append(
+            Statement(f"The lock is used in {place(callers[0])}.", "likely", (place(callers[0]),))
+        )
+    if state is None:
+        return said
+    if state["magic"] != _MAGIC[found["lock"]]:
+        zero = state["magic"] == "00000000"
+        said.append(
+            Statement(
+                f"Its mark is {state['magic']} instead of {_MAGIC[found['lock']]}: the lock was "
+                + ("never initialised, or its memory was cleared or freed." if zero else
+                   "overwritten, or its memory freed and used again."),
+                "likely",
+                (quoted(state),),
+            )
+        )  # fmt: skip
+    elif state["owner"] != "<none>":
+        text = f"Its owner is {state['owner']} (pid {state['pid']}), on CPU {state['cpu']}."
+        said.append(Statement(text, "certain", (quoted(state),)))
+    return said
+
+
+def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """RCU used without the protection that it needs, with the place as printed."""
+    del skip
+    used = next(
+        (found for found in map(_USED.match, report.lines[1:6]) if (found and "usage" in found["what"])
+         or (found and "RCU" in found["what"])),
+        None,
+    )  # fmt: skip
+    text = (
+        "RCU was used without the protection that it needs: a pointer read outside of a read-side "
+        "section and without its lock, or a call that is illegal where it stands"
+    )
+    if used is None:
+        return [Statement(f"{text}.", "certain", (report.title or "",))]
+    return [Statement(f"{text}; at {used['place']}: {used['what']}", "certain", (quoted(used),))]

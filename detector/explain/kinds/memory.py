@@ -1,0 +1,158 @@
+"""Explains memory that ran out: the OOM killer and failed allocations.
+
+In: a report of class `oom` or `memory-pressure`, or lone matches of an OOM kill. Out: statements;
+sizes as printed, in kB. Formats: mm/oom_kill.c dump_header(), dump_oom_summary() (from 4.20 on),
+__oom_kill_process(), mm/memcontrol.c mem_cgroup_print_oom_meminfo(), mm/page_alloc.c warn_alloc()
+(3.x to 6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Sequence
+
+from detector.explain.block_text import every, first, quoted
+from detector.model import CrashReport, Match, Statement
+
+_INVOKED = re.compile(
+    r"(?P<comm>.{0,16}?) invoked oom-killer: gfp_mask=(?P<gfp>0x[0-9a-f]+)(?:\((?P<flags>[^)]*)\))?"
+    r".*?order=(?P<order>-?\d+)"
+)
+_SUMMARY = re.compile(
+    r"oom-kill:constraint=(?P<constraint>CONSTRAINT_\w+),(?:nodemask=(?P<nodes>[^,(]*|\(null\)),)?.*?"
+    r"(?:oom_memcg=(?P<memcg>[^,]*),)?(?:global_oom,)?task_memcg=(?P<task_memcg>[^,]*),"
+    r"task=(?P<task>.*),pid=(?P<pid>\d+),uid=(?P<uid>\d+)"
+)
+_KILLED = re.compile(
+    r"(?P<what>(?:Memory cgroup o|O)ut of memory(?: \([a-z_]+\))?): Kill(?:ed)? process (?P<pid>\d+) "
+    r"\((?P<comm>.{0,16}?)\)(?:,)?(?: (?:total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB|"
+    r"score (?P<score>\d+)))?"
+)
+_KILLED_OLD = re.compile(
+    r"Killed process (?P<pid>\d+) \((?P<comm>.{0,16}?)\),?(?: UID \d+,)? total-vm:(?P<vm>\d+)kB, "
+    r"anon-rss:(?P<anon>\d+)kB"
+)
+_LIMIT = re.compile(
+    r"memory: usage (?P<usage>\d+)kB, limit (?P<limit>\d+)kB, failcnt (?P<count>\d+)"
+)
+_TASK_IN = re.compile(r"Task in (?P<task>\S+) killed as a result of limit of (?P<limit>\S+)")
+_SWAP = re.compile(r"Free swap +=? ?(?P<free>\d+)kB")
+_SWAP_TOTAL = re.compile(r"Total swap +=? ?(?P<total>\d+)kB")
+_CONSTRAINTS = {
+    "CONSTRAINT_NONE": "the whole host was out of memory",
+    "CONSTRAINT_MEMCG": "a memory cgroup was at its limit; the host need not be short of memory",
+    "CONSTRAINT_CPUSET": "the memory nodes that its cpuset allows were exhausted, not the whole host",
+    "CONSTRAINT_MEMORY_POLICY": "the memory nodes that its NUMA policy allows were exhausted, not "
+    "the whole host",
+}
+_FAILED = re.compile(
+    r"(?P<comm>.{0,16}?): page allocation failure[:.] order:(?P<order>\d+), "
+    r"mode:(?P<gfp>0x[0-9a-f]+)(?:\((?P<flags>[^)]*)\))?"
+)
+_VMALLOC = re.compile(
+    r"(?P<comm>.{0,16}?): vmalloc(?:: allocation failure: (?P<bytes>\d+) bytes| error: size (?P<size>\d+))"
+)
+
+
+def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Who asked, what was exhausted, who was killed."""
+    del skip
+    said: list[Statement] = []
+    if (found := first(report.lines, _INVOKED)) is not None:
+        order = int(found["order"])
+        size = f"{1 << order} page{'s' if order else ''}" if 0 <= order < 20 else "memory"
+        text = (
+            f"{found['comm']} asked for {size} (order {found['order']}, flags "
+            f"{found['flags'] or found['gfp']}) and there was none to be had: the OOM killer was "
+            "called."
+        )
+        said.append(Statement(text, "certain", (quoted(found),)))
+    said += _exhausted(report)
+    said += explain_kills(report.lines)
+    if not said:
+        said.append(Statement("Memory ran out.", "certain", (report.title or "",)))
+    return said
+
+
+def _exhausted(report: CrashReport) -> Iterator[Statement]:
+    summary, limit = first(report.lines, _SUMMARY), first(report.lines, _LIMIT)
+    old = first(report.lines, _TASK_IN)
+    if summary is not None and summary["constraint"] in _CONSTRAINTS:
+        group = f" (cgroup {summary['memcg']})" if summary["memcg"] else ""
+        text = f"What was exhausted: {_CONSTRAINTS[summary['constraint']]}{group}."
+        yield Statement(text, "certain", (quoted(summary),))
+    elif old is not None:
+        text = f"A memory cgroup was at its limit: {old['limit']}; the host need not be short of memory."
+        yield Statement(text, "certain", (quoted(old),))
+    if limit is not None:
+        yield Statement(
+            f"The cgroup used {limit['usage']} kB of the {limit['limit']} kB that it may use, and "
+            f"had failed to get more {limit['count']} times.",
+            "certain",
+            (quoted(limit),),
+        )
+    free = next(iter(every(report.lines, _SWAP)), None)
+    total = next(iter(every(report.lines, _SWAP_TOTAL)), None)
+    if total is not None and int(total["total"]) == 0:
+        yield Statement("The host has no swap.", "certain", (quoted(total),))
+    elif free is not None and total is not None and int(free["free"]) == 0:
+        text = f"All of the swap, {total['total']} kB, was in use."
+        yield Statement(text, "certain", (quoted(free), quoted(total)))
+
+
+def explain_kills(lines: Sequence[str]) -> Iterator[Statement]:
+    """The victims named in lines of text, the first three."""
+    kills = [
+        found
+        for text in lines
+        if (found := _KILLED.match(text) or _KILLED_OLD.match(text)) is not None
+    ]
+    seen: set[str] = set()
+    for found in kills:
+        groups = found.groupdict()
+        if found["pid"] in seen and groups.get("anon") is None:
+            continue
+        seen.add(found["pid"])
+        if len(seen) > 3:
+            return
+        size = (
+            f", which held {groups['anon']} kB of anonymous memory (of {groups['vm']} kB virtual)"
+            if groups.get("anon")
+            else f" with the score {groups['score']}"
+            if groups.get("score")
+            else ""
+        )
+        yield Statement(
+            f"{found['comm']} (pid {found['pid']}) was killed{size}. Victims are chosen by size and "
+            "oom_score_adj, not by fault.",
+            "certain",
+            (quoted(found),),
+        )
+
+
+def explain_kill_matches(evidence: Sequence[Match]) -> list[Statement]:
+    """The same of matches that stand in no report."""
+    kills = [match for match in evidence if match.cls in ("oom-kill", "oom-kill-cgroup")]
+    return list(explain_kills([match.text for match in kills]))
+
+
+def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """An allocation that failed: how much, and whether memory is short or in splinters."""
+    del skip
+    if (found := first(report.lines, _FAILED)) is not None:
+        order = int(found["order"])
+        pages = f"{1 << order} adjoining pages" if order else "one page"
+        why = (
+            "an order above 0 fails when free memory is in splinters, also where much is free"
+            if order
+            else "for a single page that means that memory was short at that moment"
+        )
+        text = (
+            f"{found['comm']} got no memory: {pages} (order {order}, flags "
+            f"{found['flags'] or found['gfp']}); {why}. The caller may have coped."
+        )
+        return [Statement(text, "certain", (quoted(found),))]
+    if (area := first(report.lines, _VMALLOC)) is not None:
+        text = f"{area['comm']} got no area of {area['bytes'] or area['size']} bytes from vmalloc."
+        return [Statement(text, "certain", (quoted(area),))]
+    return [Statement("An allocation failed.", "certain", (report.title or "",))]

@@ -1,0 +1,224 @@
+"""Explains objects whose state is wrong: reference counts, lists, slab, pages, copies to user space.
+
+In: a report of one of those classes, or a warning that a `refcount_t` or ODEBUG line precedes. Out:
+statements; every value is read from the line. Formats: lib/refcount.c (4.11 to 6.x),
+arch/x86/mm/extable.c (4.13 to 5.4), lib/list_debug.c, mm/slub.c, mm/page_alloc.c bad_page(),
+mm/memory.c print_bad_pte(), mm/usercopy.c, lib/debugobjects.c, lib/ubsan.c (4.x to 6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+
+from detector.explain.block_text import first, quoted
+from detector.explain.decode.machine import machine_of
+from detector.explain.decode.poison import byte_poison, pointer_poison
+from detector.model import CrashReport, Statement
+
+_REFCOUNT = re.compile(
+    r"refcount_t: (?P<what>saturated|underflow|addition on 0|increment on 0|decrement hit 0|hit zero|"
+    r"overflow)"
+)
+_COUNTS = {
+    "saturated": "A reference count was outside of its range, or left it with this step, and is now "
+    "pinned: the object will never be freed. Taken too often without being given back, or the "
+    "counter was overwritten.",
+    "underflow": "A reference was given back that was not there any more: the count fell below zero. "
+    "The object was put more often than taken, and may have been freed while in use.",
+    "addition on 0": "A reference was taken when the count was zero: the object was being freed, or "
+    "was free already (use after free).",
+    "increment on 0": "A reference was taken when the count was zero: the object was being freed, or "
+    "was free already (use after free).",
+    "decrement hit 0": "The last reference was dropped by a call that must not drop the last one: "
+    "nobody frees the object.",
+    "hit zero": "The last reference was dropped by a call that must not drop the last one.",
+    "overflow": "A reference was taken although the count was at its limit.",
+}
+_LIST = re.compile(r"list_(?:add|del|replace_init)(?:_valid)? (?:corruption|double add)")
+_SHOULD = re.compile(
+    r".*corruption\.? (?:(?P<field>\w+->\w+) )?should be (?:\w+ )?\(?(?P<should>[0-9a-f]{8,16})\)?, "
+    r"but was (?P<was>[0-9a-f]{8,16}|NULL|\(null\))"
+)
+_MARKED = re.compile(
+    r".*corruption, (?P<entry>[0-9a-f]{8,16})->(?P<field>next|prev) is (?P<what>LIST_POISON[12]|NULL)"
+)
+_DOUBLE = re.compile(
+    r"list_add double add: new=(?P<new>[0-9a-f]+), prev=(?P<prev>[0-9a-f]+), next="
+)
+_SLAB = re.compile(r"BUG (?P<cache>\S+)(?: \(.*?\))?: +(?P<what>.{3,80}?)\s*$")
+_SLAB_WORDS: tuple[tuple[str, str], ...] = (
+    ("Object already free", "an object was freed that is free already"),
+    ("Right Redzone overwritten", "bytes behind the end of an object were overwritten"),
+    ("Left Redzone overwritten", "bytes before an object were overwritten"),
+    ("Redzone overwritten", "bytes behind the end of an object were overwritten"),
+    ("Poison overwritten", "a freed object was written to (use after free)"),
+    ("Object padding overwritten", "the padding of an object was overwritten"),
+    ("adding overwritten", "the padding of a slab page was overwritten"),
+    ("Freepointer corrupt", "the pointer to the next free object was overwritten"),
+    ("Freechain corrupt", "the list of free objects was overwritten"),
+    ("Invalid object pointer", "a pointer was freed that is no object of the cache"),
+    ("Objects remaining", "the cache was destroyed while objects of it are in use: they leak"),
+    ("Wrong object count", "the count of objects of a slab page does not fit what lies in it"),
+)
+_BYTE = re.compile(
+    r"(?:INFO: |\[)?(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16}\]?\.?(?: @offset=(?P<offset>\d+)\.?)?"
+    r" First byte 0x(?P<was>[0-9a-f]{1,2}) instead of 0x(?P<should>[0-9a-f]{1,2})"
+)
+_PAGE = re.compile(
+    r"(?:BUG: )?Bad page (?P<what>state|map|cache) in process (?P<comm>.{1,24}?) +(?:pfn|pte):(?P<value>[0-9a-f]+)"
+)
+_PAGE_WORDS = {
+    "state": "A page was freed, or handed out, in a state that it must not have then",
+    "map": "A page-table entry of a process does not fit the page that it points to",
+    "cache": "A page was taken out of the page cache in a state that it must not have then",
+}
+_DUMPED = re.compile(r"page dumped because: (?P<why>.{3,120})")
+_USERCOPY = re.compile(
+    r"usercopy: [kK]ernel memory (?P<what>exposure|overwrite) attempt detected (?:from|to) (?P<to>.{1,120})"
+)
+_ODEBUG = re.compile(
+    r"ODEBUG: (?P<what>\w+) (?P<state>active|not available|initialized|destroyed|inactive|not "
+    r"initialized)\b.*object(?: type|: [0-9a-f]+ object type): (?P<type>\S+)(?: hint: (?P<hint>\S+))?"
+)
+
+
+def explain_refcount(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Which way a reference count went wrong."""
+    del skip
+    found = first(report.lines, _REFCOUNT)
+    if found is None:
+        text = "A reference counter left its range; the line that says which way is not here."
+        return [Statement(text, "certain", (report.title or "",))]
+    return [Statement(_COUNTS[found["what"]], "certain", (quoted(found),))]
+
+
+def explain_list(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What a list's check found, and what the wrong value is."""
+    del skip
+    found = first(report.lines, _LIST)
+    text = (
+        "A list's neighbours do not point at each other: an entry was freed, deleted twice, added "
+        "twice, or overwritten. The function that is named found it; it need not have done it."
+    )
+    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    return [Statement(text, "certain", evidence), *_list_value(report)]
+
+
+def _list_value(report: CrashReport) -> Iterator[Statement]:
+    if (marked := first(report.lines, _MARKED)) is not None:
+        if marked["what"] == "NULL":
+            text = f"The entry's {marked['field']} pointer is NULL: its memory was cleared, or it was never on a list."
+            yield Statement(text, "likely", (quoted(marked),))
+            return
+        yield Statement(
+            f"The entry's {marked['field']} pointer is {marked['what']}, which list_del() leaves "
+            "there: the entry was deleted before, so this is the second time.",
+            "certain",
+            (quoted(marked),),
+        )
+    if (double := first(report.lines, _DOUBLE)) is not None:
+        beside = "its own successor" if double["new"] != double["prev"] else "its own predecessor"
+        yield Statement(
+            f"The entry is being added where it is already: it would become {beside}.",
+            "certain",
+            (quoted(double),),
+        )
+    if (wrong := first(report.lines, _SHOULD)) is not None:
+        yield from _value(report, wrong)
+
+
+def _value(report: CrashReport, wrong: re.Match[str]) -> Iterator[Statement]:
+    """What the value is that stands where a pointer to the neighbour should."""
+    if not wrong["was"].isalnum() or wrong["was"] == "NULL" or int(wrong["was"], 16) == 0:
+        text = "The pointer found there is NULL: that neighbour's memory was cleared."
+        yield Statement(text, "likely", (quoted(wrong),))
+        return
+    machine = machine_of(report)
+    was, should = int(wrong["was"], 16), int(wrong["should"], 16)
+    if machine is not None and (
+        poison := pointer_poison(was, machine) or byte_poison(was, machine)
+    ):
+        yield Statement(
+            f"Found instead, {was:#x}: {poison.text[0].lower()}{poison.text[1:]}",
+            "likely",
+            (quoted(wrong), f"{was:#x} = {poison.arithmetic}"),
+        )
+        return
+    hashed = machine is not None and machine.bits == 64 and should < 1 << 32
+    if not hashed and (was ^ should).bit_count() == 1:
+        yield Statement(
+            f"The pointer found there differs from the right one in a single bit, bit "
+            f"{(was ^ should).bit_length() - 1}: a bit flipped in memory. Suspect the RAM.",
+            "likely",
+            (quoted(wrong), f"{was:#x} ^ {should:#x} = {was ^ should:#x}"),
+        )
+
+
+def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What the slab allocator found changed."""
+    del skip
+    found, byte = first(report.lines, _SLAB), first(report.lines, _BYTE)
+    if found is None:
+        text = "The slab allocator found one of its objects damaged."
+        return [Statement(text, "certain", (report.title or "",))]
+    what = next((words for phrase, words in _SLAB_WORDS if phrase in found["what"]), None)
+    text = f"In the slab cache {found['cache']} " + (what or f"this was found: {found['what']}")
+    said = [Statement(f"{text}.", "certain", (quoted(found),))]
+    if byte is not None:
+        was, should = int(byte["was"], 16), int(byte["should"], 16)
+        text = f"The first byte that is wrong is {was:#04x} instead of {should:#04x}"
+        flipped = (was ^ should).bit_count() == 1
+        said.append(
+            Statement(
+                text + (": a single bit differs. Where it is the only wrong byte, suspect the RAM."
+                        if flipped else "."),
+                "certain",
+                (quoted(byte),),
+            )
+        )  # fmt: skip
+    return said
+
+
+def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Which page is wrong, and the reason that the kernel prints."""
+    del skip
+    found, why = first(report.lines, _PAGE), first(report.lines, _DUMPED)
+    if found is None:
+        text = "A page's bookkeeping contradicts itself: memory was overwritten, or references are off."
+        return [Statement(text, "certain", (report.title or "",))]
+    number = (
+        f"page-table entry {found['value']}"
+        if "pte:" in found[0]
+        else f"page frame {found['value']}"
+    )
+    text = f"{_PAGE_WORDS[found['what']]} ({number}, process {found['comm']})"
+    text += f"; the kernel's reason: {why['why'].strip()}." if why is not None else "."
+    evidence = tuple(quoted(one) for one in (found, why) if one is not None)
+    return [Statement(text, "certain", evidence)]
+
+
+def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Which copy was refused."""
+    del skip
+    found = first(report.lines, _USERCOPY)
+    if found is None:
+        text = "A copy between kernel and user space would have left the bounds of an object."
+        return [Statement(text, "certain", (report.title or "",))]
+    way = "to user space from" if found["what"] == "exposure" else "from user space to"
+    text = (
+        f"A copy {way} {found['to'].strip('! ')} was refused: it would cross the object's bounds."
+    )
+    return [Statement(text, "certain", (quoted(found),))]
+
+
+def explain_odebug(report: CrashReport) -> list[Statement]:
+    """A timer or work item that was freed, or used, in the wrong state; none without such a line."""
+    found = first(report.lines, _ODEBUG)
+    if found is None:
+        return []
+    acts = {"free": "freed", "init": "initialised", "activate": "activated", "destroy": "destroyed"}
+    act = acts.get(found["what"], f"used ({found['what']})")
+    hint = f"; its function is {found['hint'].partition('/')[0]}" if found["hint"] else ""
+    text = f'An object of type {found["type"]} was {act} in the state "{found["state"]}"{hint}.'
+    return [Statement(text, "certain", (quoted(found),))]

@@ -1,0 +1,153 @@
+"""Explains panics by the reason that the line gives.
+
+In: a report of class `panic`, or one whose block ends in a panic. Out: statements. Reasons:
+kernel/panic.c, kernel/exit.c, init/main.c, init/do_mounts.c, kernel/hung_task.c, kernel/watchdog.c,
+arch/x86/kernel/cpu/mce/core.c, arch/arm64/kernel/traps.c, mm/oom_kill.c, drivers/tty/sysrq.c (6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from detector.model import CrashReport, Statement
+
+_REASONS: tuple[tuple[str, str], ...] = (
+    (
+        "Fatal exception in interrupt",
+        ("The exception above struck in an interrupt, where no task can be killed in its place."),
+    ),
+    (
+        "Fatal exception",
+        (
+            "The exception above was made fatal (panic_on_oops), or struck where it "
+            "cannot be survived."
+        ),
+    ),
+    ("Fatal machine check", "The processor reported a hardware error that cannot be survived."),
+    ("Machine check", "The processor reported a hardware error that cannot be survived."),
+    ("Fatal hardware error", "The firmware reported a hardware error that cannot be survived."),
+    ("Fatal Hardware Error", "The firmware reported a hardware error that cannot be survived."),
+    ("Uncorrected hardware memory error", "A memory error hit the kernel's own data."),
+    (
+        "Asynchronous SError",
+        (
+            "A processor, memory or bus reported an error late (SError): the trace "
+            "shows who ran when it arrived, not who caused it. Suspect hardware or firmware."
+        ),
+    ),
+    (
+        "panic_on_warn set",
+        "A warning was made fatal (panic_on_warn): the report above is the cause.",
+    ),
+    ("hung_task: blocked tasks", "Hung tasks are fatal on this host (kernel.hung_task_panic)."),
+    ("softlockup: hung tasks", "Soft lockups are fatal on this host (kernel.softlockup_panic)."),
+    (
+        "Hard LOCKUP",
+        (
+            "Hard lockups are fatal on this host (kernel.hardlockup_panic, or the boot "
+            "option nmi_watchdog=panic)."
+        ),
+    ),
+    ("RCU Stall", "RCU stalls are fatal on this host (kernel.panic_on_rcu_stall)."),
+    (
+        "VFS: Unable to mount root fs",
+        (
+            "The root file system was not found or could not be mounted: a "
+            "wrong root= option, a missing driver, an initramfs that does not fit the kernel."
+        ),
+    ),
+    ("No working init found", "No init program could be started from the root file system."),
+    ("Requested init", "The init program that the boot options name could not be started."),
+    ("sysrq triggered crash", "Somebody asked for it: SysRq-c (echo c > /proc/sysrq-trigger)."),
+    ("sysrq", "Somebody asked for it, with a SysRq key."),
+    ("System is deadlocked on memory", "Memory ran out and no process is left that may be killed."),
+    ("Out of memory and no killable", "Memory ran out and no process is left that may be killed."),
+    ("out of memory", "Running out of memory is fatal on this host (vm.panic_on_oom)."),
+    ("Out of memory: ", "Running out of memory is fatal on this host (vm.panic_on_oom)."),
+    (
+        "corrupted stack end",
+        (
+            "The mark at the end of a kernel stack was overwritten: the stack "
+            "overflowed, or something wrote over it."
+        ),
+    ),
+    (
+        "stack-protector",
+        (
+            "The guard word on the stack of a function was overwritten: a local buffer "
+            "ran over, in that function or in one that it called."
+        ),
+    ),
+    ("kernel stack overflow", "A kernel stack ran over its end."),
+    ("bad pgtable", "A page table was overwritten."),
+    (
+        "NMI: Not continuing",
+        (
+            "A non-maskable interrupt whose cause nobody knows was made fatal; "
+            "hardware sends it, or somebody pressed the NMI button."
+        ),
+    ),
+    ("NMI IOCK error", "A device reported a fatal error by a non-maskable interrupt."),
+    ("An NMI occurred", "A management controller, or somebody's NMI button, asked for a crash."),
+    (
+        "Timeout: Not all CPUs entered",
+        (
+            "After a machine check some processors did not answer: they "
+            "hang, in hardware or firmware."
+        ),
+    ),
+)
+_INIT = re.compile(r"Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
+            15: "SIGTERM", 31: "SIGSYS"}  # fmt: skip
+HARDWARE = (
+    "machine check",
+    "Machine check",
+    "hardware error",
+    "Hardware Error",
+    "hardware memory error",
+    "SError",
+    "Not all CPUs entered",
+)
+"""Words of the reasons that blame the hardware."""
+
+
+def explain_panic(report: CrashReport) -> list[Statement]:
+    """What the reason means; the reason itself where it is not known."""
+    if not report.panic:
+        text = "The kernel stopped for good; its reason is not in the report."
+        return [Statement(text, "certain", (report.title or "",))]
+    if (found := _INIT.search(report.panic)) is not None:
+        return list(_init(found))
+    words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
+    text = words or f"The kernel stopped for good. Its reason: {report.panic}"
+    return [Statement(text, "certain", (f"Kernel panic - not syncing: {report.panic}",))]
+
+
+def then_panicked(report: CrashReport) -> list[Statement]:
+    """That a report of another kind ended in a panic, and by which reason."""
+    if not report.panic or report.kind == "panic":
+        return []
+    words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
+    text = f"Then the kernel panicked: {report.panic.rstrip('. ')}."
+    return [Statement(f"{text} {words}" if words else text, "certain", (report.panic,))]
+
+
+def _init(found: re.Match[str]) -> Iterator[Statement]:
+    """How init ended; exitcode is a wait status: signal in bits 0 to 6, exit code in bits 8 to 15
+    (kernel/exit.c do_exit(), include/linux/wait.h).
+    """
+    text = "Process 1 (init) ended, and without it the kernel cannot go on."
+    yield Statement(text, "certain", (found[0],))
+    if found["code"] is None:
+        return
+    status = int(found["code"], 16)
+    number = status & 0x7F
+    how = (
+        f"it was killed by signal {number}"
+        + (f" ({_SIGNALS[number]})" if number in _SIGNALS else "")
+        if number
+        else f"it exited with code {status >> 8 & 0xFF}"
+    )
+    yield Statement(f"By its exit code {how}.", "certain", (f"exitcode=0x{found['code']}",))

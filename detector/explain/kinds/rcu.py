@@ -1,0 +1,117 @@
+"""Explains RCU stalls: for what RCU waited, how long in jiffies, and whether its own thread starves.
+
+In: a report of class `rcu-stall`. Out: statements; jiffies stay jiffies, since the log does not say
+how many make a second. Formats: kernel/rcu/tree_stall.h print_cpu_stall_info(),
+rcu_check_gp_kthread_starvation() (4.20 to 6.x; kernel/rcu/tree.c before), kernel/rcu/tree_exp.h,
+kernel/rcu/tasks.h.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+
+from detector.explain.block_text import every, first, quoted
+from detector.explain.kinds.hangs import snapshot
+from detector.model import CrashReport, Statement
+
+_HEAD = re.compile(
+    r"(?:rcu: )?INFO: (?P<flavour>rcu\w*) (?P<self>self-)?detected (?P<expedited>expedited )?stalls?"
+    r"(?P<on> on (?:CPUs?/tasks:|CPU|tasks:))?(?: \{(?P<who>[^}]*)\})?(?: (?P<jiffies>\d+) jiffies)?"
+)
+_SINCE = re.compile(r".*\((?:detected by (?P<by>\d+), )?t=(?P<jiffies>\d+) jiffies")
+_CPU = re.compile(
+    r"(?:rcu: )?\s*(?P<cpu>\d+)-?[.!?\dOoND]{0,5}: \((?P<count>\d+) (?P<what>ticks this GP|GPs behind"
+    r"|GPs? behind)\)"
+)
+_TASKS = re.compile(
+    r"(?:rcu: )?\s*Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]+\):(?P<tasks>.*)"
+)
+_STARVED = re.compile(
+    r"(?:rcu: )?(?P<flavour>rcu\w*) kthread starved for (?P<jiffies>\d+) jiffies!"
+    r"(?:.*->state=(?:0x)?(?P<state>[0-9a-f]+))?(?:.*->cpu=(?P<cpu>\d+))?"
+)
+_TIMER = re.compile(
+    r"(?:rcu: )?(?P<flavour>rcu\w*) kthread timer wakeup didn't happen for (?P<jiffies>\d+) jiffies!"
+)
+_SEEN = re.compile(
+    r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
+)
+_MOST = 8
+
+
+def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """For whom RCU waited and how long; then what the report says of RCU's own thread."""
+    del skip
+    found = first(report.lines, _HEAD)
+    if found is None:
+        text = "RCU waited too long for a CPU or a task to pass a quiescent state."
+        return [Statement(text, "certain", (report.title or "",))]
+    since = first(report.lines, _SINCE)
+    jiffies = found["jiffies"] or (since["jiffies"] if since is not None else None)
+    evidence = [quoted(found), *([quoted(since)] if since is not None else [])]
+    period = f"{jiffies} jiffies" if jiffies else "longer than its stall detector allows"
+    kind = "an expedited grace period" if found["expedited"] else "a grace period"
+    text = (
+        f"RCU ({found['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
+        f"{snapshot(report)}"
+    )
+    return [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
+
+
+def _held_by(report: CrashReport) -> str:
+    """The CPUs and tasks that the report lists as not yet quiet."""
+    found = first(report.lines, _HEAD)
+    listed = (found["who"] or "").split() if found is not None else []
+    cpus = [one.partition("-")[0] for one in listed if one[:1].isdigit()]
+    tasks = [one[1:] for one in listed if re.fullmatch(r"P\d+", one)]
+    cpus += [one["cpu"] for one in every(report.lines, _CPU)]
+    for line in every(report.lines, _TASKS):
+        tasks += re.findall(r"\bP(\d+)", line["tasks"])
+    cpus, tasks = list(dict.fromkeys(cpus)), list(dict.fromkeys(tasks))
+    parts = [
+        f"{name} {', '.join(numbers[:_MOST])}" + (" and others" if len(numbers) > _MOST else "")
+        for name, numbers in (("CPU", cpus), ("the task with pid", tasks))
+        if numbers
+    ]
+    return f"; not yet quiet: {' and '.join(parts)}" if parts else ""
+
+
+def _own_thread(report: CrashReport) -> Iterator[Statement]:
+    if (starved := first(report.lines, _STARVED)) is not None:
+        state = starved["state"]
+        ready = (
+            " although it was ready to run"
+            if state and int(state, 16) == 0
+            else " (it slept)"
+            if state
+            else ""
+        )
+        where = f"; it was last on CPU {starved['cpu']}" if starved["cpu"] else ""
+        yield Statement(
+            f"RCU's own thread, {starved['flavour']}, has not run for {starved['jiffies']} jiffies"
+            f"{ready}{where}.",
+            "certain",
+            (quoted(starved),),
+        )
+        yield Statement(
+            "What keeps RCU's thread from running is the cause to look for (a real-time task, "
+            "interrupts that stay off, timers that do not fire, a machine that stands still); the "
+            "CPUs that the stall names may only be victims.",
+            "likely",
+            (quoted(starved),),
+        )
+    if (timer := first(report.lines, _TIMER)) is not None:
+        yield Statement(
+            f"The timer that should wake RCU's thread has not fired for {timer['jiffies']} jiffies: "
+            "timers, or the CPU that runs them, are stuck.",
+            "certain",
+            (quoted(timer),),
+        )
+    if starved is None and (seen := first(report.lines, _SEEN)) is not None:
+        yield Statement(
+            "All CPUs had passed a quiescent state by then; RCU's own thread had been inactive for "
+            f"{seen['jiffies']} jiffies and did not end the grace period.",
+            "certain",
+            (quoted(seen),),
+        )

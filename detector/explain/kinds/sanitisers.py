@@ -1,0 +1,119 @@
+"""Explains KMSAN, KCSAN, UBSAN and kmemleak reports in their own values and places.
+
+In: a report of one of those classes and the list of generic functions. Out: statements. Formats:
+mm/kmsan/report.c (6.1 to 6.x), kernel/kcsan/report.c (5.8 to 6.x), lib/ubsan.c (4.5 to 6.x; up to
+4.x and 5.x with "Undefined behaviour"), mm/kmemleak.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+
+from detector.explain.block_text import every, first, place, quoted, stack_after, telling
+from detector.model import CrashReport, Statement
+
+_KMSAN = re.compile(r"BUG: KMSAN: (?P<what>[a-z-]+) in (?P<place>\S+)")
+_ORIGIN = re.compile(r"Uninit was (?P<how>created|stored to memory) at:")
+_LOCAL = re.compile(r"Local variable (?P<name>\S+) created at:")
+_BYTES = re.compile(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
+_RACE = re.compile(
+    r"(?P<what>read|write|read-write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, ]+)\) )?"
+    r"to 0x(?P<address>[0-9a-f]{8,16}) of (?P<size>\d+) bytes by (?P<who>task (?P<pid>\d+)|interrupt)"
+    r" on cpu (?P<cpu>\d+):"
+)
+_CHANGED = re.compile(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f]+)")
+_UBSAN = re.compile(r"UBSAN: (?P<what>.{3,60}?) in (?P<place>\S+?:\d+)(?::\d+)?")
+_OVERFLOW = re.compile(
+    r"(?P<text>index -?\d+ is out of range for type .{1,120}|shift exponent -?\d+ .{1,120}"
+    r"|-?\d+ [+*/-] -?\d+ cannot be represented in type .{1,80}|left shift of -?\d+ by .{1,120}"
+    r"|division by zero|load of value -?\d+ is not a valid value for type .{1,80}"
+    r"|(?:member access within|load of|store to) (?:null|misaligned|address) .{1,160}"
+    r"|variable length array bound value .{1,80}|signed integer overflow: .{1,120})\s*$"
+)
+_LEAK = re.compile(
+    r"unreferenced object (?:\(.*\) )?0x(?P<address>[0-9a-f]+) \(size (?P<size>\d+)\):"
+)
+_COMM = re.compile(r"\s*comm \"(?P<comm>[^\"]{0,40})\", pid (?P<pid>\d+), jiffies \d+")
+
+
+def explain_kmsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A use of memory that nobody wrote: where, which bytes, and where it came from."""
+    found, part = first(report.lines, _KMSAN), first(report.lines, _BYTES)
+    text = "KMSAN saw a value used that was never initialised"
+    if found is not None and "infoleak" in found["what"]:
+        text = "KMSAN saw memory that was never initialised on its way out of the kernel"
+    if part is not None:
+        text += f": bytes {part['range']} of {part['size']}"
+    evidence = tuple(quoted(one) for one in (found, part) if one is not None)
+    said = [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+    return said + list(_origin(report, skip))
+
+
+def _origin(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
+    created = [one for one in every(report.lines, _ORIGIN) if one["how"] == "created"]
+    if created and (stack := stack_after(report.lines, created[-1])):
+        shown = telling(stack, skip)[:1] or stack[:1]
+        yield Statement(
+            f"That memory was allocated in {place(shown[0])} and not filled.",
+            "certain",
+            (quoted(created[-1]), " < ".join(place(frame) for frame in stack[:8])),
+        )
+    if (local := first(report.lines, _LOCAL)) is not None:
+        stack = stack_after(report.lines, local)
+        where = f" of {place(stack[0])}" if stack else ""
+        text = f"It comes from the local variable {local['name']}{where}."
+        yield Statement(text, "certain", (quoted(local),))
+
+
+def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """Two accesses without an order between them: what, where, and how the value changed."""
+    accesses = list(every(report.lines, _RACE))[:2]
+    if not accesses:
+        text = "KCSAN saw two CPUs access one variable without synchronisation."
+        return [Statement(text, "certain", (report.title or "",))]
+    shown = []
+    for one in accesses:
+        stack = stack_after(report.lines, one)
+        frames = telling(stack, skip)[:1] or stack[:1]
+        where = f" in {place(frames[0])}" if frames else ""
+        shown.append(f"a {one['what']} by {one['who']} on CPU {one['cpu']}{where}")
+    text = (
+        f"KCSAN saw {accesses[0]['size']} bytes at {accesses[0]['address']} accessed by two at "
+        f"once without synchronisation: {' and '.join(shown)}."
+        if len(shown) == 2
+        else f"KCSAN saw {shown[0]}, while the value changed by somebody whom it did not see."
+    )
+    said = [Statement(text, "certain", tuple(quoted(one) for one in accesses))]
+    if (changed := first(report.lines, _CHANGED)) is not None:
+        text = f"The value changed from 0x{changed['old']} to 0x{changed['new']} meanwhile."
+        said.append(Statement(text, "certain", (quoted(changed),)))
+    return said
+
+
+def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """What the C language leaves undefined was done: where, and the line with the values."""
+    del skip
+    found, value = first(report.lines, _UBSAN), first(report.lines, _OVERFLOW)
+    text = "UBSAN saw an operation that the C language does not define"
+    if found is not None:
+        what = found["what"]
+        named = "" if what.lower().startswith("undefined") else f" ({what})"
+        text += f"{named}, at {found['place']}"
+    if value is not None:
+        text += f": {value['text'].strip()}"
+    evidence = tuple(quoted(one) for one in (found, value) if one is not None)
+    return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+
+
+def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """An object that nothing points to any more: its size, and who allocated it."""
+    del skip
+    found, comm = first(report.lines, _LEAK), first(report.lines, _COMM)
+    text = "kmemleak found memory that nothing points to any more"
+    if found is not None:
+        text += f": {found['size']} bytes at {found['address']}"
+    if comm is not None:
+        text += f", allocated by {comm['comm']} (pid {comm['pid']})"
+    evidence = tuple(quoted(one) for one in (found, comm) if one is not None)
+    return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]

@@ -1,0 +1,131 @@
+"""Explains exceptions without a bad address, and checks that a kernel makes of itself: WARN, BUG.
+
+In: a report of one of those classes. Out: statements. What an instruction did is read in
+`sentences`. Formats: kernel/panic.c __warn(), lib/bug.c report_bug(), arch/x86/kernel/traps.c,
+arch/arm64/include/asm/brk-imm.h (4.x to 6.x).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from detector.explain.block_text import first, quoted
+from detector.explain.kinds.objects import explain_list, explain_odebug, explain_refcount
+from detector.model import CrashReport, Statement
+
+_WARNING = re.compile(
+    r"WARNING: (?:CPU: \d+ PID: \d+ )?(?:at )?(?:\[.*\] )?(?P<place>[\w./-]+\.[chSrs]+:\d+)"
+)
+_BUG = re.compile(r"[kK]ernel BUG at (?P<place>[^\s:!]{1,200}:\d+)")
+_DIVISORS = re.compile(r"i?div (?:\w+ ptr )?(?P<operand>\w+)$")
+_SIZES = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx"}
+_MESSAGES: tuple[tuple[str, str], ...] = (
+    (
+        "int3",
+        (
+            "The kernel met a breakpoint that nobody had set there: code that is being patched, or "
+            "was overwritten."
+        ),
+    ),
+    (
+        "stack segment",
+        (
+            "The kernel used its stack pointer, or rbp, at an address that is not "
+            "canonical: it was overwritten, or the stack was."
+        ),
+    ),
+    (
+        "control protection",
+        (
+            "A jump landed where no jump may land, or a return went elsewhere than "
+            "its call came from (CET)."
+        ),
+    ),
+    ("alignment check", "A memory operand was not aligned while the CPU was asked to check that."),
+    ("bounds", "A `bound` instruction found its index out of range."),
+    ("monitor event", "A check in the code failed: s390 prints so for WARN() and BUG()."),
+    (
+        "illegal operation",
+        (
+            "The CPU met an instruction that it does not know: a BUG(), or code that "
+            "was overwritten."
+        ),
+    ),
+)
+
+
+def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A WARN(): where; a reference count or an object that the line before names."""
+    if "refcount bug" in (report.title or ""):
+        return explain_refcount(report, skip)
+    found = first(report.lines, _WARNING)
+    where = f" at {found['place']}" if found is not None else ""
+    went_on = "" if report.panic else ", said so, and went on"
+    text = f"A WARN(){where} was hit: the kernel found a state that its author held impossible{went_on}."
+    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    return [Statement(text, "certain", evidence), *explain_odebug(report)]
+
+
+def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A BUG(): where; a list's corruption is explained by the line before it."""
+    if "corrupted list" in (report.title or ""):
+        return explain_list(report, skip)
+    found = first(report.lines, _BUG)
+    where = f" at {found['place']}" if found is not None else ""
+    text = f"A BUG(){where} was hit: the kernel found a state that it cannot go on from."
+    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    return [Statement(text, "certain", evidence)]
+
+
+def explain_trap(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A trap by the word that names it; nothing for one whose word says it all."""
+    del skip
+    head = report.lines[0] if report.lines else report.title or ""
+    words = next((words for name, words in _MESSAGES if name in head), None)
+    return [Statement(words, "certain", (head.strip(),))] if words else []
+
+
+def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A division by zero, shown by the divisor's register where the instruction could be decoded."""
+    del skip
+    evidence = (report.title or "",)
+    found = _DIVISORS.match(report.instruction or "")
+    if found is not None:
+        name = found["operand"]
+        value = _value(report, name)
+        if value == 0:
+            text = f"The kernel divided by zero: the divisor, {name}, is 0."
+            return [Statement(text, "certain", (f"`{report.instruction}`", f"{name} = 0x0"))]
+        if value is not None:
+            text = f"The quotient did not fit: the divisor, {name}, is {value:#x}, not 0."
+            return [Statement(text, "certain", (f"`{report.instruction}`", f"{name} = {value:#x}"))]
+    return [
+        Statement("The kernel divided by zero, or a quotient did not fit.", "certain", evidence)
+    ]
+
+
+def _value(report: CrashReport, name: str) -> int | None:
+    """The value of an x86 register by any of its 32 and 64-bit names."""
+    if (value := report.registers.get(name)) is not None:
+        return value
+    if name.startswith("e"):
+        value = report.registers.get("r" + name[1:])
+    elif re.fullmatch(r"r\d+d", name):
+        value = report.registers.get(name[:-1])
+    return None if value is None else value & 0xFFFF_FFFF
+
+
+def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """An instruction that the CPU does not know."""
+    del skip
+    if (report.instruction or "").startswith("ud"):
+        text = (
+            "The kernel ran into an instruction that is there to stop it: a BUG() whose place is not "
+            "printed, or a point that the compiler held to be out of reach."
+        )
+        return [Statement(text, "certain", (f"`{report.instruction}`",))]
+    text = (
+        "The CPU met an instruction that it does not know: a BUG(), or code that was overwritten."
+    )
+    return [Statement(text, "certain", (report.title or "",))]
