@@ -179,8 +179,10 @@ def _incident(
     known: set[str],
 ) -> Incident:
     anchor = fault.match
-    gaps = [found for found in (gap(anchor, half.match) for half in halves) if found]
-    nearest = min(gaps, key=lambda found: abs(found[0]))
+    nearest = nearest_half(anchor, [half.match for half in halves])
+    apart = gap(anchor, nearest) if nearest else None
+    assert nearest is not None
+    assert apart is not None
     identity = incident_id(rule.id, anchor)
     starts = [one.match.wall_time_us for one in ordered if one.match.wall_time_us is not None]
     return Incident(
@@ -189,13 +191,22 @@ def _incident(
         severity=rule.severity,
         host=anchor.host,
         boot=boot_name(anchor),
-        time_basis=nearest[1],
-        gap_us=abs(nearest[0]),
+        time_basis=apart[1],
+        gap_us=abs(apart[0]),
         started_us=min(starts, default=None),
         anchor=anchor,
         evidence=tuple(one.match for one in ordered),
         joined=tuple(sorted(known - {identity})),
+        nearest=nearest,
     )
+
+
+def nearest_half(anchor: Match, evidence: Iterable[Match]) -> Match | None:
+    """Returns the match of another class that is nearest to the anchor, else of its own class."""
+    others = [one for one in evidence if one != anchor]
+    halves = [one for one in others if one.cls != anchor.cls] or others
+    timed = [(abs(apart[0]), one) for one in halves if (apart := gap(anchor, one))]
+    return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
 def incident_id(rule: str, anchor: Match) -> str:

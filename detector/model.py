@@ -203,8 +203,8 @@ class Incident:
     """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none)
     and holds `anchor`.
 
-    `gap_us` is the distance from the nearest other half to the anchor fault; `joined` names
-    incidents that late evidence merged into it.
+    `nearest` is the other half that is nearest to the anchor fault, `gap_us` its distance;
+    `joined` names incidents that late evidence merged into it.
     """
 
     id: str
@@ -218,3 +218,4 @@ class Incident:
     anchor: Match
     evidence: tuple[Match, ...]
     joined: tuple[str, ...] = ()
+    nearest: Match | None = None

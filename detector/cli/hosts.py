@@ -22,6 +22,7 @@ from detector.cli.options import (
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
+from detector.render.units import uptime
 from detector.settings import settings_of
 from detector.store import open_history
 from detector.store.query.results import HostDetail, HostRow
@@ -139,7 +140,7 @@ def _say(detail: HostDetail) -> None:
             terminal.when(boot.epoch_us),
             inert(boot.boot_id or ""),
             inert(boot.kernel or ""),
-            terminal.uptime(boot.last_kernel_us),
+            uptime(boot.last_kernel_us),
         )
         for boot in detail.boots
     ]

@@ -25,6 +25,7 @@ from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item
 from detector.render.series import sparkline
+from detector.render.units import exact_seconds
 from detector.settings import settings_of
 from detector.store import History, IncidentRow, open_history
 from detector.store.lifecycle.states import Act
@@ -101,7 +102,7 @@ def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> 
 
 
 def _cells(row: IncidentRow) -> tuple[str, ...]:
-    started, gap = terminal.when(row.started_us), terminal.gap(row.gap_us)
+    started, gap = terminal.when(row.started_us), exact_seconds(row.gap_us)
     return (
         row.id,
         started,

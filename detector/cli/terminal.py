@@ -33,6 +33,7 @@ from detector.model import CrashReport, Unparsed
 from detector.noise import OTHERS, NoiseCount
 from detector.render.escape import inert
 from detector.render.objects import Item, incident_item, moment
+from detector.render.units import seconds, several, uptime
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
@@ -77,25 +78,6 @@ def switched_off(signature: str) -> str:
         f"oopswatch: {signature}: switched off: its regex timed out too often; lines that only "
         "it knows are missed"
     )
-
-
-def seconds(kernel_us: int | None) -> str:
-    """Kernel time as printk prints it, "61817741.312094"; "-" for none."""
-    return "-" if kernel_us is None else f"{kernel_us // 1_000_000}.{kernel_us % 1_000_000:06d}"
-
-
-def gap(gap_us: int) -> str:
-    """A gap in seconds, exact to the microsecond: "0.492317 s"."""
-    return f"{seconds(gap_us)} s"
-
-
-def uptime(kernel_us: int | None) -> str:
-    """How long a host was up, for people: "715 d 11 h 42 min"."""
-    if kernel_us is None:
-        return "an unknown time"
-    minutes = kernel_us // 60_000_000
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return f"{days} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
 
 
 def say_scan(
@@ -143,25 +125,15 @@ def say_scan(
         )
 
 
-def several(count: int, one: str, many: str | None = None) -> str:
-    """A number and its noun: "1 incident", "2,000 incidents"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
-    """One incident: what, where, both lines, what it means, which bug; `whole` adds all sentences
-    and what to do.
-    """
+def _incident_rows(item: Item) -> list[tuple[str, str]]:
+    """Returns the labelled facts of an incident; an empty value is left out."""
     report = item["report"] or {}
-    anchor = item["evidence"][-1]
-    out.print(
-        Text.assemble(
-            (f"[{item['severity']}] ", STYLES.get(item["severity"], "")), (headline(item), "bold")
-        )
-    )
-    rows = [
+    return [
         ("incident", f"{item['id']}   rule {item['rule']}   state {item.get('state', 'open')}"),
-        ("host", f"{item['host']}, up {uptime(anchor['kernel_time_us'])}, boot {item['boot']}"),
+        (
+            "host",
+            f"{item['host']}, up {uptime(item['anchor']['kernel_time_us'])}, boot {item['boot']}",
+        ),
         ("started", f"{item['started'] or 'unknown'} (UTC)"),
         (
             "kernel",
@@ -177,7 +149,19 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
         ),
         ("joined", ", ".join(item.get("joined", ()))),
     ]
-    for label, value in rows:
+
+
+def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
+    """One incident: what, where, both lines, what it means, which bug; `whole` adds all sentences
+    and what to do.
+    """
+    out.print(
+        Text.assemble(
+            (f"[{item['severity']}] ", STYLES.get(item["severity"], "")),
+            (inert(f"{item['host']}: {item['headline']}"), "bold"),
+        )
+    )
+    for label, value in _incident_rows(item):
         if value:
             out.print(Text(f"  {label:<12}{inert(value)}"))
     for one in item["evidence"]:
@@ -217,17 +201,6 @@ def wrapped(label: str, sentence: str) -> str:
         initial_indent=f"  {label:<12}",
         subsequent_indent=" " * 14,
         break_on_hyphens=False,
-    )
-
-
-def headline(item: Item) -> str:
-    """Symptom first: the classes that met, the function, how far apart."""
-    report = item["report"] or {}
-    what = report.get("title") or " and ".join(
-        dict.fromkeys(one["signature"] for one in item["evidence"])
-    )
-    return inert(
-        f"{item['host']}: {what}, {gap(item['gap_us'])} from {item['evidence'][0]['signature']}"
     )
 
 

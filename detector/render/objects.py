@@ -8,13 +8,15 @@ Addresses and register values are hexadecimal strings, since JSON readers lose i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detector.correlate import boot_name
 from detector.model import CrashReport, Diagnosis, Frame, Incident, Match
 from detector.noise import NoiseCount
+from detector.render.headline import headline
 
 Item = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,6 +32,39 @@ def moment(wall_us: int | None) -> str | None:
         return (_EPOCH + timedelta(microseconds=wall_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     except OverflowError:
         return None
+
+
+# Of all `…_us` these are distances, or times since boot.
+_NO_WALL_TIME = frozenset({"gap_us", "uptime_us", "kernel_time_us", "time_us"})
+
+
+def as_object(value: Any) -> Any:
+    """A value as JSON has it; dataclasses, also inside of others, are objects."""
+    if is_dataclass(value) and not isinstance(value, type):
+        found: dict[str, Any] = {
+            one.name: as_object(getattr(value, one.name)) for one in fields(value)
+        }
+        for name in filter(is_wall_time, tuple(found)):
+            found[moment_name(name, found)] = moment(found[name])
+        return found
+    if isinstance(value, Mapping):
+        return {str(name): as_object(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_object(one) for one in value]
+    return value
+
+
+def is_wall_time(name: str) -> bool:
+    """Whether a field is a wall time in µs."""
+    return name.endswith("_us") and "kernel" not in name and name not in _NO_WALL_TIME
+
+
+def moment_name(name: str, taken: Container[str]) -> str:
+    """What the text beside a wall time is called: `first_us` → `first`; where a field has that
+    name, as `state_us`, it is `state_at`.
+    """
+    short = name.removesuffix("_us")
+    return f"{short}_at" if short in taken else short
 
 
 def match_item(match: Match, report: CrashReport | None = None) -> Item:
@@ -104,9 +139,19 @@ def diagnosis_item(diagnosis: Diagnosis) -> list[Item]:
 
 
 def incident_item(
-    incident: Incident, fingerprint: str | None, report: CrashReport | None, diagnosis: Diagnosis
+    incident: Incident,
+    fingerprint: str | None,
+    report: CrashReport | Item | None,
+    diagnosis: Diagnosis,
+    title: str | None = None,
 ) -> Item:
-    """An incident with its evidence, the report of its anchoring fault and what it means."""
+    """An incident with its evidence, the report of its anchoring fault and what it means.
+
+    `title` is the report's where the report itself is not at hand.
+    """
+    if isinstance(report, CrashReport):
+        report = report_item(report)
+    title = title or (report or {}).get("title") or incident.anchor.text
     return {
         "type": "incident",
         "source": incident.anchor.source,
@@ -121,7 +166,12 @@ def incident_item(
         "started": moment(incident.started_us),
         "joined": list(incident.joined),
         "evidence": [match_item(match) for match in incident.evidence],
-        "report": None if report is None else report_item(report),
+        "headline": headline(title, incident),
+        "title": title,
+        "anchor": match_item(incident.anchor),
+        "nearest": match_item(incident.nearest) if incident.nearest else None,
+        "started_us": incident.started_us,
+        "report": report,
         "diagnosis": diagnosis_item(diagnosis),
         "known_issue": diagnosis.known_issue,
         "known_issue_confidence": diagnosis.known_issue_confidence,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from detector.render.escape import inert
+from detector.render.units import seconds
 
 LEVELS = 5
 
@@ -195,12 +196,6 @@ def _words(scale: _Scale, one: TimelineMark, y: int) -> Markup:
     return stamp + Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>').format(
         _short(x), y, side, inert(one.label)
     )
-
-
-def seconds(kernel_us: int) -> str:
-    """Kernel time as printk prints it: seconds with six places."""
-    sign = "-" if kernel_us < 0 else ""
-    return f"{sign}{abs(kernel_us) // 1_000_000}.{abs(kernel_us) % 1_000_000:06d}"
 
 
 def _short(number: float) -> str:

@@ -9,46 +9,14 @@ field keeps its name; a wall time `…_us` stands beside its RFC 3339 text in UT
 from __future__ import annotations
 
 import typing
-from collections.abc import Container, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from detector.render.objects import moment
+from detector.render.objects import is_wall_time, moment_name
 
-# Of all `…_us` these are distances, or times since boot.
-_NO_WALL_TIME = frozenset({"gap_us", "uptime_us", "kernel_time_us", "time_us"})
 _MODELS: dict[type[Any], type[BaseModel]] = {}
-
-
-def as_object(value: Any) -> Any:
-    """A value as JSON has it; dataclasses, also inside of others, are objects."""
-    if is_dataclass(value) and not isinstance(value, type):
-        found: dict[str, Any] = {
-            one.name: as_object(getattr(value, one.name)) for one in fields(value)
-        }
-        for name in filter(is_wall_time, tuple(found)):
-            found[moment_name(name, found)] = moment(found[name])
-        return found
-    if isinstance(value, Mapping):
-        return {str(name): as_object(one) for name, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [as_object(one) for one in value]
-    return value
-
-
-def is_wall_time(name: str) -> bool:
-    """Whether a field is a wall time in µs."""
-    return name.endswith("_us") and "kernel" not in name and name not in _NO_WALL_TIME
-
-
-def moment_name(name: str, taken: Container[str]) -> str:
-    """What the text beside a wall time is called: `first_us` → `first`; where a field has that
-    name, as `state_us`, it is `state_at`.
-    """
-    short = name.removesuffix("_us")
-    return f"{short}_at" if short in taken else short
 
 
 def model_of(noun: type[Any]) -> type[BaseModel]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from sqlite3 import Row
 from typing import Any
 
+from detector.correlate import nearest_half
 from detector.explain.release import KernelRelease
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
 from detector.render.objects import Item, diagnosis_item
@@ -176,6 +177,7 @@ def read_incident(
         anchor=anchor,
         evidence=evidence,
         joined=joined,
+        nearest=nearest_half(anchor, evidence),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.render.escape import inert
+from detector.render.units import several, uptime
 from detector.serve.pages import formatting
 
 SECOND = 1_000_000
@@ -49,7 +50,7 @@ def test_no_time_is_unknown() -> None:
     """It is said, not left out."""
     assert "unknown" in formatting.when(None, 0)
     assert formatting.stamp(None) == formatting.kernel_time(None) == formatting.number(None) == "-"
-    assert formatting.uptime(None) == "an unknown time"
+    assert uptime(None) == "an unknown time"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_no_time_is_unknown() -> None:
 )
 def test_uptime(us: int, text: str) -> None:
     """Days, hours, minutes."""
-    assert formatting.uptime(us) == text
+    assert uptime(us) == text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_uptime(us: int, text: str) -> None:
 )
 def test_counts_have_separators_and_number(count: int, noun: str, text: str) -> None:
     """One host, two hosts."""
-    assert formatting.plural(count, noun) == text
+    assert several(count, noun) == text
 
 
 @given(st.text(max_size=400))

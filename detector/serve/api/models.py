@@ -1,4 +1,4 @@
-"""The objects of `detector/items.py` as models: incidents with evidence, report and diagnosis.
+"""The objects of `detector/render/objects.py` as models: incidents with evidence, report and diagnosis.
 Tests hold the two together.
 
 In: nothing. Out: models for OpenAPI. Fields are only ever added.
@@ -10,7 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from detector.model import Confidence, Severity, TimeBasis
+from detector.model import Confidence, Severity
+from detector.serve.schemas import model_of
+from detector.store.query.results import IncidentRow
 
 
 class FrameItem(BaseModel):
@@ -79,31 +81,21 @@ class StatementItem(BaseModel):
     evidence: list[str]
 
 
-class IncidentItem(BaseModel):
-    """An incident, as `scan --json` and `incidents show --json` print it."""
+class IncidentItem(model_of(IncidentRow)):  # type: ignore[misc]  # made from the row's fields
+    """An incident, as the command line and the pages print it: its row in lists, and the rest."""
 
     type: Literal["incident"]
     source: str
-    id: str
-    fingerprint: str | None
-    rule: str
-    severity: Severity
-    host: str
-    boot: str
-    time_basis: TimeBasis
-    gap_us: int
-    started: str | None
+    headline: str
     joined: list[str]
+    anchor: MatchItem
+    nearest: MatchItem | None
     evidence: list[MatchItem]
     report: ReportItem | None
     diagnosis: list[StatementItem]
-    known_issue: str | None
     known_issue_confidence: Confidence | None
     next_steps: list[str]
-    state: Literal["open", "acknowledged", "resolved"]
-    found: str | None
-    joined_into: str | None = None
-    report_lines: list[str] | None = None
+    report_lines: list[str]
 
 
 class ExplanationItem(BaseModel):

@@ -14,8 +14,9 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import JSONResponse, Response
 
+from detector.render.objects import as_object
 from detector.serve.http.errors import HttpError, answers
-from detector.serve.schemas import as_object, model_of
+from detector.serve.schemas import model_of
 from detector.store.query import filters
 from detector.store.query.filters import Filter
 from detector.store.query.results import Page

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detector.catalogue import Rule, Signature
 from detector.model import Severity
+from detector.render.objects import as_object
 from detector.render.series import Bucket
 from detector.serve.api.params import LIST, ONE, Parameters, found, span
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.schemas import as_object, model_of
+from detector.serve.schemas import model_of
 from detector.store.query.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from detector.render.escape import inert
 from detector.render.objects import moment
-from detector.serve.charts import seconds
+from detector.render.units import seconds
 
 MINUTE = 60
 HOUR = 3_600
@@ -56,20 +56,6 @@ def kernel_time(kernel_us: int | None) -> str:
     return "-" if kernel_us is None else seconds(kernel_us)
 
 
-def gap(gap_us: int) -> str:
-    """A gap, exact to the microsecond: "0.492317 s"."""
-    return f"{seconds(gap_us)} s"
-
-
-def uptime(kernel_us: int | None) -> str:
-    """How long a host was up: "715 d 11 h 42 min"."""
-    if kernel_us is None:
-        return "an unknown time"
-    minutes = kernel_us // 60_000_000
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return f"{days:,} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
-
-
 def number(value: int | None) -> str:
     """An integer with separators; "-" for none."""
     return "-" if value is None else f"{value:,}"
@@ -79,11 +65,6 @@ def shortened(text: object, limit: int = 200) -> str:
     """Log text for a row of a list: inert, and cut with a mark where it is long."""
     whole = str(text)
     return inert(whole) if len(whole) <= limit else f"{inert(whole[:limit])}…"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: "1 host", "1,204 hosts", "2 crashes"."""
-    return f"{count:,} {one if count == 1 else many or one + ('es' if one.endswith('sh') else 's')}"
 
 
 def pattern(host: str) -> str:

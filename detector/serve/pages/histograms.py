@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from markupsafe import Markup
 
+from detector.render.units import several
 from detector.serve import charts
 from detector.serve.pages import formatting
 
@@ -54,7 +55,7 @@ def histogram(
             one.count,
             (
                 f"{formatting.stamp(one.start_us)[:16]} to {formatting.stamp(one.end_us)[:16]} UTC: "
-                f"{formatting.plural(one.count, noun)}"
+                f"{several(one.count, noun)}"
             ),
             link(one.start_us, one.end_us) if link else None,
         )
@@ -63,7 +64,7 @@ def histogram(
     total = sum(one.count for one in buckets)
     step = formatting.duration((buckets[0].end_us - buckets[0].start_us) // 1_000_000)
     most = max(one.count for one in buckets)
-    said = f"{formatting.plural(total, noun)} over time"
+    said = f"{several(total, noun)} over time"
     return {
         "svg": charts.bars(bars, f"{said}, a bar for each {step}", height=height),
         "words": said,

@@ -17,13 +17,15 @@ from fastapi import Request
 from detector.catalogue import Catalogue
 from detector.correlate import boot_name
 from detector.model import Diagnosis, Match
-from detector.render.objects import incident_item, moment
+from detector.render.headline import headline as headline_of
+from detector.render.units import exact_seconds
 from detector.serve import charts
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages import formatting, highlight, knowing
 from detector.serve.pages.rendering import PageContent, missing
 from detector.store import History, IncidentDetail
+from detector.store.query.detail_item import detail_item
 from detector.store.query.notifications import notifications_of
 
 PLACE = "/incidents"
@@ -52,30 +54,10 @@ def incident(request: Request) -> PageContent:
         )
     known = catalogue(request)
     became = _became(reading, detail)
-    headline = headline_of(detail, known)
-    data = _item(detail) | became
+    headline = headline_of(detail.row.title, detail.incident)
+    data = detail_item(detail) | became
     view = _view(detail, known, headline) | became | {"last_change": last_change}
     return PageContent("incident.html", headline, PLACE, view, data, became["changes"])
-
-
-def headline_of(detail: IncidentDetail, known: Catalogue) -> str:
-    """The symptom first: what crashed, then how far from which other half."""
-    other = nearest(detail)
-    if other is None:
-        return detail.row.title
-    order = "after" if _at(other, detail) <= _at(detail.incident.anchor, detail) else "before"
-    return (
-        f"{detail.row.title}, {formatting.gap(detail.row.gap_us)} {order}: {title_of(other, known)}"
-    )
-
-
-def nearest(detail: IncidentDetail) -> Match | None:
-    """The other half that is nearest to the anchor."""
-    anchor = detail.incident.anchor
-    at = _at(anchor, detail)
-    others = [one for one in detail.incident.evidence if one != anchor and one.cls != anchor.cls]
-    others = others or [one for one in detail.incident.evidence if one != anchor]
-    return min(others, key=lambda one: abs(_at(one, detail) - at), default=None)
 
 
 def title_of(match: Match, known: Catalogue) -> str:
@@ -106,23 +88,6 @@ def _became(reading: History, detail: IncidentDetail) -> dict[str, Any]:
 def _problem(reading: History, fingerprint: str) -> Any:
     found = reading.problem(fingerprint)
     return found.row if found else None
-
-
-def _item(detail: IncidentDetail) -> dict[str, Any]:
-    item = incident_item(
-        detail.incident, detail.row.fingerprint, None, detail.diagnosis or Diagnosis()
-    )
-    item |= {
-        "title": detail.row.title,
-        "report": detail.report,
-        "state": detail.row.state,
-        "found": moment(detail.row.found_us),
-    }
-    if detail.row.joined_into:
-        item["joined_into"] = detail.row.joined_into
-    if detail.block:
-        item["report_lines"] = list(detail.block.lines)
-    return item
 
 
 def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, Any]:
@@ -174,10 +139,10 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
         )
         for one in sorted(shown, key=lambda one: _at(one, detail))
     ]
-    other = nearest(detail)
+    other = detail.incident.nearest
     spoken = (
         (
-            f"{formatting.gap(detail.row.gap_us)} between {title_of(other, known)} and "
+            f"{exact_seconds(detail.row.gap_us)} between {title_of(other, known)} and "
             f"{title_of(detail.incident.anchor, known)}"
         )
         if other

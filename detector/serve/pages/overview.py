@@ -13,6 +13,7 @@ from fastapi import Request
 from markupsafe import Markup
 
 from detector.clock import HOUR_US
+from detector.render.units import several
 from detector.serve.deps import history
 from detector.serve.pages import formatting, histograms
 from detector.serve.pages.rendering import PageContent, now_us
@@ -86,7 +87,7 @@ def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
     return {
         "host": row.host,
         "svg": histograms.strip(
-            row.counts, starts, most, f"{formatting.plural(sum(row.counts), 'incident')}: {said}"
+            row.counts, starts, most, f"{several(sum(row.counts), 'incident')}: {said}"
         ),
         "count": sum(row.counts),
         "words": said,
@@ -106,14 +107,12 @@ def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str 
         (
             "kept",
             (
-                f"{formatting.plural(totals.matches, 'kernel line')}, "
-                f"{formatting.plural(totals.noise, 'crash', 'crashes')} of noise"
+                f"{several(totals.matches, 'kernel line')}, "
+                f"{several(totals.noise, 'crash', 'crashes')} of noise"
             ),
         ),
         (
             "not read",
-            formatting.plural(unread, "record")
-            if unread
-            else "nothing: every record had a known format",
+            several(unread, "record") if unread else "nothing: every record had a known format",
         ),
     ]

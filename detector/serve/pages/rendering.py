@@ -24,10 +24,11 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from detector.render.escape import inert
+from detector.render.objects import as_object
+from detector.render.units import exact_seconds, several, uptime
 from detector.serve.http.access import csrf_token, visitor
 from detector.serve.http.errors import HttpError
 from detector.serve.pages import formatting
-from detector.serve.schemas import as_object
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -235,10 +236,10 @@ def _environment() -> Environment:
         "stamp": formatting.stamp,
         "ago": formatting.ago,
         "when": formatting.when,
-        "gap": formatting.gap,
-        "uptime": formatting.uptime,
+        "gap": exact_seconds,
+        "uptime": uptime,
         "number": formatting.number,
-        "plural": formatting.plural,
+        "plural": several,
         "shortened": formatting.shortened,
         "host_page": host_page,
         "problem_page": problem_page,

@@ -7,7 +7,7 @@ the history knows of it.
 from __future__ import annotations
 
 from detector.model import Diagnosis
-from detector.render.objects import Item, incident_item, moment
+from detector.render.objects import Item, as_object, incident_item
 from detector.store.query.results import IncidentDetail
 
 
@@ -16,10 +16,9 @@ def detail_item(detail: IncidentDetail) -> Item:
     only ever added.
     """
     row = detail.row
-    item = incident_item(detail.incident, row.fingerprint, None, detail.diagnosis or Diagnosis())
-    item |= {"report": detail.report, "state": row.state, "found": moment(row.found_us)}
-    if row.joined_into:
-        item["joined_into"] = row.joined_into
-    if detail.block:
-        item["report_lines"] = list(detail.block.lines)
-    return item
+    item = incident_item(
+        detail.incident, row.fingerprint, detail.report, detail.diagnosis or Diagnosis(), row.title
+    )
+    lines = list(detail.block.lines) if detail.block else []
+    whole: Item = as_object(row) | item | {"report_lines": lines}
+    return whole

@@ -1,0 +1,30 @@
+"""Spans and counts in words, the same at every door."""
+
+from __future__ import annotations
+
+
+def seconds(span_us: int | None) -> str:
+    """Returns µs as printk prints kernel time, "61817741.312094"; "-" for none."""
+    if span_us is None:
+        return "-"
+    whole, micros = divmod(abs(span_us), 1_000_000)
+    return f"{'-' if span_us < 0 else ''}{whole}.{micros:06d}"
+
+
+def exact_seconds(span_us: int) -> str:
+    """Returns a span exact to the microsecond, with its unit: "0.492317 s"."""
+    return f"{seconds(span_us)} s"
+
+
+def uptime(kernel_us: int | None) -> str:
+    """Returns how long a host was up: "715 d 11 h 42 min"."""
+    if kernel_us is None:
+        return "an unknown time"
+    minutes = kernel_us // 60_000_000
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    return f"{days:,} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
+
+
+def several(count: int, one: str, many: str | None = None) -> str:
+    """Returns a number and its noun: "1 host", "1,204 hosts", "2 crashes"."""
+    return f"{count:,} {one if count == 1 else many or one + ('es' if one.endswith('sh') else 's')}"
