@@ -1,0 +1,68 @@
+"""Builds the index entry of a bug: published facts, and the traces that its message quotes.
+
+In: `Published` facts and a `Reader`. Out: a `Bug`. The prose is read and left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from detector.crash.guilty import program_counter
+from detector.crash.names import identity
+from detector.known.bug import Bug, Trace
+from detector.known.cve import Published
+from detector.known.message import Reader, bare_trace, mentioned, worth_reading
+from detector.known.nature import HEADLESS
+from detector.known.quotes import quoted_lines
+from detector.known.trace import stacks, tidied, trace_of
+
+_FEWEST = 2  # frames that a trace without a readable head must have, with offsets
+_FEWEST_BARE = 3  # the same for bare names
+
+
+def bug_of(facts: Published, reader: Reader) -> Bug:
+    """The bug, with whatever traces its message holds."""
+    traces = _traces(quoted_lines(facts.text), reader) if worth_reading(facts.text) else ()
+    return Bug(
+        id=facts.id,
+        subject=facts.subject,
+        main=facts.main,
+        affected=facts.affected,
+        fixes=facts.fixes,
+        files=facts.files,
+        traces=traces,
+        named=_named(facts, traces, reader),
+    )
+
+
+def _traces(lines: Sequence[str], reader: Reader) -> tuple[Trace, ...]:
+    """One trace a report; else the frames that stand under no head that is read."""
+    main = tidied(stacks(lines).main, reader.generic)
+    bare = tidied(bare_trace(lines), reader.generic)
+    found: list[Trace] = []
+    for report, block in reader.reports(lines):
+        trace = trace_of(report, block.lines, reader.generic)
+        if trace.function is not None or trace.frames:
+            found.append(trace if trace.frames else replace(trace, frames=main or bare))
+    if not found and len(main) >= _FEWEST:
+        found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or main[0], main))
+    if not found and len(bare) >= _FEWEST_BARE:
+        found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or bare[0], bare))
+    return tuple(dict.fromkeys(found))
+
+
+def _at_counter(lines: Sequence[str], reader: Reader) -> str | None:
+    """The function at the program counter, where a line names it and it may be guilty."""
+    frames = (frame for text in lines if (frame := program_counter(text)) is not None)
+    names = (identity(frame) for frame in frames)
+    return next((name for name in names if tidied([name], reader.generic)), None)
+
+
+def _named(facts: Published, traces: Sequence[Trace], reader: Reader) -> tuple[str, ...]:
+    """What the prose names, where uninitialised data was reported: its trace shows who read it,
+    which is seldom who forgot it.
+    """
+    if not any(trace.kind == "kmsan" for trace in traces):
+        return ()
+    return mentioned(facts.text + " " + facts.subject, reader.generic)

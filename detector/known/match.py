@@ -1,0 +1,272 @@
+"""Which known bugs a crash looks like: ordered frames compared, then rules that decide.
+
+In: a `Trace` of the crash, its release and architecture, an `Index`. Out: the bugs that are named,
+each "likely" or "possible" and with what speaks for it; several where several fit alike; none where
+nothing does. No weights are learned: the thresholds are rules, and `make known-eval` shows what
+they cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from detector.explain.release import KernelRelease
+from detector.known.bug import Bug, Fix, Trace
+from detector.known.index import Candidate, Index
+from detector.known.nature import HEADLESS, access, complaint, likeness, nature
+from detector.known.releases import Standing, standing
+
+Confidence = Literal["likely", "possible"]
+
+COMPARED = 7
+"""Frames that are compared, from the guilty one on."""
+_FADE = 0.85  # each frame further down says less
+_ALIKE = 0.9  # scores this near the best cannot be told from it
+_MOST_ALIKE = 3  # more bugs than this that fit alike name nothing
+
+_SILENT = frozenset({"fixed", "before"})
+_UNSURE = frozenset({"unknown", "vendor-before", "vendor-fixed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How a crash and a published trace compare.
+
+    `common` frames of `of` that were compared stand in the same order; `overlap` is their weight
+    over the smaller side's; `weight` is that of the common frames.
+    """
+
+    bug: Bug
+    trace: Trace
+    same_complaint: bool
+    nature: float
+    common: tuple[str, ...]
+    of: int
+    overlap: float
+    weight: float
+    standing: Standing
+
+    @property
+    def score(self) -> float:
+        """The order among several that are named."""
+        return self.nature * (0.35 + 0.65 * self.overlap) * min(1.0, self.weight / 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A bug that a crash looks like. `alike` is how many are named together."""
+
+    bug: Bug
+    confidence: Confidence
+    common: int
+    of: int
+    standing: Standing
+    alike: int = 1
+
+    @property
+    def fix(self) -> Fix | None:
+        """The fix for the kernel's own series, else mainline's."""
+        return self.standing.fix
+
+
+def named(
+    crash: Trace, kernel: KernelRelease | None, arch: str | None, index: Index
+) -> tuple[Named, ...]:
+    """The bugs that this crash looks like, best first."""
+    best: dict[str, tuple[Confidence, Likeness]] = {}
+    for candidate in index.by_function.get(crash.function or "", ()):
+        if not _possible(candidate, crash, arch):
+            continue
+        like = compare(crash, candidate, kernel, index)
+        confidence = _confidence(like, crash, hot=crash.function in index.hot)
+        if confidence is None:
+            continue
+        known = best.get(candidate.bug.id)
+        if known is None or _rank((confidence, like)) > _rank(known):
+            best[candidate.bug.id] = confidence, like
+    return _together(sorted(best.values(), key=_rank, reverse=True))
+
+
+def _rank(found: tuple[Confidence, Likeness]) -> tuple[bool, float, str]:
+    return found[0] == "likely", found[1].score, found[1].bug.id
+
+
+def _together(found: Sequence[tuple[Confidence, Likeness]]) -> tuple[Named, ...]:
+    """The best, and those that cannot be told from it; nothing where that would be too many."""
+    if not found:
+        return ()
+    confidence, best = found[0]
+    alike = [like for sure, like in found if sure == confidence and like.score >= _ALIKE * best.score]
+    if len(alike) > _MOST_ALIKE:
+        return ()
+    return tuple(
+        Named(like.bug, confidence, len(like.common), like.of, like.standing, len(alike))
+        for like in alike
+    )
+
+
+def _possible(candidate: Candidate, crash: Trace, arch: str | None) -> bool:
+    """What excludes a candidate at once: another nature, another architecture, another module."""
+    known = candidate.trace
+    if likeness(_nature(known), _nature(crash)) == 0:
+        return False
+    if known.module and crash.module and known.module != crash.module:
+        return False
+    arches = {_arch_of(path) for path in candidate.bug.files}
+    return arch is None or None in arches or not arches or _folder(arch) in arches
+
+
+def _nature(trace: Trace) -> str:
+    return nature(trace.kind, trace.title, near_null=trace.offset is not None)
+
+
+def _arch_of(path: str) -> str | None:
+    """The architecture that a file of the kernel belongs to; None for what all share."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "arch" and len(parts) > 2 else None
+
+
+def _folder(arch: str) -> str:
+    """The folder of an architecture under `arch/`."""
+    return {"x86_64": "x86", "i386": "x86", "ppc": "powerpc", "s390x": "s390"}.get(arch, arch)
+
+
+def compare(
+    crash: Trace, candidate: Candidate, kernel: KernelRelease | None, index: Index
+) -> Likeness:
+    """The better of the two alignments: with inlined frames, as a decoded trace has them, and
+    without.
+    """
+    trace = candidate.trace
+    sides = {
+        (mine, theirs)
+        for mine in (crash.frames, crash.plain or crash.frames)
+        for theirs in (trace.frames, trace.plain or trace.frames)
+    }
+    aligned = max(
+        (_align(_from_guilty(mine, crash.function), _from_guilty(theirs, trace.function), index)
+        for mine, theirs in sorted(sides)),
+        key=lambda one: (one[1], one[2]),
+    )
+    common, overlap, weight, of = aligned
+    alike = likeness(_nature(crash), _nature(trace))
+    return Likeness(
+        candidate.bug,
+        trace,
+        _same_complaint(crash, trace),
+        alike,
+        common,
+        of,
+        overlap,
+        weight,
+        standing(kernel, candidate.bug),
+    )
+
+
+def _same_complaint(crash: Trace, known: Trace) -> bool:
+    """Whether both reports complain of the same in the same function."""
+    if _complaint(crash) != _complaint(known):
+        return False
+    accesses = {access(crash.title), access(known.title)} - {None}
+    return len(accesses) < 2
+
+
+def _complaint(trace: Trace) -> str:
+    return complaint(trace.kind, trace.title, near_null=trace.offset is not None)
+
+
+def _from_guilty(frames: Iterable[str], function: str | None) -> tuple[str, ...]:
+    """The frames from the guilty one on; it comes first where the trace lacks it."""
+    names = tuple(frames)
+    if function is None:
+        return names[:COMPARED]
+    if function in names:
+        return names[names.index(function) :][:COMPARED]
+    return (function, *names)[:COMPARED]
+
+
+def _align(
+    mine: Sequence[str], theirs: Sequence[str], index: Index
+) -> tuple[tuple[str, ...], float, float, int]:
+    """The heaviest common subsequence: its names, its weight over the smaller side's, its weight,
+    and how many frames could have been common.
+    """
+    weights = [index.weight(name) * _FADE**place for place, name in enumerate(mine)]
+    best = _table(mine, theirs, weights)
+    common: list[str] = []
+    row = column = 0
+    while row < len(mine) and column < len(theirs):
+        if (
+            mine[row] == theirs[column]
+            and best[row][column] <= weights[row] + best[row + 1][column + 1] + 1e-9
+        ):
+            common.append(mine[row])
+            row, column = row + 1, column + 1
+        elif best[row + 1][column] >= best[row][column + 1]:
+            row += 1
+        else:
+            column += 1
+    other = sum(index.weight(name) * _FADE**place for place, name in enumerate(theirs))
+    sides = (sum(weights), other)
+    short = min(len(mine), len(theirs)) < 3
+    whole = max(sides) if short else min(sides)
+    weight = best[0][0] if mine and theirs else 0.0
+    return tuple(common), weight / max(whole, 1e-9), weight, min(len(mine), len(theirs))
+
+
+def _table(
+    mine: Sequence[str], theirs: Sequence[str], weights: Sequence[float]
+) -> list[list[float]]:
+    best = [[0.0] * (len(theirs) + 1) for _ in range(len(mine) + 1)]
+    for row in range(len(mine) - 1, -1, -1):
+        for column in range(len(theirs) - 1, -1, -1):
+            both = weights[row] + best[row + 1][column + 1] if mine[row] == theirs[column] else 0.0
+            best[row][column] = max(best[row + 1][column], best[row][column + 1], both)
+    return best
+
+
+def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None:
+    """The rules. A hot function needs more frames; what a read of uninitialised data shows is not
+    who forgot it; a release that proves nothing makes the name less sure.
+    """
+    if like.standing.status in _SILENT or not _tells_origin(like, crash):
+        return None
+    frames = len(like.common)
+    sure: Confidence | None = None
+    headless = like.trace.kind == HEADLESS
+    if (
+        like.same_complaint
+        and frames >= max(6 if hot else 4, like.of - 1)
+        and like.overlap >= 0.84
+        and like.weight >= 1.8
+    ):
+        sure = "likely"
+    elif like.same_complaint and like.overlap >= 0.6 and like.weight >= 1.4 and frames >= 3:
+        sure = "possible" if not hot or (frames >= 5 and like.overlap >= 0.84) else None
+    elif (like.nature >= 0.9 or (headless and like.overlap >= 0.84)) and frames >= 4 and like.overlap >= 0.8 and like.weight >= 1.8:
+        sure = "possible" if not hot else None
+    unsure = like.standing.status in _UNSURE or _other_object(like.trace, crash)
+    if sure == "likely":
+        return "possible" if unsure else sure
+    return None if like.standing.status == "vendor-fixed" or _other_object(like.trace, crash) else sure
+
+
+def _other_object(known: Trace, crash: Trace) -> bool:
+    """Whether the memory was allocated or freed in another place than in the published report."""
+    return any(
+        bool(mine and theirs) and not set(mine) & set(theirs)
+        for mine, theirs in ((crash.allocated, known.allocated), (crash.freed, known.freed))
+    )
+
+
+def _tells_origin(like: Likeness, crash: Trace) -> bool:
+    """For uninitialised data, whose reader is seldom who forgot it: whether it was created in the
+    same place, or the fix's message speaks of the functions at hand.
+    """
+    if crash.kind != "kmsan":
+        return True
+    if set(crash.allocated) & set(like.trace.allocated):
+        return True
+    return bool({crash.function, *like.common[:3]} & set(like.bug.named))

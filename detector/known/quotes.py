@@ -1,0 +1,102 @@
+"""Turns the log lines that people quote in commit messages back into lines as kernels print them.
+
+In: prose. Out: lines without quote marks, stamps and caller ids, heads as the kernel spells them.
+Authors wrap long heads, leave out the first line, run traces through scripts/decode_stacktrace.sh.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from detector.parse.printk import STAMP
+
+_QUOTE = re.compile(r"(?:\s{0,16}[|>#](?=\s|[|>#]|$)){0,4}\s{0,64}")
+_CALLER = re.compile(r"\[ {0,8}[TC]?\d{1,10}(?:\.\d{1,6})?\]\s?(?:\[ {0,8}[TC]\d{1,10}\]\s?)?")
+_LEVEL = re.compile(r"<\d>")
+_LONGEST_LINE = 512
+_MOST_LINES = 2_000
+
+# A detector names an inlined function first and the one it was inlined into in the next head.
+_INLINED_HEAD = re.compile(r"(?:BUG: K\w{1,6}SAN: |WARNING: |[RE]IP: ).{0,300}\[inline\]\s*$")
+_WRAPPED = re.compile(
+    r"(?:general protection fault, .{0,60}|BUG: unable to handle .{0,60}|Unable to handle kernel "
+    r".{0,60}|CPU: \d+ .{0,120})(?:address:?|for|at|virtual|ainted|[A-Z])$"
+)
+# decode_stacktrace.sh moves the place behind the symbol: `WARNING: CPU: 0 PID: 1 at f+0x1/0x2
+# mm/slab.c:1`; abbreviated heads lack the CPU that the kernel prints from 6.17 on.
+_MOVED = re.compile(
+    r"WARNING: (CPU: \d+ PID: \d+ )?at ([\w.]{1,100}(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w+\])?) "
+    r"\(?(\S{1,160}:\d+)\)?"
+)
+_WITHOUT_CPU = re.compile(r"(WARNING: [\w./-]{1,200}:\d+ at [^\s,]{1,200}(?: \[[^\]]{1,80}\])?)$")
+_LEAK = re.compile(r"(?:kmemleak: )?unreferenced object 0x")
+_LEAK_HEAD = "BUG: memory leak"
+_PROTECTION = re.compile(
+    r"KASAN: (?:maybe |probably )?(?:null-ptr-deref|wild-memory-access|user-memory-access) in range "
+    r"\[(?:0x)?([0-9a-f]{8,16})-"
+)
+_PROTECTION_HEAD = re.compile(r"(?:Oops: )?general protection fault|BUG: |kasan: GPF")
+_NEAR = 3  # lines before a hint in which its head stands
+
+_KASAN_SHADOW = 0xDFFF_FC00_0000_0000  # arch/x86/include/asm/kasan.h KASAN_SHADOW_OFFSET
+_WORD = (1 << 64) - 1
+
+
+def quoted_lines(text: str) -> list[str]:
+    """The lines as the kernel printed them, as far as that can be told; blank ones are left out."""
+    lines = (_unquoted(line[:_LONGEST_LINE]) for line in text.split("\n", _MOST_LINES))
+    return list(_with_heads(_joined(line for line in lines if line.strip())))
+
+
+def without_inlined_heads(lines: Iterable[str]) -> list[str]:
+    """The lines without the heads of a decoded report that name inlined functions."""
+    return [line for line in lines if not _INLINED_HEAD.match(line)]
+
+
+def _unquoted(text: str) -> str:
+    rest = text[quote.end() :] if (quote := _QUOTE.match(text)) else text
+    rest = rest[level.end() :] if (level := _LEVEL.match(rest)) else rest
+    for pattern in (STAMP, _CALLER):
+        if (found := pattern.match(rest)) is not None:
+            return rest[found.end() :].rstrip()
+    return rest.rstrip()
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Heads that were wrapped, in one line again."""
+    begun: str | None = None
+    for line in lines:
+        text = line if begun is None else f"{begun} {line}"
+        begun = text if _WRAPPED.fullmatch(text) and begun is None else None
+        if begun is None:
+            yield text
+    if begun is not None:
+        yield begun
+
+
+def _with_heads(lines: Iterable[str]) -> Iterator[str]:
+    """Heads spelt as the kernel does, and those that its next line proves."""
+    before: list[str] = []
+    for line in lines:
+        if _INLINED_HEAD.match(line):
+            continue
+        for text in _spelt(line, before):
+            yield text
+            before = [*before[-_NEAR + 1 :], text]
+
+
+def _spelt(line: str, before: list[str]) -> Iterator[str]:
+    if (moved := _MOVED.match(line)) is not None:
+        yield f"WARNING: {moved[1] or ''}at {moved[3]} {moved[2]}"
+    elif _WITHOUT_CPU.match(line):
+        yield f"{line}, CPU#0: quoted/0"
+    elif _LEAK.match(line) and not any(text.startswith(_LEAK_HEAD) for text in before):
+        yield _LEAK_HEAD
+        yield line
+    elif (hint := _PROTECTION.match(line)) and not any(map(_PROTECTION_HEAD.match, before)):
+        shadow = ((int(hint[1], 16) >> 3) + _KASAN_SHADOW) & _WORD
+        yield f"general protection fault, probably for non-canonical address {shadow:#x}: 0000 [#1]"
+        yield line
+    else:
+        yield line
