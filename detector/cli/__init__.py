@@ -32,6 +32,9 @@ COMMANDS = {
     "incidents": "What happened: incidents of the history.",
     "problems": "What crashes alike: all incidents with one fingerprint are one problem.",
     "hosts": "Hosts, their boots and what happened on them.",
+    "known": (
+        "Known kernel bugs: the record of one, who runs a kernel with it, a new index of them."
+    ),
     "noise": "User-space crashes, counted, most frequent first.",
     "stats": (
         "The history in figures: how much there is, what is open, what is new, which programs "

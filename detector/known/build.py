@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from detector.crash.guilty import program_counter
-from detector.crash.names import identity
+from detector.crash.identity import identity
 from detector.known.bug import Bug, Trace
 from detector.known.cve import Published
 from detector.known.message import Reader, bare_trace, mentioned, worth_reading

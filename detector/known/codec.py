@@ -1,8 +1,10 @@
-"""The index as bytes: zstd over JSON lines, a header first, then one bug a line.
+"""The index as bytes: two zstd frames of JSON lines, a header first, then one bug a line.
 
-In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The header names the
-format, how many bugs follow, the newest release with a fix, and a digest of the lines. What is
-damaged, cut or of another format raises `IndexFault` with the reason.
+In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The first frame holds the
+header and the bugs with a trace, which is all that recognising needs; the second the other bugs, for
+those who ask about a fix. The header names the format, how many bugs there are, the newest release
+with a fix, and digests of both parts. Bytes that are damaged, cut or of another format raise
+`UnreadableIndexError`.
 """
 
 from __future__ import annotations
@@ -18,84 +20,121 @@ import zstandard
 
 from detector.explain.release import KernelRelease
 from detector.known.bug import Bug, Fix, Trace
+from detector.known.releases import spelled
 
 FORMAT = 1
 _LEVEL = 19
-_LARGEST = 256 * 1024 * 1024  # bytes that an index may unpack to
-_DIGITS = re.compile(r"\d+")
+_LARGEST = 256 * 1024 * 1024  # bytes that a part may unpack to
+_DIGITS = re.compile(r"\d{1,9}")
 
 
-class IndexFault(ValueError):
+class UnreadableIndexError(ValueError):
     """Bytes that are no index that can be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What an index holds: `newest` is the latest release that a fix in it came with; `version`
-    names its content.
+    names the content, `parts` are the digests of its two parts.
     """
 
     version: str
     bugs: int
     traced: int
     newest: str
+    parts: tuple[str, str]
 
 
 def encode(bugs: Iterable[Bug]) -> bytes:
     """The index of these bugs."""
     ordered = sorted(bugs, key=_order)
-    body = "".join(_line(_item(bug)) for bug in ordered)
+    traced = "".join(_line(bug_item(bug)) for bug in ordered if bug.traces)
+    others = "".join(_line(bug_item(bug)) for bug in ordered if not bug.traces)
+    parts = [_digest(part.encode()) for part in (traced, others)]
     head = {
         "format": FORMAT,
-        "version": hashlib.blake2b(body.encode(), digest_size=8).hexdigest(),
+        "version": _digest("".join(parts).encode()),
         "bugs": len(ordered),
-        "traced": sum(1 for bug in ordered if bug.traces),
+        "traced": traced.count("\n"),
         "newest": _newest(ordered),
+        "parts": parts,
     }
-    return zstandard.ZstdCompressor(level=_LEVEL).compress((_line(head) + body).encode())
+    return _packed(_line(head) + traced) + _packed(others)
 
 
-def header(data: bytes) -> Header:
-    """The header alone, for those who only show it."""
-    return _header(_unpacked(data).partition(b"\n")[0])
-
-
-def decode(data: bytes) -> tuple[Header, list[Bug]]:
-    """The header and every bug; the digest is compared."""
-    first, _, body = _unpacked(data).partition(b"\n")
+def decode(data: bytes, *, whole: bool = False) -> tuple[Header, list[Bug]]:
+    """The header and the bugs with a trace; `whole` adds all others."""
+    frames = zstandard.ZstdDecompressor().decompressobj()
+    first, _, traced = _unpacked(frames, data).partition(b"\n")
     head = _header(first)
-    if hashlib.blake2b(body, digest_size=8).hexdigest() != head.version:
-        raise IndexFault("its content does not match its header: it is damaged")
-    try:
-        bugs = [_bug(json.loads(line)) for line in body.splitlines()]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise IndexFault(f"an entry cannot be read ({error})") from error
-    if len(bugs) != head.bugs:
-        raise IndexFault(f"it holds {len(bugs)} bugs where its header says {head.bugs}")
+    bugs = _bugs(traced, head.parts[0])
+    if len(bugs) != head.traced:
+        raise UnreadableIndexError(
+            f"it holds {len(bugs)} traced bugs where its header says {head.traced}"
+        )
+    if whole:
+        rest = zstandard.ZstdDecompressor().decompressobj()
+        bugs += _bugs(_unpacked(rest, frames.unused_data), head.parts[1])
+        if len(bugs) != head.bugs:
+            raise UnreadableIndexError(
+                f"it holds {len(bugs)} bugs where its header says {head.bugs}"
+            )
     return head, bugs
 
 
-def _unpacked(data: bytes) -> bytes:
+def traced_size(data: bytes) -> int:
+    """Bytes of the first part."""
+    frames = zstandard.ZstdDecompressor().decompressobj()
+    _unpacked(frames, data)
+    return len(data) - len(frames.unused_data)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _packed(text: str) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(text.encode())
+
+
+def _unpacked(frames: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
+    """One frame. Its size is read before a byte is unpacked: what unpacks to more is no index."""
     try:
-        return zstandard.ZstdDecompressor().decompress(
-            data, max_output_size=_LARGEST, allow_extra_data=False
-        )
+        if not 0 <= zstandard.get_frame_parameters(data).content_size <= _LARGEST:
+            raise UnreadableIndexError("a part of it is larger than any index")
+        unpacked = frames.decompress(data)
     except zstandard.ZstdError as error:
-        raise IndexFault("it is no index, or is cut") from error
+        raise UnreadableIndexError("it is no index of known bugs, or is damaged") from error
+    if not frames.eof:
+        raise UnreadableIndexError("it is cut")
+    return unpacked
 
 
 def _header(line: bytes) -> Header:
     try:
         fields = json.loads(line)
         number = fields["format"]
-        head = Header(
-            str(fields["version"]), int(fields["bugs"]), int(fields["traced"]), str(fields["newest"])
-        )
+        if number == FORMAT:
+            first, second = map(str, fields["parts"])
+            return Header(
+                str(fields["version"]),
+                int(fields["bugs"]),
+                int(fields["traced"]),
+                str(fields["newest"]),
+                (first, second),
+            )
     except (ValueError, KeyError, TypeError) as error:
-        raise IndexFault("it has no header") from error
-    if number != FORMAT:
-        raise IndexFault(f"it is of format {number}; this version reads format {FORMAT}")
-    return head
+        raise UnreadableIndexError("it has no header") from error
+    raise UnreadableIndexError(f"it is of format {number}; this version reads format {FORMAT}")
+
+
+def _bugs(body: bytes, digest: str) -> list[Bug]:
+    if _digest(body) != digest:
+        raise UnreadableIndexError("its content does not match its header: it is damaged")
+    try:
+        return [_bug(json.loads(line)) for line in body.splitlines()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableIndexError(f"an entry cannot be read ({error})") from error
 
 
 def _order(bug: Bug) -> tuple[bool, tuple[int, ...], str]:
@@ -105,19 +144,21 @@ def _order(bug: Bug) -> tuple[bool, tuple[int, ...], str]:
 
 def _newest(bugs: Sequence[Bug]) -> str:
     releases = (
-        release for bug in bugs for fix in bug.fixes if (release := KernelRelease.parse(fix.release))
+        release
+        for bug in bugs
+        for fix in bug.fixes
+        if (release := KernelRelease.parse(fix.release))
     )
     newest = max(releases, default=None)
-    return "" if newest is None else f"{newest.major}.{newest.minor}" + (
-        f".{newest.patch}" if newest.patch else ""
-    )
+    return spelled(newest) if newest is not None else ""
 
 
 def _line(item: Mapping[str, Any]) -> str:
     return json.dumps(item, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
-def _item(bug: Bug) -> dict[str, Any]:
+def bug_item(bug: Bug) -> dict[str, Any]:
+    """A bug as JSON types; what it does not have is left out."""
     fields = {
         "id": bug.id,
         "subject": bug.subject,
@@ -132,11 +173,10 @@ def _item(bug: Bug) -> dict[str, Any]:
 
 
 def _trace_item(trace: Trace) -> dict[str, Any]:
-    """A trace; of the list without inlined frames only where it departs from the other."""
     fields = {
         "kind": trace.kind,
         "title": trace.title,
-        "fn": trace.function,
+        "function": trace.function,
         "frames": trace.frames,
         "plain": trace.plain,
         "module": trace.module,
@@ -164,7 +204,7 @@ def _trace(item: Mapping[str, Any]) -> Trace:
     return Trace(
         kind=item["kind"],
         title=item.get("title"),
-        function=item.get("fn"),
+        function=item.get("function"),
         frames=tuple(item.get("frames", ())),
         plain=tuple(item.get("plain", ())),
         module=item.get("module"),

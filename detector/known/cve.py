@@ -2,7 +2,7 @@
 
 In: the parsed JSON of one record, as the kernel's CVE team publishes it and as cvelistV5 carries
 it. Out: `Published` facts and the text in which a trace may stand. A record that is none of the
-kernel's, or not published, or not of this form raises `Unusable` with the reason to count it by.
+kernel's, or not published, or not of this form raises `UnusableError` with the reason to count it by.
 
 The ranges: an entry for product Linux with defaultStatus "affected" names the release that brought
 the bug and those from which on it is fixed; one with defaultStatus "unaffected" names intervals in
@@ -29,7 +29,7 @@ _SHORT = 12  # characters of a commit hash that are kept: unique among the kerne
 _LONGEST_SUBJECT = 240
 
 
-class Unusable(ValueError):
+class UnusableError(ValueError):
     """A record that yields no bug; the text is the reason, the same for all such records."""
 
 
@@ -49,17 +49,17 @@ class Published:
 def published(record: object) -> Published:
     """The facts of one record."""
     if not isinstance(record, Mapping) or record.get("dataType") != "CVE_RECORD":
-        raise Unusable("not a CVE record")
+        raise UnusableError("not a CVE record")
     meta, cna = record.get("cveMetadata"), _at(record, "containers", "cna")
     if not isinstance(meta, Mapping) or not _CVE.fullmatch(str(meta.get("cveId"))):
-        raise Unusable("no CVE id")
+        raise UnusableError("no CVE id")
     if meta.get("state") != "PUBLISHED":
-        raise Unusable("not published (rejected or reserved)")
+        raise UnusableError("not published (rejected or reserved)")
     if not isinstance(cna, Mapping):
-        raise Unusable("no container of the issuer")
+        raise UnusableError("no container of the issuer")
     entries = [entry for entry in _rows(cna, "affected") if _is_linux(entry)]
     if not entries:
-        raise Unusable("not about the Linux kernel")
+        raise UnusableError("not about the Linux kernel")
     affected, fixes, main = _history(entries)
     return Published(
         id=str(meta["cveId"]),
@@ -145,9 +145,7 @@ def _paired(releases: Sequence[KernelRelease], commits: Sequence[str]) -> tuple[
 
 
 def _is_commit_range(row: Mapping[str, Any]) -> bool:
-    return (
-        row.get("versionType") == "git" and row.get("status") == "affected" and "lessThan" in row
-    )
+    return row.get("versionType") == "git" and row.get("status") == "affected" and "lessThan" in row
 
 
 def _numbers(
@@ -173,10 +171,10 @@ def _numbers(
         sound.append((since, until))
         if since > KernelRelease(0, 0) and "lessThanOrEqual" in row:
             fixed.add(since)
-    return _between(sound) if rows else [], fixed
+    return between(sound) if rows else [], fixed
 
 
-def _between(
+def between(
     sound: Sequence[tuple[KernelRelease, KernelRelease]],
 ) -> list[tuple[KernelRelease, KernelRelease]]:
     """What lies between the intervals without the bug: the releases with it."""
@@ -207,6 +205,6 @@ def _release(text: object) -> KernelRelease | None:
     if text == "0":
         return KernelRelease(0, 0)
     if not _NUMBERS.fullmatch(str(text)):
-        raise Unusable("releases in a form that is not known")
+        raise UnusableError("releases in a form that is not known")
     release = KernelRelease.parse(str(text))
     return release if release is not None and not release.suffix else None

@@ -56,12 +56,15 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A bug that a crash looks like. `alike` is how many are named together."""
+    """A bug that a crash looks like: `common` of the `of` frames that were compared stand in the
+    same order; `same` where both reports complain of the same. `alike` bugs are named together.
+    """
 
     bug: Bug
     confidence: Confidence
     common: int
     of: int
+    same: bool
     standing: Standing
     alike: int = 1
 
@@ -98,11 +101,21 @@ def _together(found: Sequence[tuple[Confidence, Likeness]]) -> tuple[Named, ...]
     if not found:
         return ()
     confidence, best = found[0]
-    alike = [like for sure, like in found if sure == confidence and like.score >= _ALIKE * best.score]
+    alike = [
+        like for sure, like in found if sure == confidence and like.score >= _ALIKE * best.score
+    ]
     if len(alike) > _MOST_ALIKE:
         return ()
     return tuple(
-        Named(like.bug, confidence, len(like.common), like.of, like.standing, len(alike))
+        Named(
+            like.bug,
+            confidence,
+            len(like.common),
+            like.of,
+            like.same_complaint,
+            like.standing,
+            len(alike),
+        )
         for like in alike
     )
 
@@ -146,8 +159,10 @@ def compare(
         for theirs in (trace.frames, trace.plain or trace.frames)
     }
     aligned = max(
-        (_align(_from_guilty(mine, crash.function), _from_guilty(theirs, trace.function), index)
-        for mine, theirs in sorted(sides)),
+        (
+            _align(_from_guilty(mine, crash.function), _from_guilty(theirs, trace.function), index)
+            for mine, theirs in sorted(sides)
+        ),
         key=lambda one: (one[1], one[2]),
     )
     common, overlap, weight, of = aligned
@@ -245,12 +260,19 @@ def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None
         sure = "likely"
     elif like.same_complaint and like.overlap >= 0.6 and like.weight >= 1.4 and frames >= 3:
         sure = "possible" if not hot or (frames >= 5 and like.overlap >= 0.84) else None
-    elif (like.nature >= 0.9 or (headless and like.overlap >= 0.84)) and frames >= 4 and like.overlap >= 0.8 and like.weight >= 1.8:
+    elif (
+        (like.nature >= 0.9 or (headless and like.overlap >= 0.84))
+        and frames >= 4
+        and like.overlap >= 0.8
+        and like.weight >= 1.8
+    ):
         sure = "possible" if not hot else None
     unsure = like.standing.status in _UNSURE or _other_object(like.trace, crash)
     if sure == "likely":
         return "possible" if unsure else sure
-    return None if like.standing.status == "vendor-fixed" or _other_object(like.trace, crash) else sure
+    return (
+        None if like.standing.status == "vendor-fixed" or _other_object(like.trace, crash) else sure
+    )
 
 
 def _other_object(known: Trace, crash: Trace) -> bool:

@@ -48,9 +48,7 @@ class Reader:
         for number, text in enumerate(lines, 1):
             line = Line(text, "message", number, "host", "message")
             blocks += assembler.feed(line, self.matcher.match(line, Boot()), 0)
-        return [
-            (crash.read(block, self.generic), block) for block in (*blocks, *assembler.flush())
-        ]
+        return [(crash.read(block, self.generic), block) for block in (*blocks, *assembler.flush())]
 
 
 def worth_reading(text: str) -> bool:

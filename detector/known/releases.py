@@ -45,7 +45,7 @@ class Standing:
 def standing(kernel: KernelRelease | None, bug: Bug) -> Standing:
     """Compares the kernel with the intervals of affected releases."""
     fix = nearest_fix(kernel, bug.fixes)
-    if kernel is None or not bug.affected:
+    if kernel is None or not (bug.affected or fix):
         return Standing("unknown", fix)
     if kernel.vendor:
         return Standing(_VENDOR[_state(kernel.base, bug)], fix)
@@ -59,6 +59,7 @@ _VENDOR: dict[Status, Status] = {
     "affected": "vendor",
     "fixed": "vendor-fixed",
     "before": "vendor-before",
+    "unknown": "unknown",
 }
 
 
@@ -87,7 +88,7 @@ def _state(base: KernelRelease, bug: Bug) -> Status:
         for release in fixed
     ):
         return "fixed"
-    return "before"
+    return "before" if bug.affected else "unknown"
 
 
 def intervals(

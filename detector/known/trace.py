@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from detector.crash.frames import frames_of
-from detector.crash.names import identity
+from detector.crash.identity import identity
 from detector.known.bug import Trace
 from detector.model import CrashReport, Frame
 

@@ -149,6 +149,18 @@ class Patterns(Group):
     )
 
 
+class Known(Group):
+    """The index of known kernel bugs."""
+
+    index: Path | None = _setting(
+        None,
+        (
+            "file that `oopswatch known update` writes; without it known-bugs.zst beside the "
+            "history, and while that is not there the one that came with oopswatch"
+        ),
+    )
+
+
 class Parse(Group):
     """How records are read."""
 
@@ -390,6 +402,7 @@ class Settings(Group):
     kafka: Kafka = Field(default_factory=Kafka)
     store: Store = Field(default_factory=Store)
     patterns: Patterns = Field(default_factory=Patterns)
+    known: Known = Field(default_factory=Known)
     parse: Parse = Field(default_factory=Parse)
     boots: BootSettings = Field(default_factory=BootSettings)
     match: Matching = Field(default_factory=Matching)

@@ -1,0 +1,194 @@
+"""`oopswatch known`: known kernel bugs: a record, who runs a kernel with it, a new index."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from detector.app import build
+from detector.app.known import index_file, own_path, reader_of
+from detector.cli.options import config_option, patterns_option, store_option
+from detector.known.bug import Bug
+from detector.known.codec import Header, bug_item, encode
+from detector.known.update import Gathered
+from detector.known.words import record_lines
+from detector.render.escape import inert
+from detector.settings import settings_of
+from detector.sources import SourceError
+from detector.sources.known.gather import gather
+from detector.sources.known.index_file import read, write
+
+_NOTHING_KNOWN = 1
+_EVERY_S = 10.0  # seconds between two lines of progress where there is no terminal
+_SHORTEST_HASH = 8
+
+
+class _Known(click.Group):
+    """A group whose first word may be an id or a commit: `known CVE-2024-50126`."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand of that name, else `show`."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(context, args)
+
+
+@click.group(
+    cls=_Known,
+    epilog="""\b
+Examples:
+  oopswatch known CVE-2024-50126
+  oopswatch known 22e9f71072fa
+  oopswatch known update --from vulns.tar.xz
+Exit: 0, 1 nothing known, 2 usage or input that cannot be read.""",
+)
+def known() -> None:
+    """Known kernel bugs: the record of one, who runs a kernel with it, a new index of them."""
+
+
+@known.command()
+@click.argument("bug", metavar="CVE|COMMIT")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@store_option
+@config_option
+def show(bug: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """The record of one bug: which releases have it, which fix it, how it was seen."""
+    settings, _ = settings_of(config_path, store__path=store_path)
+    path = index_file(settings).path
+    if path is None:
+        raise SourceError("there is no index of known bugs: `oopswatch known update --from PATH`")
+    header, bugs = read(path, whole=True)
+    found = find(bugs, bug)
+    if not found:
+        click.echo(
+            f"oopswatch: {inert(bug)}: not among the {header.bugs:,} bugs of {path}", err=True
+        )
+        sys.exit(_NOTHING_KNOWN)
+    for one in found:
+        if as_json:
+            click.echo(json.dumps({"type": "known_bug", **bug_item(one)}))
+        else:
+            click.echo("\n".join(inert(line) for line in record_lines(one)))
+
+
+def find(bugs: list[Bug], name: str) -> list[Bug]:
+    """The bugs of an id, or those that a commit fixes; its hash may be shortened or whole."""
+    asked = name.strip().lower()
+    return [
+        bug
+        for bug in bugs
+        if bug.id.lower() == asked
+        or (
+            len(asked) >= _SHORTEST_HASH
+            and any(asked.startswith(has) or has.startswith(asked) for has in bug.commits)
+        )
+    ]
+
+
+@known.command(
+    epilog="""\b
+Sources: a copy of the kernel's vulns.git or of cvelistV5 (a folder, tar or zip), a kernel checkout. Nothing is fetched."""
+)
+@click.option(
+    "--from",
+    "sources",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="Folder, tar or zip of CVE records, or a kernel checkout with its tags. May be given again.",
+)
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; default from the settings.",
+)
+@click.option(
+    "--fewer",
+    is_flag=True,
+    help="Accept an index with less than half of the bugs of the present one.",
+)
+@store_option
+@patterns_option
+@config_option
+def update(
+    sources: tuple[Path, ...],
+    target: Path | None,
+    fewer: bool,
+    store_path: Path | None,
+    folders: tuple[Path, ...],
+    config_path: Path | None,
+) -> None:
+    """Reads published fixes and writes a new index; a running service takes it by itself."""
+    settings, _ = settings_of(config_path, store__path=store_path, patterns__directories=folders)
+    path = target or own_path(settings)
+    reader = reader_of(build.catalogue_of(settings))
+    with _progress() as progress:
+        gathered = gather(sources, reader, progress)
+    if not fewer:
+        _refuse_to_shrink(index_file(settings).path, len(gathered.bugs))
+    data = encode(gathered.bugs.values())
+    header = write(path, data)
+    _say(header, path, len(data), gathered)
+
+
+def _refuse_to_shrink(present: Path | None, bugs: int) -> None:
+    """A copy that lacks most records would silently forget bugs."""
+    if present is None:
+        return
+    try:
+        header, _ = read(present)
+    except SourceError:
+        return
+    if bugs * 2 < header.bugs:
+        raise SourceError(
+            f"only {bugs:,} bugs were found, {present} has {header.bugs:,}: is a part missing? "
+            "(--fewer accepts it)"
+        )
+
+
+def _say(header: Header, path: Path, size: int, gathered: Gathered) -> None:
+    click.echo(
+        f"{path}: {header.bugs:,} bugs, {header.traced:,} with a trace; newest fix in "
+        f"{header.newest or 'no release'}; {size / 1_000_000:.2f} MB, version {header.version}"
+    )
+    for reason, count in gathered.left_out.most_common():
+        first = gathered.first.get(reason)
+        click.echo(
+            inert(f"left out: {count:,} × {reason}" + (f" (first {first})" if first else ""))
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
+    if not sys.stderr.isatty():
+        yield _lines_of_progress()
+        return
+    columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("read", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines_of_progress() -> Callable[[int, int], None]:
+    told_s = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= _EVERY_S:
+            told_s = time.monotonic()
+            click.echo(f"reading: {100 * done // max(total, 1)} %", err=True)
+
+    return tell

@@ -1,0 +1,136 @@
+"""Known bugs in words: what a crash looks like and why, and how the running kernel stands to it.
+
+In: a `Named` bug and the release as the log prints it. Out: `Statement`s, none surer than the name.
+A vendor's build is called neither fixed nor unfixed: the sentence names the command that tells.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from detector.known.bug import Bug, Fix
+from detector.known.match import Named
+from detector.known.releases import Standing
+from detector.model import Statement
+
+CAUTION = (
+    "Told from a trace that the fix's author published: crashes with this trace and another cause "
+    "exist."
+)
+_RPM = re.compile(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
+_SUSE = re.compile(r"-(?:default|rt|azure|preempt)$")
+_LONGEST_SUBJECT = 120
+
+
+def statements(bugs: Sequence[Named], kernel: str | None) -> list[Statement]:
+    """What is said of the bugs that one crash looks like."""
+    if not bugs:
+        return []
+    said = [Statement(likeness(bugs), bugs[0].confidence, tuple(map(_reason, bugs)))]
+    said += [
+        Statement(release(named.bug, named.standing, kernel), named.confidence) for named in bugs
+    ]
+    return [*said, Statement(CAUTION, "possible")]
+
+
+def likeness(bugs: Sequence[Named]) -> str:
+    """What the crash looks like, in one sentence."""
+    if len(bugs) == 1:
+        return f"It looks like {title(bugs[0].bug)}."
+    return "It looks like one of these, which cannot be told apart: " + "; ".join(
+        title(named.bug) for named in bugs
+    )
+
+
+def title(bug: Bug) -> str:
+    """The id and the subject of the fix."""
+    subject = bug.subject[:_LONGEST_SUBJECT]
+    return f"{bug.id} ({subject})" if subject else bug.id
+
+
+def _reason(named: Named) -> str:
+    same = "the same report in the same function" if named.same else "the same function"
+    return f"{named.bug.id}: {same}, {named.common} of {named.of} calls in the same order"
+
+
+def release(bug: Bug, standing: Standing, kernel: str | None) -> str:
+    """How the kernel stands to the bug, and where the fix is."""
+    fixed = _fixed(bug, standing.fix)
+    running = kernel or "The release is not known, which"
+    match standing.status:
+        case "affected":
+            return f"{running} has the bug{_came(bug)}; {fixed}."
+        case "fixed":
+            return f"{running} has the fix: {fixed}."
+        case "before":
+            return f"{running} never had the bug{_came(bug)}; {fixed}."
+        case "development":
+            return f"{running} is a development build: the bug{_came(bug)} may be in it; {fixed}."
+        case "vendor" | "vendor-fixed" | "vendor-before":
+            return f"{running} is a vendor's build on {_base(bug, standing)}; {check(bug, running)}"
+        case _:
+            return f"Whether the running kernel has the bug{_came(bug)} cannot be told; {fixed}."
+
+
+def _base(bug: Bug, standing: Standing) -> str:
+    fixed = _fixed(bug, standing.fix)
+    return {
+        "vendor": f"a release with the bug; upstream it is {fixed}",
+        "vendor-fixed": f"a release that has the fix ({fixed})",
+        "vendor-before": f"a release older than the bug, and vendors backport bugs too ({fixed})",
+    }[standing.status]
+
+
+def _came(bug: Bug) -> str:
+    first = bug.affected[0][0] if bug.affected else "0.0"
+    return f" (it came with {first})" if first != "0.0" else ""
+
+
+def _fixed(bug: Bug, fix: Fix | None) -> str:
+    """The fix of the kernel's own series, and mainline's beside it."""
+    if fix is None:
+        return "no release with a fix is known"
+    by = f" by {fix.commit}" if fix.commit else ""
+    if bug.main is None or fix.commit == bug.main:
+        return f"fixed in {fix.release}{by}"
+    mainline = next((known.release for known in bug.fixes if known.commit == bug.main), None)
+    return f"fixed in {fix.release}{by} (mainline {bug.main}" + (
+        f", {mainline})" if mainline else ")"
+    )
+
+
+def check(bug: Bug, kernel: str) -> str:
+    """The command that tells whether a vendor's package has the fix. Every word of it that comes
+    from a record is quoted for a shell.
+    """
+    words = " ".join(
+        f"-e {shlex.quote(word)}" for word in (bug.id, bug.subject) if word and word.isprintable()
+    )
+    if _RPM.search(kernel) or _SUSE.search(kernel):
+        return f"its changelog tells: rpm -q --changelog kernel | grep -F {words}"
+    return (
+        "its changelog tells: zgrep -hF "
+        f"{words} /usr/share/doc/linux-image-{'$(uname -r)'}/changelog*.gz"
+    )
+
+
+def record_lines(bug: Bug) -> Iterator[str]:
+    """A bug's record for people: fix by fix, then how it was seen."""
+    yield title(bug)
+    if bug.main:
+        yield f"  mainline   {bug.main}"
+    for since, until in bug.affected:
+        end = "no release" if until.startswith("999") else until
+        yield f"  affected   from {since if since != '0.0' else 'the first release'}, until {end}"
+    for fix in bug.fixes:
+        yield f"  fixed      {fix.release}" + (f" by {fix.commit}" if fix.commit else "")
+    for path in bug.files[:8]:
+        yield f"  file       {path}"
+    if len(bug.files) > 8:
+        yield f"             and {len(bug.files) - 8} more"
+    for trace in bug.traces:
+        yield f"  seen as    {trace.title or 'a trace without its first line'}"
+        if trace.frames:
+            yield f"             {' <- '.join(trace.frames[:7])}"

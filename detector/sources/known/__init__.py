@@ -1,0 +1,4 @@
+"""Where facts of fixed kernel bugs come from (CVE records, kernel checkouts), and the index file.
+
+Here is the IO alone; what records mean is in `detector.known`.
+"""

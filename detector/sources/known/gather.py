@@ -1,0 +1,46 @@
+"""Gathers the bugs of one or more sources: CVE records in files, a kernel checkout.
+
+In: paths, a reader of quoted reports. Out: bugs, and what was left out by reason. A source that
+yields no bug of the kernel is a `SourceError`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector.known.message import Reader
+from detector.known.update import Gathered
+from detector.sources.errors import SourceError
+from detector.sources.known import kernel_git
+from detector.sources.known.archive import Progress, documents
+
+_REASONS = 3  # reasons that an error names
+
+
+def gather(paths: Sequence[Path], reader: Reader, progress: Progress | None = None) -> Gathered:
+    """The bugs of all sources; records before commits, so that commits add to them."""
+    found = Gathered()
+    for path in sorted(paths, key=kernel_git.is_kernel):
+        before, left_out = len(found.bugs) + found.joined, found.left_out.copy()
+        if not path.exists():
+            raise SourceError(f"{path}: is not there")
+        if kernel_git.is_kernel(path):
+            found.commits(kernel_git.commits(path, progress), reader)
+        else:
+            for document in documents(path, progress):
+                found.document(document.name, document.data, reader)
+        if len(found.bugs) + found.joined == before:
+            raise SourceError(f"{path}: {_nothing(found.left_out - left_out)}")
+    return found
+
+
+def _nothing(left_out: Counter[str]) -> str:
+    if not left_out:
+        return (
+            "holds neither CVE records (JSON files) nor a kernel checkout with its tags: hand over "
+            "a copy of the kernel's vulns.git, of cvelistV5, or of a kernel repository"
+        )
+    reasons = ", ".join(f"{count:,} × {reason}" for reason, count in left_out.most_common(_REASONS))
+    return f"holds no record of a bug of the Linux kernel ({reasons})"

@@ -1,0 +1,112 @@
+"""The index of known bugs as a file: found, read when it is first needed, read anew when it changes.
+
+In: the paths where it may be, the first that is there counts. Out: the `Index` in force, or every
+bug. A file that cannot be used is told once by `on_fault` and the next one is taken. A new index is
+written beside the old one, read back, and then renamed over it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from detector.known.bug import Bug
+from detector.known.codec import Header, UnreadableIndexError, decode
+from detector.known.index import Index
+from detector.sources.errors import SourceError
+
+NAME = "known-bugs.zst"
+"""What the file is called, wherever it is."""
+
+Stamp = tuple[str, int, int, int]
+
+
+class IndexFile:
+    """The index in force. Asking costs one look at the file's state unless that has changed; safe
+    to share between threads.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], on_fault: Callable[[str], None] | None = None
+    ) -> None:
+        self._paths = tuple(paths)
+        self._on_fault = on_fault or (lambda _text: None)
+        self._lock = threading.Lock()
+        self._stamp: tuple[Stamp, ...] | None = None
+        self._index = Index.of(())
+
+    def current(self) -> Index:
+        """The index; one without bugs where no file can be used."""
+        stamp = tuple(found for path in self._paths if (found := _stamp(path)) is not None)
+        if stamp == self._stamp:
+            return self._index
+        with self._lock:
+            if stamp != self._stamp:
+                self._index = self._read()
+                self._stamp = stamp
+            return self._index
+
+    @property
+    def path(self) -> Path | None:
+        """The file that would be read now."""
+        return next((path for path in self._paths if path.is_file()), None)
+
+    def _read(self) -> Index:
+        for path in self._paths:
+            try:
+                header, bugs = read(path)
+            except FileNotFoundError:
+                continue
+            except SourceError as error:
+                self._on_fault(str(error))
+                continue
+            return Index.of(bugs, header.version)
+        return Index.of(())
+
+
+def read(path: Path, *, whole: bool = False) -> tuple[Header, list[Bug]]:
+    """The bugs of a file; FileNotFoundError where there is none, SourceError where it is of no
+    use.
+    """
+    try:
+        return decode(path.read_bytes(), whole=whole)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnreadableIndexError as error:
+        raise SourceError(f"{path}: {error}; `oopswatch known update` writes a new one") from error
+
+
+def write(path: Path, data: bytes) -> Header:
+    """Writes an index: beside the old one, read back, then renamed over it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        header, _ = read(beside, whole=True)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return header
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return str(path), state.st_mtime_ns, state.st_size, state.st_ino
