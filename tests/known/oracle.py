@@ -34,14 +34,18 @@ def names_releases(record: Mapping[str, Any]) -> bool:
 
 
 def fixed_releases(record: Mapping[str, Any]) -> list[Release]:
-    """The releases from which on the record calls a series, or everything, sound."""
-    return [
-        found
+    """The releases from which on the record calls a series, or everything, sound; an interval
+    that ends within its series ends with a fix.
+    """
+    ends = [
+        row["version"] if "lessThanOrEqual" in row else row["lessThan"]
         for entry in record["containers"]["cna"]["affected"]
         for row in _numbered(entry)
-        if row["status"] == "unaffected" and "lessThanOrEqual" in row
-        if (found := release(row["version"])) is not None
+        if (row["status"] == "unaffected" and "lessThanOrEqual" in row)
+        or (row["status"] == "affected" and row.get("lessThan", "").count(".") == 2)
     ]
+    found = map(release, ends)
+    return [one for one in found if one is not None and one[0] > 2]
 
 
 def _numbered(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
