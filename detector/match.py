@@ -116,7 +116,7 @@ class Matcher:
         """The first signature that claims this line, without the match that most callers of a line
         of noise never look at.
         """
-        if line.trust == "user" or line.text.isupper():
+        if line.trust == "user" or line.inner or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
         return self._first(self._near_noise(text), text) or self._first(self._near(text), text)

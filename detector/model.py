@@ -39,7 +39,8 @@ class Line:
     `trust` says who wrote it: "kernel" where the transport proves it (facility 0,
     `_TRANSPORT=kernel`, tag `kernel`), "user" where it proves the contrary, "unknown" where it says
     nothing (plain dmesg). `caller` is printk's caller id ("T3083", "C0"). `continuation` marks a
-    piece that KERN_CONT continues an earlier line with.
+    piece that KERN_CONT continues an earlier line with. `inner` marks text behind a line end within
+    one message: it may be a name that a process chose, so no signature begins there.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Line:
     trust: Trust = "unknown"
     caller: str | None = None
     continuation: bool = False
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from detector.model import Trust
+from detector.parse.origin import TrustPolicy
 
 
 @dataclass(slots=True)
@@ -20,20 +21,21 @@ class Context:
     where oddities are counted.
 
     `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value`
-    is its dictionary.
+    is its dictionary. `policy` is what the site trusts.
     """
 
     zone: tzinfo = UTC
     now_us: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     after_kmsg: bool = False
+    policy: TrustPolicy = field(default_factory=TrustPolicy)
 
 
 class Draft:
     """A line as one reader understood it. None means that the line does not say; `text` may hold
     several lines of one message.
 
-    `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters,
+    `inner` is text behind a line end within one message, `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters,
     `part` pstore's (kind, count, part).
     """
 
@@ -44,6 +46,7 @@ class Draft:
         "facility",
         "fragment",
         "host",
+        "inner",
         "kernel_time_us",
         "level",
         "part",
@@ -66,6 +69,7 @@ class Draft:
         self.facility: int | None = None
         self.caller: str | None = None
         self.continuation = False
+        self.inner = False
         self.sequence: int | None = None
         self.fragment: tuple[int, int] | None = None
         self.part: tuple[str, int, int] | None = None

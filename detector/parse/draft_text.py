@@ -33,6 +33,11 @@ def cleaned(text: str) -> str:
     return text.strip("\r\n").rstrip()
 
 
+def is_rule(text: str) -> bool:
+    """Whether a line is blank, or the rule that a report begins with (`=====`)."""
+    return not text.strip("=-*_#~. ")
+
+
 def is_text(text: str) -> bool:
     """Whether a line without any form could be text: it begins with words, or less than a fifth of
     its head is controls or broken bytes.

@@ -50,16 +50,19 @@ def messages(value: object) -> list[str]:
     ]
 
 
-def clock(fields: JournalFields) -> tuple[int | None, int | None]:
+def clock(
+    fields: JournalFields, source: str | None, monotonic: str | None, realtime: str | None
+) -> tuple[int | None, int | None]:
     """(kernel time, wall time) in µs. The kernel's own stamp is preferred to the moment journald
     read the line, and the wall time is moved back by the same delay, so that wall − kernel time is
     the same for all lines of a boot.
 
-    journald writes "0" or nothing where the record had no stamp.
+    journald writes "0" or nothing where the record had no stamp. The names are those that the
+    shipper gave the fields, None for one that is not there.
     """
-    read_us = whole(fields.get("__MONOTONIC_TIMESTAMP"))
-    source_us = whole(fields.get("_SOURCE_MONOTONIC_TIMESTAMP")) or None
-    wall_us = whole(fields.get("__REALTIME_TIMESTAMP"))
+    read_us = whole(fields.get(monotonic or ""))
+    source_us = whole(fields.get(source or "")) or None
+    wall_us = whole(fields.get(realtime or ""))
     if source_us is None:
         return read_us, wall_us
     if wall_us is not None and read_us is not None:

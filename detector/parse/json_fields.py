@@ -1,142 +1,75 @@
 """Which of a JSON object's fields say what: the names that shippers use for message, host, time,
 level, facility, tag and process.
 
-Comes in: a decoded object. Goes out: its fields by dotted name, and a Plan of those that it has. A
+Comes in: a decoded object. Goes out: its fields by dotted name, and a FieldPlan of those that it has. A
 shipper writes the same fields in every object, so plans are remembered. It reads no values.
 
 Sources: rsyslog's property replacer and jsonmesg, Beats' exported fields (log.syslog, journald,
 systemd), Vector's journald, syslog and socket sources, syslog-ng's format-json, OpenTelemetry's
-syslog receiver, systemd.journal-fields(7).
+syslog receiver, systemd.journal-fields(7), Graylog's GELF, Splunk's HEC.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+
+from detector.parse.origin import Witnesses, canonical, ends, witnesses
 
 Object = dict[str, object]
 FieldNames = tuple[str, ...]
 
-_NESTED = frozenset(("host", "log", "journald", "systemd", "syslog", "event", "process", "body"))
 _DEPTH = 5
 _KEYS_BOUND = 128
+_FIELDS_BOUND = 2_000
 
-_MESSAGES = (
-    "MESSAGE",
-    "message",
-    "msg",
-    "body",
-    "log",
-    "event.original",
-    "rawmsg-after-pri",
-    "rawmsg",
+
+def _ranked(names: str) -> Mapping[str, int]:
+    """Canonical names, the likeliest first."""
+    return {name: rank for rank, name in enumerate(names.split())}
+
+
+_MESSAGES = _ranked(
+    "message msg full_message short_message body log text_payload line event event_original"
+    " rawmsg_after_pri rawmsg log_message raw_message exec"
 )
-_HOSTS = (
-    "_HOSTNAME",
-    "log.syslog.hostname",
-    "hostname",
-    "host.hostname",
-    "host.name",
-    "HOST",
-    "host",
-    "fromhost",
+_HOSTS = _ranked(
+    "log_syslog_hostname hostname host_hostname host_name host fromhost source_host computer"
+    " instance_id"
 )
-_TIMES = (
-    *(
-        "timereported",
-        "timestamp",
-        "@timestamp",
-        "timeUnixNano",
-        "time_unix_nano",
-        "ISODATE",
-        "DATE",
-        "ts",
-        "time",
-        "date",
-        "timegenerated",
-    ),
-    *("observedTimeUnixNano", "event.created"),
+_TIMES = _ranked(
+    "timereported timestamp time_unix_nano isodate date ts time timegenerated"
+    " observed_time_unix_nano event_created"
 )
-_FACILITIES = (
-    *(
-        "SYSLOG_FACILITY",
-        "syslogfacility",
-        "syslogfacility-text",
-        "facility",
-        "FACILITY",
-        "log.syslog.facility.code",
-    ),
-    *("log.syslog.facility.name", "syslog.facility", "syslog_facility"),
+_FACILITIES = _ranked(
+    "syslog_facility syslogfacility syslogfacility_text facility facility_code facility_name"
+    " facility_label facility_text facility_num"
 )
-_LEVELS = (
-    *(
-        "priority",
-        "PRIORITY",
-        "syslogseverity",
-        "syslogseverity-text",
-        "severity",
-        "log.syslog.severity.code",
-        "log.syslog.severity.name",
-    ),
-    *("log.syslog.priority", "syslog.priority", "level", "severity_text", "severityText"),
+_LEVELS = _ranked(
+    "priority syslogseverity syslogseverity_text severity severity_code severity_name"
+    " syslog_priority level severity_text"
 )
-_TAGS = (
-    *(
-        "syslogtag",
-        "programname",
-        "SYSLOG_IDENTIFIER",
-        "app-name",
-        "appname",
-        "log.syslog.appname",
-        "PROGRAM",
-        "ident",
-    ),
-    *("syslog.identifier", "process.name", "process.program"),
+_TAGS = _ranked(
+    "syslogtag programname syslog_identifier syslog_tag app_name appname program ident"
+    " process_name process_program application_name"
 )
-_TRANSPORTS = ("_TRANSPORT", "systemd.transport", "journald.transport")
-_BOOTS = ("_BOOT_ID", "journald.host.boot_id")
-_PROCESS = frozenset(
-    (
-        *(
-            "_PID",
-            "_COMM",
-            "_EXE",
-            "_UID",
-            "stream",
-            "kubernetes",
-            "docker",
-            "container",
-            "container_id",
-            "container_name",
-        ),
-        *("logger", "logger_name", "thread", "journald.pid", "journald.process.pid", "process.pid"),
-    )
-)
+_TRANSPORTS = _ranked("transport")
+_BOOTS = _ranked("boot_id")
+_CLOCK = ("source_monotonic_timestamp", "monotonic_timestamp", "realtime_timestamp")
+_OTHERS = frozenset(("http", "url", "observer", "client", "destination", "server", "kafka"))
+_NOT_MESSAGES = frozenset(("error", "exception", "stack", "kubernetes", "labels", "http", "url"))
 _RSYSLOG = frozenset(
     (
-        "syslogtag",
-        "programname",
-        "timereported",
-        "syslogfacility",
-        "syslogfacility-text",
-        "rawmsg",
-        "pri-text",
+        *("syslogtag", "programname", "timereported", "syslogfacility", "syslogfacility-text"),
+        *("rawmsg", "pri-text", "inputname"),
     )
 )
-_JOURNAL = frozenset(
-    (
-        *(
-            "_TRANSPORT",
-            "_BOOT_ID",
-            "__REALTIME_TIMESTAMP",
-            "__MONOTONIC_TIMESTAMP",
-            "_SOURCE_MONOTONIC_TIMESTAMP",
-            "__CURSOR",
-        ),
-        *("systemd.transport", "journald.host.boot_id"),
-    )
+_JOURNAL = frozenset(("boot_id", *_CLOCK))
+_JOURNAL_NAMES = frozenset(
+    ("_TRANSPORT", "TRANSPORT", "__CURSOR", "systemd.transport", "journald.transport")
 )
-_BEATS = frozenset(("agent", "beat", "ecs", "input", "journald.host.boot_id", "systemd.transport"))
+_BEATS = frozenset(("agent", "beat", "ecs", "input"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +77,9 @@ class FieldPlan:
     """The fields of one shape of object by what they say, the likeliest first, and what the shape
     alone tells.
 
-    `by_process`: only the output of a process has such fields. `by_journal`: journald's fields are
-    among them. `by_claim`: of a journal's fields only those are there that any process may set (no
-    underscore in front). `by_kmsg`: Fluent Bit's kernel log.
+    `clock` names journald's times: the kernel's own, its monotonic and its wall clock. `witnesses`
+    tell who wrote the line. `by_journal`: journald's fields are among them. `by_kmsg`: Fluent Bit's
+    kernel log.
     """
 
     shipper: str
@@ -158,9 +91,9 @@ class FieldPlan:
     tags: FieldNames
     transports: FieldNames
     boots: FieldNames
-    by_process: bool
+    clock: tuple[str | None, ...]
+    witnesses: Witnesses
     by_journal: bool
-    by_claim: bool
     by_kmsg: bool
 
 
@@ -175,24 +108,25 @@ def plan(fields: Object) -> FieldPlan:
 
 
 def flat(item: Object) -> Object:
-    """Fields by dotted names: the nested objects that shippers use are unfolded, a field's own
-    dotted name wins.
-    """
-    if _NESTED.isdisjoint(item):
+    """Fields by dotted names: nested objects are unfolded, a field's own dotted name wins."""
+    for value in item.values():
+        if isinstance(value, dict):
+            break
+    else:
         return item
     fields: Object = {}
-    for name in _NESTED.intersection(item):
-        if isinstance(nested := item[name], dict):
-            _unfold(name, nested, fields, _DEPTH)
+    for name, value in item.items():
+        if isinstance(value, dict):
+            _unfold(name, value, fields, _DEPTH)
     return fields | {
-        name: value
-        for name, value in item.items()
-        if name not in _NESTED or not isinstance(value, dict)
+        name: value for name, value in item.items() if not value or not isinstance(value, dict)
     }
 
 
 def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:
     for name, value in nested.items():
+        if len(fields) >= _FIELDS_BOUND:
+            return
         if isinstance(value, dict) and depth:
             _unfold(f"{prefix}.{name}", value, fields, depth - 1)
         else:
@@ -201,29 +135,65 @@ def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:
 
 def _planned(names: FieldNames) -> FieldPlan:
     held = frozenset(names)
-    by_journal, by_kmsg = not held.isdisjoint(_JOURNAL), held.issuperset(("sec", "usec", "msg"))
-
-    def known(candidates: FieldNames) -> FieldNames:
-        return tuple(name for name in candidates if name in held)
-
+    spelled = [(name, canonical(name)) for name in names]
+    clock = tuple(next(iter(_ending(spelled, _ranked(name))), None) for name in _CLOCK)
+    by_journal = not held.isdisjoint(_JOURNAL_NAMES) or any(
+        end in _JOURNAL for _, name in spelled for end in ends(name)
+    )
+    by_kmsg = held.issuperset(("sec", "usec", "msg"))
     return FieldPlan(
         shipper=_shipper(held, by_journal, by_kmsg),
-        messages=known(_MESSAGES),
-        hosts=known(_HOSTS),
-        times=known(_TIMES),
-        facilities=known(_FACILITIES),
-        levels=known(_LEVELS),
-        tags=known(_TAGS),
-        transports=known(_TRANSPORTS),
-        boots=known(_BOOTS),
-        by_process=not held.isdisjoint(_PROCESS),
+        messages=_messages(spelled),
+        hosts=_ending(spelled, _HOSTS, whole=True),
+        times=_ending(spelled, _TIMES, whole=True),
+        facilities=_ending(spelled, _FACILITIES),
+        levels=_ending(spelled, _LEVELS),
+        tags=_ending(spelled, _TAGS),
+        transports=_ending(spelled, _TRANSPORTS),
+        boots=_ending(spelled, _BOOTS),
+        clock=clock,
+        witnesses=witnesses(names),
         by_journal=by_journal,
-        by_claim=by_journal and held.isdisjoint(_TRANSPORTS),
         by_kmsg=by_kmsg,
     )
 
 
 _remembered = lru_cache(maxsize=512)(_planned)
+
+
+def _ending(
+    spelled: list[tuple[str, str]], ranks: Mapping[str, int], *, whole: bool = False
+) -> FieldNames:
+    """The names that are, or end like, one of some canonical names: whole ones first, then by
+    rank.
+    """
+    found: list[tuple[bool, int, int, str]] = []
+    for place, (name, spelling) in enumerate(spelled):
+        end = next((end for end in ends(spelling) if end in ranks), None)
+        if end is None or (whole and end != spelling and name.split(".")[0] in _OTHERS):
+            continue
+        if end == spelling or not whole or "." in name or name[0] == "_":
+            found.append((end != spelling, ranks[end], place, name))
+    return tuple(name for *_, name in sorted(found))
+
+
+def _messages(spelled: list[tuple[str, str]]) -> FieldNames:
+    """The names of messages: as they stand, or the last part of a nested name; a journal's own in
+    capitals before all others.
+    """
+    found: list[tuple[bool, int, int, str]] = []
+    for place, (name, spelling) in enumerate(spelled):
+        folders, _, last = name.rpartition(".")
+        rank = _MESSAGES.get(spelling)
+        if rank is None and not _NOT_MESSAGES.isdisjoint(canonical(folders).split("_")):
+            continue
+        nested = rank is None
+        rank = _MESSAGES.get(canonical(last)) if rank is None else rank
+        if rank is None and spelling.endswith(("_message", "_msg")):
+            rank = len(_MESSAGES)
+        if rank is not None:
+            found.append((nested, -1 if last == "MESSAGE" else rank, place, name))
+    return tuple(name for *_, name in sorted(found))
 
 
 def _shipper(held: frozenset[str], by_journal: bool, by_kmsg: bool) -> str:
@@ -232,7 +202,7 @@ def _shipper(held: frozenset[str], by_journal: bool, by_kmsg: bool) -> str:
         return "vector"
     if by_kmsg:
         return "fluent-bit"
-    if not held.isdisjoint(_BEATS):
+    if any(name.split(".")[0] in _BEATS for name in held):
         return "beats"
     if by_journal:
         return "journald"

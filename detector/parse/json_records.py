@@ -14,17 +14,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
-from detector.parse import journald, json_fields, kmsg, lines, otel, printk
+from detector.model import Trust
+from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk
 from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.draft_text import cleaned
-from detector.parse.json_fields import FieldNames, FieldPlan, Object
+from detector.parse.json_fields import FieldNames, Object, FieldPlan
 from detector.parse.stamps import any_time, micros
+from detector.parse.draft_text import cleaned, is_rule
 
-_decode = json.JSONDecoder(
-    parse_float=str, strict=False
-).decode  # decimals stay text: kernel times are exact
+
+def _pairs(pairs: list[tuple[str, object]]) -> Object:
+    """An object; a field that came twice holds a list of its values, for a process may send a
+    second `TRANSPORT` after the journal's own lost its underscore.
+    """
+    item = dict(pairs)
+    if len(item) == len(pairs):
+        return item
+    several: dict[str, list[object]] = {}
+    for name, value in pairs:
+        several.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in several.items()}
+
+
+# Decimals stay text: kernel times are exact.
+_decode = json.JSONDecoder(parse_float=str, strict=False, object_pairs_hook=_pairs).decode
 _STARTS = re.compile(r'\s*+(?:@cee: ?)?(?=\{\s*+(?:["}]|$)|\[\s*+\{)')
 _FLUENT_STDOUT = re.compile(
     r"\[\d{1,9}\] \S{1,128}: \[\[?(\d{1,12}(?:\.\d{1,9})?)(?:, \{[^{}]{0,512}\}\])?, (\{.*\})\]$",
@@ -34,6 +49,8 @@ _FLUENT_ARROW = re.compile(r'(?<!\\)"=>')
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _DMESG_FIELDS = frozenset(("fac", "pri", "time", "caller", "msg"))
 _OBJECT_BOUND = 100_000
+FieldValue = str | tuple[str, ...]
+_SURE = frozenset(("_TRANSPORT", "systemd.transport", "journald.transport"))
 
 
 def is_json(text: str) -> bool:
@@ -133,15 +150,18 @@ def _object(item: Object, transport: str | None, context: Context) -> Iterable[D
             break
     if not texts:
         return ("json-no-message",)
-    outer = _facts(held, plan, transport, context)
+    outer, bare = _facts(held, plan, transport, context)
     if plan.by_kmsg:
         texts = [kmsg.unescaped(kmsg.without_dictionary(texts[0]))]
-    return [draft.fill(outer) for text in texts for draft in _message(text, outer, plan, context)]
+    return [
+        draft.fill(outer) for text in texts for draft in _message(text, outer, bare, plan, context)
+    ]
 
 
-def _message(text: str, outer: Draft, plan: FieldPlan, context: Context) -> Iterable[Draft]:
+def _message(text: str, outer: Draft, bare: bool, plan: FieldPlan, context: Context) -> Iterable[Draft]:
     """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an
-    unknown hand each is read as a line.
+    unknown hand each is read as a line, and what proves nothing is a process's where the envelope
+    is one's (`bare`).
 
     The message of rsyslog begins with the blank after the tag; journald's and /dev/kmsg's texts
     begin with the kernel's own blanks.
@@ -149,50 +169,93 @@ def _message(text: str, outer: Draft, plan: FieldPlan, context: Context) -> Iter
     if text.startswith(" ") and not plan.by_journal and not plan.by_kmsg:
         text = text[1:]
     if outer.trust == "user" or plan.by_kmsg:
-        return (Draft(piece, outer.transport, outer.trust) for piece in lines.pieces(text, context))
+        return _one_message(
+            Draft(piece, outer.transport, outer.trust) for piece in lines.pieces(text, context)
+        )
     if outer.trust == "kernel":
-        return (printk.message(piece) for piece in lines.pieces(text, context))
+        return _one_message(printk.message(piece) for piece in lines.pieces(text, context))
     return _in_one_hand(
-        draft for draft in lines.read_all(text, context, lines.read) if draft is not None
+        (draft for draft in lines.read_all(text, context, lines.read) if draft is not None), bare
     )
 
 
-def _in_one_hand(drafts: Iterable[Draft]) -> Iterator[Draft]:
+def _one_message(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    """The lines of one message of the kernel: what stands behind a line end in it may be a file's
+    name or a program's, so it begins nothing. A rule of `=====` is no first line.
+    """
+    behind = False
+    for draft in drafts:
+        draft.inner = behind
+        behind = behind or not is_rule(draft.text)
+        yield draft
+
+
+def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
     """The lines of one message: once a syslog header says that a process wrote it, every line after
     that is the process's as well.
     """
     user = False
     for draft in drafts:
-        if user:
+        if user or (bare and draft.trust == "unknown"):
             draft.trust = "user"
         user = user or (draft.trust == "user" and draft.transport in ("syslog", "rfc5424"))
         yield draft
 
 
-def _facts(held: Object, plan: FieldPlan, transport: str | None, context: Context) -> Draft:
-    """What an envelope says of its line."""
+def _facts(held: Object, plan: FieldPlan, transport: str | None, context: Context) -> tuple[Draft, bool]:
+    """What an envelope says of its line; and whether text alone is a process's."""
     draft = Draft("", transport or plan.shipper)
     draft.kernel_time_us, draft.wall_time_us = _times(held, plan, context)
     draft.host = _first_text(held, plan.hosts)
     if boot := _first_text(held, plan.boots):
         draft.boot_id = boot.replace("-", "").lower()[:64]
     draft.level, draft.facility = _level(held, plan)
-    tag = _first_text(held, plan.tags)
-    draft.trust = trust_of(
-        draft.facility, tag.rstrip(": ") if tag else None, _first_text(held, plan.transports)
-    )
-    if plan.by_process:
-        draft.trust = "user"
-    elif plan.by_claim and draft.trust == "kernel":
-        draft.trust = "unknown"
+    user, bare = origin.by_process(held, plan.witnesses, context.policy)
+    draft.trust = "user" if user else _claimed(held, plan, draft.facility, context)
     if plan.by_kmsg:
         draft.sequence = journald.whole(held.get("sequence"))
-    return draft
+    return draft, bare
+
+
+def _claimed(held: Object, plan: FieldPlan, facility: int | None, context: Context) -> Trust:
+    """Who an envelope says wrote its line: facility, tags and a journal's transport."""
+    ways = tuple((name, _hashable(held[name])) for name in plan.transports)
+    tags = tuple(_hashable(held[name]) for name in plan.tags)
+    trust = _weighed(ways, tags, facility, context.policy.tags, plan.by_journal)
+    return "user" if trust != "kernel" and origin.serves(held, plan.witnesses) else trust
+
+
+@lru_cache(maxsize=4096)
+def _weighed(
+    ways: tuple[tuple[str, FieldValue], ...],
+    tags: tuple[FieldValue, ...],
+    facility: int | None,
+    trusted: frozenset[str],
+    by_journal: bool,
+) -> Trust:
+    """Without its transport a journal's other fields prove nothing, for any process may set them;
+    of values that differ, the one that is not the kernel's counts. `trusted` tags are the kernel's
+    whatever the facility.
+    """
+    names = [tag.rstrip(": ") for value in tags for tag in _texts(value) if tag != "-"]
+    known = [
+        way
+        for name, value in ways
+        for way in _texts(value)
+        if way == "kernel" or way in origin.TRANSPORTS or name in _SURE
+    ]
+    foreign = next((name for name in names if name != "kernel" and name not in trusted), None)
+    trust = trust_of(
+        facility if trusted.isdisjoint(names) else None,
+        foreign or ("kernel" if names else None),
+        next((way for way in known if way != "kernel"), "kernel" if known else None),
+    )
+    return "unknown" if by_journal and not known and trust == "kernel" else trust
 
 
 def _times(held: Object, plan: FieldPlan, context: Context) -> tuple[int | None, int | None]:
     """(kernel time, wall time) of an envelope."""
-    kernel_us, wall_us = journald.clock(held) if plan.by_journal else (None, None)
+    kernel_us, wall_us = journald.clock(held, *plan.clock) if plan.by_journal else (None, None)
     if plan.by_kmsg:
         seconds, micro = journald.whole(held["sec"]), journald.whole(held["usec"])
         kernel_us = None if seconds is None or micro is None else seconds * 1_000_000 + micro
@@ -207,11 +270,24 @@ def _times(held: Object, plan: FieldPlan, context: Context) -> tuple[int | None,
     return kernel_us, wall_us
 
 
+def _hashable(value: object) -> FieldValue:
+    """A field's value, if it is a text or (where it came twice) a list of some."""
+    if isinstance(value, str):
+        return value
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _texts(value: FieldValue) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value else tuple(filter(None, value))
+
+
 def _first_text(held: Object, names: FieldNames) -> str | None:
     for name in names:
         value = held[name]
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return value[0]
     return None
 
 
@@ -241,5 +317,7 @@ def _level(held: Object, plan: FieldPlan) -> tuple[int | None, int | None]:
             else journald.whole(value)
         )
         if number is not None:
-            return level, number
+            facility = number
+            if number:
+                break
     return level, facility

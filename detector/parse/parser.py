@@ -16,8 +16,9 @@ from functools import lru_cache
 from detector.model import Line, Record, Unparsed
 from detector.parse import fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
-from detector.parse.draft_text import LINE_BOUND, is_text
+from detector.parse.draft_text import LINE_BOUND, is_rule, is_text
 from detector.parse.netconsole import Fragments, Sequences, StreamId
+from detector.parse.origin import TrustPolicy
 from detector.parse.pstore import Parts
 from detector.parse.stamps import uptime, wall
 
@@ -48,7 +49,7 @@ class Parser:
     """Reads records of every format.
 
     `host` overrides what lines say of their host; `format` names one of FORMATS and then nothing
-    else is read; `zone` is meant by stamps without one. Raises ValueError for an unknown format. A
+    else is read; `zone` is meant by stamps without one; `policy` is what the site trusts. Raises ValueError for an unknown format. A
     Parser is not shared between threads.
     """
 
@@ -58,13 +59,14 @@ class Parser:
         host: str | None = None,
         format: str = "auto",  # noqa: A002
         zone: tzinfo = UTC,
+        policy: TrustPolicy | None = None,
     ) -> None:
         if format not in FORMATS:
             raise ValueError(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
         self._host = host
         self._format = format
         self._reader = lines.READERS.get(format)
-        self._context = Context(zone=zone)
+        self._context = Context(zone=zone, policy=policy or TrustPolicy())
         self._counts = self._context.counts
         self._last_source: str | None = None
         self._fragments = Fragments()
@@ -210,7 +212,15 @@ class Parser:
     def _finished(self, draft: Draft, record: Record) -> list[Line]:
         """A Draft → its Lines: one, unless the message itself holds line ends."""
         host = self._host_of(draft.host, record)
-        return [self._line(piece, host, draft, record) for piece in draft.text.split("\n")]
+        if draft.trust == "unknown":
+            draft.trust = self._context.policy.unproven
+        if "\n" not in draft.text:
+            return [self._line(draft.text, host, draft, record)]
+        found: list[Line] = []
+        for piece in draft.text.split("\n"):
+            found.append(self._line(piece, host, draft, record))
+            draft.inner = draft.inner or not is_rule(piece)
+        return found
 
     def _line(self, text: str, host: str, draft: Draft, record: Record) -> Line:
         text = text.rstrip()
@@ -231,6 +241,7 @@ class Parser:
             draft.trust,
             draft.caller,
             draft.continuation,
+            draft.inner,
         )
 
     def _possible(self, time_us: int | None, clock: Callable[[int], int | None]) -> int | None:

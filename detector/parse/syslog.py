@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from detector.model import Trust
 from detector.parse import printk
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
@@ -69,7 +70,7 @@ def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
     if head is None:
         return None
     wall_time_us, end = head
-    draft = _body(text[end:], None if pri is None else pri >> 3)
+    draft = _body(text[end:], None if pri is None else pri >> 3, context.policy.tags)
     draft.wall_time_us = wall_time_us
     if pri is not None:
         draft.level, draft.facility = pri & 7, pri >> 3
@@ -101,7 +102,7 @@ def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
     if not found:
         return None
     tag = None if found[3] == "-" else found[3]
-    trust = trust_of(pri >> 3, tag)
+    trust: Trust = "kernel" if tag in context.policy.tags else trust_of(pri >> 3, tag)
     rest = text[found.end() :]
     draft = Draft(rest, "rfc5424") if trust == "user" else printk.message(rest)
     draft.transport, draft.trust = "rfc5424", trust
@@ -153,9 +154,9 @@ def _named_month(
     return without_year(name, day, clock, fraction, context)
 
 
-def _body(rest: str, facility: int | None) -> Draft:
+def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     """What follows the date: host, tag and message, or a console's line that some tool put a date
-    before.
+    before. `tags` are those that the site takes for the kernel's.
     """
     if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
         draft.transport, draft.trust = "syslog", trust_of(facility)
@@ -174,7 +175,7 @@ def _body(rest: str, facility: int | None) -> Draft:
         host, facility_name, level_name = None, pair[1], pair[2]
     if facility_name in printk.FACILITIES and facility is None:
         facility = printk.FACILITIES[facility_name]
-    trust = trust_of(facility, tag + (pid or ""))
+    trust: Trust = "kernel" if tag in tags else trust_of(facility, tag + (pid or ""))
     message = rest[found.end() :]
     draft = printk.message(message) if trust == "kernel" else Draft(message, "syslog")
     draft.transport, draft.trust, draft.host, draft.facility = "syslog", trust, host, facility
