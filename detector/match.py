@@ -24,6 +24,15 @@ from detector.model import Boot, Line, Match
 # a pattern's time on a ten-megabyte line in hand.
 _LONGEST = 4096
 
+# Where the kernel speaks of a process, its line begins with the name that the process chose (at most
+# 15 characters, TASK_COMM_LEN in include/linux/sched.h): `%s[%d]: ` and `%s (%d): ` everywhere,
+# `%s invoked oom-killer` (mm/oom_kill.c), `%s: page allocation failure` (warn_alloc() in
+# mm/page_alloc.c), `%s uses obsolete` (net/core/sock.c). x86's `Oops: 0000 [1] SMP` of 2.6 is none.
+_OF_PROCESS = regex.compile(
+    r".{0,15}?(?: ?\(\d{1,7}\)|\[\d{1,7}\](?! (?:SMP|PREEMPT|DEBUG|KASAN)|$)|/\d{1,7}(?=:)"
+    r"|(?= invoked oom-killer|: page allocation |: vmalloc | uses obsolete ))"
+)
+
 Candidate = tuple[int, Signature, "regex.Pattern[str]"]
 
 
@@ -119,7 +128,10 @@ class Matcher:
         if line.trust == "user" or line.inner or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
-        return self._first(self._near_noise(text), text) or self._first(self._near(text), text)
+        claim = self._first(self._near_noise(text), text) or self._first(self._near(text), text)
+        if claim and claim.signature.origin == "kernel" and (named := _OF_PROCESS.match(text)):
+            return self._first(self._behind(named.end(), text), text)
+        return claim
 
     def candidates(self, text: str) -> tuple[Signature, ...]:
         """The signatures whose literal occurs in `text`, in the order in which they are asked."""
@@ -143,6 +155,17 @@ class Matcher:
         for word in self._by_word.keys() & text.split(" "):
             hits += [self._others[literal] for literal in self._by_word[word] if literal in text]
         return _ordered(hits)
+
+    def _behind(self, end: int, text: str) -> Sequence[Candidate]:
+        """The candidates for a line about a process whose literal stands behind its name: no name
+        spells them.
+        """
+        rest = text[end:]
+        return [
+            candidate
+            for candidate in self._near(text)
+            if any(literal in rest for literal in candidate[1].literals)
+        ]
 
     def _try(
         self, signature: Signature, pattern: regex.Pattern[str], text: str

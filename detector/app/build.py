@@ -31,7 +31,10 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
 def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
     """A parser as the settings say; `host` overrides what records say."""
     return Parser(
-        host=host or settings.parse.host, format=settings.parse.format, zone=settings.parse.timezone
+        host=host or settings.parse.host,
+        format=settings.parse.format,
+        zone=settings.parse.timezone,
+        policy=settings.trust.policy(),
     )
 
 

@@ -20,9 +20,9 @@ from itertools import islice
 from detector.model import Trust
 from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk
 from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.json_fields import FieldNames, Object, FieldPlan
-from detector.parse.stamps import any_time, micros
 from detector.parse.draft_text import cleaned, is_rule
+from detector.parse.json_fields import FieldNames, FieldPlan, Object
+from detector.parse.stamps import any_time, micros
 
 
 def _pairs(pairs: list[tuple[str, object]]) -> Object:
@@ -158,7 +158,9 @@ def _object(item: Object, transport: str | None, context: Context) -> Iterable[D
     ]
 
 
-def _message(text: str, outer: Draft, bare: bool, plan: FieldPlan, context: Context) -> Iterable[Draft]:
+def _message(
+    text: str, outer: Draft, bare: bool, plan: FieldPlan, context: Context
+) -> Iterable[Draft]:
     """The lines of a message. Of a user's nothing is read; the kernel's lose their stamp; of an
     unknown hand each is read as a line, and what proves nothing is a process's where the envelope
     is one's (`bare`).
@@ -202,7 +204,9 @@ def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
         yield draft
 
 
-def _facts(held: Object, plan: FieldPlan, transport: str | None, context: Context) -> tuple[Draft, bool]:
+def _facts(
+    held: Object, plan: FieldPlan, transport: str | None, context: Context
+) -> tuple[Draft, bool]:
     """What an envelope says of its line; and whether text alone is a process's."""
     draft = Draft("", transport or plan.shipper)
     draft.kernel_time_us, draft.wall_time_us = _times(held, plan, context)

@@ -18,6 +18,7 @@ LineReader = Callable[[str, Context], Draft | None]
 
 _WHOLE = ("syslog", "rfc5424")
 _JOURNAL_INDENT = 20
+_DMESG_INDENT = 15
 
 
 def pieces(text: str, context: Context) -> Iterable[str]:
@@ -51,7 +52,8 @@ def read_all(text: str, context: Context, reader: LineReader) -> Iterable[Draft 
     """Every line of a text; None for a line that is not of the reader's form, nothing for a
     record's dictionary.
 
-    What user space sent with a PRI goes on until the next PRI, and a whole syslog message to the
+    Bare text after a syslog message of the kernel is that message's own. What user space sent with
+    a PRI goes on until the next PRI, and a whole syslog message to the
     end of its record: a process may write line ends into its message and a forged line after them.
     """
     if "\n" in text or "ncfrag=" in text or len(text) > LINE_BOUND:
@@ -67,6 +69,7 @@ def read_all(text: str, context: Context, reader: LineReader) -> Iterable[Draft 
 
 def _read_many(text: str, context: Context, reader: LineReader) -> Iterator[Draft | None]:
     hand: str | None = None
+    message = False
     for piece in pieces(text, context):
         if kmsg.is_dictionary(piece, context):
             context.counts["dictionary"] += 1
@@ -75,6 +78,9 @@ def _read_many(text: str, context: Context, reader: LineReader) -> Iterator[Draf
             yield Draft(piece, hand, "user")
             continue
         draft = reader(piece, context)
+        if draft is not None:
+            draft.inner = draft.inner or (message and draft.transport == "text")
+            message = draft.transport in _WHOLE or (message and draft.transport == "text")
         hand = (
             draft.transport
             if draft is not None and draft.trust == "user" and piece[0] == "<"
@@ -133,17 +139,19 @@ def _indented(text: str, context: Context) -> Draft:
     further lines of journalctl's messages.
 
     journalctl indents those by the width of date, host and tag, so bare text that far to the right
-    continues what some process wrote.
+    continues what some process wrote; dmesg by the width of its stamp (print_record() in util-linux
+    sys-utils/dmesg.c), so that it continues some message.
     """
     rest = printk.without_build_clock(text)
     rest = (text if rest is None else rest).lstrip()
     if not rest:
         return Draft("", "text")
     draft = read(rest, context)
-    if (
-        draft.transport == "text" and len(text) - len(rest) >= _JOURNAL_INDENT and rest != "^"
-    ):  # KASAN's mark under its dump
-        draft.trust = "user"
+    indent = len(text) - len(rest)
+    if draft.transport == "text" and indent >= _DMESG_INDENT and rest != "^":  # KASAN's mark
+        draft.inner = True
+        if indent >= _JOURNAL_INDENT:
+            draft.trust = "user"
     return draft
 
 

@@ -24,6 +24,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from detector.parse import KERNEL_FILES, TrustPolicy
+
 
 def _listed(value: object) -> object:
     """The environment and the command line write a list as one word with commas."""
@@ -171,6 +173,34 @@ class Parse(Group):
     timezone: ZoneInfo = _setting(
         ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin"
     )
+
+
+class TrustSettings(Group):
+    """Whose a line is where the line itself cannot prove it: docs/trust.md."""
+
+    kernel_files: Names = _setting(
+        KERNEL_FILES,
+        "files of which a shipper's lines may be the kernel's: patterns with * (log.file.path …)",
+    )
+    other_files: Literal["user", "unknown"] = _setting(
+        "user", "whose a line is that a shipper read from any other file"
+    )
+    kernel_tags: Names = _setting(
+        (), "syslog tags that are the kernel's as `kernel` is, as vmcore-dmesg of rsyslog's imfile"
+    )
+    unproven: Literal["unknown", "user"] = _setting(
+        "unknown",
+        "whose a line is that says nothing of its writer: unknown lines are matched, user's never",
+    )
+
+    def policy(self) -> TrustPolicy:
+        """What the parser trusts."""
+        return TrustPolicy(
+            files=self.kernel_files,
+            other_files=self.other_files,
+            tags=frozenset(self.kernel_tags),
+            unproven=self.unproven,
+        )
 
 
 class BootSettings(Group):
@@ -404,7 +434,12 @@ class Settings(Group):
     patterns: Patterns = Field(default_factory=Patterns)
     known: Known = Field(default_factory=Known)
     parse: Parse = Field(default_factory=Parse)
+<<<<<<< HEAD
     boots: BootSettings = Field(default_factory=BootSettings)
+=======
+    trust: TrustSettings = Field(default_factory=TrustSettings)
+    boots: Boots = Field(default_factory=Boots)
+>>>>>>> 6bcd027 (Settings say what is trusted; a kernel line that begins with a process's name is no signature of that name)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
     alert: Alert = Field(default_factory=Alert)

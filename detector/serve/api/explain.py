@@ -73,8 +73,13 @@ def explain(request: Request, body: Pasted) -> Response:
             429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
         )
     try:
-        parse = request.app.state.settings.parse
-        parser = Parser(host=body.host or parse.host, format=parse.format, zone=parse.timezone)
+        settings = request.app.state.settings
+        parser = Parser(
+            host=body.host or settings.parse.host,
+            format=settings.parse.format,
+            zone=settings.parse.timezone,
+            policy=settings.trust.policy(),
+        )
         lines, unread = diagnose.read_lines(_records(body.text), parser, request.app.state.clock())
         found, blocks = diagnose.decide(lines, known)
         content = {
