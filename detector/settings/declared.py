@@ -8,55 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     DirectoryPath,
     Field,
     FilePath,
-    IPvAnyNetwork,
     SecretStr,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
-from detector.parse import KERNEL_FILES, TrustPolicy
-
-
-def _listed(value: object) -> object:
-    """The environment and the command line write a list as one word with commas."""
-    return (
-        [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, str)
-        else value
-    )
-
-
-BrokerAddress = Annotated[
-    str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
-]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Brokers = Annotated[tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)]
-Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
-Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
-
-
-def _setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
-    return Field(
-        default=default, description=description, json_schema_extra={"unit": unit}, **limits
-    )
-
-
-class Group(BaseModel):
-    """One table of the file. Unknown names are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+from detector.settings.group import Brokers, Folders, Group, Listed, Networks, Topics
+from detector.settings.group import setting as _setting
+from detector.settings.trust import TrustSettings
 
 
 class Kafka(Group):
@@ -173,34 +139,6 @@ class Parse(Group):
     timezone: ZoneInfo = _setting(
         ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin"
     )
-
-
-class TrustSettings(Group):
-    """Whose a line is where the line itself cannot prove it: docs/trust.md."""
-
-    kernel_files: Names = _setting(
-        KERNEL_FILES,
-        "files of which a shipper's lines may be the kernel's: patterns with * (log.file.path …)",
-    )
-    other_files: Literal["user", "unknown"] = _setting(
-        "user", "whose a line is that a shipper read from any other file"
-    )
-    kernel_tags: Names = _setting(
-        (), "syslog tags that are the kernel's as `kernel` is, as vmcore-dmesg of rsyslog's imfile"
-    )
-    unproven: Literal["unknown", "user"] = _setting(
-        "unknown",
-        "whose a line is that says nothing of its writer: unknown lines are matched, user's never",
-    )
-
-    def policy(self) -> TrustPolicy:
-        """What the parser trusts."""
-        return TrustPolicy(
-            files=self.kernel_files,
-            other_files=self.other_files,
-            tags=frozenset(self.kernel_tags),
-            unproven=self.unproven,
-        )
 
 
 class BootSettings(Group):
@@ -434,12 +372,8 @@ class Settings(Group):
     patterns: Patterns = Field(default_factory=Patterns)
     known: Known = Field(default_factory=Known)
     parse: Parse = Field(default_factory=Parse)
-<<<<<<< HEAD
-    boots: BootSettings = Field(default_factory=BootSettings)
-=======
     trust: TrustSettings = Field(default_factory=TrustSettings)
-    boots: Boots = Field(default_factory=Boots)
->>>>>>> 6bcd027 (Settings say what is trusted; a kernel line that begins with a process's name is no signature of that name)
+    boots: BootSettings = Field(default_factory=BootSettings)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
     alert: Alert = Field(default_factory=Alert)

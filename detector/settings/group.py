@@ -1,0 +1,50 @@
+"""What every table of settings is made of: the base of its class, a setting, lists as one word.
+
+Nothing is declared or read here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    IPvAnyNetwork,
+)
+
+
+def _listed(value: object) -> object:
+    """The environment and the command line write a list as one word with commas."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+BrokerAddress = Annotated[
+    str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
+]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Brokers = Annotated[tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)]
+Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
+Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
+
+
+def setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
+    """A setting with its default, its meaning, its unit and its bounds."""
+    return Field(
+        default=default, description=description, json_schema_extra={"unit": unit}, **limits
+    )
+
+
+class Group(BaseModel):
+    """One table of the file. Unknown names are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
