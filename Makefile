@@ -41,6 +41,7 @@ docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m detector.settings > docs/settings.md
 	$(BIN)/python -m detector.telemetry > docs/metrics.md
 	$(BIN)/python -m detector.explain > docs/next-steps.md
+	$(BIN)/python -m tests.trust.envelopes > docs/trust.md
 
 screenshots: $(READY) ## take the pictures of docs/img anew, with the Chromium of this machine
 	OOPSWATCH_SCREENSHOTS=1 OOPSWATCH_STRICT=1 $(BIN)/pytest tests/browser -q -k obstacle

@@ -31,20 +31,20 @@ def _ranked(names: str) -> Mapping[str, int]:
 
 
 _MESSAGES = _ranked(
-    "message msg full_message short_message body log text_payload line event event_original"
+    "message msg full_message short_message body log text_payload line event_original event"
     " rawmsg_after_pri rawmsg log_message raw_message exec"
 )
 _HOSTS = _ranked(
     "log_syslog_hostname hostname host_hostname host_name host fromhost source_host computer"
-    " instance_id"
+    " nodename resource_name log_stream log_stream_name instance_id"
 )
 _TIMES = _ranked(
     "timereported timestamp time_unix_nano isodate date ts time timegenerated"
-    " observed_time_unix_nano event_created"
+    " observed_time_unix_nano event_created event_time"
 )
 _FACILITIES = _ranked(
     "syslog_facility syslogfacility syslogfacility_text facility facility_code facility_name"
-    " facility_label facility_text facility_num"
+    " facility_label facility_text facility_num syslog_facility_value"
 )
 _LEVELS = _ranked(
     "priority syslogseverity syslogseverity_text severity severity_code severity_name"
@@ -52,7 +52,7 @@ _LEVELS = _ranked(
 )
 _TAGS = _ranked(
     "syslogtag programname syslog_identifier syslog_tag app_name appname program ident"
-    " process_name process_program application_name"
+    " process_name process_program application_name source_name"
 )
 _TRANSPORTS = _ranked("transport")
 _BOOTS = _ranked("boot_id")

@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import islice
 
 from detector.model import Trust
-from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk
+from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk, wrappers
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.draft_text import cleaned, is_rule
 from detector.parse.json_fields import FieldNames, FieldPlan, Object
@@ -106,6 +106,8 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
         yield "json-shape"
     elif isinstance(rows := item.get("dmesg"), list):
         yield from _items(rows, context)
+    elif (wrapped := wrappers.unwrap(item)) is not None:
+        yield from _unwrapped(wrapped, context)
     elif otel.is_batch(item):
         records = list(islice(otel.records(item), _OBJECT_BOUND))
         for record in records:
@@ -118,6 +120,21 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
         yield _dmesg(item)
     else:
         yield from _object(item, None, context)
+
+
+def _unwrapped(wrapped: Iterator[wrappers.Wrapped], context: Context) -> Iterator[Draft | str]:
+    """The lines of a wrapper's records; a text that is JSON is a record that a converter wrote as
+    text.
+    """
+    for inner in islice(wrapped, _OBJECT_BOUND):
+        if not isinstance(inner, str):
+            yield from _items(inner, context)
+        elif is_json(inner):
+            yield from _items(_decoded(inner), context)
+        else:
+            yield from (
+                draft for draft in lines.read_all(inner, context, lines.read) if draft is not None
+            )
 
 
 def _dmesg(item: Object) -> Draft:

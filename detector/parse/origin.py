@@ -63,6 +63,7 @@ TRANSPORTS = frozenset(("audit", "driver", "syslog", "journal", "stdout"))
 _STREAMS = frozenset(("stdout", "stderr"))
 _UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".timer", ".path", ".swap")
 _INPUTS = frozenset(("imuxsock", "docker_logs", "kubernetes_logs", "container", "docker"))
+_SERVICES = ("/aws/", "/ecs/", "/eks/")
 _READERS = re.compile(r"(?:\S*/)?(?:sudo (?:\S*/)?)?(?:dmesg|journalctl|cat|tail|head)(?= |$)")
 _NOTHING = frozenset(("", "-", "0"))
 
@@ -80,7 +81,7 @@ def _kinds() -> dict[str, str]:
             docker kubernetes logger logger_name thread thread_name telemetry_sdk_name
             telemetry_sdk_language process_executable_name process_executable_path process_command
             process_command_line process_runtime_name procid proc_id faas_name""",
-        "pid": "pid process_pid",
+        "pid": "pid process_pid process_id",
         "service": "service_name",
         "bare": "service app ddsource",
         "stream": "stream iostream",
@@ -186,7 +187,7 @@ def by_process(held: Object, names: Witnesses, policy: TrustPolicy) -> tuple[boo
                 if kind in ("pid", "stream") and _is_collectors(held, names):
                     continue
                 return True, True
-            bare = bare or kind in ("bare", "service")
+            bare = bare or kind in ("bare", "service") or _leaves_bare(kind, value, policy)
     return False, bare
 
 
@@ -206,8 +207,13 @@ def _tells(kind: str, value: str, policy: TrustPolicy) -> bool:
     if kind == "input":
         return value in _INPUTS
     if kind == "group":
-        return not value.startswith("/var/log/") or policy.of_file(value) == "user"
+        return value.startswith(_SERVICES)
     return kind == "file" and _is_path(value) and policy.of_file(value) == "user"
+
+
+def _leaves_bare(kind: str, value: str, policy: TrustPolicy) -> bool:
+    """Whether a group of logs is not named as one that holds the kernel's."""
+    return kind == "group" and policy.of_file(value) == "user"
 
 
 def _is_path(value: str) -> bool:
