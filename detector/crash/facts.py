@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
-# Red Hat's kernels print `--------- -t -` between the letters and the release.
-_TAINT = r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z() ]*))(?:-[-t ]*)?"
-_COMM = r"(?P<comm>.{0,64})"
+# Red Hat's kernels print the flags of their own among dashes, one place for each: `G           OE
+# ------------ T`, `G --L------------`, `--------- -t -`.
+_TAINT = r"(?:Not tainted|Tainted: )(?P<taint>(?:[A-Z][A-Z() ]*+)?(?: *+-[-A-Za-z() ]*+)?)"
+_COMM = r"(?P<comm>(?s:.{0,64}))"  # a process may put a line end into its name
 _RELEASE = r"\(?(?P<release>\d+\.\d+[^\s)]*)"
 
 _LINES = tuple(
@@ -23,7 +25,7 @@ _LINES = tuple(
         rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*{_RELEASE}",
         rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*$",
         # the same to 3.9, and arm
-        rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}",
+        rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}(?: #\S+ (?P<hardware>\S.*?)\s*$)?",
         rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
         r"CPU:? +(?P<cpu>\d+)\s*$",
         rf"EIP: +0060:\[<[0-9a-f]+>\] +{_TAINT}",
@@ -31,6 +33,8 @@ _LINES = tuple(
         # kernel/locking/lockdep.c print_kernel_ident; kernel/hung_task.c
         rf"(?P<release>\d+\.\d+\S*)(?: #\S+)?(?: SMP)?(?: PREEMPT\S*)? {_TAINT}\s*$",
         rf"\s+{_TAINT}\s*{_RELEASE}",
+        # Debian's LINUX_PACKAGE_ID, after the release and the build's number
+        rf".* {_TAINT}\s*\d+\.\d+\S* #\S+ +(?P<package>Debian \d\S*)",
         # kernel/panic.c __warn, both generations
         r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at ",
         r"WARNING: .* at \S+, CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>\d+)\s*$",
@@ -83,6 +87,8 @@ _LINES = tuple(
     )
 )
 
+_IN_COMM = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: ")
+
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
@@ -98,12 +104,13 @@ class BlockFacts:
     error_code: int | None = None
     esr: int | None = None
     panic: str | None = None
+    package: str | None = None
 
 
 def facts(lines: Sequence[str]) -> BlockFacts:
     """Collects the facts of a block."""
     said: dict[str, str] = {}
-    for text in lines:
+    for text in _joined(lines):
         for found in _found(text):
             for name, value in found.items():
                 said.setdefault(name, value)
@@ -118,7 +125,15 @@ def facts(lines: Sequence[str]) -> BlockFacts:
         error_code=_hexadecimal(said.get("error_code")),
         esr=_hexadecimal(said.get("esr")),
         panic=said.get("panic") or None,
+        package=said.get("package"),
     )
+
+
+def _joined(lines: Sequence[str]) -> Iterator[str]:
+    """The lines; one that ends within a process's name with the line after it."""
+    for text, after in zip_longest(lines, lines[1:], fillvalue=""):
+        cut = _IN_COMM.match(text) is not None and "ainted" not in text and "ainted" in after
+        yield f"{text}\n{after}" if cut else text
 
 
 def _found(text: str) -> Iterator[Mapping[str, str]]:

@@ -43,10 +43,11 @@ _DECODED = re.compile(
 )
 
 TRACE_START = re.compile(
-    r"\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
+    r"(?:[0-9a-f]{8,16})?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
     r"\(crc [0-9a-f]+\))?\s*:"
 )
-"""The line above the frames of the crashing context."""
+"""The line above the frames of the crashing context; x86 to 4.9 glued it to the last stack word
+(show_stack_log_lvl in arch/x86/kernel/dumpstack_64.c ends no line)."""
 
 _OTHER_TRACE = re.compile(
     r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was "

@@ -28,16 +28,19 @@ TRACE: SearchPart = "trace"
 STACK: SearchPart = "stack"
 
 _PC_LINE = re.compile(
-    r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b ?:?\s+(?:[0-9a-f]{4}:)?"
+    r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b *:?\s+(?:[0-9a-f]{4}:)?"
     r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?:?\s+){0,2}(?:\([\w ]+\)\s+)?\(?" + SYMBOL
 )
+_SYMBOL = re.compile(r"(?<![\w.])" + SYMBOL)
 _PC_BARE = re.compile(
-    r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b ?:?\s+(?:[0-9a-f]{4}:)?"
+    r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b *:?\s+(?:[0-9a-f]{4}:)?"
     r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ "
     r"0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
 )
-_CALLS = re.compile(r"\s*(?:Call [Tt]race|Backtrace)\s*:")
-_LR_LINE = re.compile(r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra :)\s+" + SYMBOL)
+_CALLS = re.compile(r"(?:[0-9a-f]{8,16})?\s*(?:Call [Tt]race|Backtrace)\s*:")
+_LR_LINE = re.compile(
+    r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra *:)\s+(?:\[?<?[0-9a-f]{8,16}>?\]?\s+)?" + SYMBOL
+)
 _NEW_TRACE = re.compile(
     r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] "
     r"backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
@@ -76,7 +79,7 @@ def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str
     for recipe in recipes:
         frames = [
             frame
-            for frame in _gather(lines, recipe.parts)
+            for frame in _without_handler(list(_gather(lines, recipe.parts)), recipe)
             if recipe.plain or not _skipped(frame, recipe, generic)
         ]
         if not frames:
@@ -92,6 +95,28 @@ def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str
             (_known(frame) for text in lines if (frame := program_counter(text)) is not None), None
         )
     return None
+
+
+def _without_handler(frames: list[Frame], recipe: Recipe) -> list[Frame]:
+    """The frames without those of the fault's own handling: where the trace reaches the function at
+    the program counter once more, what stands above it there (die hooks of vendors among it) ran
+    after the fault.
+    """
+    if recipe.parts[0] != PC or not frames:
+        return frames
+    where = frames[0].function, frames[0].offset
+    for place, frame in enumerate(frames[1:], 1):
+        if (frame.function, frame.offset) == where:
+            return frames[place:]
+    return frames
+
+
+def named_in(head: str) -> Guilty | None:
+    """The function that a head line names with its offset: what is left where a report is cut
+    behind it.
+    """
+    found = _SYMBOL.search(head)
+    return _known(_frame(found)) if found is not None else None
 
 
 def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | None:

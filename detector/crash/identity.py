@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from detector.crash.demangle import demangled
 from detector.model import Frame
 
 _SYSCALL_PREFIXES = (
@@ -35,9 +36,10 @@ _LONGEST_TITLE = 120
 
 def base(symbol: str) -> str:
     """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`) and
-    powerpc's leading dot.
+    powerpc's leading dot; a Rust or C++ name as its path.
     """
-    return symbol.lstrip(".").split(".", 1)[0]
+    name = symbol.lstrip(".").split(".", 1)[0]
+    return demangled(name) if name.startswith("_") else name
 
 
 def identity(frame: Frame) -> str:

@@ -7,12 +7,13 @@ say is None. No line makes this raise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 
 from detector.crash.facts import facts
 from detector.crash.forms import ANNOUNCES, FORMS, Form
 from detector.crash.frames import trace
-from detector.crash.guilty import Guilty, find, link_register, pc_of
+from detector.crash.guilty import Guilty, find, link_register, named_in, pc_of
 from detector.crash.identity import title
 from detector.crash.registers import machine
 from detector.model import Block, CrashReport
@@ -22,6 +23,12 @@ from detector.model import Block, CrashReport
 _LONGEST_LINE = 1024
 _LONGEST_HEAD = 320
 
+# What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed once: the same line for
+# every function that was inlined there.
+_INLINED = re.compile(
+    r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG ).{1,400} \[inline\]\s*$"
+)
+
 _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 
@@ -29,7 +36,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     """The report that a block holds. `skip` are generic functions (allocation, locking, printing
     …): never guilty of a crash.
     """
-    lines = [text[:_LONGEST_LINE] for text in block.lines]
+    lines = [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
     form, start, groups = _form(lines)
     guilty = _guilty(form, lines[start:], skip)
     said = facts([text[:_LONGEST_HEAD] for text in lines])
@@ -100,7 +107,7 @@ def _guilty(form: Form | None, lines: Sequence[str], skip: Container[str]) -> Gu
         return None
     found = find(lines, form.recipes, skip)
     if found is None and "{function}" in form.title and form.recipes:
-        return link_register(lines, skip)
+        return link_register(lines, skip) or named_in(lines[0])
     return found
 
 

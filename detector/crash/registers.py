@@ -1,7 +1,7 @@
-"""Registers and the Code line, for each architecture that prints them, and which architecture it
-is.
+"""Registers and the Code line, for each architecture that prints them.
 
-In: the lines of a block. Out: a `MachineState` value. The first register set is the crashing context's:
+In: the lines of a block. Out: a `MachineState` value. A register that stands at the end of a line that
+was cut, and so lacks digits, has no value. The first register set is the crashing context's:
 later ones (x86 repeats its own after the end trace, prints the interrupted context's, and the
 user's under `RIP: 0033:`) never replace it.
 
@@ -16,40 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_ARCHITECTURES = tuple(
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (r"\s*(?:RIP|RSP|RAX|RDX): |RIP  \[<", "x86_64"),
-        (r"\s*(?:EIP|EAX|ESI|eax): |EIP is at ", "i386"),
-        (r"\s*(?:Krnl (?:PSW|GPRS|Code)\s*:)", "s390x"),
-        (r"\s*NIP:  ?[0-9a-f]{16}|\s*GPR00: [0-9a-f]{16}", "ppc64"),
-        (r"\s*NIP:  ?[0-9a-f]{8}\b|\s*GPR00: [0-9a-f]{8}\b", "ppc"),
-        (r"\s*(?:epc|ra) : .*|status: [0-9a-f]{16} badaddr: ", "riscv64"),
-        (r"\s*(?:ERA: |CRMD: |ESTAT: |CSR \w+)", "loongarch64"),
-        (r"\$ 0   : |BadVA\s*: |PrId\s*: .* \(.*MIPS", "mips"),
-        (r"\s*(?:x\d{1,2} ?: [0-9a-f]{16}|pstate: )|Mem abort info:|  ESR = 0x", "arm64"),
-        (
-            (
-                r"\s*(?:pc : \[<[0-9a-f]{8}>\]|r10: [0-9a-f]{8}|\[<[0-9a-f]{8}>\] \(.* from "
-                r")|Internal error: .* ARM$"
-            ),
-            "arm",
-        ),
-    )
-)
-_RELEASES = (
-    ("aarch64", "arm64"),
-    ("arm64", "arm64"),
-    ("x86_64", "x86_64"),
-    ("amd64", "x86_64"),
-    ("ppc64", "ppc64"),
-    ("s390x", "s390x"),
-    ("riscv64", "riscv64"),
-    ("loongarch64", "loongarch64"),
-    ("armv7", "arm"),
-    ("-v7", "arm"),
-    ("i686", "i386"),
-)
+from detector.crash.architecture import architecture
 
 _USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
 _KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
@@ -57,23 +24,30 @@ _KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
 _X86 = re.compile(
     (
         r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): "
-        r"*(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{8,16})\b"
+        r"*(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{16}|[0-9a-f]{8})\b"
     ),
     re.IGNORECASE,  # i386 printed small letters to 2.6.25
 )
-_ARM64 = re.compile(r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{8,16})\b")
+_ARM64 = re.compile(
+    r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{16}|(?<=pstate: )[0-9a-f]{8})\b"
+)
 _ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
-_POWER = re.compile(r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK): +<?([0-9a-f]{1,16})\b")
+_POWER = re.compile(
+    r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK): +<?"
+    r"([0-9a-f]{16}|[0-9a-f]{8}|(?<=IRQMASK: )[0-9a-f]{1,2})\b"
+)
 _RISCV = re.compile(
     r"\b(epc|ra|sp|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause) ?: ?([0-9a-f]{16})\b"
 )
 _LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s\d|ERA|BADV)(?: |: )([0-9a-f]{16})\b")
-_MIPS = re.compile(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{8,16})\b")
+_MIPS = re.compile(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{16}|[0-9a-f]{8})\b")
 _ROWS = {
-    "ppc64": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8,16}\s*)+)"),
-    "ppc": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8}\s*)+)"),
-    "mips": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{8,16}\s*)+)"),
-    "loongarch64": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\s*)+)"),
+    "ppc64": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
+    "ppc": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8}\b\s*)+)"),
+    "mips": re.compile(
+        r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:(?:[0-9a-f]{16}|[0-9a-f]{8})\b\s*)+)"
+    ),
+    "loongarch64": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
 }
 _NAMED = {
     "x86_64": _X86, "i386": _X86, "arm64": _ARM64, "arm": _ARM, "ppc64": _POWER, "ppc": _POWER, "riscv64": _RISCV,
@@ -102,21 +76,13 @@ class MachineState:
 
 def machine(lines: Sequence[str], release: str | None) -> MachineState:
     """What a block says of the processor's state."""
-    arch = _architecture(lines, release)
+    arch = architecture(lines, release)
     if arch is None:
         return MachineState()
     kernel = list(_kernel_lines(lines))
     registers = _s390(kernel) if arch == "s390x" else _registers(kernel, arch)
     code, mark = _code(kernel)
     return MachineState(arch, registers, code, mark)
-
-
-def _architecture(lines: Sequence[str], release: str | None) -> str | None:
-    for text in lines:
-        for pattern, name in _ARCHITECTURES:
-            if pattern.match(text):
-                return name
-    return next((name for mark, name in _RELEASES if release is not None and mark in release), None)
 
 
 def _kernel_lines(lines: Sequence[str]) -> Iterator[str]:
@@ -140,6 +106,8 @@ def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
     row = _ROWS.get(arch)
     for text in lines:
         for name, value in _NAMED[arch].findall(text):
+            if arch == "x86_64" and name[0] in "Rr" and len(value) < 16:
+                continue  # the line was cut within the value
             values.setdefault(_LEADING_ZERO.sub(r"\1", name.lower()), int(value, 16))
         found = row.match(text) if row is not None else None
         if found is not None:
@@ -185,6 +153,8 @@ def _code(lines: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
             if not more.strip() or not all(_CODE_WORD.fullmatch(word) for word in more.split()):
                 break
             words += more.split()
+        if len(words) > 1 and len(words[-1].strip("<>()")) < len(words[0].strip("<>()")):
+            words.pop()  # the line was cut within the word
         if words and all(_CODE_WORD.fullmatch(word) for word in words):
             mark = next((index for index, word in enumerate(words) if word[0] in "<("), None)
             return tuple(word.strip("<>()") for word in words), mark

@@ -4,7 +4,10 @@ others; and the unwinder's own.
 
 from __future__ import annotations
 
+import re
+
 from detector.crash.forms.form import form, recipe
+from detector.crash.frames import SYMBOL
 from detector.crash.guilty import PC, STACK, TRACE, Recipe
 
 # `WARNING: CPU: 0 PID: 1 at FILE:LINE SYMBOL`, `WARNING: at FILE:LINE SYMBOL`, `WARNING: FILE:LINE
@@ -16,11 +19,20 @@ _USB = "usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_con
 _ODEBUG = "debug_|rcu|hrtimer_|timer_|work_|percpu_|vunmap|vfree|__free_|debug_check|kobject_"
 
 
-def _warned(skip: str = "") -> tuple[Recipe, Recipe]:
+_TRAPPED_AT = re.compile(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
+"""powerpc: WARN() is a trap, and a panic of panic_on_warn shows only this of the function (show_stack in
+arch/powerpc/kernel/process.c)."""
+
+
+def _warned(skip: str = "") -> tuple[Recipe, ...]:
     """The function that warned, at the program counter; where that is generic, or the kernel too
     old to print it, the trace.
     """
-    return (recipe(PC, STACK, skip=skip), recipe(TRACE, STACK, skip=skip))
+    return (
+        recipe(_TRAPPED_AT, STACK, skip=skip),
+        recipe(PC, STACK, skip=skip),
+        recipe(TRACE, STACK, skip=skip),
+    )
 
 
 WARNINGS = (
