@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detector.assemble import shape
+from detector.assemble.grammar import Shape
+from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
+from detector.assemble.owner import by_caller, joined, newest, owner
 from detector.model import Block, Line, Match
 
 
@@ -27,8 +30,9 @@ class AssemblyLimits:
     stamps of the lines: a gap ends a report, a shorter one the wait for a panic after the end mark.
     NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c). Beyond `size_in_all`
     characters of all open reports the one that has been open for longest is closed. After
-    `strangers` lines that do not belong to it an ended report waits no longer. A user fault prints
-    at most `user_lines`.
+    `strangers` lines that do not belong to it an ended report waits no longer, nor one that the
+    stamps have left behind; after `foreign` of them one without an end mark, if the stamps have gone
+    on by `pause_us`, else after `foreign_at_once`. A user fault prints at most `user_lines`.
     """
 
     lines: int = 1_000
@@ -40,7 +44,10 @@ class AssemblyLimits:
     age_us: int = 60_000_000
     gap_us: int = 10_000_000
     linger_us: int = 1_000_000
+    pause_us: int = 1_000_000
     strangers: int = 8
+    foreign: int = 64
+    foreign_at_once: int = 600
     user_lines: int = 48
 
 
@@ -103,11 +110,7 @@ class Assembler:
         if (mine is None and not opens) or line.trust == "user":
             return []
         closed = self._close_finished(line, mine) if mine else []
-        near = [
-            opened
-            for opened in self._hosts.get(line.host, ())
-            if opened.before_head(line) <= self._limits.gap_us
-        ]
+        near = [opened for opened in self._hosts.get(line.host, ()) if self._is_near(opened, line)]
         self._turn += 1
         if opens and match is not None:
             self._head(line, match, near, now_us, closed)
@@ -171,24 +174,37 @@ class Assembler:
             copied.repeated = copied.repeated or copied.repeats(line)
             self._counts["folded"] += 1
             return
-        before = _owner([opened for opened in near if not opened.shadow], line, head=True)
+        looks = shape_of(line.text)
+        before = joined([opened for opened in near if not opened.shadow], line, match.cls)
         if before is not None:
             if before.replaying and len(before.lines) == 1:
-                before.head, before.latest = match, match.cls
-                self._append(before, line, now_us, closed)
-                return
-            if shape.joins(before.latest, match.cls, len(before.lines), traced=before.traced):
-                before.lingering, before.latest = False, match.cls
-                self._append(before, line, now_us, closed)
-                return
-            if not _beside(before, line, match):
-                closed += self._close(before, "head", cut=False)
+                before.head = match
+            before.lingering, before.latest = False, match.cls
+            self._append(before, line, looks, now_us, closed)
+            return
+        closed += self._cut_by(line, match, near)
         opened = Opened.at(match, line, now_us)
-        opened.add(line, now_us, self._turn)
+        opened.add(line, looks, now_us, self._turn)
         self._counts["opened"] += 1
         closed += self._make_room(line.host)
         self._add(opened)
         closed += self._shrink()
+
+    def _cut_by(self, line: Line, match: Match, near: Sequence[Opened]) -> list[Block]:
+        """Closes the report that a head which is none of its lines shows to be over: that of the
+        same context, if it has no trace of its own that may go on below. Two CPUs may report at one
+        time.
+        """
+        before = newest(
+            [opened for opened in by_caller(near, line, head=True) if not opened.shadow]
+        )
+        if before is None or shape.is_one_line(match.cls):
+            return []
+        if before.tracing and not shape.is_one_line(before.head.cls):
+            return []
+        if line.caller is None and not before.ended and not before.lingering:
+            return []
+        return self._close(before, "head", cut=False)
 
     def _body(
         self,
@@ -199,39 +215,82 @@ class Assembler:
         closed: list[Block],
     ) -> None:
         """Gives the line to the report that it belongs to, if there is one."""
-        owner = _owner(near, line)
-        if owner is None:
-            return
-        if owner.holds(line):
+        if any(opened.holds(line) for opened in near):
             self._counts["folded"] += 1
-        elif match is not None and match.origin == "user":
+            return
+        if match is not None and match.origin == "user":
+            self._aside(line, match, near, now_us, closed)
+            return
+        if near and shape.tells_no_fault(line.text):
+            self._shadow(line, _stand_in(line, near[0].head), now_us)
+            return
+        looks = shape_of(line.text)
+        plain = line.continuation or looks.kind == "blank"
+        taker = newest(by_caller(near, line)) if plain else owner(near, line, looks)
+        if taker is None:
+            self._foreign(line, by_caller(near, line), closed)
+        elif taker.lingering and not shape.continues_after_end(line.text):
+            self._foreign(line, (taker,), closed)
+        elif looks.kind != "blank" or not taker.strangers:
+            self._append(taker, line, looks, now_us, closed)
+
+    def _foreign(self, line: Line, near: Sequence[Opened], closed: list[Block]) -> None:
+        """A line of nobody's: some of them in a row end a report, few where its end mark has come
+        or the stamps go on, more where they do not.
+        """
+        self._counts["foreign"] += 1
+        taker = newest(near)
+        for opened in list(near):
+            opened.pass_by(line, unknown=opened is taker and not shape.is_chatter(line.text))
+            patience = self._limits.strangers
+            if not opened.lingering:
+                later = opened.after_us(line) > self._limits.pause_us
+                patience = self._limits.foreign if later else self._limits.foreign_at_once
+            if opened.strangers >= patience:
+                closed += self._close(opened, "foreign", cut=False)
+
+    def _aside(
+        self,
+        line: Line,
+        match: Match,
+        near: Sequence[Opened],
+        now_us: int,
+        closed: list[Block],
+    ) -> None:
+        """A user fault breaks into a report."""
+        taker = newest(by_caller(near, line))
+        if taker is not None:
             self._counts["foreign"] += 1
-            self._user_fault(line, match, owner, now_us, closed)
-        elif owner.lingering and not shape.continues_after_end(line.text):
-            owner.strangers += 1
-            if owner.strangers >= self._limits.strangers:
-                closed += self._close(owner, "end", cut=False)
-        else:
-            self._append(owner, line, now_us, closed)
+            self._user_fault(line, match, taker, now_us, closed)
 
     def _user_fault(
-        self, line: Line, match: Match, owner: Opened, now_us: int, closed: list[Block]
+        self, line: Line, match: Match, taker: Opened, now_us: int, closed: list[Block]
     ) -> None:
         """A user fault ends the wait for a panic; beside a report that is still being printed it is
         followed, to keep its lines apart.
         """
-        if owner.lingering:
-            closed += self._close(owner, "end", cut=False)
-        elif not any(opened.shadow for opened in self._hosts[line.host]):
-            shadow = Opened.at(match, line, now_us)
-            shadow.add(line, now_us, self._turn)
-            self._hosts[line.host].append(shadow)
-            self._size += shadow.size
+        if taker.lingering:
+            closed += self._close(taker, "end", cut=False)
+        else:
+            self._shadow(line, match, now_us)
 
-    def _append(self, opened: Opened, line: Line, now_us: int, closed: list[Block]) -> None:
+    def _shadow(self, line: Line, match: Match, now_us: int) -> None:
+        """Follows what is no report, to keep its lines out of those that are."""
+        if any(opened.shadow for opened in self._hosts[line.host]):
+            return
+        shadow = Opened.at(match, line, now_us)
+        shadow.add(line, shape_of(line.text), now_us, self._turn)
+        self._hosts[line.host].append(shadow)
+        self._size += shadow.size
+
+    def _append(
+        self, opened: Opened, line: Line, looks: Shape, now_us: int, closed: list[Block]
+    ) -> None:
         before = opened.size
-        opened.add(line, now_us, self._turn)
+        opened.add(line, looks, now_us, self._turn)
         self._size += opened.size - before
+        if looks.kind == "trace":
+            closed += self._supersede(opened, line)
         lines = self._limits.user_lines if opened.shadow else self._limits.lines
         if len(opened.lines) >= lines:
             closed += self._close(opened, "lines", cut=True)
@@ -239,14 +298,38 @@ class Assembler:
             closed += self._close(opened, "size", cut=True)
         closed += self._shrink()
 
+    def _supersede(self, opened: Opened, line: Line) -> list[Block]:
+        """The trace of a report begins: others of its context that have had theirs are over, unless
+        a line of them comes yet.
+        """
+        closed: list[Block] = []
+        for other in by_caller(self._hosts.get(line.host, ()), line):
+            if other is opened or other.shadow or not other.traced:
+                continue
+            if other.superseded:
+                closed += self._close(other, "head", cut=False)
+            other.superseded = True
+        return closed
+
+    def _is_near(self, opened: Opened, line: Line) -> bool:
+        """Whether the stamps allow the line in the report."""
+        gap_us = self._limits.gap_us
+        return opened.before_head(line) <= gap_us and opened.after_us(line) <= gap_us
+
     def _close_finished(self, line: Line, mine: Sequence[Opened]) -> list[Block]:
-        """Closes what a gap in the stamps or a boot before this line has ended."""
+        """Closes what a boot before this line, or a gap in the stamps, has ended. A gap is believed
+        after some lines: two hosts whose names nobody shipped may take turns.
+        """
         boot = shape.is_banner(line.text)
         closed: list[Block] = []
         for opened in list(mine):
-            patience = self._limits.linger_us if opened.lingering else self._limits.gap_us
-            if boot or opened.after_us(line) > patience:
+            after_us = opened.after_us(line)
+            if boot or (opened.lingering and after_us > self._limits.linger_us):
                 closed += self._close(opened, "boot" if boot else "gap", cut=False)
+            elif after_us > self._limits.gap_us:
+                opened.away += 1
+                if opened.away >= self._limits.strangers:
+                    closed += self._close(opened, "gap", cut=False)
         return closed
 
     def _make_room(self, host: str) -> list[Block]:
@@ -300,37 +383,17 @@ class Assembler:
         return [block]
 
 
-def _owner(near: Sequence[Opened], line: Line, *, head: bool = False) -> Opened | None:
-    """The report that a line belongs to: by caller id, by what is missing, else the one with the
-    newest line.
-    """
-    if line.caller is not None:
-        same = [opened for opened in near if opened.caller == line.caller]
-        if not same and not head and line.caller.startswith("C"):
-            same = [opened for opened in near if opened.nmi]
-        near = same or [opened for opened in near if opened.caller is None]
-    if len(near) <= 1:
-        return near[0] if near else None
-    shadow = next((opened for opened in near if opened.shadow), None)
-    if shadow is not None and shape.looks_user(line.text):
-        return shadow
-    name = shape.label(line.text)
-    if name is None:
-        near = [opened for opened in near if not opened.shadow]
-    else:
-        lacking = [opened for opened in near if name not in opened.labels and not opened.lingering]
-        if lacking:
-            return lacking[0]
-    return max(near, key=lambda opened: (not opened.lingering, opened.turn), default=None)
-
-
-def _beside(before: Opened, line: Line, match: Match) -> bool:
-    """Whether a second CPU reports beside the first: without caller ids, the same kind of fault
-    before the first has its trace.
-    """
-    return (
-        line.caller is None
-        and not before.traced
-        and not before.ended
-        and shape.in_parallel(before.head.cls, match.cls)
+def _stand_in(line: Line, head: Match) -> Match:
+    """A head for what is no report: that of a match of user space."""
+    return replace(
+        head,
+        signature="",
+        cls="",
+        origin="user",
+        text=line.text,
+        fields={},
+        number=line.number,
+        kernel_time_us=line.kernel_time_us,
+        wall_time_us=line.wall_time_us,
+        caller=line.caller,
     )

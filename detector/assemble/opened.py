@@ -6,10 +6,18 @@ In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from detector.assemble import shape
+from detector.assemble.grammar import Shape
+from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
+
+# Prose that the grammar does not know stands within microseconds of the lines before and after it;
+# what another context printed there is longer, or has its subsystem's name in front.
+_WITHIN_US = 2_000
+_UNKNOWN_LINES = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -18,8 +26,10 @@ class Opened:
 
     `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time
     where `stamped` says so, else wall time; `touched_us` when that line came, `turn` its place
-    among all lines. `lingering`: the end mark has come, a panic may still follow. `stamps` says
-    which source a line came from, `repeated` that a source has begun to ship the report once more.
+    among all lines. `lingering`: the end mark has come, a panic may still follow. `strangers` are
+    the lines in a row that did not belong to it, `away` those that came a gap later. `superseded`:
+    another report of its context has printed its trace since. `stamps` says which source a line came
+    from, `repeated` that a source has begun to ship the report once more.
     """
 
     head: Match
@@ -35,19 +45,36 @@ class Opened:
     ended: bool = False
     lingering: bool = False
     strangers: int = 0
+    away: int = 0
+    superseded: bool = False
     traced: bool = False
     nmi: bool = False
     replaying: bool = False
+    arch: str | None = None
+    style: tuple[int, bool, bool] | None = None
     labels: set[str] = field(default_factory=set)
     stamps: dict[tuple[int, str], str] = field(default_factory=dict)
     repeated: bool = False
     newest: tuple[str, int | None, int | None] | None = None
+    turns: deque[int] = field(default_factory=lambda: deque(maxlen=3))
+    unknown: list[str] = field(default_factory=list)
+    unknown_us: int | None = None
 
     @classmethod
     def at(cls, head: Match, line: Line, now_us: int) -> Opened:
         """The report that this head opens."""
         whole = shape.is_one_line(head.cls)
-        return cls(head, head.cls, line.caller, now_us, now_us, ended=whole, lingering=whole)
+        bare = shape.has_bare_trace(head.cls)
+        return cls(
+            head,
+            head.cls,
+            line.caller,
+            now_us,
+            now_us,
+            ended=whole,
+            lingering=whole,
+            traced=bare,
+        )
 
     @classmethod
     def resume(cls, block: Block, now_us: int) -> Opened:
@@ -56,8 +83,9 @@ class Opened:
         """
         head = block.head
         opened = cls(head, head.cls, head.caller, now_us, now_us)
+        opened.traced = shape.has_bare_trace(head.cls)
         for text in block.lines:
-            opened.take(text)
+            opened.take(text, shape_of(text))
         for stamp, basis in ((head.kernel_time_us, "kernel"), (head.wall_time_us, "wall")):
             if stamp is not None:
                 opened.at_us, opened.stamped = stamp, basis
@@ -66,16 +94,35 @@ class Opened:
 
     @property
     def shadow(self) -> bool:
-        """Whether this is a user fault beside a kernel report: it keeps its lines out of that, and
-        is no report.
+        """Whether this only keeps its lines out of a kernel report beside it, and is no report: a
+        user fault, or a message with a trace that reports no fault.
         """
         return self.head.origin == "user"
 
-    def add(self, line: Line, now_us: int, turn: int) -> None:
+    @property
+    def tracing(self) -> bool:
+        """Whether frames may follow."""
+        return self.traced and not self.lingering
+
+    def fits(self, line: Shape) -> bool:
+        """Whether a line of this shape can be one of this report."""
+        if line.kind == "foreign" or (line.arch and self.arch and line.arch != self.arch):
+            return False
+        if line.arch and not self.traced and not shape.has_registers(self.latest):
+            return False
+        if line.kind == "text" and line.name is not None:
+            return shape.speaks(self.head.cls, line.name) or shape.speaks(self.latest, line.name)
+        return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
+
+    def add(self, line: Line, looks: Shape, now_us: int, turn: int) -> None:
         """Takes the line; a continuation is joined to the line that it continues, a replay takes
         the place of what was cut.
         """
         self.touched_us, self.turn = now_us, turn
+        self.turns.append(turn)
+        self.strangers = self.away = 0
+        self.superseded = False
+        self._take_unknown(line)
         if line.kernel_time_us is not None:
             self.stamps.setdefault((line.kernel_time_us, line.text), line.source)
             self.at_us, self.stamped = max(self.at_us or 0, line.kernel_time_us), "kernel"
@@ -86,9 +133,9 @@ class Opened:
             self.lines[-1] += line.text
             self.size += len(line.text)
         else:
-            self.take(line.text)
+            self.take(line.text, looks)
 
-    def take(self, text: str) -> None:
+    def take(self, text: str, looks: Shape) -> None:
         """Appends a text, and notes what it says of the report's progress."""
         if self.replaying and self.lines and text.startswith(self.lines[-1]):
             self.lines.pop()
@@ -97,12 +144,38 @@ class Opened:
             return
         self.lines.append(text)
         self.size += len(text)
-        if (name := shape.label(text)) is not None:
-            self.labels.add(name)
-        self.traced = self.traced or shape.starts_trace(text)
-        self.nmi = self.nmi or shape.NMI_TRACE in text
+        if looks.name is not None and looks.kind != "text":
+            self.labels.add(looks.name)
+        self.arch = self.arch or looks.arch
+        self.style = looks.style or self.style
+        self.traced = self.traced or looks.kind in ("trace", "frame")
+        self.nmi = self.nmi or shape.NMI_TRACE in text or text.startswith("NMI backtrace for ")
         if len(self.lines) > 1 and shape.is_end(text, self.head.cls):
             self.ended = self.lingering = True
+
+    def pass_by(self, line: Line, *, unknown: bool) -> None:
+        """A line that does not look like one of a report: kept aside where the next line may prove
+        that it is one, else foreign.
+        """
+        self.strangers += 1
+        if unknown and self.strangers <= _UNKNOWN_LINES and self._close_by(line, self.at_us):
+            self.unknown.append(line.text)
+            self.unknown_us = line.kernel_time_us
+        else:
+            self.unknown.clear()
+
+    def _take_unknown(self, line: Line) -> None:
+        """Takes in what was kept aside, if this line follows it closely."""
+        if self.unknown and self._close_by(line, self.unknown_us):
+            for text in self.unknown:
+                self.lines.append(text)
+                self.size += len(text)
+        self.unknown.clear()
+
+    def _close_by(self, line: Line, stamp_us: int | None) -> bool:
+        if line.kernel_time_us is None or stamp_us is None:
+            return False
+        return abs(line.kernel_time_us - stamp_us) <= _WITHIN_US
 
     def holds(self, line: Line) -> bool:
         """Whether this is a copy of a line that is already in: printed by a second console, or
@@ -146,5 +219,7 @@ class Opened:
         """The report as a Block; `cut` says that it was closed from outside before it showed an
         end.
         """
-        whole = self.ended or (not cut and shape.is_whole(self.head.cls, traced=self.traced))
+        over = not cut or self.superseded or bool(self.away)
+        traced = self.traced and (self.style is not None or "Call Trace" in self.labels)
+        whole = self.ended or (over and shape.is_whole(self.head.cls, traced=traced))
         return Block(self.head, tuple(self.lines), whole)

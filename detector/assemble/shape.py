@@ -1,8 +1,7 @@
-"""The shape of a kernel report's lines: what ends one, what continues it, which heads belong
-together.
+"""What kernel reports of each class are like: what ends one, what continues it, what it can print,
+which heads belong together.
 
-In: a line's text or the classes of two heads. Out: yes, no, or a label. No state: the machine keeps
-that.
+In: a line's text or the classes of heads. Out: yes or no. No state: the machine keeps that.
 """
 
 from __future__ import annotations
@@ -20,9 +19,6 @@ _END = re.compile(
     r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ seconds|Starting crashdump kernel"
 )
 _BAR = re.compile(r"={32,}$")
-_TRACE = re.compile(
-    r"\s*(?:Call Trace|Call trace|Backtrace|backtrace|stack backtrace|Stack traceback)\b.*:"
-)
 _AFTER_END = re.compile(
     r"\s*(?:RIP|EIP|Code|RSP|ESP|EFLAGS|R[A-D]X|R[SDB][IP]|R\d\d|E[A-D]X|ESI|FS|CS|CR2|DR\d|PKRU|Modules "
     r"linked in|Kernel Offset"
@@ -31,7 +27,8 @@ _AFTER_END = re.compile(
     r"|Shutting down cpus|note|Fixing recursive fault)\b|\s*\(ftrace buffer "
     r"empty\)|\s*</?(?:TASK|IRQ|NMI)>|---\[ end "
 )
-_LABEL = re.compile(r"\s*(?:\[[0-9a-f]+\] \*?)?([A-Za-z_][\w -]{0,30}?) ?[:=]")
+_NO_FAULT = re.compile(r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing ")
+_NAMED = re.compile(r"[\w./-]{1,32}(?: [\w.:-]{1,24})?(?: ?\([^)]{1,24}\)|\[\d+\])?: ")
 _USER = re.compile(r"(?:PC|LR) is at 0x|(?:pc|lr|sp) : (?:\[<)?0000|Code: ")
 
 _SELF_CLOSING = frozenset({"kasan", "kmsan", "kcsan", "kfence", "ubsan"})
@@ -75,19 +72,6 @@ _ONE_LINE = frozenset(
 )
 """Reports of one line that tells, without a trace; some are repeated every ten seconds for hours."""
 
-_PARALLEL = frozenset(
-    {
-        "memory-fault",
-        "kernel-bug",
-        "invalid-opcode",
-        "divide-error",
-        "warning",
-        "soft-lockup",
-        "hard-lockup",
-    }
-)
-"""What two CPUs may well report at one time."""
-
 _DIES = frozenset(
     {
         "memory-fault",
@@ -117,6 +101,46 @@ _JOINS = {
 """Class of the later head → classes of the heads that it may belong to."""
 
 _JOINS_WITHIN = 32
+_SAME_START = 11  # "BUG: KASAN:", "WARNING: CP"
+
+_BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence"})
+"""Reports whose frames follow without a line that says so (mm/kmsan/report.c, kernel/kcsan/report.c, mm/kfence/report.c)."""
+
+_SPEAKS = {
+    "kasan": {"kasan", "page", "slab"},
+    "kfence": {"kfence", "kasan", "page"},
+    "kmsan": {"kmsan", "page"},
+    "kcsan": {"kcsan"},
+    "ubsan": {"ubsan"},
+    "slab": {"slab", "page", "kasan"},
+    "bad-page": {"page"},
+    "memory-leak": {"memory-leak"},
+    "rcu-stall": {"rcu-stall", "hung-task", "workqueue-lockup"},
+    "hung-task": {"hung-task", "workqueue-lockup"},
+    "soft-lockup": {"rcu-stall", "hung-task"},
+    "hard-lockup": {"rcu-stall", "hung-task"},
+    "workqueue-lockup": {"workqueue-lockup", "hung-task"},
+    "oom": {"memory", "page", "hung-task"},
+    "memory-pressure": {"memory", "page"},
+    "panic": {"memory", "rcu-stall", "hung-task"},
+    "rust-panic": {"rust-panic"},
+    "kernel-bug-message": {"page", "slab", "kasan", "memory-leak", "hung-task"},
+}
+"""Class → the kinds of prose (see `grammar`) that its reports print, besides what locks a task holds."""
+
+_NO_REGISTERS = frozenset(
+    {"lockdep", "suspicious-rcu", "hung-task", "ubsan", "kasan", "kmsan", "kcsan", "atomic-sleep", "preemptible", "bad-page"}
+    | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak", "spinlock-bug", "mm-teardown"}
+    | {"vfs-busy", "netdev-reference", "lockdep-exhausted"}
+)  # fmt: skip
+"""Reports that call dump_stack(): registers stand only under its trace, those of user space (show_trace_log_lvl)."""
+
+_SCHED_SHOWS_TASK = frozenset({"hung-task"})
+_DUMP_LABELS = frozenset({"CPU", "Pid", "Hardware name", "Modules linked in"})
+_AFTER_TRACE = frozenset(
+    {"Code", "RIP", "RSP", "RAX", "RDX", "RBP", "R10", "R13", "ORIG_RAX", "FS", "CS", "CR2", "DR0", "DR3", "PKRU"}
+    | {"Modules linked in", "Kernel Offset", "note", "Instruction dump", "Krnl Code", "Last Breaking-Event-Address"}
+)  # fmt: skip
 
 
 def joins(head_class: str, later_class: str, lines: int, *, traced: bool) -> bool:
@@ -133,11 +157,11 @@ def joins(head_class: str, later_class: str, lines: int, *, traced: bool) -> boo
     return not traced and lines <= _JOINS_WITHIN and head_class in _JOINS.get(later_class, ())
 
 
-def in_parallel(head_class: str, later_class: str) -> bool:
-    """Whether two heads without caller ids may be two CPUs at one time, rather than one that cuts
-    the other off.
+def expands(text: str, later: str) -> bool:
+    """Whether a head is the line before it once more, for the function that an inlined one was
+    compiled into (scripts/decode_stacktrace.sh and syzbot print one line for each).
     """
-    return head_class == later_class and head_class in _PARALLEL
+    return text.rstrip().endswith("[inline]") and text[:_SAME_START] == later[:_SAME_START]
 
 
 def is_banner(text: str) -> bool:
@@ -166,9 +190,45 @@ def is_whole(head_class: str, *, traced: bool) -> bool:
     return traced and head_class in _TRACE_IS_END
 
 
-def starts_trace(text: str) -> bool:
-    """Whether a call trace starts here."""
-    return _TRACE.match(text) is not None
+def has_bare_trace(head_class: str) -> bool:
+    """Whether the frames of a report with this head follow without a line that says so."""
+    return head_class in _BARE_TRACE
+
+
+def speaks(head_class: str, prose: str) -> bool:
+    """Whether reports with this head print prose of this kind."""
+    return prose == "lockdep" or prose in _SPEAKS.get(head_class, ())
+
+
+def never_prints(head_class: str, name: str) -> bool:
+    """Whether reports with this head have no line of this name: kernel/hung_task.c shows the task
+    as the scheduler knows it, without the lines of dump_stack().
+    """
+    return head_class in _SCHED_SHOWS_TASK and name in _DUMP_LABELS
+
+
+def has_registers(head_class: str) -> bool:
+    """Whether reports with this head show registers before their trace."""
+    return head_class not in _NO_REGISTERS
+
+
+def follows_trace(name: str) -> bool:
+    """Whether a line of this name may stand behind the trace as well as before it."""
+    return name in _AFTER_TRACE
+
+
+def tells_no_fault(text: str) -> bool:
+    """Whether a message prints a trace and reports no fault: lib/fault-inject.c fail_dump,
+    fs/userfaultfd.c handle_userfault.
+    """
+    return _NO_FAULT.match(text) is not None
+
+
+def is_chatter(text: str) -> bool:
+    """Whether a text begins with the name of who printed it: `eth0: `, `EXT4-fs (sda1): `,
+    `systemd[1]: `.
+    """
+    return _NAMED.match(text) is not None
 
 
 def continues_after_end(text: str) -> bool:
@@ -183,11 +243,3 @@ def looks_user(text: str) -> bool:
     kernel's lines with user addresses.
     """
     return _USER.match(text) is not None
-
-
-def label(text: str) -> str | None:
-    """What a report prints once only names itself by: `CPU`, `Mem abort info`, `x29`, `pgd`; None
-    for frames and prose.
-    """
-    found = _LABEL.match(text)
-    return found[1] if found else None
