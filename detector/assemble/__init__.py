@@ -5,6 +5,7 @@ blocks, verbatim. It does not read what a block says (crash does), keeps no hist
 has no clock.
 """
 
-from detector.assemble.machine import Assembler, AssemblyLimits
+from detector.assemble.machine import Assembler
+from detector.assemble.open_reports import AssemblyLimits
 
 __all__ = ["Assembler", "AssemblyLimits"]

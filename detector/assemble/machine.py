@@ -1,54 +1,26 @@
 """The state machine: lines and time in, blocks out.
 
-A head (a match of a signature that opens a report) opens a block on its host. Which block a later
-line belongs to: by printk's caller id where both have one; else the block that still lacks a line
-of this kind, oldest first; else the one that got the line before. A block closes at its end mark,
-at the next head of its context, at a gap in the stamps, at a boot, at a bound, at a deadline. Lines
-that user space wrote are never part of a report, and those of a user fault that breaks into one are
-kept out of it. Not here: what the lines mean, and who asks for them to be decoded.
+A head (a match of a signature that opens a report) opens a block on its host; `owner` tells which
+block a later line belongs to. What does not look like a report's line (`grammar`) is in none, and
+some of it in a row ends a report. A block closes at its end mark, at the next head of its context
+where its own trace is not being printed, at a gap in the stamps, at a boot, at a bound, at a
+deadline. Lines that user space wrote are never part of a report, and those of a user fault that
+breaks into one are kept out of it. Not here: what the lines mean, and who asks for them to be
+decoded.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from detector.assemble import shape
 from detector.assemble.grammar import Shape
 from detector.assemble.grammar import shape as shape_of
+from detector.assemble.open_reports import AssemblyLimits, OpenReports
 from detector.assemble.opened import Opened
 from detector.assemble.owner import by_caller, joined, newest, owner
 from detector.model import Block, Line, Match
-
-
-@dataclass(frozen=True, slots=True)
-class AssemblyLimits:
-    """Bounds of a report and of all that are open; times in microseconds, size in characters.
-
-    `idle_us` and `age_us` are measured by the caller's clock, `gap_us` and `linger_us` by the
-    stamps of the lines: a gap ends a report, a shorter one the wait for a panic after the end mark.
-    NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c). Beyond `size_in_all`
-    characters of all open reports the one that has been open for longest is closed. After
-    `strangers` lines that do not belong to it an ended report waits no longer, nor one that the
-    stamps have left behind; after `foreign` of them one without an end mark, if the stamps have gone
-    on by `pause_us`, else after `foreign_at_once`. A user fault prints at most `user_lines`.
-    """
-
-    lines: int = 1_000
-    size: int = 64 * 1024
-    per_host: int = 8
-    in_all: int = 10_000
-    size_in_all: int = 8 * 1024 * 1024
-    idle_us: int = 5_000_000
-    age_us: int = 60_000_000
-    gap_us: int = 10_000_000
-    linger_us: int = 1_000_000
-    pause_us: int = 1_000_000
-    strangers: int = 8
-    foreign: int = 64
-    foreign_at_once: int = 600
-    user_lines: int = 48
 
 
 class Assembler:
@@ -57,34 +29,29 @@ class Assembler:
     def __init__(self, opening: Collection[str], limits: AssemblyLimits | None = None) -> None:
         self._opening = frozenset(opening)
         self._limits = limits or AssemblyLimits()
-        self._hosts: dict[str, list[Opened]] = {}
-        self._names: frozenset[str] | None = None
-        self._open = 0
-        self._size = 0
+        self._reports = OpenReports(self._limits)
+        self._counts = self._reports.counts
         self._turn = 0
         self._next_tick_us = 0
-        self._counts: Counter[str] = Counter()
 
     @property
     def following(self) -> bool:
         """Whether a report is open anywhere, so that every line is wanted."""
-        return self._open > 0
+        return self._reports.count > 0
 
     @property
     def open_hosts(self) -> int:
         """How many hosts have an open report."""
-        return len(self._hosts)
+        return len(self._reports.by_host)
 
     def is_open(self, host: str) -> bool:
         """Whether a host has an open report."""
-        return host in self._hosts
+        return host in self._reports.by_host
 
     @property
     def hosts(self) -> frozenset[str]:
         """The hosts with an open report: the same object until it changes."""
-        if self._names is None:
-            self._names = frozenset(self._hosts)
-        return self._names
+        return self._reports.hosts
 
     @property
     def turn(self) -> int:
@@ -94,7 +61,7 @@ class Assembler:
     @property
     def size(self) -> int:
         """The characters of all open reports."""
-        return self._size
+        return self._reports.size
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -105,12 +72,12 @@ class Assembler:
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
-        mine = self._hosts.get(line.host)
+        mine = self._reports.by_host.get(line.host)
         opens = match is not None and match.signature in self._opening and match.origin == "kernel"
         if (mine is None and not opens) or line.trust == "user":
             return []
         closed = self._close_finished(line, mine) if mine else []
-        near = [opened for opened in self._hosts.get(line.host, ()) if self._is_near(opened, line)]
+        near = [opened for opened in self._reports.on(line.host) if self._is_near(opened, line)]
         self._turn += 1
         if opens and match is not None:
             self._head(line, match, near, now_us, closed)
@@ -122,22 +89,26 @@ class Assembler:
         """Closes what has been silent for `idle_us` or open for `age_us`; looks at most ten times a
         second.
         """
-        if not self._open or now_us < self._next_tick_us:
+        if not self._reports.count or now_us < self._next_tick_us:
             return []
         self._next_tick_us = now_us + 100_000
         closed: list[Block] = []
-        for opened in self._all():
+        for opened in self._reports.all():
             quiet = self._limits.linger_us if opened.lingering else self._limits.idle_us
             if (
                 now_us - opened.touched_us >= quiet
                 or now_us - opened.opened_us >= self._limits.age_us
             ):
-                closed += self._close(opened, "deadline", cut=True)
+                closed += self._reports.close(opened, "deadline", cut=True)
         return closed
 
     def flush(self) -> list[Block]:
         """Closes every block: the end of input."""
-        return [block for opened in self._all() for block in self._close(opened, "flush", cut=True)]
+        return [
+            block
+            for opened in self._reports.all()
+            for block in self._reports.close(opened, "flush", cut=True)
+        ]
 
     def open_blocks(self, since: int = -1) -> list[Block]:
         """The open reports with a line after the turn `since`, as far as they have come, for a
@@ -145,21 +116,18 @@ class Assembler:
         """
         return [
             opened.block(cut=True)
-            for opened in self._all()
+            for opened in self._reports.all()
             if not opened.shadow and opened.turn > since
         ]
 
     def heads(self) -> list[Match]:
         """The heads of the open reports."""
-        return [opened.head for opened in self._all() if not opened.shadow]
+        return [opened.head for opened in self._reports.all() if not opened.shadow]
 
     def restore(self, blocks: Iterable[Block], now_us: int) -> None:
         """Opens again what `open_blocks` said was open; deadlines count from `now_us`."""
         for block in blocks:
-            self._add(Opened.resume(block, now_us))
-
-    def _all(self) -> list[Opened]:
-        return [opened for mine in self._hosts.values() for opened in mine]
+            self._reports.add(Opened.resume(block, now_us))
 
     def _head(
         self, line: Line, match: Match, near: Sequence[Opened], now_us: int, closed: list[Block]
@@ -177,7 +145,7 @@ class Assembler:
         looks = shape_of(line.text)
         before = joined([opened for opened in near if not opened.shadow], line, match.cls)
         if before is not None:
-            if before.replaying and len(before.lines) == 1:
+            if before.replays_head(line):
                 before.head = match
             before.lingering, before.latest = False, match.cls
             self._append(before, line, looks, now_us, closed)
@@ -186,9 +154,9 @@ class Assembler:
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
         self._counts["opened"] += 1
-        closed += self._make_room(line.host)
-        self._add(opened)
-        closed += self._shrink()
+        closed += self._reports.make_room(line.host)
+        self._reports.add(opened)
+        closed += self._reports.shrink()
 
     def _cut_by(self, line: Line, match: Match, near: Sequence[Opened]) -> list[Block]:
         """Closes the report that a head which is none of its lines shows to be over: that of the
@@ -204,7 +172,7 @@ class Assembler:
             return []
         if line.caller is None and not before.ended and not before.lingering:
             return []
-        return self._close(before, "head", cut=False)
+        return self._reports.close(before, "head", cut=False)
 
     def _body(
         self,
@@ -224,7 +192,7 @@ class Assembler:
         if near and shape.tells_no_fault(line.text):
             self._shadow(line, _stand_in(line, near[0].head), now_us)
             return
-        looks = shape_of(line.text)
+        looks = shape_of(line.text, {kind: None for opened in near for kind in opened.prose})
         plain = line.continuation or looks.kind == "blank"
         taker = newest(by_caller(near, line)) if plain else owner(near, line, looks)
         if taker is None:
@@ -247,7 +215,7 @@ class Assembler:
                 later = opened.after_us(line) > self._limits.pause_us
                 patience = self._limits.foreign if later else self._limits.foreign_at_once
             if opened.strangers >= patience:
-                closed += self._close(opened, "foreign", cut=False)
+                closed += self._reports.close(opened, "foreign", cut=False)
 
     def _aside(
         self,
@@ -270,44 +238,43 @@ class Assembler:
         followed, to keep its lines apart.
         """
         if taker.lingering:
-            closed += self._close(taker, "end", cut=False)
+            closed += self._reports.close(taker, "end", cut=False)
         else:
             self._shadow(line, match, now_us)
 
     def _shadow(self, line: Line, match: Match, now_us: int) -> None:
         """Follows what is no report, to keep its lines out of those that are."""
-        if any(opened.shadow for opened in self._hosts[line.host]):
+        if any(opened.shadow for opened in self._reports.on(line.host)):
             return
         shadow = Opened.at(match, line, now_us)
         shadow.add(line, shape_of(line.text), now_us, self._turn)
-        self._hosts[line.host].append(shadow)
-        self._size += shadow.size
+        self._reports.shadow(shadow)
 
     def _append(
         self, opened: Opened, line: Line, looks: Shape, now_us: int, closed: list[Block]
     ) -> None:
         before = opened.size
         opened.add(line, looks, now_us, self._turn)
-        self._size += opened.size - before
+        self._reports.size += opened.size - before
         if looks.kind == "trace":
             closed += self._supersede(opened, line)
         lines = self._limits.user_lines if opened.shadow else self._limits.lines
         if len(opened.lines) >= lines:
-            closed += self._close(opened, "lines", cut=True)
+            closed += self._reports.close(opened, "lines", cut=True)
         elif opened.size >= self._limits.size:
-            closed += self._close(opened, "size", cut=True)
-        closed += self._shrink()
+            closed += self._reports.close(opened, "size", cut=True)
+        closed += self._reports.shrink()
 
     def _supersede(self, opened: Opened, line: Line) -> list[Block]:
         """The trace of a report begins: others of its context that have had theirs are over, unless
         a line of them comes yet.
         """
         closed: list[Block] = []
-        for other in by_caller(self._hosts.get(line.host, ()), line):
+        for other in by_caller(self._reports.on(line.host), line):
             if other is opened or other.shadow or not other.traced:
                 continue
             if other.superseded:
-                closed += self._close(other, "head", cut=False)
+                closed += self._reports.close(other, "head", cut=False)
             other.superseded = True
         return closed
 
@@ -325,62 +292,12 @@ class Assembler:
         for opened in list(mine):
             after_us = opened.after_us(line)
             if boot or (opened.lingering and after_us > self._limits.linger_us):
-                closed += self._close(opened, "boot" if boot else "gap", cut=False)
+                closed += self._reports.close(opened, "boot" if boot else "gap", cut=False)
             elif after_us > self._limits.gap_us:
                 opened.away += 1
                 if opened.away >= self._limits.strangers:
-                    closed += self._close(opened, "gap", cut=False)
+                    closed += self._reports.close(opened, "gap", cut=False)
         return closed
-
-    def _make_room(self, host: str) -> list[Block]:
-        """Closes the oldest report of the host, or of the host that has been open for longest,
-        where a bound would be passed.
-        """
-        mine = [opened for opened in self._hosts.get(host, ()) if not opened.shadow]
-        if len(mine) >= self._limits.per_host:
-            return self._close(mine[0], "per_host", cut=True)
-        if self._open >= self._limits.in_all:
-            oldest = next(iter(self._hosts.values()))
-            return self._close(
-                next(opened for opened in oldest if not opened.shadow), "in_all", cut=True
-            )
-        return []
-
-    def _shrink(self) -> list[Block]:
-        """Closes the reports of the host that has been open for longest, until all of them fit."""
-        closed: list[Block] = []
-        while self._size > self._limits.size_in_all:
-            oldest = next(iter(self._hosts.values()))
-            closed += self._close(
-                next(opened for opened in oldest if not opened.shadow), "size_in_all", cut=True
-            )
-        return closed
-
-    def _add(self, opened: Opened) -> None:
-        self._size += opened.size
-        if opened.head.host not in self._hosts:
-            self._names = None
-        self._hosts.setdefault(opened.head.host, []).append(opened)
-        self._open += 1
-
-    def _close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
-        mine = self._hosts.get(opened.head.host, [])
-        if opened not in mine:
-            return []  # a shadow that went with its report
-        mine.remove(opened)
-        self._size -= opened.size
-        if all(other.shadow for other in mine):
-            self._size -= sum(other.size for other in mine)
-            del self._hosts[opened.head.host]
-            self._names = None
-        if opened.shadow:
-            return []
-        self._open -= 1
-        block = opened.block(cut=cut)
-        self._counts["complete" if block.complete else "incomplete"] += 1
-        if not block.complete:
-            self._counts[f"cut:{why}"] += 1
-        return [block]
 
 
 def _stand_in(line: Line, head: Match) -> Match:

@@ -100,6 +100,12 @@ class Opened:
         return self.head.origin == "user"
 
     @property
+    def prose(self) -> tuple[str, ...]:
+        """The kinds of prose that it may print: those of its head and of what followed from it."""
+        own = shape.prose(self.head.cls)
+        return own if self.latest == self.head.cls else (*own, *shape.prose(self.latest))
+
+    @property
     def tracing(self) -> bool:
         """Whether frames may follow."""
         return self.traced and not self.lingering
@@ -111,7 +117,7 @@ class Opened:
         if line.arch and not self.traced and not shape.has_registers(self.latest):
             return False
         if line.kind == "text" and line.name is not None:
-            return shape.speaks(self.head.cls, line.name) or shape.speaks(self.latest, line.name)
+            return line.name in self.prose
         return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
 
     def add(self, line: Line, looks: Shape, now_us: int, turn: int) -> None:
@@ -199,6 +205,10 @@ class Opened:
             self.head.kernel_time_us,
             self.head.text,
         )
+
+    def replays_head(self, line: Line) -> bool:
+        """Whether this is the report's head whole, which was cut on the console."""
+        return self.replaying and len(self.lines) == 1 and line.text.startswith(self.lines[0])
 
     def after_us(self, line: Line) -> int:
         """How long after the newest line of the report this line was printed, negative for before;

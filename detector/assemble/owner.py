@@ -56,7 +56,7 @@ def joined(near: Sequence[Opened], line: Line, head_class: str) -> Opened | None
     able = [
         opened
         for opened in by_caller(near, line, head=True)
-        if (opened.replaying and len(opened.lines) == 1)
+        if opened.replays_head(line)
         or shape.joins(opened.latest, head_class, len(opened.lines), traced=opened.traced)
         or shape.expands(opened.lines[-1], line.text)
     ]

@@ -106,27 +106,38 @@ _SAME_START = 11  # "BUG: KASAN:", "WARNING: CP"
 _BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence"})
 """Reports whose frames follow without a line that says so (mm/kmsan/report.c, kernel/kcsan/report.c, mm/kfence/report.c)."""
 
-_SPEAKS = {
-    "kasan": {"kasan", "page", "slab"},
-    "kfence": {"kfence", "kasan", "page"},
-    "kmsan": {"kmsan", "page"},
-    "kcsan": {"kcsan"},
-    "ubsan": {"ubsan"},
-    "slab": {"slab", "page", "kasan"},
-    "bad-page": {"page"},
-    "memory-leak": {"memory-leak"},
-    "rcu-stall": {"rcu-stall", "hung-task", "workqueue-lockup"},
-    "hung-task": {"hung-task", "workqueue-lockup"},
-    "soft-lockup": {"rcu-stall", "hung-task"},
-    "hard-lockup": {"rcu-stall", "hung-task"},
-    "workqueue-lockup": {"workqueue-lockup", "hung-task"},
-    "oom": {"memory", "page", "hung-task"},
-    "memory-pressure": {"memory", "page"},
-    "panic": {"memory", "rcu-stall", "hung-task"},
-    "rust-panic": {"rust-panic"},
-    "kernel-bug-message": {"page", "slab", "kasan", "memory-leak", "hung-task"},
+_PROSE = {
+    "kasan": ("kasan", "page", "slab"),
+    "kfence": ("kfence", "kasan", "page"),
+    "kmsan": ("kmsan", "page"),
+    "kcsan": ("kcsan", "lockdep"),
+    "ubsan": ("ubsan",),
+    "slab": ("slab", "page", "kasan"),
+    "bad-page": ("page",),
+    "memory-leak": ("memory-leak",),
+    "rcu-stall": ("rcu-stall", "hung-task", "workqueue-lockup", "lockdep"),
+    "hung-task": ("hung-task", "workqueue-lockup", "lockdep"),
+    "soft-lockup": ("rcu-stall", "hung-task", "lockdep"),
+    "hard-lockup": ("rcu-stall", "hung-task", "lockdep"),
+    "workqueue-lockup": ("workqueue-lockup", "hung-task", "lockdep"),
+    "oom": ("memory", "page", "hung-task"),
+    "memory-pressure": ("memory", "page"),
+    "panic": ("memory", "rcu-stall", "hung-task"),
+    "rust-panic": ("rust-panic",),
+    "kernel-bug-message": ("page", "slab", "kasan", "memory-leak", "hung-task", "lockdep"),
+    **dict.fromkeys(
+        (
+            "lockdep",
+            "suspicious-rcu",
+            "atomic-sleep",
+            "preemptible",
+            "spinlock-bug",
+            "workqueue-leak",
+        ),
+        ("lockdep",),
+    ),
 }
-"""Class → the kinds of prose (see `grammar`) that its reports print, besides what locks a task holds."""
+"""Class → the kinds of prose (see `phrases`) that its reports print."""
 
 _NO_REGISTERS = frozenset(
     {"lockdep", "suspicious-rcu", "hung-task", "ubsan", "kasan", "kmsan", "kcsan", "atomic-sleep", "preemptible", "bad-page"}
@@ -195,9 +206,9 @@ def has_bare_trace(head_class: str) -> bool:
     return head_class in _BARE_TRACE
 
 
-def speaks(head_class: str, prose: str) -> bool:
-    """Whether reports with this head print prose of this kind."""
-    return prose == "lockdep" or prose in _SPEAKS.get(head_class, ())
+def prose(head_class: str) -> tuple[str, ...]:
+    """The kinds of prose that reports with this head print."""
+    return _PROSE.get(head_class, ())
 
 
 def never_prints(head_class: str, name: str) -> bool:
