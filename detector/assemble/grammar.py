@@ -54,7 +54,7 @@ _FRAME = re.compile(
 )
 _STACK_MARK = re.compile(rf"{_STACKS}+$")
 _TRACE = re.compile(
-    r"(?:[0-9a-f]{8,16})?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack traceback|Trace)\b[^:]{0,24}:"
+    r"(?:[0-9a-f\s]{8,}(?=Call))?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack traceback|Trace)\b[^:]{0,24}:"
 )
 _ENDS = re.compile(r"(?:---\[|-{12}\[|8<--- cut here|={16,}|-{16,}|_{16,}|\*{3} )")
 

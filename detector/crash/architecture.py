@@ -50,7 +50,7 @@ _WORDING = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
         # entry code and system calls, as traces name them
-        (r"\b(?:entry_SYSCALL_64|do_syscall_64|system_call_fastpath)\b", "x86_64"),
+        (r"\b(?:entry_SYSCALL_64|do_syscall_64|system_call_fastpath)", "x86_64"),
         (r"\b(?:asm_(?:exc|sysvec)_\w|__x64_sys_\w|secondary_startup_64|x86_64_start_)", "x86_64"),
         (r"\b(?:entry_INT80_32|do_int80_syscall_32|sysenter_past_esp|startup_32_smp)\b", "i386"),
         (r"\b(?:__arm64_sys_\w|do_el0_svc|el[01][th]?_(?:64_)?(?:sync|svc|irq|da)\b)", "arm64"),

@@ -29,7 +29,7 @@ def demangled(symbol: str) -> str:
         return symbol
     try:
         if symbol.startswith("_R"):
-            return _V0(symbol[2:]).path()
+            return _V0(symbol[2:]).path() or symbol
         if (start := _NESTED.match(symbol)) is not None:
             return _nested(symbol, start.end())
     except (IndexError, ValueError):

@@ -43,7 +43,7 @@ _DECODED = re.compile(
 )
 
 TRACE_START = re.compile(
-    r"(?:[0-9a-f]{8,16})?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
+    r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
     r"\(crc [0-9a-f]+\))?\s*:"
 )
 """The line above the frames of the crashing context; x86 to 4.9 glued it to the last stack word

@@ -37,7 +37,7 @@ _PC_BARE = re.compile(
     r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ "
     r"0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
 )
-_CALLS = re.compile(r"(?:[0-9a-f]{8,16})?\s*(?:Call [Tt]race|Backtrace)\s*:")
+_CALLS = re.compile(r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace)\s*:")
 _LR_LINE = re.compile(
     r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra *:)\s+(?:\[?<?[0-9a-f]{8,16}>?\]?\s+)?" + SYMBOL
 )

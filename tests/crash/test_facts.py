@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from detector.crash.facts import facts
@@ -20,3 +22,63 @@ def test_the_address_of_an_abort_that_arm32_does_not_handle(line: str, address: 
     line.
     """
     assert facts([line]).fault_address == address
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel", "tainted", "comm"),
+    [
+        (
+            "CPU: 5 PID: 817 Comm: frobd Tainted: G           OE  ------------ T 4.14.9-frob #1",
+            "4.14.9-frob",
+            "GOET",
+            "frobd",
+        ),
+        (
+            "Pid: 84, comm: frobd Tainted: G           --L------------    2.6.32-642.el6.x86_64 #1 Acme R7/0WC",
+            "2.6.32-642.el6.x86_64",
+            "GL",
+            "frobd",
+        ),
+        (
+            "CPU: 1 PID: 9 Comm: frob d Not tainted ------------   3.10.0-957.el7.ppc64 #1",
+            "3.10.0-957.el7.ppc64",
+            "",
+            "frob d",
+        ),
+        (
+            "CPU: 1 PID: 9 Comm: frobd Kdump: loaded Tainted: G        W        --------- -t - 4.18.0-9.el8 #1",
+            "4.18.0-9.el8",
+            "GW",
+            "frobd",
+        ),
+    ],
+)
+def test_red_hats_taint_flags(line: str, kernel: str, tainted: str, comm: str) -> None:
+    """Letters and dashes stand mixed between the process and the release."""
+    said = facts([line])
+    assert (said.kernel, said.tainted, said.comm) == (kernel, tainted, comm)
+
+
+def test_hardware_behind_the_release() -> None:
+    """x86 to 3.8 printed vendor and product in the line of the process (show_regs_common)."""
+    said = facts(["Pid: 8, comm: a Not tainted 2.6.32-431.el6.x86_64 #1 Acme Server R7/0WC"])
+    assert (said.kernel, said.hardware) == ("2.6.32-431.el6.x86_64", "Acme Server R7/0WC")
+
+
+def test_debians_package() -> None:
+    """Debian's release names no patch level; its package does."""
+    said = facts(["CPU: 1 PID: 9 Comm: a Not tainted 6.1.0-28-amd64 #1  Debian 6.1.119-1"])
+    assert (said.kernel, said.package) == ("6.1.0-28-amd64", "Debian 6.1.119-1")
+
+
+def test_a_line_end_in_a_process_name() -> None:
+    """prctl(PR_SET_NAME) takes any byte, and printk prints it."""
+    said = facts(["CPU: 1 PID: 9 Comm: two", "lines Not tainted 6.6.0 #1"])
+    assert (said.comm, said.kernel, said.pid) == ("two\nlines", "6.6.0", 9)
+
+
+def test_many_blanks_take_no_time() -> None:
+    """A long line of blanks behind the taint is read in one pass."""
+    begun = time.perf_counter()
+    facts(["CPU: 1 PID: 9 Comm: a Tainted: G" + " " * 280 + "x"] * 200)
+    assert time.perf_counter() - begun < 2

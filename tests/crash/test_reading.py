@@ -378,6 +378,207 @@ def test_titles_hold_no_numbers_that_vary() -> None:
     assert report.title == "BUG: frob ADDR is stuck at frob.c:LINE for NUM s"
 
 
+def test_a_cut_register_is_no_value() -> None:
+    """Digits are missing at the end of a line that was cut."""
+    report = read(
+        block(
+            "BUG: unable to handle page fault for address: ffffb0a2c0a3d008",
+            "RIP: 0010:frob+0x1/0x20",
+            "RAX: ffffb0a2c0a3d008 RBX: ffff94a2",
+            "Code: 48 8b <48> 8",
+        )
+    )
+    assert (report.registers["rax"], "rbx" in report.registers) == (0xFFFFB0A2C0A3D008, False)
+    assert report.code == ("48", "8b", "48")
+    report = read(
+        block(
+            "Unable to handle kernel paging request at virtual address ffff801f4c2b8000",
+            "x29: ffff801f7a1d4000 x28: 0000000000000000",
+            "x21: ffff801f7a1d4000 x20: 00000000000",
+        )
+    )
+    assert (report.registers["x21"], "x20" in report.registers) == (0xFFFF801F7A1D4000, False)
+
+
+@pytest.mark.parametrize(
+    ("head", "function", "title"),
+    [
+        (
+            "WARNING: CPU: 2 PID: 1 at net/frob.c:762 frob_recv+0x2ac/0x2c0",
+            "frob_recv",
+            "WARNING in frob_recv",
+        ),
+        ("WARNING: at net/frob.c:255 frob_dog+0x25e/0x270()", "frob_dog", "WARNING in frob_dog"),
+        (
+            "WARNING: fs/frob.c:312 at frob_evict+0x1a2/0x8c0, CPU#1: rm/5121",
+            "frob_evict",
+            "WARNING in frob_evict",
+        ),
+        (
+            "BUG: KMSAN: uninit-value in frob_hash+0x3f/0x90",
+            "frob_hash",
+            "KMSAN: uninit-value in frob_hash",
+        ),
+    ],
+)
+def test_the_head_names_the_function(head: str, function: str, title: str) -> None:
+    """Where nothing but the head is left, its own symbol is the function."""
+    cls = "kmsan" if "KMSAN" in head else "warning"
+    report = read(block(head, cls=cls), shipped().lists["generic-functions"])
+    assert (report.function, report.title) == (function, title)
+
+
+def test_the_pcs_frame_before_a_vendors_die_hooks() -> None:
+    """A vendor's die hook prints a trace of its own handling: what stands above the faulting
+    function there ran after the fault.
+    """
+    report = read(
+        block(
+            "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000",
+            "pc : __pi_strcmp+0x8c/0x154",
+            "lr : frob_find+0x50/0x90",
+            "Call trace:",
+            " dump_backtrace+0x0/0x18c",
+            " acme_die_hook+0xc4/0x10c",
+            " die+0xac/0x37c",
+            " el1_da+0x1c/0xac",
+            " __pi_strcmp+0x8c/0x154",
+            " frob_register+0x58/0x108",
+        ),
+        shipped().lists["generic-functions"],
+    )
+    assert report.function == "frob_register"
+
+
+def test_a_call_of_null_names_the_caller() -> None:
+    """The program counter is 0: who jumped there stands in the trace, or in the link register."""
+    head = "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000"
+    arm64 = block(
+        head, "pc : 0x0", "lr : frob_kick+0x50/0x90", "Call trace:", " 0x0", " frob_run+0x1/0x2"
+    )
+    x86 = block(
+        "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+        "RIP: 0010:0x0",
+        "Code: Unable to access opcode bytes at RIP 0xffffffffffffffd6.",
+        "Call Trace:",
+        " frob_run+0x1/0x2",
+    )
+    old = block(
+        "BUG: unable to handle kernel NULL pointer dereference at           (null)",
+        "IP: [<          (null)>]           (null)",
+        "Call Trace:",
+        " [<ffffffffa01b4a11>] frob_run+0x61/0xc0 [frob]",
+    )
+    assert [read(each).function for each in (arm64, x86, old)] == ["frob_run"] * 3
+    assert read(block(head, "pc : 0x0", "lr : frob_kick+0x50/0x90")).function == "frob_kick"
+
+
+def test_a_trace_glued_to_the_stack() -> None:
+    """x86 to 4.9 printed `Call Trace:` behind the last stack word."""
+    report = read(
+        block(
+            "BUG: unable to handle kernel paging request at ffff8800a2c0a3d0",
+            "Stack:",
+            " ffff88042f4f9dc8 ffffffffa01b4a11 0000000000000000Call Trace:",
+            " [<ffffffffa01b4a11>] frob_release+0x61/0xc0 [frob]",
+        )
+    )
+    assert (report.function, len(report.frames)) == ("frob_release", 1)
+
+
+def test_arms_unwinder_is_nobodys_fault() -> None:
+    """It stands on top of every trace that arm prints (arch/arm/kernel/unwind.c)."""
+    report = read(
+        block(
+            "WARNING: at arch/arm/frob.c:850 frob_set_rate+0x21c/0x280()",
+            "[<c00473a0>] (unwind_backtrace+0x0/0xf8) from [<c00736c8>] (warn_slowpath_common+0x4c/0x64)",
+            "[<c00736c8>] (warn_slowpath_common+0x4c/0x64) from [<c00736fc>] (warn_slowpath_null+0x1c/0x24)",
+            "[<c00736fc>] (warn_slowpath_null+0x1c/0x24) from [<c0059f54>] (frob_set_rate+0x21c/0x280)",
+            cls="warning",
+        ),
+        shipped().lists["generic-functions"],
+    )
+    assert (report.function, report.arch) == ("frob_set_rate", "arm")
+
+
+def test_mips_names_the_program_counter() -> None:
+    """`epc` and `ra` stand before a wide colon (arch/mips/kernel/process.c)."""
+    head = "CPU 1 Unable to handle kernel paging request at virtual address 00000628, epc == 8010c560, ra == 8010c444"
+    report = read(
+        block(head, "epc   : 8010c560 frob_put+0x1d4/0x228", "ra    : 8010c444 frob+0xb8/0x228")
+    )
+    assert (report.function, report.offset) == ("frob_put", 0x1D4)
+    report = read(block(head, "epc   : 00000000 0x0", "ra    : 8010c444 frob+0xb8/0x228"))
+    assert report.function == "frob"
+
+
+def test_powerpcs_trap_names_who_warned() -> None:
+    """A panic of panic_on_warn shows the function only where the trap's frame is."""
+    report = read(
+        block(
+            "WARNING: CPU: 1 PID: 9 at kernel/frob.c:12",
+            "Kernel panic - not syncing: panic_on_warn set ...",
+            "Call Trace:",
+            "[c0000000f] [c000000000a1d2e0] .dump_stack+0xb0/0xf0 (unreliable)",
+            "[c0000000f] [c000000000a1d2e0] .panic+0x150/0x398",
+            "--- interrupt: 700 at .frob_check+0x3c/0x90",
+            "[c0000000f] [c000000000a1d2e0] .frob_run+0x10/0x20",
+            cls="warning",
+        ),
+        shipped().lists["generic-functions"],
+    )
+    assert report.function == "frob_check"
+
+
+def test_symbolized_reports() -> None:
+    """syzbot's mails repeat a line for each function that was inlined: the last one is the
+    kernel's.
+    """
+    report = read(
+        block(
+            "BUG: KASAN: use-after-free in frob_sum include/frob.h:447 [inline]",
+            "BUG: KASAN: use-after-free in frob_hash+0x712/0x1bc0 net/frob.c:1475",
+            "Read of size 16 at addr ffff888011977660 by task frobd/5897",
+            "Call Trace:",
+            " kasan_report+0x79/0xd5 mm/kasan/report.c:413",
+            " frob_sum include/frob.h:447 [inline]",
+            " frob_hash+0x712/0x1bc0 net/frob.c:1475",
+            cls="kasan",
+        ),
+        shipped().lists["generic-functions"],
+    )
+    assert report.title == "KASAN: use-after-free Read in frob_hash"
+    report = read(
+        block(
+            "WARNING: CPU: 0 PID: 6 at fs/frob.c:1177 frob_put fs/frob.c:1177 [inline]",
+            "WARNING: CPU: 0 PID: 6 at fs/frob.c:1177 frob_drop+0x4f/0x80 fs/frob.c:1171",
+            "RIP: 0010:frob_put fs/frob.c:1177 [inline]",
+            "RIP: 0010:frob_drop+0x4f/0x80 fs/frob.c:1171",
+            "Call Trace:",
+            " frob_all+0x7b/0xf0 fs/frob.c:1418",
+            cls="warning",
+        )
+    )
+    assert report.title == "WARNING in frob_drop"
+
+
+@pytest.mark.parametrize(
+    ("lines", "arch"),
+    [
+        (("Oops: 0000 [#1] SMP", " entry_SYSCALL_64_after_hwframe+0x44/0xa9"), "x86_64"),
+        (("Internal error: Oops: 96000004 [#1] PREEMPT SMP",), "arm64"),
+        (("kernel BUG at fs/frob.c:1!", " ret_fast_syscall+0x0/0x58"), "arm"),
+        (("Oops: 003b ilc:2 [#1] SMP",), "s390x"),
+        (("Oops [#1]", " do_trap_ecall_u+0x1/0x2"), "riscv64"),
+        (("BUG: kernel NULL pointer dereference, address: 00000058",), "i386"),
+        (("kernel BUG at fs/frob.c:1!", " frob+0x1/0x2"), None),
+    ],
+)
+def test_architecture_from_the_wording(lines: tuple[str, ...], arch: str | None) -> None:
+    """Entry code and heads tell it where no registers and no banner do."""
+    assert read(block(*lines)).arch == arch
+
+
 def test_empty_block() -> None:
     """A block without lines is no reason to raise."""
     head = block("x").head
