@@ -50,8 +50,8 @@ _ANYWHERE: tuple[Template, ...] = (
     (6, ("IPVS: rr: TCP 10.%d.0.10:443 - no destination available, scheduler keeps 0 of %d real "
 "servers above weight zero")),
     (6, "IPVS: Creating netns size=2048 id=%d for container sandbox, connection table of %d buckets"),
-    (4, ("TCP: request_sock_TCP: Possible SYN flooding on port %d. Sending cookies.  Check SNMP "
-"counters, %d dropped before.")),
+    (4, ("TCP: tcp_parse_options: Illegal window scaling value %d > 14 received from a peer, %d "
+"segments of the connection so far.")),
     (6, ("TCP: eth%d: Driver has suspect GRO implementation, TCP performance may be "
 "compromised, segment of %d bytes seen.")),
     (4, ("net_ratelimit: %d callbacks suppressed, last of them from the neighbour table of "
@@ -62,8 +62,8 @@ _ANYWHERE: tuple[Template, ...] = (
 "enabled, supports DPO and FUA")),
     (4, ("perf: interrupt took too long (25%02d > 2500), lowering "
 "kernel.perf_event_max_sample_rate to %d")),
-    (6, ("cgroup: fork rejected by pids controller in /kubepods/burstable/pod%08x/cont%d after "
-"the limit was reached")),
+    (6, ("cgroup: disabling cgroup2 socket matching of pod%08x due to net_prio or net_cls "
+"activation, hierarchy %d stays")),
     (6, ("overlayfs: upperdir of layer %d is in-use as upperdir of another mount, layer %d "
 "mounted read-only")),
     (6, ("device-mapper: thin: 253:%d: reached low water mark for data device: sending event, "
