@@ -181,7 +181,48 @@ def test_what_hangs_on_the_machine_is_a_fault(device):
 
 QUIET = """
 IPv4: martian source 10.0.0.1 from 10.0.0.2, on dev eth0
-TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.
+TCP: cubic registered
+DMAR: DRHD: handling fault status reg 3
+DMAR: IOMMU enabled
+DMAR: [Firmware Bug]: No firmware reserved region can cover this RMRR
+AMD-Vi: Interrupt remapping enabled
+AMD-Vi: Extended features (0x58f77ef22294a5a): PPR NX GT IA PC GA_vAPIC
+arm-smmu-v3 arm-smmu-v3.0.auto: option mask 0x0
+arm-smmu-v3 arm-smmu-v3.0.auto: msi_domain absent - falling back to wired irqs
+pcieport 0000:64:02.0: DPC: error containment capabilities: Int Msg #0, RPExt+ PoisonedTLP+
+pcieport 0000:64:02.0: pciehp: Slot #3 AttnBtn- PwrCtrl- MRL- AttnInd+ PwrInd+ HotPlug+ Surprise+
+pcieport 0000:64:02.0: pciehp: Slot(3): Link Up
+acpi PNP0A08:00: _OSC: platform does not support [PCIeHotplug PME AER LTR DPC]
+NVRM: loading NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023
+amdgpu 0000:03:00.0: amdgpu: ring gfx_0.0.0 uses VM inv eng 0 on hub 0
+megaraid_sas 0000:18:00.0: FW now in Ready state
+megaraid_sas 0000:18:00.0: firmware crash dump	: no
+mpt3sas_cm0: log_info(0x30030101): originator(IOP), code(0x03), sub_code(0x0101)
+ata1: SATA link down (SStatus 0 SControl 300)
+ata5: link is slow to respond, please be patient (ready=0)
+ata3.00: LPM support broken, forcing max_power
+sd 0:0:0:0: [sda] tag#0 Sense Key : Illegal Request [current]
+sd 0:0:0:0: [sda] tag#0 Add. Sense: Invalid command operation code
+sd 0:0:0:0: Power-on or device reset occurred
+nvme0: Admin Cmd(0x6), Invalid Field in Command (sct 0x0 / sc 0x2) DNR
+md/raid1:md0: active with 2 out of 2 mirrors
+md/raid1:md0: read error corrected (8 sectors at 2048 on sda1)
+device-mapper: thin: 253:4: reached low water mark for data device: sending event.
+device-mapper: verity: sha256 using implementation sha256-avx2
+hns3 0000:7d:00.0: The firmware version is 1.9.38.12
+bond0: (slave eth1): link status definitely up, 10000 Mbps full duplex
+igb 0000:02:00.0 enp2s0: igb: enp2s0 NIC Link is Down
+clocksource: Switched to clocksource tsc
+clocksource: timekeeping watchdog on CPU3: hpet retried 2 times before success
+BERT: Boot Error Record Table support is disabled. Enable it by using bert_enable as kernel parameter.
+INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.234 msecs
+NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.
+mce: CPU3: Core temperature/speed normal (total events = 1)
+watchdog: watchdog0: watchdog did not stop!
+libceph: osd12 (1)192.0.2.7:6801 socket closed (con state OPEN)
+software IO TLB: mapped [mem 0x00000000bbfdf000-0x00000000bffdf000] (64MB)
+Adding 8388604k swap on /dev/sda2.  Priority:-2 extents:1 across:8388604k
+WARNING: Pool 'tank' has checksum errors
 EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: errors=remount-ro
 EXT4-fs (sda1): re-mounted. Opts: errors=remount-ro
 XFS (dm-0): Ending clean mount
