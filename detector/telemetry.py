@@ -20,6 +20,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 REGISTRY = CollectorRegistry()
+# Characters of a message of a library.
+_LOGGED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ HTTP_SECONDS = _seconds(
 )
 HTTP_REFUSED = _counter(
     "oopswatch_http_refused_total",
-    "requests refused: host, token, role, origin, csrf, rate",
+    "requests refused: host, token, role, origin, csrf, rate; connections and heads that came too late",
     "reason",
 )
 HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")
@@ -221,6 +223,17 @@ EVENTS: Mapping[str, Event] = {
     "access_refused": Event(
         logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")
     ),
+    "no_more_files": Event(
+        logging.ERROR,
+        "no connection can be taken: raise the limit of open files (LimitNOFILE); once a minute",
+        ("error",),
+    ),
+    "serve_fault": Event(
+        logging.ERROR, "a fault of the server's event loop or of a route", ("message", "error")
+    ),
+    "library_log": Event(
+        logging.WARNING, "a library logged a warning or an error", ("logger", "message")
+    ),
     "unparsed_sample": Event(
         logging.WARNING,
         "first record of a kind that no format reads",
@@ -270,6 +283,18 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     logging.getLogger("kafka").setLevel(
         logging.DEBUG if least == logging.DEBUG else logging.CRITICAL
     )
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+
+
+class _LibraryHandler(logging.Handler):
+    """Says what libraries log as events, one line each, so that all of standard error is alike."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Says a record, with its exception in one line."""
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            message = f"{message.splitlines()[0] if message else ''}: {record.exc_info[1]!r}"
+        say("library_log", logger=record.name, message=message[:_LOGGED])
 
 
 def expose(address: str, port: int) -> tuple[WSGIServer, Thread]:

@@ -103,7 +103,8 @@ def test_what_is_declared_is_used():
         if isinstance(value, Counter | Gauge | Histogram)
     }
     assert {name for name in metrics if f"telemetry.{name}" not in code} == set()
-    assert {event for event in telemetry.EVENTS if f'"{event}"' not in code} == set()
+    own = Path(telemetry.__file__).read_text().partition("def say(")[2]
+    assert {event for event in telemetry.EVENTS if f'"{event}"' not in code + own} == set()
     assert set(re.findall(r'telemetry\.say\(\s*"(\w+)"', code)) <= set(telemetry.EVENTS)
 
 

@@ -7,12 +7,16 @@ caller's, who calls `stop`.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import gc
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,12 +25,15 @@ from detector import telemetry
 from detector.clock import now_us
 from detector.serve.app import create_app
 from detector.serve.http.access import Access
+from detector.serve.http.connections import bounded
 from detector.settings import Settings, SettingsError
 
 # What `oopswatch serve` takes where `serve.port` is 0.
 DEFAULT_PORT = 8470
 _BACKLOG = 1_024
-_GRACE_S = 5
+_FILES_SAID_S = 60.0
+# Answers in hand get this long at the end; with the rest it stays under five seconds.
+_GRACE_S = 3
 
 
 class Server:
@@ -44,6 +51,7 @@ class Server:
             proxy_headers=False,
             server_header=False,
             ws="none",
+            http=bounded(serve.max_connections),
             lifespan="on",
             ssl_certfile=serve.tls_certfile,
             ssl_keyfile=serve.tls_keyfile,
@@ -113,9 +121,31 @@ class _Uvicorn(uvicorn.Server):
         """
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(_LoopFaults())
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.follower.close()
+        self._app.state.sql_door.close()
         await super().shutdown(sockets)
+
+
+class _LoopFaults:
+    """Says faults of the event loop as events: no more sockets once a minute, others with theirs."""
+
+    def __init__(self) -> None:
+        self._said_s = float("-inf")
+
+    def __call__(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handles what `asyncio` would print as a traceback."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            if time.monotonic() - self._said_s >= _FILES_SAID_S:
+                self._said_s = time.monotonic()
+                telemetry.say("no_more_files", error=str(error))
+            return
+        telemetry.say("serve_fault", message=str(context["message"]), error=repr(error))
 
 
 def _bound(address: str, port: int) -> socket.socket:

@@ -350,6 +350,12 @@ class Serve(Group):
     requests_per_second: int = _setting(50, "requests of one visitor, over time", unit="1/s", ge=1)
     request_burst: int = _setting(200, "requests of one visitor at once", ge=1)
     max_body_kib: int = _setting(1_024, "largest body of a request", unit="KiB", ge=1, le=65_536)
+    max_connections: int = _setting(
+        500,
+        "most connections at once; beyond it one that has sent no request yet makes room",
+        ge=10,
+        le=60_000,
+    )
     max_listeners: int = _setting(200, "most listeners of /api/v1/events at once", ge=1)
     sql_seconds: float = _setting(
         5.0, "longest time of one query of /api/v1/sql", unit="s", gt=0, le=600

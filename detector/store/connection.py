@@ -48,7 +48,7 @@ def connect_reading(path: str) -> Database:
             f"{path}: there is no such history: name the file that `oopswatch run` writes"
         )
     with explained(path):
-        db = _database(_connect_reading(path))
+        db = _database(_open_reading(path)[0])
         try:
             _check(db, path)
             if schema.MIGRATIONS.pending(db):
@@ -62,12 +62,24 @@ def connect_reading(path: str) -> Database:
     return db
 
 
-def _connect_reading(path: str) -> sqlite3.Connection:
+def reading_uri(path: str) -> str:
+    """Returns the SQLite URI under which another process reads a history; raises StoreError as
+    `connect_reading` does.
+    """
+    connect_reading(path).close()
+    with explained(path):
+        connection, uri = _open_reading(path)
+        connection.close()
+    return uri
+
+
+def _open_reading(path: str) -> tuple[sqlite3.Connection, str]:
     """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the
     log's index beside it.
     """
-    uri = Path(path).absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+    file = Path(path).absolute().as_uri()
+    uri = f"{file}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
@@ -76,11 +88,12 @@ def _connect_reading(path: str) -> sqlite3.Connection:
         closed = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
         if not closed or (log.exists() and log.stat().st_size):
             raise
-        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        uri = f"{file}?mode=ro&immutable=1"
+        return sqlite3.connect(uri, uri=True, isolation_level=None), uri
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, uri
 
 
 def _database(connection: sqlite3.Connection) -> Database:

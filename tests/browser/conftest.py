@@ -23,6 +23,7 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP oopswatch.test 127.0.0.1",
 )
 # A condition is waited for; how long only says when a machine that is busy is given up.
 expect.set_options(timeout=30_000)

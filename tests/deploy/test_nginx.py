@@ -27,7 +27,7 @@ def sample(deploy: Path) -> str:
 def headers_of(location: str) -> dict[str, str]:
     """What a location sets for a visitor that the proxy calls ann."""
     found = dict(re.findall(r'proxy_set_header (\S+)\s+"?([^";]*)"?;', location))
-    known = {"$host": HOST, "$scheme": "https", "$remote_user": "ann"}
+    known = {"$host": HOST, "$scheme": "https", "$remote_user": "ann", "$remote_addr": "192.0.2.7"}
     return {name: known.get(value, value) for name, value in found.items() if value}
 
 
@@ -47,6 +47,7 @@ def test_every_location_says_who_it_is(sample: str, tmp_path: Path) -> None:
             Settings().serve.roles_header,
             "Host",
             "X-Forwarded-Proto",
+            "X-Forwarded-For",
         } == headers.keys()
         assert re.search(r'proxy_set_header Authorization +"";', location)
         with TestClient(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -121,6 +123,38 @@ def test_time_is_bounded(path, query):
     """What runs too long is ended, and said."""
     with pytest.raises(RefusedQuery, match=r"ran longer than 0.05 s"):
         door(path, seconds=0.05).ask(query)
+
+
+def test_time_is_bounded_inside_of_one_function_call(path):
+    """SQLite asks no handler while printf pads: the process is ended from outside."""
+    query = "SELECT count(*) FROM (VALUES (1), (2), (3), (4)) WHERE printf('%.*c', 2147483647, 'a')"
+    begun = time.monotonic()
+    with pytest.raises(RefusedQuery, match=r"ran longer than|too big|memory"):
+        door(path, seconds=0.2).ask(f"{query} OR ({query}) OR ({query})")
+    assert time.monotonic() - begun < 8
+
+
+def test_closing_ends_what_runs(path):
+    """Nobody waits for an endless query at the end."""
+    one = door(path, seconds=60)
+    refused: list[str] = []
+
+    def ask() -> None:
+        try:
+            one.ask(ENDLESS)
+        except RefusedQuery as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 30
+    while len(one._running) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    one.close()
+    for thread in threads:
+        thread.join(10)
+    assert len(refused) == 4
 
 
 def test_answers_are_bounded(path):

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from detector import telemetry
 from detector.serve.http.access import visitor
 from detector.serve.http.errors import HttpError, answers
-from detector.serve.sql_door import RefusedQuery, SqlDoor, Value
+from detector.serve.sql_child import Value
+from detector.serve.sql_door import RefusedQuery, SqlDoor
 
 router = APIRouter(prefix="/api/v1", tags=["sql"])
 _LONGEST = 100_000

@@ -119,6 +119,16 @@ class Access:
             peer = peer.ipv4_mapped
         return any(peer in network for network in self.settings.trusted_proxies)
 
+    def client_address(self, request: Request) -> str:
+        """Returns who sent a request: the connection's address, or, where that is a trusted
+        proxy's, the last address of `X-Forwarded-For` that is none.
+        """
+        address = request.client.host if request.client else ""
+        if not self.from_proxy(address):
+            return address
+        hops = [one.strip() for one in request.headers.get("x-forwarded-for", "").split(",")]
+        return next((one for one in reversed(hops) if one and not self.from_proxy(one)), address)
+
     def log_in(self, presented: str) -> tuple[str, Visitor] | None:
         """A new session for a token: the cookie's value and the visitor; None for a wrong token."""
         token = find(self.tokens, presented)

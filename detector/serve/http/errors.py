@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from detector.store import StoreError
 from detector.store.query.filters import FilterError
@@ -72,6 +73,38 @@ def respond(problem: HTTPException) -> Response:
     )
 
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · oopswatch</title><link rel="stylesheet" href="/static/oopswatch.css">
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p role="alert">{detail}</p>
+<p><a href="/">To the overview</a></p>
+</main>
+</body>
+</html>
+"""
+
+
+def wants_page(request: Request) -> bool:
+    """Returns whether a person with a browser asks, and not a program."""
+    path = request.url.path
+    return not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def respond_to(request: Request, problem: HTTPException) -> Response:
+    """Returns an error as a page for a person, as a problem for a program."""
+    if not wants_page(request):
+        return respond(problem)
+    title = HTTPStatus(problem.status_code).phrase
+    page = _PAGE.format(title=escape(title), detail=escape(str(problem.detail)))
+    return HTMLResponse(page, problem.status_code, headers=dict(problem.headers or {}))
+
+
 def install(app: FastAPI) -> None:
     """Lets every error of an application answer as a problem."""
     app.add_exception_handler(HTTPException, _http)
@@ -92,25 +125,25 @@ async def _http(request: Request, error: Exception) -> Response:
             words.get(error.status_code, str(error.detail)),
             headers=error.headers,
         )
-    return respond(error)
+    return respond_to(request, error)
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
     said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
-    return respond(HttpError(422, said, field=".".join(place)[:_QUOTED] or "body"))
+    return respond_to(request, HttpError(422, said, field=".".join(place)[:_QUOTED] or "body"))
 
 
-async def _filter(_request: Request, error: Exception) -> Response:
+async def _filter(request: Request, error: Exception) -> Response:
     assert isinstance(error, FilterError)
-    return respond(HttpError(422, error.message, field=error.field[:_QUOTED]))
+    return respond_to(request, HttpError(422, error.message, field=error.field[:_QUOTED]))
 
 
-async def _store(_request: Request, error: Exception) -> Response:
+async def _store(request: Request, error: Exception) -> Response:
     """The file is busy, gone or damaged: the message says what to do."""
-    return respond(HttpError(503, str(error), headers={"Retry-After": "5"}))
+    return respond_to(request, HttpError(503, str(error), headers={"Retry-After": "5"}))
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:

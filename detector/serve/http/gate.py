@@ -8,6 +8,7 @@ every other method the role act, unless the tables below say otherwise.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from urllib.parse import parse_qsl, quote
 
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from detector import telemetry
 from detector.serve.http.access import CSRF_FIELD, CSRF_HEADER, Access, Visitor
-from detector.serve.http.errors import HttpError, respond
+from detector.serve.http.errors import HttpError, respond_to, wants_page
 from detector.serve.http.rate_limit import Buckets
 from detector.serve.http.tokens import Role
 
@@ -39,6 +40,8 @@ READING_POSTS = frozenset(
 )
 SQL_DOOR = "/api/v1/sql"
 API = "/api/"
+# Seconds for a request's body.
+BODY_S = 20.0
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -80,14 +83,16 @@ class Gate:
 
     async def _admit(self, request: Request) -> bytes | None:
         """Checks everything; returns the body where it had to be read for that. Raises Problem."""
-        path, method, address = request.url.path, request.method, _address(request)
+        path, method = request.url.path, request.method
+        address = self._access.client_address(request)
         if path not in ANY_HOST and not self._access.host_allowed(request.headers.get("host", "")):
             raise self._refused(
                 request,
                 HttpError(421, "this server has another name: see serve.hosts", field="Host"),
                 "host",
             )
-        visitor = self._access.visitor(request.headers, request.cookies, address)
+        peer = request.client.host if request.client else ""
+        visitor = self._access.visitor(request.headers, request.cookies, peer)
         self._limit(request, visitor, address)
         needed = role_for(method, path)
         if visitor is None and needed is not None:
@@ -121,6 +126,9 @@ class Gate:
         return body
 
     def _limit(self, request: Request, visitor: Visitor | None, address: str) -> None:
+        """Raises HttpError 429 for a visitor beyond their rate; probes are never limited."""
+        if request.url.path in ANY_HOST:
+            return
         name = f"{visitor.via} {visitor.name}" if visitor else f"address {address}"
         wait = self._buckets.take(name, self._clock())
         if visitor is None or request.url.path == "/login":
@@ -177,14 +185,20 @@ class Gate:
     async def _body(self, request: Request) -> bytes:
         most = self._access.settings.max_body_kib * 1_024
         body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > most:
-                raise HttpError(
-                    413,
-                    f"the body is larger than {most} bytes (serve.max_body_kib)",
-                    headers={"Connection": "close"},
-                )
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > most:
+                        raise HttpError(
+                            413,
+                            f"the body is larger than {most} bytes (serve.max_body_kib)",
+                            headers={"Connection": "close"},
+                        )
+        except TimeoutError as error:
+            raise HttpError(
+                408, f"the body was not whole after {BODY_S:g} s", headers={"Connection": "close"}
+            ) from error
         return body
 
     def _refused(self, request: Request, problem: HttpError, reason: str) -> HttpError:
@@ -193,7 +207,7 @@ class Gate:
         who = request.scope["visitor"].name if "visitor" in request.scope else ""
         facts = {
             "who": who,
-            "address": _address(request),
+            "address": self._access.client_address(request),
             "method": request.method[:16],
             "path": request.url.path[:200],
         }
@@ -202,16 +216,11 @@ class Gate:
 
 
 def _refusal(request: Request, problem: HttpError) -> Response:
-    """A person with a browser is asked to log in; a program is told what is wrong."""
-    page = (
-        request.method in SAFE
-        and not request.url.path.startswith(API)
-        and "text/html" in request.headers.get("accept", "")
-    )
-    if problem.status_code == 401 and page:
+    """Asks a person to log in, or shows them a page; answers a program with a problem."""
+    if problem.status_code == 401 and wants_page(request) and request.method in SAFE:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
-    return respond(problem)
+    return respond_to(request, problem)
 
 
 def _audited(request: Request, send: Send) -> Send:
@@ -249,10 +258,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _is_form(request: Request) -> bool:

@@ -48,7 +48,7 @@ async def log_in(request: Request) -> Response:
     """A session for a token."""
     fields = form_of(await request.body())
     access: Access = request.app.state.access
-    address = request.client.host if request.client else ""
+    address = access.client_address(request)
     begun = access.log_in(fields.get("token", "").strip())
     if begun is None:
         access.count_wrong(address)
