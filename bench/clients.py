@@ -27,7 +27,7 @@ def fetch(bootstrap: str, topic: str, records: int) -> float:
     """What oopswatch fetches, as it fetches it, whole batches checked and decompressed, without
     looking into them.
     """
-    from detector.settings.declared import Kafka
+    from detector.settings.kafka import Kafka
     from detector.sources.kafka.connect import FETCH_BYTES, PARTITION_BYTES
     from detector.sources.kafka.whole_batches import hand_out_batches
 

@@ -20,8 +20,9 @@ from typing import Any
 
 from detector.clock import now_us
 from detector.errors import UserError
-from detector.pipeline import Hooks, Pipeline, run
-from detector.settings.declared import Kafka
+from detector.hooks import Hooks
+from detector.pipeline import Pipeline, run
+from detector.settings.kafka import Kafka
 from detector.simulate import (
     Comparison,
     SimulationPlan,
@@ -155,9 +156,8 @@ def demo(
         kafka = broker.kafka.model_copy(
             update={"topics": (topic,), "group": topic, "auto_offset_reset": "earliest"}
         )
-        source = KafkaSource(
-            kafka, start_at=journal.positions().get, on_event=_quiet, client=broker.client
-        )
+        source = KafkaSource(kafka, on_event=_quiet, client=broker.client)
+        source.resume(journal.sources)
         sender = _DemoSender(
             records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker)
         )

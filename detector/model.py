@@ -32,6 +32,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a history stands in one source: `offset` is the next to read, of the topic that Kafka
+    knows by `topic_id` (None for files, and for brokers before 2.8).
+
+    Noise below `counted` is counted already. `set_us` is when a person set the position, None once
+    it has moved on.
+    """
+
+    offset: int
+    topic_id: str | None = None
+    counted: int = 0
+    set_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A parsed record. `text` is the kernel's message alone: no stamps, no prefix, no line end,
     outer blanks on the right removed.

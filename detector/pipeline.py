@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
 from detector import crash
@@ -28,12 +28,13 @@ from detector.correlate import (
 )
 from detector.explain import explain, with_instruction
 from detector.families import Families, Family
+from detector.hooks import Finding, Hooks, RunTotals, ignore
 from detector.match import Claim, Matcher
-from detector.model import Block, CrashReport, Diagnosis, Incident, Line, Match, Record, Unparsed
+from detector.model import Block, CrashReport, Incident, Line, Match, Record, Unparsed
 from detector.noise import NoiseCount, NoiseTally
 from detector.parse import Parser
 from detector.scan import MANY_NAMES, Chunk, Scanner
-from detector.sources import Source
+from detector.sources import LostPartitionsError, Source
 from detector.store import Journal
 
 # The list of functions that are never the guilty one: allocation, locking, printk …
@@ -42,55 +43,6 @@ NOBODY: Container[str] = frozenset()
 # Counts of noise that are only told wait until they are so many, or the input ends: most of them
 # are of programs that crash again.
 TOLD_AT_ONCE = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """An incident with all that can be said of it: the report of its anchoring fault, its
-    fingerprint, what it means.
-    """
-
-    incident: Incident
-    report: CrashReport | None
-    fingerprint: str | None
-    diagnosis: Diagnosis
-
-
-@dataclass(slots=True)
-class RunTotals:
-    """What one run has read and found."""
-
-    records: int = 0
-    bytes: int = 0
-    hits: int = 0
-    matches: int = 0
-    incidents: int = 0
-    noise: int = 0
-    folded: int = 0
-    unparsed: int = 0
-
-
-def _ignore(*_: object) -> None:
-    return None
-
-
-@dataclass(slots=True)
-class Hooks:
-    """Who is told of what happens: each a callable, by default nobody.
-
-    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
-    journal, and its report; `switched_off` a signature and its timeouts; `counts` what parser and
-    assembler counted in one batch; `batch` the totals and the batch's seconds.
-    """
-
-    match: Callable[[StoredMatch], None] = _ignore
-    report: Callable[[int, CrashReport], None] = _ignore
-    incident: Callable[[Finding, bool], None] = _ignore
-    noise: Callable[[Sequence[NoiseCount]], None] = _ignore
-    unparsed: Callable[[Unparsed], None] = _ignore
-    switched_off: Callable[[str, int], None] = _ignore
-    counts: Callable[[Mapping[str, int]], None] = _ignore
-    batch: Callable[[RunTotals, float], None] = _ignore
 
 
 class _Remembered:
@@ -137,27 +89,63 @@ class Pipeline:
         self._families = Families()
         self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
         self._counts: Counter[str] = Counter()
-        kept = journal.open_blocks()
-        self._heads = {_head(block.head): match_id for match_id, block in kept}
+        self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
         self._kept = 0
+        self._noise_from = 0
+        self.restore(now_us)
+
+    def restore(self, now_us: int) -> None:
+        """Goes back to what the journal holds: at the start, and after a batch that is dropped."""
+        self.parser.flush()
+        self.assembler.flush()
+        self.noise.drain()
+        self._families.take()
+        self.boots = Boots(self.journal.stream)
+        kept = self.journal.open_blocks()
+        self._heads = {_head(block.head): match_id for match_id, block in kept}
+        self._copies.clear()
+        self._kept = self.assembler.turn
         self.assembler.restore((block for _, block in kept), now_us)
 
-    def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
-        """Takes one batch in, in one transaction; returns the positions after it, by source."""
+    def handle(
+        self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore
+    ) -> dict[str, int]:
+        """Takes one batch in, in one transaction; returns the positions after it, by source.
+
+        `confirm` is asked last, and may raise LostPartitionsError: then nothing of the batch is
+        stored, and the pipeline is as it was before.
+        """
         begun = time.perf_counter()
-        self.noise.renew(now_us)
+        before = replace(self.totals)
         positions = {chunk.source: chunk.end for chunk in batch}
+        try:
+            self._store(batch, now_us, positions, confirm)
+        except LostPartitionsError:
+            self.totals = before
+            self.restore(now_us)
+            raise
+        self.told.batch(self.totals, time.perf_counter() - begun)
+        return positions
+
+    def _store(
+        self,
+        batch: Sequence[Chunk],
+        now_us: int,
+        positions: dict[str, int],
+        confirm: Callable[[], None],
+    ) -> None:
+        self.noise.renew(now_us)
         with self.journal.transaction():
             for chunk in batch:
+                self._noise_from = self.journal.sources.counted(chunk.source)
                 for record, hit in self.scanner.select(chunk, self._following):
                     self.totals.hits += hit
                     self._take(self.parser.feed(record, now_us), hit, now_us, record)
                 self.totals.records += chunk.count
                 self.totals.bytes += len(chunk.data)
             self._settle(self.assembler.tick(now_us), positions)
-        self.told.batch(self.totals, time.perf_counter() - begun)
-        return positions
+            confirm()
 
     def finish(self, now_us: int) -> None:
         """The input has ended: what parser and assembler still hold is taken in."""
@@ -215,19 +203,26 @@ class Pipeline:
 
     def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:
         """Counts a fault of user space; only an open block of its host needs the match."""
-        self.totals.noise += 1
-        wall_us = (
-            line.wall_time_us
-            if line.wall_time_us is not None or record is None
-            else record.arrival_us
-        )
-        self.noise.count(
-            line.source, line.host, claim.process, claim.signature.id, wall_us, line.kernel_time_us
-        )
+        if line.number >= self._noise_from:
+            self._count_noise(line, claim, record)
         if self.assembler.is_open(line.host):
             return claim.match(line, self.boots.place(line))
         self.boots.follow(line)
         return None
+
+    def _count_noise(self, line: Line, claim: Claim, record: Record | None) -> None:
+        self.totals.noise += 1
+        wall_us = line.wall_time_us
+        if wall_us is None and record is not None:
+            wall_us = record.arrival_us
+        self.noise.count(
+            line.source,
+            line.host,
+            claim.process,
+            claim.signature.id,
+            wall_us,
+            line.kernel_time_us,
+        )
 
     def _correlate(self, stored: StoredMatch) -> None:
         for rule in self.catalogue.rules:
@@ -343,12 +338,17 @@ def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
     """Drives the pipeline until the source ends. For each batch, always in this order:
 
     1. store: matches, reports, incidents, noise counts, open blocks and positions, in one
-       transaction;
+       transaction, whose last step asks the source whether the batch is still its own; if not,
+       nothing is stored, and the source drops the batch;
     2. offsets: the source is told what is stored. A kill between the two repeats nothing, since the
        store's positions win.
     """
     for batch in source.batches():
-        positions = watch.handle(batch, clock())
+        try:
+            positions = watch.handle(batch, clock(), source.confirm if batch else ignore)
+        except LostPartitionsError as lost:
+            source.drop(lost)
+            continue
         source.commit(positions)
 
 

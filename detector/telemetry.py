@@ -100,6 +100,16 @@ ALERT_SECONDS = _seconds(
     (0.05, 0.2, 0.5, 1, 2, 5, 60, 600),
 )
 BROKER_AWAY = _gauge("oopswatch_broker_away", "1 while no broker answers")
+RECORDS_LOST = _counter(
+    "oopswatch_records_lost_total",
+    "records that retention deleted before they were read",
+    "topic",
+    "partition",
+)
+LINES_CUT = _counter(
+    "oopswatch_lines_cut_total",
+    "lines, or rows of a dump, that were longer than what is read of one",
+)
 LAG = _gauge(
     "oopswatch_lag_records",
     "records between the position and the end of a partition",
@@ -142,7 +152,7 @@ EVENTS: Mapping[str, Event] = {
     "stopped": Event(
         logging.INFO,
         "what was read is stored and committed",
-        ("reason", "records", "matches", "incidents", "noise"),
+        ("reason", "records", "matches", "incidents", "noise", "lost"),
     ),
     "incident_raised": Event(
         logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")
@@ -204,6 +214,44 @@ EVENTS: Mapping[str, Event] = {
         logging.WARNING,
         "records were deleted before they were read",
         ("partition", "position", "beginning"),
+    ),
+    "topic_recreated": Event(
+        logging.WARNING,
+        "a topic was deleted and made anew: all that it holds is read",
+        ("partition", "before", "position"),
+    ),
+    "topic_gone": Event(
+        logging.WARNING, "a topic was deleted; it is read when it is there again", ("topic",)
+    ),
+    "history_set_back": Event(
+        logging.WARNING,
+        "the group is ahead of this history (cause says why): what is missing is read again",
+        ("partition", "before", "position", "cause"),
+    ),
+    "history_fresh": Event(
+        logging.WARNING,
+        "the group has read on, and this history is new: what Kafka still holds is read again",
+        ("partition", "before", "position"),
+    ),
+    "history_elsewhere": Event(
+        logging.INFO,
+        "what comes before was read by another member, and is in its history",
+        ("partition", "before", "position"),
+    ),
+    "position_set": Event(
+        logging.INFO,
+        "a person set the position: noise that is counted is not counted again",
+        ("partition", "before", "position"),
+    ),
+    "log_truncated": Event(
+        logging.ERROR,
+        "Kafka lost the end of what was read: what it holds is read again",
+        ("partition", "before", "position"),
+    ),
+    "ownership_lost": Event(
+        logging.WARNING,
+        "the group may have given the partitions away: what was read is dropped, not stored",
+        ("error",),
     ),
     "signature_switched_off": Event(
         logging.ERROR,

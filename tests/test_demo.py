@@ -10,7 +10,7 @@ from detector.app import build
 from detector.cli import oopswatch
 from detector.demo import PLAN, DemoBroker, DemoError, demo, embedded_broker, read_back, tabulate
 from detector.settings import settings_of
-from detector.settings.declared import Kafka
+from detector.settings.kafka import Kafka
 from detector.simulate import simulate
 
 SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)

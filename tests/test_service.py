@@ -14,9 +14,10 @@ from detector import pipeline as service
 from detector.app import build
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
+from detector.hooks import Finding, Hooks
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.pipeline import Finding, Hooks, Pipeline
+from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.store import Journal, StoreError, open_journal
 from tests.test_scan import Lines

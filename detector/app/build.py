@@ -11,9 +11,10 @@ from collections.abc import Container
 from detector.assemble import Assembler, AssemblyLimits
 from detector.catalogue import Catalogue, read
 from detector.clock import SECOND_US, now_us
+from detector.hooks import Hooks
 from detector.match import Matcher
 from detector.parse import Parser
-from detector.pipeline import GENERIC, NOBODY, Hooks, Pipeline
+from detector.pipeline import GENERIC, NOBODY, Pipeline
 from detector.settings import Settings
 from detector.settings.pattern_files import pattern_files
 from detector.store import Journal

@@ -22,10 +22,11 @@ from detector.cli import terminal as text
 from detector.cli.options import config_option, patterns_option, store_option
 from detector.demo import PLAN, DemoBroker, DemoError, DemoResult
 from detector.errors import UserError
-from detector.pipeline import Hooks, Pipeline
+from detector.hooks import Hooks
+from detector.pipeline import Pipeline
 from detector.render.escape import inert
 from detector.settings import settings_of
-from detector.settings.declared import Kafka
+from detector.settings.kafka import Kafka
 from detector.store import Journal
 
 _MEANINGS = {

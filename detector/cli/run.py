@@ -18,17 +18,18 @@ import detector
 from detector import clock, telemetry
 from detector.app import build
 from detector.app.alerting import Alerts, alerts_of
+from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.options import config_option, patterns_option, store_option
 from detector.correlate import StoredMatch
 from detector.errors import UserError
+from detector.hooks import Finding, Hooks, RunTotals
 from detector.model import Unparsed
 from detector.noise import NoiseCount
-from detector.pipeline import Finding, Hooks, RunTotals
 from detector.pipeline import run as drive
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
-from detector.store import Journal, open_journal
+from detector.store import open_journal
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
@@ -68,26 +69,46 @@ def run(
     )
     telemetry.configure(settings.log.level, settings.log.format)
     catalogue = build.catalogue_of(settings)
+    stopping = _Stopping()
+    try:
+        source = kafka_source(settings)
+        stopping.source = source
+        with closing(source):
+            totals = _serve(settings, catalogue, source)
+    except _StoppedEarly:
+        totals = RunTotals()
+    telemetry.say(
+        "stopped",
+        reason=stopping.signal or "end of input",
+        records=totals.records,
+        matches=totals.matches,
+        incidents=totals.incidents,
+        noise=totals.noise,
+        lost=stopping.source.lost if stopping.source else 0,
+    )
+
+
+def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> RunTotals:
+    """Runs the service on a source that has met its brokers, until the source ends. The history is
+    made only now.
+    """
+    tolerance_us = build.tolerance_us(settings)
     with (
-        closing(
-            open_journal(settings.store.path, tolerance_us=build.tolerance_us(settings))
-        ) as journal,
+        closing(open_journal(settings.store.path, tolerance_us=tolerance_us)) as journal,
         kept(settings),
     ):
         alerts = alerts_of(settings, catalogue, journal)
-        source = kafka_source(settings, journal)
-        stopping = _stop_on_signals(source)
+        source.resume(journal.sources)
         watch = build.watch_of(settings, journal, catalogue, told=_told(source, alerts))
         _expose(settings)
         pages = _pages(settings)
-        names = ", ".join(settings.kafka.topics)
-        counts = {"signatures": len(catalogue.signatures), "rules": len(catalogue.rules)}
         telemetry.say(
             "started",
             version=detector.__version__,
-            source=names,
+            source=", ".join(settings.kafka.topics),
             store=str(settings.store.path),
-            **counts,
+            signatures=len(catalogue.signatures),
+            rules=len(catalogue.rules),
         )
         signal.signal(signal.SIGHUP, lambda *_: alerts.dispatcher.reload())
         alerts.start()
@@ -98,18 +119,11 @@ def run(
             alerts.dispatcher.stop()
             if pages is not None:
                 pages.stop()
-        totals = watch.totals
-        found = {
-            "records": totals.records,
-            "matches": totals.matches,
-            "incidents": totals.incidents,
-            "noise": totals.noise,
-        }
-        telemetry.say("stopped", reason=stopping.get("signal", "end of input"), **found)
+        return watch.totals
 
 
-def kafka_source(settings: Settings, journal: Journal) -> KafkaSource:
-    """The Kafka source of the settings; it begins where the journal stands.
+def kafka_source(settings: Settings) -> KafkaSource:
+    """The Kafka source of the settings, once brokers answer.
 
     The group knows this member by host and store, so that a process that was killed takes its
     partitions over at once when it is started again, not when the group misses it.
@@ -118,18 +132,17 @@ def kafka_source(settings: Settings, journal: Journal) -> KafkaSource:
         f"{platform.node()}\0{settings.store.path.resolve()}".encode()
     ).hexdigest()[:16]
     client = {"group_instance_id": f"{settings.kafka.client_id}-{member}"}
-    return KafkaSource(
-        settings.kafka,
-        start_at=lambda source: journal.positions().get(source),
-        on_event=_event,
-        client=client,
-    )
+    return KafkaSource(settings.kafka, on_event=_event, client=client)
 
 
 def _event(name: str, fields: Mapping[str, Any]) -> None:
     telemetry.say(name, **fields)
     if name in {"broker_away", "broker_back"}:
         telemetry.BROKER_AWAY.set(name == "broker_away")
+    elif name == "position_out_of_range":
+        topic, _, partition = fields["partition"].rpartition("/")
+        lost = fields["beginning"] - fields["position"]
+        telemetry.RECORDS_LOST.labels(topic, partition).inc(lost)
 
 
 def _expose(settings: Settings) -> None:
@@ -172,6 +185,8 @@ def _counts(new: Mapping[str, int]) -> None:
             telemetry.SEQUENCE_GAPS.inc(count)
         elif name == "host_disagreement":
             telemetry.HOST_DISAGREEMENTS.inc(count)
+        elif name in {"text_cut", "rows_cut"}:
+            telemetry.LINES_CUT.inc(count)
         elif name.startswith("cut:"):
             telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
 
@@ -181,18 +196,24 @@ def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], 
     the alerts' turn.
     """
     before = RunTotals()
+    shown: set[tuple[str, str]] = set()
 
     def tell(totals: RunTotals, seconds: float) -> None:
-        nonlocal before
+        nonlocal before, shown
         telemetry.RECORDS.inc(totals.records - before.records)
         telemetry.BYTES.inc(totals.bytes - before.bytes)
         telemetry.HITS.inc(totals.hits - before.hits)
         before = replace(totals)
         telemetry.STORE_SECONDS.observe(seconds)
         lags = source.lag()
-        for name, lag in lags.items():
-            topic, _, partition = name.rpartition("/")
-            telemetry.LAG.labels(topic, partition).set(lag)
+        now = {
+            (name.rpartition("/")[0], name.rpartition("/")[2]): lag for name, lag in lags.items()
+        }
+        for labels, lag in now.items():
+            telemetry.LAG.labels(*labels).set(lag)
+        for labels in shown - now.keys():  # another member's now
+            telemetry.LAG.remove(*labels)
+        shown = set(now)
         alerts.batch(totals.records, sum(lags.values()))
 
     return tell
@@ -247,16 +268,23 @@ def _unparsed() -> Any:
     return tell
 
 
-def _stop_on_signals(source: KafkaSource) -> dict[str, str]:
-    """SIGTERM and SIGINT end the source after the batch in hand; the dictionary then names the
-    signal.
+class _StoppedEarly(Exception):  # noqa: N818  # it is no error
+    """A signal came while brokers were waited for: nothing was read."""
+
+
+class _Stopping:
+    """What SIGTERM and SIGINT do: they end the source after the batch in hand, or the wait for the
+    brokers at once. `signal` names the one that came.
     """
-    caught: dict[str, str] = {}
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        caught["signal"] = signal.Signals(number).name
-        source.stop()
+    def __init__(self) -> None:
+        self.source: KafkaSource | None = None
+        self.signal: str | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return caught
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = signal.Signals(number).name
+        if self.source is None:
+            raise _StoppedEarly
+        self.source.stop()

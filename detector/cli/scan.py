@@ -17,10 +17,11 @@ from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
+from detector.hooks import Finding, Hooks, RunTotals
 from detector.model import CrashReport, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
-from detector.pipeline import Finding, Hooks, Pipeline, RunTotals, run
+from detector.pipeline import Pipeline, run
 from detector.render.objects import Item, by_program, incident_item, match_item, noise_item
 from detector.settings import settings_of
 from detector.sources import FileSource

@@ -37,7 +37,7 @@ from detector.render.units import seconds, several, uptime
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
-    from detector.pipeline import Finding, RunTotals
+    from detector.hooks import Finding, RunTotals
 
 SHOWN = 20
 SENTENCES = 7

@@ -15,89 +15,14 @@ from pydantic import (
     DirectoryPath,
     Field,
     FilePath,
-    SecretStr,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
-from detector.settings.group import Brokers, Folders, Group, Listed, Networks, Topics
+from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
+from detector.settings.kafka import Kafka
 from detector.settings.trust import TrustSettings
-
-
-class Kafka(Group):
-    """Where the logs come from."""
-
-    bootstrap_servers: Brokers = _setting(
-        ("localhost:9092",), "brokers to begin with, as host:port"
-    )
-    topics: Topics = _setting(("kernel-logs",), "topics to read")
-    group: str = _setting(
-        "oopswatch", "consumer group: processes of one group share the partitions", min_length=1
-    )
-    client_id: str = _setting("oopswatch", "name under which brokers log this client", min_length=1)
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
-        "PLAINTEXT", "how to talk to the brokers"
-    )
-    ssl_cafile: FilePath | None = _setting(
-        None, "certificates of the authorities to trust, PEM; without it the system's"
-    )
-    ssl_certfile: FilePath | None = _setting(
-        None, "own certificate, PEM, where brokers ask for one"
-    )
-    ssl_keyfile: FilePath | None = _setting(None, "key of the own certificate, PEM")
-    ssl_check_hostname: bool = _setting(
-        True, "whether the broker's certificate must carry the broker's name"
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _setting(
-        None, "how to log in; needed with SASL_…"
-    )
-    sasl_username: str | None = _setting(None, "who logs in")
-    sasl_password_file: FilePath | None = _setting(
-        None, "file that holds the password and nothing else; its line end is dropped"
-    )
-    sasl_password: SecretStr | None = _setting(
-        None, "the password itself: from the environment only, never shown"
-    )
-    auto_offset_reset: Literal["earliest", "latest"] = _setting(
-        "earliest", "where a group without a position begins"
-    )
-    poll_ms: int = _setting(
-        500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000
-    )
-    max_records: int = _setting(
-        50_000,
-        "records after which a poll, and so a transaction of the store, ends; batches stay whole",
-        ge=1,
-        le=1_000_000,
-    )
-    batches: bool = _setting(
-        True,
-        (
-            "read whole record batches and decode hits alone; false reads record by record, "
-            "which is slower"
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if not self.security_protocol.endswith("SSL") and (
-            self.ssl_cafile or self.ssl_certfile or self.ssl_keyfile
-        ):
-            raise ValueError(
-                f"ssl_… files are set, but security_protocol is {self.security_protocol}, "
-                "which does not encrypt"
-            )
-        if self.ssl_keyfile and not self.ssl_certfile:
-            raise ValueError("ssl_keyfile is set without ssl_certfile")
-        if self.security_protocol.startswith("SASL") and not (
-            self.sasl_mechanism and self.sasl_username and self.sasl_password
-        ):
-            raise ValueError(
-                f"{self.security_protocol} needs sasl_mechanism, sasl_username and "
-                "sasl_password_file"
-            )
-        return self
 
 
 class Store(Group):

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from detector.scan import Chunk
-from detector.sources.errors import SourceError, SourceProblem
+from detector.sources.errors import LostPartitionsError, SourceError, SourceProblem
 from detector.sources.files.source import FileSource
 
-__all__ = ["FileSource", "Source", "SourceError", "SourceProblem"]
+__all__ = ["FileSource", "LostPartitionsError", "Source", "SourceError", "SourceProblem"]
 
 
 class Source(Protocol):
@@ -30,6 +30,16 @@ class Source(Protocol):
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """What is stored: the position after the last stored record, by chunk source."""
+        ...
+
+    def confirm(self) -> None:
+        """Makes sure that the last batch is still this reader's to store; raises
+        LostPartitionsError where it may not be.
+        """
+        ...
+
+    def drop(self, reason: LostPartitionsError) -> None:
+        """Forgets the last batch, of which nothing was stored."""
         ...
 
     def stop(self) -> None:

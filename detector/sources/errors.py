@@ -13,6 +13,10 @@ class SourceError(UserError):
     """
 
 
+class LostPartitionsError(Exception):
+    """The source may no longer own what was read last: it is not to be stored here."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
     """Something that was not read, or not wholly. `fatal` is False for what misses nothing: an

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from detector.store import retention
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
+from detector.store.ingest.positions import mark_copy
 from detector.store.query.history import open_history
 from detector.store.query.overview import totals
 from detector.store.query.results import HistoryTotals
@@ -69,6 +71,8 @@ def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None
                     progress(total - remaining, total)
 
             db.conn.backup(copy, pages=_PAGES, progress=tell, sleep=0)
+            mark_copy(copy, time.time_ns() // 1_000)
+            copy.commit()
         db.conn.execute("COMMIT")
     return expected
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from detector.settings.declared import Kafka
+from detector.settings.kafka import Kafka
 from detector.sources import SourceError
 from detector.sources.kafka import KafkaSource, connect
 from detector.sources.kafka.security import client_settings
 from tests.kafka.broker import PASSWORD, USER, ApacheKafka, Broker
-from tests.kafka.test_kafka_source import Reader, lines
+from tests.kafka.reader import Reader, lines
 
 pytestmark = pytest.mark.kafka
 
@@ -77,7 +77,7 @@ def deaf() -> Iterator[str]:
 def refusal(**settings: Any) -> str:
     """What a source with these settings cannot do."""
     with pytest.raises(SourceError) as caught:
-        KafkaSource(Kafka(**settings), start_at={}.get, on_event=lambda *_: None)
+        KafkaSource(Kafka(**{"start_wait_s": 1} | settings), on_event=lambda *_: None)
     message = str(caught.value)
     assert "\n" not in message
     assert PASSWORD not in message

@@ -3,109 +3,17 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from detector.model import Record
-from detector.scan import Chunk
-from detector.settings.declared import Kafka
-from detector.sources.kafka.consumer import KafkaSource
 from tests.kafka.broker import ApacheKafka, Broker
+from tests.kafka.reader import WITHIN_S, Memory, Reader, lines
 
 pytestmark = pytest.mark.kafka
-
-WITHIN_S = 60
-
-
-class Reader:
-    """A source with a store that is a dictionary, and what it has read and told."""
-
-    def __init__(
-        self,
-        broker: Broker,
-        topic: str,
-        group: str | None = None,
-        store: dict[str, int] | None = None,
-        **settings: Any,
-    ) -> None:
-        self.store = store if store is not None else {}
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        self.records: list[Record] = []
-        self.chunks: list[Chunk] = []
-        settings = {
-            "bootstrap_servers": (broker.bootstrap,),
-            "topics": (topic,),
-            "group": group or uuid.uuid4().hex,
-            "poll_ms": 100,
-        } | settings
-        self.source = KafkaSource(
-            Kafka(**settings),
-            start_at=self.store.get,
-            on_event=lambda name, fields: self.told.append((name, dict(fields))),
-            client=broker.client | {"heartbeat_interval_ms": 300, "reconnect_backoff_max_ms": 1000},
-        )
-        self._batches = self.source.batches()
-
-    def step(self) -> int:
-        """One batch, taken in and committed; how many records it had."""
-        return self.take(commit=True)
-
-    def take(self, *, commit: bool) -> int:
-        """One batch."""
-        before = len(self.records)
-        positions = {}
-        for chunk in next(self._batches):
-            self.chunks.append(chunk)
-            self.records += records(chunk)
-            positions[chunk.source] = chunk.end
-        self.store.update(positions)
-        if commit:
-            self.source.commit(positions)
-        return len(self.records) - before
-
-    def until(self, enough: Callable[[], bool]) -> None:
-        """Batches until it is so."""
-        deadline = time.monotonic() + WITHIN_S
-        while not enough():
-            assert time.monotonic() < deadline, (len(self.records), self.told)
-            self.step()
-
-    def read(self, count: int) -> list[bytes]:
-        """The values of at least `count` records, and what comes right after them."""
-        self.until(lambda: len(self.records) >= count)
-        self.step()
-        return [record.value for record in self.records]
-
-    def close(self) -> None:
-        """Leaves the group."""
-        self.source.close()
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """What was told under a name."""
-        return [fields for told, fields in self.told if told == name]
-
-
-def records(chunk: Chunk) -> Iterator[Record]:
-    """All records of a chunk that have a value."""
-    position = 0
-    while position < len(chunk.data):
-        record, _, position = chunk.record_at(position)
-        if record.value:
-            yield record
-
-
-def lines(count: int, first: int = 0) -> list[tuple[bytes | None, bytes | None]]:
-    """Keyed records."""
-    return [
-        (b"db-%d" % (number % 7), b"[%5d.000000] line %d" % (number, number))
-        for number in range(first, first + count)
-    ]
 
 
 def committed(broker: Broker, group: str, topic: str) -> int | None:
@@ -154,18 +62,19 @@ def test_every_codec_gives_the_same_records(
         began_us < (record.arrival_us or 0) < began_us + WITHIN_S * 1_000_000
         for record in reader.records
     )
-    assert reader.store == {f"{topic}/0": len(sent)}
+    assert reader.store.offsets == {f"{topic}/0": len(sent)}
 
 
-def test_a_restart_goes_on_where_the_group_stands(kafka: Broker) -> None:
-    """Without a store of its own, the committed offset holds."""
+def test_a_restart_goes_on_where_the_history_stands(kafka: Broker) -> None:
+    """Silently, and the group is told."""
     topic, group = kafka.create_topic(), uuid.uuid4().hex
     kafka.send(topic, lines(10), partition=0)
     with closing(Reader(kafka, topic, group)) as first:
         first.read(10)
     kafka.send(topic, lines(5, 10), partition=0)
-    with closing(Reader(kafka, topic, group)) as second:
+    with closing(Reader(kafka, topic, group, store=first.store)) as second:
         assert second.read(5) == [value for _, value in lines(5, 10)]
+        assert {name for name, _ in second.told} == {"rebalance"}
     assert committed(kafka, group, topic) == 15
 
 
@@ -189,7 +98,7 @@ def test_the_group_wins_where_it_is_further(kafka: Broker) -> None:
     with closing(Reader(kafka, topic, group)) as reader:
         reader.read(10)
     kafka.send(topic, lines(3, 10), partition=0)
-    with closing(Reader(kafka, topic, group, store={f"{topic}/0": 4})) as reader:
+    with closing(Reader(kafka, topic, group, store=Memory({f"{topic}/0": 4}))) as reader:
         assert reader.read(3) == [value for _, value in lines(3, 10)]
 
 
@@ -214,11 +123,11 @@ def test_a_topic_made_anew_is_read_from_its_beginning(own_kafka: ApacheKafka) ->
     own_kafka.send(topic, lines(5, 100))
     with closing(Reader(own_kafka, topic, group, store=reader.store)) as again:
         assert again.read(5) == [value for _, value in lines(5, 100)]
-        assert again.events("position_out_of_range") == [
-            {"partition": f"{topic}/0", "position": 50, "beginning": 0}
+        assert again.events("topic_recreated") == [
+            {"partition": f"{topic}/0", "before": 50, "position": 0}
         ]
         assert again.source.lost == 0
-        assert again.store == {f"{topic}/0": 5}
+        assert again.store.offsets == {f"{topic}/0": 5}
 
 
 def test_records_that_retention_took_are_told_and_counted(own_kafka: ApacheKafka) -> None:
@@ -233,7 +142,7 @@ def test_records_that_retention_took_are_told_and_counted(own_kafka: ApacheKafka
         reader.until(lambda: len(reader.records) >= 5)
         own_kafka.send(topic, lines(30, 80))
         delete_before(own_kafka, topic, 100)
-        reader.until(lambda: reader.store[f"{topic}/0"] == 110)
+        reader.until(lambda: reader.store.offsets[f"{topic}/0"] == 110)
         told = reader.events("position_out_of_range")
         assert told[0] == {"partition": f"{topic}/0", "position": 50, "beginning": 70}
         assert told[1:] == [
@@ -300,14 +209,14 @@ def test_restarts_at_random_points_read_everything_once(own_kafka: ApacheKafka) 
     topic, group = own_kafka.create_topic(partitions=3), uuid.uuid4().hex
     own_kafka.send(topic, lines(3_000))
     chance = random.Random(5)
-    store: dict[str, int] = {}
+    store = Memory()
     seen: list[bytes] = []
     while len(seen) < 3_000:
         with closing(Reader(own_kafka, topic, group, store=store, max_records=100)) as reader:
             for _ in range(chance.randrange(1, 25)):
                 reader.take(commit=chance.random() < 0.5)
             reader.source._uncommitted.clear()
-            seen += [record.value for record in reader.records]
+            seen += reader.values
     assert sorted(seen) == sorted(value for _, value in lines(3_000) if value)
 
 

@@ -69,12 +69,13 @@ def test_a_backup_under_load_is_restored_equal(tmp_path: Path) -> None:
 
 
 def test_an_equal_history_dumps_equal(tmp_path: Path) -> None:
-    """Without load the copy is the same, statement by statement."""
+    """Without load the copy is the same, statement by statement, but that it says it is one."""
     path, copy = tmp_path / "history.db", tmp_path / "copy.db"
     fill(path)
     backup.backup(path, copy)
     with closing(open_history(path)) as history, closing(open_history(copy)) as restored:
-        assert list(history.db.conn.iterdump()) == list(restored.db.conn.iterdump())
+        copied = [line for line in restored.db.conn.iterdump() if "'copied_us'" not in line]
+        assert list(history.db.conn.iterdump()) == copied
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(

@@ -21,8 +21,8 @@ from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import SCHEMA, notice_item, subject_item
 from detector.alert.senders.options import Options, hidden, read, redacted
 from detector.render.escape import inert
-from detector.settings.declared import Kafka
 from detector.settings.group import Brokers, Topic
+from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
 from detector.sources.kafka.security import client_settings
 

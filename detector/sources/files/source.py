@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from detector.sources.errors import SourceError, SourceProblem
+from detector.sources.errors import LostPartitionsError, SourceError, SourceProblem
 from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, OpenInput
 from detector.sources.files.follow import FileFollower
 from detector.sources.files.framing import FileChunk, Framer
@@ -86,6 +86,12 @@ class FileSource:
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """Nothing to do: files stay as they are."""
+
+    def confirm(self) -> None:
+        """Nothing to do: a file is read by one process."""
+
+    def drop(self, reason: LostPartitionsError) -> None:
+        """Never asked for: files are not shared out."""
 
     def stop(self) -> None:
         """Ends `batches` after the chunk at hand."""

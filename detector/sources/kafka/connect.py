@@ -1,38 +1,83 @@
 """The first meeting with the brokers: a connected consumer, or one line that says what to mend.
 
-kafka-python itself tells no more of a failed connection than that time is up, so the reason is
-sought for (`reach`) and overheard.
+Brokers that are away are waited for. kafka-python itself tells no more of a failed connection than
+that time is up, so the reason is sought for (`reach`) and overheard.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
-from detector.settings.declared import Kafka
+from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
-from detector.sources.kafka.reach import why_unreachable
+from detector.sources.kafka.reach import Obstacle, obstacles
 
 # Enough for a broker that is far away, short enough for somebody who waits at a terminal.
 CONNECT_MS = 10_000
 # While brokers are away: the longest pause between two tries.
 RETRY_S = 5.0
+# At the start: the pause between two knocks.
+KNOCK_AGAIN_S = 1.0
 
 # What one answer of a broker may bring, compressed: one such lies in memory while the next is on
 # its way.
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_BYTES = 2 * 1024 * 1024
 
+# So often the list of partitions is asked for anew: one that is added is read within a minute.
+METADATA_MS = 30_000
+# A member hears of a rebalance with its next heartbeat, so that this bounds how long the partitions
+# of one that leaves stand still.
+HEARTBEAT_MS = 750
+
+SourceLog = Callable[[str, Mapping[str, Any]], None]
+
+
+class AwayError(SourceError):
+    """No broker answers, and waiting may help."""
+
+
+def wait_for_brokers(kafka: Kafka, options: Mapping[str, Any], tell: SourceLog) -> KafkaConsumer:
+    """A consumer that has met a broker, however long that takes within `kafka.start_wait_s`.
+
+    Raises SourceError where that time is up, or where waiting will not help.
+    """
+    began = time.monotonic()
+    away = False
+    servers = ", ".join(kafka.bootstrap_servers)
+    while True:
+        try:
+            consumer = connect(kafka, options)
+        except AwayError as error:
+            waited_s = time.monotonic() - began
+            if kafka.start_wait_s and waited_s >= kafka.start_wait_s:
+                raise
+            if not away:
+                away = True
+                tell("broker_away", {"servers": servers, "error": str(error), "retry_s": RETRY_S})
+            time.sleep(KNOCK_AGAIN_S)
+            continue
+        if away:
+            away_s = round(time.monotonic() - began, 1)
+            tell("broker_back", {"servers": servers, "away_s": away_s})
+        return consumer
+
 
 def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
-    """A consumer that has met a broker; SourceError with the reason where it has not within
-    `CONNECT_MS`.
+    """A consumer that has met a broker within `CONNECT_MS`.
+
+    Raises AwayError where brokers are away, SourceError with the reason where they refuse.
     """
+    found = obstacles(options)
+    if len(found) == len(kafka.bootstrap_servers):
+        raise _blocked(found)
     clients: list[KafkaNetClient] = []
 
     def client(**config: Any) -> KafkaNetClient:
@@ -42,7 +87,7 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
     settings = {
         "group_id": kafka.group,
         "enable_auto_commit": False,
-        "auto_offset_reset": "none",  # every position is found in `_start`
+        "auto_offset_reset": "none",  # every position is found in `placement`
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "max_poll_records": kafka.max_records,
@@ -50,21 +95,37 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
         "fetch_max_bytes": FETCH_BYTES,
         "reconnect_backoff_max_ms": int(RETRY_S * 1000),
         "bootstrap_timeout_ms": CONNECT_MS,
+        "metadata_max_age_ms": METADATA_MS,
+        "heartbeat_interval_ms": HEARTBEAT_MS,
         "kafka_client": client,
         **options,
     }
-    with _Overheard() as overheard:
-        try:
-            return KafkaConsumer(**settings)
-        except kafka_errors.KafkaTimeoutError:
-            reason = why_unreachable(options) or _why_refused(kafka, overheard.error)
-        except kafka_errors.KafkaError as error:
-            reason = _why_refused(kafka, error)
-        except (AssertionError, ValueError) as error:
-            reason = f"kafka: {explained(error)}"
+    try:
+        with _Overheard() as overheard:
+            try:
+                return KafkaConsumer(**settings)
+            except kafka_errors.KafkaTimeoutError:
+                raise _unreached(kafka, options, overheard.error) from None
+            except kafka_errors.KafkaError as error:
+                raise SourceError(_why_refused(kafka, error)) from error
+            except (AssertionError, ValueError) as error:
+                raise SourceError(f"kafka: {explained(error)}") from error
+    except BaseException:
         for one in clients:
             one.close()
-        raise SourceError(reason)
+        raise
+
+
+def _unreached(kafka: Kafka, options: Mapping[str, Any], heard: Exception | None) -> SourceError:
+    """Why time is up: brokers that let nobody in, or went away meanwhile."""
+    if heard is None and (found := obstacles(options)):
+        return _blocked(found)
+    return SourceError(_why_refused(kafka, heard))
+
+
+def _blocked(found: Sequence[Obstacle]) -> SourceError:
+    kind = AwayError if any(obstacle.passing for obstacle in found) else SourceError
+    return kind("; ".join(obstacle.text for obstacle in found))
 
 
 def _why_refused(kafka: Kafka, error: Exception | None) -> str:

@@ -1,6 +1,6 @@
-"""A Kafka consumer group as a source: positions of the store first, manual commit after it.
+"""A Kafka consumer group as a source: positions of the history first, manual commit after it.
 
-In: topics, and where the store stands. Out: batches with a chunk for each record batch that Kafka
+In: topics, and where the history stands. Out: batches with a chunk for each record batch that Kafka
 keeps (one for each partition where the settings or the client want it record by record); `commit`
 tells the group what is stored. What happens on the way (brokers away, rebalances, positions that
 the log no longer holds) is told to `on_event`; what cannot be mended by waiting is a SourceError.
@@ -10,78 +10,91 @@ Nothing else in oopswatch reads from Kafka.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka import __version__ as CLIENT_VERSION  # it is one  # noqa: N812
 from kafka import errors as kafka_errors
 
 from detector.scan import Chunk
-from detector.settings.declared import Kafka
-from detector.sources.errors import SourceError
+from detector.settings.kafka import Kafka
+from detector.sources.errors import LostPartitionsError
+from detector.sources.kafka.brokers import Brokers
 from detector.sources.kafka.chunks import chunks_of
-from detector.sources.kafka.connect import RETRY_S, connect, demand_topics, explained
-from detector.sources.kafka.reach import why_unreachable
+from detector.sources.kafka.connect import SourceLog, demand_topics, wait_for_brokers
+from detector.sources.kafka.internals import refresh
+from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
+from detector.sources.kafka.placement import PositionStore
+from detector.sources.kafka.placer import Placer, name_of, partition_of
 from detector.sources.kafka.security import client_settings
 
 # How long one question to a broker may take while records wait: shorter than what a SIGTERM is
 # given.
 ASK_MS = 3_000
-# So often an idle source asks whether the brokers are still there.
-PROBE_S = 5.0
-# … and one that knows them to be away.
-RETRY_PROBE_S = 1.0
-
-SourceLog = Callable[[str, Mapping[str, Any]], None]
+# A topic that is made anew while nobody looks answers under its old name: what was polled is of the
+# topic that it is taken for only where that was seen so lately.
+TOPICS_S = 1.0
+# How long the last commit, and then the goodbye, may take.
+LAST_MS = 1_500
 
 
 class KafkaSource:
     """Reads topics as a member of a consumer group.
 
-    `start_at(source)` is the store's position in "topic/partition" or None; where it is further
-    than the group's committed offset it wins. `lost` counts the records that the log no longer held
-    when they were to be read. `client` overrides options of the client.
+    It waits for the brokers, and reads once it knows a history to go on from (`resume`). Events are
+    told to `on_event`. `client` overrides options of the client.
     """
 
     def __init__(
-        self,
-        kafka: Kafka,
-        *,
-        start_at: Callable[[str], int | None],
-        on_event: SourceLog,
-        client: Mapping[str, Any] | None = None,
+        self, kafka: Kafka, *, on_event: SourceLog, client: Mapping[str, Any] | None = None
     ) -> None:
-        self.lost = 0
-        self._start_at = start_at
         self._tell = on_event
-        self._earliest = kafka.auto_offset_reset == "earliest"
-        self._servers = ", ".join(kafka.bootstrap_servers)
-        self._poll_ms = kafka.poll_ms
+        self._kafka = kafka
         self._stopped = Event()
-        self._stored: dict[str, int] = {}
+        self._closed = False
         self._uncommitted: dict[TopicPartition, int] = {}
         self._committing = 0
-        self._unplaced: set[TopicPartition] = set()
-        self._moves: deque[tuple[str, list[TopicPartition]]] = deque()
-        self._away_since: float | None = None
-        self._heard = self._asked = time.monotonic()
-        self._options = client_settings(kafka) | dict(client or {})
-        self._consumer = connect(kafka, self._options)
+        self._looked = 0.0
+        self._placer: Placer | None = None
+        options = client_settings(kafka) | dict(client or {})
+        self._consumer = wait_for_brokers(kafka, options, on_event)
+        self._brokers = Brokers(kafka, options, on_event)
+        self._member = Membership(self._consumer, kafka.group, options)
+        self._listener = Listener(self._consumer)
         if kafka.batches:
             self._read_batches()
         try:
             # In this order: a list of topics that changes after the first join makes the group
             # share out anew at once.
-            self._consumer.subscribe(
-                list(kafka.topics), listener=_Listener(self._consumer, self._moves)
-            )
+            self._consumer.subscribe(list(kafka.topics), listener=self._listener)
             demand_topics(self._consumer, kafka.topics)
         except BaseException:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise
+
+    def resume(self, positions: PositionStore) -> None:
+        """Names the history whose positions are gone on from, before the first batch."""
+        self._placer = Placer(
+            self._consumer,
+            self._member,
+            positions,
+            self._tell,
+            topics=self._kafka.topics,
+            earliest=self._kafka.auto_offset_reset == "earliest",
+        )
+
+    @property
+    def lost(self) -> int:
+        """How many records retention deleted before they were read."""
+        return self._placer.lost if self._placer else 0
+
+    @property
+    def _placed(self) -> Placer:
+        assert self._placer is not None, "resume comes first"
+        return self._placer
 
     def batches(self) -> Iterator[Sequence[Chunk]]:
         """Until `stop`: the next records of each partition, or an empty batch where none came
@@ -90,14 +103,27 @@ class KafkaSource:
         while not self._stopped.is_set():
             yield self._poll()
 
+    def confirm(self) -> None:
+        """Makes sure that what was read last is still this member's to store.
+
+        Raises LostPartitionsError where the group may have given it to another one.
+        """
+        stored = self._placed.stored.items()
+        self._member.confirm(self._offsets({partition_of(n): at for n, at in stored}), ASK_MS)
+
+    def drop(self, reason: LostPartitionsError) -> None:
+        """Forgets what was read and not stored: it is read again, by whoever owns it."""
+        self._tell("ownership_lost", {"error": str(reason)})
+        self._placed.hold(self._consumer.assignment())
+
     def commit(self, positions: Mapping[str, int]) -> None:
         """Tells the group what is stored. Where that fails, the next commit says it again; the
         store's positions hold meanwhile.
         """
-        self._stored.update(positions)
+        self._placed.stored.update(positions)
         for source, position in positions.items():
-            self._uncommitted[_partition(source)] = position
-        if self._away_since is None and self._uncommitted and (positions or not self._committing):
+            self._uncommitted[partition_of(source)] = position
+        if not self._brokers.away and self._uncommitted and (positions or not self._committing):
             self._commit_soon()
 
     def stop(self) -> None:
@@ -107,21 +133,27 @@ class KafkaSource:
     def close(self) -> None:
         """Commits what is stored and leaves the group, so that others take over at once."""
         self.stop()
-        if self._uncommitted and self._away_since is None:
-            self._commit()
-        self._consumer.close(autocommit=False, timeout_ms=ASK_MS)
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._uncommitted and not self._brokers.away:
+                self._commit()
+        finally:
+            self._member.leave(LAST_MS)
 
     def lag(self) -> dict[str, int]:
         """Records between the position and the end of each partition, as the last fetch saw
         them.
         """
+        placed = self._placed
         ends = {
-            one: self._consumer.highwater(one)
-            for one in self._consumer.assignment() - self._unplaced
+            name_of(one): self._consumer.highwater(one)
+            for one in self._consumer.assignment() - placed.unplaced
         }
         return {
-            _name(one): max(0, end - self._stored.get(_name(one), end))
-            for one, end in ends.items()
+            name: max(0, end - placed.stored.get(name, end))
+            for name, end in ends.items()
             if end is not None
         }
 
@@ -141,109 +173,76 @@ class KafkaSource:
             whole_batches.hand_out_batches(self._consumer)
 
     def _poll(self) -> list[Chunk]:
+        placer, brokers = self._placed, self._brokers
+        polled: Mapping[TopicPartition, Any] = {}
         try:
-            polled = self._consumer.poll(timeout_ms=self._poll_ms)
+            polled = self._consumer.poll(timeout_ms=self._kafka.poll_ms)
         except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
-            self._unplaced |= _partitions_of(error)
-            polled = {}
+            placer.hold(_partitions_of(error))
         except kafka_errors.KafkaError as error:
             self._survive(error)
-            polled = {}
-        self._tell_moves()
-        if self._unplaced and self._away_since is None:
-            self._ask(self._place)
+        self._take_moves()
         if polled:
-            self._hear()
-        elif time.monotonic() - max(self._heard, self._asked) > (
-            PROBE_S if self._away_since is None else RETRY_PROBE_S
-        ):
-            self._ask(self._probe)
-        return [
-            chunk for one, records in polled.items() for chunk in chunks_of(_name(one), records)
+            brokers.hear()
+            self._look_at_topics()
+        placer.watch_topics()
+        chunks = [
+            chunk
+            for one, records in polled.items()
+            if one not in placer.unplaced
+            for chunk in chunks_of(name_of(one), records)
         ]
+        if placer.due and not brokers.away:
+            brokers.ask(self._place)
+        if brokers.silent():
+            brokers.ask(lambda: refresh(self._consumer, ASK_MS))
+        return chunks if chunks and self._owned() else []
 
-    def _tell_moves(self) -> None:
+    def _owned(self) -> bool:
+        """Whether what was polled is this member's: a process that was stopped may have lost it."""
+        try:
+            self.confirm()
+        except LostPartitionsError as lost:
+            self.drop(lost)
+            return False
+        return True
+
+    def _look_at_topics(self) -> None:
+        """Asks for the topics' ids anew, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._looked > TOPICS_S:
+            self._looked = now
+            self._brokers.ask(lambda: refresh(self._consumer, ASK_MS))
+
+    def _place(self) -> None:
+        for one, position in self._placed.place(ASK_MS).items():
+            self._uncommitted[one] = position
+
+    def _take_moves(self) -> None:
         """What the group decided during the last poll."""
-        while self._moves:
-            what, partitions = self._moves.popleft()
+        moves = self._listener.moves
+        while moves:
+            what, partitions = moves.popleft()
             if what == "assigned":
-                self._unplaced |= set(partitions)
+                self._placed.assigned(partitions)
             else:
-                self._unplaced -= set(partitions)
+                self._placed.revoked(partitions)
             self._uncommitted = {
                 one: end for one, end in self._uncommitted.items() if one not in partitions
             }
-            names = sorted(map(_name, partitions))
+            names = sorted(map(name_of, partitions))
             if names:
                 self._tell("rebalance", {"revoked": [], "assigned": [], what: names})
-
-    def _place(self) -> None:
-        """Seeks each new partition to where the store or the group stands, and lets it flow."""
-        partitions = sorted(self._unplaced & self._consumer.assignment())
-        beginnings = self._consumer.beginning_offsets(partitions, timeout_ms=ASK_MS)
-        ends = self._consumer.end_offsets(partitions, timeout_ms=ASK_MS)
-        for one in partitions:
-            committed = self._consumer.committed(one, timeout_ms=ASK_MS)
-            position = self._start(one, committed, beginnings[one], ends[one])
-            self._consumer.seek(one, position)
-            self._consumer.resume(one)
-            self._unplaced.discard(one)
-            self._stored[_name(one)] = position
-            if position != committed:
-                self._uncommitted[one] = position
-        self._unplaced &= self._consumer.assignment()
-
-    def _start(self, one: TopicPartition, committed: int | None, beginning: int, end: int) -> int:
-        """The furthest of what is known to be done. What lies outside the log is told.
-
-        Before its beginning: retention was faster. After its end: the topic was made anew, and all
-        of it is unread.
-        """
-        name = _name(one)
-        known = [
-            known
-            for known in (self._stored.get(name, self._start_at(name)), committed)
-            if known is not None
-        ]
-        if not known:
-            return beginning if self._earliest else end
-        position = max(known)
-        if beginning <= position <= end:
-            return position
-        self.lost += max(0, beginning - position)
-        self._tell(
-            "position_out_of_range",
-            {"partition": name, "position": position, "beginning": beginning},
-        )
-        return beginning
-
-    def _probe(self) -> None:
-        """Asks something that only a broker can answer."""
-        self._consumer.end_offsets(
-            sorted(self._consumer.assignment()) or self._any_partition(), timeout_ms=ASK_MS
-        )
-
-    def _any_partition(self) -> list[TopicPartition]:
-        return [TopicPartition(topic, 0) for topic in sorted(self._consumer.subscription())]
-
-    def _ask(self, question: Callable[[], None]) -> None:
-        self._asked = time.monotonic()
-        try:
-            question()
-        except kafka_errors.KafkaError as error:
-            self._survive(error)
-        else:
-            self._hear()
 
     def _commit_soon(self) -> None:
         """Sends the commit on its way: before the next poll, so that who gets a partition in the
         next rebalance begins behind it.
         """
-        offsets = self._offsets()
+        offsets = self._offsets(self._uncommitted)
         if not offsets:
             return
         try:
-            self._consumer.commit_async(offsets, self._answered)
+            self._member.commit_soon(offsets, self._answered)
         except kafka_errors.KafkaError as error:
             self._survive(error)
         else:
@@ -254,7 +253,7 @@ class KafkaSource:
     ) -> None:
         """The brokers' answer to a commit; the client tells it in its next poll."""
         self._committing -= 1
-        if isinstance(answer, kafka_errors.KafkaError) and not isinstance(answer, _SHARED_OUT):
+        if isinstance(answer, kafka_errors.KafkaError) and not isinstance(answer, SHARED_OUT):
             self._survive(answer)
             return
         for one, offset in offsets.items():
@@ -262,82 +261,25 @@ class KafkaSource:
                 del self._uncommitted[one]
 
     def _commit(self) -> None:
-        """Commits and waits for it."""
-        try:
-            if offsets := self._offsets():
-                self._consumer.commit(offsets, timeout_ms=ASK_MS)
-        except _SHARED_OUT:
-            pass
-        except kafka_errors.KafkaError as error:
-            self._survive(error)
-            return
-        self._uncommitted.clear()
+        """Commits for the last time, and waits for it: what fails here, the history still knows."""
+        with suppress(kafka_errors.KafkaError):
+            if offsets := self._offsets(self._uncommitted):
+                self._consumer.commit(offsets, timeout_ms=LAST_MS)
 
-    def _offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
+    def _offsets(
+        self, positions: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
         assigned = self._consumer.assignment()
         return {
-            one: OffsetAndMetadata(end, "", -1)
-            for one, end in self._uncommitted.items()
+            one: self._placed.committing(one, end)
+            for one, end in positions.items()
             if one in assigned
         }
 
     def _survive(self, error: Exception) -> None:
-        """What waiting mends is waited for, and told once; the rest is a SourceError."""
-        if not (
-            getattr(error, "retriable", False) or isinstance(error, kafka_errors.NodeNotReadyError)
-        ):
-            raise SourceError(f"kafka: {explained(error)}") from error
-        self._asked = time.monotonic()
-        if self._away_since is None and isinstance(error, _AWAY):
-            self._away_since = self._heard
-            self._tell(
-                "broker_away",
-                {
-                    "servers": self._servers,
-                    "error": why_unreachable(self._options) or explained(error),
-                    "retry_s": RETRY_S,
-                },
-            )
-
-    def _hear(self) -> None:
-        self._heard = time.monotonic()
-        if self._away_since is not None:
-            away_s = round(self._heard - self._away_since, 1)
-            self._away_since = None
-            self._tell("broker_back", {"servers": self._servers, "away_s": away_s})
-
-
-# The group is being shared out anew; who gets a partition begins at what its store or the group
-# knows.
-_SHARED_OUT = (kafka_errors.RebalanceInProgressError, kafka_errors.CommitFailedError)
-_AWAY = (
-    kafka_errors.KafkaTimeoutError,
-    kafka_errors.KafkaConnectionError,
-    kafka_errors.NodeNotReadyError,
-)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
-    """Notes what the group decides. It runs in the client's own thread and may ask the broker
-    nothing, so a new partition is held still
-
-    until the source has found its position.
-    """
-
-    def __init__(
-        self, consumer: KafkaConsumer, moves: deque[tuple[str, list[TopicPartition]]]
-    ) -> None:
-        self._consumer = consumer
-        self._moves = moves
-
-    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        self._moves.append(("revoked", list(revoked)))
-
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        for one in assigned:
-            self._consumer.pause(one)
-            self._consumer.seek(one, 0)
-        self._moves.append(("assigned", list(assigned)))
+        if isinstance(error, kafka_errors.FencedInstanceIdError):
+            raise fenced(self._member.name) from error
+        self._brokers.survive(error)
 
 
 def _partitions_of(error: Exception) -> set[TopicPartition]:
@@ -348,12 +290,3 @@ def _partitions_of(error: Exception) -> set[TopicPartition]:
         if isinstance(argument, Mapping):
             return set(argument)
     return set()
-
-
-def _name(partition: TopicPartition) -> str:
-    return f"{partition.topic}/{partition.partition}"
-
-
-def _partition(name: str) -> TopicPartition:
-    topic, _, number = name.rpartition("/")
-    return TopicPartition(topic, int(number))

@@ -1,7 +1,8 @@
-"""Why no broker answers: one line that names the setting to mend.
+"""Finds out why no broker answers: one line that names the setting to mend.
 
 In: the options of a client that failed. It knocks at each server with plain sockets, as far as the
-options go: name, port, TLS, Kafka.
+options go: name, port, TLS, Kafka. A server that is away may come back, so waiting may help; one
+that speaks another protocol will not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 KNOCK_S = 3.0
@@ -19,25 +21,39 @@ HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a client from one server. `passing` says that waiting may mend it."""
+
+    text: str
+    passing: bool = False
+
+
 def why_unreachable(options: Mapping[str, Any]) -> str:
     """The reason, for each server where one is seen; nothing where all of them answer a first
     question.
     """
-    return "; ".join(
-        filter(None, (_why(server, options) for server in options["bootstrap_servers"]))
-    )
+    return "; ".join(obstacle.text for obstacle in obstacles(options))
 
 
-def _why(server: str, options: Mapping[str, Any]) -> str | None:
+def obstacles(options: Mapping[str, Any]) -> list[Obstacle]:
+    """What keeps a client from each server that does not answer a first question."""
+    found = (_obstacle(server, options) for server in options["bootstrap_servers"])
+    return [obstacle for obstacle in found if obstacle is not None]
+
+
+def _obstacle(server: str, options: Mapping[str, Any]) -> Obstacle | None:
     host, port = _address(server)
     try:
         knocking = socket.create_connection((host, port), KNOCK_S)
     except socket.gaierror as error:
-        return f"kafka.bootstrap_servers: {server}: the name {host} is not known ({error.strerror})"
+        text = f"{server}: the name {host} is not known ({error.strerror})"
+        return Obstacle(f"kafka.bootstrap_servers: {text}", passing=True)
     except TimeoutError:
-        return f"kafka.bootstrap_servers: {server} does not answer"
+        return Obstacle(f"kafka.bootstrap_servers: {server} does not answer", passing=True)
     except OSError as error:
-        return f"kafka.bootstrap_servers: {server}: {error.strerror or error}"
+        text = f"kafka.bootstrap_servers: {server}: {error.strerror or error}"
+        return Obstacle(text, passing=True)
     with knocking:
         knocking.settimeout(KNOCK_S)
         if options["security_protocol"].endswith("SSL"):
@@ -49,27 +65,29 @@ def _why(server: str, options: Mapping[str, Any]) -> str | None:
 
 def _why_no_tls(
     knocking: socket.socket, server: str, host: str, context: ssl.SSLContext
-) -> str | None:
+) -> Obstacle | None:
     try:
         with context.wrap_socket(knocking, server_hostname=host) as greeted:
             return None if _answers(greeted) else _no_broker(server)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in {HOSTNAME_MISMATCH, ADDRESS_MISMATCH}:
-            return (
+            return Obstacle(
                 f"kafka.ssl_check_hostname: the certificate of {server} is for another name: "
                 f"{error.verify_message}"
             )
-        return (
+        return Obstacle(
             f"kafka.ssl_cafile: the certificate of {server} is not trusted: {error.verify_message}"
         )
+    except TimeoutError:
+        return _no_broker(server)
     except OSError:
-        return (
+        return Obstacle(
             f"kafka.security_protocol: {server} does not speak TLS; without it say PLAINTEXT or "
             "SASL_PLAINTEXT"
         )
 
 
-def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
+def _why_no_plain(server: str, host: str, port: int, protocol: str) -> Obstacle:
     """It took the connection and answered nothing: perhaps it waits for a TLS greeting."""
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -80,7 +98,7 @@ def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
             context.wrap_socket(knocking),
         ):
             instead = "SASL_SSL" if protocol.startswith("SASL") else "SSL or SASL_SSL"
-            return (
+            return Obstacle(
                 f"kafka.security_protocol: {server} speaks TLS, and the setting is {protocol}; "
                 f"say {instead}"
             )
@@ -88,8 +106,10 @@ def _why_no_plain(server: str, host: str, port: int, protocol: str) -> str:
         return _no_broker(server)
 
 
-def _no_broker(server: str) -> str:
-    return f"kafka.bootstrap_servers: {server} does not answer as a Kafka broker does"
+def _no_broker(server: str) -> Obstacle:
+    """Passing: a proxy before brokers that are still starting takes connections, and hangs up."""
+    text = f"kafka.bootstrap_servers: {server} does not answer as a Kafka broker does"
+    return Obstacle(text, passing=True)
 
 
 def _answers(knocking: socket.socket) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from detector.settings.declared import Kafka
+from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
 
 

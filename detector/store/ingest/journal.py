@@ -28,6 +28,7 @@ from detector.store.errors import explained
 from detector.store.ingest import incidents, reports
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.matches import Matches
+from detector.store.ingest.positions import Positions
 from detector.store.ingest.sightings import Sightings
 from detector.store.query import search_index
 from detector.store.query.history import History
@@ -49,10 +50,6 @@ ON CONFLICT (host, process, signature, hour_us) DO UPDATE SET count = count + ex
   first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us, excluded.first_kernel_us),
   last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us, excluded.last_kernel_us)
 """
-_POSITION = (
-    "INSERT INTO positions (source, position) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET "
-    "position = excluded.position"
-)
 _COUNTER = f"""
 INSERT INTO counters (name, count) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT})
@@ -85,7 +82,9 @@ def open_journal(
 
 
 class Journal:
-    """The history, open for writing. `clock` says when an incident was found."""
+    """The history, open for writing. `clock` says when an incident was found; `sources` where each
+    source stands.
+    """
 
     def __init__(
         self, db: Database, path: str, tolerance_us: int, clock: Callable[[], int]
@@ -98,6 +97,7 @@ class Journal:
         self._sightings = Sightings()
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
+        self.sources = Positions(self._connection, self.transaction)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -263,18 +263,14 @@ class Journal:
 
     def set_positions(self, positions: Mapping[str, int]) -> None:
         """Stores where every source stands after this batch."""
-        self._connection.executemany(
-            _POSITION, [(clean(source), position) for source, position in positions.items()]
-        )
+        self.sources.advance(positions)
 
     def positions(self) -> dict[str, int]:
         """Where every source stood at the last commit: on a restart these win over what a broker
         remembers.
         """
         with explained(self.path):
-            return dict(
-                self._connection.execute("SELECT source, position FROM positions").fetchall()
-            )
+            return {source: position.offset for source, position in self.sources.all().items()}
 
     def save_streams(self, streams: Mapping[str, LineStream]) -> None:
         """Stores where streams without a clock stand in their boots: those that moved in this

@@ -8,10 +8,19 @@ in `connection.py`.
 
 from __future__ import annotations
 
-from detector.store.schema import alerts, boots, history, life_cycle, search
+from detector.store.schema import alerts, boots, history, life_cycle, positions, search
 from detector.store.schema.migrations import MIGRATIONS
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "alerts", "boots", "history", "life_cycle", "search"]
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "alerts",
+    "boots",
+    "history",
+    "life_cycle",
+    "positions",
+    "search",
+]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).
 APPLICATION_ID = 0x6F6F7073

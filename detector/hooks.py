@@ -1,0 +1,59 @@
+"""What the pipeline says of its work while it goes on: callbacks, and the values that they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from detector.correlate import StoredMatch
+from detector.model import CrashReport, Diagnosis, Incident, Unparsed
+from detector.noise import NoiseCount
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An incident with all that can be said of it: the report of its anchoring fault, its
+    fingerprint, what it means.
+    """
+
+    incident: Incident
+    report: CrashReport | None
+    fingerprint: str | None
+    diagnosis: Diagnosis
+
+
+@dataclass(slots=True)
+class RunTotals:
+    """What one run has read and found."""
+
+    records: int = 0
+    bytes: int = 0
+    hits: int = 0
+    matches: int = 0
+    incidents: int = 0
+    noise: int = 0
+    folded: int = 0
+    unparsed: int = 0
+
+
+def ignore(*_: object) -> None:
+    """Does nothing, whatever it gets."""
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Who is told of what happens: each a callable, by default nobody.
+
+    `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
+    journal, and its report; `switched_off` a signature and its timeouts; `counts` what parser and
+    assembler counted in one batch; `batch` the totals and the batch's seconds.
+    """
+
+    match: Callable[[StoredMatch], None] = ignore
+    report: Callable[[int, CrashReport], None] = ignore
+    incident: Callable[[Finding, bool], None] = ignore
+    noise: Callable[[Sequence[NoiseCount]], None] = ignore
+    unparsed: Callable[[Unparsed], None] = ignore
+    switched_off: Callable[[str, int], None] = ignore
+    counts: Callable[[Mapping[str, int]], None] = ignore
+    batch: Callable[[RunTotals, float], None] = ignore

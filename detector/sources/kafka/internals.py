@@ -1,0 +1,47 @@
+"""Takes from inside kafka-python what it does not offer: topic ids, fresh metadata, a goodbye.
+
+Where another release lacks one of them, the function says how oopswatch does without.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from contextlib import suppress
+
+from kafka import KafkaConsumer
+from kafka import errors as kafka_errors
+
+_NONE = uuid.UUID(int=0)
+
+
+def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
+    """Kafka's id of a topic by the last metadata, written as Kafka's own tools write it.
+
+    None where there is no such topic now, where brokers tell none (before 2.8), and from a client
+    that keeps none: positions are then of a name, as they were before.
+    """
+    try:
+        found = consumer._cluster.topic_id(topic)  # noqa: SLF001
+    except AttributeError:
+        return None
+    if found is None or found == _NONE:
+        return None
+    return base64.urlsafe_b64encode(found.bytes).decode().rstrip("=")
+
+
+def refresh(consumer: KafkaConsumer, within_ms: int) -> None:
+    """Asks a broker for metadata; any answer will do. Raises KafkaTimeoutError where none comes."""
+    with suppress(kafka_errors.BrokerResponseError):
+        answer = consumer._cluster.request_update()  # noqa: SLF001
+        consumer._net.run(consumer._manager.wait_for, answer, within_ms)  # noqa: SLF001
+
+
+def let_leave(consumer: KafkaConsumer) -> None:
+    """Has a static member say goodbye when it is closed, as administrators have it leave (KIP-345).
+
+    By itself it says none, and its partitions stand still until the group misses it; so it is with
+    a client that decides otherwise.
+    """
+    with suppress(AttributeError):
+        consumer._coordinator.is_dynamic_member = lambda: True  # noqa: SLF001

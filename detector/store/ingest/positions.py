@@ -1,0 +1,102 @@
+"""Where each source stands: read, moved on and set, with the topic that a position is of.
+
+A position belongs to a topic's id, not to its name, and to this history, which has an identity of
+its own: `about` holds it. Noise below `counted` is counted already, and not again when records are
+read again; files, which are read anew each time, have none. Moving on belongs inside a batch's
+transaction; placing opens its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from sqlite3 import Connection
+
+from detector.model import Position
+from detector.store.rows import clean
+
+_ADVANCE = """
+INSERT INTO positions (source, position) VALUES (:source, :position)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position,
+  counted = max(counted, excluded.position), set_us = NULL
+"""
+_PLACE = """
+INSERT INTO positions (source, position, topic_id, counted, set_us)
+VALUES (:source, :position, :topic_id, :counted, :set_us)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position, topic_id = excluded.topic_id,
+  counted = excluded.counted, set_us = excluded.set_us
+"""
+_COLUMNS = "position, topic_id, coalesce(counted, position) AS counted, set_us"
+
+Transaction = Callable[[], AbstractContextManager[None]]
+
+
+class Positions:
+    """The positions of one history. `history` is its identity; `copied_us` when the copy was made
+    that this history was restored from, None where it is no copy.
+    """
+
+    def __init__(self, connection: Connection, transaction: Transaction) -> None:
+        self._connection = connection
+        self._transaction = transaction
+        about = dict(connection.execute("SELECT name, value FROM about").fetchall())
+        self.history: str = about["history"]
+        self.copied_us = int(about["copied_us"]) if "copied_us" in about else None
+        query = "SELECT source, counted FROM positions WHERE counted > position"
+        self._counted: dict[str, int] = dict(connection.execute(query).fetchall())
+
+    def all(self) -> dict[str, Position]:
+        """Every source with its position, by name."""
+        query = f"SELECT source, {_COLUMNS} FROM positions ORDER BY source"  # noqa: S608
+        return {row[0]: _position(row[1:]) for row in self._connection.execute(query)}
+
+    def get(self, source: str) -> Position | None:
+        """Where one source stands; None where nothing of it was read."""
+        query = f"SELECT {_COLUMNS} FROM positions WHERE source = ?"  # noqa: S608
+        row = self._connection.execute(query, (clean(source),)).fetchone()
+        return _position(row) if row else None
+
+    def reads(self, topic: str) -> bool:
+        """Whether any partition of a topic has a position."""
+        query = "SELECT 1 FROM positions WHERE substr(source, 1, ?) = ? LIMIT 1"
+        start = clean(f"{topic}/")
+        return self._connection.execute(query, (len(start), start)).fetchone() is not None
+
+    def counted(self, source: str) -> int:
+        """The position below which this source's noise is counted already; 0 unless it is read
+        again.
+        """
+        return self._counted.get(source, 0)
+
+    def advance(self, positions: Mapping[str, int]) -> None:
+        """Stores where sources stand after a batch."""
+        rows = [{"source": clean(name), "position": end} for name, end in positions.items()]
+        self._connection.executemany(_ADVANCE, rows)
+
+    def place(self, positions: Mapping[str, Position]) -> None:
+        """Stores from where sources are read from now on, in one transaction of its own."""
+        rows = [
+            {
+                "source": clean(source),
+                "position": position.offset,
+                "topic_id": position.topic_id,
+                "counted": position.counted,
+                "set_us": position.set_us,
+            }
+            for source, position in positions.items()
+        ]
+        with self._transaction():
+            self._connection.executemany(_PLACE, rows)
+            self._connection.execute("DELETE FROM about WHERE name = 'copied_us'")
+        self._counted |= {source: position.counted for source, position in positions.items()}
+
+
+def _position(row: tuple[int, str | None, int, int | None]) -> Position:
+    return Position(*row)
+
+
+def mark_copy(connection: Connection, now_us: int) -> None:
+    """Notes in a copy of a history when it was made."""
+    connection.execute(
+        "INSERT OR REPLACE INTO about (name, value) VALUES ('copied_us', ?)", (str(now_us),)
+    )
