@@ -9,7 +9,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test bench lint format docs lock clean
+.PHONY: help demo test bench truth lint format docs lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench: $(READY) ## measure side by side with peers and write docs/performance.md
 	$(BIN)/python -m bench.install
 	@for part in files kafka latency growth memory pages; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
 	$(BIN)/python -m bench.page > docs/performance.md
+
+truth: $(READY) ## recompute every number and instruction in the explanations of all logs (LOGS="FILE …" for others)
+	$(BIN)/python -m tests.explain.truth $(LOGS)
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"

@@ -86,6 +86,8 @@ _LINES = tuple(
         r"Kernel panic(?: - not syncing)?: (?P<panic>.*?)\s*$",
     )
 )
+_OF_TASK = frozenset({"cpu", "pid", "comm"})
+"""What a line says of one task: from two tasks' lines it would name a third that does not exist."""
 
 _IN_COMM = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: ")
 
@@ -112,8 +114,10 @@ def facts(lines: Sequence[str]) -> BlockFacts:
     said: dict[str, str] = {}
     for text in _joined(lines):
         for found in _found(text):
+            another = said.get("pid") is not None and found.get("pid", said["pid"]) != said["pid"]
             for name, value in found.items():
-                said.setdefault(name, value)
+                if not (another and name in _OF_TASK):
+                    said.setdefault(name, value)
     return BlockFacts(
         cpu=_decimal(said.get("cpu")),
         pid=_decimal(said.get("pid")),

@@ -226,7 +226,7 @@ def _context_sentence(where: str, report: CrashReport) -> str:
         return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."
     if where == "system call":
         task = f" of {comm}" if comm else ""
-        pid = f" (pid {report.pid})" if report.pid is not None else ""
+        pid = f" (pid {report.pid})" if task and report.pid is not None else ""
         return f"It happened in process context, in a system call{task}{pid}."
     return f"It happened in a kernel thread{f', {comm}' if comm else ''}."
 

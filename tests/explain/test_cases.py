@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.explain.logs import explained
+from tests.explain.logs import explained, stamped
 
 FOLDER = Path(__file__).parent / "cases"
 CASES = [
@@ -20,7 +20,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 def test_case(case):
     """Each sentence and step that must be there is, with its confidence; none that must not."""
-    diagnoses = [one.diagnosis for one in explained(case["log"])]
+    diagnoses = [one.diagnosis for one in explained(stamped(case["log"]))]
     sentences = [f"[{said.confidence}] {said.text}" for one in diagnoses for said in one.statements]
     evidence = [text for one in diagnoses for said in one.statements for text in said.evidence]
     steps = [step for one in diagnoses for step in one.next_steps]

@@ -92,6 +92,8 @@ class Operand:
             sign = (" - " if self.displacement < 0 else " + ") if parts else ""
             shown = abs(self.displacement) if parts else self.displacement & ((1 << self.bits) - 1)
             total = f"{total}{sign}{shown:#x}"
+        if not self.terms and self.aligned == 1:
+            return _hex(self.address)
         rounded = f", rounded down to {self.aligned} bytes," if self.aligned > 1 else ""
         return f"{known}{'; ' if known else ''}{total}{rounded} = {_hex(self.address)}"
 

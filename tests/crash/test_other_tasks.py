@@ -1,0 +1,58 @@
+"""What a block says of other tasks is not mixed into the one that crashed."""
+
+from __future__ import annotations
+
+from detector import crash
+from detector.crash.facts import facts
+from detector.crash.frames import trace
+from detector.model import Block
+from tests.explain.crashes import match
+
+
+def test_pid_and_name_are_of_one_task():
+    """A warning's head names CPU and pid; a header of another CPU in between names another task."""
+    said = facts(
+        (
+            "WARNING: CPU: 1 PID: 1798 at lib/demo.c:287 demo_put+0x16a/0x250",
+            "CPU: 0 PID: 26531 Comm: other Not tainted 4.14.90+ #1",
+            "CPU: 1 PID: 1798 Comm: kworker/1:2 Not tainted 4.14.90+ #1",
+        )
+    )
+    assert (said.cpu, said.pid, said.comm) == (1, 1798, "kworker/1:2")
+    assert said.kernel == "4.14.90+"
+
+
+def test_the_trace_of_rcus_own_thread_is_not_that_of_the_stall():
+    """RCU shows its own thread first where that starves."""
+    lines = (
+        "rcu: RCU grace-period kthread stack dump:",
+        "rcu_sched       R23480    10      2 0x80000000",
+        "Call Trace:",
+        " rcu_gp_kthread+0x743/0x1d20",
+        "NMI backtrace for cpu 1",
+        "CPU: 1 PID: 4356 Comm: demo Not tainted 4.18.0 #31",
+        "Call Trace:",
+        " demo_ioctl+0x1d3/0x870",
+    )
+    assert [frame.function for frame in trace(lines)] == ["demo_ioctl"]
+
+
+def test_the_program_counter_is_kept_beside_the_guilty_function():
+    """A copy that faults for its caller: both are known, and the block's own lines."""
+    lines = (
+        "BUG: unable to handle page fault for address: ffffc90000eb0000",
+        "RIP: 0010:memcpy_erms+0x6/0x10",
+        "Call Trace:",
+        " demo_copy+0x2b/0x700",
+        "RIP: 0033:0x7f05b4e6ec7d",
+    )
+    block = Block(match(lines[0], "memory-fault"), lines, True)
+    report = crash.read(block, frozenset({"memcpy_erms"}))
+    assert (report.function, report.pc and report.pc.function) == ("demo_copy", "memcpy_erms")
+    assert report.lines == lines
+
+
+def test_a_program_counter_without_a_symbol_is_none():
+    """A jump to nowhere is at no function, whatever a later dump says."""
+    lines = ("RIP: 0010:0x0", "Call Trace:", " demo+0x1/0x2", "RIP: 0010:later+0x1/0x2")
+    assert crash.read(Block(match(lines[0], "memory-fault"), lines, True)).pc is None
