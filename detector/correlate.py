@@ -27,12 +27,13 @@ EVIDENCE_LIMIT = 200
 @dataclass(frozen=True, slots=True)
 class StoredMatch:
     """A match in the history. `incidents` names, by rule, the live incident that it is evidence
-    of.
+    of; `refined` says that a copy told its kernel time, which was rounded, more exactly.
     """
 
     id: int
     match: Match
     incidents: Mapping[str, str] = field(default_factory=dict)
+    refined: bool = False
 
 
 def reach_us(rule: Rule) -> int:

@@ -196,9 +196,10 @@ class Pipeline:
         if new:
             self.totals.matches += 1
             self.told.match(stored)
-            self._correlate(stored)
         else:
             self.boots.settle(line, stored.match.boot)
+        if new or stored.refined:  # an incident's identity has the exact time of its fault
+            self._correlate(stored)
         return match
 
     def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
 from detector.model import Boot, Match
 
+GRAINS_US = (100_000, 10_000, 1_000)
+
 
 @dataclass(frozen=True, slots=True)
 class Banner:
@@ -66,6 +68,19 @@ def same_line(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
     return same_boot(
         replace(a, boot=replace(a.boot, stream="")), replace(b, boot=replace(b.boot, stream=""))
     )
+
+
+def grain_us(kernel_time_us: int) -> int:
+    """How coarse a kernel time may be: a tenth, a hundredth, a thousandth of a second, or 1 µs.
+
+    The kernel prints microseconds; a shipper's rounded stamp ends in zeros.
+    """
+    return next((grain for grain in GRAINS_US if kernel_time_us % grain == 0), 1)
+
+
+def same_stamp(a_us: int, b_us: int) -> bool:
+    """Whether one of two kernel times may be the other one rounded or cut."""
+    return a_us == b_us or abs(a_us - b_us) < max(grain_us(a_us), grain_us(b_us))
 
 
 def counted_apart(a: Boot, b: Boot) -> bool:

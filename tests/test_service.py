@@ -4,6 +4,7 @@ positions, in one transaction a batch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -145,6 +146,28 @@ def test_read_twice_is_one_incident_and_one_match_each(
     pipeline.finish(2)
     totals = journal.history().totals()
     assert (totals.incidents, totals.matches, pipeline.totals.incidents) == (1, 3, 1)
+
+
+@pytest.mark.parametrize("exact_first", [True, False])
+def test_a_copy_with_rounded_stamps_is_the_same_incident(
+    catalogue: Catalogue, journal: Journal, exact_first: bool
+) -> None:
+    """Its identity has the exact kernel time of the fault, whichever copy comes first; one that was
+    raised under the rounded time is joined.
+    """
+    exact = [line.replace(b"00] ", b"37] ") for line in (RELEASE, FAULT, *REST, END)]
+    rounded = [re.sub(rb"\.(\d{3})\d{3}\]", rb".\g<1>000]", line) for line in exact]
+    pipeline = watch(catalogue, journal)
+    for lines in (exact, rounded) if exact_first else (rounded, exact):
+        pipeline.handle([Lines(*lines)], 1)
+    pipeline.finish(2)
+    alone = open_journal(":memory:")
+    with closing(alone):
+        watch(catalogue, alone).handle([Lines(*exact)], 1)
+        (expected,) = alone.history().incidents()
+    (row,) = journal.history().incidents()
+    assert row.id == expected.id
+    assert journal.history().totals().matches == 3
 
 
 def test_counts_that_are_only_told_wait_for_the_end_or_until_they_are_many(

@@ -71,7 +71,13 @@ def test_noise_is_not_stored_as_a_match(journal: Journal) -> None:
         ({"number": 2, "boot": Boot("b2")}, False),
         ({"number": 1, "boot": Boot("b2")}, False),
         ({"number": 2, "host": "db-2"}, False),
-        ({"number": 2, "kernel_time_us": 5_000_001}, False),
+        ({"number": 2, "kernel_time_us": 5_123_457}, False),
+        ({"number": 2, "kernel_time_us": 5_123_000}, True),
+        ({"number": 2, "kernel_time_us": 5_124_000}, True),
+        ({"number": 2, "kernel_time_us": 5_120_000}, True),
+        ({"number": 2, "kernel_time_us": 5_100_000}, True),
+        ({"number": 2, "kernel_time_us": 5_122_000}, False),
+        ({"number": 2, "kernel_time_us": 5_000_000}, False),
         ({"number": 2, "text": "another text"}, False),
         ({"number": 2, "wall_time_us": WALL}, True),
     ],
@@ -79,10 +85,16 @@ def test_noise_is_not_stored_as_a_match(journal: Journal) -> None:
 def test_equal_lines_of_what_may_be_one_boot_fold(
     journal: Journal, other: dict[str, Any], folds: bool
 ) -> None:
-    """Host, kernel time and text make a line; another boot parts two."""
-    made = match()
-    ids = add(journal, made, replace(made, **other))
-    assert (len(set(ids)) == 1) is folds
+    """Host, kernel time and text make a line, whatever a shipper rounded; another boot parts
+    two.
+    """
+    made = match(seconds=5.123456)
+    again = replace(made, **other)
+    assert (len(set(add(journal, made, again))) == 1) is folds
+    with closing(open_journal(":memory:")) as turned:
+        assert (len(set(add(turned, again, made))) == 1) is folds
+        times = [row["kernel_time_us"] for row in rows(turned, "matches")]
+    assert times == [row["kernel_time_us"] for row in rows(journal, "matches")]
 
 
 @pytest.mark.parametrize(

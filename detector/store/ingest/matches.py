@@ -12,7 +12,15 @@ from typing import Any, cast
 
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.same_boot import Banner, BootEvidence, same_boot, same_line
+from detector.same_boot import (
+    GRAINS_US,
+    Banner,
+    BootEvidence,
+    grain_us,
+    same_boot,
+    same_line,
+    same_stamp,
+)
 from detector.store.rows import (
     INSERT_MATCH,
     MAYBE_SAME_BOOT,
@@ -30,7 +38,7 @@ EACH_SIDE = 16
 BANNERS = 1_000
 
 _FOLD = """
-UPDATE matches SET wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
+UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
 WHERE id = ?
 """
 _BANNER = "INSERT INTO banners (host, wall_us, boot_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -40,10 +48,17 @@ _BANNERS = (
 )
 # Few matches are evidence: asking for more only where one is keeps the hot path quick.
 _COLUMNS = "m.*, EXISTS (SELECT 1 FROM evidence WHERE match_id = m.id) AS used"
-_SAME_STAMP = (
-    f"SELECT {_COLUMNS} FROM matches m WHERE host = ? AND kernel_time_us = ? AND text = ? ORDER "  # noqa: S608
-    "BY id"
-)
+# The same stamp, or the same one rounded to a grain; where it is itself rounded, all that it may
+# stand for.
+_SAME_STAMP = f"""
+SELECT {_COLUMNS} FROM matches m WHERE host = :host AND text = :text
+  AND kernel_time_us IN (:kernel, {", ".join(f":floor{grain}, :ceiling{grain}" for grain in GRAINS_US)})
+ORDER BY kernel_time_us <> :kernel, id
+"""  # noqa: S608
+_ROUNDED_STAMP = f"""
+SELECT {_COLUMNS} FROM matches m WHERE host = :host AND text = :text
+  AND kernel_time_us BETWEEN :kernel - :grain AND :kernel + :grain ORDER BY abs(kernel_time_us - :kernel), id
+"""  # noqa: S608
 _SAME_KEY = f"SELECT {_COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608
 _INCIDENTS = """
 SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
@@ -108,6 +123,7 @@ class Matches:
         if folded != known.match:
             boot = folded.boot
             facts = (
+                folded.kernel_time_us,
                 folded.wall_time_us,
                 boot.id,
                 boot.epoch_us,
@@ -119,7 +135,8 @@ class Matches:
                 folded.number,
             )
             self._connection.execute(_FOLD, (*facts, known.id))
-        return replace(known, match=folded), False
+        refined = folded.kernel_time_us != known.match.kernel_time_us
+        return replace(known, match=folded, refined=refined), False
 
     def find(self, match: Match, among: Collection[int] | None = None) -> StoredMatch | None:
         """The stored match that a match repeats, if any; `among` narrows the choice to some ids."""
@@ -188,9 +205,7 @@ class Matches:
         anew after a restart.
         """
         if match.kernel_time_us is not None:
-            rows = self._connection.execute(
-                _SAME_STAMP, (match.host, match.kernel_time_us, match.text)
-            ).fetchall()
+            rows = self._of_stamp(match, match.kernel_time_us)
         else:
             rows = self._connection.execute(_SAME_KEY, (match_key(match),)).fetchall()
         if not rows:
@@ -201,6 +216,18 @@ class Matches:
         return next(again, None) or next(
             (one for one in equal if same_line(match, one.match, self._tolerance_us)), None
         )
+
+    def _of_stamp(self, match: Match, time_us: int) -> list[Row]:
+        """The matches of one text whose kernel time is the same, or the same but for rounding."""
+        grain = grain_us(time_us)
+        facts = {"host": match.host, "text": match.text, "kernel": time_us, "grain": grain - 1}
+        for coarse in GRAINS_US:
+            floor = time_us // coarse * coarse
+            facts |= {f"floor{coarse}": floor, f"ceiling{coarse}": floor + coarse}
+        rows = self._connection.execute(_SAME_STAMP, facts).fetchall()
+        if rows or grain == 1:
+            return rows
+        return self._connection.execute(_ROUNDED_STAMP, facts).fetchall()
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
@@ -224,13 +251,15 @@ class Matches:
 
 
 def read_alike(a: Match, b: Match) -> bool:
-    """Whether two matches read alike: host, text and time; without any time only the place in the
-    source tells.
+    """Whether two matches read alike: host, text and time, rounded or not; without any time only
+    the place in the source tells.
     """
-    if (a.host, a.text, a.kernel_time_us) != (b.host, b.text, b.kernel_time_us):
+    if (a.host, a.text) != (b.host, b.text):
         return False
-    if a.kernel_time_us is not None:
-        return True
+    if a.kernel_time_us is not None and b.kernel_time_us is not None:
+        return same_stamp(a.kernel_time_us, b.kernel_time_us)
+    if a.kernel_time_us is not None or b.kernel_time_us is not None:
+        return False
     if a.wall_time_us is None:
         return b.wall_time_us is None and (a.source, a.number) == (b.source, b.number)
     return a.wall_time_us == b.wall_time_us
@@ -252,11 +281,19 @@ def fold(known: Match, again: Match) -> Match:
     return replace(
         known,
         boot=boot,
+        kernel_time_us=_finest(known.kernel_time_us, again.kernel_time_us),
         wall_time_us=_least(first.wall_time_us, second.wall_time_us),
         caller=_least(first.caller, second.caller),
         source=first.source,
         number=first.number,
     )
+
+
+def _finest(a: int | None, b: int | None) -> int | None:
+    """The kernel time that was rounded least, of two the earlier."""
+    if a is None or b is None:
+        return a if b is None else b
+    return min(a, b, key=lambda time: (grain_us(time), time))
 
 
 def _place(match: Match) -> tuple[str, int, str]:
