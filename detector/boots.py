@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from detector.clock import DAY_US, HOUR_US, SECOND_US
-from detector.model import Boot, Line
+from detector.model import DUMPS, Boot, Line
 
 # Starts by the wall clock that lie further apart are two boots even without a banner between: a
 # host that is restarted every night must not join two days. Time zones, daylight saving, NTP and
@@ -33,8 +33,6 @@ FIRST_WALL_US = 1_000_000_000 * SECOND_US
 BOOT = "boot"
 # Streams that are held in memory; the others are read from the store again.
 STREAMS = 20_000
-# Transports of what a crashed kernel left: read in a later boot than the one that printed it.
-DUMPS = frozenset(("pstore", "vmcore"))
 
 
 def start_us(line: Line) -> int | None:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from detector.catalogue import Rule
+from detector.machine_names import known_name
 from detector.model import Incident, Match, TimeBasis
 from detector.same_boot import NO_BANNERS, BootEvidence
 
@@ -168,7 +169,9 @@ def assemble_incident(
             continue
         halves = partners(rule, fault, ordered, boots)
         if halves:
-            return _incident(rule, fault, halves, ordered, set(known))
+            made = _incident(rule, fault, halves, ordered, set(known))
+            names = (one.match.host for one in ordered)
+            return replace(made, host=known_name(made.host, names, boots.unnamed))
     return None
 
 
@@ -244,11 +247,11 @@ def in_order(evidence: Iterable[StoredMatch]) -> tuple[StoredMatch, ...]:
         default=0,
     )
 
-    def time(one: StoredMatch) -> tuple[int, str]:
+    def time(one: StoredMatch) -> tuple[int, str, str]:
         match = one.match
         if match.kernel_time_us is not None:
-            return match.kernel_time_us, match.text
-        return (match.wall_time_us or 0) - epoch, match.text
+            return match.kernel_time_us, match.text, match.host
+        return (match.wall_time_us or 0) - epoch, match.text, match.host
 
     return tuple(sorted(matches, key=time))
 

@@ -17,6 +17,11 @@ Severity = Literal["critical", "error", "warning", "info"]
 Confidence = Literal["certain", "likely", "possible"]
 TimeBasis = Literal["kernel", "wall"]
 
+# Transports of what a crashed kernel left: its lines are read in a later boot than the one that
+# printed them. VMCORE is a dump's log behind a syslog tag that the site trusts.
+VMCORE = "vmcore"
+DUMPS = frozenset(("pstore", VMCORE))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -91,6 +91,8 @@ class Pipeline:
         self._counts: Counter[str] = Counter()
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
+        self._restored: set[str] = set()
+        self._spelled = (frozenset[str](), -1, frozenset[str]())
         self._kept = 0
         self._noise_from = 0
         self.restore(now_us)
@@ -105,6 +107,7 @@ class Pipeline:
         kept = self.journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
+        self._restored = {block.head.host for _, block in kept}
         self._kept = self.assembler.turn
         self.assembler.restore((block for _, block in kept), now_us)
 
@@ -158,9 +161,18 @@ class Pipeline:
         comes is of one host.
         """
         assembler = self.assembler
-        if assembler.following and (self.parser.overrides or assembler.open_hosts > MANY_NAMES):
+        if not assembler.following:
+            return assembler.hosts
+        if self.parser.overrides or assembler.open_hosts > MANY_NAMES:
             return None
-        return assembler.hosts
+        if self._restored:  # nobody knows yet how the records of a stored block spell its host
+            self._restored &= assembler.hosts
+            return None if self._restored else assembler.hosts
+        spellings = self.parser.spellings
+        if self._spelled[:2] != (assembler.hosts, spellings.version):
+            names = spellings.of(assembler.hosts)
+            self._spelled = assembler.hosts, spellings.version, names
+        return self._spelled[2]
 
     def _take(
         self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None

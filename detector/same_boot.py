@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
+from detector.machine_names import UNNAMED
 from detector.model import Boot, Match
 
 GRAINS_US = (100_000, 10_000, 1_000)
@@ -27,11 +28,12 @@ class Banner:
 @dataclass(frozen=True, slots=True)
 class BootEvidence:
     """What parts boots beside two matches: the banners of their host, in whatever stream they
-    came, and how far starts by the wall clock may lie apart.
+    came, and how far starts by the wall clock may lie apart. `unnamed` are names that say nothing.
     """
 
     tolerance_us: int = TOLERANCE_US
     banners: tuple[Banner, ...] = ()
+    unnamed: frozenset[str] = UNNAMED
 
     def same_boot(self, a: Match, b: Match) -> bool:
         """False where something parts two boots; True where an id joins them, or nothing parts

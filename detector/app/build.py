@@ -7,17 +7,18 @@ In: settings. Out: working parts. Commands that only read the history do without
 from __future__ import annotations
 
 from collections.abc import Container
+from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
 from detector.catalogue import Catalogue, read
 from detector.clock import SECOND_US, now_us
 from detector.hooks import Hooks
 from detector.match import Matcher
-from detector.parse import Parser
+from detector.parse import HostForm, Parser
 from detector.pipeline import GENERIC, NOBODY, Pipeline
 from detector.settings import Settings
 from detector.settings.pattern_files import pattern_files
-from detector.store import Journal
+from detector.store import Journal, open_journal
 
 
 def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
@@ -36,7 +37,14 @@ def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
         format=settings.parse.format,
         zone=settings.parse.timezone,
         policy=settings.trust.policy(),
+        form=host_form(settings),
     )
+
+
+def host_form(settings: Settings) -> HostForm:
+    """The one form of hosts' names, as the settings say."""
+    hosts = settings.hosts
+    return HostForm(hosts.domains, hosts.aliases, hosts.paths)
 
 
 def watch_of(
@@ -69,6 +77,15 @@ def watch_of(
         now_us=now_us(),
         told=told,
         keeps_noise=keeps_noise,
+    )
+
+
+def journal_of(settings: Settings, path: str | Path) -> Journal:
+    """The history at a path, open for writing; raises `StoreError`."""
+    return open_journal(
+        path,
+        tolerance_us=tolerance_us(settings),
+        unnamed=[host_form(settings).name(name) for name in settings.hosts.unnamed],
     )
 
 

@@ -29,7 +29,6 @@ from detector.noise import NoiseCount
 from detector.pipeline import run as drive
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
-from detector.store import open_journal
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
@@ -92,9 +91,8 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
     """Runs the service on a source that has met its brokers, until the source ends. The history is
     made only now.
     """
-    tolerance_us = build.tolerance_us(settings)
     with (
-        closing(open_journal(settings.store.path, tolerance_us=tolerance_us)) as journal,
+        closing(build.journal_of(settings, settings.store.path)) as journal,
         kept(settings),
     ):
         alerts = alerts_of(settings, catalogue, journal)

@@ -25,7 +25,6 @@ from detector.pipeline import Pipeline, run
 from detector.render.objects import Item, by_program, incident_item, match_item, noise_item
 from detector.settings import settings_of
 from detector.sources import FileSource
-from detector.store import open_journal
 
 
 @dataclass(slots=True)
@@ -150,9 +149,7 @@ def scan(
         paths, follow=follow, jobs=jobs, literals=literals
     )  # its processes are begun before anything else is open
     with (
-        closing(
-            open_journal(store_path or ":memory:", tolerance_us=build.tolerance_us(settings))
-        ) as journal,
+        closing(build.journal_of(settings, store_path or ":memory:")) as journal,
         terminal.progress() as progress,
     ):
         watch = build.watch_of(

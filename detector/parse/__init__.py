@@ -5,7 +5,8 @@ site trusts. The modules beside
 it read one family of formats each and know nothing of records, hosts or each other's state.
 """
 
+from detector.parse.host_names import HostForm
 from detector.parse.origin import KERNEL_FILES, TrustPolicy
 from detector.parse.parser import FORMATS, Parser
 
-__all__ = ["FORMATS", "KERNEL_FILES", "Parser", "TrustPolicy"]
+__all__ = ["FORMATS", "KERNEL_FILES", "HostForm", "Parser", "TrustPolicy"]

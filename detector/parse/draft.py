@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from detector.model import Trust
+from detector.model import VMCORE, Trust
 from detector.parse.origin import TrustPolicy
 
 
@@ -103,6 +103,13 @@ def least(outer: Trust, inner: Trust) -> Trust:
     if "user" in (outer, inner):
         return "user"
     return "kernel" if "kernel" in (outer, inner) else "unknown"
+
+
+def shipped_as(transport: str, tag: str | None, trust: Trust) -> str:
+    """The transport of a line behind a syslog tag: the log of a vmcore, where the site trusts such
+    a tag, was printed by a kernel that is gone.
+    """
+    return VMCORE if trust == "kernel" and tag and tag.startswith("vmcore") else transport
 
 
 def trust_of(

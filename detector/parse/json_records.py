@@ -19,7 +19,7 @@ from itertools import islice
 
 from detector.model import Trust
 from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk, wrappers
-from detector.parse.draft import Context, Draft, trust_of
+from detector.parse.draft import Context, Draft, shipped_as, trust_of
 from detector.parse.draft_text import cleaned, is_rule
 from detector.parse.json_fields import FieldNames, FieldPlan, Object
 from detector.parse.stamps import any_time, micros
@@ -233,6 +233,7 @@ def _facts(
     draft.level, draft.facility = _level(held, plan)
     user, bare = origin.by_process(held, plan.witnesses, context.policy)
     draft.trust = "user" if user else _claimed(held, plan, draft.facility, context)
+    draft.transport = shipped_as(draft.transport, _first_text(held, plan.tags), draft.trust)
     if plan.by_kmsg:
         draft.sequence = journald.whole(held.get("sequence"))
     return draft, bare

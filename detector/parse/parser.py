@@ -17,6 +17,7 @@ from detector.model import Line, Record, Unparsed
 from detector.parse import fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
 from detector.parse.draft_text import LINE_BOUND, is_rule, is_text
+from detector.parse.host_names import HostForm, Spellings
 from detector.parse.netconsole import Fragments, Sequences, StreamId
 from detector.parse.origin import TrustPolicy
 from detector.parse.pstore import Parts
@@ -38,6 +39,7 @@ FORMATS: tuple[str, ...] = (*lines.READERS, *JSON_FORMATS)
 TEXT_BOUND = 8_192
 """Characters of a Line's text. An extended console's message is at most 8,192 (PRINTK_MESSAGE_MAX's forerunner CONSOLE_EXT_LOG_MAX)."""
 SAMPLE_BOUND = 200
+LONGEST_NAME = 255
 _RECORD_BOUND = 64 << 20
 _DUMP_BOUND = 1_000
 _OF_DUMPS = ("dmesg", "text", "pstore")
@@ -48,9 +50,10 @@ _Drafted = Draft | str | None
 class Parser:
     """Reads records of every format.
 
-    `host` overrides what lines say of their host; `format` names one of FORMATS and then nothing
-    else is read; `zone` is meant by stamps without one; `policy` is what the site trusts. Raises ValueError for an unknown format. A
-    Parser is not shared between threads.
+    `host` overrides what lines say of their host, `form` is the one form of hosts' names; `format`
+    names one of FORMATS and then nothing else is read; `zone` is meant by stamps without one;
+    `policy` is what the site trusts. Raises ValueError for an unknown format. A Parser is not
+    shared between threads.
     """
 
     def __init__(
@@ -60,10 +63,13 @@ class Parser:
         format: str = "auto",  # noqa: A002
         zone: tzinfo = UTC,
         policy: TrustPolicy | None = None,
+        form: HostForm | None = None,
     ) -> None:
         if format not in FORMATS:
             raise ValueError(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
-        self._host = host
+        self.spellings = Spellings()
+        self._form = form or HostForm()
+        self._host = self._form.name(host) if host else None
         self._format = format
         self._reader = lines.READERS.get(format)
         self._context = Context(zone=zone, policy=policy or TrustPolicy())
@@ -252,18 +258,21 @@ class Parser:
         return shown
 
     def _host_of(self, named: str | None, record: Record) -> str:
-        """The host: as set, else from the body, else the key, else the source. A body and a key
-        that differ are counted.
+        """The host: as set, else from the body, the key, the file's path, else the source, in the
+        one form. A body and a key that differ are counted.
         """
         key = _host_of_key(record.key) if record.key else ""
-        if (
-            named
-            and key
-            and named != key
-            and named.split(".")[0].lower() != key.split(".")[0].lower()
-        ):
+        if named and key and named != key and _label(named) != _label(key):
             self._counts["host_disagreement"] += 1
-        return self._host or (named or key or record.source)[:255]
+        if self._host is not None:
+            return self._host
+        written = (named or key)[:LONGEST_NAME] if named or key else ""
+        name = self._form.name(written) if written else self._form.of_path(record.source)
+        if name is None:
+            return record.source[:LONGEST_NAME]
+        if name != written:
+            self.spellings.note(name, written or record.source[:LONGEST_NAME])
+        return name
 
     def _lost(self, incomplete: list[tuple[Record, Draft]]) -> list[Line | Unparsed]:
         """Messages of which fragments are missing, with the text that came."""
@@ -274,6 +283,11 @@ class Parser:
     def _unparsed(self, reason: str, record: Record) -> Unparsed:
         self._counts[f"unparsed:{reason}"] += 1
         return Unparsed(reason, record.value[:SAMPLE_BOUND], record.source, record.number)
+
+
+def _label(name: str) -> str:
+    """The first label of a host's name, as names are compared."""
+    return name.split(".", maxsplit=1)[0].lower()
 
 
 @lru_cache(maxsize=4096)

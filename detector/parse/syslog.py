@@ -15,7 +15,7 @@ import re
 
 from detector.model import Trust
 from detector.parse import printk
-from detector.parse.draft import Context, Draft, trust_of
+from detector.parse.draft import Context, Draft, shipped_as, trust_of
 from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
 
 _MONTH_FIRST = re.compile(
@@ -105,7 +105,7 @@ def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
     trust: Trust = "kernel" if tag in context.policy.tags else trust_of(pri >> 3, tag)
     rest = text[found.end() :]
     draft = Draft(rest, "rfc5424") if trust == "user" else printk.message(rest)
-    draft.transport, draft.trust = "rfc5424", trust
+    draft.transport, draft.trust = shipped_as("rfc5424", tag, trust), trust
     draft.level, draft.facility = pri & 7, pri >> 3
     draft.host = None if found[2] == "-" else found[2]
     stamp = iso(found[1], context.zone)
@@ -175,10 +175,12 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
         host, facility_name, level_name = None, pair[1], pair[2]
     if facility_name in printk.FACILITIES and facility is None:
         facility = printk.FACILITIES[facility_name]
-    trust: Trust = "kernel" if tag in tags else trust_of(facility, tag + (pid or ""))
+    vouched = tag in tags and not pid
+    trust: Trust = "kernel" if vouched else trust_of(facility, tag + (pid or ""))
     message = rest[found.end() :]
     draft = printk.message(message) if trust == "kernel" else Draft(message, "syslog")
-    draft.transport, draft.trust, draft.host, draft.facility = "syslog", trust, host, facility
+    draft.transport = shipped_as("syslog", tag, trust)
+    draft.trust, draft.host, draft.facility = trust, host, facility
     draft.level = printk.LEVELS.get(level_name) if level_name else None
     return draft
 

@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    DirectoryPath,
-    Field,
-    FilePath,
-    model_validator,
-)
+from pydantic import DirectoryPath, Field, FilePath, model_validator
 from pydantic.fields import FieldInfo
 
 from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
+from detector.settings.hosts import HostSettings
 from detector.settings.kafka import Kafka
 from detector.settings.trust import TrustSettings
 
@@ -304,6 +300,7 @@ class Settings(Group):
     known: Known = Field(default_factory=Known)
     parse: Parse = Field(default_factory=Parse)
     trust: TrustSettings = Field(default_factory=TrustSettings)
+    hosts: HostSettings = Field(default_factory=HostSettings)
     boots: BootSettings = Field(default_factory=BootSettings)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
@@ -342,4 +339,6 @@ def text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
     return ", ".join(str(part) for part in value) if isinstance(value, tuple | list) else str(value)

@@ -26,6 +26,14 @@ def _listed(value: object) -> object:
     )
 
 
+def _paired(value: object) -> object:
+    """The environment and the command line write a table as one word: old=new,other=new."""
+    if not isinstance(value, str):
+        return value
+    pairs = (part.partition("=") for part in value.split(",") if part.strip())
+    return {name.strip(): other.strip() for name, _, other in pairs}
+
+
 BrokerAddress = Annotated[
     str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
 ]
@@ -34,6 +42,10 @@ Brokers = Annotated[tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(m
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
 Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Aliases = Annotated[dict[str, str], BeforeValidator(_paired)]
+PathPatterns = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[^{}]*\{host\}[^{}]*$")], ...], BeforeValidator(_listed)
+]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
 
 

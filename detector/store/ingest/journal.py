@@ -10,24 +10,26 @@ nothing about incidents: `correlate.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection, Error, Row
+from sqlite3 import Connection, Error
 
 from sqlite_utils import Database
 
 from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
+from detector.machine_names import UNNAMED
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match
 from detector.noise import NoiseCount
 from detector.same_boot import BootEvidence
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
-from detector.store.ingest import incidents, reports
+from detector.store.ingest import incidents, reports, streams
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.matches import Matches
+from detector.store.ingest.neighbours import Neighbours
 from detector.store.ingest.positions import Positions
 from detector.store.ingest.sightings import Sightings
 from detector.store.query import search_index
@@ -54,22 +56,13 @@ _COUNTER = f"""
 INSERT INTO counters (name, count) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT})
 """  # noqa: S608
-_STREAM = """
-INSERT INTO streams (name, boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh,
-  begun = excluded.begun, boot_id = excluded.boot_id, began_us = excluded.began_us, epoch_us = excluded.epoch_us,
-  earlier_epoch_us = excluded.earlier_epoch_us
-"""
-_STREAMS = """
-SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us, name FROM streams
-"""
 
 
 def open_journal(
     path: str | Path,
     *,
     tolerance_us: int = TOLERANCE_US,
+    unnamed: Collection[str] = UNNAMED,
     clock: Callable[[], int] = now_us,
 ) -> Journal:
     """Opens the history at `path` (":memory:" for one that is not kept) for writing; creates it, or
@@ -78,7 +71,7 @@ def open_journal(
     Raises `StoreError` for a file that is not ours, damaged, newer than this version, locked or not
     writable.
     """
-    return Journal(connect_writing(str(path)), str(path), tolerance_us, clock)
+    return Journal(connect_writing(str(path)), str(path), tolerance_us, unnamed, clock)
 
 
 class Journal:
@@ -87,13 +80,19 @@ class Journal:
     """
 
     def __init__(
-        self, db: Database, path: str, tolerance_us: int, clock: Callable[[], int]
+        self,
+        db: Database,
+        path: str,
+        tolerance_us: int,
+        unnamed: Collection[str],
+        clock: Callable[[], int],
     ) -> None:
         self.db = db
         self.path = path
         self._clock = clock
         self._connection: Connection = db.conn
         self._matches = Matches(self._connection, tolerance_us)
+        self._neighbours = Neighbours(self._connection, tolerance_us, unnamed)
         self._sightings = Sightings()
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
@@ -146,17 +145,17 @@ class Journal:
         """
         match = clean_match(match)
         self._sightings.boot(match)
-        self._matches.note_banner(match)
+        self._neighbours.note_banner(match)
 
     def neighbours(self, stored: StoredMatch, span_us: int) -> list[StoredMatch]:
         """The other matches of the same host and, as far as is known, boot within `span_us`; see
-        `Matches.neighbours`.
+        `Neighbours.of`.
         """
-        return self._matches.neighbours(stored, span_us)
+        return self._neighbours.of(stored, span_us)
 
     def boot_evidence(self, matches: Sequence[Match]) -> BootEvidence:
-        """What tells the boots of stored matches apart; see `Matches.boot_evidence`."""
-        return self._matches.boot_evidence(matches)
+        """What tells the boots of stored matches apart; see `Neighbours.boot_evidence`."""
+        return self._neighbours.boot_evidence(matches)
 
     def add_report(
         self,
@@ -272,36 +271,18 @@ class Journal:
         with explained(self.path):
             return {source: position.offset for source, position in self.sources.all().items()}
 
-    def save_streams(self, streams: Mapping[str, LineStream]) -> None:
-        """Stores where streams without a clock stand in their boots: those that moved in this
-        batch.
-        """
-        rows = [
-            (
-                clean(name),
-                stream.count,
-                storable(stream.latest_us) or 0,
-                stream.fresh,
-                stream.begun,
-                stream.boot_id and clean(stream.boot_id, NAME_LIMIT),
-                storable(stream.began_us),
-                storable(stream.epoch_us),
-                storable(stream.earlier_us),
-            )
-            for name, stream in streams.items()
-        ]
-        self._connection.executemany(_STREAM, rows)
+    def save_streams(self, moved: Mapping[str, LineStream]) -> None:
+        """Stores where streams of lines stand in their boots: those that moved in this batch."""
+        streams.save(self._connection, moved)
 
     def stream(self, name: str) -> LineStream | None:
         """Where one stream stood when it was stored."""
-        row = self._connection.execute(f"{_STREAMS} WHERE name = ?", (clean(name),)).fetchone()
-        return _read_stream(row) if row else None
+        return streams.read(self._connection, name)
 
     def streams(self) -> dict[str, LineStream]:
         """Where the streams stood at the last commit."""
         with explained(self.path):
-            rows = self._connection.execute(_STREAMS).fetchall()
-        return {row["name"]: _read_stream(row) for row in rows}
+            return streams.read_all(self._connection)
 
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
@@ -310,8 +291,3 @@ class Journal:
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""
         self.db.close()
-
-
-def _read_stream(row: Row) -> LineStream:
-    count, latest, fresh, begun, boot_id, began, epoch, earlier = row[:8]
-    return LineStream(count, latest, bool(fresh), bool(begun), boot_id, began, epoch, earlier)

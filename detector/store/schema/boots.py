@@ -21,6 +21,7 @@ def m005_boots(db: Database) -> None:
 
 _BOOTS = """
 ALTER TABLE matches ADD COLUMN boot_before INTEGER NOT NULL DEFAULT 0 CHECK (boot_before IN (0, 1));
+CREATE INDEX matches_boot ON matches (boot_id, kernel_time_us) WHERE boot_id IS NOT NULL;
 
 ALTER TABLE streams ADD COLUMN begun INTEGER NOT NULL DEFAULT 0 CHECK (begun IN (0, 1));
 ALTER TABLE streams ADD COLUMN boot_id TEXT;
