@@ -9,10 +9,10 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test bench truth lint format docs lock clean
+.PHONY: help demo test bench known-eval truth lint format docs lock clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run a simulated fleet through a broker into incidents: about 20 seconds
 	$(BIN)/oopswatch demo
@@ -28,6 +28,9 @@ bench: $(READY) ## measure side by side with peers and write docs/performance.md
 
 truth: $(READY) ## recompute every number and instruction in the explanations of all logs (LOGS="FILE …" for others)
 	$(BIN)/python -m tests.explain.truth $(LOGS)
+
+known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
+	$(BIN)/python -m bench.known_eval $(CASES)
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,7 @@ ReleaseStatus = Literal["affected", "vendor", "fixed", "vendor-fixed", "before",
 """How a running kernel stands to an issue: a plain release with the bug, a vendor's build on a base with the bug, a release that has
 the fix, a vendor's build on such a release, a release older than the bug, or not known."""
 
+_BUG = r"^(CVE-\d{4}-\d{4,19}|[0-9a-f]{12})$"
 _ID = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 _RELEASE = re.compile(r"\d{1,3}\.\d{1,3}(\.\d{1,3})?(-rc\d{1,2})?")
 
@@ -133,7 +134,8 @@ class KnownIssue(KnownIssueModel):
 
     `since` is the first mainline release with the bug, `fixed` the first without; `stable` the
     releases before that which got the fix. The issue is named with the strongest `when` that holds,
-    unless an `unless` does.
+    unless an `unless` does. `covers` are ids of known bugs (CVE-…, or the first twelve characters
+    of a mainline commit) that this issue describes: they are not named beside it.
     """
 
     id: str = Field(pattern=_ID)
@@ -150,6 +152,7 @@ class KnownIssue(KnownIssueModel):
     linked: tuple[Commit, ...] = ()
     related: tuple[str, ...] = ()
     lookalike: tuple[Lookalike, ...] = ()
+    covers: tuple[Annotated[str, Field(pattern=_BUG)], ...] = ()
     vendor_check: str | None = None
     mitigation: str | None = None
     next_steps: tuple[str, ...] = ()

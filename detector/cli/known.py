@@ -18,10 +18,11 @@ from detector.app.known import index_file, own_path, reader_of
 from detector.cli.options import config_option, patterns_option, store_option
 from detector.known.bug import Bug
 from detector.known.codec import Header, bug_item, encode
+from detector.known.draft import draft as draft_of
 from detector.known.update import Gathered
 from detector.known.words import record_lines
 from detector.render.escape import inert
-from detector.settings import settings_of
+from detector.settings import Settings, settings_of
 from detector.sources import SourceError
 from detector.sources.known.gather import gather
 from detector.sources.known.index_file import read, write
@@ -64,21 +65,36 @@ def known() -> None:
 def show(bug: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """The record of one bug: which releases have it, which fix it, how it was seen."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    path = index_file(settings).path
-    if path is None:
-        raise SourceError("there is no index of known bugs: `oopswatch known update --from PATH`")
-    header, bugs = read(path, whole=True)
-    found = find(bugs, bug)
-    if not found:
-        click.echo(
-            f"oopswatch: {inert(bug)}: not among the {header.bugs:,} bugs of {path}", err=True
-        )
-        sys.exit(_NOTHING_KNOWN)
-    for one in found:
+    for one in _asked(settings, bug):
         if as_json:
             click.echo(json.dumps({"type": "known_bug", **bug_item(one)}))
         else:
             click.echo("\n".join(inert(line) for line in record_lines(one)))
+
+
+@known.command()
+@click.argument("bug", metavar="CVE|COMMIT")
+@store_option
+@config_option
+def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:
+    """Prints the frame of a known issue in TOML, for a file of patterns/known-issues/."""
+    settings, _ = settings_of(config_path, store__path=store_path)
+    for one in _asked(settings, bug):
+        click.echo(draft_of(one))
+
+
+def _asked(settings: Settings, name: str) -> list[Bug]:
+    """The bugs of that name; the command ends where there is none."""
+    path = index_file(settings).path
+    if path is None:
+        raise SourceError("there is no index of known bugs: `oopswatch known update --from PATH`")
+    header, bugs = read(path, whole=True)
+    found = find(bugs, name)
+    if not found:
+        said = f"oopswatch: {inert(name)}: not among the {header.bugs:,} bugs of {path}"
+        click.echo(said, err=True)
+        sys.exit(_NOTHING_KNOWN)
+    return found
 
 
 def find(bugs: list[Bug], name: str) -> list[Bug]:

@@ -20,8 +20,8 @@ _STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
 
 @dataclass(frozen=True, slots=True)
 class CrashFacts:
-    """What is known of a crash. `path`: functions of the trace without compiler suffixes; `texts`:
-    the title and the evidence's lines.
+    """What is known of a crash. `path`: functions of the trace and of the program counter, without
+    compiler suffixes; `texts`: the title and the evidence's lines.
     """
 
     kind: str = ""
@@ -53,7 +53,10 @@ def facts_of(
     """Gather what the conditions ask about."""
     title = (report.title,) if report is not None and report.title else ()
     functions = (
-        [report.function, *(frame.function for frame in report.frames if frame.reliable)]
+        [
+            report.function,
+            *(frame.function for frame in (report.pc, *report.frames) if frame and frame.reliable),
+        ]
         if report is not None
         else []
     )

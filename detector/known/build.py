@@ -41,8 +41,8 @@ def _traces(lines: Sequence[str], reader: Reader) -> tuple[Trace, ...]:
     main = tidied(stacks(lines).main, reader.generic)
     bare = tidied(bare_trace(lines), reader.generic)
     found: list[Trace] = []
-    for report, block in reader.reports(lines):
-        trace = trace_of(report, block.lines, reader.generic)
+    for report in reader.reports(lines):
+        trace = trace_of(report, reader.generic)
         if trace.function is not None or trace.frames:
             found.append(trace if trace.frames else replace(trace, frames=main or bare))
     if not found and len(main) >= _FEWEST:

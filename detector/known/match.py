@@ -8,14 +8,14 @@ they cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from detector.explain.release import KernelRelease
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import Candidate, Index
-from detector.known.nature import HEADLESS, access, complaint, likeness, nature
+from detector.known.nature import HEADLESS, STUCK, access, complaint, likeness, nature
 from detector.known.releases import Standing, standing
 
 Confidence = Literal["likely", "possible"]
@@ -160,7 +160,7 @@ def compare(
     }
     aligned = max(
         (
-            _align(_from_guilty(mine, crash.function), _from_guilty(theirs, trace.function), index)
+            _align(_compared(mine, crash), _compared(theirs, trace), index)
             for mine, theirs in sorted(sides)
         ),
         key=lambda one: (one[1], one[2]),
@@ -192,14 +192,17 @@ def _complaint(trace: Trace) -> str:
     return complaint(trace.kind, trace.title, near_null=trace.offset is not None)
 
 
-def _from_guilty(frames: Iterable[str], function: str | None) -> tuple[str, ...]:
-    """The frames from the guilty one on; it comes first where the trace lacks it."""
-    names = tuple(frames)
-    if function is None:
-        return names[:COMPARED]
-    if function in names:
-        return names[names.index(function) :][:COMPARED]
-    return (function, *names)[:COMPARED]
+def _compared(frames: tuple[str, ...], trace: Trace) -> tuple[str, ...]:
+    """The frames from the guilty one on; it comes first where the trace lacks it. A CPU that is
+    stuck is known by what it does below the guilty function, which is the one that loops: its trace
+    is compared from the top.
+    """
+    function = trace.function
+    if function is None or (function in frames and _nature(trace) == STUCK):
+        return frames[:COMPARED]
+    if function in frames:
+        return frames[frames.index(function) :][:COMPARED]
+    return (function, *frames)[:COMPARED]
 
 
 def _align(

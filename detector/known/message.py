@@ -1,6 +1,6 @@
 """Reads the reports that a commit's message or a record's description quotes.
 
-In: the quoted lines, the parts that read logs. Out: blocks with their crash reports, and call traces
+In: the quoted lines, the parts that read logs. Out: crash reports, and call traces
 that were written down without offsets. The lines go through the same matcher, assembler and reader
 as a log's.
 """
@@ -15,7 +15,7 @@ from detector import crash
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
 from detector.match import Matcher
-from detector.model import Block, Boot, CrashReport, Line
+from detector.model import Boot, CrashReport, Line
 
 _WORTH = re.compile(r"\+0x[0-9a-f]+/0x|[Cc]all [Tt]race|BUG: |WARNING: |INFO: |\.c:\d")
 
@@ -42,13 +42,13 @@ class Reader:
         )
         return cls(Matcher(catalogue), frozenset(opening), generic)
 
-    def reports(self, lines: Sequence[str]) -> list[tuple[CrashReport, Block]]:
-        """Every report that the lines hold, with its lines."""
+    def reports(self, lines: Sequence[str]) -> list[CrashReport]:
+        """Every report that the lines hold."""
         assembler, blocks = Assembler(self.opening), []
         for number, text in enumerate(lines, 1):
             line = Line(text, "message", number, "host", "message")
             blocks += assembler.feed(line, self.matcher.match(line, Boot()), 0)
-        return [(crash.read(block, self.generic), block) for block in (*blocks, *assembler.flush())]
+        return [crash.read(block, self.generic) for block in (*blocks, *assembler.flush())]
 
 
 def worth_reading(text: str) -> bool:

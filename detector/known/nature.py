@@ -13,17 +13,20 @@ from collections.abc import Mapping
 HEADLESS = "?"
 """The kind of a trace whose head says nothing that is read."""
 
+STUCK = "stuck"
+"""The nature of a CPU that loops: lockups and stalls."""
+
 _MEMORY = frozenset({"memory-fault", "kasan", "kfence", "oops", "slab", "bad-page", "kernel-trap"})
 _NAMES: Mapping[str, str] = {
     "invalid-opcode": "bug",
     "kernel-bug": "bug",
     "kernel-bug-message": "bug",
     "odebug": "warning",
-    "soft-lockup": "hang",
-    "hard-lockup": "hang",
-    "rcu-stall": "hang",
+    "soft-lockup": STUCK,
+    "hard-lockup": STUCK,
+    "rcu-stall": STUCK,
     "hung-task": "hung",
-    "workqueue": "hang",
+    "workqueue-lockup": STUCK,
     "divide-error": "divide",
 }
 _ALIKE: Mapping[frozenset[str], float] = {

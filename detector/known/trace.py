@@ -1,8 +1,7 @@
 """A crash report as far as crashes are compared: guilty function, frames, nature.
 
-In: a `CrashReport`, its lines, the list of generic functions. Out: a `Trace`. The same function reads
-the published reports for the index and the crash that is looked up, so that both lose the same
-frames.
+In: a `CrashReport` and the list of generic functions. Out: a `Trace`. The same function reads the
+published reports for the index and the crash that is looked up, so that both lose the same frames.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from detector.crash.frames import frames_of
 from detector.crash.identity import identity
 from detector.known.bug import Trace
+from detector.known.nature import STUCK, nature
 from detector.model import CrashReport, Frame
 
 KEPT = 9
@@ -48,6 +48,8 @@ _PASSED = re.compile(
 _SHADOW_OF_NULL = 0xDFFF_FC00_0000_0000
 _SHADOW_SCALE = 8
 _PAGE = 4096
+# A BPF program is called by the hash of its code: kernel/bpf/core.c bpf_get_prog_name.
+_BPF_PROGRAM = re.compile(r"bpf_prog_[0-9a-f]{16}(?:_.*)?$")
 
 _ALLOCATED = re.compile(
     r"(?:Allocated by|Allocated:|allocated by|Uninit was (?:created|stored)|Local variable .{1,80} "
@@ -69,12 +71,14 @@ class Stacks:
     freed: list[str] = field(default_factory=list)
 
 
-def trace_of(report: CrashReport, lines: Iterable[str], generic: Container[str]) -> Trace:
+def trace_of(report: CrashReport, generic: Container[str]) -> Trace:
     """What is compared of a report."""
     frames = [frame for frame in report.frames if frame.reliable]
+    if report.pc is not None and nature(report.kind, report.title) == STUCK:
+        frames.insert(0, report.pc)
     every = tidied((identity(frame) for frame in frames), generic)
     plain = tidied((identity(frame) for frame in frames if not frame.inlined), generic)
-    beside = stacks(lines)
+    beside = stacks(report.lines)
     return Trace(
         kind=report.kind,
         title=report.title,
@@ -121,7 +125,8 @@ def _offset_from_null(report: CrashReport) -> int | None:
 def tidied(names: Iterable[str], generic: Container[str], most: int = KEPT) -> tuple[str, ...]:
     """The names that tell traces apart, top first; a repeated one once."""
     kept: list[str] = []
-    for name in names:
+    for full in names:
+        name = _BPF_PROGRAM.sub("bpf_prog", full)
         if name in generic or _PASSED.match(name) or (kept and kept[-1] == name):
             continue
         kept.append(name)
