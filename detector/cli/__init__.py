@@ -46,6 +46,7 @@ COMMANDS = {
         "gives it its name."
     ),
     "keep": "Looks after the history's file.",
+    "positions": "Where reading goes on in each partition, and how to set it: docs/positions.md.",
     "patterns": "The catalogue: signatures, rules, known issues.",
     "simulate": (
         "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots."

@@ -29,6 +29,7 @@ from detector.noise import NoiseCount
 from detector.pipeline import run as drive
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
+from detector.store.hold import held
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
@@ -93,6 +94,7 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
     """
     with (
         closing(build.journal_of(settings, settings.store.path)) as journal,
+        held(settings.store.path),
         kept(settings),
     ):
         alerts = alerts_of(settings, catalogue, journal)

@@ -9,10 +9,13 @@ transaction; placing opens its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
 from sqlite3 import Connection
 
 from detector.model import Position
+from detector.store.connection import connect_reading
+from detector.store.errors import explained
 from detector.store.rows import clean
 
 _ADVANCE = """
@@ -100,3 +103,9 @@ def mark_copy(connection: Connection, now_us: int) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO about (name, value) VALUES ('copied_us', ?)", (str(now_us),)
     )
+
+
+def read_positions(path: str | Path) -> dict[str, Position]:
+    """The positions of a history that exists, also beside a running service."""
+    with closing(connect_reading(str(path))) as db, explained(str(path)):
+        return Positions(db.conn, nullcontext).all()

@@ -1,0 +1,93 @@
+"""Which offsets partitions have: at the beginning, at the end, from a time on; for whoever sets a
+position by hand. Reads no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+
+from detector.settings.kafka import Kafka
+from detector.sources.errors import SourceError
+from detector.sources.kafka.connect import connect, demand_topics, explained
+from detector.sources.kafka.internals import topic_id
+from detector.sources.kafka.placement import Log
+from detector.sources.kafka.placer import name_of
+from detector.sources.kafka.security import client_settings
+
+ASK_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition as Kafka holds it, and the offset that was asked for."""
+
+    log: Log
+    offset: int
+
+
+Choose = Callable[[KafkaConsumer, TopicPartition, Log], int]
+
+
+def offsets(kafka: Kafka, topic: str, partition: int | None, choose: Choose) -> Mapping[str, Place]:
+    """The places of one partition, or of all partitions of a topic, by source.
+
+    Raises SourceError where no broker answers, or there is no such partition.
+    """
+    with closing(connect(kafka, client_settings(kafka) | {"group_id": None})) as consumer:
+        try:
+            demand_topics(consumer, [topic])
+            numbers = consumer.partitions_for_topic(topic)
+            if partition is not None and partition not in numbers:
+                raise SourceError(f"{topic}: there are {len(numbers)} partitions, from 0 on")
+            asked = [
+                TopicPartition(topic, number)
+                for number in sorted(numbers if partition is None else {partition})
+            ]
+            beginnings = consumer.beginning_offsets(asked, timeout_ms=ASK_MS)
+            ends = consumer.end_offsets(asked, timeout_ms=ASK_MS)
+            found = topic_id(consumer, topic)
+            logs = {one: Log(beginnings[one], ends[one], found) for one in asked}
+            return {
+                name_of(one): Place(log, choose(consumer, one, log)) for one, log in logs.items()
+            }
+        except kafka_errors.KafkaError as error:
+            raise SourceError(f"kafka: {explained(error)}") from error
+
+
+def beginning(_consumer: KafkaConsumer, _partition: TopicPartition, log: Log) -> int:
+    """The first record that Kafka still holds."""
+    return log.beginning
+
+
+def end(_consumer: KafkaConsumer, _partition: TopicPartition, log: Log) -> int:
+    """After the last one."""
+    return log.end
+
+
+def exactly(offset: int) -> Choose:
+    """An offset within what Kafka holds; SourceError for any other."""
+
+    def choose(_consumer: KafkaConsumer, partition: TopicPartition, log: Log) -> int:
+        if log.beginning <= offset <= log.end:
+            return offset
+        raise SourceError(
+            f"{name_of(partition)}: Kafka holds the offsets from {log.beginning} to {log.end}, "
+            f"not {offset}"
+        )
+
+    return choose
+
+
+def since(wall_us: int) -> Choose:
+    """The first record of a time or later; the end where there is none."""
+
+    def choose(consumer: KafkaConsumer, partition: TopicPartition, log: Log) -> int:
+        found = consumer.offsets_for_times({partition: wall_us // 1_000}, timeout_ms=ASK_MS)
+        return found[partition].offset if found[partition] else log.end
+
+    return choose
