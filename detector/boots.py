@@ -9,9 +9,11 @@ clock; streams are plain data (`changed`) that the caller keeps and gives back (
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import attrgetter
+from typing import Any
 
 from detector.clock import DAY_US, HOUR_US, SECOND_US
 from detector.model import DUMPS, Boot, Line
@@ -142,6 +144,11 @@ class LineStream:
         self.fresh = self.fresh and (banner or time == 0)
 
 
+_STATE: Callable[[LineStream], tuple[Any, ...]] = attrgetter(
+    *(part.name for part in fields(LineStream))
+)
+
+
 class Boots:
     """Places lines in boots: `recall` gives the state of a stream (source and host) that is not
     held; `changed` what to keep of those that moved.
@@ -157,11 +164,27 @@ class Boots:
         self._limit = limit
         self._held: dict[tuple[str, str], LineStream] = {}
         self._changed: dict[tuple[str, str], LineStream] = {}
+        self._before: dict[tuple[str, str], tuple[Any, ...] | None] = {}
 
     @property
     def held(self) -> int:
         """How many streams are held now."""
         return len(self._held)
+
+    def mark(self) -> None:
+        """The state is good as it is now: what was before is forgotten. What has changed by then is
+        to have been asked for.
+        """
+        self._before.clear()
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark."""
+        for key, state in self._before.items():
+            self._held.pop(key, None)
+            if state is not None:
+                self._held[key] = LineStream(*state)
+        self._changed = {}
+        self._before.clear()
 
     def changed(self) -> Mapping[str, LineStream]:
         """The streams that moved since the last call: to be kept, since they may be forgotten
@@ -232,6 +255,8 @@ class Boots:
     def _stand(self, key: tuple[str, str]) -> LineStream:
         """Where a stream stands, whoever knows it."""
         stream = self._held.get(key)
+        if key not in self._before:
+            self._before[key] = None if stream is None else _STATE(stream)
         if stream is None:
             stream = self._held[key] = self._recall(stream_name(*key)) or LineStream()
             stream.saved_us = stream.latest_us

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector.correlate import StoredMatch
-from detector.model import CrashReport, Diagnosis, Incident, Unparsed
+from detector.model import CrashReport, Diagnosis, Incident, Rejected, Unparsed
 from detector.noise import NoiseCount
 
 
@@ -34,6 +34,7 @@ class RunTotals:
     noise: int = 0
     folded: int = 0
     unparsed: int = 0
+    rejected: int = 0
 
 
 def ignore(*_: object) -> None:
@@ -42,7 +43,7 @@ def ignore(*_: object) -> None:
 
 @dataclass(slots=True)
 class Hooks:
-    """Who is told of what happens: each a callable, by default nobody.
+    """Who is told of what happens, each time after it is stored: each a callable, by default nobody.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
     journal, and its report; `switched_off` a signature and its timeouts; `counts` what parser and
@@ -54,6 +55,7 @@ class Hooks:
     incident: Callable[[Finding, bool], None] = ignore
     noise: Callable[[Sequence[NoiseCount]], None] = ignore
     unparsed: Callable[[Unparsed], None] = ignore
+    rejected: Callable[[Rejected], None] = ignore
     switched_off: Callable[[str, int], None] = ignore
     counts: Callable[[Mapping[str, int]], None] = ignore
     batch: Callable[[RunTotals, float], None] = ignore

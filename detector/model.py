@@ -92,6 +92,20 @@ class Unparsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """What was set aside because a stage of the pipeline raised on it: where it is, which stage,
+    what was raised, and the bytes themselves.
+    """
+
+    source: str
+    number: int
+    stage: str
+    reason: str
+    value: bytes
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Boot:
     """What a line tells of its boot: journald's id; the boot's wall-clock start (wall − kernel
     time); the count within its stream.

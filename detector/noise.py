@@ -80,15 +80,29 @@ class NoiseTally:
         self._hosts: set[tuple[str, str, str]] = set()
         self._since_us: int | None = None
         self._counts: dict[Key, NoiseCount] = {}
+        self._marked: dict[Key, NoiseCount] = {}
+        self._folded_before = 0
 
     @property
     def held(self) -> int:
         """How many names and counts are held now."""
-        return len(self._programs) + len(self._hosts) + len(self._counts)
+        return len(self._programs) + len(self._hosts) + len(self)
 
     def __len__(self) -> int:
         """How many counts the next drain hands out."""
-        return len(self._counts)
+        return len(self._counts) + len(self._marked)
+
+    def mark(self) -> None:
+        """The counts are good as they are now: `rewind` goes back to them."""
+        self._merge()
+        self._folded_before = self.folded
+
+    def rewind(self) -> None:
+        """Goes back to the counts at the last mark, those apart that were drained since then. Names
+        that were seen stay.
+        """
+        self._counts = {}
+        self.folded = self._folded_before
 
     def renew(self, now_us: int) -> None:
         """An hour after the last time, other programs may be told apart."""
@@ -136,9 +150,17 @@ class NoiseTally:
 
     def drain(self) -> list[NoiseCount]:
         """All counts since the last call."""
-        rows = list(self._counts.values())
-        self._counts = {}
+        self._merge()
+        rows = list(self._marked.values())
+        self._marked = {}
         return rows
+
+    def _merge(self) -> None:
+        for key, count in self._counts.items():
+            known = self._marked.setdefault(key, count)
+            if known is not count:
+                known.add(count)
+        self._counts = {}
 
 
 def _least(a: int | None, b: int | None) -> int | None:

@@ -9,50 +9,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 
-from detector import crash
 from detector.assemble import Assembler
 from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue
-from detector.correlate import (
-    EVIDENCE_LIMIT,
-    StoredMatch,
-    assemble_incident,
-    concerns,
-    in_order,
-    kin,
-    reach_us,
-)
-from detector.explain import explain, with_instruction
-from detector.families import Families, Family
+from detector.correlator import Correlator
 from detector.hooks import Finding, Hooks, RunTotals, ignore
+from detector.isolation import NOWHERE, Isolation, Place, is_fatal, place_of, reason_of
 from detector.match import Claim, Matcher
-from detector.model import Block, CrashReport, Incident, Line, Match, Record, Unparsed
-from detector.noise import NoiseCount, NoiseTally
+from detector.model import Block, Line, Match, Record, Unparsed
+from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.scan import MANY_NAMES, Chunk, Scanner
 from detector.sources import LostPartitionsError, Source
 from detector.store import Journal
 
-# The list of functions that are never the guilty one: allocation, locking, printk …
-GENERIC = "generic-functions"
-NOBODY: Container[str] = frozenset()
 # Counts of noise that are only told wait until they are so many, or the input ends: most of them
 # are of programs that crash again.
 TOLD_AT_ONCE = 20_000
-
-
-class _Remembered:
-    """A list of names whose regexes are asked once for each name."""
-
-    def __init__(self, names: Container[str]) -> None:
-        self._holds = lru_cache(maxsize=8_192)(names.__contains__)
-
-    def __contains__(self, name: object) -> bool:
-        return self._holds(name)
 
 
 class Pipeline:
@@ -86,24 +63,31 @@ class Pipeline:
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.stream)
         self.noise = NoiseTally()
-        self._families = Families()
-        self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
         self._counts: Counter[str] = Counter()
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
         self._restored: set[str] = set()
         self._spelled = (frozenset[str](), -1, frozenset[str]())
         self._kept = 0
+        self._isolation = Isolation(journal)
+        self.correlator = Correlator(
+            catalogue,
+            journal,
+            self._isolation,
+            on_incident=self._incident,
+            on_report=self.told.report,
+        )
         self._noise_from = 0
-        self.restore(now_us)
+        self._restore(now_us)
 
-    def restore(self, now_us: int) -> None:
-        """Goes back to what the journal holds: at the start, and after a batch that is dropped."""
+    def _restore(self, now_us: int) -> None:
+        """Goes back to what the journal holds."""
         self.parser.flush()
         self.assembler.flush()
         self.noise.drain()
-        self._families.take()
+        self.correlator.forget()
         self.boots = Boots(self.journal.stream)
+        self._parts = (self, self.boots, self.noise, self.assembler)
         kept = self.journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
@@ -120,41 +104,106 @@ class Pipeline:
         stored, and the pipeline is as it was before.
         """
         begun = time.perf_counter()
-        before = replace(self.totals)
+        self.noise.renew(now_us)
         positions = {chunk.source: chunk.end for chunk in batch}
-        try:
-            self._store(batch, now_us, positions, confirm)
-        except LostPartitionsError:
-            self.totals = before
-            self.restore(now_us)
-            raise
+
+        def work() -> None:
+            for chunk in batch:
+                self._read_chunk(chunk, now_us)
+            self._settle(lambda: self.assembler.tick(now_us), positions)
+            confirm()
+
+        self._attempt(work, now_us)
+        if not self.keeps_noise and len(self.noise) >= TOLD_AT_ONCE:
+            self.told.noise(self.noise.drain())
         self.told.batch(self.totals, time.perf_counter() - begun)
         return positions
 
-    def _store(
-        self,
-        batch: Sequence[Chunk],
-        now_us: int,
-        positions: dict[str, int],
-        confirm: Callable[[], None],
-    ) -> None:
-        self.noise.renew(now_us)
-        with self.journal.transaction():
-            for chunk in batch:
-                self._noise_from = self.journal.sources.counted(chunk.source)
-                for record, hit in self.scanner.select(chunk, self._following):
-                    self.totals.hits += hit
-                    self._take(self.parser.feed(record, now_us), hit, now_us, record)
-                self.totals.records += chunk.count
-                self.totals.bytes += len(chunk.data)
-            self._settle(self.assembler.tick(now_us), positions)
-            confirm()
-
     def finish(self, now_us: int) -> None:
         """The input has ended: what parser and assembler still hold is taken in."""
-        with self.journal.transaction():
-            self._take(self.parser.flush(), True, now_us, None)
-            self._settle(self.assembler.flush(), {}, last=True)
+
+        def work() -> None:
+            self._take(self._parsed(self.parser.flush, NOWHERE), True, now_us, None)
+            self._settle(self.assembler.flush, {})
+
+        self._attempt(work, now_us)
+        if not self.keeps_noise:
+            self.told.noise(self.noise.drain())
+
+    def _attempt(self, work: Callable[[], None], now_us: int) -> None:
+        """Does the work of one batch in one transaction. Where a record makes it raise, once more
+        with care, so that it alone is set aside; whatever else raises leaves nothing of the batch,
+        and the pipeline as it was before.
+        """
+        parts, before = (*self._parts, self.parser), replace(self.totals)
+        for part in parts:
+            part.mark()
+        for careful in (False, True):
+            self._isolation.begin(careful=careful)
+            try:
+                with self.journal.transaction():
+                    work()
+                    self._store_rejected()
+                break
+            except BaseException as error:
+                for part in parts:
+                    part.rewind()
+                if careful:  # marks were set since it began
+                    self._restore(now_us)
+                    self.totals = before
+                if careful or is_fatal(error) or isinstance(error, LostPartitionsError):
+                    raise
+        self._isolation.tell()
+
+    def mark(self) -> None:
+        """The pipeline's own state is good as it is now."""
+        own = (replace(self.totals), dict(self._heads), set(self._copies), set(self._restored))
+        self._marked = (*own, self._kept, self._counts)
+
+    def rewind(self) -> None:
+        """Goes back to its state at the last mark."""
+        (
+            self.totals,
+            self._heads,
+            self._copies,
+            self._restored,
+            self._kept,
+            self._counts,
+        ) = self._marked
+        self.correlator.forget()
+        self.mark()
+
+    def _read_chunk(self, chunk: Chunk, now_us: int) -> None:
+        """All that may matter in a chunk. What raises while records are looked for is the chunk's
+        fault: the rest of it is set aside.
+        """
+        last = -1
+        self._noise_from = self.journal.sources.counted(chunk.source)
+        try:
+            for record, hit in self.scanner.select(chunk, self._following):
+                last = record.number
+                self.totals.hits += hit
+                if self._isolation.careful:
+                    lines = self._parsed(partial(self.parser.feed, record, now_us), record)
+                else:
+                    lines = self.parser.feed(record, now_us)
+                self._take(lines, hit, now_us, record)
+        except Exception as error:
+            if not self._isolation.careful or is_fatal(error):
+                raise
+            self._isolation.stage = "scan"
+            reason = f"the rest of this chunk was not read: {reason_of(error)}"
+            self._isolation.reject(Place(chunk.source, last + 1, chunk.data), reason)
+        self.totals.records += chunk.count
+        self.totals.bytes += len(chunk.data)
+
+    def _parsed(
+        self, parse: Callable[[], Sequence[Line | Unparsed]], place: Place | Record
+    ) -> Sequence[Line | Unparsed]:
+        self._isolation.stage = "parse"
+        lines: list[Line | Unparsed] = []
+        self._isolation.step(place, lambda: lines.extend(parse()))
+        return lines
 
     def _following(self) -> frozenset[str] | None:
         """The hosts with open blocks; None, for every record, where they are too many, or all that
@@ -179,17 +228,53 @@ class Pipeline:
     ) -> None:
         for line in lines:
             if isinstance(line, Unparsed):
-                self.totals.unparsed += 1
-                self.told.unparsed(line)
-                continue
-            match = self._match(line, record) if hit else None
-            for block in self.assembler.feed(line, match, now_us):
-                self._report(block)
+                self._unread(line, record)
+            elif self._isolation.careful:
+                self._take_apart(line, hit, now_us, record)
+            else:
+                match = self._match(line, record) if hit else None
+                self._isolation.stage = "assemble"
+                for block in self.assembler.feed(line, match, now_us):
+                    self._report(block)
+
+    def _take_apart(self, line: Line, hit: bool, now_us: int, record: Record | None) -> None:
+        """The same, each step for itself. A line that cannot be matched is no line of a report."""
+        isolation, place = self._isolation, place_of(line, record)
+        match: Match | None = None
+        blocks: list[Block] = []
+
+        def matched() -> None:
+            nonlocal match
+            match = self._match(line, record)
+            self._store_counts()
+
+        if hit and not isolation.step(place, matched, self._parts):
+            return
+        isolation.stage = "assemble"
+        isolation.step(
+            place,
+            lambda: blocks.extend(self.assembler.feed(line, match, now_us)),
+            (self.assembler,),
+        )
+        for block in blocks:
+            self._report(block)
+        self.correlator.raise_incidents()
+
+    def _unread(self, line: Unparsed, record: Record | None) -> None:
+        """A record that no format reads is counted; one that a reader raised on is set aside."""
+        if not line.reason.startswith("error-"):
+            self.totals.unparsed += 1
+            self._isolation.say(self.told.unparsed, line)
+            return
+        self._isolation.stage = "parse"
+        place = record or Place(line.source, line.number, line.sample)
+        self._isolation.reject(place, line.reason.removeprefix("error-"))
 
     def _match(self, line: Line, record: Record | None) -> Match | None:
         """What the line is: noise is counted and ends here, a kernel match is stored and
         correlated.
         """
+        self._isolation.stage = "match"
         claim = self.matcher.claim(line)
         if claim is None:
             return None
@@ -198,6 +283,7 @@ class Pipeline:
             return self._noise(line, claim, record)
         boot = self.boots.place(line, banner=signature.cls == BOOT)
         match = claim.match(line, boot)
+        self._isolation.stage = "store"
         if signature.marker:
             self.journal.note_boot(match)
             return match
@@ -207,11 +293,13 @@ class Pipeline:
             self._copies.add(stored.id)
         if new:
             self.totals.matches += 1
-            self.told.match(stored)
+            self._isolation.say(self.told.match, stored)
         else:
             self.boots.settle(line, stored.match.boot)
         if new or stored.refined:  # an incident's identity has the exact time of its fault
-            self._correlate(stored)
+            self._isolation.stage = "correlate"
+            place = place_of(line, record)
+            self._isolation.step(place, partial(self.correlator.add, stored))
         return match
 
     def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:
@@ -237,45 +325,6 @@ class Pipeline:
             line.kernel_time_us,
         )
 
-    def _correlate(self, stored: StoredMatch) -> None:
-        for rule in self.catalogue.rules:
-            if not concerns(rule, stored.match):
-                continue
-            near = self.journal.neighbours(stored, reach_us(rule))
-            boots = self.journal.boot_evidence([stored.match, *(other.match for other in near)])
-            family = kin(rule, stored, near, boots)
-            if family:
-                self._families.add(rule, family)
-
-    def _raise(self, family: Family) -> None:
-        """Raises the incident that a batch's kin make, or says more of those that it belongs to."""
-        known = family.incidents
-        older = self.journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
-        for limit in (
-            EVIDENCE_LIMIT,
-            None,
-        ):  # of a storm the earliest will do, unless they hold no pair
-            evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
-            matches = tuple(evidence.values())
-            boots = self.journal.boot_evidence([one.match for one in matches])
-            incident = assemble_incident(family.rule, matches, known, boots)
-            if incident is not None:
-                self._save(incident, tuple(evidence.keys() | family.members.keys()))
-                return
-
-    def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
-        """Stores an incident with all that can be said of it now, and tells of it."""
-        block = self.journal.block_of(incident.anchor)
-        report = self._read(block) if block else None
-        diagnosis = explain(report, incident.evidence, self.catalogue)
-        new = self.journal.save_incident(incident, evidence, diagnosis, report)
-        self.totals.incidents += new
-        fingerprint = crash.fingerprint(report, self._skip) if report else None
-        self.told.incident(Finding(incident, report, fingerprint, diagnosis), new)
-
-    def _read(self, block: Block) -> CrashReport:
-        return with_instruction(crash.read(block, self._skip))
-
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
         anchors.
@@ -289,38 +338,49 @@ class Pipeline:
             match_id is None or alone
         ):  # a copy of one line, such as a syslogd wall, says nothing that its report did not say
             return
-        report = self._read(block)
-        self.journal.add_report(match_id, block, report, crash.fingerprint(report, self._skip))
-        self.told.report(match_id, report)
-        for incident, evidence in self.journal.anchored(match_id):
-            self._save(incident, evidence)
+        self._isolation.step(place_of(block.head), partial(self.correlator.report, match_id, block))
 
-    def _settle(
-        self, blocks: Sequence[Block], positions: dict[str, int], *, last: bool = False
-    ) -> None:
+    def _settle(self, due: Callable[[], Sequence[Block]], positions: Mapping[str, int]) -> None:
         """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams,
         positions.
         """
+        blocks: list[Block] = []
+        self._isolation.stage = "assemble"
+        self._isolation.step(NOWHERE, lambda: blocks.extend(due()), (self.assembler,))
         for block in blocks:
             self._report(block)
-        for family in self._families.take():
-            self._raise(family)
+        self.correlator.raise_incidents()
         self.totals.folded = self.noise.folded
-        if self.keeps_noise or last or len(self.noise) >= TOLD_AT_ONCE:
-            self._count(self.noise.drain())
+        self._store_counts()
         self._keep_open()
-        self.journal.save_streams(self.boots.changed())
+        self._isolation.stage = "store"
         counted = self._counted()
-        self.journal.add_counts(counted)
-        self.told.counts(counted)
+        for name, count in counted.items():
+            self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
+        self._isolation.say(self.told.counts, counted)
         self.journal.set_positions(positions)
         for signature in self.matcher.take_switched_off():
-            self.told.switched_off(signature, self.matcher.switched_off[signature])
+            strikes = self.matcher.switched_off[signature]
+            self._isolation.say(self.told.switched_off, signature, strikes)
 
-    def _count(self, rows: Sequence[NoiseCount]) -> None:
-        self.told.noise(rows)
+    def _incident(self, finding: Finding, new: bool) -> None:
+        self.totals.incidents += new
+        self.told.incident(finding, new)
+
+    def _store_counts(self) -> None:
+        """Noise counts and streams, as far as they have come."""
+        self._isolation.stage = "store"
         if self.keeps_noise:
+            rows = self.noise.drain()
             self.journal.count_noise(rows)
+            self._isolation.say(self.told.noise, rows)
+        self.journal.save_streams(self.boots.changed())
+
+    def _store_rejected(self) -> None:
+        """What was set aside; only what is new of it is said."""
+        for row in self.journal.add_rejected(self._isolation.rejected):
+            self.totals.rejected += 1
+            self._isolation.say(self.told.rejected, row)
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""
@@ -333,6 +393,12 @@ class Pipeline:
         self._heads = opened
         self._kept = self.assembler.turn
         self._copies.intersection_update(opened.values())
+        self._isolation.stage = "store"
+        if self._isolation.careful:
+            for match_id, block in changed:
+                work = partial(self.journal.save_open_blocks, [(match_id, block)], opened.values())
+                self._isolation.step(place_of(block.head), work)
+            changed = []
         self.journal.save_open_blocks(changed, opened.values())
 
     def _counted(self) -> Mapping[str, int]:

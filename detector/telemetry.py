@@ -63,6 +63,9 @@ INCIDENTS = _counter("oopswatch_incidents_total", "incidents raised, each once",
 UNPARSED = _counter(
     "oopswatch_unparsed_total", "records, or parts of one, that no format reads", "reason"
 )
+REJECTED = _counter(
+    "oopswatch_rejected_total", "records set aside because a stage raised on them", "stage"
+)
 SEQUENCE_GAPS = _counter(
     "oopswatch_sequence_gaps_total",
     "holes in the numbers of kernel log lines: they were lost on the way",
@@ -281,6 +284,11 @@ EVENTS: Mapping[str, Event] = {
     ),
     "library_log": Event(
         logging.WARNING, "a library logged a warning or an error", ("logger", "message")
+    ),
+    "record_rejected": Event(
+        logging.ERROR,
+        "a stage raised on a record: it was set aside, the rest goes on; `oopswatch rejected list`",
+        ("source", "number", "stage", "reason", "sample"),
     ),
     "unparsed_sample": Event(
         logging.WARNING,

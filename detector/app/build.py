@@ -12,10 +12,11 @@ from pathlib import Path
 from detector.assemble import Assembler, AssemblyLimits
 from detector.catalogue import Catalogue, read
 from detector.clock import SECOND_US, now_us
+from detector.correlator import GENERIC, NOBODY
 from detector.hooks import Hooks
 from detector.match import Matcher
 from detector.parse import HostForm, Parser
-from detector.pipeline import GENERIC, NOBODY, Pipeline
+from detector.pipeline import Pipeline
 from detector.settings import Settings
 from detector.settings.pattern_files import pattern_files
 from detector.store import Journal, open_journal

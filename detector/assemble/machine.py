@@ -33,6 +33,7 @@ class Assembler:
         self._counts = self._reports.counts
         self._turn = 0
         self._next_tick_us = 0
+        self.mark()
 
     @property
     def following(self) -> bool:
@@ -70,12 +71,23 @@ class Assembler:
         """
         return self._counts
 
+    def mark(self) -> None:
+        """The state is good as it is now: `rewind` goes back to it."""
+        self._reports.mark()
+        self._marked = (self._turn, self._next_tick_us)
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark."""
+        self._reports.rewind()
+        self._turn, self._next_tick_us = self._marked
+
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
         mine = self._reports.by_host.get(line.host)
         opens = match is not None and match.signature in self._opening and match.origin == "kernel"
         if (mine is None and not opens) or line.trust == "user":
             return []
+        self._reports.keep(line.host)
         closed = self._close_finished(line, mine) if mine else []
         near = [opened for opened in self._reports.on(line.host) if self._is_near(opened, line)]
         self._turn += 1

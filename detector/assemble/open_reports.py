@@ -55,6 +55,27 @@ class OpenReports:
         self.size = 0
         self.counts: Counter[str] = Counter()
         self._names: frozenset[str] | None = None
+        self._before: dict[str, list[Opened]] = {}
+        self.mark()
+
+    def mark(self) -> None:
+        """The state is good as it is now: `rewind` goes back to it."""
+        self._before.clear()
+        self._marked = (dict(self.by_host), self.count, self.size, dict(self.counts))
+
+    def keep(self, host: str) -> None:
+        """Keeps a host's reports as they are, before the first change of any since the last mark."""
+        if host not in self._before:
+            self._before[host] = [opened.copy() for opened in self.by_host.get(host, ())]
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark."""
+        by_host, self.count, self.size, counts = self._marked
+        self.by_host = {host: self._before.get(host, mine) for host, mine in by_host.items()}
+        self.counts.clear()
+        self.counts.update(counts)
+        self._names = None
+        self.mark()
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -86,6 +107,7 @@ class OpenReports:
 
     def close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
         """Closes a report: its Block, or nothing for a shadow and for one that is closed already."""
+        self.keep(opened.head.host)
         mine = self.by_host.get(opened.head.host, [])
         if opened not in mine:
             return []  # a shadow that went with its report

@@ -7,7 +7,8 @@ In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import MISSING, dataclass, field, fields
 
 from detector.assemble import shape
 from detector.assemble.grammar import Shape
@@ -91,6 +92,13 @@ class Opened:
                 opened.at_us, opened.stamped = stamp, basis
                 break
         return opened
+
+    def copy(self) -> Opened:
+        """The report as it is now, to go back to."""
+        copied = copy(self)
+        for name in _COLLECTIONS:
+            setattr(copied, name, getattr(self, name).copy())
+        return copied
 
     @property
     def shadow(self) -> bool:
@@ -233,3 +241,6 @@ class Opened:
         traced = self.traced and (self.style is not None or "Call Trace" in self.labels)
         whole = self.ended or (over and shape.is_whole(self.head.cls, traced=traced))
         return Block(self.head, tuple(self.lines), whole)
+
+
+_COLLECTIONS = tuple(one.name for one in fields(Opened) if one.default_factory is not MISSING)

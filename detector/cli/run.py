@@ -24,9 +24,10 @@ from detector.cli.options import config_option, patterns_option, store_option
 from detector.correlate import StoredMatch
 from detector.errors import UserError
 from detector.hooks import Finding, Hooks, RunTotals
-from detector.model import Unparsed
+from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.pipeline import run as drive
+from detector.render.objects import rejected_item
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.hold import held
@@ -172,6 +173,7 @@ def _told(source: KafkaSource, alerts: Alerts) -> Hooks:
         incident=_incident,
         noise=_noise,
         unparsed=_unparsed(),
+        rejected=_rejected,
         switched_off=_switched_off,
         counts=_counts,
         batch=_batch(source, alerts),
@@ -247,6 +249,13 @@ def _noise(rows: Sequence[NoiseCount]) -> None:
 def _switched_off(signature: str, strikes: int) -> None:
     telemetry.SIGNATURES_OFF.inc()
     telemetry.say("signature_switched_off", signature=signature, strikes=strikes)
+
+
+def _rejected(row: Rejected) -> None:
+    telemetry.REJECTED.labels(row.stage).inc()
+    item = rejected_item(row)
+    fields = ("source", "number", "stage", "reason", "sample")
+    telemetry.say("record_rejected", **{name: item[name] for name in fields})
 
 
 def _unparsed() -> Any:

@@ -18,13 +18,23 @@ from detector.cli.options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
 from detector.hooks import Finding, Hooks, RunTotals
-from detector.model import CrashReport, Unparsed
+from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
 from detector.pipeline import Pipeline, run
-from detector.render.objects import Item, by_program, incident_item, match_item, noise_item
+from detector.render.objects import (
+    Item,
+    by_program,
+    incident_item,
+    match_item,
+    noise_item,
+    rejected_item,
+)
 from detector.settings import settings_of
 from detector.sources import FileSource
+
+# Of the records that were set aside so many are shown.
+REJECTED_SHOWN = 20
 
 
 @dataclass(slots=True)
@@ -36,6 +46,7 @@ class ScanFindings:
     findings: dict[str, Finding] = field(default_factory=dict)
     programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
     as_they_come: bool = False
 
     def told(self) -> Hooks:
@@ -46,6 +57,7 @@ class ScanFindings:
             incident=self._incident,
             noise=self._noise,
             unparsed=self._unparsed,
+            rejected=self._rejected,
             switched_off=lambda signature, _strikes: click.echo(
                 terminal.switched_off(signature), err=True
             ),
@@ -73,6 +85,10 @@ class ScanFindings:
     def _unparsed(self, one: Unparsed) -> None:
         count, sample = self.unparsed.get(one.reason, (0, one))
         self.unparsed[one.reason] = (count + 1, sample)
+
+    def _rejected(self, row: Rejected) -> None:
+        if len(self.rejected) < REJECTED_SHOWN:
+            self.rejected.append(row)
 
 
 @click.command(
@@ -172,6 +188,7 @@ def scan(
                 list(found.findings.values()),
                 found.noise(),
                 found.unparsed,
+                found.rejected,
                 watch.totals,
                 seconds,
             )
@@ -213,12 +230,10 @@ def _say_json(found: ScanFindings, totals: RunTotals, seconds: float) -> None:
             say_item(finding_item(finding))
     for row in found.noise():
         say_item(noise_item(row))
-    say_item(summary_item(totals, found.unparsed, seconds, len(found.findings)))
+    say_item(summary_item(totals, found, seconds))
 
 
-def summary_item(
-    totals: RunTotals, unparsed: dict[str, tuple[int, Unparsed]], seconds: float, incidents: int
-) -> Item:
+def summary_item(totals: RunTotals, found: ScanFindings, seconds: float) -> Item:
     """The last line of `scan --json`."""
     return {
         "type": "summary",
@@ -226,12 +241,14 @@ def summary_item(
         "bytes": totals.bytes,
         "seconds": round(seconds, 6),
         "matches": totals.matches,
-        "incidents": incidents,
+        "incidents": len(found.findings),
         "noise": totals.noise,
         "noise_folded": totals.folded,
         "unparsed": totals.unparsed,
         "unparsed_reasons": {
             reason: {"count": count, "sample": one.sample.decode(errors="replace")}
-            for reason, (count, one) in unparsed.items()
+            for reason, (count, one) in found.unparsed.items()
         },
+        "rejected": totals.rejected,
+        "rejected_first": [rejected_item(row) for row in found.rejected],
     }

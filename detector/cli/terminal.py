@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.correlate import StoredMatch
-from detector.model import CrashReport, Unparsed
+from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import OTHERS, NoiseCount
 from detector.render.escape import inert
 from detector.render.objects import Item, incident_item, moment
@@ -87,6 +87,7 @@ def say_scan(
     findings: Sequence[Finding],
     noise: Sequence[NoiseCount],
     unparsed: Mapping[str, tuple[int, Unparsed]],
+    rejected: Sequence[Rejected],
     totals: RunTotals,
     elapsed: float,
 ) -> None:
@@ -109,6 +110,7 @@ def say_scan(
                 f"{inert(one.sample.decode(errors='replace'))[:80]})"
             )
         )
+    _set_aside(out, rejected, totals.rejected)
     rate = totals.records / elapsed if elapsed > 0 else 0
     out.print(
         f"{several(totals.records, 'line')}, {totals.bytes:,} bytes in {elapsed:.2f} s "
@@ -123,6 +125,16 @@ def say_scan(
             "too many programs to name them all: "
             f"{several(totals.folded, 'crash', 'crashes')} counted as {OTHERS}"
         )
+
+
+def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
+    """The first records that a stage raised on, and how many more there are."""
+    for row in rejected:
+        told = f"set aside: {row.source}:{row.number}: {row.stage} raised {row.reason}"
+        sample = row.value[:80].decode(errors="replace")
+        out.print(Text(inert(f"{told} ({sample})")))
+    if count > len(rejected):
+        out.print(f"… and {count - len(rejected):,} more set aside")
 
 
 def _incident_rows(item: Item) -> list[tuple[str, str]]:

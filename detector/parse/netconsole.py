@@ -10,7 +10,7 @@ count the bytes of the whole body.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from detector.model import Record
 from detector.parse import kmsg
@@ -63,6 +63,10 @@ class _Pieces:
         """Whether nothing is missing. A file of lines has lost the last byte, the line end."""
         return self.size >= self.total - 1 and len(self.joined()) >= self.total - 1
 
+    def copy(self) -> _Pieces:
+        """The message as far as it has come, to go back to."""
+        return replace(self, pieces=dict(self.pieces))
+
     def finished(self) -> Draft:
         """The joined message as a Draft."""
         self.draft.text = cleaned(kmsg.unescaped(kmsg.without_dictionary(self.joined())))
@@ -78,6 +82,19 @@ class Fragments:
     def __init__(self) -> None:
         self._pending: dict[_StreamKey, _Pieces] = {}
         self._done: dict[_StreamKey, None] = {}
+        self.mark()
+
+    def mark(self) -> None:
+        """The state is good as it is now: `rewind` goes back to it."""
+        self._marked = (
+            {name: one.copy() for name, one in self._pending.items()},
+            dict(self._done),
+        )
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark."""
+        self._pending, self._done = self._marked
+        self.mark()
 
     def add(
         self, stream: StreamId, draft: Draft, record: Record, now_us: int
@@ -128,6 +145,19 @@ class Sequences:
 
     def __init__(self) -> None:
         self._highest: dict[StreamId, tuple[int, int]] = {}
+        self._before: dict[StreamId, tuple[int, int] | None] = {}
+
+    def mark(self) -> None:
+        """The state is good as it is now: `rewind` goes back to it."""
+        self._before.clear()
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark."""
+        for stream, highest in self._before.items():
+            self._highest.pop(stream, None)
+            if highest is not None:
+                self._highest[stream] = highest
+        self._before.clear()
 
     def missing(self, stream: StreamId, sequence: int, number: int) -> int:
         """How many numbers never came before this record: at least, for records between the two
@@ -140,6 +170,7 @@ class Sequences:
             return 0
         highest, before = self._highest.get(stream, (None, 0))
         if highest is None or not highest - _REORDER <= sequence <= highest:
+            self._before.setdefault(stream, self._highest.get(stream))
             self._highest[stream] = sequence, number
             if len(self._highest) > _STREAM_BOUND:
                 del self._highest[next(iter(self._highest))]

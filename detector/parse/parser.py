@@ -78,6 +78,7 @@ class Parser:
         self._fragments = Fragments()
         self._sequences = Sequences()
         self._dumps: dict[tuple[str, bytes | None], Parts] = {}
+        self.mark()
 
     @property
     def overrides(self) -> bool:
@@ -93,6 +94,22 @@ class Parser:
         dictionary, blank, impossible_time, and `unparsed:<reason>`.
         """
         return self._counts
+
+    def mark(self) -> None:
+        """The state is good as it is now: `rewind` goes back to it."""
+        self._fragments.mark()
+        self._sequences.mark()
+        dumps = {stream: parts.copy() for stream, parts in self._dumps.items()}
+        self._marked = (self._context.after_kmsg, self._last_source, dict(self._counts), dumps)
+
+    def rewind(self) -> None:
+        """Goes back to the state at the last mark, to read the same records again."""
+        self._fragments.rewind()
+        self._sequences.rewind()
+        self._context.after_kmsg, self._last_source, counts, self._dumps = self._marked
+        self._counts.clear()
+        self._counts.update(counts)
+        self.mark()
 
     def feed(self, record: Record, now_us: int) -> list[Line | Unparsed]:
         """The lines of a record, and of earlier ones that waited for it. Nothing, when all it holds

@@ -50,6 +50,15 @@ class Parts:
         self._current: list[Line] = []
         self._held = 0
 
+    def copy(self) -> Parts:
+        """The dump as far as it has come, to go back to."""
+        copied = Parts(self._since_us)
+        copied._dump, copied._held = self._dump, self._held
+        copied._parts = {part: list(lines) for part, lines in self._parts.items()}
+        current = (part for part, lines in self._parts.items() if lines is self._current)
+        copied._current = next((copied._parts[part] for part in current), [])
+        return copied
+
     def begin(self, kind: str, number: int, part: int, now_us: int) -> list[Line]:
         """A header was read. Returns the dump before it, when this is another one's."""
         ready = self.release() if self._dump != (kind, number) else []

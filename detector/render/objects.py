@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detector.correlate import boot_name
-from detector.model import CrashReport, Diagnosis, Frame, Incident, Match
+from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected
 from detector.noise import NoiseCount
 from detector.render.headline import headline
 
 Item = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of a record that was set aside so much is kept and shown.
+SAMPLE_BYTES = 512
 
 
 def moment(wall_us: int | None) -> str | None:
@@ -192,6 +194,19 @@ def noise_item(count: NoiseCount) -> Item:
         "last": moment(count.last_us),
         "first_kernel_time_us": count.first_kernel_us,
         "last_kernel_time_us": count.last_kernel_us,
+    }
+
+
+def rejected_item(row: Rejected) -> Item:
+    """A record that was set aside; of its bytes the first."""
+    return {
+        "type": "rejected",
+        "source": row.source,
+        "number": row.number,
+        "stage": row.stage,
+        "reason": row.reason,
+        "size": len(row.value),
+        "sample": row.value[:SAMPLE_BYTES].decode(errors="backslashreplace"),
     }
 
 

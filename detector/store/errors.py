@@ -32,7 +32,6 @@ _ADVICE = {
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore a backup, or rescue what is left with `sqlite3 FILE .recover`",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_NOLFS: "it has outgrown what this file system allows",
-    sqlite3.SQLITE_TOOBIG: "one value is larger than SQLite allows",
 }
 
 
@@ -48,7 +47,21 @@ def explained(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", _code_of(error)) & 0xFF)
         if advice is None:
             raise
         raise StoreError(f"{path}: {advice} ({error})") from error
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an error is the store's, whatever it was to store: its file, its disk, our SQL. What
+    SQLite says of single values (too large, of another type, against a constraint) is not.
+    """
+    return isinstance(error, StoreError | sqlite3.OperationalError) or (
+        type(error) is sqlite3.DatabaseError
+    )
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    """What Python's own module raises has no code: text in the file that is no UTF-8 is damage."""
+    return sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else 0

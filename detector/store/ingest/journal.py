@@ -10,6 +10,7 @@ nothing about incidents: `correlate.py` does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,12 +22,12 @@ from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.machine_names import UNNAMED
-from detector.model import Block, CrashReport, Diagnosis, Incident, Match
+from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
 from detector.same_boot import BootEvidence
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
-from detector.store.ingest import incidents, reports, streams
+from detector.store.ingest import incidents, rejected, reports, streams
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
@@ -110,19 +111,45 @@ class Journal:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._sightings.flush(self._connection)
-                self._tallies.flush(self._connection)
-                for identity in sorted(self._unindexed):
-                    search_index.index(self._connection, identity)
+                self.flush()
                 self._connection.execute("COMMIT")
             except BaseException:
                 with suppress(Error):
                     self.db.rollback()
                 raise
             finally:
-                self._sightings.clear()
-                self._tallies.clear()
-                self._unindexed.clear()
+                self._clear()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """One step of a batch, inside its transaction: what raises is undone to here, and passed
+        on; raises `StoreError` where the store itself is at fault. What it leaves to be
+        written later is no part of it: see `flush`.
+        """
+        with explained(self.path):
+            self._connection.execute("SAVEPOINT step")
+            try:
+                yield
+                self._connection.execute("RELEASE step")
+            except BaseException:
+                self._clear()
+                with suppress(Error):
+                    self._connection.execute("ROLLBACK TO step")
+                    self._connection.execute("RELEASE step")
+                raise
+
+    def flush(self) -> None:
+        """Writes what waits for the end of a batch or a step."""
+        self._sightings.flush(self._connection)
+        self._tallies.flush(self._connection)
+        for identity in sorted(self._unindexed):
+            search_index.index(self._connection, identity)
+        self._unindexed.clear()
+
+    def _clear(self) -> None:
+        self._sightings.clear()
+        self._tallies.clear()
+        self._unindexed.clear()
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
         """Stores a kernel match, or folds it into the one that it repeats (same host, time and
@@ -259,6 +286,14 @@ class Journal:
                 for name, count in counts.items()
             ],
         )
+
+    def add_rejected(self, rows: Sequence[Rejected]) -> list[Rejected]:
+        """Stores what was set aside, at most some thousand of them, and counts it; returns what of
+        it is new.
+        """
+        new = rejected.add(self._connection, rows, self._clock())
+        self.add_counts(Counter(f"rejected:{row.stage}" for row in new))
+        return new
 
     def set_positions(self, positions: Mapping[str, int]) -> None:
         """Stores where every source stands after this batch."""

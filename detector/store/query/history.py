@@ -39,6 +39,7 @@ from detector.store.query.results import (
     Page,
     ProblemDetail,
     ProblemRow,
+    RejectedRow,
     Survey,
     incident_row,
 )
@@ -233,6 +234,13 @@ class History:
     def totals(self) -> HistoryTotals:
         """How much the history holds."""
         return self._asked(overview.totals)
+
+    def rejected(self, *, after: str | None = None, limit: int = 50) -> Page[RejectedRow]:
+        """The records that were set aside, newest first."""
+        query = "SELECT * FROM rejected WHERE id < :id ORDER BY id DESC LIMIT :limit"
+        place = {"id": int(after) if after else 1 << 62, "limit": limit}
+        rows = [RejectedRow(**dict(row)) for row in self._rows(query, place)]
+        return Page(rows, str(rows[-1].id) if len(rows) == limit else None)
 
     def counters(self) -> dict[str, int]:
         """The named counters, such as the records that no format reads."""

@@ -161,6 +161,22 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A record that was set aside: when, where it is, which stage raised, `size` of its bytes, and
+    the first of them.
+    """
+
+    id: int
+    at_us: int
+    source: str
+    number: int
+    stage: str
+    reason: str
+    size: int
+    sample: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class BootRow:
     """One boot of a host."""
 

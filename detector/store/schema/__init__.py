@@ -8,7 +8,15 @@ in `connection.py`.
 
 from __future__ import annotations
 
-from detector.store.schema import alerts, boots, history, life_cycle, positions, search
+from detector.store.schema import (
+    alerts,
+    boots,
+    history,
+    life_cycle,
+    positions,
+    rejected,
+    search,
+)
 from detector.store.schema.migrations import MIGRATIONS
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "history",
     "life_cycle",
     "positions",
+    "rejected",
     "search",
 ]
 

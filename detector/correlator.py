@@ -1,0 +1,146 @@
+"""Incidents of a batch: what correlation decides about stored matches, stored with all that can be
+said of it.
+
+In: matches as they are stored, blocks as they end. Out: incidents, reports and diagnoses in the
+journal, each a step of the isolation: an incident whose explanation raises is stored without one.
+What makes an incident is decided in `correlate`, what it means in `explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from functools import lru_cache, partial
+
+from detector import crash
+from detector.catalogue import Catalogue
+from detector.correlate import (
+    EVIDENCE_LIMIT,
+    StoredMatch,
+    assemble_incident,
+    concerns,
+    in_order,
+    kin,
+    reach_us,
+)
+from detector.explain import explain, with_instruction
+from detector.families import Families, Family
+from detector.hooks import Finding
+from detector.isolation import Isolation, place_of
+from detector.model import Block, CrashReport, Diagnosis, Incident
+from detector.store import Journal
+
+# The list of functions that are never the guilty one: allocation, locking, printk …
+GENERIC = "generic-functions"
+NOBODY: Container[str] = frozenset()
+
+
+class _Remembered:
+    """A list of names whose regexes are asked once for each name."""
+
+    def __init__(self, names: Container[str]) -> None:
+        self._holds = lru_cache(maxsize=8_192)(names.__contains__)
+
+    def __contains__(self, name: object) -> bool:
+        return self._holds(name)
+
+
+class Correlator:
+    """The incidents of the batch at hand; between batches it holds nothing. `on_incident` gets
+    every state of an incident and whether it is new, `on_report` a match's id and its report.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        isolation: Isolation,
+        *,
+        on_incident: Callable[[Finding, bool], None],
+        on_report: Callable[[int, CrashReport], None],
+    ) -> None:
+        self._catalogue = catalogue
+        self._journal = journal
+        self._isolation = isolation
+        self._on_incident = on_incident
+        self._on_report = on_report
+        self._families = Families()
+        self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
+
+    def forget(self) -> None:
+        """Forgets what was added and not raised."""
+        self._families = Families()
+
+    def add(self, stored: StoredMatch) -> None:
+        """A new match was stored: notes what it makes an incident with."""
+        for rule in self._catalogue.rules:
+            if not concerns(rule, stored.match):
+                continue
+            near = self._journal.neighbours(stored, reach_us(rule))
+            boots = self._journal.boot_evidence([stored.match, *(other.match for other in near)])
+            if family := kin(rule, stored, near, boots):
+                self._families.add(rule, family)
+
+    def raise_incidents(self) -> None:
+        """Raises what was noted since the last time."""
+        for family in self._families.take():
+            self._isolation.stage = "correlate"
+            place = place_of(next(iter(family.members.values())).match)
+            self._isolation.step(place, partial(self._raise, family))
+
+    def report(self, match_id: int, block: Block) -> None:
+        """The block of a match has ended: stores what it says, and says more of the incidents that
+        the match anchors.
+        """
+        report, fingerprint = self._read(block)
+        self._isolation.stage = "store"
+        self._journal.add_report(match_id, block, report, fingerprint)
+        if report is not None:
+            self._isolation.say(self._on_report, match_id, report)
+        for incident, evidence in self._journal.anchored(match_id):
+            self._save(incident, evidence)
+
+    def _raise(self, family: Family) -> None:
+        """Raises the incident that a batch's kin make, or says more of those that it belongs to. Of
+        a storm the earliest matches will do, unless they hold no pair.
+        """
+        known = family.incidents
+        older = self._journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
+        for limit in (EVIDENCE_LIMIT, None):
+            evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
+            matches = tuple(evidence.values())
+            boots = self._journal.boot_evidence([one.match for one in matches])
+            incident = assemble_incident(family.rule, matches, known, boots)
+            if incident is not None:
+                self._save(incident, tuple(evidence.keys() | family.members.keys()))
+                return
+
+    def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
+        """Stores an incident with all that can be said of it now, and tells of it."""
+        block = self._journal.block_of(incident.anchor)
+        report, fingerprint = self._read(block) if block else (None, None)
+        diagnosis = Diagnosis()
+
+        def explained() -> None:
+            nonlocal diagnosis
+            diagnosis = explain(report, incident.evidence, self._catalogue)
+
+        self._isolation.stage = "explain"
+        self._isolation.step(place_of(incident.anchor), explained)
+        self._isolation.stage = "store"
+        new = self._journal.save_incident(incident, evidence, diagnosis, report)
+        finding = Finding(incident, report, fingerprint, diagnosis)
+        self._isolation.say(self._on_incident, finding, new)
+
+    def _read(self, block: Block) -> tuple[CrashReport | None, str | None]:
+        """What a block says, and its fingerprint; nothing where it was set aside."""
+        report: CrashReport | None = None
+        fingerprint: str | None = None
+
+        def read() -> None:
+            nonlocal report, fingerprint
+            found = with_instruction(crash.read(block, self._skip))
+            report, fingerprint = found, crash.fingerprint(found, self._skip)
+
+        self._isolation.stage = "explain"
+        self._isolation.step(place_of(block.head), read)
+        return report, fingerprint
