@@ -50,6 +50,12 @@ _ENTRIES = frozenset({
     "asm_common_interrupt", "ret_from_intr", "reschedule_interrupt", "call_function_single_interrupt",
     "asm_sysvec_call_function_single", "asm_sysvec_reschedule_ipi", "el1_irq", "el1h_64_irq",
     "__irq_svc", "nmi", "end_repeat_nmi", "asm_exc_nmi", "decrementer_common",
+    "trace_apic_timer_interrupt", "smp_trace_apic_timer_interrupt", "sysvec_apic_timer_interrupt",
+})  # fmt: skip
+# Functions of the detectors: with one of them and no entry, what was interrupted is not to be seen.
+_DETECTORS = frozenset({
+    "rcu_check_callbacks", "rcu_sched_clock_irq", "print_cpu_stall", "rcu_dump_cpu_stacks",
+    "watchdog_timer_fn", "dump_cpu_task", "nmi_cpu_backtrace", "update_process_times",
 })  # fmt: skip
 # A line that says whose trace follows: the usual header, sched_show_task() (5.11 on, and before).
 _NAMES = re.compile(
@@ -165,7 +171,7 @@ def _own_frames(report: CrashReport) -> Sequence[Frame]:
     names = [base(frame.function) if frame.reliable else "" for frame in report.frames]
     at = next((at for at, name in enumerate(names) if name in _ENTRIES), None)
     if at is None:
-        return report.frames
+        return () if _DETECTORS.intersection(names) else report.frames
     while at < len(names) and names[at] in _ENTRIES | _INTERRUPT:
         at += 1
     return report.frames[at:]
@@ -236,7 +242,9 @@ def _is_of_another(report: CrashReport) -> bool:
     named last before the trace begins says whose it is.
     """
     named = list(every(report.lines[: trace_start(report.lines)], _NAMES))
-    if not named or report.comm is None:
+    if not named:
         return False
-    task = next(name for name in named[-1].groups() if name is not None)
-    return task.strip() != report.comm.strip()
+    task = next(name for name in named[-1].groups() if name is not None).strip()
+    if report.kind == "rcu-stall" and task.startswith("rcu_"):
+        return True  # RCU's own thread, which is shown because it starves
+    return report.comm is not None and task != report.comm.strip()

@@ -20,7 +20,7 @@ from detector.explain.decode.hash_nulls import EndMark
 from detector.explain.decode.instruction import Instruction
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.page_tables import explain_refusal
-from detector.explain.decode.protection import explain_protection
+from detector.explain.decode.protection import explain_protection, is_thunk
 from detector.explain.steps import location_of
 from detector.model import CrashReport, Statement
 
@@ -156,7 +156,7 @@ def _why_not(report: CrashReport, instruction: Instruction) -> str:
     if is_protection_fault(report):
         return (
             "; the address to return to, on the stack, is not valid: the stack was overwritten"
-            if name.startswith("ret")
+            if name.startswith("ret") and not is_thunk(report)
             else ""
         )
     if report.kind != "memory-fault":

@@ -127,7 +127,7 @@ _BREAKPOINT_RANGES: tuple[tuple[range, str], ...] = (
     (range(0x5500, 0x5600), "a check of UBSAN"),
     (range(0x8000, 0x8400), "a check of CFI: an indirect call to a function of another type"),
 )
-_PLAIN_CLASSES: Mapping[int, str] = {
+PLAIN_CLASSES: Mapping[int, str] = {
     0x00: "an instruction that this processor does not know or does not allow here",
     0x0D: "a jump to a place that is no branch target",
     0x0E: "the processor was in a state that is illegal",
@@ -218,7 +218,7 @@ def _sentence(found: Syndrome) -> str:
     if found.cls == _BRK:
         return f"The kernel ran into `brk #{found.value & 0xFFFF:#x}`{_breakpoint(found.value & 0xFFFF)}."
     if found.status is None:
-        words = _PLAIN_CLASSES.get(found.cls)
+        words = PLAIN_CLASSES.get(found.cls)
         return f"The processor raised {found.class_name}" + (f": {words}." if words else ".")
     if found.cls in _INSTRUCTION_ABORTS:
         return (

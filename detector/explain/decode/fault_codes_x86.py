@@ -106,6 +106,12 @@ def _arm(code: int) -> Statement:
     else:
         status = code & 0xF | code >> 6 & 0x10
         name = ARM_STATUS.get(status, f"fault status {status:#04x}")
+    if code >> 31 & 1:  # FSR_LNX_PF: Linux marks a prefetch abort so (arch/arm/mm/fault.h)
+        return Statement(
+            f"An instruction fetch failed: {name}.",
+            "likely",
+            (f"Oops code {code:#x} is the fault status register; bit 31: a prefetch abort",),
+        )
     access = "write" if code >> 11 & 1 else "read"
     return Statement(
         f"A {access} failed: {name}.",

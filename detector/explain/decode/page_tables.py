@@ -21,28 +21,41 @@ _LEVELS = ("PGD", "P4D", "PUD", "PMD", "PTE")
 _PRESENT, _WRITABLE, _USER, _HUGE, _NO_EXECUTE = 1, 1 << 1, 1 << 2, 1 << 7, 1 << 63
 _AC = 1 << 18  # EFLAGS.AC: set by stac, which lets the kernel touch user pages for a while
 _PAGE = 4096
-_ARM_WORDS: tuple[tuple[str, str], ...] = (
+# Words of the head, what they mean, and whether that wants a page that is mapped: with PAN by software
+# the tables of user space are off, and the same words stand over a translation fault.
+_ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
     (
         "access to user memory outside uaccess routines",
         (
-            "The kernel touched memory of user space directly, and PAN forbids that outside of get_user(), "
-            "copy_from_user() and the like: a pointer from user space was used as if it were the kernel's."
+            "The kernel touched an address of user space directly, and PAN forbids that outside of "
+            "get_user(), copy_from_user() and the like."
         ),
+        False,
     ),
     (
         "access to user memory with fs=KERNEL_DS",
-        "The kernel touched memory of user space while it had said that it would touch only its own.",
+        (
+            "The kernel touched an address of user space while it had said that it would touch only its "
+            "own."
+        ),
+        False,
     ),
     (
         "execution of user memory",
-        "The kernel jumped into memory of user space, and PXN forbids that.",
+        "The kernel jumped to an address of user space, and PXN forbids that.",
+        False,
     ),
     (
         "write to read-only memory",
         "The page is mapped read-only: code, constants, or memory that was made so after boot.",
+        True,
     ),
-    ("execute from non-executable memory", "The page holds no code: the kernel jumped into data."),
-    ("read from unreadable memory", "The page is mapped, and the kernel may not read it."),
+    (
+        "execute from non-executable memory",
+        "The page holds no code: the kernel jumped into data.",
+        True,
+    ),
+    ("read from unreadable memory", "The page is mapped, and the kernel may not read it.", True),
 )
 _COPIES = ("mem", "copy", "__copy", "rep_movs", "str", "csum", "clear_page", "crc")
 
@@ -78,11 +91,29 @@ def explain_refusal(
     if machine.family in ("x86_64", "i386"):
         return [*_x86(report, machine), *_ran_over(report, machine, decoded)]
     if machine.family == "arm64":
-        head = report.lines[0] if report.lines else report.title or ""
-        words = next((words for phrase, words in _ARM_WORDS if phrase in head), None)
-        said = [Statement(words, "certain", (head.strip(),))] if words else []
+        said = _arm64(report)
         return [*said, *_ran_over(report, machine, decoded)]
     return []
+
+
+def _arm64(report: CrashReport) -> list[Statement]:
+    head = report.lines[0] if report.lines else report.title or ""
+    found = next(((words, mapped) for phrase, words, mapped in _ARM_WORDS if phrase in head), None)
+    if found is None:
+        return []
+    words, mapped = found
+    if mapped and (report.esr or 0) & 0x3C != 0x0C:
+        words = (
+            "No page is mapped there; the kernel speaks of permissions since PAN by software has the "
+            "tables of user space switched off in the kernel."
+        )
+        return [Statement(words, "likely", (head.strip(),))]
+    said = [Statement(words, "certain", (head.strip(),))]
+    address = fault_address_of(report)
+    if "user memory" in head and address is not None and address >= _PAGE:
+        text = "A pointer from user space was used as if it were the kernel's."
+        said.append(Statement(text, "likely", (f"{address:#x}",)))
+    return said
 
 
 def _x86(report: CrashReport, machine: Architecture) -> Iterator[Statement]:

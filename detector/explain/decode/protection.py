@@ -23,6 +23,7 @@ _HEAD = re.compile(
 )
 _CONTROL = re.compile(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
 _INDIRECT = re.compile(r"(?:call|jmp) (?P<register>r\w+)$")
+_THUNK = re.compile(r"__x86_indirect_(?:thunk|call_thunk|jump_thunk)_(?P<register>r\w+)$")
 _SEGMENT = re.compile(r"(?:mov|pop|l[defgs]s) (?:[defgs]s)\b|pop [fg]s")
 _MSR = ("wrmsr", "rdmsr")
 _PRIVILEGED = ("xsetbv", "lgdt", "lidt", "lldt", "ltr", "lmsw", "invpcid", "swapgs", "rdpmc", "clts",
@@ -105,8 +106,8 @@ def _class(
         yield _msr(report, name, source)
     elif (control := _CONTROL.match(instruction.text)) is not None:
         yield _control(report, control, source)
-    elif (target := _INDIRECT.match(instruction.text)) is not None:
-        yield from _target(report, machine, target["register"], source)
+    elif (register := _jumps_through(report, instruction)) is not None:
+        yield from _target(report, machine, register, source)
     elif name in _PRIVILEGED:
         text = f"`{name}` acts on the state of the processor, and was refused its operand."
         yield Statement(text, "certain", (source,))
@@ -115,6 +116,21 @@ def _class(
         yield Statement(text, "likely", (source,))
     else:
         yield from _misaligned(instruction, name, source)
+
+
+def _jumps_through(report: CrashReport, instruction: Instruction) -> str | None:
+    """The register that holds the target of an indirect jump; with retpolines the jump is the `ret` of
+    a thunk that is named after it (arch/x86/lib/retpoline.S, 4.15 on).
+    """
+    if (direct := _INDIRECT.match(instruction.text)) is not None:
+        return direct["register"]
+    thunk = _THUNK.match(report.pc.function) if report.pc is not None else None
+    return thunk["register"] if thunk is not None and instruction.text == "ret" else None
+
+
+def is_thunk(report: CrashReport) -> bool:
+    """Whether the program counter stands in a retpoline's thunk."""
+    return report.pc is not None and _THUNK.match(report.pc.function) is not None
 
 
 def _return_frame(code: int, source: str) -> Statement:

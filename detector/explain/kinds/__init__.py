@@ -21,7 +21,6 @@ from detector.explain.kinds.locks import (
     explain_lockdep,
     explain_preemptible,
     explain_spinlock,
-    explain_suspicious_rcu,
 )
 from detector.explain.kinds.memory import explain_allocation, explain_oom
 from detector.explain.kinds.objects import (
@@ -32,7 +31,7 @@ from detector.explain.kinds.objects import (
     explain_usercopy,
 )
 from detector.explain.kinds.panics import explain_panic, then_panicked
-from detector.explain.kinds.rcu import explain_rcu_stall
+from detector.explain.kinds.rcu import explain_rcu_stall, explain_suspicious_rcu
 from detector.explain.kinds.references import (
     explain_mm_teardown,
     explain_netdev,
@@ -106,7 +105,8 @@ _FIXED: Mapping[str, str] = {
     ),
     "fortify": "A copy was larger than the object that it goes to or comes from.",
     "lockdep-exhausted": (
-        "Lockdep ran out of its tables and has switched itself off; nothing else need be wrong."
+        "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds very "
+        "many locks at once, perhaps left behind; with the other tables nothing else need be wrong."
     ),
     "workqueue-leak": (
         "A work item came back with a lock held, preemption off, or inside of an RCU section."

@@ -116,7 +116,10 @@ def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]
         above = (one for one in waits if at < one[0] <= at + 4 and one[1] not in _OF_NO_KIND)
         at, words = next(above, (at, words))
     callers = telling((one for one in report.frames[at + 1 :] if one.reliable), skip)
-    asks = f", asked for by {place(callers[0])}" if callers else ""
+    asker = next(
+        (one for one in callers if _wait(one) is None and "wait" not in one.function), None
+    )
+    asks = f", asked for by {place(asker)}" if asker is not None else ""
     yield Statement(f"It waits for {words}{asks}.", "likely", (place(report.frames[at]),))
 
 

@@ -13,12 +13,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from detector.explain.block_text import first, quoted
+from detector.explain.decode.fault_codes_arm import PLAIN_CLASSES, syndrome
 from detector.explain.decode.machine_check import GLOBAL_FLAGS, error_code, flags
 from detector.model import CrashReport, Match, Statement
 
 _SERROR = re.compile(
     r"(?:SError Interrupt on CPU ?(?P<cpu>\d+)|Bad mode in Error handler detected on CPU ?(?P<mode>\d+))"
     r", (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- SError"
+)
+_UNEXPECTED = re.compile(
+    r"(?:Bad mode in .{1,40} handler detected on CPU ?\d+|Unhandled (?:64|32)-bit el[01][th]? \S{2,12} "
+    r"exception on CPU ?\d+), (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- (?!SError)"
 )
 # AET, bits 12:10.
 _SEVERITY = {
@@ -38,6 +43,7 @@ def explain_hardware(report: CrashReport | None, evidence: Sequence[Match]) -> l
     said = [statement for match in _status_matches(evidence) for statement in _machine_check(match)]
     if report is not None:
         said += _serror(report)
+        said += _unexpected(report)
     return said
 
 
@@ -106,6 +112,24 @@ def _serror(report: CrashReport) -> Iterator[Statement]:
         "The trace shows who ran when it arrived, not who caused it.",
         "certain",
         (quoted(found), *_bits(esr)),
+    )
+
+
+def _unexpected(report: CrashReport) -> Iterator[Statement]:
+    """The syndrome of an exception that the kernel has no handler for: bad_mode() to 5.12,
+    __panic_unhandled() after.
+    """
+    found = first(report.lines, _UNEXPECTED)
+    if found is None:
+        return
+    value = int(found["esr"], 16)
+    raised = syndrome(value)
+    words = PLAIN_CLASSES.get(raised.cls)
+    yield Statement(
+        "The processor raised an exception that the kernel does not expect there: "
+        f"{raised.class_name}" + (f", {words}." if words else "."),
+        "certain",
+        (quoted(found), f"ESR {value:#010x}: EC = {raised.cls:#04x}, {raised.class_name}"),
     )
 
 

@@ -10,10 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
+from detector.crash.identity import base
 from detector.explain.block_text import first, place, quoted, stack_after, telling
 from detector.model import CrashReport, Frame, Statement
 
 _HEAD = re.compile(r"BUG: KASAN: (?P<what>[a-z-]+(?: [a-z-]+)*?)(?: in | on address |$)")
+_OLD_ACCESS = re.compile(
+    r"(?P<access>Read|Write) of size (?P<size>\d+) by task (?P<comm>.{1,40})/(?P<pid>\d+)"
+)  # 4.9 and before, where the head ends in `at addr`
+_AT = re.compile(r"BUG: KASAN: .* at addr (?P<address>[0-9a-f]{8,16})")
 _ACCESS = re.compile(
     r"(?P<access>Read|Write|Free) (?:of size (?P<size>\d+) )?(?:at|of) addr (?P<address>[0-9a-f]{8,16}) "
     r"by task (?P<comm>.{1,40})/(?P<pid>\d+)"
@@ -23,7 +28,7 @@ _FREED = re.compile(r"Freed(?: by task (?P<pid>\d+).*)?:")
 _QUEUED = re.compile(r"Last (?:potentially related work creation|call_rcu\(\)):")
 _CACHE = re.compile(r"\s*which belongs to the cache (?P<cache>\S+) of size (?P<size>\d+)")
 _OBJECT = re.compile(
-    r"Object at [0-9a-f]+, in cache (?P<cache>\S+) size: (?P<size>\d+)"  # 4.9 and before
+    r"Object at (?P<start>[0-9a-f]+), in cache (?P<cache>\S+) size: (?P<size>\d+)"  # 4.9 and before
 )
 _INSIDE = re.compile(
     r"The buggy address is located (?P<bytes>\d+) bytes (?P<where>inside of|to the (?:right|left) of)"
@@ -38,7 +43,7 @@ _KFENCE = re.compile(
     r"invalid (?:read|write)|invalid free|memory corruption)"
 )
 _KFENCE_OBJECT = re.compile(
-    r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>\S+)"
+    r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>[^\s\]]+)"
 )
 _KFENCE_ALLOCATED = re.compile(r"allocated by task (?P<pid>\d+)\b.*:")
 _KFENCE_FREED = re.compile(r"freed by task (?P<pid>\d+)\b.*:")
@@ -65,10 +70,33 @@ _FREES = (
     ("invalid-free", "is none that was allocated, or not its beginning"),
 )
 
+# What stands innermost in every stack that was saved: mm/kasan/common.c, mm/slub.c, mm/slab.c.
+_BOOKKEEPING = (
+    "save_stack",
+    "stack_trace_save",
+    "set_track",
+    "set_alloc_info",
+    "set_free_info",
+    "kasan_",
+    "__kasan_",
+    "____kasan_",
+    "poison_slab",
+    "poison_kmalloc",
+    "unpoison_slab",
+    "slab_",
+    "__cache_free",
+    "___cache_free",
+    "do_slab_free",
+    "call_rcu",
+    "__call_rcu",
+    "insert_work",
+)
+
 
 def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """The access and its fault, then the object as far as the block holds it."""
-    head, access = first(report.lines, _HEAD), first(report.lines, _ACCESS)
+    head = first(report.lines, _HEAD)
+    access = first(report.lines, _ACCESS) or first(report.lines, _OLD_ACCESS)
     what = head["what"] if head is not None else ""
     evidence = tuple(quoted(found) for found in (head, access) if found is not None)
     said = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
@@ -85,9 +113,10 @@ def _bug(what: str, access: re.Match[str] | None) -> str:
         return f"KASAN saw an access {where}." if where else "KASAN saw a bad memory access."
     size = access["size"]
     of = f" of {size} byte{'s' if size != '1' else ''}" if size else ""
+    at = f" at {access['address']}" if "address" in access.groupdict() else ""
     return (
-        f"KASAN saw a {access['access'].lower()}{of} at {access['address']} by task "
-        f"{access['comm']} (pid {access['pid']})" + (f" {where}." if where else ".")
+        f"KASAN saw a {access['access'].lower()}{of}{at} by task {access['comm']} (pid {access['pid']})"
+        + (f" {where}." if where else ".")
     )
 
 
@@ -96,13 +125,16 @@ def _object(report: CrashReport) -> Iterator[Statement]:
     cache = first(report.lines, _CACHE) or first(report.lines, _OBJECT)
     inside = first(report.lines, _INSIDE)
     if cache is not None:
-        where = f"{inside['bytes']} bytes {inside['where']}" if inside is not None else "near"
-        where = where.replace("to the right of", "behind").replace("to the left of", "before")
+        where, sums = _beside(report, cache)
+        if inside is not None:
+            where = f"{inside['bytes']} bytes {inside['where']}"
+            where = where.replace("to the right of", "behind").replace("to the left of", "before")
+        lines = tuple(quoted(found) for found in (inside, cache) if found is not None)
         yield Statement(
             f"The address lies {where} an object of {cache['size']} bytes of the slab cache "
             f"{cache['cache']}.",
             "certain",
-            tuple(quoted(found) for found in (inside, cache) if found is not None),
+            lines if inside is not None else (*lines, *sums),
         )
     elif (stack := first(report.lines, _STACK)) is not None:
         text = f"The address lies on the kernel stack of task {stack['task']}."
@@ -112,12 +144,28 @@ def _object(report: CrashReport) -> Iterator[Statement]:
         symbol = first(report.lines[at + 1 : at + 2], _SYMBOL)
         if symbol is not None:
             yield Statement(
-                f"The address belongs to the global variable {symbol['name']}, "
-                f"{int(symbol['offset'], 16)} bytes behind its start; the symbol spans "
-                f"{int(symbol['size'], 16)} bytes.",
+                f"The address lies {int(symbol['offset'], 16)} bytes behind the start of the global "
+                f"symbol {symbol['name']}, which spans {int(symbol['size'], 16)} bytes.",
                 "certain",
                 (quoted(symbol),),
             )
+
+
+def _beside(report: CrashReport, cache: re.Match[str]) -> tuple[str, tuple[str, ...]]:
+    """Where the address of the head lies to an object whose start and size are printed, and the
+    sums that say so.
+    """
+    at = first(report.lines, _AT)
+    if at is None or "start" not in cache.groupdict():
+        return "near", ()
+    address, start, size = int(at["address"], 16), int(cache["start"], 16), int(cache["size"])
+    distance = address - start
+    if distance < 0:
+        return f"{-distance} bytes before", (f"{start:#x} - {address:#x} = {-distance}",)
+    sums = [f"{address:#x} - {start:#x} = {distance}"]
+    if distance < size:
+        return f"{distance} bytes inside of", tuple(sums)
+    return f"{distance - size} bytes behind", (*sums, f"{distance} - {size} = {distance - size}")
 
 
 def _history(
@@ -158,10 +206,11 @@ def _by(pid: str | None, accessed: str | None) -> str:
 
 
 def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
-    """The innermost functions of a stack that are not the allocator's: two, since the first is
-    often a helper.
+    """The innermost functions of a stack that are not the allocator's or KASAN's: two, since the
+    first is often a helper.
     """
-    shown = telling(stack, skip)[:2] or stack[:1]
+    own = tuple(frame for frame in stack if not base(frame.function).startswith(_BOOKKEEPING))
+    shown = telling(own, skip)[:2] or own[:1] or stack[:1]
     return ", called from ".join(place(frame) for frame in shown)
 
 

@@ -1,4 +1,4 @@
-"""Explains lockdep's reports, RCU misuse, sleeping in atomic context, and broken spinlocks.
+"""Explains lockdep's reports, sleeping in atomic context, and broken spinlocks.
 
 In: a report of one of those classes. Out: statements with the locks, tasks and counters that the
 block prints. Formats: kernel/locking/lockdep.c, kernel/locking/spinlock_debug.c, kernel/sched/core.c
@@ -66,7 +66,7 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
         "held when returning to user space",
         "A system call went back to user space with a lock held.",
     ),
-    ("still has locks held", "A task went to sleep or was frozen with locks held."),
+    ("still has locks held", "A task froze, or ended, with locks held."),
     ("lock held at task exit", "A task ended with a lock held."),
     ("Nested lock was not taken", "A lock was taken as nested in another one that is not held."),
     (
@@ -104,6 +104,9 @@ _CALL = re.compile(
     r"BUG: using (?P<call>\w+)\(\) in preemptible \[[0-9a-f]+\] code: (?P<comm>.+)/(?P<pid>\d+)"
 )
 _CALLER = re.compile(r"caller is (?P<caller>\S+)")
+_CHECKS = (
+    "processor_id|preempt|this_cpu|dump_stack|debug_"  # the check itself and what it prints with
+)
 _SPINLOCK = re.compile(
     r"BUG: (?P<lock>spinlock|rwlock)(?:-\w+)? (?P<what>lockup suspected|lockup|already unlocked|"
     r"recursion|cpu recursion|bad magic|wrong owner|wrong CPU|uninitialized|trylock failure on UP)"
@@ -126,7 +129,6 @@ _SPINLOCK_WORDS = {
     "trylock failure on UP": "A spinlock was held already, on a machine of one CPU.",
 }
 _MAGIC = {"spinlock": "dead4ead", "rwlock": "deaf1eed"}
-_USED = re.compile(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 
 
 def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -235,7 +237,6 @@ def _disabled_at(report: CrashReport) -> Iterator[Statement]:
 
 def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Data of one CPU used while the task may move."""
-    del skip
     found, caller = first(report.lines, _CALL), first(report.lines, _CALLER)
     text = "Data of one CPU was used while the task could still move to another CPU"
     if found is not None:
@@ -243,7 +244,12 @@ def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[State
             f"{found['comm']} (pid {found['pid']}) called {found['call']}() while it could still "
             "move to another CPU"
         )
-    text += f", from {caller['caller'].partition('/')[0]}." if caller is not None else "."
+    frames = telling((frame for frame in report.frames if frame.reliable), skip)
+    by = next((frame for frame in frames if not re.search(_CHECKS, frame.function)), None)
+    if caller is not None and not re.search(_CHECKS, caller["caller"]):
+        text += f", from {caller['caller'].partition('/')[0]}."
+    else:
+        text += f", from {place(by)}." if by is not None else "."
     evidence = tuple(quoted(one) for one in (found, caller) if one is not None)
     return [Statement(text, "certain", evidence or (report.title or "",))]
 
@@ -253,12 +259,12 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
     found, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
     if found is None:
         return [Statement("A spinlock was used wrongly.", "certain", (report.title or "",))]
-    said = [Statement(_SPINLOCK_WORDS[found["what"]], "certain", (quoted(found),))]
+    words = _SPINLOCK_WORDS[found["what"]].replace("spinlock", found["lock"])
+    said = [Statement(words, "certain", (quoted(found),))]
     callers = telling((frame for frame in report.frames if frame.reliable), skip)
-    if callers:
-        said.append(
-            Statement(f"The lock is used in {place(callers[0])}.", "likely", (place(callers[0]),))
-        )
+    user = next((frame for frame in callers if not frame.function.startswith("spin_")), None)
+    if user is not None:
+        said.append(Statement(f"The lock is used in {place(user)}.", "likely", (place(user),)))
     if state is None:
         return said
     if state["magic"] != _MAGIC[found["lock"]]:
@@ -273,23 +279,7 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
             )
         )  # fmt: skip
     elif state["owner"] != "<none>":
-        text = f"Its owner is {state['owner']} (pid {state['pid']}), on CPU {state['cpu']}."
+        where = f", on CPU {state['cpu']}" if state["cpu"] != "-1" else ""
+        text = f"Its owner is {state['owner']} (pid {state['pid']}){where}."
         said.append(Statement(text, "certain", (quoted(state),)))
     return said
-
-
-def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """RCU used without the protection that it needs, with the place as printed."""
-    del skip
-    used = next(
-        (found for found in map(_USED.match, report.lines[1:6]) if (found and "usage" in found["what"])
-         or (found and "RCU" in found["what"])),
-        None,
-    )  # fmt: skip
-    text = (
-        "RCU was used without the protection that it needs: a pointer read outside of a read-side "
-        "section and without its lock, or a call that is illegal where it stands"
-    )
-    if used is None:
-        return [Statement(f"{text}.", "certain", (report.title or "",))]
-    return [Statement(f"{text}; at {used['place']}: {used['what']}", "certain", (quoted(used),))]

@@ -219,6 +219,7 @@ def explain_odebug(report: CrashReport) -> list[Statement]:
         return []
     acts = {"free": "freed", "init": "initialised", "activate": "activated", "destroy": "destroyed"}
     act = acts.get(found["what"], f"used ({found['what']})")
-    hint = f"; its function is {found['hint'].partition('/')[0]}" if found["hint"] else ""
+    named = found["hint"] and not found["hint"].startswith("0x")
+    hint = f"; its function is {found['hint'].partition('/')[0]}" if named else ""
     text = f'An object of type {found["type"]} was {act} in the state "{found["state"]}"{hint}.'
     return [Statement(text, "certain", (quoted(found),))]

@@ -15,12 +15,14 @@ from detector.model import CrashReport, Statement
 _REASONS: tuple[tuple[str, str], ...] = (
     (
         "Fatal exception in interrupt",
-        ("The exception above struck in an interrupt, where no task can be killed in its place."),
+        (
+            "The exception before it struck in an interrupt, where no task can be killed in its place."
+        ),
     ),
     (
         "Fatal exception",
         (
-            "The exception above was made fatal (panic_on_oops), or struck where it "
+            "The exception before it was made fatal (panic_on_oops), or struck where it "
             "cannot be survived."
         ),
     ),
@@ -38,7 +40,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "panic_on_warn set",
-        "A warning was made fatal (panic_on_warn): the report above is the cause.",
+        "A warning was made fatal (panic_on_warn): the report before it is the cause.",
     ),
     ("hung_task: blocked tasks", "Hung tasks are fatal on this host (kernel.hung_task_panic)."),
     ("softlockup: hung tasks", "Soft lockups are fatal on this host (kernel.softlockup_panic)."),

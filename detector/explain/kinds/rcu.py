@@ -1,9 +1,9 @@
-"""Explains RCU stalls: for what RCU waited, how long in jiffies, and whether its own thread starves.
+"""Explains RCU stalls (for whom, how many jiffies, does its own thread starve) and its misuse.
 
-In: a report of class `rcu-stall`. Out: statements; jiffies stay jiffies, since the log does not say
+In: a report of class `rcu-stall` or `suspicious-rcu`. Out: statements; jiffies stay jiffies, since the log does not say
 how many make a second. Formats: kernel/rcu/tree_stall.h print_cpu_stall_info(),
 rcu_check_gp_kthread_starvation() (4.20 to 6.x; kernel/rcu/tree.c before), kernel/rcu/tree_exp.h,
-kernel/rcu/tasks.h.
+kernel/rcu/tasks.h, kernel/locking/lockdep.c lockdep_rcu_suspicious().
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _TIMER = re.compile(
 _SEEN = re.compile(
     r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
 )
+_USED = re.compile(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _MOST = 8
 
 
@@ -49,7 +50,7 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
         return [Statement(text, "certain", (report.title or "",))]
     since = first(report.lines, _SINCE)
     jiffies = found["jiffies"] or (since["jiffies"] if since is not None else None)
-    evidence = [quoted(found), *([quoted(since)] if since is not None else [])]
+    evidence = dict.fromkeys(quoted(one) for one in (found, since) if one is not None)
     period = f"{jiffies} jiffies" if jiffies else "longer than its stall detector allows"
     kind = "an expedited grace period" if found["expedited"] else "a grace period"
     text = (
@@ -115,3 +116,20 @@ def _own_thread(report: CrashReport) -> Iterator[Statement]:
             "certain",
             (quoted(seen),),
         )
+
+
+def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """RCU used without the protection that it needs, with the place as printed."""
+    del skip
+    used = next(
+        (found for found in map(_USED.match, report.lines[1:6]) if (found and "usage" in found["what"])
+         or (found and "RCU" in found["what"])),
+        None,
+    )  # fmt: skip
+    text = (
+        "RCU was used without the protection that it needs: a pointer read outside of a read-side "
+        "section and without its lock, or a call that is illegal where it stands"
+    )
+    if used is None:
+        return [Statement(f"{text}.", "certain", (report.title or "",))]
+    return [Statement(f"{text}; at {used['place']}: {used['what']}", "certain", (quoted(used),))]

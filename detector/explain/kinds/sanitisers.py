@@ -55,7 +55,7 @@ def _origin(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
     if created and (stack := stack_after(report.lines, created[-1])):
         shown = telling(stack, skip)[:1] or stack[:1]
         yield Statement(
-            f"That memory was allocated in {place(shown[0])} and not filled.",
+            f"That memory was allocated in {place(shown[0])}.",
             "certain",
             (quoted(created[-1]), " < ".join(place(frame) for frame in stack[:8])),
         )
