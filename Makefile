@@ -5,16 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LOCKS := requirements.lock requirements-dev.lock requirements-build.lock
+RUNNABLE := $(VENV)/.runnable
+LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirements-build.lock
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test bench known-eval truth lint format docs lock clean
+.PHONY: help demo test first-minutes bench known-eval truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## run a simulated fleet through a broker into incidents: about 20 seconds
+demo: $(RUNNABLE) ## run a simulated fleet through a broker into incidents: about 20 seconds
 	$(BIN)/oopswatch demo
 
 test: lint ## run every check and every test
@@ -31,6 +32,9 @@ truth: $(READY) ## recompute every number and instruction in the explanations of
 
 known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
 	$(BIN)/python -m bench.known_eval $(CASES)
+
+first-minutes: ## follow the README in a fresh clone and a bare shell
+	tests/first_minutes.sh
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"
@@ -54,18 +58,28 @@ screenshots: $(READY) ## take the pictures of docs/img anew, with the Chromium o
 
 lock: $(READY) ## resolve the dependencies again and write the lock files
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade --output-file requirements-demo.lock --extra demo pyproject.toml
 	$(COMPILE) --upgrade --output-file requirements-dev.lock --group dev pyproject.toml
 	$(COMPILE) --upgrade --output-file requirements-build.lock --group build
 
 clean: ## remove what was set up and made here
 	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
-# The environment is made once, and again when what it was made from changes.
+# The environment is made once, and again when what it was made from changes. The demo needs the
+# packages of a service and an embedded broker; tests and checks need the rest too.
+$(RUNNABLE): requirements-demo.lock requirements-build.lock pyproject.toml
+	@test -f $(READY) || $(MAKE) --no-print-directory install LOCK="requirements-demo.lock -r requirements-build.lock"
+	@touch $@
+
 $(READY): requirements-dev.lock pyproject.toml
+	@$(MAKE) --no-print-directory install LOCK=requirements-dev.lock
+	@touch $@ $(RUNNABLE)
+
+.PHONY: install
+install:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("oopswatch needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=/path/to/python3" % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: its venv module is missing (Debian and Ubuntu: package python3-venv)"; exit 1; }
-	@echo "== making $(VENV): $$($(PYTHON) --version), packages by requirements-dev.lock"
+	@echo "== making $(VENV): $$($(PYTHON) --version), packages by $(firstword $(LOCK))"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@

@@ -2,20 +2,27 @@
 
 Each command lives in a module of its own and is imported when it is called, so that `oopswatch
 --help` is quick. An error that a person can mend is one clear line on standard error and exit code
-2; a fault of oopswatch itself keeps its traceback.
+2; a fault of oopswatch itself keeps its traceback, and exits with 70.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
+from click.utils import PacifyFlushWrapper
 
 import detector
 from detector.errors import UserError
+
+# Exit statuses beside 0 and 1 (found): sysexits.h has 70, shells add a signal's number to 128.
+INPUT, FAULT, INTERRUPTED, CLOSED_PIPE = 2, 70, 130, 141
 
 # Each command is a function of its name in the module of its name; beside it what its help begins
 # with, so that `--help` imports none.
@@ -121,11 +128,66 @@ def oopswatch() -> None:
 
 
 def main() -> None:
-    """The entry point of the command."""
+    """Runs the command line and exits as documented: 0, 1 found, 2 use or input, 70 our fault.
+
+    Nothing but a finding exits with 1, so that scripts can rely on it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the locale's encoding lacks is spelled out, and stops nothing.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        oopswatch()
+        status = _status()
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe went away (`| head`): nothing more to say to it, not even when Python
-        # closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        status = CLOSED_PIPE
+    except OSError as error:
+        status = _unwritable(error)
+    if status in {CLOSED_PIPE, INPUT}:
+        # What is still buffered has nowhere to go: Python would say so again when it ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Runs the command; returns its exit status. Raises OSError of standard output."""
+    try:
+        result = oopswatch.main(standalone_mode=False)
+    except SystemExit as end:
+        if type(sys.stdout) is PacifyFlushWrapper:
+            # click met a closed pipe, and would exit with 1.
+            sys.stdout = sys.__stdout__
+            return CLOSED_PIPE
+        return end.code if isinstance(end.code, int) else int(end.code is not None) * INPUT
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except OSError as error:
+        if error.filename is None and error.errno in {errno.ENOSPC, errno.EIO, errno.EPIPE}:
+            raise
+        return _fault()
+    except Exception:  # the last resort: whatever it is, it is ours  # noqa: BLE001
+        return _fault()
+    return result if isinstance(result, int) else 0
+
+
+def _unwritable(error: OSError) -> int:
+    with suppress(OSError):
+        click.echo(
+            f"oopswatch: standard output cannot be written: {error.strerror}: what is missing "
+            "there was not printed",
+            err=True,
+        )
+    return INPUT
+
+
+def _fault() -> int:
+    """Prints a fault of oopswatch itself with its traceback, which a report needs."""
+    import traceback
+
+    traceback.print_exc()
+    click.echo("oopswatch: this is a fault of oopswatch: please report the lines above", err=True)
+    return FAULT

@@ -19,7 +19,8 @@ from rich.table import Table
 from detector import demo as demonstration
 from detector.app import build
 from detector.cli import terminal as text
-from detector.cli.options import config_option, patterns_option, store_option
+from detector.cli.options import config_option, patterns_option, program, store_option
+from detector.cli.serve import DEFAULT_PORT
 from detector.demo import PLAN, DemoBroker, DemoError, DemoResult
 from detector.errors import UserError
 from detector.hooks import Hooks
@@ -179,5 +180,8 @@ def _say(console: Console, outcome: DemoResult) -> None:
         else "[red]planted and found do not agree[/]"
     )
     console.print(f"the history is {outcome.store}; look into it:", markup=False)
-    for words in ("incidents list", "noise"):
-        console.print(f"  oopswatch {words} --store {outcome.store}", markup=False)
+    for words in ("incidents list", "noise", "serve"):
+        console.print(
+            f"  {program()} {words} --store {outcome.store}", markup=False, soft_wrap=True
+        )
+    console.print(f"`serve` shows it as pages: open http://127.0.0.1:{DEFAULT_PORT}/", markup=False)

@@ -6,6 +6,9 @@ In: a command. Out: the same with `--host`, `--since` … and what they mean as 
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -51,6 +54,15 @@ def store_option(command: Command) -> Command:
     return click.option(
         "--store", "store_path", type=path, help="History file (SQLite); default from the settings."
     )(command)
+
+
+def program() -> str:
+    """Returns how this program is called from here: by name where PATH finds it, else by path."""
+    own = Path(sys.argv[0]).absolute()
+    found = shutil.which("oopswatch")
+    if found and Path(found).samefile(own):
+        return "oopswatch"
+    return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
 
 
 def filter_options(command: Command) -> Command:

@@ -11,6 +11,9 @@ from detector import telemetry
 from detector.cli.options import config_option, store_option
 from detector.settings import settings_of
 
+# Taken where `serve.port` is 0.
+DEFAULT_PORT = 8470
+
 
 @click.command(
     epilog="""\b
@@ -38,7 +41,7 @@ def serve(
         config_path, serve__address=address, serve__port=port, store__path=store_path
     )
     telemetry.configure(settings.log.level, settings.log.format)
-    from detector.serve.server import DEFAULT_PORT, Server
+    from detector.serve.server import Server
     from detector.store import open_history
 
     open_history(settings.store.path).close()

@@ -44,10 +44,18 @@ SENTENCES = 7
 STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
+class _Output(Console):
+    """A console that leaves a closed pipe to `main`; rich's own would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error on."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
-    """Standard output: as wide as the terminal, and never folding a log line in a pipe."""
-    out = Console(highlight=False, soft_wrap=True)
-    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    """Returns standard output: as wide as the terminal, never folding a log line in a pipe."""
+    out = _Output(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else _Output(highlight=False, soft_wrap=True, width=200)
 
 
 @contextmanager

@@ -28,8 +28,6 @@ from detector.serve.http.access import Access
 from detector.serve.http.connections import bounded
 from detector.settings import Settings, SettingsError
 
-# What `oopswatch serve` takes where `serve.port` is 0.
-DEFAULT_PORT = 8470
 _BACKLOG = 1_024
 _FILES_SAID_S = 60.0
 # Answers in hand get this long at the end; with the rest it stays under five seconds.

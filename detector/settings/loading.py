@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,11 @@ PLACES = (Path("oopswatch.toml"), Path("/etc/oopswatch/oopswatch.toml"))
 Origins = Mapping[str, str]
 """Setting ("kafka.topics") → where its value is from ("default", "oopswatch.toml:7", "OOPSWATCH_KAFKA_TOPICS", "command line")."""
 
+
+# What Kubernetes and Docker put into a container for each service of the namespace, which may be
+# called oopswatch-metrics (kubernetes pkg/kubelet/envvars/envvars.go): no settings.
+_SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")
+_LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 Given = dict[str, tuple[object, str]]
 """Setting → its value and where that is from."""
@@ -129,6 +135,8 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
 def _from_environment(environment: Mapping[str, str], faults: list[str]) -> Given:
     given: Given = {}
     for variable, value in environment.items():
+        if _SERVICE_LINK.fullmatch(variable) or _LINK_ADDRESS.match(value):
+            continue
         group, _, name = variable.removeprefix(PREFIX).lower().partition("_")
         if variable.startswith(PREFIX) and name and group in Settings.model_fields:
             given[f"{group}.{name}"] = (value, variable)

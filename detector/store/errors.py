@@ -6,9 +6,11 @@ is passed on as it is.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from detector.errors import UserError
 
@@ -26,8 +28,8 @@ _ADVICE = {
     sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file and on its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be allowed to use it",
     sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its folder",
-    sqlite3.SQLITE_BUSY: "another process holds it: stop the other one, or wait and try again",
-    sqlite3.SQLITE_LOCKED: "another process holds it: stop the other one, or wait and try again",
+    sqlite3.SQLITE_BUSY: "it was busy for too long: wait and try again",
+    sqlite3.SQLITE_LOCKED: "it was busy for too long: wait and try again",
     sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another file",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore a backup, or rescue what is left with `sqlite3 FILE .recover`",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
@@ -50,6 +52,10 @@ def explained(path: str) -> Iterator[None]:
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", _code_of(error)) & 0xFF)
         if advice is None:
             raise
+        holders = lock_holders(path) if advice is _ADVICE[sqlite3.SQLITE_BUSY] else []
+        if holders:
+            named = " and ".join(map(str, holders))
+            advice = f"another process holds it ({named}): stop that one, or wait and try again"
         raise StoreError(f"{path}: {advice} ({error})") from error
 
 
@@ -65,3 +71,26 @@ def is_fault(error: BaseException) -> bool:
 def _code_of(error: sqlite3.Error) -> int:
     """What Python's own module raises has no code: text in the file that is no UTF-8 is damage."""
     return sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else 0
+
+
+def lock_holders(path: str, locks: Path = Path("/proc/locks")) -> list[int]:
+    """Returns the other processes that hold a lock of a history, where the system names them.
+
+    SQLite locks bytes of the file, or of `-shm` in WAL mode. They are read from /proc/locks: to open
+    and close a file of the history would give up this process's own locks (POSIX advisory locks).
+    """
+    inodes = set()
+    for name in (path, f"{path}-shm"):
+        with suppress(OSError):
+            inodes.add(str(Path(name).stat().st_ino))
+    try:
+        lines = locks.read_text().splitlines()
+    except OSError:
+        return []
+    found = set()
+    for line in lines:
+        # Fields: number, POSIX, ADVISORY, READ or WRITE, pid, device:inode (fs/locks.c, 6.1)
+        parts = [part for part in line.split() if part != "->"]
+        if len(parts) > 5 and parts[5].rpartition(":")[2] in inodes and parts[4].isdigit():
+            found.add(int(parts[4]))
+    return sorted(found - {os.getpid(), 0})
