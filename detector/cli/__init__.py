@@ -16,7 +16,6 @@ from contextlib import suppress
 from typing import Any
 
 import click
-from click.utils import PacifyFlushWrapper
 
 import detector
 from detector.errors import UserError
@@ -152,12 +151,13 @@ def main() -> None:
 
 def _status() -> int:
     """Runs the command; returns its exit status. Raises OSError of standard output."""
+    output = sys.stdout
     try:
         result = oopswatch.main(standalone_mode=False)
     except SystemExit as end:
-        if type(sys.stdout) is PacifyFlushWrapper:
-            # click met a closed pipe, and would exit with 1.
-            sys.stdout = sys.__stdout__
+        if sys.stdout is not output:
+            # click met a closed pipe: it replaces the stream, and would exit with 1.
+            sys.stdout = output
             return CLOSED_PIPE
         return end.code if isinstance(end.code, int) else int(end.code is not None) * INPUT
     except (click.exceptions.Abort, KeyboardInterrupt):
