@@ -182,7 +182,6 @@ def test_what_hangs_on_the_machine_is_a_fault(device):
 QUIET = """
 IPv4: martian source 10.0.0.1 from 10.0.0.2, on dev eth0
 TCP: cubic registered
-DMAR: DRHD: handling fault status reg 3
 DMAR: IOMMU enabled
 DMAR: [Firmware Bug]: No firmware reserved region can cover this RMRR
 AMD-Vi: Interrupt remapping enabled
