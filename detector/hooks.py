@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from detector.correlate import StoredMatch
 from detector.model import CrashReport, Diagnosis, Incident, Rejected, Unparsed
 from detector.noise import NoiseCount
+from detector.unclaimed import UnclaimedCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class RunTotals:
     folded: int = 0
     unparsed: int = 0
     rejected: int = 0
+    unclaimed: int = 0
 
 
 def ignore(*_: object) -> None:
@@ -46,8 +48,9 @@ class Hooks:
     """Who is told of what happens, each time after it is stored: each a callable, by default nobody.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
-    journal, and its report; `switched_off` a signature and its timeouts; `counts` what parser and
-    assembler counted in one batch; `batch` the totals and the batch's seconds.
+    journal, and its report; `unclaimed` what a batch held that no signature claims; `switched_off` a
+    signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch` the
+    totals and the batch's seconds.
     """
 
     match: Callable[[StoredMatch], None] = ignore
@@ -56,6 +59,7 @@ class Hooks:
     noise: Callable[[Sequence[NoiseCount]], None] = ignore
     unparsed: Callable[[Unparsed], None] = ignore
     rejected: Callable[[Rejected], None] = ignore
+    unclaimed: Callable[[Sequence[UnclaimedCount]], None] = ignore
     switched_off: Callable[[str, int], None] = ignore
     counts: Callable[[Mapping[str, int]], None] = ignore
     batch: Callable[[RunTotals, float], None] = ignore

@@ -95,7 +95,7 @@ class Matcher:
         self._noise = tuple(_by_literal(first).items())
         self._others = _by_literal(candidates[len(first) :])
         self._by_word, self._wordless = _by_word(self._others)
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._strikes = strikes
         self._timeouts: dict[str, int] = {}
         self._switched_off: dict[str, int] = {}
@@ -137,6 +137,14 @@ class Matcher:
         """The signatures whose literal occurs in `text`, in the order in which they are asked."""
         return tuple(signature for _, signature, _ in (*self._near_noise(text), *self._near(text)))
 
+    def near_faults(self, text: str) -> Sequence[Candidate]:
+        """The kernel's signatures of faults whose literal occurs in `text`, with their regexes."""
+        return [
+            candidate
+            for candidate in self._near(text[:_LONGEST])
+            if candidate[1].origin == "kernel" and not candidate[1].marker
+        ]
+
     def _first(self, candidates: Iterable[Candidate], text: str) -> Claim | None:
         for _, signature, pattern in candidates:
             if (found := self._try(signature, pattern, text)) is not None:
@@ -173,7 +181,7 @@ class Matcher:
         if signature.id in self._switched_off:
             return None
         try:
-            return pattern.match(text, timeout=self._timeout_s)
+            return pattern.match(text, timeout=self.timeout_s)
         except TimeoutError:
             count = self._timeouts[signature.id] = self._timeouts.get(signature.id, 0) + 1
             if count >= self._strikes:

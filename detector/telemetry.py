@@ -66,6 +66,11 @@ UNPARSED = _counter(
 REJECTED = _counter(
     "oopswatch_rejected_total", "records set aside because a stage raised on them", "stage"
 )
+UNCLAIMED = _counter(
+    "oopswatch_unclaimed_total",
+    "lines that hold the phrase of a kernel fault and were not understood",
+    "reason",
+)
 SEQUENCE_GAPS = _counter(
     "oopswatch_sequence_gaps_total",
     "holes in the numbers of kernel log lines: they were lost on the way",
@@ -289,6 +294,12 @@ EVENTS: Mapping[str, Event] = {
         logging.ERROR,
         "a stage raised on a record: it was set aside, the rest goes on; `oopswatch rejected list`",
         ("source", "number", "stage", "reason", "sample"),
+    ),
+    "unclaimed_sample": Event(
+        logging.WARNING,
+        "lines hold the phrase of a kernel fault and were not understood: the first of a reason, "
+        "then once an hour; `oopswatch explain` says why",
+        ("reason", "count", "signature", "host", "source", "number", "sample"),
     ),
     "unparsed_sample": Event(
         logging.WARNING,

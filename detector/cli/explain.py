@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -20,12 +21,13 @@ from detector.cli.options import config_option, patterns_option
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
 from detector.match import Matcher
-from detector.model import Line, Record
+from detector.model import Block, Line, Record
 from detector.parse import Parser
 from detector.render.escape import inert
 from detector.render.objects import match_item
 from detector.settings import settings_of
 from detector.sources import FileSource
+from detector.unclaimed import KNOWN_LINES, REASONS, Review
 
 # As `scan` has it: standard input.
 STDIN = "-"
@@ -74,8 +76,7 @@ def explain(
         ]:
             click.echo(json.dumps(item))
         return
-    if len(read) <= FEW or not found:
-        _say_steps(read[:FEW], catalogue)
+    _say_steps(_unclear(read, blocks, catalogue), catalogue)
     for story in stories:
         report = decision.report_of(story, catalogue)
         meaning = diagnose(report, story.near, catalogue)
@@ -124,11 +125,31 @@ def _records(what: str) -> Iterator[Record]:
             sys.exit(2)
 
 
+def _unclear(read: list[Line], blocks: Sequence[Block], catalogue: Catalogue) -> list[Line]:
+    """The lines to tell step by step: all of a few, else those that hold the phrase of a fault and
+    were not understood.
+    """
+    if len(read) <= FEW:
+        return read
+    matcher = Matcher(catalogue)
+    review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset()))
+    reported = {text for block in blocks for text in block.lines}
+    unclear = (
+        line
+        for line in read
+        if review.why(line) and matcher.claim(line) is None and line.text not in reported
+    )
+    return list(islice(unclear, FEW))
+
+
 def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
     """For a few lines: how each was read, who wrote it, which signatures were near, which one
     claims it, and what follows.
     """
+    if not lines:
+        return
     matcher = Matcher(catalogue)
+    review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset()))
     for line in lines:
         stamp = (
             "no kernel time"
@@ -151,6 +172,9 @@ def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
                 "  claimed by none"
                 + (": what user space wrote is never the kernel's" if line.trust == "user" else "")
             )
+            if (why := review.why(line)) is not None:
+                reason, nearest = why
+                click.echo(f"  not understood: {REASONS[reason]}; nearest is {nearest}")
             continue
         follows = (
             "noise"

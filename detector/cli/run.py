@@ -7,7 +7,7 @@ import platform
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from detector.app.alerting import Alerts, alerts_of
 from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.options import config_option, patterns_option, store_option
+from detector.clock import HOUR_US
 from detector.correlate import StoredMatch
 from detector.errors import UserError
 from detector.hooks import Finding, Hooks, RunTotals
@@ -31,6 +32,7 @@ from detector.render.objects import rejected_item
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.hold import held
+from detector.unclaimed import UnclaimedCount, folded
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
@@ -174,6 +176,7 @@ def _told(source: KafkaSource, alerts: Alerts) -> Hooks:
         noise=_noise,
         unparsed=_unparsed(),
         rejected=_rejected,
+        unclaimed=_unclaimed(clock.now_us),
         switched_off=_switched_off,
         counts=_counts,
         batch=_batch(source, alerts),
@@ -273,6 +276,28 @@ def _unparsed() -> Any:
                 number=one.number,
                 sample=sample,
             )
+
+    return tell
+
+
+def _unclaimed(now_us: Callable[[], int]) -> Callable[[Sequence[UnclaimedCount]], None]:
+    """Counts lines that nobody claims; each reason is said when it first comes, then once an
+    hour.
+    """
+    said: dict[str, int] = {}
+    waiting: dict[str, UnclaimedCount] = {}
+
+    def tell(rows: Sequence[UnclaimedCount]) -> None:
+        waiting.update(folded(waiting, rows))
+        for row in rows:
+            telemetry.UNCLAIMED.labels(row.reason).inc(row.count)
+            if now_us() - said.get(row.reason, -HOUR_US) >= HOUR_US:
+                said[row.reason] = now_us()
+                first = waiting.pop(row.reason)
+                telemetry.say(
+                    "unclaimed_sample",
+                    **{field.name: getattr(first, field.name) for field in fields(first)},
+                )
 
     return tell
 

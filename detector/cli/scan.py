@@ -29,9 +29,11 @@ from detector.render.objects import (
     match_item,
     noise_item,
     rejected_item,
+    unclaimed_item,
 )
 from detector.settings import settings_of
 from detector.sources import FileSource
+from detector.unclaimed import UnclaimedCount, folded
 
 # Of the records that were set aside so many are shown.
 REJECTED_SHOWN = 20
@@ -47,6 +49,7 @@ class ScanFindings:
     programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    unclaimed: dict[str, UnclaimedCount] = field(default_factory=dict)
     as_they_come: bool = False
 
     def told(self) -> Hooks:
@@ -58,6 +61,7 @@ class ScanFindings:
             noise=self._noise,
             unparsed=self._unparsed,
             rejected=self._rejected,
+            unclaimed=self._unclaimed,
             switched_off=lambda signature, _strikes: click.echo(
                 terminal.switched_off(signature), err=True
             ),
@@ -81,6 +85,9 @@ class ScanFindings:
             )
             if known is not row:
                 known.add(row)
+
+    def _unclaimed(self, rows: Sequence[UnclaimedCount]) -> None:
+        self.unclaimed = folded(self.unclaimed, rows)
 
     def _unparsed(self, one: Unparsed) -> None:
         count, sample = self.unparsed.get(one.reason, (0, one))
@@ -192,6 +199,7 @@ def scan(
                 watch.totals,
                 seconds,
             )
+            terminal.say_unclaimed(list(found.unclaimed.values()))
     for problem in source.problems:
         click.echo(f"oopswatch: {problem}", err=True)
     sys.exit(2 if source.failed else 1 if found.matches else 0)
@@ -251,4 +259,5 @@ def summary_item(totals: RunTotals, found: ScanFindings, seconds: float) -> Item
         },
         "rejected": totals.rejected,
         "rejected_first": [rejected_item(row) for row in found.rejected],
+        **unclaimed_item(list(found.unclaimed.values())),
     }

@@ -34,6 +34,7 @@ from detector.noise import OTHERS, NoiseCount
 from detector.render.escape import inert
 from detector.render.objects import Item, incident_item, moment
 from detector.render.units import seconds, several, uptime
+from detector.unclaimed import UnclaimedCount, unclaimed_summary
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
@@ -143,6 +144,12 @@ def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
         out.print(Text(inert(f"{told} ({sample})")))
     if count > len(rejected):
         out.print(f"… and {count - len(rejected):,} more set aside")
+
+
+def say_unclaimed(rows: Sequence[UnclaimedCount]) -> None:
+    """The last words of a scan: lines that hold the phrase of a fault and were not understood."""
+    if (said := unclaimed_summary(rows)) is not None:
+        console().print(Text(f"{inert(said)}; oopswatch explain says why"))
 
 
 def _incident_rows(item: Item) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from detector.correlate import boot_name
 from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected
 from detector.noise import NoiseCount
 from detector.render.headline import headline
+from detector.unclaimed import UnclaimedCount
 
 Item = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -129,6 +130,26 @@ def frame_item(frame: Frame) -> Item:
         "address": _hexadecimal(frame.address),
         "reliable": frame.reliable,
         "inlined": frame.inlined,
+    }
+
+
+def unclaimed_item(rows: Sequence[UnclaimedCount]) -> Item:
+    """The fields that a summary says of lines that no signature claims: how many, and for each
+    reason the first with its place.
+    """
+    return {
+        "unclaimed": sum(row.count for row in rows),
+        "unclaimed_reasons": {
+            row.reason: {
+                "count": row.count,
+                "signature": row.signature,
+                "source": row.source,
+                "line_number": row.number,
+                "host": row.host,
+                "sample": row.sample,
+            }
+            for row in rows
+        },
     }
 
 

@@ -13,12 +13,14 @@ from fastapi import Request
 from markupsafe import Markup
 
 from detector.clock import HOUR_US
+from detector.render.escape import inert
 from detector.render.units import several
 from detector.serve.deps import history
 from detector.serve.pages import formatting, histograms
 from detector.serve.pages.rendering import PageContent, now_us
 from detector.store import History
 from detector.store.query.results import HeatRow, Overview
+from detector.unclaimed import unclaimed_summary
 
 PLACE = "/"
 SHOWN_PROBLEMS = 5
@@ -115,4 +117,12 @@ def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str 
             "not read",
             several(unread, "record") if unread else "nothing: every record had a known format",
         ),
+        ("not understood", _not_understood(found)),
     ]
+
+
+def _not_understood(found: Overview) -> str:
+    """Lines that hold the phrase of a kernel fault and that no signature claims, with a sample."""
+    return inert(
+        unclaimed_summary(found.unclaimed) or "nothing: every phrase of a fault was claimed"
+    )

@@ -27,7 +27,7 @@ from detector.noise import NoiseCount
 from detector.same_boot import BootEvidence
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
-from detector.store.ingest import incidents, rejected, reports, streams
+from detector.store.ingest import incidents, rejected, reports, streams, unclaimed
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
@@ -43,6 +43,7 @@ from detector.store.rows import (
     read_match,
     storable,
 )
+from detector.unclaimed import UnclaimedCount
 
 _NOISE = """
 INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
@@ -294,6 +295,10 @@ class Journal:
         new = rejected.add(self._connection, rows, self._clock())
         self.add_counts(Counter(f"rejected:{row.stage}" for row in new))
         return new
+
+    def add_unclaimed(self, rows: Sequence[UnclaimedCount]) -> None:
+        """Adds to the counts of lines that no signature claims, and keeps the newest samples."""
+        unclaimed.add(self._connection, rows)
 
     def set_positions(self, positions: Mapping[str, int]) -> None:
         """Stores where every source stands after this batch."""

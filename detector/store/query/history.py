@@ -44,6 +44,7 @@ from detector.store.query.results import (
     incident_row,
 )
 from detector.store.rows import read_diagnosis
+from detector.unclaimed import UnclaimedCount
 
 T = TypeVar("T")
 
@@ -248,6 +249,10 @@ class History:
             row["name"]: row["count"]
             for row in self._rows("SELECT name, count FROM counters ORDER BY name", {})
         }
+
+    def unclaimed(self) -> list[UnclaimedCount]:
+        """The lines that hold the phrase of a kernel fault and were not understood, by reason."""
+        return self._asked(overview.unclaimed)
 
     def close(self) -> None:
         """Closes the connection."""

@@ -17,6 +17,7 @@ from detector.store.query import search_index
 from detector.store.query.filters import Filter
 from detector.store.query.noise import noise
 from detector.store.query.results import HeatRow, HistoryTotals, Overview, ProblemRow, named
+from detector.unclaimed import UnclaimedCount
 
 HEAT_HOURS = 48
 # Hosts of their own in the heat strip; the others are one row together.
@@ -100,7 +101,16 @@ def overview(connection: Connection, now_us: int) -> Overview:
             quick=True,
         ).rows,
         totals=totals(connection),
+        unclaimed=unclaimed(connection),
     )
+
+
+def unclaimed(connection: Connection) -> list[UnclaimedCount]:
+    """The lines that hold the phrase of a kernel fault and were not understood, by reason."""
+    return [
+        UnclaimedCount(**named(UnclaimedCount, row))
+        for row in connection.execute("SELECT * FROM unclaimed ORDER BY count DESC, reason")
+    ]
 
 
 def totals(connection: Connection) -> HistoryTotals:

@@ -17,6 +17,7 @@ from detector.model import Block, Diagnosis, Incident
 from detector.render.objects import Item
 from detector.render.series import Bucket
 from detector.store.query.filters import FilterError
+from detector.unclaimed import UnclaimedCount
 
 T = TypeVar("T")
 
@@ -269,6 +270,7 @@ class Overview:
     heat: list[HeatRow]
     noise: list[NoiseRow]
     totals: HistoryTotals
+    unclaimed: list[UnclaimedCount]
 
 
 def named(noun: type[Any], row: Row) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from detector.store.schema import (
     positions,
     rejected,
     search,
+    unclaimed,
 )
 from detector.store.schema.migrations import MIGRATIONS
 
@@ -29,6 +30,7 @@ __all__ = [
     "positions",
     "rejected",
     "search",
+    "unclaimed",
 ]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).
