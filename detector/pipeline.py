@@ -23,10 +23,11 @@ from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
 from detector.parse import Parser
+from detector.review import KNOWN_LINES, Review
 from detector.scan import MANY_NAMES, Chunk, Scanner
 from detector.sources import LostPartitionsError, Source
 from detector.store import Journal
-from detector.unclaimed import KNOWN_LINES, Review, UnclaimedTally
+from detector.unclaimed import UnclaimedTally
 
 # Counts of noise that are only told wait until they are so many, or the input ends: most of them
 # are of programs that crash again.

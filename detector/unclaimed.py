@@ -1,24 +1,15 @@
-"""Lines that hold the phrase of a kernel fault and were not understood: why, how many, a sample.
+"""Counts of lines that hold the phrase of a kernel fault and were not understood.
 
-In: lines that no signature claimed. Out: a reason for each that holds the literal of a kernel
-signature, and counts by reason with the first line of each. A record that the scan selected and that
-ends as no match, no noise and no known line of somebody else's is never silent. Known lines are a
-list of the catalogue. Reads no clock and stores nothing.
+In: a reason for each (see `review`). Out: counts by reason with a sample and its place, and the
+sentence that is said of them. Reads no clock and stores nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from detector.match import Candidate, Matcher
-from detector.model import Line, Record
-
-# The list of the kernel's other lines that hold a literal: EDAC's at boot, say.
-KNOWN_LINES = "known-lines"
-# A prefix has no more words than this.
-_WORDS = 24
 _SAMPLE_BOUND = 200
 
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -49,64 +40,6 @@ class UnclaimedCount:
     number: int
     host: str
     sample: str
-
-
-class Review:
-    """Says why a line that no signature claimed was not understood. `known` lines of the kernel
-    hold a literal and are no fault.
-    """
-
-    def __init__(self, matcher: Matcher, known: Container[str] = frozenset()) -> None:
-        self._matcher = matcher
-        self._known = known
-
-    def why(self, line: Line) -> tuple[str, str] | None:
-        """(reason, the signature that is nearest); None where no kernel signature is near."""
-        near = self._matcher.near_faults(line.text)
-        if not near:
-            return None
-        nearest = near[0][1].id
-        if line.trust == "user":
-            return ("copy" if line.transport == "text" else "user-space"), nearest
-        if line.inner:
-            return "inner", nearest
-        if line.text.isupper():
-            return "copy", nearest
-        if line.text in self._known:
-            return None
-        return self._differing(near, line.text) or ("differs", nearest)
-
-    def unread(self, record: Record) -> tuple[str, str] | None:
-        """The reason of a record that no format reads, if it holds a kernel signature's literal."""
-        near = self._matcher.near_faults(record.value.decode("utf-8", "replace"))
-        return ("not-read", near[0][1].id) if near else None
-
-    def _differing(self, near: Sequence[Candidate], text: str) -> tuple[str, str] | None:
-        """Whether a signature ran out of its time, or would claim the text behind its first
-        words.
-        """
-        for _, signature, pattern in near:
-            if signature.id in self._matcher.switched_off:
-                return "timeout", signature.id
-            try:
-                if any(
-                    pattern.match(text[start:], timeout=self._matcher.timeout_s)
-                    for start in _starts(text, signature.literals)
-                ):
-                    return "prefix", signature.id
-            except TimeoutError:
-                return "timeout", signature.id
-        return None
-
-
-def _starts(text: str, literals: Sequence[str]) -> list[int]:
-    """Where a signature's text may begin: at its literal, and at the words shortly before."""
-    ends = [at for literal in literals if (at := text.find(literal)) >= 0]
-    if not ends:
-        return []
-    last = min(ends)
-    words = [k for k in range(1, last + 1) if not text[k - 1].isalnum()]
-    return [last, *reversed(words[-_WORDS:])]
 
 
 class UnclaimedTally:

@@ -14,10 +14,9 @@ from detector.catalogue import Catalogue, Signature
 from detector.cli import oopswatch
 from detector.match import Matcher
 from detector.model import Line
+from detector.review import KNOWN_LINES, Review
 from detector.unclaimed import (
-    KNOWN_LINES,
     REASONS,
-    Review,
     UnclaimedCount,
     UnclaimedTally,
     folded,

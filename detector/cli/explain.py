@@ -25,9 +25,10 @@ from detector.model import Block, Line, Record
 from detector.parse import Parser
 from detector.render.escape import inert
 from detector.render.objects import match_item
+from detector.review import KNOWN_LINES, Review
 from detector.settings import settings_of
 from detector.sources import FileSource
-from detector.unclaimed import KNOWN_LINES, REASONS, Review
+from detector.unclaimed import REASONS
 
 # As `scan` has it: standard input.
 STDIN = "-"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from detector.model import VMCORE, Trust
-from detector.parse.origin import TrustPolicy
+from detector.trust_policy import TrustPolicy
 
 
 @dataclass(slots=True)

@@ -14,49 +14,14 @@ labels; CloudWatch Logs' subscriptions; Graylog's GELF.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from fnmatch import translate
 from functools import lru_cache
-from typing import Literal
 
-from detector.model import Trust
+from detector.trust_policy import TrustPolicy
 
 Object = dict[str, object]
 Witnesses = tuple[tuple[str, str], ...]
 """The fields of one shape of object that tell who wrote it: (name, what it is)."""
 
-KERNEL_FILES = (
-    "/dev/*",
-    "/proc/kmsg",
-    "/sys/fs/pstore/*",
-    "/var/lib/systemd/pstore/*",
-    "/var/crash/*",
-    "/var/spool/abrt/*",
-    "/var/log/messages*",
-    "/var/log/syslog*",
-    "/var/log/boot*",
-    "/var/log/remote/*",
-    "/var/log/rsyslog/*",
-    "/var/log/syslog-ng/*",
-    "/var/log/hosts/*",
-    "*kern*",
-    "*dmesg*",
-    "*vmcore*",
-    "*pstore*",
-    "*netconsole*",
-    "*console*",
-    "*conserver*",
-    "*serial*",
-    "*ttyS*",
-)
-"""Files whose lines are the kernel's log, or that of a syslog daemon, which tells the kernel by its tag."""
-CONTAINER_FILES = (
-    "/var/log/containers/*",
-    "/var/log/pods/*",
-    "/var/lib/docker/containers/*",
-    "/var/lib/rancher/*",
-)
-"""Files of a container's output: a process's, whatever their names hold."""
 
 TRANSPORTS = frozenset(("audit", "driver", "syslog", "journal", "stdout"))
 """The ways into a journal that are not the kernel's log."""
@@ -102,50 +67,6 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MARKS = re.compile(r"[^a-z0-9]+")
 _ORCHESTRATED = re.compile(r"(?:.*_)?(?:k8s|kubernetes)_(?!node|cluster|host|master)")
 _NAME_BOUND = 160
-
-
-@dataclass(frozen=True, slots=True)
-class TrustPolicy:
-    """What a site takes for the kernel's where a line itself cannot prove it.
-
-    `files` are patterns of the files that a shipper may read kernel lines from, `other_files` the
-    trust of a line from any other. `tags` are syslog tags that are the kernel's as `kernel` is.
-    `unproven` is the trust of a line that says nothing of its writer.
-    """
-
-    files: tuple[str, ...] = KERNEL_FILES
-    other_files: Literal["user", "unknown"] = "user"
-    tags: frozenset[str] = frozenset()
-    unproven: Literal["user", "unknown"] = "unknown"
-    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
-
-    def of_file(self, path: str) -> Trust:
-        """The trust of a line without a header of its own that a shipper read from a file."""
-        known = self._known.get(path)
-        if known is None:
-            known = not _matches(CONTAINER_FILES, path) and _matches(self.files, path)
-            if len(self._known) < _FILES_BOUND:
-                self._known[path] = known
-        return "unknown" if known else self.other_files
-
-
-_FILES_BOUND = 10_000
-
-
-@lru_cache(maxsize=64)
-def _expressions(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
-
-
-def _matches(patterns: tuple[str, ...], path: str) -> bool:
-    """Whether a path is among the patterns; of a name without a folder the last parts are
-    compared.
-    """
-    if "/" not in path:
-        patterns = tuple(
-            last for pattern in patterns if (last := pattern.rpartition("/")[2]) != "*"
-        )
-    return bool(_expressions(patterns).match(path[:4096]))
 
 
 @lru_cache(maxsize=16_384)

@@ -19,9 +19,9 @@ from detector.parse.draft import Context, Draft
 from detector.parse.draft_text import LINE_BOUND, is_rule, is_text
 from detector.parse.host_names import HostForm, Spellings
 from detector.parse.netconsole import Fragments, Sequences, StreamId
-from detector.parse.origin import TrustPolicy
 from detector.parse.pstore import Parts
 from detector.parse.stamps import uptime, wall
+from detector.trust_policy import TrustPolicy
 
 JSON_FORMATS = (
     "journald",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from detector.parse import KERNEL_FILES, TrustPolicy
 from detector.settings.group import Group, Listed, setting
+from detector.trust_policy import KERNEL_FILES, TrustPolicy
 
 
 class TrustSettings(Group):

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.model import VMCORE, Line, Record
-from detector.parse import HostForm, Parser, TrustPolicy
+from detector.parse import HostForm, Parser
 from detector.parse.host_names import SPELLINGS_BOUND, SPELLINGS_OF_ONE, Spellings
+from detector.trust_policy import TrustPolicy
 
 FORM = HostForm(
     ["example.com", "fra.example.com"], {"10.0.0.12": "web-12", "old-12.example.com": "WEB-12"}

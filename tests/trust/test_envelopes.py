@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.model import Line, Record
-from detector.parse import Parser, TrustPolicy
+from detector.parse import Parser
+from detector.trust_policy import TrustPolicy
 from tests.trust.envelopes import ENVELOPES, FAULT, PAGE, page, rows
 
 NOW_US = 1_772_366_400_000_000
