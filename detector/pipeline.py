@@ -27,7 +27,6 @@ from detector.review import KNOWN_LINES, Review
 from detector.scan import MANY_NAMES, Chunk, Scanner
 from detector.sources import LostPartitionsError, Source
 from detector.store import Journal
-from detector.unclaimed import UnclaimedTally
 
 # Counts of noise that are only told wait until they are so many, or the input ends: most of them
 # are of programs that crash again.
@@ -65,8 +64,7 @@ class Pipeline:
         self.scanner = Scanner(self.matcher.literals)
         self.boots = Boots(journal.stream)
         self.noise = NoiseTally()
-        self.unclaimed = UnclaimedTally()
-        self._review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
+        self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
         self._counts: Counter[str] = Counter()
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
@@ -89,10 +87,10 @@ class Pipeline:
         self.parser.flush()
         self.assembler.flush()
         self.noise.drain()
-        self.unclaimed.drain()
+        self.review.tally.drain()
         self.correlator.forget()
         self.boots = Boots(self.journal.stream)
-        self._parts = (self, self.boots, self.noise, self.unclaimed, self.assembler)
+        self._parts = (self, self.boots, self.noise, self.review.tally, self.assembler)
         kept = self.journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
@@ -234,7 +232,8 @@ class Pipeline:
         for line in lines:
             if isinstance(line, Unparsed):
                 self._unread(line, record)
-                self._not_read(line, record if hit else None)
+                if hit and record is not None and line.number >= self._noise_from:
+                    self.totals.unclaimed += self.review.count_unread(line, record)
             elif self._isolation.careful:
                 self._take_apart(line, hit, now_us, record)
             else:
@@ -283,7 +282,8 @@ class Pipeline:
         self._isolation.stage = "match"
         claim = self.matcher.claim(line)
         if claim is None:
-            self._not_claimed(line)
+            if line.number >= self._noise_from:
+                self.totals.unclaimed += self.review.count(line, self.assembler.is_open(line.host))
             return None
         signature = claim.signature
         if signature.origin == "user":
@@ -332,27 +332,6 @@ class Pipeline:
             line.kernel_time_us,
         )
 
-    def _not_claimed(self, line: Line) -> None:
-        """Counts a line that holds the phrase of a fault and that no signature claims. Lines of a
-        report that is open are the report's.
-        """
-        if line.number < self._noise_from or (
-            line.trust != "user" and not line.inner and self.assembler.is_open(line.host)
-        ):
-            return
-        if (why := self._review.why(line)) is not None:
-            self.totals.unclaimed += 1
-            self.unclaimed.add(why, line.source, line.number, line.host, line.text)
-
-    def _not_read(self, part: Unparsed, record: Record | None) -> None:
-        """Counts a record that holds the phrase of a fault and that no format reads."""
-        if record is None or part.number < self._noise_from:
-            return
-        if (why := self._review.unread(record)) is not None:
-            self.totals.unclaimed += 1
-            text = part.sample.decode("utf-8", "replace")
-            self.unclaimed.add(why, part.source, part.number, part.source, text)
-
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
         anchors.
@@ -382,7 +361,7 @@ class Pipeline:
         self._store_counts()
         self._keep_open()
         self._isolation.stage = "store"
-        if unclaimed := self.unclaimed.drain():
+        if unclaimed := self.review.tally.drain():
             self.journal.add_unclaimed(unclaimed)
             self._isolation.say(self.told.unclaimed, unclaimed)
         counted = self._counted()

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from detector.match import Candidate, Matcher
-from detector.model import Line, Record
+from detector.model import Line, Record, Unparsed
+from detector.unclaimed import UnclaimedTally
 
 # The list of the kernel's other lines that hold a literal: EDAC's at boot, say.
 KNOWN_LINES = "known-lines"
@@ -20,13 +21,34 @@ _WORDS = 24
 
 
 class Review:
-    """Says why a line that no signature claimed was not understood. `known` lines of the kernel
+    """Says why a line that no signature claimed was not understood, and counts it. `known` lines of the kernel
     hold a literal and are no fault.
     """
 
     def __init__(self, matcher: Matcher, known: Container[str] = frozenset()) -> None:
         self._matcher = matcher
         self._known = known
+        self.tally = UnclaimedTally()
+
+    def count(self, line: Line, reported: bool) -> bool:
+        """Counts a line that no signature claimed, if it holds the phrase of a fault; says whether
+        it does. `reported`: its host has an open report, whose lines are the report's.
+        """
+        if reported and line.trust != "user" and not line.inner:
+            return False
+        if (why := self.why(line)) is None:
+            return False
+        self.tally.add(why, line.source, line.number, line.host, line.text)
+        return True
+
+    def count_unread(self, part: Unparsed, record: Record) -> bool:
+        """Counts a record that no format reads, if it holds the phrase of a fault."""
+        near = self._matcher.near_faults(record.value.decode("utf-8", "replace"))
+        if near:
+            text = part.sample.decode("utf-8", "replace")
+            why = "not-read", near[0][1].id
+            self.tally.add(why, part.source, part.number, part.source, text)
+        return bool(near)
 
     def why(self, line: Line) -> tuple[str, str] | None:
         """(reason, the signature that is nearest); None where no kernel signature is near."""
@@ -43,11 +65,6 @@ class Review:
         if line.text in self._known:
             return None
         return self._differing(near, line.text) or ("differs", nearest)
-
-    def unread(self, record: Record) -> tuple[str, str] | None:
-        """The reason of a record that no format reads, if it holds a kernel signature's literal."""
-        near = self._matcher.near_faults(record.value.decode("utf-8", "replace"))
-        return ("not-read", near[0][1].id) if near else None
 
     def _differing(self, near: Sequence[Candidate], text: str) -> tuple[str, str] | None:
         """Whether a signature ran out of its time, or would claim the text behind its first
