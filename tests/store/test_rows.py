@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.boots import Stream
+from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
 from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number
@@ -156,7 +156,7 @@ def test_any_number_is_stored_within_its_bound(numbers: list[int]) -> None:
                 [noise(hour_us=hour, first_us=others[0], last_us=others[1]), noise(hour_us=0)]
             )
             journal.count_noise([noise(first_kernel_us=others[2], last_kernel_us=others[3])])
-            journal.save_streams({"serial": Stream(3, others[4], fresh=False)})
+            journal.save_streams({"serial": LineStream(3, others[4], fresh=False)})
             for number in numbers:
                 journal.add_counts({"sequence_missing": number})
         history = journal.history()
