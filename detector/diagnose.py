@@ -48,16 +48,13 @@ def read_lines(
 
 def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:
     """Every match and every block of the lines."""
-    opening = frozenset(
-        signature.id for signature in catalogue.signatures if signature.opens == "report"
-    )
-    matcher, assembler, boots = Matcher(catalogue), Assembler(opening), Boots()
+    matcher, assembler, boots = Matcher(catalogue), Assembler(catalogue.opening), Boots()
     found: list[Match] = []
     blocks: list[Block] = []
     for line in lines:
         claim = matcher.claim(line)
         boot = boots.place(line, banner=claim is not None and claim.signature.cls == BOOT)
-        match = claim.match(line, boot) if claim else None
+        match = assembler.match_of(claim, line, boot) if claim else None
         if claim is not None and match is not None and not claim.signature.marker:
             found.append(match)
         blocks += assembler.feed(line, match, 0)

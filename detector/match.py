@@ -11,6 +11,7 @@ part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -50,13 +51,20 @@ class Claim:
         """The program that crashed, where the signature captures it."""
         return self._found["process"] if "process" in self._found.re.groupindex else None
 
-    def match(self, line: Line, boot: Boot) -> Match:
-        """The whole match, with all captured fields."""
+    def match(self, line: Line, boot: Boot, *, alone: bool = False) -> Match:
+        """The whole match, with all captured fields; `alone` says that no line of the same report
+        came before it.
+        """
+        signature = self.signature
+        cls = signature.cls
+        if alone and signature.alone is not None:
+            when = signature.alone_when
+            cls = signature.alone if when is None or re.match(when, line.text) else cls
         return Match(
-            signature=self.signature.id,
-            cls=self.signature.cls,
-            origin=self.signature.origin,
-            severity=self.signature.severity,
+            signature=signature.id,
+            cls=cls,
+            origin=signature.origin,
+            severity=signature.severity,
             text=line.text,
             fields={
                 name: value for name, value in self._found.groupdict().items() if value is not None

@@ -237,7 +237,8 @@ class Pipeline:
             elif self._isolation.careful:
                 self._take_apart(line, hit, now_us, record)
             else:
-                match = self._match(line, record) if hit else None
+                asked = hit or _held_back(line, record)
+                match = self._match(line, record) if asked else None
                 self._isolation.stage = "assemble"
                 for block in self.assembler.feed(line, match, now_us):
                     self._report(block)
@@ -253,7 +254,8 @@ class Pipeline:
             match = self._match(line, record)
             self._store_counts()
 
-        if hit and not isolation.step(place, matched, self._parts):
+        asked = hit or _held_back(line, record)
+        if asked and not isolation.step(place, matched, self._parts):
             return
         isolation.stage = "assemble"
         isolation.step(
@@ -289,10 +291,13 @@ class Pipeline:
         if signature.origin == "user":
             return self._noise(line, claim, record)
         boot = self.boots.place(line, banner=signature.cls == BOOT)
-        match = claim.match(line, boot)
+        match = self.assembler.match_of(claim, line, boot)
+        if match is None:
+            return None
         self._isolation.stage = "store"
         if signature.marker:
-            self.journal.note_boot(match)
+            if signature.cls == BOOT:
+                self.journal.note_boot(match)
             return match
         stored, new = self.journal.add_match(match)
         self._heads[_head(match)] = stored.id
@@ -439,6 +444,13 @@ def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
             source.drop(lost)
             continue
         source.commit(positions)
+
+
+def _held_back(line: Line, record: Record | None) -> bool:
+    """Whether the parser held the line back: it is not of the record that it came out with, so
+    whether it may matter was not asked for.
+    """
+    return record is not None and line.number != record.number
 
 
 def _head(match: Match) -> tuple[str, int, str]:

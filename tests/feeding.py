@@ -10,7 +10,7 @@ from functools import cache
 from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
 from detector.match import Matcher
-from detector.model import Block, Line, Match, Record
+from detector.model import Block, Boot, Line, Match, Record
 from detector.parse import Parser
 from tests.shipped import shipped
 
@@ -18,9 +18,7 @@ from tests.shipped import shipped
 @cache
 def opening() -> frozenset[str]:
     """The shipped signatures that open a report."""
-    return frozenset(
-        signature.id for signature in shipped().signatures if signature.opens == "report"
-    )
+    return shipped().opening
 
 
 @cache
@@ -48,8 +46,14 @@ def matched(lines: Iterable[Line]) -> list[tuple[Line, Match | None]]:
 def assembled(lines: Iterable[Line], limits: AssemblyLimits | None = None) -> list[Block]:
     """The blocks of the lines, in the order in which they close."""
     assembler = Assembler(opening(), limits)
-    closed = [block for line, match in matched(lines) for block in assembler.feed(line, match, 0)]
+    closed = [block for line in lines for block in assembler.feed(line, found(assembler, line), 0)]
     return closed + assembler.flush()
+
+
+def found(assembler: Assembler, line: Line) -> Match | None:
+    """The match of a line, by what is open."""
+    claim = matcher().claim(line)
+    return assembler.match_of(claim, line, Boot()) if claim is not None else None
 
 
 def blocks(text: str) -> list[Block]:

@@ -102,6 +102,4 @@ def skip_of(catalogue: Catalogue) -> Container[str]:
 
 def opening_of(catalogue: Catalogue) -> frozenset[str]:
     """The signatures that open a report."""
-    return frozenset(
-        signature.id for signature in catalogue.signatures if signature.opens == "report"
-    )
+    return catalogue.opening

@@ -36,7 +36,7 @@ class Shape:
     kind: Kind
     name: str | None = None
     arch: str | None = None
-    style: tuple[int, bool, bool] | None = None
+    style: tuple[int, str, bool] | None = None
 
 
 _SYM = r"\.?[A-Za-z_$][\w$.]*"
@@ -98,7 +98,7 @@ def shape(text: str, kinds: Iterable[str] = PROSE) -> Shape:
     if not text:
         return _BLANK
     if any(mark in text for mark in _MARKS_OF_FRAMES) and (found := _FRAME.match(text)):
-        return Shape("frame", style=(len(found["indent"]), bool(found["at"]), " from " in text))
+        return Shape("frame", style=(len(found["indent"]), _range(found["at"]), " from " in text))
     words = text.lstrip()
     if _TRACE.match(words) is not None:
         return Shape("trace", "Call Trace")
@@ -113,6 +113,14 @@ def shape(text: str, kinds: Iterable[str] = PROSE) -> Shape:
         if _SAYS[kind].match(words) is not None:
             return Shape("text", kind)
     return _FOREIGN
+
+
+def _range(address: str | None) -> str:
+    """Where the kernel of an architecture lies, by the first digit of an address: x86 and arm64 at
+    the top, powerpc at c and d, s390 at the bottom.
+    """
+    digits = address.lstrip("[<(").removeprefix("0x") if address else ""
+    return digits[:1].replace("d", "c")
 
 
 def label(text: str) -> str | None:

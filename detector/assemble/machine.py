@@ -20,7 +20,8 @@ from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
 from detector.assemble.opened import Opened
 from detector.assemble.owner import by_caller, joined, newest, owner
-from detector.model import Block, Line, Match
+from detector.match import Claim
+from detector.model import Block, Boot, Line, Match
 
 
 class Assembler:
@@ -80,6 +81,24 @@ class Assembler:
         """Goes back to the state at the last mark."""
         self._reports.rewind()
         self._turn, self._next_tick_us = self._marked
+
+    def match_of(self, claim: Claim, line: Line, boot: Boot) -> Match | None:
+        """The match of what claims a line, by what is open on its host; None where the line is one
+        from within a report that is open.
+        """
+        signature = claim.signature
+        if signature.opens != "rest" and signature.alone is None:
+            return claim.match(line, boot)
+        near = [
+            opened
+            for opened in self._reports.on(line.host)
+            if not opened.shadow and self._is_near(opened, line)
+        ]
+        if signature.opens == "rest":
+            return None if by_caller(near, line) else claim.match(line, boot)
+        copied = any(opened.repeats(line) or opened.holds(line) for opened in near)
+        alone = not copied and joined(near, line, signature.cls, self._turn) is None
+        return claim.match(line, boot, alone=alone)
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
@@ -155,7 +174,12 @@ class Assembler:
             self._counts["folded"] += 1
             return
         looks = shape_of(line.text)
-        before = joined([opened for opened in near if not opened.shadow], line, match.cls)
+        if match.cls == shape.WITHIN:
+            self._orphan(line, match, looks, near, now_us, closed)
+            return
+        before = joined(
+            [opened for opened in near if not opened.shadow], line, match.cls, self._turn
+        )
         if before is not None:
             if before.replays_head(line):
                 before.head = match
@@ -163,12 +187,39 @@ class Assembler:
             self._append(before, line, looks, now_us, closed)
             return
         closed += self._cut_by(line, match, near)
+        orphan = next((one for one in by_caller(near, line) if one.role == "orphan"), None)
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
+        if orphan is not None:
+            if match.cls in shape.ADOPTS:
+                opened.adopt(orphan)
+            self._reports.close(orphan, "orphan", cut=True)
+        if shape.is_end(line.text, match.cls):
+            opened.ended = opened.lingering = True
         self._counts["opened"] += 1
         closed += self._reports.make_room(line.host)
         self._reports.add(opened)
         closed += self._reports.shrink()
+
+    def _orphan(
+        self,
+        line: Line,
+        match: Match,
+        looks: Shape,
+        near: Sequence[Opened],
+        now_us: int,
+        closed: list[Block],
+    ) -> None:
+        """Follows a register dump or a trace that nothing has announced; in one that is followed,
+        it is a line like others.
+        """
+        known = by_caller(near, line)
+        if known:
+            self._append(known[0], line, looks, now_us, closed)
+            return
+        orphan = Opened.at(match, line, now_us, role="orphan")
+        orphan.add(line, looks, now_us, self._turn)
+        self._reports.add(orphan)
 
     def _cut_by(self, line: Line, match: Match, near: Sequence[Opened]) -> list[Block]:
         """Closes the report that a head which is none of its lines shows to be over: that of the
@@ -206,7 +257,7 @@ class Assembler:
             return
         looks = shape_of(line.text, {kind: None for opened in near for kind in opened.prose})
         plain = line.continuation or looks.kind == "blank"
-        taker = newest(by_caller(near, line)) if plain else owner(near, line, looks)
+        taker = newest(by_caller(near, line)) if plain else owner(near, line, looks, self._turn)
         if taker is None:
             self._foreign(line, by_caller(near, line), closed)
         elif taker.lingering and not shape.continues_after_end(line.text):
@@ -256,9 +307,9 @@ class Assembler:
 
     def _shadow(self, line: Line, match: Match, now_us: int) -> None:
         """Follows what is no report, to keep its lines out of those that are."""
-        if any(opened.shadow for opened in self._reports.on(line.host)):
+        if any(opened.role == "shadow" for opened in self._reports.on(line.host)):
             return
-        shadow = Opened.at(match, line, now_us)
+        shadow = Opened.at(match, line, now_us, role="shadow")
         shadow.add(line, shape_of(line.text), now_us, self._turn)
         self._reports.shadow(shadow)
 

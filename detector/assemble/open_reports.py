@@ -113,13 +113,15 @@ class OpenReports:
             return []  # a shadow that went with its report
         mine.remove(opened)
         self.size -= opened.size
-        if all(other.shadow for other in mine):
+        if all(other.role == "shadow" for other in mine):
             self.size -= sum(other.size for other in mine)
             del self.by_host[opened.head.host]
             self._names = None
-        if opened.shadow:
+        if opened.role == "shadow":
             return []
         self.count -= 1
+        if opened.role == "orphan":
+            return []
         block = opened.block(cut=cut)
         self.counts["complete" if block.complete else "incomplete"] += 1
         if not block.complete:
@@ -130,13 +132,13 @@ class OpenReports:
         """Closes the oldest report of the host, or of the host that has been open for longest,
         where a bound would be passed.
         """
-        mine = [opened for opened in self.by_host.get(host, ()) if not opened.shadow]
+        mine = [opened for opened in self.by_host.get(host, ()) if opened.role != "shadow"]
         if len(mine) >= self.limits.per_host:
             return self.close(mine[0], "per_host", cut=True)
         if self.count >= self.limits.in_all:
             oldest = next(iter(self.by_host.values()))
             return self.close(
-                next(opened for opened in oldest if not opened.shadow), "in_all", cut=True
+                next(opened for opened in oldest if opened.role != "shadow"), "in_all", cut=True
             )
         return []
 
@@ -146,6 +148,8 @@ class OpenReports:
         while self.size > self.limits.size_in_all:
             oldest = next(iter(self.by_host.values()))
             closed += self.close(
-                next(opened for opened in oldest if not opened.shadow), "size_in_all", cut=True
+                next(opened for opened in oldest if opened.role != "shadow"),
+                "size_in_all",
+                cut=True,
             )
         return closed

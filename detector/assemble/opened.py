@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections import deque
 from copy import copy
 from dataclasses import MISSING, dataclass, field, fields
+from typing import Literal
 
 from detector.assemble import shape
 from detector.assemble.grammar import Shape
 from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
+
+Role = Literal["report", "shadow", "orphan"]
+"""A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a register
+dump or a trace without a head: what is left of a report, or a message's; only its end can tell."""
 
 # Prose that the grammar does not know stands within microseconds of the lines before and after it;
 # what another context printed there is longer, or has its subsystem's name in front.
@@ -52,18 +57,20 @@ class Opened:
     nmi: bool = False
     replaying: bool = False
     arch: str | None = None
-    style: tuple[int, bool, bool] | None = None
+    style: tuple[int, str, bool] | None = None
     labels: set[str] = field(default_factory=set)
     stamps: dict[tuple[int, str], str] = field(default_factory=dict)
     repeated: bool = False
     newest: tuple[str, int | None, int | None] | None = None
     turns: deque[int] = field(default_factory=lambda: deque(maxlen=3))
+    role: Role = "report"
+    shipped: tuple[str, bool, bool] | None = None
     unknown: list[str] = field(default_factory=list)
     unknown_us: int | None = None
 
     @classmethod
-    def at(cls, head: Match, line: Line, now_us: int) -> Opened:
-        """The report that this head opens."""
+    def at(cls, head: Match, line: Line, now_us: int, role: Role = "report") -> Opened:
+        """The report, or what is none, that this head opens."""
         whole = shape.is_one_line(head.cls)
         bare = shape.has_bare_trace(head.cls)
         return cls(
@@ -75,6 +82,7 @@ class Opened:
             ended=whole,
             lingering=whole,
             traced=bare,
+            role=role,
         )
 
     @classmethod
@@ -102,10 +110,17 @@ class Opened:
 
     @property
     def shadow(self) -> bool:
-        """Whether this only keeps its lines out of a kernel report beside it, and is no report: a
-        user fault, or a message with a trace that reports no fault.
+        """Whether this is no report: it only keeps its lines out of one beside it, or waits for a
+        line that makes it one.
         """
-        return self.head.origin == "user"
+        return self.role != "report"
+
+    def adopt(self, orphan: Opened) -> None:
+        """Takes in what came before the head, of a report whose first lines were lost."""
+        self.lines[:0] = orphan.lines
+        self.size += orphan.size
+        self.labels |= orphan.labels
+        self.arch, self.style = orphan.arch, orphan.style
 
     @property
     def prose(self) -> tuple[str, ...]:
@@ -120,13 +135,23 @@ class Opened:
 
     def fits(self, line: Shape) -> bool:
         """Whether a line of this shape can be one of this report."""
-        if line.kind == "foreign" or (line.arch and self.arch and line.arch != self.arch):
+        if line.kind == "foreign" or not self.suits(line):
             return False
         if line.arch and not self.traced and not shape.has_registers(self.latest):
             return False
         if line.kind == "text" and line.name is not None:
             return line.name in self.prose
         return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
+
+    def suits(self, line: Shape) -> bool:
+        """Whether the architecture allows it."""
+        return line.arch is None or self.arch is None or line.arch == self.arch
+
+    def comes_like(self, line: Line) -> bool:
+        """Whether the line was shipped as this report's lines are: the same transport, the same
+        sorts of stamps.
+        """
+        return self.shipped == _shipping(line)
 
     def add(self, line: Line, looks: Shape, now_us: int, turn: int) -> None:
         """Takes the line; a continuation is joined to the line that it continues, a replay takes
@@ -142,6 +167,7 @@ class Opened:
             self.at_us, self.stamped = max(self.at_us or 0, line.kernel_time_us), "kernel"
         elif line.wall_time_us is not None and self.stamped != "kernel":
             self.at_us, self.stamped = max(self.at_us or 0, line.wall_time_us), "wall"
+        self.shipped = _shipping(line)
         self.newest = (line.text, line.kernel_time_us, line.wall_time_us)
         if line.continuation and self.lines:
             self.lines[-1] += line.text
@@ -244,3 +270,7 @@ class Opened:
 
 
 _COLLECTIONS = tuple(one.name for one in fields(Opened) if one.default_factory is not MISSING)
+
+
+def _shipping(line: Line) -> tuple[str, bool, bool]:
+    return line.transport, line.kernel_time_us is not None, line.wall_time_us is not None

@@ -9,10 +9,10 @@ once); how its frames are written; the report that got the line before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from detector.assemble import shape
-from detector.assemble.grammar import Shape, label
+from detector.assemble.grammar import Shape
+from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
 from detector.model import Line
 
@@ -21,6 +21,8 @@ _SILENT = 8
 # Two CPUs that print at one time get their turns after so few lines; a later one, and the other was
 # cut off.
 _BESIDE = 2
+# The last lines of two reports that take turns lie within so many.
+_IN_TURNS = 12
 
 
 def by_caller(near: Sequence[Opened], line: Line, *, head: bool = False) -> Sequence[Opened]:
@@ -33,25 +35,27 @@ def by_caller(near: Sequence[Opened], line: Line, *, head: bool = False) -> Sequ
     return same or [opened for opened in near if opened.caller is None]
 
 
-def owner(near: Sequence[Opened], line: Line, looks: Shape) -> Opened | None:
-    """The report that takes the line."""
+def owner(near: Sequence[Opened], line: Line, looks: Shape, turn: int) -> Opened | None:
+    """The report that takes the line, which is the `turn`-th of all."""
     near = by_caller(near, line)
     shadow = next((opened for opened in near if opened.shadow), None)
     if shadow is not None and len(near) > 1 and shape.looks_user(line.text):
         return shadow
     able = [opened for opened in near if opened.fits(looks)]
+    able = [opened for opened in able if opened.comes_like(line)] or able
     if len(able) <= 1:
         return able[0] if able else None
     if looks.kind == "frame":
-        return _of_frame(able, looks)
-    if looks.kind == "trace":
-        return _lacking(able, "Call Trace") or _last(able)
-    if looks.kind == "label" and looks.name is not None:
-        return _lacking(able, looks.name) or _last(able)
-    return _last(able)
+        return _of_frame(able, looks, turn)
+    name = "Call Trace" if looks.kind == "trace" else looks.name if looks.kind == "label" else None
+    lacking = [one for one in able if name not in one.labels and not one.lingering] if name else []
+    alike = [one for one in lacking or able if looks.arch and one.arch == looks.arch]
+    if len(lacking) == 1 or len(alike) == 1:
+        return (alike or lacking)[0]
+    return _furthest(lacking, name, turn) or _other_of_two(able, turn) or _last(able)
 
 
-def joined(near: Sequence[Opened], line: Line, head_class: str) -> Opened | None:
+def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Opened | None:
     """The open report that a later head is one more line of, if there is one."""
     able = [
         opened
@@ -60,10 +64,14 @@ def joined(near: Sequence[Opened], line: Line, head_class: str) -> Opened | None
         or shape.joins(opened.latest, head_class, len(opened.lines), traced=opened.traced)
         or shape.expands(opened.lines[-1], line.text)
     ]
+    looks = shape_of(line.text)
+    able = [opened for opened in able if opened.suits(looks)]
+    able = [opened for opened in able if opened.comes_like(line)] or able
     if len(able) <= 1:
         return able[0] if able else None
-    name = label(line.text)
-    return (_lacking(able, name) if name is not None else None) or newest(able)
+    name = looks.name
+    lacking = [opened for opened in able if name not in opened.labels] if name else []
+    return _furthest(lacking, name, turn) or newest(able)
 
 
 def newest(near: Sequence[Opened]) -> Opened | None:
@@ -78,41 +86,42 @@ def _last(able: Sequence[Opened]) -> Opened | None:
     return newest(real or able)
 
 
-def _of_frame(able: Sequence[Opened], looks: Shape) -> Opened | None:
+def _of_frame(able: Sequence[Opened], looks: Shape, turn: int) -> Opened | None:
     """A frame belongs to a trace that has begun, and to one that is written as it is."""
     tracing = [opened for opened in able if opened.tracing] or able
     alike = [opened for opened in tracing if opened.style in (None, looks.style)]
     tracing = alike or tracing
-    return _other_of_two(tracing) or newest(tracing)
+    return _other_of_two(tracing, turn) or newest(tracing)
 
 
-def _other_of_two(pair: Sequence[Opened]) -> Opened | None:
-    """Of two reports that took their last lines in strict turns, the one whose turn it is."""
+def _other_of_two(pair: Sequence[Opened], turn: int) -> Opened | None:
+    """Of two reports that took their last lines in turns, line by line, the one whose turn it is."""
     if len(pair) != 2:
         return None
-    first, second = sorted(pair, key=lambda opened: opened.turn)
-    turns = [turn for both in zip(first.turns, second.turns, strict=False) for turn in both]
-    strict = len(turns) >= 4 and all(one < other for one, other in pairwise(turns))
-    return first if strict else None
+    parities = []
+    for opened in pair:
+        turns = opened.turns
+        if len(turns) < 3 or turn - turns[0] > _IN_TURNS or len({each % 2 for each in turns}) > 1:
+            return None
+        parities.append(turns[0] % 2)
+    return pair[parities.index(turn % 2)] if parities[0] != parities[1] else None
 
 
-def _lacking(able: Sequence[Opened], name: str) -> Opened | None:
-    """The report that still lacks a line of this name: of several the one that has come furthest,
-    unless it has been silent while another one printed.
+def _furthest(lacking: Sequence[Opened], name: str | None, turn: int) -> Opened | None:
+    """Of the reports that still lack a line of this name, the one that has come furthest, unless it
+    has been silent while another one printed.
     """
-    lacking = [opened for opened in able if name not in opened.labels and not opened.lingering]
     if len(lacking) <= 1:
         return lacking[0] if lacking else None
+    if (other := _other_of_two(lacking, turn)) is not None:
+        return other
     last = newest(lacking)
     assert last is not None
     before_trace = [opened for opened in lacking if not opened.traced]
-    if len(before_trace) == 1 and not (last.traced and shape.follows_trace(name)):
+    if len(before_trace) == 1 and not (last.traced and name and shape.follows_trace(name)):
         return before_trace[0]
     awake = [opened for opened in lacking if last.turn - opened.turn <= _SILENT]
     furthest = max(len(opened.labels) for opened in awake)
     ahead = [opened for opened in awake if len(opened.labels) == furthest]
-    if len(ahead) == 1:
-        return ahead[0]
     first = min(ahead, key=lambda opened: opened.turn)
-    beside = last.turn - first.turn <= _BESIDE
-    return _other_of_two(ahead) or (first if beside else newest(ahead))
+    return first if last.turn - first.turn <= _BESIDE else newest(ahead)

@@ -13,7 +13,7 @@ DUMPS: dict[str, tuple[str, ...]] = {
         "FS:  ?[0-9a-f]{8}", "CS:  ?[0-9a-f]{4}", "DS: [0-9a-f]{4}", "CR[0-4]: ", "DR[0-7]: ",
         "PKRU: ", "PGD ", "P4D ", "PUD ", "PMD ", "PTE ", r"\*p[dgmtu]\w* ?=",
         r"IP: (?:\[<|[A-Za-z_0])", r"RIP  ?[\[:]", "#PF:? ", "ORIG_RAX", "Thread overran stack",
-        "SS:ESP ", "SS: ", r"Process \S.* \(pid: \d+, (?:ti|threadinfo)", "Stack guard", "Oops: ",
+        "SS:ESP ", "SS: ", "Stack guard",
         "last sysfs file: ", "BUG: stack guard",
     ),
     "arm64": (

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import re
 
+WITHIN = "report-within"
+"""Class of the lines that stand within a report and open none: a register dump, a trace."""
+
+ADOPTS = frozenset({"report-rest", "panic"})
+"""Classes of heads that stand at a report's end: what came before them without a head is theirs."""
+
 NMI_TRACE = "Sending NMI from CPU"
 """After this line the other CPUs print their traces into the report (lib/nmi_backtrace.c)."""
 
@@ -89,7 +95,7 @@ _WARNED = frozenset(
 )
 _JOINS = {
     "oops": _DIES | {"kernel-trap"},
-    "invalid-opcode": _DIES,
+    "invalid-opcode": frozenset({"kernel-bug", "list-corruption", "usercopy", "cfi", "fortify"}),
     "kernel-trap": frozenset({"kernel-bug"}),
     "double-fault": frozenset({"double-fault", "stack-overflow"}),
     "stack-overflow": frozenset({"double-fault", "stack-overflow"}),

@@ -50,9 +50,11 @@ class Signature:
 
     `literals`: every text that `regex` accepts holds at least one of them (they feed the byte
     scanner). `regex` is matched at the start of a line's text. `opens` says that the lines after it
-    belong to its report. A `marker` (boot banner) is no fault. A `fallback` is asked only when no
-    other signature claims the line. `source` names the kernel file and versions, `meaning` is a
-    sentence for a tired person.
+    belong to its report; "rest" that it opens one only where none is open, being a line from within
+    a report whose first lines were lost. `alone` is its class where no line of the same report came
+    before it, if its text matches `alone_when`. A `marker` (boot banner) is no fault. A `fallback`
+    is asked only when no other signature claims the line. `source` names the kernel file and
+    versions, `meaning` is a sentence for a tired person.
     """
 
     id: str
@@ -62,7 +64,9 @@ class Signature:
     title: str
     literals: tuple[str, ...]
     regex: str
-    opens: Literal["report"] | None = None
+    opens: Literal["report", "rest"] | None = None
+    alone: str | None = None
+    alone_when: str | None = None
     marker: bool = False
     fallback: bool = False
     source: str = ""
@@ -154,6 +158,11 @@ class Catalogue:
         object.__setattr__(
             self, "_by_id", {signature.id: signature for signature in self.signatures}
         )
+
+    @property
+    def opening(self) -> frozenset[str]:
+        """The signatures that open a report, or what is left of one."""
+        return frozenset(signature.id for signature in self.signatures if signature.opens)
 
     @property
     def classes(self) -> frozenset[str]:

@@ -226,6 +226,11 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """Rules, their tests and known issues that name a signature or class that no file has."""
     ids = {one.table.id for one in _of(found, SignatureTable)}
     classes = {one.table.cls for one in _of(found, SignatureTable)}
+    for signature in _of(found, SignatureTable):
+        alone = signature.table.alone
+        if alone is not None and alone not in classes:
+            said = f'unknown class "{alone}"{_did_you_mean(alone, sorted(classes))}'
+            yield signature.fault(Complaint("alone", said))
     for rule in _of(found, RuleTable):
         for key, names, known in (
             ("classes", rule.table.classes, classes),
@@ -276,6 +281,8 @@ def _signature(one: _ValidatedTable[SignatureTable]) -> Signature:
         literals=tuple(table.literal),
         regex=table.regex,
         opens=table.opens,
+        alone=table.alone,
+        alone_when=table.alone_when,
         marker=table.marker,
         fallback=table.fallback,
         source=table.source,

@@ -78,7 +78,9 @@ class SignatureTable(CatalogueTable):
     origin: Origin
     severity: Severity
     title: NonEmptyText
-    opens: Literal["report"] | None = None
+    opens: Literal["report", "rest"] | None = None
+    alone: CatalogueId | None = None
+    alone_when: str | None = Field(default=None, alias="alone-when")
     marker: bool = False
     fallback: bool = False
     literal: OneOrMore

@@ -11,9 +11,10 @@ import re
 from collections.abc import Container, Mapping, Sequence
 
 from detector.crash.facts import facts
-from detector.crash.forms import ANNOUNCES, FORMS, Form
+from detector.crash.forms import UNNAMED_FAULT, UNNAMED_NULL, Form
 from detector.crash.frames import trace
 from detector.crash.guilty import Guilty, find, link_register, named_in, pc_of
+from detector.crash.heading import LONGEST_HEAD, heading
 from detector.crash.identity import title
 from detector.crash.registers import machine
 from detector.model import Block, CrashReport
@@ -21,8 +22,7 @@ from detector.model import Block, CrashReport
 # printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is
 # longer was not printed by a kernel.
 _LONGEST_LINE = 1024
-_LONGEST_HEAD = 320
-
+_PAGE = 4096  # show_fault_oops in arch/x86/mm/fault.c and its like: below, it is a NULL pointer
 # What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed once: the same line for
 # every function that was inlined there.
 _INLINED = re.compile(
@@ -37,15 +37,19 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     …): never guilty of a crash.
     """
     lines = [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
-    form, start, groups = _form(lines)
-    guilty = _guilty(form, lines[start:], skip)
-    said = facts([text[:_LONGEST_HEAD] for text in lines])
+    found = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
+    said = facts([text[:LONGEST_HEAD] for text in lines])
     state = machine(lines, said.kernel)
     esr = said.esr if said.esr is not None else said.error_code if state.arch == "arm64" else None
+    address = said.fault_address
+    if address is None:
+        address = _fault_register(found.form, state.registers)
+    form = _named(found.form, address)
+    guilty = _guilty(form, lines[found.start :], skip)
     frame = guilty.frame if guilty is not None else None
     return CrashReport(
         kind=form.kind if form is not None else block.head.cls,
-        title=_title(form, groups, guilty, lines[start] if lines else ""),
+        title=_title(form, found.groups, guilty, lines[found.start] if lines else ""),
         function=guilty.name if guilty is not None else None,
         display_function=frame.function if frame is not None else None,
         offset=frame.offset if frame is not None else None,
@@ -58,9 +62,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         pid=said.pid,
         comm=said.comm,
         tainted=said.tainted,
-        fault_address=said.fault_address
-        if said.fault_address is not None
-        else _fault_register(form, state.registers),
+        fault_address=address,
         error_code=said.error_code,
         esr=esr,
         code=state.code,
@@ -74,6 +76,13 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     )
 
 
+def _named(form: Form | None, address: int | None) -> Form | None:
+    """The form of a memory fault whose own line is lost, by its address."""
+    if form is UNNAMED_FAULT and address is not None and address < _PAGE:
+        return UNNAMED_NULL
+    return form
+
+
 def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | None:
     """The register that keeps the address of a page fault. Elsewhere it holds what an older fault
     left, and says nothing.
@@ -83,27 +92,8 @@ def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | No
     return next((registers[name] for name in _FAULT_REGISTERS if name in registers), None)
 
 
-def _form(lines: Sequence[str]) -> tuple[Form | None, int, dict[str, str]]:
-    """The form of the block, the line it begins at, and what its head and body capture."""
-    announced = bool(lines) and ANNOUNCES.match(lines[0]) is not None
-    for start, text in enumerate(lines if announced else lines[:1]):
-        for form in FORMS:
-            found = form.head.search(text[:_LONGEST_HEAD])
-            if found is None:
-                continue
-            body = form.body.search("\n".join(lines[start:])) if form.body is not None else None
-            if form.body is not None and body is None:
-                continue
-            groups = {
-                **found.groupdict(default=""),
-                **(body.groupdict(default="") if body is not None else {}),
-            }
-            return form, start, groups
-    return None, 0, {}
-
-
 def _guilty(form: Form | None, lines: Sequence[str], skip: Container[str]) -> Guilty | None:
-    if form is None:
+    if form is None or not lines:
         return None
     found = find(lines, form.recipes, skip)
     if found is None and "{function}" in form.title and form.recipes:

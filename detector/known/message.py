@@ -37,17 +37,16 @@ class Reader:
     @classmethod
     def of(cls, catalogue: Catalogue, generic: Container[str]) -> Reader:
         """A reader with the signatures of a catalogue."""
-        opening = (
-            signature.id for signature in catalogue.signatures if signature.opens == "report"
-        )
-        return cls(Matcher(catalogue), frozenset(opening), generic)
+        return cls(Matcher(catalogue), catalogue.opening, generic)
 
     def reports(self, lines: Sequence[str]) -> list[CrashReport]:
         """Every report that the lines hold."""
         assembler, blocks = Assembler(self.opening), []
         for number, text in enumerate(lines, 1):
             line = Line(text, "message", number, "host", "message")
-            blocks += assembler.feed(line, self.matcher.match(line, Boot()), 0)
+            claim = self.matcher.claim(line)
+            match = assembler.match_of(claim, line, Boot()) if claim else None
+            blocks += assembler.feed(line, match, 0)
         return [crash.read(block, self.generic) for block in (*blocks, *assembler.flush())]
 
 

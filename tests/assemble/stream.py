@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line, Match
-from tests.feeding import matched, opening, parsed
+from tests.feeding import found, matched, opening, parsed
 
 FOLDER = Path(__file__).parents[1] / "crash" / "blocks"
 
@@ -47,7 +47,7 @@ def shifted(log: str, seconds: int) -> str:
 def feed(assembler: Assembler, lines: list[Line], now_us: int = 0) -> list[Block]:
     """Feeds the lines; returns the blocks that they closed."""
     return [
-        block for line, match in matched(lines) for block in assembler.feed(line, match, now_us)
+        block for line in lines for block in assembler.feed(line, found(assembler, line), now_us)
     ]
 
 

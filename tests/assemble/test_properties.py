@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line
 from tests.assemble.stream import FAULT_TEXTS, called, shifted, stored, texts
-from tests.feeding import assembled, blocks, matched, opening, parsed
+from tests.feeding import assembled, blocks, found, opening, parsed
 
 TEXTS = [
     *FAULT_TEXTS,
@@ -53,8 +53,8 @@ streams = st.lists(
 
 def steps(watch: Assembler, lines: list[Line]) -> Iterator[list[Block]]:
     """The blocks that each line closes, a tick now and then between them."""
-    for place, (line, match) in enumerate(matched(lines)):
-        yield watch.feed(line, match, place * 300_000)
+    for place, line in enumerate(lines):
+        yield watch.feed(line, found(watch, line), place * 300_000)
         if place % 7 == 0:
             yield watch.tick(place * 300_000)
 
@@ -72,10 +72,10 @@ def test_any_lines(lines: list[Line]) -> None:
     lines, in their order, from its head on.
     """
     watch, closed = Assembler(opening(), LIMITS), []
-    for found in steps(watch, lines):
-        closed += found
+    for blocks_now in steps(watch, lines):
+        closed += blocks_now
         assert len(watch.open_blocks()) <= LIMITS.in_all
-        assert watch.following == bool(watch.open_blocks())
+        assert watch.following or not watch.open_blocks()
         for opened in watch.open_blocks():
             assert len(opened.lines) < LIMITS.lines
     closed += watch.flush()

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from detector.crash import read
 from detector.model import CrashReport
-from tests.assemble.stream import FAULT, FAULT_TEXTS, called, interleave, shifted, stored
-from tests.feeding import blocks, matched, parsed
+from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, called, interleave, shifted, stored
+from tests.feeding import blocks, found, parsed
 from tests.shipped import shipped
 
 
@@ -18,7 +18,12 @@ def reports(log: str) -> list[CrashReport]:
 
 def origins(log: str) -> list[str]:
     """Whose fault each matching line is."""
-    return [match.origin for _, match in matched(parsed(log)) if match is not None]
+    watch, origins = assembler(), []
+    for line in parsed(log):
+        match = found(watch, line)
+        origins += [match.origin] if match is not None else []
+        watch.feed(line, match, 0)
+    return origins
 
 
 def test_trap_07_a_kernel_fault_right_after_a_user_fault() -> None:

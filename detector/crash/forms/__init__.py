@@ -15,12 +15,13 @@ from detector.crash.forms.faults import FAULTS
 from detector.crash.forms.form import Form
 from detector.crash.forms.hangs import HANGS
 from detector.crash.forms.locks import LOCKS
+from detector.crash.forms.rest import RESTS, UNNAMED_FAULT, UNNAMED_NULL
 from detector.crash.forms.sanitisers import SANITISERS
 from detector.crash.forms.warnings import WARNINGS
 
-__all__ = ["ANNOUNCES", "FORMS", "Form"]
+__all__ = ["ANNOUNCES", "FORMS", "UNNAMED_FAULT", "UNNAMED_NULL", "Form"]
 
-FORMS: tuple[Form, ...] = (*SANITISERS, *FAULTS, *BUGS, *WARNINGS, *LOCKS, *HANGS)
+FORMS: tuple[Form, ...] = (*SANITISERS, *FAULTS, *BUGS, *WARNINGS, *LOCKS, *HANGS, *RESTS)
 
 ANNOUNCES = re.compile(
     r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute "

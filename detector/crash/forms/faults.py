@@ -18,19 +18,19 @@ _UNABLE = (
     r"|read from unreadable memory|write to read-only memory|execute from non-executable "
     r"memory|pointer dereference)"
 )
-_PAGING_TITLE = "BUG: unable to handle kernel paging request in {function}"
-_NULL_TITLE = "BUG: unable to handle kernel NULL pointer dereference in {function}"
+PAGING_TITLE = "BUG: unable to handle kernel paging request in {function}"
+NULL_TITLE = "BUG: unable to handle kernel NULL pointer dereference in {function}"
 _PROGRAM_CHECK = (
     r"^(?P<what>illegal operation|monitor event|[a-z]+ (?:operation|exception)|Kernel bug detected"
     r"|[A-Z][a-z]+ (?:kernel )?(?:unaligned |instruction )?(?:access|in kernel code))[:\[]"
 )
 
 FAULTS = (
-    form("memory-fault", _PAGING, _PAGING_TITLE, FAULT),
+    form("memory-fault", _PAGING, PAGING_TITLE, FAULT),
     form(
         "memory-fault",
         r"BUG: (?:unable to handle kernel|[kK]ernel) NULL pointer dereference",
-        _NULL_TITLE,
+        NULL_TITLE,
         FAULT,
     ),
     form(

@@ -53,7 +53,7 @@ class SignatureItem(BaseModel):
     title: str
     literals: list[str]
     regex: str
-    opens: Literal["report"] | None
+    opens: Literal["report", "rest"] | None
     marker: bool
     fallback: bool
     source: str
