@@ -4,11 +4,12 @@ what comes after them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
+from detector.catalogue import Opens
 from detector.match import Matcher
 from detector.model import Block, Boot, Line, Match, Record
 from detector.parse import Parser
@@ -16,7 +17,7 @@ from tests.shipped import shipped
 
 
 @cache
-def opening() -> frozenset[str]:
+def opening() -> Mapping[str, Opens]:
     """The shipped signatures that open a report."""
     return shipped().opening
 

@@ -133,7 +133,7 @@ def test_open_reports_share_their_characters() -> None:
         for number in range(3)
     )
     head = blocks(text)[0].head
-    assembler = Assembler([head.signature], AssemblyLimits(size_in_all=1_000))
+    assembler = Assembler({head.signature: "report"}, AssemblyLimits(size_in_all=1_000))
     for number in range(50):
         one = Line("x" * 100, "log", number, f"db-{number}", "dmesg", kernel_time_us=1)
         match = type(head)(

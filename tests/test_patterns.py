@@ -18,9 +18,12 @@ BOOT = Boot()
 
 
 def ask(text):
-    """(class, origin, fields) of what claims a kernel line, or None."""
-    found = MATCHER.match(Line(text, "a.log", 1, "h1", "dmesg"), BOOT)
-    return found and (found.cls, found.origin, dict(found.fields))
+    """(class, origin, fields) of what claims a kernel line within a report, or None."""
+    claim = MATCHER.claim(Line(text, "a.log", 1, "h1", "dmesg"))
+    if claim is None or claim.signature.opens == "rest":
+        return None
+    found = claim.match(Line(text, "a.log", 1, "h1", "dmesg"), BOOT)
+    return found.cls, found.origin, dict(found.fields)
 
 
 @pytest.mark.parametrize("path", sorted(shipped_files()))
@@ -73,8 +76,12 @@ def test_the_classes_that_rules_and_people_count_on_are_there():
 
 
 def test_only_boot_banners_are_markers():
-    """Everything else that the catalogue knows reports a fault, or is noise."""
-    assert {one.cls for one in shipped().signatures if one.marker} == {"boot"}
+    """Everything else that the catalogue knows reports a fault, is noise, or a line from within a
+    report.
+    """
+    markers = [one for one in shipped().signatures if one.marker]
+    assert {one.cls for one in markers} == {"boot", "report-within"}
+    assert all(one.opens == "rest" for one in markers if one.cls != "boot")
 
 
 def test_noise_opens_no_report_and_is_never_grave():
@@ -88,7 +95,7 @@ def test_every_memory_fault_is_critical_and_opens_its_report():
     """The kernel did what it must never do; the block after the head says where."""
     faults = [one for one in shipped().signatures if one.cls == "memory-fault"]
     assert faults
-    assert all(one.severity == "critical" and one.opens == "report" for one in faults)
+    assert all(one.severity == "critical" and one.opens in {"report", "rest"} for one in faults)
 
 
 def test_ids_say_their_origin():

@@ -6,11 +6,11 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
-from detector.catalogue import Catalogue, read
+from detector.catalogue import Catalogue, Opens, read
 from detector.clock import SECOND_US, now_us
 from detector.correlator import GENERIC, NOBODY
 from detector.hooks import Hooks
@@ -100,6 +100,6 @@ def skip_of(catalogue: Catalogue) -> Container[str]:
     return catalogue.lists.get(GENERIC, NOBODY)
 
 
-def opening_of(catalogue: Catalogue) -> frozenset[str]:
+def opening_of(catalogue: Catalogue) -> Mapping[str, Opens]:
     """The signatures that open a report."""
     return catalogue.opening

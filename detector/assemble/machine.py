@@ -11,7 +11,7 @@ decoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from detector.assemble import shape
@@ -20,15 +20,18 @@ from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
 from detector.assemble.opened import Opened
 from detector.assemble.owner import by_caller, joined, newest, owner
+from detector.catalogue import Opens
 from detector.match import Claim
 from detector.model import Block, Boot, Line, Match
 
 
 class Assembler:
-    """Collects the lines of kernel reports. `opening` names the signatures that open one."""
+    """Collects the lines of kernel reports. `opening` names the signatures that open one, or what is
+    left of one.
+    """
 
-    def __init__(self, opening: Collection[str], limits: AssemblyLimits | None = None) -> None:
-        self._opening = frozenset(opening)
+    def __init__(self, opening: Mapping[str, Opens], limits: AssemblyLimits | None = None) -> None:
+        self._opening = opening
         self._limits = limits or AssemblyLimits()
         self._reports = OpenReports(self._limits)
         self._counts = self._reports.counts
@@ -191,7 +194,7 @@ class Assembler:
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
         if orphan is not None:
-            if match.cls in shape.ADOPTS:
+            if match.cls == "panic" or self._opening.get(match.signature) == "rest":
                 opened.adopt(orphan)
             self._reports.close(orphan, "orphan", cut=True)
         if shape.is_end(line.text, match.cls):

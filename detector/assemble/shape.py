@@ -11,9 +11,6 @@ import re
 WITHIN = "report-within"
 """Class of the lines that stand within a report and open none: a register dump, a trace."""
 
-ADOPTS = frozenset({"report-rest", "panic"})
-"""Classes of heads that stand at a report's end: what came before them without a head is theirs."""
-
 NMI_TRACE = "Sending NMI from CPU"
 """After this line the other CPUs print their traces into the report (lib/nmi_backtrace.c)."""
 

@@ -16,6 +16,7 @@ from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.errors import UserError
 from detector.model import Origin, Severity
 
+Opens = Literal["report", "rest"]
 RuleType = Literal["temporal", "temporal_ordered"]
 
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
@@ -64,7 +65,7 @@ class Signature:
     title: str
     literals: tuple[str, ...]
     regex: str
-    opens: Literal["report", "rest"] | None = None
+    opens: Opens | None = None
     alone: str | None = None
     alone_when: str | None = None
     marker: bool = False
@@ -160,9 +161,9 @@ class Catalogue:
         )
 
     @property
-    def opening(self) -> frozenset[str]:
+    def opening(self) -> Mapping[str, Opens]:
         """The signatures that open a report, or what is left of one."""
-        return frozenset(signature.id for signature in self.signatures if signature.opens)
+        return {signature.id: signature.opens for signature in self.signatures if signature.opens}
 
     @property
     def classes(self) -> frozenset[str]:

@@ -8,12 +8,12 @@ as a log's.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector import crash
 from detector.assemble import Assembler
-from detector.catalogue import Catalogue
+from detector.catalogue import Catalogue, Opens
 from detector.match import Matcher
 from detector.model import Boot, CrashReport, Line
 
@@ -31,7 +31,7 @@ class Reader:
     """The parts that read a log: made once, used for every message."""
 
     matcher: Matcher
-    opening: frozenset[str]
+    opening: Mapping[str, Opens]
     generic: Container[str]
 
     @classmethod

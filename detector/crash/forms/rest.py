@@ -10,6 +10,9 @@ UNNAMED_FAULT = form("memory-fault", r"", PAGING_TITLE, FAULT)
 UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
 """A memory fault whose `Unable to handle …` is lost: the address in its block says which of the two."""
 
+_DEADLOCK = recipe(TRACE, STACK, skip="check_|validate_chain|print_")
+"""The lock validator's own functions stand on top (kernel/locking/lockdep.c)."""
+
 RESTS = (
     form(
         "kasan",
@@ -18,8 +21,8 @@ RESTS = (
         CALLERS,
     ),
     form("kasan", r"^The buggy address belongs to", "KASAN: bad access in {function}", CALLERS),
-    form("lockdep", r"^but task is already holding", "possible deadlock in {function}", CALLERS),
-    form("lockdep", r"^which lock already depends", "possible deadlock in {function}", CALLERS),
+    form("lockdep", r"^but task is already holding", "possible deadlock in {function}", _DEADLOCK),
+    form("lockdep", r"^which lock already depends", "possible deadlock in {function}", _DEADLOCK),
     form(
         "hung-task",
         r'^"echo 0 > /proc',
@@ -27,6 +30,9 @@ RESTS = (
         recipe(TRACE, STACK, choose="hung"),
     ),
     form(
-        "report-rest", r"^---\[ end trace ", "kernel report without its head in {function}", FAULT
+        "report-rest",
+        r"^(?:---\[ end trace |\s*R?E?SP: |EIP: |Process )",
+        "kernel report without its head in {function}",
+        FAULT,
     ),
 )

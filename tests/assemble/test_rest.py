@@ -1,0 +1,130 @@
+"""What is left of a report whose first lines are lost, and what is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from detector.crash import read
+from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, feed, stored
+from tests.feeding import blocks, parsed
+from tests.shipped import shipped
+
+SKIP = shipped().lists["generic-functions"]
+
+
+def log_of(texts: tuple[str, ...]) -> str:
+    """The texts as dmesg prints them."""
+    return "\n".join(f"[  100.{place:06}] {text}" for place, text in enumerate(texts))
+
+
+@pytest.mark.parametrize("lost", range(1, 7))
+def test_a_report_without_its_first_lines(lost: int) -> None:
+    """However many lines are gone: one report, and its function while a line names it."""
+    (block,) = blocks(log_of(FAULT_TEXTS[lost:]))
+    report = read(block, SKIP)
+    assert report.function == "frob_lookup"
+    if lost < 4:  # the oops line is left, or the lines that decode the fault
+        assert report.title == "BUG: unable to handle kernel paging request in frob_lookup"
+        assert block.head.cls == "memory-fault"
+    else:
+        assert block.head.signature == "kernel.rest-of-report"
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "title"),
+    [
+        ("kasan-6.6", 2, "KASAN: bad access Read in frob_req_done"),
+        ("lockdep-6.1", 4, "possible deadlock in frob_detach"),
+        ("hung-task-6.1", 2, "INFO: task hung in frob_flush_queue"),
+        ("x86_64-6.8", 1, "BUG: unable to handle kernel paging request in frob_ring_write"),
+        ("x86_64-6.8", 6, "kernel report without its head in frob_ring_write"),
+        ("arm-4.9", 3, "BUG: unable to handle kernel paging request in frob_gpio_read"),
+        ("arm-4.9", 5, "kernel report without its head in frob_gpio_read"),
+        ("ppc64le-6.6", 3, "BUG: unable to handle kernel NULL pointer dereference in frob_reset"),
+        ("warning-6.17", 2, "kernel report without its head in frob_reserve"),
+    ],
+)
+def test_heads_lost(name: str, first: int, title: str) -> None:
+    """A line that only one kind of report prints, an exception's registers or the end mark tell of
+    it.
+    """
+    rest = "\n".join(stored(name).splitlines()[first:])
+    found = [read(block, SKIP).title for block in blocks(rest)]
+    assert title in found
+
+
+def test_a_memory_fault_by_its_address() -> None:
+    """Without `Unable to handle …` the address in the block says whether it was a NULL pointer."""
+    texts = (
+        "Oops: 0000 [#1] SMP NOPTI",
+        "CPU: 12 PID: 1663 Comm: frobd Not tainted 4.18.0-305.el8.x86_64 #1",
+        "RIP: 0010:frob_lookup+0x5/0x120",
+        "CR2: 0000000000000013",
+    )
+    (block,) = blocks(log_of(texts))
+    report = read(block, SKIP)
+    assert (block.head.cls, report.kind) == ("memory-fault", "memory-fault")
+    assert report.title == "BUG: unable to handle kernel NULL pointer dereference in frob_lookup"
+    assert report.fault_address == 0x13
+
+
+@pytest.mark.parametrize(
+    ("line", "cls"),
+    [
+        ("Internal error: Oops: 96000004 [#1] PREEMPT SMP", "memory-fault"),
+        ("Internal error: Oops: 0000000086000005 [#1] SMP", "memory-fault"),
+        ("Internal error: Oops: 817 [#1] SMP ARM", "memory-fault"),
+        ("Internal error: Oops - BUG: 0 [#1] PREEMPT SMP", "oops"),
+        ("Internal error: Oops: be000011 [#1] SMP", "oops"),
+        ("Oops: Kernel access of bad area, sig: 11 [#1]", "memory-fault"),
+        ("Oops: Exception in kernel mode, sig: 5 [#1]", "oops"),
+        ("Oops [#1]", "memory-fault"),
+        ("Oops - illegal instruction [#1]", "oops"),
+        ("Unable to handle kernel paging request at virtual addr", "memory-fault"),
+        ("Unable to handle kernel NULL poin", "memory-fault"),
+    ],
+)
+def test_the_class_of_a_line_alone(line: str, cls: str) -> None:
+    """An oops line says by itself whether a bad address was the cause: arm64 by the exception class
+    of its ESR (0x20, 0x21, 0x24, 0x25), arm by a fault status, the others by their words.
+    """
+    (block,) = blocks(log_of((line,)))
+    assert block.head.cls == cls
+
+
+def test_within_a_report_they_are_its_lines() -> None:
+    """Beside their head the same lines are no matches of their own, and open nothing."""
+    (block,) = blocks(FAULT)
+    assert (block.head.signature, block.lines) == ("kernel.paging-request", FAULT_TEXTS)
+
+
+def test_a_trace_that_was_asked_for_is_no_fault() -> None:
+    """A sysrq or a driver prints registers and a trace without a head and without an end mark."""
+    texts = (
+        "sysrq: Show backtrace of all active CPUs",
+        "NMI backtrace for cpu 0",
+        "CPU: 0 PID: 12 Comm: frobd Not tainted 6.1.0 #1",
+        "RIP: 0010:frob_idle+0xb/0x10",
+        "RSP: 0018:ffffb0a2c3b2fc80 EFLAGS: 00000246",
+        "Call Trace:",
+        " <TASK>",
+        " frob_idle+0x1/0x2",
+        " </TASK>",
+        "eth0: link up",
+    )
+    assert blocks(log_of(texts)) == []
+
+
+def test_an_end_mark_alone() -> None:
+    """It tells that there was a report, and of no function."""
+    (block,) = blocks(log_of(("eth0: link up", FAULT_TEXTS[-1])))
+    assert (block.head.cls, read(block, SKIP).function) == ("report-rest", None)
+
+
+def test_what_is_followed_without_a_head_is_bounded() -> None:
+    """Chatter ends it, and so does silence."""
+    watch = assembler()
+    feed(watch, parsed(log_of(("Call trace:", " frob_lookup+0xac/0x2a8"))))
+    assert watch.following
+    assert watch.tick(10_000_000) == []
+    assert not watch.following
