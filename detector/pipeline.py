@@ -230,14 +230,15 @@ class Pipeline:
         self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None
     ) -> None:
         for line in lines:
+            # what the parser held back came out with another's record
+            asked = hit or (record is not None and line.number != record.number)
             if isinstance(line, Unparsed):
                 self._unread(line, record)
                 if hit and record is not None and line.number >= self._noise_from:
                     self.totals.unclaimed += self.review.count_unread(line, record)
             elif self._isolation.careful:
-                self._take_apart(line, hit, now_us, record)
+                self._take_apart(line, asked, now_us, record)
             else:
-                asked = hit or _held_back(line, record)
                 match = self._match(line, record) if asked else None
                 self._isolation.stage = "assemble"
                 for block in self.assembler.feed(line, match, now_us):
@@ -254,8 +255,7 @@ class Pipeline:
             match = self._match(line, record)
             self._store_counts()
 
-        asked = hit or _held_back(line, record)
-        if asked and not isolation.step(place, matched, self._parts):
+        if hit and not isolation.step(place, matched, self._parts):
             return
         isolation.stage = "assemble"
         isolation.step(
@@ -444,13 +444,6 @@ def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
             source.drop(lost)
             continue
         source.commit(positions)
-
-
-def _held_back(line: Line, record: Record | None) -> bool:
-    """Whether the parser held the line back: it is not of the record that it came out with, so
-    whether it may matter was not asked for.
-    """
-    return record is not None and line.number != record.number
 
 
 def _head(match: Match) -> tuple[str, int, str]:
