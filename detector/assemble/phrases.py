@@ -120,7 +120,7 @@ PROSE: dict[str, tuple[str, ...]] = {
     "slab": (
         "INFO: (?:Slab|Object|Allocated|Freed|0x[0-9a-f]+-0x) ?", "Slab 0x", "Object 0x", "Bytes b4",
         r"Object *(?:\(|[0-9a-f]{8}|0x)", r"Redzone *(?:\(|[0-9a-f]{8})",
-        r"Padding *(?:\(|[0-9a-f]{8})", "Object padding", r"FIX \S", "0x[0-9a-f]+-0x[0-9a-f]+ @",
+        r"Padding *(?:\(|[0-9a-f]{8})", "Object padding", r"FIX \S", "0x[0-9a-f]+-0x[0-9a-f]+ @", r"\[[\w ]+ overwritten\] 0x",
         "Freed in", "Allocated in", "First byte",
     ),
     "memory-leak": (
@@ -146,7 +146,7 @@ PROSE: dict[str, tuple[str, ...]] = {
         r".{0,40}/\d+:?$", "swapper/", "init/1 ",
     ),
     "rcu-stall": (
-        r"(?:rcu: )?\s*(?:\d+-[.?!oNOD]|\(detected by|\(t=\d|Tasks? (?:dump|blocked)|blocking rcu_node|All QSes|Unless |Possible timer|RCU grace-period|rcu_\w+ kthread|INFO: rcu|l=\d|P\d+)",
+        r"(?:rcu: )?\s*(?:\d+-[.?!oNOD]|\(detected by|\(t=\d|Tasks? (?:dump|blocked)|blocking rcu_node|All QSes|Unless |Possible timer|RCU grace-period|rcu_\w+ kthread|INFO: (?:rcu|Stall)|Stack dump where|RCU GP|l=\d|P\d+)",
         "Task dump for", r"\d+: \(", r"\(\d+ ticks",
     ),
     "hung-task": (

@@ -117,6 +117,7 @@ _BREAKPOINTS: Mapping[int, str] = {
     0x004: "a kprobe",
     0x005: "a uprobe",
     0x006: "the single step of a kprobe",
+    0x007: "a kretprobe",
     0x100: "a point that must not be reached",
     0x400: "a breakpoint of the kernel debugger",
     0x401: "a breakpoint of the kernel debugger",

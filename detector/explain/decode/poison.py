@@ -23,7 +23,8 @@ _LIST = "it belongs to a list entry that was deleted before (use after list_del,
 # Offsets from the architecture's illegal pointer value. LIST_POISON moved from 0x100100/0x200200 to
 # 0x100/0x200 in 4.3, its second half to 0x122 in 5.1; TIMER_ENTRY_STATIC is 0x300, TAIL_MAPPING
 # 0x400, MUTEX_POISON_WW_CTX 0x500, SKB_LIST_POISON_NEXT 0x800 (6.3), NET_PTR_POISON 0x801 (6.8),
-# BPF_PTR_POISON 0xeb9f (6.1), VFS_PTR_POISON 0xf5, STACK_DEPOT_POISON 0xd390.
+# BPF_PTR_POISON 0xeb9f (6.1), VFS_PTR_POISON 0xf5, STACK_DEPOT_POISON 0xd390, IO_URING_PTR_POISON
+# 0x1091 (all in 6.19).
 _POINTERS: tuple[tuple[int, str, str, str], ...] = (
     (0x100, "LIST_POISON1", "list-poison", _LIST),
     (0x122, "LIST_POISON2", "list-poison", _LIST),
@@ -54,6 +55,12 @@ _POINTERS: tuple[tuple[int, str, str, str], ...] = (
         "STACK_DEPOT_POISON",
         "stack-poison",
         "it belongs to a stored stack trace that is gone",
+    ),
+    (
+        0x1091,
+        "IO_URING_PTR_POISON",
+        "io-uring-poison",
+        "it belongs to an io_uring request that has been completed",
     ),
     (
         0xEB9F,

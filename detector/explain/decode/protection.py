@@ -2,7 +2,8 @@
 
 In: a report, its machine, what was decoded. Out: statements. The error code is 0 or a selector (Intel
 SDM volume 3A, 6.13); the head names an address from 5.6 on, which the kernel computes from the
-instruction (arch/x86/kernel/traps.c get_kernel_gp_address(), exc_general_protection()).
+instruction (arch/x86/kernel/traps.c get_kernel_gp_address(), exc_general_protection(); LASS from 6.19
+on).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from detector.explain.decode.poison import byte_poison, pointer_poison
 from detector.model import CrashReport, Statement
 
 _HEAD = re.compile(
-    r"(?:Oops: )?(?:segment-related )?general protection fault(?:, (?P<hint>probably for non-canonical|"
-    r"maybe for) address 0x(?P<address>[0-9a-f]{1,16}))?: (?P<code>[0-9a-f]{4}) "
+    r"(?:Oops: )?(?:segment-related )?general protection fault(?:, (?P<hint>probably for non-canonical "
+    r"address|maybe for address|probably LASS violation for address|kernel NULL pointer dereference) "
+    r"0x(?P<address>[0-9a-f]{1,16}))?: (?P<code>[0-9a-f]{4}) "
 )
 _CONTROL = re.compile(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
 _INDIRECT = re.compile(r"(?:call|jmp) (?P<register>r\w+)$")
@@ -60,7 +62,15 @@ def _head(report: CrashReport, head: re.Match[str] | None, code: int) -> Iterato
         yield _selector(code, evidence)
     elif head is not None and head["address"] is not None:
         address = int(head["address"], 16)
-        if not is_canonical(address):
+        if "LASS" in head["hint"] or "NULL" in head["hint"]:
+            yield Statement(
+                f"The CPU refused an access to {address:#x}, an address of the half that is user "
+                "space's: LASS forbids the kernel to touch it outside of get_user(), "
+                "copy_from_user() and the like.",
+                "likely",
+                evidence,
+            )
+        elif not is_canonical(address):
             sure = (address >> 56) not in (0x00, 0xFF)  # five-level tables take these as well
             text = f"The CPU refused an access to {address:#x}, which is no canonical address."
             yield Statement(text, "certain" if sure else "likely", evidence)

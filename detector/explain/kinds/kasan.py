@@ -37,6 +37,10 @@ _VARIABLE = re.compile(r"The buggy address belongs to the variable:")
 _SYMBOL = re.compile(
     r"\s*(?P<name>[A-Za-z_$][\w$.]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
 )
+_TAGS = re.compile(
+    r"Pointer tag: \[(?P<pointer>[0-9a-f]{2})\], memory tag: \[(?P<memory>[0-9a-f]{2})\]"
+)
+_FREED_TAG = 0xFE  # KASAN_TAG_INVALID, mm/kasan/kasan.h (5.0 to 6.x)
 _STACK = re.compile(r"The buggy address belongs to stack of task (?P<task>.{1,40}/\d+)")
 _KFENCE = re.compile(
     r"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)|"
@@ -44,6 +48,9 @@ _KFENCE = re.compile(
 )
 _KFENCE_OBJECT = re.compile(
     r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>[^\s\]]+)"
+)
+_KFENCE_ASIDE = re.compile(
+    r"Out-of-bounds \w+ at \S+ \((?P<bytes>\d+)B (?P<side>left|right) of kfence-#\d+\)"
 )
 _KFENCE_ALLOCATED = re.compile(r"allocated by task (?P<pid>\d+)\b.*:")
 _KFENCE_FREED = re.compile(r"freed by task (?P<pid>\d+)\b.*:")
@@ -100,6 +107,7 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     what = head["what"] if head is not None else ""
     evidence = tuple(quoted(found) for found in (head, access) if found is not None)
     said = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
+    said += _tags(report)
     said += _object(report)
     said += _history(report, skip, _ALLOCATED, _FREED, access)
     return said
@@ -117,6 +125,19 @@ def _bug(what: str, access: re.Match[str] | None) -> str:
     return (
         f"KASAN saw a {access['access'].lower()}{of}{at} by task {access['comm']} (pid {access['pid']})"
         + (f" {where}." if where else ".")
+    )
+
+
+def _tags(report: CrashReport) -> Iterator[Statement]:
+    """The two tags that differ: what the pointer carries, and what the memory has."""
+    if (tags := first(report.lines, _TAGS)) is None:
+        return
+    freed = int(tags["memory"], 16) == _FREED_TAG
+    yield Statement(
+        f"The pointer carries the tag {tags['pointer']}, the memory has {tags['memory']}"
+        + (", which marks memory that is freed or was never given out." if freed else "."),
+        "certain",
+        (quoted(tags),),
     )
 
 
@@ -227,9 +248,11 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
     }
     what = head["what"] if head is not None else ""
     found = next((text for name, text in words.items() if what.startswith(name)), None)
-    text = f"KFENCE, which samples allocations, saw {found or 'a bad access'}."
+    aside = first(report.lines, _KFENCE_ASIDE)
+    text = f"KFENCE, which samples allocations, saw {found or 'a bad access'}"
+    text += f", {aside['bytes']} bytes {aside['side']} of it." if aside is not None else "."
     if thing is not None:
         text += f" The object has {thing['size']} bytes, of the slab cache {thing['cache']}."
-    evidence = tuple(quoted(one) for one in (head, thing) if one is not None)
+    evidence = tuple(quoted(one) for one in (head, aside, thing) if one is not None)
     said = [Statement(text, "certain", evidence or (report.title or "",))]
     return said + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))

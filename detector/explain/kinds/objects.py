@@ -62,8 +62,8 @@ _SLAB_WORDS: tuple[tuple[str, str], ...] = (
     ("Wrong object count", "the count of objects of a slab page does not fit what lies in it"),
 )
 _BYTE = re.compile(
-    r"(?:INFO: |\[)?(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16}\]?\.?(?: @offset=(?P<offset>\d+)\.?)?"
-    r" First byte 0x(?P<was>[0-9a-f]{1,2}) instead of 0x(?P<should>[0-9a-f]{1,2})"
+    r"(?:INFO: |\[[\w ]{3,40} overwritten\] )?(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16}\.?"
+    r"(?: @offset=\d+\.?)? First byte 0x(?P<was>[0-9a-f]{1,2}) instead of 0x(?P<should>[0-9a-f]{1,2})"
 )
 _PAGE = re.compile(
     r"(?:BUG: )?Bad page (?P<what>state|map|cache) in process (?P<comm>.{1,24}?) +(?:pfn|pte):(?P<value>[0-9a-f]+)"

@@ -34,6 +34,10 @@ _STARVED = re.compile(
 _TIMER = re.compile(
     r"(?:rcu: )?(?P<flavour>rcu\w*) kthread timer wakeup didn't happen for (?P<jiffies>\d+) jiffies!"
 )
+_TIMER_CPU = re.compile(r"(?:rcu: )?\s*Possible timer handling issue on cpu=(?P<cpu>\d+)")
+_ENDED = re.compile(
+    r"(?:rcu: )?INFO: Stall ended (?:before state dump start|during stack backtracing)"
+)
 _SEEN = re.compile(
     r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
 )
@@ -57,7 +61,11 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
         f"RCU ({found['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
         f"{snapshot(report)}"
     )
-    return [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
+    said = [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
+    if (ended := first(report.lines, _ENDED)) is not None:
+        text = "The stall ended while it was reported: the traces are of what came after it."
+        said.append(Statement(text, "certain", (quoted(ended),)))
+    return said
 
 
 def _held_by(report: CrashReport) -> str:
@@ -103,11 +111,13 @@ def _own_thread(report: CrashReport) -> Iterator[Statement]:
             (quoted(starved),),
         )
     if (timer := first(report.lines, _TIMER)) is not None:
+        on = first(report.lines, _TIMER_CPU)
         yield Statement(
-            f"The timer that should wake RCU's thread has not fired for {timer['jiffies']} jiffies: "
-            "timers, or the CPU that runs them, are stuck.",
+            f"The timer that should wake RCU's thread has not fired for {timer['jiffies']} jiffies"
+            + (f"; it belongs to CPU {on['cpu']}" if on is not None else "")
+            + ": timers, or the CPU that runs them, are stuck.",
             "certain",
-            (quoted(timer),),
+            tuple(quoted(one) for one in (timer, on) if one is not None),
         )
     if starved is None and (seen := first(report.lines, _SEEN)) is not None:
         yield Statement(

@@ -26,10 +26,13 @@ _CHANGED = re.compile(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f
 _UBSAN = re.compile(r"UBSAN: (?P<what>.{3,60}?) in (?P<place>\S+?:\d+)(?::\d+)?")
 _OVERFLOW = re.compile(
     r"(?P<text>index -?\d+ is out of range for type .{1,120}|shift exponent -?\d+ .{1,120}"
-    r"|-?\d+ [+*/-] -?\d+ cannot be represented in type .{1,80}|left shift of -?\d+ by .{1,120}"
-    r"|division by zero|load of value -?\d+ is not a valid value for type .{1,80}"
-    r"|(?:member access within|load of|store to) (?:null|misaligned|address) .{1,160}"
-    r"|variable length array bound value .{1,80}|signed integer overflow: .{1,120})\s*$"
+    r"|-?\d+ [+*/-] -?\d+ cannot be represented in type .{1,80}|left shift of .{1,120}"
+    r"|negation of -?\d+ .{1,80}|division (?:by zero|of -?\d+ by -1 .{1,80})"
+    r"|load of value -?\d+ is not a valid value for type .{1,80}"
+    r"|(?:member (?:access within|call on)|load of|store to|reference binding to|constructor call on|"
+    r"downcast \w+|upcast of|cast to virtual base of) (?:null pointer|misaligned address|address) .{1,160}"
+    r"|calling __builtin_unreachable\(\)|variable length array bound value .{1,80}"
+    r"|signed integer overflow: .{1,120})\s*$"
 )
 _LEAK = re.compile(
     r"unreferenced object (?:\(.*\) )?0x(?P<address>[0-9a-f]+) \(size (?P<size>\d+)\):"
