@@ -51,7 +51,7 @@ def test_shipped_issues_say_what_they_must(catalogue):
     or references.
     """
     ids = [one.id for one in catalogue.known_issues]
-    assert len(set(ids)) == len(ids) == 5
+    assert len(set(ids)) == len(ids) >= 5
     assert all(one.fixed_by or one.references_to for one in catalogue.known_issues)
 
 
