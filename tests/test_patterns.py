@@ -229,6 +229,24 @@ libceph: osd12 (1)192.0.2.7:6801 socket closed (con state OPEN)
 software IO TLB: mapped [mem 0x00000000bbfdf000-0x00000000bffdf000] (64MB)
 Adding 8388604k swap on /dev/sda2.  Priority:-2 extents:1 across:8388604k
 WARNING: Pool 'tank' has checksum errors
+lpfc 0000:04:00.0: 0:1303 Link Up Event x1 received Data: x1 x0 x20 x0 x0 x0 0
+qla2xxx [0000:3b:00.0]-500a:1: LOOP UP detected (16 Gbps).
+libceph: mon0 (1)192.0.2.7:6789 session established
+ceph: mds0 caps renewed
+virtio_blk virtio1: [vda] 209715200 512-byte logical blocks (107 GB/100 GiB)
+xhci_hcd 0000:00:14.0: xHCI Host Controller
+mmc0: new high speed SDHC card at address aaaa
+audit: type=1400 audit(1767230000.114:12): apparmor=STATUS
+SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=8, Nodes=1
+md: data-check of RAID array md0
+BTRFS info (device sdb1): using crc32c (crc32c-intel) checksum algorithm
+XFS (dm-0): Ending recovery (logdev: internal)
+NFS: Registering the id_resolver key type
+br0: port 1(eth0) entered forwarding state
+iwlwifi 0000:00:14.3: loaded firmware version 77.2df8986f.0 so-a0-gf-a0-77.ucode op_mode iwlmvm
+softdog: initialized. soft_noboot=0 soft_margin=60 sec soft_panic=0 (nowayout=0)
+SMP: stopping secondary CPUs
+tsc: Refined TSC clocksource calibration: 2095.078 MHz
 EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: errors=remount-ro
 EXT4-fs (sda1): re-mounted. Opts: errors=remount-ro
 XFS (dm-0): Ending clean mount
