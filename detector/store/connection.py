@@ -73,6 +73,28 @@ def reading_uri(path: str) -> str:
     return uri
 
 
+def file_of(path: str) -> tuple[int, int] | None:
+    """What tells a file from another of the same name; None for one in memory, or where there is
+    none.
+    """
+    try:
+        status = None if path == MEMORY else Path(path).stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def demand_file(path: str, file: tuple[int, int] | None) -> None:
+    """Raises `StoreError` where the file that was opened is no longer the one of this name: what is
+    written to it is gone with it.
+    """
+    if file is not None and file_of(path) != file:
+        raise StoreError(
+            f"{path}: the file was removed or replaced while it was in use: nothing more is written; "
+            "put it back, or start again with what is there"
+        )
+
+
 def _open_reading(path: str) -> tuple[sqlite3.Connection, str]:
     """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the
     log's index beside it.
@@ -146,6 +168,8 @@ def _check(db: Database, path: str) -> None:
     applied = {migration.name for migration in schema.MIGRATIONS.applied(db)}
     version = db.execute("PRAGMA user_version").fetchone()[0]
     known = _known()
+    if version > len(applied):
+        raise sqlite3.DatabaseError(f"schema {version} with {len(applied)} migrations")
     if version > len(known) or not applied <= known:
         raise StoreError(
             f"{path}: written by a newer oopswatch (schema {version}, this one knows "

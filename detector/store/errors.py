@@ -48,6 +48,10 @@ def explained(path: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        if not _is_garbled(error):
+            raise
+        raise StoreError(f"{path}: {_ADVICE[sqlite3.SQLITE_CORRUPT]} ({error.reason})") from error
     except sqlite3.Error as error:
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", _code_of(error)) & 0xFF)
         if advice is None:
@@ -63,14 +67,24 @@ def is_fault(error: BaseException) -> bool:
     """Whether an error is the store's, whatever it was to store: its file, its disk, our SQL. What
     SQLite says of single values (too large, of another type, against a constraint) is not.
     """
-    return isinstance(error, StoreError | sqlite3.OperationalError) or (
-        type(error) is sqlite3.DatabaseError
+    return (
+        isinstance(error, StoreError | sqlite3.OperationalError)
+        or type(error) is sqlite3.DatabaseError
+        or _is_garbled(error)
     )
 
 
 def _code_of(error: sqlite3.Error) -> int:
-    """What Python's own module raises has no code: text in the file that is no UTF-8 is damage."""
-    return sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else 0
+    """What has no code of SQLite's was raised by Python's module or by us, where something in the
+    file is not what was written: text that is no UTF-8 or no JSON.
+    """
+    plain = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    return sqlite3.SQLITE_CORRUPT if plain else 0
+
+
+def _is_garbled(error: BaseException) -> bool:
+    """Whether SQLite's own words about a damaged schema could not even be decoded."""
+    return isinstance(error, UnicodeDecodeError) and error.object.startswith(b"malformed database")
 
 
 def lock_holders(path: str, locks: Path = Path("/proc/locks")) -> list[int]:

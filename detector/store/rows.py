@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from sqlite3 import Row
+from sqlite3 import DatabaseError, Row
 from typing import Any
 
 from detector.correlate import nearest_half
@@ -156,7 +156,7 @@ def read_match(row: Row) -> Match:
         signature, cls, severity, text, captured, caller, source, number, before,
     ) = row[:18]  # fmt: skip
     return Match(
-        signature, cls, "kernel", severity, text, _DECODER.decode(captured), source, number, host,
+        signature, cls, "kernel", severity, text, from_json(captured), source, number, host,
         Boot(boot_id, epoch, stream, count, bool(before)), kernel, wall, caller,
     )  # fmt: skip
 
@@ -186,6 +186,16 @@ def to_json(value: Item | Sequence[str]) -> str:
     return _ENCODER.encode(_cleaned(value))
 
 
+def from_json(stored: str) -> Any:
+    """What a text of our own stands for. One that is no JSON was not written so: the file is
+    damaged.
+    """
+    try:
+        return _DECODER.decode(stored)
+    except (TypeError, ValueError) as error:
+        raise DatabaseError(f"stored text is no JSON: {error}") from error
+
+
 def diagnosis_to_json(diagnosis: Diagnosis) -> str:
     """A diagnosis as it is stored."""
     return to_json(
@@ -200,7 +210,7 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> str:
 
 def read_diagnosis(stored: str) -> Diagnosis:
     """The diagnosis of its stored JSON."""
-    item = json.loads(stored)
+    item = from_json(stored)
     statements = tuple(
         Statement(one["text"], one["confidence"], tuple(one["evidence"]))
         for one in item["statements"]

@@ -25,7 +25,7 @@ from detector.machine_names import UNNAMED
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
 from detector.same_boot import BootEvidence
-from detector.store.connection import connect_writing
+from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
 from detector.store.ingest import incidents, rejected, reports, streams, unclaimed
 from detector.store.ingest.batch_counters import Tallies
@@ -73,7 +73,13 @@ def open_journal(
     Raises `StoreError` for a file that is not ours, damaged, newer than this version, locked or not
     writable.
     """
-    return Journal(connect_writing(str(path)), str(path), tolerance_us, unnamed, clock)
+    db = connect_writing(str(path))
+    try:
+        with explained(str(path)):
+            return Journal(db, str(path), tolerance_us, unnamed, clock)
+    except BaseException:
+        db.close()
+        raise
 
 
 class Journal:
@@ -93,6 +99,7 @@ class Journal:
         self.path = path
         self._clock = clock
         self._connection: Connection = db.conn
+        self._file = file_of(path)
         self._matches = Matches(self._connection, tolerance_us)
         self._neighbours = Neighbours(self._connection, tolerance_us, unnamed)
         self._sightings = Sightings()
@@ -108,6 +115,7 @@ class Journal:
         The file is held from the start: a transaction that reads first and writes later fails if
         another process writes in between.
         """
+        demand_file(self.path, self._file)
         with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from sqlite3 import Connection
+from sqlite3 import Connection, DatabaseError
 
 from detector.model import Position
 from detector.store.connection import connect_reading
@@ -43,6 +43,8 @@ class Positions:
         self._connection = connection
         self._transaction = transaction
         about = dict(connection.execute("SELECT name, value FROM about").fetchall())
+        if "history" not in about:
+            raise DatabaseError("the history has lost its identity")
         self.history: str = about["history"]
         self.copied_us = int(about["copied_us"]) if "copied_us" in about else None
         query = "SELECT source, counted FROM positions WHERE counted > position"

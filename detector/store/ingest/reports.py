@@ -13,7 +13,7 @@ from sqlite3 import Connection
 
 from detector.model import Block, CrashReport
 from detector.render.objects import report_item
-from detector.store.rows import clean, read_match, to_json
+from detector.store.rows import clean, from_json, read_match, to_json
 
 _SAVE = """
 INSERT INTO reports (match_id, open, complete, lines, kind, title, function, module, kernel, fingerprint, details)
@@ -47,7 +47,7 @@ def save_report(
         "SELECT open, complete, lines FROM reports WHERE match_id = ?", (match_id,)
     ).fetchone()
     if row and not row["open"]:
-        stored = (bool(row["complete"]), len(json.loads(row["lines"])), row["lines"])
+        stored = (bool(row["complete"]), len(from_json(row["lines"])), row["lines"])
         if stored > (block.complete, len(block.lines), lines):
             return
     names = (
@@ -84,7 +84,7 @@ def save_open(
 def open_blocks(connection: Connection) -> list[tuple[int, Block]]:
     """The blocks that were open at the last commit."""
     return [
-        (row["id"], Block(read_match(row), tuple(json.loads(row["lines"])), complete=False))
+        (row["id"], Block(read_match(row), tuple(from_json(row["lines"])), complete=False))
         for row in connection.execute(_OPEN)
     ]
 
@@ -97,7 +97,7 @@ def block_of(connection: Connection, match_id: int) -> Block | None:
     )
     row = connection.execute(query, (match_id,)).fetchone()
     return (
-        Block(read_match(row), tuple(json.loads(row["lines"])), bool(row["complete"]))
+        Block(read_match(row), tuple(from_json(row["lines"])), bool(row["complete"]))
         if row
         else None
     )

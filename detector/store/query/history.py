@@ -7,7 +7,6 @@ is included, `until_us` is not. Each connection belongs to one thread.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,7 @@ from detector.store.query.results import (
     Survey,
     incident_row,
 )
-from detector.store.rows import read_diagnosis
+from detector.store.rows import from_json, read_diagnosis
 from detector.unclaimed import UnclaimedCount
 
 T = TypeVar("T")
@@ -265,8 +264,8 @@ class History:
             details = self._connection.execute(
                 "SELECT details FROM reports WHERE match_id = ?", (row["anchor_id"],)
             ).fetchone()
-        report = json.loads(details[0]) if details and details[0] else None
-        diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
+            report = from_json(details[0]) if details and details[0] else None
+            diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
         return IncidentDetail(incident_row(row), incident, block, report, diagnosis)
 
     def _asked(self, question: Callable[..., T], *about: object) -> T:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from sqlite3 import Connection, Row
 
 from detector.store.query.filters import FilterError, words
-from detector.store.rows import release_number
+from detector.store.rows import from_json, release_number
 
 # The bits of a place below its time: incidents that begin in one microsecond differ in them.
 PLACE_BITS = 11
@@ -149,7 +149,7 @@ def _words(evidence: Sequence[Row]) -> list[str]:
     """Each word once: a word occurs in an incident or it does not."""
     found: dict[str, None] = {}
     for one in evidence:
-        for text in (one["text"], *json.loads(one["lines"] or "[]")):
+        for text in (one["text"], *from_json(one["lines"] or "[]")):
             found |= dict.fromkeys(words(text))
         if len(found) > WORDS_INDEXED:
             break
