@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from detector.errors import UserError
+from detector.render.escape import inert
 
 # SQLite's primary result codes (sqlite3.h) that the world outside causes, and what to do about
 # each.
@@ -35,6 +36,10 @@ _ADVICE = {
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_NOLFS: "it has outgrown what this file system allows",
 }
+
+
+# Of SQLite's own words so many characters are shown.
+_WORDS = 200
 
 
 class StoreError(UserError):
@@ -60,7 +65,7 @@ def explained(path: str) -> Iterator[None]:
         if holders:
             named = " and ".join(map(str, holders))
             advice = f"another process holds it ({named}): stop that one, or wait and try again"
-        raise StoreError(f"{path}: {advice} ({error})") from error
+        raise StoreError(f"{path}: {advice} ({_in_one_line(error)})") from error
 
 
 def is_fault(error: BaseException) -> bool:
@@ -80,6 +85,11 @@ def _code_of(error: sqlite3.Error) -> int:
     """
     plain = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
     return sqlite3.SQLITE_CORRUPT if plain else 0
+
+
+def _in_one_line(error: sqlite3.Error) -> str:
+    """What SQLite says: of a damaged schema it quotes whatever stands there."""
+    return inert(" ".join(str(error).split()))[:_WORDS]
 
 
 def _is_garbled(error: BaseException) -> bool:
