@@ -31,6 +31,7 @@ FALL_US = 60 * SECOND_US
 STEP_BACK_US = 2 * HOUR_US
 # Before 2001-09-09 no log was read by us: a board without a battery began at its clock's zero.
 FIRST_WALL_US = 1_000_000_000 * SECOND_US
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The class of the signatures that are boot banners.
 BOOT = "boot"
 # Streams that are held in memory; the others are read from the store again.
@@ -42,24 +43,25 @@ def start_us(line: Line) -> int | None:
     its clock had not been set.
     """
     kernel, wall = line.kernel_time_us, line.wall_time_us
-    if kernel is None or wall is None or wall < FIRST_WALL_US:
+    if kernel is None or wall is None or wall < FIRST_WALL_US or _is_unset(kernel, wall):
         return None
-    start = wall - kernel
-    return None if _is_unset(start) else start
+    return wall - kernel
 
 
-def _is_unset(start_us: int) -> bool:
-    """Whether a clock began on 1 January at 00:00 UTC of some year: a real-time clock without
-    battery, whose year a syslog date does not carry.
+def _is_unset(kernel_us: int, wall_us: int) -> bool:
+    """Whether a clock that has no battery shows the uptime: it began on 1 January at 00:00 UTC of
+    1970, of which a syslog date carries no year, or of another year.
     """
-    if FALL_US < start_us % DAY_US < DAY_US - FALL_US:
+    if FALL_US < (wall_us - kernel_us) % DAY_US < DAY_US - FALL_US:
         return False
     try:
-        near = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start_us)
-        new_year = datetime(near.year + (near.month == 12), 1, 1, tzinfo=UTC)
+        wall = EPOCH + timedelta(microseconds=wall_us)
+        start = wall - timedelta(microseconds=kernel_us)
+        begun = datetime(start.year + (start.month == 12), 1, 1, tzinfo=UTC)
+        shown = (EPOCH + timedelta(microseconds=kernel_us)).replace(year=wall.year)
     except (OverflowError, ValueError):
         return False
-    return abs(near - new_year) <= timedelta(microseconds=FALL_US)
+    return min(abs(start - begun), abs(wall - shown)) <= timedelta(microseconds=FALL_US)
 
 
 @dataclass(slots=True)
@@ -110,11 +112,10 @@ class LineStream:
             return False
         if epoch_us is None or self.epoch_us is None:
             return time < self.latest_us - FALL_US
-        # A line of the present boot that comes late has an earlier wall time as well.
-        forward = time + epoch_us > self.latest_us + self.epoch_us - ROUNDING_US
-        return (
-            forward and epoch_us > self.epoch_us + FALL_US and time < self.latest_us - ROUNDING_US
-        )
+        # A boot begins after the last line of the one before it was printed; a line that was only
+        # stamped late does not.
+        last_us = self.epoch_us + self.latest_us
+        return time < self.latest_us - ROUNDING_US and epoch_us > last_us - FALL_US
 
     def _awaits_banner(self, epoch_us: int | None) -> bool:
         """Whether a fall of the kernel time told of the present boot, and its banner was

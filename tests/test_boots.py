@@ -100,6 +100,12 @@ def test_a_reboot_without_a_banner_is_told_by_both_clocks() -> None:
     assert walls(*lines) == [(0, False), (0, False), (1, False), (1, True)]
 
 
+def test_a_line_that_is_only_stamped_late_begins_no_boot() -> None:
+    """Its start lies before the last line that was printed: no boot can have begun then."""
+    lines = [(5_000, 5_000, False), (5_600, 5_600, False), (5_003, 5_663, False)]
+    assert walls(*lines, (5_700, 5_700, False)) == [(0, False)] * 4
+
+
 def test_a_dump_that_is_read_after_the_reboot_is_of_the_boot_before() -> None:
     """The log of a vmcore is stamped eleven minutes late, after the next boot's banner; that boot
     goes on behind it.
@@ -143,6 +149,15 @@ def test_a_wall_clock_alone_tells_late_lines_from_those_of_the_boot() -> None:
     boots.place(line(None, NOW + 30 * SECOND), banner=True)
     assert boots.place(line(None, NOW + 3 * SECOND)).before
     assert boots.place(line(None, NOW + 33 * SECOND)) == Boot(stream="kmsg/0 db-1", count=1)
+
+
+def test_a_clock_that_shows_the_uptime_in_another_year_tells_no_start() -> None:
+    """A syslog date without a year, of a board that began at 1970 and has run for two years."""
+    uptime, shown = 61_817_741, 1_703_000_000
+    placed = Boots().place(line(uptime, (shown - shown % 86_400 + uptime % 86_400) * SECOND))
+    assert placed.epoch_us is not None  # the same time of another day
+    day = 1_734_435_341  # 17 December 2024, as 715 days after 1970 are 17 December 1971
+    assert Boots().place(line(uptime, day * SECOND)).epoch_us is None
 
 
 @pytest.mark.parametrize("start_us", [5 * SECOND, 946_684_800 * SECOND, 1_767_225_600 * SECOND])
