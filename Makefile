@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test first-minutes bench known-eval truth lint format docs screenshots lock clean
+.PHONY: help demo test first-minutes bench fleets known-eval truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ known-eval: $(READY) ## how well known bugs are named, on cases that are known (
 
 first-minutes: ## follow the README in a fresh clone and a bare shell
 	tests/first_minutes.sh
+
+fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go wrong: ten minutes (FLEETS=20)
+	OOPSWATCH_FLEETS=$(or $(FLEETS),20) $(BIN)/pytest -q tests/test_boot_histories.py -k many
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"

@@ -88,7 +88,8 @@ class LineStream:
         """Whether a line is of the boot before the present one, and only came after its banner.
 
         Its start by the wall clock is that boot's. Where a dump was read into the stream, all its
-        lines are stamped when it was read: after the banner, and nearer to the boot before.
+        lines are stamped when it was read: after the banner, and nearer to the boot before, or with
+        hours more of uptime than the present boot can have.
         """
         wall = line.wall_time_us
         if (line.boot_id and line.boot_id == self.boot_id) or wall is None:
@@ -96,9 +97,12 @@ class LineStream:
         stamped_before = self.began_us is not None and wall < self.began_us - ROUNDING_US
         if line.kernel_time_us is None:
             return stamped_before and self.begun
-        if epoch_us is None or self.epoch_us is None or self.earlier_us is None:
+        if epoch_us is None or self.epoch_us is None:
             return False
-        behind, ahead = self.epoch_us - epoch_us, epoch_us - self.earlier_us
+        behind = self.epoch_us - epoch_us
+        if self.earlier_us is None:
+            return self.begun and not stamped_before and behind > STEP_BACK_US
+        ahead = epoch_us - self.earlier_us
         return behind > ROUNDING_US and -FALL_US <= ahead <= (FALL_US if stamped_before else behind)
 
     def is_over(self, line: Line, epoch_us: int | None, banner: bool) -> bool:

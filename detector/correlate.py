@@ -169,9 +169,9 @@ def assemble_incident(
             continue
         halves = partners(rule, fault, ordered, boots)
         if halves:
-            made = _incident(rule, fault, halves, ordered, set(known))
             names = (one.match.host for one in ordered)
-            return replace(made, host=known_name(made.host, names, boots.unnamed))
+            host = known_name(fault.match.host, names, boots.unnamed)
+            return _incident(rule, fault, halves, ordered, set(known), host)
     return None
 
 
@@ -181,19 +181,21 @@ def _incident(
     halves: Sequence[StoredMatch],
     ordered: Sequence[StoredMatch],
     known: set[str],
+    host: str,
 ) -> Incident:
     anchor = fault.match
     nearest = nearest_half(anchor, [half.match for half in halves])
     apart = gap(anchor, nearest) if nearest else None
     assert nearest is not None
     assert apart is not None
-    identity = incident_id(rule.id, anchor)
+    # Machines without a name share it: their incidents are those of the names that they get.
+    identity = incident_id(rule.id, replace(anchor, host=host))
     starts = [one.match.wall_time_us for one in ordered if one.match.wall_time_us is not None]
     return Incident(
         id=identity,
         rule=rule.id,
         severity=rule.severity,
-        host=anchor.host,
+        host=host,
         boot=boot_name(anchor),
         time_basis=apart[1],
         gap_us=abs(apart[0]),

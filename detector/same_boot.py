@@ -14,7 +14,8 @@ from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
 from detector.machine_names import UNNAMED
 from detector.model import Boot, Match
 
-GRAINS_US = (100_000, 10_000, 1_000)
+# What shippers round kernel times to.
+MILLISECOND_US = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +73,18 @@ def same_line(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
     )
 
 
-def grain_us(kernel_time_us: int) -> int:
-    """How coarse a kernel time may be: a tenth, a hundredth, a thousandth of a second, or 1 µs.
-
-    The kernel prints microseconds; a shipper's rounded stamp ends in zeros.
+def is_rounded(kernel_time_us: int) -> bool:
+    """Whether a kernel time may have been rounded: the kernel prints microseconds, of which one in
+    a thousand looks so.
     """
-    return next((grain for grain in GRAINS_US if kernel_time_us % grain == 0), 1)
+    return kernel_time_us % MILLISECOND_US == 0
 
 
 def same_stamp(a_us: int, b_us: int) -> bool:
-    """Whether one of two kernel times may be the other one rounded or cut."""
-    return a_us == b_us or abs(a_us - b_us) < max(grain_us(a_us), grain_us(b_us))
+    """Whether two kernel times are one, or one is the other rounded or cut to milliseconds."""
+    if a_us == b_us:
+        return True
+    return is_rounded(a_us) != is_rounded(b_us) and abs(a_us - b_us) < MILLISECOND_US
 
 
 def counted_apart(a: Boot, b: Boot) -> bool:

@@ -120,6 +120,12 @@ def test_a_dump_that_is_read_after_the_reboot_is_of_the_boot_before() -> None:
     ]
 
 
+def test_a_dump_shows_more_uptime_than_the_boot_can_have() -> None:
+    """Nothing of the crashed boot came before: hours of uptime, minutes after the banner."""
+    lines = [(0, 0, True), (20, 20, False), (19_400, 570, False), (19_409, 19_409, False)]
+    assert walls(*lines) == [(0, False), (0, False), (0, True), (0, False)]
+
+
 def test_a_dump_named_by_its_transport_moves_nothing() -> None:
     """Also where its uptime could be one of the running boot, and its own banner counts nothing."""
     boots = Boots()

@@ -3,13 +3,13 @@ the true incidents and noise counts.
 """
 
 import json
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
 from detector.simulate import (
+    CLOCKS,
     DELIVERIES,
     FORMATS,
     NO_WALL_CLOCK,
@@ -21,6 +21,7 @@ from detector.simulate import (
     simulate,
     to_folder,
 )
+from detector.simulate.clocks import DOMAIN
 
 PLAN = SimulationPlan(
     seed=4,
@@ -33,10 +34,7 @@ PLAN = SimulationPlan(
     forged=5,
     far_pairs=3,
 )
-# Where whole seconds of wall time are all there is, a reboot of two seconds cannot be told from two
-# lines of one boot.
-WALL_ONLY = replace(PLAN, reboot_pairs=0)
-FLEETS = {name: simulate(WALL_ONLY if name == "rfc3164-wall" else PLAN) for name in FORMATS}
+FLEETS = {name: simulate(PLAN) for name in FORMATS}
 REPEATED = ("duplicated", "twice")  # lines that come again are counted again: noise is not compared
 
 
@@ -138,3 +136,33 @@ def test_nothing_but_what_was_planted_is_matched(tmp_path):
         for half in one.halves
     }
     assert {half.text for half in halves} - told == forged
+
+
+# What a format must tell for a case to be one: a name in its lines, a boot id, the kernel's time.
+CLOCKED = {
+    "ntp": ("rsyslog", "rfc3164"),
+    "paused": ("journald", "rfc5424"),
+    "daylight-saving": ("rfc3164", "vector"),
+    "local-time": ("rsyslog", "fluent-bit"),
+    "no-battery": ("rfc3164", "rfc5424"),
+    "named-late": ("journald",),
+    "spelled": ("rsyslog", "rfc3164"),
+    "late-dumps": ("rfc5424", "rsyslog"),
+    "rounded-copies": ("rsyslog", "dmesg"),
+}
+
+
+@pytest.mark.parametrize(
+    ("clock", "name"), [(clock, name) for clock, names in CLOCKED.items() for name in names]
+)
+def test_clocks_names_and_dumps_never_matter(clock, name, tmp_path, monkeypatch):
+    """Whatever lies between the halves of a pair: the same incidents, one stream for all hosts."""
+    assert set(CLOCKED) == set(CLOCKS) - {"right"}
+    monkeypatch.setenv("OOPSWATCH_HOSTS_DOMAINS", DOMAIN)
+    fleet = FLEETS[name]
+    shipped = list(records(fleet, format=name, clock=clock))
+    if name in NO_WALL_CLOCK:
+        to_folder(shipped, tmp_path / "fleet")
+    else:
+        (tmp_path / "fleet").write_bytes(b"".join(record + b"\n" for _, record in shipped))
+    agree(fleet.truth, scan(tmp_path / "fleet"), noise=False)

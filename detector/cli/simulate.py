@@ -16,6 +16,7 @@ from detector.cli.times import TimeParam
 from detector.errors import UserError
 from detector.settings import settings_of
 from detector.simulate import (
+    CLOCKS,
     DELIVERIES,
     FORMATS,
     TRUTH_FILE,
@@ -93,6 +94,13 @@ Examples:
     help="In what order records arrive.",
 )
 @click.option(
+    "--clock",
+    type=click.Choice(sorted(CLOCKS)),
+    default="right",
+    show_default=True,
+    help="What clocks, names and dumps do between the halves of a pair.",
+)
+@click.option(
     "--rate", type=click.FloatRange(1), help="Records a second; without it as fast as it goes."
 )
 @click.option(
@@ -115,6 +123,7 @@ def simulate(
     start: int,
     log_format: str,
     delivery: str,
+    clock: str,
     rate: float | None,
     out: Path | None,
     bootstrap: str | None,
@@ -145,9 +154,8 @@ def simulate(
             f"--format {log_format} names no host in its lines: write a file for each host "
             "with --out, or use --hosts 1"
         )
-    shipped = told(
-        paced(records(simulation, format=log_format, delivery=delivery), rate), _progress()
-    )
+    written = records(simulation, format=log_format, delivery=delivery, clock=clock)
+    shipped = told(paced(written, rate), _progress())
     try:
         if out:
             to_folder(shipped, out)

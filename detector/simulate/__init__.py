@@ -6,6 +6,7 @@ a folder or a Kafka topic; and a `Truth` that `compare` holds against what was f
 gives the same bytes.
 """
 
+from detector.simulate.clocks import CLOCKS
 from detector.simulate.delivery import DELIVERIES, halves_apart
 from detector.simulate.formats import FORMATS, NO_WALL_CLOCK
 from detector.simulate.plan import SimulationPlan
@@ -25,6 +26,7 @@ from detector.simulate.targets import (
 from detector.simulate.truth import Comparison, Truth, compare, read_ndjson, write_ndjson
 
 __all__ = [
+    "CLOCKS",
     "DELIVERIES",
     "FORMATS",
     "NO_WALL_CLOCK",

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO
 
+from detector.simulate.clocks import CLOCKS
 from detector.simulate.delivery import DELIVERIES
 from detector.simulate.fleet import LogEntry
 from detector.simulate.formats import FORMATS, NO_HOST
@@ -34,12 +35,14 @@ def records(
     *,
     format: str = "rsyslog",  # noqa: A002
     delivery: str = "in-order",
+    clock: str = "right",
 ) -> Iterator[Shipped]:
-    """(host, record) in the order of arrival. Raises KeyError for a format or a delivery that there
-    is not.
+    """(host, record) in the order of arrival. Raises KeyError for a format, a delivery or a clock
+    that there is not.
     """
     arrive = DELIVERIES[delivery]
-    return render(arrive(simulation.entries(), Random(f"{simulation.plan.seed} delivery")), format)
+    arrived = arrive(simulation.entries(), Random(f"{simulation.plan.seed} delivery"))
+    return render(CLOCKS[clock](arrived, simulation.truth), format)
 
 
 def render(entries: Iterable[LogEntry], format: str) -> Iterator[Shipped]:  # noqa: A002

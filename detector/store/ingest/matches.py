@@ -12,12 +12,7 @@ from typing import Any, cast
 
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.same_boot import (
-    GRAINS_US,
-    grain_us,
-    same_line,
-    same_stamp,
-)
+from detector.same_boot import MILLISECOND_US, is_rounded, same_line, same_stamp
 from detector.store.ingest.neighbours import COLUMNS, read_stored
 from detector.store.rows import (
     INSERT_MATCH,
@@ -31,16 +26,14 @@ _FOLD = """
 UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
 WHERE id = ?
 """
-# The same stamp, or the same one rounded to a grain; where it is itself rounded, all that it may
-# stand for.
+# The same stamp, or the same one rounded; where it is itself rounded, all that it may stand for.
 _SAME_STAMP = f"""
-SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
-  AND kernel_time_us IN (:kernel, {", ".join(f":floor{grain}, :ceiling{grain}" for grain in GRAINS_US)})
+SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text AND kernel_time_us IN (:kernel, :floor, :ceiling)
 ORDER BY kernel_time_us <> :kernel, id
 """  # noqa: S608
 _ROUNDED_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
-  AND kernel_time_us BETWEEN :kernel - :grain AND :kernel + :grain ORDER BY abs(kernel_time_us - :kernel), id
+  AND kernel_time_us BETWEEN :kernel - {MILLISECOND_US} AND :kernel + {MILLISECOND_US} ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _SAME_KEY = f"SELECT {COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608
 
@@ -110,15 +103,16 @@ class Matches:
 
     def _of_stamp(self, match: Match, time_us: int) -> list[Row]:
         """The matches of one text whose kernel time is the same, or the same but for rounding."""
-        grain = grain_us(time_us)
-        facts = {"host": match.host, "text": match.text, "kernel": time_us, "grain": grain - 1}
-        for coarse in GRAINS_US:
-            floor = time_us // coarse * coarse
-            facts |= {f"floor{coarse}": floor, f"ceiling{coarse}": floor + coarse}
-        rows = self._connection.execute(_SAME_STAMP, facts).fetchall()
-        if rows or grain == 1:
-            return rows
-        return self._connection.execute(_ROUNDED_STAMP, facts).fetchall()
+        floor = time_us - time_us % MILLISECOND_US
+        facts = {
+            "host": match.host,
+            "text": match.text,
+            "kernel": time_us,
+            "floor": floor,
+            "ceiling": floor + MILLISECOND_US,
+        }
+        query = _ROUNDED_STAMP if is_rounded(time_us) else _SAME_STAMP
+        return self._connection.execute(query, facts).fetchall()
 
 
 def read_alike(a: Match, b: Match) -> bool:
@@ -164,7 +158,7 @@ def _finest(a: int | None, b: int | None) -> int | None:
     """The kernel time that was rounded least, of two the earlier."""
     if a is None or b is None:
         return a if b is None else b
-    return min(a, b, key=lambda time: (grain_us(time), time))
+    return min(a, b, key=lambda time: (is_rounded(time), time))
 
 
 def _place(match: Match) -> tuple[str, int, str]:
