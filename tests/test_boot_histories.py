@@ -18,9 +18,10 @@ from detector.assemble import Assembler
 from detector.boots import Boots
 from detector.match import Matcher
 from detector.model import Record
-from detector.parse import HostForm, Parser, TrustPolicy
+from detector.parse import HostForm, Parser
 from detector.pipeline import Pipeline
 from detector.store import open_journal
+from detector.trust_policy import TrustPolicy
 from tests.boot_histories import DAY, HISTORIES, SECOND, START, History, Shipped, fleet
 from tests.shipped import shipped
 
