@@ -49,6 +49,14 @@ class Kafka(Group):
         ge=0,
         le=86_400,
     )
+    session_s: int = setting(
+        45,
+        "a member that is silent for so long loses its partitions to the others; one that ends "
+        "cleanly hands them over at once",
+        unit="s",
+        ge=3,
+        le=1_800,
+    )
     poll_ms: int = setting(500, "longest wait for records in one poll", unit="ms", ge=10, le=60_000)
     max_records: int = setting(
         50_000,

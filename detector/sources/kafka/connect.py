@@ -97,6 +97,7 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
         "bootstrap_timeout_ms": CONNECT_MS,
         "metadata_max_age_ms": METADATA_MS,
         "heartbeat_interval_ms": HEARTBEAT_MS,
+        "session_timeout_ms": kafka.session_s * 1_000,
         "kafka_client": client,
         **options,
     }
