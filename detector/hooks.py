@@ -35,6 +35,7 @@ class RunTotals:
     noise: int = 0
     folded: int = 0
     unparsed: int = 0
+    cut_lines: int = 0
     rejected: int = 0
     unclaimed: int = 0
 

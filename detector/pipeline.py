@@ -328,14 +328,8 @@ class Pipeline:
         wall_us = line.wall_time_us
         if wall_us is None and record is not None:
             wall_us = record.arrival_us
-        self.noise.count(
-            line.source,
-            line.host,
-            claim.process,
-            claim.signature.id,
-            wall_us,
-            line.kernel_time_us,
-        )
+        which = (line.host, claim.process, claim.signature.id)
+        self.noise.count(line.source, *which, wall_us, line.kernel_time_us)
 
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
@@ -370,6 +364,7 @@ class Pipeline:
             self.journal.add_unclaimed(unclaimed)
             self._isolation.say(self.told.unclaimed, unclaimed)
         counted = self._counted()
+        self.totals.cut_lines += counted["text_cut"] + counted["rows_cut"]
         for name, count in counted.items():
             self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
         self._isolation.say(self.told.counts, counted)
@@ -416,7 +411,7 @@ class Pipeline:
             changed = []
         self.journal.save_open_blocks(changed, opened.values())
 
-    def _counted(self) -> Mapping[str, int]:
+    def _counted(self) -> Counter[str]:
         """What parser and assembler counted since the last batch: losses, disagreements, bounds
         that acted.
         """

@@ -114,6 +114,15 @@ RECORDS_LOST = _counter(
     "topic",
     "partition",
 )
+RECORDS_SKIPPED = _counter(
+    "oopswatch_records_skipped_total",
+    "offsets of batches that could not be read and were passed over (kafka.on_corrupt)",
+    "topic",
+    "partition",
+)
+PARTITIONS_STOPPED = _gauge(
+    "oopswatch_partitions_stopped", "partitions that stand still at a batch that cannot be read"
+)
 LINES_CUT = _counter(
     "oopswatch_lines_cut_total",
     "lines, or rows of a dump, that were longer than what is read of one",
@@ -160,7 +169,7 @@ EVENTS: Mapping[str, Event] = {
     "stopped": Event(
         logging.INFO,
         "what was read is stored and committed",
-        ("reason", "records", "matches", "incidents", "noise", "lost"),
+        ("reason", "records", "matches", "incidents", "noise", "cut_lines", "lost", "skipped"),
     ),
     "incident_raised": Event(
         logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")
@@ -255,6 +264,19 @@ EVENTS: Mapping[str, Event] = {
         logging.ERROR,
         "Kafka lost the end of what was read: what it holds is read again",
         ("partition", "before", "position"),
+    ),
+    "partition_stopped": Event(
+        logging.ERROR,
+        "a batch cannot be read, twice: the partition stands still there, and is tried each minute",
+        ("partition", "offset", "error"),
+    ),
+    "partition_resumed": Event(
+        logging.INFO, "what could not be read can be read, or is gone", ("partition",)
+    ),
+    "batch_skipped": Event(
+        logging.ERROR,
+        "a batch cannot be read, twice: the offsets from offset to following were passed over",
+        ("partition", "offset", "following", "error"),
     ),
     "ownership_lost": Event(
         logging.WARNING,

@@ -87,7 +87,9 @@ def run(
         matches=totals.matches,
         incidents=totals.incidents,
         noise=totals.noise,
+        cut_lines=totals.cut_lines,
         lost=stopping.source.lost if stopping.source else 0,
+        skipped=stopping.source.skipped if stopping.source else 0,
     )
 
 
@@ -146,6 +148,10 @@ def _event(name: str, fields: Mapping[str, Any]) -> None:
         topic, _, partition = fields["partition"].rpartition("/")
         lost = fields["beginning"] - fields["position"]
         telemetry.RECORDS_LOST.labels(topic, partition).inc(lost)
+    elif name == "batch_skipped":
+        topic, _, partition = fields["partition"].rpartition("/")
+        skipped = fields["following"] - fields["offset"]
+        telemetry.RECORDS_SKIPPED.labels(topic, partition).inc(skipped)
 
 
 def _expose(settings: Settings) -> None:
@@ -210,6 +216,7 @@ def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], 
         telemetry.HITS.inc(totals.hits - before.hits)
         before = replace(totals)
         telemetry.STORE_SECONDS.observe(seconds)
+        telemetry.PARTITIONS_STOPPED.set(source.stopped_partitions)
         lags = source.lag()
         now = {
             (name.rpartition("/")[0], name.rpartition("/")[2]): lag for name, lag in lags.items()

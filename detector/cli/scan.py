@@ -185,6 +185,7 @@ def scan(
         )
         source.on_progress = progress
         seconds = _timed(source, watch)
+        watch.totals.cut_lines += source.cut_lines
         if as_json:
             _say_json(found, watch.totals, seconds)
         else:
@@ -252,6 +253,7 @@ def summary_item(totals: RunTotals, found: ScanFindings, seconds: float) -> Item
         "incidents": len(found.findings),
         "noise": totals.noise,
         "noise_folded": totals.folded,
+        "cut_lines": totals.cut_lines,
         "unparsed": totals.unparsed,
         "unparsed_reasons": {
             reason: {"count": count, "sample": one.sample.decode(errors="replace")}

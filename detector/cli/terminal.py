@@ -129,6 +129,8 @@ def say_scan(
         f" {several(totals.noise, 'user-space crash', 'user-space crashes')} (noise), "
         f"{totals.unparsed:,} not read",
     )
+    if totals.cut_lines:
+        out.print(f"too long to be read whole: {several(totals.cut_lines, 'line')}")
     if totals.folded:
         out.print(
             "too many programs to name them all: "

@@ -64,6 +64,11 @@ class Kafka(Group):
         ge=1,
         le=1_000_000,
     )
+    on_corrupt: Literal["stop", "skip"] = setting(
+        "stop",
+        "what follows on a batch that cannot be read: its partition stops there, or goes on behind "
+        "it; either is said, and the other partitions go on",
+    )
     batches: bool = setting(
         True,
         (

@@ -205,6 +205,10 @@ class ApacheKafka(Broker):
             self._process.wait(30)
         self._process = None
 
+    def log_of(self, topic: str, partition: int = 0) -> Path:
+        """The file that holds a partition's records, while they are few."""
+        return self._home / "data" / f"{topic}-{partition}" / f"{0:020}.log"
+
     def stop(self) -> None:
         """Ends the broker for good and removes its data."""
         self.halt(kill=True)

@@ -16,7 +16,7 @@ from kafka.errors import CorruptRecordError
 from detector.model import Record
 from detector.scan import Scanner
 from detector.sources.kafka import whole_batches
-from detector.sources.kafka.chunks import chunks_of
+from detector.sources.kafka.chunks import Damaged, chunks_of
 from tests.sources.topics import CODECS, PARTITION, READ_COMMITTED, SOURCE, Entry, Topic
 
 SCANNER = Scanner(("BUG: ", "Unable to handle kernel"))
@@ -141,18 +141,32 @@ def test_both_ways_give_the_same(topic: Topic, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_damage_is_found_by_the_sum(codec: int) -> None:
-    """As record by record: before anything of the batch is handed out, and after what came before
-    it.
+    """As the client finds it: before anything of the batch is handed out, and after what came
+    before it. Where the client would raise, it is handed out as what it is.
     """
     topic = Topic()
     topic.add([Entry(None, b"sound")], codec)
     topic.add([Entry(None, b"damaged" * 50)], codec)
     topic.data[-3] ^= 1
-    for sort in (Fetcher.PartitionRecords, whole_batches.BatchRecords):
+    records = fetched(Fetcher.PartitionRecords, topic, 0)
+    assert len(records.take()) == 1
+    with pytest.raises(CorruptRecordError, match="failed crc check"):
+        records.take()
+    for sort in (whole_batches.SingleRecords, whole_batches.BatchRecords):
         records = fetched(sort, topic, 0)
-        assert len(records.take()) == 1
-        with pytest.raises(CorruptRecordError, match="failed crc check"):
-            records.take()
+        _, last = records.take()
+        assert "failed crc check" in last.value.reason
+        assert last.value == Damaged(1, last.value.reason, None, 2)
+        assert not records
+
+
+def test_an_answer_that_begins_before_its_offset_is_no_damage() -> None:
+    """Some brokers answer so: what lies before is left out."""
+    topic = Topic()
+    for value in (b"one", b"two", b"three"):
+        topic.add([Entry(None, value)], 0)
+    records = fetched(whole_batches.BatchRecords, topic, 1)
+    assert [one.value.base for one in records.take()] == [1, 2]
 
 
 def test_the_client_is_the_one_that_this_was_written_for() -> None:

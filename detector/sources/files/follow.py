@@ -37,6 +37,7 @@ class FileFollower:
         self._followed: dict[Number, _Growing] = {}
         self._left_out: dict[str, Number] = {}
         self._first = True
+        self._cut = 0
 
     def begin(self) -> list[Input]:
         """Opens what is there; returns the inputs that do not grow (compressed files, pipes,
@@ -59,7 +60,13 @@ class FileFollower:
                 self._left_out[growing.name] = number
             if not growing.named and growing.idle >= LINGER:
                 yield from growing.finish()
+                self._cut += growing.cut
                 del self._followed[number]
+
+    @property
+    def cut(self) -> int:
+        """How many lines were too long, and so came in pieces."""
+        return self._cut + sum(growing.cut for growing in self._followed.values())
 
     def close(self) -> None:
         """Closes all files."""
@@ -128,6 +135,12 @@ class _Growing:
         self._framer = Framer(name)
         self._position = 0
         self._tail = b""
+        self._cut = 0
+
+    @property
+    def cut(self) -> int:
+        """How many of its lines came in pieces."""
+        return self._cut + self._framer.cut
 
     def grown(self, size: int) -> Iterator[FileChunk]:
         """The chunks of what was added. Raises ValueError for what is not a log, OSError for what
@@ -136,6 +149,7 @@ class _Growing:
         self.idle += 1
         if self._truncated():
             yield from self._framer.finish()
+            self._cut += self._framer.cut
             self._framer = Framer(self.name)
             self._position, self._tail = 0, b""
         while data := os.pread(self._file, size, self._position):

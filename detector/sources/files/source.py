@@ -29,8 +29,7 @@ class FileSource:
     `failed` whether any of it matters.
 
     `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is
-    None where it cannot be known. `cut_lines` counts the lines that were longer than 16 MiB and so
-    came in pieces. With more than one of `jobs`, so many processes look for `literals` ahead, or
+    None where it cannot be known. With more than one of `jobs`, so many processes look for `literals` ahead, or
     unpack: what is read is the same, in the same order.
     """
 
@@ -53,7 +52,7 @@ class FileSource:
             raise SourceError(
                 "files that grow are read by one process: leave --jobs or --follow out"
             )
-        self.cut_lines = 0
+        self._cut = 0
         self._paths = tuple(paths)
         self._follow = follow
         self._poll_s = poll_s
@@ -71,6 +70,11 @@ class FileSource:
     def failed(self) -> bool:
         """Whether something that was asked for could not be read, or not wholly."""
         return any(problem.fatal for problem in self.problems)
+
+    @property
+    def cut_lines(self) -> int:
+        """How many lines were longer than 16 MiB and so came in pieces."""
+        return self._cut + (self._follower.cut if self._follower else 0)
 
     def batches(self) -> Iterator[Sequence[FileChunk]]:
         """One chunk a batch. While following, an empty batch each time nothing has come."""
@@ -107,12 +111,14 @@ class FileSource:
 
     def _read(self, one: Input) -> Iterator[FileChunk]:
         framer = Framer(one.name)
-        for file, skip in zip(one.files, one.skip, strict=True):
-            yield from self._read_file(file, skip, one.named, framer)
-            if file != one.files[-1]:
-                framer.end_line()
-        yield from framer.finish()
-        self.cut_lines += framer.cut
+        try:
+            for file, skip in zip(one.files, one.skip, strict=True):
+                yield from self._read_file(file, skip, one.named, framer)
+                if file != one.files[-1]:
+                    framer.end_line()
+            yield from framer.finish()
+        finally:  # also where the reader is interrupted
+            self._cut += framer.cut
 
     def _read_file(self, file: str, skip: int, named: bool, framer: Framer) -> Iterator[FileChunk]:
         """The chunks of one file; a problem ends it, after all that could be read of it."""

@@ -47,6 +47,20 @@ class Batch:
         return len(self.data) - self.begin
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """What stands in the place of a batch that cannot be read: from `offset` on, for a reason.
+
+    `following` is where the next batch of the same answer begins, `claimed` where this one says
+    that it ends, which may be part of the damage; None where there is none.
+    """
+
+    offset: int
+    reason: str
+    following: int | None = None
+    claimed: int | None = None
+
+
 class BatchChunk:
     """The records of one batch from the fetch position on. A record's number is its offset, its
     arrival the time that Kafka keeps for it.
@@ -83,7 +97,11 @@ class BatchChunk:
         for end in search(self.data):
             if end <= after:
                 continue
-            located = self.record_at(end - 1)
+            try:
+                located = self.record_at(end - 1)
+            except SourceError:  # raised again for whoever comes so far: what is before is whole
+                hits.append(end)
+                break
             after = located[2]
             if search(located[0].value):
                 self._located[end - 1] = located

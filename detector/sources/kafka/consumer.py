@@ -25,6 +25,7 @@ from detector.sources.errors import LostPartitionsError
 from detector.sources.kafka.brokers import Brokers
 from detector.sources.kafka.chunks import chunks_of
 from detector.sources.kafka.connect import SourceLog, demand_topics, wait_for_brokers
+from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
 from detector.sources.kafka.placement import PositionStore
@@ -64,8 +65,8 @@ class KafkaSource:
         self._brokers = Brokers(kafka, options, on_event)
         self._member = Membership(self._consumer, kafka.group, options)
         self._listener = Listener(self._consumer)
-        if kafka.batches:
-            self._read_batches()
+        self._damage = DamagedPartitions(self._consumer, on_event, kafka.on_corrupt)
+        self._adapt_client(kafka)
         try:
             # In this order: a list of topics that changes after the first join makes the group
             # share out anew at once.
@@ -90,6 +91,16 @@ class KafkaSource:
     def lost(self) -> int:
         """How many records retention deleted before they were read."""
         return self._placer.lost if self._placer else 0
+
+    @property
+    def skipped(self) -> int:
+        """How many offsets of batches that cannot be read were passed over."""
+        return self._damage.skipped
+
+    @property
+    def stopped_partitions(self) -> int:
+        """How many partitions stand still at a batch that cannot be read."""
+        return self._damage.stopped
 
     @property
     def _placed(self) -> Placer:
@@ -157,9 +168,9 @@ class KafkaSource:
             if end is not None
         }
 
-    def _read_batches(self) -> None:
-        """Has the client hand out whole batches, where it is the client that this was written
-        for.
+    def _adapt_client(self, kafka: Kafka) -> None:
+        """Has the client hand out whole batches, and what cannot be read as such, where it is the
+        client that this was written for.
         """
         try:
             from detector.sources.kafka import whole_batches
@@ -169,8 +180,10 @@ class KafkaSource:
             changed = [str(error)]
         if changed:
             self._tell("kafka_client_changed", {"version": CLIENT_VERSION, "changed": changed})
-        else:
+        elif kafka.batches:
             whole_batches.hand_out_batches(self._consumer)
+        else:
+            whole_batches.hand_out_records(self._consumer)
 
     def _poll(self) -> list[Chunk]:
         placer, brokers = self._placed, self._brokers
@@ -185,6 +198,8 @@ class KafkaSource:
         if polled:
             brokers.hear()
             self._look_at_topics()
+            polled = self._damage.take(polled)
+        self._damage.retry()
         placer.watch_topics()
         chunks = [
             chunk
@@ -227,6 +242,7 @@ class KafkaSource:
                 self._placed.assigned(partitions)
             else:
                 self._placed.revoked(partitions)
+                self._damage.forget(partitions)
             self._uncommitted = {
                 one: end for one, end in self._uncommitted.items() if one not in partitions
             }

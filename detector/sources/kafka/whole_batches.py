@@ -14,14 +14,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.consumer.fetcher import Fetcher
+from kafka import errors as kafka_errors
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords
 
-from detector.sources.kafka.chunks import Batch
+from detector.sources.kafka.chunks import Batch, Damaged
 
 # What this module builds upon, and the SHA-256 of its source as it was read (kafka-python 3.0.12).
 # Where a release changes one of them, somebody reads it again and notes the new hash; until then
@@ -59,6 +61,11 @@ def hand_out_batches(consumer: KafkaConsumer) -> None:
     and splits no batch.
     """
     consumer._fetcher.__class__ = _BatchFetcher  # noqa: SLF001
+
+
+def hand_out_records(consumer: KafkaConsumer) -> None:
+    """From now on `consumer.poll()` hands out a `Damaged` where it would raise."""
+    consumer._fetcher.__class__ = _SingleFetcher  # noqa: SLF001
 
 
 def changed(pinned: Mapping[str, tuple[Any, str]] = PINNED) -> list[str]:
@@ -122,33 +129,119 @@ class _AllRecords:
         return True
 
 
-class _WholeBatches:
-    """Batches as the client reads them from a fetch; those of format 2 that hold records count as
-    one record each.
+class _Batches:
+    """Batches as the client reads them from a fetch, each proved to lie where it should: behind the
+    one before, and within the log. With `whole`, those of format 2 that hold records count as one
+    record each.
     """
 
-    def __init__(self, records: MemoryRecords, first: int) -> None:
+    def __init__(self, records: Any, first: int, highwater: int, *, whole: bool) -> None:
         self._records = records
-        self._first = first
+        self._first = self._position = first
+        self._highwater = highwater
+        self._whole = whole
+        self._batch: Any = None
 
     def next_batch(self) -> Any:
         """The next batch, None at the end."""
-        batch = self._records.next_batch()
-        if batch is None or batch.magic < 2 or batch.is_control_batch:
+        self._batch = batch = self._records.next_batch()
+        if batch is None or batch.magic < 2:
+            return batch
+        if batch.magic > 2:
+            raise kafka_errors.CorruptRecordError(f"its format is {batch.magic}")
+        # Some brokers begin an answer with batches that lie before what was asked for.
+        before = batch.next_offset <= self._position != self._first
+        if before or 0 <= self._highwater < batch.next_offset:
+            raise kafka_errors.CorruptRecordError(
+                f"it says that it holds the offsets {batch.base_offset} to {batch.last_offset}"
+            )
+        self._position = max(self._position, batch.next_offset)
+        if batch.is_control_batch or not self._whole:
             return batch
         return _WholeBatch(batch._buffer, self._first)  # noqa: SLF001
 
+    def damage(self, offset: int, error: Exception) -> Damaged:
+        """What is known of the batch that cannot be read."""
+        claimed = following = None
+        with suppress(Exception):
+            claimed = self._batch.next_offset
+        with suppress(Exception):
+            following = self._records.next_batch().base_offset
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Damaged(offset, reason, following, claimed)
 
-class BatchRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
+
+class _Refused:
+    """What stands for the records of an answer that holds none but an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def next_batch(self) -> Any:
+        """Raises what the broker, or the client, says of the answer."""
+        raise self._error
+
+
+class SingleRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
+    """The records of one partition in one fetch. What cannot be read ends them with a `Damaged`:
+    the client itself would raise, for all partitions, and stand still there.
+    """
+
+    whole = False
+    highwater = -1
+
+    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Any:
+        batches = _Batches(records, self.fetch_offset, self.highwater, whole=self.whole)
+        try:
+            yield from super()._unpack_records(tp, batches, *deserializers)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # codecs raise what they like
+            offset = self.next_fetch_offset
+            value = batches.damage(offset, error)
+            yield ConsumerRecord(
+                tp.topic, tp.partition, -1, offset, -1, 0, None, value, [], None, -1, -1, -1
+            )
+            self.drain()
+
+
+class BatchRecords(SingleRecords):
     """The batches of one partition in one fetch."""
 
-    def _unpack_records(self, tp: Any, records: MemoryRecords, *deserializers: Any) -> Any:
-        return super()._unpack_records(
-            tp, _WholeBatches(records, self.fetch_offset), *deserializers
-        )
+    whole = True
 
 
-class _BatchFetcher(Fetcher):  # type: ignore[misc]  # kafka-python ships no types
+# What is said of a fetch and concerns more than one batch of it.
+_NOT_OF_A_BATCH = (
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.AuthorizationError,
+    kafka_errors.UnsupportedVersionError,
+)
+
+
+class _SingleFetcher(Fetcher):  # type: ignore[misc]  # kafka-python ships no types
+    """A fetcher that hands an answer which cannot be read out as what it is."""
+
+    PartitionRecords = SingleRecords
+
+    def _parse_fetched_data(self, completed_fetch: Any) -> Any:
+        try:
+            part = super()._parse_fetched_data(completed_fetch)
+        except (*_NOT_OF_A_BATCH, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            return self.PartitionRecords(
+                completed_fetch.fetched_offset,
+                completed_fetch.topic_partition,
+                _Refused(error),
+                on_drain=self._on_partition_records_drain,
+            )
+        if part is not None:
+            part.highwater = completed_fetch.partition_data.high_watermark
+        return part
+
+
+class _BatchFetcher(_SingleFetcher):
     """A fetcher that counts the records in what it hands out: a poll ends with the batch that
     reaches its limit.
     """
