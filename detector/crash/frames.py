@@ -96,13 +96,18 @@ def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
 
 def trace_start(lines: Sequence[str]) -> int | None:
     """The number of the line above the frames that `trace` reads; None where no line says so."""
-    starts = (
-        number
-        for number, text in enumerate(lines)
-        if TRACE_START.match(text)
-        and not any(map(_BYSTANDER.match, lines[max(number - 3, 0) : number]))
-    )
-    return next(starts, None)
+    skipped: int | None = None
+    for number, text in enumerate(lines):
+        if not TRACE_START.match(text):
+            continue
+        if not any(map(_BYSTANDER.match, lines[max(number - 3, 0) : number])):
+            return number
+        skipped = number
+    if skipped is None:
+        return None
+    # Only a bystander's trace has a head: the other one begins where the next dump does.
+    after = range(skipped + 1, len(lines))
+    return next((number for number in after if _OTHER_TRACE.match(lines[number])), None)
 
 
 def _trace(lines: Sequence[str]) -> Iterator[Frame]:

@@ -62,6 +62,7 @@ _NAMES = re.compile(
     r"(?:CPU: \d+ )?(?:UID: \d+ )?P[Ii][Dd]: \d+,? [Cc]omm: +(.{1,64}?)(?: Kdump: loaded)? (?:Not tainted|Tainted)"
     r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ +\d+ +\d+ 0x"
 )
+_HEADER = 3  # lines of a dump that has no line of its own above the frames
 _WATCHDOGS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
 
 # (prefixes of function names, the station in words), innermost stations first where a name fits
@@ -241,7 +242,9 @@ def _is_of_another(report: CrashReport) -> bool:
     """Whether the trace is that of another task than the one that the report names: the task that is
     named last before the trace begins says whose it is.
     """
-    named = list(every(report.lines[: trace_start(report.lines)], _NAMES))
+    start = trace_start(report.lines)
+    above = report.lines if start is None else report.lines[: start + _HEADER]
+    named = list(every(above, _NAMES))
     if not named:
         return False
     task = next(name for name in named[-1].groups() if name is not None).strip()

@@ -56,3 +56,17 @@ def test_a_program_counter_without_a_symbol_is_none():
     """A jump to nowhere is at no function, whatever a later dump says."""
     lines = ("RIP: 0010:0x0", "Call Trace:", " demo+0x1/0x2", "RIP: 0010:later+0x1/0x2")
     assert crash.read(Block(match(lines[0], "memory-fault"), lines, True)).pc is None
+
+
+def test_the_trace_behind_rcus_own_thread_needs_no_head():
+    """arm prints the stalled CPU's frames without a line above; RCU's thread has one."""
+    lines = (
+        "rcu: RCU grace-period kthread stack dump:",
+        "task:rcu_sched       state:R  running task     stack:    0 pid:   10 ppid:     2",
+        "Backtrace:",
+        "[<801c2674>] (rcu_gp_kthread) from [<8016e220>] (kthread+0x174/0x18c)",
+        "NMI backtrace for cpu 0",
+        "CPU: 0 PID: 1760 Comm: demo Not tainted 5.10.2 #10",
+        "(demo_poll) from [<80110ce4>] (demo_ioctl+0x20/0x24)",
+    )
+    assert [frame.function for frame in trace(lines)] == ["demo_poll", "demo_ioctl"]

@@ -93,6 +93,7 @@ _ATOMIC = re.compile(
     r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: (?P<block>\d),)? "
     r"pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$"
 )
+_NEST = re.compile(r"RCU nest depth: (?P<depth>[1-9]\d*), expected: 0")
 _CONTEXT = re.compile(
     r"(?:BUG|Debug): sleeping function called from invalid context at (?P<place>\S+)"
 )
@@ -202,6 +203,8 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
             )
             if flag != "0"
         )
+        if not reasons and (nest := first(report.lines, _NEST)) is not None:
+            reasons = f"an RCU read-side section is open (depth {nest['depth']})"
         text += f": {reasons}" if reasons else ""
         text += f"; the task is {atomic['comm']} (pid {atomic['pid']})"
     evidence = tuple(quoted(one) for one in (context, atomic) if one is not None)
