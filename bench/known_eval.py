@@ -21,7 +21,6 @@ from detector import diagnose
 from detector.app import build
 from detector.app.known import generic_functions, index_file
 from detector.catalogue import Catalogue
-from detector.explain.release import KernelRelease
 from detector.known import Bug, Trace
 from detector.known.codec import traced_size
 from detector.known.index import Index
@@ -29,6 +28,7 @@ from detector.known.lookup import look_up
 from detector.known.match import Named, named
 from detector.known.nature import HEADLESS
 from detector.model import Record
+from detector.release import KernelRelease
 from detector.settings import Settings, settings_of
 
 CASES = Path(__file__).parents[2] / "shared" / "data" / "known_eval.jsonl"

@@ -62,7 +62,7 @@ def watch(
     catalogue: Catalogue, journal: Journal, parser: Parser, limits: AssemblyLimits | None = None
 ) -> Pipeline:
     """A pipeline."""
-    assembler = Assembler(build.opening_of(catalogue), limits)
+    assembler = Assembler(catalogue.opening, limits)
     return Pipeline(
         catalogue, journal, parser, matcher=Matcher(catalogue), assembler=assembler, now_us=0
     )

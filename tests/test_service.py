@@ -62,7 +62,7 @@ class Collected(Hooks):
 
 def watch(catalogue: Catalogue, journal: Journal, told: Hooks | None = None) -> Pipeline:
     """A pipeline over a journal."""
-    assembler = Assembler(build.opening_of(catalogue))
+    assembler = Assembler(catalogue.opening)
     return Pipeline(
         catalogue,
         journal,

@@ -6,11 +6,11 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
-from detector.catalogue import Catalogue, Opens, read
+from detector.catalogue import Catalogue, read
 from detector.clock import SECOND_US, now_us
 from detector.correlator import GENERIC, NOBODY
 from detector.hooks import Hooks
@@ -74,7 +74,7 @@ def watch_of(
         matcher=Matcher(
             catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes
         ),
-        assembler=Assembler(opening_of(catalogue), limits),
+        assembler=Assembler(catalogue.opening, limits),
         now_us=now_us(),
         told=told,
         keeps_noise=keeps_noise,
@@ -98,8 +98,3 @@ def tolerance_us(settings: Settings) -> int:
 def skip_of(catalogue: Catalogue) -> Container[str]:
     """The functions that are never the guilty one."""
     return catalogue.lists.get(GENERIC, NOBODY)
-
-
-def opening_of(catalogue: Catalogue) -> Mapping[str, Opens]:
-    """The signatures that open a report."""
-    return catalogue.opening

@@ -36,6 +36,7 @@ COMMANDS = {
         "known bug, what to do next."
     ),
     "incidents": "What happened: incidents of the history.",
+    "faults": "Every kernel fault of the history, in an incident or not.",
     "problems": "What crashes alike: all incidents with one fingerprint are one problem.",
     "hosts": "Hosts, their boots and what happened on them.",
     "known": (

@@ -192,7 +192,7 @@ def scan(
             terminal.say_scan(
                 found.matches,
                 found.reports,
-                build.opening_of(catalogue),
+                catalogue.opening,
                 list(found.findings.values()),
                 found.noise(),
                 found.unparsed,

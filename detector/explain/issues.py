@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from detector.catalogue.known_issues import Conditions, IssueTest, KnownIssue, ReleaseStatus, When
-from detector.explain.release import KernelRelease, status
 from detector.explain.tcp import released, same_socket_twice
 from detector.model import CrashReport, Match
+from detector.release import KernelRelease, status
 
 _STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import zstandard
 
-from detector.explain.release import KernelRelease
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.releases import spelled
+from detector.release import KernelRelease
 
 FORMAT = 1
 _LEVEL = 19

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detector.explain.release import KernelRelease
 from detector.known.bug import Fix
 from detector.known.cve import Published, between, subject_line
 from detector.known.releases import merged, spelled
+from detector.release import KernelRelease
 
 HINTS = (
     "Call Trace|Call trace|BUG: |WARNING: |general protection|Unable to handle|unable to handle|"

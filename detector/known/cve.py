@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detector.explain.release import KernelRelease
 from detector.known.bug import Fix
 from detector.known.releases import merged, spelled
+from detector.release import KernelRelease
 
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 _COMMIT = re.compile(r"[0-9a-f]{12,64}")

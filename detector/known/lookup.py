@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from detector.explain.release import KernelRelease
 from detector.known.index import Index
 from detector.known.match import Named, named
 from detector.known.trace import trace_of
 from detector.model import CrashReport
+from detector.release import KernelRelease
 
 
 def look_up(

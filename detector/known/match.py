@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.explain.release import KernelRelease
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import Candidate, Index
 from detector.known.nature import HEADLESS, STUCK, access, complaint, likeness, nature
 from detector.known.releases import Standing, standing
+from detector.release import KernelRelease
 
 Confidence = Literal["likely", "possible"]
 

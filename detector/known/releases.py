@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from detector.explain.release import KernelRelease
 from detector.known.bug import Bug, Fix
+from detector.release import KernelRelease
 
 Status = Literal[
     "affected",

@@ -14,8 +14,8 @@ from sqlite3 import DatabaseError, Row
 from typing import Any
 
 from detector.correlate import nearest_half
-from detector.explain.release import KernelRelease
 from detector.model import Boot, Diagnosis, Incident, Match, Statement
+from detector.release import KernelRelease
 from detector.render.objects import Item, diagnosis_item
 
 # A kernel's line has some 1,000 bytes (LOG_LINE_MAX, kernel/printk/printk.c); beyond this a text is

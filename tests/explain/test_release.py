@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.explain.release import KernelRelease, status, within
+from detector.release import KernelRelease, status, within
 
 
 def parsed(text):

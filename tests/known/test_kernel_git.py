@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from detector.app.known import reader_of
-from detector.explain.release import KernelRelease
 from detector.known import Fix
 from detector.known.commit import introduced_by, release_of, upstream
+from detector.release import KernelRelease
 from detector.sources import SourceError
 from detector.sources.known.gather import gather
 from tests.known.records import TRACE, as_bytes, record

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.explain.release import KernelRelease
 from detector.known import Bug, Fix, Trace
 from detector.known.index import Index
 from detector.known.match import named
+from detector.release import KernelRelease
 
 FRAMES = (
     "demo_read",

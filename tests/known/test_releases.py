@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.explain.release import KernelRelease
 from detector.known import Bug, Fix, standing
 from detector.known.cve import Published, published
+from detector.release import KernelRelease
 from tests.known import oracle
 from tests.known.records import numbers, record
 

@@ -73,6 +73,9 @@ def ask_everything(history: History) -> None:
     history.changes_of(row.id)
     history.changes(1)
     history.last_change()
+    history.fault(1)
+    for params in ({}, {"host": ["db-1"]}, {"class": ["memory-fault"]}, {"kernel": ["4.14.."]}):
+        history.faults(parse(params, NOW_US), ("kernel.oops",))
     history.problem("1:nvme_irq")
     history.host("db-1")
     history.overview(NOW_US)
@@ -155,7 +158,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
         with closing(open_journal(path, clock=lambda: NOW_US - 10)) as journal:
             watch = Pipeline(
                 catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue),
-                assembler=Assembler(build.opening_of(catalogue)), now_us=NOW_US,
+                assembler=Assembler(catalogue.opening), now_us=NOW_US,
             )  # fmt: skip
             watch.handle([Lines(RELEASE, NOISE, FAULT)], NOW_US)
             watch.handle([Lines(*REST, END)], NOW_US)

@@ -18,8 +18,8 @@ from typing import Literal
 from detector.catalogue.known_issues import StructLayout
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
-from detector.explain.release import KernelRelease, within
 from detector.model import Confidence, CrashReport
+from detector.release import KernelRelease, within
 
 WALKS = frozenset(
     {"__inet_lookup_listener", "inet_diag_dump_icsk", "listening_get_next", "compute_score"}

@@ -8,6 +8,7 @@ from detector.serve.api import (
     events,
     explain,
     export,
+    faults,
     grafana,
     health,
     hosts,
@@ -26,6 +27,7 @@ ROUTERS = tuple(
     for part in (
         health,
         incidents,
+        faults,
         problems,
         hosts,
         noise,

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from detector.serve.pages import (
     actions,
+    faults,
     files,
     hosts,
     incident,
@@ -27,6 +28,8 @@ for _path, _make in (
     ("/", overview.overview),
     ("/incidents", incidents.incidents),
     ("/incidents/{identity}", incident.incident),
+    ("/faults", faults.faults),
+    ("/faults/{identity}", faults.fault),
     ("/problems", problems.problems),
     ("/problems/{fingerprint:path}", problems.problem),
     ("/hosts", hosts.hosts),

@@ -10,13 +10,15 @@ from typing import Any
 from fastapi import Request
 
 from detector.serve.deps import history
+from detector.serve.knowledge import catalogue
 from detector.serve.pages import query
 from detector.serve.pages.rendering import PageContent, missing, now_us
-from detector.store.query.filters import FilterError
+from detector.store.query.filters import Filter, FilterError
 from detector.store.query.results import BootRow
 
 PLACE = "/hosts"
 LIMIT = 90
+FAULTS = 20
 
 
 def hosts(request: Request) -> PageContent:
@@ -54,7 +56,8 @@ def hosts(request: Request) -> PageContent:
 def host(request: Request) -> PageContent:
     """One host."""
     name = request.path_params["name"]
-    detail = history(request).host(name)
+    reading = history(request)
+    detail = reading.host(name)
     if detail is None:
         return missing(
             f"host {name[:100]}",
@@ -65,6 +68,9 @@ def host(request: Request) -> PageContent:
         "row": detail.row,
         "boots": [{"row": boot, "name": boot_name(boot)} for boot in detail.boots],
         "incidents": detail.incidents,
+        "faults": reading.faults(
+            Filter(host=(name,)), catalogue(request).opening, limit=FAULTS
+        ).rows,
         "noise": detail.noise,
     }
     return PageContent("host.html", name, PLACE, view, detail, detail.incidents)

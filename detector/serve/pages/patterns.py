@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,8 @@ from detector.serve.pages.rendering import PageContent, missing, now_us
 
 RULES = "/rules"
 SIGNATURES = "/signatures"
+# Signatures of a page, so that it stays small on a telephone.
+PAGE = 120
 HITS_US = 30 * 24 * HOUR_US
 
 
@@ -57,7 +60,7 @@ def _members(rule: Rule, known: Catalogue) -> list[tuple[str, list[str]]]:
 
 
 def signatures(request: Request) -> PageContent:
-    """Every signature, by class: the kernel's first."""
+    """Signatures by class, the kernel's first; whole classes make a page, all are in its JSON."""
     known = sorted(
         catalogue(request).signatures,
         key=lambda one: (one.origin == "user", one.marker, one.cls, one.id),
@@ -66,10 +69,29 @@ def signatures(request: Request) -> PageContent:
         {"cls": cls, "signatures": list(members)}
         for cls, members in groupby(known, key=lambda one: one.cls)
     ]
+    number = request.query_params.get("page", "1")
+    pages = list(_pages(groups))
+    at = min(int(number), len(pages)) if number.isascii() and number.isdecimal() else 1
     rows = [_signature(one) for one in known]
+    view = {
+        "groups": pages[max(at, 1) - 1],
+        "next": f"{SIGNATURES}?page={at + 1}" if at < len(pages) else None,
+    }
     return PageContent(
-        "signatures.html", "Signatures", SIGNATURES, {"groups": groups}, {"signatures": rows}, rows
+        "signatures.html", "Signatures", SIGNATURES, view, {"signatures": rows}, rows
     )
+
+
+def _pages(groups: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Groups in pages of at least `PAGE` signatures, none parted."""
+    page: list[dict[str, Any]] = []
+    for group in groups:
+        page.append(group)
+        if sum(len(one["signatures"]) for one in page) >= PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 def _signature(one: Signature) -> dict[str, Any]:

@@ -37,6 +37,7 @@ HERE = Path(__file__).parents[1]
 NAVIGATION = (
     ("/", "Overview"),
     ("/incidents", "Incidents"),
+    ("/faults", "Faults"),
     ("/problems", "Problems"),
     ("/hosts", "Hosts"),
     ("/noise", "Noise"),

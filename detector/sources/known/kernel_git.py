@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detector.explain.release import KernelRelease
 from detector.known.commit import HINTS, Commit, Stable, facts
 from detector.known.cve import Published
+from detector.release import KernelRelease
 from detector.sources.errors import SourceError
 from detector.sources.known.archive import Progress
 

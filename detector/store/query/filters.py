@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from detector.errors import UserError
-from detector.explain.release import KernelRelease
+from detector.release import KernelRelease
 
 UNITS_US = {
     "s": 1_000_000,

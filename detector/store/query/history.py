@@ -7,7 +7,7 @@ is included, `until_us` is not. Each connection belongs to one thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection, Row
@@ -20,10 +20,11 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
+from detector.store.query import faults, overview
 from detector.store.query import incidents as incident_queries
 from detector.store.query import noise as noise_queries
-from detector.store.query import overview
 from detector.store.query import problems as problem_queries
+from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
 from detector.store.query.incidents import INCIDENT
 from detector.store.query.noise import EVERYTHING, NoiseColumn
@@ -234,6 +235,23 @@ class History:
     def totals(self) -> HistoryTotals:
         """How much the history holds."""
         return self._asked(overview.totals)
+
+    def faults(
+        self,
+        wanted: Filter,
+        heads: Collection[str],
+        *,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[FaultRow]:
+        """Kernel faults of a filter, in an incident or not, newest first; `heads` are the
+        signatures that open reports. A page may hold fewer rows than `limit` and still have a next.
+        """
+        return self._asked(faults.page, wanted, heads, after, limit)
+
+    def fault(self, identity: int) -> FaultDetail | None:
+        """One kernel fault by its number."""
+        return self._asked(faults.fault, identity)
 
     def rejected(self, *, after: str | None = None, limit: int = 50) -> Page[RejectedRow]:
         """The records that were set aside, newest first."""

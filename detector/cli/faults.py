@@ -1,0 +1,127 @@
+"""`oopswatch faults`: every kernel fault of the history, in an incident or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detector.app import build
+from detector.app.faults import fault_item
+from detector.cli import terminal
+from detector.cli.options import (
+    all_rows,
+    config_option,
+    filter_of,
+    filter_options,
+    limit_option,
+    output_options,
+    store_option,
+)
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.render.objects import as_object
+from detector.render.units import several
+from detector.settings import settings_of
+from detector.store import open_history
+from detector.store.query.faults import FaultRow
+
+COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "incident")
+
+
+@click.group()
+def faults() -> None:
+    """Every kernel fault of the history, in an incident or not."""
+
+
+@faults.command(
+    "list",
+    epilog="""\b
+Examples:
+  oopswatch faults list --host edge-32 --since 30d
+  oopswatch faults list --class memory-fault --kernel 5.4..5.15 --json""",
+)
+@filter_options
+@limit_option(100)
+@output_options
+@store_option
+@config_option
+def list_(
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
+    """Kernel faults, newest first."""
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
+    heads = build.catalogue_of(settings).opening
+    history = open_history(settings.store.path)
+    rows = all_rows(
+        lambda after, size: history.faults(wanted, heads, after=after, limit=size), limit
+    )
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps({"type": "fault", **as_object(row)}))
+    elif as_csv:
+        terminal.say_csv([field.name for field in fields(FaultRow)], map(asdict, rows))
+    else:
+        cells = [_cells(row) for row in rows]
+        if not cells:
+            click.echo("No fault matches.")
+            return
+        terminal.say_table(terminal.console(), several(len(cells), "fault"), COLUMNS, cells)
+
+
+def _cells(row: FaultRow) -> tuple[str, ...]:
+    return (
+        str(row.id),
+        terminal.when(row.wall_time_us),
+        inert(row.host),
+        row.severity,
+        inert(row.title)[:100],
+        inert(row.kernel or ""),
+        row.incident or "",
+    )
+
+
+@faults.command(
+    "show",
+    epilog="\b\nExamples:\n  oopswatch faults show 4711\n  oopswatch faults show 4711 --json",
+)
+@click.argument("identity", metavar="ID", type=click.IntRange(0, (1 << 63) - 1))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@store_option
+@config_option
+def show(identity: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """One fault: its line, its report verbatim, what it means."""
+    settings, _ = settings_of(config_path, store__path=store_path)
+    detail = open_history(settings.store.path).fault(identity)
+    if detail is None:
+        raise UserError(
+            f"{settings.store.path}: no fault {identity}; `oopswatch faults list` names them"
+        )
+    item = fault_item(detail, build.catalogue_of(settings))
+    if as_json:
+        click.echo(json.dumps(item))
+        return
+    row = detail.row
+    click.echo(f"[{row.severity}] {inert(row.host)}: {inert(row.title)}")
+    click.echo(f"  time        {terminal.when(row.wall_time_us)} (UTC)")
+    click.echo(f"  kernel      {inert(row.kernel or 'unknown')}")
+    click.echo(f"  signature   {row.signature}")
+    click.echo(f"  incident    {row.incident or 'none'}")
+    click.echo(
+        f"  line        {inert(detail.match.text)}   {inert(detail.match.source)}:{detail.match.number}"
+    )
+    for sentence in item["explanation"]["diagnosis"]:
+        click.echo(terminal.wrapped(sentence["confidence"], sentence["text"]))
+    for step in item["explanation"]["next_steps"]:
+        click.echo(terminal.wrapped("next", step))
+    for line in item["report_lines"]:
+        click.echo(f"    {inert(line)}")

@@ -1,0 +1,56 @@
+"""Kernel faults: the list of all, and one with its report and what it means.
+
+In: the filter of an address, or a number. Out: pages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from detector.app.faults import fault_item
+from detector.serve.deps import history
+from detector.serve.knowledge import catalogue
+from detector.serve.pages import query
+from detector.serve.pages.rendering import PageContent, missing, now_us
+from detector.store.query import filters
+from detector.store.query.faults import FIELDS
+from detector.store.query.filters import FilterError
+
+PLACE = "/faults"
+LIMIT = 50
+_FORM = ("host", "since", "until", "severity", "class", "signature", "function", "kernel")
+
+
+def faults(request: Request) -> PageContent:
+    """Kernel faults that a filter asks for, the newest first."""
+    what = query.asked(request, now_us(request), FIELDS)
+    view: dict[str, Any] = {
+        "fields": query.form(what, _FORM, {"severity": filters.SEVERITIES}),
+        "asked": bool(what.params),
+        "rows": (),
+        "next": None,
+    }
+    heads = catalogue(request).opening
+    try:
+        found = history(request).faults(what.checked(), heads, after=what.after, limit=LIMIT)
+    except FilterError as error:
+        view |= {"wrong_field": error.field}
+        return PageContent("faults.html", "Faults", PLACE, view, {}, status=422, notice=str(error))
+    data = {"query": filters.as_query(what.filter), "faults": found.rows, "next": found.next}
+    view |= {"rows": found.rows, "next": what.next(found.next)}
+    return PageContent("faults.html", "Faults", PLACE, view, data, found.rows)
+
+
+def fault(request: Request) -> PageContent:
+    """One fault."""
+    number = request.path_params["identity"]
+    detail = (
+        history(request).fault(int(number)) if number.isascii() and number.isdecimal() else None
+    )
+    if detail is None:
+        return missing(f"fault {number[:100]}", PLACE, "A fault's number stands in its list.")
+    item = fault_item(detail, catalogue(request))
+    view = {"row": detail.row, "item": item, "explanation": item["explanation"]}
+    return PageContent("fault.html", detail.row.title, PLACE, view, item)
