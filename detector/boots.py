@@ -84,6 +84,14 @@ class LineStream:
     earlier_us: int | None = None
     saved_us: int = field(default=0, compare=False)
 
+    def goes_on(self, line: Line) -> bool:
+        """Whether a line is plainly the next one of the present boot, by both clocks."""
+        kernel, wall, epoch = line.kernel_time_us, line.wall_time_us, self.epoch_us
+        if kernel is None or wall is None or epoch is None or self.fresh:
+            return False
+        near = -ROUNDING_US < wall - kernel - epoch < ROUNDING_US
+        return near and kernel >= self.latest_us and line.boot_id == self.boot_id
+
     def is_late(self, line: Line, epoch_us: int | None) -> bool:
         """Whether a line is of the boot before the present one, and only came after its banner.
 
@@ -222,8 +230,16 @@ class Boots:
 
     def follow(self, line: Line) -> None:
         """Moves a stream on by a line whose boot nobody needs, such as one of noise."""
-        if line.trust != "user" and line.transport not in DUMPS:
-            self._moved((line.source, line.host), line, start_us(line), False)
+        if line.trust == "user" or line.transport in DUMPS:
+            return
+        key = (line.source, line.host)
+        stream = self._held.get(key)
+        if stream is not None and stream.goes_on(line):  # as nearly every line of noise does
+            stream.latest_us = line.kernel_time_us or 0
+            if stream.latest_us > stream.saved_us + FALL_US:
+                self._changed[key] = stream
+            return
+        self._moved(key, line, start_us(line), False)
 
     def settle(self, line: Line, known: Boot) -> None:
         """A line that was placed turned out to be a copy of a known one: its stream is back in that
