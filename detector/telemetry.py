@@ -323,6 +323,11 @@ EVENTS: Mapping[str, Event] = {
         "then once an hour; `oopswatch explain` says why",
         ("reason", "count", "signature", "host", "source", "number", "sample"),
     ),
+    "dead_letter_failed": Event(
+        logging.ERROR,
+        "a record that was set aside could not be written to kafka.dead_letter_topic",
+        ("topic", "error", "source", "number", "stage"),
+    ),
     "unparsed_sample": Event(
         logging.WARNING,
         "first record of a kind that no format reads",

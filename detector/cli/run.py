@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -17,22 +16,18 @@ import click
 import detector
 from detector import clock, telemetry
 from detector.app import build
-from detector.app.alerting import Alerts, alerts_of
+from detector.app.alerting import alerts_of
+from detector.app.dead_letters import DeadLetters
+from detector.app.metrics_hooks import metrics_hooks
 from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.options import config_option, patterns_option, store_option
-from detector.clock import HOUR_US
-from detector.correlate import StoredMatch
 from detector.errors import UserError
-from detector.hooks import Finding, Hooks, RunTotals
-from detector.model import Rejected, Unparsed
-from detector.noise import NoiseCount
+from detector.hooks import RunTotals
 from detector.pipeline import run as drive
-from detector.render.objects import rejected_item
 from detector.settings import Settings, settings_of
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.hold import held
-from detector.unclaimed import UnclaimedCount, folded
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
@@ -104,7 +99,9 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
     ):
         alerts = alerts_of(settings, catalogue, journal)
         source.resume(journal.sources)
-        watch = build.watch_of(settings, journal, catalogue, told=_told(source, alerts))
+        letters = DeadLetters(settings.kafka)
+        told = metrics_hooks(source, alerts, letters)
+        watch = build.watch_of(settings, journal, catalogue, told=told)
         _expose(settings)
         pages = _pages(settings)
         telemetry.say(
@@ -121,6 +118,7 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
             drive(source, watch, clock.now_us)
         finally:
             source.close()
+            letters.close()
             alerts.dispatcher.stop()
             if pages is not None:
                 pages.stop()
@@ -173,140 +171,6 @@ def _pages(settings: Settings) -> Server | None:
     server = Server(settings, port=settings.serve.port, clock=clock.now_us)
     server.start()
     return server
-
-
-def _told(source: KafkaSource, alerts: Alerts) -> Hooks:
-    return Hooks(
-        match=_match,
-        incident=_incident,
-        noise=_noise,
-        unparsed=_unparsed(),
-        rejected=_rejected,
-        unclaimed=_unclaimed(clock.now_us),
-        switched_off=_switched_off,
-        counts=_counts,
-        batch=_batch(source, alerts),
-    )
-
-
-def _counts(new: Mapping[str, int]) -> None:
-    """What parser and assembler counted in one batch, as far as it tells of losses."""
-    for name, count in new.items():
-        if name == "sequence_gap":
-            telemetry.SEQUENCE_GAPS.inc(count)
-        elif name == "host_disagreement":
-            telemetry.HOST_DISAGREEMENTS.inc(count)
-        elif name in {"text_cut", "rows_cut"}:
-            telemetry.LINES_CUT.inc(count)
-        elif name.startswith("cut:"):
-            telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
-
-
-def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], None]:
-    """Figures of each batch: what it added to the totals, and how far the source is behind. Then
-    the alerts' turn.
-    """
-    before = RunTotals()
-    shown: set[tuple[str, str]] = set()
-
-    def tell(totals: RunTotals, seconds: float) -> None:
-        nonlocal before, shown
-        telemetry.RECORDS.inc(totals.records - before.records)
-        telemetry.BYTES.inc(totals.bytes - before.bytes)
-        telemetry.HITS.inc(totals.hits - before.hits)
-        before = replace(totals)
-        telemetry.STORE_SECONDS.observe(seconds)
-        telemetry.PARTITIONS_STOPPED.set(source.stopped_partitions)
-        lags = source.lag()
-        now = {
-            (name.rpartition("/")[0], name.rpartition("/")[2]): lag for name, lag in lags.items()
-        }
-        for labels, lag in now.items():
-            telemetry.LAG.labels(*labels).set(lag)
-        for labels in shown - now.keys():  # another member's now
-            telemetry.LAG.remove(*labels)
-        shown = set(now)
-        alerts.batch(totals.records, sum(lags.values()))
-
-    return tell
-
-
-def _match(stored: StoredMatch) -> None:
-    telemetry.MATCHES.labels(stored.match.signature).inc()
-
-
-def _incident(finding: Finding, new: bool) -> None:
-    if not new:
-        return
-    incident = finding.incident
-    telemetry.INCIDENTS.labels(incident.rule).inc()
-    title = finding.report.title if finding.report else None
-    telemetry.say(
-        "incident_raised",
-        id=incident.id,
-        rule=incident.rule,
-        severity=incident.severity,
-        host=incident.host,
-        title=title,
-    )
-
-
-def _noise(rows: Sequence[NoiseCount]) -> None:
-    for row in rows:
-        telemetry.NOISE.labels(row.signature).inc(row.count)
-
-
-def _switched_off(signature: str, strikes: int) -> None:
-    telemetry.SIGNATURES_OFF.inc()
-    telemetry.say("signature_switched_off", signature=signature, strikes=strikes)
-
-
-def _rejected(row: Rejected) -> None:
-    telemetry.REJECTED.labels(row.stage).inc()
-    item = rejected_item(row)
-    fields = ("source", "number", "stage", "reason", "sample")
-    telemetry.say("record_rejected", **{name: item[name] for name in fields})
-
-
-def _unparsed() -> Any:
-    seen: set[str] = set()
-
-    def tell(one: Unparsed) -> None:
-        telemetry.UNPARSED.labels(one.reason).inc()
-        if one.reason not in seen:
-            seen.add(one.reason)
-            sample = one.sample.decode(errors="backslashreplace")
-            telemetry.say(
-                "unparsed_sample",
-                reason=one.reason,
-                source=one.source,
-                number=one.number,
-                sample=sample,
-            )
-
-    return tell
-
-
-def _unclaimed(now_us: Callable[[], int]) -> Callable[[Sequence[UnclaimedCount]], None]:
-    """Counts lines that nobody claims; each reason is said when it first comes, then once an
-    hour.
-    """
-    said: dict[str, int] = {}
-    waiting: dict[str, UnclaimedCount] = {}
-
-    def tell(rows: Sequence[UnclaimedCount]) -> None:
-        waiting.update(folded(waiting, rows))
-        for row in rows:
-            telemetry.UNCLAIMED.labels(row.reason).inc(row.count)
-            if now_us() - said.get(row.reason, -HOUR_US) >= HOUR_US:
-                said[row.reason] = now_us()
-                first = waiting.pop(row.reason)
-                telemetry.say(
-                    "unclaimed_sample",
-                    **{field.name: getattr(first, field.name) for field in fields(first)},
-                )
-
-    return tell
 
 
 class _StoppedEarly(Exception):  # noqa: N818  # it is no error

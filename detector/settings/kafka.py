@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import FilePath, SecretStr, model_validator
 
-from detector.settings.group import Brokers, Group, Topics, setting
+from detector.settings.group import Brokers, Group, Topic, Topics, setting
 
 
 class Kafka(Group):
@@ -77,6 +77,14 @@ class Kafka(Group):
         ),
     )
 
+    dead_letter_topic: Topic | None = setting(
+        None,
+        (
+            "topic for records that a stage raised on, as they came; without it only the history "
+            "lists them"
+        ),
+    )
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if not self.security_protocol.endswith("SSL") and (
@@ -95,4 +103,6 @@ class Kafka(Group):
                 f"{self.security_protocol} needs sasl_mechanism, sasl_username and "
                 "sasl_password_file"
             )
+        if self.dead_letter_topic in self.topics:
+            raise ValueError(f"dead_letter_topic: {self.dead_letter_topic} is read by topics")
         return self
