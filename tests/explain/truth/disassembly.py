@@ -12,7 +12,9 @@ import tempfile
 from pathlib import Path
 
 NEEDED = ("objdump", "llvm-mc")
-_SIZES = r"\b(?:byte|word|dword|fword|qword|tbyte|xword|xmmword|ymmword|zmmword) ptr "
+_SIZES = (
+    r"\b(?:byte|word|dword|fword|qword|tbyte|xword|xmmword|ymmword|zmmword) ptr |(?<= )ptr (?=\[)"
+)
 _TARGETS = re.compile(r"^(?:call|jmp|j\w\w?\w?|loop\w*|b|bl|cbn?z|tbn?z|adrp?)$")
 
 
