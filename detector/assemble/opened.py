@@ -214,7 +214,7 @@ class Opened:
 
     def _close_by(self, line: Line, stamp_us: int | None) -> bool:
         if line.kernel_time_us is None or stamp_us is None:
-            return False
+            return line.wall_time_us is None and self.stamped == "none"
         return abs(line.kernel_time_us - stamp_us) <= _WITHIN_US
 
     def holds(self, line: Line) -> bool:

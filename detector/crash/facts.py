@@ -136,8 +136,13 @@ def facts(lines: Sequence[str]) -> BlockFacts:
 def _joined(lines: Sequence[str]) -> Iterator[str]:
     """The lines; one that ends within a process's name with the line after it."""
     for text, after in zip_longest(lines, lines[1:], fillvalue=""):
-        cut = _IN_COMM.match(text) is not None and "ainted" not in text and "ainted" in after
-        yield f"{text}\n{after}" if cut else text
+        cut = ""
+        if _IN_COMM.match(text) is not None:
+            if "ainted" not in text and "ainted" in after:
+                cut = f"\n{after}"
+            elif text.endswith(" Not tainted") and after[:1].isdigit():
+                cut = f" {after}"
+        yield text + cut
 
 
 def _found(text: str) -> Iterator[Mapping[str, str]]:

@@ -107,7 +107,7 @@ def _without_handler(frames: list[Frame], recipe: Recipe) -> list[Frame]:
     where = frames[0].function, frames[0].offset
     for place, frame in enumerate(frames[1:], 1):
         if (frame.function, frame.offset) == where:
-            return frames[place:]
+            return [frames[0], *frames[place + 1 :]]
     return frames
 
 

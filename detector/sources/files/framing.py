@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from detector.model import Record
+from detector.sources.files.wrapping import Wrapping, may_be_wrapped
 
 # A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays
 # bounded.
@@ -44,6 +45,7 @@ class FileChunk:
         "_first",
         "_numbers",
         "_unended",
+        "_wrapping",
         "data",
         "end",
         "hits",
@@ -71,6 +73,7 @@ class FileChunk:
         self._first = first
         self._numbers = numbers
         self._unended = unended
+        self._wrapping = Wrapping()
         self._count: int | None = None
         self._counted = self._counted_to = 0
 
@@ -95,13 +98,20 @@ class FileChunk:
         self.hits, self._count = hits, count
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
-        """The line that covers byte `offset`, where it starts, and where the next one starts."""
+        """The line that covers byte `offset`, where it starts, and where the next one starts; a line
+        that was wrapped is whole again.
+        """
         data = self.data
         start = data.rfind(b"\n", 0, offset) + 1
         end = data.find(b"\n", offset)
         after = end + 1
         if end < 0:
             end = after = len(data)
+        if may_be_wrapped(data, start, after):
+            whole = self._wrapping.whole(data, start, end)
+            if whole is not None:
+                value, start, after = whole
+                return Record(value, self.source, self._number(start)), start, after
         return Record(data[start:end], self.source, self._number(start)), start, after
 
     def _number(self, start: int) -> int:
