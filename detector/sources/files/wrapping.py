@@ -25,7 +25,8 @@ _WINDOW = 64 * 1024
 _PIECES = 64
 # So many broken lines show whether a log was cut in mid-word, or between words.
 _CUTS = 2
-_UPTIME = frozenset(bytes((each,)) for each in b" 0123456789")
+_BRACKET = ord("[")
+_UPTIME = b" 0123456789"
 _WORD = re.compile(rb"\S+")
 # A symbol's offset or size, or the digits of a register: where only both sides make a whole.
 _BROKEN = re.compile(rb"(?:\+0x[0-9a-f]*|/0x?|/0x[0-9a-f]*|[\[(]<?[0-9a-f]{1,15})$")
@@ -115,20 +116,15 @@ class Wrapping:
 
 
 def may_be_wrapped(data: bytes, start: int, after: int) -> bool:
-    """Whether the line before or after this one begins otherwise: in a log that was not wrapped,
-    all begin with the same character, nearly always.
+    """Whether a line may be broken, or a piece of a broken one: the one after it begins with
+    another character, or it does not begin as the log does. Asked for every record.
     """
-    own = _begin(data, start)
-    before = data.rfind(b"\n", 0, max(0, start - 1)) + 1
-    return _begin(data, before) != own or (after < len(data) and _begin(data, after) != own)
-
-
-def _begin(data: bytes, at: int) -> bytes:
-    """What tells a line's beginning from a piece's: the first character; behind a bracket whether
-    an uptime follows.
-    """
-    own = data[at : at + 1]
-    return b"[ " if own == b"[" and data[at + 1 : at + 2] in _UPTIME else own
+    own = data[start] if start < len(data) else 0
+    if own != data[0]:
+        return True
+    if after + 1 >= len(data):
+        return False
+    return data[after] != own or (own == _BRACKET and data[after + 1] not in _UPTIME)
 
 
 def _end(data: bytes, start: int) -> int:
