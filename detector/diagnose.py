@@ -17,10 +17,11 @@ from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue
 from detector.correlate import gap
 from detector.explain import explain, with_instruction
+from detector.known.lookup import KnownBugs
 from detector.match import Matcher
 from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
 from detector.parse import Parser
-from detector.render.objects import Item, diagnosis_item, report_item
+from detector.render.objects import Item, as_object, diagnosis_item, report_item
 
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
@@ -86,8 +87,10 @@ def report_of(story: Story, catalogue: Catalogue) -> CrashReport | None:
     return with_instruction(crash.read(story.block, skip)) if story.block else None
 
 
-def explanation_item(story: Story, catalogue: Catalogue) -> Item:
-    """A story as a JSON object: its report, its fingerprint, what it means and what to do next."""
+def explanation_item(story: Story, catalogue: Catalogue, known_bugs: KnownBugs) -> Item:
+    """A story as a JSON object: its report, its fingerprint, what it means, which known bugs it
+    looks like and what to do next.
+    """
     report = report_of(story, catalogue)
     diagnosis = explain(report, story.near, catalogue)
     skip = catalogue.lists.get(_GENERIC, frozenset[str]())
@@ -98,5 +101,6 @@ def explanation_item(story: Story, catalogue: Catalogue) -> Item:
         "diagnosis": diagnosis_item(diagnosis),
         "known_issue": diagnosis.known_issue,
         "known_issue_confidence": diagnosis.known_issue_confidence,
+        "known_bugs": as_object(known_bugs.shown(report, diagnosis.known_issue)),
         "next_steps": list(diagnosis.next_steps),
     }

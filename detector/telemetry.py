@@ -212,6 +212,11 @@ EVENTS: Mapping[str, Event] = {
     "heartbeat_failed": Event(
         logging.WARNING, "a receiver did not hear that oopswatch lives", ("receiver", "detail")
     ),
+    "known_index_refused": Event(
+        logging.WARNING,
+        "an index of known bugs is of no use; the next one is taken, or none",
+        ("fault",),
+    ),
     "input_alarm": Event(
         logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")
     ),

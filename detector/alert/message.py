@@ -187,6 +187,8 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
             "Known issue",
             (said(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),),
         )
+    if lead.known_bug:
+        yield MessagePart("Known bug", (said(lead.known_bug),))
     yield MessagePart(
         "Rule", (said(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),)
     )

@@ -19,7 +19,7 @@ Verdict = Literal["delivered", "retry", "refused", "unknown"]
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One incident, as far as a message tells of it. `lines` are its evidence verbatim, in order of
-    time, each with its stamp and place.
+    time, each with its stamp and place; `known_bug` is the bug that it likely is, in one line.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Subject:
     state: str
     rule_title: str | None = None
     runbook: str | None = None
+    known_bug: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

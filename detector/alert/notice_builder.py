@@ -6,7 +6,7 @@ indexes; a storm asks for many of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from sqlite3 import Row
 from typing import Any
 
@@ -14,6 +14,7 @@ from detector.alert.notice import Standing, Subject
 from detector.catalogue import Catalogue
 from detector.clock import HOUR_US
 from detector.explain.tcp import state_of
+from detector.known.names import KnownBug
 from detector.model import Incident, Match
 from detector.render.objects import moment
 from detector.store import History, IncidentDetail
@@ -93,7 +94,21 @@ def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
         state=row.state,
         rule_title=rule.title if rule else None,
         runbook=(signature.runbook or None) if signature else None,
+        known_bug=known_bug_of(detail.known_bugs),
     )
+
+
+def known_bug_of(bugs: Sequence[KnownBug]) -> str | None:
+    """The bug that a crash likely is, and where it is fixed, in one line; None where none is
+    likely.
+    """
+    if not bugs or bugs[0].confidence != "likely":
+        return None
+    first = bugs[0]
+    if len(bugs) > 1:
+        return f"{' or '.join(one.id for one in bugs)} (likely one of them)"
+    fixed = f"; fixed in {first.fixed_in}" if first.fixed_in else ""
+    return f"{first.id} (likely): {first.subject}{fixed}"
 
 
 def standing_of(history: History, incident_id: str, now_us: int) -> Standing | None:

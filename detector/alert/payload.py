@@ -65,6 +65,7 @@ def subject_item(subject: Subject) -> Item:
         "what_happened": [inert_line(one) for one in subject.what_happened],
         "known_issue": subject.known_issue,
         "known_issue_confidence": subject.known_issue_confidence,
+        "known_bug": subject.known_bug and inert_line(subject.known_bug),
         "next_steps": [inert_line(step) for step in subject.next_steps],
         "state": subject.state,
         "runbook": subject.runbook and inert_line(subject.runbook),

@@ -23,6 +23,7 @@ from detector.alert.stages import Windows
 from detector.alert.teller import Teller
 from detector.alert.watchdog import RULES, Watchdog, keep
 from detector.app import build
+from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.clock import SECOND_US, now_us
 from detector.errors import UserError
@@ -124,7 +125,8 @@ def timing_of(settings: Settings) -> Timing:
 
 
 def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
-    tables = open_outbox(str(settings.store.path))
+    known = known_bugs(settings, lambda: catalogue, _known_fault)
+    tables = open_outbox(str(settings.store.path), known)
     teller = Teller(tables, catalogue, settings.alert.base_url.rstrip("/"))
     return Notifier(tables, routing, teller, timing_of(settings), random.random, _tell)
 
@@ -156,6 +158,10 @@ def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Notifier, int
 
 def _waiting(outbox: Notifier) -> dict[str, int]:
     return dict.fromkeys(outbox.routing.receivers, 0) | outbox.tables.waiting_by_receiver()
+
+
+def _known_fault(text: str) -> None:
+    telemetry.say("known_index_refused", fault=text)
 
 
 def _tell(event: str, fields: dict[str, Any]) -> None:

@@ -1,19 +1,49 @@
-"""The index of known bugs as the settings say where it is.
+"""The index of known bugs as the settings say where it is, and the history that is read with it.
 
-In: settings. Out: an `IndexFile`, which reads nothing before it is asked.
+In: settings. Out: an `IndexFile`, which reads nothing before it is asked; `KnownBugs` over it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.catalogue import Catalogue
-from detector.known.message import Reader
 from detector.settings import Settings, shipped_patterns_dir
 from detector.sources.known.index_file import NAME, IndexFile
+from detector.store import History, open_history
 
-_GENERIC = "generic-functions"
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
+    from detector.known.message import Reader
+
+
+def known_bugs(
+    settings: Settings,
+    catalogue: Callable[[], Catalogue] | None = None,
+    on_fault: Callable[[str], None] | None = None,
+) -> KnownBugs:
+    """The known bugs of crash reports, by the index in force; without a catalogue at hand it is
+    read when it is needed.
+    """
+    from detector.known.lookup import KnownBugs
+
+    once = catalogue or cache(lambda: _catalogue(settings))
+    return KnownBugs(index_file(settings, on_fault).current, once)
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    # Imported here: the whole pipeline, which commands that only read the history do without.
+    from detector.app import build
+
+    return build.catalogue_of(settings)
+
+
+def history_of(settings: Settings, on_fault: Callable[[str], None] | None = None) -> History:
+    """The history for reading, with what is known of its crashes."""
+    return open_history(settings.store.path, known_bugs(settings, on_fault=on_fault))
 
 
 def index_file(settings: Settings, on_fault: Callable[[str], None] | None = None) -> IndexFile:
@@ -33,9 +63,11 @@ def shipped_path() -> Path:
 
 def reader_of(catalogue: Catalogue) -> Reader:
     """A reader of quoted reports with the signatures of a catalogue."""
+    from detector.known.message import Reader
+
     return Reader.of(catalogue, generic_functions(catalogue))
 
 
 def generic_functions(catalogue: Catalogue) -> Container[str]:
     """The functions that are never the guilty one."""
-    return catalogue.lists.get(_GENERIC, frozenset[str]())
+    return catalogue.lists.get("generic-functions", frozenset[str]())

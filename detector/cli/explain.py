@@ -16,10 +16,13 @@ import click
 from detector import clock
 from detector import diagnose as decision
 from detector.app import build
+from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
+from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
+from detector.known.words import statements
 from detector.match import Matcher
 from detector.model import Block, Line, Record
 from detector.parse import Parser
@@ -70,10 +73,11 @@ def explain(
     read = _read(_records(what), build.parser_of(settings, host=host))
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
+    bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
     if as_json:
         for item in [
             *map(match_item, found),
-            *(decision.explanation_item(story, catalogue) for story in stories),
+            *(decision.explanation_item(story, catalogue, bugs) for story in stories),
         ]:
             click.echo(json.dumps(item))
         return
@@ -81,9 +85,10 @@ def explain(
     for story in stories:
         report = decision.report_of(story, catalogue)
         meaning = diagnose(report, story.near, catalogue)
-        click.echo(
-            "\n".join((*terminal_text.text_lines(report, story.near, meaning, story.block), ""))
-        )
+        kernel, issue = report.kernel if report else None, meaning.known_issue
+        known = statements(bugs.of(report, issue), kernel, issue)
+        lines = terminal_text.text_lines(report, story.near, meaning, story.block, known)
+        click.echo("\n".join((*lines, "")))
     for (process, signature), count in Counter(
         (one.fields.get("process"), one.signature) for one in found if one.origin == "user"
     ).items():

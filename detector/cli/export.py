@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 
+from detector.app.known import history_of
+from detector.cli import terminal
 from detector.cli.incidents import item_of
 from detector.cli.options import all_rows, config_option, filter_of, filter_options, store_option
 from detector.errors import UserError
 from detector.settings import settings_of
-from detector.store import IncidentRow, open_history
+from detector.store import IncidentRow
 
 # Rows of one Parquet row group.
 _GROUP = 10_000
@@ -66,7 +68,7 @@ def export(
     """
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), None)
     try:
         if kind == "parquet":

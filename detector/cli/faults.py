@@ -11,6 +11,7 @@ import click
 
 from detector.app import build
 from detector.app.faults import fault_item
+from detector.app.known import history_of, known_bugs
 from detector.cli import terminal
 from detector.cli.options import (
     all_rows,
@@ -61,7 +62,7 @@ def list_(
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     heads = build.catalogue_of(settings).opening
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     rows = all_rows(
         lambda after, size: history.faults(wanted, heads, after=after, limit=size), limit
     )
@@ -106,7 +107,9 @@ def show(identity: int, as_json: bool, store_path: Path | None, config_path: Pat
         raise UserError(
             f"{settings.store.path}: no fault {identity}; `oopswatch faults list` names them"
         )
-    item = fault_item(detail, build.catalogue_of(settings))
+    catalogue = build.catalogue_of(settings)
+    bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
+    item = fault_item(detail, catalogue, bugs)
     if as_json:
         click.echo(json.dumps(item))
         return
@@ -121,6 +124,8 @@ def show(identity: int, as_json: bool, store_path: Path | None, config_path: Pat
     )
     for sentence in item["explanation"]["diagnosis"]:
         click.echo(terminal.wrapped(sentence["confidence"], sentence["text"]))
+    for bug in item["explanation"]["known_bugs"]:
+        click.echo(terminal.wrapped("known bug", terminal.known_bug(bug)))
     for step in item["explanation"]["next_steps"]:
         click.echo(terminal.wrapped("next", step))
     for line in item["report_lines"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from detector.app.known import history_of
 from detector.cli import terminal
 from detector.cli.options import (
     all_rows,
@@ -24,7 +25,6 @@ from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import uptime
 from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query.results import HostDetail, HostRow
 
 
@@ -57,7 +57,7 @@ def list_(
     """Hosts by name: of which lines are stored, or that have incidents of a filter."""
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     rows = all_rows(lambda after, size: history.hosts(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
@@ -99,7 +99,7 @@ def list_(
 def show(name: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One host: its latest boots, its newest incidents, the programs that crash most on it."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    detail = open_history(settings.store.path).host(name)
+    detail = history_of(settings, terminal.say_fault).host(name)
     if detail is None:
         raise UserError(f"{settings.store.path}: no host {name}; `oopswatch hosts list` names them")
     if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from detector.app.known import history_of
 from detector.cli import actions, terminal
 from detector.cli.options import (
     all_rows,
@@ -27,7 +28,7 @@ from detector.render.objects import Item
 from detector.render.series import sparkline
 from detector.render.units import exact_seconds
 from detector.settings import settings_of
-from detector.store import History, IncidentRow, open_history
+from detector.store import History, IncidentRow
 from detector.store.lifecycle.states import Act
 from detector.store.query.detail_item import detail_item
 from detector.store.query.filters import Filter
@@ -72,7 +73,7 @@ def list_(
     """Incidents, newest first."""
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
@@ -131,7 +132,7 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     may be a beginning that no other has.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     detail = history.incident(identity)
     if detail is None:
         raise UserError(

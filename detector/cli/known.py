@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -14,22 +14,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from detector.app import build
-from detector.app.known import index_file, own_path, reader_of
+from detector.app.known import history_of, index_file, own_path, reader_of
+from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option, store_option
 from detector.known.bug import Bug
 from detector.known.codec import Header, bug_item, encode
 from detector.known.draft import draft as draft_of
 from detector.known.update import Gathered
-from detector.known.words import record_lines
+from detector.known.words import EXPOSURE, check, record_lines, title
 from detector.render.escape import inert
+from detector.render.units import several
 from detector.settings import Settings, settings_of
 from detector.sources import SourceError
 from detector.sources.known.gather import gather
 from detector.sources.known.index_file import read, write
+from detector.store.query.known_bugs import Exposure, is_named
+from detector.store.query.results import ProblemRow
 
 _NOTHING_KNOWN = 1
 _EVERY_S = 10.0  # seconds between two lines of progress where there is no terminal
-_SHORTEST_HASH = 8
+_HOSTS_SHOWN = 20
 
 
 class _Known(click.Group):
@@ -63,13 +67,81 @@ def known() -> None:
 @store_option
 @config_option
 def show(bug: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """The record of one bug: which releases have it, which fix it, how it was seen."""
+    """The record of one bug: which releases have it, which fix it, how it was seen, and which
+    problems of the history look like it.
+    """
     settings, _ = settings_of(config_path, store__path=store_path)
     for one in _asked(settings, bug):
+        problems = _problems(settings, one)
         if as_json:
-            click.echo(json.dumps({"type": "known_bug", **bug_item(one)}))
+            prints = [row.fingerprint for row in problems]
+            click.echo(json.dumps({"type": "known_bug", **bug_item(one), "problems": prints}))
+            continue
+        click.echo("\n".join(inert(line) for line in record_lines(one)))
+        for row in problems:
+            click.echo(inert(f"  problem    {row.fingerprint} {row.title}, {row.incidents:,} ×"))
+
+
+def _problems(settings: Settings, bug: Bug) -> list[ProblemRow]:
+    """The problems of the history that look like it; none where there is no history."""
+    if not bug.traces or not settings.store.path.is_file():
+        return []
+    with closing(history_of(settings, terminal.say_fault)) as history:
+        return history.problems_with(bug)
+
+
+@known.command(
+    epilog="""\b
+Examples:
+  oopswatch known hosts CVE-2024-50126
+  oopswatch known hosts 22e9f71072fa --json"""
+)
+@click.argument("bug", metavar="CVE|COMMIT")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a host.")
+@store_option
+@config_option
+def hosts(bug: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """Which hosts run a kernel with a bug that was seen here, which have the fix, and of which that
+    cannot be told, by the kernel of each host's last boot that told one.
+    """
+    settings, _ = settings_of(config_path, store__path=store_path)
+    for one in _asked(settings, bug):
+        with closing(history_of(settings, terminal.say_fault)) as history:
+            if not history.problems_with(one):
+                click.echo(
+                    f"{inert(one.id)}: no crash of this history looks like it, so no host is named",
+                    err=True,
+                )
+                sys.exit(_NOTHING_KNOWN)
+            exposed = history.exposure(one)
+        if as_json:
+            _say_hosts_json(one, exposed)
         else:
-            click.echo("\n".join(inert(line) for line in record_lines(one)))
+            _say_hosts(one, exposed)
+
+
+def _say_hosts_json(bug: Bug, exposed: Exposure) -> None:
+    for status, kernels in exposed.kernels.items():
+        for kernel, names in kernels.items():
+            for name in names:
+                item = {"type": "exposure", "bug": bug.id, "host": name, "kernel": kernel or None}
+                click.echo(json.dumps(item | {"status": status}))
+
+
+def _say_hosts(bug: Bug, exposed: Exposure) -> None:
+    click.echo(inert(title(bug)))
+    for status, meaning in EXPOSURE.items():
+        count = exposed.count(status)
+        if not count:
+            continue
+        click.echo(f"  {meaning}: {several(count, 'host')}")
+        for kernel, names in exposed.kernels[status].items():
+            shown = ", ".join(names[:_HOSTS_SHOWN])
+            more = f" and {len(names) - _HOSTS_SHOWN:,} more" if len(names) > _HOSTS_SHOWN else ""
+            click.echo(inert(f"    {kernel or 'release not known'}: {shown}{more}"))
+        if status.startswith("vendor"):
+            kernel = next(iter(exposed.kernels[status]))
+            click.echo(inert(f"    on the host: {check(bug, kernel)}"))
 
 
 @known.command()
@@ -100,15 +172,7 @@ def _asked(settings: Settings, name: str) -> list[Bug]:
 def find(bugs: list[Bug], name: str) -> list[Bug]:
     """The bugs of an id, or those that a commit fixes; its hash may be shortened or whole."""
     asked = name.strip().lower()
-    return [
-        bug
-        for bug in bugs
-        if bug.id.lower() == asked
-        or (
-            len(asked) >= _SHORTEST_HASH
-            and any(asked.startswith(has) or has.startswith(asked) for has in bug.commits)
-        )
-    ]
+    return [bug for bug in bugs if is_named(bug, (asked,))]
 
 
 @known.command(

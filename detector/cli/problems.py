@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from detector import clock
+from detector.app.known import history_of
 from detector.cli import actions as acting
 from detector.cli import terminal
 from detector.cli.options import (
@@ -28,7 +29,7 @@ from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.series import sparkline, spread
 from detector.settings import settings_of
-from detector.store import History, open_actions, open_history
+from detector.store import History, open_actions
 from detector.store.query.results import ProblemDetail, ProblemRow
 
 _WIDTH = 30
@@ -63,7 +64,7 @@ def list_(
     """Problems, the one that happened last first, with the incidents of the last 30 days."""
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = history_of(settings, terminal.say_fault)
     rows = all_rows(lambda after, size: history.problems(wanted, after=after, limit=size), limit)
     if as_json:
         for row in rows:
@@ -81,7 +82,7 @@ def list_(
             "hosts",
             "count",
             "30 days",
-            "known issue",
+            "known",
         )
         terminal.say_table(terminal.console(), f"{len(cells)} problems", columns, cells)
         if not cells:
@@ -104,7 +105,7 @@ def show(
 ) -> None:
     """One problem: since when, how often, on which hosts and kernels, whether it is solved."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    detail = open_history(settings.store.path).problem(fingerprint)
+    detail = history_of(settings, terminal.say_fault).problem(fingerprint)
     if detail is None:
         raise UserError(
             f"{settings.store.path}: no problem {fingerprint}; `oopswatch problems list` names them"
@@ -178,7 +179,7 @@ def problem_item(row: ProblemRow) -> Item:
 def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
     detail = history.problem(row.fingerprint)
     days = spread(detail.days if detail else [], now_us - _WIDTH * DAY_US, now_us, _WIDTH)
-    what, issue = inert(row.title or "-"), inert(row.known_issue or "")
+    what, issue = inert(row.title or "-"), inert(known_of(row))
     return (
         inert(row.fingerprint),
         what,
@@ -189,6 +190,16 @@ def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
         sparkline(days),
         issue,
     )
+
+
+def known_of(row: ProblemRow) -> str:
+    """What the problem is known as: the hand-written issue, else the bugs that it looks like."""
+    if row.known_issue or not row.known_bugs:
+        return row.known_issue or ""
+    first = row.known_bugs[0]
+    names = " or ".join(one.id for one in row.known_bugs)
+    fixed = f", fixed in {first.fixed_in}" if first.fixed_in and len(row.known_bugs) == 1 else ""
+    return f"{names} ({first.confidence}{fixed})"
 
 
 def _say(detail: ProblemDetail) -> None:
@@ -210,6 +221,7 @@ def _say(detail: ProblemDetail) -> None:
         ("last", f"{terminal.when(row.last_us)} (UTC)"),
         ("incidents", f"{row.incidents:,} on {row.hosts:,} hosts"),
         ("known issue", row.known_issue or "none"),
+        *(("known bug", terminal.known_bug(asdict(one))) for one in row.known_bugs),
     )
     click.echo(inert(row.title or row.fingerprint))
     for label, value in facts:

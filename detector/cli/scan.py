@@ -13,17 +13,20 @@ import click
 
 from detector import clock
 from detector.app import build
+from detector.app.known import known_bugs
 from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
 from detector.hooks import Finding, Hooks, RunTotals
+from detector.known.lookup import KnownBugs
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
 from detector.pipeline import Pipeline, run
 from detector.render.objects import (
     Item,
+    as_object,
     by_program,
     incident_item,
     match_item,
@@ -50,6 +53,7 @@ class ScanFindings:
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     unclaimed: dict[str, UnclaimedCount] = field(default_factory=dict)
+    bugs: KnownBugs | None = None
     as_they_come: bool = False
 
     def told(self) -> Hooks:
@@ -76,7 +80,7 @@ class ScanFindings:
             self.findings.pop(joined, None)
         self.findings[finding.incident.id] = finding
         if new and self.as_they_come:
-            say_item(finding_item(finding))
+            say_item(finding_item(finding, self.bugs))
 
     def _noise(self, rows: Sequence[NoiseCount]) -> None:
         for row in by_program(rows):
@@ -166,7 +170,8 @@ def scan(
     }
     settings, _ = settings_of(config_path, **overrides)
     catalogue = build.catalogue_of(settings)
-    found = ScanFindings(as_they_come=follow and as_json)
+    bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
+    found = ScanFindings(bugs=bugs, as_they_come=follow and as_json)
     literals = [literal for signature in catalogue.signatures for literal in signature.literals]
     source = FileSource(
         paths, follow=follow, jobs=jobs, literals=literals
@@ -193,7 +198,7 @@ def scan(
                 found.matches,
                 found.reports,
                 catalogue.opening,
-                list(found.findings.values()),
+                [finding_item(finding, bugs) for finding in found.findings.values()],
                 found.noise(),
                 found.unparsed,
                 found.rejected,
@@ -221,9 +226,16 @@ def _timed(source: FileSource, watch: Pipeline) -> float:
     return (clock.now_us() - started) / SECOND_US
 
 
-def finding_item(finding: Finding) -> Item:
+def finding_item(finding: Finding, bugs: KnownBugs | None = None) -> Item:
     """An incident as JSON."""
-    return incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis)
+    report, issue = finding.report, finding.diagnosis.known_issue
+    return incident_item(
+        finding.incident,
+        finding.fingerprint,
+        report,
+        finding.diagnosis,
+        known_bugs=as_object(bugs.shown(report, issue)) if bugs else (),
+    )
 
 
 def say_item(item: Item) -> None:
@@ -233,10 +245,12 @@ def say_item(item: Item) -> None:
 
 def _say_json(found: ScanFindings, totals: RunTotals, seconds: float) -> None:
     for stored in found.matches:
-        say_item(match_item(stored.match, found.reports.get(stored.id)))
+        report = found.reports.get(stored.id)
+        names = as_object(found.bugs.shown(report)) if found.bugs else ()
+        say_item(match_item(stored.match, report, names))
     if not found.as_they_come:
         for finding in found.findings.values():
-            say_item(finding_item(finding))
+            say_item(finding_item(finding, found.bugs))
     for row in found.noise():
         say_item(noise_item(row))
     say_item(summary_item(totals, found, seconds))

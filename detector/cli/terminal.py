@@ -32,13 +32,13 @@ from detector.correlate import StoredMatch
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import OTHERS, NoiseCount
 from detector.render.escape import inert
-from detector.render.objects import Item, incident_item, moment
+from detector.render.objects import Item, moment
 from detector.render.units import seconds, several, uptime
 from detector.unclaimed import UnclaimedCount, unclaimed_summary
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
-    from detector.hooks import Finding, RunTotals
+    from detector.hooks import RunTotals
 
 SHOWN = 20
 SENTENCES = 7
@@ -81,6 +81,11 @@ def progress() -> Iterator[Callable[[int, int | None], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def say_fault(text: str) -> None:
+    """Says on standard error what is wrong with something that can be done without."""
+    print(f"oopswatch: {inert(text)}", file=sys.stderr)  # noqa: T201
+
+
 def switched_off(signature: str) -> str:
     """What is said of a signature that keeps timing out."""
     return (
@@ -93,7 +98,7 @@ def say_scan(
     matches: Sequence[StoredMatch],
     reports: Mapping[int, CrashReport],
     opening: Container[str],
-    findings: Sequence[Finding],
+    findings: Sequence[Item],
     noise: Sequence[NoiseCount],
     unparsed: Mapping[str, tuple[int, Unparsed]],
     rejected: Sequence[Rejected],
@@ -105,11 +110,7 @@ def say_scan(
     """
     out = console()
     for finding in findings:
-        say_incident(
-            out,
-            incident_item(finding.incident, finding.fingerprint, finding.report, finding.diagnosis),
-            whole=False,
-        )
+        say_incident(out, finding, whole=False)
     _crashes(out, matches, reports, opening)
     _noise(out, noise)
     for reason, (count, one) in unparsed.items():
@@ -215,11 +216,20 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
                 "bold",
             )
         )
+    for bug in item.get("known_bugs", ()):
+        out.print(Text(wrapped("known bug", known_bug(bug)), "bold"))
     if not whole and len(item["diagnosis"]) > SENTENCES:
         out.print(Text(f"  {'more':<12}oopswatch explain {inert(item['source'])}"))
     for step in item["next_steps"] if whole else ():
         out.print(Text(wrapped("next", step)))
     out.print()
+
+
+def known_bug(bug: Item) -> str:
+    """A known bug on one line: id, how sure, what the fix says, where it is fixed."""
+    among = f", one of {bug['alike']} that fit" if bug["alike"] > 1 else ""
+    fixed = f"; fixed in {bug['fixed_in']}" if bug["fixed_in"] else ""
+    return f"{bug['id']} ({bug['confidence']}{among}): {bug['subject']}{fixed}"
 
 
 def wrapped(label: str, sentence: str) -> str:

@@ -76,9 +76,10 @@ def text_lines(
     evidence: Sequence[Match],
     diagnosis: Diagnosis,
     block: Block | None = None,
+    known_bugs: Sequence[Statement] = (),
 ) -> list[str]:
-    """The diagnosis for a terminal: what, where, why, which known issue, what to do; the evidence
-    beneath.
+    """The diagnosis for a terminal: what, where, why, which known issue, which known bugs, what to
+    do; the evidence beneath.
     """
     lines = _wrapped(headline(report, evidence, block), "")
     said = list(diagnosis.statements)
@@ -90,6 +91,7 @@ def text_lines(
         "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
         "WHY": [line for statement in said[:known] for line in _statement(statement)],
         "KNOWN ISSUE": [line for statement in said[known:] for line in _statement(statement)],
+        "KNOWN BUG": [line for statement in known_bugs for line in _statement(statement)],
         "WHAT TO DO": [line for step in diagnosis.next_steps for line in _wrapped(step, "  - ")],
         "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
     }

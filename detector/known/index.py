@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from detector.known.bug import Bug, Trace
 
+# A function of a smaller index is as rare as one of so many bugs: two bugs make no function common.
+_FEWEST = 1_000
 _HOT_BUGS = 3
 _HOT_FOLDERS = 2
 _FOLDER_DEPTH = 3  # path parts by which subsystems are told apart: drivers/net/ethernet
@@ -61,10 +63,8 @@ class Index:
 
     def weight(self, name: str) -> float:
         """How much a common function says: 1 for one that no bug has, near 0 for one of many."""
-        count = self._counts.get(name, 0)
-        if not count or len(self.bugs) < 2:
-            return 1.0
-        return math.log(len(self.bugs) / (count + 1)) / math.log(len(self.bugs))
+        bugs = max(len(self.bugs), _FEWEST)
+        return math.log(bugs / (self._counts.get(name, 0) + 1)) / math.log(bugs)
 
 
 def _functions(bug: Bug) -> Iterator[str]:

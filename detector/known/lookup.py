@@ -1,32 +1,119 @@
 """Looks up the known bugs of a crash report: the one way in for explain, pages, alerts, API.
 
-In: a report, the index, the list of generic functions. Out: the bugs that it looks
-like. Hand-written issues come first: what one of them covers is not named again.
+In: a report, and the hand-written issue that it was given. Out: the bugs that it looks like, as
+values and as JSON. Hand-written issues come first: what one of them covers is not named again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+import hashlib
+from collections.abc import Callable, Container, Iterable
 
+from detector import crash
+from detector.catalogue import Catalogue
+from detector.known import words
 from detector.known.index import Index
 from detector.known.match import Named, named
+from detector.known.names import KnownBug
+from detector.known.releases import Standing
 from detector.known.trace import trace_of
-from detector.model import CrashReport
+from detector.model import Block, CrashReport
 from detector.release import KernelRelease
 
+GENERIC = "generic-functions"
+"""The catalogue's list of functions that are never the guilty one."""
 
-def look_up(
-    report: CrashReport,
-    index: Index,
-    generic: Container[str],
-    covered: Container[str] = (),
-) -> tuple[Named, ...]:
-    """The bugs that a report looks like, best first, without those that are `covered`.
+# Answers that are kept: a fleet's problems are some thousands.
+_MOST_KEPT = 20_000
 
-    Most reports end here after one look: only a guilty function of the index can be named.
+
+class KnownBugs:
+    """The index, asked about reports. `index` gives the one in force, which may change at any
+    time; neither it nor the catalogue is read before the first report. Threads may share it.
     """
-    if report.function not in index.by_function:
-        return ()
-    kernel = KernelRelease.parse(report.kernel or "")
-    found = named(trace_of(report, generic), kernel, report.arch, index)
-    return tuple(one for one in found if one.bug.id not in covered)
+
+    def __init__(self, index: Callable[[], Index], catalogue: Callable[[], Catalogue]) -> None:
+        self._index = index
+        self._catalogue = catalogue
+        self._known: dict[bytes, tuple[KnownBug, ...]] = {}
+        self._version: str | None = None
+
+    def index(self) -> Index:
+        """The index in force."""
+        return self._index()
+
+    def of(self, report: CrashReport | None, issue: str | None = None) -> tuple[Named, ...]:
+        """The bugs that a report looks like, best first, without those that its issue covers.
+
+        Most reports end here after one look: only a guilty function of the index can be named.
+        """
+        if report is None or report.function is None:
+            return ()
+        index = self._index()
+        if report.function not in index.by_function:
+            return ()
+        kernel = KernelRelease.parse(report.kernel or "")
+        found = named(trace_of(report, self._generic()), kernel, report.arch, index)
+        covered = self._covered(issue)
+        return tuple(one for one in found if not {one.bug.id, one.bug.main} & covered)
+
+    def shown(self, report: CrashReport | None, issue: str | None = None) -> tuple[KnownBug, ...]:
+        """The bugs that a report looks like, as they are shown."""
+        return shown(self.of(report, issue), report.kernel if report is not None else None)
+
+    def of_block(self, block: Block | None, issue: str | None = None) -> tuple[KnownBug, ...]:
+        """The same of a stored block; the answer is kept until the index changes."""
+        if block is None:
+            return ()
+        version = self._index().version
+        if version != self._version or len(self._known) >= _MOST_KEPT:
+            self._known, self._version = {}, version
+        key = hashlib.blake2b(
+            "\n".join((issue or "", block.head.cls, *block.lines)).encode("utf-8", "replace"),
+            digest_size=16,
+        ).digest()
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self.shown(crash.read(block, self._generic()), issue)
+        return known
+
+    def _generic(self) -> Container[str]:
+        return self._catalogue().lists.get(GENERIC, frozenset[str]())
+
+    def _covered(self, issue: str | None) -> frozenset[str]:
+        issues = self._catalogue().known_issues if issue is not None else ()
+        return frozenset(bug for one in issues if one.id == issue for bug in one.covers)
+
+
+def shown(names: Iterable[Named], kernel: str | None) -> tuple[KnownBug, ...]:
+    """Names as they are shown."""
+    release = KernelRelease.parse(kernel or "")
+    return tuple(
+        KnownBug(
+            id=one.bug.id,
+            subject=one.bug.subject,
+            confidence=one.confidence,
+            common=one.common,
+            of=one.of,
+            alike=one.alike,
+            status=one.standing.status,
+            fixed_in=one.standing.fix.release if one.standing.fix else None,
+            commit=one.standing.fix.commit if one.standing.fix else None,
+            fixable=is_fixable(release, one.standing),
+            standing=words.release(one.bug, one.standing, kernel),
+        )
+        for one in names
+    )
+
+
+def is_fixable(kernel: KernelRelease | None, stands: Standing) -> bool:
+    """Whether a later release of the kernel's own series has the fix. A mainline release is the
+    next series; of a vendor's build nobody knows.
+    """
+    fix = KernelRelease.parse(stands.fix.release) if stands.fix else None
+    return (
+        kernel is not None
+        and fix is not None
+        and stands.status == "affected"
+        and fix.series == kernel.series
+    )

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import Candidate, Index
+from detector.known.names import Confidence
 from detector.known.nature import HEADLESS, STUCK, access, complaint, likeness, nature
 from detector.known.releases import Standing, standing
 from detector.release import KernelRelease
-
-Confidence = Literal["likely", "possible"]
 
 COMPARED = 7
 """Frames that are compared, from the guilty one on."""

@@ -12,34 +12,50 @@ from collections.abc import Iterator, Sequence
 
 from detector.known.bug import Bug, Fix
 from detector.known.match import Named
-from detector.known.releases import Standing
+from detector.known.releases import Standing, Status
 from detector.model import Statement
 
 CAUTION = (
     "Told from a trace that the fix's author published: crashes with this trace and another cause "
     "exist."
 )
+EXPOSURE: dict[Status, str] = {
+    "affected": "has the bug",
+    "development": "a development build, which may have it",
+    "vendor": "cannot be told: a vendor's build on a release with the bug",
+    "vendor-fixed": "cannot be told: a vendor's build on a release with the fix",
+    "vendor-before": "cannot be told: a vendor's build on a release older than the bug",
+    "fixed": "has the fix",
+    "before": "never had it",
+    "unknown": "cannot be told: the release is not known",
+}
+"""How a host stands to a bug, the most urgent first."""
 _RPM = re.compile(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
 _SUSE = re.compile(r"-(?:default|rt|azure|preempt)$")
 _LONGEST_SUBJECT = 120
 
 
-def statements(bugs: Sequence[Named], kernel: str | None) -> list[Statement]:
-    """What is said of the bugs that one crash looks like."""
+def statements(
+    bugs: Sequence[Named], kernel: str | None, issue: str | None = None
+) -> list[Statement]:
+    """What is said of the bugs that one crash looks like, beside the hand-written issue that names
+    it.
+    """
     if not bugs:
         return []
-    said = [Statement(likeness(bugs), bugs[0].confidence, tuple(map(_reason, bugs)))]
+    also = "also " if issue else ""
+    said = [Statement(likeness(bugs, also), bugs[0].confidence, tuple(map(_reason, bugs)))]
     said += [
         Statement(release(named.bug, named.standing, kernel), named.confidence) for named in bugs
     ]
     return [*said, Statement(CAUTION, "possible")]
 
 
-def likeness(bugs: Sequence[Named]) -> str:
+def likeness(bugs: Sequence[Named], also: str = "") -> str:
     """What the crash looks like, in one sentence."""
     if len(bugs) == 1:
-        return f"It looks like {title(bugs[0].bug)}."
-    return "It looks like one of these, which cannot be told apart: " + "; ".join(
+        return f"It {also}looks like {title(bugs[0].bug)}."
+    return f"It {also}looks like one of these, which cannot be told apart: " + "; ".join(
         title(named.bug) for named in bugs
     )
 

@@ -70,8 +70,12 @@ def moment_name(name: str, taken: Container[str]) -> str:
     return f"{short}_at" if short in taken else short
 
 
-def match_item(match: Match, report: CrashReport | None = None) -> Item:
-    """A kernel match, with its report where its block has been read."""
+def match_item(
+    match: Match, report: CrashReport | None = None, known_bugs: Sequence[Item] = ()
+) -> Item:
+    """A kernel match, with its report where its block has been read, and the known bugs that the
+    report looks like.
+    """
     item: Item = {
         "type": "match",
         "source": match.source,
@@ -89,6 +93,7 @@ def match_item(match: Match, report: CrashReport | None = None) -> Item:
     }
     if report is not None:
         item["report"] = report_item(report)
+        item["known_bugs"] = list(known_bugs)
     return item
 
 
@@ -167,8 +172,10 @@ def incident_item(
     report: CrashReport | Item | None,
     diagnosis: Diagnosis,
     title: str | None = None,
+    known_bugs: Sequence[Item] = (),
 ) -> Item:
-    """An incident with its evidence, the report of its anchoring fault and what it means.
+    """An incident with its evidence, the report of its anchoring fault, what it means and which
+    known bugs it looks like.
 
     `title` is the report's where the report itself is not at hand.
     """
@@ -198,6 +205,7 @@ def incident_item(
         "diagnosis": diagnosis_item(diagnosis),
         "known_issue": diagnosis.known_issue,
         "known_issue_confidence": diagnosis.known_issue_confidence,
+        "known_bugs": list(known_bugs),
         "next_steps": list(diagnosis.next_steps),
     }
 

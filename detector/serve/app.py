@@ -46,9 +46,9 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_us) -> Fast
     app.state.settings = settings
     app.state.clock = clock
     app.state.access = access
-    reading = Connections(settings.store.path)
-    app.state.reading = reading
     app.state.knowledge = Knowledge(settings)
+    reading = Connections(settings.store.path, app.state.knowledge.bugs)
+    app.state.reading = reading
     serve = settings.serve
     app.state.sql_door = SqlDoor(
         settings.store.path,

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from detector.store import History, StoreError, open_history
+
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
 
 
 class Connections:
@@ -20,8 +24,9 @@ class Connections:
     up.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: KnownBugs | None = None) -> None:
         self.path = path
+        self._known = known
         self._local = threading.local()
 
     def history(self) -> History:
@@ -40,7 +45,7 @@ class Connections:
             return known[1]
         if known is not None:
             known[1].close()
-        opened = open_history(self.path)
+        opened = open_history(self.path, self._known)
         self._local.opened = (identity, opened)
         return opened
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from sqlite3 import Connection, Error, Row
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
@@ -19,6 +20,9 @@ from detector.store.lifecycle.states import State
 from detector.store.query.history import History
 from detector.store.query.notifications import SilenceRow, silences
 from detector.store.rows import clean
+
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
 
 _FOLLOWER = "alerts"
 _CHANGES = """
@@ -69,17 +73,20 @@ class Sums:
     state: State
 
 
-def open_outbox(path: str) -> AlertStore:
-    """A writing connection of its own, beside the journal's. Raises `StoreError`."""
-    return AlertStore(connect_writing(path), path)
+def open_outbox(path: str, known: KnownBugs | None = None) -> AlertStore:
+    """A writing connection of its own, beside the journal's; `known` names the bugs that crashes
+    look like. Raises `StoreError`.
+    """
+    return AlertStore(connect_writing(path), path, known)
 
 
 class AlertStore:
     """The outbox's rows. Not thread-safe."""
 
-    def __init__(self, db: Database, path: str) -> None:
+    def __init__(self, db: Database, path: str, known: KnownBugs | None = None) -> None:
         self.db = db
         self.path = path
+        self._known = known
         self._connection: Connection = db.conn
 
     @contextmanager
@@ -97,7 +104,7 @@ class AlertStore:
 
     def history(self) -> History:
         """The same data for reading."""
-        return History(self.db, self.path)
+        return History(self.db, self.path, self._known)
 
     def begin(self, now_us: int) -> int:
         """Starts following where an earlier process stopped, else at the end: nobody is told of

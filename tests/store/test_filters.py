@@ -35,6 +35,8 @@ VALUES = {
     "kernel": st.sampled_from(
         ["5.4", "4.19..5.4", "..6.1", "4.14..", "vendor.build-7", "5.5-rc1..5.5-rc9"]
     ),
+    "known": st.sampled_from(["any", "likely", "CVE-2024-50126", "22e9f71072fa"]),
+    "fixable": st.just("yes"),
     "text": TEXT.filter(lambda text: 0 < len(words(text)) <= 32),
 }
 PARAMS = st.fixed_dictionaries(

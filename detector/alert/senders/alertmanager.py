@@ -176,6 +176,7 @@ def alert(
         "incidents": f"{notice.total}",
         "hosts": ", ".join(map(said, notice.hosts[:20])),
         "known_issue": lead.known_issue,
+        "known_bug": lead.known_bug and said(lead.known_bug),
         "runbook_url": message.runbook,
     }
     one: Item = {

@@ -17,7 +17,7 @@ from detector.model import Record
 from detector.render.objects import match_item
 from detector.serve.api.models import ExplanationItem, MatchItem
 from detector.serve.http.errors import HttpError, answers
-from detector.serve.knowledge import catalogue
+from detector.serve.knowledge import bugs, catalogue
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
 _LONGEST = 256 * 1_024
@@ -67,7 +67,7 @@ def explain(request: Request, body: Pasted) -> Response:
     from detector import diagnose
     from detector.parse import Parser
 
-    known = catalogue(request)
+    known, names = catalogue(request), bugs(request)
     if not _AT_ONCE.acquire(timeout=5):
         raise HttpError(
             429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
@@ -86,7 +86,8 @@ def explain(request: Request, body: Pasted) -> Response:
             "lines": len(lines),
             "matches": [match_item(one) for one in found],
             "explanations": [
-                diagnose.explanation_item(story, known) for story in diagnose.stories(blocks, found)
+                diagnose.explanation_item(story, known, names)
+                for story in diagnose.stories(blocks, found)
             ],
             "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
         }

@@ -15,7 +15,7 @@ from detector.app.faults import fault_item
 from detector.serve.api.models import ExplanationItem
 from detector.serve.api.params import LIST, ONE, ListParameters, answer, found, page, page_model
 from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
+from detector.serve.knowledge import bugs, catalogue
 from detector.serve.schemas import model_of
 from detector.store.query.faults import FaultRow
 
@@ -50,4 +50,4 @@ def faults(request: Request, parameters: Annotated[ListParameters, Query()]) -> 
 def fault(request: Request, id: FaultId) -> Response:  # the name in the address  # noqa: A002
     """A fault with its line, its report verbatim, and what it means."""
     detail = found(history(request).fault(id), f"fault {id}")
-    return answer(fault_item(detail, catalogue(request)))
+    return answer(fault_item(detail, catalogue(request), bugs(request)))

@@ -10,9 +10,14 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from detector.known.names import KnownBug
 from detector.model import Confidence, Severity
 from detector.serve.schemas import model_of
 from detector.store.query.results import IncidentRow
+
+
+class KnownBugItem(model_of(KnownBug)):  # type: ignore[misc]  # made from the noun's fields
+    """A known bug that a crash looks like, and how its kernel stands to it."""
 
 
 class FrameItem(BaseModel):
@@ -71,6 +76,7 @@ class MatchItem(BaseModel):
     fields: dict[str, str]
     text: str
     report: ReportItem | None = None
+    known_bugs: list[KnownBugItem] = []
 
 
 class StatementItem(BaseModel):
@@ -94,6 +100,7 @@ class IncidentItem(model_of(IncidentRow)):  # type: ignore[misc]  # made from th
     report: ReportItem | None
     diagnosis: list[StatementItem]
     known_issue_confidence: Confidence | None
+    known_bugs: list[KnownBugItem]
     next_steps: list[str]
     report_lines: list[str]
 
@@ -107,4 +114,5 @@ class ExplanationItem(BaseModel):
     diagnosis: list[StatementItem]
     known_issue: str | None
     known_issue_confidence: Confidence | None
+    known_bugs: list[KnownBugItem]
     next_steps: list[str]

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from detector.app.faults import fault_item
 from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
+from detector.serve.knowledge import bugs, catalogue
 from detector.serve.pages import query
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query import filters
@@ -20,7 +20,7 @@ from detector.store.query.filters import FilterError
 
 PLACE = "/faults"
 LIMIT = 50
-_FORM = ("host", "since", "until", "severity", "class", "signature", "function", "kernel")
+_FORM = ("host", "since", "until", "severity", "class", "signature", "function", "kernel", "known")
 
 
 def faults(request: Request) -> PageContent:
@@ -51,6 +51,6 @@ def fault(request: Request) -> PageContent:
     )
     if detail is None:
         return missing(f"fault {number[:100]}", PLACE, "A fault's number stands in its list.")
-    item = fault_item(detail, catalogue(request))
+    item = fault_item(detail, catalogue(request), bugs(request))
     view = {"row": detail.row, "item": item, "explanation": item["explanation"]}
     return PageContent("fault.html", detail.row.title, PLACE, view, item)

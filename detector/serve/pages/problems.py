@@ -12,21 +12,33 @@ from typing import Any
 from fastapi import Request
 
 from detector.clock import DAY_US
+from detector.known.releases import Status
+from detector.known.words import EXPOSURE, check
 from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
+from detector.serve.knowledge import bugs, catalogue
 from detector.serve.pages import histograms, knowing
 from detector.serve.pages import query as asking
 from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, missing, now_us
+from detector.store import History
 from detector.store.query import filters
 from detector.store.query.filters import Filter, FilterError
-from detector.store.query.results import Facet, ProblemDetail, ProblemShare
+from detector.store.query.known_bugs import Exposure
+from detector.store.query.results import Facet, ProblemDetail, ProblemRow, ProblemShare
 
 PLACE = "/problems"
 LIMIT = 50
 SHOWN_INCIDENTS = 15
-_FORM = ("host", "since", "until", "severity", "state", "function", "module", "kernel")
-_CHOICES = {"severity": filters.SEVERITIES, "state": ("open", "resolved")}
+SHOWN_HOSTS = 8
+_FORM = (
+    *("host", "since", "until", "severity", "state", "function", "module", "kernel"),
+    *("known", "fixable"),
+)
+_CHOICES = {
+    "severity": filters.SEVERITIES,
+    "state": ("open", "resolved"),
+    "fixable": filters.FIXABLE,
+}
 
 
 def problems(request: Request) -> PageContent:
@@ -76,10 +88,42 @@ def problem(request: Request) -> PageContent:
             what, {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)}
         ),
         "chart": _days(detail, what),
+        "exposure": _exposure(request, reading, detail.row),
     }
     return PageContent(
         "problem.html", detail.row.title or fingerprint, PLACE, view, detail, detail.incidents
     )
+
+
+def _exposure(request: Request, reading: History, row: ProblemRow) -> dict[str, Any] | None:
+    """The hosts by how their kernels stand to the bug that the problem likely is."""
+    likely = [one for one in row.known_bugs if one.confidence == "likely"]
+    bug = bugs(request).index().bugs.get(likely[0].id) if len(likely) == 1 else None
+    if bug is None:
+        return None
+    found = reading.exposure(bug)
+    rows = [
+        {
+            "meaning": meaning,
+            "count": found.count(status),
+            "hosts": listed(found, status),
+            "check": check(bug, next(iter(found.kernels[status])))
+            if status.startswith("vendor")
+            else "",
+        }
+        for status, meaning in EXPOSURE.items()
+        if found.count(status)
+    ]
+    return {"bug": bug.id, "rows": rows}
+
+
+def listed(found: Exposure, status: Status) -> str:
+    """The first hosts that stand so, where it is they who need something."""
+    if status in {"fixed", "before"}:
+        return ""
+    names = [name for hosts in found.kernels[status].values() for name in hosts]
+    more = f" and {len(names) - SHOWN_HOSTS:,} more" if len(names) > SHOWN_HOSTS else ""
+    return ", ".join(names[:SHOWN_HOSTS]) + more
 
 
 def _days(detail: ProblemDetail, what: PageQuery) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ _EXAMPLES = {
     "text": "inet_* listener",
     "signature": "kernel.paging-request",
     "class": "memory-fault",
+    "known": "any or CVE-2024-50126",
 }
 
 

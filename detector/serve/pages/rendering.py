@@ -169,6 +169,11 @@ def host_page(name: str) -> str:
     return f"/hosts/{segment(name)}"
 
 
+def known_page(bug: str) -> str:
+    """The problems that look like a known bug."""
+    return f"/problems?known={quote(bug)}"
+
+
 def problem_page(fingerprint: str) -> str:
     """The address of a problem's page."""
     return f"/problems/{segment(fingerprint)}"
@@ -244,6 +249,7 @@ def _environment() -> Environment:
         "shortened": formatting.shortened,
         "host_page": host_page,
         "problem_page": problem_page,
+        "known_page": known_page,
         "pattern": formatting.pattern,
     }
     environment.globals["newline"] = Markup("\n")

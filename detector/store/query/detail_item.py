@@ -17,7 +17,12 @@ def detail_item(detail: IncidentDetail) -> Item:
     """
     row = detail.row
     item = incident_item(
-        detail.incident, row.fingerprint, detail.report, detail.diagnosis or Diagnosis(), row.title
+        detail.incident,
+        row.fingerprint,
+        detail.report,
+        detail.diagnosis or Diagnosis(),
+        row.title,
+        as_object(detail.known_bugs),
     )
     lines = list(detail.block.lines) if detail.block else []
     whole: Item = as_object(row) | item | {"report_lines": lines}

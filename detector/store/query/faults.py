@@ -23,7 +23,7 @@ from detector.store.rows import read_match, release_number
 LOOKED = 50_000
 # What a fault can be asked for by; the rest belongs to incidents.
 FIELDS = ("host", "since", "until", "class", "signature", "severity", "problem", "function",
-          "module", "kernel")  # fmt: skip
+          "module", "kernel", "known", "fixable")  # fmt: skip
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
 
 _FAULT = """

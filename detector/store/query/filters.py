@@ -25,6 +25,7 @@ UNITS_US = {
     "w": 7 * 86_400_000_000,
 }
 SEVERITIES = ("critical", "error", "warning", "info")
+FIXABLE = ("yes",)
 STATES = ("open", "acknowledged", "resolved")
 # What a person may ask for at once: more is a mistake or an attack.
 VALUES_LIMIT = 50
@@ -49,14 +50,20 @@ FIELDS: dict[str, str] = {
     "module": "the module of the guilty function",
     "kernel": "kernel release, or a range with both ends in it: 4.19..5.4, 4.19.., ..5.4",
     "known_issue": "id of the known issue that it is attributed to",
+    "known": (
+        "known bug that its latest report looks like: CVE-2024-50126 or a fixing commit, likely, "
+        "or any"
+    ),
+    "fixable": "yes: a later release of the kernel's own series has the fix of that bug",
     "text": (
         "words that all occur in its evidence or its report, in any order; a name may end in * "
         "(inet_*), a number may not"
     ),
 }
-_CHOICES = {"severity": SEVERITIES, "state": STATES}
+_CHOICES = {"severity": SEVERITIES, "state": STATES, "fixable": FIXABLE}
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_KNOWN = re.compile(r"any|likely|CVE-[0-9]{4}-[0-9]{4,19}|[0-9a-f]{8,40}", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]+\*?")
 # Every release number lies between these.
@@ -91,6 +98,8 @@ class Filter:
     module: tuple[str, ...] = ()
     kernel: tuple[str, ...] = ()
     known_issue: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    fixable: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
 
 
@@ -206,6 +215,10 @@ def _values(name: str, values: tuple[str, ...]) -> tuple[str, ...]:
             raise FilterError(name, f"{value!r} is none of {', '.join(_CHOICES[name])}")
         if name == "kernel":
             _checked_kernel(value)
+        if name == "known" and not _KNOWN.fullmatch(value):
+            raise FilterError(
+                name, f"{value[:40]!r} is neither any, likely, a CVE id nor a commit's hash"
+            )
         if name == "text" and not 0 < len(words(value)) <= WORDS_LIMIT:
             raise FilterError(name, f"between one and {WORDS_LIMIT} words of letters, digits and _")
     return values

@@ -8,13 +8,15 @@ is included, `until_us` is not. Each connection belongs to one thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlite_utils import Database
 
+from detector.known import Bug
 from detector.render.series import Bucket
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
@@ -22,11 +24,13 @@ from detector.store.ingest import incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
 from detector.store.query import faults, overview
 from detector.store.query import incidents as incident_queries
+from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
 from detector.store.query import problems as problem_queries
 from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
 from detector.store.query.incidents import INCIDENT
+from detector.store.query.known_bugs import Exposure
 from detector.store.query.noise import EVERYTHING, NoiseColumn
 from detector.store.query.results import (
     HistoryTotals,
@@ -46,6 +50,9 @@ from detector.store.query.results import (
 from detector.store.rows import from_json, read_diagnosis
 from detector.unclaimed import UnclaimedCount
 
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
+
 T = TypeVar("T")
 
 _LIST = f"""{INCIDENT}
@@ -60,11 +67,11 @@ _CHANGES = "SELECT * FROM changes WHERE id > ? ORDER BY id LIMIT ?"
 _CHANGES_OF = "SELECT * FROM changes WHERE incident_id = ? ORDER BY id"
 
 
-def open_history(path: str | Path) -> History:
-    """Opens an existing history for reading only. Raises `StoreError` where it is missing, not
-    ours, damaged, or of another version.
+def open_history(path: str | Path, known: KnownBugs | None = None) -> History:
+    """Opens an existing history for reading only; `known` names the bugs that its crashes look
+    like. Raises `StoreError` where it is missing, not ours, damaged, or of another version.
     """
-    return History(connect_reading(str(path)), str(path))
+    return History(connect_reading(str(path)), str(path), known)
 
 
 class History:
@@ -72,9 +79,10 @@ class History:
     damaged or unreadable.
     """
 
-    def __init__(self, db: Database, path: str) -> None:
+    def __init__(self, db: Database, path: str, known: KnownBugs | None = None) -> None:
         self.db = db
         self.path = path
+        self._known = known
         self._connection: Connection = db.conn
 
     def search(
@@ -83,7 +91,7 @@ class History:
         """Live incidents of a filter, newest first; `after` is an earlier page's `next`
         (`FilterError` for anything else).
         """
-        return self._asked(incident_queries.page, wanted, after, limit)
+        return self._asked(incident_queries.page, self._narrowed(wanted), after, limit)
 
     def survey(
         self,
@@ -102,7 +110,8 @@ class History:
         `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is
         bounded.
         """
-        return self._asked(incident_queries.survey, wanted, names, values, buckets, now_us, rows)
+        narrowed = self._narrowed(wanted)
+        return self._asked(incident_queries.survey, narrowed, names, values, buckets, now_us, rows)
 
     def incidents(
         self,
@@ -181,15 +190,21 @@ class History:
         """Problems of a filter, the one that happened last first; see
         `problem_queries.problems`.
         """
-        return self._asked(problem_queries.problems, wanted, after, limit)
+        page = self._asked(problem_queries.problems, self._narrowed(wanted), after, limit)
+        rows = self._asked(known_queries.with_names, page.rows, self._known)
+        return Page(rows, page.next)
 
     def problem(self, fingerprint: str) -> ProblemDetail | None:
         """One problem by its whole fingerprint; None where there is none."""
-        return self._asked(problem_queries.problem, fingerprint)
+        detail = self._asked(problem_queries.problem, fingerprint)
+        if detail is None:
+            return None
+        (row,) = self._asked(known_queries.with_names, [detail.row], self._known)
+        return replace(detail, row=row)
 
     def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
         """Hosts of a filter, by name; see `problem_queries.hosts`."""
-        return self._asked(problem_queries.hosts, wanted, after, limit)
+        return self._asked(problem_queries.hosts, self._narrowed(wanted), after, limit)
 
     def host(self, name: str) -> HostDetail | None:
         """One host by its whole name; None where there is none."""
@@ -247,7 +262,7 @@ class History:
         """Kernel faults of a filter, in an incident or not, newest first; `heads` are the
         signatures that open reports. A page may hold fewer rows than `limit` and still have a next.
         """
-        return self._asked(faults.page, wanted, heads, after, limit)
+        return self._asked(faults.page, self._narrowed(wanted), heads, after, limit)
 
     def fault(self, identity: int) -> FaultDetail | None:
         """One kernel fault by its number."""
@@ -284,7 +299,21 @@ class History:
             ).fetchone()
             report = from_json(details[0]) if details and details[0] else None
             diagnosis = read_diagnosis(row["diagnosis"]) if row["diagnosis"] else None
-        return IncidentDetail(incident_row(row), incident, block, report, diagnosis)
+        issue = diagnosis.known_issue if diagnosis else None
+        names = self._known.of_block(block, issue) if self._known else ()
+        return IncidentDetail(incident_row(row), incident, block, report, diagnosis, names)
+
+    def exposure(self, bug: Bug) -> Exposure:
+        """The hosts by how their kernels stand to a bug."""
+        return self._asked(known_queries.exposure, bug)
+
+    def problems_with(self, bug: Bug) -> list[ProblemRow]:
+        """The problems whose latest report looks like a bug, the latest first."""
+        return self.problems(Filter(known=(bug.id.lower(),)), limit=known_queries.LOOKED_AT).rows
+
+    def _narrowed(self, wanted: Filter) -> Filter:
+        """The filter without what only the index knows: problems take its place."""
+        return self._asked(known_queries.narrowed, wanted, self._known)
 
     def _asked(self, question: Callable[..., T], *about: object) -> T:
         with explained(self.path):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from sqlite3 import Row
 from typing import Any, Generic, TypeVar
 
+from detector.known.names import KnownBug
 from detector.model import Block, Diagnosis, Incident
 from detector.render.objects import Item
 from detector.render.series import Bucket
@@ -65,7 +66,7 @@ class IncidentRow:
 @dataclass(frozen=True, slots=True)
 class IncidentDetail:
     """All that is stored of one incident: the noun with its evidence, its anchor's block, what was
-    read from that, the diagnosis.
+    read from that, the diagnosis; and the known bugs that it looks like today.
     """
 
     row: IncidentRow
@@ -73,6 +74,7 @@ class IncidentDetail:
     block: Block | None
     report: Item | None
     diagnosis: Diagnosis | None
+    known_bugs: tuple[KnownBug, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """All incidents with one fingerprint, added up; what it is called is of its latest incident."""
+    """All incidents with one fingerprint, added up; what it is called is of its latest incident, and
+    the known bugs are those that its latest report looks like.
+    """
 
     fingerprint: str
     title: str | None
@@ -122,6 +126,7 @@ class ProblemRow:
     fixed_in: str | None
     regressions: int
     regressed_us: int | None
+    known_bugs: tuple[KnownBug, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

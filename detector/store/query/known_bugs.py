@@ -1,0 +1,150 @@
+"""Known bugs of the history, told when it is read: names of problems, the filters `known` and
+`fixable`, and which hosts run a kernel with a bug.
+
+In: a connection, the index behind `KnownBugs`. Out: rows with names, a filter that needs no index,
+an `Exposure`. Nothing of it is stored: a newer index names old crashes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
+from typing import TYPE_CHECKING
+
+from detector.known import Bug, standing
+from detector.known.names import KnownBug
+from detector.known.releases import Status
+from detector.release import KernelRelease
+from detector.store.ingest.reports import block_of
+from detector.store.query.filters import Filter, FilterError
+from detector.store.query.results import ProblemRow
+
+if TYPE_CHECKING:
+    # What reads crash reports: most commands over the history do without.
+    from detector.known.lookup import KnownBugs
+
+LOOKED_AT = 1_000
+"""Problems that a filter by known bugs looks at: the latest whose guilty function the index has."""
+# As many as the search index takes in one expression.
+_AMONG = 400
+_NONE = "0:0"  # a fingerprint that no problem has
+_SHORTEST_HASH = 8
+
+_LATEST = "SELECT max(match_id) FROM reports WHERE fingerprint = ?"
+_CANDIDATES = """
+SELECT fingerprint, known_issue FROM problems WHERE function IN (SELECT value FROM json_each(?))
+ORDER BY last_us DESC LIMIT ?
+"""
+_KERNELS = """
+SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel
+FROM hosts h ORDER BY h.last_seen_us DESC LIMIT ?
+"""
+_HOSTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The hosts whose kernels stand alike to a bug: status → kernel → hosts, by name. `hosts` is
+    how many were looked at, the latest seen first.
+    """
+
+    bug: str
+    hosts: int
+    kernels: dict[Status, dict[str, tuple[str, ...]]]
+
+    def count(self, *statuses: Status) -> int:
+        """How many hosts stand so."""
+        return sum(len(hosts) for one in statuses for hosts in self.kernels.get(one, {}).values())
+
+
+def with_names(
+    connection: Connection, rows: Sequence[ProblemRow], known: KnownBugs | None
+) -> list[ProblemRow]:
+    """The problems with the bugs that their latest reports look like."""
+    if known is None:
+        return list(rows)
+    functions = known.index().by_function if any(row.function for row in rows) else {}
+    return [
+        replace(row, known_bugs=_names(connection, row.fingerprint, row.known_issue, known))
+        if row.function in functions
+        else row
+        for row in rows
+    ]
+
+
+def narrowed(connection: Connection, wanted: Filter, known: KnownBugs | None) -> Filter:
+    """The filter with the problems that have such bugs instead of `known` and `fixable`."""
+    if not wanted.known and not wanted.fixable:
+        return wanted
+    if known is None:
+        raise FilterError("known" if wanted.known else "fixable", "no index of bugs is at hand")
+    asked = {name.lower() for name in wanted.known}
+    functions = _functions(known, asked)
+    found = []
+    for row in connection.execute(_CANDIDATES, (json.dumps(functions), LOOKED_AT)):
+        names = _names(connection, row["fingerprint"], row["known_issue"], known)
+        if any(_fits(one, asked, known, fixable=bool(wanted.fixable)) for one in names):
+            found.append(row["fingerprint"])
+    if wanted.problem:
+        found = [one for one in found if one in wanted.problem]
+    return replace(wanted, known=(), fixable=(), problem=tuple(found[:_AMONG]) or (_NONE,))
+
+
+def _functions(known: KnownBugs, asked: set[str]) -> list[str]:
+    """The functions that a crash with one of these bugs is guilty in."""
+    index = known.index()
+    if not asked or asked & {"any", "likely"}:
+        return list(index.by_function)
+    return sorted(
+        {
+            trace.function
+            for bug in index.bugs.values()
+            if is_named(bug, asked)
+            for trace in bug.traces
+            if trace.function is not None
+        }
+    )
+
+
+def is_named(bug: Bug, asked: Iterable[str]) -> bool:
+    """Whether one of these words, in lower case, is the bug's id or one of its commits, shortened
+    or whole.
+    """
+    return any(
+        bug.id.lower() == word
+        or (
+            len(word) >= _SHORTEST_HASH
+            and any(word.startswith(has) or has.startswith(word) for has in bug.commits)
+        )
+        for word in asked
+    )
+
+
+def _fits(one: KnownBug, asked: set[str], known: KnownBugs, *, fixable: bool) -> bool:
+    if fixable and not one.fixable:
+        return False
+    if not asked or "any" in asked or ("likely" in asked and one.confidence == "likely"):
+        return True
+    return is_named(known.index().bugs[one.id], asked)
+
+
+def _names(
+    connection: Connection, fingerprint: str, issue: str | None, known: KnownBugs
+) -> tuple[KnownBug, ...]:
+    latest = connection.execute(_LATEST, (fingerprint,)).fetchone()[0]
+    return known.of_block(block_of(connection, latest), issue) if latest is not None else ()
+
+
+def exposure(connection: Connection, bug: Bug) -> Exposure:
+    """The hosts by how the kernel of their latest boot that told one stands to a bug."""
+    hosts: defaultdict[str, list[str]] = defaultdict(list)
+    for name, kernel in connection.execute(_KERNELS, (_HOSTS,)):
+        hosts[kernel or ""].append(name)
+    kernels: defaultdict[Status, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for kernel, names in sorted(hosts.items()):
+        status = standing(KernelRelease.parse(kernel), bug).status
+        kernels[status][kernel] = tuple(sorted(names))
+    return Exposure(bug.id, sum(map(len, hosts.values())), dict(kernels))
