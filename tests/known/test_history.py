@@ -249,3 +249,15 @@ def test_scan_and_explain_tell_it(known, tmp_path):
     said = oops("explain", log, "--config", settings).output
     assert "KNOWN BUG" in said
     assert f"It looks like {BUG}" in said
+
+
+def test_faults_tell_it(known):
+    """A fault's page and object, and the list's filter."""
+    client = client_of(known)
+    rows = client.get(f"/api/v1/faults?known={BUG}").json()["faults"]
+    assert len(rows) == len(HOSTS)
+    item = client.get(f"/api/v1/faults/{rows[0]['id']}").json()
+    assert item["explanation"]["known_bugs"][0]["id"] == BUG
+    assert FIX in client.get(f"/faults/{rows[0]['id']}").text
+    said = oops("faults", "show", rows[0]["id"], "--store", known).output
+    assert f"known bug   {BUG} (likely)" in said
