@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test first-minutes bench fleets known-eval truth lint format docs screenshots lock clean
+.PHONY: help demo test first-minutes bench chaos fleets known-eval truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ first-minutes: ## follow the README in a fresh clone and a bare shell
 
 fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go wrong: ten minutes (FLEETS=20)
 	OOPSWATCH_FLEETS=$(or $(FLEETS),20) $(BIN)/pytest -q tests/test_boot_histories.py -k many
+
+chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: ten minutes (CHAOS_ROUNDS=50 for less)
+	$(BIN)/python -m tests.kafka.chaos $(or $(CHAOS_ROUNDS),200)
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"
