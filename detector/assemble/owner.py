@@ -8,6 +8,7 @@ once); how its frames are written; the report that got the line before.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from detector.assemble import shape
@@ -16,6 +17,7 @@ from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
 from detector.model import Line
 
+_PAGE_TABLE = re.compile(r"\[([0-9a-f]{8,16})\] \*?pgd")
 # So many lines without one of its own, and a report no longer asks for what others lack too.
 _SILENT = 8
 # Two CPUs that print at one time get their turns after so few lines; a later one, and the other was
@@ -45,6 +47,10 @@ def owner(near: Sequence[Opened], line: Line, looks: Shape, turn: int) -> Opened
     able = [opened for opened in able if opened.comes_like(line)] or able
     if len(able) <= 1:
         return able[0] if able else None
+    if (page := _PAGE_TABLE.match(line.text)) is not None:
+        named = [one for one in able if one.head.text.endswith(page[1])]
+        if len(named) == 1:  # show_pte prints the address of the head
+            return named[0]
     if looks.kind == "frame":
         return _of_frame(able, looks, turn)
     name = "Call Trace" if looks.kind == "trace" else looks.name if looks.kind == "label" else None
