@@ -156,7 +156,7 @@ def demo(
         kafka = broker.kafka.model_copy(
             update={"topics": (topic,), "group": topic, "auto_offset_reset": "earliest"}
         )
-        source = KafkaSource(kafka, on_event=_quiet, client=broker.client)
+        source = KafkaSource(kafka, on_event=_quiet, client=broker.client, sole=True)
         source.resume(journal.sources)
         sender = _DemoSender(
             records(simulation, format=FORMAT, delivery=DELIVERY), topic, _options(broker)

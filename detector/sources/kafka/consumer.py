@@ -46,11 +46,17 @@ class KafkaSource:
     """Reads topics as a member of a consumer group.
 
     It waits for the brokers, and reads once it knows a history to go on from (`resume`). Events are
-    told to `on_event`. `client` overrides options of the client.
+    told to `on_event`. `client` overrides options of the client; `sole` says that
+    the group has no other member, which an embedded broker cannot tell.
     """
 
     def __init__(
-        self, kafka: Kafka, *, on_event: SourceLog, client: Mapping[str, Any] | None = None
+        self,
+        kafka: Kafka,
+        *,
+        on_event: SourceLog,
+        client: Mapping[str, Any] | None = None,
+        sole: bool = False,
     ) -> None:
         self._tell = on_event
         self._kafka = kafka
@@ -63,7 +69,7 @@ class KafkaSource:
         options = client_settings(kafka) | dict(client or {})
         self._consumer = wait_for_brokers(kafka, options, on_event)
         self._brokers = Brokers(kafka, options, on_event)
-        self._member = Membership(self._consumer, kafka.group, options)
+        self._member = Membership(self._consumer, kafka.group, options, sole=sole)
         self._listener = Listener(self._consumer)
         self._damage = DamagedPartitions(self._consumer, on_event, kafka.on_corrupt)
         self._adapt_client(kafka)
