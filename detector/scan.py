@@ -18,13 +18,15 @@ from detector.model import Record
 # that is not UTF-8 as an array of bytes and one that is too long as null; extended netconsole cuts
 # a message into fragments; a stamp of less than ten seconds (`[    0.000000]`, printk's
 # "[%5lu.%06lu]", also in dmesg --json; `,0,-;` of /dev/kmsg and extended netconsole, in
-# microseconds) tells that the kernel time has begun anew.
+# microseconds) tells that the kernel time has begun anew; a header of pstore tells in which order
+# its parts go.
 REVEALING = (
     rb'"(?:MESSAGE|message|msg|log|body)"[ \t]*:[ \t]*\[',
     rb"ncfrag=",
     rb"\[    [0-9]\.[0-9]{6}",
     rb'"time": {2,8}[0-9]\.[0-9]{6}',
     rb",[0-9]{1,7},[-c+][,;]",
+    rb"#[0-9]{1,9} Part[0-9]{1,9}",
 )
 
 # Up to so many hosts with open blocks are searched for one by one; with more than MANY, the engine

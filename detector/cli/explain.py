@@ -31,6 +31,7 @@ from detector.render.objects import match_item
 from detector.review import KNOWN_LINES, Review
 from detector.settings import settings_of
 from detector.sources import FileSource
+from detector.sources.files.paste import records_of, unquoted
 from detector.unclaimed import REASONS
 
 # As `scan` has it: standard input.
@@ -70,7 +71,7 @@ def explain(
     """
     settings, _ = settings_of(config_path, patterns__directories=folders)
     catalogue = build.catalogue_of(settings)
-    read = _read(_records(what), build.parser_of(settings, host=host))
+    read = _read(unquoted(_records(what)), build.parser_of(settings, host=host))
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
     bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
@@ -117,7 +118,7 @@ def _records(what: str) -> Iterator[Record]:
     if what != STDIN and not os.path.exists(  # noqa: PTH110
         what
     ):  # a long line is no path: Path.exists raises where it is too long
-        yield Record(what.encode(errors="surrogateescape"), STDIN, 1)
+        yield from records_of(STDIN, what.encode(errors="surrogateescape"))
         return
     with closing(FileSource([what])) as source:
         for chunk in (chunk for batch in source.batches() for chunk in batch):

@@ -23,6 +23,8 @@ _PROMPT = re.compile(
 _STARTUP = re.compile(
     r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[:.] ?|.{0,128}(?:\.\.\.|\]|\*\*) ?"
 )
+# A shell's error whose line end is missing: exvwarning() in dash's error.c, file_error() in bash's.
+_SHELL = re.compile(r"[\w./-]{1,64}: (?:line )?\d{1,6}: .{0,128}: ?", re.ASCII)
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
 _QUOTED = re.compile(r">[> ]+")
@@ -46,6 +48,23 @@ def read(text: str, context: Context) -> Draft:
     if found := _EMBEDDED.search(text):
         return _embedded(text, found.start())
     return Draft(printk.without_vendor(text.lstrip()), "text")
+
+
+def mixed(text: str, context: Context) -> Draft | None:
+    """A daemon's line into which the kernel printed on a console, `… gce-node kern[ 1163.939872]
+    BUG: …`: the kernel's part.
+
+    Only in a console's log, one whose lines begin with stamps, and near the latest of them: whoever
+    writes to that console may as well write a stamped line.
+    """
+    found = _GLUED.search(text)
+    draft = printk.stamped(text[found.start() :]) if found else None
+    if draft is None or context.console_us is None or draft.kernel_time_us is None:
+        return None
+    if abs(draft.kernel_time_us - context.console_us) > _GLUE_US:
+        return None
+    draft.transport = "console"
+    return draft
 
 
 def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
@@ -100,6 +119,8 @@ def _is_copy(before: str) -> bool:
 
 def _by_console(before: str) -> bool:
     """Whether a console mixes its text with the kernel's so: glued in mid-word, after a prompt, or
-    after an unfinished start-up line.
+    after an unfinished start-up line or a shell's error.
     """
-    return not before[-1].isspace() or bool(_PROMPT.fullmatch(before) or _STARTUP.fullmatch(before))
+    return not before[-1].isspace() or any(
+        form.fullmatch(before) for form in (_PROMPT, _STARTUP, _SHELL)
+    )

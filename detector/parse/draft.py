@@ -21,13 +21,17 @@ class Context:
     where oddities are counted.
 
     `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value`
-    is its dictionary. `policy` is what the site trusts.
+    is its dictionary. `policy` is what the site trusts. `depth` counts the
+    prefixes that a line was read behind. `console_us` is the latest stamp that began a line of this
+    source, if it is a console's log.
     """
 
     zone: tzinfo = UTC
     now_us: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     after_kmsg: bool = False
+    depth: int = 0
+    console_us: int | None = None
     policy: TrustPolicy = field(default_factory=TrustPolicy)
 
 

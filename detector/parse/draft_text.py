@@ -30,7 +30,9 @@ def cleaned(text: str) -> str:
         text = _ESCAPES.sub("", text)
     if "\0" in text:
         text = text.replace("\0", "")
-    return text.strip("\r\n").rstrip()
+    text = text.strip("\r\n").rstrip()
+    # socat -v writes a carriage return as it is spelled (xio-streams: xioread with "verbose").
+    return text[:-2].rstrip() if text.endswith("\\r") else text
 
 
 def is_rule(text: str) -> bool:

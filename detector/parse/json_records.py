@@ -72,6 +72,12 @@ def read(text: str, context: Context) -> Iterator[Draft | str]:
         yield from _several(text, context)
 
 
+def of_fields(entries: Iterable[Object], context: Context) -> Iterator[Draft | str]:
+    """The lines of a record whose objects were read from another form than JSON."""
+    for held in entries:
+        yield from _object(held, None, context)
+
+
 def _decoded(text: str) -> object:
     if text.startswith("[") and (found := _FLUENT_STDOUT.match(text)):
         item = _decode(_FLUENT_ARROW.sub('":', found[2]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from detector.parse import console, kmsg, printk, pstore, syslog
+from detector.parse import console, kmsg, prefixes, printk, pstore, syslog
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.draft_text import LINE_BOUND, ROWS_BOUND, cleaned
 
@@ -94,7 +94,7 @@ def read(text: str, context: Context) -> Draft:
     """A line of whatever form."""
     first = text[0]
     if first == "[":
-        draft = printk.bracketed(text, context)
+        draft = printk.bracketed(text, context) or prefixes.bracketed(text, context, read)
     elif first == "<":
         draft = prioritised(text, context)
     elif first.isdigit():
@@ -102,13 +102,22 @@ def read(text: str, context: Context) -> Draft:
             kmsg.read(text)
             or printk.dated(text, context)
             or prioritised(text, context)
-            or syslog.read(text, context)
+            or prefixes.clocked(text, context, read)
+            or _dated(text, context)
         )
     elif first in " \t":
         return _indented(text, context)
     else:
-        draft = syslog.read(text, context) or _worded(text, context)
+        draft = _dated(text, context) or _worded(text, context)
     return draft or console.read(text, context)
+
+
+def _dated(text: str, context: Context) -> Draft | None:
+    """A syslog daemon's line, or what a console mixed into one."""
+    draft = syslog.read(text, context)
+    if draft is not None and draft.trust == "user" and context.console_us is not None:
+        return console.mixed(text, context) or draft
+    return draft
 
 
 def prioritised(text: str, context: Context) -> Draft | None:
@@ -162,7 +171,9 @@ def _worded(text: str, context: Context) -> Draft | None:
     return (
         printk.decoded(text, context)
         or syslog.tagged(text)
+        or syslog.paired(text, context)
         or pstore.header(text)
+        or prefixes.crashed(text)
         or printk.without_brackets(text)
     )
 

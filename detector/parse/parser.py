@@ -14,7 +14,7 @@ from datetime import UTC, tzinfo
 from functools import lru_cache
 
 from detector.model import Line, Record, Unparsed
-from detector.parse import fast_path, json_records, lines
+from detector.parse import export, fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
 from detector.parse.draft_text import LINE_BOUND, is_rule, is_text
 from detector.parse.host_names import HostForm, Spellings
@@ -42,6 +42,7 @@ SAMPLE_BOUND = 200
 LONGEST_NAME = 255
 _RECORD_BOUND = 64 << 20
 _DUMP_BOUND = 1_000
+_OF_CONSOLES = ("dmesg", "console")
 _OF_DUMPS = ("dmesg", "text", "pstore")
 _HOST_NAME = re.compile(r"[\w.:%-]{1,255}")
 _Drafted = Draft | str | None
@@ -77,6 +78,7 @@ class Parser:
         self._last_source: str | None = None
         self._fragments = Fragments()
         self._sequences = Sequences()
+        self._consoles: dict[str, int] = {}
         self._dumps: dict[tuple[str, bytes | None], Parts] = {}
         self.mark()
 
@@ -126,6 +128,7 @@ class Parser:
             and (line := self._plain(record)) is not None
         ):
             return [line]
+        context.console_us = self._consoles.get(record.source) if _is_of_file(record) else None
         ready: list[Line | Unparsed] = []
         if self._fragments:
             ready += self._lost(self._fragments.overdue(now_us))
@@ -185,6 +188,8 @@ class Parser:
         ):
             self._counts["text_cut"] += 1
             value = value[:LINE_BOUND]
+        if value.startswith(export.HEAD) and (self._reader is None or self._format == "auto"):
+            return json_records.of_fields(export.entries(value), self._context)
         text = value.decode("utf-8", "replace")
         if self._reader is None:
             return json_records.read(text, self._context) if json_records.is_json(text) else (None,)
@@ -236,6 +241,7 @@ class Parser:
         """A Draft → its Lines: one, unless the message itself holds line ends."""
         host = self._host_of(draft.host, record)
         if draft.trust == "unknown":
+            self._note_console(draft, record)
             draft.trust = self._context.policy.unproven
         if "\n" not in draft.text:
             return [self._line(draft.text, host, draft, record)]
@@ -244,6 +250,19 @@ class Parser:
             found.append(self._line(piece, host, draft, record))
             draft.inner = draft.inner or not is_rule(piece)
         return found
+
+    def _note_console(self, draft: Draft, record: Record) -> None:
+        """A file with lines that begin with stamps, and that say nothing of their writer, is a
+        console's log: there the kernel prints into daemons' lines.
+        """
+        if (
+            draft.kernel_time_us is not None
+            and draft.transport in _OF_CONSOLES
+            and _is_of_file(record)
+        ):
+            self._consoles[record.source] = draft.kernel_time_us
+            if len(self._consoles) > _DUMP_BOUND:
+                del self._consoles[next(iter(self._consoles))]
 
     def _line(self, text: str, host: str, draft: Draft, record: Record) -> Line:
         text = text.rstrip()
@@ -300,6 +319,11 @@ class Parser:
     def _unparsed(self, reason: str, record: Record) -> Unparsed:
         self._counts[f"unparsed:{reason}"] += 1
         return Unparsed(reason, record.value[:SAMPLE_BOUND], record.source, record.number)
+
+
+def _is_of_file(record: Record) -> bool:
+    """Whether a record is a line of a file: one source, one log. Topics mix the lines of many."""
+    return record.key is None and record.arrival_us is None
 
 
 def _label(name: str) -> str:

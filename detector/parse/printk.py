@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.stamps import CLOCK, iso, micros, with_year
+from detector.parse.stamps import CLOCK, iso, micros, with_year, without_year
 
 FACILITIES = {
     name: number
@@ -61,7 +61,7 @@ LEVELS = {
 _CALLER = r"(?: ?\[ *+([TC]\d{1,10})\])?"
 STAMP = re.compile(
     (
-        rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)?\]{_CALLER}(?: "
+        rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})s?(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)? *+\]{_CALLER}(?: "
         r"?<[0-7]>)? ?"
     ),
     re.ASCII,
@@ -79,34 +79,42 @@ _LOCAL_DATE = re.compile(
 )
 _DELTA = re.compile(
     (
-        rf"\[(?:<[ \d.]{{1,20}}>|[A-Z][a-z]{{2}} ?\d{{1,2}} \d\d:\d\d| "
-        rf"{{1,3}}\+\d{{1,9}}\.\d{{6}})\]{_CALLER} ?"
+        rf"\[(?:<[ \d.]{{1,20}}>|([A-Z][a-z]{{2}}) ?(\d{{1,2}}) (\d\d:\d\d)(?: \+(\d{{1,9}})\.(\d{{6}}))?"
+        rf"| {{1,3}}\+\d{{1,9}}\.\d{{6}})\]{_CALLER} ?"
     ),
     re.ASCII,
 )
+_STAMPED = re.compile(r" *+(?:<(\d{1,4})>)?(?=\[ *+\d{1,12}\.\d)", re.ASCII)
 _DECODED = re.compile(r"([a-z]{3,8}\d?) *+:([a-z]{3,6}) *+: ", re.ASCII)
 _VENDOR = re.compile(
     r"[A-Z ]?\[\d{1,2}:.{15}: *+\d{1,7}\] ?"  # Samsung: level, CPU, comm padded to 15, pid
     # Huawei: wall clock, pid, CPU, comm
-    r"|(?:\[\d{4}:\d\d:\d\d \d\d:\d\d:\d\d\])?\[pid:\d{1,7},cpu\d{1,3},[^\]]{1,20}\] ?"
+    r"|\[\d{4}:\d\d:\d\d \d\d:\d\d:\d\d\] ?|\[pid:\d{1,7},cpu\d{1,3},[^\]]{1,20}\] ?"
+    # phones: wall clock; pid and comm
+    r"|\[20\d{12}\] ?|\[\d{1,7}:(?=[^\]]{0,15}[g-zG-Z_])[^\]\s:]{1,16}\] ?"
     r"|(?:<\d{1,2}>)?[-.]?\(\d{1,2}\)\[\d{1,7}:[^\]]{1,20}\] ?",  # MediaTek: CPU, pid, comm
     re.ASCII,
 )
+_VENDORS = 3
 _BUILD_CLOCK = re.compile(r" *+\[ *+\d{1,9}s\] ", re.ASCII)
 _LOST_BRACKETS = re.compile(r"c *+(\d{1,12})\.(\d{6})! ?", re.ASCII)
 _LOST_PAIR = re.compile(r"c([#<][^!]{1,40})!")
 _ISO_COMMA = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:?\d\d ", re.ASCII)
-_MONOTONIC = re.compile(r"([\w.-]{1,253}) kernel: ?", re.ASCII)
+_MONOTONIC = re.compile(r"(?:([\w.-]{1,253}) )?kernel: ?", re.ASCII)
 
 
 def without_vendor(text: str) -> str:
     """A kernel's text without what Samsung, Huawei and MediaTek kernels put before every
     message.
     """
-    if text[:1] not in "[<-.(" and text[1:2] != "[":
-        return text
-    found = _VENDOR.match(text)
-    return text[found.end() :] if found else text
+    for _ in range(_VENDORS):
+        if text[:1] not in "[<-.(" and text[1:2] != "[":
+            break
+        found = _VENDOR.match(text)
+        if not found:
+            break
+        text = text[found.end() :]
+    return text
 
 
 def stamped(text: str) -> Draft | None:
@@ -134,23 +142,50 @@ def bracketed(text: str, context: Context) -> Draft | None:
     """
     draft = stamped(text)
     if draft is not None:
-        if " kernel: " in draft.text[:265] and (found := _MONOTONIC.match(draft.text)):
-            # A process may write `x kernel: …` to /dev/kmsg, so this tag proves nothing: the trust
-            # stays unknown.
+        if (
+            not draft.caller
+            and "kernel: " in draft.text[:265]
+            and (found := _MONOTONIC.match(draft.text))
+        ):
+            # journalctl prints no caller ids. A process may write `x kernel: …` to /dev/kmsg, so
+            # this tag proves nothing: the trust stays unknown.
             draft.host, draft.text, draft.transport = found[1], draft.text[found.end() :], "syslog"
         return draft
     if found := _DATE.match(text):
-        draft = Draft(without_vendor(text[found.end() :]), "dmesg")
+        draft = _behind_date(text[found.end() :], found[7])
         draft.wall_time_us = with_year(
             found[6], found[2], found[3], found[4], found[5], context.zone
         )
-        draft.caller = found[7]
         return draft
-    if found := _DELTA.match(text) or _LOCAL_DATE.match(text):
-        draft = Draft(without_vendor(text[found.end() :]), "dmesg")
-        draft.caller = found[1]
+    if found := _DELTA.match(text):
+        draft = _behind_date(text[found.end() :], found[6])
+        if found[1]:
+            draft.wall_time_us = _minute(found, context)
         return draft
+    if found := _LOCAL_DATE.match(text):
+        return _behind_date(text[found.end() :], found[1])
     return None
+
+
+def _behind_date(rest: str, caller: str | None) -> Draft:
+    """What follows dmesg's date, or a console server's: the text, or a line with a stamp of its own
+    (conserver writes the same date before each line).
+    """
+    found = _STAMPED.match(rest)
+    draft = stamped(rest[found.end() :]) if found else None
+    if found and found[1] and draft is not None:
+        draft.level, draft.facility = int(found[1]) & 7, int(found[1]) >> 3
+        draft.trust = trust_of(draft.facility)
+    draft = draft or Draft(without_vendor(rest), "dmesg")
+    draft.caller = draft.caller or caller
+    return draft
+
+
+def _minute(found: re.Match[str], context: Context) -> int | None:
+    """`dmesg -H` gives whole minutes, and behind them the seconds of the lines since then."""
+    month, day, clock, seconds, fraction = found.groups()[:5]
+    whole = without_year(month, day, f"{clock}:00", None, context)
+    return None if whole is None else whole + micros(seconds or "0", fraction)
 
 
 def dated(text: str, context: Context) -> Draft | None:

@@ -44,7 +44,7 @@ _TAIL = re.compile(
     rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
     re.ASCII,
 )
-_PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7})")
+_PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7}) +", re.ASCII)
 _KERNEL_TAG = re.compile(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
 _RFC5424 = re.compile(
     (
@@ -91,6 +91,18 @@ def tagged(text: str, facility: int | None = None) -> Draft | None:
         if facility is None and not found[1]
         else trust_of(facility, "kernel" + (found[1] or ""))
     )
+    return draft
+
+
+def paired(text: str, context: Context) -> Draft | None:
+    """A line without a date that begins with facility and level: `kern.alert kernel: …`. Any
+    program may print so, so it proves nothing for the kernel.
+    """
+    pair = _pair(text)
+    if not pair or not _TAIL.match(text, pair.end()):
+        return None
+    draft = _body(text, None, context.policy.tags)
+    draft.trust = "unknown" if draft.trust == "kernel" else draft.trust
     return draft
 
 
@@ -161,18 +173,13 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
         draft.transport, draft.trust = "syslog", trust_of(facility)
         return draft
-    found = _TAIL.match(rest)
+    pair = _pair(rest)
+    found = _TAIL.match(rest, pair.end() if pair else 0)
     if not found:
         return _untagged(rest, facility)
     host, facility_name, level_name, tag, pid = found.groups()
-    if (
-        host
-        and not facility_name
-        and (pair := _PAIR.fullmatch(host))
-        and pair[1] in printk.FACILITIES
-        and pair[2] in printk.LEVELS
-    ):
-        host, facility_name, level_name = None, pair[1], pair[2]
+    if pair and not facility_name:
+        facility_name, level_name = pair.groups()
     if facility_name in printk.FACILITIES and facility is None:
         facility = printk.FACILITIES[facility_name]
     vouched = tag in tags and not pid
@@ -183,6 +190,15 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     draft.trust, draft.host, draft.facility = trust, host, facility
     draft.level = printk.LEVELS.get(level_name) if level_name else None
     return draft
+
+
+def _pair(text: str) -> re.Match[str] | None:
+    """`kern.warn ` at the start of a text: facility and level, as BusyBox, OpenWrt and rsyslog's
+    pri-text write them.
+    """
+    found = _PAIR.match(text)
+    known = found and found[1] in printk.FACILITIES and found[2] in printk.LEVELS
+    return found if known else None
 
 
 def _untagged(rest: str, facility: int | None) -> Draft:

@@ -7,13 +7,11 @@ could not be read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector.model import Record
 from detector.render.objects import match_item
 from detector.serve.api.models import ExplanationItem, MatchItem
 from detector.serve.http.errors import HttpError, answers
@@ -66,6 +64,7 @@ def explain(request: Request, body: Pasted) -> Response:
     # Imported here: a start need not wait for what reads and explains logs.
     from detector import diagnose
     from detector.parse import Parser
+    from detector.sources.files.paste import records_of
 
     known, names = catalogue(request), bugs(request)
     if not _AT_ONCE.acquire(timeout=5):
@@ -73,6 +72,7 @@ def explain(request: Request, body: Pasted) -> Response:
             429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
         )
     try:
+        records = records_of(_SOURCE, body.text.encode("utf-8", "backslashreplace"))
         settings = request.app.state.settings
         parser = Parser(
             host=body.host or settings.parse.host,
@@ -80,7 +80,7 @@ def explain(request: Request, body: Pasted) -> Response:
             zone=settings.parse.timezone,
             policy=settings.trust.policy(),
         )
-        lines, unread = diagnose.read_lines(_records(body.text), parser, request.app.state.clock())
+        lines, unread = diagnose.read_lines(records, parser, request.app.state.clock())
         found, blocks = diagnose.decide(lines, known)
         content = {
             "lines": len(lines),
@@ -94,15 +94,3 @@ def explain(request: Request, body: Pasted) -> Response:
     finally:
         _AT_ONCE.release()
     return JSONResponse(content)
-
-
-def _records(text: str) -> Iterator[Record]:
-    """The records of the text, framed as a file's."""
-    from detector.sources.files.framing import Framer
-
-    framer = Framer(_SOURCE)
-    for chunk in (*framer.feed(text.encode("utf-8", "backslashreplace")), *framer.finish()):
-        position = 0
-        while position < len(chunk.data):
-            record, _, position = chunk.record_at(position)
-            yield record

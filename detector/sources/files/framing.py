@@ -1,34 +1,24 @@
 """Bytes of a file as they are read → chunks that end where a record ends.
 
-In: pieces of any size. Out: `FileChunk`s. A record is a line, or an object of the document that
-`dmesg --json` writes. Does no IO.
+In: pieces of any size. Out: `FileChunk`s. A record is a line, or what a file of another shape has
+for a record (see `shapes`). Does no IO.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from detector.model import Record
+from detector.sources.files.shapes import UNDECIDED, Shape, shape_of
 from detector.sources.files.wrapping import Wrapping, may_be_wrapped
 
 # A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays
 # bounded.
 LONGEST_LINE = 16 * 1024 * 1024
 
-# util-linux sys-utils/dmesg.c, --json: one document over many lines, its objects flat, no raw line
-# end inside a string.
-HEAD = rb'(?:\xef\xbb\xbf)?\{\s*+"dmesg"\s*+:\s*+\['
-GAP = rb"(?:[\s,\]}]|" + HEAD + rb")*+"
-BODY = rb'\{(?:[^"{}]++|"(?:[^"\\\n]|\\.)*+")*+'
-DOCUMENT = re.compile(rb"\s*+" + HEAD)
-UNDECIDED = re.compile(rb'(?:\xef\xbb\xbf)?\s*+(?:\{\s*+(?:"dmesg"\s*+:?\s*+)?)?')
-ENTRY = re.compile(GAP + rb"(" + BODY + rb"\})")
-ENTRY_BEGUN = re.compile(GAP + rb"(?:" + BODY + rb'(?:"(?:[^"\\\n]|\\.)*+\\?)?+)?+')
 UNDECIDED_LIMIT = 256
 # Of a file that begins so much with something else it is known that it is no document.
 HEAD_LIMIT = 4096
-MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
 
 
 class FileChunk:
@@ -138,7 +128,7 @@ class Framer:
         self._line = 1
         self._last: FileChunk | None = None
         self._end = 0
-        self._document: _Document | None = None
+        self._shape: Shape | None = None
         self._decided = False
 
     @property
@@ -149,7 +139,7 @@ class Framer:
     @property
     def plain(self) -> bool:
         """Whether the chunks are the bytes of the file as they lie there."""
-        return self._decided and self._document is None
+        return self._decided and self._shape is None
 
     def feed(self, data: bytes) -> list[FileChunk]:
         """The records that are whole with `data`; what is left waits for more."""
@@ -181,8 +171,10 @@ class Framer:
         rest = b"".join(self._pieces)
         self._hold(b"")
         chunks = self._chunks(rest, last=True) if rest else []
-        if self._document and not self._document.closed:
-            chunks += self._rest_as_lines(self._document)
+        if self._shape is not None:
+            chunks += self._rows(*self._shape.end())
+            if not self._shape.closed:
+                chunks += self._rest_as_lines(self._shape)
         return chunks
 
     def _hold(self, rest: bytes) -> None:
@@ -195,10 +187,10 @@ class Framer:
                 self._hold(data + b"".join(self._pieces))
                 return []
             self._decided = True
-            self._document = _Document() if DOCUMENT.match(data) else None
+            self._shape = shape_of(data)
         self._end += len(data)
-        if self._document:
-            return self._objects(self._document, data)
+        if self._shape is not None:
+            return self._shaped(self._shape, data)
         return [self._lines(data, last and not data.endswith(b"\n"))]
 
     def _lines(self, data: bytes, unended: bool) -> FileChunk:
@@ -207,54 +199,18 @@ class Framer:
         self._last = FileChunk(self.source, data, self._end, self._line, unended=int(unended))
         return self._last
 
-    def _objects(self, document: _Document, data: bytes) -> list[FileChunk]:
-        objects, numbers = document.feed(data)
-        chunks = (
-            [FileChunk(self.source, b"\n".join(objects) + b"\n", self._end, 0, numbers)]
-            if objects
-            else []
-        )
-        if document.over or len(document.rest) > self._longest:
-            chunks += self._rest_as_lines(document)
+    def _shaped(self, shape: Shape, data: bytes) -> list[FileChunk]:
+        chunks = self._rows(*shape.feed(data))
+        if shape.over or len(shape.rest) > self._longest:
+            chunks += self._rest_as_lines(shape)
         return chunks
 
-    def _rest_as_lines(self, document: _Document) -> list[FileChunk]:
-        """The document is over, or broken: from here on the file is lines."""
-        self._document = None
-        self._line = document.line
-        return [self._lines(document.rest, not document.rest.endswith(b"\n"))]
+    def _rows(self, rows: Sequence[bytes], numbers: Sequence[int]) -> list[FileChunk]:
+        data = b"".join(row + b"\n" for row in rows)
+        return [FileChunk(self.source, data, self._end, 0, numbers)] if rows else []
 
-
-class _Document:
-    """The document of `dmesg --json`, or several one after the other. `line` is the number of the
-    line at which `rest` begins.
-    """
-
-    def __init__(self) -> None:
-        self.rest = b""
-        self.line = 1
-        self.over = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is left but brackets."""
-        return not self.rest.strip(b" \t\r\n]},")
-
-    def feed(self, data: bytes) -> tuple[list[bytes], list[int]]:
-        """The objects that are whole with `data`, each on one line, and the numbers of the lines
-        that hold their messages.
-        """
-        data = self.rest + data
-        objects: list[bytes] = []
-        numbers: list[int] = []
-        done = 0
-        while entry := ENTRY.match(data, done):
-            message = MESSAGE_KEY.search(data, entry.start(1), entry.end())
-            at = message.start() if message else entry.start(1)
-            numbers.append(self.line + data.count(b"\n", done, at))
-            self.line += data.count(b"\n", done, entry.end())
-            objects.append(entry[1].replace(b"\r", b" ").replace(b"\n", b" "))
-            done = entry.end()
-        self.rest = data[done:]
-        self.over = not ENTRY_BEGUN.fullmatch(self.rest)
-        return objects, numbers
+    def _rest_as_lines(self, shape: Shape) -> list[FileChunk]:
+        """The shape is over, or broken: from here on the file is lines."""
+        self._shape = None
+        self._line = shape.line
+        return [self._lines(shape.rest, not shape.rest.endswith(b"\n"))]

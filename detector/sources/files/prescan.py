@@ -23,7 +23,8 @@ from typing import Any
 
 from detector.scan import Scanner
 from detector.sources.files.decompress import DAMAGE, NotALogError, OpenInput, is_compressed
-from detector.sources.files.framing import DOCUMENT, HEAD_LIMIT, FileChunk
+from detector.sources.files.framing import HEAD_LIMIT, FileChunk
+from detector.sources.files.shapes import shape_of
 
 # Blocks that one process looks through before it goes on to another part of the file.
 PART = 32
@@ -164,7 +165,7 @@ def _tasks(file: str, block: int) -> Iterator[ScanTask]:
         return
     if is_compressed(head):
         yield ScanTask(file)
-    elif status.st_size > block and not DOCUMENT.match(head):
+    elif status.st_size > block and shape_of(head) is None:
         blocks = -(-status.st_size // block)
         for first in range(0, blocks, PART):
             yield ScanTask(file, first, min(first + PART, blocks))

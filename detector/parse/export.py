@@ -1,0 +1,73 @@
+"""Entries of journalctl -o export → the fields of an object, as journalctl -o json has them.
+
+Comes in: the bytes of entries as they were exported, or of one entry that became a row (see
+`sources.files.shapes`). Goes out: fields by name. Who wrote the line is settled with the other
+envelopes.
+
+Source: docs/JOURNAL_EXPORT_FORMATS.md of systemd: `KEY=text`, or `KEY`, a line end, the size as 64
+bits little-endian, the bytes, a line end. A blank line ends an entry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+HEAD = b"__CURSOR="
+# In a row these stand for the line ends between fields and within one. A journal exports a field
+# with control characters in the form with a size, so no text holds them.
+BETWEEN = b"\x1f"
+WITHIN = b"\x1e"
+_KEY = re.compile(rb"([A-Za-z0-9_]{1,64})([=\n])")
+_SIZE = 8
+_FIELDS_BOUND = 1_024
+_ENTRIES_BOUND = 100_000
+
+ExportedFields = dict[str, object]
+
+
+def entries(value: bytes) -> Iterator[ExportedFields]:
+    """The fields of each entry, as far as they can be read; one that came twice has a list."""
+    if b"\n" not in value.rstrip(b"\n"):
+        yield _listed(_row(value.rstrip(b"\n")))
+        return
+    at = 0
+    for _ in range(_ENTRIES_BOUND):
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < _FIELDS_BOUND and (field := _field(value, at)) is not None:
+            found.append(field[:2])
+            at = field[2]
+        if not found:
+            return
+        yield _listed(found)
+        while value[at : at + 1] == b"\n":
+            at += 1
+
+
+def _row(value: bytes) -> list[tuple[bytes, bytes]]:
+    pairs = (piece.partition(b"=") for piece in islice(value.split(BETWEEN), _FIELDS_BOUND))
+    return [(name, text.replace(WITHIN, b"\n")) for name, _, text in pairs]
+
+
+def _field(value: bytes, at: int) -> tuple[bytes, bytes, int] | None:
+    """Name, value and where the next field begins; None where there is none."""
+    key = _KEY.match(value, at)
+    if not key:
+        return None
+    start = key.end()
+    if key[2] == b"=":
+        end = value.find(b"\n", start)
+        end = len(value) if end < 0 else end
+    else:
+        size = int.from_bytes(value[start : start + _SIZE], "little")
+        start += _SIZE
+        end = min(start + size, len(value))
+    return key[1], value[start:end], end + 1
+
+
+def _listed(found: list[tuple[bytes, bytes]]) -> ExportedFields:
+    held: dict[str, list[str]] = {}
+    for name, text in found:
+        held.setdefault(name.decode("ascii", "replace"), []).append(text.decode("utf-8", "replace"))
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in held.items()}

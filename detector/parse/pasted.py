@@ -1,0 +1,74 @@
+"""What people paste: log lines with a mail's quote, quotation marks, backticks or numbers around.
+
+Comes in: the lines of a paste. Goes out: the same lines without what was put around them. Only for
+text that a person asks about: in a log such a line is a copy, and nobody's fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+_FENCE = re.compile(rb"\s*+(?:```|~~~)[\w+-]{0,32}\s*+$")
+_QUOTE = re.compile(rb"\s{0,8}(?:[>|]\s?)+(?=\s*+\S)")
+# A line's number, as editors, `cat -n`, `grep -n`, pages of code and lists write it.
+_NUMBER = re.compile(rb"\s{0,8}(?:[\w./-]{1,256}:)?(\d{1,7})(?:[:.)|]\s?|\t| {1,4}(?=[\[<]))")
+_BULLET = re.compile(rb"\s{0,8}[*+-]\s+(?=[\[<\w])")
+_MARKS = (b'"', b"'", b"`", "“".encode(), "‘".encode(), "«".encode())
+_CLOSING = {"“".encode(): "”".encode(), "‘".encode(): "’".encode(), "«".encode(): "»".encode()}
+_STAMP = re.compile(rb"[\[<]\s*+\d")
+
+
+def plain(lines: Sequence[bytes]) -> list[bytes]:
+    """The lines as they were before somebody wrote them down; as many as came."""
+    found = [b"" if _FENCE.match(line) else line for line in lines]
+    if _most(found, _QUOTE):
+        found = [_without(line, _QUOTE) for line in found]
+    found = [_unmarked(line) for line in found]
+    if _numbered(found):
+        found = [_without(line, _NUMBER) for line in found]
+    elif _most(found, _BULLET):
+        found = [_without(line, _BULLET) for line in found]
+    return [_unmarked(line) for line in found]
+
+
+def _most(lines: Sequence[bytes], form: re.Pattern[bytes]) -> bool:
+    """Whether more than half of the lines that say something have a form."""
+    said = [line for line in lines if line.strip()]
+    return 2 * sum(bool(form.match(line)) for line in said) > len(said)
+
+
+def _without(line: bytes, form: re.Pattern[bytes]) -> bytes:
+    found = form.match(line)
+    return line[found.end() :] if found else line
+
+
+def _numbered(lines: Sequence[bytes]) -> bool:
+    """Whether the lines carry rising numbers, or one does before a stamp."""
+    numbers = [
+        (int(found[1]), line[found.end() :]) for line in lines if (found := _NUMBER.match(line))
+    ]
+    said = sum(bool(line.strip()) for line in lines)
+    if not numbers or 2 * len(numbers) <= said:
+        return False
+    if len(numbers) == 1:
+        return bool(_STAMP.match(numbers[0][1]))
+    return all(first < second for (first, _), (second, _) in pairwise(numbers))
+
+
+def _unmarked(line: bytes) -> bytes:
+    """A line without the marks around it; a mark on one side alone is the line's own, but for what
+    begins a stamp.
+    """
+    bare = line.strip()
+    for mark in _MARKS:
+        end = _CLOSING.get(mark, mark)
+        if not bare.startswith(mark):
+            continue
+        inner = bare[len(mark) :]
+        if inner.rstrip(b",;").endswith(end) and inner.rstrip(b",;") != end:
+            return inner.rstrip(b",;")[: -len(end)]
+        if _STAMP.match(inner):
+            return inner
+    return line

@@ -1,0 +1,162 @@
+"""What collectors put before a line: clocks of console loggers, columns of relays, container
+runtimes, Loki's labels, crash(8).
+
+Comes in: a line, and the reader of all other forms. Goes out: a Draft of the line behind, or None.
+A prefix is made of clocks, addresses and separators alone, so it says nothing of who wrote the line:
+that is settled by what stands behind it. One that names a process (a container's stream, a
+program's label) makes the line a process's.
+
+Sources: conserver (timestamps of the log file), minicom and tio (timestamps), grabserial, moreutils
+ts, LAVA; kubernetes CRI log format (pkg/kubelet/kuberuntime/logs); `aws logs tail`; logcli;
+display_sys_stats() in crash-utility's kernel.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from detector.parse import origin
+from detector.parse.draft import Context, Draft
+from detector.parse.stamps import instant, iso, zone_of
+
+Reader = Callable[[str, Context], Draft]
+
+_DATE = r"(?:\d{4}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[/.]\d\d?[/.]\d{4})[T ] ?"
+_CLOCK = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+_ADDRESS = r"(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
+# What a kernel's or a daemon's line begins with: a stamp of uptime, a priority, a date.
+_FORMED = (
+    r"\[ *+\d{1,12}\.\d{1,9}|<\d{1,4}>|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |"
+    r"\d{4}-\d\d-\d\d[T ]\d\d:"
+)
+_BRACKETED = re.compile(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re.ASCII)
+# Seconds since the logger began, and since the line before: grabserial.
+_ELAPSED = re.compile(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
+_CLOCKED = re.compile(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
+_COLUMN = re.compile(rf"(?:((?:{_DATE}){_CLOCK})|({_ADDRESS}))[ \t]*+[|;,\t][ \t]*+", re.ASCII)
+_BEHIND_COLUMNS = re.compile(_FORMED, re.ASCII)
+_COLUMNS = 4
+_CONTAINER = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) "
+    r"[FP](?::\S{1,16})? ?",
+    re.ASCII,
+)
+_CLOUDWATCH = re.compile(
+    rf"(\d{{4}}-\d\d-\d\dT{_CLOCK}) (i-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})) (?={_FORMED})", re.ASCII
+)
+_LABELLED = re.compile(
+    r'(\d{4}-\d\d-\d\dT\S{1,40}) \{((?:[\w.-]{1,64}="(?:[^"\\]|\\.){0,256}"(?:, ?)?){1,32})\} ?',
+    re.ASCII,
+)
+_LABEL = re.compile(r'([\w.-]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
+_CRASH = re.compile(r'PANIC: "(.{1,1024}?)(?:"(?: \(check log for details\))?)?$')
+_NUMBERS = re.compile(
+    r"(?:(\d{1,4})[-/.:](\d{1,2})[-/.:](\d{1,4})[T ] ?)(\d\d?:\d\d:\d\d)(?:[.,](\d{1,9}))?"
+    r"(?: ?([AP])M)?(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?",
+    re.ASCII,
+)
+_DEPTH = 3
+
+
+def bracketed(text: str, context: Context, reader: Reader) -> Draft | None:
+    """A line behind a console logger's clock in brackets: `[2026-02-24 19:21:10] [   12.3] …`."""
+    found = _BRACKETED.match(text)
+    if found:
+        return _behind(text[found.end() :], found[1], context, reader)
+    found = _ELAPSED.match(text)
+    return _behind(text[found.end() :], "", context, reader) if found else None
+
+
+def clocked(text: str, context: Context, reader: Reader) -> Draft | None:
+    """A line that begins with a digit: behind a container runtime's stream, Loki's labels, columns
+    of clocks and addresses, or a bare clock.
+    """
+    if found := _CONTAINER.match(text):
+        draft = Draft(text[found.end() :], "container", "user")
+        stamp = iso(found[1], context.zone)
+        draft.wall_time_us = stamp and stamp[0]
+        return draft
+    if found := _CLOUDWATCH.match(text):
+        return _of_host(_behind(text[found.end() :], found[1], context, reader), found[2])
+    if found := _LABELLED.match(text):
+        return _labelled(text[found.end() :], found[1], found[2], context, reader)
+    if found := _CLOCKED.match(text):
+        return _behind(text[found.end() :], found[1], context, reader)
+    return _columns(text, context, reader)
+
+
+def crashed(text: str) -> Draft | None:
+    """The panic that crash(8) says at its start, `PANIC: "BUG: unable to …"`."""
+    found = _CRASH.match(text)
+    return Draft(found[1], "console") if found else None
+
+
+def _columns(text: str, context: Context, reader: Reader) -> Draft | None:
+    """`date | address | <3>…`: at most four columns, none of them a word."""
+    end, clock, address = 0, "", None
+    for _ in range(_COLUMNS):
+        found = _COLUMN.match(text, end)
+        if not found:
+            break
+        clock, address = found[1] or clock, found[2] or address
+        end = found.end()
+    if not end or not _BEHIND_COLUMNS.match(text, end):
+        return None
+    return _of_host(_behind(text[end:], clock, context, reader), address)
+
+
+def _of_host(draft: Draft | None, host: object) -> Draft | None:
+    """The line with its prefix's host, where it names none itself."""
+    if draft is not None and draft.host is None and isinstance(host, str):
+        draft.host = host
+    return draft
+
+
+def _labelled(rest: str, clock: str, labels: str, context: Context, reader: Reader) -> Draft | None:
+    """A line of logcli, behind the labels of its stream."""
+    held: dict[str, object] = dict(_LABEL.findall(labels))
+    user, bare = origin.by_process(held, origin.witnesses(tuple(held)), context.policy)
+    if user or held.get("transport") in origin.TRANSPORTS:
+        return Draft(rest, "container", "user")
+    draft = _behind(rest, clock, context, reader)
+    if draft is not None and bare and draft.trust == "unknown":
+        draft.trust = "user"
+    return _of_host(draft, held.get("host") or held.get("nodename") or held.get("hostname"))
+
+
+def _behind(rest: str, clock: str, context: Context, reader: Reader) -> Draft | None:
+    """The line behind a prefix; its own time comes before the prefix's."""
+    rest = rest.lstrip(" \t")
+    if not rest or context.depth >= _DEPTH:
+        return None
+    context.depth += 1
+    try:
+        draft = reader(rest, context)
+    finally:
+        context.depth -= 1
+    if draft.wall_time_us is None:
+        draft.wall_time_us = _wall(clock, context)
+    return draft
+
+
+def _wall(clock: str, context: Context) -> int | None:
+    """The time of a clock with a date, µs since 1970; None without one, or where day and month
+    cannot be told apart.
+    """
+    found = _NUMBERS.match(clock)
+    if not found:
+        return None
+    first, second, third, time, fraction, half, zone = found.groups()
+    if len(first) == 4:
+        year, month, day = int(first), int(second), int(third)
+    elif len(third) == 4 and max(int(first), int(second)) > 12:
+        month, day = sorted((int(first), int(second)))
+        year = int(third)
+    else:
+        return None
+    hour, rest = int(time.partition(":")[0]), time.partition(":")[2]
+    if half:
+        hour = hour % 12 + (12 if half == "P" else 0)
+    whole = instant(year, month, day, f"{hour:02d}:{rest}", zone_of(zone, context.zone))
+    return None if whole is None else whole + int((fraction or "0")[:6].ljust(6, "0"))
