@@ -24,9 +24,10 @@ _STARTUP = re.compile(
     r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[:.] ?|.{0,128}(?:\.\.\.|\]|\*\*) ?"
 )
 # A shell's error whose line end is missing: exvwarning() in dash's error.c, file_error() in bash's.
-_SHELL = re.compile(r"[\w./-]{1,64}: (?:line )?\d{1,6}: .{0,128}: ?", re.ASCII)
+_SHELL = re.compile(r"[\w./-]{1,64}: (?:line )?\d{1,6}: [^\s:]{1,64}: ?", re.ASCII)
 _CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
+_FOUND = re.compile(r"[\w./~-]{1,256}[:-]\d{1,9}[:-]$", re.ASCII)
 _QUOTED = re.compile(r">[> ]+")
 _GLUED = re.compile(r"(?<=[^\s\"'`(<=|,>\\])\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
 _GLUE_US = 60_000_000
@@ -112,7 +113,7 @@ def _is_copy(before: str) -> bool:
     if _PROMPT.fullmatch(before):
         return False
     return (
-        bool(_CLOCK.search(before) or _SEARCHED.fullmatch(before))
+        bool(_CLOCK.search(before) or _SEARCHED.fullmatch(before) or _FOUND.search(before))
         or before.rstrip()[-1:] in _QUOTING
     )
 

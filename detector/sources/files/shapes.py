@@ -42,6 +42,7 @@ _RELATIVE_LINE = re.compile(
 
 # Widths of terminals, and of mails: 80 columns, VT100's 132, RFC 3676's 72 to 78.
 WIDTHS = (72, 74, 76, 78, 79, 80, 100, 120, 132)
+_TERMINAL = 80
 _SAMPLE_LINES = 2_000
 _HEADED = re.compile(
     rb"(?:<\d{1,4}>)?(?:\[ *+\d{1,12}\.\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |\d{4}-\d\d-\d\d[T ]\d\d:)"
@@ -291,7 +292,10 @@ def _wrapped_at(head: bytes) -> tuple[int, bool] | None:
     if not tails:
         return None
     for width in (width for width in WIDTHS if width >= longest):
-        for hard in (True, False):
+        # One line of a mail may be full by chance; a terminal cuts all of them there.
+        full = sum(len(lines[k - 1]) == width for k in tails)
+        full = full if width >= _TERMINAL else max(0, full - 2)
+        for hard in (True, False) if full else (False,):
             if all(_cut(lines[k - 1], lines[k], width, hard) for k in tails):
                 return width, hard
     return None

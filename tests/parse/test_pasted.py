@@ -1,0 +1,62 @@
+"""What people put around the lines that they paste."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.parse.pasted import plain
+
+LINES = (
+    b"[136523.743141] Unable to handle kernel paging request at virtual address 00000c08ff000820",
+    b"[136523.743174] Internal error: Oops: 96000004 [#1] PREEMPT SMP",
+    b"[136523.743226] pc : udp4_lib_lookup2+0x88/0x1d8",
+)
+
+
+def decorated(form: str) -> list[bytes]:
+    """Each line in a form, numbered from 7."""
+    return [
+        form.replace("N", str(k)).encode().replace(b"%", line) for k, line in enumerate(LINES, 7)
+    ]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["> %", ">> > %", "> > %", "N: %", "N) %", "N. %", "N| %", "  N\t%", "N  %", "kern.log:N:%",
+     '"%"', '"%",', "'%'", "`%`", "“%”", "- %", "* %", '> "%"', "> N: %", "%"],
+)  # fmt: skip
+def test_what_is_taken_off(form: str):
+    """Mail quotes, numbers of editors and searches, quotation marks, bullets."""
+    assert plain(decorated(form)) == list(LINES)
+
+
+def test_fences_become_blank():
+    """The lines keep their numbers."""
+    assert plain([b"```text", *LINES, b"```"]) == [b"", *LINES, b""]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b">ffff888012acf580: fb fb fb", b" ffff888012acf500: fa fa fa", b"Memory state"],
+        [b"12,7,1000000,-;text", b"4,8,1000001,-;text"],
+        [b"2026-02-24T19:21:10Z lab-3 kernel: x", b"2026-02-24T19:21:11Z lab-3 kernel: y"],
+        [b"  ESR = 0x1", b"  pc : x"],
+        [b'{"a": "b"}', b'{"a": "c"}'],
+        [b""],
+        [],
+    ],
+)
+def test_what_is_the_logs_own_stays(lines: list[bytes]):
+    """Marks of KASAN, records of /dev/kmsg, dates, JSON."""
+    assert plain(lines) == lines
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_any_lines(lines: list[bytes]):
+    """As many come out as went in, none longer than it was."""
+    found = plain(lines)
+    assert len(found) == len(lines)
+    assert all(len(after) <= len(before) for after, before in zip(found, lines, strict=True))
