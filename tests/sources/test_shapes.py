@@ -138,7 +138,11 @@ LOG = (
     "[136523.743147] Mem abort info:",
     "[136523.743174] Internal error: Oops: 96000004 [#1] PREEMPT SMP",
     "[136523.743226] pc : __inet_lookup_listener+0xa4/0x1d8",
-    "[136523.743230] Call trace: " + " ".join(f"function_{k}+0x10/0x200" for k in range(9)),
+    *(
+        f"[136523.74324{n}] Modules linked in: "
+        + " ".join(f"mod_{'x' * (k * n % 7)}y" for k in range(19 + n))
+        for n in range(5)
+    ),
 )
 
 

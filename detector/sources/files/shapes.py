@@ -11,7 +11,10 @@ Sources: util-linux sys-utils/dmesg.c (2.41), --json and --human; systemd's jour
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Protocol
+
+from detector.sources.files.wrapping import Wrapping, is_wrapped
 
 Rows = tuple[list[bytes], list[int]]
 
@@ -38,14 +41,6 @@ _COLOUR = rb"(?:\x1b\[[0-9;]{0,16}m){0,4}"
 RELATIVE = re.compile(_COLOUR + rb"\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\] ")
 _RELATIVE_LINE = re.compile(
     rb"(" + _COLOUR + rb")\[(?:([A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d)| {1,3}\+(\d{1,9})\.(\d{6}))\]"
-)
-
-# Widths of terminals, and of mails: 80 columns, VT100's 132, RFC 3676's 72 to 78.
-WIDTHS = (72, 74, 76, 78, 79, 80, 100, 120, 132)
-_TERMINAL = 80
-_SAMPLE_LINES = 2_000
-_HEADED = re.compile(
-    rb"(?:<\d{1,4}>)?(?:\[ *+\d{1,12}\.\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |\d{4}-\d\d-\d\d[T ]\d\d:)"
 )
 
 
@@ -80,9 +75,7 @@ def shape_of(head: bytes) -> Shape | None:
         return Export()
     if RELATIVE.match(head):
         return Relative()
-    if (width := _wrapped_at(head)) is not None:
-        return Wrapped(*width)
-    return None
+    return Wrapped() if is_wrapped(head) else None
 
 
 class Document:
@@ -231,16 +224,13 @@ class Relative:
 
 
 class Wrapped:
-    """Lines that were cut at a width, put together again: a line without a head belongs to the one
-    before. `hard` says that the cut is within words.
-    """
+    """Lines that were broken at a width, made whole (see `wrapping`)."""
 
-    def __init__(self, width: int, hard: bool) -> None:
+    def __init__(self) -> None:
         self.rest = b""
         self.line = 1
         self.over = False
-        self._width = width
-        self._hard = hard
+        self._wrapping = Wrapping()
 
     @property
     def closed(self) -> bool:
@@ -248,66 +238,21 @@ class Wrapped:
         return not self.rest
 
     def feed(self, data: bytes) -> Rows:
-        """The lines whose successor has a head."""
-        lines = (self.rest + data).removesuffix(b"\n").split(b"\n")
-        last = next((k for k in range(len(lines) - 1, 0, -1) if _HEADED.match(lines[k])), 0)
-        self.rest = b"".join(line + b"\n" for line in lines[last:])
-        return self._joined(lines[:last])
+        """All lines but the last whole one, whose pieces may follow."""
+        return self._taken(self.rest + data, hold=1)
 
     def end(self) -> Rows:
-        """The last line with all that was cut off it."""
-        rest, self.rest = self.rest, b""
-        return self._joined(rest.removesuffix(b"\n").split(b"\n")) if rest else ([], [])
+        """The last line."""
+        return self._taken(self.rest, hold=0)
 
-    def _joined(self, lines: list[bytes]) -> Rows:
-        rows: list[bytes] = []
+    def _taken(self, data: bytes, hold: int) -> Rows:
+        found = list(self._wrapping.rows(data))
+        kept = found[len(found) - hold :] if hold else []
+        starts = [start for _, start in found]
+        done = kept[0][1] if kept else len(data)
         numbers: list[int] = []
-        before = b""
-        for line in lines:
-            bare = line.rstrip(b"\r")
-            if rows and not _HEADED.match(bare) and _cut(before, bare, self._width, self._hard):
-                glue = b"" if self._hard and len(before) == self._width else b" "
-                rows[-1] = rows[-1] + glue + bare
-            else:
-                rows.append(bare)
-                numbers.append(self.line)
-            before = bare
-            self.line += 1
-        return rows, numbers
-
-
-def _wrapped_at(head: bytes) -> tuple[int, bool] | None:
-    """The width at which all long lines of a log were cut, and whether within words; None where
-    some line without a head has another cause.
-    """
-    lines = [line.rstrip(b"\r") for line in head.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]]
-    while lines and not lines[-1]:
-        lines.pop()
-    if len(lines) < 3 or not _HEADED.match(lines[0]):
-        return None
-    longest = max(map(len, lines))
-    if longest > WIDTHS[-1]:
-        return None
-    tails = [k for k in range(1, len(lines)) if not _HEADED.match(lines[k])]
-    if not tails:
-        return None
-    for width in (width for width in WIDTHS if width >= longest):
-        # One line of a mail may be full by chance; a terminal cuts all of them there.
-        full = sum(len(lines[k - 1]) == width for k in tails)
-        full = full if width >= _TERMINAL else max(0, full - 2)
-        for hard in (True, False) if full else (False,):
-            if all(_cut(lines[k - 1], lines[k], width, hard) for k in tails):
-                return width, hard
-    return None
-
-
-def _cut(before: bytes, line: bytes, width: int, hard: bool) -> bool:
-    """Whether a line may be what was cut off the one before: that one is full, or the next word
-    would not have fitted.
-    """
-    if not line:
-        return False
-    if hard:  # a copy may have lost the blank at the end
-        return len(before) == width or (len(before) == width - 1 and line[:1] != b" ")
-    word = line.split(b" ", 1)[0]
-    return bool(word) and len(before) <= width < len(before) + 1 + len(word)
+        for start, after in pairwise((*starts[: len(found) - len(kept)], done)):
+            numbers.append(self.line)
+            self.line += data.count(b"\n", start, after)
+        self.rest = data[done:]
+        return [row for row, _ in found[: len(found) - len(kept)]], numbers

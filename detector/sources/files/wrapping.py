@@ -10,6 +10,7 @@ further lines of a message.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 # What begins a line of any log that has stamps: dmesg, a priority, dates, /dev/kmsg, dmesg -x.
@@ -23,6 +24,7 @@ _WIDEST = 240
 # So much of the log around a line tells its width.
 _WINDOW = 64 * 1024
 _PIECES = 64
+_SAMPLE = 2_000
 # So many broken lines show whether a log was cut in mid-word, or between words.
 _CUTS = 2
 _BRACKET = ord("[")
@@ -61,6 +63,18 @@ class Wrapping:
             value += self._between(last, piece) + piece
             at, pieces = after, pieces + 1
         return (value, first, min(at + 1, len(data))) if pieces else None
+
+    def rows(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Every line of a log made whole, and where it started."""
+        at = 0
+        while at < len(data):
+            end = _end(data, at)
+            after = min(end + 1, len(data))
+            start, row = at, data[at:end]
+            if may_be_wrapped(data, at, after) and (whole := self.whole(data, at, end)) is not None:
+                row, _, after = whole
+            at = after
+            yield row, start
 
     def _first(self, data: bytes, start: int) -> int:
         """Where the line starts that this one is a piece of; its own start where it is none."""
@@ -113,6 +127,21 @@ class Wrapping:
             words = sum(length < width - 1 <= length + word for length, word in broken)
             self._cut = full >= _CUTS and full > 4 * words
         return self._width
+
+
+def is_wrapped(head: bytes) -> bool:
+    """Whether a log that begins so was wrapped as a whole: every line without a stamp is a piece of
+    the one before. Then a phrase may be broken in two, and lines are made whole before anything is
+    searched for in them.
+    """
+    if not _STAMPED.match(head):
+        return False
+    lines = head.split(b"\n", _SAMPLE)[:_SAMPLE]
+    if max(map(len, lines)) > _WIDEST or all(not line or _STAMPED.match(line) for line in lines):
+        return False
+    sample = b"\n".join(lines)
+    rows = list(Wrapping().rows(sample))
+    return len(rows) > 1 and all(_STAMPED.match(row) for row, _ in rows if row)
 
 
 def may_be_wrapped(data: bytes, start: int, after: int) -> bool:
