@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.parse.pasted import plain
@@ -54,6 +54,7 @@ def test_what_is_the_logs_own_stays(lines: list[bytes]):
     assert plain(lines) == lines
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_any_lines(lines: list[bytes]):
     """As many come out as went in, none longer than it was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.model import Line, Record
@@ -205,6 +205,7 @@ PREFIXES = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PREFIXES), max_size=3), st.sampled_from(USERS))
 def test_no_prefix_makes_a_users_line_the_kernels(prefixes: list[str], value: str):
     """Whatever stands before it, a line that user space wrote begins no signature as the

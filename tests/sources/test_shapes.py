@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.model import Line
@@ -102,6 +102,7 @@ def test_entries_in_one_record():
     ]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(1, 64))
 def test_any_bytes_after_a_cursor(data: bytes, size: int):
     """Nothing raises, nothing is lost for ever."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.model import Line, Record
@@ -101,6 +101,7 @@ WITNESSES = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(WITNESSES),
     st.sampled_from(["{}", "_{}", "__{}", "x.{}", "x_{}", "journal__{}", "a.b.{}", "{}"]),
