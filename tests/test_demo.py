@@ -104,7 +104,7 @@ def test_command_prints_the_table_and_where_the_history_is(tmp_path, monkeypatch
     )
     assert shown.exit_code == 0, shown.output
     assert "planted and found agree" in shown.output
-    assert f"oopswatch incidents list --store {store}" in shown.output
+    assert f" incidents list --store {store}" in shown.output
     listed = CliRunner().invoke(
         oopswatch, ["incidents", "list", "--store", str(store), "--json"], catch_exceptions=False
     )

@@ -90,7 +90,7 @@ _ANYWHERE: tuple[Template, ...] = (
 "5a0c31de-77f2-4c6b-9b1e-0d81f2a6c4e3")),
     (6, ("CIFS: VFS: share %d reconnected, %d requests replayed after the server had closed the "
 "session for idle time")),
-    (4, ("sched: RT throttling activated on runqueue %d, %d us of the period were used by "
+    (4, ("sched: real-time budget used up on runqueue %d, %d us of the period were used by "
 "real-time tasks")),
     (6, ("runc:[%d:INIT]: memfd_create() called without MFD_EXEC or MFD_NOEXEC_SEAL set, %d "
 "such calls before")),

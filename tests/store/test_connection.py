@@ -5,6 +5,8 @@ line.
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -207,15 +209,42 @@ def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_in_use_is_waited_for_and_then_named(tmp_path: Path) -> None:
-    """Two writers: the second says who is in the way, and goes on when the first has finished."""
+    """Two writers: the second says that it waited, and goes on when the first has finished."""
     path = tmp_path / "shared.db"
     with closing(open_journal(path)) as one, closing(open_journal(path)) as two:
         two.db.execute("PRAGMA busy_timeout = 20")
         with (
             one.transaction(),
-            pytest.raises(StoreError, match="another process holds it"),
+            pytest.raises(StoreError, match="it was busy for too long"),
             two.transaction(),
         ):
             pass
         with two.transaction():
             two.add_match(match())
+
+
+def test_another_process_that_holds_a_file_is_named(tmp_path: Path) -> None:
+    """By its number, and only where it is another one."""
+    path = tmp_path / "shared.db"
+    program = (
+        "import sqlite3, sys\n"
+        f"held = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
+        "held.execute('BEGIN IMMEDIATE')\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with closing(open_journal(path)) as journal:
+        journal.db.execute("PRAGMA busy_timeout = 20")
+        other = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(StoreError, match=rf"another process holds it \({other.pid}\)"),
+            journal.transaction(),
+        ):
+            pass
+        other.communicate()
+        with journal.transaction():
+            journal.add_match(match())
