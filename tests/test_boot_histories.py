@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.app import build
 from detector.assemble import Assembler
 from detector.boots import Boots
 from detector.match import Matcher
@@ -72,7 +71,7 @@ def found(records: Sequence[Shipped], size: int = 50, restart: bool = False) -> 
             journal,
             Parser(form=FORM, policy=POLICY),
             matcher=Matcher(catalogue, timeout_s=5.0),
-            assembler=Assembler(build.opening_of(catalogue)),
+            assembler=Assembler(catalogue.opening),
             now_us=NOW_US,
         )
         for batch in chunks(records, size):
