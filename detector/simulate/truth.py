@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
@@ -125,6 +125,11 @@ def read_ndjson(lines: Iterable[str]) -> Truth:
     return Truth(tuple(incidents), tuple(noise), tuple(decoys))
 
 
+# A report's lines follow its head within this time. Shipped before their head, they are evidence of
+# the fault too, and no halves of their own.
+_BLOCK_US = 5_000
+
+
 def compare(
     truth: Truth,
     found: Iterable[Mapping[str, Any]],
@@ -147,7 +152,13 @@ def compare(
             lines.get((host_name(reported["host"]), *_identity(match)), set())
             for match in reported["evidence"]
         ]
-        open_ = set.intersection(*named) - seen if named else set()
+        open_ = set.intersection(*filter(None, named)) - seen if any(named) else set()
+        strange = [
+            match["kernel_time_us"]
+            for match, numbers in zip(reported["evidence"], named, strict=True)
+            if not numbers
+        ]
+        open_ = {one for one in open_ if _within_reports(truth.incidents[one], strange)}
         if open_:
             seen.add(min(open_))
         else:
@@ -157,6 +168,15 @@ def compare(
     )
     return Comparison(
         missed, tuple(false), {} if noise is None else _noise_differences(truth, noise)
+    )
+
+
+def _within_reports(incident: TrueIncident, times_us: Sequence[int | None]) -> bool:
+    """Whether each kernel time is of a line behind the head of one of the incident's reports."""
+    heads = [half.kernel_time_us for half in incident.halves if half.part == "fault"]
+    return all(
+        time is not None and any(0 < time - head <= _BLOCK_US for head in heads)
+        for time in times_us
     )
 
 
