@@ -65,7 +65,7 @@ def test_ctrl_c_is_130(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # A suite that runs in the background may ignore it, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     os.write(write, b"[    1.000000] eth0: link is up\n")
     deadline = time.monotonic() + 60
