@@ -40,8 +40,13 @@ class Shipper:
 
 
 def kernel_line(host: str, uptime: str, text: str, priority: int = KERN_ERR) -> str:
-    """One line as a syslog daemon hands it on."""
-    return f"<{priority}>Nov 22 09:15:07 {host} kernel: [{uptime}] {text}"
+    """One line as a syslog daemon hands it on, stamped now.
+
+    rsyslog makes the line's time the record's: a broker removes records older than its retention,
+    seven days by default.
+    """
+    stamp = time.strftime("%b %e %H:%M:%S", time.gmtime())
+    return f"<{priority}>{stamp} {host} kernel: [{uptime}] {text}"
 
 
 def configuration(shipped: str, folder: Path, broker: str, topic: str) -> str:

@@ -241,7 +241,8 @@ class ApacheKafka(Broker):
             )
         )
         (self._home / "server.properties").write_text(settings)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A name that begins with "-" would be read as an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         scram = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
         done = subprocess.run(
             [*self._command("kafka.tools.StorageTool", heap="128m"), "format", "-t", cluster, "-c", str(self._home / "server.properties"),
