@@ -19,12 +19,12 @@ from typing import Any
 
 from detector import diagnose
 from detector.app import build
-from detector.app.known import generic_functions, index_file
+from detector.app.known import index_file, known_bugs
 from detector.catalogue import Catalogue
 from detector.known import Bug, Trace
 from detector.known.codec import traced_size
 from detector.known.index import Index
-from detector.known.lookup import look_up
+from detector.known.lookup import KnownBugs
 from detector.known.match import Named, named
 from detector.known.nature import HEADLESS
 from detector.model import Record
@@ -46,7 +46,12 @@ class Product:
 
     settings: Settings
     catalogue: Catalogue
-    index: Index
+    known: KnownBugs
+
+    @property
+    def index(self) -> Index:
+        """The index in force."""
+        return self.known.index()
 
     def names(self, log: str) -> tuple[Names, float]:
         """The names that a log's reports are given, the likely ones before others, and the CPU
@@ -58,13 +63,14 @@ class Product:
         ]
         lines, _ = diagnose.read_lines(records, parser, 0)
         found, blocks = diagnose.decide(lines, self.catalogue)
-        generic, best, spent = generic_functions(self.catalogue), (), 0.0
+        best: Names = ()
+        spent = 0.0
         for story in diagnose.stories(blocks, found):
             report = diagnose.report_of(story, self.catalogue)
             if report is None:
                 continue
             started = time.process_time()
-            names = look_up(report, self.index, generic)
+            names = self.known.of(report)
             spent += time.process_time() - started
             if names and (
                 not best or (names[0].confidence, best[0].confidence) == ("likely", "possible")
@@ -181,11 +187,13 @@ def main() -> None:
     settings, _ = settings_of(None)
     file = index_file(settings)
     started = time.process_time()
-    product = Product(settings, build.catalogue_of(settings), file.current())
+    catalogue = build.catalogue_of(settings)
+    product = Product(settings, catalogue, known_bugs(settings, lambda: catalogue))
+    bugs = len(product.index.bugs)
     spent = time.process_time() - started
     assert file.path is not None
     print(
-        f"{file.path.name}: {len(product.index.bugs):,} bugs with a trace, "
+        f"{file.path.name}: {bugs:,} bugs with a trace, "
         f"{traced_size(file.path.read_bytes()) / 1e6:.2f} MB; catalogue and index read in "
         f"{spent:.2f} s CPU"
     )

@@ -44,12 +44,21 @@ def _traces(lines: Sequence[str], reader: Reader) -> tuple[Trace, ...]:
     for report in reader.reports(lines):
         trace = trace_of(report, reader.generic)
         if trace.function is not None or trace.frames:
-            found.append(trace if trace.frames else replace(trace, frames=main or bare))
+            trace = trace if trace.frames else replace(trace, frames=main or bare)
+            found.append(trace if trace.function else _headless(trace, report.lines, reader))
     if not found and len(main) >= _FEWEST:
         found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or main[0], main))
     if not found and len(bare) >= _FEWEST_BARE:
         found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or bare[0], bare))
     return tuple(dict.fromkeys(found))
+
+
+def _headless(trace: Trace, lines: Sequence[str], reader: Reader) -> Trace:
+    """The trace of a report that names no function: an abbreviated head, or one that tells no place.
+    It is known by its frames alone.
+    """
+    function = _at_counter(lines, reader) or trace.frames[0]
+    return replace(trace, kind=HEADLESS, title=None, function=function)
 
 
 def _at_counter(lines: Sequence[str], reader: Reader) -> str | None:

@@ -8,13 +8,21 @@ they cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import Candidate, Index
 from detector.known.names import Confidence
-from detector.known.nature import HEADLESS, STUCK, access, complaint, likeness, nature
+from detector.known.nature import (
+    BYSTANDERS,
+    HEADLESS,
+    STUCK,
+    access,
+    complaint,
+    likeness,
+    nature,
+)
 from detector.known.releases import Standing, standing
 from detector.release import KernelRelease
 
@@ -22,6 +30,7 @@ COMPARED = 7
 """Frames that are compared, from the guilty one on."""
 _FADE = 0.85  # each frame further down says less
 _ALIKE = 0.9  # scores this near the best cannot be told from it
+_OWNERS = 3  # functions that tell whose memory it is, from the one that allocates or frees
 _MOST_ALIKE = 3  # more bugs than this that fit alike name nothing
 
 _SILENT = frozenset({"fixed", "before"})
@@ -180,7 +189,7 @@ def compare(
 
 def _same_complaint(crash: Trace, known: Trace) -> bool:
     """Whether both reports complain of the same in the same function."""
-    if _complaint(crash) != _complaint(known):
+    if crash.kind == HEADLESS or _complaint(crash) != _complaint(known):
         return False
     accesses = {access(crash.title), access(known.title)} - {None}
     return len(accesses) < 2
@@ -245,16 +254,19 @@ def _table(
 
 def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None:
     """The rules. A hot function needs more frames; what a read of uninitialised data shows is not
-    who forgot it; a release that proves nothing makes the name less sure.
+    who forgot it; a release that proves nothing, a trace that is not of who is at fault, and memory
+    of a stranger make the name less sure.
     """
     if like.standing.status in _SILENT or not _tells_origin(like, crash):
         return None
     frames = len(like.common)
+    counted = frames + _same_member(like.trace, crash)
     sure: Confidence | None = None
-    headless = like.trace.kind == HEADLESS
+    headless = HEADLESS in {like.trace.kind, crash.kind}
     if (
         like.same_complaint
-        and frames >= max(6 if hot else 4, like.of - 1)
+        and frames >= like.of - 1
+        and counted >= (6 if hot else 4)
         and like.overlap >= 0.84
         and like.weight >= 1.8
     ):
@@ -268,12 +280,43 @@ def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None
         and like.weight >= 1.8
     ):
         sure = "possible" if not hot else None
-    unsure = like.standing.status in _UNSURE or _other_object(like.trace, crash)
     if sure == "likely":
-        return "possible" if unsure else sure
+        return "possible" if _is_unsure(like, crash) else sure
     return (
         None if like.standing.status == "vendor-fixed" or _other_object(like.trace, crash) else sure
     )
+
+
+def _same_member(known: Trace, crash: Trace) -> bool:
+    """Whether both faults are the same number of bytes from NULL, the same member of a struct: it
+    counts as one more frame. 0 is the offset of too many.
+    """
+    return bool(crash.offset) and crash.offset == known.offset
+
+
+def _is_unsure(like: Likeness, crash: Trace) -> bool:
+    """Whether something beside the trace takes away from the name."""
+    return (
+        like.standing.status in _UNSURE
+        or _nature(crash) in BYSTANDERS
+        or _other_object(like.trace, crash)
+        or _strangers_memory(like.trace, crash)
+    )
+
+
+def _strangers_memory(known: Trace, crash: Trace) -> bool:
+    """Whether the memory belongs to a part of the kernel that is not in the trace: then the pointer
+    was stale or out of range, which more than one bug brings about. A part is told by the first
+    word of its functions. Where the published report shows the same owner it is the same object.
+    """
+    owners = {*crash.allocated[:_OWNERS], *crash.freed[:_OWNERS]}
+    if not owners or owners & {*known.allocated, *known.freed}:
+        return False
+    return not _parts(owners) & _parts(_compared(crash.frames, crash))
+
+
+def _parts(names: Iterable[str]) -> set[str]:
+    return {name.lstrip("_").partition("_")[0] for name in names}
 
 
 def _other_object(known: Trace, crash: Trace) -> bool:

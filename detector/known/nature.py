@@ -16,6 +16,11 @@ HEADLESS = "?"
 STUCK = "stuck"
 """The nature of a CPU that loops: lockups and stalls."""
 
+BYSTANDERS = frozenset({"hung", "memory-leak", "kcsan"})
+"""Natures whose trace is not of who is at fault: a hung task waits for what another task holds
+(kernel/hung_task.c), kmemleak prints who allocated (mm/kmemleak.c), and a data race is between two
+accesses to a place that has no name (kernel/kcsan/report.c)."""
+
 _MEMORY = frozenset({"memory-fault", "kasan", "kfence", "oops", "slab", "bad-page", "kernel-trap"})
 _NAMES: Mapping[str, str] = {
     "invalid-opcode": "bug",

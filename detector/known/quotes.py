@@ -13,6 +13,8 @@ from detector.parse.printk import STAMP
 
 _QUOTE = re.compile(r"(?:\s{0,16}[|>#](?=\s|[|>#]|$)){0,4}\s{0,64}")
 _CALLER = re.compile(r"\[ {0,8}[TC]?\d{1,10}(?:\.\d{1,6})?\]\s?(?:\[ {0,8}[TC]\d{1,10}\]\s?)?")
+# What syslog puts before a line: `Feb 21 09:47:35 host kernel: `, or what is left of it.
+_TAG = re.compile(r"(?:[^+<>]{0,60}\s)?kernel:(?:\s|$)")
 _LEVEL = re.compile(r"<\d>")
 _LONGEST_LINE = 512
 _MOST_LINES = 2_000
@@ -55,8 +57,9 @@ def without_inlined_heads(lines: Iterable[str]) -> list[str]:
 
 
 def _unquoted(text: str) -> str:
-    rest = text[quote.end() :] if (quote := _QUOTE.match(text)) else text
-    rest = rest[level.end() :] if (level := _LEVEL.match(rest)) else rest
+    rest = text
+    for mark in (_QUOTE, _TAG, _LEVEL):
+        rest = rest[found.end() :] if (found := mark.match(rest)) else rest
     for pattern in (STAMP, _CALLER):
         if (found := pattern.match(rest)) is not None:
             return rest[found.end() :].rstrip()

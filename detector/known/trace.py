@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from detector.crash.frames import frames_of
 from detector.crash.identity import identity
 from detector.known.bug import Trace
-from detector.known.nature import STUCK, nature
+from detector.known.nature import HEADLESS, STUCK, nature
 from detector.model import CrashReport, Frame
 
 KEPT = 9
@@ -28,6 +28,7 @@ _PASSED = re.compile(
     ret_from_ | entry_ | do_syscall | x64_sys_call | syscall_ | invoke_syscall | do_sys(?:call|$)
     | el0 | el1 | el\d | do_el0_svc | asm_ | sysvec_ | exc_ | _start | secondary_startup
     | kthread | worker_thread | process_one_work | process_scheduled | smpboot_thread_fn
+    | set_alloc_info | set_track | save_stack | stack_trace_save
     | dump_stack | dump_backtrace | show_stack | print_ | kasan_ | __kasan | __asan | kmsan_ | __msan
     | __warn | report_bug | handle_bug | die$ | die_ | __die | oops_ | panic$ | check_panic | spin_dump
     | page_fault | do_page_fault | do_error_trap | do_trap | do_mem_abort | no_context | bad_area
@@ -43,6 +44,7 @@ _PASSED = re.compile(
     re.VERBOSE,
 )
 
+_REST = "report-rest"  # the catalogue's class of reports whose first lines are lost
 # arch/x86/include/asm/kasan.h KASAN_SHADOW_OFFSET (four levels of page tables): one byte of shadow
 # for eight of memory.
 _SHADOW_OF_NULL = 0xDFFF_FC00_0000_0000
@@ -79,9 +81,10 @@ def trace_of(report: CrashReport, generic: Container[str]) -> Trace:
     every = tidied((identity(frame) for frame in frames), generic)
     plain = tidied((identity(frame) for frame in frames if not frame.inlined), generic)
     beside = stacks(report.lines)
+    headless = report.kind == _REST
     return Trace(
-        kind=report.kind,
-        title=report.title,
+        kind=HEADLESS if headless else report.kind,
+        title=None if headless else report.title,
         function=report.function,
         frames=every,
         plain=plain if plain != every else (),

@@ -134,6 +134,38 @@ def test_memory_that_others_freed_is_another_object():
     assert names(TRACE, "6.1.7", freed) == LIKELY
 
 
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("hung-task", "INFO: task hung in demo_read"),
+        ("memory-leak", "memory leak in demo_read"),
+        ("kcsan", "KCSAN: data-race in demo_read / demo_turn"),
+    ],
+)
+def test_a_trace_of_a_bystander_is_possible_at_most(kind, title):
+    """Who waits, who allocated, one of two accesses: none of them is who is at fault."""
+    trace = Trace(kind, title, "demo_read", FRAMES)
+    assert names(trace, "6.1.7", replace(BUG, traces=(trace,))) == POSSIBLE
+
+
+def test_memory_of_a_stranger_is_less_sure():
+    """A buffer of another part of the kernel: the pointer was stale or out of range."""
+    assert names(replace(TRACE, freed=("audit_free", "audit_exit"))) == POSSIBLE
+    assert names(replace(TRACE, freed=("__demo_free", "audit_exit"))) == LIKELY
+    owned = replace(BUG, traces=(replace(TRACE, freed=("audit_free",)),))
+    assert names(replace(TRACE, freed=("audit_free", "audit_exit")), "6.1.7", owned) == LIKELY
+
+
+def test_the_same_member_of_a_struct_counts_as_a_frame():
+    """Three calls and the same distance from NULL; no distance, or another one, is nothing."""
+    fault = Trace("memory-fault", "general protection fault in demo_read", "demo_read", FRAMES[:3])
+    bug = replace(BUG, traces=(replace(fault, offset=520),))
+    assert names(replace(fault, offset=520), "6.1.7", bug) == LIKELY
+    assert names(replace(fault, offset=528), "6.1.7", bug) == POSSIBLE
+    null = replace(fault, offset=0)
+    assert names(null, "6.1.7", replace(BUG, traces=(null,))) == POSSIBLE
+
+
 def test_functions_that_crash_for_others_need_more():
     """Guilty in three bugs of two subsystems: six frames, not four."""
     crash = replace(TRACE, frames=FRAMES[:5])
@@ -175,9 +207,13 @@ def test_inlined_frames_are_seen_or_not():
 
 
 def test_a_trace_without_its_head_is_possible_at_most():
-    """Many frames in order, but nobody knows what was complained of."""
-    bug = replace(BUG, traces=(replace(TRACE, kind="?", title=None),))
+    """Many frames in order, but nobody knows what was complained of; on either side, or on both."""
+    rest = replace(TRACE, kind="?", title=None)
+    bug = replace(BUG, traces=(rest,))
     assert names(TRACE, "6.1.7", bug) == POSSIBLE
+    assert names(rest, "6.1.7", bug) == POSSIBLE
+    assert names(rest, "6.1.7", BUG) == POSSIBLE
+    assert names(replace(rest, frames=FRAMES[:3]), "6.1.7", BUG) == []
 
 
 frames = st.lists(st.sampled_from(["demo_read", *FRAMES, "a", "b", "c"]), max_size=9).map(tuple)

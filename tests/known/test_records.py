@@ -132,6 +132,13 @@ def test_the_trace_of_a_message():
     assert trace.freed == ("demo_close_valve", "demo_teardown")
 
 
+def test_who_keeps_the_stack_is_not_who_allocated():
+    """mm/kasan/common.c of 5.12 and later has set_alloc_info above the allocation."""
+    kept = " kasan_save_stack+0x1e/0x40\n"
+    (trace,) = traces(TRACE.replace(kept, f"{kept} set_alloc_info+0x11/0x50\n"))
+    assert trace.allocated == ("demo_open_valve", "demo_setup")
+
+
 @pytest.mark.parametrize(
     "quote",
     [
@@ -143,6 +150,11 @@ def test_the_trace_of_a_message():
         "[  T123] {}",
         "[   12.345678][  T123] {}",
         "<4>[   12.345678] {}",
+        "kernel: {}",
+        " kernel: {}",
+        "Feb 21 09:47:35 host-1 kernel: {}",
+        "> Feb 21 09:47:35 host kernel: [   12.345678] {}",
+        "[   12.345678] host kernel: {}",
     ],
 )
 def test_quoting_changes_nothing(quote):
@@ -202,6 +214,17 @@ def test_a_trace_without_offsets_is_a_trace():
         "It crashes:\n\nCall trace:\n demo_one\n demo_two()\n -> demo_three\n\nFix it."
     )
     assert (trace.kind, trace.frames) == ("?", ("demo_one", "demo_two", "demo_three"))
+
+
+def test_a_report_without_its_head_is_known_by_its_frames():
+    """Only registers, trace and end mark are quoted; a head that names no function is as good."""
+    frames = TRACE[TRACE.index("Call Trace:") : TRACE.index("Allocated by")]
+    registers = "RIP: 0010:demo_read_valve+0x10/0x80\n"
+    cut = traces(f"It oopses:\n\n{registers}{frames}---[ end trace 0f4b7d2c5a6e9d10 ]---\n")
+    short = traces(f"WARNING: CPU: 1 PID: 7 at <snip>/drivers/demo/pump.c:11\n{frames}")
+    for (trace,) in (cut, short):
+        assert (trace.kind, trace.title, trace.function) == ("?", None, "demo_read_valve")
+        assert trace.frames[:2] == ("demo_read_valve", "demo_turn")
 
 
 def test_prose_alone_is_no_trace():
