@@ -107,19 +107,21 @@ def addresses(history: Path) -> list[str]:
 
 
 @contextmanager
-def server(history: Path) -> Iterator[tuple[http.client.HTTPConnection, float]]:
-    """`oopswatch serve`, and the seconds from its start to its first answer."""
+def server(history: Path, number: int = 0) -> Iterator[tuple[http.client.HTTPConnection, float]]:
+    """`oopswatch serve`, and the seconds from its start to its first answer. Each of several at a
+    time has a number.
+    """
     limits = {
         "OOPSWATCH_SERVE_REQUESTS_PER_SECOND": "10000",
         "OOPSWATCH_SERVE_REQUEST_BURST": "100000",
     }
     environment = {**os.environ, **limits, "OOPSWATCH_STORE_PATH": str(history)}
-    words = pinned([_command(), "serve", "--port", str(PORT)])
+    words = pinned([_command(), "serve", "--port", str(PORT + number)])
     begun = time.perf_counter()
     process = subprocess.Popen(
         words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=_WITHIN_S)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT + number, timeout=_WITHIN_S)
     try:
         while True:
             try:
@@ -130,7 +132,7 @@ def server(history: Path) -> Iterator[tuple[http.client.HTTPConnection, float]]:
                 connection.close()
                 if process.poll() is not None or time.perf_counter() - begun > _WITHIN_S:
                     raise FailedError(
-                        f"oopswatch serve --port {PORT} did not start: {process.poll()}"
+                        f"oopswatch serve --port {PORT + number} did not start: {process.poll()}"
                     ) from None
                 time.sleep(0.005)
         yield connection, time.perf_counter() - begun
