@@ -4,8 +4,9 @@ module only decides.
 In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an
 incident, and the incident that kin makes. Any order of arrival gives the same incidents: a fault is
 paired when the rule's other halves lie within the timespan of it; paired faults that share evidence
-are one incident, anchored at the earliest paired fault. Keeps no window and no clock, and does no
-IO.
+are one incident, anchored at the earliest paired fault. A rule that counts takes as many matches
+within one timespan as it asks for; windows that share a match are one incident, anchored at the
+earliest match. Keeps no window and no clock, and does no IO.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class StoredMatch:
 
 def reach_us(rule: Rule) -> int:
     """How far from a new match the neighbours matter: a half may complete a fault one timespan
-    away, and that one's other halves.
+    away, and that one's other halves; what is counted lies in one timespan with it.
     """
-    return 2 * rule.timespan_us
+    return rule.timespan_us if rule.type == "event_count" else 2 * rule.timespan_us
 
 
 def terms(rule: Rule) -> tuple[str, ...]:
@@ -69,6 +70,8 @@ def kin(
         return ()
     near = [other for other in neighbours if other.id != new.id and concerns(rule, other.match)]
     near = [other for other in near if boots.same_boot(new.match, other.match)]
+    if rule.type == "event_count":
+        return _counted_kin(rule, new, near)
     faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
     found: dict[int, StoredMatch] = {}
     for fault in faults:
@@ -79,6 +82,28 @@ def kin(
             cascade = [other for other in faults if _within(rule, fault.match, other.match)]
             found |= {one.id: one for one in (fault, *halves, *cascade)}
     return tuple(found.values()) if new.id in found else ()
+
+
+def _counted_kin(
+    rule: Rule, new: StoredMatch, near: Iterable[StoredMatch]
+) -> tuple[StoredMatch, ...]:
+    """The matches in the windows that `new` completes or extends: each of `gte` matches next to
+    each other, itself among them, within one timespan.
+
+    One match is enough for a lone rule; then the next one within a timespan belongs to it.
+    """
+    timed = [(other, gap(new.match, other.match)) for other in near]
+    offsets = [(0, new.id, new), *((apart[0], one.id, one) for one, apart in timed if apart)]
+    offsets.sort(key=lambda offset: offset[:2])
+    at, size = offsets.index((0, new.id, new)), max(rule.gte, 2)
+    starts = [
+        start
+        for start in range(max(0, at - size + 1), min(at, len(offsets) - size) + 1)
+        if offsets[start + size - 1][0] - offsets[start][0] <= rule.timespan_us
+    ]
+    if not starts:
+        return (new,) if rule.is_lone else ()
+    return tuple(one for _, _, one in offsets[starts[0] : starts[-1] + size])
 
 
 def partners(
@@ -164,14 +189,25 @@ def assemble_incident(
     all but the new identity are joined.
     """
     ordered = in_order(evidence)
+    if rule.type == "event_count":
+        return _counted_incident(rule, ordered, set(known), boots)
     for fault in ordered:
         if _term(rule, fault.match) != rule.anchor:
             continue
         halves = partners(rule, fault, ordered, boots)
         if halves:
-            names = (one.match.host for one in ordered)
-            host = known_name(fault.match.host, names, boots.unnamed)
-            return _incident(rule, fault, halves, ordered, set(known), host)
+            return _incident(rule, fault, halves, ordered, set(known), boots)
+    return None
+
+
+def _counted_incident(
+    rule: Rule, ordered: Sequence[StoredMatch], known: set[str], boots: BootEvidence
+) -> Incident | None:
+    """The incident of a counting rule: its first window begins at the match that anchors it."""
+    events = [one for one in ordered if concerns(rule, one.match)]
+    for first, last in zip(events, events[rule.gte - 1 :], strict=False):
+        if first is last or _within(rule, first.match, last.match):
+            return _incident(rule, first, events, events, known, boots)
     return None
 
 
@@ -181,13 +217,12 @@ def _incident(
     halves: Sequence[StoredMatch],
     ordered: Sequence[StoredMatch],
     known: set[str],
-    host: str,
+    boots: BootEvidence,
 ) -> Incident:
     anchor = fault.match
+    host = known_name(anchor.host, (one.match.host for one in ordered), boots.unnamed)
     nearest = nearest_half(anchor, [half.match for half in halves])
-    apart = gap(anchor, nearest) if nearest else None
-    assert nearest is not None
-    assert apart is not None
+    apart = (gap(anchor, nearest) if nearest else None) or _alone(anchor)
     # Machines without a name share it: their incidents are those of the names that they get.
     identity = incident_id(rule.id, replace(anchor, host=host))
     starts = [one.match.wall_time_us for one in ordered if one.match.wall_time_us is not None]
@@ -205,6 +240,11 @@ def _incident(
         joined=tuple(sorted(known - {identity})),
         nearest=nearest,
     )
+
+
+def _alone(match: Match) -> tuple[int, TimeBasis]:
+    """The distance of a match to nothing, and the clock that its time is told by."""
+    return 0, "wall" if match.kernel_time_us is None else "kernel"
 
 
 def nearest_half(anchor: Match, evidence: Iterable[Match]) -> Match | None:

@@ -3,16 +3,18 @@ said of it.
 
 In: matches as they are stored, blocks as they end. Out: incidents, reports and diagnoses in the
 journal, each a step of the isolation: an incident whose explanation raises is stored without one.
-What makes an incident is decided in `correlate`, what it means in `explain`.
+What makes an incident is decided in `correlate`, what it means in `explain`; that a lone fault's
+incident is part of any other that rests on the same fault, whichever comes first, is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from detector import crash
-from detector.catalogue import Catalogue
+from detector.catalogue import Catalogue, Rule
 from detector.correlate import (
     EVIDENCE_LIMIT,
     StoredMatch,
@@ -55,10 +57,14 @@ class Correlator:
         journal: Journal,
         isolation: Isolation,
         *,
+        rules: Sequence[Rule],
         on_incident: Callable[[Finding, bool], None],
         on_report: Callable[[int, CrashReport], None],
     ) -> None:
         self._catalogue = catalogue
+        self._rules = rules
+        self._others = frozenset(rule.id for rule in rules if not rule.is_lone)
+        self._lone = frozenset(rule.id for rule in rules if rule.is_lone)
         self._journal = journal
         self._isolation = isolation
         self._on_incident = on_incident
@@ -72,7 +78,7 @@ class Correlator:
 
     def add(self, stored: StoredMatch) -> None:
         """A new match was stored: notes what it makes an incident with."""
-        for rule in self._catalogue.rules:
+        for rule in self._rules:
             if not concerns(rule, stored.match):
                 continue
             near = self._journal.neighbours(stored, reach_us(rule))
@@ -81,11 +87,14 @@ class Correlator:
                 self._families.add(rule, family)
 
     def raise_incidents(self) -> None:
-        """Raises what was noted since the last time."""
-        for family in self._families.take():
+        """Raises what was noted since the last time; lone faults last, when it is known what else
+        rests on them.
+        """
+        for family in sorted(self._families.take(), key=lambda one: one.rule.is_lone):
             self._isolation.stage = "correlate"
             place = place_of(next(iter(family.members.values())).match)
-            self._isolation.step(place, partial(self._raise, family))
+            raising = self._raise_lone if family.rule.is_lone else self._raise
+            self._isolation.step(place, partial(raising, family))
 
     def report(self, match_id: int, block: Block) -> None:
         """The block of a match has ended: stores what it says, and says more of the incidents that
@@ -100,10 +109,42 @@ class Correlator:
             self._save(incident, evidence)
 
     def _raise(self, family: Family) -> None:
-        """Raises the incident that a batch's kin make, or says more of those that it belongs to. Of
-        a storm the earliest matches will do, unless they hold no pair.
+        """Raises the incident that a batch's kin make, or says more of those that it belongs to;
+        lone faults' incidents that rest on the same become part of it.
         """
-        known = family.incidents
+        assembled = self._assembled(family, family.incidents)
+        if assembled is None:
+            return
+        incident, evidence = assembled
+        if self._lone:
+            resting = self._journal.resting_on(list(family.members))
+            lone = {one.live for one in resting if one.live_rule in self._lone}
+            incident = replace(incident, joined=tuple(sorted({*incident.joined, *lone})))
+        self._save(incident, evidence)
+
+    def _raise_lone(self, family: Family) -> None:
+        """Raises the incident of a lone fault. Where another incident rests on the fault, it is
+        kept as a part of that one, and nobody hears of it.
+        """
+        resting = self._journal.resting_on(list(family.members))
+        own = {one.id: one.live for one in resting if one.rule == family.rule.id}
+        others = {one.live for one in resting if one.live_rule in self._others}
+        assembled = self._assembled(family, own.keys())
+        if assembled is None:
+            return
+        incident, evidence = assembled
+        live = (one for one, goes_on in own.items() if one == goes_on != incident.id)
+        incident = replace(incident, joined=tuple(sorted(live)))
+        self._save(incident, evidence, told=not others)
+        if others:
+            self._journal.join(incident.id, min(others))
+
+    def _assembled(
+        self, family: Family, known: Collection[str]
+    ) -> tuple[Incident, tuple[int, ...]] | None:
+        """The incident of a family and the ids of what it rests on. Of a storm the earliest matches
+        will do, unless they hold no pair.
+        """
         older = self._journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
         for limit in (EVIDENCE_LIMIT, None):
             evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
@@ -111,10 +152,10 @@ class Correlator:
             boots = self._journal.boot_evidence([one.match for one in matches])
             incident = assemble_incident(family.rule, matches, known, boots)
             if incident is not None:
-                self._save(incident, tuple(evidence.keys() | family.members.keys()))
-                return
+                return incident, tuple(evidence.keys() | family.members.keys())
+        return None
 
-    def _save(self, incident: Incident, evidence: Sequence[int]) -> None:
+    def _save(self, incident: Incident, evidence: Sequence[int], *, told: bool = True) -> None:
         """Stores an incident with all that can be said of it now, and tells of it."""
         block = self._journal.block_of(incident.anchor)
         report, fingerprint = self._read(block) if block else (None, None)
@@ -128,8 +169,9 @@ class Correlator:
         self._isolation.step(place_of(incident.anchor), explained)
         self._isolation.stage = "store"
         new = self._journal.save_incident(incident, evidence, diagnosis, report)
-        finding = Finding(incident, report, fingerprint, diagnosis)
-        self._isolation.say(self._on_incident, finding, new)
+        if told:
+            finding = Finding(incident, report, fingerprint, diagnosis)
+            self._isolation.say(self._on_incident, finding, new)
 
     def _read(self, block: Block) -> tuple[CrashReport | None, str | None]:
         """What a block says, and its fingerprint; nothing where it was set aside."""

@@ -239,8 +239,8 @@ class Incident:
     """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none)
     and holds `anchor`.
 
-    `nearest` is the other half that is nearest to the anchor fault, `gap_us` its distance;
-    `joined` names incidents that late evidence merged into it.
+    `nearest` is the other half that is nearest to the anchor fault, `gap_us` its distance; a fault
+    alone has none, and 0. `joined` names incidents that became part of it.
     """
 
     id: str

@@ -15,7 +15,7 @@ from functools import partial
 
 from detector.assemble import Assembler
 from detector.boots import BOOT, Boots
-from detector.catalogue import Catalogue
+from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
 from detector.hooks import Finding, Hooks, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, Place, is_fatal, place_of, reason_of
@@ -38,7 +38,7 @@ class Pipeline:
     batch.
 
     What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
-    `keeps_noise` is False for a journal whose counts of noise nobody will read: they are only told.
+    `rules` are those in force, else those that need no setting. `keeps_noise` is False for a journal whose counts of noise nobody will read: they are only told.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Pipeline:
         matcher: Matcher,
         assembler: Assembler,
         now_us: int,
+        rules: Sequence[Rule] | None = None,
         told: Hooks | None = None,
         keeps_noise: bool = True,
     ) -> None:
@@ -76,6 +77,7 @@ class Pipeline:
             catalogue,
             journal,
             self._isolation,
+            rules=catalogue.rules_in_force() if rules is None else rules,
             on_incident=self._incident,
             on_report=self.told.report,
         )

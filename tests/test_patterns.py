@@ -9,6 +9,7 @@ import pytest
 import regex
 
 from detector.catalogue import read
+from detector.cli.patterns import failing
 from detector.match import Matcher
 from detector.model import Boot, Line
 from tests.shipped import ROOT, shipped, shipped_files
@@ -307,13 +308,13 @@ def test_the_readme_shows_sound_patterns():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = [dedent(block) for block in regex.findall(r"(?m)(?:^    .*\n|^\n)+", text)]
     [signature] = [block for block in blocks if "[[signature]]" in block]
-    [rule] = [block for block in blocks if "[[rule]]" in block]
+    rules = [block for block in blocks if "[[rule]]" in block]
     [listed] = [block for block in blocks if "[[list]]" in block]
     catalogue = read(
         {
             "pump.toml": signature,
             "valve.toml": signature.replace("pump", "valve"),
-            "rule.toml": rule,
+            "rule.toml": "".join(rules),
             "list.toml": listed,
         }
     )
@@ -322,6 +323,8 @@ def test_the_readme_shows_sound_patterns():
         ("kernel.valve", "h1", 100_500_000),
     )
     assert "memset_orig" in catalogue.lists["generic-functions"]
+    assert len(rules) == len(catalogue.rules)
+    assert [line for rule in catalogue.rules for line in failing(catalogue, rule)] == []
 
 
 def test_what_is_not_proved_again_is_the_same() -> None:

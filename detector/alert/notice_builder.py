@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from sqlite3 import Row
 from typing import Any
 
+from detector.alert import wording
 from detector.alert.notice import Standing, Subject
-from detector.catalogue import Catalogue
+from detector.catalogue import Catalogue, Rule
 from detector.clock import HOUR_US
+from detector.correlate import gap
 from detector.explain.tcp import state_of
 from detector.known.names import KnownBug
 from detector.model import Incident, Match
@@ -87,7 +89,7 @@ def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
         function=row.function,
         module=row.module,
         lines=tuple(map(line_of, _both(incident))),
-        what_happened=tuple(what_happened(incident, catalogue, row.function)),
+        what_happened=_happened(incident, catalogue, rule, row.function),
         known_issue=row.known_issue,
         known_issue_confidence=diagnosis.known_issue_confidence if diagnosis else None,
         next_steps=diagnosis.next_steps if diagnosis else (),
@@ -136,6 +138,18 @@ def standing_of(history: History, incident_id: str, now_us: int) -> Standing | N
         regression,
         hosts,
     )
+
+
+def _happened(
+    incident: Incident, catalogue: Catalogue, rule: Rule | None, function: str | None
+) -> tuple[str, ...]:
+    """What happened, of a rule that counts how often."""
+    said = tuple(what_happened(incident, catalogue, function))
+    if rule is None or rule.type != "event_count" or rule.is_lone:
+        return said
+    apart = gap(incident.evidence[0], incident.evidence[-1])
+    within = f" in {wording.duration(apart[0])}" if apart else ""
+    return (f"{said[0]}, {len(incident.evidence)} such faults{within}",)
 
 
 def what_happened(incident: Incident, catalogue: Catalogue, function: str | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
-from detector.catalogue import Catalogue, read
+from detector.catalogue import Catalogue, Rule, read
 from detector.clock import SECOND_US, now_us
 from detector.correlator import GENERIC, NOBODY
 from detector.hooks import Hooks
@@ -29,6 +29,13 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     did, and `patterns check` does.
     """
     return read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
+
+
+def rules_in_force(settings: Settings, catalogue: Catalogue) -> tuple[Rule, ...]:
+    """The rules that raise incidents: those that need no setting, and those that are switched
+    on.
+    """
+    return catalogue.rules_in_force(settings.rules.switched_on())
 
 
 def parser_of(settings: Settings, *, host: str | None = None) -> Parser:
@@ -76,6 +83,7 @@ def watch_of(
         ),
         assembler=Assembler(catalogue.opening, limits),
         now_us=now_us(),
+        rules=rules_in_force(settings, catalogue),
         told=told,
         keeps_noise=keeps_noise,
     )

@@ -6,7 +6,7 @@ Nothing here reads TOML or judges a pattern: `tables` validates the shape, `chec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +17,9 @@ from detector.errors import UserError
 from detector.model import Origin, Severity
 
 Opens = Literal["report", "rest"]
-RuleType = Literal["temporal", "temporal_ordered"]
+RuleType = Literal["temporal", "temporal_ordered", "event_count"]
+# The settings that put a shipped rule in force; each is off by default.
+RuleSwitch = Literal["rules.lone_faults"]
 
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
 # slipped through the checks.
@@ -95,10 +97,12 @@ class RuleTest:
 class Rule:
     """Signatures or classes that make one incident when they meet on one host within `timespan_us`.
 
-    Exactly one of `classes` and `signatures` is filled, with two or more names; `anchor` is the one
-    of them whose match identifies the incident. Type "temporal" takes any order, "temporal_ordered"
-    the order written. `resolve_on_reboot`: a reboot of the host ends the incident, since what it
-    tells of does not outlive the running kernel.
+    Exactly one of `classes` and `signatures` is filled. Type "temporal" asks for all names in any
+    order, "temporal_ordered" in the order written; both have two names or more, and `anchor` is the
+    one whose match identifies the incident. "event_count" asks for `gte` matches of any of the
+    names; its `anchor` is "", since the earliest match identifies the incident. `switch` names the
+    setting without which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends
+    the incident, since what it tells of does not outlive the running kernel.
     """
 
     id: str
@@ -112,9 +116,16 @@ class Rule:
     severity: Severity
     reasoning: str
     resolve_on_reboot: bool = False
+    gte: int = 1
+    switch: RuleSwitch | None = None
     tests: tuple[RuleTest, ...] = ()
     path: str = ""
     line: int = 0
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether one match alone raises its incident."""
+        return self.type == "event_count" and self.gte == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,12 @@ class Catalogue:
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "_by_id", {signature.id: signature for signature in self.signatures}
+        )
+
+    def rules_in_force(self, switched_on: Container[str] = ()) -> tuple[Rule, ...]:
+        """The rules that need no setting, and those whose setting is among `switched_on`."""
+        return tuple(
+            rule for rule in self.rules if rule.switch is None or rule.switch in switched_on
         )
 
     @property

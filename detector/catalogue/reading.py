@@ -303,12 +303,14 @@ def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
         type=table.type,
         classes=tuple(table.classes),
         signatures=tuple(table.signatures),
-        anchor=table.anchor or (table.classes or table.signatures)[-1],
+        anchor=_anchor(table),
         group_by=tuple(table.group_by),
         timespan_us=timespan_us(table.timespan),
         severity=table.severity,
         reasoning=table.reasoning,
         resolve_on_reboot=table.resolve_on_reboot,
+        gte=table.condition.gte if table.condition else 1,
+        switch=table.setting,
         tests=tuple(
             RuleTest(
                 test.name,
@@ -321,6 +323,12 @@ def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
         path=one.path,
         line=one.line,
     )
+
+
+def _anchor(table: RuleTable) -> str:
+    if table.type == "event_count":
+        return ""
+    return table.anchor or (table.classes or table.signatures)[-1]
 
 
 def _name_list(table: ListTable) -> NameList:

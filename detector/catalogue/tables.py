@@ -13,11 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from detector.catalogue.entries import RuleSwitch, RuleType
 from detector.catalogue.known_issues import KnownIssueTable, StructTable
 from detector.model import Origin, Severity
 
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _LONGEST_UPTIME_S = 10**10  # some three centuries
+# Of a crowd the store shows the nearest matches of a signature: no count may need more of them.
+MOST_EVENTS = 16
 _TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
 
 
@@ -100,12 +103,18 @@ class RuleTestTable(CatalogueTable):
     expect: Annotated[int, Field(ge=0)]
 
 
+class RuleConditionTable(CatalogueTable):
+    """The `condition` of a counting rule: "greater than or equal"."""
+
+    gte: Annotated[int, Field(ge=1, le=MOST_EVENTS)]
+
+
 class RuleTable(CatalogueTable):
     """One `[[rule]]`: it names classes or signatures, not both."""
 
     id: CatalogueId
     title: NonEmptyText
-    type: Literal["temporal", "temporal_ordered"]
+    type: RuleType
     classes: list[str] = []
     signatures: list[str] = []
     anchor: str | None = None
@@ -114,6 +123,8 @@ class RuleTable(CatalogueTable):
     severity: Severity
     reasoning: NonEmptyText
     resolve_on_reboot: bool = Field(default=False, alias="resolve-on-reboot")
+    condition: RuleConditionTable | None = None
+    setting: RuleSwitch | None = None
     test: list[RuleTestTable] = []
 
     @model_validator(mode="after")
@@ -121,6 +132,14 @@ class RuleTable(CatalogueTable):
         if bool(self.classes) == bool(self.signatures):
             raise ValueError('write either "classes" or "signatures"')
         names = self.classes or self.signatures
+        if self.type == "event_count":
+            if self.condition is None:
+                raise ValueError('event_count needs a condition, as in "condition = { gte = 3 }"')
+            if self.anchor is not None:
+                raise ValueError("event_count has no anchor: the earliest match is it")
+            return self
+        if self.condition is not None:
+            raise ValueError(f"{self.type} has no condition: it asks for every name once")
         if len(set(names)) < 2:
             raise ValueError("a rule needs two different names or more")
         if self.anchor is not None and self.anchor not in names:

@@ -103,7 +103,7 @@ def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> 
 
 
 def _cells(row: IncidentRow) -> tuple[str, ...]:
-    started, gap = terminal.when(row.started_us), exact_seconds(row.gap_us)
+    started, gap = terminal.when(row.started_us), exact_seconds(row.gap_us) if row.gap_us else ""
     return (
         row.id,
         started,

@@ -133,7 +133,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
     rules = [
         (
             rule.id,
-            " + ".join(rule.classes or rule.signatures),
+            members(rule),
             f"{rule.timespan_us / 1e6:g} s",
             rule.severity,
         )
@@ -351,6 +351,14 @@ def _signature_item(one: Signature) -> dict[str, object]:
     }
 
 
+def members(rule: Rule) -> str:
+    """What a rule asks for, in short: "a + b", "3 of a, b"."""
+    names = rule.classes or rule.signatures
+    if rule.type == "event_count":
+        return f"{rule.gte} of {', '.join(names)}"
+    return " + ".join(names)
+
+
 def _rule_item(rule: Rule) -> dict[str, object]:
     return {
         "type": "rule",
@@ -360,6 +368,8 @@ def _rule_item(rule: Rule) -> dict[str, object]:
         "of": list(rule.classes or rule.signatures),
         "anchor": rule.anchor,
         "timespan_us": rule.timespan_us,
+        "gte": rule.gte,
+        "setting": rule.switch,
         "severity": rule.severity,
         "reasoning": rule.reasoning,
         "file": f"{rule.path}:{rule.line}",

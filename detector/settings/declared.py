@@ -18,6 +18,7 @@ from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
 from detector.settings.hosts import HostSettings
 from detector.settings.kafka import Kafka
+from detector.settings.rules import RuleSettings
 from detector.settings.trust import TrustSettings
 
 
@@ -304,6 +305,7 @@ class Settings(Group):
     boots: BootSettings = Field(default_factory=BootSettings)
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
+    rules: RuleSettings = Field(default_factory=RuleSettings)
     alert: Alert = Field(default_factory=Alert)
     keep: Keep = Field(default_factory=Keep)
     log: Log = Field(default_factory=Log)

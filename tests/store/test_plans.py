@@ -158,7 +158,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
         with closing(open_journal(path, clock=lambda: NOW_US - 10)) as journal:
             watch = Pipeline(
                 catalogue, journal, Parser(host="db-1"), matcher=Matcher(catalogue),
-                assembler=Assembler(catalogue.opening), now_us=NOW_US,
+                assembler=Assembler(catalogue.opening), now_us=NOW_US, rules=catalogue.rules,
             )  # fmt: skip
             watch.handle([Lines(RELEASE, NOISE, FAULT)], NOW_US)
             watch.handle([Lines(*REST, END)], NOW_US)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from detector.catalogue import Rule, Signature
+from detector.catalogue.entries import RuleSwitch, RuleType
 from detector.model import Severity
 from detector.render.objects import as_object
 from detector.render.series import Bucket
@@ -30,7 +31,7 @@ class RuleItem(BaseModel):
 
     id: str
     title: str
-    type: Literal["temporal", "temporal_ordered"]
+    type: RuleType
     classes: list[str]
     signatures: list[str]
     anchor: str
@@ -38,6 +39,8 @@ class RuleItem(BaseModel):
     timespan_us: int
     severity: Severity
     reasoning: str
+    gte: int
+    switch: RuleSwitch | None = Field(serialization_alias="setting")
     path: str
 
 

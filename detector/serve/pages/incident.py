@@ -147,7 +147,7 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
             f"{title_of(detail.incident.anchor, known)}"
         )
         if other
-        else ""
+        else title_of(detail.incident.anchor, known)
     )
     return charts.timeline(moments, window_us, detail.row.gap_us, f"Time line: {spoken}")
 

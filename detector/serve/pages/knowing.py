@@ -26,9 +26,17 @@ def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
 def rule_words(rule: Rule) -> str:
     """A rule as a sentence: what must meet, in what order, where and within what time."""
     names = list(rule.classes or rule.signatures)
+    if rule.type == "event_count":
+        listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+        what = "One" if rule.is_lone else f"{rule.gte} or more within {_span(rule)}"
+        return f"{what} of {listed}, on one {' and '.join(rule.group_by)}."
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     order = "in this order" if rule.type == "temporal_ordered" else "in any order"
     return (
         f"{listed}, {order}, on one {' and '.join(rule.group_by)} within "
-        f"{rule.timespan_us / 1_000_000:g} s of kernel time."
+        f"{_span(rule)} of kernel time."
     )
+
+
+def _span(rule: Rule) -> str:
+    return f"{rule.timespan_us / 1_000_000:g} s"

@@ -46,6 +46,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "anchor": rule.anchor,
         "group_by": list(rule.group_by),
         "timespan_us": rule.timespan_us,
+        "gte": rule.gte,
+        "setting": rule.switch,
         "words": knowing.rule_words(rule),
         "reasoning": rule.reasoning,
     }

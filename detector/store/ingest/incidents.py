@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from sqlite3 import Connection, Row
 from typing import Any
 
@@ -45,6 +46,12 @@ SELECT m.signature, max(m.wall_time_us) AS latest_us, EXISTS (
   SELECT 1 FROM evidence e JOIN matches o ON o.id = e.match_id WHERE e.incident_id = :id AND o.signature = m.signature) AS seen
 FROM new JOIN matches m ON m.id = new.id GROUP BY m.signature ORDER BY m.signature
 """
+# Which incidents rest on some matches, and what goes on under another: the live one and its rule.
+_RESTING = """
+SELECT DISTINCT i.id, i.rule, l.id AS live, l.rule AS live_rule
+FROM evidence e JOIN incidents i ON i.id = e.incident_id JOIN incidents l ON l.id = coalesce(i.joined_into, i.id)
+WHERE e.match_id IN (SELECT value FROM json_each(?)) ORDER BY i.id
+"""
 _SPOKEN = {"title": "title", "fingerprint": "fingerprint", "known_issue": "known issue"}
 _EVIDENCE = """
 WITH wanted (id) AS (SELECT value FROM json_each(:ids)),
@@ -53,6 +60,18 @@ SELECT m.*, m.id IN (SELECT anchor_id FROM incidents WHERE id IN wanted) AS anch
 WHERE m.id IN (SELECT match_id FROM evidence WHERE incident_id IN family)
 ORDER BY anchors DESC, m.kernel_time_us, m.wall_time_us, m.id LIMIT :limit
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RestingIncident:
+    """An incident that rests on a match: its id and rule, and the live incident that it is, or that
+    it became part of, with the rule of that.
+    """
+
+    id: str
+    rule: str
+    live: str
+    live_rule: str
 
 
 def save(
@@ -171,6 +190,19 @@ def _join(connection: Connection, joined: str, live: str, now_us: int) -> None:
         problems.move(connection, problems.share(row), None, now_us)
     if row["joined_into"] != live:
         changes.record(connection, joined, now_us, "joined", reason=f"into {live}")
+
+
+def resting_on(connection: Connection, match_ids: Sequence[int]) -> list[RestingIncident]:
+    """The incidents that rest on any of these matches."""
+    rows = connection.execute(_RESTING, (json.dumps(list(match_ids)),))
+    return [RestingIncident(*row) for row in rows]
+
+
+def join(connection: Connection, joined: str, live: str, now_us: int) -> None:
+    """Makes one incident a part of another, unless it is."""
+    row = connection.execute("SELECT joined_into FROM incidents WHERE id = ?", (joined,)).fetchone()
+    if row is not None and row["joined_into"] != live:
+        _join(connection, joined, live, now_us)
 
 
 def evidence(connection: Connection, ids: Sequence[str], limit: int) -> list[Row]:

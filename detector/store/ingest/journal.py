@@ -243,6 +243,14 @@ class Journal:
             self._connection, incident, anchor.id, evidence, diagnosis, report, self._clock()
         )
 
+    def resting_on(self, match_ids: Sequence[int]) -> list[incidents.RestingIncident]:
+        """The incidents that rest on any of these matches."""
+        return incidents.resting_on(self._connection, match_ids)
+
+    def join(self, joined: str, live: str) -> None:
+        """Makes one incident a part of another."""
+        incidents.join(self._connection, joined, live, self._clock())
+
     def evidence(self, ids: Sequence[str], limit: int = EVIDENCE_LIMIT) -> list[StoredMatch]:
         """At most `limit` matches that incidents, and those joined into them, rest on: their
         anchors first, then the earliest.

@@ -1,0 +1,23 @@
+"""The settings that put shipped rules in force."""
+
+from __future__ import annotations
+
+from detector.settings.group import Group, setting
+
+
+class RuleSettings(Group):
+    """Shipped rules that are off until a site wants them: `oopswatch rules test` says beforehand
+    what one would have raised.
+    """
+
+    lone_faults: bool = setting(
+        False,
+        (
+            "a kernel panic, oops or use-after-free alone is an incident; where a pair rests on the "
+            "same fault, it is part of the pair's"
+        ),
+    )
+
+    def switched_on(self) -> frozenset[str]:
+        """The names of the settings that are on, as rules name them."""
+        return frozenset(f"rules.{name}" for name, on in self if on)
