@@ -31,7 +31,7 @@ class Rewindable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordPlace:
     """Where what a step works on came from, and its bytes."""
 
     source: str
@@ -41,14 +41,14 @@ class Place:
 
 
 # What no record is the cause of, such as the tick of a clock.
-NOWHERE = Place("", 0, b"")
+NOWHERE = RecordPlace("", 0, b"")
 
 
-def place_of(line: Line | Match, record: Record | None = None) -> Place | Record:
+def place_of(line: Line | Match, record: Record | None = None) -> RecordPlace | Record:
     """The record of a line; where that is gone, the line's place with its text."""
     if record is not None and (record.source, record.number) == (line.source, line.number):
         return record
-    return Place(line.source, line.number, line.text.encode(errors="backslashreplace"))
+    return RecordPlace(line.source, line.number, line.text.encode(errors="backslashreplace"))
 
 
 def is_fatal(error: BaseException) -> bool:
@@ -85,7 +85,10 @@ class Isolation:
             hook(*about)
 
     def step(
-        self, place: Place | Record, work: Callable[[], None], parts: Collection[Rewindable] = ()
+        self,
+        place: RecordPlace | Record,
+        work: Callable[[], None],
+        parts: Collection[Rewindable] = (),
     ) -> bool:
         """Does some work; False where it raised and was set aside. `parts` are those that it
         changes. What waits in the journal until now belongs to the step around this one.
@@ -114,7 +117,7 @@ class Isolation:
             return False
         return True
 
-    def reject(self, place: Place | Record, reason: str) -> None:
+    def reject(self, place: RecordPlace | Record, reason: str) -> None:
         """Sets aside what is at a place: once for each stage."""
         row = Rejected(place.source, place.number, self.stage, reason, place.value, place.key)
         self._rejected.setdefault((row.source, row.number, row.stage), row)

@@ -18,7 +18,7 @@ from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
 from detector.hooks import Finding, Hooks, RunTotals, ignore
-from detector.isolation import NOWHERE, Isolation, Place, is_fatal, place_of, reason_of
+from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
@@ -198,12 +198,12 @@ class Pipeline:
                 raise
             self._isolation.stage = "scan"
             reason = f"the rest of this chunk was not read: {reason_of(error)}"
-            self._isolation.reject(Place(chunk.source, last + 1, chunk.data), reason)
+            self._isolation.reject(RecordPlace(chunk.source, last + 1, chunk.data), reason)
         self.totals.records += chunk.count
         self.totals.bytes += len(chunk.data)
 
     def _parsed(
-        self, parse: Callable[[], Sequence[Line | Unparsed]], place: Place | Record
+        self, parse: Callable[[], Sequence[Line | Unparsed]], place: RecordPlace | Record
     ) -> Sequence[Line | Unparsed]:
         self._isolation.stage = "parse"
         lines: list[Line | Unparsed] = []
@@ -276,7 +276,7 @@ class Pipeline:
             self._isolation.say(self.told.unparsed, line)
             return
         self._isolation.stage = "parse"
-        place = record or Place(line.source, line.number, line.sample)
+        place = record or RecordPlace(line.source, line.number, line.sample)
         self._isolation.reject(place, line.reason.removeprefix("error-"))
 
     def _match(self, line: Line, record: Record | None) -> Match | None:

@@ -69,6 +69,27 @@ def test_functions_are_short(path):
     ] == []
 
 
+def types_of(path: Path) -> list[str]:
+    """Names of the classes and type aliases that a module defines: capitalised, not constants."""
+    names = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [one.id for one in targets if isinstance(one, ast.Name)]
+    return [name for name in names if name[0].isupper() and not name.isupper()]
+
+
+def test_each_type_has_a_name_of_its_own():
+    """No class or type name is defined in two modules: a name means one thing."""
+    places: dict[str, set[str]] = {}
+    for path in MODULES:
+        for name in types_of(path):
+            places.setdefault(name, set()).add(name_of(path))
+    assert {name: sorted(paths) for name, paths in places.items() if len(paths) > 1} == {}
+
+
 def test_floors_hold():
     """Imports go down only, and the lower floors touch nothing."""
     done = subprocess.run(

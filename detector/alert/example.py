@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from detector.alert.notice import Action, Notice, Standing, Subject
+from detector.alert.notice import Action, Notice, ProblemStanding, Subject
 from detector.clock import SECOND_US
 
 _SUBJECT = Subject(
@@ -55,7 +55,7 @@ def example_notice(
 ) -> Notice:
     """One incident that began 90 s before `at_us`."""
     subject = replace(_SUBJECT, started_us=at_us - 90 * SECOND_US, found_us=at_us - 89 * SECOND_US)
-    standing = Standing(
+    standing = ProblemStanding(
         14,
         9,
         at_us - 30 * 86_400 * SECOND_US,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
-from detector.alert.notice import Action, Notice, Standing, Subject
+from detector.alert.notice import Action, Notice, ProblemStanding, Subject
 from detector.alert.wording import clock, duration, gap, ordinal, said
 from detector.model import Severity
 from detector.render.escape import inert
@@ -204,7 +204,7 @@ def _standing(notice: Notice) -> Iterator[MessagePart]:
         yield MessagePart("History", tuple(said(line) for line in history_lines(notice.standing)))
 
 
-def history_lines(standing: Standing) -> Iterator[str]:
+def history_lines(standing: ProblemStanding) -> Iterator[str]:
     """What the history knows: new, or how often, on how many hosts, since when; a regression; other
     hosts lately.
     """

@@ -49,7 +49,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProblemStanding:
     """What the history knows of the same problem. `count` and `hosts` include this incident; `new`
     where it is the first one.
 
@@ -82,7 +82,7 @@ class Notice:
     total: int
     hosts: tuple[str, ...]
     host_count: int
-    standing: Standing | None
+    standing: ProblemStanding | None
     reason: str
     at_us: int
     team: str | None = None

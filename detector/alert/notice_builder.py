@@ -11,7 +11,7 @@ from sqlite3 import Row
 from typing import Any
 
 from detector.alert import wording
-from detector.alert.notice import Standing, Subject
+from detector.alert.notice import ProblemStanding, Subject
 from detector.catalogue import Catalogue, Rule
 from detector.clock import HOUR_US
 from detector.correlate import gap
@@ -113,7 +113,7 @@ def known_bug_of(bugs: Sequence[KnownBug]) -> str | None:
     return f"{first.id} (likely): {first.subject}{fixed}"
 
 
-def standing_of(history: History, incident_id: str, now_us: int) -> Standing | None:
+def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStanding | None:
     """How the problem of an incident stands; None where its report has no fingerprint, so that it
     cannot be told from others.
     """
@@ -129,7 +129,7 @@ def standing_of(history: History, incident_id: str, now_us: int) -> Standing | N
     with explained(history.path):
         hosts = tuple(one["host"] for one in history.db.execute(_LATELY, lately))
     regression = (row["fixed_in"] or "") if row["regression"] else None
-    return Standing(
+    return ProblemStanding(
         row["incidents"],
         row["hosts"],
         row["first_us"],

@@ -8,7 +8,7 @@ In: a notice. Out: a dictionary of JSON types; fields are only ever added. Texts
 from __future__ import annotations
 
 from detector.alert.message import compose, plain
-from detector.alert.notice import Notice, Standing, Subject
+from detector.alert.notice import Notice, ProblemStanding, Subject
 from detector.alert.wording import inert_line
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
@@ -72,7 +72,7 @@ def subject_item(subject: Subject) -> Item:
     }
 
 
-def standing_item(standing: Standing) -> Item:
+def standing_item(standing: ProblemStanding) -> Item:
     """What the history knows of the same problem."""
     return {
         "count": standing.count,

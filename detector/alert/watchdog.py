@@ -18,8 +18,8 @@ from detector.render.objects import moment
 from detector.store import Journal
 from detector.store.lifecycle.auto_resolve import close_rule
 
-Kind = Literal["input-silent", "lag-growing"]
-KINDS: tuple[Kind, ...] = ("input-silent", "lag-growing")
+WatchdogAlert = Literal["input-silent", "lag-growing"]
+KINDS: tuple[WatchdogAlert, ...] = ("input-silent", "lag-growing")
 RULES = frozenset(f"oopswatch.{kind}" for kind in KINDS)
 
 
@@ -27,7 +27,7 @@ RULES = frozenset(f"oopswatch.{kind}" for kind in KINDS)
 class Alarm:
     """Something is wrong with the input since `since_us`, or (`over`) no longer."""
 
-    kind: Kind
+    kind: WatchdogAlert
     since_us: int
     text: str
     over: bool = False
@@ -45,8 +45,8 @@ class Watchdog:
     _records: int | None = None
     _heard_us: int = 0
     _behind: tuple[int, int] | None = None
-    _raised: dict[Kind, int] = field(default_factory=dict)
-    _ended: set[Kind] = field(default_factory=set)
+    _raised: dict[WatchdogAlert, int] = field(default_factory=dict)
+    _ended: set[WatchdogAlert] = field(default_factory=set)
 
     def observe(self, now_us: int, records: int, lag: int) -> list[Alarm]:
         """What a batch tells: `records` read so far, `lag` in all partitions."""
@@ -82,14 +82,14 @@ class Watchdog:
             return self._begin("lag-growing", since, text)
         return []
 
-    def _begin(self, kind: Kind, since_us: int, text: str) -> list[Alarm]:
+    def _begin(self, kind: WatchdogAlert, since_us: int, text: str) -> list[Alarm]:
         if kind in self._raised:
             return []
         self._raised[kind] = since_us
         self._ended.discard(kind)
         return [Alarm(kind, since_us, text)]
 
-    def _end(self, kind: Kind, now_us: int, text: str) -> list[Alarm]:
+    def _end(self, kind: WatchdogAlert, now_us: int, text: str) -> list[Alarm]:
         """Said once, also of an alarm that an earlier process raised."""
         since = self._raised.pop(kind, now_us)
         if kind in self._ended:

@@ -17,7 +17,7 @@ from detector.store import History, open_history
 
 if TYPE_CHECKING:
     from detector.known.lookup import KnownBugs
-    from detector.known.message import Reader
+    from detector.known.message import MessageReader
 
 
 def known_bugs(
@@ -61,11 +61,11 @@ def shipped_path() -> Path:
     return shipped_patterns_dir() / "known-bugs" / NAME
 
 
-def reader_of(catalogue: Catalogue) -> Reader:
+def reader_of(catalogue: Catalogue) -> MessageReader:
     """A reader of quoted reports with the signatures of a catalogue."""
-    from detector.known.message import Reader
+    from detector.known.message import MessageReader
 
-    return Reader.of(catalogue, generic_functions(catalogue))
+    return MessageReader.of(catalogue, generic_functions(catalogue))
 
 
 def generic_functions(catalogue: Catalogue) -> Container[str]:

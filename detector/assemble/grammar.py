@@ -20,11 +20,11 @@ from typing import Literal
 
 from detector.assemble.phrases import COMMON, DUMPS, PROSE
 
-Kind = Literal["frame", "trace", "label", "text", "blank", "foreign"]
+LineKind = Literal["frame", "trace", "label", "text", "blank", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class LineShape:
     """What a line looks like.
 
     `kind`: a frame of a trace, the line that starts one, a line that names itself (`label`), prose
@@ -33,7 +33,7 @@ class Shape:
     `style` is how a frame is written.
     """
 
-    kind: Kind
+    kind: LineKind
     name: str | None = None
     arch: str | None = None
     style: tuple[int, str, bool] | None = None
@@ -88,30 +88,32 @@ _MARKS_OF_FRAMES = ("+0x", " from ", "0x", ".c:", ".h:", ".S:", ".rs:", "] ", "-
 _LONGEST = 600
 """Characters of a line that are looked at; names of functions have up to 512 (include/linux/kallsyms.h)."""
 
-_BLANK = Shape("blank")
-_FOREIGN = Shape("foreign")
+_BLANK = LineShape("blank")
+_FOREIGN = LineShape("foreign")
 
 
-def shape(text: str, kinds: Iterable[str] = PROSE) -> Shape:
+def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
     """What a line looks like; of prose, only the `kinds` given are looked for."""
     text = text[:_LONGEST].rstrip()
     if not text:
         return _BLANK
     if any(mark in text for mark in _MARKS_OF_FRAMES) and (found := _FRAME.match(text)):
-        return Shape("frame", style=(len(found["indent"]), _range(found["at"]), " from " in text))
+        return LineShape(
+            "frame", style=(len(found["indent"]), _range(found["at"]), " from " in text)
+        )
     words = text.lstrip()
     if _TRACE.match(words) is not None:
-        return Shape("trace", "Call Trace")
+        return LineShape("trace", "Call Trace")
     if words[0] == "<" and _STACK_MARK.match(words) is not None:
-        return Shape("frame")
+        return LineShape("frame")
     if (own := _OWN.match(words)) is not None:
         arch = own.lastgroup
-        return Shape("label", label(text), arch if arch != "all" else None)
+        return LineShape("label", label(text), arch if arch != "all" else None)
     if _ENDS.match(words) is not None or _DATA.match(words) is not None:
-        return Shape("text")
+        return LineShape("text")
     for kind in kinds:
         if _SAYS[kind].match(words) is not None:
-            return Shape("text", kind)
+            return LineShape("text", kind)
     return _FOREIGN
 
 

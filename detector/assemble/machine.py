@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from detector.assemble import shape
-from detector.assemble.grammar import Shape
+from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
 from detector.assemble.opened import Opened
@@ -208,7 +208,7 @@ class Assembler:
         self,
         line: Line,
         match: Match,
-        looks: Shape,
+        looks: LineShape,
         near: Sequence[Opened],
         now_us: int,
         closed: list[Block],
@@ -317,7 +317,7 @@ class Assembler:
         self._reports.shadow(shadow)
 
     def _append(
-        self, opened: Opened, line: Line, looks: Shape, now_us: int, closed: list[Block]
+        self, opened: Opened, line: Line, looks: LineShape, now_us: int, closed: list[Block]
     ) -> None:
         before = opened.size
         opened.add(line, looks, now_us, self._turn)

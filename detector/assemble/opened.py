@@ -12,11 +12,11 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Literal
 
 from detector.assemble import shape
-from detector.assemble.grammar import Shape
+from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
 
-Role = Literal["report", "shadow", "orphan"]
+BlockRole = Literal["report", "shadow", "orphan"]
 """A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a register
 dump or a trace without a head: what is left of a report, or a message's; only its end can tell."""
 
@@ -63,13 +63,13 @@ class Opened:
     repeated: bool = False
     newest: tuple[str, int | None, int | None] | None = None
     turns: deque[int] = field(default_factory=lambda: deque(maxlen=3))
-    role: Role = "report"
+    role: BlockRole = "report"
     shipped: tuple[str, bool, bool] | None = None
     unknown: list[str] = field(default_factory=list)
     unknown_us: int | None = None
 
     @classmethod
-    def at(cls, head: Match, line: Line, now_us: int, role: Role = "report") -> Opened:
+    def at(cls, head: Match, line: Line, now_us: int, role: BlockRole = "report") -> Opened:
         """The report, or what is none, that this head opens."""
         whole = shape.is_one_line(head.cls)
         bare = shape.has_bare_trace(head.cls)
@@ -133,7 +133,7 @@ class Opened:
         """Whether frames may follow."""
         return self.traced and not self.lingering
 
-    def fits(self, line: Shape) -> bool:
+    def fits(self, line: LineShape) -> bool:
         """Whether a line of this shape can be one of this report."""
         if line.kind == "foreign" or not self.suits(line):
             return False
@@ -143,7 +143,7 @@ class Opened:
             return line.name in self.prose
         return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
 
-    def suits(self, line: Shape) -> bool:
+    def suits(self, line: LineShape) -> bool:
         """Whether the architecture allows it."""
         return line.arch is None or self.arch is None or line.arch == self.arch
 
@@ -153,7 +153,7 @@ class Opened:
         """
         return self.shipped == _shipping(line)
 
-    def add(self, line: Line, looks: Shape, now_us: int, turn: int) -> None:
+    def add(self, line: Line, looks: LineShape, now_us: int, turn: int) -> None:
         """Takes the line; a continuation is joined to the line that it continues, a replay takes
         the place of what was cut.
         """
@@ -175,7 +175,7 @@ class Opened:
         else:
             self.take(line.text, looks)
 
-    def take(self, text: str, looks: Shape) -> None:
+    def take(self, text: str, looks: LineShape) -> None:
         """Appends a text, and notes what it says of the report's progress."""
         if self.replaying and self.lines and text.startswith(self.lines[-1]):
             self.lines.pop()

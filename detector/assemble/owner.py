@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from detector.assemble import shape
-from detector.assemble.grammar import Shape
+from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
 from detector.model import Line
@@ -37,7 +37,7 @@ def by_caller(near: Sequence[Opened], line: Line, *, head: bool = False) -> Sequ
     return same or [opened for opened in near if opened.caller is None]
 
 
-def owner(near: Sequence[Opened], line: Line, looks: Shape, turn: int) -> Opened | None:
+def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Opened | None:
     """The report that takes the line, which is the `turn`-th of all."""
     near = by_caller(near, line)
     shadow = next((opened for opened in near if opened.shadow), None)
@@ -92,7 +92,7 @@ def _last(able: Sequence[Opened]) -> Opened | None:
     return newest(real or able)
 
 
-def _of_frame(able: Sequence[Opened], looks: Shape, turn: int) -> Opened | None:
+def _of_frame(able: Sequence[Opened], looks: LineShape, turn: int) -> Opened | None:
     """A frame belongs to a trace that has begun, and to one that is written as it is."""
     tracing = [opened for opened in able if opened.tracing] or able
     alike = [opened for opened in tracing if opened.style in (None, looks.style)]

@@ -80,7 +80,7 @@ class When(Conditions):
     confidence: Confidence
 
 
-class Commit(KnownIssueModel):
+class FixCommit(KnownIssueModel):
     """A commit by hash and title; where the title could not be confirmed it is absent, and `note`
     says what is known.
     """
@@ -147,9 +147,9 @@ class KnownIssue(KnownIssueModel):
     since: str | None = None
     fixed: str | None = None
     stable: tuple[StableRelease, ...] = ()
-    introduced_by: tuple[Commit, ...] = ()
-    fixed_by: tuple[Commit, ...] = ()
-    linked: tuple[Commit, ...] = ()
+    introduced_by: tuple[FixCommit, ...] = ()
+    fixed_by: tuple[FixCommit, ...] = ()
+    linked: tuple[FixCommit, ...] = ()
     related: tuple[str, ...] = ()
     lookalike: tuple[Lookalike, ...] = ()
     covers: tuple[Annotated[str, Field(pattern=_BUG)], ...] = ()

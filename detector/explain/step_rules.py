@@ -30,7 +30,7 @@ _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested i
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
+class CrashFacts:
     """What decides which steps can work: the report, what stands around it, the sockets named."""
 
     report: CrashReport | None
@@ -92,36 +92,36 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class StepRule:
     """Steps for some kinds, under a condition that the documentation gives in words."""
 
     kinds: str
     when: str
-    holds: Callable[[Crash], bool]
+    holds: Callable[[CrashFacts], bool]
     steps: tuple[str, ...]
 
 
-def group_of(crash: Crash) -> str | None:
+def group_of(crash: CrashFacts) -> str | None:
     """The cgroup that was at its limit, where its path is plain."""
     lines = crash.report.lines if crash.report is not None else ()
     found = next(filter(None, map(_GROUP.match, lines)), None)
     return found["path"] if found is not None and ".." not in found["path"] else None
 
 
-def jit_tag(crash: Crash) -> str | None:
+def jit_tag(crash: CrashFacts) -> str | None:
     """The tag of the BPF program that the function is, or None."""
     name = crash.report.display_function if crash.report is not None else None
     found = _JIT.match(name or "")
     return found["tag"] if found is not None else None
 
 
-def _has(crash: Crash, *words: str) -> bool:
+def _has(crash: CrashFacts, *words: str) -> bool:
     """Whether a line of the report holds one of the words."""
     lines = crash.report.lines if crash.report is not None else ()
     return any(word in text for text in lines for word in words)
 
 
-def _corrupts(crash: Crash) -> bool:
+def _corrupts(crash: CrashFacts) -> bool:
     """Whether the report is of memory that somebody overwrote or freed too early."""
     title = (crash.report.title or "") if crash.report is not None else ""
     return crash.kind in ("list-corruption", "refcount", "bad-page") or any(
@@ -129,15 +129,15 @@ def _corrupts(crash: Crash) -> bool:
     )
 
 
-def _is(*kinds: str) -> Callable[[Crash], bool]:
+def _is(*kinds: str) -> Callable[[CrashFacts], bool]:
     return lambda crash: crash.kind in kinds and not crash.panicked and not crash.hardware
 
 
 _STALLS = ("soft-lockup", "hard-lockup", "rcu-stall", "workqueue-lockup", "spinlock-bug")
 _ANY = "every kind"
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[StepRule, ...] = (
+    StepRule(
         "faults and panics",
         "the kernel died, or may have, and had come up before; no hardware error",
         lambda crash: crash.dumped,
@@ -151,7 +151,7 @@ RULES: tuple[Rule, ...] = (
             "host: uname -r (is the running kernel still the one that crashed?)",
         ),
     ),
-    Rule(
+    StepRule(
         "panic",
         "the root file system or init was not found",
         lambda crash: crash.panicked and not crash.booted,
@@ -160,7 +160,7 @@ RULES: tuple[Rule, ...] = (
             "boot loader: start the kernel before, and build its initramfs anew",
         ),
     ),
-    Rule(
+    StepRule(
         "machine checks, SError, panics by hardware",
         "hardware reported the fault, and the machine is not virtual",
         lambda crash: crash.hardware and not crash.virtual,
@@ -171,13 +171,13 @@ RULES: tuple[Rule, ...] = (
             "host: ipmitool sel elist (what did the management controller log at that time?)",
         ),
     ),
-    Rule(
+    StepRule(
         "machine checks, panics by hardware",
         "hardware reported the fault, the machine is an x86 and not virtual",
         lambda crash: crash.hardware and not crash.virtual and crash.x86,
         ("host: mcelog --client (where mcelog runs instead of rasdaemon)",),
     ),
-    Rule(
+    StepRule(
         "machine checks, SError, panics by hardware",
         "hardware reported the fault to a virtual machine",
         lambda crash: crash.hardware and crash.virtual,
@@ -186,7 +186,7 @@ RULES: tuple[Rule, ...] = (
             "memory modules nor its management controller"),
         ),
     ),
-    Rule(
+    StepRule(
         "hung-task",
         "the kernel goes on",
         _is("hung-task"),
@@ -196,31 +196,31 @@ RULES: tuple[Rule, ...] = (
             "host: crash, then foreach UN bt (on the live kernel; wants its debug information)",
         ),
     ),
-    Rule(
+    StepRule(
         "hung-task",
         "the kernel goes on and has lockdep",
         lambda crash: _is("hung-task")(crash) and _has(crash, " locks held by", " lock held by"),
         ("host: echo d > /proc/sysrq-trigger; dmesg (who holds which locks)",),
     ),
-    Rule(
+    StepRule(
         "soft-lockup, hard-lockup, rcu-stall, workqueue-lockup, spinlock-bug",
         "the kernel goes on",
         _is(*_STALLS),
         ("host: echo l > /proc/sysrq-trigger; dmesg (what every CPU does now)",),
     ),
-    Rule(
+    StepRule(
         "rcu-stall",
         "the kernel goes on, and RCU's thread starves",
         lambda crash: _is("rcu-stall")(crash) and _has(crash, " kthread starved for "),
         ("host: ps -eLo pid,cls,rtprio,psr,comm --sort=-rtprio (which real-time tasks run?)",),
     ),
-    Rule(
+    StepRule(
         "soft-lockup, hard-lockup, rcu-stall",
         "the machine is virtual",
         lambda crash: crash.kind in ("soft-lockup", "hard-lockup", "rcu-stall") and crash.virtual,
         ("hypervisor: was the guest stopped, migrated or starved at that time? (steal time: sar -u)",),
     ),
-    Rule(
+    StepRule(
         "oom, oom-kill",
         "the kernel goes on",
         _is("oom", "oom-kill", "oom-kill-cgroup"),
@@ -229,25 +229,25 @@ RULES: tuple[Rule, ...] = (
             "host: slabtop -o -s c; cat /proc/meminfo (or is it the kernel itself?)",
         ),
     ),
-    Rule(
+    StepRule(
         "oom",
         "the kernel goes on, and a memory cgroup was at its limit",
         lambda crash: _is("oom")(crash) and group_of(crash) is not None,
         ("host: grep . /sys/fs/cgroup{,/memory}GROUP/memory.{max,limit_in_bytes,events}",),
     ),
-    Rule(
+    StepRule(
         "memory-pressure",
         "the kernel goes on",
         _is("memory-pressure"),
         ("host: cat /proc/buddyinfo (are blocks of that order left?)",),
     ),
-    Rule(
+    StepRule(
         "memory-leak",
         "the kernel goes on",
         _is("memory-leak"),
         ("host: echo scan > /sys/kernel/debug/kmemleak; cat /sys/kernel/debug/kmemleak",),
     ),
-    Rule(
+    StepRule(
         "list-corruption, refcount, bad-page",
         "the kernel has no KASAN",
         lambda crash: crash.kind in ("list-corruption", "refcount", "bad-page", "kernel-bug", "warning")
@@ -257,19 +257,19 @@ RULES: tuple[Rule, ...] = (
             "allocated and who freed the object"),
         ),
     ),
-    Rule(
+    StepRule(
         _ANY,
         "there is no dump; the function is the kernel's own, or a module's",
         lambda crash: not crash.dumped and not crash.hardware and crash.kind != "firmware-panic",
         ("debug information: scripts/faddr2line IMAGE SYMBOL (file and line)",),
     ),
-    Rule(
+    StepRule(
         _ANY,
         "the function is a BPF program, whose code no image holds",
         lambda crash: jit_tag(crash) is not None and not crash.panicked,
         ("host: bpftool prog show tag TAG; bpftool prog dump jited tag TAG (while it is loaded)",),
     ),
-    Rule(
+    StepRule(
         _ANY,
         "the function is a BPF program, and there may be a dump",
         lambda crash: jit_tag(crash) is not None and crash.dumped,

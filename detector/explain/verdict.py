@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detector.catalogue.known_issues import Commit, KnownIssue, ReleaseStatus, StableRelease
+from detector.catalogue.known_issues import FixCommit, KnownIssue, ReleaseStatus, StableRelease
 from detector.explain.issues import Recognised, names
 from detector.model import Statement
 
@@ -98,7 +98,7 @@ def _fixes(issue: KnownIssue) -> Iterator[str]:
     yield from (f"the bug came with {_commit(commit)}" for commit in issue.introduced_by)
 
 
-def _commit(commit: Commit) -> str:
+def _commit(commit: FixCommit) -> str:
     title = f' "{commit.title}"' if commit.title else ""
     return f"{commit.hash}{title}" + (f" ({commit.note})" if commit.note else "")
 

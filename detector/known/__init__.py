@@ -6,6 +6,6 @@ release stands to them. Never certain: that is left to the hand-written issues o
 """
 
 from detector.known.bug import Bug, Fix, Trace
-from detector.known.releases import Standing, standing
+from detector.known.releases import ReleaseStanding, standing
 
-__all__ = ["Bug", "Fix", "Standing", "Trace", "standing"]
+__all__ = ["Bug", "Fix", "ReleaseStanding", "Trace", "standing"]

@@ -12,7 +12,7 @@ from detector.crash.guilty import program_counter
 from detector.crash.identity import identity
 from detector.known.bug import Bug, Trace
 from detector.known.cve import Published
-from detector.known.message import Reader, bare_trace, mentioned, worth_reading
+from detector.known.message import MessageReader, bare_trace, mentioned, worth_reading
 from detector.known.nature import HEADLESS
 from detector.known.quotes import quoted_lines
 from detector.known.trace import stacks, tidied, trace_of
@@ -21,7 +21,7 @@ _FEWEST = 2  # frames that a trace without a readable head must have, with offse
 _FEWEST_BARE = 3  # the same for bare names
 
 
-def bug_of(facts: Published, reader: Reader) -> Bug:
+def bug_of(facts: Published, reader: MessageReader) -> Bug:
     """The bug, with whatever traces its message holds."""
     traces = _traces(quoted_lines(facts.text), reader) if worth_reading(facts.text) else ()
     return Bug(
@@ -36,7 +36,7 @@ def bug_of(facts: Published, reader: Reader) -> Bug:
     )
 
 
-def _traces(lines: Sequence[str], reader: Reader) -> tuple[Trace, ...]:
+def _traces(lines: Sequence[str], reader: MessageReader) -> tuple[Trace, ...]:
     """One trace a report; else the frames that stand under no head that is read."""
     main = tidied(stacks(lines).main, reader.generic)
     bare = tidied(bare_trace(lines), reader.generic)
@@ -53,7 +53,7 @@ def _traces(lines: Sequence[str], reader: Reader) -> tuple[Trace, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _headless(trace: Trace, lines: Sequence[str], reader: Reader) -> Trace:
+def _headless(trace: Trace, lines: Sequence[str], reader: MessageReader) -> Trace:
     """The trace of a report that names no function: an abbreviated head, or one that tells no place.
     It is known by its frames alone.
     """
@@ -61,14 +61,14 @@ def _headless(trace: Trace, lines: Sequence[str], reader: Reader) -> Trace:
     return replace(trace, kind=HEADLESS, title=None, function=function)
 
 
-def _at_counter(lines: Sequence[str], reader: Reader) -> str | None:
+def _at_counter(lines: Sequence[str], reader: MessageReader) -> str | None:
     """The function at the program counter, where a line names it and it may be guilty."""
     frames = (frame for text in lines if (frame := program_counter(text)) is not None)
     names = (identity(frame) for frame in frames)
     return next((name for name in names if tidied([name], reader.generic)), None)
 
 
-def _named(facts: Published, traces: Sequence[Trace], reader: Reader) -> tuple[str, ...]:
+def _named(facts: Published, traces: Sequence[Trace], reader: MessageReader) -> tuple[str, ...]:
     """What the prose names, where uninitialised data was reported: its trace shows who read it,
     which is seldom who forgot it.
     """

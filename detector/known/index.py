@@ -21,7 +21,7 @@ _FOLDER_DEPTH = 3  # path parts by which subsystems are told apart: drivers/net/
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class BugTrace:
     """A trace of the index and its bug."""
 
     bug: Bug
@@ -38,7 +38,7 @@ class Index:
 
     version: str
     bugs: Mapping[str, Bug]
-    by_function: Mapping[str, tuple[Candidate, ...]] = field(repr=False)
+    by_function: Mapping[str, tuple[BugTrace, ...]] = field(repr=False)
     hot: frozenset[str] = field(repr=False)
     _counts: Mapping[str, int] = field(repr=False)
 
@@ -46,13 +46,13 @@ class Index:
     def of(cls, bugs: Iterable[Bug], version: str = "") -> Index:
         """Builds the look-ups."""
         known = {bug.id: bug for bug in bugs}
-        by_function: defaultdict[str, list[Candidate]] = defaultdict(list)
+        by_function: defaultdict[str, list[BugTrace]] = defaultdict(list)
         counts: Counter[str] = Counter()
         for bug in known.values():
             counts.update(set(_functions(bug)))
             for trace in bug.traces:
                 if trace.function is not None:
-                    by_function[trace.function].append(Candidate(bug, trace))
+                    by_function[trace.function].append(BugTrace(bug, trace))
         return cls(
             version,
             known,
@@ -76,7 +76,7 @@ def _functions(bug: Bug) -> Iterator[str]:
             yield trace.function
 
 
-def _is_hot(found: Iterable[Candidate]) -> bool:
+def _is_hot(found: Iterable[BugTrace]) -> bool:
     bugs = {candidate.bug.id: candidate.bug for candidate in found}
     folders = {
         "/".join((bug.files[0] if bug.files else "?").split("/")[:_FOLDER_DEPTH])

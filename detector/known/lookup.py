@@ -15,7 +15,7 @@ from detector.known import words
 from detector.known.index import Index
 from detector.known.match import Named, named
 from detector.known.names import KnownBug
-from detector.known.releases import Standing
+from detector.known.releases import ReleaseStanding
 from detector.known.trace import trace_of
 from detector.model import Block, CrashReport
 from detector.release import KernelRelease
@@ -106,7 +106,7 @@ def shown(names: Iterable[Named], kernel: str | None) -> tuple[KnownBug, ...]:
     )
 
 
-def is_fixable(kernel: KernelRelease | None, stands: Standing) -> bool:
+def is_fixable(kernel: KernelRelease | None, stands: ReleaseStanding) -> bool:
     """Whether a later release of the kernel's own series has the fix. A mainline release is the
     next series; of a vendor's build nobody knows.
     """

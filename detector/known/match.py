@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from detector.known.bug import Bug, Fix, Trace
-from detector.known.index import Candidate, Index
-from detector.known.names import Confidence
+from detector.known.index import BugTrace, Index
+from detector.known.names import BugConfidence
 from detector.known.nature import (
     BYSTANDERS,
     HEADLESS,
@@ -23,7 +23,7 @@ from detector.known.nature import (
     likeness,
     nature,
 )
-from detector.known.releases import Standing, standing
+from detector.known.releases import ReleaseStanding, standing
 from detector.release import KernelRelease
 
 COMPARED = 7
@@ -53,7 +53,7 @@ class Likeness:
     of: int
     overlap: float
     weight: float
-    standing: Standing
+    standing: ReleaseStanding
 
     @property
     def score(self) -> float:
@@ -68,11 +68,11 @@ class Named:
     """
 
     bug: Bug
-    confidence: Confidence
+    confidence: BugConfidence
     common: int
     of: int
     same: bool
-    standing: Standing
+    standing: ReleaseStanding
     alike: int = 1
 
     @property
@@ -85,7 +85,7 @@ def named(
     crash: Trace, kernel: KernelRelease | None, arch: str | None, index: Index
 ) -> tuple[Named, ...]:
     """The bugs that this crash looks like, best first."""
-    best: dict[str, tuple[Confidence, Likeness]] = {}
+    best: dict[str, tuple[BugConfidence, Likeness]] = {}
     for candidate in index.by_function.get(crash.function or "", ()):
         if not _possible(candidate, crash, arch):
             continue
@@ -99,11 +99,11 @@ def named(
     return _together(sorted(best.values(), key=_rank, reverse=True))
 
 
-def _rank(found: tuple[Confidence, Likeness]) -> tuple[bool, float, str]:
+def _rank(found: tuple[BugConfidence, Likeness]) -> tuple[bool, float, str]:
     return found[0] == "likely", found[1].score, found[1].bug.id
 
 
-def _together(found: Sequence[tuple[Confidence, Likeness]]) -> tuple[Named, ...]:
+def _together(found: Sequence[tuple[BugConfidence, Likeness]]) -> tuple[Named, ...]:
     """The best, and those that cannot be told from it; nothing where that would be too many."""
     if not found:
         return ()
@@ -127,7 +127,7 @@ def _together(found: Sequence[tuple[Confidence, Likeness]]) -> tuple[Named, ...]
     )
 
 
-def _possible(candidate: Candidate, crash: Trace, arch: str | None) -> bool:
+def _possible(candidate: BugTrace, crash: Trace, arch: str | None) -> bool:
     """What excludes a candidate at once: another nature, another architecture, another module."""
     known = candidate.trace
     if likeness(_nature(known), _nature(crash)) == 0:
@@ -154,7 +154,7 @@ def _folder(arch: str) -> str:
 
 
 def compare(
-    crash: Trace, candidate: Candidate, kernel: KernelRelease | None, index: Index
+    crash: Trace, candidate: BugTrace, kernel: KernelRelease | None, index: Index
 ) -> Likeness:
     """The better of the two alignments: with inlined frames, as a decoded trace has them, and
     without.
@@ -252,7 +252,7 @@ def _table(
     return best
 
 
-def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None:
+def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> BugConfidence | None:
     """The rules. A hot function needs more frames; what a read of uninitialised data shows is not
     who forgot it; a release that proves nothing, a trace that is not of who is at fault, and memory
     of a stranger make the name less sure.
@@ -261,7 +261,7 @@ def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> Confidence | None
         return None
     frames = len(like.common)
     counted = frames + _same_member(like.trace, crash)
-    sure: Confidence | None = None
+    sure: BugConfidence | None = None
     headless = HEADLESS in {like.trace.kind, crash.kind}
     if (
         like.same_complaint

@@ -27,7 +27,7 @@ _CALLED = re.compile(r"\b([a-z_][a-z0-9_]{3,80})\(")
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class MessageReader:
     """The parts that read a log: made once, used for every message."""
 
     matcher: Matcher
@@ -35,7 +35,7 @@ class Reader:
     generic: Container[str]
 
     @classmethod
-    def of(cls, catalogue: Catalogue, generic: Container[str]) -> Reader:
+    def of(cls, catalogue: Catalogue, generic: Container[str]) -> MessageReader:
         """A reader with the signatures of a catalogue."""
         return cls(Matcher(catalogue), catalogue.opening, generic)
 

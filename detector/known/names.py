@@ -7,7 +7,7 @@ from typing import Literal
 
 from detector.known.releases import Status
 
-Confidence = Literal["likely", "possible"]
+BugConfidence = Literal["likely", "possible"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class KnownBug:
 
     id: str
     subject: str
-    confidence: Confidence
+    confidence: BugConfidence
     common: int
     of: int
     alike: int

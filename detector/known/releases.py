@@ -35,24 +35,24 @@ _LAST_MINOR = {4: 20, 5: 19, 6: 19}  # the last series before the next major num
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReleaseStanding:
     """How a release stands to a bug, and the fix that its own series has, else mainline's."""
 
     status: Status
     fix: Fix | None = None
 
 
-def standing(kernel: KernelRelease | None, bug: Bug) -> Standing:
+def standing(kernel: KernelRelease | None, bug: Bug) -> ReleaseStanding:
     """Compares the kernel with the intervals of affected releases."""
     fix = nearest_fix(kernel, bug.fixes)
     if kernel is None or not (bug.affected or fix):
-        return Standing("unknown", fix)
+        return ReleaseStanding("unknown", fix)
     if kernel.vendor:
-        return Standing(_VENDOR[_state(kernel.base, bug)], fix)
+        return ReleaseStanding(_VENDOR[_state(kernel.base, bug)], fix)
     states = {_state(release, bug) for release in _window(kernel)}
     if len(states) > 1 and "affected" in states:
-        return Standing("development", fix)
-    return Standing(min(states), fix)
+        return ReleaseStanding("development", fix)
+    return ReleaseStanding(min(states), fix)
 
 
 _VENDOR: dict[Status, Status] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from detector.known.bug import Bug
 from detector.known.build import bug_of
 from detector.known.cve import Published, UnusableError, published
-from detector.known.message import Reader
+from detector.known.message import MessageReader
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Gathered:
     first: dict[str, str] = field(default_factory=dict)
     _by_commit: dict[str, str] = field(default_factory=dict)
 
-    def document(self, name: str, data: bytes | None, reader: Reader) -> None:
+    def document(self, name: str, data: bytes | None, reader: MessageReader) -> None:
         """Takes one JSON document."""
         try:
             facts = _record(data)
@@ -43,7 +43,7 @@ class Gathered:
             return
         self.add(bug_of(facts, reader))
 
-    def commits(self, facts: Iterable[Published], reader: Reader) -> None:
+    def commits(self, facts: Iterable[Published], reader: MessageReader) -> None:
         """Takes facts from commits: only those whose message holds a trace are bugs of their own;
         what a record has already gains their traces.
         """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from detector.known.bug import Bug, Fix
 from detector.known.match import Named
-from detector.known.releases import Standing, Status
+from detector.known.releases import ReleaseStanding, Status
 from detector.model import Statement
 
 CAUTION = (
@@ -71,7 +71,7 @@ def _reason(named: Named) -> str:
     return f"{named.bug.id}: {same}, {named.common} of {named.of} calls in the same order"
 
 
-def release(bug: Bug, standing: Standing, kernel: str | None) -> str:
+def release(bug: Bug, standing: ReleaseStanding, kernel: str | None) -> str:
     """How the kernel stands to the bug, and where the fix is."""
     fixed = _fixed(bug, standing.fix)
     running = kernel or "The release is not known, which"
@@ -90,7 +90,7 @@ def release(bug: Bug, standing: Standing, kernel: str | None) -> str:
             return f"Whether the running kernel has the bug{_came(bug)} cannot be told; {fixed}."
 
 
-def _base(bug: Bug, standing: Standing) -> str:
+def _base(bug: Bug, standing: ReleaseStanding) -> str:
     fixed = _fixed(bug, standing.fix)
     return {
         "vendor": f"a release with the bug; upstream it is {fixed}",

@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detector.parse.origin import Witnesses, canonical, ends, witnesses
+from detector.parse.origin import JsonObject, Witnesses, canonical, ends, witnesses
 
-Object = dict[str, object]
 FieldNames = tuple[str, ...]
 
 _DEPTH = 5
@@ -97,7 +96,7 @@ class FieldPlan:
     by_kmsg: bool
 
 
-def plan(fields: Object) -> FieldPlan:
+def plan(fields: JsonObject) -> FieldPlan:
     """The plan of an object's fields."""
     names = tuple(fields)
     return (
@@ -107,14 +106,14 @@ def plan(fields: Object) -> FieldPlan:
     )
 
 
-def flat(item: Object) -> Object:
+def flat(item: JsonObject) -> JsonObject:
     """Fields by dotted names: nested objects are unfolded, a field's own dotted name wins."""
     for value in item.values():
         if isinstance(value, dict):
             break
     else:
         return item
-    fields: Object = {}
+    fields: JsonObject = {}
     for name, value in item.items():
         if isinstance(value, dict):
             _unfold(name, value, fields, _DEPTH)
@@ -123,7 +122,7 @@ def flat(item: Object) -> Object:
     }
 
 
-def _unfold(prefix: str, nested: Object, fields: Object, depth: int) -> None:
+def _unfold(prefix: str, nested: JsonObject, fields: JsonObject, depth: int) -> None:
     for name, value in nested.items():
         if len(fields) >= _FIELDS_BOUND:
             return

@@ -21,11 +21,12 @@ from detector.model import Trust
 from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk, wrappers
 from detector.parse.draft import Context, Draft, shipped_as, trust_of
 from detector.parse.draft_text import cleaned, is_rule
-from detector.parse.json_fields import FieldNames, FieldPlan, Object
+from detector.parse.json_fields import FieldNames, FieldPlan
+from detector.parse.origin import JsonObject
 from detector.parse.stamps import any_time, micros
 
 
-def _pairs(pairs: list[tuple[str, object]]) -> Object:
+def _pairs(pairs: list[tuple[str, object]]) -> JsonObject:
     """An object; a field that came twice holds a list of its values, for a process may send a
     second `TRANSPORT` after the journal's own lost its underscore.
     """
@@ -72,7 +73,7 @@ def read(text: str, context: Context) -> Iterator[Draft | str]:
         yield from _several(text, context)
 
 
-def of_fields(entries: Iterable[Object], context: Context) -> Iterator[Draft | str]:
+def of_fields(entries: Iterable[JsonObject], context: Context) -> Iterator[Draft | str]:
     """The lines of a record whose objects were read from another form than JSON."""
     for held in entries:
         yield from _object(held, None, context)
@@ -128,7 +129,7 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
         yield from _object(item, None, context)
 
 
-def _unwrapped(wrapped: Iterator[wrappers.Wrapped], context: Context) -> Iterator[Draft | str]:
+def _unwrapped(wrapped: Iterator[wrappers.WrappedText], context: Context) -> Iterator[Draft | str]:
     """The lines of a wrapper's records; a text that is JSON is a record that a converter wrote as
     text.
     """
@@ -143,7 +144,7 @@ def _unwrapped(wrapped: Iterator[wrappers.Wrapped], context: Context) -> Iterato
             )
 
 
-def _dmesg(item: Object) -> Draft:
+def _dmesg(item: JsonObject) -> Draft:
     """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level + 8 ×
     facility, or a name with -x.
     """
@@ -163,7 +164,7 @@ def _uptime(value: object) -> int | None:
     return micros(*seconds.split(".")) if _SECONDS.fullmatch(seconds) else None
 
 
-def _object(item: Object, transport: str | None, context: Context) -> Iterable[Draft | str]:
+def _object(item: JsonObject, transport: str | None, context: Context) -> Iterable[Draft | str]:
     """One object of a shipper: its own facts first, then each line of its message."""
     held = json_fields.flat(item)
     plan = json_fields.plan(held)
@@ -228,7 +229,7 @@ def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
 
 
 def _facts(
-    held: Object, plan: FieldPlan, transport: str | None, context: Context
+    held: JsonObject, plan: FieldPlan, transport: str | None, context: Context
 ) -> tuple[Draft, bool]:
     """What an envelope says of its line; and whether text alone is a process's."""
     draft = Draft("", transport or plan.shipper)
@@ -245,7 +246,7 @@ def _facts(
     return draft, bare
 
 
-def _claimed(held: Object, plan: FieldPlan, facility: int | None, context: Context) -> Trust:
+def _claimed(held: JsonObject, plan: FieldPlan, facility: int | None, context: Context) -> Trust:
     """Who an envelope says wrote its line: facility, tags and a journal's transport."""
     ways = tuple((name, _hashable(held[name])) for name in plan.transports)
     tags = tuple(_hashable(held[name]) for name in plan.tags)
@@ -281,7 +282,7 @@ def _weighed(
     return "unknown" if by_journal and not known and trust == "kernel" else trust
 
 
-def _times(held: Object, plan: FieldPlan, context: Context) -> tuple[int | None, int | None]:
+def _times(held: JsonObject, plan: FieldPlan, context: Context) -> tuple[int | None, int | None]:
     """(kernel time, wall time) of an envelope."""
     kernel_us, wall_us = journald.clock(held, *plan.clock) if plan.by_journal else (None, None)
     if plan.by_kmsg:
@@ -309,7 +310,7 @@ def _texts(value: FieldValue) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) and value else tuple(filter(None, value))
 
 
-def _first_text(held: Object, names: FieldNames) -> str | None:
+def _first_text(held: JsonObject, names: FieldNames) -> str | None:
     for name in names:
         value = held[name]
         if isinstance(value, str) and value:
@@ -327,7 +328,7 @@ def _priority(value: object) -> tuple[int | None, int | None]:
     return (printk.LEVELS.get(value.lower()) if isinstance(value, str) else None), None
 
 
-def _level(held: Object, plan: FieldPlan) -> tuple[int | None, int | None]:
+def _level(held: JsonObject, plan: FieldPlan) -> tuple[int | None, int | None]:
     """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both
     (Fluent Bit's is the level alone).
     """

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from detector.trust_policy import TrustPolicy
 
-Object = dict[str, object]
+JsonObject = dict[str, object]
 Witnesses = tuple[tuple[str, str], ...]
 """The fields of one shape of object that tell who wrote it: (name, what it is)."""
 
@@ -95,7 +95,7 @@ def _kind(name: str) -> str | None:
     return next((_KINDS[end] for end in ends(name) if end in _KINDS), None)
 
 
-def by_process(held: Object, names: Witnesses, policy: TrustPolicy) -> tuple[bool, bool]:
+def by_process(held: JsonObject, names: Witnesses, policy: TrustPolicy) -> tuple[bool, bool]:
     """Whether the fields say that a process wrote the line; and whether a text without a syslog
     header of its own is a process's then.
 
@@ -112,7 +112,7 @@ def by_process(held: Object, names: Witnesses, policy: TrustPolicy) -> tuple[boo
     return False, bare
 
 
-def serves(held: Object, names: Witnesses) -> bool:
+def serves(held: JsonObject, names: Witnesses) -> bool:
     """Whether the fields name a service (OpenTelemetry): a process's, unless a journal or a
     facility proves the kernel.
     """
@@ -141,7 +141,7 @@ def _is_path(value: str) -> bool:
     return value.startswith("/") or value.endswith((".log", ".txt", ".out", ".err"))
 
 
-def _is_collectors(held: Object, names: Witnesses) -> bool:
+def _is_collectors(held: JsonObject, names: Witnesses) -> bool:
     """Whether the process that the fields name is one that a shipper runs to read the kernel's log
     (Vector's exec source: `command`, `pid`, `stream`).
     """

@@ -20,7 +20,7 @@ from detector.parse import origin
 from detector.parse.draft import Context, Draft
 from detector.parse.stamps import instant, iso, zone_of
 
-Reader = Callable[[str, Context], Draft]
+PrefixReader = Callable[[str, Context], Draft]
 
 _DATE = r"(?:\d{4}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[/.]\d\d?[/.]\d{4})[T ] ?"
 _CLOCK = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
@@ -59,7 +59,7 @@ _NUMBERS = re.compile(
 _DEPTH = 3
 
 
-def bracketed(text: str, context: Context, reader: Reader) -> Draft | None:
+def bracketed(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """A line behind a console logger's clock in brackets: `[2026-02-24 19:21:10] [   12.3] …`."""
     found = _BRACKETED.match(text)
     if found:
@@ -68,7 +68,7 @@ def bracketed(text: str, context: Context, reader: Reader) -> Draft | None:
     return _behind(text[found.end() :], "", context, reader) if found else None
 
 
-def clocked(text: str, context: Context, reader: Reader) -> Draft | None:
+def clocked(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """A line that begins with a digit: behind a container runtime's stream, Loki's labels, columns
     of clocks and addresses, or a bare clock.
     """
@@ -92,7 +92,7 @@ def crashed(text: str) -> Draft | None:
     return Draft(found[1], "console") if found else None
 
 
-def _columns(text: str, context: Context, reader: Reader) -> Draft | None:
+def _columns(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """`date | address | <3>…`: at most four columns, none of them a word."""
     end, clock, address = 0, "", None
     for _ in range(_COLUMNS):
@@ -113,7 +113,9 @@ def _of_host(draft: Draft | None, host: object) -> Draft | None:
     return draft
 
 
-def _labelled(rest: str, clock: str, labels: str, context: Context, reader: Reader) -> Draft | None:
+def _labelled(
+    rest: str, clock: str, labels: str, context: Context, reader: PrefixReader
+) -> Draft | None:
     """A line of logcli, behind the labels of its stream."""
     held: dict[str, object] = dict(_LABEL.findall(labels))
     user, bare = origin.by_process(held, origin.witnesses(tuple(held)), context.policy)
@@ -125,7 +127,7 @@ def _labelled(rest: str, clock: str, labels: str, context: Context, reader: Read
     return _of_host(draft, held.get("host") or held.get("nodename") or held.get("hostname"))
 
 
-def _behind(rest: str, clock: str, context: Context, reader: Reader) -> Draft | None:
+def _behind(rest: str, clock: str, context: Context, reader: PrefixReader) -> Draft | None:
     """The line behind a prefix; its own time comes before the prefix's."""
     rest = rest.lstrip(" \t")
     if not rest or context.depth >= _DEPTH:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-Wrapped = dict[str, object] | str
+WrappedText = dict[str, object] | str
 
 _MESSAGES = frozenset(("message", "MESSAGE", "msg", "log", "body", "line"))
 _LOG_GROUP = ("logGroup", "logStream", "logGroupName", "logStreamName")
 
 
-def unwrap(item: dict[str, object]) -> Iterator[Wrapped] | None:
+def unwrap(item: dict[str, object]) -> Iterator[WrappedText] | None:
     """The records in a wrapper, in order; None for an object that is a record itself."""
     if "payload" in item and "schema" in item:
         payload = item["payload"]
@@ -45,7 +45,7 @@ def unwrap(item: dict[str, object]) -> Iterator[Wrapped] | None:
     return None
 
 
-def _streams(streams: list[object]) -> Iterator[Wrapped]:
+def _streams(streams: list[object]) -> Iterator[WrappedText]:
     """Loki: each stream's labels, and its lines with their time in nanoseconds."""
     for stream in streams:
         if not isinstance(stream, dict) or not isinstance(rows := stream.get("values"), list):
@@ -57,7 +57,7 @@ def _streams(streams: list[object]) -> Iterator[Wrapped]:
                 yield {"timestamp": row[0], "labels": labels, "metadata": extra, "line": row[1]}
 
 
-def _events(events: list[object], outer: dict[str, object]) -> Iterator[Wrapped]:
+def _events(events: list[object], outer: dict[str, object]) -> Iterator[WrappedText]:
     """CloudWatch: each event with its group and stream."""
     place = {name: outer[name] for name in _LOG_GROUP if name in outer}
     for event in events:

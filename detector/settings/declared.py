@@ -210,7 +210,7 @@ class Keep(Group):
     )
 
 
-class Log(Group):
+class LogSettings(Group):
     """What oopswatch says of itself, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = _setting(
@@ -308,7 +308,7 @@ class Settings(Group):
     rules: RuleSettings = Field(default_factory=RuleSettings)
     alert: Alert = Field(default_factory=Alert)
     keep: Keep = Field(default_factory=Keep)
-    log: Log = Field(default_factory=Log)
+    log: LogSettings = Field(default_factory=LogSettings)
     metrics: Metrics = Field(default_factory=Metrics)
     serve: Serve = Field(default_factory=Serve)
 

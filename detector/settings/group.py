@@ -38,7 +38,9 @@ BrokerAddress = Annotated[
     str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
 ]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Brokers = Annotated[tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)]
+BrokerAddresses = Annotated[
+    tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)
+]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
 Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]

@@ -6,13 +6,15 @@ from typing import Literal, Self
 
 from pydantic import FilePath, SecretStr, model_validator
 
-from detector.settings.group import Brokers, Group, Topic, Topics, setting
+from detector.settings.group import BrokerAddresses, Group, Topic, Topics, setting
 
 
 class Kafka(Group):
     """Where the logs come from."""
 
-    bootstrap_servers: Brokers = setting(("localhost:9092",), "brokers to begin with, as host:port")
+    bootstrap_servers: BrokerAddresses = setting(
+        ("localhost:9092",), "brokers to begin with, as host:port"
+    )
     topics: Topics = setting(("kernel-logs",), "topics to read")
     group: str = setting(
         "oopswatch", "consumer group: processes of one group share the partitions", min_length=1

@@ -16,7 +16,7 @@ KernelText = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Bug:
+class SimulatedBug:
     """A place in the kernel that can fault. `path` is who called it, nearest first, as "function"
     or "function [module]".
 
@@ -37,7 +37,7 @@ class Bug:
 class SimulatedFault:
     """One fault as it struck: `count` is die's counter, printed as `[#1]`."""
 
-    bug: Bug
+    bug: SimulatedBug
     address: int
     cpu: int
     pid: int
@@ -67,7 +67,7 @@ def address_of(host: Host, name: str) -> int:
     )
 
 
-def culprit(bug: Bug) -> str:
+def culprit(bug: SimulatedBug) -> str:
     """The faulting function in the form of a path's entry."""
     return f"{bug.function} [{bug.module}]" if bug.module else bug.function
 

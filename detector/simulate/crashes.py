@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from detector.simulate import arm64, x86
-from detector.simulate.blocks import Bug, KernelText, SimulatedFault
+from detector.simulate.blocks import KernelText, SimulatedBug, SimulatedFault
 from detector.simulate.fleet import Host
 
 _SOFTIRQ = (
@@ -67,20 +67,24 @@ _COMMIT = (
     "xlog_state_do_callback [xfs]",
 )
 
-BUGS: tuple[Bug, ...] = (
-    Bug("__inet_lookup_listener", "", _SOFTIRQ, "swapper", 0x30, "page"),
-    Bug("__inet_lookup_established", "", _SOFTIRQ, "swapper", 0x0C, "page"),
-    Bug("tcp_md5_do_lookup", "", ("tcp_v4_inbound_md5_hash", *_SOFTIRQ), "swapper", 0x990, "null"),
-    Bug("inet_diag_dump_icsk", "inet_diag", _NETLINK, "ss", 0x30, "page"),
-    Bug("listening_get_next.isra.0", "", _READ, "netstat", 0x30, "page"),
-    Bug("ipv6_sock_mc_close", "", ("inet6_release", *_CLOSE[1:]), "proxyd", 0x58, "null"),
-    Bug("inet_csk_listen_stop", "", ("tcp_close", *_CLOSE), "haproxy", 0x88, "null"),
-    Bug("sk_filter_trim_cap", "", _SOFTIRQ, "swapper", 0x18, "null"),
+BUGS: tuple[SimulatedBug, ...] = (
+    SimulatedBug("__inet_lookup_listener", "", _SOFTIRQ, "swapper", 0x30, "page"),
+    SimulatedBug("__inet_lookup_established", "", _SOFTIRQ, "swapper", 0x0C, "page"),
+    SimulatedBug(
+        "tcp_md5_do_lookup", "", ("tcp_v4_inbound_md5_hash", *_SOFTIRQ), "swapper", 0x990, "null"
+    ),
+    SimulatedBug("inet_diag_dump_icsk", "inet_diag", _NETLINK, "ss", 0x30, "page"),
+    SimulatedBug("listening_get_next.isra.0", "", _READ, "netstat", 0x30, "page"),
+    SimulatedBug("ipv6_sock_mc_close", "", ("inet6_release", *_CLOSE[1:]), "proxyd", 0x58, "null"),
+    SimulatedBug("inet_csk_listen_stop", "", ("tcp_close", *_CLOSE), "haproxy", 0x88, "null"),
+    SimulatedBug("sk_filter_trim_cap", "", _SOFTIRQ, "swapper", 0x18, "null"),
 )
-UNRELATED_BUGS: tuple[Bug, ...] = (
-    Bug("ext4_find_extent", "ext4", _MAP, "rsync", 0x28, "null"),
-    Bug("nvme_queue_rq", "nvme", (*_DISPATCH, *_WORKER), "kworker/3:1H", 0x10, "page"),
-    Bug("xfs_trans_ail_update_bulk", "xfs", (*_COMMIT, *_WORKER), "kworker/17:2", 0x40, "page"),
+UNRELATED_BUGS: tuple[SimulatedBug, ...] = (
+    SimulatedBug("ext4_find_extent", "ext4", _MAP, "rsync", 0x28, "null"),
+    SimulatedBug("nvme_queue_rq", "nvme", (*_DISPATCH, *_WORKER), "kworker/3:1H", 0x10, "page"),
+    SimulatedBug(
+        "xfs_trans_ail_update_bulk", "xfs", (*_COMMIT, *_WORKER), "kworker/17:2", 0x40, "page"
+    ),
 )
 _MODULES = (
     "mlx5_ib mlx5_core inet_diag bonding ipmi_si ipmi_devintf ipmi_msghandler nf_conntrack "
@@ -89,17 +93,17 @@ _MODULES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
+class SimulatedCrash:
     """How one fault goes: the bug, which fault of its boot it is (1 is the first), and whether the
     host goes down with it.
     """
 
-    bug: Bug
+    bug: SimulatedBug
     count: int
     panics: bool = False
 
 
-def fault_block(host: Host, random: Random, crash: Crash) -> list[KernelText]:
+def fault_block(host: Host, random: Random, crash: SimulatedCrash) -> list[KernelText]:
     """The whole block that `crash` prints on `host`, the head first."""
     bug = crash.bug
     in_interrupt = bug.comm == "swapper"
@@ -117,7 +121,7 @@ def fault_block(host: Host, random: Random, crash: Crash) -> list[KernelText]:
     return texts + (_panic(host, random, in_interrupt) if crash.panics else [])
 
 
-def _address(host: Host, random: Random, bug: Bug) -> int:
+def _address(host: Host, random: Random, bug: SimulatedBug) -> int:
     """A null pointer's member, a nulls end mark taken for a socket (odd, small), or a pointer that
     led astray.
     """

@@ -12,7 +12,7 @@ from random import Random
 
 from detector.simulate.crashes import UNRELATED_BUGS
 from detector.simulate.fleet import SECOND, Fleet, Host
-from detector.simulate.free_slots import FreeSlots, Place
+from detector.simulate.free_slots import FreeSlots, Slot
 from detector.simulate.incidents import GAPS_US, SPAN_US
 from detector.simulate.plan import SimulationPlan
 from detector.simulate.recorder import Pen, half
@@ -97,12 +97,12 @@ def _cross_host(places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
     raise ValueError("the hosts and the duration are too few for cross_host_pairs")
 
 
-def _pair(kind: str, where: tuple[Place, Place], pen: Pen, fault_first: int) -> Decoy:
+def _pair(kind: str, where: tuple[Slot, Slot], pen: Pen, fault_first: int) -> Decoy:
     fault, release = where if fault_first else (where[1], where[0])
     return _decoy(kind, where, (pen.fault(fault), pen.release(release)))
 
 
-def _half_alone(place: Place, pen: Pen, number: int) -> Decoy:
+def _half_alone(place: Slot, pen: Pen, number: int) -> Decoy:
     if number % 2:
         return _decoy("fault-alone", (place,), (pen.fault(place, UNRELATED_BUGS),))
     return _decoy(
@@ -110,7 +110,7 @@ def _half_alone(place: Place, pen: Pen, number: int) -> Decoy:
     )
 
 
-def _forged(place: Place, pen: Pen, kind: str, gap_us: int) -> Decoy:
+def _forged(place: Slot, pen: Pen, kind: str, gap_us: int) -> Decoy:
     """A pair that user space wrote or made the kernel repeat; where one half is real, the other is
     not.
     """
@@ -147,6 +147,6 @@ def _forged(place: Place, pen: Pen, kind: str, gap_us: int) -> Decoy:
     return _decoy(kind, (place,), (real,))
 
 
-def _decoy(kind: str, places: tuple[Place, ...], halves: tuple[Half, ...]) -> Decoy:
+def _decoy(kind: str, places: tuple[Slot, ...], halves: tuple[Half, ...]) -> Decoy:
     where = tuple(dict.fromkeys((place.host.name, place.boot.id) for place in places))
     return Decoy(kind, where, tuple(sorted(halves, key=lambda line: line.wall_us)))

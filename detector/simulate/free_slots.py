@@ -19,7 +19,7 @@ _TRIES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """A moment on one boot of one host; `kernel_us` is the boot's own clock."""
 
     host: Host
@@ -31,9 +31,9 @@ class Place:
         """The same moment by the wall clock."""
         return self.boot.epoch_us + self.kernel_us
 
-    def later(self, by_us: int) -> Place:
+    def later(self, by_us: int) -> Slot:
         """The place `by_us` later on the same boot."""
-        return Place(self.host, self.boot, self.kernel_us + by_us)
+        return Slot(self.host, self.boot, self.kernel_us + by_us)
 
 
 class FreeSlots:
@@ -52,7 +52,7 @@ class FreeSlots:
                     (boot.epoch_us - _APART_US, boot.epoch_us + _APART_US)
                 )
 
-    def take(self, wall_us: int, span_us: int, hosts: Sequence[Host] = ()) -> Place | None:
+    def take(self, wall_us: int, span_us: int, hosts: Sequence[Host] = ()) -> Slot | None:
         """A place on any of `hosts` (default: all on which kernels fault) that is free from
         `wall_us` for `span_us`; None if none is.
         """
@@ -69,12 +69,12 @@ class FreeSlots:
             return self.at(host, boot, wall_us, span_us)
         return None
 
-    def at(self, host: Host, boot: SimulatedBoot, wall_us: int, span_us: int) -> Place:
+    def at(self, host: Host, boot: SimulatedBoot, wall_us: int, span_us: int) -> Slot:
         """The place asked for, whatever is there; it counts as taken from now on."""
         self._taken[host.number].append((wall_us, wall_us + span_us))
-        return Place(host, boot, wall_us - boot.epoch_us)
+        return Slot(host, boot, wall_us - boot.epoch_us)
 
-    def anywhere(self, span_us: int) -> Place:
+    def anywhere(self, span_us: int) -> Slot:
         """A free place for something that takes `span_us`. Raises ValueError when hosts and time
         are too few.
         """
@@ -84,7 +84,7 @@ class FreeSlots:
                 return place
         raise ValueError("the hosts and the duration are too few for all that is to be planted")
 
-    def beside(self, place: Place, wall_us: int, span_us: int) -> Place | None:
+    def beside(self, place: Slot, wall_us: int, span_us: int) -> Slot | None:
         """A place at `wall_us` on another host than `place`'s."""
         others = [host for host in self._faulting if host is not place.host]
         return self.take(wall_us, span_us, others) if others else None

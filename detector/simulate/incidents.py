@@ -11,7 +11,7 @@ from random import Random
 
 from detector.simulate.crashes import refcount_warning
 from detector.simulate.fleet import SECOND, Fleet
-from detector.simulate.free_slots import FreeSlots, Place
+from detector.simulate.free_slots import FreeSlots, Slot
 from detector.simulate.recorder import Pen
 from detector.simulate.truth import Half, TrueIncident
 
@@ -45,12 +45,12 @@ def place_incidents(
 
 
 def _writer(
-    pen: Pen, random: Random, place: Place, form: str, gap_us: int
+    pen: Pen, random: Random, place: Slot, form: str, gap_us: int
 ) -> Callable[[], TrueIncident]:
     return lambda: _write(pen, random, place, form, gap_us)
 
 
-def _write(pen: Pen, random: Random, place: Place, form: str, gap_us: int) -> TrueIncident:
+def _write(pen: Pen, random: Random, place: Slot, form: str, gap_us: int) -> TrueIncident:
     """Both halves in the order that `form` says, and what lies between or after them."""
     if form == "fault-first":
         anchor = pen.fault(place)
@@ -67,7 +67,7 @@ def _write(pen: Pen, random: Random, place: Place, form: str, gap_us: int) -> Tr
     return _truth(place, anchor, halves, pen)
 
 
-def _truth(place: Place, anchor: Half, halves: list[Half], pen: Pen) -> TrueIncident:
+def _truth(place: Slot, anchor: Half, halves: list[Half], pen: Pen) -> TrueIncident:
     gap = min(
         abs(half.kernel_time_us - anchor.kernel_time_us)
         for half in halves

@@ -13,7 +13,7 @@ from random import Random
 from detector.simulate import background
 from detector.simulate.decoys import place_decoys
 from detector.simulate.fleet import Fleet, Host, LogEntry
-from detector.simulate.free_slots import FreeSlots, Place, boot_at
+from detector.simulate.free_slots import FreeSlots, Slot, boot_at
 from detector.simulate.incidents import place_incidents
 from detector.simulate.plan import SimulationPlan
 from detector.simulate.recorder import Pen
@@ -50,11 +50,11 @@ def _reboots(host: Host, pen: Pen, random: Random, *, clean: bool) -> None:
     for ended, begun in zip(host.boots, host.boots[1:], strict=False):
         if clean:
             pen.kernel(
-                Place(host, ended, ended.ends_us - ended.epoch_us - _GOODBYE_US),
+                Slot(host, ended, ended.ends_us - ended.epoch_us - _GOODBYE_US),
                 background.goodbye(random),
             )
         for kernel_us, level, text in background.banner(host, random):
-            pen.at(Place(host, begun, 0), kernel_us, level, text)
+            pen.at(Slot(host, begun, 0), kernel_us, level, text)
 
 
 def _noise(lines: int, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random) -> None:
@@ -64,4 +64,4 @@ def _noise(lines: int, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random
         host, wall_us = random.choice(fleet.hosts), places.moment(1_000)
         boot = boot_at(host, wall_us)
         if boot is not None:
-            pen.user_fault(Place(host, boot, wall_us - boot.epoch_us))
+            pen.user_fault(Slot(host, boot, wall_us - boot.epoch_us))

@@ -12,10 +12,10 @@ from random import Random
 from typing import Literal
 
 from detector.simulate import crashes
-from detector.simulate.blocks import Bug, KernelText
-from detector.simulate.crashes import Crash
+from detector.simulate.blocks import KernelText, SimulatedBug
+from detector.simulate.crashes import SimulatedCrash
 from detector.simulate.fleet import LogEntry
-from detector.simulate.free_slots import Place
+from detector.simulate.free_slots import Slot
 from detector.simulate.truth import Half
 from detector.simulate.userfaults import user_fault
 
@@ -30,7 +30,7 @@ class Pen:
         self._random = random
         self._faults: Counter[str] = Counter()
 
-    def kernel(self, place: Place, texts: Sequence[KernelText]) -> int:
+    def kernel(self, place: Slot, texts: Sequence[KernelText]) -> int:
         """What the kernel says from `place` on, a few microseconds a line; the kernel time of the
         last line.
         """
@@ -40,7 +40,7 @@ class Pen:
             moment += self._random.randrange(2, 9)
         return self.entries[-1].kernel_us
 
-    def at(self, place: Place, kernel_us: int, level: int, text: str) -> None:
+    def at(self, place: Slot, kernel_us: int, level: int, text: str) -> None:
         """One line of the kernel at a given kernel time."""
         self.entries.append(
             LogEntry(
@@ -50,7 +50,7 @@ class Pen:
 
     def user(
         self,
-        place: Place,
+        place: Slot,
         program: str,
         text: str,
         via: Literal["syslog", "kmsg"] = "syslog",
@@ -63,29 +63,29 @@ class Pen:
             )
         )
 
-    def release(self, place: Place, state: int = 10) -> Half:
+    def release(self, place: Slot, state: int = 10) -> Half:
         """A socket-release line."""
         line = crashes.release(place.host, self._random, state)
         self.kernel(place, [line])
         return half("release", place, line[1])
 
     def fault(
-        self, place: Place, bugs: Sequence[Bug] = crashes.BUGS, *, panics: bool = False
+        self, place: Slot, bugs: Sequence[SimulatedBug] = crashes.BUGS, *, panics: bool = False
     ) -> Half:
         """A kernel fault with its whole block."""
         self._faults[place.boot.id] += 1
-        crash = Crash(self._random.choice(bugs), self._faults[place.boot.id], panics)
+        crash = SimulatedCrash(self._random.choice(bugs), self._faults[place.boot.id], panics)
         texts = crashes.fault_block(place.host, self._random, crash)
         self.kernel(place, texts)
         return half("fault", place, texts[0][1])
 
-    def user_fault(self, place: Place, process: str | None = None) -> None:
+    def user_fault(self, place: Slot, process: str | None = None) -> None:
         """A crash of a user program, counted as noise."""
         fault = user_fault(place.host, self._random, process)
         self.noise[place.host.name, fault.process, fault.kind] += 1
         self.kernel(place, fault.texts)
 
 
-def half(part: Literal["release", "fault"], place: Place, text: str) -> Half:
+def half(part: Literal["release", "fault"], place: Slot, text: str) -> Half:
     """A line as truth names it."""
     return Half(part, place.kernel_us, place.wall_us, text)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.alert.message import SHORT_LIMIT, TITLE_LIMIT, compose, cut, headline, plain
-from detector.alert.notice import Standing
+from detector.alert.notice import ProblemStanding
 from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
 
 EXAMPLE = (
@@ -116,16 +116,16 @@ def test_a_runbook_that_is_no_address_is_said() -> None:
 @pytest.mark.parametrize(
     ("standing", "said"),
     [
-        (Standing(1, 1, NOW, NOW, True), "new: this problem has not been seen before"),
+        (ProblemStanding(1, 1, NOW, NOW, True), "new: this problem has not been seen before"),
         (
-            Standing(4_000, 3_900, NOW, NOW, True),
+            ProblemStanding(4_000, 3_900, NOW, NOW, True),
             "new: first of 4,000 incidents on 3,900 hosts since 2026-09-21 14:13:20 UTC",
         ),
-        (Standing(2, 1, NOW, NOW, False), "2nd time, 1 host, first"),
-        (Standing(3, 1, NOW, NOW, False, ""), "regression: it was resolved before"),
+        (ProblemStanding(2, 1, NOW, NOW, False), "2nd time, 1 host, first"),
+        (ProblemStanding(3, 1, NOW, NOW, False, ""), "regression: it was resolved before"),
     ],
 )
-def test_new_and_known_problems_are_told_apart(standing: Standing, said: str) -> None:
+def test_new_and_known_problems_are_told_apart(standing: ProblemStanding, said: str) -> None:
     """On-call decides by it whether to look anything up."""
     assert said in plain(compose(notice(standing=standing)))
 

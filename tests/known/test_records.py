@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from detector.app.known import reader_of
 from detector.known.build import bug_of
 from detector.known.cve import UnusableError, published
-from detector.known.message import Reader
+from detector.known.message import MessageReader
 from detector.known.quotes import quoted_lines
 from tests.known.records import TRACE, hash_of, record
 from tests.shipped import shipped
 
 
 @cache
-def reader() -> Reader:
+def reader() -> MessageReader:
     """A reader with the shipped signatures."""
     return reader_of(shipped())
 

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from detector.simulate import SimulationPlan, crashes
-from detector.simulate.crashes import BUGS, UNRELATED_BUGS, Crash
+from detector.simulate.crashes import BUGS, UNRELATED_BUGS, SimulatedCrash
 from detector.simulate.fleet import FAULTING, KERNELS, build
 
 HOST = build(SimulationPlan(), Random(1)).hosts[0]
@@ -27,7 +27,9 @@ HEADS = {
 def block(kernel, seed, bug, *, panics=False):
     """The texts of one fault."""
     host = replace(HOST, kernel=kernel)
-    return [text for _, text in crashes.fault_block(host, Random(seed), Crash(bug, 1, panics))]
+    return [
+        text for _, text in crashes.fault_block(host, Random(seed), SimulatedCrash(bug, 1, panics))
+    ]
 
 
 def value(texts, pattern):

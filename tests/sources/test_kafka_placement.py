@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.model import Position
-from detector.sources.kafka.placement import Committed, Log, Placement, Reader, place
+from detector.sources.kafka.placement import (
+    Committed,
+    HistoryReader,
+    PartitionLog,
+    Placement,
+    place,
+)
 
-US = Reader(history="ours", member="host-1", alone=True, begun=True)
-LOG = Log(beginning=0, end=100, topic_id="T")
+US = HistoryReader(history="ours", member="host-1", alone=True, begun=True)
+LOG = PartitionLog(beginning=0, end=100, topic_id="T")
 HERE = Position(40, "T", 40)
 OURS = Committed(60, "T", "ours", "host-1")
 THEIRS = Committed(60, "T", "theirs", "host-2")
@@ -21,7 +27,7 @@ ANEW = replace(US, begun=False)
     ("stored", "committed", "log", "reader", "expected"),
     [
         # nothing known: the setting, but a partition that was added later is read from its start
-        (None, None, Log(7, 100, "T"), ANEW, Placement(Position(7, "T", 7))),
+        (None, None, PartitionLog(7, 100, "T"), ANEW, Placement(Position(7, "T", 7))),
         (None, None, LOG, replace(ANEW, earliest=False), Placement(Position(100, "T", 100))),
         (None, None, LOG, replace(US, earliest=False), Placement(Position(0, "T", 0))),
         # the history goes on, also where the commit was lost
@@ -77,14 +83,14 @@ ANEW = replace(US, begun=False)
         (
             HERE,
             replace(OURS, offset=40),
-            Log(0, 100, "U"),
+            PartitionLog(0, 100, "U"),
             US,
             Placement(Position(0, "U", 0), "topic_recreated", 40),
         ),
         (
             HERE,
             Committed(40),
-            Log(0, 10, "U"),
+            PartitionLog(0, 10, "U"),
             replace(US, earliest=False),
             Placement(Position(0, "U", 0), "topic_recreated", 40),
         ),
@@ -92,7 +98,7 @@ ANEW = replace(US, begun=False)
         (
             HERE,
             replace(THEIRS, topic_id="U", offset=5),
-            Log(0, 10, "U"),
+            PartitionLog(0, 10, "U"),
             US,
             Placement(Position(5, "U", 5), "topic_recreated", 40),
         ),
@@ -100,18 +106,24 @@ ANEW = replace(US, begun=False)
         (
             Position(40, None, 40),
             None,
-            Log(0, 10),
+            PartitionLog(0, 10),
             US,
             Placement(Position(0, None, 0), "topic_recreated", 40),
         ),
         # the same topic is shorter: Kafka lost its end; noise is not counted twice
-        (HERE, None, Log(5, 30, "T"), US, Placement(Position(5, "T", 30), "log_truncated", 40)),
+        (
+            HERE,
+            None,
+            PartitionLog(5, 30, "T"),
+            US,
+            Placement(Position(5, "T", 30), "log_truncated", 40),
+        ),
         # retention was faster
-        (HERE, None, Log(50, 100, "T"), US, Placement(Position(50, "T", 40), lost=10)),
+        (HERE, None, PartitionLog(50, 100, "T"), US, Placement(Position(50, "T", 40), lost=10)),
         (
             HERE,
             OURS,
-            Log(50, 100, "T"),
+            PartitionLog(50, 100, "T"),
             US,
             Placement(Position(50, "T", 40), "history_set_back", 60, 10),
         ),
@@ -133,7 +145,7 @@ ANEW = replace(US, begun=False)
         (
             Position(0, "T", 40, 1),
             None,
-            Log(20, 100, "T"),
+            PartitionLog(20, 100, "T"),
             US,
             Placement(Position(20, "T", 40, 1), "position_set"),
         ),
@@ -142,8 +154,8 @@ ANEW = replace(US, begun=False)
 def test_a_partition_finds_its_place(
     stored: Position | None,
     committed: Committed | None,
-    log: Log,
-    reader: Reader,
+    log: PartitionLog,
+    reader: HistoryReader,
     expected: Placement,
 ) -> None:
     """Each way in which history, group and Kafka may disagree, told apart."""
@@ -158,9 +170,9 @@ NAMES = st.none() | st.sampled_from(["ours", "theirs"])
 @given(
     st.none() | st.builds(Position, OFFSETS, IDS, OFFSETS, st.none() | st.just(1)),
     st.none() | st.builds(Committed, OFFSETS, IDS, NAMES, NAMES),
-    st.builds(lambda a, b, i: Log(min(a, b), max(a, b), i), OFFSETS, OFFSETS, IDS),
+    st.builds(lambda a, b, i: PartitionLog(min(a, b), max(a, b), i), OFFSETS, OFFSETS, IDS),
     st.builds(
-        Reader,
+        HistoryReader,
         st.just("ours"),
         NAMES,
         alone=st.booleans(),
@@ -169,7 +181,7 @@ NAMES = st.none() | st.sampled_from(["ours", "theirs"])
     ),
 )
 def test_nothing_unread_is_passed_over(
-    stored: Position | None, committed: Committed | None, log: Log, reader: Reader
+    stored: Position | None, committed: Committed | None, log: PartitionLog, reader: HistoryReader
 ) -> None:
     """The place is within the log, and never behind what this history has read of this topic,
     unless another history stands behind what lies between.

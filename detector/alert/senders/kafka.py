@@ -21,7 +21,7 @@ from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import SCHEMA, notice_item, subject_item
 from detector.alert.senders.options import Options, hidden, read, redacted
 from detector.render.escape import inert
-from detector.settings.group import Brokers, Topic
+from detector.settings.group import BrokerAddresses, Topic
 from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
 from detector.sources.kafka.security import client_settings
@@ -41,7 +41,7 @@ _FINAL = (
 class KafkaOptions(Options):
     """A Kafka topic."""
 
-    bootstrap_servers: Brokers = Field(description="brokers to begin with, as host:port")
+    bootstrap_servers: BrokerAddresses = Field(description="brokers to begin with, as host:port")
     topic: Topic = Field(
         default="oopswatch.incidents",
         description="topic to write to; with cleanup.policy=compact it keeps the last word",

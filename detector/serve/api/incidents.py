@@ -58,7 +58,7 @@ _CHANGED = {
 }
 
 
-class Reason(BaseModel):
+class ActReason(BaseModel):
     """Why somebody acts."""
 
     model_config = ConfigDict(extra="forbid")
@@ -129,7 +129,7 @@ def _act_route(what: Act, summary: str) -> None:
     def route(
         request: Request,
         id: IncidentId,  # noqa: A002
-        body: Reason | None = None,
+        body: ActReason | None = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         found(history(request).incident(id), f"incident {id}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detector.model import Record
-from detector.sources.files.shapes import UNDECIDED, Shape, shape_of
+from detector.sources.files.shapes import UNDECIDED, FileShape, shape_of
 from detector.sources.files.wrapping import Wrapping, may_be_wrapped
 
 # A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays
@@ -128,7 +128,7 @@ class Framer:
         self._line = 1
         self._last: FileChunk | None = None
         self._end = 0
-        self._shape: Shape | None = None
+        self._shape: FileShape | None = None
         self._decided = False
 
     @property
@@ -199,7 +199,7 @@ class Framer:
         self._last = FileChunk(self.source, data, self._end, self._line, unended=int(unended))
         return self._last
 
-    def _shaped(self, shape: Shape, data: bytes) -> list[FileChunk]:
+    def _shaped(self, shape: FileShape, data: bytes) -> list[FileChunk]:
         chunks = self._rows(*shape.feed(data))
         if shape.over or len(shape.rest) > self._longest:
             chunks += self._rest_as_lines(shape)
@@ -209,7 +209,7 @@ class Framer:
         data = b"".join(row + b"\n" for row in rows)
         return [FileChunk(self.source, data, self._end, 0, numbers)] if rows else []
 
-    def _rest_as_lines(self, shape: Shape) -> list[FileChunk]:
+    def _rest_as_lines(self, shape: FileShape) -> list[FileChunk]:
         """The shape is over, or broken: from here on the file is lines."""
         self._shape = None
         self._line = shape.line

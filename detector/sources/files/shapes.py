@@ -44,7 +44,7 @@ _RELATIVE_LINE = re.compile(
 )
 
 
-class Shape(Protocol):
+class FileShape(Protocol):
     """A reader of one shape. `line` is the number of the line at which `rest` begins; `over` says
     that what follows is not of this shape.
     """
@@ -67,18 +67,18 @@ class Shape(Protocol):
         ...
 
 
-def shape_of(head: bytes) -> Shape | None:
+def shape_of(head: bytes) -> FileShape | None:
     """The shape of a file that begins so; None for lines."""
     if DOCUMENT.match(head):
-        return Document()
+        return DmesgJson()
     if EXPORT.match(head):
         return Export()
     if RELATIVE.match(head):
         return Relative()
-    return Wrapped() if is_wrapped(head) else None
+    return WrappedLines() if is_wrapped(head) else None
 
 
-class Document:
+class DmesgJson:
     """The document of `dmesg --json`, or several one after the other. `line` is the number of the
     line at which `rest` begins.
     """
@@ -223,7 +223,7 @@ class Relative:
         return found[1] + clock + line[found.end() :]
 
 
-class Wrapped:
+class WrappedLines:
     """Lines that were broken at a width, made whole (see `wrapping`)."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ _AWAY = (
 )
 
 
-class Brokers:
+class BrokerHealth:
     """What is known of the brokers: when one was heard, and since when they are away."""
 
     def __init__(self, kafka: Kafka, options: Mapping[str, Any], tell: SourceLog) -> None:

@@ -22,7 +22,7 @@ from kafka import errors as kafka_errors
 from detector.scan import Chunk
 from detector.settings.kafka import Kafka
 from detector.sources.errors import LostPartitionsError
-from detector.sources.kafka.brokers import Brokers
+from detector.sources.kafka.brokers import BrokerHealth
 from detector.sources.kafka.chunks import chunks_of
 from detector.sources.kafka.connect import SourceLog, demand_topics, wait_for_brokers
 from detector.sources.kafka.damage import DamagedPartitions
@@ -68,7 +68,7 @@ class KafkaSource:
         self._placer: Placer | None = None
         options = client_settings(kafka) | dict(client or {})
         self._consumer = wait_for_brokers(kafka, options, on_event)
-        self._brokers = Brokers(kafka, options, on_event)
+        self._brokers = BrokerHealth(kafka, options, on_event)
         self._member = Membership(self._consumer, kafka.group, options, sole=sole)
         self._listener = Listener(self._consumer)
         self._damage = DamagedPartitions(self._consumer, on_event, kafka.on_corrupt)

@@ -15,7 +15,7 @@ from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
 from detector.sources.kafka.connect import connect, demand_topics, explained
 from detector.sources.kafka.internals import topic_id
-from detector.sources.kafka.placement import Log
+from detector.sources.kafka.placement import PartitionLog
 from detector.sources.kafka.placer import name_of
 from detector.sources.kafka.security import client_settings
 
@@ -23,17 +23,19 @@ ASK_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RequestedOffset:
     """A partition as Kafka holds it, and the offset that was asked for."""
 
-    log: Log
+    log: PartitionLog
     offset: int
 
 
-Choose = Callable[[KafkaConsumer, TopicPartition, Log], int]
+Choose = Callable[[KafkaConsumer, TopicPartition, PartitionLog], int]
 
 
-def offsets(kafka: Kafka, topic: str, partition: int | None, choose: Choose) -> Mapping[str, Place]:
+def offsets(
+    kafka: Kafka, topic: str, partition: int | None, choose: Choose
+) -> Mapping[str, RequestedOffset]:
     """The places of one partition, or of all partitions of a topic, by source.
 
     Raises SourceError where no broker answers, or there is no such partition.
@@ -51,20 +53,21 @@ def offsets(kafka: Kafka, topic: str, partition: int | None, choose: Choose) -> 
             beginnings = consumer.beginning_offsets(asked, timeout_ms=ASK_MS)
             ends = consumer.end_offsets(asked, timeout_ms=ASK_MS)
             found = topic_id(consumer, topic)
-            logs = {one: Log(beginnings[one], ends[one], found) for one in asked}
+            logs = {one: PartitionLog(beginnings[one], ends[one], found) for one in asked}
             return {
-                name_of(one): Place(log, choose(consumer, one, log)) for one, log in logs.items()
+                name_of(one): RequestedOffset(log, choose(consumer, one, log))
+                for one, log in logs.items()
             }
         except kafka_errors.KafkaError as error:
             raise SourceError(f"kafka: {explained(error)}") from error
 
 
-def beginning(_consumer: KafkaConsumer, _partition: TopicPartition, log: Log) -> int:
+def beginning(_consumer: KafkaConsumer, _partition: TopicPartition, log: PartitionLog) -> int:
     """The first record that Kafka still holds."""
     return log.beginning
 
 
-def end(_consumer: KafkaConsumer, _partition: TopicPartition, log: Log) -> int:
+def end(_consumer: KafkaConsumer, _partition: TopicPartition, log: PartitionLog) -> int:
     """After the last one."""
     return log.end
 
@@ -72,7 +75,7 @@ def end(_consumer: KafkaConsumer, _partition: TopicPartition, log: Log) -> int:
 def exactly(offset: int) -> Choose:
     """An offset within what Kafka holds; SourceError for any other."""
 
-    def choose(_consumer: KafkaConsumer, partition: TopicPartition, log: Log) -> int:
+    def choose(_consumer: KafkaConsumer, partition: TopicPartition, log: PartitionLog) -> int:
         if log.beginning <= offset <= log.end:
             return offset
         raise SourceError(
@@ -86,7 +89,7 @@ def exactly(offset: int) -> Choose:
 def since(wall_us: int) -> Choose:
     """The first record of a time or later; the end where there is none."""
 
-    def choose(consumer: KafkaConsumer, partition: TopicPartition, log: Log) -> int:
+    def choose(consumer: KafkaConsumer, partition: TopicPartition, log: PartitionLog) -> int:
         found = consumer.offsets_for_times({partition: wall_us // 1_000}, timeout_ms=ASK_MS)
         return found[partition].offset if found[partition] else log.end
 

@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 from detector.model import Position
 
 # How a partition came to its place. Nothing is said where it simply goes on.
-Reason = Literal[
+PlacementReason = Literal[
     "topic_recreated",
     "history_set_back",
     "history_fresh",
@@ -54,7 +54,7 @@ class PositionStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class PartitionLog:
     """What Kafka holds of a partition: the offsets from `beginning` up to `end`, of the topic that
     `topic_id` names (None where brokers tell none).
     """
@@ -94,7 +94,7 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class HistoryReader:
     """Who reads: the identity of its history and its name in the group.
 
     `alone` says that the group had no other member when it joined; `begun` that its history has a
@@ -123,13 +123,13 @@ class Placement:
     """
 
     position: Position
-    reason: Reason | None = None
+    reason: PlacementReason | None = None
     before: int | None = None
     lost: int = 0
 
 
 def place(
-    stored: Position | None, committed: Committed | None, log: Log, reader: Reader
+    stored: Position | None, committed: Committed | None, log: PartitionLog, reader: HistoryReader
 ) -> Placement:
     """The place of a partition."""
     known = stored.offset if stored else committed.offset if committed else None
@@ -153,7 +153,7 @@ def place(
     return placement if not anew else _renamed(placement, known)
 
 
-def _without_history(committed: Committed, log: Log, reader: Reader) -> Placement:
+def _without_history(committed: Committed, log: PartitionLog, reader: HistoryReader) -> Placement:
     """The group has a position, and this history has none."""
     ours = reader.member is not None and committed.member == reader.member
     if reader.earliest and not reader.begun and (ours or reader.alone):
@@ -164,7 +164,7 @@ def _without_history(committed: Committed, log: Log, reader: Reader) -> Placemen
 
 
 def _with_history(
-    stored: Position, committed: Committed | None, log: Log, reader: Reader
+    stored: Position, committed: Committed | None, log: PartitionLog, reader: HistoryReader
 ) -> Placement:
     """This history goes on where it stands, unless another one has read further."""
     topic_id = log.topic_id or stored.topic_id
@@ -181,7 +181,7 @@ def _with_history(
     )
 
 
-def _within(placement: Placement, log: Log) -> Placement:
+def _within(placement: Placement, log: PartitionLog) -> Placement:
     """What lies outside the log is brought into it: retention was faster, or Kafka lost its end."""
     position = placement.position
     at = position.offset

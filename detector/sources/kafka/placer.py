@@ -17,10 +17,10 @@ from detector.sources.kafka.internals import topic_id
 from detector.sources.kafka.membership import Membership
 from detector.sources.kafka.placement import (
     Committed,
-    Log,
+    HistoryReader,
+    PartitionLog,
     Placement,
     PositionStore,
-    Reader,
     place,
 )
 
@@ -130,14 +130,14 @@ class Placer:
         said = Committed.read(committed.offset, committed.metadata) if committed else None
         if said and said.history is None and begun:
             self._alone = self._member.alone()  # an older oopswatch committed: who may it have been
-        reader = Reader(
+        reader = HistoryReader(
             self._positions.history,
             self._member.name,
             alone=bool(self._alone),
             begun=begun,
             earliest=self._earliest,
         )
-        log = Log(beginning, end, topic_id(self._consumer, one.topic))
+        log = PartitionLog(beginning, end, topic_id(self._consumer, one.topic))
         return place(self._positions.get(name_of(one)), said, log, reader)
 
     def _store(self, placements: dict[TopicPartition, Placement]) -> None:

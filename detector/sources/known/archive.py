@@ -37,14 +37,14 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class JsonFile:
     """A JSON file; `data` is None where it is larger than any record."""
 
     name: str
     data: bytes | None
 
 
-def documents(path: Path, progress: Progress | None = None) -> Iterator[Document]:
+def documents(path: Path, progress: Progress | None = None) -> Iterator[JsonFile]:
     """Every JSON file at `path`, in an order that does not depend on the file system."""
     try:
         if path.is_dir():
@@ -55,7 +55,7 @@ def documents(path: Path, progress: Progress | None = None) -> Iterator[Document
             if zipped:
                 yield from _zip(raw, progress, path.stat().st_size)
         if path.suffix == ".json":
-            yield Document(path.name, _bounded(path.stat().st_size, path.read_bytes))
+            yield JsonFile(path.name, _bounded(path.stat().st_size, path.read_bytes))
         elif not zipped:
             yield from _tar(path, progress)
     except SourceError:
@@ -76,12 +76,12 @@ def _bounded(size: int, read: Callable[[], bytes]) -> bytes | None:
     return read() if size <= LARGEST else None
 
 
-def _folder(path: Path, progress: Progress | None) -> Iterator[Document]:
+def _folder(path: Path, progress: Progress | None) -> Iterator[JsonFile]:
     files = sorted(path.rglob("*.json"))
     for number, file in enumerate(files, 1):
         if file.is_file():
             name = file.relative_to(path).as_posix()
-            yield Document(name, _bounded(file.stat().st_size, file.read_bytes))
+            yield JsonFile(name, _bounded(file.stat().st_size, file.read_bytes))
         if progress is not None:
             progress(number, len(files))
 
@@ -106,14 +106,14 @@ class _Whole:
         return self._tail == bytes(_TAR_END)
 
 
-def _tar(path: Path, progress: Progress | None) -> Iterator[Document]:
+def _tar(path: Path, progress: Progress | None) -> Iterator[JsonFile]:
     size = path.stat().st_size
     with path.open("rb") as raw, _decompressed(raw) as stream:
         whole = _Whole(stream)
         with tarfile.open(fileobj=cast("IO[bytes]", whole), mode="r|") as archive:
             for member in archive:
                 if member.isfile() and member.name.endswith(".json"):
-                    yield Document(member.name, _member(archive, member))
+                    yield JsonFile(member.name, _member(archive, member))
                 if progress is not None:
                     progress(raw.tell(), size)
         if not whole.ends_like_tar():
@@ -139,7 +139,7 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
-def _zip(raw: IO[bytes], progress: Progress | None, size: int) -> Iterator[Document]:
+def _zip(raw: IO[bytes], progress: Progress | None, size: int) -> Iterator[JsonFile]:
     """The members by name; an archive inside (as cvelistV5's releases have it) is read likewise."""
     with zipfile.ZipFile(raw) as archive:
         done = 0
@@ -147,7 +147,7 @@ def _zip(raw: IO[bytes], progress: Progress | None, size: int) -> Iterator[Docum
             done += member.compress_size
             if member.filename.endswith(".json"):
                 read = partial(archive.read, member)
-                yield Document(member.filename, _bounded(member.file_size, read))
+                yield JsonFile(member.filename, _bounded(member.file_size, read))
             elif member.filename.endswith(".zip") and member.file_size <= _LARGEST_INNER:
                 with archive.open(member) as inner:
                     yield from _zip(io.BytesIO(inner.read()), None, member.file_size)

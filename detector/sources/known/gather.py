@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.known.message import Reader
+from detector.known.message import MessageReader
 from detector.known.update import Gathered
 from detector.sources.errors import SourceError
 from detector.sources.known import kernel_git
@@ -19,7 +19,9 @@ from detector.sources.known.archive import Progress, documents
 _REASONS = 3  # reasons that an error names
 
 
-def gather(paths: Sequence[Path], reader: Reader, progress: Progress | None = None) -> Gathered:
+def gather(
+    paths: Sequence[Path], reader: MessageReader, progress: Progress | None = None
+) -> Gathered:
     """The bugs of all sources; records before commits, so that commits add to them."""
     found = Gathered()
     for path in sorted(paths, key=kernel_git.is_kernel):
