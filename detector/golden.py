@@ -23,6 +23,12 @@ EXPECTED = "expected.json"
 LISTS = {"incidents": "incident", "matches": "match", "noise": "noise"}
 OPTIONS = frozenset({"host", "format", "timezone"})
 _SHOWN = 100
+# What a new item is expected by; an item that stands in the file keeps its keys.
+_KEYS = {
+    "incidents": ("rule", "host", "gap_us", "function"),
+    "matches": ("signature", "function"),
+    "noise": ("process", "signature", "count"),
+}
 
 Scan = Callable[[Path, Mapping[str, str]], Sequence[Item]]
 
@@ -107,6 +113,53 @@ def compare(expected: Mapping[str, Sequence[Item]], items: Sequence[Item]) -> li
                 if _value(item, key) != one[key]
             ]
     return found
+
+
+def updated(folder: Path, scan: Scan) -> bool:
+    """Writes what a scan of the case's log says into its `expected.json`; whether it changed.
+
+    Why, options and the keys of items that stand there are kept. Raises CaseError.
+    """
+    case = read_case(folder)
+    items = scan(case.log, case.options)
+    said: dict[str, object] = {"why": case.why}
+    if case.options:
+        said["options"] = case.options
+    for name, kind in LISTS.items():
+        given = [item for item in items if item["type"] == kind]
+        if given or name in case.expected:
+            said[name] = _reduced(name, given, case.expected.get(name, ()))
+    path = folder / EXPECTED
+    if said == json.loads(path.read_text(encoding="utf-8")):
+        return False
+    path.write_text(_as_text(said), encoding="utf-8")
+    return True
+
+
+def _reduced(name: str, items: Sequence[Item], expected: Sequence[Item]) -> list[Item]:
+    """Items by the keys of the expected item in the same place, else by those that have a value
+    among the usual ones.
+    """
+    reduced = []
+    for place, item in enumerate(items):
+        if place < len(expected):
+            keys = list(expected[place])
+        else:
+            keys = [key for key in _KEYS[name] if _value(item, key) is not None]
+        reduced.append({key: _value(item, key) for key in keys})
+    return reduced
+
+
+def _as_text(said: Mapping[str, object]) -> str:
+    """The file as people write it: a line for each item."""
+    parts = []
+    for key, value in said.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if key in LISTS and isinstance(value, list) and value:
+            lines = ",\n".join(f"    {json.dumps(one, ensure_ascii=False)}" for one in value)
+            text = f"[\n{lines}\n  ]"
+        parts.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _value(item: Item, key: str) -> Any:

@@ -221,3 +221,37 @@ meaning = "The driver is in a bad state."
 match = ["ourdrv: bad thing"]
 reject = ["ourdrv: good thing"]
 """
+
+
+def test_update_writes_what_a_scan_says(write):
+    """`--update` mends what differs, keeps why, options and keys, and then all cases agree."""
+    folder = write(incidents=[{"rule": "wrong", "gap_us": 1}], matches=[], noise=[])
+    assert run(folder).exit_code == 1
+    done = run(folder, "--update")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("updated")
+    said = json.loads((folder / "pair" / "expected.json").read_text())
+    assert said["why"] == SAYS["why"]
+    assert said["options"] == {"host": "db-1"}
+    assert said["incidents"] == [{"rule": "tcp-release-and-memory-fault", "gap_us": 500_000}]
+    assert [item["signature"] for item in said["matches"]] == [
+        "kernel.tcp-release-state",
+        "kernel.paging-request",
+    ]
+    assert said["noise"] == [{"process": "demo", "signature": "user.segfault", "count": 1}]
+    assert run(folder).exit_code == 0
+
+
+def test_update_leaves_a_case_that_agrees(write):
+    """A case that agrees keeps its file to the byte."""
+    folder = write()
+    before = (folder / "pair" / "expected.json").read_bytes()
+    assert run(folder, "--update").output.startswith("ok")
+    assert (folder / "pair" / "expected.json").read_bytes() == before
+
+
+def test_update_needs_a_folder():
+    """A line cannot be updated: said in one line, exit 2."""
+    done = run("some line", "--update")
+    assert done.exit_code == 2
+    assert "--update needs a FOLDER" in done.output

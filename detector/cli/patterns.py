@@ -185,12 +185,16 @@ A case is a folder with a log (log, log.json, log.gz ...) and expected.json:
    "matches": [{"signature": "kernel.paging-request", "function": "tcp_v4_rcv"}],
    "noise": [{"process": "python", "count": 2}]}
 Lists are exact in number and order; keys are those of `scan --json`, or of its report.
+--update writes into each expected.json what the scan says; review it with `git diff`.
 Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs.""",
 )
 @click.argument("what", metavar="LINE|-|FOLDER")
+@click.option(
+    "--update", is_flag=True, help="Write what the scan says into the cases of FOLDER, for review."
+)
 @patterns_option
 @config_option
-def test(what: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
+def test(what: str, folders: tuple[Path, ...], config_path: Path | None, *, update: bool) -> None:
     """Which signature claims a message (without its stamp), and with which fields; `-` reads
     messages from standard input.
 
@@ -198,11 +202,13 @@ def test(what: str, folders: tuple[Path, ...], config_path: Path | None) -> None
     is run.
     """
     catalogue = _catalogue(folders, config_path)
-    sound = (
-        _agree(Path(what), catalogue, config_path)
-        if what != "-" and Path(what).is_dir()
-        else _claimed(what, catalogue)
-    )
+    is_folder = what != "-" and Path(what).is_dir()
+    if update and not is_folder:
+        raise click.UsageError(f"--update needs a FOLDER of cases, and {what} is none")
+    if update:
+        _update(Path(what), catalogue, config_path)
+        return
+    sound = _agree(Path(what), catalogue, config_path) if is_folder else _claimed(what, catalogue)
     sys.exit(0 if sound else 1)
 
 
@@ -227,17 +233,34 @@ def _claimed(line: str, catalogue: Catalogue) -> bool:
 
 def _agree(folder: Path, catalogue: Catalogue, config_path: Path | None) -> bool:
     """Runs the golden cases below a folder, a line for each; whether all agree."""
-    cases = golden.case_folders(folder)
-    if not cases:
-        raise click.UsageError(f"{folder}: no cases: no folder in it holds {golden.EXPECTED}")
     sound = True
-    for case in cases:
+    for case in _cases(folder):
         found = golden.differences(
             case, lambda log, options: scanned(log, options, catalogue, config_path)
         )
         sound = sound and not found
         click.echo(inert(f"differs  {case}: {'; '.join(found)}" if found else f"ok       {case}"))
     return sound
+
+
+def _update(folder: Path, catalogue: Catalogue, config_path: Path | None) -> None:
+    """Rewrites the cases below a folder from a scan of their logs, a line for each."""
+    for case in _cases(folder):
+        try:
+            changed = golden.updated(
+                case, lambda log, options: scanned(log, options, catalogue, config_path)
+            )
+        except golden.CaseError as error:
+            raise click.UsageError(f"{case}: {error}") from error
+        click.echo(inert(f"{'updated' if changed else 'ok     '}  {case}"))
+
+
+def _cases(folder: Path) -> list[Path]:
+    """The cases below a folder; none is a fault of use."""
+    cases = golden.case_folders(folder)
+    if not cases:
+        raise click.UsageError(f"{folder}: no cases: no folder in it holds {golden.EXPECTED}")
+    return cases
 
 
 def scanned(

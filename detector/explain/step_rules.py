@@ -30,7 +30,7 @@ _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested i
 
 
 @dataclass(frozen=True, slots=True)
-class CrashFacts:
+class StepFacts:
     """What decides which steps can work: the report, what stands around it, the sockets named."""
 
     report: CrashReport | None
@@ -97,31 +97,31 @@ class StepRule:
 
     kinds: str
     when: str
-    holds: Callable[[CrashFacts], bool]
+    holds: Callable[[StepFacts], bool]
     steps: tuple[str, ...]
 
 
-def group_of(crash: CrashFacts) -> str | None:
+def group_of(crash: StepFacts) -> str | None:
     """The cgroup that was at its limit, where its path is plain."""
     lines = crash.report.lines if crash.report is not None else ()
     found = next(filter(None, map(_GROUP.match, lines)), None)
     return found["path"] if found is not None and ".." not in found["path"] else None
 
 
-def jit_tag(crash: CrashFacts) -> str | None:
+def jit_tag(crash: StepFacts) -> str | None:
     """The tag of the BPF program that the function is, or None."""
     name = crash.report.display_function if crash.report is not None else None
     found = _JIT.match(name or "")
     return found["tag"] if found is not None else None
 
 
-def _has(crash: CrashFacts, *words: str) -> bool:
+def _has(crash: StepFacts, *words: str) -> bool:
     """Whether a line of the report holds one of the words."""
     lines = crash.report.lines if crash.report is not None else ()
     return any(word in text for text in lines for word in words)
 
 
-def _corrupts(crash: CrashFacts) -> bool:
+def _corrupts(crash: StepFacts) -> bool:
     """Whether the report is of memory that somebody overwrote or freed too early."""
     title = (crash.report.title or "") if crash.report is not None else ""
     return crash.kind in ("list-corruption", "refcount", "bad-page") or any(
@@ -129,7 +129,7 @@ def _corrupts(crash: CrashFacts) -> bool:
     )
 
 
-def _is(*kinds: str) -> Callable[[CrashFacts], bool]:
+def _is(*kinds: str) -> Callable[[StepFacts], bool]:
     return lambda crash: crash.kind in kinds and not crash.panicked and not crash.hardware
 
 

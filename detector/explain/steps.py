@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from detector.explain.issues import Recognised
-from detector.explain.step_rules import RULES, CrashFacts, group_of, jit_tag
+from detector.explain.step_rules import RULES, StepFacts, group_of, jit_tag
 from detector.model import CrashReport, Match
 
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.$]{0,127}")
@@ -27,7 +27,7 @@ def next_steps(
     named: Recognised | None,
 ) -> tuple[str, ...]:
     """Commands in the order in which they help, then what the known issue adds."""
-    crash = CrashFacts(report, evidence, tuple(sockets))
+    crash = StepFacts(report, evidence, tuple(sockets))
     steps = [
         step
         for rule in RULES
@@ -46,7 +46,7 @@ def next_steps(
     return tuple(dict.fromkeys(steps))
 
 
-def _filled(template: str, crash: CrashFacts) -> str | None:
+def _filled(template: str, crash: StepFacts) -> str | None:
     """The step with the crash's own names; None where it names what the report does not have."""
     missing = False
 
@@ -60,12 +60,12 @@ def _filled(template: str, crash: CrashFacts) -> str | None:
     return None if missing else step
 
 
-def _dump_location(crash: CrashFacts) -> str | None:
+def _dump_location(crash: StepFacts) -> str | None:
     location = location_of(crash.report) if crash.report is not None else None
     return None if jit_tag(crash) is not None else location
 
 
-def _source_location(crash: CrashFacts) -> str | None:
+def _source_location(crash: StepFacts) -> str | None:
     """`function+0xoffset/0xsize`, for a function of the kernel image or of a module."""
     report = crash.report
     if report is None or report.offset is None or report.size is None or jit_tag(crash):
@@ -74,23 +74,23 @@ def _source_location(crash: CrashFacts) -> str | None:
     return None if location is None else f"{location}/{report.size:#x}"
 
 
-def _image(crash: CrashFacts) -> str:
+def _image(crash: StepFacts) -> str:
     """The file whose debug information holds the function."""
     module = _module(crash)
     return f"{module}.ko" if module else "vmlinux"
 
 
-def _module(crash: CrashFacts) -> str | None:
+def _module(crash: StepFacts) -> str | None:
     module = crash.report.module if crash.report is not None else None
     return module if module and _MODULE.fullmatch(module) else None
 
 
-def _pid(crash: CrashFacts) -> str | None:
+def _pid(crash: StepFacts) -> str | None:
     pid = crash.report.pid if crash.report is not None else None
     return None if pid is None else str(pid)
 
 
-def _sockets(crash: CrashFacts) -> Iterator[str]:
+def _sockets(crash: StepFacts) -> Iterator[str]:
     """How a socket that was released is found in a dump."""
     if not crash.sockets or not crash.dumped:
         return
@@ -119,7 +119,7 @@ def _is_raw(socket: str) -> bool:
     return bool(_RAW_POINTER.fullmatch(socket)) and not socket.startswith("00000000")
 
 
-_WORDS: Mapping[str, Callable[[CrashFacts], str | None]] = {
+_WORDS: Mapping[str, Callable[[StepFacts], str | None]] = {
     "LOCATION": _dump_location,
     "SYMBOL": _source_location,
     "IMAGE": _image,

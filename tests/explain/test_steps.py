@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.explain.step_rules import OOPS, RULES, CrashFacts
+from detector.explain.step_rules import OOPS, RULES, StepFacts
 from detector.explain.steps import next_steps
 from detector.explain.steps_page import page
 from detector.model import CrashReport
@@ -75,7 +75,7 @@ def test_every_rule_is_reached():
         "oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/demo,task_memcg=/demo,task=a,pid=1,uid=0",
     )
     crashes = [
-        CrashFacts(
+        StepFacts(
             replace(
                 REPORT,
                 kind=kind,
