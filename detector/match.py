@@ -34,7 +34,8 @@ _OF_PROCESS = regex.compile(
     r"|(?= invoked oom-killer|: page allocation |: vmalloc | uses obsolete ))"
 )
 
-Candidate = tuple[int, Signature, "regex.Pattern[str]"]
+Candidate = tuple[int, Signature]
+"""A signature with its rank: the order in which signatures are asked."""
 
 
 class Claim:
@@ -95,14 +96,13 @@ class Matcher:
             catalogue.signatures,
             key=lambda signature: (signature.fallback, signature.origin == "kernel"),
         )
-        candidates = [
-            (rank, signature, regex.compile(signature.regex))
-            for rank, signature in enumerate(ordered)
-        ]
+        candidates = list(enumerate(ordered))
         first = [one for one in candidates if one[1].origin == "user" and not one[1].fallback]
         self._noise = tuple(_by_literal(first).items())
         self._others = _by_literal(candidates[len(first) :])
         self._by_word, self._wordless = _by_word(self._others)
+        # Compiling all of them takes a quarter of a second, and most logs meet a handful.
+        self._patterns: dict[int, regex.Pattern[str]] = {}
         self.timeout_s = timeout_s
         self._strikes = strikes
         self._timeouts: dict[str, int] = {}
@@ -143,21 +143,28 @@ class Matcher:
 
     def candidates(self, text: str) -> tuple[Signature, ...]:
         """The signatures whose literal occurs in `text`, in the order in which they are asked."""
-        return tuple(signature for _, signature, _ in (*self._near_noise(text), *self._near(text)))
+        return tuple(signature for _, signature in (*self._near_noise(text), *self._near(text)))
 
-    def near_faults(self, text: str) -> Sequence[Candidate]:
+    def near_faults(self, text: str) -> Sequence[tuple[Signature, regex.Pattern[str]]]:
         """The kernel's signatures of faults whose literal occurs in `text`, with their regexes."""
         return [
-            candidate
-            for candidate in self._near(text[:_LONGEST])
-            if candidate[1].origin == "kernel" and not candidate[1].marker
+            (signature, self._pattern(rank, signature))
+            for rank, signature in self._near(text[:_LONGEST])
+            if signature.origin == "kernel" and not signature.marker
         ]
 
     def _first(self, candidates: Iterable[Candidate], text: str) -> Claim | None:
-        for _, signature, pattern in candidates:
-            if (found := self._try(signature, pattern, text)) is not None:
+        for rank, signature in candidates:
+            if (found := self._try(signature, self._pattern(rank, signature), text)) is not None:
                 return Claim(signature, found)
         return None
+
+    def _pattern(self, rank: int, signature: Signature) -> regex.Pattern[str]:
+        """The compiled regex of a signature; compiled when it is first asked for."""
+        pattern = self._patterns.get(rank)
+        if pattern is None:
+            pattern = self._patterns[rank] = regex.compile(signature.regex)
+        return pattern
 
     def _near_noise(self, text: str) -> Sequence[Candidate]:
         """The signatures of noise, a handful, whose literal occurs: where programs crash in loops,

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from detector.match import Candidate, Matcher
+import regex
+
+from detector.catalogue import Signature
+from detector.match import Matcher
 from detector.model import Line, Record, Unparsed
 from detector.unclaimed import UnclaimedTally
 
@@ -21,8 +24,9 @@ _WORDS = 24
 
 
 class Review:
-    """Says why a line that no signature claimed was not understood, and counts it. `known` lines of the kernel
-    hold a literal and are no fault.
+    """Says why a line that no signature claimed was not understood, and counts it.
+
+    `known` lines of the kernel hold a literal and are no fault.
     """
 
     def __init__(self, matcher: Matcher, known: Container[str] = frozenset()) -> None:
@@ -46,7 +50,7 @@ class Review:
         near = self._matcher.near_faults(record.value.decode("utf-8", "replace"))
         if near:
             text = part.sample.decode("utf-8", "replace")
-            why = "not-read", near[0][1].id
+            why = "not-read", near[0][0].id
             self.tally.add(why, part.source, part.number, part.source, text)
         return bool(near)
 
@@ -55,7 +59,7 @@ class Review:
         near = self._matcher.near_faults(line.text)
         if not near:
             return None
-        nearest = near[0][1].id
+        nearest = near[0][0].id
         if line.trust == "user":
             return ("copy" if line.transport == "text" else "user-space"), nearest
         if line.inner:
@@ -66,11 +70,13 @@ class Review:
             return None
         return self._differing(near, line.text) or ("differs", nearest)
 
-    def _differing(self, near: Sequence[Candidate], text: str) -> tuple[str, str] | None:
+    def _differing(
+        self, near: Sequence[tuple[Signature, regex.Pattern[str]]], text: str
+    ) -> tuple[str, str] | None:
         """Whether a signature ran out of its time, or would claim the text behind its first
         words.
         """
-        for _, signature, pattern in near:
+        for signature, pattern in near:
             if signature.id in self._matcher.switched_off:
                 return "timeout", signature.id
             try:
