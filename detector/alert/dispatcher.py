@@ -1,7 +1,7 @@
-"""The dispatcher: a thread that turns the outbox, and one thread for each receiver, so that a slow
+"""The dispatcher: a thread that turns the notifier, and one thread for each receiver, so that a slow
 one delays no other.
 
-In: a way to open the outbox, `wake` after every commit. Out: notices at receivers. Changes that
+In: a way to open the notifier, `wake` after every commit. Out: notices at receivers. Changes that
 other processes make (`incidents ack`) are seen within half a second. What the history's disk
 refuses is told and tried again; a receiver's thread that hangs is left at the end.
 """
@@ -102,38 +102,38 @@ class Dispatcher:
                 self._stopping.wait(_AGAIN_S)
 
     def _follow(self) -> None:
-        outbox = self._duties.open(self._routing)
+        notifier = self._duties.open(self._routing)
         self._under_way = 0
         try:
-            outbox.begin(self._duties.clock())
+            notifier.begin(self._duties.clock())
             while not self._stopping.is_set() or self._under_way:
-                self._turn(outbox)
+                self._turn(notifier)
         finally:
-            outbox.tables.close()
+            notifier.store.close()
 
-    def _turn(self, outbox: Notifier) -> None:
+    def _turn(self, notifier: Notifier) -> None:
         answers = [
             (word.handout, word.outcome)
-            for word in self._words(outbox)
+            for word in self._words(notifier)
             if isinstance(word, _SendResult)
         ]
         self._under_way = max(0, self._under_way - len(answers))
         now = self._duties.clock()
         stopping = self._stopping.is_set()
         if not stopping:
-            self._duties.upkeep(outbox, now)
+            self._duties.upkeep(notifier, now)
             self._beat(now)
-        for handout in outbox.turn(now, answers, hand_out=not stopping):
+        for handout in notifier.turn(now, answers, hand_out=not stopping):
             self._under_way += 1
             sender, notice = handout.receiver.sender, handout.notice
             self._lane(handout.receiver.name).put(
                 (_attempt(sender, notice, self._duties.clock), handout)
             )
 
-    def _words(self, outbox: Notifier) -> list[_SendResult | _Word]:
+    def _words(self, notifier: Notifier) -> list[_SendResult | _Word]:
         """Waits for a word, or until something is due; takes all that are there."""
         now = self._duties.clock()
-        due = outbox.next_us(now)
+        due = notifier.next_us(now)
         wait_s = _LOOK_S if due is None else min(_LOOK_S, max(0.0, (due - now) / SECOND_US))
         words: list[_SendResult | _Word] = []
         try:
@@ -143,12 +143,12 @@ class Dispatcher:
         except Empty:
             pass
         if any(isinstance(word, _Word) and word.reload for word in words):
-            self._reload(outbox)
+            self._reload(notifier)
         return words
 
-    def _reload(self, outbox: Notifier) -> None:
+    def _reload(self, notifier: Notifier) -> None:
         try:
-            self._routing = outbox.routing = self._duties.routing()
+            self._routing = notifier.routing = self._duties.routing()
         except RoutingError as error:
             self._duties.tell("routing_refused", {"faults": [str(fault) for fault in error.faults]})
         else:

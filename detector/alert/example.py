@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from detector.alert.notice import Action, Notice, ProblemStanding, Subject
+from detector.alert.notice import Action, Notice, Subject
 from detector.clock import SECOND_US
+from detector.store.query.standing import ProblemStanding
 
 _SUBJECT = Subject(
     id="0123456789abcdef",

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
-from detector.alert.notice import Action, Notice, ProblemStanding, Subject
+from detector.alert.notice import Action, Notice, Subject
 from detector.alert.wording import clock, duration, gap, ordinal, said
 from detector.model import Severity
 from detector.render.escape import inert
+from detector.store.query.standing import ProblemStanding
 
 TITLE_LIMIT = 150
 SHORT_LIMIT = 80

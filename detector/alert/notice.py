@@ -1,8 +1,8 @@
-"""The nouns of an alert: what a sender is given to say, and what became of it.
+"""Notices, which senders deliver, and the outcome of an attempt.
 
 A notice is about one incident, or about many with one fingerprint. Times are µs since 1970-01-01
-UTC, gaps and uptimes µs. Texts are as the log had them: whoever makes markup of them makes them
-inert first. No IO, no clock.
+UTC, gaps and uptimes µs. Texts are as the log had them: whoever makes markup of them escapes them
+first. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from detector.model import Confidence, Severity, TimeBasis
+from detector.store.query.standing import ProblemStanding
 
 Action = Literal["fire", "update", "acknowledge", "resolve"]
 Verdict = Literal["delivered", "retry", "refused", "unknown"]
@@ -18,7 +19,7 @@ Verdict = Literal["delivered", "retry", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One incident, as far as a message tells of it. `lines` are its evidence verbatim, in order of
+    """One incident, as far as a message describes it. `lines` are its evidence verbatim, in order of
     time, each with its stamp and place; `known_bug` is the bug that it likely is, in one line.
     """
 
@@ -49,26 +50,8 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class ProblemStanding:
-    """What the history knows of the same problem. `count` and `hosts` include this incident; `new`
-    where it is the first one.
-
-    `regression_of` is the kernel release that was said to hold the fix ("" where none was named),
-    None where it is no regression.
-    """
-
-    count: int
-    hosts: int
-    first_us: int
-    last_us: int
-    new: bool
-    regression_of: str | None = None
-    hosts_last_hour: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Notice:
-    """What is to be said to one receiver. `subjects` holds the leading incident first, and at most
+    """One message to one receiver. `subjects` holds the leading incident first, and at most
     some of the others; `total` counts all.
 
     `dedup_key` stays the same from the first message about a group to the last; `reason` says why
@@ -92,7 +75,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
-    """What became of one attempt. "retry": not taken, try again; "refused": never will be;
+    """The outcome of one attempt. "retry": not taken, try again; "refused": never will be;
     "unknown": no answer, it may have been taken.
     """
 
@@ -102,8 +85,8 @@ class SendOutcome:
 
 
 class Sender(Protocol):
-    """Says notices to one receiver. `repeat_s`: how often an open incident is said again unchanged
-    (Alertmanager); None: never.
+    """Delivers notices to one receiver. `repeat_s`: how often an open incident is sent again
+    unchanged (Alertmanager); None: never.
 
     `actions` are those that the receiver has a word for; others are not sent to it, and that is its
     recorded reason.
@@ -120,8 +103,8 @@ class Sender(Protocol):
 
 @runtime_checkable
 class Alive(Protocol):
-    """A sender whose receiver expects to hear that we live, and says so when it does not."""
+    """A sender whose receiver expects heartbeats, and raises an alarm when they stop."""
 
     def heartbeat(self, now_us: int) -> SendOutcome:
-        """One attempt to say that we live. Raises nothing."""
+        """Sends one heartbeat. Raises nothing."""
         ...

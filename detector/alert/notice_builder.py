@@ -1,204 +1,88 @@
-"""From the history to the nouns of an alert: what one incident is, and how its problem stands.
+"""Builds the notice of a group: the incident that leads, some of the others, how many there are on
+how many hosts.
 
-In: the history, the catalogue, an incident's id. Out: a `Subject`, a `Standing`. Reads only, by
-indexes; a storm asks for many of them.
+In: a group, the catalogue, the time. Out: a `Notice`, and a digest of what it says. Reads only;
+`subject.py` describes one incident.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from sqlite3 import Row
-from typing import Any
+import hashlib
+import json
+from dataclasses import dataclass, replace
 
-from detector.alert import wording
-from detector.alert.notice import ProblemStanding, Subject
-from detector.catalogue import Catalogue, Rule
-from detector.clock import HOUR_US
-from detector.correlate import gap
-from detector.explain.tcp import state_of
-from detector.known.names import KnownBug
-from detector.model import Incident, Match
-from detector.render.objects import moment
-from detector.store import History, IncidentDetail
-from detector.store.errors import explained
+from detector.alert.notice import Action, Notice, Subject
+from detector.alert.subject import subject_of
+from detector.catalogue import Catalogue
+from detector.store.alert_rows import AlertGroup, GroupSums
+from detector.store.alerts import AlertStore
+from detector.store.query.standing import standing_of
 
-_LINES = 20
-_OTHER_HOSTS = 20
-
-# What a fault is called in half a line, where the signature's title is a sentence: by signature,
-# else by class.
-_SHORT = {
-    "kernel.null-pointer": "NULL pointer dereference",
-    "kernel.x86-null-pointer": "NULL pointer dereference",
-    "kernel.general-protection": "general protection fault",
-    "memory-fault": "paging fault",
-    "soft-lockup": "soft lockup",
-    "hard-lockup": "hard lockup",
-    "rcu-stall": "RCU stall",
-    "hung-task": "hung task",
-    "kernel-bug": "kernel BUG",
-    "oops": "kernel oops",
-    "panic": "kernel panic",
-    "warning": "kernel warning",
-    "tcp-state": "TCP socket released while in use",
-}
-_SHORT_TCP = {
-    1: "TCP socket released while connected",
-    2: "TCP socket released while connecting",
-    3: "TCP socket released half open",
-    10: "TCP socket released while listening",
-}
-
-_STANDING = """
-SELECT p.incidents, p.hosts, p.first_us, p.last_us, p.fixed_in, i.host, i.regression,
-  NOT EXISTS (SELECT 1 FROM incidents o WHERE o.fingerprint = i.fingerprint AND o.joined_into IS NULL AND o.id <> i.id
-              AND (o.found_us < i.found_us OR (o.found_us = i.found_us AND o.rowid < i.rowid))) AS new
-FROM incidents i JOIN problems p ON p.fingerprint = i.fingerprint WHERE i.id = :id
-"""
-_LATELY = """
-SELECT host FROM problem_hosts WHERE fingerprint = (SELECT fingerprint FROM incidents WHERE id = :id)
-  AND host <> :host AND last_us >= :since ORDER BY last_us DESC, host LIMIT :limit
-"""
+OTHERS = 10
+HOSTS = 200
+# Fields of the leading incident that a message shows: where none differs, the message is the same.
+_DIGESTED = (
+    "id",
+    "title",
+    "kernel",
+    "function",
+    "module",
+    "known_issue",
+    "what_happened",
+    "rule",
+    "severity",
+)
 
 
-def subject_of(history: History, catalogue: Catalogue, incident_id: str) -> Subject | None:
-    """What a message says of one incident; None where the history has none of this id."""
-    detail = history.incident(incident_id)
-    return None if detail is None else subject_of_detail(detail, catalogue)
+@dataclass(frozen=True, slots=True)
+class NoticeBuilder:
+    """Builds notices. `base_url` is where pages are, or "": then notices have no link."""
 
+    store: AlertStore
+    catalogue: Catalogue
+    base_url: str = ""
 
-def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
-    """The same of what is read already."""
-    row, incident, diagnosis = detail.row, detail.incident, detail.diagnosis
-    rule = next((one for one in catalogue.rules if one.id == incident.rule), None)
-    signature = catalogue.signature(incident.anchor.signature)
-    return Subject(
-        id=incident.id,
-        rule=incident.rule,
-        host=incident.host,
-        boot=incident.boot,
-        severity=incident.severity,
-        title=row.title,
-        fingerprint=row.fingerprint,
-        started_us=incident.started_us,
-        found_us=row.found_us,
-        gap_us=incident.gap_us,
-        time_basis=incident.time_basis,
-        uptime_us=incident.anchor.kernel_time_us,
-        kernel=row.kernel,
-        function=row.function,
-        module=row.module,
-        lines=tuple(map(line_of, _both(incident))),
-        what_happened=_happened(incident, catalogue, rule, row.function),
-        known_issue=row.known_issue,
-        known_issue_confidence=diagnosis.known_issue_confidence if diagnosis else None,
-        next_steps=diagnosis.next_steps if diagnosis else (),
-        state=row.state,
-        rule_title=rule.title if rule else None,
-        runbook=(signature.runbook or None) if signature else None,
-        known_bug=known_bug_of(detail.known_bugs),
-    )
+    def notice(
+        self,
+        group: AlertGroup,
+        sums: GroupSums,
+        action: Action,
+        reason: str,
+        now_us: int,
+        *,
+        repeated: bool = False,
+    ) -> Notice:
+        """Builds the message about a group as it is now."""
+        lead = self._subject(group.leader)
+        members = self.store.members(group.id, OTHERS + 1)
+        others = [identity for identity in members if identity != lead.id][:OTHERS]
+        standing = standing_of(self.store.history(), lead.id, now_us)
+        if group.messages:  # the receiver knows the alert by the fingerprint of the first message
+            lead = replace(lead, fingerprint=group.fingerprint)
+        return Notice(
+            action=action,
+            dedup_key=group.dedup_key,
+            subjects=(lead, *map(self._subject, others)),
+            total=max(1, sums.total),
+            hosts=tuple(self.store.hosts(group.id, HOSTS)) or (lead.host,),
+            host_count=max(1, sums.hosts),
+            standing=standing,
+            reason=reason,
+            at_us=now_us,
+            team=group.team,
+            link=f"{self.base_url}/incidents/{lead.id}" if self.base_url else None,
+            repeated=repeated,
+        )
 
+    def digest(self, group: AlertGroup, sums: GroupSums) -> str:
+        """Digests what a message about the group would say now: equal digests, equal messages."""
+        lead = self._subject(group.leader)
+        content = json.dumps(
+            [sums.state, sums.total, sums.hosts, [getattr(lead, name) for name in _DIGESTED]]
+        )
+        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
-def known_bug_of(bugs: Sequence[KnownBug]) -> str | None:
-    """The bug that a crash likely is, and where it is fixed, in one line; None where none is
-    likely.
-    """
-    if not bugs or bugs[0].confidence != "likely":
-        return None
-    first = bugs[0]
-    if len(bugs) > 1:
-        return f"{' or '.join(one.id for one in bugs)} (likely one of them)"
-    fixed = f"; fixed in {first.fixed_in}" if first.fixed_in else ""
-    return f"{first.id} (likely): {first.subject}{fixed}"
-
-
-def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStanding | None:
-    """How the problem of an incident stands; None where its report has no fingerprint, so that it
-    cannot be told from others.
-    """
-    row = _one(history, _STANDING, {"id": incident_id})
-    if row is None:
-        return None
-    lately = {
-        "id": incident_id,
-        "host": row["host"],
-        "since": now_us - HOUR_US,
-        "limit": _OTHER_HOSTS,
-    }
-    with explained(history.path):
-        hosts = tuple(one["host"] for one in history.db.execute(_LATELY, lately))
-    regression = (row["fixed_in"] or "") if row["regression"] else None
-    return ProblemStanding(
-        row["incidents"],
-        row["hosts"],
-        row["first_us"],
-        row["last_us"],
-        bool(row["new"]),
-        regression,
-        hosts,
-    )
-
-
-def _happened(
-    incident: Incident, catalogue: Catalogue, rule: Rule | None, function: str | None
-) -> tuple[str, ...]:
-    """What happened, of a rule that counts how often."""
-    said = tuple(what_happened(incident, catalogue, function))
-    if rule is None or rule.type != "event_count" or rule.is_lone:
-        return said
-    apart = gap(incident.evidence[0], incident.evidence[-1])
-    within = f" in {wording.duration(apart[0])}" if apart else ""
-    return (f"{said[0]}, {len(incident.evidence)} such faults{within}",)
-
-
-def what_happened(incident: Incident, catalogue: Catalogue, function: str | None) -> Iterator[str]:
-    """Each thing that happened in a few words, in order; equal ones once. The anchoring fault names
-    its function.
-    """
-    seen: set[str] = set()
-    for match in incident.evidence:
-        said = phrase(match, catalogue)
-        if match == incident.anchor and function:
-            said = f"{said} in {function}"
-        if said not in seen:
-            seen.add(said)
-            yield said
-
-
-def phrase(match: Match, catalogue: Catalogue) -> str:
-    """What one match is, in a few words; the signature's own title where nothing shorter is known,
-    the text where it is gone.
-    """
-    state = state_of(match)
-    if state in _SHORT_TCP:
-        return _SHORT_TCP[state]
-    if short := _SHORT.get(match.signature) or _SHORT.get(match.cls):
-        return short
-    signature = catalogue.signature(match.signature)
-    return signature.title if signature else match.text
-
-
-def line_of(match: Match) -> str:
-    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time), before
-    its place.
-    """
-    kernel = match.kernel_time_us
-    stamp = (
-        f"{kernel // 1_000_000}.{kernel % 1_000_000:06d}"
-        if kernel is not None
-        else moment(match.wall_time_us) or "no time"
-    )
-    return f"[{stamp}] {match.text}   {match.source}:{match.number}"
-
-
-def _both(incident: Incident) -> list[Match]:
-    """The evidence, or of much of it the first lines and, always, the anchoring fault."""
-    shown = list(incident.evidence[:_LINES])
-    return shown if incident.anchor in shown or not shown else [*shown[:-1], incident.anchor]
-
-
-def _one(history: History, query: str, parameters: dict[str, Any]) -> Row | None:
-    with explained(history.path):
-        row: Row | None = history.db.execute(query, parameters).fetchone()
-    return row
+    def _subject(self, identity: str) -> Subject:
+        subject = subject_of(self.store.history(), self.catalogue, identity)
+        assert subject is not None  # incidents are never deleted while a group names them
+        return subject

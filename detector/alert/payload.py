@@ -8,10 +8,11 @@ In: a notice. Out: a dictionary of JSON types; fields are only ever added. Texts
 from __future__ import annotations
 
 from detector.alert.message import compose, plain
-from detector.alert.notice import Notice, ProblemStanding, Subject
+from detector.alert.notice import Notice, Subject
 from detector.alert.wording import inert_line
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
+from detector.store.query.standing import ProblemStanding
 
 SCHEMA = "oopswatch.notice/1"
 

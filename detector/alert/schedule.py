@@ -1,7 +1,7 @@
-"""What a receiver is told next of a group, and when: a table of what it knows against what is.
+"""What is sent to a receiver next about a group, and when.
 
-In: the state that the receiver was told, the state that is, the times. Out: an action and its time,
-or nothing. Pure: no IO, no clock.
+In: the state that the receiver was last sent, the state that is, the times. Out: an action and its
+time. Pure: no IO, no clock.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _LONGEST_US = 60 * SECOND_US
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """What a receiver knows of a group: nothing (`state` None) before the first message. `messages`
-    it took, the last at `sent_us`.
+    """The last state sent to a receiver about a group; None before the first message. It took
+    `messages`, the last at `sent_us`.
     """
 
     state: State | None
@@ -27,11 +27,10 @@ class Notified:
 
 
 def action_of(told: State | None, now: State) -> Action:
-    """The word for what is new, where something is.
+    """Chooses the action for a change of state.
 
-    The first message fires, even where all is over by now: the end is told after it. What becomes
-    known after the end is told as the end once more, since any other word would open the alert
-    again.
+    The first message fires, even where all is over by now: the end is sent after it. What becomes
+    known after the end is sent as a resolve, since any other action would open the alert again.
     """
     if told is None:
         return "fire"
@@ -45,11 +44,11 @@ def action_of(told: State | None, now: State) -> Action:
 
 
 def due_us(told: Notified, now: State, incidents: int, now_us: int, interval_us: int) -> int:
-    """When it is said: beginnings and ends at once, what is added to a group at intervals, the
-    first addition to a lone incident at once.
+    """Returns when a message is due: beginnings and ends at once, additions to a group at intervals
+    (rate limit), the first addition to a lone incident at once.
 
     So a storm is one message, then one an interval; and a report that ends after the first message
-    is told as soon as it is read.
+    is sent as soon as it is read.
     """
     if action_of(told.state, now) != "update" or told.sent_us is None:
         return now_us
@@ -59,8 +58,8 @@ def due_us(told: Notified, now: State, incidents: int, now_us: int, interval_us:
 
 
 def backoff_us(failures: int, jitter: float, base_us: int = SECOND_US) -> int:
-    """How long to wait after so many failures in a row (from 1): doubling from about a second to a
-    minute; `jitter` in 0…1 spreads it.
+    """Returns the pause, in µs, after so many failures in a row (from 1): exponential backoff from
+    `base_us` to a minute; `jitter` in 0…1 spreads it.
 
     Half of it is fixed, half is left to chance, so that many that failed together do not come back
     together.

@@ -1,30 +1,29 @@
-"""The stages between a change and a message: each takes cases and passes on those that go further;
-a case that ends has its reason.
+"""Stages between a change of an incident and a message: filter, route, silence, group.
 
-In: changes of incidents with what is known of them, the routing, silences, the outbox's tables, the
-time. Out: cases with the group that tells of them, or with why nobody is told. Reads and writes
-tables only through the outbox; no clock, no sending.
+In: changes, the routing, silences, the alert store, the time. Out: routed changes, each with the
+group whose message reports it, or with the reason why nobody is notified. Reads and writes groups
+only through the store; no clock, no sending.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from sqlite3 import Row
 
-from detector.alert.routing import Assignment, Routing, RoutingFacts, why_quiet
+from detector.alert.routing import Routing, RoutingFacts, why_quiet
 from detector.clock import HOUR_US
+from detector.store.alert_rows import FollowedChange
 from detector.store.alerts import AlertStore
 from detector.store.query.notifications import SilenceRow
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How long things hold, in µs.
+    """Time windows in µs.
 
-    Incidents of one problem come to one group while the last one is at most `group_us` old; those
+    Incidents of one problem join one group while its last one is at most `group_us` old; those
     without a report, which only their rule holds together, while it is `kindless_us` old. Changes
-    older than `stale_us` are told to nobody.
+    older than `stale_us` are sent to nobody.
     """
 
     group_us: int
@@ -34,11 +33,11 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class RoutedChange:
-    """One change, for one receiver once it is routed. `why` is filled where the case ends, or says
-    why the receiver is told.
+    """One change, for one receiver once it is routed. `why` is the reason why it is sent, or why
+    it ended.
     """
 
-    change: Row
+    change: FollowedChange
     receiver: str | None = None
     team: str | None = None
     group_id: int | None = None
@@ -46,154 +45,153 @@ class RoutedChange:
     why: str = ""
 
     def end(self, why: str) -> RoutedChange:
-        """The case ends here: nobody, or not this receiver, is told."""
+        """Ends here: nobody, or not this receiver, is notified."""
         return replace(self, ended=True, why=why)
 
 
 @dataclass(slots=True)
-class Desk:
-    """What the stages work with."""
+class StageContext:
+    """What the stages read and write: the alert store, routing, windows, time and silences."""
 
-    tables: AlertStore
+    store: AlertStore
     routing: Routing
     windows: Windows
     now_us: int
     silences: Sequence[SilenceRow] = field(default_factory=tuple)
 
 
-Stage = Callable[[Desk, RoutedChange], Iterable[RoutedChange]]
+Stage = Callable[[StageContext, RoutedChange], Iterable[RoutedChange]]
 
 
-def facts_of(change: Row) -> RoutingFacts:
-    """What routes are chosen by, of a change's incident as it is now."""
+def facts_of(change: FollowedChange) -> RoutingFacts:
+    """Facts by which routes are chosen, of the change's incident as it is now."""
     return RoutingFacts(
-        change["host"],
-        change["rule"],
-        change["severity"],
-        change["fingerprint"],
-        change["known_issue"],
+        change.host,
+        change.rule,
+        change.severity,
+        change.fingerprint,
+        change.known_issue,
     )
 
 
-def worth_telling(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
-    """Notes are kept to the history; what became part of another incident is told of under that;
-    what is old is no news.
-    """
+def drop_old(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
+    """Drops notes, changes of incidents that were joined into another one, and stale changes."""
     change = case.change
-    if change["what"] == "noted":
+    if change.what == "noted":
         yield case.end("a note: it is kept in the history")
-    elif change["what"] == "joined":
-        for group in desk.tables.groups_of(change["incident_id"]):
-            desk.tables.remove_member(group["id"], change["incident_id"])
+    elif change.what == "joined":
+        for group in context.store.groups_of(change.incident_id):
+            context.store.remove_member(group.id, change.incident_id)
             yield replace(
                 case,
-                receiver=group["receiver"],
-                group_id=group["id"],
-                why=f"it became part of {change['joined_into']}",
+                receiver=group.receiver,
+                group_id=group.id,
+                why=f"it became part of {change.joined_into}",
             )
-        yield case.end(f"told under {change['joined_into']}, which it became part of")
-    elif change["joined_into"]:
-        yield case.end(f"told under {change['joined_into']}, which it became part of")
-    elif desk.now_us - change["at_us"] > desk.windows.stale_us:
+        yield case.end(f"told under {change.joined_into}, which it became part of")
+    elif change.joined_into:
+        yield case.end(f"told under {change.joined_into}, which it became part of")
+    elif context.now_us - change.at_us > context.windows.stale_us:
         yield case.end(
-            f"it was {(desk.now_us - change['at_us']) // HOUR_US} h old when it was looked "
+            f"it was {(context.now_us - change.at_us) // HOUR_US} h old when it was looked "
             "at: longer than alert.give_up_s"
         )
     else:
         yield case
 
 
-def route(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
-    """Who is told: of beginnings and additions whoever the routes name, of states whoever knows of
-    the incident.
+def route(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
+    """Chooses receivers: by the routes for new incidents and evidence, and for changes of state
+    those that were notified of the incident.
     """
     change = case.change
     if case.group_id is not None:
         yield case
         return
-    if change["what"] in ("acknowledged", "resolved"):
+    if change.what in ("acknowledged", "resolved"):
         groups = [
             group
-            for group in desk.tables.groups_of(change["incident_id"])
-            if group["receiver"] in desk.routing.receivers
+            for group in context.store.groups_of(change.incident_id)
+            if group.receiver in context.routing.receivers
         ]
         if not groups:
             yield case.end("nobody was told of the incident")
         for group in groups:
-            yield replace(
-                case, receiver=group["receiver"], group_id=group["id"], why=_because(change)
-            )
+            yield replace(case, receiver=group.receiver, group_id=group.id, why=_because(change))
         return
-    assigned = desk.routing.assign(facts_of(change))
+    assigned = context.routing.assign(facts_of(change))
     if not assigned:
-        yield case.end(desk.routing.why_nobody(facts_of(change)))
-    for one in assigned:
-        yield replace(case, receiver=one.receiver, team=one.team, why=_routed(change, one))
+        yield case.end(context.routing.why_nobody(facts_of(change)))
+    for assignment in assigned:
+        yield replace(
+            case,
+            receiver=assignment.receiver,
+            team=assignment.team,
+            why=f"{_because(change)}, by the route at {assignment.place}",
+        )
 
 
-def silence(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
-    """Maintenance and silences; the end of what was told is told all the same."""
+def silence(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
+    """Applies maintenance and silences; the end of a notified incident is sent all the same."""
     why = (
         None
         if case.group_id is not None
-        else why_quiet(facts_of(case.change), desk.routing, desk.silences, desk.now_us)
+        else why_quiet(facts_of(case.change), context.routing, context.silences, context.now_us)
     )
     yield case if why is None else case.end(why)
 
 
-def group(desk: Desk, case: RoutedChange) -> Iterable[RoutedChange]:
-    """The group that tells of the incident: its own, that of one joined into it, the latest of its
-    problem, or a new one.
+def group(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
+    """Chooses the incident's group: its own, that of one joined into it, the latest of its problem,
+    or a new one.
     """
     if case.group_id is not None:
         yield case
         return
-    change, tables = case.change, desk.tables
+    change, store = case.change, context.store
     assert case.receiver is not None
-    identity, at = change["incident_id"], change["at_us"]
-    own = tables.groups_of(identity, case.receiver)
+    identity, at = change.incident_id, change.at_us
+    own = store.groups_of(identity, case.receiver)
     if own:
-        yield replace(case, group_id=own[0]["id"])
+        yield replace(case, group_id=own[0].id)
         return
-    found, why = tables.inherited(identity, case.receiver), case.why
+    found, why = store.inherited(identity, case.receiver), case.why
     if found is None:
-        scope, window = _scope(desk, case.receiver, change)
-        found = tables.latest_group(case.receiver, scope, at - window)
+        scope, window = _scope(context, case.receiver, change)
+        found = store.latest_group(case.receiver, scope, at - window)
         if found is None:
-            found = tables.open_group(case.receiver, scope, identity, case.team, at)
+            found = store.open_group(case.receiver, scope, identity, case.team, at)
         else:
-            why += f"; folded into the group of {found['leader']}"
-    tables.add_member(found["id"], identity, at)
-    yield replace(case, group_id=found["id"], why=why)
+            why += f"; folded into the group of {found.leader}"
+    store.add_member(found.id, identity, at)
+    yield replace(case, group_id=found.id, why=why)
 
 
-STAGES: tuple[Stage, ...] = (worth_telling, route, silence, group)
+STAGES: tuple[Stage, ...] = (drop_old, route, silence, group)
 
 
-def through(desk: Desk, change: Row, stages: Sequence[Stage] = STAGES) -> list[RoutedChange]:
-    """The cases that a change becomes, all stages passed or ended."""
+def run_stages(
+    context: StageContext, change: FollowedChange, stages: Sequence[Stage] = STAGES
+) -> list[RoutedChange]:
+    """Runs a change through the stages; returns a routed change for each receiver."""
     cases = [RoutedChange(change)]
     for stage in stages:
         cases = [
-            later for case in cases for later in ((case,) if case.ended else stage(desk, case))
+            later for case in cases for later in ((case,) if case.ended else stage(context, case))
         ]
     return cases
 
 
-def _scope(desk: Desk, receiver: str, change: Row) -> tuple[str, int]:
-    """What the incident is told with, and how long such a group takes in others."""
-    if not desk.routing.receivers[receiver].grouped:
-        return f"incident {change['incident_id']}", 0
-    if change["fingerprint"]:
-        return f"problem {change['fingerprint']}", desk.windows.group_us
-    return f"rule {change['rule']}", desk.windows.kindless_us
+def _scope(context: StageContext, receiver: str, change: FollowedChange) -> tuple[str, int]:
+    """Returns the scope of the incident's group, and for how long, in µs, it takes in others."""
+    if not context.routing.receivers[receiver].grouped:
+        return f"incident {change.incident_id}", 0
+    if change.fingerprint:
+        return f"problem {change.fingerprint}", context.windows.group_us
+    return f"rule {change.rule}", context.windows.kindless_us
 
 
-def _routed(change: Row, one: Assignment) -> str:
-    return f"{_because(change)}, by the route at {one.place}"
-
-
-def _because(change: Row) -> str:
-    who = f" by {change['actor']}" if change["actor"] != "oopswatch" else ""
-    why = f" ({change['reason']})" if change["reason"] else ""
-    return f"{change['what']}{who}{why}"
+def _because(change: FollowedChange) -> str:
+    who = f" by {change.actor}" if change.actor != "oopswatch" else ""
+    why = f" ({change.reason})" if change.reason else ""
+    return f"{change.what}{who}{why}"

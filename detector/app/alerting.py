@@ -16,11 +16,11 @@ from typing import Any
 from detector import telemetry
 from detector.alert.dispatcher import Dispatcher, Duties
 from detector.alert.notice import SendOutcome
+from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Handout, Notifier, Timing
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError, load_routing
 from detector.alert.stages import Windows
-from detector.alert.teller import Teller
 from detector.alert.watchdog import RULES, Watchdog, keep
 from detector.app import build
 from detector.app.known import known_bugs
@@ -29,8 +29,7 @@ from detector.clock import SECOND_US, now_us
 from detector.errors import UserError
 from detector.settings import Settings
 from detector.store import Journal
-from detector.store.alerts import open_outbox
-from detector.store.lifecycle.auto_resolve import close_quiet, close_rebooted
+from detector.store.alerts import open_alert_store
 
 # Incidents without a report are held together by their rule alone: a storm has many in a moment.
 _KINDLESS_US = 150 * SECOND_US
@@ -78,7 +77,7 @@ def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Ale
     routing = routing_of(settings)
     beat = [now_us()]
     duties = Duties(
-        open=lambda current: _outbox(settings, catalogue, current),
+        open=lambda current: _notifier(settings, catalogue, current),
         routing=lambda: (
             Routing() if settings.alert.file is None else load_routing(settings.alert.file)
         ),
@@ -86,7 +85,7 @@ def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Ale
         alive=lambda now: now - beat[0] < _ALIVE_US,
         heartbeat_s=settings.alert.heartbeat_s,
         clock=now_us,
-        tell=_tell,
+        tell=_on_event,
     )
     alert = settings.alert
     watchdog = Watchdog(alert.silent_s, alert.lag_records, alert.lag_s)
@@ -113,7 +112,7 @@ def routing_of(settings: Settings) -> Routing:
 
 
 def timing_of(settings: Settings) -> Timing:
-    """The times of the outbox."""
+    """The notifier's times."""
     alert = settings.alert
     give_up = alert.give_up_s * SECOND_US
     windows = Windows(
@@ -124,11 +123,13 @@ def timing_of(settings: Settings) -> Timing:
     return Timing(alert.settle_ms * 1_000, alert.group_interval_s * SECOND_US, give_up, windows)
 
 
-def _outbox(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
+def _notifier(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
     known = known_bugs(settings, lambda: catalogue, _known_fault)
-    tables = open_outbox(str(settings.store.path), known)
-    teller = Teller(tables, catalogue, settings.alert.base_url.rstrip("/"))
-    return Notifier(tables, routing, teller, timing_of(settings), random.random, _tell)
+    store = open_alert_store(str(settings.store.path), known)
+    builder = NoticeBuilder(store, catalogue, settings.alert.base_url.rstrip("/"))
+    return Notifier(
+        store, routing, builder, timing_of(settings), random.random, _on_event, _on_attempt
+    )
 
 
 def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Notifier, int], None]:
@@ -139,41 +140,33 @@ def _upkeep(settings: Settings, catalogue: Catalogue) -> Callable[[Notifier, int
     quiet_us, tolerance = settings.alert.quiet_s * SECOND_US, build.tolerance_us(settings)
     last = 0
 
-    def upkeep(outbox: Notifier, now_us: int) -> None:
+    def upkeep(notifier: Notifier, now_us: int) -> None:
         nonlocal last
         if now_us - last < _UPKEEP_US:
             return
         last = now_us
-        for receiver, count in _waiting(outbox).items():
+        for receiver, count in _waiting(notifier).items():
             telemetry.ALERTS_WAITING.labels(receiver).set(count)
-        with outbox.tables.transaction():
-            connection = outbox.tables.db.conn
-            if quiet_us:
-                close_quiet(connection, now_us, quiet_us, RULES)
-            if accepting:
-                close_rebooted(connection, now_us, accepting, tolerance)
+        notifier.store.auto_resolve(now_us, quiet_us, RULES, accepting, tolerance)
 
     return upkeep
 
 
-def _waiting(outbox: Notifier) -> dict[str, int]:
-    return dict.fromkeys(outbox.routing.receivers, 0) | outbox.tables.waiting_by_receiver()
+def _waiting(notifier: Notifier) -> dict[str, int]:
+    return dict.fromkeys(notifier.routing.receivers, 0) | notifier.store.waiting_by_receiver()
 
 
 def _known_fault(text: str) -> None:
     telemetry.say("known_index_refused", fault=text)
 
 
-def _tell(event: str, fields: dict[str, Any]) -> None:
-    if event == "attempt":
-        _attempt(**fields)
-        return
+def _on_event(event: str, fields: dict[str, Any]) -> None:
     if event == "alert_undelivered":
         telemetry.ALERTS_UNDELIVERED.labels(fields["receiver"]).inc()
     telemetry.say(event, **fields)
 
 
-def _attempt(handout: Handout, outcome: SendOutcome, now_us: int) -> None:
+def _on_attempt(handout: Handout, outcome: SendOutcome, now_us: int) -> None:
     telemetry.ALERTS.labels(handout.receiver.name, outcome.verdict).inc()
     if outcome.verdict == "delivered" and handout.delivery_id is not None:
         telemetry.ALERT_SECONDS.observe(max(0, now_us - handout.planned_us) / SECOND_US)

@@ -1,21 +1,28 @@
-"""The outbox's tables: what was followed, groups, messages under way, and the log of who was told.
+"""The alert store: the cursor over changes, groups, deliveries, and the log of notifications.
 
-In: decisions of `alert/outbox.py`. Out: rows. Every write belongs inside `with
-outbox.transaction():`. Decides nothing.
+In: decisions of `alert/notifier.py`. Out: typed rows. Every write belongs inside `with
+store.transaction():`. Decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from sqlite3 import Connection, Error, Row
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlite_utils import Database
 
+from detector.store.alert_rows import (
+    AlertGroup,
+    Delivery,
+    FollowedChange,
+    GroupSums,
+    reader_of,
+)
 from detector.store.connection import connect_writing
 from detector.store.errors import explained
+from detector.store.lifecycle.auto_resolve import close_quiet, close_rebooted
 from detector.store.lifecycle.states import State
 from detector.store.query.history import History
 from detector.store.query.notifications import SilenceRow, silences
@@ -23,6 +30,8 @@ from detector.store.rows import clean
 
 if TYPE_CHECKING:
     from detector.known.lookup import KnownBugs
+
+T = TypeVar("T")
 
 _FOLLOWER = "alerts"
 _CHANGES = """
@@ -62,18 +71,12 @@ _REPEAT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """How many live incidents a group has, on how many hosts, and the state that they make: open
-    while one is.
-    """
-
-    total: int
-    hosts: int
-    state: State
+_change = reader_of(FollowedChange)
+_group = reader_of(AlertGroup)
+_delivery = reader_of(Delivery)
 
 
-def open_outbox(path: str, known: KnownBugs | None = None) -> AlertStore:
+def open_alert_store(path: str, known: KnownBugs | None = None) -> AlertStore:
     """A writing connection of its own, beside the journal's; `known` names the bugs that crashes
     look like. Raises `StoreError`.
     """
@@ -81,7 +84,7 @@ def open_outbox(path: str, known: KnownBugs | None = None) -> AlertStore:
 
 
 class AlertStore:
-    """The outbox's rows. Not thread-safe."""
+    """Reads and writes the alert tables. Not thread-safe."""
 
     def __init__(self, db: Database, path: str, known: KnownBugs | None = None) -> None:
         self.db = db
@@ -107,8 +110,8 @@ class AlertStore:
         return History(self.db, self.path, self._known)
 
     def begin(self, now_us: int) -> int:
-        """Starts following where an earlier process stopped, else at the end: nobody is told of
-        what was before.
+        """Follows from where an earlier process stopped, else from the end: older changes are sent
+        to nobody.
 
         What was being sent then may have arrived: it is sent again at once, marked as repeated.
         Returns how many such messages there are.
@@ -126,15 +129,13 @@ class AlertStore:
             again, (now_us, "no answer: oopswatch was stopped while it was sent")
         ).rowcount
 
-    def changes(self, limit: int) -> list[Row]:
-        """The next changes, with what is known of their incidents now; `printing` while the
-        anchor's report is not closed.
-        """
+    def changes(self, limit: int) -> list[FollowedChange]:
+        """The next changes, in order."""
         with explained(self.path):
-            return self._connection.execute(_CHANGES, (limit,)).fetchall()
+            return [_change(row) for row in self._connection.execute(_CHANGES, (limit,))]
 
-    def followed(self, change_id: int) -> None:
-        """All changes up to this one are dealt with."""
+    def move_cursor(self, change_id: int) -> None:
+        """Moves the cursor: all changes up to this one are handled."""
         self._connection.execute(
             "UPDATE outbox SET change_id = ? WHERE name = ?", (change_id, _FOLLOWER)
         )
@@ -143,40 +144,39 @@ class AlertStore:
         """Silences that are not over."""
         return silences(self.history(), now_us)
 
-    def group(self, group_id: int) -> Row:
-        """A group by its number."""
-        return self._connection.execute(  # type: ignore[no-any-return]
-            "SELECT * FROM alert_groups WHERE id = ?", (group_id,)
-        ).fetchone()
+    def group(self, group_id: int) -> AlertGroup:
+        """The group with this number."""
+        query = "SELECT * FROM alert_groups WHERE id = ?"
+        return _group(self._connection.execute(query, (group_id,)).fetchone())
 
-    def groups_of(self, incident_id: str, receiver: str | None = None) -> list[Row]:
+    def groups_of(self, incident_id: str, receiver: str | None = None) -> list[AlertGroup]:
         """The groups of an incident: one for each receiver, or the one of a receiver."""
-        return self._connection.execute(_GROUP_OF, (incident_id, receiver)).fetchall()
+        return [_group(row) for row in self._connection.execute(_GROUP_OF, (incident_id, receiver))]
 
-    def inherited(self, incident_id: str, receiver: str) -> Row | None:
+    def inherited(self, incident_id: str, receiver: str) -> AlertGroup | None:
         """The receiver's group of an incident that was joined into this one."""
-        return self._connection.execute(_INHERITED, (incident_id, receiver)).fetchone()  # type: ignore[no-any-return]
+        return self._first(_group, _INHERITED, (incident_id, receiver))
 
-    def latest_group(self, receiver: str, scope: str, since_us: int) -> Row | None:
+    def latest_group(self, receiver: str, scope: str, since_us: int) -> AlertGroup | None:
         """The receiver's latest group of a scope that is not over and got an incident since
         then.
         """
-        return self._connection.execute(_LATEST_GROUP, (receiver, scope, since_us)).fetchone()  # type: ignore[no-any-return]
+        return self._first(_group, _LATEST_GROUP, (receiver, scope, since_us))
 
     def open_group(
         self, receiver: str, scope: str, leader: str, team: str | None, at_us: int
-    ) -> Row:
-        """A new group, which `leader` leads."""
+    ) -> AlertGroup:
+        """Adds a group, which `leader` leads."""
         insert = (
             "INSERT INTO alert_groups (receiver, scope, leader, dedup_key, team, last_us) "
             "VALUES (?, ?, ?, ?, ?, ?) RETURNING *"
         )
         facts = (receiver, scope, leader, f"oopswatch/{leader}", team, at_us)
-        return self._connection.execute(insert, facts).fetchone()  # type: ignore[no-any-return]
+        return _group(self._connection.execute(insert, facts).fetchone())
 
     def add_member(self, group_id: int, incident_id: str, at_us: int) -> None:
-        """An incident comes to a group; those that were joined into it leave it, and it leads in
-        their place.
+        """Adds an incident to a group; those that were joined into it leave, and it leads in their
+        place.
         """
         connection = self._connection
         connection.execute(
@@ -197,19 +197,19 @@ class AlertStore:
         )
 
     def remove_member(self, group_id: int, incident_id: str) -> None:
-        """An incident leaves a group, as it became part of another."""
+        """Removes an incident from a group, as it became part of another."""
         self._connection.execute(
             "DELETE FROM alert_members WHERE group_id = ? AND incident_id = ?",
             (group_id, incident_id),
         )
 
-    def sums(self, group_id: int) -> Sums:
-        """What the members of a group add up to."""
+    def sums(self, group_id: int) -> GroupSums:
+        """Adds up the members of a group."""
         row = self._connection.execute(_SUMS, (group_id,)).fetchone()
         state: State = (
             "open" if row["open"] else "acknowledged" if row["acknowledged"] else "resolved"
         )
-        return Sums(row["total"], row["hosts"], state)
+        return GroupSums(row["total"], row["hosts"], state)
 
     def members(self, group_id: int, limit: int) -> list[str]:
         """The ids of some incidents of a group: those that are not over first, then the latest."""
@@ -226,15 +226,15 @@ class AlertStore:
         """
         return [row["host"] for row in self._connection.execute(query, (group_id, limit))]
 
-    def waiting(self, group_id: int) -> Row | None:
+    def waiting(self, group_id: int) -> Delivery | None:
         """The message about a group that waits, if any: there is never more than one."""
         query = (
             "SELECT * FROM deliveries WHERE group_id = ? AND state = 'waiting' ORDER BY id LIMIT 1"
         )
-        return self._connection.execute(query, (group_id,)).fetchone()  # type: ignore[no-any-return]
+        return self._first(_delivery, query, (group_id,))
 
     def plan(self, group_id: int, receiver: str, reason: str, now_us: int, due_us: int) -> int:
-        """A new message."""
+        """Adds a message to send; returns its number."""
         insert = (
             "INSERT INTO deliveries (group_id, receiver, reason, created_us, due_us) VALUES "
             "(?, ?, ?, ?, ?) RETURNING id"
@@ -246,44 +246,48 @@ class AlertStore:
         )
 
     def reschedule(self, delivery_id: int, reason: str, due_us: int) -> None:
-        """A message that waits is due at another time, perhaps for another reason."""
+        """Changes when a waiting message is due, and its reason."""
         self._connection.execute(
             "UPDATE deliveries SET reason = ?, due_us = ? WHERE id = ?",
             (clean(reason), due_us, delivery_id),
         )
 
     def log(
-        self, change: Row, now_us: int, receiver: str | None, delivery_id: int | None, reason: str
+        self,
+        change: FollowedChange,
+        now_us: int,
+        receiver: str | None,
+        delivery_id: int | None,
+        reason: str,
     ) -> None:
-        """Who is told of a change, in which message, or why not."""
+        """Logs which message reports a change to a receiver, or why none does."""
         insert = (
             "INSERT INTO notifications (change_id, incident_id, at_us, receiver, delivery_id, "
             "reason) VALUES (?, ?, ?, ?, ?, ?)"
         )
         self._connection.execute(
             insert,
-            (change["id"], change["incident_id"], now_us, receiver, delivery_id, clean(reason)),
+            (change.id, change.incident_id, now_us, receiver, delivery_id, clean(reason)),
         )
 
-    def due(self, receiver: str, now_us: int) -> Row | None:
+    def due(self, receiver: str, now_us: int) -> Delivery | None:
         """The message to send next: those that were tried least come first, so that one bad message
         holds up no other.
         """
-        return self._connection.execute(_DUE, (receiver, now_us)).fetchone()  # type: ignore[no-any-return]
+        return self._first(_delivery, _DUE, (receiver, now_us))
 
-    def repeat(self, receiver: str, now_us: int) -> Row | None:
-        """A group that the receiver must hear of again, or it forgets."""
-        return self._connection.execute(_REPEAT, (receiver, now_us)).fetchone()  # type: ignore[no-any-return]
+    def repeat(self, receiver: str, now_us: int) -> AlertGroup | None:
+        """The group whose message is to be sent again unchanged, or the receiver forgets it."""
+        return self._first(_group, _REPEAT, (receiver, now_us))
 
     def next_us(self, receiver: str) -> int | None:
         """When something is due for a receiver, also in the past."""
         with explained(self.path):
-            return self._connection.execute(_NEXT, (receiver,)).fetchone()[0]  # type: ignore[no-any-return]
+            due: int | None = self._connection.execute(_NEXT, (receiver,)).fetchone()[0]
+            return due
 
     def attempt(self, delivery_id: int, action: str) -> None:
-        """A message is about to be sent: whoever finds it so after a crash knows that it may have
-        arrived.
-        """
+        """Marks a message as being sent: one found so after a crash may have arrived."""
         update = (
             "UPDATE deliveries SET state = 'attempting', attempts = attempts + 1, action = ? "
             "WHERE id = ?"
@@ -298,7 +302,7 @@ class AlertStore:
         detail: str | None,
         action: str | None = None,
     ) -> None:
-        """A message is over: delivered, refused, undelivered or unchanged."""
+        """Ends a message: delivered, refused, undelivered or unchanged."""
         update = (
             "UPDATE deliveries SET state = ?, settled_us = ?, detail = ?, action = coalesce(?, "
             "action) WHERE id = ?"
@@ -308,14 +312,14 @@ class AlertStore:
         )
 
     def postpone(self, delivery_id: int, due_us: int, detail: str, *, repeated: bool) -> None:
-        """A message is tried again later; `repeated` where this attempt may have arrived."""
+        """Puts a message off; `repeated` where this attempt may have arrived."""
         update = (
             "UPDATE deliveries SET state = 'waiting', due_us = ?, detail = ?, repeated = "
             "max(repeated, ?) WHERE id = ?"
         )
         self._connection.execute(update, (due_us, clean(detail), repeated, delivery_id))
 
-    def told(
+    def mark_delivered(
         self,
         group_id: int,
         state: State,
@@ -324,8 +328,8 @@ class AlertStore:
         repeat_us: int | None,
         fingerprint: str | None,
     ) -> None:
-        """A receiver knows the state of a group, and what was said; the first message settles the
-        problem that it knows it by.
+        """Records that a receiver took a message about a group; the first one settles the
+        fingerprint that the receiver knows the group by.
         """
         update = """
         UPDATE alert_groups SET told = ?, said = ?, sent_us = ?, repeat_us = ?, messages = messages + 1,
@@ -333,25 +337,25 @@ class AlertStore:
         """
         self._connection.execute(update, (state, said, now_us, repeat_us, fingerprint, group_id))
 
-    def known(self, group_id: int, state: State, said: str) -> None:
-        """A receiver that has no word for what is new is taken as told."""
+    def mark_known(self, group_id: int, state: State, said: str) -> None:
+        """Records a state that the receiver cannot express as taken."""
         self._connection.execute(
             "UPDATE alert_groups SET told = ?, said = ? WHERE id = ?", (state, said, group_id)
         )
 
     def repeat_at(self, group_id: int, repeat_us: int | None) -> None:
-        """When the same is said again."""
+        """Sets when the same message is sent again."""
         self._connection.execute(
             "UPDATE alert_groups SET repeat_us = ? WHERE id = ?", (repeat_us, group_id)
         )
 
-    def overdue(self, before_us: int) -> list[Row]:
-        """Messages that have waited since before then, whoever they are for."""
+    def overdue(self, before_us: int) -> list[Delivery]:
+        """Messages that have waited since before then, for any receiver."""
         query = (
             "SELECT * FROM deliveries WHERE state = 'waiting' AND created_us < ? ORDER BY id "
             "LIMIT 1000"
         )
-        return self._connection.execute(query, (before_us,)).fetchall()
+        return [_delivery(row) for row in self._connection.execute(query, (before_us,))]
 
     def waiting_by_receiver(self) -> dict[str, int]:
         """How many messages wait for each receiver."""
@@ -360,6 +364,27 @@ class AlertStore:
         )
         return dict(self._connection.execute(query).fetchall())
 
+    def auto_resolve(
+        self,
+        now_us: int,
+        quiet_us: int,
+        excepted: Collection[str],
+        on_reboot: Sequence[str],
+        tolerance_us: int,
+    ) -> None:
+        """Resolves incidents that were quiet for `quiet_us` (0: never), and those of the rules
+        `on_reboot` whose host was rebooted. Raises `StoreError`.
+        """
+        with self.transaction():
+            if quiet_us:
+                close_quiet(self._connection, now_us, quiet_us, excepted)
+            if on_reboot:
+                close_rebooted(self._connection, now_us, on_reboot, tolerance_us)
+
     def close(self) -> None:
         """Closes the connection."""
         self.db.close()
+
+    def _first(self, read: Callable[[Row], T], query: str, values: tuple[object, ...]) -> T | None:
+        row = self._connection.execute(query, values).fetchone()
+        return None if row is None else read(row)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.dispatcher import Dispatcher, Duties
+from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Notifier
 from detector.alert.routing import Routing
 from detector.alert.routing_file import load_routing
-from detector.alert.teller import Teller
 from detector.catalogue import Catalogue
 from detector.clock import now_us
-from detector.store.alerts import open_outbox
+from detector.store.alerts import open_alert_store
 from tests.alert.outboxes import TIMING
 
 # Children come from a server that has imported everything: a test kills and starts many.
@@ -50,11 +50,13 @@ def dispatcher(
     """A dispatcher over a history, with quick retries."""
 
     def opened(current: Routing) -> Notifier:
-        tables = open_outbox(str(history))
+        tables = open_alert_store(str(history))
         tables.db.execute(
             "PRAGMA synchronous = OFF"
         )  # a killed process loses nothing by that, only a power cut would
-        return Notifier(tables, current, Teller(tables, Catalogue()), QUICK, random.random, tell)
+        return Notifier(
+            tables, current, NoticeBuilder(tables, Catalogue()), QUICK, random.random, tell
+        )
 
     duties = Duties(
         open=opened,

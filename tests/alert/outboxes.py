@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.notice import Action, Notice, SendOutcome
+from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Handout, Notifier, Timing
 from detector.alert.routing import Routing
 from detector.alert.routing_file import read_routing
 from detector.alert.stages import Windows
-from detector.alert.teller import Teller
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
-from detector.store.alerts import open_outbox
+from detector.store.alerts import open_alert_store
 from detector.store.query.notifications import NotificationRow, notifications_of
 from tests.shipped import shipped
 from tests.store.nouns import SECOND, WALL, incident, match
@@ -69,6 +69,7 @@ class World:
         self.now = WALL
         self.timing = timing
         self.told: list[tuple[str, dict[str, Any]]] = []
+        self.attempts: list[tuple[Handout, SendOutcome]] = []
         self.journal: Journal = open_journal(path, clock=lambda: self.now)
         self.actions = open_actions(path, clock=lambda: self.now)
         self.journal.db.execute("PRAGMA synchronous = OFF")
@@ -77,18 +78,19 @@ class World:
 
     def open(self) -> Notifier:
         """An outbox as a process that starts now has it."""
-        tables = open_outbox(str(self.path))
-        tables.db.execute(
+        store = open_alert_store(str(self.path))
+        store.db.execute(
             "PRAGMA synchronous = OFF"
         )  # no test here cuts the power, and many commit often
-        teller = Teller(tables, shipped(), "https://oops.example")
+        builder = NoticeBuilder(store, shipped(), "https://oops.example")
         outbox = Notifier(
-            tables,
+            store,
             self.routing,
-            teller,
+            builder,
             self.timing,
             lambda: 1.0,
             lambda name, fields: self.told.append((name, fields)),
+            lambda handout, outcome, _now_us: self.attempts.append((handout, outcome)),
         )
         outbox.begin(self.now)
         return outbox
@@ -169,4 +171,4 @@ class World:
         """Closes all connections."""
         self.journal.close()
         self.actions.close()
-        self.outbox.tables.close()
+        self.outbox.store.close()

@@ -106,7 +106,7 @@ def test_a_thousand_incidents_through_kills_and_a_receiver_that_fails(
     """
     path = tmp_path / "history.db"
     world = World(path)
-    world.outbox.tables.close()
+    world.outbox.store.close()
     world.now = time.time_ns() // 1_000
     with http_receiver() as receiver:
         unruly = Unruly(receiver, seed=5)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.alert.message import SHORT_LIMIT, TITLE_LIMIT, compose, cut, headline, plain
-from detector.alert.notice import ProblemStanding
+from detector.store.query.standing import ProblemStanding
 from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
 
 EXAMPLE = (

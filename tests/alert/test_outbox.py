@@ -47,7 +47,7 @@ def test_an_incident_is_told_once_for_each_state(world: World) -> None:
 def test_what_was_there_before_is_not_told(tmp_path: Path) -> None:
     """A history with incidents gets its first outbox: nobody is woken for last year's."""
     world = World(tmp_path / "h.db")
-    world.outbox.tables.db.execute("DELETE FROM outbox")
+    world.outbox.store.db.execute("DELETE FROM outbox")
     world.crash()
     world.outbox.begin(world.now)
     world.run(5)
@@ -123,8 +123,7 @@ def test_a_receiver_that_is_down_gets_everything_later(world: World) -> None:
     world.fake().answer = lambda _: SendOutcome("retry", "503 Service Unavailable")
     identities = [world.crash(f"db-{number}", fingerprint=f"1:{number}") for number in range(30)]
     world.run(900)
-    attempts = [fields for name, fields in world.told if name == "attempt"]
-    assert 15 < len(attempts) < 40, "about one a minute, whatever waits"
+    assert 15 < len(world.attempts) < 40, "about one a minute, whatever waits"
     waiting = world.log(identities[0])[0]
     assert (waiting.outcome, waiting.detail) == ("waiting", "503 Service Unavailable")
     world.fake().answer = lambda _: DELIVERED
@@ -201,7 +200,7 @@ def test_a_crash_of_ours_in_mid_attempt_is_flagged(world: World) -> None:
     identity = world.crash()
     (handout,) = world.outbox.turn(world.now)
     assert world.log(identity)[0].outcome == "attempting"
-    world.outbox.tables.close()
+    world.outbox.store.close()
     world.outbox = world.open()
     world.run(1)
     (notice,) = world.fake().taken
@@ -253,7 +252,7 @@ def test_a_receiver_that_forgets_hears_it_again_until_the_end(tmp_path: Path) ->
     identity = world.crash()
     world.run(300)
     assert world.actions_taken("am") == ["fire"] * 6
-    world.outbox.tables.close()
+    world.outbox.store.close()
     world.outbox = world.open()
     world.run(60)
     assert len(world.fake("am").taken) == 7, "a restart goes on with it"

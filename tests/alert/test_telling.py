@@ -11,13 +11,14 @@ import pytest
 
 from detector.alert.message import compose, plain
 from detector.alert.notice import Notice
-from detector.alert.notice_builder import line_of, phrase, standing_of, subject_of, what_happened
+from detector.alert.subject import line_of, phrase, subject_of, what_happened
 from detector.app import build
 from detector.model import Boot, Match
 from detector.pipeline import run
 from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import History, open_history, open_journal
+from detector.store.query.standing import standing_of
 from tests.shipped import shipped
 
 LOG = Path(__file__).parents[1] / "golden" / "founding-journald" / "log.json"

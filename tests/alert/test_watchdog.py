@@ -76,7 +76,7 @@ def test_a_quiet_incident_ends_and_says_since_when(tmp_path: Path) -> None:
     """A day after the last that was new; what is spared stays."""
     world = World(tmp_path / "h.db")
     identity, spared = world.crash("db-1"), None
-    tables = world.outbox.tables
+    tables = world.outbox.store
     for hours, expected in ((23, 0), (25, 1), (50, 0)):
         with tables.transaction():
             assert close_quiet(tables.db.conn, WALL + hours * HOUR, 24 * HOUR) == expected
@@ -111,7 +111,7 @@ def test_a_reboot_ends_what_its_rule_lets_it(tmp_path: Path) -> None:
         banner = match(seconds=0, wall=0, host=host, boot=boot, text="Linux version 6.1.1 (x)")
         with world.journal.transaction():
             world.journal.note_boot(banner)
-        tables = world.outbox.tables
+        tables = world.outbox.store
         with tables.transaction():
             return close_rebooted(tables.db.conn, world.now, rules, 600 * SECOND)
 

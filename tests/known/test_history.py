@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.alert.notice_builder import known_bug_of, subject_of
+from detector.alert.subject import known_bug_of, subject_of
 from detector.app.known import history_of
 from detector.cli import terminal
 from detector.settings import Settings

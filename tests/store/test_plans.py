@@ -20,7 +20,7 @@ from detector.parse import Parser
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.store import History, connection, open_history, open_journal
-from detector.store.alerts import open_outbox
+from detector.store.alerts import open_alert_store
 from detector.store.lifecycle import auto_resolve as closing_rows
 from detector.store.query import search_index
 from detector.store.query.filters import Filter, parse
@@ -169,7 +169,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
                     journal.db.conn, NOW_US, ["tcp-release-and-memory-fault"], 1
                 )
                 closing_rows.close_quiet(journal.db.conn, NOW_US, 1)
-    with closing(open_outbox(str(path))) as outbox:
+    with closing(open_alert_store(str(path))) as outbox:
         outbox.begin(NOW_US)
         outbox.changes(10)
         outbox.due("ops", NOW_US)

@@ -1,0 +1,155 @@
+"""What a message says of one incident.
+
+In: the history, the catalogue, an incident's id. Out: a `Subject`. Reads only, by indexes; a storm
+asks for many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from detector.alert import wording
+from detector.alert.notice import Subject
+from detector.catalogue import Catalogue, Rule
+from detector.correlate import gap
+from detector.explain.tcp import state_of
+from detector.known.names import KnownBug
+from detector.model import Incident, Match
+from detector.render.objects import moment
+from detector.store import History, IncidentDetail
+
+_LINES = 20
+
+# What a fault is called in half a line, where the signature's title is a sentence: by signature,
+# else by class.
+_SHORT = {
+    "kernel.null-pointer": "NULL pointer dereference",
+    "kernel.x86-null-pointer": "NULL pointer dereference",
+    "kernel.general-protection": "general protection fault",
+    "memory-fault": "paging fault",
+    "soft-lockup": "soft lockup",
+    "hard-lockup": "hard lockup",
+    "rcu-stall": "RCU stall",
+    "hung-task": "hung task",
+    "kernel-bug": "kernel BUG",
+    "oops": "kernel oops",
+    "panic": "kernel panic",
+    "warning": "kernel warning",
+    "tcp-state": "TCP socket released while in use",
+}
+_SHORT_TCP = {
+    1: "TCP socket released while connected",
+    2: "TCP socket released while connecting",
+    3: "TCP socket released half open",
+    10: "TCP socket released while listening",
+}
+
+
+def subject_of(history: History, catalogue: Catalogue, incident_id: str) -> Subject | None:
+    """What a message says of one incident; None where the history has none of this id."""
+    detail = history.incident(incident_id)
+    return None if detail is None else subject_of_detail(detail, catalogue)
+
+
+def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
+    """The same of what is read already."""
+    row, incident, diagnosis = detail.row, detail.incident, detail.diagnosis
+    rule = next((rule for rule in catalogue.rules if rule.id == incident.rule), None)
+    signature = catalogue.signature(incident.anchor.signature)
+    return Subject(
+        id=incident.id,
+        rule=incident.rule,
+        host=incident.host,
+        boot=incident.boot,
+        severity=incident.severity,
+        title=row.title,
+        fingerprint=row.fingerprint,
+        started_us=incident.started_us,
+        found_us=row.found_us,
+        gap_us=incident.gap_us,
+        time_basis=incident.time_basis,
+        uptime_us=incident.anchor.kernel_time_us,
+        kernel=row.kernel,
+        function=row.function,
+        module=row.module,
+        lines=tuple(map(line_of, _both(incident))),
+        what_happened=_happened(incident, catalogue, rule, row.function),
+        known_issue=row.known_issue,
+        known_issue_confidence=diagnosis.known_issue_confidence if diagnosis else None,
+        next_steps=diagnosis.next_steps if diagnosis else (),
+        state=row.state,
+        rule_title=rule.title if rule else None,
+        runbook=(signature.runbook or None) if signature else None,
+        known_bug=known_bug_of(detail.known_bugs),
+    )
+
+
+def known_bug_of(bugs: Sequence[KnownBug]) -> str | None:
+    """The bug that a crash likely is, and where it is fixed, in one line; None where none is
+    likely.
+    """
+    if not bugs or bugs[0].confidence != "likely":
+        return None
+    first = bugs[0]
+    if len(bugs) > 1:
+        return f"{' or '.join(bug.id for bug in bugs)} (likely one of them)"
+    fixed = f"; fixed in {first.fixed_in}" if first.fixed_in else ""
+    return f"{first.id} (likely): {first.subject}{fixed}"
+
+
+def _happened(
+    incident: Incident, catalogue: Catalogue, rule: Rule | None, function: str | None
+) -> tuple[str, ...]:
+    """What happened, of a rule that counts how often."""
+    phrases = tuple(what_happened(incident, catalogue, function))
+    if rule is None or rule.type != "event_count" or rule.is_lone:
+        return phrases
+    apart = gap(incident.evidence[0], incident.evidence[-1])
+    within = f" in {wording.duration(apart[0])}" if apart else ""
+    return (f"{phrases[0]}, {len(incident.evidence)} such faults{within}",)
+
+
+def what_happened(incident: Incident, catalogue: Catalogue, function: str | None) -> Iterator[str]:
+    """Each thing that happened in a few words, in order; equal ones once. The anchoring fault names
+    its function.
+    """
+    seen: set[str] = set()
+    for match in incident.evidence:
+        text = phrase(match, catalogue)
+        if match == incident.anchor and function:
+            text = f"{text} in {function}"
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def phrase(match: Match, catalogue: Catalogue) -> str:
+    """What one match is, in a few words; the signature's own title where nothing shorter is known,
+    the text where it is gone.
+    """
+    state = state_of(match)
+    if state in _SHORT_TCP:
+        return _SHORT_TCP[state]
+    if short := _SHORT.get(match.signature) or _SHORT.get(match.cls):
+        return short
+    signature = catalogue.signature(match.signature)
+    return signature.title if signature else match.text
+
+
+def line_of(match: Match) -> str:
+    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time), before
+    its place.
+    """
+    kernel = match.kernel_time_us
+    stamp = (
+        f"{kernel // 1_000_000}.{kernel % 1_000_000:06d}"
+        if kernel is not None
+        else moment(match.wall_time_us) or "no time"
+    )
+    return f"[{stamp}] {match.text}   {match.source}:{match.number}"
+
+
+def _both(incident: Incident) -> list[Match]:
+    """The evidence, or of much of it the first lines and, always, the anchoring fault."""
+    shown = list(incident.evidence[:_LINES])
+    return shown if incident.anchor in shown or not shown else [*shown[:-1], incident.anchor]

@@ -1,0 +1,99 @@
+"""Rows of the alert tables as values: changes to follow, groups, deliveries.
+
+Times are µs since 1970. A field that a table may leave NULL is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from sqlite3 import Row
+from typing import Any, TypeVar
+
+from detector.model import Severity
+from detector.store.lifecycle.states import State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedChange:
+    """A change of an incident, with what is known of the incident now; `printing` while its
+    anchor's report is not closed.
+    """
+
+    id: int
+    incident_id: str
+    at_us: int
+    what: str
+    actor: str
+    reason: str | None
+    rule: str
+    host: str
+    severity: Severity
+    fingerprint: str | None
+    known_issue: str | None
+    state: State
+    joined_into: str | None
+    printing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """The incidents that one receiver hears of under one key. `told` is the state that it was told,
+    `said` the digest of the last message, `messages` how many it took.
+    """
+
+    id: int
+    receiver: str
+    scope: str
+    leader: str
+    dedup_key: str
+    fingerprint: str | None
+    team: str | None
+    last_us: int
+    told: State | None
+    said: str | None
+    messages: int
+    sent_us: int | None
+    repeat_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message to one receiver, from its plan to its end."""
+
+    id: int
+    group_id: int
+    receiver: str
+    action: str | None
+    reason: str
+    state: str
+    created_us: int
+    due_us: int
+    attempts: int
+    repeated: bool
+    settled_us: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSums:
+    """How many live incidents a group has, on how many hosts, and the state that they make: open
+    while one is.
+    """
+
+    total: int
+    hosts: int
+    state: State
+
+
+def reader_of(cls: Callable[..., T]) -> Callable[[Row], T]:
+    """A function that makes a value of a row which has a column for each field."""
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+
+    def read(row: Row) -> T:
+        values: dict[str, Any] = {name: row[name] for name in names}
+        return cls(**values)
+
+    return read
