@@ -114,6 +114,14 @@ def test_links_lead_somewhere(path):
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_named_places_exist(path):
+    """Each file or folder of the project that a page names in backticks is there."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    places = re.findall(r"`((?:detector|patterns|tests|deploy|docs|bench)/[\w./*-]*)`", text)
+    assert [place for place in places if not any(ROOT.glob(place.rstrip("/")))] == []
+
+
 def sessions() -> list[tuple[str, str]]:
     """(command, expected output) of README's console blocks."""
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
