@@ -35,6 +35,19 @@ def own_kafka(kafka: Broker) -> Iterator[ApacheKafka]:
     if isinstance(kafka, ApacheKafka):
         yield kafka
         return
+    yield from _another()
+
+
+@pytest.fixture(scope="module")
+def damaged_kafka() -> Iterator[ApacheKafka]:
+    """A real broker for the tests of one module that write into its log files: with a damaged log
+    it may never start again.
+    """
+    yield from _another()
+
+
+def _another() -> Iterator[ApacheKafka]:
+    """A real broker, stopped in the end; the test is skipped where there can be none."""
     try:
         broker = ApacheKafka()
     except UnavailableError as reason:

@@ -27,7 +27,7 @@ KEPT = {
     "problem-dark",
     "incident-light-phone",
 }
-KEPT_BYTES = 150_000
+KEPT_BYTES = 200_000
 
 
 @pytest.fixture

@@ -66,13 +66,13 @@ def read_all(reader: Reader, expected: list[bytes]) -> None:
 @pytest.mark.parametrize(("place", "bits"), [(MAGIC, 1), (RECORDS, 0x55)])
 @pytest.mark.parametrize("codec", [None, "lz4"])
 def test_a_damaged_batch_is_skipped_where_that_is_set(
-    own_kafka: ApacheKafka, codec: str | None, place: int, bits: int, batches: bool
+    damaged_kafka: ApacheKafka, codec: str | None, place: int, bits: int, batches: bool
 ) -> None:
     """The third of five: the rest of its partition is read, and the skip is said with offsets."""
-    topic = topic_of(own_kafka, codec)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka, codec)
+    log = damaged_kafka.log_of(topic)
     flip(log, batches_of(log)[2] + place, bits)
-    with closing(Reader(own_kafka, topic, on_corrupt="skip", batches=batches)) as reader:
+    with closing(Reader(damaged_kafka, topic, on_corrupt="skip", batches=batches)) as reader:
         read_all(reader, values(range(20), range(30, 100)))
         (said,) = reader.events("batch_skipped")
         assert (said["partition"], said["offset"], said["following"]) == (f"{topic}/0", 20, 30)
@@ -81,32 +81,32 @@ def test_a_damaged_batch_is_skipped_where_that_is_set(
         assert reader.store.offsets == {f"{topic}/0": 50, f"{topic}/1": 50}
 
 
-def test_the_last_batch_may_be_the_damaged_one(own_kafka: ApacheKafka) -> None:
+def test_the_last_batch_may_be_the_damaged_one(damaged_kafka: ApacheKafka) -> None:
     """No batch follows in the same answer: what it says of its end is believed within the log."""
-    topic = topic_of(own_kafka)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka)
+    log = damaged_kafka.log_of(topic)
     flip(log, batches_of(log)[4] + RECORDS)
-    with closing(Reader(own_kafka, topic, on_corrupt="skip")) as reader:
+    with closing(Reader(damaged_kafka, topic, on_corrupt="skip")) as reader:
         read_all(reader, values(range(40), range(50, 100)))
         reader.until(lambda: bool(reader.events("batch_skipped")))
-        own_kafka.send(topic, lines(5, 200), 0)
+        damaged_kafka.send(topic, lines(5, 200), 0)
         read_all(reader, values(range(40), range(50, 100), range(200, 205)))
         assert reader.source.skipped == 10
 
 
 def test_a_damaged_batch_stops_its_partition_alone(
-    own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+    damaged_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Said once; the others go on; when it can be read again, so does it."""
     monkeypatch.setattr(damage, "RETRY_S", 0.5)
-    topic = topic_of(own_kafka)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka)
+    log = damaged_kafka.log_of(topic)
     place = batches_of(log)[2] + RECORDS
     flip(log, place)
-    with closing(Reader(own_kafka, topic)) as reader:
+    with closing(Reader(damaged_kafka, topic)) as reader:
         read_all(reader, values(range(20), range(50, 100)))
         reader.until(lambda: bool(reader.events("partition_stopped")))
-        own_kafka.send(topic, lines(10, 100), 1)
+        damaged_kafka.send(topic, lines(10, 100), 1)
         read_all(reader, values(range(20), range(50, 110)))
         assert reader.source.stopped_partitions == 1
         (said,) = reader.events("partition_stopped")
@@ -118,41 +118,41 @@ def test_a_damaged_batch_stops_its_partition_alone(
         assert reader.source.stopped_partitions == 0
 
 
-def test_what_the_broker_itself_cannot_read_stops_its_partition(own_kafka: ApacheKafka) -> None:
+def test_what_the_broker_itself_cannot_read_stops_its_partition(damaged_kafka: ApacheKafka) -> None:
     """It answers with an error and tells no way around, so that nothing can be skipped."""
-    topic = topic_of(own_kafka)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka)
+    log = damaged_kafka.log_of(topic)
     flip(log, batches_of(log)[2] + MAGIC, 2)
-    with closing(Reader(own_kafka, topic, on_corrupt="skip")) as reader:
+    with closing(Reader(damaged_kafka, topic, on_corrupt="skip")) as reader:
         reader.until(lambda: bool(reader.events("partition_stopped")))
         read_all(reader, values(range(20), range(50, 100)))
         assert reader.source.skipped == 0
 
 
-def test_a_restart_stands_at_the_same_place(own_kafka: ApacheKafka) -> None:
+def test_a_restart_stands_at_the_same_place(damaged_kafka: ApacheKafka) -> None:
     """It says so again, and what was stored before is not read again."""
-    topic = topic_of(own_kafka)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka)
+    log = damaged_kafka.log_of(topic)
     flip(log, batches_of(log)[2] + RECORDS)
-    with closing(Reader(own_kafka, topic, group=topic)) as reader:
+    with closing(Reader(damaged_kafka, topic, group=topic)) as reader:
         reader.until(lambda: bool(reader.events("partition_stopped")))
         read_all(reader, values(range(20), range(50, 100)))
-    with closing(Reader(own_kafka, topic, group=topic, store=reader.store)) as again:
+    with closing(Reader(damaged_kafka, topic, group=topic, store=reader.store)) as again:
         again.until(lambda: bool(again.events("partition_stopped")))
         assert again.records == []
 
 
 def test_deleting_the_records_frees_the_partition(
-    own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+    damaged_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an administrator does: the records up to the next batch are deleted, and counted."""
     monkeypatch.setattr(damage, "RETRY_S", 0.5)
-    topic = topic_of(own_kafka)
-    log = own_kafka.log_of(topic)
+    topic = topic_of(damaged_kafka)
+    log = damaged_kafka.log_of(topic)
     flip(log, batches_of(log)[2] + RECORDS)
-    with closing(Reader(own_kafka, topic)) as reader:
+    with closing(Reader(damaged_kafka, topic)) as reader:
         reader.until(lambda: bool(reader.events("partition_stopped")))
-        admin = KafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=damaged_kafka.bootstrap)
         try:
             partition = next(tp for tp in reader.source._consumer.assignment() if not tp.partition)
             admin.delete_records({partition: 30})
@@ -163,12 +163,12 @@ def test_deleting_the_records_frees_the_partition(
         assert reader.events("partition_resumed") == [{"partition": f"{topic}/0"}]
 
 
-def test_an_offset_beyond_the_log_is_damage(own_kafka: ApacheKafka) -> None:
+def test_an_offset_beyond_the_log_is_damage(damaged_kafka: ApacheKafka) -> None:
     """No checksum covers a batch's offset: one that leads beyond the end is not believed."""
-    topic = own_kafka.create_topic()
-    own_kafka.send(topic, lines(10))
-    flip(own_kafka.log_of(topic), 1)  # 2^48 and more
-    with closing(Reader(own_kafka, topic)) as reader:
+    topic = damaged_kafka.create_topic()
+    damaged_kafka.send(topic, lines(10))
+    flip(damaged_kafka.log_of(topic), 1)  # 2^48 and more
+    with closing(Reader(damaged_kafka, topic)) as reader:
         reader.until(lambda: bool(reader.events("partition_stopped")))
         (said,) = reader.events("partition_stopped")
         assert said["offset"] == 0

@@ -21,6 +21,7 @@ from detector.sources.kafka.reach import Obstacle, obstacles
 
 # Enough for a broker that is far away, short enough for somebody who waits at a terminal.
 CONNECT_MS = 10_000
+_TOPIC_PAUSES_S = (0.2, 0.5, 1.0)
 # While brokers are away: the longest pause between two tries.
 RETRY_S = 5.0
 # At the start: the pause between two knocks.
@@ -190,7 +191,7 @@ class _Overheard(logging.Handler):
 
 def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:
     """Raises SourceError where one of the topics is not there, and says which are."""
-    there = consumer.topics()
+    there = _topics(consumer)
     missing = sorted(set(topics) - there)
     if missing:
         others = sorted(topic for topic in there if not topic.startswith("__"))
@@ -198,6 +199,22 @@ def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:
         raise SourceError(
             f"kafka.topics: {', '.join(missing)} does not exist, or may not be read: {known}"
         )
+
+
+def _topics(consumer: KafkaConsumer) -> set[str]:
+    """Returns all topics that may be read; SourceError where the brokers do not tell.
+
+    While a topic is made or deleted they answer with errors that pass: those are asked again.
+    """
+    pauses_s = iter(_TOPIC_PAUSES_S)
+    while True:
+        try:
+            return set(consumer.topics())
+        except kafka_errors.KafkaError as error:
+            pause_s = next(pauses_s, None) if error.retriable else None
+            if pause_s is None:
+                raise SourceError(f"kafka.topics: {explained(error)}") from error
+            time.sleep(pause_s)
 
 
 def explained(error: Exception) -> str:
