@@ -18,7 +18,7 @@ from detector.alert.routing import Receiver, Routing
 from detector.alert.schedule import Notified, action_of, backoff_us, due_us
 from detector.alert.stages import RoutedChange, StageContext, Windows, run_stages
 from detector.clock import SECOND_US
-from detector.store.alert_rows import AlertGroup, Delivery, FollowedChange
+from detector.store.alert_rows import AlertDelivery, AlertGroup, FollowedChange
 from detector.store.alerts import AlertStore
 from detector.store.lifecycle.states import State
 
@@ -194,7 +194,7 @@ class Notifier:
         return None
 
     def _handout(
-        self, receiver: Receiver, group: AlertGroup, delivery: Delivery | None, now_us: int
+        self, receiver: Receiver, group: AlertGroup, delivery: AlertDelivery | None, now_us: int
     ) -> Handout | None:
         sums = self.store.sums(group.id)
         digest = self.builder.digest(group, sums)

@@ -60,7 +60,7 @@ class AlertGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class AlertDelivery:
     """One message to one receiver, from its plan to its end."""
 
     id: int

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlite_utils import Database
 
 from detector.store.alert_rows import (
+    AlertDelivery,
     AlertGroup,
-    Delivery,
     FollowedChange,
     GroupSums,
     reader_of,
@@ -73,7 +73,7 @@ _REPEAT = (
 
 _change = reader_of(FollowedChange)
 _group = reader_of(AlertGroup)
-_delivery = reader_of(Delivery)
+_delivery = reader_of(AlertDelivery)
 
 
 def open_alert_store(path: str, known: KnownBugs | None = None) -> AlertStore:
@@ -226,7 +226,7 @@ class AlertStore:
         """
         return [row["host"] for row in self._connection.execute(query, (group_id, limit))]
 
-    def waiting(self, group_id: int) -> Delivery | None:
+    def waiting(self, group_id: int) -> AlertDelivery | None:
         """The message about a group that waits, if any: there is never more than one."""
         query = (
             "SELECT * FROM deliveries WHERE group_id = ? AND state = 'waiting' ORDER BY id LIMIT 1"
@@ -270,7 +270,7 @@ class AlertStore:
             (change.id, change.incident_id, now_us, receiver, delivery_id, clean(reason)),
         )
 
-    def due(self, receiver: str, now_us: int) -> Delivery | None:
+    def due(self, receiver: str, now_us: int) -> AlertDelivery | None:
         """The message to send next: those that were tried least come first, so that one bad message
         holds up no other.
         """
@@ -349,7 +349,7 @@ class AlertStore:
             "UPDATE alert_groups SET repeat_us = ? WHERE id = ?", (repeat_us, group_id)
         )
 
-    def overdue(self, before_us: int) -> list[Delivery]:
+    def overdue(self, before_us: int) -> list[AlertDelivery]:
         """Messages that have waited since before then, for any receiver."""
         query = (
             "SELECT * FROM deliveries WHERE state = 'waiting' AND created_us < ? ORDER BY id "
