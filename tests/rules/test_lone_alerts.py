@@ -77,7 +77,7 @@ def test_a_count_is_said(world: World) -> None:
     """A rule that counts says how many, and in what time."""
     count = rule("hung-again", "event_count", ("hung-task",), 600, 3)
     known = replace(shipped(), rules=(count,))
-    world.outbox.teller = replace(world.outbox.teller, catalogue=known)
+    world.outbox.builder = replace(world.outbox.builder, catalogue=known)
     Delivery(world.journal, [count]).batch(fault("hung-task", at) for at in (10, 130, 250))
     world.run(10)
     (notice,) = world.fake().taken
