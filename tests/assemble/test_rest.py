@@ -92,6 +92,114 @@ def test_the_class_of_a_line_alone(line: str, cls: str) -> None:
     assert block.head.cls == cls
 
 
+TRACE = ("Call Trace:", " <TASK>", " dump_stack_lvl+0x5b/0x80")
+CALLERS = (" frob_reset+0x1a/0x60 [frob]", " frob_ioctl+0x44/0x90 [frob]", " </TASK>")
+
+PRINTED_BY = [
+    ("print_circular_bug.isra.0.cold", "lockdep", "possible deadlock in frob_reset"),
+    ("print_deadlock_bug.cold", "lockdep", "possible deadlock in frob_reset"),
+    ("print_usage_bug.part.0", "lockdep", "inconsistent lock state in frob_reset"),
+    ("print_unlock_imbalance_bug", "lockdep", "bad unlock balance in frob_reset"),
+    ("print_freed_lock_bug", "lockdep", "held lock freed in frob_reset"),
+    ("lockdep_rcu_suspicious", "suspicious-rcu", "suspicious RCU usage in frob_reset"),
+    ("__might_resched", "atomic-sleep", "BUG: call from a wrong context in frob_reset"),
+    ("__schedule_bug", "atomic-sleep", "BUG: call from a wrong context in frob_reset"),
+    (
+        "check_preemption_disabled",
+        "preemptible",
+        "BUG: use of one CPU's data in preemptible code in frob_reset",
+    ),
+    ("spin_dump", "spinlock-bug", "BUG: lock misused or damaged in frob_reset"),
+    ("bad_page", "bad-page", "BUG: Bad page state in frob_reset"),
+    ("print_trailer", "slab", "BUG: slab object damaged in frob_reset"),
+    ("kasan_report", "kasan", "KASAN: bad access in frob_reset"),
+    ("__msan_warning", "kmsan", "KMSAN: uninitialised value in frob_reset"),
+    ("ubsan_epilogue", "ubsan", "UBSAN: undefined-behaviour in frob_reset"),
+    ("warn_slowpath_fmt", "warning", "WARNING in frob_reset"),
+]
+
+
+@pytest.mark.parametrize(("printer", "cls", "title"), PRINTED_BY)
+def test_a_trace_says_by_its_frames_who_printed_it(printer: str, cls: str, title: str) -> None:
+    """Nothing but a trace is left: a function that only prints reports names the kind."""
+    trace = (*TRACE, f" {printer}+0x1e/0x2a", *CALLERS)
+    (block,) = blocks(log_of(trace))
+    report = read(block, SKIP)
+    assert (block.head.cls, report.kind, report.title) == (cls, cls, title)
+    assert block.lines == trace
+
+
+@pytest.mark.parametrize(("printer", "cls", "title"), PRINTED_BY)
+def test_a_frame_that_the_kernel_doubts_names_nothing(printer: str, cls: str, title: str) -> None:
+    """What is left on a stack of an older call is no report (`? ` in every unwinder)."""
+    assert blocks(log_of((*TRACE, f" ? {printer}+0x1e/0x2a", *CALLERS))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "cls", "title"),
+    [
+        ("frobd/811 is trying to acquire lock:", "lockdep", "possible deadlock in frob_reset"),
+        (
+            "frobd/811 [HC0[0]:SC0[2]:HE0:SE0] is trying to acquire:",
+            "lockdep",
+            "possible deadlock in frob_reset",
+        ),
+        (
+            "the code is fine but needs lockdep annotation.",
+            "lockdep",
+            "INFO: trying to register non-static key in frob_reset",
+        ),
+        (
+            "net/frob.c:12 suspicious rcu_dereference_check() usage!",
+            "suspicious-rcu",
+            "suspicious RCU usage in frob_reset",
+        ),
+        (
+            "in_atomic(): 1, irqs_disabled(): 0, non_block: 0, pid: 31, name: frobd",
+            "atomic-sleep",
+            "BUG: call from a wrong context in frob_reset",
+        ),
+        (
+            "caller is frob_reset+0x1a/0x60 [frob]",
+            "preemptible",
+            "BUG: use of one CPU's data in preemptible code in frob_reset",
+        ),
+        (
+            " lock: 0xffff88006c122d00, .magic: dead4ead, .owner: frobd/5032, .owner_cpu: -1",
+            "spinlock-bug",
+            "BUG: lock misused or damaged in frob_reset",
+        ),
+        (
+            "page dumped because: nonzero mapcount",
+            "bad-page",
+            "BUG: Bad page state in frob_reset",
+        ),
+        (
+            "index 8 is out of range for type 'char [8]'",
+            "ubsan",
+            "UBSAN: undefined-behaviour in frob_reset",
+        ),
+        ("Read of size 4 by task frobd/4676", "kasan", "KASAN: bad access Read in frob_reset"),
+        ("PGD 1d8d6a067 P4D 1d8d6a067 PUD 0", "memory-fault", None),
+    ],
+)
+def test_a_line_that_one_kind_prints(line: str, cls: str, title: str | None) -> None:
+    """The head is lost; the line after it says what kind of report it was, the trace where."""
+    (block,) = blocks(log_of((line, *TRACE, *CALLERS)))
+    report = read(block, SKIP)
+    assert (block.head.cls, report.kind) == (cls, cls)
+    assert report.function == "frob_reset"
+    assert title is None or report.title == title
+
+
+def test_the_end_of_a_panic_alone() -> None:
+    """Its last line repeats what it said first."""
+    end = "---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---"
+    (block,) = blocks(log_of(("Kernel Offset: 0x2a000000 from 0xffffffff81000000", end)))
+    assert block.head.cls == "panic"
+    assert read(block, SKIP).title == "kernel panic: Fatal exception in interrupt"
+
+
 def test_within_a_report_they_are_its_lines() -> None:
     """Beside their head the same lines are no matches of their own, and open nothing."""
     (block,) = blocks(FAULT)

@@ -26,12 +26,21 @@ _SLAB = (
 _UNMOUNT = recipe(re.compile(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
 _LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
 
+SPINLOCK = recipe(TRACE, STACK, skip="spin_|_lock|_unlock")
+PREEMPTIBLE = recipe(
+    TRACE, STACK, skip="dump_stack|preemption|preempt|debug_|processor_id|this_cpu"
+)
+BAD_PAGE = (
+    recipe(re.compile("page last allocated"), STACK, skip=_PAGES),
+    recipe(TRACE, STACK, skip=_PAGES + "|bad_page"),
+)
+
 BUGS = (
     form(
         "spinlock-bug",
         _SPINLOCK,
         "BUG: {lock} {what} in {function}",
-        recipe(TRACE, STACK, skip="spin_|_lock|_unlock"),
+        SPINLOCK,
     ),
     form(
         "atomic-sleep",
@@ -49,7 +58,7 @@ BUGS = (
         "preemptible",
         r"BUG: using (?P<call>[a-z_]+)\(\) in preemptible",
         "BUG: using {call}() in preemptible code in {function}",
-        recipe(TRACE, STACK, skip="dump_stack|preemption|preempt|debug_|processor_id|this_cpu"),
+        PREEMPTIBLE,
     ),
     form("mm-teardown", _MM, "BUG: {what}"),
     form(
@@ -72,8 +81,7 @@ BUGS = (
         "bad-page",
         r"Bad page (?P<what>state|cache)",
         "BUG: Bad page {what} in {function}",
-        recipe(re.compile("page last allocated"), STACK, skip=_PAGES),
-        recipe(TRACE, STACK, skip=_PAGES + "|bad_page"),
+        *BAD_PAGE,
     ),
     form("bad-page", r"Bad page map", "BUG: Bad page map"),
     form("workqueue-lockup", r"BUG: workqueue lockup", "BUG: workqueue lockup"),

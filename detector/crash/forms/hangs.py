@@ -10,7 +10,7 @@ from detector.crash.forms.form import CALLERS, FAULT, LOOP, NAME, form, recipe
 from detector.crash.guilty import PC, STACK, TRACE
 
 _TIMER = "apic_timer_interrupt|rcu"
-_STALLS = (
+STALLS = (
     recipe(re.compile("apic_timer_interrupt"), PC, STACK, skip=_TIMER, choose="stall"),
     recipe(
         re.compile("apic_timer_interrupt|Exception stack|el1h_64_irq"),
@@ -34,7 +34,7 @@ HANGS = (
         "rcu-stall",
         r"INFO: rcu\w* (?:self-)?detected (?:expedited )?stall",
         "INFO: rcu detected stall in {function}",
-        *_STALLS,
+        *STALLS,
     ),
     form(
         "hung-task",
@@ -78,7 +78,11 @@ HANGS = (
         r"Kernel panic - not syncing: Couldn't open N_TTY ldisc for ",
         "kernel panic: Couldn't open N_TTY ldisc",
     ),
-    form("panic", r"Kernel panic(?: - not syncing)?: (?P<what>.*)", "kernel panic: {what}"),
+    form(
+        "panic",
+        r"Kernel panic(?: - not syncing)?: (?P<what>.*?) ?(?:\]---)?$",
+        "kernel panic: {what}",
+    ),
     form(
         "firmware-panic",
         r"trusty: panic.* ASSERT FAILED.*?\): (?P<what>.+)",

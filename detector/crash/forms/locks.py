@@ -16,6 +16,7 @@ _LEAVES = after("leaving the kernel with locks still held", LOCK_AT)
 _RCU = recipe(TRACE, STACK, skip="rcu|kmem|slab")
 _WORK = "process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
 """They take locks for the work item's sake."""
+NON_STATIC = recipe(TRACE, STACK, skip="stack|lock|IRQ")
 
 LOCKS = (
     form(
@@ -114,7 +115,7 @@ LOCKS = (
         "lockdep",
         r"INFO: trying to register non-static key",
         "INFO: trying to register non-static key in {function}",
-        recipe(TRACE, STACK, skip="stack|lock|IRQ"),
+        NON_STATIC,
     ),
     form(
         "suspicious-rcu",

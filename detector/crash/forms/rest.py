@@ -1,28 +1,170 @@
-"""Forms of what is left of reports whose head is lost or cut: the class is known, the kind is not."""
+"""Forms of what is left of reports whose head is lost or cut: the class is known, the kind is not.
+
+A report may be known by a line of its text, or by a frame of the function that prints it.
+"""
 
 from __future__ import annotations
 
+import re
+
+from detector.crash.forms.bugs import BAD_PAGE, PREEMPTIBLE, SPINLOCK
 from detector.crash.forms.faults import NULL_TITLE, PAGING_TITLE
-from detector.crash.forms.form import CALLERS, FAULT, form, recipe
+from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, Form, after, form, recipe
+from detector.crash.forms.hangs import STALLS
+from detector.crash.forms.locks import NON_STATIC
+from detector.crash.forms.sanitisers import LEAK, UBSAN
 from detector.crash.guilty import STACK, TRACE
 
 UNNAMED_FAULT = form("memory-fault", r"", PAGING_TITLE, FAULT)
 UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
 """A memory fault whose `Unable to handle …` is lost: the address in its block says which of the two."""
 
-_DEADLOCK = recipe(TRACE, STACK, skip="check_|validate_chain|print_")
+_DEADLOCK_TITLE = "possible deadlock in {function}"
+_OWN = "check_|validate_chain|print_"
+_DEADLOCK = recipe(TRACE, STACK, skip=_OWN)
 """The lock validator's own functions stand on top (kernel/locking/lockdep.c)."""
+
+_WORK = "process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
+_LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
+_TAKES = after(r"\] takes:", LOCK_AT)
+
+
+def _by(printer: str, kind: str, title: str, skip: str = "^$") -> Form:
+    """A report that is known by the frame of the function that prints it; `skip` are its helpers."""
+    head = rf"\b(?:{printer})(?:\.[\w.]+)?(?:\+0x|\) from )"
+    return form(kind, head, title, recipe(TRACE, STACK, skip=f"{printer}|{skip}"))
+
 
 RESTS = (
     form(
         "kasan",
-        r"^(?P<access>Read|Write) of size \d+ at addr",
+        r"^(?P<access>Read|Write) of size \d+ (?:at addr|by task)",
         "KASAN: bad access {access} in {function}",
         CALLERS,
     ),
     form("kasan", r"^The buggy address belongs to", "KASAN: bad access in {function}", CALLERS),
-    form("lockdep", r"^but task is already holding", "possible deadlock in {function}", _DEADLOCK),
-    form("lockdep", r"^which lock already depends", "possible deadlock in {function}", _DEADLOCK),
+    _by(
+        r"kasan_report\w*|kasan_object_err|__asan_report_\w+",
+        "kasan",
+        "KASAN: bad access in {function}",
+    ),
+    form(
+        "lockdep",
+        r"is trying to acquire",
+        _DEADLOCK_TITLE,
+        recipe(AT, AT, STACK, skip=_WORK),
+        _DEADLOCK,
+    ),
+    form("lockdep", r"is trying to lock:", "locking bug in {function}", CALLERS),
+    form(
+        "lockdep",
+        r"is leaving the kernel with locks",
+        "lock held when returning to user space in {function}",
+        after("is leaving the kernel with locks still held", LOCK_AT),
+    ),
+    form(
+        "lockdep",
+        r"with a lock still held there",
+        "held lock freed in {function}",
+        recipe(AT, plain=True),
+    ),
+    form(
+        "lockdep",
+        r"needs lockdep annotation",
+        "INFO: trying to register non-static key in {function}",
+        NON_STATIC,
+    ),
+    form("lockdep", r"^but task is already holding", _DEADLOCK_TITLE, _DEADLOCK),
+    form("lockdep", r"^which lock already depends", _DEADLOCK_TITLE, _DEADLOCK),
+    form(
+        "lockdep",
+        r"just changed the state of lock",
+        _DEADLOCK_TITLE,
+        after("just changed the state of lock", LOCK_AT),
+    ),
+    form("lockdep", r"\] takes:$", "inconsistent lock state in {function}", _TAKES, _DEADLOCK),
+    form("lockdep", r"is trying to release lock", "bad unlock balance in {function}", CALLERS),
+    _by("print_usage_bug", "lockdep", "inconsistent lock state in {function}", _OWN),
+    _by("print_unlock_imbalance_bug", "lockdep", "bad unlock balance in {function}"),
+    _by("print_freed_lock_bug", "lockdep", "held lock freed in {function}"),
+    _by(
+        "print_lock_(?:invalid_wait_context|nested_lock_not_held)",
+        "lockdep",
+        "locking bug in {function}",
+        _OWN,
+    ),
+    _by(
+        "print_(?:circular_bug|deadlock_bug|bad_irq_dependency|irq_inversion_bug)",
+        "lockdep",
+        _DEADLOCK_TITLE,
+        _OWN,
+    ),
+    form(
+        "suspicious-rcu",
+        r"suspicious rcu_|in RCU\S* |RCU-list|rcu_scheduler_active = |lockdep_rcu_suspicious",
+        "suspicious RCU usage in {function}",
+        recipe(TRACE, STACK, skip="rcu|kmem|slab"),
+    ),
+    form(
+        "rcu-stall",
+        r"jiffies,? g=|this GP\) idle=|^All QSes seen, |rcu_dump_cpu_stacks|print_(?:other_)?cpu_stall",
+        "INFO: rcu detected stall in {function}",
+        *STALLS,
+    ),
+    form(
+        "atomic-sleep",
+        r"^in_atomic\(\): |__might_resched|___might_sleep|__schedule_bug",
+        "BUG: call from a wrong context in {function}",
+        recipe(TRACE, STACK, skip="schedule"),
+    ),
+    form(
+        "preemptible",
+        r"^caller is |check_preemption_disabled",
+        "BUG: use of one CPU's data in preemptible code in {function}",
+        PREEMPTIBLE,
+    ),
+    form(
+        "spinlock-bug",
+        r", \.owner_cpu: |\b(?:spin_dump|spin_bug|rwlock_bug)\b",
+        "BUG: lock misused or damaged in {function}",
+        SPINLOCK,
+    ),
+    form(
+        "bad-page",
+        r"^page dumped because: |\bbad_page\b",
+        "BUG: Bad page state in {function}",
+        *BAD_PAGE,
+    ),
+    form(
+        "slab",
+        r"^INFO: (?:Slab|Object) 0x",
+        "BUG: slab object damaged in {function}",
+        CALLERS,
+    ),
+    _by(
+        "check_bytes_and_report|print_trailer",
+        "slab",
+        "BUG: slab object damaged in {function}",
+        "object_err|slab_err|free_consistency_checks|alloc_consistency_checks",
+    ),
+    form("kmsan", r"^Uninit was |^Local variable ", "KMSAN: uninitialised value"),
+    _by(r"__msan_warning|kmsan_\w+", "kmsan", "KMSAN: uninitialised value in {function}"),
+    form("kcsan", r"^Reported by Kernel Concurrency", "KCSAN: data-race"),
+    form(
+        "ubsan",
+        r"is out of range for type|^shift exponent |signed integer overflow|ubsan_",
+        "UBSAN: undefined-behaviour in {function}",
+        UBSAN,
+    ),
+    form("memory-leak", r"^unreferenced object 0x", "memory leak in {function}", LEAK),
+    _by(r"warn_slowpath_\w+|__warn", "warning", "WARNING in {function}"),
+    form(
+        "workqueue-leak",
+        r"last function: ",
+        "BUG: workqueue leaked lock or atomic in {function}",
+        _LAST_FUNCTION,
+    ),
+    form("panic", r"---\[ end Kernel panic|^Rebooting in ", "kernel panic"),
     form(
         "hung-task",
         r'^"echo 0 > /proc',

@@ -17,7 +17,8 @@ _KASAN = recipe(_KASAN_NAMES, TRACE, STACK, skip="kernel_fault|tag_check|mem_abo
 _KASAN_FREE = recipe(_KASAN_NAMES, TRACE, STACK, skip="slab_|kfree|vunmap|vfree")
 _KCSAN = recipe(re.compile(r"BUG: KCSAN: (?:data-race|assert: race) in " + NAME), plain=True)
 _KFENCE = recipe(re.compile(r"BUG: KFENCE: [a-z -]+? in " + NAME), STACK)
-_UBSAN = recipe(TRACE, STACK, skip="ubsan|overflow")
+LEAK = recipe(re.compile(r"backtrace(?: \(crc [0-9a-f]*\))?:"), STACK, skip=_ALLOCATES)
+UBSAN = recipe(TRACE, STACK, skip="ubsan|overflow")
 _KFENCE_SAYS = (
     "(?:use-after-free|out-of-bounds|invalid) (?:read|write)|invalid free|memory corruption"
 )
@@ -71,13 +72,13 @@ SANITISERS = (
         "ubsan",
         r"UBSAN: Undefined behaviour in",
         "UBSAN: undefined-behaviour in {function}",
-        _UBSAN,
+        UBSAN,
     ),
-    form("ubsan", r"UBSAN: (?P<what>.*?) in", "UBSAN: {what} in {function}", _UBSAN),
+    form("ubsan", r"UBSAN: (?P<what>.*?) in", "UBSAN: {what} in {function}", UBSAN),
     form(
         "memory-leak",
         r"BUG: memory leak",
         "memory leak in {function}",
-        recipe(re.compile(r"backtrace(?: \(crc [0-9a-f]*\))?:"), STACK, skip=_ALLOCATES),
+        LEAK,
     ),
 )
