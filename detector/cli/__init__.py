@@ -66,6 +66,9 @@ COMMANDS = {
     "serve": "Serves pages and API over a history, also one that a running service writes.",
     "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
+    "doctor": (
+        "Checks settings, brokers, topics, history, receivers and machine, and says what to mend."
+    ),
 }
 
 

@@ -1,0 +1,127 @@
+"""All checks of an installation, in the order in which the parts depend on each other.
+
+In: settings, the time. Out: results, as they come. Reads only; sends no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from detector.app import build
+from detector.app.alerting import routing_of
+from detector.app.known import index_file
+from detector.clock import DAY_US
+from detector.doctor.machine import check_machine
+from detector.doctor.result import CheckResult
+from detector.doctor.topic import judge_topic
+from detector.errors import UserError
+from detector.model import Position
+from detector.render.units import several
+from detector.settings import Settings
+from detector.sources.kafka.survey import survey
+from detector.store import open_history
+from detector.store.ingest.positions import read_positions
+
+_OLD_INDEX_US = 90 * DAY_US
+
+
+def check_everything(settings: Settings, now_us: int) -> Iterator[CheckResult]:
+    """Yields the result of each check; one that fails does not keep the others from running."""
+    yield from check_machine(settings.store.path)
+    yield from _patterns(settings)
+    yield from _index(settings, now_us)
+    positions: dict[str, Position] = {}
+    yield from _history(settings, positions)
+    yield from _receivers(settings)
+    yield from _topics(settings, positions, now_us)
+
+
+def _patterns(settings: Settings) -> Iterator[CheckResult]:
+    try:
+        catalogue = build.catalogue_of(settings, prove=True)
+    except UserError as error:
+        for line in str(error).splitlines():
+            yield CheckResult(
+                "fault", "patterns", line, "mend the file; `oopswatch patterns check`"
+            )
+        return
+    text = f"{several(len(catalogue.signatures), 'signature')}, {several(len(catalogue.rules), 'rule')}"
+    yield CheckResult("ok", "patterns", text)
+
+
+def _index(settings: Settings, now_us: int) -> Iterator[CheckResult]:
+    faults: list[str] = []
+    file = index_file(settings, faults.append)
+    index = file.current()
+    for fault in faults:
+        yield CheckResult("fault", "known bugs", fault, "`oopswatch known update --from PATH`")
+    if file.path is None:
+        yield CheckResult(
+            "note",
+            "known bugs",
+            "no index: crashes are not compared with known bugs",
+            "`oopswatch known update --from PATH`",
+        )
+        return
+    age_us = now_us - file.path.stat().st_mtime_ns // 1_000
+    text = (
+        f"{several(len(index.bugs), 'bug')} with a trace, {age_us // DAY_US} days old: {file.path}"
+    )
+    if age_us > _OLD_INDEX_US:
+        advice = "newer fixes are not in it: `oopswatch known update --from PATH`"
+        yield CheckResult("note", "known bugs", text, advice)
+    else:
+        yield CheckResult("ok", "known bugs", text)
+
+
+def _history(settings: Settings, positions: dict[str, Position]) -> Iterator[CheckResult]:
+    path = settings.store.path
+    if not path.exists():
+        yield CheckResult("note", "history", f"{path} is not there yet: `run` makes it")
+        return
+    try:
+        with closing(open_history(path)):
+            positions.update(read_positions(path))
+    except UserError as error:
+        yield CheckResult("fault", "history", str(error), "docs/positions.md says what can be done")
+        return
+    yield CheckResult("ok", "history", f"{path} can be read, {several(len(positions), 'position')}")
+
+
+def _receivers(settings: Settings) -> Iterator[CheckResult]:
+    try:
+        routing = routing_of(settings)
+    except UserError as error:
+        for line in str(error).splitlines():
+            yield CheckResult("fault", "receivers", line, "mend the file; `oopswatch notify check`")
+        return
+    if not routing.receivers:
+        yield CheckResult(
+            "note",
+            "receivers",
+            "none: nobody is notified of incidents",
+            "write a routing file and set alert.file (docs/alerts.md)",
+        )
+        return
+    yield CheckResult(
+        "ok",
+        "receivers",
+        f"{several(len(routing.receivers), 'receiver')}, {several(len(routing.routes), 'route')}; "
+        "`oopswatch notify --test` sends each a message",
+    )
+
+
+def _topics(
+    settings: Settings, positions: dict[str, Position], now_us: int
+) -> Iterator[CheckResult]:
+    servers = ", ".join(settings.kafka.bootstrap_servers)
+    for topic in settings.kafka.topics:
+        try:
+            found = survey(settings.kafka, topic)
+        except UserError as error:
+            advice = f"mend [kafka] in the settings, or the brokers at {servers}"
+            yield CheckResult("fault", "kafka", str(error), advice)
+            continue
+        own = {number: positions.get(f"{topic}/{number}") for number in found.logs}
+        yield from judge_topic(found, own, now_us)
