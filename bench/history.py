@@ -187,10 +187,24 @@ UPDATE sizes SET rows = (SELECT sum(count) FROM noise) WHERE name = 'noise';
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us, last_us, incidents, hosts)
   SELECT fingerprint, title, kind, function, module, severity, known_issue, min(started_us), max(started_us), count(*), count(DISTINCT host)
   FROM incidents WHERE TRUE GROUP BY fingerprint;
-INSERT INTO problem_hosts SELECT fingerprint, host, count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
-INSERT INTO problem_kernels
-  SELECT fingerprint, kernel, NULL, count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
-INSERT INTO problem_days SELECT fingerprint, started_us - started_us % 86400000000, count(*) FROM incidents WHERE TRUE GROUP BY 1, 2;
+INSERT INTO problem_hosts (fingerprint, host, incidents, reports, first_us, last_us)
+  SELECT fingerprint, host, count(*), count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
+INSERT INTO problem_kernels (fingerprint, kernel, release, incidents, reports, first_us, last_us)
+  SELECT fingerprint, kernel, min(release), count(*), count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
+INSERT INTO problem_days (fingerprint, day_us, incidents, reports)
+  SELECT fingerprint, started_us - started_us % 86400000000, count(*), count(*) FROM incidents WHERE TRUE GROUP BY 1, 2;
+INSERT INTO faults SELECT m.id, m.wall_time_us, m.host, m.signature, m.class, m.severity, r.match_id IS NOT NULL,
+  r.function, r.module, r.kernel, 'model ' || (m.id / 10 % 40), r.fingerprint FROM matches m LEFT JOIN reports r ON r.match_id = m.id;
+UPDATE hosts SET hardware = 'model ' || (length(name) * 7 + unicode(substr(name, -1)) % 40), hardware_us = last_seen_us;
+INSERT INTO problem_hardware
+  SELECT fingerprint, hardware, 0, count(*), min(at_us), max(at_us) FROM faults WHERE fingerprint IS NOT NULL GROUP BY 1, 2;
+UPDATE problems SET reports = incidents, incident_us = last_us, trace = json_array(function, 'frame_a', 'frame_b', module);
+INSERT INTO problem_frames SELECT value, fingerprint FROM problems, json_each(trace) WHERE value IS NOT NULL GROUP BY 1, 2;
+INSERT INTO host_kernels SELECT host, epoch_us, kernel FROM boots;
+INSERT INTO fleet_days SELECT 'kernel', kernel, day, sum(hosts), sum(crashes) FROM (
+  SELECT kernel, epoch_us - epoch_us % 86400000000 AS day, count(*) AS hosts, 0 AS crashes FROM boots GROUP BY 1, 2
+  UNION ALL SELECT kernel, at_us - at_us % 86400000000, 0, count(*) FROM faults WHERE kernel IS NOT NULL GROUP BY 1, 2) GROUP BY 2, 3;
+INSERT INTO fleet_days SELECT 'hardware', hardware, at_us - at_us % 86400000000, 0, count(*) FROM faults WHERE reported GROUP BY 2, 3;
 """
 
 
@@ -203,19 +217,20 @@ def fill(path: Path, size: float) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.create_function("release_number", 1, release_number)
-        hosts = "INSERT INTO hosts VALUES (?, ?, ?)"
+        hosts = "INSERT INTO hosts (name, first_seen_us, last_seen_us) VALUES (?, ?, ?)"
         _insert(
             connection,
             hosts,
             ((fleet.host(n), NOW_US - SPAN_US, NOW_US - n * 1_000) for n in range(fleet.hosts)),
         )
-        boots = (
-            "INSERT INTO boots (host, boot_id, stream, boot_count, kernel) VALUES (?, ?, '', 0, ?)"
-        )
+        boots = "INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, kernel) VALUES (?, ?, ?, '', 0, ?)"
         _insert(
             connection,
             boots,
-            ((fleet.host(n), f"boot-{n}", KERNELS[n % len(KERNELS)]) for n in range(fleet.hosts)),
+            (
+                (fleet.host(n), f"boot-{n}", NOW_US - n % 1_800 * DAY_US, KERNELS[n % len(KERNELS)])
+                for n in range(fleet.hosts)
+            ),
         )
         _insert(connection, INSERT_MATCH, fleet.match_rows())
         _insert(connection, _REPORT, fleet.report_rows())

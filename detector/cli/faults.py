@@ -27,10 +27,9 @@ from detector.render.escape import inert
 from detector.render.objects import as_object
 from detector.render.units import several
 from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query.faults import FaultRow
 
-COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "incident")
+COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "known", "incident")
 
 
 @click.group()
@@ -66,6 +65,12 @@ def list_(
     rows = all_rows(
         lambda after, size: history.faults(wanted, heads, after=after, limit=size), limit
     )
+    if not history.is_complete():
+        click.echo(
+            f"{settings.store.path}: faults of this older history are still being entered, the "
+            "newest first: `oopswatch run` or `oopswatch keep run` does it",
+            err=True,
+        )
     if as_json:
         for row in rows:
             click.echo(json.dumps({"type": "fault", **as_object(row)}))
@@ -87,6 +92,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
         row.severity,
         inert(row.title)[:100],
         inert(row.kernel or ""),
+        " or ".join(one.id for one in row.known_bugs),
         row.incident or "",
     )
 
@@ -102,7 +108,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
 def show(identity: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One fault: its line, its report verbatim, what it means."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    detail = open_history(settings.store.path).fault(identity)
+    detail = history_of(settings, terminal.say_fault).fault(identity)
     if detail is None:
         raise UserError(
             f"{settings.store.path}: no fault {identity}; `oopswatch faults list` names them"
@@ -117,6 +123,7 @@ def show(identity: int, as_json: bool, store_path: Path | None, config_path: Pat
     click.echo(f"[{row.severity}] {inert(row.host)}: {inert(row.title)}")
     click.echo(f"  time        {terminal.when(row.wall_time_us)} (UTC)")
     click.echo(f"  kernel      {inert(row.kernel or 'unknown')}")
+    click.echo(f"  hardware    {inert(row.hardware or 'unknown')}")
     click.echo(f"  signature   {row.signature}")
     click.echo(f"  incident    {row.incident or 'none'}")
     click.echo(

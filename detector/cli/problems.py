@@ -1,4 +1,4 @@
-"""`oopswatch problems`: all incidents with one fingerprint, added up."""
+"""`oopswatch problems`: all reports and incidents with one fingerprint, added up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 import click
 
 from detector import clock
+from detector.app import build
 from detector.app.known import history_of
+from detector.app.standing import attributed_words, kernels_by_status, trend_words
+from detector.catalogue.known_issues import KnownIssue
 from detector.cli import actions as acting
 from detector.cli import terminal
 from detector.cli.options import (
@@ -28,6 +31,7 @@ from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.series import sparkline, spread
+from detector.render.units import several
 from detector.settings import settings_of
 from detector.store import History, open_actions
 from detector.store.query.results import ProblemDetail, ProblemRow
@@ -37,7 +41,7 @@ _WIDTH = 30
 
 @click.group()
 def problems() -> None:
-    """What crashes alike: all incidents with one fingerprint are one problem."""
+    """What crashes alike: all reports with one fingerprint are one problem."""
 
 
 @problems.command(
@@ -61,7 +65,7 @@ def list_(
     config_path: Path | None,
     **options: Any,
 ) -> None:
-    """Problems, the one that happened last first, with the incidents of the last 30 days."""
+    """Problems, the one that happened last first, with the reports of the last 30 days."""
     wanted = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
@@ -80,11 +84,12 @@ def list_(
             "state",
             "last (UTC)",
             "hosts",
-            "count",
+            "reports",
+            "incidents",
             "30 days",
             "known",
         )
-        terminal.say_table(terminal.console(), f"{len(cells)} problems", columns, cells)
+        terminal.say_table(terminal.console(), several(len(cells), "problem"), columns, cells)
         if not cells:
             click.echo("No problem matches.")
 
@@ -114,16 +119,20 @@ def show(
         shares = {
             "hosts": [asdict(one) for one in detail.hosts],
             "kernels": [asdict(one) for one in detail.kernels],
+            "hardware": [asdict(one) for one in detail.hardware],
         }
         days = [[moment(day.start_us), day.count] for day in detail.days]
         click.echo(
             json.dumps(
                 problem_item(detail.row)
                 | {"by": shares, "days": days, "latest": [row.id for row in detail.incidents]}
+                | {"attributed": [asdict(one) for one in detail.attributed]}
             )
         )
         return
-    _say(detail)
+    catalogue = build.catalogue_of(settings)
+    issues = {one.id: one for one in catalogue.known_issues}
+    _say(detail, issues.get(detail.row.known_issue or ""))
 
 
 @problems.command(
@@ -162,7 +171,7 @@ def resolve(
         acting.say_change(change, as_json=as_json)
     if not as_json:
         click.echo(
-            f"{inert(fingerprint)} is resolved; {len(changes)} incidents were resolved with it"
+            f"{inert(fingerprint)} is resolved; {several(len(changes), 'incident')} {'was' if len(changes) == 1 else 'were'} resolved with it"
         )
 
 
@@ -186,6 +195,7 @@ def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
         row.state,
         terminal.when(row.last_us),
         f"{row.hosts:,}",
+        f"{row.reports:,}",
         f"{row.incidents:,}",
         sparkline(days),
         issue,
@@ -202,7 +212,7 @@ def known_of(row: ProblemRow) -> str:
     return f"{names} ({first.confidence}{fixed})"
 
 
-def _say(detail: ProblemDetail) -> None:
+def _say(detail: ProblemDetail, issue: KnownIssue | None) -> None:
     row = detail.row
     solved = (
         ", resolved by "
@@ -214,13 +224,26 @@ def _say(detail: ProblemDetail) -> None:
             "state",
             (
                 f"{row.state}{solved if row.state == 'resolved' else ''}; came back "
-                f"{row.regressions} times"
+                f"{several(row.regressions, 'time')}"
             ),
         ),
         ("first", f"{terminal.when(row.first_us)} (UTC)"),
         ("last", f"{terminal.when(row.last_us)} (UTC)"),
-        ("incidents", f"{row.incidents:,} on {row.hosts:,} hosts"),
+        (
+            "reports",
+            f"{row.reports:,} on {several(row.hosts, 'host')}; {trend_words(detail, clock.now_us())}",
+        ),
+        ("incidents", f"{row.incidents:,}"),
         ("known issue", row.known_issue or "none"),
+        *(
+            [("", attributed_words(detail, issue.id))]
+            + [
+                ("", f"{several(one.reports, 'report')} on {one.words}: {', '.join(one.kernels)}")
+                for one in kernels_by_status(detail.kernels, issue)
+            ]
+            if issue
+            else []
+        ),
         *(("known bug", terminal.known_bug(asdict(one))) for one in row.known_bugs),
     )
     click.echo(inert(row.title or row.fingerprint))
@@ -228,13 +251,17 @@ def _say(detail: ProblemDetail) -> None:
         click.echo(f"  {label:<12}{inert(value)}")
     counts = spread(detail.days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")
-    for title, shares in (("host", detail.hosts), ("kernel", detail.kernels)):
+    for title, shares in (
+        ("host", detail.hosts),
+        ("kernel", detail.kernels),
+        ("hardware", detail.hardware),
+    ):
         cells = [
             (
                 inert(one.name),
                 terminal.when(one.first_us),
                 terminal.when(one.last_us),
-                f"{one.incidents:,}",
+                f"{max(one.reports, one.incidents):,}",
             )
             for one in shares
         ]

@@ -123,6 +123,7 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
     found = connection.execute(_MATCHES, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
     ids = [(row[0],) for row in found if row[1]]
     connection.executemany("DELETE FROM reports WHERE match_id = ?", ids)
+    connection.executemany("DELETE FROM faults WHERE id = ?", ids)
     connection.executemany("DELETE FROM matches WHERE id = ?", ids)
     connection.execute(
         "UPDATE sizes SET rows = rows + ? WHERE name = 'removed matches'", (len(ids),)
@@ -131,7 +132,9 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
 
 
 def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:
-    """Old reports of faults that no incident rests on; the fault's own line stays."""
+    """Old reports of faults that no incident rests on; the fault stays, with its line and what it
+    is searched by.
+    """
     found = connection.execute(_REPORTS, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
     ids = [(row[0],) for row in found if row[1]]
     connection.executemany("DELETE FROM reports WHERE match_id = ?", ids)

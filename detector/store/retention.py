@@ -1,5 +1,5 @@
 """How long what is kept: removes what is older than its limit, folds old hours into days, gives
-free pages back.
+free pages back; and enters what an older version of the file lacks.
 
 In: limits in days, the time now. Out: what each step did. Every step is one transaction of its own
 that is meant to last no longer than `STEP_S`, so that a pipeline which writes beside it never waits
@@ -25,6 +25,7 @@ from detector.clock import DAY_US
 from detector.store import removal
 from detector.store.connection import connect_reading, connect_writing
 from detector.store.errors import StoreError, explained
+from detector.store.ingest import backfill
 
 # How long one step may hold the file; the number of rows of a step follows from how long the last
 # one took.
@@ -88,6 +89,7 @@ class Keeper:
         to do is not told.
         """
         due = self._limits
+        yield from self._backfill(now_us)
         yield from self._removal("incidents", due.incidents_days, now_us, removal.incidents)
         yield from self._removal("changes", due.changes_days, now_us, removal.changes)
         yield from self._walk("matches", due.matches_days, now_us, removal.matches)
@@ -100,6 +102,13 @@ class Keeper:
     def close(self) -> None:
         """Closes the connection."""
         self._db.close()
+
+    def _backfill(self, now_us: int) -> Iterator[RetentionStep]:
+        """Steps that enter what an older version did not keep, until all of it is entered."""
+        while backfill.is_due(self._connection):
+            yield self._step(
+                "older rows entered", lambda rows: backfill.step(self._connection, rows, now_us)
+            )
 
     def _removal(
         self, what: str, days: int, now_us: int, remove: Callable[[Connection, int, int], int]

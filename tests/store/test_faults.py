@@ -39,8 +39,10 @@ def test_every_match_is_one_fault(history: History, monkeypatch: pytest.MonkeyPa
     """Whatever a page looks at: each once, the newest first."""
     count = history.db.execute("SELECT count(*) FROM matches").fetchone()[0]
     whole = every(history, Filter())
-    assert [row.id for row in whole] == list(range(count, 0, -1))
-    monkeypatch.setattr(faults, "LOOKED", 2)
+    times = [(row.wall_time_us or 0, row.id) for row in whole]
+    assert times == sorted(times, reverse=True)
+    assert {row.id for row in whole} == set(range(1, count + 1))
+    monkeypatch.setattr(faults, "LOOKED", (1, 2))
     assert every(history, Filter()) == whole
     assert all(row.incident for row in whole if row.fingerprint)
 
@@ -68,7 +70,7 @@ def test_filters(history: History, params: dict[str, list[str]], monkeypatch) ->
     expected = [row for row in every(history, Filter()) if fits(row, params, wanted)]
     assert expected
     assert every(history, wanted) == expected
-    monkeypatch.setattr(faults, "LOOKED", 3)
+    monkeypatch.setattr(faults, "LOOKED", (1, 3))
     assert every(history, wanted, limit=1) == expected
 
 

@@ -254,7 +254,13 @@ def test_hosts_and_boots_are_noted(journal: Journal) -> None:
         match(seconds=3, boot=Boot("b2")),
     )
     assert rows(journal, "hosts") == [
-        {"name": "db-1", "first_seen_us": WALL + SECOND, "last_seen_us": WALL + 51 * SECOND}
+        {
+            "name": "db-1",
+            "first_seen_us": WALL + SECOND,
+            "last_seen_us": WALL + 51 * SECOND,
+            "hardware": None,
+            "hardware_us": None,
+        }
     ]
     first, second = rows(journal, "boots")
     assert (first["boot_id"], first["epoch_us"], first["kernel"]) == ("b1", WALL, "6.1.0-test")

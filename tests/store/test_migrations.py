@@ -7,8 +7,13 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from detector.store import open_journal, schema
-from tests.store.nouns import WALL
+from detector.clock import DAY_US as DAY
+from detector.model import Block, CrashReport
+from detector.store import open_history, open_journal, schema
+from detector.store.query.filters import Filter
+from detector.store.retention import Keeper, RetentionLimits
+from detector.store.rows import read_match
+from tests.store.nouns import WALL, match
 
 
 def test_incidents_from_before_problems_were_kept_are_added_up(tmp_path: Path) -> None:
@@ -56,3 +61,112 @@ def test_incidents_from_before_problems_were_kept_are_added_up(tmp_path: Path) -
         assert [tuple(row) for row in kernels] == [("5.10.1", 3)]
         days = journal.db.execute("SELECT sum(incidents) FROM problem_days").fetchone()
         assert days[0] == 3
+
+
+def old_history(path: Path, faults: int) -> None:
+    """A history as version 7 of the schema has it: every second fault has a report, on hosts that
+    ran one kernel and then another; nothing but an incident counts to a problem.
+    """
+    db = Database(path)
+    schema.MIGRATIONS.apply(db, stop_before="m008_faults")
+    db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 7")
+    for host in ("a", "b"):
+        db.execute("INSERT INTO hosts (name, last_seen_us) VALUES (?, ?)", [host, WALL])
+        for kernel, began in (("5.4.1", WALL - 9 * DAY), ("5.10.1", WALL)):
+            db.execute(
+                "INSERT INTO boots (host, epoch_us, stream, boot_count, kernel) "
+                "VALUES (?, ?, '', 0, ?)",
+                [host, began, kernel],
+            )
+    for number in range(1, faults + 1):
+        host, kernel = ("a", "b")[number % 2], ("5.4.1", "5.10.1")[number // 2 % 2]
+        db.execute(
+            "INSERT INTO matches (id, host, wall_time_us, stream, boot_count, signature, class, "
+            "severity, text, fields, source, number) "
+            "VALUES (?, ?, ?, '', 0, 's', 'c', 'critical', 't', '{}', 'x', 1)",
+            [number, host, WALL + number],
+        )
+        if number % 2:
+            details = '{"hardware": "Model 7, BIOS 2.1 01/02/2020", "frames": []}'
+            db.execute(
+                "INSERT INTO reports (match_id, open, complete, lines, title, function, kernel, "
+                "fingerprint, details) VALUES (?, 0, 1, '[]', 'BUG: f', 'f', ?, '1:f', ?)",
+                [number, kernel, details],
+            )
+    db.execute(
+        "INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, "
+        "found_us, anchor_id, fingerprint, state) VALUES ('1', 'r', 'critical', 'b', 'b', "
+        "'kernel', 0, ?, 0, 1, '1:f', 'open')",
+        [WALL + 1],
+    )
+    db.execute(
+        "INSERT INTO problems (fingerprint, title, severity, first_us, last_us, incidents, hosts) "
+        "VALUES ('1:f', 'BUG: f', 'critical', ?, ?, 1, 1)",
+        [WALL + 1, WALL + 1],
+    )
+    db.execute("INSERT INTO problem_hosts VALUES ('1:f', 'b', 1, ?, ?)", [WALL + 1, WALL + 1])
+    db.conn.commit()
+    db.close()
+
+
+def test_an_older_history_gets_its_faults_and_problems_in_steps(tmp_path: Path) -> None:
+    """While a reader lists them and a writer adds to them; what is entered is what a history that
+    was written today has.
+    """
+    path, faults = tmp_path / "old.db", 1_500
+    old_history(path, faults)
+    open_journal(path).close()
+    steps, listed = [], []
+    with (
+        closing(open_journal(path, clock=lambda: WALL)) as journal,
+        closing(open_history(path)) as history,
+        closing(Keeper(path, RetentionLimits())) as keeper,
+    ):
+        assert not history.is_complete()
+        for step in keeper.steps(WALL):
+            steps.append(step.rows)
+            listed.append(len(history.faults(Filter(), (), limit=5_000).rows))
+            with journal.transaction():
+                number = len(steps)
+                journal.add_match(match(seconds=number, wall=number, host=f"new-{number}"))
+        assert history.is_complete()
+        added = len(steps)
+        assert added >= 4
+        assert max(steps[:4]) < faults / 2
+        assert listed == sorted(listed)
+        assert listed[-1] == faults + added - 1
+        problem = history.problem("1:f")
+        assert problem is not None
+        row = problem.row
+        assert (row.reports, row.incidents, row.hosts, row.regressions) == (750, 1, 1, 0)
+        assert (row.first_us, row.last_us) == (WALL + 1, WALL + faults - 1)
+        assert [(one.name, one.reports) for one in problem.hosts] == [("b", 750)]
+        assert {one.name: one.reports for one in problem.kernels} == {"5.4.1": 375, "5.10.1": 375}
+        assert [(one.name, one.reports) for one in problem.hardware] == [("Model 7", 750)]
+        days = journal.db.execute(
+            "SELECT value, day_us / 86400000000, hosts, crashes FROM fleet_days "
+            "WHERE about = 'kernel' ORDER BY 1, 2"
+        ).fetchall()
+        day = WALL // DAY
+        assert [tuple(one) for one in days] == [
+            ("5.10.1", day, 2, 375),
+            ("5.4.1", day - 9, 2, 0),
+            ("5.4.1", day, -2, 375),
+        ]
+
+
+def test_rows_that_change_before_they_are_entered_are_counted_once(tmp_path: Path) -> None:
+    """A report that is read again while its fault waits to be entered."""
+    path = tmp_path / "old.db"
+    old_history(path, 3)
+    with closing(open_journal(path, clock=lambda: WALL)) as journal:
+        with journal.transaction():
+            stored = journal.db.execute("SELECT * FROM matches WHERE id = 3").fetchone()
+            fault = read_match(stored)
+            block = Block(fault, ("head", "more"), complete=True)
+            journal.add_report(3, block, CrashReport("oops", title="BUG: f", function="f"), "1:f")
+        with closing(Keeper(path, RetentionLimits())) as keeper:
+            assert sum(step.rows for step in keeper.steps(WALL)) == 3 + 2
+        (row,) = journal.history().problems(Filter()).rows
+        assert row.reports == 2

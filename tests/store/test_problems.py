@@ -12,29 +12,40 @@ from hypothesis import strategies as st
 
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
+from detector.store.query.filters import Filter
 from tests.store.nouns import SECOND, WALL, incident, match
 
 DAY = 86_400
 NOW = WALL + 999 * DAY * SECOND
 
 _COUNTED = """
-WITH live AS (SELECT *, coalesce(started_us, found_us) AS began FROM incidents WHERE joined_into IS NULL AND fingerprint IS NOT NULL)
+WITH live AS (
+  SELECT fingerprint, host, kernel, NULL AS hardware, coalesce(started_us, found_us) AS began, 1 AS incident, 0 AS report
+  FROM incidents WHERE joined_into IS NULL AND fingerprint IS NOT NULL
+  UNION ALL SELECT r.fingerprint, m.host, r.kernel, r.kernel || ' board', m.wall_time_us, 0, 1
+  FROM reports r JOIN matches m ON m.id = r.match_id WHERE r.fingerprint IS NOT NULL)
 """
+_SUMS = "sum(incident), sum(report), min(began), max(began) FROM live"
 SUMS = {
-    "SELECT fingerprint, incidents, hosts, first_us, last_us FROM problems": (
-        "SELECT fingerprint, count(*), count(DISTINCT host), min(began), max(began) FROM "
-        "live GROUP BY fingerprint"
+    "SELECT fingerprint, hosts, incidents, reports, first_us, last_us FROM problems": (
+        f"SELECT fingerprint, count(DISTINCT host), {_SUMS} GROUP BY fingerprint"
     ),
-    "SELECT fingerprint, host, incidents, first_us, last_us FROM problem_hosts": (
-        "SELECT fingerprint, host, count(*), min(began), max(began) FROM live GROUP BY "
-        "fingerprint, host"
+    "SELECT fingerprint, host, incidents, reports, first_us, last_us FROM problem_hosts": (
+        f"SELECT fingerprint, host, {_SUMS} GROUP BY fingerprint, host"
     ),
-    "SELECT fingerprint, kernel, incidents, first_us, last_us FROM problem_kernels": (
-        "SELECT fingerprint, kernel, count(*), min(began), max(began) FROM live WHERE "
-        "kernel IS NOT NULL GROUP BY fingerprint, kernel"
+    "SELECT fingerprint, kernel, incidents, reports, first_us, last_us FROM problem_kernels": (
+        f"SELECT fingerprint, kernel, {_SUMS} WHERE kernel IS NOT NULL GROUP BY fingerprint, kernel"
     ),
-    "SELECT fingerprint, day_us, incidents FROM problem_days": (
-        "SELECT fingerprint, began - began % 86400000000, count(*) FROM live GROUP BY 1, 2"
+    "SELECT fingerprint, hardware, incidents, reports, first_us, last_us FROM problem_hardware": (
+        f"SELECT fingerprint, hardware, {_SUMS} WHERE hardware IS NOT NULL GROUP BY 1, 2"
+    ),
+    "SELECT fingerprint, day_us, incidents, reports FROM problem_days": (
+        "SELECT fingerprint, began - began % 86400000000, sum(incident), sum(report) "
+        "FROM live GROUP BY 1, 2"
+    ),
+    "SELECT value, day_us, crashes FROM fleet_days WHERE about = 'kernel' AND crashes": (
+        "SELECT r.kernel, m.wall_time_us - m.wall_time_us % 86400000000, count(*) FROM reports r "
+        "JOIN matches m ON m.id = r.match_id WHERE r.kernel IS NOT NULL GROUP BY 1, 2"
     ),
 }
 
@@ -55,7 +66,14 @@ def save(
         half, _ = journal.add_match(match("tcp-state", day * 100 - 1, wall=day * DAY, host=host))
         made = incident(fault, half, known=joining)
         report = (
-            CrashReport("oops", title=f"BUG: {fingerprint}", kernel=kernel) if fingerprint else None
+            CrashReport(
+                "oops",
+                title=f"BUG: {fingerprint}",
+                kernel=kernel,
+                hardware=kernel and f"{kernel} board, BIOS 1.0 01/02/2020",
+            )
+            if fingerprint
+            else None
         )
         if fingerprint:
             journal.add_report(fault.id, Block(fault.match, ("head",), True), report, fingerprint)
@@ -150,3 +168,41 @@ def test_a_problem_that_returns_is_a_regression(tmp_path: Path) -> None:
             "SELECT reason FROM changes WHERE incident_id = ?", (back,)
         ).fetchone()
         assert reason == "its problem was resolved (fixed in 5.10.200) and is back"
+
+
+def test_a_report_in_no_incident_is_an_occurrence_and_a_regression() -> None:
+    """Its problem is listed, is resolved, and is back with the next report on a fixed release; the
+    incident that the same report later anchors is the same regression.
+    """
+    now = [WALL + 2 * DAY * SECOND]
+    with closing(open_journal(":memory:", clock=lambda: now[0])) as journal:
+
+        def crash(host: str, day: int, kernel: str) -> None:
+            with journal.transaction():
+                fault, _ = journal.add_match(match(seconds=day, wall=day * DAY, host=host))
+                block = Block(fault.match, ("head",), complete=True)
+                board = f"{kernel} board (DT)"
+                report = CrashReport("oops", title="BUG: x", kernel=kernel, hardware=board)
+                journal.add_report(fault.id, block, report, "1:x")
+
+        crash("a", 1, "5.10.1")
+        crash("b", 1, "5.10.1")
+        (row,) = journal.history().problems(Filter()).rows
+        assert (row.title, row.reports, row.incidents, row.hosts) == ("BUG: x", 2, 0, 2)
+        journal.db.execute(
+            "UPDATE problems SET state = 'resolved', state_us = ?, fixed_in = '5.10.9'", [now[0]]
+        )
+        journal.db.conn.commit()
+        crash("c", 5, "5.10.8")
+        assert journal.history().problems(Filter()).rows[0].regressions == 0
+        crash("c", 6, "5.10.9")
+        (row,) = journal.history().problems(Filter()).rows
+        assert (row.state, row.regressions, row.reports) == ("open", 1, 4)
+        agree(journal)
+        with journal.transaction():
+            fault, _ = journal.add_match(match(seconds=6, wall=6 * DAY, host="c"))
+            half, _ = journal.add_match(match("tcp-state", 5, wall=6 * DAY, host="c"))
+            journal.save_incident(incident(fault, half), [fault.id, half.id])
+        (made,) = journal.history().search(Filter()).rows
+        (row,) = journal.history().problems(Filter()).rows
+        assert (made.regression, row.regressions, row.incidents) == (1, 1, 1)

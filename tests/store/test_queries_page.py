@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
-from detector.store.query import filters, search_index
+from detector.store.query import faults, filters, search_index
 from detector.store.query import incidents as incident_queries
 from detector.store.query import noise as noise_queries
 from detector.store.query.filters import FIELDS, parse
@@ -31,6 +31,8 @@ def test_bounds_are_those_of_the_code() -> None:
     """Each number that the page says."""
     text = " ".join(DOCUMENT.split())
     for phrase in (
+        f"the {faults.LOOKED[-1]:,} newest of what its most telling field leads to",
+        f"are those of the {faults.LOOKED[-1]:,} newest such faults",
         f"of the newest {incident_queries.SURVEYED:,} incidents of a filter",
         f"are those of the newest {incident_queries.SURVEYED:,} incidents of the filter",
         (

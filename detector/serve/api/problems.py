@@ -1,4 +1,4 @@
-"""Problems: all incidents with one fingerprint, added up; and saying that one is solved.
+"""Problems: all reports and incidents with one fingerprint, added up; and saying that one is solved.
 
 In: filters, fingerprints. Out: rows and details.
 """

@@ -32,9 +32,10 @@ def faults(request: Request) -> PageContent:
         "rows": (),
         "next": None,
     }
-    heads = catalogue(request).opening
+    heads, reading = catalogue(request).opening, history(request)
+    view["complete"] = reading.is_complete()
     try:
-        found = history(request).faults(what.checked(), heads, after=what.after, limit=LIMIT)
+        found = reading.faults(what.checked(), heads, after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"wrong_field": error.field}
         return PageContent("faults.html", "Faults", PLACE, view, {}, status=422, notice=str(error))

@@ -19,9 +19,11 @@ from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.pages import highlight, histograms, knowing, query
 from detector.serve.pages.rendering import PageContent, missing, now_us
+from detector.store.query.filters import Filter
 
 RULES = "/rules"
 SIGNATURES = "/signatures"
+FAULTS = 10
 # Signatures of a page, so that it stays small on a telephone.
 PAGE = 120
 HITS_US = 30 * 24 * HOUR_US
@@ -123,25 +125,35 @@ def signature(request: Request) -> PageContent:
         )
     now = now_us(request)
     hits = history(request).signature_hits(one.id, now - HITS_US, now)
+    asked = Filter(signature=(one.id,))
+    faults = (
+        history(request).faults(asked, known.opening, limit=FAULTS).rows
+        if one.origin == "kernel" and not one.marker
+        else []
+    )
     view = {
         "one": one,
         "rules": [
             rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes
         ],
+        "faults": faults,
         "examples": [highlight.pieces(text, {}, one.regex) for text in one.examples],
         "chart": histograms.histogram(
             histograms.spread(hits, now - HITS_US, now, HOUR_US),
             "line",
-            lambda start, end: _incidents(one, start, end),
+            lambda start, end: _faults(one, start, end),
         ),
     }
     data = _signature(one) | {
         "examples": list(one.examples),
         "rejects": list(one.rejects),
         "hits": hits,
+        "faults": faults,
     }
     return PageContent("signature.html", one.title, SIGNATURES, view, data, hits)
 
 
-def _incidents(one: Signature, start_us: int, end_us: int) -> str:
-    return f"/incidents?signature={one.id}&since={query.spelled(start_us)}&until={query.spelled(end_us)}"
+def _faults(one: Signature, start_us: int, end_us: int) -> str:
+    return (
+        f"/faults?signature={one.id}&since={query.spelled(start_us)}&until={query.spelled(end_us)}"
+    )

@@ -11,6 +11,9 @@ from typing import Any
 
 from fastapi import Request
 
+from detector.app import standing
+from detector.app.standing import trend_words
+from detector.catalogue import Catalogue
 from detector.clock import DAY_US
 from detector.known.releases import Status
 from detector.known.words import EXPOSURE, check
@@ -29,6 +32,7 @@ from detector.store.query.results import Facet, ProblemDetail, ProblemRow, Probl
 PLACE = "/problems"
 LIMIT = 50
 SHOWN_INCIDENTS = 15
+SHOWN_FAULTS = 10
 SHOWN_HOSTS = 8
 _FORM = (
     *("host", "since", "until", "severity", "state", "function", "module", "kernel"),
@@ -83,16 +87,33 @@ def problem(request: Request) -> PageContent:
         "row": detail.row,
         "incidents": detail.incidents[:SHOWN_INCIDENTS],
         "all_incidents": what.link(),
-        "issue": knowing.issue_of(catalogue(request), detail.row.known_issue),
+        **_known(catalogue(request), detail),
+        "trend": trend_words(detail, now_us(request)),
+        "faults": reading.faults(only, catalogue(request).opening, limit=SHOWN_FAULTS).rows,
+        "all_faults": PageQuery("/faults", {"problem": [fingerprint]}, only, None).link(),
         "groups": asking.facets(
-            what, {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)}
+            PageQuery("/faults", {"problem": [fingerprint]}, only, None),
+            {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)},
         ),
-        "chart": _days(detail, what),
+        "hardware": detail.hardware,
+        "chart": _days(detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None)),
         "exposure": _exposure(request, reading, detail.row),
     }
     return PageContent(
         "problem.html", detail.row.title or fingerprint, PLACE, view, detail, detail.incidents
     )
+
+
+def _known(known: Catalogue, detail: ProblemDetail) -> dict[str, Any]:
+    """The known issue of a problem, how many of it are attributed to it, how its kernels stand."""
+    issue = knowing.issue_of(known, detail.row.known_issue)
+    if issue is None:
+        return {"issue": None}
+    return {
+        "issue": issue,
+        "attributed": standing.attributed_words(detail, issue.id),
+        "standings": standing.kernels_by_status(detail.kernels, issue),
+    }
 
 
 def _exposure(request: Request, reading: History, row: ProblemRow) -> dict[str, Any] | None:
@@ -132,10 +153,10 @@ def _days(detail: ProblemDetail, what: PageQuery) -> dict[str, Any] | None:
     days = histograms.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
     return histograms.histogram(
         days,
-        "incident",
+        "report",
         lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
     )
 
 
 def _shares(shares: list[ProblemShare]) -> list[Facet]:
-    return [Facet(one.name, one.incidents) for one in shares]
+    return [Facet(one.name, max(one.reports, one.incidents)) for one in shares]

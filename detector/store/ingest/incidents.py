@@ -98,7 +98,9 @@ def save(
             "INSERT OR IGNORE INTO evidence (incident_id, match_id) VALUES (?, ?)",
             [(incident.id, one) for one in evidence],
         )
-    returned = problems.move(connection, problems.share(before), problems.share(after), now_us)
+    returned = problems.move(
+        connection, problems.of_incident(before), problems.of_incident(after), now_us
+    )
     if returned is not None:
         connection.execute("UPDATE incidents SET regression = 1 WHERE id = ?", (incident.id,))
     _record(connection, before, after, fresh, returned, now_us)
@@ -187,7 +189,7 @@ def _join(connection: Connection, joined: str, live: str, now_us: int) -> None:
         return
     connection.execute(_JOIN, {"live": live, "joined": joined, "now": now_us})
     if row["joined_into"] is None:
-        problems.move(connection, problems.share(row), None, now_us)
+        problems.move(connection, problems.of_incident(row), None, now_us)
     if row["joined_into"] != live:
         changes.record(connection, joined, now_us, "joined", reason=f"into {live}")
 

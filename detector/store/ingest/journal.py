@@ -27,7 +27,7 @@ from detector.noise import NoiseCount
 from detector.same_boot import BootEvidence
 from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
-from detector.store.ingest import incidents, rejected, reports, streams, unclaimed
+from detector.store.ingest import faults, incidents, rejected, reports, streams, unclaimed
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
@@ -105,6 +105,7 @@ class Journal:
         self._sightings = Sightings()
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
+        self._changed: set[int] = set()
         self.sources = Positions(self._connection, self.transaction)
 
     @contextmanager
@@ -151,6 +152,9 @@ class Journal:
         """Writes what waits for the end of a batch or a step."""
         self._sightings.flush(self._connection)
         self._tallies.flush(self._connection)
+        if self._changed:
+            faults.refresh(self._connection, self._changed, self._clock())
+        self._changed.clear()
         for identity in sorted(self._unindexed):
             search_index.index(self._connection, identity)
         self._unindexed.clear()
@@ -159,6 +163,7 @@ class Journal:
         self._sightings.clear()
         self._tallies.clear()
         self._unindexed.clear()
+        self._changed.clear()
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
         """Stores a kernel match, or folds it into the one that it repeats (same host, time and
@@ -171,6 +176,7 @@ class Journal:
         match = clean_match(match)
         self._sightings.boot(match)
         stored, new = self._matches.add(match)
+        self._changed.add(stored.id)
         if new:
             self._tallies.match(match.signature, match.wall_time_us)
         return stored, new
@@ -202,6 +208,7 @@ class Journal:
     ) -> None:
         """Stores the block that a match opened, verbatim, with what was read from it."""
         reports.save_report(self._connection, match_id, block, report, fingerprint)
+        self._changed.add(match_id)
         if report and report.kernel:
             self._sightings.boot(self._matches.get(match_id), report.kernel)
 
@@ -211,7 +218,9 @@ class Journal:
         """Stores all blocks that are open at the end of a batch, so that a restart goes on with
         them; `still`: ids of unchanged ones.
         """
-        reports.save_open(self._connection, blocks, still)
+        opened = list(blocks)
+        reports.save_open(self._connection, opened, still)
+        self._changed.update(match_id for match_id, _ in opened)
 
     def open_blocks(self) -> list[tuple[int, Block]]:
         """The blocks that were open at the last commit, with the ids of their heads."""

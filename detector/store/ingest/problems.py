@@ -1,148 +1,187 @@
-"""Problems: all incidents with one fingerprint, added up as they come, never counted anew.
+"""Problems: all reports and all incidents with one fingerprint, added up as they come, never
+counted anew.
 
-In: what one incident adds to its problem before and after a change. Out: the sums of `problems` and
-of its hosts, kernels and days, and whether a problem that was resolved came back. The work is the
-same for the first incident and for the ten-thousandth. Runs inside the transaction of the journal
-that owns the connection.
+In: what one report or one incident adds to its problem before and after a change. Out: the sums of
+`problems` and of its hosts, kernels, hardware and days, and whether a problem that was resolved came
+back. The work is the same for the first and for the ten-thousandth. Runs inside the transaction of
+the journal that owns the connection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from sqlite3 import Connection, Row
+from typing import Literal
 
 from detector.clock import DAY_US
+from detector.store.ingest import traces
 from detector.store.rows import release_number
 
-_ADD = """
+# What is counted of a problem, by the column that counts it.
+Counted = Literal["incidents", "reports"]
+
+_COUNTS = "incidents = incidents + :incident, reports = reports + :report"
+_EXTREMES = (
+    "first_us = min(first_us, coalesce(:at_us, first_us)), "
+    "last_us = max(last_us, coalesce(:at_us, last_us))"
+)
+_ADD = {
+    "incidents": f"""
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us, last_us, incidents, hosts)
-SELECT fingerprint, title, kind, function, module, severity, known_issue, :began, :began, 1, 0 FROM incidents WHERE id = :id
-ON CONFLICT (fingerprint) DO UPDATE SET incidents = incidents + 1,
-  first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)
-"""
-_ADD_HOST = """
-INSERT INTO problem_hosts (fingerprint, host, incidents, first_us, last_us) VALUES (:fingerprint, :host, 1, :began, :began)
-ON CONFLICT (fingerprint, host) DO UPDATE SET incidents = incidents + 1,
-  first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us) RETURNING incidents
-"""
-_ADD_KERNEL = """
-INSERT INTO problem_kernels (fingerprint, kernel, release, incidents, first_us, last_us)
-VALUES (:fingerprint, :kernel, :release, 1, :began, :began)
-ON CONFLICT (fingerprint, kernel) DO UPDATE SET incidents = incidents + 1,
-  first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)
-"""
-_ADD_DAY = """
-INSERT INTO problem_days (fingerprint, day_us, incidents) VALUES (:fingerprint, :day, 1)
-ON CONFLICT (fingerprint, day_us) DO UPDATE SET incidents = incidents + 1
-"""
-_LATEST = """
-UPDATE problems SET (title, kind, function, module, severity, known_issue) =
-  (SELECT title, kind, function, module, severity, known_issue FROM incidents WHERE id = :id)
-WHERE fingerprint = :fingerprint AND last_us <= :began
-"""
+SELECT fingerprint, title, kind, function, module, severity, known_issue, :time, :time, 1, 0 FROM incidents WHERE id = :id
+ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
+""",  # noqa: S608
+    "reports": f"""
+INSERT INTO problems (fingerprint, title, kind, function, module, severity, first_us, last_us, incidents, reports, hosts)
+SELECT f.fingerprint, r.title, r.kind, f.function, f.module, f.severity, :time, :time, 0, 1, 0
+FROM faults f JOIN reports r ON r.match_id = f.id WHERE f.id = :id
+ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
+""",  # noqa: S608
+}
+# Table → its key beside the fingerprint.
+_PARTS = {"problem_hosts": "host", "problem_kernels": "kernel", "problem_hardware": "hardware"}
+_ADD_PART = {
+    "problem_hosts": f"""
+INSERT INTO problem_hosts (fingerprint, host, incidents, reports, first_us, last_us)
+VALUES (:fingerprint, :host, :incident, :report, :time, :time)
+ON CONFLICT DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING incidents + reports
+""",  # noqa: S608
+    "problem_kernels": f"""
+INSERT INTO problem_kernels (fingerprint, kernel, release, incidents, reports, first_us, last_us)
+VALUES (:fingerprint, :kernel, :release, :incident, :report, :time, :time)
+ON CONFLICT DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING incidents + reports
+""",  # noqa: S608
+    "problem_hardware": f"""
+INSERT INTO problem_hardware (fingerprint, hardware, incidents, reports, first_us, last_us)
+VALUES (:fingerprint, :hardware, :incident, :report, :time, :time)
+ON CONFLICT DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING incidents + reports
+""",  # noqa: S608
+}
+_ADD_DAY = f"""
+INSERT INTO problem_days (fingerprint, day_us, incidents, reports) VALUES (:fingerprint, :day, :incident, :report)
+ON CONFLICT DO UPDATE SET {_COUNTS}
+"""  # noqa: S608
+# A problem is called as its latest incident is; one without incidents as its latest report.
+_LATEST = {
+    "incidents": """
+UPDATE problems SET (title, kind, function, module, severity, known_issue, incident_us) =
+  (SELECT title, kind, function, module, severity, known_issue, :time FROM incidents WHERE id = :id)
+WHERE fingerprint = :fingerprint AND (incident_us IS NULL OR incident_us <= :time)
+""",
+    "reports": """
+UPDATE problems SET (title, kind, function, module, severity) =
+  (SELECT r.title, r.kind, f.function, f.module, f.severity FROM faults f JOIN reports r ON r.match_id = f.id WHERE f.id = :id)
+WHERE fingerprint = :fingerprint AND incident_us IS NULL AND last_us <= :time
+""",
+}
+_RESOLVED = "SELECT state, state_us, fixed_in, regressed_fault FROM problems WHERE fingerprint = ?"
 _RETURNED = """
-UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions = regressions + 1, regressed_us = :now
+UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions = regressions + 1, regressed_us = :now,
+  regressed_fault = :fault
 WHERE fingerprint = :fingerprint
 """
-# The live incidents of a problem in the order of time, by an index: its ends are found by a look at
-# each end.
-_END = """
-(SELECT coalesce(started_us, found_us) FROM incidents INDEXED BY incidents_problem
- WHERE joined_into IS NULL AND fingerprint = :fingerprint AND {also} ORDER BY coalesce(started_us, found_us) {order} LIMIT 1)
+# What people said of a problem is kept, even where nothing is left of it.
+_NOTHING_LEFT = """
+fingerprint = ? AND incidents <= 0 AND reports <= 0 AND state_us IS NULL
+  AND NOT EXISTS (SELECT 1 FROM problem_advice a WHERE a.fingerprint = problems.fingerprint)
 """
-_GONE = ("problem_hosts", "problem_kernels", "problem_days")
+_EMPTY = (
+    f"DELETE FROM problem_frames WHERE fingerprint IN (SELECT fingerprint FROM problems WHERE {_NOTHING_LEFT})",  # noqa: S608
+    f"DELETE FROM problems WHERE {_NOTHING_LEFT}",  # noqa: S608
+)
+# What is live of a problem in the order of time, by an index: its ends are found by a look at each
+# end.
+_END = """
+(SELECT {least}(time) FROM (
+  SELECT (SELECT coalesce(started_us, found_us) FROM incidents INDEXED BY incidents_problem
+    WHERE joined_into IS NULL AND fingerprint = :fingerprint AND {incidents}
+    ORDER BY coalesce(started_us, found_us) {order} LIMIT 1) AS time
+  UNION ALL SELECT (SELECT at_us FROM faults INDEXED BY faults_problem
+    WHERE fingerprint = :fingerprint AND at_us > 0 AND {faults} ORDER BY at_us {order} LIMIT 1)))
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentShare:
-    """What one live incident adds to its problem."""
+class ProblemPart:
+    """What one live incident, or one report, adds to its problem. `at_us` is None where no clock
+    told it; `fault` is the match whose report it is.
+    """
 
-    id: str
+    counted: Counted
+    id: str | int
     fingerprint: str
     host: str
     kernel: str | None
     release: int | None
-    began_us: int
+    hardware: str | None
+    at_us: int | None
+    fault: int
 
 
-def share(row: Row | None) -> IncidentShare | None:
+def of_incident(row: Row | None) -> ProblemPart | None:
     """What an incident of its row adds; None for one without a fingerprint, or that became part of
     another.
     """
     if row is None or row["fingerprint"] is None or row["joined_into"] is not None:
         return None
     began = row["started_us"] if row["started_us"] is not None else row["found_us"]
-    return IncidentShare(
-        row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], began
-    )
+    return ProblemPart(
+        "incidents", row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], None,
+        began, row["anchor_id"],
+    )  # fmt: skip
 
 
 def move(
-    connection: Connection, before: IncidentShare | None, after: IncidentShare | None, now_us: int
+    connection: Connection, before: ProblemPart | None, after: ProblemPart | None, now_us: int
 ) -> str | None:
-    """An incident's share changed. Where a resolved problem is back, returns the release that was
+    """What one adds has changed. Where a resolved problem is back, returns the release that was
     said to hold the fix ("": none named).
     """
     returned = None
     if after is not None and before != after:
-        _add(connection, after)
+        _add(connection, after, now_us)
         if before is None or before.fingerprint != after.fingerprint:
             returned = _returned(connection, after, now_us)
     elif after is not None:
-        _tell_latest(connection, after)
+        connection.execute(_LATEST[after.counted], _facts(after, now_us))
     if before is not None and before != after:
-        _take(connection, before)
+        _take(connection, before, now_us)
     return returned
 
 
-def _add(connection: Connection, one: IncidentShare) -> None:
-    facts = _facts(one)
-    connection.execute(_ADD, facts)
-    if connection.execute(_ADD_HOST, facts).fetchone()[0] == 1:
-        connection.execute(
-            "UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?", (one.fingerprint,)
-        )
-    if one.kernel is not None:
-        connection.execute(_ADD_KERNEL, facts)
-    connection.execute(_ADD_DAY, facts)
-    _tell_latest(connection, one)
+def _add(connection: Connection, one: ProblemPart, now_us: int) -> None:
+    facts = _facts(one, now_us)
+    reports = connection.execute(_ADD[one.counted], facts).fetchone()[0]
+    if one.counted == "reports" and reports == 1:
+        traces.note(connection, one.fingerprint, one.fault)
+    for table, column in _PARTS.items():
+        if facts[column] is None:
+            continue
+        counted = connection.execute(_ADD_PART[table], facts).fetchone()[0]
+        if column == "host" and counted == 1:
+            connection.execute(
+                "UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?", (one.fingerprint,)
+            )
+    if one.at_us is not None:
+        connection.execute(_ADD_DAY, facts)
+    connection.execute(_LATEST[one.counted], facts)
 
 
-def _tell_latest(connection: Connection, one: IncidentShare) -> None:
-    """A problem is called as its latest incident is."""
-    connection.execute(
-        _LATEST, {"id": one.id, "fingerprint": one.fingerprint, "began": one.began_us}
+def _take(connection: Connection, one: ProblemPart, now_us: int) -> None:
+    """Takes back what one added; where it was at an end of the time, the end is looked up again."""
+    facts = _facts(one, now_us)
+    _shrink(connection, "problems", None, facts)
+    for table, column in _PARTS.items():
+        if facts[column] is not None:
+            _shrink(connection, table, column, facts)
+    day = (
+        "UPDATE problem_days SET incidents = incidents - :incident, reports = reports - :report "
+        "WHERE fingerprint = :fingerprint AND day_us = :day"
     )
-
-
-def _take(connection: Connection, one: IncidentShare) -> None:
-    """Takes a share back; where it was at an end of the time, the end is looked up again."""
-    facts = _facts(one)
-    _shrink(connection, "problems", "fingerprint = :fingerprint", "TRUE", facts)
-    _shrink(
-        connection,
-        "problem_hosts",
-        "fingerprint = :fingerprint AND host = :host",
-        "host = :host",
-        facts,
-    )
-    _shrink(
-        connection,
-        "problem_kernels",
-        "fingerprint = :fingerprint AND kernel = :kernel",
-        "kernel = :kernel",
-        facts,
-    )
-    connection.execute(
-        (
-            "UPDATE problem_days SET incidents = incidents - 1 WHERE fingerprint = "
-            ":fingerprint AND day_us = :day"
-        ),
-        facts,
-    )
-    for table in _GONE:
+    connection.execute(day, facts)
+    for table in (*_PARTS, "problem_days"):
         gone = connection.execute(
-            f"DELETE FROM {table} WHERE fingerprint = ? AND incidents = 0",  # noqa: S608
+            f"DELETE FROM {table} WHERE fingerprint = ? AND incidents <= 0 AND reports <= 0",  # noqa: S608
             (one.fingerprint,),
         ).rowcount
         if gone and table == "problem_hosts":
@@ -150,48 +189,56 @@ def _take(connection: Connection, one: IncidentShare) -> None:
                 "UPDATE problems SET hosts = hosts - ? WHERE fingerprint = ?",
                 (gone, one.fingerprint),
             )
-    # What people said of a problem is kept, even where no incident is left of it.
-    empty = "DELETE FROM problems WHERE fingerprint = ? AND incidents = 0 AND state_us IS NULL"
-    connection.execute(empty, (one.fingerprint,))
+    for statement in _EMPTY:
+        connection.execute(statement, (one.fingerprint,))
 
 
 def _shrink(
-    connection: Connection, table: str, place: str, also: str, facts: dict[str, object]
+    connection: Connection, table: str, column: str | None, facts: dict[str, object]
 ) -> None:
-    connection.execute(f"UPDATE {table} SET incidents = incidents - 1 WHERE {place}", facts)  # noqa: S608
-    for column, order in (("first_us", "ASC"), ("last_us", "DESC")):
-        end = _END.format(also=also, order=order)
+    """Counts one less in a table; incidents tell no hardware, so its ends are those of reports."""
+    also = f"{column} = :{column}" if column else "TRUE"
+    place = f"fingerprint = :fingerprint AND {also}"
+    connection.execute(
+        f"UPDATE {table} SET incidents = incidents - :incident, reports = reports - :report "  # noqa: S608
+        f"WHERE {place}",
+        facts,
+    )
+    incidents = "FALSE" if column == "hardware" else also
+    for end, least, order in (("first_us", "min", "ASC"), ("last_us", "max", "DESC")):
+        found = _END.format(least=least, order=order, incidents=incidents, faults=also)
         connection.execute(
-            (
-                f"UPDATE {table} SET {column} = coalesce({end}, {column}) WHERE {place} AND "  # noqa: S608
-                f"{column} = :began AND incidents > 0"
-            ),
+            f"UPDATE {table} SET {end} = coalesce({found}, {end}) WHERE {place} AND {end} = :time "  # noqa: S608
+            "AND incidents + reports > 0",
             facts,
         )
 
 
-def _returned(connection: Connection, one: IncidentShare, now_us: int) -> str | None:
-    """Whether the incident is a regression: it began after its problem was resolved, on no release
-    older than the one with the fix.
+def _returned(connection: Connection, one: ProblemPart, now_us: int) -> str | None:
+    """Whether this is a regression: it began after its problem was resolved, on no release older
+    than the one with the fix. The incident of a report that was one is one as well.
     """
-    query = "SELECT state_us, fixed_in FROM problems WHERE fingerprint = ? AND state = 'resolved'"
-    row = connection.execute(query, (one.fingerprint,)).fetchone()
-    if row is None or one.began_us <= row["state_us"]:
+    row = connection.execute(_RESOLVED, (one.fingerprint,)).fetchone()
+    if row is not None and row["state"] == "open" and row["regressed_fault"] == one.fault:
+        return (row["fixed_in"] or "") if one.counted == "incidents" else None
+    if row is None or row["state"] != "resolved":
+        return None
+    if one.at_us is None or one.at_us <= row["state_us"]:
         return None
     fixed = release_number(row["fixed_in"]) if row["fixed_in"] else None
     if fixed is not None and one.release is not None and one.release < fixed:
         return None
-    connection.execute(_RETURNED, {"now": now_us, "fingerprint": one.fingerprint})
+    connection.execute(
+        _RETURNED, {"now": now_us, "fingerprint": one.fingerprint, "fault": one.fault}
+    )
     return row["fixed_in"] or ""
 
 
-def _facts(one: IncidentShare) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "fingerprint": one.fingerprint,
-        "host": one.host,
-        "kernel": one.kernel,
-        "release": one.release,
-        "began": one.began_us,
-        "day": one.began_us - one.began_us % DAY_US,
+def _facts(one: ProblemPart, now_us: int) -> dict[str, object]:
+    at_us = one.at_us
+    return asdict(one) | {
+        "incident": int(one.counted == "incidents"),
+        "report": int(one.counted == "reports"),
+        "time": now_us if at_us is None else at_us,
+        "day": None if at_us is None else at_us - at_us % DAY_US,
     }

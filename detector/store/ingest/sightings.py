@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from detector.boots import BOOT, ROUNDING_US
 from detector.model import Boot, Match
 from detector.same_boot import counted_apart
+from detector.store.ingest import fleet
 from detector.store.rows import NAME_LIMIT, clean
 
 # Matches that lie anywhere in time: starts by the wall clock that are this close are one boot.
@@ -109,6 +110,14 @@ class Sightings:
                     "id": known,
                 }
                 connection.execute(_BOOT_SEEN, facts)
+        fleet.refresh_kernels(
+            connection,
+            {
+                host
+                for (host, _), boots in self._boots.items()
+                if any(seen.kernel is not None for seen in boots)
+            },
+        )
         self.clear()
 
     def clear(self) -> None:

@@ -1,46 +1,81 @@
 """Kernel faults: every kernel match of the history, in an incident or not, newest first.
 
 A report is one fault, under its head; a line that signatures claim inside a report is none of its
-own. A page looks at a bounded number of matches, and its `next` goes on behind them.
+own. An index of what is asked for leads; where more is asked, a page looks at a bounded number of
+its rows, and its `next` goes on behind them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from sqlite3 import Connection, Row
+from sqlite3 import Connection
 from typing import Any
 
+from detector.known.names import KnownBug
 from detector.model import Block, Match
 from detector.store.ingest.reports import block_of
 from detector.store.query.filters import Filter, FilterError, is_pattern, release_range
-from detector.store.query.results import Page, read_place, spell_place
+from detector.store.query.results import Page, named, read_place, spell_place
 from detector.store.rows import read_match, release_number
 
-# Matches that one page looks at where no index leads to what is asked for.
-LOOKED = 50_000
+# Rows of the leading index that one page looks at, a few first: most pages need no more.
+LOOKED = (500, 20_000)
 # What a fault can be asked for by; the rest belongs to incidents.
 FIELDS = ("host", "since", "until", "class", "signature", "severity", "problem", "function",
           "module", "kernel", "known", "fixable")  # fmt: skip
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
-
-_FAULT = """
-SELECT m.id, m.host, m.wall_time_us, m.kernel_time_us, m.severity, m.signature, m.class AS cls,
-  coalesce(r.title, m.text) AS title, r.kind, r.function, r.module, r.kernel, r.fingerprint,
-  (SELECT coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id
-   WHERE e.match_id = m.id ORDER BY i.joined_into IS NOT NULL LIMIT 1) AS incident
-FROM matches m LEFT JOIN reports r ON r.match_id = m.id
-"""
 _COLUMNS = {
-    "cls": "m.class",
-    "signature": "m.signature",
-    "severity": "m.severity",
-    "problem": "r.fingerprint",
-    "function": "r.function",
-    "module": "r.module",
+    "host": "host",
+    "problem": "fingerprint",
+    "function": "function",
+    "kernel": "kernel",
+    "signature": "signature",
+    "module": "module",
+    "severity": "severity",
+    "cls": "class",
 }
+# Filter → index, the most telling first.
+_LEADS = {
+    "problem": "faults_problem",
+    "function": "faults_function",
+    "host": "faults_host",
+    "module": "faults_module",
+    "signature": "faults_signature",
+    "kernel": "faults_kernel",
+}
+_LATEST = (1 << 62, 1 << 62)
+_FAULT = """
+SELECT f.id, f.host, m.wall_time_us, m.kernel_time_us, f.severity, f.signature, f.class AS cls,
+  coalesce(r.title, m.text) AS title, r.kind, f.function, f.module, f.kernel, f.hardware, f.fingerprint, f.at_us,
+  (SELECT coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id
+   WHERE e.match_id = f.id ORDER BY i.joined_into IS NOT NULL LIMIT 1) AS incident
+FROM {faults} f JOIN matches m ON m.id = f.id LEFT JOIN reports r ON r.match_id = f.id
+"""
+_PLACE = (
+    "at_us <= :at AND at_us >= :floor AND (at_us, id) < (:at, :id) AND "
+    "(at_us, id) >= (:floor, :floor_id)"
+)
+_FLOOR = """
+SELECT at_us, id FROM faults INDEXED BY {index} WHERE {lead} AND at_us <= :at AND at_us >= :since AND (at_us, id) < (:at, :id)
+ORDER BY at_us DESC, id DESC LIMIT 1 OFFSET :looked
+"""
+_END = (0, 0)
+# More values of one field than this are no way into its index.
+_LEADING = 200
+# The values of a column by a step through its index for each.
+_VALUES = """
+WITH RECURSIVE found (value) AS (
+  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > '' ORDER BY {column} LIMIT 1)
+  UNION ALL
+  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > found.value ORDER BY {column} LIMIT 1)
+  FROM found WHERE found.value IS NOT NULL
+) SELECT value FROM found WHERE value IS NOT NULL LIMIT 10000
+"""
+_CLASSES = """
+SELECT class FROM faults INDEXED BY faults_signature WHERE signature = :signature ORDER BY at_us DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +96,10 @@ class FaultRow:
     function: str | None
     module: str | None
     kernel: str | None
+    hardware: str | None
     fingerprint: str | None
     incident: str | None
+    known_bugs: tuple[KnownBug, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +109,23 @@ class FaultDetail:
     row: FaultRow
     block: Block | None
     match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A filter over `faults`: the field whose index leads (none: that of time), its values, all
+    conditions and their parameters.
+    """
+
+    lead: str | None
+    values: Sequence[str]
+    conditions: str
+    parameters: dict[str, Any]
+
+    @property
+    def index(self) -> str:
+        """The index that leads."""
+        return _LEADS[self.lead] if self.lead else "faults_time"
 
 
 def page(
@@ -85,47 +139,57 @@ def page(
 
     Raises FilterError for a field that faults do not have, and for what is no place of a list.
     """
-    _check(wanted)
-    before = read_place(after, int)[0] if after else _newest(connection) + 1
-    floor = max(0, before - LOOKED)
-    conditions, parameters = _conditions(wanted)
-    if wanted.kernel:
-        # A range is compared as releases are: 5.10 is after 5.4.
-        connection.create_function("asked_kernel", 1, partial(_in_range, wanted.kernel))
-        conditions.append("asked_kernel(r.kernel)")
-    if len(wanted.host) == 1 and not is_pattern(wanted.host[0]):
-        floor = 0  # the index of the host's matches leads
-    rows = connection.execute(
-        f"{_FAULT} WHERE m.id < :before AND m.id >= :floor AND (r.match_id IS NOT NULL OR "  # noqa: S608
-        "m.signature NOT IN (SELECT value FROM json_each(:heads))) "
-        f"{''.join(f'AND {one} ' for one in conditions)} ORDER BY m.id DESC LIMIT :limit",
-        parameters
-        | {"before": before, "floor": floor, "heads": json.dumps(list(heads)), "limit": limit + 1},
+    check(wanted)
+    search = _search(connection, wanted)
+    query = _FAULT.format(
+        faults=f"(SELECT * FROM faults INDEXED BY {search.index} WHERE {_PLACE} AND {search.conditions} "  # noqa: S608
+        "AND (reported OR signature NOT IN (SELECT value FROM json_each(:heads))) "
+        "ORDER BY at_us DESC, id DESC LIMIT :limit)"
     )
-    found = [_row(row) for row in rows]
-    if len(found) > limit:
-        return Page(found[:limit], spell_place(found[limit - 1].id))
-    return Page(found, spell_place(floor) if floor > 0 else None)
+    at, identity = read_place(after, int, int) if after else _LATEST
+    parameters = search.parameters | {"at": at, "id": identity, "limit": limit + 1}
+    parameters["heads"] = json.dumps(list(heads))
+    for looked in LOOKED:
+        floor = _floor(connection, search, parameters, looked)
+        rows = connection.execute(
+            f"{query} ORDER BY f.at_us DESC, f.id DESC", _from(parameters, floor)
+        ).fetchall()
+        if len(rows) > limit or floor == _END:
+            break
+    found = [FaultRow(**named(FaultRow, row)) for row in rows[:limit]]
+    if len(rows) > limit:
+        return Page(found, spell_place(rows[limit - 1]["at_us"], rows[limit - 1]["id"]))
+    return Page(found, None if floor == _END else spell_place(*floor))
 
 
 def fault(connection: Connection, identity: int) -> FaultDetail | None:
     """Returns one fault by its number, None where there is none."""
-    row = connection.execute(f"{_FAULT} WHERE m.id = ?", (identity,)).fetchone()
+    row = connection.execute(
+        f"{_FAULT.format(faults='faults')} WHERE f.id = ?", (identity,)
+    ).fetchone()
     if row is None:
         return None
     block = block_of(connection, identity)
     match = connection.execute("SELECT * FROM matches WHERE id = ?", (identity,)).fetchone()
-    return FaultDetail(_row(row), block, read_match(match))
+    return FaultDetail(FaultRow(**named(FaultRow, row)), block, read_match(match))
 
 
-def of_host(
-    connection: Connection, host: str, heads: Collection[str], limit: int
-) -> Page[FaultRow]:
-    """Returns the newest faults of one host."""
-    return page(connection, Filter(host=(host,)), heads, None, limit)
+def fingerprints(connection: Connection, wanted: Filter) -> list[str]:
+    """The problems of the newest faults of a filter, as many as a page looks at."""
+    search = _search(connection, wanted)
+    index = search.index if search.lead else "faults_alike"
+    parameters = search.parameters | {"at": _LATEST[0], "id": _LATEST[1]}
+    floor = _floor(connection, search, parameters, LOOKED[-1], index)
+    rows = connection.execute(
+        f"SELECT DISTINCT fingerprint FROM faults INDEXED BY {index} WHERE {_PLACE} AND "  # noqa: S608
+        f"{search.conditions} AND fingerprint IS NOT NULL",
+        _from(parameters, floor),
+    )
+    return sorted(row["fingerprint"] for row in rows)
 
 
-def _check(wanted: Filter) -> None:
+def check(wanted: Filter) -> None:
+    """Raises FilterError for a field that faults do not have."""
     known = {_ATTRIBUTES.get(name, name) for name in FIELDS}
     for name in Filter.__slots__:
         if name not in known and getattr(wanted, name):
@@ -134,41 +198,90 @@ def _check(wanted: Filter) -> None:
             )
 
 
-def _newest(connection: Connection) -> int:
-    newest: int = connection.execute("SELECT coalesce(max(id), 0) FROM matches").fetchone()[0]
-    return newest
-
-
-def _conditions(wanted: Filter) -> tuple[list[str], dict[str, Any]]:
-    conditions: list[str] = []
+def _search(connection: Connection, wanted: Filter) -> _Search:
+    values = _values(connection, wanted)
+    conditions: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     for name, column in _COLUMNS.items():
-        if values := getattr(wanted, name):
-            parameters[name] = json.dumps(list(values))
-            conditions.append(f"{column} IN (SELECT value FROM json_each(:{name}))")  # noqa: S608
-    if wanted.host:
-        parts = []
-        for number, host in enumerate(wanted.host):
-            parameters[f"host{number}"] = host
-            parts.append(f"m.host {'GLOB' if is_pattern(host) else '='} :host{number}")
-        conditions.append(f"({' OR '.join(parts)})")
+        if name in values:
+            parameters[name] = json.dumps(values[name])
+            conditions[name] = f"{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608
+    if patterns := [one for one in wanted.host if is_pattern(one)]:
+        parameters |= {f"host{number}": host for number, host in enumerate(patterns)}
+        either = [f"host GLOB :host{number}" for number in range(len(patterns))]
+        parameters["hosts"] = json.dumps(wanted.host)
+        either.append("host IN (SELECT value FROM json_each(:hosts))")
+        del values["host"], conditions["host"]
+        conditions["pattern"] = f"({' OR '.join(either)})"
     for name, sign in (("since_us", ">="), ("until_us", "<")):
         if (at := getattr(wanted, name)) is not None:
             parameters[name] = at
-            conditions.append(f"m.wall_time_us {sign} :{name}")
-    return conditions, parameters
+            conditions[name] = f"at_us {sign} :{name} AND at_us > 0"
+    lead = next((one for one in _LEADS if one in values and len(values[one]) <= _LEADING), None)
+    together = " AND ".join(conditions.values()) or "TRUE"
+    return _Search(lead, values[lead] if lead else (), together, parameters)
 
 
-def _in_range(kernels: tuple[str, ...], kernel: str | None) -> bool:
+def _values(connection: Connection, wanted: Filter) -> dict[str, Sequence[str]]:
+    """The values asked for, by the names of the filter; a range of kernels as the releases in it, a
+    class as the signatures that have it.
+    """
+    values: dict[str, Sequence[str]] = {
+        name: getattr(wanted, name) for name in _COLUMNS if getattr(wanted, name)
+    }
+    if wanted.kernel and any(".." in one for one in wanted.kernel):
+        all_kernels = _stored(connection, "kernel", "faults_kernel")
+        values["kernel"] = tuple(one for one in all_kernels if in_range(wanted.kernel, one))
+    if wanted.cls and not wanted.signature:
+        values["signature"] = tuple(
+            one
+            for one in _stored(connection, "signature", "faults_signature")
+            if connection.execute(_CLASSES, {"signature": one}).fetchone()["class"] in wanted.cls
+        )
+    return values
+
+
+def _stored(connection: Connection, column: str, index: str) -> list[str]:
+    query = _VALUES.format(column=column, index=index)
+    return [row["value"] for row in connection.execute(query)]
+
+
+def _floor(
+    connection: Connection,
+    search: _Search,
+    parameters: Mapping[str, Any],
+    looked: int,
+    index: str | None = None,
+) -> tuple[int, int]:
+    """The place down to which a page looks, `_END` where that is to the end: each value of the
+    leading field has an equal share.
+    """
+    index = index or search.index
+    since, until = parameters.get("since_us"), parameters.get("until_us")
+    also = "fingerprint IS NOT NULL" if index == "faults_alike" else "TRUE"
+    lead = f"{_COLUMNS[search.lead]} = :value" if search.lead else also
+    query = _FLOOR.format(index=index, lead=lead)
+    place = {
+        "at": parameters["at"] if until is None else min(parameters["at"], until),
+        "id": parameters["id"],
+        "since": since or 0,
+        "looked": looked // max(1, len(search.values)),
+    }
+    floor = _END
+    for value in search.values or (None,):
+        row = connection.execute(query, place | {"value": value}).fetchone()
+        floor = max(floor, (row["at_us"], row["id"]) if row else _END)
+    return floor
+
+
+def _from(parameters: Mapping[str, Any], floor: tuple[int, int]) -> dict[str, Any]:
+    return {**parameters, "floor": floor[0], "floor_id": floor[1]}
+
+
+def in_range(kernels: Sequence[str], kernel: str) -> bool:
     """Whether a kernel is one of those asked for, by name or by range."""
-    if kernel is None:
-        return False
     number = release_number(kernel)
     ranges = (release_range(one) for one in kernels)
     return kernel in kernels or any(
         ends is not None and number is not None and ends[0] <= number <= ends[1] for ends in ranges
     )
-
-
-def _row(row: Row) -> FaultRow:
-    return FaultRow(**dict(row))

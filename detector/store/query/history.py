@@ -20,7 +20,7 @@ from detector.known import Bug
 from detector.render.series import Bucket
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
-from detector.store.ingest import incidents, reports
+from detector.store.ingest import backfill, incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
 from detector.store.query import faults, overview
 from detector.store.query import incidents as incident_queries
@@ -262,11 +262,22 @@ class History:
         """Kernel faults of a filter, in an incident or not, newest first; `heads` are the
         signatures that open reports. A page may hold fewer rows than `limit` and still have a next.
         """
-        return self._asked(faults.page, self._narrowed(wanted), heads, after, limit)
+        found = self._asked(faults.page, self._narrowed(wanted), heads, after, limit)
+        return Page(self._asked(known_queries.with_bugs, found.rows, self._known), found.next)
 
     def fault(self, identity: int) -> FaultDetail | None:
         """One kernel fault by its number."""
-        return self._asked(faults.fault, identity)
+        detail = self._asked(faults.fault, identity)
+        if detail is None:
+            return None
+        (row,) = self._asked(known_queries.with_bugs, [detail.row], self._known)
+        return replace(detail, row=row)
+
+    def is_complete(self) -> bool:
+        """Whether faults and problems hold all that is stored: an older history gets them in
+        steps.
+        """
+        return not self._asked(backfill.is_due)
 
     def rejected(self, *, after: str | None = None, limit: int = 50) -> Page[RejectedRow]:
         """The records that were set aside, newest first."""

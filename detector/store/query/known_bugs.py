@@ -19,6 +19,7 @@ from detector.known.names import KnownBug
 from detector.known.releases import Status
 from detector.release import KernelRelease
 from detector.store.ingest.reports import block_of
+from detector.store.query.faults import FaultRow
 from detector.store.query.filters import Filter, FilterError
 from detector.store.query.results import ProblemRow
 
@@ -73,6 +74,23 @@ def with_names(
         else row
         for row in rows
     ]
+
+
+def with_bugs(
+    connection: Connection, rows: Sequence[FaultRow], known: KnownBugs | None
+) -> list[FaultRow]:
+    """The faults with the bugs that their reports look like; one look for equal crashes."""
+    if known is None:
+        return list(rows)
+    functions = known.index().by_function if any(row.function for row in rows) else {}
+    seen: dict[tuple[str | None, str | None], tuple[KnownBug, ...]] = {}
+    told = []
+    for row in rows:
+        alike = row.fingerprint, row.kernel
+        if row.function in functions and (row.fingerprint is None or alike not in seen):
+            seen[alike] = known.of_block(block_of(connection, row.id))
+        told.append(replace(row, known_bugs=seen[alike]) if row.function in functions else row)
+    return told
 
 
 def narrowed(connection: Connection, wanted: Filter, known: KnownBugs | None) -> Filter:

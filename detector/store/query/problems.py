@@ -12,10 +12,12 @@ from typing import Any
 
 from detector.clock import DAY_US
 from detector.render.series import Bucket
+from detector.store.query import faults
 from detector.store.query import incidents as incident_queries
 from detector.store.query.filters import Filter
 from detector.store.query.noise import EVERYTHING, noise
 from detector.store.query.results import (
+    Attribution,
     BootRow,
     HostDetail,
     HostRow,
@@ -34,9 +36,17 @@ _PROBLEMS = (
     "SELECT * FROM problems p WHERE {where} ORDER BY last_us DESC, fingerprint DESC LIMIT :limit"
 )
 _SHARES = (
-    "SELECT {name} AS name, incidents, first_us, last_us FROM {table} WHERE fingerprint = ? "
-    "ORDER BY incidents DESC, {name} LIMIT ?"
+    "SELECT {name} AS name, incidents, reports, first_us, last_us FROM {table} WHERE fingerprint = ? "
+    "ORDER BY max(incidents, reports) DESC, {name} LIMIT ?"
 )
+# Of the newest incidents of a problem.
+_ATTRIBUTED = """
+SELECT known_issue, confidence, count(*) AS incidents FROM (
+  SELECT known_issue, diagnosis ->> '$.known_issue_confidence' AS confidence FROM incidents INDEXED BY incidents_problem
+  WHERE fingerprint = ? AND joined_into IS NULL ORDER BY coalesce(started_us, found_us) DESC LIMIT ?)
+WHERE known_issue IS NOT NULL AND confidence IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
+"""
+ATTRIBUTED = 1_000
 _HOST = """
 SELECT h.*, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel,
   (SELECT count(*) FROM incidents i WHERE i.host = h.name AND place IS NOT NULL) AS incidents,
@@ -51,6 +61,9 @@ _OWN = {
     "module": "module",
     "known_issue": "known_issue",
 }
+_OF_FAULTS = {
+    *("host", "kernel", "cls", "signature", "problem", "function", "module", "since_us", "until_us")
+}
 # A problem is open until somebody resolves it: what is acknowledged is an incident.
 _STATES = {"open": "open", "acknowledged": "open", "resolved": "resolved"}
 
@@ -58,19 +71,19 @@ _STATES = {"open": "open", "acknowledged": "open", "resolved": "resolved"}
 def problems(
     connection: Connection, wanted: Filter, after: str | None, limit: int
 ) -> Page[ProblemRow]:
-    """Problems, the one that happened last first. Time, host and kernel ask for problems with such
-    incidents.
+    """Problems, the one that happened last first.
 
-    What only incidents have (rule, class, signature, text) is looked for in the newest
-    `incident_queries.SURVEYED` incidents that have it.
+    Host, kernel, class and signature are looked for in the newest faults that have them, as many
+    as a page of faults looks at; rule and text, which only incidents have, in the newest
+    `incident_queries.SURVEYED` incidents.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     for name, column in _OWN.items():
         _any(conditions, parameters, f"p.{column}", getattr(wanted, name))
     _any(conditions, parameters, "p.state", sorted({_STATES[state] for state in wanted.state}))
     _times(conditions, parameters, wanted)
-    if _through_incidents(wanted):
-        parameters["found"] = json.dumps(_fingerprints(connection, wanted))
+    if found := _found(connection, wanted):
+        parameters["found"] = json.dumps(sorted(set.intersection(*found)))
         conditions.append("p.fingerprint IN (SELECT value FROM json_each(:found))")
     if after is not None:
         parameters["last"], parameters["fingerprint"] = read_place(after, int, str)
@@ -78,11 +91,11 @@ def problems(
     rows = connection.execute(
         _PROBLEMS.format(where=" AND ".join(conditions)), parameters
     ).fetchall()
-    found = [ProblemRow(**named(ProblemRow, row)) for row in rows]
-    more = len(found) > limit
+    listed = [ProblemRow(**named(ProblemRow, row)) for row in rows]
+    more = len(listed) > limit
     return Page(
-        found[:limit],
-        spell_place(found[limit - 1].last_us, found[limit - 1].fingerprint) if more else None,
+        listed[:limit],
+        spell_place(listed[limit - 1].last_us, listed[limit - 1].fingerprint) if more else None,
     )
 
 
@@ -94,17 +107,23 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
     if row is None:
         return None
     days = connection.execute(
-        "SELECT day_us, incidents FROM problem_days WHERE fingerprint = ? ORDER BY day_us",
+        "SELECT day_us, max(incidents, reports) AS count FROM problem_days WHERE fingerprint = ? "
+        "ORDER BY day_us",
         (fingerprint,),
     )
     return ProblemDetail(
         row=ProblemRow(**named(ProblemRow, row)),
         hosts=_shares(connection, "problem_hosts", "host", fingerprint),
         kernels=_shares(connection, "problem_kernels", "kernel", fingerprint),
-        days=[Bucket(one["day_us"], one["day_us"] + DAY_US, one["incidents"]) for one in days],
+        days=[Bucket(one["day_us"], one["day_us"] + DAY_US, one["count"]) for one in days],
         incidents=incident_queries.page(
             connection, Filter(problem=(fingerprint,)), None, SHOWN
         ).rows,
+        hardware=_shares(connection, "problem_hardware", "hardware", fingerprint),
+        attributed=[
+            Attribution(**dict(one))
+            for one in connection.execute(_ATTRIBUTED, (fingerprint, ATTRIBUTED))
+        ],
     )
 
 
@@ -190,21 +209,24 @@ def _given(wanted: Filter) -> list[str]:
     return [name for name in Filter.__slots__ if getattr(wanted, name) not in ((), None)]
 
 
-def _through_incidents(wanted: Filter) -> bool:
-    return bool(
-        wanted.host or wanted.kernel or wanted.rule or wanted.cls or wanted.signature or wanted.text
-    )
-
-
-def _fingerprints(connection: Connection, wanted: Filter) -> list[str]:
-    narrowed = Filter(
-        **{
-            name: getattr(wanted, name)
-            for name in _given(wanted)
-            if name not in {"state", "severity"}
-        }
-    )
-    return _values(connection, narrowed, "fingerprint")
+def _found(connection: Connection, wanted: Filter) -> list[set[str]]:
+    """The problems that have what only their faults, and what only their incidents tell."""
+    found = []
+    if wanted.host or wanted.kernel or wanted.cls or wanted.signature:
+        told = Filter(
+            **{name: getattr(wanted, name) for name in _given(wanted) if name in _OF_FAULTS}
+        )
+        found.append(set(faults.fingerprints(connection, told)))
+    if wanted.rule or wanted.text:
+        told = Filter(
+            **{
+                name: getattr(wanted, name)
+                for name in _given(wanted)
+                if name not in {"state", "severity"}
+            }
+        )
+        found.append(set(_values(connection, told, "fingerprint")))
+    return found
 
 
 def _values(connection: Connection, wanted: Filter, column: str) -> list[str]:

@@ -105,8 +105,8 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """All incidents with one fingerprint, added up; what it is called is of its latest incident, and
-    the known bugs are those that its latest report looks like.
+    """All reports and incidents with one fingerprint, added up; it is called as its latest incident
+    is, without one as its latest report, whose known bugs it has.
     """
 
     fingerprint: str
@@ -126,23 +126,34 @@ class ProblemRow:
     fixed_in: str | None
     regressions: int
     regressed_us: int | None
+    reports: int
     known_bugs: tuple[KnownBug, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemShare:
-    """What one host or kernel release has of a problem."""
+    """What one host, kernel release or hardware model has of a problem."""
 
     name: str
     incidents: int
     first_us: int
     last_us: int
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """How many incidents of a problem are attributed to a known issue, how surely."""
+
+    known_issue: str
+    confidence: str
+    incidents: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """A problem with the hosts and kernels that have most of it, its days that had any, and its
-    newest incidents.
+    """A problem with the hosts, kernels and hardware that have most of it, its days that had any
+    report, its newest incidents, and how many of these name which known issue.
     """
 
     row: ProblemRow
@@ -150,6 +161,8 @@ class ProblemDetail:
     kernels: list[ProblemShare]
     days: list[Bucket]
     incidents: list[IncidentRow]
+    hardware: list[ProblemShare]
+    attributed: list[Attribution]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from detector.store.schema import (
     alerts,
     boots,
+    faults,
     history,
     life_cycle,
     positions,
@@ -25,6 +26,7 @@ __all__ = [
     "MIGRATIONS",
     "alerts",
     "boots",
+    "faults",
     "history",
     "life_cycle",
     "positions",

@@ -1,0 +1,78 @@
+"""How a problem stands: to the known issue that it is attributed to, and to the weeks before.
+
+In: a problem with its shares, a known issue, the time now. Out: sentences and rows, the same on pages
+and on the command line. Whether a crash is the issue is decided when it is diagnosed, not here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
+from detector.clock import DAY_US
+from detector.release import KernelRelease, status
+from detector.render.units import several
+from detector.store.query.results import ProblemDetail, ProblemShare
+
+WEEK_DAYS = 7
+_WORDS: dict[ReleaseStatus, str] = {
+    "affected": "releases with the bug",
+    "vendor": "vendors' builds on a release with the bug: ask the vendor",
+    "fixed": "releases that have the fix: the issue does not explain these",
+    "vendor-fixed": "vendors' builds on a release that has the fix",
+    "before": "releases older than the bug: the issue does not explain these",
+    "unknown": "of unknown standing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KernelsAlike:
+    """The kernels of a problem that stand alike to an issue, and the reports on them."""
+
+    status: ReleaseStatus
+    words: str
+    kernels: tuple[str, ...]
+    reports: int
+
+
+def kernels_by_status(kernels: Iterable[ProblemShare], issue: KnownIssue) -> list[KernelsAlike]:
+    """The kernels of a problem, apart by how they stand to an issue; those with the bug first."""
+    found: defaultdict[ReleaseStatus, list[ProblemShare]] = defaultdict(list)
+    for one in kernels:
+        found[status(KernelRelease.parse(one.name), issue)].append(one)
+    return [
+        KernelsAlike(
+            which,
+            words,
+            tuple(one.name for one in found[which]),
+            sum(max(one.reports, one.incidents) for one in found[which]),
+        )
+        for which, words in _WORDS.items()
+        if which in found
+    ]
+
+
+def attributed_words(detail: ProblemDetail, issue: str) -> str:
+    """How many of a problem's occurrences are attributed to an issue, and how surely."""
+    all_of = max(detail.row.reports, detail.row.incidents)
+    told = [one for one in detail.attributed if one.known_issue == issue]
+    if not told:
+        return (
+            f"None of its newest incidents is attributed to it, of {several(all_of, 'occurrence')}."
+        )
+    counts = ", ".join(f"{one.incidents:,} {one.confidence}" for one in told)
+    attributed = sum(one.incidents for one in told)
+    return f"{attributed:,} of {several(all_of, 'occurrence')} are attributed to it: {counts}."
+
+
+def trend_words(detail: ProblemDetail, now_us: int) -> str:
+    """The reports of the last seven days beside those of the seven before."""
+    week = WEEK_DAYS * DAY_US
+    today = now_us - now_us % DAY_US + DAY_US
+    recent, before = (
+        sum(day.count for day in detail.days if start <= day.start_us < start + week)
+        for start in (today - week, today - 2 * week)
+    )
+    return f"{recent:,} in the last {WEEK_DAYS} days, {before:,} in the {WEEK_DAYS} before"

@@ -1,0 +1,54 @@
+"""Brings what an older history holds into the tables that came later: faults with the sums of their
+reports, and the kernels of hosts.
+
+In: a connection inside a transaction, how many rows to take. Out: how many were taken; `backfills`
+says how far each walk is, and holds nothing once all is done. New lines are entered meanwhile as
+always: to enter a row twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sqlite3 import Connection
+
+from detector.store.ingest import faults, fleet
+
+_IDS = "SELECT id FROM matches WHERE id <= ? ORDER BY id DESC LIMIT ?"
+_HOSTS = "SELECT name FROM hosts WHERE name > ? ORDER BY name LIMIT ?"
+
+Walk = Callable[[Connection, str, int, int], tuple[int, str | None]]
+
+
+def is_due(connection: Connection) -> bool:
+    """Whether anything is left to enter."""
+    return connection.execute("SELECT 1 FROM backfills LIMIT 1").fetchone() is not None
+
+
+def step(connection: Connection, rows: int, now_us: int) -> int:
+    """Enters the next rows, and returns how many."""
+    name, place = connection.execute(
+        "SELECT name, place FROM backfills ORDER BY name LIMIT 1"
+    ).fetchone()
+    taken, following = _WALKS[name](connection, place, rows, now_us)
+    if following is None:
+        connection.execute("DELETE FROM backfills WHERE name = ?", (name,))
+    else:
+        connection.execute("UPDATE backfills SET place = ? WHERE name = ?", (following, name))
+    return taken
+
+
+def _faults(connection: Connection, place: str, rows: int, now_us: int) -> tuple[int, str | None]:
+    """The newest matches first: what people ask for is there soon."""
+    ids = [row["id"] for row in connection.execute(_IDS, (int(place), rows))]
+    faults.refresh(connection, ids, now_us)
+    return len(ids), str(ids[-1] - 1) if len(ids) == rows else None
+
+
+def _kernels(connection: Connection, place: str, rows: int, now_us: int) -> tuple[int, str | None]:
+    del now_us
+    names = [row["name"] for row in connection.execute(_HOSTS, (place, rows))]
+    fleet.refresh_kernels(connection, names)
+    return len(names), names[-1] if len(names) == rows else None
+
+
+_WALKS: dict[str, Walk] = {"faults": _faults, "kernels": _kernels}
