@@ -212,13 +212,13 @@ def known_of(row: ProblemRow) -> str:
     return f"{names} ({first.confidence}{fixed})"
 
 
-def _say(detail: ProblemDetail, issue: KnownIssue | None) -> None:
+def _facts(detail: ProblemDetail, issue: KnownIssue | None) -> tuple[tuple[str, str], ...]:
     row = detail.row
     solved = (
         ", resolved by "
         f"{inert(row.state_by or '-')}{f', fixed in {inert(row.fixed_in)}' if row.fixed_in else ''}"
     )
-    facts = (
+    return (
         ("problem", row.fingerprint),
         (
             "state",
@@ -235,19 +235,23 @@ def _say(detail: ProblemDetail, issue: KnownIssue | None) -> None:
         ),
         ("incidents", f"{row.incidents:,}"),
         ("known issue", row.known_issue or "none"),
-        *(
-            [("", attributed_words(detail, issue.id))]
-            + [
-                ("", f"{several(one.reports, 'report')} on {one.words}: {', '.join(one.kernels)}")
-                for one in kernels_by_status(detail.kernels, issue)
-            ]
-            if issue
-            else []
-        ),
+        *(("", words) for words in (_issue_words(detail, issue) if issue else ())),
         *(("known bug", terminal.known_bug(asdict(one))) for one in row.known_bugs),
     )
+
+
+def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
+    """How much of a problem its known issue explains."""
+    return [attributed_words(detail, issue.id)] + [
+        f"{several(one.reports, 'report')} on {one.words}: {', '.join(one.kernels)}"
+        for one in kernels_by_status(detail.kernels, issue)
+    ]
+
+
+def _say(detail: ProblemDetail, issue: KnownIssue | None) -> None:
+    row = detail.row
     click.echo(inert(row.title or row.fingerprint))
-    for label, value in facts:
+    for label, value in _facts(detail, issue):
         click.echo(f"  {label:<12}{inert(value)}")
     counts = spread(detail.days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")
