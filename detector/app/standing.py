@@ -14,6 +14,7 @@ from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 from detector.clock import DAY_US
 from detector.release import KernelRelease, status
 from detector.render.units import several
+from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemShare
 
 WEEK_DAYS = 7
@@ -76,3 +77,12 @@ def trend_words(detail: ProblemDetail, now_us: int) -> str:
         for start in (today - week, today - 2 * week)
     )
     return f"{recent:,} in the last {WEEK_DAYS} days, {before:,} in the {WEEK_DAYS} before"
+
+
+def since_words(found: ReleasesWith | None) -> str:
+    """Since which kernel release a problem is seen: "" where its kernels are no releases."""
+    if found is None:
+        return ""
+    seen = f"on {found.oldest}" + ("" if found.oldest == found.newest else f" to {found.newest}")
+    without = f"; not on {found.before}, the next older release that hosts run or ran"
+    return f"seen {seen}{without if found.before else ''}"

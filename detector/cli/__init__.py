@@ -37,7 +37,8 @@ COMMANDS = {
     ),
     "incidents": "What happened: incidents of the history.",
     "faults": "Every kernel fault of the history, in an incident or not.",
-    "problems": "What crashes alike: all incidents with one fingerprint are one problem.",
+    "problems": "What crashes alike: all reports with one fingerprint are one problem.",
+    "fleet": "Which kernel release, or hardware model, crashes most.",
     "hosts": "Hosts, their boots and what happened on them.",
     "known": (
         "Known kernel bugs: the record of one, who runs a kernel with it, a new index of them."

@@ -13,7 +13,7 @@ import click
 from detector import clock
 from detector.app import build
 from detector.app.known import history_of
-from detector.app.standing import attributed_words, kernels_by_status, trend_words
+from detector.app.standing import attributed_words, kernels_by_status, since_words, trend_words
 from detector.catalogue.known_issues import KnownIssue
 from detector.cli import actions as acting
 from detector.cli import terminal
@@ -34,6 +34,7 @@ from detector.render.series import sparkline, spread
 from detector.render.units import several
 from detector.settings import settings_of
 from detector.store import History, open_actions
+from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemRow
 
 _WIDTH = 30
@@ -110,7 +111,8 @@ def show(
 ) -> None:
     """One problem: since when, how often, on which hosts and kernels, whether it is solved."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    detail = history_of(settings, terminal.say_fault).problem(fingerprint)
+    history = history_of(settings, terminal.say_fault)
+    detail = history.problem(fingerprint)
     if detail is None:
         raise UserError(
             f"{settings.store.path}: no problem {fingerprint}; `oopswatch problems list` names them"
@@ -132,7 +134,7 @@ def show(
         return
     catalogue = build.catalogue_of(settings)
     issues = {one.id: one for one in catalogue.known_issues}
-    _say(detail, issues.get(detail.row.known_issue or ""))
+    _say(detail, issues.get(detail.row.known_issue or ""), history.releases_with(fingerprint))
 
 
 @problems.command(
@@ -212,7 +214,9 @@ def known_of(row: ProblemRow) -> str:
     return f"{names} ({first.confidence}{fixed})"
 
 
-def _facts(detail: ProblemDetail, issue: KnownIssue | None) -> tuple[tuple[str, str], ...]:
+def _facts(
+    detail: ProblemDetail, issue: KnownIssue | None, releases: ReleasesWith | None
+) -> tuple[tuple[str, str], ...]:
     row = detail.row
     solved = (
         ", resolved by "
@@ -233,6 +237,7 @@ def _facts(detail: ProblemDetail, issue: KnownIssue | None) -> tuple[tuple[str, 
             "reports",
             f"{row.reports:,} on {several(row.hosts, 'host')}; {trend_words(detail, clock.now_us())}",
         ),
+        ("releases", since_words(releases) or "unknown"),
         ("incidents", f"{row.incidents:,}"),
         ("known issue", row.known_issue or "none"),
         *(("", words) for words in (_issue_words(detail, issue) if issue else ())),
@@ -248,10 +253,10 @@ def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
     ]
 
 
-def _say(detail: ProblemDetail, issue: KnownIssue | None) -> None:
+def _say(detail: ProblemDetail, issue: KnownIssue | None, releases: ReleasesWith | None) -> None:
     row = detail.row
     click.echo(inert(row.title or row.fingerprint))
-    for label, value in _facts(detail, issue):
+    for label, value in _facts(detail, issue, releases):
         click.echo(f"  {label:<12}{inert(value)}")
     counts = spread(detail.days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")

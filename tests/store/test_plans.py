@@ -22,7 +22,7 @@ from detector.settings import settings_of
 from detector.store import History, connection, open_history, open_journal
 from detector.store.alerts import open_alert_store
 from detector.store.lifecycle import auto_resolve as closing_rows
-from detector.store.query import search_index
+from detector.store.query import faults, search_index
 from detector.store.query.filters import Filter, parse
 from detector.store.retention import Keeper, RetentionLimits
 from tests.queries import NOW_US, QUERIES, fill
@@ -41,6 +41,10 @@ LARGE = (
     "signature_hours",
     "problem_hosts",
     "problem_days",
+    "problem_kernels",
+    "problem_hardware",
+    "problem_frames",
+    "faults",
 )
 # The page of a list ends after so many rows, in the order of this index; what a pattern leaves out
 # is compared in it alone.
@@ -74,8 +78,14 @@ def ask_everything(history: History) -> None:
     history.changes(1)
     history.last_change()
     history.fault(1)
-    for params in ({}, {"host": ["db-1"]}, {"class": ["memory-fault"]}, {"kernel": ["4.14.."]}):
-        history.faults(parse(params, NOW_US), ("kernel.oops",))
+    for params, _ in QUERIES:
+        if set(params) <= set(faults.FIELDS):
+            page = history.faults(parse(params, NOW_US), ("kernel.oops",), limit=1)
+            history.faults(parse(params, NOW_US), ("kernel.oops",), after=page.next)
+    for by in ("kernel", "hardware"):
+        history.crash_rates(by, now_us=NOW_US)
+    history.releases_with("1:nvme_irq")
+    history.is_complete()
     history.problem("1:nvme_irq")
     history.host("db-1")
     history.overview(NOW_US)

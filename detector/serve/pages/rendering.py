@@ -40,6 +40,7 @@ NAVIGATION = (
     ("/faults", "Faults"),
     ("/problems", "Problems"),
     ("/hosts", "Hosts"),
+    ("/fleet", "Fleet"),
     ("/noise", "Noise"),
     ("/rules", "Rules"),
     ("/signatures", "Signatures"),

@@ -22,13 +22,14 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill, incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
-from detector.store.query import faults, overview
+from detector.store.query import faults, fleet, overview
 from detector.store.query import incidents as incident_queries
 from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
 from detector.store.query import problems as problem_queries
 from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
+from detector.store.query.fleet import By, CrashRates, ReleasesWith
 from detector.store.query.incidents import INCIDENT
 from detector.store.query.known_bugs import Exposure
 from detector.store.query.noise import EVERYTHING, NoiseColumn
@@ -272,6 +273,16 @@ class History:
             return None
         (row,) = self._asked(known_queries.with_bugs, [detail.row], self._known)
         return replace(detail, row=row)
+
+    def crash_rates(
+        self, by: By, since_us: int | None = None, until_us: int | None = None, *, now_us: int
+    ) -> CrashRates:
+        """Crashes per 1,000 hosts and week, by kernel release or hardware model."""
+        return self._asked(fleet.rates, by, since_us, until_us, now_us)
+
+    def releases_with(self, fingerprint: str) -> ReleasesWith | None:
+        """Since which release a problem is seen; None where its kernels are no releases."""
+        return self._asked(fleet.releases_with, fingerprint)
 
     def is_complete(self) -> bool:
         """Whether faults and problems hold all that is stored: an older history gets them in

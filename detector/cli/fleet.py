@@ -1,0 +1,93 @@
+"""`oopswatch fleet`: how often the fleet crashes, by kernel release and by hardware model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detector import clock
+from detector.cli import terminal
+from detector.cli.options import config_option, output_options, store_option
+from detector.render.escape import inert
+from detector.render.objects import as_object
+from detector.settings import settings_of
+from detector.store import open_history
+from detector.store.query import filters
+from detector.store.query.fleet import FEW_CRASHES, FEW_HOST_WEEKS, CrashRate
+
+COLUMNS = ("crashes", "hosts now", "host-weeks", "per 1,000 hosts and week", "first seen (UTC)")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  oopswatch fleet
+  oopswatch fleet --by hardware --since 90d
+  oopswatch fleet --since 2026-10-01 --until 2026-11-01 --json""",
+)
+@click.option(
+    "--by", type=click.Choice(["kernel", "hardware"]), default="kernel", show_default=True,
+    help="Kernel release, or hardware model.",
+)  # fmt: skip
+@click.option("--since", help="From this time on, as in lists; 28 days where it is not given.")
+@click.option("--until", help="Before this time.")
+@output_options
+@store_option
+@config_option
+def fleet(
+    by: Any,
+    since: str | None,
+    until: str | None,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
+    """Which kernel release, or hardware model, crashes most: crash reports per 1,000 hosts and
+    week, highest first.
+    """
+    given = {name: [text] for name, text in (("since", since), ("until", until)) if text}
+    now = clock.now_us()
+    asked = filters.parse(given, now)
+    settings, _ = settings_of(config_path, store__path=store_path)
+    found = open_history(settings.store.path).crash_rates(
+        by, asked.since_us, asked.until_us, now_us=now
+    )
+    if as_json:
+        for row in found.rows:
+            click.echo(json.dumps({"type": "crash_rate", "by": by, **as_object(row)}))
+        return
+    if as_csv:
+        terminal.say_csv([field.name for field in fields(CrashRate)], map(asdict, found.rows))
+        return
+    span = f"{terminal.when(found.since_us)} to {terminal.when(found.until_us)} (UTC)"
+    if not found.rows:
+        click.echo(f"No host and no crash of a known {by} from {span}.")
+        return
+    terminal.say_table(
+        terminal.console(),
+        f"Crashes by {by}, {span}",
+        (by, *COLUMNS),
+        [_cells(row) for row in found.rows],
+    )
+    if any(row.few for row in found.rows):
+        click.echo(
+            f"few: fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks; chance alone "
+            "may explain the rate"
+        )
+
+
+def _cells(row: CrashRate) -> tuple[str, ...]:
+    rate = "unknown" if row.rate is None else f"{row.rate:,.1f}"
+    return (
+        inert(row.name),
+        f"{row.crashes:,}",
+        f"{row.hosts:,}",
+        f"{row.host_weeks:,.1f}",
+        f"{rate}{' (few)' if row.few else ''}",
+        terminal.when(row.first_us)[:10],
+    )
