@@ -16,7 +16,7 @@ from detector.store.ingest import faults, fleet
 _IDS = "SELECT id FROM matches WHERE id <= ? ORDER BY id DESC LIMIT ?"
 _HOSTS = "SELECT name FROM hosts WHERE name > ? ORDER BY name LIMIT ?"
 
-Walk = Callable[[Connection, str, int, int], tuple[int, str | None]]
+BackfillWalk = Callable[[Connection, str, int, int], tuple[int, str | None]]
 
 
 def is_due(connection: Connection) -> bool:
@@ -51,4 +51,4 @@ def _kernels(connection: Connection, place: str, rows: int, now_us: int) -> tupl
     return len(names), names[-1] if len(names) == rows else None
 
 
-_WALKS: dict[str, Walk] = {"faults": _faults, "kernels": _kernels}
+_WALKS: dict[str, BackfillWalk] = {"faults": _faults, "kernels": _kernels}

@@ -18,7 +18,7 @@ from detector.store.ingest import traces
 from detector.store.rows import release_number
 
 # What is counted of a problem, by the column that counts it.
-Counted = Literal["incidents", "reports"]
+CountColumn = Literal["incidents", "reports"]
 
 _COUNTS = "incidents = incidents + :incident, reports = reports + :report"
 _EXTREMES = (
@@ -107,7 +107,7 @@ class ProblemPart:
     told it; `fault` is the match whose report it is.
     """
 
-    counted: Counted
+    counted: CountColumn
     id: str | int
     fingerprint: str
     host: str
