@@ -74,9 +74,9 @@ def test_all_mistakes_are_told_at_once_with_their_places(tmp_path):
     told = faults(
         path, {"match.strikes": 0}, {"OOPSWATCH_LOG_LEVL": "info", "OOPSWATCH_KAFKA_TOPICS": "a b"}
     )
-    assert f"{path}:2: kafka.topcis: unknown setting, did you mean topics?" in told
-    assert f"{path}:5: stor: unknown table, did you mean store?" in told
-    assert "OOPSWATCH_LOG_LEVL: log.levl: unknown setting, did you mean level?" in told
+    assert f'{path}:2: kafka.topcis: unknown setting, did you mean "topics"?' in told
+    assert f'{path}:5: stor: unknown table, did you mean "store"?' in told
+    assert 'OOPSWATCH_LOG_LEVL: log.levl: unknown setting, did you mean "level"?' in told
     assert any(line.startswith(f"{path}:3: kafka.poll_ms = soon: ") for line in told)
     assert any(line.startswith("OOPSWATCH_KAFKA_TOPICS: kafka.topics = a b: ") for line in told)
     assert any(line.startswith("command line: match.strikes = 0: ") for line in told)

@@ -8,10 +8,8 @@ options are looked at.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,11 +18,18 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from detector.alert.notice import Alive, Sender
 from detector.alert.routing import Maintenance, Receiver, Route, Routing, RoutingFacts
 from detector.alert.senders import sender_of
-from detector.catalogue.entries import LocatedFault
-from detector.catalogue.places import TomlPlaces
 from detector.clock import SECOND_US
 from detector.errors import UserError
 from detector.model import Severity
+from detector.toml_tables import (
+    BadTomlError,
+    LocatedFault,
+    TomlPlaces,
+    key_fault,
+    parse_toml,
+    suggestion,
+    tables_by_kind,
+)
 
 _OWN_KEYS = frozenset({"name", "heartbeat", "group"})
 # A topic is read by programs: it gets every incident as a record of its own.
@@ -141,26 +146,21 @@ class _RoutingText:
         self._places = TomlPlaces(text)
         self._document: dict[str, Any] = {}
         try:
-            self._document = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            self.faults.append(LocatedFault(path, 1, f"not a TOML file: {error}"))
-        for kind, tables in self._document.items():
-            if kind not in _KINDS:
-                self._fault(self._places.top(kind), f'unknown table "{kind}"{_meant(kind, _KINDS)}')
-            elif not isinstance(tables, list) or not all(
-                isinstance(table, dict) for table in tables
-            ):
-                self._fault(
-                    self._places.top(kind), f"write [[{kind}]], with two brackets, once for each"
-                )
+            self._document = parse_toml(text)
+        except BadTomlError as error:
+            self._fault(error.line, str(error))
+        self._tables = dict(
+            tables_by_kind(
+                self._document,
+                _KINDS,
+                lambda kind, message: self._fault(self._places.top(kind), message),
+            )
+        )
 
     def tables(self, kind: str) -> Iterator[tuple[dict[str, Any], int]]:
         """The tables of a kind with their lines."""
-        tables = self._document.get(kind, [])
-        if isinstance(tables, list):
-            for index, table in enumerate(tables):
-                if isinstance(table, dict):
-                    yield table, self._places.table(kind, index)
+        for index, table in enumerate(self._tables.get(kind, ())):
+            yield table, self._places.table(kind, index)
 
     def models(self, kind: str, model: type[_RoutingT]) -> Iterator[tuple[_RoutingT, int]]:
         """The valid tables of a kind; what is wrong with the others is noted."""
@@ -170,10 +170,9 @@ class _RoutingText:
             except ValidationError as error:
                 for problem in error.errors():
                     key = str(problem["loc"][0]) if problem["loc"] else ""
-                    self._fault(
-                        self._places.key(line, key),
-                        f"{kind}: {_said(problem['type'], problem['msg'], key, model)}",
-                    )
+                    keys = [field.alias or name for name, field in model.model_fields.items()]
+                    text = key_fault(problem["type"], problem["msg"], key, keys)
+                    self._fault(self._places.key(line, key), f"{kind}: {text}")
 
     def receivers(
         self, make: Callable[[Mapping[str, Any], str], Sender]
@@ -239,7 +238,7 @@ class _RoutingText:
                 if name not in receivers and name not in declared:
                     self._fault(
                         self._places.key(line, "receivers"),
-                        f'route: unknown receiver "{name}"{_meant(name, declared)}',
+                        f'route: unknown receiver "{name}"{suggestion(name, declared)}',
                     )
             matchers = {
                 "hosts": table.host,
@@ -293,23 +292,6 @@ def _failures(routing: Routing, table: _TestTable, at: LocatedFault) -> Iterator
                 f"{', '.join(sorted(teams)) or 'none'}"
             ),
         )
-
-
-def _said(kind: str, message: str, key: str, model: type[BaseModel]) -> str:
-    if kind == "missing":
-        return f'missing key "{key}"'
-    if kind == "extra_forbidden":
-        return (
-            "unknown key "
-            f'"{key}"{_meant(key, [field.alias or name for name, field in model.model_fields.items()])}'
-        )
-    said = message.removeprefix("Value error, ")
-    return f'key "{key}": {said[:1].lower()}{said[1:]}'
-
-
-def _meant(word: str, known: tuple[str, ...] | list[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f', did you mean "{near[0]}"?' if near else f"; there are {', '.join(known) or 'none'}"
 
 
 def _us(time: datetime | None) -> int | None:

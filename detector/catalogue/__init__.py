@@ -11,7 +11,6 @@ from __future__ import annotations
 from detector.catalogue.entries import (
     Catalogue,
     CatalogueError,
-    LocatedFault,
     NameList,
     Opens,
     Rule,
@@ -23,7 +22,6 @@ from detector.catalogue.reading import read
 __all__ = [
     "Catalogue",
     "CatalogueError",
-    "LocatedFault",
     "NameList",
     "Opens",
     "Rule",

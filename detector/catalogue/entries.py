@@ -15,6 +15,7 @@ import regex
 from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.errors import UserError
 from detector.model import Origin, Severity
+from detector.toml_tables import LocatedFault
 
 Opens = Literal["report", "rest"]
 RuleType = Literal["temporal", "temporal_ordered", "event_count"]
@@ -24,19 +25,6 @@ RuleSwitch = Literal["rules.lone_faults"]
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
 # slipped through the checks.
 _NAME_TIMEOUT_S = 0.01
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class LocatedFault:
-    """One thing that is wrong in a pattern file. `line` counts from 1."""
-
-    path: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        """`path:line: message`, as compilers print it."""
-        return f"{self.path}:{self.line}: {self.message}"
 
 
 class CatalogueError(UserError, ValueError):

@@ -8,16 +8,14 @@ opened, logged or half-accepted.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Generic, TypeVar, get_args
 
 import regex
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from detector.catalogue.checks import (
     Complaint,
@@ -28,17 +26,23 @@ from detector.catalogue.checks import (
 from detector.catalogue.entries import (
     Catalogue,
     CatalogueError,
-    LocatedFault,
     NameList,
     Rule,
     RuleTest,
     Signature,
 )
 from detector.catalogue.known_issues import KnownIssueTable, StructTable
-from detector.catalogue.places import TomlPlaces
 from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
+from detector.toml_tables import (
+    BadTomlError,
+    LocatedFault,
+    TomlPlaces,
+    key_fault,
+    parse_toml,
+    suggestion,
+    tables_by_kind,
+)
 
-_TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _TableT = TypeVar("_TableT", bound=BaseModel)
 
 
@@ -111,46 +115,24 @@ def _of(found: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_Valida
 def _tables(path: str, text: str, faults: list[LocatedFault]) -> Iterator[_ValidatedTable[Any]]:
     """The valid tables of one file; what is wrong with the others is added to `faults`."""
     try:
-        document = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        faults.append(_toml_fault(path, text, str(error)))
-        return
-    except (RecursionError, ArithmeticError):
-        faults.append(
-            LocatedFault(path, 1, "bad TOML: nested too deeply, or a number without sense")
-        )
+        document = parse_toml(text, parse_float=Decimal)
+    except BadTomlError as error:
+        faults.append(LocatedFault(path, error.line, str(error)))
         return
     places = TomlPlaces(text)
-    for kind, tables in document.items():
-        if kind not in TABLES:
-            faults.append(
-                LocatedFault(
-                    path, places.top(kind), f'unknown table "{kind}"{_did_you_mean(kind, TABLES)}'
-                )
-            )
-        elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            faults.append(
-                LocatedFault(
-                    path, places.top(kind), f"write [[{kind}]], with two brackets, once for each"
-                )
-            )
-        else:
-            for index, table in enumerate(tables):
-                line = places.table(kind, index)
-                try:
-                    yield _ValidatedTable(
-                        TABLES[kind].model_validate(table), kind, path, index, line, places
-                    )
-                except ValidationError as error:
-                    faults += _shape_faults(error, kind, path, index, table, places)
 
+    def fault(kind: str, message: str) -> None:
+        faults.append(LocatedFault(path, places.top(kind), message))
 
-def _toml_fault(path: str, text: str, message: str) -> LocatedFault:
-    place = _TOML_PLACE.search(message)
-    what = message[: place.start()] if place else message
-    if place is None or place[1] is None:
-        return LocatedFault(path, text.count("\n") + 1, f"bad TOML: {what} at the end of the file")
-    return LocatedFault(path, int(place[1]), f"bad TOML: {what} (column {place[2]})")
+    for kind, tables in tables_by_kind(document, TABLES, fault):
+        for index, table in enumerate(tables):
+            line = places.table(kind, index)
+            try:
+                yield _ValidatedTable(
+                    TABLES[kind].model_validate(table), kind, path, index, line, places
+                )
+            except ValidationError as error:
+                faults += _shape_faults(error, kind, path, index, table, places)
 
 
 def _shape_faults(
@@ -179,7 +161,7 @@ def _shape_faults(
         yield LocatedFault(
             path,
             places.key(start, key),
-            f"{name}: {_shape_message(problem['type'], problem['msg'], key, where, model)}",
+            f"{name}: {_shape_message(problem, key, where, model)}",
         )
 
 
@@ -196,20 +178,12 @@ def _inner_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def _shape_message(
-    type_: str, message: str, key: str, where: tuple[int | str, ...], model: type[BaseModel]
+    problem: ErrorDetails, key: str, where: tuple[int | str, ...], model: type[BaseModel]
 ) -> str:
-    if type_ == "missing" and len(where) == 1:
-        return f'missing key "{key}"'
-    if type_ == "extra_forbidden":
-        keys = [field.alias or name for name, field in model.model_fields.items()]
-        return f'unknown key "{key}"{_did_you_mean(key, keys)}'
-    said = message.removeprefix("Value error, ")
-    return f'key "{key}": {said[:1].lower()}{said[1:]}' if key else said
-
-
-def _did_you_mean(word: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
-    close = get_close_matches(word, list(known), n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""
+    if problem["type"] == "missing" and len(where) > 1:  # of a table inside, which has no line
+        return f'key "{key}": {problem["msg"][:1].lower()}{problem["msg"][1:]}'
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    return key_fault(problem["type"], problem["msg"], key, keys)
 
 
 def _duplicates(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
@@ -229,7 +203,7 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     for signature in _of(found, SignatureTable):
         alone = signature.table.alone
         if alone is not None and alone not in classes:
-            said = f'unknown class "{alone}"{_did_you_mean(alone, sorted(classes))}'
+            said = f'unknown class "{alone}"{suggestion(alone, sorted(classes))}'
             yield signature.fault(Complaint("alone", said))
     for rule in _of(found, RuleTable):
         for key, names, known in (
@@ -240,9 +214,7 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
             for name in names:
                 if name not in known:
                     yield rule.fault(
-                        Complaint(
-                            key, f'unknown {word} "{name}"{_did_you_mean(name, sorted(known))}'
-                        )
+                        Complaint(key, f'unknown {word} "{name}"{suggestion(name, sorted(known))}')
                     )
         for index, test in enumerate(rule.table.test):
             line = rule.places.key(rule.places.child("rule", rule.index, "test", index), "given")
@@ -250,7 +222,7 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
                 if name not in ids | classes:
                     said = (
                         f'test "{test.name}": unknown signature or class '
-                        f'"{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                        f'"{name}"{suggestion(name, sorted(ids | classes))}'
                     )
                     yield LocatedFault(
                         rule.path, rule.places.value(line, name), f"{rule.name}: {said}"
@@ -264,7 +236,7 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
                             key,
                             (
                                 "unknown signature or class "
-                                f'"{name}"{_did_you_mean(name, sorted(ids | classes))}'
+                                f'"{name}"{suggestion(name, sorted(ids | classes))}'
                             ),
                         )
                     )

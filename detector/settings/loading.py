@@ -7,18 +7,16 @@ all at once, each with its place. No setting is read anywhere else.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from detector.catalogue.places import TomlPlaces
 from detector.errors import UserError
 from detector.settings.declared import NAMES, Settings, declared, text
+from detector.toml_tables import BadTomlError, TomlPlaces, parse_toml, suggestion
 
 PREFIX = "OOPSWATCH_"
 PLACES = (Path("oopswatch.toml"), Path("/etc/oopswatch/oopswatch.toml"))
@@ -104,12 +102,15 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
         return {}
     try:
         content = path.read_bytes().decode()
-        tables = tomllib.loads(content)
+        tables = parse_toml(content)
     except OSError as error:
         faults.append(f"{path}: cannot be read: {error.strerror}")
         return {}
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        faults.append(f"{path}: not a TOML file: {error}")
+    except UnicodeDecodeError:
+        faults.append(f"{path}: not a TOML file: it is not UTF-8")
+        return {}
+    except BadTomlError as error:
+        faults.append(f"{path}:{error.line}: {error}")
         return {}
     given: Given = {}
     places = TomlPlaces(content)
@@ -117,7 +118,7 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
         if not isinstance(table, dict) or group not in Settings.model_fields:
             faults.append(
                 f"{path}:{places.top(group)}: {group}: unknown "
-                f"table{_meant(group, Settings.model_fields)}"
+                f"table{suggestion(group, Settings.model_fields)}"
             )
             continue
         for name, value in table.items():
@@ -149,13 +150,8 @@ def _known(given: Given, faults: list[str]) -> Given:
         _, origin = given.pop(full)
         group, _, name = full.partition(".")
         known = {setting.partition(".")[2] for setting in NAMES if setting.startswith(f"{group}.")}
-        faults.append(f"{origin}: {full}: unknown setting{_meant(name, known)}")
+        faults.append(f"{origin}: {full}: unknown setting{suggestion(name, known)}")
     return given
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
 
 
 def _read_password(merged: Given, faults: list[str]) -> None:

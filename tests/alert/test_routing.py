@@ -180,7 +180,7 @@ def test_unknown_receivers_and_broken_toml() -> None:
             FILE.replace('"all"', '"pager"').replace('["pager"]\ncontinue', '["pagr"]\ncontinue'),
             Fake,
         )
-    with pytest.raises(RoutingError, match=r"n\.toml:1: not a TOML file"):
+    with pytest.raises(RoutingError, match=r"n\.toml:1: bad TOML"):
         read_routing("n.toml", "[[route]")
     with pytest.raises(RoutingError, match="cannot be read: No such file"):
         load_routing(Path("no/such/notify.toml"))

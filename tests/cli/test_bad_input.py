@@ -168,8 +168,8 @@ def test_a_full_disk_is_one_line_and_what_was_stored_stays(log: Path, tmp_path: 
     ("text", "said"),
     [
         ("[kafka\n", "oopswatch.toml"),
-        ('[kafka]\ntopic = "kmsg"\n', "did you mean topics"),
-        ('[kafk]\ntopics = ["kmsg"]\n', "did you mean kafka"),
+        ('[kafka]\ntopic = "kmsg"\n', 'did you mean "topics"'),
+        ('[kafk]\ntopics = ["kmsg"]\n', 'did you mean "kafka"'),
         ("[kafka]\npoll_ms = -1\n", "poll_ms"),
     ],
 )

@@ -495,7 +495,7 @@ def test_faults_of_the_tokens_file_are_told_at_once(tmp_path):
     assert "token 2: needs either sha256 or token" in faults
     assert "short-secret" not in json.dumps(faults)
     assert "unknown table" in refused(tmp_path, "[other]\n")[0]
-    assert "not a TOML file" in refused(tmp_path, "[[")[0]
+    assert "bad TOML" in refused(tmp_path, "[[")[0]
     assert refused(tmp_path, "") == ["holds no [[token]]"]
     assert (
         "everyone on this machine"

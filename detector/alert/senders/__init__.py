@@ -7,7 +7,6 @@ is the outbox's business.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from detector.alert.senders.mail import Mail
 from detector.alert.senders.pagerduty import PagerDuty
 from detector.alert.senders.slack import Slack
 from detector.alert.senders.webhook import Webhook
+from detector.toml_tables import suggestion
 
 SENDERS: Mapping[str, Callable[[Mapping[str, Any], str], Sender]] = {
     "alertmanager": Alertmanager,
@@ -41,10 +41,6 @@ def sender_of(table: Mapping[str, Any], where: str) -> Sender:
     """
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in SENDERS:
-        near = difflib.get_close_matches(str(kind), list(SENDERS), n=1)
-        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(SENDERS))}"
-        raise ValueError(
-            f"{where}: kind: "
-            f"{'missing' if kind is None else f'no such receiver: {kind!r}'}; {meant}"
-        )
+        fault = "missing" if kind is None else f"no such receiver: {kind!r}"
+        raise ValueError(f"{where}: kind: {fault}{suggestion(str(kind), SENDERS)}")
     return SENDERS[kind](table, where)

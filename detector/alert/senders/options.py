@@ -8,7 +8,6 @@ option says that it may be, and is hidden from every text.
 
 from __future__ import annotations
 
-import difflib
 import os
 import ssl
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, Validati
 
 from detector.alert.templates import Templates, check_file, load
 from detector.render.escape import inert
+from detector.toml_tables import suggestion
 
 _REDACTED = "[hidden]"
 _LEAST_SECRET = 4
@@ -97,7 +97,7 @@ def read(declared: type[Declared], table: Mapping[str, Any], where: str) -> Decl
     for name in given:
         if name not in declared.model_fields:
             raise ValueError(
-                f"{where}: {name}: unknown option{_meant(name, option_names(declared))}"
+                f"{where}: {name}: unknown option{suggestion(name, option_names(declared))}"
             )
     try:
         return declared.model_validate(given)
@@ -237,12 +237,6 @@ def _told(declared: type[Options], error: Any) -> str:
         f"{name}: {message[:1].lower()}{message[1:]}"
         + (f" ({wanted})" if wanted and error["type"] == "missing" else "")
     )
-
-
-def _meant(word: str, known: Iterator[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f", did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
 
 
 def _telling_parts(url: str) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import stat
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from detector.settings import SettingsError
+from detector.toml_tables import BadTomlError, parse_toml
 
 Role = Literal["read", "act", "sql"]
 ROLES: frozenset[str] = frozenset(get_args(Role))
@@ -64,11 +64,13 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     try:
         if path.stat().st_mode & stat.S_IRWXO:
             raise SettingsError([f"{path}: everyone on this machine can use it: chmod o= {path}"])
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError([f"{path}: not a TOML file: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{path}: not a TOML file: it is not UTF-8"]) from error
+    except BadTomlError as error:
+        raise SettingsError([f"{path}:{error.line}: {error}"]) from error
     faults = [
         f"{path}: {name}: unknown table, there is [[token]] only"
         for name in entries

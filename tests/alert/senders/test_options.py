@@ -50,7 +50,7 @@ def fault(table: dict[str, Any]) -> str:
     [
         ({}, ("kind: missing; there are alertmanager, apprise, email, kafka, pagerduty, slack, "
 "webhook")),
-        ({"kind": "pagerdty"}, "kind: no such receiver: 'pagerdty'; did you mean pagerduty?"),
+        ({"kind": "pagerdty"}, "kind: no such receiver: 'pagerdty', did you mean \"pagerduty\"?"),
         ({"kind": ["x"]}, "kind: no such receiver"),
         ({"kind": "slack"}, "url_file or url_env is missing"),
         ({"kind": "slack", "url": TOKEN}, ("url: a secret does not belong here; name a file in url_file or a variable in "
@@ -61,7 +61,7 @@ def fault(table: dict[str, Any]) -> str:
         ({"kind": "slack", "url_env": "A", "url_file": "b"}, "url_file and url_env say the same thing twice"),
         ({"kind": "webhook", "url": "ftp://x/y"}, "url: not an address that begins with https:// or http://"),
         ({"kind": "webhook", "url": "http://["}, "url: not an address"),
-        ({"kind": "webhook", "url": "http://x", "timeout": 3}, "timeout: unknown option, did you mean timeout_s?"),
+        ({"kind": "webhook", "url": "http://x", "timeout": 3}, "timeout: unknown option, did you mean \"timeout_s\"?"),
         ({"kind": "webhook", "url": "http://x", "timeout_s": 0}, "timeout_s: input should be greater than or equal to 0.05"),
         ({"kind": "webhook", "url": "http://x", "ca_file": __file__}, "holds no certificates that can be used"),
         ({"kind": "webhook", "url": "http://x", "body_template": "/no/such.j2"}, "body_template: path does not point to a file"),

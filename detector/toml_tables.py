@@ -1,18 +1,99 @@
-"""Where things stand in a TOML text: tomllib says what a file holds, but not on which line.
+"""TOML files that people write: their tables with line numbers, faults by file and line, and what a
+misspelt word was meant to be.
 
-In: the text of one pattern file. Out: line numbers (from 1) of the n-th `[[kind]]` header, of a key
-in it, of an example in its array. A place that cannot be found (inline tables, say) falls back to
-the nearest enclosing one.
+In: the text of a file. Out: the document; line numbers (from 1) of the n-th `[[kind]]` header, of a
+key in it, of a value in its array; `LocatedFault`s. tomllib tells no lines: a place that cannot be
+found (inline tables, say) falls back to the nearest enclosing one.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
 
 _HEADER = re.compile(r"\s*(\[{1,2})\s*([A-Za-z0-9_.-]+)\s*\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
 _TOKEN = re.compile(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
+
+
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_NAMED = 20  # names that a fault lists
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LocatedFault:
+    """One thing that is wrong in a file. `line` counts from 1."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        """`path:line: message`, as compilers print it."""
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+class BadTomlError(ValueError):
+    """A text that is no TOML: `line` and what is wrong there."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Returns the document. Raises BadTomlError with the line of the first fault."""
+    try:
+        return tomllib.loads(text, parse_float=parse_float)
+    except tomllib.TOMLDecodeError as error:
+        place = _PLACE.search(str(error))
+        what = str(error)[: place.start()] if place else str(error)
+        if place is None or place[1] is None:
+            last = text.count("\n") + 1
+            raise BadTomlError(last, f"bad TOML: {what} at the end of the file") from error
+        raise BadTomlError(int(place[1]), f"bad TOML: {what} (column {place[2]})") from error
+    except (RecursionError, ArithmeticError) as error:
+        message = "bad TOML: nested too deeply, or a number without sense"
+        raise BadTomlError(1, message) from error
+
+
+def tables_by_kind(
+    document: Mapping[str, Any], kinds: Iterable[str], fault: Callable[[str, str], None]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yields the `[[kind]]` tables of each known kind; `fault` is called with the name and what is
+    wrong with it for all others.
+    """
+    for kind, tables in document.items():
+        if kind not in kinds:
+            fault(kind, f'unknown table "{kind}"{suggestion(kind, kinds)}')
+        elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            fault(kind, f"write [[{kind}]], with two brackets, once for each")
+        else:
+            yield kind, tables
+
+
+def key_fault(kind: str, message: str, key: str, keys: Iterable[str]) -> str:
+    """Words a fault that pydantic found at a key: `kind` and `message` are its `type` and `msg`."""
+    if kind == "missing":
+        return f'missing key "{key}"'
+    if kind == "extra_forbidden":
+        return f'unknown key "{key}"{suggestion(key, keys)}'
+    text = message.removeprefix("Value error, ")
+    return f'key "{key}": {text[:1].lower()}{text[1:]}' if key else text
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Returns what a misspelt word was meant to be, else which words there are."""
+    names = sorted(known)
+    if close := get_close_matches(word, names, n=1):
+        return f', did you mean "{close[0]}"?'
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; there are {', '.join(names[:_NAMED]) or 'none'}{more}"
 
 
 class TomlPlaces:
