@@ -208,9 +208,9 @@ INSERT INTO fleet_days SELECT 'hardware', hardware, at_us - at_us % 86400000000,
 """
 
 
-def fill(path: Path, size: float) -> None:
+def fill(path: Path, size: float, made: Callable[[float], Fleet] = Fleet) -> None:
     """Writes the whole history; a file that is not finished is not left behind."""
-    fleet, unfinished = Fleet(size), path.with_suffix(".unfinished")
+    fleet, unfinished = made(size), path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with closing(open_journal(unfinished)) as journal:
         connection = journal.db.conn

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 
 from detector import crash
 from detector.catalogue import Catalogue, Rule
@@ -34,16 +34,6 @@ from detector.store import Journal
 # The list of functions that are never the guilty one: allocation, locking, printk …
 GENERIC = "generic-functions"
 NOBODY: Container[str] = frozenset()
-
-
-class _Remembered:
-    """A list of names whose regexes are asked once for each name."""
-
-    def __init__(self, names: Container[str]) -> None:
-        self._holds = lru_cache(maxsize=8_192)(names.__contains__)
-
-    def __contains__(self, name: object) -> bool:
-        return self._holds(name)
 
 
 class Correlator:
@@ -70,7 +60,7 @@ class Correlator:
         self._on_incident = on_incident
         self._on_report = on_report
         self._families = Families()
-        self._skip: Container[str] = _Remembered(catalogue.lists.get(GENERIC, NOBODY))
+        self._skip: Container[str] = catalogue.lists.get(GENERIC, NOBODY)
 
     def forget(self) -> None:
         """Forgets what was added and not raised."""

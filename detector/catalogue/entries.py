@@ -6,8 +6,9 @@ Nothing here reads TOML or judges a pattern: `tables` validates the shape, `chec
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import regex
@@ -25,6 +26,7 @@ RuleSwitch = Literal["rules.lone_faults"]
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
 # slipped through the checks.
 _NAME_TIMEOUT_S = 0.01
+_NAMES_KEPT = 8_192
 
 
 class CatalogueError(UserError, ValueError):
@@ -126,13 +128,18 @@ class NameList:
     title: str = ""
     entries: frozenset[str] = frozenset()
     regexes: tuple[regex.Pattern[str], ...] = ()
+    _holds: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_holds", lru_cache(maxsize=_NAMES_KEPT)(self._covers))
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` is an entry or a regex covers it; a regex that runs out of its time says
-        no.
+        """Whether `name` is an entry or a regex covers it, which is asked once for each name; a
+        regex that runs out of its time says no.
         """
-        if not isinstance(name, str):
-            return False
+        return isinstance(name, str) and self._holds(name)
+
+    def _covers(self, name: str) -> bool:
         if name in self.entries:
             return True
         try:

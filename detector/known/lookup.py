@@ -7,7 +7,8 @@ values and as JSON. Hand-written issues come first: what one of them covers is n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
 
 from detector import crash
 from detector.catalogue import Catalogue
@@ -25,6 +26,23 @@ GENERIC = "generic-functions"
 
 # Answers that are kept: a fleet's problems are some thousands.
 _MOST_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """A report as the history holds it: the class of its head and its lines as they are stored tell
+    it from every other; `block` reads it.
+    """
+
+    issue: str | None
+    cls: str
+    lines: str
+    block: Callable[[], Block | None]
+
+    def digest(self) -> bytes:
+        """The key of the answer."""
+        told = "\n".join((self.issue or "", self.cls, self.lines))
+        return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 class KnownBugs:
@@ -62,20 +80,20 @@ class KnownBugs:
         return shown(self.of(report, issue), report.kernel if report is not None else None)
 
     def of_block(self, block: Block | None, issue: str | None = None) -> tuple[KnownBug, ...]:
-        """The same of a stored block; the answer is kept until the index changes."""
-        if block is None:
-            return ()
+        """The same of a block."""
+        return self.shown(crash.read(block, self._generic()), issue) if block is not None else ()
+
+    def of_stored(self, reports: Iterable[StoredReport]) -> Iterator[tuple[KnownBug, ...]]:
+        """The same of stored reports, in their order; answers are kept until the index changes."""
         version = self._index().version
         if version != self._version or len(self._known) >= _MOST_KEPT:
             self._known, self._version = {}, version
-        key = hashlib.blake2b(
-            "\n".join((issue or "", block.head.cls, *block.lines)).encode("utf-8", "replace"),
-            digest_size=16,
-        ).digest()
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self.shown(crash.read(block, self._generic()), issue)
-        return known
+        known = self._known
+        for report in reports:
+            key = report.digest()
+            if key not in known:
+                known[key] = self.of_block(report.block(), report.issue)
+            yield known[key]
 
     def _generic(self) -> Container[str]:
         return self._catalogue().lists.get(GENERIC, frozenset[str]())

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from sqlite3 import Connection
+from functools import partial
+from sqlite3 import Connection, Row
 from typing import TYPE_CHECKING
 
 from detector.known import Bug, standing
@@ -25,6 +26,7 @@ from detector.store.query.results import ProblemRow
 
 if TYPE_CHECKING:
     # What reads crash reports: most commands over the history do without.
+    from detector.known.index import Index
     from detector.known.lookup import KnownBugs
 
 LOOKED_AT = 1_000
@@ -34,11 +36,19 @@ _AMONG = 400
 _NONE = "0:0"  # a fingerprint that no problem has
 _SHORTEST_HASH = 8
 
-_LATEST = "SELECT max(match_id) FROM reports WHERE fingerprint = ?"
-_CANDIDATES = """
-SELECT fingerprint, known_issue FROM problems WHERE function IN (SELECT value FROM json_each(?))
-ORDER BY last_us DESC LIMIT ?
+_WITH_LATEST = """
+SELECT p.fingerprint, p.known_issue, r.match_id, m.class, r.lines FROM ({}) p
+JOIN reports r ON r.match_id = (SELECT max(match_id) FROM reports WHERE fingerprint = p.fingerprint)
+JOIN matches m ON m.id = r.match_id
+ORDER BY p.last_us DESC
 """
+_CANDIDATES = _WITH_LATEST.format(
+    "SELECT * FROM problems WHERE function IN (SELECT value FROM json_each(?)) "
+    "ORDER BY last_us DESC LIMIT ?"
+)
+_LISTED = _WITH_LATEST.format(
+    "SELECT * FROM problems WHERE fingerprint IN (SELECT value FROM json_each(?))"
+)
 _KERNELS = """
 SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel
 FROM hosts h ORDER BY h.last_seen_us DESC LIMIT ?
@@ -68,12 +78,9 @@ def with_names(
     if known is None:
         return list(rows)
     functions = known.index().by_function if any(row.function for row in rows) else {}
-    return [
-        replace(row, known_bugs=_names(connection, row.fingerprint, row.known_issue, known))
-        if row.function in functions
-        else row
-        for row in rows
-    ]
+    asked = json.dumps([row.fingerprint for row in rows if row.function in functions])
+    names = dict(_names(connection, connection.execute(_LISTED, (asked,)), known))
+    return [replace(row, known_bugs=names.get(row.fingerprint, row.known_bugs)) for row in rows]
 
 
 def with_bugs(
@@ -101,11 +108,13 @@ def narrowed(connection: Connection, wanted: Filter, known: KnownBugs | None) ->
         raise FilterError("known" if wanted.known else "fixable", "no index of bugs is at hand")
     asked = {name.lower() for name in wanted.known}
     functions = _functions(known, asked)
-    found = []
-    for row in connection.execute(_CANDIDATES, (json.dumps(functions), LOOKED_AT)):
-        names = _names(connection, row["fingerprint"], row["known_issue"], known)
-        if any(_fits(one, asked, known, fixable=bool(wanted.fixable)) for one in names):
-            found.append(row["fingerprint"])
+    index = known.index()
+    rows = connection.execute(_CANDIDATES, (json.dumps(functions), LOOKED_AT))
+    found = [
+        fingerprint
+        for fingerprint, names in _names(connection, rows, known)
+        if any(_fits(one, asked, index, fixable=bool(wanted.fixable)) for one in names)
+    ]
     if wanted.problem:
         found = [one for one in found if one in wanted.problem]
     return replace(wanted, known=(), fixable=(), problem=tuple(found[:_AMONG]) or (_NONE,))
@@ -141,19 +150,32 @@ def is_named(bug: Bug, asked: Iterable[str]) -> bool:
     )
 
 
-def _fits(one: KnownBug, asked: set[str], known: KnownBugs, *, fixable: bool) -> bool:
+def _fits(one: KnownBug, asked: set[str], index: Index, *, fixable: bool) -> bool:
     if fixable and not one.fixable:
         return False
     if not asked or "any" in asked or ("likely" in asked and one.confidence == "likely"):
         return True
-    return is_named(known.index().bugs[one.id], asked)
+    return one.id in index.bugs and is_named(index.bugs[one.id], asked)
 
 
 def _names(
-    connection: Connection, fingerprint: str, issue: str | None, known: KnownBugs
-) -> tuple[KnownBug, ...]:
-    latest = connection.execute(_LATEST, (fingerprint,)).fetchone()[0]
-    return known.of_block(block_of(connection, latest), issue) if latest is not None else ()
+    connection: Connection, rows: Iterable[Row], known: KnownBugs
+) -> Iterator[tuple[str, tuple[KnownBug, ...]]]:
+    """The fingerprint of each row, and what its latest report looks like."""
+    from detector.known.lookup import StoredReport
+
+    latest = list(rows)
+    reports = (
+        StoredReport(
+            row["known_issue"],
+            row["class"],
+            row["lines"],
+            partial(block_of, connection, row["match_id"]),
+        )
+        for row in latest
+    )
+    names = known.of_stored(reports)
+    return zip((row["fingerprint"] for row in latest), names, strict=True)
 
 
 def exposure(connection: Connection, bug: Bug) -> Exposure:
