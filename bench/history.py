@@ -260,6 +260,25 @@ def _insert(connection: Any, statement: str, rows: Iterator[tuple[Any, ...]]) ->
     print(f"  {statement.strip()[:40]!r} {time.perf_counter() - started:.1f} s", flush=True)
 
 
+HEADS = ("kernel.fault-7", "kernel.fault-8")
+FAULT_FILTERS: tuple[dict[str, list[str]], ...] = (
+    {},
+    {"host": ["db-8"]},
+    {"host": ["db-*"]},
+    {"host": ["*99"]},
+    {"host": ["nowhere-*"]},
+    {"since": ["24h"]},
+    {"since": ["2023-01-01"], "until": ["2023-02-01"]},
+    {"function": ["function_0"]},
+    {"function": ["function_0", "function_2999", "function_17"]},
+    {"kernel": ["5.4..6.8"]},
+    {"class": ["class-3"]},
+    {"class": ["memory-fault", "tcp-state"], "host": ["*99"]},
+    {"signature": ["kernel.fault-39"]},
+    {"severity": ["warning"]},
+    {"problem": ["1:function_0"], "host": ["db-*"]},
+    {"problem": ["1:function_0"], "host": ["nowhere-*"]},
+)
 FILTERS: tuple[dict[str, list[str]], ...] = (
     {},
     {"host": ["db-8"]},
@@ -318,6 +337,19 @@ def questions(history: History) -> Iterator[tuple[str, Callable[[], object]]]:
         )
         yield f"problems   {name}", lambda wanted=wanted: history.problems(wanted)
         yield f"hosts      {name}", lambda wanted=wanted: history.hosts(wanted)
+    for params in FAULT_FILTERS:
+        wanted = parse(params, NOW_US)
+        name = " ".join(f"{field}={','.join(values)}" for field, values in params.items())
+        yield f"faults     {name}", lambda wanted=wanted: history.faults(wanted, HEADS)
+    for by in ("kernel", "hardware"):
+        for span in (28, 1_800):
+            yield (
+                f"rates by {by}, {span} days",
+                lambda by=by, span=span: history.crash_rates(
+                    by, NOW_US - span * DAY_US, now_us=NOW_US
+                ),
+            )
+    yield "releases with", lambda: history.releases_with("1:function_0")
     row = history.search(Filter()).rows[0]
     yield "overview", lambda: history.overview(NOW_US)
     yield "totals", history.totals

@@ -51,6 +51,23 @@ FILTERS = (
     "known_issue=tcp-listener-race",
     "host=web-*&state=open&text=paging",
 )
+FAULTS = (
+    "",
+    "host=db-8",
+    "host=db-*",
+    "host=*99",
+    "since=24h",
+    "since=2023-01-01&until=2023-02-01",
+    "function=function_0",
+    "function=function_2999",
+    "kernel=5.4..6.8",
+    "class=class-3",
+    "signature=kernel.fault-39",
+    "severity=warning",
+    "host=web-*&class=memory-fault&kernel=6.16.90",
+    "host=nowhere-*",
+    "problem=1:function_0&host=db-*",
+)
 NOISE = (
     "",
     "since=24h",
@@ -80,10 +97,16 @@ def addresses(history: Path) -> list[str]:
         "/hosts/db-8",
         "/rules",
         "/signatures",
+        "/signatures/kernel.paging-request",
         "/silences",
+        "/fleet",
+        "/fleet?by=hardware",
+        "/fleet?since=2021-12-01",
         f"/incidents/{identity}",
         f"/problems/{quote(largest)}",
     ]
+    faults = [f"?{one}" if one else "" for one in FAULTS]
+    pages += [f"/faults{one}" for one in faults]
     pages += [f"/{place}{one}" for place in ("incidents", "problems", "hosts") for one in asked] + [
         f"/noise{one}" for one in noise
     ]
@@ -97,6 +120,7 @@ def addresses(history: Path) -> list[str]:
         "/stats/overview",
         "/hosts/db-8",
     ]
+    api += [f"/faults{one}" for one in faults] + ["/fleet", "/fleet?by=hardware"]
     api += [
         f"/incidents/{identity}",
         f"/incidents/{identity}/similar",

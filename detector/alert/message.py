@@ -59,6 +59,7 @@ def compose(notice: Notice) -> Message:
         *_facts(notice, lead),
         *_lines(lead),
         *_standing(notice),
+        *_advice(notice),
         *_others(notice),
         *_next(lead),
     ]
@@ -205,6 +206,16 @@ def _standing(notice: Notice) -> Iterator[MessagePart]:
         yield MessagePart("History", tuple(said(line) for line in history_lines(notice.standing)))
 
 
+def _advice(notice: Notice) -> Iterator[MessagePart]:
+    """What people said of the problem before, who and when."""
+    for one in notice.standing.advice if notice.standing is not None else ():
+        label = one.about.capitalize()
+        yield MessagePart(
+            f"{label}, as known",
+            (said(f"{' '.join(one.text.split())} ({one.author}, {clock(one.at_us)})"),),
+        )
+
+
 def history_lines(standing: ProblemStanding) -> Iterator[str]:
     """What the history knows: new, or how often, on how many hosts, since when; a regression; other
     hosts lately.
@@ -218,9 +229,13 @@ def history_lines(standing: ProblemStanding) -> Iterator[str]:
         )
     else:
         hosts = "1 host" if standing.hosts == 1 else f"{standing.hosts:,} hosts"
+        which = (
+            f"{ordinal(standing.count)} incident of {standing.reports:,} reports"
+            if standing.reports > standing.count
+            else f"{ordinal(standing.count)} time"
+        )
         yield (
-            f"{ordinal(standing.count)} time, {hosts}, first {clock(standing.first_us)}, last "
-            f"{clock(standing.last_us)}"
+            f"{which}, {hosts}, first {clock(standing.first_us)}, last {clock(standing.last_us)}"
         )
     if standing.regression_of is not None:
         fix = (

@@ -83,4 +83,14 @@ def standing_item(standing: ProblemStanding) -> Item:
         "new": standing.new,
         "regression_of": standing.regression_of and inert_line(standing.regression_of),
         "hosts_last_hour": [inert_line(host) for host in standing.hosts_last_hour],
+        "reports": standing.reports,
+        "advice": [
+            {
+                "about": one.about,
+                "text": inert_line(one.text),
+                "author": inert_line(one.author),
+                "at": moment(one.at_us),
+            }
+            for one in standing.advice
+        ],
     }

@@ -138,10 +138,17 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
         raise UserError(
             f"{settings.store.path}: no incident {identity}; `oopswatch incidents list` names them"
         )
+    fingerprint = detail.row.fingerprint
+    advice = history.advice(fingerprint) if fingerprint else []
     if as_json:
-        click.echo(json.dumps(detail_item(detail) | actions.became_item(history, detail.row.id)))
+        became = actions.became_item(history, detail.row.id)
+        known = {"advice": [asdict(one) for one in advice]}
+        click.echo(json.dumps(detail_item(detail) | became | known))
         return
     terminal.say_incident(terminal.console(), detail_item(detail))
+    for one in advice:
+        told = f"{one.text} ({one.author}, {terminal.when(one.at_us)})"
+        click.echo(terminal.wrapped(one.about, told))
     if detail.block is not None:
         click.echo(
             f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:"

@@ -34,6 +34,7 @@ from detector.render.series import sparkline, spread
 from detector.render.units import several
 from detector.settings import settings_of
 from detector.store import History, open_actions
+from detector.store.query.advice import ADVICE
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemRow
 
@@ -129,12 +130,46 @@ def show(
                 problem_item(detail.row)
                 | {"by": shares, "days": days, "latest": [row.id for row in detail.incidents]}
                 | {"attributed": [asdict(one) for one in detail.attributed]}
+                | {"advice": [asdict(one) for one in detail.advice]}
             )
         )
         return
     catalogue = build.catalogue_of(settings)
     issues = {one.id: one for one in catalogue.known_issues}
     _say(detail, issues.get(detail.row.known_issue or ""), history.releases_with(fingerprint))
+
+
+@problems.command(
+    "advise",
+    epilog="""\b
+Examples:
+  oopswatch problems advise 1:5d41402abc4b2a76 --cause 'race in the listener table'
+  oopswatch problems advise 1:5d41402abc4b2a76 --workaround 'tcp_tw_reuse=0' --ticket OPS-4711""",
+)
+@click.argument("fingerprint")
+@click.option("--cause", help="Why it happens; '' takes it away.")
+@click.option("--workaround", help="What helps until it is fixed.")
+@click.option("--ticket", help="Where it is worked on.")
+@acting.actor_option
+@store_option
+@config_option
+def advise(
+    fingerprint: str,
+    actor: str,
+    store_path: Path | None,
+    config_path: Path | None,
+    **told: str | None,
+) -> None:
+    """Keeps what you know of a problem: its next incident, and the message about that, say it."""
+    if all(text is None for text in told.values()):
+        raise click.UsageError("give --cause, --workaround or --ticket")
+    settings, _ = settings_of(config_path, store__path=store_path)
+    with closing(open_actions(settings.store.path, clock.now_us)) as actions:
+        for about in ADVICE:
+            text = told[about]
+            if text is not None:
+                actions.advise(fingerprint, about, text, actor=actor)
+                click.echo(f"{inert(fingerprint)}: {about} {'kept' if text else 'taken away'}")
 
 
 @problems.command(
@@ -240,6 +275,10 @@ def _facts(
         ("releases", since_words(releases) or "unknown"),
         ("incidents", f"{row.incidents:,}"),
         ("known issue", row.known_issue or "none"),
+        *(
+            (one.about, f"{one.text} ({one.author}, {terminal.when(one.at_us)})")
+            for one in detail.advice
+        ),
         *(("", words) for words in (_issue_words(detail, issue) if issue else ())),
         *(("known bug", terminal.known_bug(asdict(one))) for one in row.known_bugs),
     )

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.alert.message import SHORT_LIMIT, TITLE_LIMIT, compose, cut, headline, plain
+from detector.store.query.advice import Advice
 from detector.store.query.standing import ProblemStanding
 from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
 
@@ -123,6 +124,13 @@ def test_a_runbook_that_is_no_address_is_said() -> None:
         ),
         (ProblemStanding(2, 1, NOW, NOW, False), "2nd time, 1 host, first"),
         (ProblemStanding(3, 1, NOW, NOW, False, ""), "regression: it was resolved before"),
+        (ProblemStanding(1, 3, NOW, NOW, False, reports=9), "1st incident of 9 reports, 3 hosts"),
+        (
+            ProblemStanding(
+                2, 1, NOW, NOW, False, advice=(Advice("workaround", "reuse\n= 0", "ann", NOW),)
+            ),
+            "Workaround, as known: reuse = 0 (ann, 2026-09-21 14:13:20 UTC)",
+        ),
     ],
 )
 def test_new_and_known_problems_are_told_apart(standing: ProblemStanding, said: str) -> None:

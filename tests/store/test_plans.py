@@ -24,6 +24,7 @@ from detector.store.alerts import open_alert_store
 from detector.store.lifecycle import auto_resolve as closing_rows
 from detector.store.query import faults, search_index
 from detector.store.query.filters import Filter, parse
+from detector.store.query.standing import standing_of
 from detector.store.retention import Keeper, RetentionLimits
 from tests.queries import NOW_US, QUERIES, fill
 from tests.store.nouns import incident, match
@@ -86,6 +87,8 @@ def ask_everything(history: History) -> None:
         history.crash_rates(by, now_us=NOW_US)
     history.releases_with("1:nvme_irq")
     history.is_complete()
+    history.advice("1:nvme_irq")
+    standing_of(history, row.id, NOW_US)
     history.problem("1:nvme_irq")
     history.host("db-1")
     history.overview(NOW_US)

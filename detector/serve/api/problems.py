@@ -26,6 +26,7 @@ from detector.serve.api.params import (
 from detector.serve.deps import history
 from detector.serve.http.access import visitor
 from detector.serve.schemas import model_of
+from detector.store.query.advice import TEXT_LIMIT, AdviceKind
 from detector.store.query.results import ProblemDetail, ProblemRow
 
 router = APIRouter(prefix="/api/v1/problems", tags=["problems"])
@@ -42,6 +43,17 @@ class Resolution(BaseModel):
         description="first kernel release with the fix; a later crash on it is a regression",
     )
     reason: str | None = Field(default=None, max_length=4_000)
+
+
+class Advised(BaseModel):
+    """What somebody knows of a problem."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    about: AdviceKind
+    text: str = Field(
+        max_length=TEXT_LIMIT, description="in place of what was known; empty: it is taken away"
+    )
 
 
 @router.get(
@@ -87,6 +99,22 @@ def resolve(
             fingerprint, actor=who, fixed_in=how.fixed_in, reason=how.reason, request=key
         ),
     )
+    return problem(request, fingerprint)
+
+
+@router.post(
+    "/{fingerprint}/advice",
+    summary="What is known of it",
+    response_model=model_of(ProblemDetail),
+    responses=ACT,
+)
+def advise(request: Request, fingerprint: Fingerprint, body: Advised) -> Response:
+    """Keeps a cause, a workaround or a ticket: the next incident of the problem and its message say
+    it.
+    """
+    found(history(request).problem(fingerprint), "such problem")
+    who = visitor(request).name
+    acted(request, lambda actions: actions.advise(fingerprint, body.about, body.text, actor=who))
     return problem(request, fingerprint)
 
 

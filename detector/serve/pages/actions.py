@@ -20,6 +20,7 @@ from detector.serve.pages.rendering import PageContent, as_html, now_us, problem
 from detector.serve.writing import done
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.states import Act
+from detector.store.query.advice import ADVICE, TEXT_LIMIT
 
 LENGTHS = (
     (1, "1 hour"),
@@ -69,7 +70,7 @@ def act(request: Request, identity: str, fields: FormFields) -> Response:
 
 @router.post("/problems/{fingerprint}/act")
 def act_on_problem(request: Request, fingerprint: str, fields: FormFields) -> Response:
-    """Resolves or reopens a problem."""
+    """Resolves or reopens a problem, or keeps what is known of it."""
     fingerprint = fingerprint.removesuffix(".html")
     who, back = visitor(request).name, problem_page(fingerprint)
     if fields.get("what") == "resolve":
@@ -89,7 +90,16 @@ def act_on_problem(request: Request, fingerprint: str, fields: FormFields) -> Re
             ),
             back,
         )
-    return _refused(request, "A problem can be resolved or reopened.", back)
+    if fields.get("what") == "advise":
+        return _done(request, lambda actions: _advise(actions, fingerprint, fields, who), back)
+    return _refused(request, "A problem can be resolved, reopened or advised on.", back)
+
+
+def _advise(actions: Actions, fingerprint: str, fields: Mapping[str, str], who: str) -> None:
+    """Keeps what changed of the three fields."""
+    for about in ADVICE:
+        if fields.get(about, "") != fields.get(f"{about}_before", ""):
+            actions.advise(fingerprint, about, fields.get(about, "")[:TEXT_LIMIT], actor=who)
 
 
 @router.post("/silences")

@@ -82,6 +82,7 @@ def _became(reading: History, detail: IncidentDetail) -> dict[str, Any]:
         "notifications": notifications_of(reading, identity),
         "similar": reading.similar(identity, SIMILAR),
         "problem": _problem(reading, fingerprint) if fingerprint else None,
+        "advice": reading.advice(fingerprint) if fingerprint else [],
     }
 
 

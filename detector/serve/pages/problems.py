@@ -25,6 +25,7 @@ from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store import History
 from detector.store.query import filters
+from detector.store.query.advice import ADVICE
 from detector.store.query.filters import Filter, FilterError
 from detector.store.query.known_bugs import Exposure
 from detector.store.query.results import Facet, ProblemDetail, ProblemRow, ProblemShare
@@ -97,6 +98,9 @@ def problem(request: Request) -> PageContent:
             {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)},
         ),
         "hardware": detail.hardware,
+        "advice": detail.advice,
+        "kinds": ADVICE,
+        "said": dict.fromkeys(ADVICE) | {one.about: one.text for one in detail.advice},
         "chart": _days(detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None)),
         "exposure": _exposure(request, reading, detail.row),
     }

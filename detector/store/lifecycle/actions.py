@@ -22,6 +22,7 @@ from detector.store.lifecycle import changes
 from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act, RefusedError, step
 from detector.store.query import search_index
+from detector.store.query.advice import TEXT_LIMIT, AdviceKind
 from detector.store.rows import NAME_LIMIT, clean
 
 __all__ = ["ActionRefused", "Actions", "Change", "open_actions"]
@@ -33,6 +34,8 @@ _PROBLEM = (
     "UPDATE problems SET state = ?, state_us = ?, state_by = ?, fixed_in = ? WHERE fingerprint "
     "= ? RETURNING fingerprint"
 )
+_ADVISE = "INSERT OR REPLACE INTO problem_advice VALUES (?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM problem_advice WHERE fingerprint = ? AND about = ?"
 _OPEN_OF_PROBLEM = (
     "SELECT id FROM incidents WHERE fingerprint = ? AND joined_into IS NULL AND state <> "
     "'resolved' ORDER BY id"
@@ -133,6 +136,19 @@ class Actions:
         del request
         with self._transaction():
             self._problem(fingerprint, "open", actor, None)
+
+    def advise(self, fingerprint: str, about: AdviceKind, text: str, *, actor: str) -> None:
+        """Keeps what somebody knows of a problem in place of what was known; an empty text takes
+        it away. The next incident of the problem, and its message, say it.
+        """
+        if len(text) > TEXT_LIMIT:
+            raise ActionRefused(f"{about}: at most {TEXT_LIMIT:,} characters")
+        facts = (fingerprint, about, clean(text.strip()), clean(actor, NAME_LIMIT), self._clock())
+        with self._transaction():
+            known = "SELECT 1 FROM problems WHERE fingerprint = ?"
+            if self._connection.execute(known, (fingerprint,)).fetchone() is None:
+                raise self._no_problem(fingerprint)
+            self._connection.execute(*((_ADVISE, facts) if text.strip() else (_FORGET, facts[:2])))
 
     def silence(
         self,
@@ -244,9 +260,12 @@ class Actions:
             fingerprint,
         )
         if self._connection.execute(_PROBLEM, facts).fetchone() is None:
-            raise StoreError(
-                f"{self._path}: no problem {fingerprint}; `oopswatch problems` names them"
-            )
+            raise self._no_problem(fingerprint)
+
+    def _no_problem(self, fingerprint: str) -> StoreError:
+        return StoreError(
+            f"{self._path}: no problem {fingerprint}; `oopswatch problems list` names them"
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

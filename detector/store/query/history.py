@@ -27,6 +27,7 @@ from detector.store.query import incidents as incident_queries
 from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
 from detector.store.query import problems as problem_queries
+from detector.store.query.advice import Advice, advice_of
 from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
 from detector.store.query.fleet import By, CrashRates, ReleasesWith
@@ -202,6 +203,10 @@ class History:
             return None
         (row,) = self._asked(known_queries.with_names, [detail.row], self._known)
         return replace(detail, row=row)
+
+    def advice(self, fingerprint: str) -> list[Advice]:
+        """What people know of a problem."""
+        return self._asked(advice_of, fingerprint)
 
     def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
         """Hosts of a filter, by name; see `problem_queries.hosts`."""

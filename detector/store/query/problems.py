@@ -14,6 +14,7 @@ from detector.clock import DAY_US
 from detector.render.series import Bucket
 from detector.store.query import faults
 from detector.store.query import incidents as incident_queries
+from detector.store.query.advice import advice_of
 from detector.store.query.filters import Filter
 from detector.store.query.noise import EVERYTHING, noise
 from detector.store.query.results import (
@@ -124,6 +125,7 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
             Attribution(**dict(one))
             for one in connection.execute(_ATTRIBUTED, (fingerprint, ATTRIBUTED))
         ],
+        advice=advice_of(connection, fingerprint),
     )
 
 

@@ -17,6 +17,7 @@ from detector.known.names import KnownBug
 from detector.model import Block, Diagnosis, Incident
 from detector.render.objects import Item
 from detector.render.series import Bucket
+from detector.store.query.advice import Advice
 from detector.store.query.filters import FilterError
 from detector.unclaimed import UnclaimedCount
 
@@ -163,6 +164,7 @@ class ProblemDetail:
     incidents: list[IncidentRow]
     hardware: list[ProblemShare]
     attributed: list[Attribution]
+    advice: list[Advice]
 
 
 @dataclass(frozen=True, slots=True)

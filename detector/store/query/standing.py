@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 from detector.clock import HOUR_US
 from detector.store.errors import explained
+from detector.store.query.advice import Advice, advice_of
 from detector.store.query.history import History
 
 _OTHER_HOSTS = 20
 _STANDING = """
-SELECT p.incidents, p.hosts, p.first_us, p.last_us, p.fixed_in, i.host, i.regression,
+SELECT p.fingerprint, p.incidents, p.reports, p.hosts, p.first_us, p.last_us, p.fixed_in, i.host, i.regression,
   NOT EXISTS (SELECT 1 FROM incidents o WHERE o.fingerprint = i.fingerprint AND o.joined_into IS NULL AND o.id <> i.id
-              AND (o.found_us < i.found_us OR (o.found_us = i.found_us AND o.rowid < i.rowid))) AS new
+              AND (o.found_us < i.found_us OR (o.found_us = i.found_us AND o.rowid < i.rowid)))
+  AND NOT EXISTS (SELECT 1 FROM faults f INDEXED BY faults_problem WHERE f.fingerprint = i.fingerprint AND f.at_us > 0
+                  AND f.at_us < (SELECT at_us FROM faults WHERE id = i.anchor_id)) AS new
 FROM incidents i JOIN problems p ON p.fingerprint = i.fingerprint WHERE i.id = :id
 """
 _HOSTS_SINCE = """
@@ -26,8 +29,8 @@ SELECT host FROM problem_hosts WHERE fingerprint = (SELECT fingerprint FROM inci
 
 @dataclass(frozen=True, slots=True)
 class ProblemStanding:
-    """What the history knows of the same problem. `count` and `hosts` include this incident; `new`
-    where it is the first one.
+    """What the history knows of the same problem. `count` of incidents and `hosts` include this one;
+    `new` where it is the first, and no earlier report had the problem; `advice` is what people know.
 
     `regression_of` is the kernel release that was said to hold the fix ("" where none was named),
     None where it is no regression. `hosts_last_hour` names other hosts, the latest first.
@@ -40,6 +43,8 @@ class ProblemStanding:
     new: bool
     regression_of: str | None = None
     hosts_last_hour: tuple[str, ...] = ()
+    reports: int = 0
+    advice: tuple[Advice, ...] = ()
 
 
 def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStanding | None:
@@ -67,4 +72,6 @@ def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStand
             new=bool(row["new"]),
             regression_of=(row["fixed_in"] or "") if row["regression"] else None,
             hosts_last_hour=tuple(other["host"] for other in others),
+            reports=row["reports"],
+            advice=tuple(advice_of(history.db.conn, row["fingerprint"])),
         )
