@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test first-minutes bench chaos fleets known-eval truth lint format docs screenshots lock clean
+.PHONY: help demo test first-minutes bench chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ bench: $(READY) ## measure side by side with peers and write docs/performance.md
 
 truth: $(READY) ## recompute every number and instruction in the explanations of all logs (LOGS="FILE …" for others)
 	$(BIN)/python -m tests.explain.truth $(LOGS)
+
+mutilate: $(READY) ## damage reports as logs do, and say how much of each is still read: minutes (LOGS="FILE …" for others)
+	$(BIN)/python -m tests.assemble.mutilation $(LOGS)
 
 known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
 	$(BIN)/python -m bench.known_eval $(CASES)

@@ -52,6 +52,13 @@ _FRAME = re.compile(
     rf"|(?:\? )?{_SYM} \(?(?:\./)?[\w./-]+\.[chSs]:\d+.*$"
     r"|---? (?:interrupt|Exception): \w+.*$|LR = .*$|--- Exception: .*$)"
 )
+# Where a stack begins: what system calls, interrupts from user space, new threads and idle CPUs start with.
+_BOTTOM = re.compile(
+    r".*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp|syscall_call|system_call_fastpath|system_call"
+    r"|ret_from_fork(?:_asm)?|ret_from_kernel_thread|secondary_startup_64\w*|startup_32_smp|el0t?_(?:64_|32_)?(?:sync|svc|irq)\w*"
+    r"|ret_fast_syscall|ret_to_user|ret_from_exception|syscall_common|ret_from_syscall)(?:\.\w+)*(?:\+0x|\)? from )"
+    r"|\s*</TASK>\s*$"
+)
 _STACK_MARK = re.compile(rf"{_STACKS}+$")
 _TRACE = re.compile(
     r"(?:[0-9a-f\s]{8,}(?=Call))?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack traceback|Trace)\b[^:]{0,24}:"
@@ -115,6 +122,11 @@ def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
         if _SAYS[kind].match(words) is not None:
             return LineShape("text", kind)
     return _FOREIGN
+
+
+def is_bottom(text: str) -> bool:
+    """Whether a frame is the lowest one of its stack."""
+    return _BOTTOM.match(text[:_LONGEST]) is not None
 
 
 def _range(address: str | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Literal
 
 from detector.assemble import shape
-from detector.assemble.grammar import LineShape
+from detector.assemble.grammar import LineShape, is_bottom
 from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
 
@@ -33,8 +33,8 @@ class Opened:
     `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time
     where `stamped` says so, else wall time; `touched_us` when that line came, `turn` its place
     among all lines. `lingering`: the end mark has come, a panic may still follow. `strangers` are
-    the lines in a row that did not belong to it, `away` those that came a gap later. `superseded`:
-    another report of its context has printed its trace since. `stamps` says which source a line came
+    the lines in a row that did not belong to it, `away` those that came a gap later. `bottom`: the last
+    frame of its trace has come. `superseded`: another report of its context has printed its trace since. `stamps` says which source a line came
     from, `repeated` that a source has begun to ship the report once more.
     """
 
@@ -54,6 +54,7 @@ class Opened:
     away: int = 0
     superseded: bool = False
     traced: bool = False
+    bottom: bool = False
     nmi: bool = False
     replaying: bool = False
     arch: str | None = None
@@ -189,6 +190,8 @@ class Opened:
         self.arch = self.arch or looks.arch
         self.style = looks.style or self.style
         self.traced = self.traced or looks.kind in ("trace", "frame")
+        if looks.kind in ("trace", "frame"):
+            self.bottom = looks.kind == "frame" and is_bottom(text)
         self.nmi = self.nmi or shape.NMI_TRACE in text or text.startswith("NMI backtrace for ")
         if len(self.lines) > 1 and shape.is_end(text, self.head.cls):
             self.ended = self.lingering = True

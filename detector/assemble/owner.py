@@ -25,6 +25,8 @@ _SILENT = 8
 _BESIDE = 2
 # The last lines of two reports that take turns lie within so many.
 _IN_TURNS = 12
+# So many lines of each prove that they take turns.
+_PROOF = 2
 
 
 def by_caller(near: Sequence[Opened], line: Line, *, head: bool = False) -> Sequence[Opened]:
@@ -95,6 +97,7 @@ def _last(able: Sequence[Opened]) -> Opened | None:
 def _of_frame(able: Sequence[Opened], looks: LineShape, turn: int) -> Opened | None:
     """A frame belongs to a trace that has begun, and to one that is written as it is."""
     tracing = [opened for opened in able if opened.tracing] or able
+    tracing = [opened for opened in tracing if not opened.bottom] or tracing
     alike = [opened for opened in tracing if opened.style in (None, looks.style)]
     tracing = alike or tracing
     return _other_of_two(tracing, turn) or newest(tracing)
@@ -107,7 +110,11 @@ def _other_of_two(pair: Sequence[Opened], turn: int) -> Opened | None:
     parities = []
     for opened in pair:
         turns = opened.turns
-        if len(turns) < 3 or turn - turns[0] > _IN_TURNS or len({each % 2 for each in turns}) > 1:
+        if (
+            len(turns) < _PROOF
+            or turn - turns[0] > _IN_TURNS
+            or len({each % 2 for each in turns}) > 1
+        ):
             return None
         parities.append(turns[0] % 2)
     return pair[parities.index(turn % 2)] if parities[0] != parities[1] else None

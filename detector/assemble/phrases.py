@@ -38,7 +38,7 @@ DUMPS: dict[str, tuple[str, ...]] = {
         r"R\d?:[0-9a-f]", r"R:\d T:\d", "Last Breaking-Event", "User (?:PSW|GPRS)",
     ),
     "riscv": (
-        "epc : [0-9a-f]{8}", r" ?(?:epc|gp|tp|t\d|s\d{1,2}|a\d) : ?[0-9a-f]{8}",
+        "epc : ", "ra : [A-Za-z_]", r" ?(?:epc|gp|tp|t\d|s\d{1,2}|a\d) : ?[0-9a-f]{8}",
         "status: [0-9a-f]{8}", r"Current \S+ pgtable",
     ),
     "loongarch": (

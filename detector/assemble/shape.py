@@ -31,7 +31,10 @@ _AFTER_END = re.compile(
     r"empty\)|\s*</?(?:TASK|IRQ|NMI)>|---\[ end "
 )
 _NO_FAULT = re.compile(r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing ")
-_NAMED = re.compile(r"[\w./-]{1,32}(?: [\w.:-]{1,24})?(?: ?\([^)]{1,24}\)|\[\d+\])?: ")
+_NAMED = re.compile(
+    r"[\w./-]{1,32}(?: [\w.:-]{1,24}){0,2}(?: ?\([^)]{1,24}\)| ?\[\d+\])?: "
+    r"|device \S+ (?:entered|left) |.{0,32}\bIN=\S* OUT="
+)
 _USER = re.compile(r"(?:PC|LR) is at 0x|(?:pc|lr|sp) : (?:\[<)?0000|Code: ")
 
 _SELF_CLOSING = frozenset({"kasan", "kmsan", "kcsan", "kfence", "ubsan"})

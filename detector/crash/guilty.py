@@ -47,6 +47,9 @@ _NEW_TRACE = re.compile(
     r"|Uninit was (?:stored to memory|created) at|status: [0-9a-f]{16} badaddr: )"
 )
 
+_RISCV_CAUSE = re.compile(r"\s*status: [0-9a-f]{16} badaddr: ")
+"""The last of riscv's registers; the frames follow without a line that says so (arch/riscv/kernel/process.c)."""
+
 Chooser = Callable[[Sequence[str]], tuple[str, int] | None]
 CHOOSERS: dict[str, Chooser] = {"stall": syscall_entries.stalled, "hung": syscall_entries.hung}
 
@@ -195,7 +198,7 @@ def _seek(lines: Sequence[str], start: int, part: SearchPart) -> tuple[int, list
             return at + 1, found
     if part == TRACE:
         for at in range(start, len(lines)):
-            if TRACE_START.match(lines[at]):
+            if TRACE_START.match(lines[at]) or _RISCV_CAUSE.match(lines[at]):
                 return at + 1, []
     return (len(lines) if isinstance(part, re.Pattern) else start), []
 

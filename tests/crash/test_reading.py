@@ -512,6 +512,15 @@ def test_mips_names_the_program_counter() -> None:
     assert report.function == "frob"
 
 
+def test_riscvs_frames_follow_the_registers() -> None:
+    """arch/riscv/kernel/process.c prints no line above the trace, and the line with the symbol of
+    the program counter may be lost.
+    """
+    log = (FOLDER / "riscv64-6.1.log").read_text(encoding="utf-8")
+    rest = "\n".join(row for row in log.splitlines() if "epc : frob" not in row)
+    assert read(blocks(rest)[0], shipped().lists["generic-functions"]).function == "frob_gpio_set"
+
+
 def test_powerpcs_trap_names_who_warned() -> None:
     """A panic of panic_on_warn shows the function only where the trap's frame is."""
     report = read(
