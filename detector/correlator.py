@@ -27,8 +27,10 @@ from detector.correlate import (
 from detector.explain import explain, with_instruction
 from detector.families import Families, Family
 from detector.hooks import Finding
-from detector.isolation import Isolation, place_of
+from detector.isolation import NOWHERE, Isolation, place_of
 from detector.model import Block, CrashReport, Diagnosis, Incident
+from detector.noise import NoiseCount
+from detector.outbreak import Outbreaks
 from detector.store import Journal
 
 # The list of functions that are never the guilty one: allocation, locking, printk …
@@ -53,7 +55,10 @@ class Correlator:
     ) -> None:
         self._catalogue = catalogue
         self._rules = rules
-        self._others = frozenset(rule.id for rule in rules if not rule.is_lone)
+        self._others = frozenset(
+            rule.id for rule in rules if not rule.is_lone and not rule.counts_hosts
+        )
+        self._outbreaks = Outbreaks(rules, journal)
         self._lone = frozenset(rule.id for rule in rules if rule.is_lone)
         self._journal = journal
         self._isolation = isolation
@@ -65,6 +70,7 @@ class Correlator:
     def forget(self) -> None:
         """Forgets what was added and not raised."""
         self._families = Families()
+        self._outbreaks.forget()
 
     def add(self, stored: StoredMatch) -> None:
         """A new match was stored: notes what it makes an incident with."""
@@ -95,8 +101,21 @@ class Correlator:
         self._journal.add_report(match_id, block, report, fingerprint)
         if report is not None:
             self._isolation.say(self._on_report, match_id, report)
+        self._outbreaks.report(match_id)
         for incident, evidence in self._journal.anchored(match_id):
-            self._save(incident, evidence)
+            alone = incident.spread is not None
+            shown = replace(incident, evidence=(incident.anchor,)) if alone else incident
+            self._save(shown, evidence)
+
+    def noise(self, rows: Sequence[NoiseCount]) -> None:
+        """Counts of noise were stored."""
+        self._outbreaks.noise(rows)
+
+    def raise_outbreaks(self) -> None:
+        """Raises the incidents of many hosts, after the reports and the noise of the batch."""
+        self._isolation.stage = "correlate"
+        work = partial(self._outbreaks.raise_incidents, self._save)
+        self._isolation.step(NOWHERE, work)
 
     def _raise(self, family: Family) -> None:
         """Raises the incident that a batch's kin make, or says more of those that it belongs to;

@@ -235,12 +235,29 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """On which hosts one value was seen: `field` says what it is, "fingerprint" or "process".
+
+    `first_us` and `last_us` are the beginnings of the first and the last hour (wall time, µs);
+    `hosts` counts all hosts, `names` are the first of them by name.
+    """
+
+    field: str
+    value: str
+    first_us: int
+    last_us: int
+    hosts: int
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none)
     and holds `anchor`.
 
     `nearest` is the other half that is nearest to the anchor fault, `gap_us` its distance; a fault
-    alone has none, and 0. `joined` names incidents that became part of it.
+    alone has none, and 0. `joined` names incidents that became part of it. `spread` tells of the
+    hosts where there are many; then `host` is where it was seen first.
     """
 
     id: str
@@ -255,3 +272,4 @@ class Incident:
     evidence: tuple[Match, ...]
     joined: tuple[str, ...] = ()
     nearest: Match | None = None
+    spread: Spread | None = None

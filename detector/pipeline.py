@@ -360,6 +360,7 @@ class Pipeline:
         self.correlator.raise_incidents()
         self.totals.folded = self.noise.folded
         self._store_counts()
+        self.correlator.raise_outbreaks()
         self._keep_open()
         self._isolation.stage = "store"
         if unclaimed := self.review.tally.drain():
@@ -385,6 +386,7 @@ class Pipeline:
         if self.keeps_noise:
             rows = self.noise.drain()
             self.journal.count_noise(rows)
+            self.correlator.noise(rows)
             self._isolation.say(self.told.noise, rows)
         self.journal.save_streams(self.boots.changed())
 

@@ -154,7 +154,8 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
     """Where and when, and what is known of it; one short line each."""
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
-    yield MessagePart("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
+    label = "Host" if lead.spread is None else "First host"
+    yield MessagePart(label, (said(f"{lead.host}{up}, boot {lead.boot}"),))
     yield MessagePart(
         "Started",
         (
@@ -253,11 +254,13 @@ def history_lines(standing: ProblemStanding) -> Iterator[str]:
 
 def _others(notice: Notice) -> Iterator[MessagePart]:
     """Of a storm: how many, on which hosts, the incidents at hand."""
-    if notice.total <= 1:
+    if notice.total <= 1 and notice.host_count <= 1:
         return
     yield MessagePart(
         "Hosts", (said(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),)
     )
+    if notice.total <= 1:
+        return
     shown = notice.subjects[:INCIDENTS_SHOWN]
     lines = [
         (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from detector.model import Confidence, Severity, TimeBasis
+from detector.model import Confidence, Severity, Spread, TimeBasis
 from detector.store.query.standing import ProblemStanding
 
 Action = Literal["fire", "update", "acknowledge", "resolve"]
@@ -21,6 +21,7 @@ Verdict = Literal["delivered", "retry", "refused", "unknown"]
 class Subject:
     """One incident, as far as a message describes it. `lines` are its evidence verbatim, in order of
     time, each with its stamp and place; `known_bug` is the bug that it likely is, in one line.
+    `spread` tells of the hosts where there are many; `host` is then the first of them.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Subject:
     rule_title: str | None = None
     runbook: str | None = None
     known_bug: str | None = None
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from detector.alert.message import compose, plain
 from detector.alert.notice import Notice, Subject
 from detector.alert.wording import inert_line
+from detector.model import Spread
 from detector.render.escape import inert
-from detector.render.objects import Item, moment
+from detector.render.objects import Item, moment, spread_item
 from detector.store.query.standing import ProblemStanding
 
 SCHEMA = "oopswatch.notice/1"
@@ -57,6 +58,7 @@ def subject_item(subject: Subject) -> Item:
         "started": moment(subject.started_us),
         "found": moment(subject.found_us),
         "gap_us": subject.gap_us,
+        "spread": _spread_item(subject.spread),
         "time_basis": subject.time_basis,
         "uptime_us": subject.uptime_us,
         "kernel": subject.kernel and inert_line(subject.kernel),
@@ -71,6 +73,14 @@ def subject_item(subject: Subject) -> Item:
         "state": subject.state,
         "runbook": subject.runbook and inert_line(subject.runbook),
     }
+
+
+def _spread_item(spread: Spread | None) -> Item | None:
+    item = spread_item(spread)
+    if item is not None:
+        item["value"] = inert_line(item["value"])
+        item["names"] = [inert_line(name) for name in item["names"]]
+    return item
 
 
 def standing_item(standing: ProblemStanding) -> Item:

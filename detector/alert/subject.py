@@ -7,6 +7,7 @@ asks for many of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from detector.alert import wording
 from detector.alert.notice import Subject
@@ -54,6 +55,8 @@ def subject_of(history: History, catalogue: Catalogue, incident_id: str) -> Subj
 def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
     """The same of what is read already."""
     row, incident, diagnosis = detail.row, detail.incident, detail.diagnosis
+    if incident.spread is not None:  # one host's lines say what the others' say
+        incident = replace(incident, evidence=(incident.anchor,))
     rule = next((rule for rule in catalogue.rules if rule.id == incident.rule), None)
     signature = catalogue.signature(incident.anchor.signature)
     return Subject(
@@ -81,6 +84,7 @@ def subject_of_detail(detail: IncidentDetail, catalogue: Catalogue) -> Subject:
         rule_title=rule.title if rule else None,
         runbook=(signature.runbook or None) if signature else None,
         known_bug=known_bug_of(detail.known_bugs),
+        spread=incident.spread,
     )
 
 

@@ -19,9 +19,9 @@ from detector.model import Origin, Severity
 from detector.toml_tables import LocatedFault
 
 Opens = Literal["report", "rest"]
-RuleType = Literal["temporal", "temporal_ordered", "event_count"]
+RuleType = Literal["temporal", "temporal_ordered", "event_count", "value_count"]
 # The settings that put a shipped rule in force; each is off by default.
-RuleSwitch = Literal["rules.lone_faults"]
+RuleSwitch = Literal["rules.lone_faults", "rules.outbreaks", "rules.noise_bursts"]
 
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
 # slipped through the checks.
@@ -74,7 +74,7 @@ class Signature:
 @dataclass(frozen=True, slots=True)
 class RuleTest:
     """A rule's own test: `given` holds (signature or class, host, kernel time in µs) in order of
-    arrival, `expect` counts the incidents.
+    arrival, for value_count (value, host, wall time in µs); `expect` counts the incidents.
     """
 
     name: str
@@ -85,13 +85,15 @@ class RuleTest:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Signatures or classes that make one incident when they meet on one host within `timespan_us`.
+    """What makes one incident: mostly signatures or classes that meet on one host within
+    `timespan_us`.
 
     Exactly one of `classes` and `signatures` is filled. Type "temporal" asks for all names in any
     order, "temporal_ordered" in the order written; both have two names or more, and `anchor` is the
     one whose match identifies the incident. "event_count" asks for `gte` matches of any of the
-    names; its `anchor` is "", since the earliest match identifies the incident. `switch` names the
-    setting without which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends
+    names; its `anchor` is "", since the earliest match identifies the incident. "value_count" asks
+    for one value of `group_by` (the fingerprint of a report, the process of noise) on `gte` hosts
+    within the hours of `timespan_us`, and names no signature. `switch` names the setting without which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends
     the incident, since what it tells of does not outlive the running kernel.
     """
 
@@ -111,6 +113,11 @@ class Rule:
     tests: tuple[RuleTest, ...] = ()
     path: str = ""
     line: int = 0
+
+    @property
+    def counts_hosts(self) -> bool:
+        """Whether the rule asks on how many hosts one value is seen."""
+        return self.type == "value_count"
 
     @property
     def is_lone(self) -> bool:

@@ -217,6 +217,8 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
                         Complaint(key, f'unknown {word} "{name}"{suggestion(name, sorted(known))}')
                     )
         for index, test in enumerate(rule.table.test):
+            if rule.table.type == "value_count":  # its values are no names of the catalogue
+                break
             line = rule.places.key(rule.places.child("rule", rule.index, "test", index), "given")
             for name, _, _ in test.given:
                 if name not in ids | classes:
@@ -298,7 +300,7 @@ def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
 
 
 def _anchor(table: RuleTable) -> str:
-    if table.type == "event_count":
+    if table.type in ("event_count", "value_count"):
         return ""
     return table.anchor or (table.classes or table.signatures)[-1]
 

@@ -21,6 +21,9 @@ _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _LONGEST_UPTIME_S = 10**10  # some three centuries
 # Of a crowd the store shows the nearest matches of a signature: no count may need more of them.
 MOST_EVENTS = 16
+# Hours and hosts of a rule that counts hosts: so many are looked at again for every new host.
+MOST_HOURS = 168
+MOST_HOSTS = 1_000
 _TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
 
 
@@ -104,9 +107,10 @@ class RuleTestTable(CatalogueTable):
 
 
 class RuleConditionTable(CatalogueTable):
-    """The `condition` of a counting rule: "greater than or equal"."""
+    """The `condition` of a counting rule: "greater than or equal", of which field's values."""
 
-    gte: Annotated[int, Field(ge=1, le=MOST_EVENTS)]
+    gte: Annotated[int, Field(ge=1, le=MOST_HOSTS)]
+    field: Literal["host"] | None = None
 
 
 class RuleTable(CatalogueTable):
@@ -118,7 +122,9 @@ class RuleTable(CatalogueTable):
     classes: list[str] = []
     signatures: list[str] = []
     anchor: str | None = None
-    group_by: list[Literal["host"]] = Field(alias="group-by", min_length=1)
+    group_by: list[Literal["host", "fingerprint", "process"]] = Field(
+        alias="group-by", min_length=1
+    )
     timespan: Annotated[str, AfterValidator(_timespan_checked)]
     severity: Severity
     reasoning: NonEmptyText
@@ -128,13 +134,36 @@ class RuleTable(CatalogueTable):
     test: list[RuleTestTable] = []
 
     @model_validator(mode="after")
+    def _counts(self) -> RuleTable:
+        if self.type != "value_count":
+            if self.group_by != ["host"]:
+                raise ValueError(f'{self.type} is about one host: write group-by = ["host"]')
+            if self.condition and self.condition.field is not None:
+                raise ValueError(f'{self.type} counts matches: its condition has no "field"')
+            return self
+        if self.condition is None or self.condition.field is None or self.condition.gte < 2:
+            raise ValueError('value_count needs condition = { field = "host", gte = 2 } or more')
+        if self.group_by not in (["fingerprint"], ["process"]):
+            raise ValueError('value_count needs group-by = ["fingerprint"] or ["process"]')
+        if self.classes or self.signatures or self.anchor:
+            raise ValueError("value_count names no classes, no signatures and no anchor")
+        hours, rest = divmod(timespan_us(self.timespan), _UNITS_US["h"])
+        if rest or hours > MOST_HOURS:
+            raise ValueError(f"value_count counts by the hour: timespan is 1h to {MOST_HOURS}h")
+        return self
+
+    @model_validator(mode="after")
     def _names(self) -> RuleTable:
+        if self.type == "value_count":
+            return self
         if bool(self.classes) == bool(self.signatures):
             raise ValueError('write either "classes" or "signatures"')
         names = self.classes or self.signatures
         if self.type == "event_count":
             if self.condition is None:
                 raise ValueError('event_count needs a condition, as in "condition = { gte = 3 }"')
+            if self.condition.gte > MOST_EVENTS:
+                raise ValueError(f"event_count takes gte = 1 to {MOST_EVENTS}")
             if self.anchor is not None:
                 raise ValueError("event_count has no anchor: the earliest match is it")
             return self

@@ -26,6 +26,7 @@ from detector.render.escape import inert
 from detector.render.objects import Item, match_item, noise_item
 from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
+from detector.spread import all_spans
 from detector.store import open_journal
 
 
@@ -307,6 +308,8 @@ def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
 
 def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
     """How many incidents a rule raises from the matches that a test gives, stored in that order."""
+    if rule.counts_hosts:
+        return _spread_by(rule, given)
     stored: list[StoredMatch] = []
     live: dict[str, set[int]] = {}
     for number, (term, host, time_us) in enumerate(given.given):
@@ -327,6 +330,15 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
                 incident.id: members
             }
     return len(live)
+
+
+def _spread_by(rule: Rule, given: RuleTest) -> int:
+    """How many incidents a rule that counts hosts raises from the values that a test gives."""
+    seen: dict[str, dict[int, set[str]]] = {}
+    for value, host, time_us in given.given:
+        hours = seen.setdefault(value, {})
+        hours.setdefault(time_us - time_us % clock.HOUR_US, set()).add(host)
+    return sum(len(all_spans(rule, hours)) for hours in seen.values())
 
 
 def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: int) -> Match:
@@ -377,6 +389,8 @@ def _signature_item(one: Signature) -> dict[str, object]:
 def members(rule: Rule) -> str:
     """What a rule asks for, in short: "a + b", "3 of a, b"."""
     names = rule.classes or rule.signatures
+    if rule.counts_hosts:
+        return f"one {' and '.join(rule.group_by)} on {rule.gte} hosts"
     if rule.type == "event_count":
         return f"{rule.gte} of {', '.join(names)}"
     return " + ".join(names)

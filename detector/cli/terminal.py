@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 SENTENCES = 7
+# Of an incident of many hosts so many are named.
+HOSTS = 10
 STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
@@ -178,7 +180,19 @@ def _incident_rows(item: Item) -> list[tuple[str, str]]:
             else "",
         ),
         ("joined", ", ".join(item.get("joined", ()))),
+        ("hosts", _hosts(item.get("spread"))),
     ]
+
+
+def _hosts(spread: Item | None) -> str:
+    """The hosts of an incident of many: how many, the first by name, from when to when."""
+    if spread is None:
+        return ""
+    shown = ", ".join(spread["names"][:HOSTS])
+    more = spread["hosts"] - min(len(spread["names"]), HOSTS)
+    rest = f" and {more:,} more" if more else ""
+    hours = f"hours {spread['first_hour'][:13]} to {spread['last_hour'][:13]} (UTC)"
+    return f"{spread['hosts']:,}, {hours}: {shown}{rest}"
 
 
 def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detector.correlate import boot_name
-from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected
+from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected, Spread
 from detector.noise import NoiseCount
 from detector.render.headline import headline
 from detector.unclaimed import UnclaimedCount
@@ -201,12 +201,29 @@ def incident_item(
         "anchor": match_item(incident.anchor),
         "nearest": match_item(incident.nearest) if incident.nearest else None,
         "started_us": incident.started_us,
+        "spread": spread_item(incident.spread),
         "report": report,
         "diagnosis": diagnosis_item(diagnosis),
         "known_issue": diagnosis.known_issue,
         "known_issue_confidence": diagnosis.known_issue_confidence,
         "known_bugs": list(known_bugs),
         "next_steps": list(diagnosis.next_steps),
+    }
+
+
+def spread_item(spread: Spread | None) -> Item | None:
+    """On which hosts an incident of many hosts was seen, from which hour to which; None for an
+    incident of one host.
+    """
+    if spread is None:
+        return None
+    return {
+        "field": spread.field,
+        "value": spread.value,
+        "hosts": spread.hosts,
+        "first_hour": moment(spread.first_us),
+        "last_hour": moment(spread.last_us),
+        "names": list(spread.names),
     }
 
 

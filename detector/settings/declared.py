@@ -203,7 +203,11 @@ class Keep(Group):
         le=36_500,
     )
     noise_hours_days: int = _setting(
-        92, "those counts by the hour; later by the day", unit="days; 0: for ever", ge=0, le=36_500
+        92,
+        "those counts by the hour, and on which hosts a crash was seen; later by the day",
+        unit="days; 0: for ever",
+        ge=0,
+        le=36_500,
     )
     every_s: int = _setting(
         3_600, "how often `run` looks for what is too old; 0 never", unit="s", ge=0, le=604_800

@@ -18,6 +18,15 @@ class RuleSettings(Group):
         ),
     )
 
+    outbreaks: bool = setting(
+        False,
+        "one crash (fingerprint) on five hosts within 24 hours is one incident of all of them",
+    )
+    noise_bursts: bool = setting(
+        False,
+        "a program that crashes in user space on 20 hosts within an hour is an incident, once",
+    )
+
     def switched_on(self) -> frozenset[str]:
         """The names of the settings that are on, as rules name them."""
         return frozenset(f"rules.{name}" for name, on in self if on)

@@ -79,8 +79,8 @@ class AlertDelivery:
 
 @dataclass(frozen=True, slots=True)
 class GroupSums:
-    """How many live incidents a group has, on how many hosts, and the state that they make: open
-    while one is.
+    """How many live incidents a group has, on how many hosts (those of an incident of many hosts
+    included), and the state that they make: open while one is.
     """
 
     total: int

@@ -53,9 +53,9 @@ SELECT g.* FROM alert_groups g WHERE receiver = ? AND scope = ? AND last_us >= ?
 ORDER BY last_us DESC, id DESC LIMIT 1
 """
 _SUMS = """
-SELECT count(*) AS total, count(DISTINCT i.host) AS hosts, coalesce(sum(i.state = 'open'), 0) AS open,
-  coalesce(sum(i.state = 'acknowledged'), 0) AS acknowledged
-FROM alert_members m JOIN incidents i ON i.id = m.incident_id WHERE m.group_id = ?
+SELECT count(*) AS total, max(count(DISTINCT i.host), coalesce(max(s.hosts), 0)) AS hosts,
+  coalesce(sum(i.state = 'open'), 0) AS open, coalesce(sum(i.state = 'acknowledged'), 0) AS acknowledged
+FROM alert_members m JOIN incidents i ON i.id = m.incident_id LEFT JOIN spreads s ON s.incident_id = i.id WHERE m.group_id = ?
 """
 _NEXT = """
 SELECT min(at_us) FROM (
@@ -222,7 +222,9 @@ class AlertStore:
     def hosts(self, group_id: int, limit: int) -> list[str]:
         """Some hosts of a group, by name."""
         query = """
-        SELECT DISTINCT i.host FROM alert_members m JOIN incidents i ON i.id = m.incident_id WHERE m.group_id = ? ORDER BY i.host LIMIT ?
+        SELECT i.host FROM alert_members m JOIN incidents i ON i.id = m.incident_id WHERE m.group_id = ?1
+        UNION SELECT h.host FROM alert_members m JOIN spread_hosts h ON h.incident_id = m.incident_id WHERE m.group_id = ?1
+        ORDER BY 1 LIMIT ?2
         """
         return [row["host"] for row in self._connection.execute(query, (group_id, limit))]
 

@@ -23,8 +23,9 @@ _OLD_INCIDENTS = (
 _FAMILY = "SELECT id FROM incidents WHERE joined_into IN (SELECT value FROM json_each(?))"
 _LED = "SELECT id FROM alert_groups WHERE leader IN (SELECT value FROM json_each(:ids))"
 # The latest change stays, so that its id is never given twice: it goes over to no incident that is
-# gone, so its incident stays as well.
+# gone, so its incident stays as well, and the one that this became part of.
 _HELD = "SELECT incident_id FROM changes ORDER BY id DESC LIMIT 1"
+_HELD_IN = "SELECT joined_into FROM incidents WHERE id = ?"
 _OF_INCIDENTS = (
     "DELETE FROM notifications WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     (
@@ -34,6 +35,8 @@ _OF_INCIDENTS = (
     "DELETE FROM alert_members WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     "DELETE FROM changes WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     "DELETE FROM evidence WHERE incident_id IN (SELECT value FROM json_each(:ids))",
+    "DELETE FROM spread_hosts WHERE incident_id IN (SELECT value FROM json_each(:ids))",
+    "DELETE FROM spreads WHERE incident_id IN (SELECT value FROM json_each(:ids))",
     (
         "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids)) AND joined_into "
         "IS NOT NULL"
@@ -57,6 +60,10 @@ _OLD_CHANGES = """
 SELECT id FROM changes WHERE id < (SELECT max(id) FROM changes) AND id <= coalesce((SELECT min(change_id) FROM outbox), 1 << 62)
 ORDER BY id LIMIT ?
 """
+_OLD_SIGHTINGS = """
+DELETE FROM value_hours WHERE (field, value, hour_us, host) IN (
+  SELECT field, value, hour_us, host FROM value_hours INDEXED BY value_hours_hour WHERE hour_us < :cut ORDER BY hour_us LIMIT :rows)
+"""
 _OLD_MATCHES = """
 SELECT m.id, m.wall_time_us < :cut AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.match_id = m.id)
   AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.anchor_id = m.id) AND NOT coalesce(r.open, 0) AND m.id < (SELECT max(id) FROM matches),
@@ -75,15 +82,14 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     """The oldest incidents, with their evidence's links, their changes, and what was said of them
     to whom.
     """
-    held = connection.execute(_HELD).fetchone()
+    held = {row[0] for row in connection.execute(_HELD)}
+    held |= {row[0] for one in tuple(held) for row in connection.execute(_HELD_IN, (one,))}
     found = connection.execute(
-        _OLD_INCIDENTS, (search_index.place_of(cut_us), max(1, rows // 10) + 1)
+        _OLD_INCIDENTS, (search_index.place_of(cut_us), max(1, rows // 10) + 2)
     ).fetchall()
-    gone = [row for row in found if held is None or row["id"] != held[0]][: max(1, rows // 10)]
+    gone = [row for row in found if row["id"] not in held][: max(1, rows // 10)]
     live = json.dumps([row["id"] for row in gone])
-    joined = [
-        row[0] for row in connection.execute(_FAMILY, (live,)) if held is None or row[0] != held[0]
-    ]
+    joined = [row[0] for row in connection.execute(_FAMILY, (live,)) if row[0] not in held]
     ids = json.dumps([*json.loads(live), *joined])
     led = [row[0] for row in connection.execute(_LED, {"ids": ids})]
     for statement in _OF_INCIDENTS[:3]:
@@ -122,13 +128,22 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
     """
     found = connection.execute(_MATCHES, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
     ids = [(row[0],) for row in found if row[1]]
-    connection.executemany("DELETE FROM reports WHERE match_id = ?", ids)
-    connection.executemany("DELETE FROM faults WHERE id = ?", ids)
-    connection.executemany("DELETE FROM matches WHERE id = ?", ids)
+    for table, column in (
+        ("value_hours", "match_id"),
+        ("reports", "match_id"),
+        ("faults", "id"),
+        ("matches", "id"),
+    ):
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ids)  # noqa: S608
     connection.execute(
         "UPDATE sizes SET rows = rows + ? WHERE name = 'removed matches'", (len(ids),)
     )
     return len(ids), found[-1][0] if any(row[2] for row in found) else None
+
+
+def value_hours(connection: Connection, cut_us: int, rows: int) -> int:
+    """Hosts by value and hour; what incidents spread to is kept with them."""
+    return connection.execute(_OLD_SIGHTINGS, {"cut": cut_us, "rows": rows}).rowcount
 
 
 def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:

@@ -97,6 +97,8 @@ class Keeper:
         for table in _HOURLY:
             yield from self._removal(table, due.noise_days, now_us, _aged(table))
             yield from self._folding(table, due.noise_hours_days, now_us)
+        hours = due.noise_hours_days
+        yield from self._removal("value_hours", hours, now_us, removal.value_hours)
         yield from self._tidying()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from sqlite3 import DatabaseError, Row
 from typing import Any
 
 from detector.correlate import nearest_half
-from detector.model import Boot, Diagnosis, Incident, Match, Statement
+from detector.model import Boot, Diagnosis, Incident, Match, Spread, Statement
 from detector.release import KernelRelease
 from detector.render.objects import Item, diagnosis_item
 
@@ -162,7 +162,11 @@ def read_match(row: Row) -> Match:
 
 
 def read_incident(
-    row: Row, anchor: Match, evidence: tuple[Match, ...], joined: tuple[str, ...]
+    row: Row,
+    anchor: Match,
+    evidence: tuple[Match, ...],
+    joined: tuple[str, ...],
+    spread: Spread | None = None,
 ) -> Incident:
     """A row of `incidents` with what belongs to it."""
     return Incident(
@@ -177,7 +181,8 @@ def read_incident(
         anchor=anchor,
         evidence=evidence,
         joined=joined,
-        nearest=nearest_half(anchor, evidence),
+        nearest=None if spread else nearest_half(anchor, evidence),
+        spread=spread,
     )
 
 

@@ -46,6 +46,9 @@ LARGE = (
     "problem_hardware",
     "problem_frames",
     "faults",
+    "value_hours",
+    "spreads",
+    "spread_hosts",
 )
 # The page of a list ends after so many rows, in the order of this index; what a pattern leaves out
 # is compared in it alone.
@@ -131,6 +134,8 @@ def scans(connection: Connection, statements: Iterable[str]) -> set[tuple[str, s
                     "p": "problems",
                     "h": "hosts",
                     "r": "reports",
+                    "v": "value_hours",
+                    "s": "spreads",
                 }
                 table = names.get(scan[1], scan[1])
                 if table in LARGE and scan[2] not in (*IN_ORDER, *SMALL):

@@ -79,6 +79,19 @@ class MatchItem(BaseModel):
     known_bugs: list[KnownBugItem] = []
 
 
+class SpreadItem(BaseModel):
+    """The hosts of an incident that many share: one `value` of a `field` (fingerprint, process) on
+    so many `hosts`, of which `names` are the first.
+    """
+
+    field: str
+    value: str
+    hosts: int
+    first_hour: str | None
+    last_hour: str | None
+    names: list[str]
+
+
 class StatementItem(BaseModel):
     """One sentence of a diagnosis, with what it rests on."""
 
@@ -103,6 +116,7 @@ class IncidentItem(model_of(IncidentRow)):  # type: ignore[misc]  # made from th
     known_bugs: list[KnownBugItem]
     next_steps: list[str]
     report_lines: list[str]
+    spread: SpreadItem | None
 
 
 class ExplanationItem(BaseModel):

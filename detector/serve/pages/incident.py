@@ -16,7 +16,7 @@ from fastapi import Request
 
 from detector.catalogue import Catalogue
 from detector.correlate import boot_name
-from detector.model import Diagnosis, Match
+from detector.model import Diagnosis, Match, Spread
 from detector.render.headline import headline as headline_of
 from detector.render.units import exact_seconds
 from detector.serve import charts
@@ -32,6 +32,7 @@ PLACE = "/incidents"
 SIMILAR = 8
 SHOWN_LINES = 400
 SHOWN_CHARACTERS = 2_000
+SHOWN_HOSTS = 50
 _PROMPTS = ("crash", "host")
 _ACTS = {
     "open": (("acknowledge", "Acknowledge"), ("resolve", "Resolve"), ("note", "Add note")),
@@ -201,8 +202,18 @@ def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
         ("fault address", report["fault_address"]),
         ("fingerprint", detail.row.fingerprint),
         ("joined", ", ".join(detail.incident.joined)),
+        ("hosts", _hosts(detail.incident.spread)),
     ]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
+
+
+def _hosts(spread: Spread | None) -> str | None:
+    """How many hosts share an incident, and the first of them by name."""
+    if spread is None:
+        return None
+    shown = spread.names[:SHOWN_HOSTS]
+    more = spread.hosts - len(shown)
+    return f"{spread.hosts:,}: {', '.join(shown)}{f' and {more:,} more' if more else ''}"
 
 
 def _commands(detail: IncidentDetail) -> list[str]:

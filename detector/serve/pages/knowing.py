@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from detector.catalogue import Catalogue, Rule
 from detector.catalogue.known_issues import KnownIssue
+from detector.clock import HOUR_US
 
 
 def rule_of(known: Catalogue, identity: str) -> Rule | None:
@@ -26,6 +27,11 @@ def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
 def rule_words(rule: Rule) -> str:
     """A rule as a sentence: what must meet, in what order, where and within what time."""
     names = list(rule.classes or rule.signatures)
+    if rule.counts_hosts:
+        hours = rule.timespan_us // HOUR_US
+        what = "process in the noise" if rule.group_by == ("process",) else "fingerprint"
+        within = "an hour" if hours == 1 else f"{hours} hours"
+        return f"One {what} on {rule.gte} hosts or more within {within} of wall time."
     if rule.type == "event_count":
         listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
         what = "One" if rule.is_lone else f"{rule.gte} or more within {_span(rule)}"

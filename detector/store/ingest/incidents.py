@@ -17,6 +17,7 @@ from detector.model import CrashReport, Diagnosis, Incident
 from detector.store.ingest import problems
 from detector.store.lifecycle import changes
 from detector.store.lifecycle.states import after_evidence
+from detector.store.query.spreads import spread_of
 from detector.store.rows import clean, diagnosis_to_json, read_incident, read_match, release_number
 
 # What was found, and who found it first, stays; what is known of it grows.
@@ -245,5 +246,9 @@ def load(connection: Connection, row: Row, limit: int = -1) -> Incident:
         "SELECT id FROM incidents WHERE joined_into = ? ORDER BY id", (row["id"],)
     )
     return read_incident(
-        row, anchor, tuple(one.match for one in ordered), tuple(one["id"] for one in joined)
+        row,
+        anchor,
+        tuple(one.match for one in ordered),
+        tuple(one["id"] for one in joined),
+        spread_of(connection, row["id"]),
     )

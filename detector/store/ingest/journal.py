@@ -33,6 +33,7 @@ from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
 from detector.store.ingest.positions import Positions
 from detector.store.ingest.sightings import Sightings
+from detector.store.ingest.spreads import Spreads
 from detector.store.query import search_index
 from detector.store.query.history import History
 from detector.store.rows import (
@@ -84,7 +85,7 @@ def open_journal(
 
 class Journal:
     """The history, open for writing. `clock` says when an incident was found; `sources` where each
-    source stands.
+    source stands, `spreads` on which hosts a value was seen.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Journal:
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
         self._changed: set[int] = set()
+        self.spreads = Spreads(self._connection, clock)
         self.sources = Positions(self._connection, self.transaction)
 
     @contextmanager
@@ -166,10 +168,8 @@ class Journal:
         self._changed.clear()
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
-        """Stores a kernel match, or folds it into the one that it repeats (same host, time and
-        text, boots that may be the same).
-
-        Returns the match as it is stored, which is what to correlate, and whether it is new.
+        """Stores a kernel match, or folds it into the one that it repeats (same host, time, text and
+        perhaps boot). Returns it as it is stored, which is what to correlate, and whether it is new.
         """
         if match.origin != "kernel":
             raise ValueError("noise is counted, not stored")

@@ -17,6 +17,7 @@ from detector.store.schema import (
     positions,
     rejected,
     search,
+    spreads,
     unclaimed,
 )
 from detector.store.schema.migrations import MIGRATIONS
@@ -32,6 +33,7 @@ __all__ = [
     "positions",
     "rejected",
     "search",
+    "spreads",
     "unclaimed",
 ]
 

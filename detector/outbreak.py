@@ -1,0 +1,143 @@
+"""Incidents of many hosts: one crash on enough hosts is an outbreak, a program that crashes in user
+space on enough hosts a burst of noise.
+
+In: reports as they end, counts of noise. Out: incidents in the journal, each with the hosts that it
+spread to. Where a value was seen is noted when a rule in force counts it; over which hours it has
+spread is decided in `spread`. Nothing is held between batches but what was noted in this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from detector.catalogue import Rule
+from detector.clock import HOUR_US
+from detector.correlate import boot_name
+from detector.model import Boot, Incident, Match
+from detector.noise import OTHERS, UNNAMED, NoiseCount
+from detector.spread import HourSpan, reach, span_around, spread_id
+from detector.store import Journal
+from detector.store.ingest.spreads import GrownSpread
+
+# What stands for programs and hosts that are not told apart is neither.
+_NOBODY = frozenset((OTHERS, UNNAMED))
+FINGERPRINT = "fingerprint"
+PROCESS = "process"
+Save = Callable[[Incident, Sequence[int]], None]
+
+
+class Outbreaks:
+    """What was seen of the values that rules count, in the batch at hand."""
+
+    def __init__(self, rules: Iterable[Rule], journal: Journal) -> None:
+        self._journal = journal
+        self._rules: dict[str, list[Rule]] = {}
+        for rule in rules:
+            if rule.counts_hosts:
+                self._rules.setdefault(rule.group_by[0], []).append(rule)
+        self._touched: dict[tuple[str, str, int], set[str]] = {}
+
+    def forget(self) -> None:
+        """Forgets what was noted and not raised."""
+        self._touched.clear()
+
+    def report(self, match_id: int) -> None:
+        """A report was stored, or what more is known of it."""
+        if FINGERPRINT not in self._rules:
+            return
+        seen = self._journal.spreads.sighting(match_id)
+        self._journal.spreads.withdraw(match_id, seen)
+        if seen is not None:
+            self._note(FINGERPRINT, seen.fingerprint, seen.hour_us, seen.host, match_id)
+
+    def noise(self, rows: Iterable[NoiseCount]) -> None:
+        """Counts of noise were stored; hour 0 is that of lines without a time."""
+        if PROCESS not in self._rules:
+            return
+        for row in rows:
+            if row.hour_us > 0 and not _NOBODY & {row.process, row.host}:
+                self._note(PROCESS, row.process, row.hour_us, row.host)
+
+    def _note(
+        self, field: str, value: str, hour_us: int, host: str, match_id: int | None = None
+    ) -> None:
+        if self._journal.spreads.note(field, value, hour_us, host, match_id):
+            self._touched.setdefault((field, value, hour_us), set()).add(host)
+
+    def raise_incidents(self, save: Save) -> None:
+        """Raises what was noted since the last time; `save` stores an incident with all that can be
+        said of it.
+        """
+        touched = sorted(self._touched.items())
+        self._touched = {}
+        for (field, value, hour_us), hosts in touched:
+            for rule in self._rules[field]:
+                self._raise(rule, value, hour_us, hosts, save)
+
+    def _raise(self, rule: Rule, value: str, hour_us: int, new: set[str], save: Save) -> None:
+        spreads, field = self._journal.spreads, rule.group_by[0]
+        hosts = spreads.hosts(field, value, reach(rule, hour_us), rule.gte)
+        around = span_around(rule, hosts, hour_us)
+        if around is None:
+            return
+        met = spreads.live(rule.id, value, around)
+        span = around.with_(one.span for one in met)
+        identity = spread_id(rule.id, value, span.first_us)
+        spreads.grow(GrownSpread(identity, rule.id, field, value, span, new), met)
+        incident = spreads.incident(identity)
+        if incident is None:
+            incident = self._begun(rule, value, span, identity, hosts)
+        joined = tuple(sorted({one.id for one in met} - {identity}))
+        evidence = spreads.faults(field, value, span) or self._anchored(incident)
+        # What the first host's report says is explained by its own lines.
+        shown = replace(incident, evidence=(incident.anchor,), joined=joined)
+        save(replace(shown, spread=spreads.spread_of(identity)), evidence)
+        spreads.announce(identity)
+
+    def _begun(
+        self, rule: Rule, value: str, span: HourSpan, identity: str, hosts: dict[int, list[str]]
+    ) -> Incident:
+        """A new incident, anchored at the first fault of its first hour."""
+        spreads, field = self._journal.spreads, rule.group_by[0]
+        host, anchor = spreads.first(field, value, span.first_us, hosts[span.first_us])
+        if anchor is None:
+            anchor = _said(rule, value, host, span.first_us)
+        return Incident(
+            id=identity,
+            rule=rule.id,
+            severity=rule.severity,
+            host=anchor.host,
+            boot=boot_name(anchor),
+            time_basis="wall",
+            gap_us=0,
+            started_us=anchor.wall_time_us,
+            anchor=anchor,
+            evidence=(anchor,),
+        )
+
+    def _anchored(self, incident: Incident) -> tuple[int, ...]:
+        """The stored line that an incident without faults is anchored at."""
+        return (self._journal.add_match(incident.anchor)[0].id,)
+
+
+def _said(rule: Rule, process: str, host: str, hour_us: int) -> Match:
+    """A line that no kernel printed: of noise only counts are kept, and an incident has an
+    anchor.
+    """
+    hours = rule.timespan_us // HOUR_US
+    within = "an hour" if hours == 1 else f"{hours} hours"
+    return Match(
+        signature=f"oopswatch.{rule.id}",
+        cls="noise-burst",
+        origin="kernel",
+        severity=rule.severity,
+        text=f"{process} crashed in user space on {rule.gte} hosts or more within {within}",
+        fields={},
+        source="oopswatch",
+        number=0,
+        host=host,
+        boot=Boot(stream="oopswatch"),
+        kernel_time_us=None,
+        wall_time_us=hour_us,
+    )

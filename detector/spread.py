@@ -1,0 +1,82 @@
+"""Decides over which hours one value (a fingerprint, a program) has spread over enough hosts.
+
+In: the hosts that a value was seen on, by the hour. Out: spans of hours. A window is as many hours
+next to each other as a rule's timespan has; windows with enough hosts that share an hour are one
+span. What was seen later only adds hosts, so spans grow and join, and never end. No IO, no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from detector.catalogue import Rule
+from detector.clock import HOUR_US
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HourSpan:
+    """Hours in which a value was seen, from the first to the last; each is its beginning in µs
+    since 1970.
+    """
+
+    first_us: int
+    last_us: int
+
+    def meets(self, other: HourSpan) -> bool:
+        """Whether two spans share an hour."""
+        return self.first_us <= other.last_us and other.first_us <= self.last_us
+
+    def without(self, others: Iterable[HourSpan]) -> Iterator[HourSpan]:
+        """The hours that no other span holds, as spans."""
+        start = self.first_us
+        for other in sorted(others):
+            if start < other.first_us:
+                yield HourSpan(start, other.first_us - HOUR_US)
+            start = max(start, other.last_us + HOUR_US)
+        if start <= self.last_us:
+            yield HourSpan(start, self.last_us)
+
+    def with_(self, others: Iterable[HourSpan]) -> HourSpan:
+        """The span from the first hour of all to the last."""
+        spans = [self, *others]
+        return HourSpan(min(one.first_us for one in spans), max(one.last_us for one in spans))
+
+
+def reach(rule: Rule, hour_us: int) -> HourSpan:
+    """The hours that can be in one window with an hour."""
+    width = rule.timespan_us - HOUR_US
+    return HourSpan(hour_us - width, hour_us + width)
+
+
+def span_around(rule: Rule, hosts: Mapping[int, Collection[str]], hour_us: int) -> HourSpan | None:
+    """The hours of all windows that hold an hour and enough hosts, from the first to the last that
+    has any; None where no window has enough.
+
+    `hosts` are those of each hour within `reach`; of an hour with more than enough, enough will do.
+    """
+    found: list[int] = []
+    for start in range(reach(rule, hour_us).first_us, hour_us + 1, HOUR_US):
+        hours = [one for one in hosts if start <= one < start + rule.timespan_us and hosts[one]]
+        if len(set().union(*(hosts[one] for one in hours))) >= rule.gte:
+            found += hours
+    return HourSpan(min(found), max(found)) if found else None
+
+
+def all_spans(rule: Rule, hosts: Mapping[int, Collection[str]]) -> list[HourSpan]:
+    """The spans of a whole history, in order."""
+    spans: list[HourSpan] = []
+    for hour in sorted(hosts):
+        if found := span_around(rule, hosts, hour):
+            met = [one for one in spans if one.meets(found)]
+            spans = [*(one for one in spans if one not in met), found.with_(met)]
+    return sorted(spans)
+
+
+def spread_id(rule: str, value: str, first_us: int) -> str:
+    """The identity of an incident of many hosts: its rule, its value and its first hour, whoever
+    was seen first in it.
+    """
+    spelled = "\0".join((rule, value, str(first_us)))
+    return hashlib.sha256(spelled.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""An outbreak and a burst of noise through the pipeline and the alerts, with the shipped rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from detector.app import build
+from detector.pipeline import Pipeline
+from detector.settings import settings_of
+from tests.alert.outboxes import World
+from tests.shipped import shipped
+from tests.store.nouns import SECOND, WALL
+from tests.test_scan import Lines
+
+CRASH = (
+    "[{up}.600000] Unable to handle kernel paging request at virtual address 0000000000012345",
+    "[{up}.600010] Internal error: Oops: 96000004 [#1] SMP",
+    "[{up}.600020] pc : my_driver_poll+0x10/0x80 [mydrv]",
+    "[{up}.600030] Call trace:",
+    "[{up}.600040]  my_driver_poll+0x10/0x80 [mydrv]",
+    "[{up}.600050]  net_rx_action+0x100/0x3a0",
+    "[{up}.600090] ---[ end trace 0123456789abcdef ]---",
+)
+SEGFAULT = (
+    "[{up}.200000] {process}[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 "
+    "in libc.so[7f0000000000+1000]"
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A history with its outbox and one receiver."""
+    with closing(World(tmp_path / "history.db")) as opened:
+        yield opened
+
+
+def pipeline(world: World, **switches: bool) -> Pipeline:
+    """A pipeline over the world's history with some settings of rules."""
+    settings, _ = settings_of(None, **{f"rules__{name}": on for name, on in switches.items()})
+    return build.watch_of(settings, world.journal, shipped())
+
+
+def ship(world: World, watch: Pipeline, host: str, *lines: str, ago_s: int = 0) -> None:
+    """One batch of a host's lines, stamped with the world's time."""
+    at = datetime.fromtimestamp(world.now // SECOND - ago_s, UTC) + timedelta(milliseconds=1)
+    stamp = at.isoformat(timespec="milliseconds")
+    up = 1_000 + (world.now - WALL) // SECOND
+    watch.handle(
+        [
+            Lines(
+                *(
+                    f"{stamp} {host} kernel: {line.format(up=up, process='agent')}".encode()
+                    for line in lines
+                )
+            )
+        ],
+        world.now,
+    )
+    watch.finish(world.now)
+
+
+def test_an_outbreak_of_forty_hosts_is_one_incident_and_three_messages(world: World) -> None:
+    """The fifth host raises it, it is told once more at twenty, and when it is over."""
+    watch = pipeline(world, outbreaks=True)
+    for number in range(40):
+        ship(world, watch, f"web-{number}", *CRASH)
+        world.run(400, step=100)
+    (row,) = world.journal.history().incidents()
+    detail = world.journal.history().incident(row.id)
+    assert detail is not None
+    spread = detail.incident.spread
+    assert spread is not None
+    assert (row.rule, spread.hosts, len(spread.names)) == ("outbreak", 40, 40)
+    assert detail.row.function == "my_driver_poll"
+    assert [(one.action, one.host_count) for one in world.fake().taken] == [
+        ("fire", 5),
+        ("update", 20),
+    ]
+    world.actions.act(row.id, "resolve", actor="ann", reason="the driver is out")
+    world.run(10)
+    assert world.actions_taken() == ["fire", "update", "resolve"]
+
+
+def test_four_hosts_and_one_that_loops_are_no_outbreak(world: World) -> None:
+    """Hosts are counted, not crashes."""
+    watch = pipeline(world, outbreaks=True)
+    for number in range(12):
+        ship(world, watch, f"web-{min(number, 3)}", *CRASH)
+        world.run(100, step=50)
+    assert world.journal.history().incidents() == []
+
+
+def test_late_hosts_of_an_earlier_hour_join_the_outbreak(world: World) -> None:
+    """What comes late may begin the outbreak earlier: the known incident is joined, the alert is
+    the same.
+    """
+    watch = pipeline(world, outbreaks=True)
+    for number in range(6):
+        ship(world, watch, f"web-{number}", *CRASH)
+    world.run(10)
+    ship(world, watch, "web-late", *CRASH, ago_s=7_200)
+    world.run(400, step=100)
+    (row,) = world.journal.history().incidents()
+    detail = world.journal.history().incident(row.id)
+    assert detail is not None
+    assert detail.incident.spread is not None
+    assert detail.incident.spread.hosts == 7
+    assert len(detail.incident.joined) == 1
+    assert len({one.dedup_key for one in world.fake().taken}) == 1
+
+
+def test_a_burst_of_noise_is_news_once(world: World) -> None:
+    """A program on twenty hosts within the hour is one message of the lowest severity; the same
+    program an hour later is none.
+    """
+    watch = pipeline(world, noise_bursts=True)
+    for number in range(60):
+        ship(world, watch, f"web-{number % 30}", SEGFAULT)
+        world.run(60, step=60)
+    (row,) = world.journal.history().incidents()
+    assert (row.rule, row.severity) == ("noise-burst", "info")
+    assert "agent crashed in user space on 20 hosts or more within an hour" in row.title
+    (notice,) = world.fake().taken
+    assert (notice.action, notice.host_count) == ("fire", 20)
+
+
+def test_a_restart_between_two_hosts_changes_nothing(world: World) -> None:
+    """What was seen before is in the history."""
+    for number in range(5):
+        ship(world, pipeline(world, outbreaks=True), f"web-{number}", *CRASH)
+    (row,) = world.journal.history().incidents()
+    assert row.rule == "outbreak"
+
+
+def test_without_the_settings_nothing_is_counted(world: World) -> None:
+    """No rule in force: no rows, no incidents."""
+    watch = pipeline(world)
+    for number in range(30):
+        ship(world, watch, f"web-{number}", *CRASH, SEGFAULT)
+    assert world.journal.history().incidents() == []
+    assert world.journal.db.execute("SELECT count(*) FROM value_hours").fetchone()[0] == 0

@@ -1,0 +1,230 @@
+"""Rules that count hosts, against an oracle that sees the whole history, under every delivery."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.catalogue import Rule
+from detector.model import Block, CrashReport, Incident
+from detector.outbreak import Outbreaks
+from detector.spread import HourSpan, all_spans, spread_id
+from detector.store import Journal, open_journal
+from tests.rules.worlds import fault
+from tests.store.nouns import noise
+
+HOUR = 3_600_000_000
+START = 500_000 * HOUR
+
+
+def counting(field: str, hours: int, gte: int) -> Rule:
+    """A rule that counts the hosts of one value."""
+    return Rule(
+        id=f"many-{field}",
+        title="many hosts",
+        type="value_count",
+        classes=(),
+        signatures=(),
+        anchor="",
+        group_by=(field,),
+        timespan_us=hours * HOUR,
+        severity="error",
+        reasoning="",
+        gte=gte,
+    )
+
+
+class Fleet:
+    """A history that is told where values were seen."""
+
+    def __init__(self, journal: Journal, rule: Rule) -> None:
+        self.journal = journal
+        self.outbreaks = Outbreaks([rule], journal)
+        self.number = 0
+
+    def batch(self, seen: list[tuple[str, int, int]]) -> None:
+        """Reports of (fingerprint, host, hour), in one transaction."""
+        with self.journal.transaction():
+            for value, host, hour in seen:
+                self.report(value, host, hour)
+            self.outbreaks.raise_incidents(self.save)
+
+    def report(self, value: str, host: int, hour: int, minute: int = 7) -> None:
+        """One crash on a host, with its report."""
+        at = START + hour * HOUR + minute * 60_000_000
+        head = replace(
+            fault("memory-fault", hour * 3_600 + minute, f"h{host}"),
+            wall_time_us=at,
+            text=f"crash {value} in hour {hour} at {minute}",
+        )
+        stored, _ = self.journal.add_match(head)
+        report = CrashReport("memory-fault", title=f"BUG: {value}")
+        self.journal.add_report(stored.id, Block(head, (head.text,), True), report, value)
+        self.outbreaks.report(stored.id)
+
+    def save(self, incident: Incident, evidence: tuple[int, ...]) -> None:
+        """Stores an incident as the correlator does, without an explanation."""
+        self.journal.save_incident(incident, evidence)
+
+    def live(self) -> dict[str, tuple[int, int, int]]:
+        """The incidents that are no part of another: first and last hour, hosts."""
+        query = """
+        SELECT s.incident_id, s.first_us, s.last_us, s.hosts FROM spreads s JOIN incidents i ON i.id = s.incident_id
+        WHERE i.joined_into IS NULL
+        """
+        rows = self.journal.db.execute(query).fetchall()
+        return {
+            row[0]: ((row[1] - START) // HOUR, (row[2] - START) // HOUR, row[3]) for row in rows
+        }
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    """A history in memory."""
+    with closing(open_journal(":memory:")) as opened:
+        yield opened
+
+
+def oracle(rule: Rule, seen: list[tuple[str, int, int]]) -> dict[str, tuple[int, int, int]]:
+    """Every window of the whole history that has enough hosts; those that share an hour are one."""
+    wanted = {}
+    hours = rule.timespan_us // HOUR
+    for value in {one[0] for one in seen}:
+        at = sorted({hour for name, _, hour in seen if name == value})
+        windows = []
+        for start in at:
+            inside = [one for one in seen if one[0] == value and start <= one[2] < start + hours]
+            if len({host for _, host, _ in inside}) >= rule.gte:
+                windows.append((start, max(hour for _, _, hour in inside)))
+        spans: list[tuple[int, int]] = []
+        for first, last in windows:
+            if spans and first <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
+            else:
+                spans.append((first, last))
+        for first, last in spans:
+            hosts = {host for name, host, hour in seen if name == value and first <= hour <= last}
+            identity = spread_id(rule.id, value, START + first * HOUR)
+            wanted[identity] = (first, last, len(hosts))
+    return wanted
+
+
+sightings = st.lists(
+    st.tuples(st.sampled_from(["1:a", "1:b"]), st.integers(0, 6), st.integers(0, 30)), max_size=24
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sightings, st.integers(1, 8), st.integers(2, 4), st.randoms(use_true_random=False))
+def test_outbreaks_are_those_of_the_whole_history(
+    seen: list[tuple[str, int, int]], hours: int, gte: int, chance: random.Random
+) -> None:
+    """Shuffled, in batches, some twice and some late: the same incidents, hours and hosts."""
+    rule = counting("fingerprint", hours, gte)
+    arrivals = [*seen, *chance.choices(seen, k=3)] if seen else []
+    chance.shuffle(arrivals)
+    with closing(open_journal(":memory:")) as journal:
+        fleet = Fleet(journal, rule)
+        while arrivals:
+            size = chance.randint(1, 5)
+            fleet.batch(arrivals[:size])
+            del arrivals[:size]
+        assert fleet.live() == oracle(rule, seen)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sightings, st.integers(1, 4), st.integers(2, 4), st.randoms(use_true_random=False))
+def test_bursts_are_those_of_the_whole_history(
+    seen: list[tuple[str, int, int]], hours: int, gte: int, chance: random.Random
+) -> None:
+    """The same of programs, whose crashes are counted and not kept."""
+    rule = counting("process", hours, gte)
+    arrivals = list(seen)
+    chance.shuffle(arrivals)
+    with closing(open_journal(":memory:")) as journal:
+        fleet = Fleet(journal, rule)
+        while arrivals:
+            size = chance.randint(1, 5)
+            rows = [
+                noise(value, f"h{host}", hour_us=START + hour * HOUR)
+                for value, host, hour in arrivals[:size]
+            ]
+            del arrivals[:size]
+            with journal.transaction():
+                journal.count_noise(rows)
+                fleet.outbreaks.noise(rows)
+                fleet.outbreaks.raise_incidents(fleet.save)
+        assert fleet.live() == oracle(rule, seen)
+
+
+def test_a_report_that_says_something_else_no_longer_counts(journal: Journal) -> None:
+    """A cut report has another fingerprint than the whole one: the host counts for the latter."""
+    fleet = Fleet(journal, counting("fingerprint", 24, 3))
+    fleet.batch([("1:cut", 1, 0), ("1:cut", 2, 0)])
+    with journal.transaction():
+        row = journal.db.execute("SELECT id FROM matches WHERE host = 'h1'").fetchone()
+        head = journal.history().fault(row["id"])
+        assert head is not None
+        block = Block(head.match, (head.match.text, "more"), True)
+        journal.add_report(row["id"], block, CrashReport("memory-fault"), "1:whole")
+        fleet.outbreaks.report(row["id"])
+    fleet.batch([("1:cut", 3, 1)])
+    assert fleet.live() == {}
+    fleet.batch([("1:cut", 4, 2)])
+    assert [hosts for _, _, hosts in fleet.live().values()] == [3]
+
+
+def test_another_report_of_the_hour_stands_for_one_that_changed(journal: Journal) -> None:
+    """A host that crashed twice so within the hour still counts when one of the two is read
+    anew.
+    """
+    fleet = Fleet(journal, counting("fingerprint", 24, 2))
+    with journal.transaction():
+        fleet.report("1:a", 1, 0, minute=5)
+        fleet.report("1:a", 1, 0, minute=6)
+        first = journal.db.execute("SELECT min(id) AS id FROM matches").fetchone()["id"]
+        head = journal.history().fault(first)
+        assert head is not None
+        block = Block(head.match, (head.match.text, "more"), True)
+        journal.add_report(first, block, CrashReport("memory-fault"), "1:b")
+        fleet.outbreaks.report(first)
+    fleet.batch([("1:a", 2, 1)])
+    assert list(fleet.live()) == [spread_id("many-fingerprint", "1:a", START)]
+
+
+def test_programs_that_are_not_told_apart_are_no_burst(journal: Journal) -> None:
+    """Names that stand for all programs count for none, nor does noise without a time."""
+    fleet = Fleet(journal, counting("process", 1, 2))
+    for process, hour_us in (("(others)", START), ("(unnamed)", START), ("agent", 0)):
+        rows = [noise(process, f"h{host}", hour_us=hour_us) for host in range(4)]
+        with journal.transaction():
+            fleet.outbreaks.noise(rows)
+            fleet.outbreaks.raise_incidents(fleet.save)
+    assert fleet.live() == {}
+
+
+def test_hours_that_no_span_holds() -> None:
+    """What an incident takes in when it grows over others."""
+    whole = HourSpan(0, 9 * HOUR)
+    others = [HourSpan(2 * HOUR, 3 * HOUR), HourSpan(6 * HOUR, 6 * HOUR)]
+    assert list(whole.without(others)) == [
+        HourSpan(0, HOUR),
+        HourSpan(4 * HOUR, 5 * HOUR),
+        HourSpan(7 * HOUR, 9 * HOUR),
+    ]
+    assert list(whole.without([whole])) == []
+
+
+def test_spans_of_a_whole_history() -> None:
+    """What `rules test` and the rules' own tests ask."""
+    hosts = {0: {"a"}, HOUR: {"b"}, 5 * HOUR: {"a", "b"}, 9 * HOUR: {"a"}}
+    assert all_spans(counting("process", 2, 2), hosts) == [
+        HourSpan(0, HOUR),
+        HourSpan(5 * HOUR, 5 * HOUR),
+    ]
