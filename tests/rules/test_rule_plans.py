@@ -24,7 +24,7 @@ def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:
     statements: set[str] = set()
     path = tmp_path / "history.db"
     with closing(World(path)) as world:
-        for db in (world.journal.db, world.outbox.tables.db):
+        for db in (world.journal.db, world.outbox.store.db):
             db.conn.set_trace_callback(statements.add)
         watch = pipeline(world, lone_faults=True, outbreaks=True, noise_bursts=True)
         for number in range(24):
