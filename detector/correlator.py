@@ -55,9 +55,10 @@ class Correlator:
     ) -> None:
         self._catalogue = catalogue
         self._rules = rules
-        self._others = frozenset(
+        self._pairs = frozenset(
             rule.id for rule in rules if not rule.is_lone and not rule.counts_hosts
         )
+        self._of_hosts = frozenset(rule.id for rule in rules if rule.counts_hosts)
         self._outbreaks = Outbreaks(rules, journal)
         self._lone = frozenset(rule.id for rule in rules if rule.is_lone)
         self._journal = journal
@@ -107,6 +108,10 @@ class Correlator:
             shown = replace(incident, evidence=(incident.anchor,)) if alone else incident
             self._save(shown, evidence)
 
+    def seen(self, match_id: int) -> None:
+        """A report is stored already: notes where its fingerprint was seen."""
+        self._outbreaks.report(match_id)
+
     def noise(self, rows: Sequence[NoiseCount]) -> None:
         """Counts of noise were stored."""
         self._outbreaks.noise(rows)
@@ -137,7 +142,8 @@ class Correlator:
         """
         resting = self._journal.resting_on(list(family.members))
         own = {one.id: one.live for one in resting if one.rule == family.rule.id}
-        others = {one.live for one in resting if one.live_rule in self._others}
+        pairs = {one.live for one in resting if one.live_rule in self._pairs}
+        others = pairs or {one.live for one in resting if one.live_rule in self._of_hosts}
         assembled = self._assembled(family, own.keys())
         if assembled is None:
             return

@@ -2,7 +2,7 @@
 space on enough hosts a burst of noise.
 
 In: reports as they end, counts of noise. Out: incidents in the journal, each with the hosts that it
-spread to. Where a value was seen is noted when a rule in force counts it; over which hours it has
+spread to. An outbreak takes in the incidents of lone faults that have its fingerprint. Where a value was seen is noted when a rule in force counts it; over which hours it has
 spread is decided in `spread`. Nothing is held between batches but what was noted in this one.
 """
 
@@ -33,7 +33,10 @@ class Outbreaks:
     def __init__(self, rules: Iterable[Rule], journal: Journal) -> None:
         self._journal = journal
         self._rules: dict[str, list[Rule]] = {}
+        self._lone: set[str] = set()
         for rule in rules:
+            if rule.is_lone:
+                self._lone.add(rule.id)
             if rule.counts_hosts:
                 self._rules.setdefault(rule.group_by[0], []).append(rule)
         self._touched: dict[tuple[str, str, int], set[str]] = {}
@@ -62,8 +65,9 @@ class Outbreaks:
     def _note(
         self, field: str, value: str, hour_us: int, host: str, match_id: int | None = None
     ) -> None:
-        if self._journal.spreads.note(field, value, hour_us, host, match_id):
-            self._touched.setdefault((field, value, hour_us), set()).add(host)
+        new = self._journal.spreads.note(field, value, hour_us, host, match_id)
+        if new or (field == FINGERPRINT and self._lone):  # a lone fault may have to be taken in
+            self._touched.setdefault((field, value, hour_us), set()).update([host] if new else ())
 
     def raise_incidents(self, save: Save) -> None:
         """Raises what was noted since the last time; `save` stores an incident with all that can be
@@ -88,10 +92,12 @@ class Outbreaks:
         incident = spreads.incident(identity)
         if incident is None:
             incident = self._begun(rule, value, span, identity, hosts)
-        joined = tuple(sorted({one.id for one in met} - {identity}))
+        parts = {one.id for one in met} - {identity}
+        if field == FINGERPRINT and self._lone:
+            parts |= spreads.lone(value, span, self._lone)
         evidence = spreads.faults(field, value, span) or self._anchored(incident)
         # What the first host's report says is explained by its own lines.
-        shown = replace(incident, evidence=(incident.anchor,), joined=joined)
+        shown = replace(incident, evidence=(incident.anchor,), joined=tuple(sorted(parts)))
         save(replace(shown, spread=spreads.spread_of(identity)), evidence)
         spreads.announce(identity)
 

@@ -9,7 +9,7 @@ import pytest
 import regex
 
 from detector.catalogue import read
-from detector.cli.patterns import failing
+from detector.cli.rule_tests import failing
 from detector.match import Matcher
 from detector.model import Boot, Line
 from tests.shipped import ROOT, shipped, shipped_files

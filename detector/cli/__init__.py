@@ -56,6 +56,7 @@ COMMANDS = {
     "keep": "Looks after the history's file.",
     "positions": "Where reading goes on in each partition, and how to set it: docs/positions.md.",
     "rejected": "Records that were set aside because a stage raised on them.",
+    "rules": "What raises incidents: rules, in force or not, and what each would have raised.",
     "patterns": "The catalogue: signatures, rules, known issues.",
     "simulate": (
         "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots."

@@ -13,20 +13,19 @@ import click
 from detector import clock, golden
 from detector.alert.templates import check_folder
 from detector.app import build
-from detector.catalogue import Catalogue, Rule, RuleTest, Signature
+from detector.catalogue import Catalogue, Rule, Signature
 from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
+from detector.cli.rule_tests import asked_for, failing
 from detector.cli.scan import ScanFindings, finding_item
-from detector.correlate import StoredMatch, assemble_incident, in_order, kin
 from detector.explain import failing_tests
 from detector.match import Matcher
-from detector.model import Boot, Line, Match
+from detector.model import Boot, Line
 from detector.pipeline import run
 from detector.render.escape import inert
 from detector.render.objects import Item, match_item, noise_item
 from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
-from detector.spread import all_spans
 from detector.store import open_journal
 
 
@@ -134,7 +133,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
     rules = [
         (
             rule.id,
-            members(rule),
+            asked_for(rule),
             f"{rule.timespan_us / 1e6:g} s",
             rule.severity,
         )
@@ -293,76 +292,6 @@ def scanned(
     return [*matches, *map(finding_item, found.findings.values()), *map(noise_item, found.noise())]
 
 
-def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
-    """The tests of a rule that it does not pass, each as a located line."""
-    faults = []
-    for one in rule.tests:
-        raised = raised_by(catalogue, rule, one)
-        if raised != one.expect:
-            faults.append(
-                f"{rule.path}:{one.line}: {rule.id}: test {one.name!r}: {raised} incidents, "
-                f"not {one.expect}"
-            )
-    return faults
-
-
-def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
-    """How many incidents a rule raises from the matches that a test gives, stored in that order."""
-    if rule.counts_hosts:
-        return _spread_by(rule, given)
-    stored: list[StoredMatch] = []
-    live: dict[str, set[int]] = {}
-    for number, (term, host, time_us) in enumerate(given.given):
-        new = StoredMatch(number, _match_of(catalogue, rule, term, host, time_us))
-        stored.append(new)
-        family = kin(rule, new, [other for other in stored if other.match.host == host])
-        known = {
-            identity for identity, members in live.items() if members & {one.id for one in family}
-        }
-        members = {one.id for one in family}.union(*(live[identity] for identity in known))
-        incident = (
-            assemble_incident(rule, in_order(stored[member] for member in members), known)
-            if family
-            else None
-        )
-        if incident is not None:
-            live = {identity: held for identity, held in live.items() if identity not in known} | {
-                incident.id: members
-            }
-    return len(live)
-
-
-def _spread_by(rule: Rule, given: RuleTest) -> int:
-    """How many incidents a rule that counts hosts raises from the values that a test gives."""
-    seen: dict[str, dict[int, set[str]]] = {}
-    for value, host, time_us in given.given:
-        hours = seen.setdefault(value, {})
-        hours.setdefault(time_us - time_us % clock.HOUR_US, set()).add(host)
-    return sum(len(all_spans(rule, hours)) for hours in seen.values())
-
-
-def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: int) -> Match:
-    named = [one for one in catalogue.signatures if term in (one.id, one.cls)]
-    signature = named[0]
-    cls = term if term in rule.classes else signature.cls
-    sign = term if term in rule.signatures else signature.id
-    text_ = f"{term} at {time_us}"
-    return Match(
-        sign,
-        cls,
-        "kernel",
-        signature.severity,
-        text_,
-        {},
-        "test",
-        1,
-        host,
-        Boot(id="test"),
-        time_us,
-        None,
-    )
-
-
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
     settings, _ = settings_of(config_path, patterns__directories=tuple(folders))
     return build.catalogue_of(settings, prove=True)
@@ -384,16 +313,6 @@ def _signature_item(one: Signature) -> dict[str, object]:
         "reject": list(one.rejects),
         "file": f"{one.path}:{one.line}",
     }
-
-
-def members(rule: Rule) -> str:
-    """What a rule asks for, in short: "a + b", "3 of a, b"."""
-    names = rule.classes or rule.signatures
-    if rule.counts_hosts:
-        return f"one {' and '.join(rule.group_by)} on {rule.gte} hosts"
-    if rule.type == "event_count":
-        return f"{rule.gte} of {', '.join(names)}"
-    return " + ".join(names)
 
 
 def _rule_item(rule: Rule) -> dict[str, object]:

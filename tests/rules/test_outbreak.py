@@ -86,6 +86,28 @@ def test_an_outbreak_of_forty_hosts_is_one_incident_and_three_messages(world: Wo
     assert world.actions_taken() == ["fire", "update", "resolve"]
 
 
+def test_lone_faults_of_an_outbreak_are_part_of_it(world: World) -> None:
+    """With both rules in force there is one incident at the end, and one alert: each of the first
+    hosts is told, then the outbreak, twice.
+    """
+    watch = pipeline(world, outbreaks=True, lone_faults=True)
+    for number in range(40):
+        ship(world, watch, f"web-{number}", *CRASH)
+        world.run(400, step=100)
+    (row,) = world.journal.history().incidents()
+    assert row.rule == "outbreak"
+    taken = world.fake().taken
+    assert len({one.dedup_key for one in taken}) == 1
+    assert [(one.total, one.host_count) for one in taken] == [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (1, 5),
+        (1, 20),
+    ]
+
+
 def test_four_hosts_and_one_that_loops_are_no_outbreak(world: World) -> None:
     """Hosts are counted, not crashes."""
     watch = pipeline(world, outbreaks=True)

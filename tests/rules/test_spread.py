@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.catalogue import Rule
-from detector.model import Block, CrashReport, Incident
+from detector.model import Block, CrashReport, Incident, Match
 from detector.outbreak import Outbreaks
 from detector.spread import HourSpan, all_spans, spread_id
 from detector.store import Journal, open_journal
-from tests.rules.worlds import fault
+from tests.rules.worlds import Delivery, fault, rule
 from tests.store.nouns import noise
 
 HOUR = 3_600_000_000
@@ -228,3 +228,49 @@ def test_spans_of_a_whole_history() -> None:
         HourSpan(0, HOUR),
         HourSpan(5 * HOUR, 5 * HOUR),
     ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(sightings, st.randoms(use_true_random=False))
+def test_lone_faults_are_part_of_an_outbreak_that_covers_them(
+    seen: list[tuple[str, int, int]], chance: random.Random
+) -> None:
+    """Whichever comes first: lone faults of a fingerprint and hour that an outbreak covers are part
+    of it, the others are incidents of their own.
+    """
+    many = counting("fingerprint", 3, 3)
+    lone = rule("lone", "event_count", ("memory-fault",), 60)
+    arrivals = [*seen, *chance.choices(seen, k=3)] if seen else []
+    chance.shuffle(arrivals)
+    with closing(open_journal(":memory:")) as journal:
+        delivery = Delivery(journal, [many, lone])
+        while arrivals:
+            size = chance.randint(1, 5)
+            delivery.reports([crash(*one) for one in arrivals[:size]])
+            del arrivals[:size]
+        rows = journal.db.execute("SELECT id, rule, host FROM incidents WHERE joined_into IS NULL")
+        live = rows.fetchall()
+    spans = oracle(many, seen)
+    alone = {
+        (host, value, hour)
+        for value, host, hour in seen
+        if not any(
+            spread_id(many.id, value, START + first * HOUR) == identity and first <= hour <= last
+            for identity, (first, last, _) in spans.items()
+        )
+    }
+    assert {row["id"] for row in live if row["rule"] == many.id} == set(spans)
+    assert sorted(row["host"] for row in live if row["rule"] == "lone") == sorted(
+        f"h{host}" for host, _, _ in alone
+    )
+
+
+def crash(value: str, host: int, hour: int) -> tuple[Match, str]:
+    """A fault that is near no other of its host, and the fingerprint of its report."""
+    minute = 7 if value == "1:a" else 37
+    head = replace(
+        fault("memory-fault", hour * 3_600 + minute * 60, f"h{host}"),
+        wall_time_us=START + hour * HOUR + minute * 60_000_000,
+        text=f"crash {value} in hour {hour}",
+    )
+    return head, value

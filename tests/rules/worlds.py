@@ -13,7 +13,7 @@ from detector.catalogue import Rule
 from detector.correlator import Correlator
 from detector.hooks import Finding
 from detector.isolation import Isolation
-from detector.model import Boot, Match
+from detector.model import Block, Boot, Match
 from detector.store import Journal, open_journal
 from tests.shipped import shipped
 
@@ -97,6 +97,20 @@ class Delivery:
                 if new:
                     self.correlator.add(stored)
             self.correlator.raise_incidents()
+        self.isolation.tell()
+
+    def reports(self, faults: Iterable[tuple[Match, str]]) -> None:
+        """The same of faults with the fingerprints of their reports, and what hosts share."""
+        with self.journal.transaction():
+            for one, fingerprint in faults:
+                stored, new = self.journal.add_match(one)
+                if new:
+                    self.correlator.add(stored)
+                block = Block(one, (one.text,), complete=True)
+                self.journal.add_report(stored.id, block, None, fingerprint)
+                self.correlator.seen(stored.id)
+            self.correlator.raise_incidents()
+            self.correlator.raise_outbreaks()
         self.isolation.tell()
 
     def live(self) -> set[Raised]:

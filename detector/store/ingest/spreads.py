@@ -56,6 +56,10 @@ _FAULTS = """
 SELECT match_id FROM value_hours WHERE field = ? AND value = ? AND hour_us BETWEEN ? AND ? AND match_id IS NOT NULL
 ORDER BY hour_us, host LIMIT ?
 """
+_LONE = """
+SELECT id FROM incidents INDEXED BY incidents_problem WHERE fingerprint = ? AND joined_into IS NULL
+  AND coalesce(started_us, found_us) >= ? AND coalesce(started_us, found_us) < ? AND rule IN (SELECT value FROM json_each(?))
+"""
 _SPAN = """
 INSERT INTO spreads (incident_id, rule, field, value, first_us, last_us, hosts, told) VALUES (?, ?, ?, ?, ?, ?, 0, 0)
 ON CONFLICT (incident_id) DO UPDATE SET first_us = excluded.first_us, last_us = excluded.last_us
@@ -181,6 +185,11 @@ class Spreads:
         """The first faults of a span, one for each hour and host."""
         asked = (field, value, span.first_us, span.last_us, EVIDENCE)
         return tuple(row["match_id"] for row in self._connection.execute(_FAULTS, asked))
+
+    def lone(self, fingerprint: str, span: HourSpan, rules: Collection[str]) -> set[str]:
+        """The live incidents of some rules with a fingerprint that began within a span."""
+        asked = (fingerprint, span.first_us, span.last_us + HOUR_US, json.dumps(sorted(rules)))
+        return {row["id"] for row in self._connection.execute(_LONE, asked)}
 
     def grow(self, grown: GrownSpread, met: Sequence[LiveSpread]) -> None:
         """Stores the hours of an incident, and takes in hosts: of the incidents that it joins, of

@@ -1,0 +1,226 @@
+"""`oopswatch rules`: what raises incidents, in force or not, and what it would have raised."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from detector import clock
+from detector.app import build
+from detector.app.rule_trial import TriedRule, try_rules
+from detector.catalogue import Catalogue, Rule
+from detector.cli import terminal
+from detector.cli.options import config_option, patterns_option, store_option
+from detector.cli.rule_tests import asked_for
+from detector.clock import DAY_US
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.render.objects import Item, moment
+from detector.render.units import several
+from detector.settings import Settings, settings_of
+from detector.store import open_history
+from detector.store.query.filters import parse
+from detector.store.query.rule_trial import RaisedIncidents
+
+_WEEK_US = 7 * DAY_US
+
+
+@click.group()
+def rules() -> None:
+    """What raises incidents: rules, in force or not, and what each would have raised."""
+
+
+@rules.command(
+    "list",
+    epilog="""\b
+Examples:
+  oopswatch rules list
+  oopswatch rules list --json | jq -r 'select(.in_force) | .id'""",
+)
+@click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a rule.")
+@patterns_option
+@config_option
+def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Every rule, and whether it is in force."""
+    settings, catalogue = _known(folders, config_path)
+    in_force = build.rules_in_force(settings, catalogue)
+    if as_json:
+        for rule in catalogue.rules:
+            click.echo(json.dumps(rule_item(rule) | {"in_force": rule in in_force}))
+        return
+    cells = [
+        (
+            rule.id,
+            "yes" if rule in in_force else f"no: {rule.switch}",
+            rule.type,
+            asked_for(rule),
+            f"{rule.timespan_us / 1e6:g} s",
+            rule.severity,
+        )
+        for rule in catalogue.rules
+    ]
+    columns = ("id", "in force", "type", "of", "within", "severity")
+    terminal.say_table(terminal.console(), several(len(cells), "rule"), columns, cells)
+
+
+@rules.command("show", epilog="\b\nExample:\n  oopswatch rules show lone-kernel-fault")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@patterns_option
+@config_option
+def show(name: str, as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """All of one rule."""
+    settings, catalogue = _known(folders, config_path)
+    (rule,) = _named(catalogue, (name,))
+    item = rule_item(rule) | {"in_force": rule in build.rules_in_force(settings, catalogue)}
+    if as_json:
+        click.echo(json.dumps(item))
+        return
+    for key, value in item.items():
+        for part in value if isinstance(value, list) else [value]:
+            if part is not None:
+                click.echo(f"{key:<11} {inert(str(part))}")
+
+
+@rules.command(
+    "test",
+    epilog="""\b
+Examples:
+  oopswatch rules test --store history.db
+  oopswatch rules test lone-kernel-fault outbreak --store history.db --since 30d
+  oopswatch rules test --patterns ./our-patterns our-rule --store history.db --json
+The history is only read; a copy of what the rules ask for is made in the folder for temporary files.""",
+)
+@click.argument("names", nargs=-1, metavar="[RULE...]")
+@click.option("--since", metavar="TIME", help="Only what happened since: 30d, 12h, a date.")
+@click.option(
+    "--limit", type=click.IntRange(0, 1_000), default=5, show_default=True,
+    help="Newest incidents of each rule that are named.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a rule.")
+@patterns_option
+@store_option
+@config_option
+def test(
+    names: tuple[str, ...],
+    since: str | None,
+    limit: int,
+    as_json: bool,
+    folders: tuple[Path, ...],
+    store_path: Path | None,
+    config_path: Path | None,
+) -> None:
+    """What rules would have raised on a history, how often, before anyone is told: all rules, or
+    those that are named, in force or not.
+    """
+    settings, catalogue = _known(folders, config_path, store_path)
+    asked = _named(catalogue, names) if names else catalogue.rules
+    since_us = (parse({"since": [since]}, clock.now_us()).since_us or 0) if since else 0
+    with closing(open_history(settings.store.path)) as history:
+        trial = try_rules(history, settings, catalogue, asked, since_us, limit)
+    if as_json:
+        for tried in trial.tried:
+            click.echo(json.dumps(tried_item(tried, since_us)))
+        return
+    most_first = sorted(trial.tried, key=lambda one: -one.found.incidents if one.found else 0)
+    cells = [_cells(tried, since_us) for tried in most_first]
+    columns = ("rule", "incidents", "a week", "hosts", "in others", "first (UTC)", "last (UTC)")
+    read = several(trial.faults, "fault")
+    if trial.noise:
+        read += f" and {several(trial.noise, 'count')} of noise"
+    terminal.say_table(terminal.console(), f"Raised on {read}", columns, cells)
+    for tried in most_first:
+        rows = [
+            (terminal.when(row.started_us), inert(row.host), inert(row.title))
+            for row in tried.newest
+        ]
+        title = f"{tried.rule.id}, the newest"
+        terminal.say_table(terminal.console(), title, ("started (UTC)", "host", "what"), rows)
+
+
+def _known(
+    folders: tuple[Path, ...], config_path: Path | None, store_path: Path | None = None
+) -> tuple[Settings, Catalogue]:
+    settings, _ = settings_of(
+        config_path, patterns__directories=folders or None, store__path=store_path
+    )
+    return settings, build.catalogue_of(settings)
+
+
+def _named(catalogue: Catalogue, names: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rules of these names; raises `UserError` for one that there is not."""
+    known = {rule.id: rule for rule in catalogue.rules}
+    for name in names:
+        if name not in known:
+            raise UserError(f"no rule is called {name}; `oopswatch rules list` names them all")
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def rule_item(rule: Rule) -> Item:
+    """A rule as a JSON object."""
+    return {
+        "type": "rule",
+        "id": rule.id,
+        "title": rule.title,
+        "kind": rule.type,
+        "of": list(rule.classes or rule.signatures),
+        "anchor": rule.anchor,
+        "group_by": list(rule.group_by),
+        "timespan_us": rule.timespan_us,
+        "gte": rule.gte,
+        "setting": rule.switch,
+        "severity": rule.severity,
+        "reasoning": " ".join(rule.reasoning.split()),
+        "file": f"{rule.path}:{rule.line}",
+    }
+
+
+def tried_item(tried: TriedRule, since_us: int) -> Item:
+    """What a rule would have raised, as a JSON object."""
+    found = tried.found
+    return {
+        "type": "rule_test",
+        "rule": tried.rule.id,
+        "incidents": found.incidents if found else 0,
+        "per_week": _per_week(tried.found, since_us),
+        "hosts": found.hosts if found else 0,
+        "problems": found.problems if found else 0,
+        "parts_of_others": found.parts if found else 0,
+        "first": moment(found.first_us) if found else None,
+        "last": moment(found.last_us) if found else None,
+        "newest": [
+            {
+                "started": moment(row.started_us),
+                "host": row.host,
+                "title": row.title,
+                "severity": row.severity,
+            }
+            for row in tried.newest
+        ],
+    }
+
+
+def _cells(tried: TriedRule, since_us: int) -> tuple[str, ...]:
+    found = tried.found
+    if found is None:
+        return (tried.rule.id, "0", "", "", "", "", "")
+    return (
+        tried.rule.id,
+        f"{found.incidents:,}",
+        f"{_per_week(tried.found, since_us):g}",
+        f"{found.hosts:,}",
+        f"{found.parts:,}" if found.parts else "",
+        terminal.when(found.first_us),
+        terminal.when(found.last_us),
+    )
+
+
+def _per_week(found: RaisedIncidents | None, since_us: int) -> float:
+    """Incidents a week, from the time asked for, else the first, to the last; of a week at least."""
+    if found is None or found.first_us is None or found.last_us is None:
+        return 0.0
+    span = max(found.last_us - (since_us or found.first_us), _WEEK_US)
+    return round(found.incidents * _WEEK_US / span, 1)
