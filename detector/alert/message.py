@@ -169,7 +169,7 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
     )
     if notice.action == "resolve":
         yield MessagePart("Lasted", (duration(max(notice.at_us - started, 0)),))
-    if lead.time_basis == "wall":
+    if lead.time_basis == "wall" and lead.spread is None:
         yield MessagePart(
             "Caution",
             (

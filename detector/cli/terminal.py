@@ -176,7 +176,7 @@ def _incident_rows(item: Item) -> list[tuple[str, str]]:
         (
             "compared by",
             "wall clock: at least one line carries no kernel time"
-            if item["time_basis"] == "wall"
+            if item["time_basis"] == "wall" and not item.get("spread")
             else "",
         ),
         ("joined", ", ".join(item.get("joined", ()))),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.alert.message import compose, plain
 from detector.app import build
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
@@ -81,6 +82,11 @@ def test_an_outbreak_of_forty_hosts_is_one_incident_and_three_messages(world: Wo
         ("fire", 5),
         ("update", 20),
     ]
+    said = plain(compose(world.fake().taken[-1]))
+    assert said.startswith("[error, update] 20 hosts: paging fault in my_driver_poll\n")
+    assert "First host: web-0, " in said
+    assert "Hosts: 20: web-0, web-1, " in said
+    assert "wall clock" not in said
     world.actions.act(row.id, "resolve", actor="ann", reason="the driver is out")
     world.run(10)
     assert world.actions_taken() == ["fire", "update", "resolve"]
