@@ -155,6 +155,7 @@ def test_a_burst_of_noise_is_news_once(world: World) -> None:
     assert "agent crashed in user space on 20 hosts or more within an hour" in row.title
     (notice,) = world.fake().taken
     assert (notice.action, notice.host_count) == ("fire", 20)
+    assert world.journal.db.execute("SELECT count(*) FROM faults").fetchone()[0] == 0
 
 
 def test_a_restart_between_two_hosts_changes_nothing(world: World) -> None:

@@ -34,7 +34,7 @@ def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:
         world.run(400, step=100)
         rows = world.journal.history().search(Filter()).rows
         rules = {row.rule for row in rows}
-        assert rules >= {"outbreak", "noise-burst", "lone-kernel-fault"}
+        assert rules >= {"outbreak", "noise-burst", "tcp-release-and-memory-fault"}
         with closing(open_history(path)) as history:
             history.db.conn.set_trace_callback(statements.add)
             for row in rows:

@@ -188,6 +188,7 @@ def test_another_report_of_the_hour_stands_for_one_that_changed(journal: Journal
     with journal.transaction():
         fleet.report("1:a", 1, 0, minute=5)
         fleet.report("1:a", 1, 0, minute=6)
+    with journal.transaction():
         first = journal.db.execute("SELECT min(id) AS id FROM matches").fetchone()["id"]
         head = journal.history().fault(first)
         assert head is not None

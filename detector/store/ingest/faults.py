@@ -15,10 +15,12 @@ from detector.store.ingest import fleet, problems
 from detector.store.ingest.problems import ProblemPart
 from detector.store.rows import NAME_LIMIT, clean, release_number
 
+# Lines of oopswatch's own (the input is silent, a burst of noise) are no faults of a kernel.
 _SOURCE = """
 SELECT m.id, coalesce(max(m.wall_time_us, 0), 0) AS at_us, m.host, m.signature, m.class, m.severity, r.match_id IS NOT NULL AS reported,
   r.function, r.module, r.kernel, r.details ->> '$.hardware' AS hardware, r.fingerprint
 FROM matches m LEFT JOIN reports r ON r.match_id = m.id WHERE m.id IN (SELECT value FROM json_each(?))
+  AND m.signature NOT GLOB 'oopswatch.*'
 """
 _STORED = "SELECT * FROM faults WHERE id IN (SELECT value FROM json_each(?)) AND reported"
 _INSERT = "INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -20,7 +20,7 @@ from detector.store.rows import from_json, read_match
 PAGE = 500
 _FAULTS = """
 SELECT m.*, r.lines, r.complete, r.fingerprint FROM matches m LEFT JOIN reports r ON r.match_id = m.id
-WHERE m.id > :after AND m.source <> 'oopswatch' AND (m.wall_time_us >= :since OR (m.wall_time_us IS NULL AND :since = 0))
+WHERE m.id > :after AND m.signature NOT GLOB 'oopswatch.*' AND (m.wall_time_us >= :since OR (m.wall_time_us IS NULL AND :since = 0))
   AND (:reports AND r.fingerprint IS NOT NULL OR m.class IN (SELECT value FROM json_each(:names)) OR m.signature IN (SELECT value FROM json_each(:names)))
 ORDER BY m.id LIMIT :limit
 """

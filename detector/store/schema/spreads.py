@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store.schema import unclaimed
+from detector.store.schema import faults
 from detector.store.schema.migrations import MIGRATIONS
 
 # Migrations are entered in the order of import: these come before.
-BEFORE = (unclaimed,)
+BEFORE = (faults,)
 
 
 @MIGRATIONS()
-def m008_spreads(db: Database) -> None:
+def m009_spreads(db: Database) -> None:
     """Hosts by value and hour; the span of each incident of many hosts, and its hosts."""
     db.executescript(_SPREADS)
 
