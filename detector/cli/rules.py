@@ -115,6 +115,9 @@ def test(
 ) -> None:
     """What rules would have raised on a history, how often, before anyone is told: all rules, or
     those that are named, in force or not.
+
+    Rules that are tried together, and those in force, take part in each other's incidents: a lone
+    fault may be part of an outbreak.
     """
     settings, catalogue = _known(folders, config_path, store_path)
     asked = _named(catalogue, names) if names else catalogue.rules

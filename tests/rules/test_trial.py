@@ -71,12 +71,18 @@ def test_a_trial_says_what_rules_in_force_raise(plain: Path, tmp_path: Path) -> 
     assert tried == raised(other)
     assert tried == {
         "tcp-release-and-memory-fault": (1, 1),
-        "lone-kernel-fault": (23, 23),
         "outbreak": (1, 24),
         "noise-burst": (1, 24),
     }
     (lone,) = (one for one in items if one["rule"] == "lone-kernel-fault")
-    assert (lone["parts_of_others"], lone["per_week"]) == (1, 23.0)
+    assert (lone["parts_of_others"], lone["per_week"]) == (24, 0.0)
+
+
+def test_a_rule_is_tried_with_those_in_force(plain: Path) -> None:
+    """Alone it takes in no outbreak, which is not in force; the pair is, and has its fault."""
+    (lone,) = run("rules", "test", "lone-kernel-fault", "--json", "--store", str(plain))
+    assert (lone["incidents"], lone["hosts"], lone["per_week"]) == (23, 23, 23.0)
+    assert lone["parts_of_others"] == 1
 
 
 def test_a_trial_only_reads(plain: Path) -> None:
@@ -103,7 +109,7 @@ def test_tables_name_what_was_read(plain: Path) -> None:
     lines = result.output.splitlines()
     assert lines[0].startswith("Raised on ")
     assert lines[0].endswith("24 counts of noise")
-    assert lines[2].startswith("lone-kernel-fault")
+    assert lines[2].startswith("outbreak ")
 
 
 def test_rules_are_listed_with_what_puts_them_in_force(tmp_path: Path) -> None:
