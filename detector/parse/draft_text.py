@@ -23,13 +23,15 @@ _START = 16
 
 
 def cleaned(text: str) -> str:
-    """A line without colours, NULs, line ends and blanks on the right. Other control characters
-    stay: they may be the message's own.
+    """A line without colours, NULs, line ends and blanks on the right, its no-break spaces as
+    blanks. Other control characters stay: they may be the message's own.
     """
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
     if "\0" in text:
         text = text.replace("\0", "")
+    if "\xa0" in text:  # what pages and mails make of a stamp's padding
+        text = text.replace("\xa0", " ")
     text = text.strip("\r\n").rstrip()
     # socat -v writes a carriage return as it is spelled (xio-streams: xioread with "verbose").
     return text[:-2].rstrip() if text.endswith("\\r") else text

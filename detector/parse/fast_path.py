@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from detector.parse.draft import Context
+from detector.parse.printk import LEVELS
 from detector.parse.stamps import iso, micros, without_year
 
 _LONGEST = 4_096
@@ -26,6 +27,8 @@ _PLAIN = re.compile(
 # Where a daemon was told to write facility and level, they stand like a host: `kern.warning kernel:
 # …`.
 _PAIR = re.compile(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
+# Or a level in capitals: `INFO kernel: …`.
+_LEVEL_WORDS = frozenset(name.upper() for name in LEVELS)
 
 PlainLine = tuple[str, str, int, int | None]
 
@@ -38,7 +41,7 @@ def read(text: str, context: Context) -> PlainLine | None:
     if found is None:
         return None
     month, day, clock, dated, host, seconds, fraction, message = found.groups()
-    if "ncfrag=" in message or ("." in host and _PAIR.fullmatch(host)):
+    if "ncfrag=" in message or host in _LEVEL_WORDS or ("." in host and _PAIR.fullmatch(host)):
         return None
     if month:
         wall_us = without_year(month, day, clock, None, context)

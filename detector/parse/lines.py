@@ -94,21 +94,29 @@ def read(text: str, context: Context) -> Draft:
     """A line of whatever form."""
     first = text[0]
     if first == "[":
-        draft = printk.bracketed(text, context) or prefixes.bracketed(text, context, read)
+        draft = (
+            printk.bracketed(text, context)
+            or prefixes.bracketed(text, context, read)
+            or prefixes.sent(text, context, read)
+        )
     elif first == "<":
         draft = prioritised(text, context)
     elif first.isdigit():
         draft = (
             kmsg.read(text)
             or printk.dated(text, context)
+            or printk.headless(text)
             or prioritised(text, context)
             or prefixes.clocked(text, context, read)
             or _dated(text, context)
+            or prefixes.sent(text, context, read)
         )
     elif first in " \t":
         return _indented(text, context)
     else:
-        draft = _dated(text, context) or _worded(text, context)
+        draft = (
+            _dated(text, context) or _worded(text, context) or prefixes.sent(text, context, read)
+        )
     return draft or console.read(text, context)
 
 

@@ -22,9 +22,11 @@ from detector.parse.stamps import instant, iso, zone_of
 
 PrefixReader = Callable[[str, Context], Draft]
 
-_DATE = r"(?:\d{4}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[/.]\d\d?[/.]\d{4})[T ] ?"
+_DATE = r"(?:\d{4}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})[T ] ?"
 _CLOCK = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
-_ADDRESS = r"(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
+_IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
+_IPV6 = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
+_ADDRESS = rf"{_IPV4}|{_IPV6}"
 # What a kernel's or a daemon's line begins with: a stamp of uptime, a priority, a date.
 _FORMED = (
     r"\[ *+\d{1,12}\.\d{1,9}|<\d{1,4}>|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |"
@@ -34,6 +36,15 @@ _BRACKETED = re.compile(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re
 # Seconds since the logger began, and since the line before: grabserial.
 _ELAPSED = re.compile(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
 _CLOCKED = re.compile(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
+_TIMED = re.compile(rf"({_CLOCK}) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII)
+# A receiver of netconsole writes who sent a record, and some the port; Xen's console writes of which
+# domain a line is, `(d12) ` (guest_printk() in xen/drivers/char/console.c).
+_RECORD = r"(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[-c+][,;]"
+_SENDER = re.compile(
+    rf"(?:\(d\d{{1,5}}\)|({_IPV4}|\[{_IPV6}\]|{_IPV6})(?::\d{{1,5}})?:?) {{1,2}}"
+    rf"(?=\[ *+\d{{1,12}}\.\d|<\d{{1,4}}>|{_RECORD})",
+    re.ASCII,
+)
 _COLUMN = re.compile(rf"(?:((?:{_DATE}){_CLOCK})|({_ADDRESS}))[ \t]*+[|;,\t][ \t]*+", re.ASCII)
 _BEHIND_COLUMNS = re.compile(_FORMED, re.ASCII)
 _COLUMNS = 4
@@ -83,7 +94,20 @@ def clocked(text: str, context: Context, reader: PrefixReader) -> Draft | None:
         return _labelled(text[found.end() :], found[1], found[2], context, reader)
     if found := _CLOCKED.match(text):
         return _behind(text[found.end() :], found[1], context, reader)
+    if found := _TIMED.match(text):
+        return _of_host(_behind(text[found.end() :], found[1], context, reader), found[2])
     return _columns(text, context, reader)
+
+
+def sent(text: str, context: Context, reader: PrefixReader) -> Draft | None:
+    """A line of the kernel behind who sent it: an address, `192.0.2.7:6665 4,1159,…`, or one of
+    Xen's domains.
+    """
+    found = _SENDER.match(text)
+    if not found:
+        return None
+    host = (found[1] or "").strip("[]") or None
+    return _of_host(_behind(text[found.end() :], "", context, reader), host)
 
 
 def crashed(text: str) -> Draft | None:

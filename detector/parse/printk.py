@@ -100,6 +100,9 @@ _BUILD_CLOCK = re.compile(r" *+\[ *+\d{1,9}s\] ", re.ASCII)
 _LOST_BRACKETS = re.compile(r"c *+(\d{1,12})\.(\d{6})! ?", re.ASCII)
 _LOST_PAIR = re.compile(r"c([#<][^!]{1,40})!")
 _ISO_COMMA = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:?\d\d ", re.ASCII)
+_HEADLESS = re.compile(r"\d{1,12}\.\d{6}\] ", re.ASCII)
+# Only before a stamp: a process may be called `: BUG` or `kernel: BUG`.
+_REPEATED_TAG = re.compile(r"(?:kernel: |: ){1,4}(?=\[ *+\d{1,12}\.\d)", re.ASCII)
 _MONOTONIC = re.compile(r"(?:([\w.-]{1,253}) )?kernel: ?", re.ASCII)
 
 
@@ -131,8 +134,10 @@ def stamped(text: str) -> Draft | None:
 
 def message(text: str) -> Draft:
     """A text that the transport proves to be the kernel's: its stamp, if it has one after any
-    blanks, and the rest with its indentation.
+    blanks, and the rest with its indentation. A tag that a relay wrote once more before it is cut off.
     """
+    if text.startswith((": ", "kernel: ")) and (repeated := _REPEATED_TAG.match(text)):
+        text = text[repeated.end() :]
     return stamped(text.lstrip(" ")) or Draft(without_vendor(text), "text")
 
 
@@ -225,6 +230,11 @@ def raw(level_and_facility: int, rest: str) -> Draft | None:
         draft.level, draft.facility = level_and_facility & 7, level_and_facility >> 3
         draft.trust = trust_of(draft.facility)
     return draft
+
+
+def headless(text: str) -> Draft | None:
+    """A stamp whose bracket was cut off, `1163.939872] …`, as a selection with the mouse does."""
+    return stamped(f"[{text}") if _HEADLESS.match(text) else None
 
 
 def without_build_clock(text: str) -> str | None:

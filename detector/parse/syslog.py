@@ -1,5 +1,5 @@
 """Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short, short-iso,
-short-precise, short-full, with-unit.
+short-precise, short-full, with-unit; and netconsole's packets as a daemon stores them.
 
 Comes in: a line, and the PRI that stood before it if there was one. Goes out: a Draft whose trust
 is settled here: tag `kernel` without a pid is the kernel's, unless the facility says otherwise;
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from detector.model import Trust
-from detector.parse import printk
+from detector.parse import kmsg, printk
 from detector.parse.draft import Context, Draft, shipped_as, trust_of
 from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
 
@@ -36,13 +36,22 @@ _FULL = re.compile(
     r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII
 )
 
+# A level between host and tag, as rsyslog's %syslogseverity-text:::uppercase% of Chrome OS and SONiC
+# writes it.
+_LEVEL = r"(?:EMERG|PANIC|ALERT|CRIT|ERR|ERROR|WARN|WARNING|NOTICE|INFO|DEBUG)"
 _HOST = (
-    r"(?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,"
+    rf"(?:(?!{_LEVEL} )"
+    r"([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,"
     r"15}(?:%\w{1,15})?) )?"
 )
 _TAIL = re.compile(
-    rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
+    rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) |({_LEVEL}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
     re.ASCII,
+)
+# netconsole's packets have neither PRI nor header: a daemon that receives them writes the sender's
+# address where a host stands. A message without a tag that has a header names its host.
+_ADDRESSED = re.compile(
+    r"((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) (?=[\[\d])", re.ASCII
 )
 _PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7}) +", re.ASCII)
 _KERNEL_TAG = re.compile(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
@@ -70,7 +79,7 @@ def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
     if head is None:
         return None
     wall_time_us, end = head
-    draft = _body(text[end:], None if pri is None else pri >> 3, context.policy.tags)
+    draft = _body(text[end:].lstrip(" "), None if pri is None else pri >> 3, context.policy.tags)
     draft.wall_time_us = wall_time_us
     if pri is not None:
         draft.level, draft.facility = pri & 7, pri >> 3
@@ -170,6 +179,11 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     """What follows the date: host, tag and message, or a console's line that some tool put a date
     before. `tags` are those that the site takes for the kernel's.
     """
+    if facility is None and (found := _ADDRESSED.match(rest)):
+        draft = kmsg.read(rest[found.end() :]) or printk.stamped(rest[found.end() :])
+        if draft is not None:
+            draft.host, draft.transport = found[1], "netconsole"
+            return draft
     if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
         draft.transport, draft.trust = "syslog", trust_of(facility)
         return draft
@@ -177,7 +191,7 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     found = _TAIL.match(rest, pair.end() if pair else 0)
     if not found:
         return _untagged(rest, facility)
-    host, facility_name, level_name, tag, pid = found.groups()
+    host, facility_name, level_name, level_word, tag, pid = found.groups()
     if pair and not facility_name:
         facility_name, level_name = pair.groups()
     if facility_name in printk.FACILITIES and facility is None:
@@ -188,7 +202,7 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     draft = printk.message(message) if trust == "kernel" else Draft(message, "syslog")
     draft.transport = shipped_as("syslog", tag, trust)
     draft.trust, draft.host, draft.facility = trust, host, facility
-    draft.level = printk.LEVELS.get(level_name) if level_name else None
+    draft.level = printk.LEVELS.get(level_name or (level_word or "").lower())
     return draft
 
 

@@ -35,6 +35,10 @@ CLOCKS = {
     "logcli": f'{ISO} {{filename="/var/log/kern.log", host="lab-3"}} ',
     "a shell's error": "/init: 384: .: ",
     "a start-up line": "[  OK  ] Started Samba",
+    "day, month, year with dashes": "24-02-2026 19:21:10 ",
+    "a shell's prompt": "[root@lab-3 ~]# ",
+    "a daemon's clock without a date": "19:21:10 kernel: ",
+    "Xen's mark of a domain": "(d12) ",
 }
 
 
@@ -121,6 +125,85 @@ def test_what_crash_says_at_its_start(line: Callable[..., Line], value: str):
     """crash(8) names the panic in quotation marks."""
     found = line(value)
     assert (found.text, found.trust) == (FAULT, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (f"192.0.2.7:6665 4,1159,{US},-;{FAULT}", "192.0.2.7"),
+        (f"192.0.2.7: 6.1.0-28-amd64,4,1159,{US},-,caller=T1;{FAULT}", "192.0.2.7"),
+        (f"[2001:db8::7]:6665 4,1159,{US},-;{FAULT}", "2001:db8::7"),
+        (f"192.0.2.7 {STAMPED}", "192.0.2.7"),
+        (f"Feb 24 19:21:10 192.0.2.7 4,1159,{US},-;{FAULT}", "192.0.2.7"),
+        (f"Feb 24 19:21:10 192.0.2.7 {STAMPED}", "192.0.2.7"),
+        (f"2026-02-24T19:21:10Z 2001:db8::7 {STAMPED}", "2001:db8::7"),
+        (f"19:21:10 lab-3 kernel: {STAMPED}", "lab-3"),
+    ],
+)
+def test_who_sent_a_line_is_its_host(line: Callable[..., Line], value: str, host: str):
+    """netconsole's packets name no host: their receiver writes the address before them."""
+    found = line(value)
+    assert (found.text, found.kernel_time_us, found.host) == (FAULT, US, host)
+    assert found.trust != "user"
+
+
+def test_a_named_host_without_a_tag_is_no_receivers_prefix(line: Callable[..., Line]):
+    """Whose datagram had a header may have written anything behind it."""
+    for value in (
+        f"Feb 24 19:21:10 lab-3 4,1159,{US},-;{FAULT}",
+        f"Feb 24 19:21:10 lab-3 {STAMPED}",
+        f"<13>Feb 24 19:21:10 192.0.2.7 {STAMPED}",
+    ):
+        assert line(value).trust == "user"
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (f"Feb 24 19:21:10 lab-3 kernel: : {STAMPED}", "lab-3"),
+        (f"Feb 24 19:21:10 lab-3 kernel: kernel: {STAMPED}", "lab-3"),
+        (f"Feb 24 19:21:10  kernel: {STAMPED}", "kern.log"),
+        (f"2026-02-24T19:21:10Z  kernel: {STAMPED}", "kern.log"),
+        (f"2025 Jul  2 06:57:28.475818 lab-3 ERR kernel: {STAMPED}", "lab-3"),
+        (f"2026-05-15T17:44:53.172575Z INFO kernel: {STAMPED}", "kern.log"),
+        (f"Feb 24 19:21:10 WARNING kernel: {STAMPED}", "kern.log"),
+    ],
+)
+def test_what_daemons_write_around_the_kernels_tag(
+    line: Callable[..., Line], value: str, host: str
+):
+    """A tag twice, no host between date and tag, a level in capitals before the tag."""
+    found = line(value)
+    assert (found.text, found.kernel_time_us, found.host) == (FAULT, US, host)
+    assert found.trust == "kernel"
+
+
+def test_a_level_before_a_tag_is_the_lines(line: Callable[..., Line]):
+    """It is a level and no host, whoever writes it."""
+    assert line(f"2026-02-24T19:21:10Z lab-3 ERR kernel: {STAMPED}").level == 3
+    assert line(f"2026-02-24T19:21:10Z lab-3 ERR app[7]: {STAMPED}").trust == "user"
+
+
+def test_a_process_called_like_a_tag_gains_nothing(line: Callable[..., Line]):
+    """Only before a stamp is a second tag a relay's: names hold anything."""
+    for text in (": BUG[7]: segfault at 0", "kernel: BUG[7]: segfault at 0"):
+        assert line(f"Feb 24 19:21:10 lab-3 kernel: {text}").text == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"1163.939872] {FAULT}", f" 1163.939872] {FAULT}", f"[\u00a01163.939872]\u00a0{FAULT}"],
+)
+def test_stamps_that_a_copy_has_changed(line: Callable[..., Line], value: str):
+    """A selection that began too late, a page that pads with no-break spaces."""
+    found = line(value)
+    assert (found.text, found.kernel_time_us, found.trust) == (FAULT, US, "unknown")
+
+
+def test_no_break_spaces_within_a_message_are_blanks(line: Callable[..., Line]):
+    """A page may write every second blank of a run as one."""
+    copied = STAMPED.replace("request at", "request\u00a0at")
+    assert line(copied).text == FAULT
 
 
 def test_socat_spells_carriage_returns(line: Callable[..., Line]):
