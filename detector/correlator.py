@@ -9,11 +9,10 @@ incident is part of any other that rests on the same fault, whichever comes firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
-from detector import crash
 from detector.catalogue import Catalogue, Rule
 from detector.correlate import (
     EVIDENCE_LIMIT,
@@ -24,7 +23,7 @@ from detector.correlate import (
     kin,
     reach_us,
 )
-from detector.explain import explain, with_instruction
+from detector.diagnose import BlockReading, Diagnoser
 from detector.families import Families, Family
 from detector.hooks import Finding
 from detector.isolation import NOWHERE, Isolation, place_of
@@ -32,10 +31,6 @@ from detector.model import Block, CrashReport, Diagnosis, Incident
 from detector.noise import NoiseCount
 from detector.outbreak import Outbreaks
 from detector.store import Journal
-
-# The list of functions that are never the guilty one: allocation, locking, printk …
-GENERIC = "generic-functions"
-NOBODY: Container[str] = frozenset()
 
 
 class Correlator:
@@ -53,7 +48,6 @@ class Correlator:
         on_incident: Callable[[Finding, bool], None],
         on_report: Callable[[int, CrashReport], None],
     ) -> None:
-        self._catalogue = catalogue
         self._rules = rules
         self._pairs = frozenset(
             rule.id for rule in rules if not rule.is_lone and not rule.counts_hosts
@@ -66,7 +60,7 @@ class Correlator:
         self._on_incident = on_incident
         self._on_report = on_report
         self._families = Families()
-        self._skip: Container[str] = catalogue.lists.get(GENERIC, NOBODY)
+        self._diagnoser = Diagnoser(catalogue)
 
     def forget(self) -> None:
         """Forgets what was added and not raised."""
@@ -97,7 +91,8 @@ class Correlator:
         """The block of a match has ended: stores what it says, and says more of the incidents that
         the match anchors.
         """
-        report, fingerprint = self._read(block)
+        reading = self._read(block)
+        report, fingerprint = (reading.report, reading.fingerprint) if reading else (None, None)
         self._isolation.stage = "store"
         self._journal.add_report(match_id, block, report, fingerprint)
         if report is not None:
@@ -106,7 +101,7 @@ class Correlator:
         for incident, evidence in self._journal.anchored(match_id):
             alone = incident.spread is not None
             shown = replace(incident, evidence=(incident.anchor,)) if alone else incident
-            self._save(shown, evidence)
+            self._save(shown, evidence, reading)
 
     def seen(self, match_id: int) -> None:
         """A report is stored already: notes where its fingerprint was seen."""
@@ -119,7 +114,7 @@ class Correlator:
     def raise_outbreaks(self) -> None:
         """Raises the incidents of many hosts, after the reports and the noise of the batch."""
         self._isolation.stage = "correlate"
-        work = partial(self._outbreaks.raise_incidents, self._save)
+        work = partial(self._outbreaks.raise_incidents, self._save_raised)
         self._isolation.step(NOWHERE, work)
 
     def _raise(self, family: Family) -> None:
@@ -134,7 +129,7 @@ class Correlator:
             resting = self._journal.resting_on(list(family.members))
             lone = {one.live for one in resting if one.live_rule in self._lone}
             incident = replace(incident, joined=tuple(sorted({*incident.joined, *lone})))
-        self._save(incident, evidence)
+        self._save_raised(incident, evidence)
 
     def _raise_lone(self, family: Family) -> None:
         """Raises the incident of a lone fault. Where another incident rests on the fault, it is
@@ -150,7 +145,7 @@ class Correlator:
         incident, evidence = assembled
         live = (one for one, goes_on in own.items() if one == goes_on != incident.id)
         incident = replace(incident, joined=tuple(sorted(live)))
-        self._save(incident, evidence, told=not others)
+        self._save_raised(incident, evidence, told=not others)
         if others:
             self._journal.join(incident.id, min(others))
 
@@ -170,34 +165,45 @@ class Correlator:
                 return incident, tuple(evidence.keys() | family.members.keys())
         return None
 
-    def _save(self, incident: Incident, evidence: Sequence[int], *, told: bool = True) -> None:
+    def _save(
+        self,
+        incident: Incident,
+        evidence: Sequence[int],
+        reading: BlockReading | None,
+        *,
+        told: bool = True,
+    ) -> None:
         """Stores an incident with all that can be said of it now, and tells of it."""
-        block = self._journal.block_of(incident.anchor)
-        report, fingerprint = self._read(block) if block else (None, None)
+        report, fingerprint = (reading.report, reading.fingerprint) if reading else (None, None)
         diagnosis = Diagnosis()
 
-        def explained() -> None:
+        def explain() -> None:
             nonlocal diagnosis
-            diagnosis = explain(report, incident.evidence, self._catalogue)
+            diagnosis = self._diagnoser.explain(report, incident.evidence)
 
         self._isolation.stage = "explain"
-        self._isolation.step(place_of(incident.anchor), explained)
+        self._isolation.step(place_of(incident.anchor), explain)
         self._isolation.stage = "store"
         new = self._journal.save_incident(incident, evidence, diagnosis, report)
         if told:
             finding = Finding(incident, report, fingerprint, diagnosis)
             self._isolation.say(self._on_incident, finding, new)
 
-    def _read(self, block: Block) -> tuple[CrashReport | None, str | None]:
-        """What a block says, and its fingerprint; nothing where it was set aside."""
-        report: CrashReport | None = None
-        fingerprint: str | None = None
+    def _save_raised(
+        self, incident: Incident, evidence: Sequence[int], *, told: bool = True
+    ) -> None:
+        """Stores an incident with its anchor's block as far as it has come."""
+        block = self._journal.block_of(incident.anchor)
+        self._save(incident, evidence, self._read(block) if block else None, told=told)
+
+    def _read(self, block: Block) -> BlockReading | None:
+        """Reads a block; None where it was set aside."""
+        reading: BlockReading | None = None
 
         def read() -> None:
-            nonlocal report, fingerprint
-            found = with_instruction(crash.read(block, self._skip))
-            report, fingerprint = found, crash.fingerprint(found, self._skip)
+            nonlocal reading
+            reading = self._diagnoser.read(block)
 
         self._isolation.stage = "explain"
         self._isolation.step(place_of(block.head), read)
-        return report, fingerprint
+        return reading

@@ -1,9 +1,7 @@
-"""What is decided about a piece of log that somebody pasted: the matches, the reports, and what
-each of them means.
+"""Reads and explains blocks: `Diagnoser` for every door, and the stories of a pasted log.
 
-In: records and the catalogue. Out: matches, stories (a report with the matches near it), their
-explanation as an object. The history takes no part: this is what `oopswatch explain` and the API's
-`explain` tell. No IO, no clock.
+In: blocks and the catalogue; for a pasted log records. Out: reports with fingerprints, diagnoses,
+stories (a report with the matches near it) as objects. The history takes no part. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -19,14 +17,37 @@ from detector.correlate import gap
 from detector.explain import explain, with_instruction
 from detector.known.lookup import KnownBugs
 from detector.match import Matcher
-from detector.model import Block, CrashReport, Line, Match, Record, Unparsed
+from detector.model import Block, CrashReport, Diagnosis, Line, Match, Record, Unparsed
 from detector.parse import Parser
 from detector.render.objects import Item, as_object, diagnosis_item, report_item
 
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
-# The list of functions that are never the guilty one.
-_GENERIC = "generic-functions"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReading:
+    """What a block says, and its fingerprint; `fingerprint` is None where it has none."""
+
+    report: CrashReport
+    fingerprint: str | None
+
+
+class Diagnoser:
+    """Reads blocks and explains them, by one catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def read(self, block: Block) -> BlockReading:
+        """Reads a block: its report, with the failing instruction decoded, and its fingerprint."""
+        generic = self._catalogue.generic_functions
+        report = with_instruction(crash.read(block, generic))
+        return BlockReading(report, crash.fingerprint(report, generic))
+
+    def explain(self, report: CrashReport | None, evidence: Sequence[Match]) -> Diagnosis:
+        """Explains a report with the matches near it."""
+        return explain(report, evidence, self._catalogue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +103,22 @@ def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
 
 
 def report_of(story: Story, catalogue: Catalogue) -> CrashReport | None:
-    """What the story's block says."""
-    skip = catalogue.lists.get(_GENERIC, frozenset[str]())
-    return with_instruction(crash.read(story.block, skip)) if story.block else None
+    """Reads the story's block."""
+    return Diagnoser(catalogue).read(story.block).report if story.block else None
 
 
 def explanation_item(story: Story, catalogue: Catalogue, known_bugs: KnownBugs) -> Item:
     """A story as a JSON object: its report, its fingerprint, what it means, which known bugs it
     looks like and what to do next.
     """
-    report = report_of(story, catalogue)
-    diagnosis = explain(report, story.near, catalogue)
-    skip = catalogue.lists.get(_GENERIC, frozenset[str]())
+    diagnoser = Diagnoser(catalogue)
+    reading = diagnoser.read(story.block) if story.block else None
+    report = reading.report if reading else None
+    diagnosis = diagnoser.explain(report, story.near)
     return {
         "type": "explanation",
         "report": report_item(report) if report else None,
-        "fingerprint": crash.fingerprint(report, skip) if report else None,
+        "fingerprint": reading.fingerprint if reading else None,
         "diagnosis": diagnosis_item(diagnosis),
         "known_issue": diagnosis.known_issue,
         "known_issue_confidence": diagnosis.known_issue_confidence,

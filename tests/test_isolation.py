@@ -171,13 +171,14 @@ def inject_deferred(watch: Pipeline, patch: pytest.MonkeyPatch) -> None:
 
 
 def inject_correlator(name: str) -> Inject:
-    """A decision of the correlator, or a reading, raises."""
+    """A decision of the correlator, or an explanation, raises."""
 
     def inject(watch: Pipeline, patch: pytest.MonkeyPatch) -> None:
         del watch
-        from detector import correlator
+        from detector import correlator, diagnose
 
-        patch.setattr(correlator, name, failing(getattr(correlator, name), of_culprit))
+        module = diagnose if name == "explain" else correlator
+        patch.setattr(module, name, failing(getattr(module, name), of_culprit))
 
     return inject
 
@@ -246,7 +247,7 @@ ONCE: dict[str, tuple[str, str]] = {
     "parse": ("detector.parse.parser.Parser.feed", "parse"),
     "match": ("detector.match.Matcher.claim", "match"),
     "assemble": ("detector.assemble.Assembler.feed", "assemble"),
-    "explain": ("detector.correlator.explain", "explain"),
+    "explain": ("detector.diagnose.explain", "explain"),
     "correlate": ("detector.correlator.kin", "correlate"),
     "store": ("detector.store.Journal.add_match", "store"),
 }

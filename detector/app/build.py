@@ -6,13 +6,11 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
-from collections.abc import Container
 from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
 from detector.catalogue import Catalogue, Rule, read
 from detector.clock import SECOND_US, now_us
-from detector.correlator import GENERIC, NOBODY
 from detector.hooks import Hooks
 from detector.match import Matcher
 from detector.parse import HostForm, Parser
@@ -101,8 +99,3 @@ def journal_of(settings: Settings, path: str | Path) -> Journal:
 def tolerance_us(settings: Settings) -> int:
     """How far wall clocks may drift within one boot."""
     return settings.boots.tolerance_s * SECOND_US
-
-
-def skip_of(catalogue: Catalogue) -> Container[str]:
-    """The functions that are never the guilty one."""
-    return catalogue.lists.get(GENERIC, NOBODY)

@@ -5,7 +5,7 @@ In: settings. Out: an `IndexFile`, which reads nothing before it is asked; `Know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,9 +65,4 @@ def reader_of(catalogue: Catalogue) -> MessageReader:
     """A reader of quoted reports with the signatures of a catalogue."""
     from detector.known.message import MessageReader
 
-    return MessageReader.of(catalogue, generic_functions(catalogue))
-
-
-def generic_functions(catalogue: Catalogue) -> Container[str]:
-    """The functions that are never the guilty one."""
-    return catalogue.lists.get("generic-functions", frozenset[str]())
+    return MessageReader.of(catalogue, catalogue.generic_functions)

@@ -29,6 +29,9 @@ _NAME_TIMEOUT_S = 0.01
 _NAMES_KEPT = 8_192
 
 
+_GENERIC_FUNCTIONS = "generic-functions"
+
+
 class CatalogueError(UserError, ValueError):
     """The pattern files hold faults: all of them, sorted by path and line."""
 
@@ -166,9 +169,13 @@ class Catalogue:
     known_issues: tuple[KnownIssue, ...] = ()
     structs: tuple[StructLayout, ...] = ()
     lists: Mapping[str, NameList] = field(default_factory=dict)
+    generic_functions: Container[str] = field(init=False, repr=False, compare=False)
+    """Functions that are never the guilty one: allocation, locking, printk …"""
     _by_id: Mapping[str, Signature] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        generic = self.lists.get(_GENERIC_FUNCTIONS, frozenset[str]())
+        object.__setattr__(self, "generic_functions", generic)
         object.__setattr__(
             self, "_by_id", {signature.id: signature for signature in self.signatures}
         )

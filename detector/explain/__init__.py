@@ -25,9 +25,6 @@ from detector.explain.tcp import explain_release, released
 from detector.explain.verdict import explain_issue
 from detector.model import CrashReport, Diagnosis, Match
 
-GENERIC = "generic-functions"
-"""The list of functions that are never the guilty ones."""
-
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 
 
@@ -48,8 +45,11 @@ def explain(
     if report is None:
         said += explain_kill_matches(evidence)
     else:
-        skip = catalogue.lists.get(GENERIC, frozenset[str]())
-        said = [*explain_kind(report, skip), *said, *explain_free_list(report)]
+        said = [
+            *explain_kind(report, catalogue.generic_functions),
+            *said,
+            *explain_free_list(report),
+        ]
         if machine is not None:
             said += explain_fault(report, machine, decoded)
         said += explain_path(report)

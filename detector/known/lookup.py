@@ -7,7 +7,7 @@ values and as JSON. Hand-written issues come first: what one of them covers is n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from detector import crash
@@ -21,7 +21,6 @@ from detector.known.trace import trace_of
 from detector.model import Block, CrashReport
 from detector.release import KernelRelease
 
-GENERIC = "generic-functions"
 """The catalogue's list of functions that are never the guilty one."""
 
 # Answers that are kept: a fleet's problems are some thousands.
@@ -71,7 +70,9 @@ class KnownBugs:
         if report.function not in index.by_function:
             return ()
         kernel = KernelRelease.parse(report.kernel or "")
-        found = named(trace_of(report, self._generic()), kernel, report.arch, index)
+        found = named(
+            trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
+        )
         covered = self._covered(issue)
         return tuple(one for one in found if not {one.bug.id, one.bug.main} & covered)
 
@@ -81,7 +82,11 @@ class KnownBugs:
 
     def of_block(self, block: Block | None, issue: str | None = None) -> tuple[KnownBug, ...]:
         """The same of a block."""
-        return self.shown(crash.read(block, self._generic()), issue) if block is not None else ()
+        return (
+            self.shown(crash.read(block, self._catalogue().generic_functions), issue)
+            if block is not None
+            else ()
+        )
 
     def of_stored(self, reports: Iterable[StoredReport]) -> Iterator[tuple[KnownBug, ...]]:
         """The same of stored reports, in their order; answers are kept until the index changes."""
@@ -94,9 +99,6 @@ class KnownBugs:
             if key not in known:
                 known[key] = self.of_block(report.block(), report.issue)
             yield known[key]
-
-    def _generic(self) -> Container[str]:
-        return self._catalogue().lists.get(GENERIC, frozenset[str]())
 
     def _covered(self, issue: str | None) -> frozenset[str]:
         issues = self._catalogue().known_issues if issue is not None else ()
