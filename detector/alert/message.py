@@ -154,8 +154,10 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
     """Where and when, and what is known of it; one short line each."""
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
-    label = "Host" if lead.spread is None else "First host"
-    yield MessagePart(label, (said(f"{lead.host}{up}, boot {lead.boot}"),))
+    if lead.spread is None:
+        yield MessagePart("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
+    else:
+        yield MessagePart("First host", (said(lead.host),))
     yield MessagePart(
         "Started",
         (

@@ -84,7 +84,7 @@ def test_an_outbreak_of_forty_hosts_is_one_incident_and_three_messages(world: Wo
     ]
     said = plain(compose(world.fake().taken[-1]))
     assert said.startswith("[error, update] 20 hosts: paging fault in my_driver_poll\n")
-    assert "First host: web-0, " in said
+    assert "First host: web-0\n" in said
     assert "Hosts: 20: web-0, web-1, " in said
     assert "wall clock" not in said
     world.actions.act(row.id, "resolve", actor="ann", reason="the driver is out")
