@@ -19,6 +19,7 @@ from tests.rules.worlds import (
     counted,
     delivered,
     fault,
+    line,
     pairs,
     raised,
     rule,
@@ -29,11 +30,12 @@ LONE = rule("lone", "event_count", (FAULT, "panic"), 20)
 
 matches = st.lists(
     st.builds(
-        fault,
+        line,
         st.sampled_from([FAULT, FAULT, "panic", "warning", HALF]),
         st.integers(0, 40).map(lambda step: step * 2.5),
         st.sampled_from(["db-1", "db-1", "db-2"]),
         st.sampled_from(["b1", "b2"]),
+        st.sampled_from([True, True, False]),
     ),
     max_size=16,
     unique_by=lambda one: one.text,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import NamedTuple
 
 from detector.catalogue import Rule
@@ -20,6 +21,8 @@ from tests.shipped import shipped
 SECOND = 1_000_000
 FAULT = "memory-fault"
 HALF = "tcp-state"
+# When the boots of the tests began, by the wall clock.
+EPOCHS = {"b1": 1_790_000_000 * SECOND, "b2": 1_790_100_000 * SECOND}
 
 
 class NoFields(dict[str, str]):
@@ -63,6 +66,29 @@ def fault(cls: str, seconds: float, host: str = "db-1", boot: str = "b1") -> Mat
         kernel_time_us=round(seconds * SECOND),
         wall_time_us=None,
     )
+
+
+def line(cls: str, seconds: float, host: str, boot: str, stamped: bool) -> Match:
+    """A match of a boot with a known start, which may carry its wall time alone."""
+    made = fault(cls, seconds, host, boot)
+    epoch_us = EPOCHS[boot]
+    assert made.kernel_time_us is not None
+    return replace(
+        made,
+        text=f"{made.text} {'by the kernel' if stamped else 'by the wall'}",
+        boot=Boot(id=boot, epoch_us=epoch_us),
+        wall_time_us=epoch_us + made.kernel_time_us,
+        kernel_time_us=made.kernel_time_us if stamped else None,
+    )
+
+
+def at(one: Match) -> int:
+    """A match's time since its boot, in µs."""
+    if one.kernel_time_us is not None:
+        return one.kernel_time_us
+    assert one.wall_time_us is not None
+    assert one.boot.epoch_us is not None
+    return one.wall_time_us - one.boot.epoch_us
 
 
 class Raised(NamedTuple):
@@ -144,10 +170,7 @@ def delivered(
 
 def near(a: Match, b: Match, span_us: int) -> bool:
     """Whether two matches are of one host and boot and lie within a span."""
-    assert a.kernel_time_us is not None
-    assert b.kernel_time_us is not None
-    same = (a.host, a.boot) == (b.host, b.boot)
-    return same and abs(a.kernel_time_us - b.kernel_time_us) <= span_us
+    return (a.host, a.boot) == (b.host, b.boot) and abs(at(a) - at(b)) <= span_us
 
 
 def united(groups: Iterable[set[Match]]) -> list[set[Match]]:
@@ -190,12 +213,10 @@ def raised(rule: Rule, group: set[Match]) -> Raised:
         anchors = [
             one for one in anchors if any(near(one, half, rule.timespan_us) for half in halves)
         ]
-    first = min(anchors, key=lambda one: (one.kernel_time_us, one.text))
+    first = min(anchors, key=lambda one: (at(one), one.text))
     return Raised(rule.id, first.text, frozenset(one.text for one in group))
 
 
 def before(a: Match, b: Match) -> bool:
     """Whether a match is earlier than another."""
-    assert a.kernel_time_us is not None
-    assert b.kernel_time_us is not None
-    return a.kernel_time_us < b.kernel_time_us
+    return at(a) < at(b)
