@@ -16,7 +16,7 @@ from fastapi import Request
 
 from detector.catalogue import Catalogue
 from detector.correlate import boot_name
-from detector.model import Diagnosis, Match, Spread
+from detector.model import Diagnosis, Match
 from detector.render.headline import headline as headline_of
 from detector.render.units import exact_seconds
 from detector.serve import charts
@@ -115,6 +115,7 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         "next_steps": [_step(one) for one in diagnosis.next_steps],
         "block": detail.block,
         "spread": detail.incident.spread,
+        "shown_hosts": SHOWN_HOSTS,
         "lines": lines,
         "more_lines": f"{left:,} more lines are not shown." if left else "",
         "actions": () if row.joined_into else _ACTS.get(row.state, ()),
@@ -203,18 +204,8 @@ def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
         ("fault address", report["fault_address"]),
         ("fingerprint", detail.row.fingerprint),
         ("joined", ", ".join(detail.incident.joined)),
-        ("hosts", _hosts(detail.incident.spread)),
     ]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
-
-
-def _hosts(spread: Spread | None) -> str | None:
-    """How many hosts share an incident, and the first of them by name."""
-    if spread is None:
-        return None
-    shown = spread.names[:SHOWN_HOSTS]
-    more = spread.hosts - len(shown)
-    return f"{spread.hosts:,}: {', '.join(shown)}{f' and {more:,} more' if more else ''}"
 
 
 def _commands(detail: IncidentDetail) -> list[str]:
