@@ -33,6 +33,7 @@ from detector.store.query.filters import Filter
 from detector.store.query.fleet import By, CrashRates, ReleasesWith
 from detector.store.query.incidents import INCIDENT
 from detector.store.query.known_bugs import Exposure
+from detector.store.query.known_hosts import as_known, with_known_hosts
 from detector.store.query.noise import EVERYTHING, NoiseColumn
 from detector.store.query.results import (
     HistoryTotals,
@@ -130,7 +131,7 @@ class History:
         all.
         """
         wanted = {
-            "host": host,
+            "host": host and self._asked(as_known, host),
             "since": since_us,
             "until": until_us,
             "rule": rule,
@@ -339,8 +340,12 @@ class History:
         return self.problems(Filter(known=(bug.id.lower(),)), limit=known_queries.LOOKED_AT).rows
 
     def _narrowed(self, wanted: Filter) -> Filter:
-        """The filter without what only the index knows: problems take its place."""
-        return self._asked(known_queries.narrowed, wanted, self._known)
+        """The filter with hosts as they are known, without what only the index knows: problems take
+        its place.
+        """
+        return self._asked(
+            known_queries.narrowed, self._asked(with_known_hosts, wanted), self._known
+        )
 
     def _asked(self, question: Callable[..., T], *about: object) -> T:
         with explained(self.path):

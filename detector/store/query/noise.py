@@ -17,6 +17,7 @@ from typing import Any, Literal
 from detector.clock import DAY_US, HOUR_US
 from detector.render.series import Bucket
 from detector.store.query.filters import is_pattern
+from detector.store.query.known_hosts import as_known
 from detector.store.query.results import Noise, NoiseRow, named
 
 NoiseColumn = Literal["host", "process", "signature", "hour"]
@@ -74,6 +75,7 @@ def noise(
     """Crashes added up by some columns, the most frequent first; `quick` looks at the newest counts
     alone where they are too many.
     """
+    host = host and as_known(connection, host)
     parameters: dict[str, Any] = {
         "host": host,
         "process": process,
@@ -104,6 +106,7 @@ def noise_hours(
     connection: Connection, host: str | None, process: str | None, since_us: int, until_us: int
 ) -> list[Bucket]:
     """Crashes by the hour (older ones by the day): hours that touch the time and have any."""
+    host = host and as_known(connection, host)
     table = "noise_programs" if host is None else "noise"
     conditions = ["hour_us > :since", "hour_us < :until"]
     conditions += ["host = :host"] if host is not None else []

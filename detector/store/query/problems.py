@@ -16,6 +16,7 @@ from detector.store.query import faults
 from detector.store.query import incidents as incident_queries
 from detector.store.query.advice import advice_of
 from detector.store.query.filters import Filter
+from detector.store.query.known_hosts import as_known
 from detector.store.query.noise import EVERYTHING, noise
 from detector.store.query.results import (
     Attribution,
@@ -165,7 +166,8 @@ def hosts(connection: Connection, wanted: Filter, after: str | None, limit: int)
 
 
 def host(connection: Connection, name: str) -> HostDetail | None:
-    """One host, by its whole name."""
+    """One host, by its whole name in any case of letters."""
+    name = as_known(connection, name)
     row = connection.execute(f"{_HOST} WHERE h.name = ?", (name,)).fetchone()
     if row is None:
         return None
