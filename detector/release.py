@@ -7,22 +7,26 @@ is never called fixed by its number alone: its patches are its own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
-# What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise.
+# What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise, and distributions that build upstream's
+# stable releases as they are.
 _PLAIN_SUFFIX = re.compile(
-    r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?)*"
+    r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?"
+    r"|-talos|-arch\d{1,2}(?:-\d{1,3})?)*"
 )
+# What Debian's kernels print behind the number of their build: the package, which names the stable release it is built on.
+_DEBIAN = re.compile(r"Debian (\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
 _FINAL = 1 << 30  # a final release comes after all its candidates
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class KernelRelease:
-    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, outside the
-    order.
+    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, `built_on` the
+    patch level of the stable release that a package names, both outside the order.
     """
 
     major: int
@@ -30,6 +34,18 @@ class KernelRelease:
     patch: int = 0
     candidate: int = _FINAL
     suffix: str = ""
+    built_on: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, text: str | None, package: str | None = None) -> KernelRelease | None:
+        """Read a release with the package that the kernel names beside it: Debian's 6.1.0-28-amd64 of
+        package 6.1.119-1 is built on 6.1.119.
+        """
+        found = cls.parse(text or "")
+        named = _DEBIAN.match(package or "")
+        if found is None or named is None or (int(named[1]), int(named[2])) != found.series:
+            return found
+        return replace(found, built_on=int(named[3]))
 
     @classmethod
     def parse(cls, text: str) -> KernelRelease | None:
@@ -45,7 +61,8 @@ class KernelRelease:
     @property
     def base(self) -> KernelRelease:
         """The upstream release that it is built on."""
-        return KernelRelease(self.major, self.minor, self.patch, self.candidate)
+        patch = self.patch if self.built_on is None else self.built_on
+        return KernelRelease(self.major, self.minor, patch, self.candidate)
 
     @property
     def series(self) -> tuple[int, int]:
@@ -73,11 +90,13 @@ def within(kernel: KernelRelease, since: str, until: str | None) -> bool:
 
 
 def status(kernel: KernelRelease | None, issue: KnownIssue) -> ReleaseStatus:
-    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel."""
+    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel, and of a
+    vendor's kernel on an older base nobody knows what was ported back into it.
+    """
     if kernel is None or (issue.since is None and issue.fixed is None):
         return "unknown"
     if issue.since and not within(kernel, issue.since, None):
-        return "before"
+        return "unknown" if kernel.vendor else "before"
     if _has_fix(kernel.base, issue):
         return "vendor-fixed" if kernel.vendor else "fixed"
     return "vendor" if kernel.vendor else "affected"

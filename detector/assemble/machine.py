@@ -19,7 +19,7 @@ from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
 from detector.assemble.opened import Opened
-from detector.assemble.owner import by_caller, joined, newest, owner
+from detector.assemble.owner import by_caller, give_back, joined, newest, owner
 from detector.catalogue import Opens
 from detector.match import Claim
 from detector.model import Block, Boot, Line, Match
@@ -266,6 +266,8 @@ class Assembler:
         elif taker.lingering and not shape.continues_after_end(line.text):
             self._foreign(line, (taker,), closed)
         elif looks.kind != "blank" or not taker.strangers:
+            if looks.kind == "label" and len(near) > 1:
+                give_back(near, taker, line)
             self._append(taker, line, looks, now_us, closed)
 
     def _foreign(self, line: Line, near: Sequence[Opened], closed: list[Block]) -> None:

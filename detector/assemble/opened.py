@@ -34,7 +34,8 @@ class Opened:
     where `stamped` says so, else wall time; `touched_us` when that line came, `turn` its place
     among all lines. `lingering`: the end mark has come, a panic may still follow. `strangers` are
     the lines in a row that did not belong to it, `away` those that came a gap later. `bottom`: the last
-    frame of its trace has come. `superseded`: another report of its context has printed its trace since. `stamps` says which source a line came
+    frame of its trace has come. `paged`: the page table of its address was printed, after which
+    show_pte's caller dies (arch/arm64/mm/fault.c). `superseded`: another report of its context has printed its trace since. `stamps` says which source a line came
     from, `repeated` that a source has begun to ship the report once more.
     """
 
@@ -55,6 +56,7 @@ class Opened:
     superseded: bool = False
     traced: bool = False
     bottom: bool = False
+    paged: bool = False
     nmi: bool = False
     replaying: bool = False
     arch: str | None = None
@@ -195,6 +197,27 @@ class Opened:
         self.nmi = self.nmi or shape.NMI_TRACE in text or text.startswith("NMI backtrace for ")
         if len(self.lines) > 1 and shape.is_end(text, self.head.cls):
             self.ended = self.lingering = True
+
+    def give_back(self, other: Opened) -> None:
+        """Hands over the lines that came after the newest one of another report, which they turn out to
+        be of.
+        """
+        count = min(sum(turn > other.turn for turn in self.turns), len(self.lines) - 1)
+        if not count:
+            return
+        moved, self.lines = self.lines[-count:], self.lines[:-count]
+        for _ in moved:
+            self.turns.pop()
+        characters = sum(map(len, moved))
+        self.size -= characters
+        other.size += characters
+        other.lines += moved
+        names = {
+            looks.name for text in moved if (looks := shape_of(text)).name and looks.kind != "text"
+        }
+        kept = {label for text in self.lines if (label := shape_of(text).name)}
+        self.labels -= names - kept
+        other.labels |= names
 
     def pass_by(self, line: Line, *, unknown: bool) -> None:
         """A line that does not look like one of a report: kept aside where the next line may prove

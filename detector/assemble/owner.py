@@ -49,10 +49,8 @@ def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Op
     able = [opened for opened in able if opened.comes_like(line)] or able
     if len(able) <= 1:
         return able[0] if able else None
-    if (page := _PAGE_TABLE.match(line.text)) is not None:
-        named = [one for one in able if one.head.text.endswith(page[1])]
-        if len(named) == 1:  # show_pte prints the address of the head
-            return named[0]
+    if (named := _of_address(able, line)) is not None:
+        return named
     if looks.kind == "frame":
         return _of_frame(able, looks, turn)
     name = "Call Trace" if looks.kind == "trace" else looks.name if looks.kind == "label" else None
@@ -61,6 +59,25 @@ def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Op
     if len(lacking) == 1 or len(alike) == 1:
         return (alike or lacking)[0]
     return _furthest(lacking, name, turn) or _other_of_two(able, turn) or _last(able)
+
+
+def _of_address(able: Sequence[Opened], line: Line) -> Opened | None:
+    """The report whose head names the address that a page table is printed for (show_pte)."""
+    page = _PAGE_TABLE.match(line.text)
+    named = [one for one in able if page and one.head.text.endswith(page[1])]
+    return named[0] if len(named) == 1 else None
+
+
+def give_back(near: Sequence[Opened], taker: Opened, line: Line) -> None:
+    """Gives a report the lines before its page table's, printed by the same CPU, that another one
+    took while nothing told them apart.
+    """
+    if _of_address([taker], line) is not taker:
+        return
+    taker.paged = True
+    for other in near:
+        if other is not taker and not other.shadow and line.caller is None:
+            other.give_back(taker)
 
 
 def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Opened | None:
@@ -79,7 +96,8 @@ def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Op
         return able[0] if able else None
     name = looks.name
     lacking = [opened for opened in able if name not in opened.labels] if name else []
-    return _furthest(lacking, name, turn) or newest(able)
+    dying = [opened for opened in lacking if opened.paged and opened.turn >= turn - 1]
+    return newest(dying) or _furthest(lacking, name, turn) or newest(able)
 
 
 def newest(near: Sequence[Opened]) -> Opened | None:

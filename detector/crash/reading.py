@@ -73,6 +73,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         complete=block.complete,
         pc=pc_of(lines),
         lines=tuple(lines),
+        package=said.package,
     )
 
 

@@ -69,7 +69,7 @@ def facts_of(
         same_socket=same_socket_twice(evidence),
         marks=frozenset(marks),
         texts=(*title, *(match.text for match in evidence)),
-        kernel=KernelRelease.parse(report.kernel or "") if report is not None else None,
+        kernel=KernelRelease.of(report.kernel, report.package) if report is not None else None,
     )
 
 

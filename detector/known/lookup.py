@@ -69,7 +69,7 @@ class KnownBugs:
         index = self._index()
         if report.function not in index.by_function:
             return ()
-        kernel = KernelRelease.parse(report.kernel or "")
+        kernel = KernelRelease.of(report.kernel, report.package)
         found = named(
             trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
         )

@@ -75,6 +75,8 @@ def nature(kind: str, title: str | None, *, near_null: bool = False) -> str:
 
 
 def _memory(kind: str, text: str, *, near_null: bool) -> str:
+    if kind == "kasan" and "bad access" in text:
+        return HEADLESS  # the line that says which kind is lost
     if near_null or "null" in text or "user-memory-access" in text:
         return "null"
     if any(word in text for word in ("use-after-free", "invalid-free", "double-free")):

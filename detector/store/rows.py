@@ -61,13 +61,14 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     return spelled[: limit - len(note)] + note
 
 
-def release_number(kernel: str) -> int | None:
+def release_number(kernel: str | None, package: str | None = None) -> int | None:
     """A kernel release as a number that sorts: 5010209999 of 5.10.209-vendor, 5005000003 of
-    5.5-rc3; None for what is no release.
+    5.5-rc3; None for what is no release. A package may name the release that it is built on.
     """
-    release = KernelRelease.parse(kernel)
-    if release is None:
+    named = KernelRelease.of(kernel, package)
+    if named is None:
         return None
+    release = named.base
     return ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(
         release.candidate, 999
     )

@@ -409,3 +409,24 @@ def test_without_stamps() -> None:
     watch = assembler()
     lines = [Line(text, "log", number, "web01", "dmesg") for number, text in enumerate(FAULT_TEXTS)]
     assert texts(feed(watch, lines) + watch.flush()) == [FAULT_TEXTS]
+
+
+def test_the_page_tables_address_says_whose_report_goes_on() -> None:
+    """Two CPUs announce their faults; the one whose page table is printed is the one that dies
+    (arch/arm64/mm/fault.c show_pte, then die()).
+    """
+    log = """\
+[  625.659654] Unable to handle kernel paging request at virtual address 000aa028
+[  625.659773] Unable to handle kernel paging request at virtual address 000bb028
+[  625.659777] pgd = ffffffc0e4139000
+[  625.659782] [000bb028] *pgd=0000000000000000, *pud=0000000000000000
+[  625.659788] Internal error: Oops: 96000005 [#1] SMP
+[  625.659809] CPU: 1 PID: 709 Comm: frobd Not tainted 4.4.120 #1
+[  625.659828] PC is at frob_remove+0x20/0x258
+"""
+    first, second = sorted(blocks(log), key=lambda block: block.head.number)
+    assert first.lines == ("Unable to handle kernel paging request at virtual address 000aa028",)
+    assert len(second.lines) == 6
+    assert second.lines[0].endswith("000bb028")
+    assert second.lines[1].startswith("pgd = ")
+    assert second.lines[-1].startswith("PC is at")

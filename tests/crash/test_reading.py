@@ -190,7 +190,12 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "pid": 7712,
         "kernel": "6.1.0-18-amd64",
     },
-    "rcu-stall-5.10": {"title": "INFO: rcu detected stall in frob_ioctl", "cpu": 1, "pid": 911},
+    "rcu-stall-5.10": {
+        "package": "Debian 5.10.209-2",
+        "title": "INFO: rcu detected stall in frob_ioctl",
+        "cpu": 1,
+        "pid": 911,
+    },
     "lockdep-6.1": {"title": "possible deadlock in frob_detach", "kernel": "6.1.0-example"},
     "bug-list-5.10": {
         "title": "BUG: corrupted list in frob_dequeue",

@@ -28,6 +28,10 @@ def parsed(text):
         ("6.13.0-04048-g4f561a87745a", (6, 13, 0), False),
         ("5.10.0-next-20201223", (5, 10, 0), False),
         ("5.13.0-rc7-dirty", (5, 13, 0), False),
+        ("6.6.58-talos", (6, 6, 58), False),
+        ("6.12.8-arch1-1", (6, 12, 8), False),
+        ("6.12.8-arch1-1-frob", (6, 12, 8), True),
+        ("6.1.0-28-amd64", (6, 1, 0), True),
     ],
 )
 def test_vendors_and_plain_releases(text, base, vendor):
@@ -64,6 +68,7 @@ def test_no_release(text):
     ("kernel", "expected"),
     [
         ("4.6.7", "before"),
+        ("3.10.0-1160.el7.x86_64", "unknown"),
         ("4.7.0", "affected"),
         ("4.9.207", "affected"),
         ("4.9.208", "fixed"),
@@ -87,6 +92,38 @@ def test_standing_to_the_listener_race(catalogue, kernel, expected):
     issue = next(issue for issue in catalogue.known_issues if issue.id == "tcp-listener-race")
     assert status(parsed(kernel), issue) == expected
     assert status(None, issue) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "package", "base"),
+    [
+        ("6.1.0-28-amd64", "Debian 6.1.119-1", (6, 1, 119)),
+        ("4.9.0-7-amd64", "Debian 4.9.110-3+deb9u6", (4, 9, 110)),
+        ("6.12.6+bpo-amd64", "Debian 6.12.6-1~bpo12+1", (6, 12, 6)),
+        ("6.1.0-28-amd64", "Debian 5.10.209-2", (6, 1, 0)),
+        ("6.1.0-28-amd64", "Ubuntu", (6, 1, 0)),
+        ("6.1.0-28-amd64", None, (6, 1, 0)),
+    ],
+)
+def test_debians_package_names_the_base(text, package, base):
+    """The release stays what `uname -r` says; ranges are compared with what it is built on."""
+    release = KernelRelease.of(text, package)
+    assert (release.base.major, release.base.minor, release.base.patch) == base
+    assert str(release) == text
+    assert release.vendor
+    assert within(release, "6.1.100", "6.1.120") is (base == (6, 1, 119))
+
+
+def test_nothing_is_no_release():
+    """A package alone names no running kernel."""
+    assert KernelRelease.of(None, "Debian 6.1.119-1") is None
+
+
+def test_debians_base_reaches_the_known_issue(catalogue):
+    """Debian's 5.4.8 has the fix though its release says 5.4.0."""
+    issue = next(issue for issue in catalogue.known_issues if issue.id == "tcp-listener-race")
+    assert status(KernelRelease.of("5.4.0-4-arm64"), issue) == "vendor"
+    assert status(KernelRelease.of("5.4.0-4-arm64", "Debian 5.4.19-1"), issue) == "vendor-fixed"
 
 
 def test_within():

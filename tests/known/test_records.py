@@ -14,6 +14,7 @@ from detector.app.known import reader_of
 from detector.known.build import bug_of
 from detector.known.cve import UnusableError, published
 from detector.known.message import MessageReader
+from detector.known.nature import HEADLESS, nature
 from detector.known.quotes import quoted_lines
 from tests.known.records import TRACE, hash_of, record
 from tests.shipped import shipped
@@ -217,13 +218,18 @@ def test_a_trace_without_offsets_is_a_trace():
 
 
 def test_a_report_without_its_head_is_known_by_its_frames():
-    """Only registers, trace and end mark are quoted; a head that names no function is as good."""
+    """Only registers, trace and end mark are quoted; a head that names no function is as good. The
+    frames tell that KASAN reported, and not what.
+    """
     frames = TRACE[TRACE.index("Call Trace:") : TRACE.index("Allocated by")]
     registers = "RIP: 0010:demo_read_valve+0x10/0x80\n"
     cut = traces(f"It oopses:\n\n{registers}{frames}---[ end trace 0f4b7d2c5a6e9d10 ]---\n")
     short = traces(f"WARNING: CPU: 1 PID: 7 at <snip>/drivers/demo/pump.c:11\n{frames}")
+    assert (short[0].kind, short[0].title) == ("?", None)
+    assert (cut[0].kind, cut[0].title) == ("kasan", "KASAN: bad access in demo_read_valve")
+    assert nature(cut[0].kind, cut[0].title) == HEADLESS
     for (trace,) in (cut, short):
-        assert (trace.kind, trace.title, trace.function) == ("?", None, "demo_read_valve")
+        assert trace.function == "demo_read_valve"
         assert trace.frames[:2] == ("demo_read_valve", "demo_turn")
 
 

@@ -68,7 +68,7 @@ def find_end_mark(
     """
     if report.fault_address is None or report.function not in WALKS or machine.bits != 64:
         return None
-    kernel = KernelRelease.parse(report.kernel or "")
+    kernel = KernelRelease.of(report.kernel, report.package)
     layout = sock_layout(structs, machine, kernel)
     if layout is None:
         return None

@@ -131,7 +131,7 @@ def _facts(
         "anchor": anchor,
         "title": clean(report.title) if report and report.title else None,
         "known_issue": diagnosis.known_issue if diagnosis else None,
-        "release": release_number(report.kernel) if report and report.kernel else None,
+        "release": release_number(report.kernel, report.package) if report else None,
         "diagnosis": diagnosis_to_json(diagnosis) if diagnosis else None,
     }
 
