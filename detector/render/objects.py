@@ -74,7 +74,7 @@ def match_item(
     match: Match, report: CrashReport | None = None, known_bugs: Sequence[Item] = ()
 ) -> Item:
     """A kernel match, with its report where its block has been read, and the known bugs that the
-    report looks like.
+    report looks like. A fault that the kernel panicked after is critical, whatever it began as.
     """
     item: Item = {
         "type": "match",
@@ -87,7 +87,7 @@ def match_item(
         "signature": match.signature,
         "class": match.cls,
         "origin": match.origin,
-        "severity": match.severity,
+        "severity": "critical" if report is not None and report.panic else match.severity,
         "fields": dict(match.fields),
         "text": match.text,
     }
