@@ -61,6 +61,11 @@ _OTHER_TRACE = re.compile(
     r"dump for CPU)"
 )
 
+_ORIGIN = re.compile(
+    r"\s*(?:Uninit was |Local variable .* created at:|(?:Allocated|Freed)(?: by task \d+.*)?:|(?:allocated|freed) by task \d)"
+)
+"""Headings of stacks that tell of an object's past. Where the report's own trace is lost they are not it."""
+
 _BYSTANDER = re.compile(r"(?:rcu: )?RCU grace-period kthread stack dump:")
 """RCU shows its own thread before the CPU that stalls (rcu_check_gp_kthread_starvation, 4.16 on)."""
 
@@ -114,7 +119,11 @@ def _trace(lines: Sequence[str]) -> Iterator[Frame]:
     # arm without an unwinder and riscv print the frames under no head
     start = trace_start(lines) or 0
     below: Frame | None = None
+    past = False
     for text in lines[start:]:
+        past = _ORIGIN.match(text) is not None or (past and bool(frames_of(text)))
+        if past and below is None:
+            continue
         if TRACE_START.match(text) or _OTHER_TRACE.match(text):
             if below is not None:
                 return

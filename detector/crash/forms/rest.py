@@ -44,6 +44,12 @@ RESTS = (
     ),
     form("kasan", r"^The buggy address belongs to", "KASAN: bad access in {function}", CALLERS),
     _by(
+        r"kasan_report_(?:invalid|double)_free",
+        "kasan",
+        "KASAN: invalid-free in {function}",
+        "slab_|kfree|vunmap|vfree",
+    ),
+    _by(
         r"kasan_report\w*|kasan_object_err|__asan_report_\w+",
         "kasan",
         "KASAN: bad access in {function}",
@@ -149,7 +155,7 @@ RESTS = (
     ),
     form("kmsan", r"^Uninit was |^Local variable ", "KMSAN: uninitialised value"),
     _by(r"__msan_warning|kmsan_\w+", "kmsan", "KMSAN: uninitialised value in {function}"),
-    form("kcsan", r"^Reported by Kernel Concurrency", "KCSAN: data-race"),
+    form("kcsan", r"^Reported by Kernel Concurrency", "KCSAN: race"),
     form(
         "ubsan",
         r"is out of range for type|^shift exponent |signed integer overflow|ubsan_",
@@ -157,6 +163,7 @@ RESTS = (
         UBSAN,
     ),
     form("memory-leak", r"^unreferenced object 0x", "memory leak in {function}", LEAK),
+    _by("warn_alloc(?:_failed)?", "memory-pressure", "allocation failure in {function}"),
     _by(r"warn_slowpath_\w+|__warn", "warning", "WARNING in {function}"),
     form(
         "workqueue-leak",

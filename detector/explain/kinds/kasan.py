@@ -118,7 +118,11 @@ def _bug(what: str, access: re.Match[str] | None) -> str:
         return f"KASAN refused a free: the pointer {freed}."
     where = next((words for name, words in _BUGS if name in what), None)
     if access is None:
-        return f"KASAN saw an access {where}." if where else "KASAN saw a bad memory access."
+        return (
+            f"KASAN saw an access {where}."
+            if where
+            else "KASAN saw a bad access to memory, or a bad release of it."
+        )
     size = access["size"]
     of = f" of {size} byte{'s' if size != '1' else ''}" if size else ""
     at = f" at {access['address']}" if "address" in access.groupdict() else ""

@@ -190,6 +190,8 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
     context, atomic = first(report.lines, _CONTEXT), first(report.lines, _ATOMIC)
     where = f" at {context['place']}" if context is not None else ""
     text = f"A function that may sleep was called{where} where sleeping is forbidden"
+    if context is None:  # __cant_sleep and __cant_migrate print the same lines below their heads
+        text = "A function was called in a context in which it must not run"
     if atomic is not None:
         reasons = " and ".join(
             words
@@ -261,7 +263,8 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
     """What is wrong with the spinlock; its magic number and owner as printed."""
     found, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
     if found is None:
-        return [Statement("A spinlock was used wrongly.", "certain", (report.title or "",))]
+        text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."
+        return [Statement(text, "certain", (report.title or "",))]
     words = _SPINLOCK_WORDS[found["what"]].replace("spinlock", found["lock"])
     said = [Statement(words, "certain", (quoted(found),))]
     callers = telling((frame for frame in report.frames if frame.reliable), skip)

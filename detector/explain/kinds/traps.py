@@ -61,7 +61,8 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
         return explain_refcount(report, skip)
     found = first(report.lines, _WARNING)
     where = f" at {found['place']}" if found is not None else ""
-    went_on = "" if report.panic else ", said so, and went on"
+    stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
+    went_on = "" if stopped else ", said so, and went on"
     text = f"A WARN(){where} was hit: the kernel found a state that its author held impossible{went_on}."
     evidence = (quoted(found),) if found is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *explain_odebug(report)]
