@@ -271,8 +271,8 @@ class Assembler:
             self._append(taker, line, looks, now_us, closed)
 
     def _foreign(self, line: Line, near: Sequence[Opened], closed: list[Block]) -> None:
-        """A line of nobody's: some of them in a row end a report, few where its end mark has come
-        or the stamps go on, more where they do not.
+        """A line of nobody's: some of them in a row end a report, few where its end mark has come,
+        the stamps go on or nothing but its head did, more where they do not.
         """
         self._counts["foreign"] += 1
         taker = newest(near)
@@ -280,7 +280,7 @@ class Assembler:
             opened.pass_by(line, unknown=opened is taker and not shape.is_chatter(line.text))
             patience = self._limits.strangers
             if not opened.lingering:
-                later = opened.after_us(line) > self._limits.pause_us
+                later = len(opened.lines) == 1 or opened.after_us(line) > self._limits.pause_us
                 patience = self._limits.foreign if later else self._limits.foreign_at_once
             if opened.strangers >= patience:
                 closed += self._reports.close(opened, "foreign", cut=False)

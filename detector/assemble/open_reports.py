@@ -24,7 +24,7 @@ class AssemblyLimits:
     characters of all open reports the one that has been open for longest is closed. After
     `strangers` lines that do not belong to it an ended report waits no longer, nor one that the
     stamps have left behind; after `foreign` of them one without an end mark, if the stamps have gone
-    on by `pause_us`, else after `foreign_at_once`. A user fault prints at most `user_lines`.
+    on by `pause_us` or it is a lone head, else after `foreign_at_once`. A user fault prints at most `user_lines`.
     """
 
     lines: int = 1_000
