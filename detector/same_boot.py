@@ -14,8 +14,9 @@ from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
 from detector.machine_names import UNNAMED
 from detector.model import Boot, Match
 
-# What shippers round kernel times to.
-MILLISECOND_US = 1_000
+# What shippers and phones' loggers round kernel times to, the coarsest first: tenths, hundredths
+# and thousandths of a second.
+GRAINS_US = (100_000, 10_000, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,30 @@ def same_line(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
     )
 
 
-def is_rounded(kernel_time_us: int) -> bool:
-    """Whether a kernel time may have been rounded: the kernel prints microseconds, of which one in
-    a thousand looks so.
+def grain_us(kernel_time_us: int) -> int:
+    """The coarsest unit that a kernel time may have been rounded to, µs; 1 where it was not.
+
+    The kernel prints microseconds, of which one in a thousand looks rounded to milliseconds and one
+    in a hundred thousand to tenths.
     """
-    return kernel_time_us % MILLISECOND_US == 0
+    return next((grain for grain in GRAINS_US if kernel_time_us % grain == 0), 1)
 
 
 def same_stamp(a_us: int, b_us: int) -> bool:
-    """Whether two kernel times are one, or one is the other rounded or cut to milliseconds."""
+    """Whether two kernel times are one, or one is the other rounded or cut to a coarser unit.
+
+    Taken for one, two lines of one text count once: that costs a count and no incident.
+    """
     if a_us == b_us:
         return True
-    return is_rounded(a_us) != is_rounded(b_us) and abs(a_us - b_us) < MILLISECOND_US
+    a, b = grain_us(a_us), grain_us(b_us)
+    return a != b and abs(a_us - b_us) < max(a, b)
+
+
+def rounded(kernel_time_us: int) -> tuple[int, ...]:
+    """What a kernel time may have been rounded or cut to."""
+    floors = [(kernel_time_us - kernel_time_us % grain, grain) for grain in GRAINS_US]
+    return tuple(stamp for floor, grain in floors for stamp in (floor, floor + grain))
 
 
 def counted_apart(a: Boot, b: Boot) -> bool:

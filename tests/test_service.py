@@ -148,15 +148,18 @@ def test_read_twice_is_one_incident_and_one_match_each(
     assert (totals.incidents, totals.matches, pipeline.totals.incidents) == (1, 3, 1)
 
 
+@pytest.mark.parametrize("digits", [3, 1])
 @pytest.mark.parametrize("exact_first", [True, False])
 def test_a_copy_with_rounded_stamps_is_the_same_incident(
-    catalogue: Catalogue, journal: Journal, exact_first: bool
+    catalogue: Catalogue, journal: Journal, exact_first: bool, digits: int
 ) -> None:
     """Its identity has the exact kernel time of the fault, whichever copy comes first; one that was
     raised under the rounded time is joined.
     """
     exact = [line.replace(b"00] ", b"37] ") for line in (RELEASE, FAULT, *REST, END)]
-    rounded = [re.sub(rb"\.(\d{3})\d{3}\]", rb".\g<1>000]", line) for line in exact]
+    stamp = re.compile(rb"\.(\d{%d})\d{%d}\]" % (digits, 6 - digits))
+    shown = b".\\g<1>" + b"0" * (6 - digits) + b"]"
+    rounded = [stamp.sub(shown, line) for line in exact]
     pipeline = watch(catalogue, journal)
     for lines in (exact, rounded) if exact_first else (rounded, exact):
         pipeline.handle([Lines(*lines)], 1)

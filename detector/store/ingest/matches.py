@@ -5,6 +5,7 @@ In: matches. Out: stored matches. Runs inside the transaction of the journal tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 from sqlite3 import Connection, Row
@@ -12,7 +13,7 @@ from typing import Any, cast
 
 from detector.correlate import StoredMatch
 from detector.model import Boot, Match
-from detector.same_boot import MILLISECOND_US, is_rounded, same_line, same_stamp
+from detector.same_boot import grain_us, rounded, same_line, same_stamp
 from detector.store.ingest.neighbours import COLUMNS, read_stored
 from detector.store.rows import (
     INSERT_MATCH,
@@ -26,14 +27,17 @@ _FOLD = """
 UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
 WHERE id = ?
 """
-# The same stamp, or the same one rounded; where it is itself rounded, all that it may stand for.
+# The same stamp, what it may have been rounded to and, where it is itself rounded, all that it may
+# stand for; the nearest first.
 _SAME_STAMP = f"""
-SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text AND kernel_time_us IN (:kernel, :floor, :ceiling)
-ORDER BY kernel_time_us <> :kernel, id
+SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
+  AND kernel_time_us IN (SELECT value FROM json_each(:stamps)) ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _ROUNDED_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
-  AND kernel_time_us BETWEEN :kernel - {MILLISECOND_US} AND :kernel + {MILLISECOND_US} ORDER BY abs(kernel_time_us - :kernel), id
+  AND (kernel_time_us BETWEEN :kernel - :grain AND :kernel + :grain
+    OR kernel_time_us IN (SELECT value FROM json_each(:stamps)))
+ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _SAME_KEY = f"SELECT {COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608
 
@@ -103,15 +107,15 @@ class Matches:
 
     def _of_stamp(self, match: Match, time_us: int) -> list[Row]:
         """The matches of one text whose kernel time is the same, or the same but for rounding."""
-        floor = time_us - time_us % MILLISECOND_US
+        grain = grain_us(time_us)
         facts = {
             "host": match.host,
             "text": match.text,
             "kernel": time_us,
-            "floor": floor,
-            "ceiling": floor + MILLISECOND_US,
+            "grain": grain,
+            "stamps": json.dumps((time_us, *rounded(time_us))),
         }
-        query = _ROUNDED_STAMP if is_rounded(time_us) else _SAME_STAMP
+        query = _SAME_STAMP if grain == 1 else _ROUNDED_STAMP
         return self._connection.execute(query, facts).fetchall()
 
 
@@ -162,7 +166,7 @@ def _finest(a: int | None, b: int | None) -> int | None:
     """The kernel time that was rounded least, of two the earlier."""
     if a is None or b is None:
         return a if b is None else b
-    return min(a, b, key=lambda time: (is_rounded(time), time))
+    return min(a, b, key=lambda time: (grain_us(time), time))
 
 
 def _place(match: Match) -> tuple[str, int, str]:
