@@ -16,6 +16,7 @@ import click
 from detector import clock
 from detector import diagnose as decision
 from detector.app import build
+from detector.app.alike import alike_of, alike_words
 from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.cli import terminal
@@ -27,11 +28,14 @@ from detector.match import Matcher
 from detector.model import Block, Line, Record
 from detector.parse import Parser
 from detector.render.escape import inert
-from detector.render.objects import match_item
+from detector.render.objects import as_object, match_item
+from detector.render.units import several
 from detector.review import KNOWN_LINES, Review
 from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.sources.files.paste import records_of, unquoted
+from detector.store import open_history
+from detector.store.query.alike import AlikeProblem
 from detector.unclaimed import REASONS
 
 # As `scan` has it: standard input.
@@ -50,6 +54,7 @@ WRITERS = {
 Examples:
   oopswatch explain crash.txt
   dmesg | oopswatch explain -
+  oopswatch explain crash.txt --store history.db
   oopswatch explain 'Unable to handle kernel paging request at virtual address 0001950b'
 Exit: 0, 2 input that cannot be read."""
 )
@@ -61,10 +66,21 @@ Exit: 0, 2 input that cannot be read."""
     help="One JSON object for each report and each line that is no report's.",
 )
 @click.option("--host", help="The host of every line, whatever the lines say.")
+@click.option(
+    "--store",
+    "store_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A history (SQLite): say which of its problems resemble it.",
+)
 @patterns_option
 @config_option
 def explain(
-    what: str, as_json: bool, host: str | None, folders: tuple[Path, ...], config_path: Path | None
+    what: str,
+    as_json: bool,
+    host: str | None,
+    store_path: Path | None,
+    folders: tuple[Path, ...],
+    config_path: Path | None,
 ) -> None:
     """Explains a pasted block, a log or a single line: what happened, where, why, which known bug,
     what to do next.
@@ -75,10 +91,15 @@ def explain(
     found, blocks = decision.decide(read, catalogue)
     stories = decision.stories(blocks, found)
     bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
+    history = open_history(store_path) if store_path is not None else None
     if as_json:
         for item in [
             *map(match_item, found),
-            *(decision.explanation_item(story, catalogue, bugs) for story in stories),
+            *(
+                decision.explanation_item(story, catalogue, bugs)
+                | ({"similar": as_object(alike_of(story, catalogue, history))} if history else {})
+                for story in stories
+            ),
         ]:
             click.echo(json.dumps(item))
         return
@@ -90,6 +111,8 @@ def explain(
         known = statements(bugs.of(report, issue), kernel, issue)
         lines = terminal_text.text_lines(report, story.near, meaning, story.block, known)
         click.echo("\n".join((*lines, "")))
+        if history is not None:
+            _say_alike(alike_of(story, catalogue, history))
     for (process, signature), count in Counter(
         (one.fields.get("process"), one.signature) for one in found if one.origin == "user"
     ).items():
@@ -101,6 +124,20 @@ def explain(
         )
     if not found:
         click.echo(f"No signature claims any of {len(read)} lines.")
+
+
+def _say_alike(found: list[AlikeProblem]) -> None:
+    """The problems of the history that resemble it."""
+    for one in found:
+        row = one.row
+        told = (
+            f"{row.title or row.fingerprint} ({row.fingerprint}): {alike_words(one)}; "
+            f"{several(row.reports, 'report')} on {several(row.hosts, 'host')}, last "
+            f"{terminal.when(row.last_us)}"
+        )
+        click.echo(terminal.wrapped("seen before", told))
+    if not found:
+        click.echo(terminal.wrapped("seen before", "no problem of the history resembles it"))
 
 
 def _read(records: Iterable[Record], parser: Parser) -> list[Line]:

@@ -91,6 +91,7 @@ def ask_everything(history: History) -> None:
     history.releases_with("1:nvme_irq")
     history.is_complete()
     history.advice("1:nvme_irq")
+    history.alike("1:nvme_irq", ["nvme_irq", "nvme_process_cq"])
     standing_of(history, row.id, NOW_US)
     history.problem("1:nvme_irq")
     history.host("db-1")

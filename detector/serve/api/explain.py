@@ -6,22 +6,20 @@ could not be read.
 
 from __future__ import annotations
 
-import threading
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector.render.objects import match_item
 from detector.serve.api.models import ExplanationItem, MatchItem
-from detector.serve.http.errors import HttpError, answers
-from detector.serve.knowledge import bugs, catalogue
+from detector.serve.http.errors import answers
+from detector.serve.pasting import LONGEST, decided
+from detector.serve.schemas import model_of
+from detector.store.query.alike import AlikeProblem
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
-_LONGEST = 256 * 1_024
-# Reading a pasted log is the dearest thing that a visitor can ask for.
-_AT_ONCE = threading.BoundedSemaphore(2)
-_SOURCE = "-"
+_ALIKE: Any = model_of(AlikeProblem)
 
 
 class Pasted(BaseModel):
@@ -30,7 +28,7 @@ class Pasted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(
-        min_length=1, max_length=_LONGEST, description="in any format that `scan` reads"
+        min_length=1, max_length=LONGEST, description="in any format that `scan` reads"
     )
     host: str | None = Field(
         default=None, max_length=1_024, description="the host of every line, whatever the lines say"
@@ -44,12 +42,18 @@ class Unread(BaseModel):
     reason: str
 
 
+class PastedExplanation(ExplanationItem):
+    """A pasted report explained, with the problems of the history that resemble it."""
+
+    similar: list[_ALIKE]
+
+
 class Decision(BaseModel):
     """What was decided."""
 
     lines: int = Field(description="how many lines were read")
     matches: list[MatchItem]
-    explanations: list[ExplanationItem]
+    explanations: list[PastedExplanation]
     unread: list[Unread]
 
 
@@ -60,37 +64,5 @@ class Decision(BaseModel):
     responses=answers(401, 403, 413, 422, 429, 503),
 )
 def explain(request: Request, body: Pasted) -> Response:
-    """What happened, where, why, which known bug, what to do next."""
-    # Imported here: a start need not wait for what reads and explains logs.
-    from detector import diagnose
-    from detector.parse import Parser
-    from detector.sources.files.paste import records_of
-
-    known, names = catalogue(request), bugs(request)
-    if not _AT_ONCE.acquire(timeout=5):
-        raise HttpError(
-            429, "others have a log explained just now: try again", headers={"Retry-After": "5"}
-        )
-    try:
-        records = records_of(_SOURCE, body.text.encode("utf-8", "backslashreplace"))
-        settings = request.app.state.settings
-        parser = Parser(
-            host=body.host or settings.parse.host,
-            format=settings.parse.format,
-            zone=settings.parse.timezone,
-            policy=settings.trust.policy(),
-        )
-        lines, unread = diagnose.read_lines(records, parser, request.app.state.clock())
-        found, blocks = diagnose.decide(lines, known)
-        content = {
-            "lines": len(lines),
-            "matches": [match_item(one) for one in found],
-            "explanations": [
-                diagnose.explanation_item(story, known, names)
-                for story in diagnose.stories(blocks, found)
-            ],
-            "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
-        }
-    finally:
-        _AT_ONCE.release()
-    return JSONResponse(content)
+    """What happened, where, why, which known bug, what to do next; which problems resemble it."""
+    return JSONResponse(decided(request, body.text, body.host))

@@ -32,6 +32,7 @@ ANY_HOST = frozenset({"/healthz", "/readyz"})
 READING_POSTS = frozenset(
     {
         "/api/v1/explain",
+        "/explain",
         "/api/v1/grafana/search",
         "/api/v1/grafana/query",
         "/api/v1/grafana/annotations",

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from detector.serve.pages import (
     actions,
+    explain,
     faults,
     files,
     fleet,
@@ -25,6 +26,7 @@ from detector.serve.pages.rendering import serve
 router = APIRouter(include_in_schema=False)
 router.include_router(files.router)
 router.include_router(actions.router)
+router.include_router(explain.router)
 for _path, _make in (
     ("/", overview.overview),
     ("/incidents", incidents.incidents),

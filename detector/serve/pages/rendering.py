@@ -44,6 +44,7 @@ NAVIGATION = (
     ("/noise", "Noise"),
     ("/rules", "Rules"),
     ("/signatures", "Signatures"),
+    ("/explain", "Explain"),
 )
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "theme"

@@ -22,12 +22,13 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill, incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
-from detector.store.query import faults, fleet, overview
+from detector.store.query import alike, faults, fleet, overview
 from detector.store.query import incidents as incident_queries
 from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
 from detector.store.query import problems as problem_queries
 from detector.store.query.advice import Advice, advice_of
+from detector.store.query.alike import AlikeProblem
 from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
 from detector.store.query.fleet import By, CrashRates, ReleasesWith
@@ -208,6 +209,12 @@ class History:
     def advice(self, fingerprint: str) -> list[Advice]:
         """What people know of a problem."""
         return self._asked(advice_of, fingerprint)
+
+    def alike(
+        self, fingerprint: str | None, functions: Sequence[str], limit: int = 10
+    ) -> list[AlikeProblem]:
+        """The problems that resemble a crash, the most alike first."""
+        return self._asked(alike.alike, fingerprint, functions, limit)
 
     def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
         """Hosts of a filter, by name; see `problem_queries.hosts`."""
