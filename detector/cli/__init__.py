@@ -11,8 +11,10 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -109,11 +111,23 @@ class Commands(click.Group):
             option = getattr(error, "field", None)
             name = f"--{option.replace('_', '-')}: " if option else ""
             raise _Shown(f"{name}{getattr(error, 'message', error)}") from error
+        except click.UsageError as error:
+            raise click.UsageError(error.message + _meant(error), error.ctx) from error
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """The names with what they do."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _meant(error: click.UsageError) -> str:
+    """The command that a misspelt one resembles, as a question; "" where none does."""
+    found = re.fullmatch(r"No such command '(.*)'\.", error.message)
+    context = error.ctx
+    if found is None or context is None or not isinstance(context.command, click.Group):
+        return ""
+    near = get_close_matches(found[1], context.command.list_commands(context), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 @click.group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
+from detector.errors import UserError
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
 from detector.known.words import statements
@@ -38,6 +40,8 @@ from detector.store import open_history
 from detector.store.query.alike import AlikeProblem
 from detector.unclaimed import REASONS
 
+# A name of a file rather than a line of a log: one word with a folder or an ending.
+_FILE = re.compile(r"\S*(?:/\S+|[\w-]\.(?:log|txt|json|jsonl|ndjson|gz|xz|zst|bz2))")
 # As `scan` has it: standard input.
 STDIN = "-"
 # So few lines are each told step by step.
@@ -155,6 +159,8 @@ def _records(what: str) -> Iterator[Record]:
     if what != STDIN and not os.path.exists(  # noqa: PTH110
         what
     ):  # a long line is no path: Path.exists raises where it is too long
+        if _FILE.fullmatch(what):
+            raise UserError(f"{what}: no such file; a line to explain is put in quotes, whole")
         yield from records_of(STDIN, what.encode(errors="surrogateescape"))
         return
     with closing(FileSource([what])) as source:

@@ -14,6 +14,7 @@ from detector import clock, golden
 from detector.alert.templates import check_folder
 from detector.app import build
 from detector.catalogue import Catalogue, Rule, Signature
+from detector.catalogue.known_issues import KnownIssue
 from detector.cli import terminal
 from detector.cli.options import config_option, patterns_option
 from detector.cli.rule_tests import asked_for, failing
@@ -158,18 +159,40 @@ Example:
 @patterns_option
 @config_option
 def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """All of one signature or rule."""
+    """All of one signature, rule or known issue."""
     catalogue = _catalogue(folders, config_path)
     signature = catalogue.signature(name)
     rule = next((one for one in catalogue.rules if one.id == name), None)
-    if signature is None and rule is None:
+    issue = next((one for one in catalogue.known_issues if one.id == name), None)
+    if signature is None and rule is None and issue is None:
+        issues = ", ".join(one.id for one in catalogue.known_issues)
         raise click.UsageError(
-            f"no signature or rule is called {name}; `oopswatch patterns list` names them all"
+            f"no signature, rule or known issue is called {name}; `oopswatch patterns list` names "
+            f"signatures and rules, known issues are {issues}"
         )
     item = _signature_item(signature) if signature else _rule_item(rule) if rule else {}
+    item = item or (_issue_item(issue) if issue else {})
     for key, value in item.items():
         for part in value if isinstance(value, list) else [value]:
             click.echo(f"{key:<10} {inert(str(part))}")
+
+
+def _issue_item(issue: KnownIssue) -> Item:
+    """A known issue as people read it: what is not told is left out."""
+    told = {
+        "id": issue.id,
+        "title": issue.title,
+        "summary": issue.summary,
+        "why": issue.explanation,
+        "since": issue.since,
+        "fixed": issue.fixed,
+        "stable": [one.release for one in issue.stable],
+        "fixed by": [f"{one.hash[:12]} {one.title or one.note or ''}" for one in issue.fixed_by],
+        "until then": issue.mitigation,
+        "next": list(issue.next_steps),
+        "covers": list(issue.covers),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 @patterns.command(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 from click import Context
+from click.testing import CliRunner
 
 from detector.cli import COMMANDS, oopswatch
 
@@ -41,3 +43,24 @@ def test_reading_the_history_needs_no_pipeline() -> None:
         "detector.parse",
         "fastapi",
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["incidnts"], "incidents"), (["problems", "lst"], "list"), (["xyzzy"], None)],
+)
+def test_a_misspelt_command_is_guessed(words: list[str], meant: str | None) -> None:
+    """Of groups as well; what resembles none gets no guess."""
+    result = CliRunner().invoke(oopswatch, words)
+    assert result.exit_code == 2
+    assert "No such command" in result.output
+    assert ("Did you mean" in result.output) == (meant is not None)
+    if meant:
+        assert f"Did you mean '{meant}'?" in result.output
+
+
+def test_a_known_issue_is_shown() -> None:
+    """By its id, like signatures and rules."""
+    result = CliRunner().invoke(oopswatch, ["patterns", "show", "tcp-listener-race"])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^fixed +5\.5$", result.output, re.MULTILINE)

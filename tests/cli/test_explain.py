@@ -117,3 +117,13 @@ def test_a_line_by_itself(line: str) -> None:
     result = explained(line)
     assert result.exit_code == 0
     assert len(matches(result)) == 1
+
+
+@pytest.mark.parametrize("name", ["nosuchfile.log", "logs/crash", "./x.txt", "/var/log/none.gz"])
+def test_a_file_that_is_not_there_is_said(name: str) -> None:
+    """And not explained as a line of a log; a line with a path in it still is."""
+    done = CliRunner().invoke(oopswatch, ["explain", name])
+    assert done.exit_code == 2
+    assert f"{name}: no such file" in done.output
+    line = f"EXT4-fs error (device sda1): reading {name}"
+    assert "read as text" in explain(line)
