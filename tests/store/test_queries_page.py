@@ -32,7 +32,7 @@ def test_bounds_are_those_of_the_code() -> None:
     text = " ".join(DOCUMENT.split())
     for phrase in (
         f"the {faults.LOOKED[-1]:,} newest of what its most telling field leads to",
-        f"are those of the {faults.LOOKED[-1]:,} newest such faults",
+        f"are those of the {faults.LOOKED_ALIKE:,} newest such faults",
         f"of the newest {incident_queries.SURVEYED:,} incidents of a filter",
         f"are those of the newest {incident_queries.SURVEYED:,} incidents of the filter",
         (

@@ -32,8 +32,8 @@ from detector.store.query.results import Facet, ProblemDetail, ProblemRow, Probl
 
 PLACE = "/problems"
 LIMIT = 50
-SHOWN_INCIDENTS = 15
-SHOWN_FAULTS = 10
+SHOWN_INCIDENTS = 12
+SHOWN_FAULTS = 6
 SHOWN_HOSTS = 8
 _FORM = (
     *("host", "since", "until", "severity", "state", "function", "module", "kernel"),

@@ -22,6 +22,8 @@ from detector.store.rows import read_match, release_number
 
 # Rows of the leading index that one page looks at, a few first: most pages need no more.
 LOOKED = (500, 20_000)
+# The newest faults whose problems are those of a filter.
+LOOKED_ALIKE = 8_000
 # What a fault can be asked for by; the rest belongs to incidents.
 FIELDS = ("host", "since", "until", "class", "signature", "severity", "problem", "function",
           "module", "kernel", "known", "fixable")  # fmt: skip
@@ -146,7 +148,7 @@ def page(
         "AND (reported OR signature NOT IN (SELECT value FROM json_each(:heads))) "
         "ORDER BY at_us DESC, id DESC LIMIT :limit)"
     )
-    at, identity = read_place(after, int, int) if after else _LATEST
+    at, identity = min((*read_place(after, int, int),) if after else _LATEST, _begin(wanted))
     parameters = search.parameters | {"at": at, "id": identity, "limit": limit + 1}
     parameters["heads"] = json.dumps(list(heads))
     for looked in LOOKED:
@@ -175,11 +177,12 @@ def fault(connection: Connection, identity: int) -> FaultDetail | None:
 
 
 def fingerprints(connection: Connection, wanted: Filter) -> list[str]:
-    """The problems of the newest faults of a filter, as many as a page looks at."""
+    """The problems of the newest `LOOKED_ALIKE` faults of a filter."""
     search = _search(connection, wanted)
     index = search.index if search.lead else "faults_alike"
-    parameters = search.parameters | {"at": _LATEST[0], "id": _LATEST[1]}
-    floor = _floor(connection, search, parameters, LOOKED[-1], index)
+    at, identity = _begin(wanted)
+    parameters = search.parameters | {"at": at, "id": identity}
+    floor = _floor(connection, search, parameters, LOOKED_ALIKE, index)
     rows = connection.execute(
         f"SELECT DISTINCT fingerprint FROM faults INDEXED BY {index} WHERE {_PLACE} AND "  # noqa: S608
         f"{search.conditions} AND fingerprint IS NOT NULL",
@@ -257,14 +260,13 @@ def _floor(
     leading field has an equal share.
     """
     index = index or search.index
-    since, until = parameters.get("since_us"), parameters.get("until_us")
     also = "fingerprint IS NOT NULL" if index == "faults_alike" else "TRUE"
     lead = f"{_COLUMNS[search.lead]} = :value" if search.lead else also
     query = _FLOOR.format(index=index, lead=lead)
     place = {
-        "at": parameters["at"] if until is None else min(parameters["at"], until),
+        "at": parameters["at"],
         "id": parameters["id"],
-        "since": since or 0,
+        "since": parameters.get("since_us", 0),
         "looked": looked // max(1, len(search.values)),
     }
     floor = _END
@@ -275,7 +277,14 @@ def _floor(
 
 
 def _from(parameters: Mapping[str, Any], floor: tuple[int, int]) -> dict[str, Any]:
-    return {**parameters, "floor": floor[0], "floor_id": floor[1]}
+    """The parameters with the place down to which is looked, not beyond the time asked for."""
+    at, identity = max(floor, (parameters.get("since_us", 0), 0))
+    return {**parameters, "floor": at, "floor_id": identity}
+
+
+def _begin(wanted: Filter) -> tuple[int, int]:
+    """The place before which the newest row of a filter is."""
+    return _LATEST if wanted.until_us is None else (wanted.until_us, 0)
 
 
 def in_range(kernels: Sequence[str], kernel: str) -> bool:

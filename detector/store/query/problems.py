@@ -75,9 +75,9 @@ def problems(
 ) -> Page[ProblemRow]:
     """Problems, the one that happened last first.
 
-    Host, kernel, class and signature are looked for in the newest faults that have them, as many
-    as a page of faults looks at; rule and text, which only incidents have, in the newest
-    `incident_queries.SURVEYED` incidents.
+    Host, kernel, class and signature are looked for in the newest `faults.LOOKED_ALIKE` faults that
+    have them; rule and text, which only incidents have, in the newest `incident_queries.SURVEYED`
+    incidents.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     for name, column in _OWN.items():
