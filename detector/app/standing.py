@@ -63,9 +63,10 @@ def attributed_words(detail: ProblemDetail, issue: str) -> str:
         return (
             f"None of its newest incidents is attributed to it, of {several(all_of, 'occurrence')}."
         )
-    counts = ", ".join(f"{one.incidents:,} {one.confidence}" for one in told)
-    attributed = sum(one.incidents for one in told)
-    return f"{attributed:,} of {several(all_of, 'occurrence')} are attributed to it: {counts}."
+    counts = "; ".join(
+        f"{one.incidents:,} of {several(all_of, 'occurrence')}, {one.confidence}" for one in told
+    )
+    return f"Attributed to it: {counts}."
 
 
 def trend_words(detail: ProblemDetail, now_us: int) -> str:

@@ -59,6 +59,11 @@ def every_page(page: Page) -> dict[str, str]:
         "overview": "/",
         "incidents": "/incidents",
         "incident": f"/incidents/{row['id']}",
+        "faults": "/faults",
+        "fault": "/faults/1",
+        "fleet": "/fleet",
+        "hardware": "/fleet?by=hardware",
+        "explain": "/explain",
         "problems": "/problems",
         "problem": f"/problems/{row['fingerprint']}",
         "hosts": "/hosts",
@@ -110,12 +115,12 @@ def test_the_overview_shows_what_changes_by_itself(context: BrowserContext) -> N
         overview.goto("/")
     with search.expect_response(lambda answer: "/api/v1/events" in answer.url):
         search.goto("/incidents")
-    row = overview.locator("#live tbody tr").nth(2)
+    row = overview.locator("#open-incidents tbody tr").nth(2)
     link = row.locator(".what > a").get_attribute("href")
     page.goto(link)
     page.get_by_role("button", name="Resolve").click()
     expect(page.locator("#state")).to_contain_text("resolved")
-    expect(overview.locator(f'#live a[href="{link}"]')).to_have_count(0)
+    expect(overview.locator(f'#open-incidents a[href="{link}"]')).to_have_count(0)
     expect(search.locator("#news")).to_contain_text("1 new or changed")
 
 

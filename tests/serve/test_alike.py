@@ -77,6 +77,8 @@ def test_the_same_crash_is_found_by_its_fingerprint(
     shown = client.post("/explain", data={"csrf_token": token, "text": EXAMPLE_TEXT})
     assert shown.status_code == 200
     assert "the same crash" in shown.text
+    typed = shown.text[shown.text.index("<textarea") : shown.text.index("</textarea>")]
+    assert unescape(typed).partition(">")[2].splitlines() == EXAMPLE_TEXT.splitlines()
     assert f"/problems/{found['row']['fingerprint']}" in unescape(shown.text).replace("%3A", ":")
 
 

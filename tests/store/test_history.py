@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from detector.store import History, StoreError, open_history, open_journal
+from tests import queries
 from tests.store.nouns import HOUR, SECOND, WALL, incident, match, noise
 
 DAY = 86_400
@@ -147,3 +148,20 @@ def test_a_missing_history_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"none\.db: there is no such history"):
         open_history(path)
     assert not path.exists()
+
+
+def test_what_is_open_is_one_number_by_problem(tmp_path: Path) -> None:
+    """Open and acknowledged incidents of one fingerprint are one; what is resolved is none."""
+    path = tmp_path / "open.db"
+    queries.fill(path)
+    with closing(open_history(path)) as history:
+        seen = history.overview(queries.NOW_US)
+    assert (seen.open_problems_counted.count, seen.open_problems_counted.more) == (4, False)
+    counts = {one.fingerprint: (one.incidents, one.hosts) for one in seen.open_problems}
+    assert counts == {
+        "1:__inet_lookup_listener": (2, 2),
+        "1:nvme_irq": (2, 2),
+        "1:kfree": (1, 1),
+        "1:foo'\"; DROP TABLE incidents": (1, 1),
+    }
+    assert {one.severity for one in seen.open_problems} == {"critical"}

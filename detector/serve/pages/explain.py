@@ -64,4 +64,4 @@ def explain(request: Request, fields: Annotated[Mapping[str, str], Depends(_form
 
 
 def _view(text: str, found: Mapping[str, object] | None) -> dict[str, object]:
-    return {"text": text, "found": found}
+    return {"lines": text.splitlines(), "found": found}

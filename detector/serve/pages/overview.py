@@ -36,6 +36,7 @@ def overview(request: Request) -> PageContent:
         "last_change": last_change,
         "tally": _tally(found),
         "open": found.newest,
+        "grouped": found.open_problems,
         "open_count": sum(found.open.values()) + sum(found.acknowledged.values()),
         "totals": found.totals,
         "new_problems": found.new_problems[:SHOWN_PROBLEMS],
@@ -49,7 +50,13 @@ def overview(request: Request) -> PageContent:
 def _tally(found: Overview) -> list[dict[str, Any]]:
     opened, taken = sum(found.open.values()), sum(found.acknowledged.values())
     critical = found.open.get("critical", 0)
+    grouped = found.open_problems_counted
     return [
+        {
+            "label": "open problems",
+            "value": f"{formatting.number(grouped.count)}{'+' if grouped.more else ''}",
+            "alarm": grouped.count > 0,
+        },
         {"label": "open incidents", "value": formatting.number(opened), "alarm": opened > 0},
         {"label": "of these critical", "value": formatting.number(critical), "alarm": critical > 0},
         {"label": "acknowledged", "value": formatting.number(taken), "alarm": False},
@@ -63,7 +70,6 @@ def _tally(found: Overview) -> list[dict[str, Any]]:
             "value": formatting.number(len(found.regressions)),
             "alarm": bool(found.regressions),
         },
-        {"label": "hosts", "value": formatting.number(found.totals.hosts), "alarm": False},
     ]
 
 

@@ -24,17 +24,17 @@ _PER = 1_000
 
 _KERNELS = """
 SELECT value, sum(hosts) AS hosts, sum(hosts * (:until - max(day_us, :since))) AS host_us,
-  sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashes,
+  sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashed,
   min(CASE WHEN hosts > 0 OR crashes > 0 THEN nullif(day_us, 0) END) AS first_us
-FROM fleet_days WHERE about = 'kernel' AND day_us < :until GROUP BY value HAVING host_us > 0 OR crashes > 0
+FROM fleet_days WHERE about = 'kernel' AND day_us < :until GROUP BY value HAVING host_us > 0 OR crashed > 0
 """
 _HARDWARE = """
 WITH seen AS (SELECT hardware AS value, count(*) AS hosts FROM hosts INDEXED BY hosts_hardware
     WHERE hardware IS NOT NULL AND last_seen_us >= :since GROUP BY hardware),
-  told AS (SELECT value, sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashes, min(nullif(day_us, 0)) AS first_us
+  told AS (SELECT value, sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashed, min(nullif(day_us, 0)) AS first_us
     FROM fleet_days WHERE about = 'hardware' AND day_us < :until GROUP BY value)
-SELECT value, coalesce(hosts, 0) AS hosts, coalesce(hosts, 0) * (:until - :since) AS host_us, coalesce(crashes, 0) AS crashes, first_us
-FROM seen FULL JOIN told USING (value) WHERE hosts > 0 OR crashes > 0
+SELECT value, coalesce(hosts, 0) AS hosts, coalesce(hosts, 0) * (:until - :since) AS host_us, coalesce(crashed, 0) AS crashed, first_us
+FROM seen FULL JOIN told USING (value) WHERE hosts > 0 OR crashed > 0
 """
 _RELEASES = """
 SELECT kernel, release FROM problem_kernels WHERE fingerprint = ? AND release IS NOT NULL
@@ -91,7 +91,7 @@ def rates(
     place = {"since": since, "until": max(until, since + 1)}
     query = _KERNELS if by == "kernel" else _HARDWARE
     found = [
-        _rate(row["value"], row["crashes"], row["hosts"], row["host_us"], row["first_us"])
+        _rate(row["value"], row["crashed"], row["hosts"], row["host_us"], row["first_us"])
         for row in connection.execute(query, place)
     ]
     found.sort(key=lambda one: (one.few, -(one.rate or 0), -one.crashes, one.name))

@@ -14,9 +14,17 @@ from detector.clock import DAY_US, HOUR_US
 from detector.render.series import Bucket
 from detector.store.query import incidents as incident_queries
 from detector.store.query import search_index
-from detector.store.query.filters import Filter
+from detector.store.query.filters import SEVERITIES, Filter
 from detector.store.query.noise import noise
-from detector.store.query.results import HeatRow, HistoryTotals, Overview, ProblemRow, named
+from detector.store.query.results import (
+    Counted,
+    HeatRow,
+    HistoryTotals,
+    OpenProblem,
+    Overview,
+    ProblemRow,
+    named,
+)
 from detector.unclaimed import UnclaimedCount
 
 HEAT_HOURS = 48
@@ -25,6 +33,8 @@ HEAT_HOSTS = 20
 # The newest incidents that the heat strip looks at.
 HEATED = 10_000
 SHOWN = 10
+# The open incidents that are grouped by problem: those that changed last.
+OPENED = 2_000
 
 _TOTALS = """
 SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*) FROM boots) AS boots,
@@ -43,6 +53,16 @@ _LATEST = (
     "SELECT place FROM incidents INDEXED BY incidents_place WHERE place IS NOT NULL ORDER BY "
     "place DESC LIMIT 1"
 )
+# Of the open incidents that changed last, by problem.
+_OPEN_PROBLEMS = """
+SELECT fingerprint, id AS incident, coalesce(title, (SELECT text FROM matches WHERE matches.id = anchor_id)) AS title,
+  min(instr(:severities, severity)) AS worst, count(*) AS incidents, count(DISTINCT host) AS hosts,
+  min(began) AS first_us, max(began) AS last_us, max(changed_us) AS changed
+FROM (SELECT *, coalesce(started_us, found_us) AS began FROM incidents INDEXED BY incidents_live
+  WHERE state <> 'resolved' AND joined_into IS NULL ORDER BY changed_us DESC LIMIT :opened)
+GROUP BY coalesce(fingerprint, id) ORDER BY worst, last_us DESC, incident
+"""
+_SEVERITIES = " ".join(SEVERITIES)
 _HEAT = """
 SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?
 """
@@ -69,6 +89,8 @@ def overview(connection: Connection, now_us: int) -> Overview:
         _OLDEST_OPEN, (search_index.any_fact("state", ["open"]),)
     ).fetchone()
     latest = connection.execute(_LATEST).fetchone()
+    grouped = open_problems(connection)
+    counted = sum(one.incidents for one in grouped)
     return Overview(
         now_us=now_us,
         open=dict(connection.execute(_STATES, ("open",)).fetchall()),
@@ -102,7 +124,18 @@ def overview(connection: Connection, now_us: int) -> Overview:
         ).rows,
         totals=totals(connection),
         unclaimed=unclaimed(connection),
+        open_problems=grouped[:SHOWN],
+        open_problems_counted=Counted(len(grouped), more=counted >= OPENED),
     )
+
+
+def open_problems(connection: Connection) -> list[OpenProblem]:
+    """What is open by problem, the worst first, of the `OPENED` incidents that changed last."""
+    found = []
+    for row in connection.execute(_OPEN_PROBLEMS, {"opened": OPENED, "severities": _SEVERITIES}):
+        severity = next(one for one in SEVERITIES if _SEVERITIES.index(one) + 1 == row["worst"])
+        found.append(OpenProblem(**named(OpenProblem, row) | {"severity": severity}))
+    return found
 
 
 def unclaimed(connection: Connection) -> list[UnclaimedCount]:

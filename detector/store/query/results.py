@@ -271,6 +271,23 @@ class HistoryTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenProblem:
+    """The open and acknowledged incidents of one problem; an incident without a fingerprint is one
+    by itself. `incident` and `title` are of one of them, `severity` is the worst, times are of their
+    begin.
+    """
+
+    fingerprint: str | None
+    incident: str
+    title: str
+    severity: str
+    incidents: int
+    hosts: int
+    first_us: int
+    last_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What on-call looks at first. `open` and `acknowledged` count live incidents by severity;
     problems are new or back within a week.
@@ -291,6 +308,8 @@ class Overview:
     noise: list[NoiseRow]
     totals: HistoryTotals
     unclaimed: list[UnclaimedCount]
+    open_problems: list[OpenProblem]
+    open_problems_counted: Counted
 
 
 def named(noun: type[Any], row: Row) -> dict[str, Any]:
