@@ -141,7 +141,7 @@ def why_quiet(
             until = f" until {moment(work.until_us)}" if work.until_us is not None else ""
             return f"maintenance ({work.place}){until}: {work.comment}"
     for silence in silences:
-        if silence.starts_us <= now_us < silence.ends_us and _silenced(silence, facts):
+        if silence.starts_us <= now_us < silence.ends_us and covers(silence, facts):
             return (
                 f"silenced by #{silence.id} ({silence.author}) until {moment(silence.ends_us)}: "
                 f"{silence.comment}"
@@ -149,7 +149,8 @@ def why_quiet(
     return None
 
 
-def _silenced(silence: SilenceRow, facts: RoutingFacts) -> bool:
+def covers(silence: SilenceRow, facts: RoutingFacts) -> bool:
+    """Whether a silence, while it lasts, is of an incident with these facts."""
     wanted = (
         (silence.host, facts.host),
         (silence.rule, facts.rule),

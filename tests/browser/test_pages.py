@@ -232,6 +232,42 @@ def test_the_keyboard_reaches_everything(context: BrowserContext) -> None:
     expect(page.locator("#main")).to_be_focused()
 
 
+def test_keys_go_to_the_search_and_along_the_rows(context: BrowserContext) -> None:
+    """`/` is the search, `j` and `k` the rows; in a field they are letters."""
+    page = context.new_page()
+    page.goto("/faults")
+    rows = page.locator("table.rows .what > a")
+    for key, row in (("j", 0), ("j", 1), ("k", 0), ("k", 0)):
+        page.keyboard.press(key)
+        expect(rows.nth(row)).to_be_focused()
+    page.keyboard.press("/")
+    search = page.get_by_role("searchbox")
+    expect(search).to_be_focused()
+    page.keyboard.type("j/k")
+    expect(search).to_have_value("j/k")
+    page.locator("time").first.hover()
+    expect(page.locator("time").first).to_have_attribute("title", re.compile("here$"))
+
+
+def test_on_a_telephone_what_is_long_is_folded_and_acts_are_in_reach(
+    browser: Browser, address: str
+) -> None:
+    """Registers are folded and open at a touch; the way to the acts is on the first screen."""
+    context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
+    page = context.new_page()
+    page.goto(f"/incidents/{founding(page)['id']}")
+    registers = page.locator("dl.registers")
+    expect(registers).to_be_hidden()
+    page.get_by_text("Registers", exact=True).tap()
+    expect(registers).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
+    act = page.get_by_role("link", name="Act", exact=True)
+    expect(act).to_be_in_viewport()
+    act.tap()
+    expect(page.get_by_label("Reason or note")).to_be_in_viewport()
+    context.close()
+
+
 def test_an_incident_prints(context: BrowserContext, tmp_path: Path) -> None:
     """On paper: dark on white whatever the theme, no navigation and no forms, the evidence and the
     explanation.

@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 
 from detector.model import Block, CrashReport, Diagnosis, Statement
 from detector.serve.app import create_app
+from detector.serve.pages.rendering import DONE
 from detector.settings import Settings
 from detector.store import open_actions, open_history, open_journal
 from tests import queries
@@ -420,7 +421,9 @@ def test_an_incident_is_acknowledged_noted_resolved_and_reopened(
         page = client.get(address).text
         fields = form(page, f"{address}/act") | {"what": what, "reason": f"because of <{what}>"}
         answer = client.post(f"{address}/act", data=fields, follow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (303, address)
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"{address}?done={what}"
+        assert DONE[what] in client.get(answer.headers["location"]).text
         item = client.get(f"{address}.json").json()
         assert item["state"] == state
         assert item["changes"][-1]["actor"] == "local"
@@ -469,6 +472,55 @@ def test_a_form_of_another_visitor_does_nothing(acting: tuple[TestClient, dict[s
     assert client.get(f"{address}.json").json()["state"] == "open"
 
 
+def test_a_problem_is_acknowledged_and_silenced_from_its_page(
+    acting: tuple[TestClient, dict[str, str]],
+) -> None:
+    """All its open incidents at once; a banner says who silenced it, until when and why, on its
+    page and on those of its incidents, and on no other.
+    """
+    client, ids = acting
+    address = "/problems/1%3Anvme_irq"
+    fields = form(client.get(address).text, f"{address}/act")
+    done = client.post(f"{address}/act", data=fields | {"what": "acknowledge"})
+    assert "Acknowledged" in done.text
+    for label in ("disk", "disk on rc"):
+        assert client.get(f"/incidents/{ids[label]}.json").json()["state"] == "acknowledged"
+        client.post(
+            f"/incidents/{ids[label]}/act",
+            data=form(client.get(f"/incidents/{ids[label]}").text, f"/incidents/{ids[label]}/act")
+            | {"what": "reopen"},
+        )
+    silence = {"what": "silence", "fingerprint": "1:nvme_irq", "hours": "4", "comment": "a <fix>"}
+    done = client.post(f"{address}/act", data=fields | silence)
+    assert "Silenced." in done.text
+    for page in (address, f"/incidents/{ids['disk']}"):
+        text = client.get(page).text
+        assert "by local: a &lt;fix&gt;" in text
+    assert "a &lt;fix&gt;" not in client.get(f"/incidents/{ids['odd name']}").text
+    (row,) = client.get("/silences.json").json()["silences"]
+    client.post(f"/silences/{row['id']}/expire", data={"csrf_token": fields["csrf_token"]})
+    assert "a &lt;fix&gt;" not in client.get(address).text
+
+
+def test_an_incident_is_silenced_from_its_page(acting: tuple[TestClient, dict[str, str]]) -> None:
+    """Its problem on its host alone, whatever signs the host's name holds; without a reason it is
+    refused.
+    """
+    client, ids = acting
+    address = f"/incidents/{ids['odd name']}"
+    text = client.get(address).text
+    told = re.findall(r'name="(host|fingerprint)" value="([^"]*)"', text)
+    silence = {name: unescape(value) for name, value in told}
+    assert silence == {"host": "od[[]d]*-<b>".replace("*", "[*]"), "fingerprint": "1:kfree"}
+    fields = form(text, f"{address}/act") | silence | {"what": "silence", "hours": "1"}
+    assert client.post(f"{address}/act", data=fields | {"comment": " "}).status_code == 409
+    done = client.post(f"{address}/act", data=fields | {"comment": "known"})
+    assert done.status_code == 200
+    assert "by local: known" in done.text
+    (row,) = client.get("/silences.json").json()["silences"]
+    client.post(f"/silences/{row['id']}/expire", data={"csrf_token": fields["csrf_token"]})
+
+
 def test_a_problem_is_resolved_with_its_incidents_and_reopened(
     acting: tuple[TestClient, dict[str, str]],
 ) -> None:
@@ -481,7 +533,7 @@ def test_a_problem_is_resolved_with_its_incidents_and_reopened(
         data=form(page, f"{address}/act") | {"what": "resolve", "fixed_in": "6.1"},
         follow_redirects=False,
     )
-    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{address}?done=resolve")
     row = client.get(f"{address}.json").json()["row"]
     assert (row["state"], row["fixed_in"], row["state_by"]) == ("resolved", "6.1", "local")
     assert client.get(f"/incidents/{ids['disk']}.json").json()["state"] == "resolved"

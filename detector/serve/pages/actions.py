@@ -17,19 +17,12 @@ from detector.clock import HOUR_US
 from detector.serve.http.access import require, visitor
 from detector.serve.http.gate import form_of
 from detector.serve.pages.rendering import PageContent, as_html, now_us, problem_page, segment
+from detector.serve.pages.silenced import LENGTHS
 from detector.serve.writing import done
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.states import Act
 from detector.store.query.advice import ADVICE, TEXT_LIMIT
 
-LENGTHS = (
-    (1, "1 hour"),
-    (4, "4 hours"),
-    (24, "1 day"),
-    (72, "3 days"),
-    (168, "1 week"),
-    (720, "30 days"),
-)
 _MAY_ACT = [Depends(require("act"))]
 _LONGEST_REASON = 2_000
 _ACTS: Mapping[str, Act] = {
@@ -56,6 +49,8 @@ def act(request: Request, identity: str, fields: FormFields) -> Response:
         fields.get("reason", "")[:_LONGEST_REASON] or None,
         f"/incidents/{segment(identity)}",
     )
+    if fields.get("what") == "silence":
+        return _done(request, lambda actions: _silence(actions, request, fields), back, "silenced")
     what = _ACTS.get(fields.get("what", ""))
     if what is None:
         return _refused(request, f"An incident can be: {', '.join(_ACTS)}.", back)
@@ -65,6 +60,7 @@ def act(request: Request, identity: str, fields: FormFields) -> Response:
             identity, what, actor=visitor(request).name, reason=reason, request=_request(fields)
         ),
         back,
+        what,
     )
 
 
@@ -81,7 +77,17 @@ def act_on_problem(request: Request, fingerprint: str, fields: FormFields) -> Re
                 fingerprint, actor=who, fixed_in=fixed, request=_request(fields)
             ),
             back,
+            "resolve",
         )
+    if fields.get("what") == "acknowledge":
+        return _done(
+            request,
+            lambda actions: actions.acknowledge_problem(fingerprint, actor=who),
+            back,
+            "acknowledge",
+        )
+    if fields.get("what") == "silence":
+        return _done(request, lambda actions: _silence(actions, request, fields), back, "silenced")
     if fields.get("what") == "reopen":
         return _done(
             request,
@@ -89,10 +95,15 @@ def act_on_problem(request: Request, fingerprint: str, fields: FormFields) -> Re
                 fingerprint, actor=who, request=_request(fields)
             ),
             back,
+            "reopen",
         )
     if fields.get("what") == "advise":
-        return _done(request, lambda actions: _advise(actions, fingerprint, fields, who), back)
-    return _refused(request, "A problem can be resolved, reopened or advised on.", back)
+        return _done(
+            request, lambda actions: _advise(actions, fingerprint, fields, who), back, "advised"
+        )
+    return _refused(
+        request, "A problem can be acknowledged, resolved, reopened, silenced or advised on.", back
+    )
 
 
 def _advise(actions: Actions, fingerprint: str, fields: Mapping[str, str], who: str) -> None:
@@ -105,22 +116,25 @@ def _advise(actions: Actions, fingerprint: str, fields: Mapping[str, str], who: 
 @router.post("/silences")
 def silence(request: Request, fields: FormFields) -> Response:
     """A new silence, from now on."""
+    return _done(
+        request, lambda actions: _silence(actions, request, fields), "/silences", "silenced"
+    )
+
+
+def _silence(actions: Actions, request: Request, fields: Mapping[str, str]) -> None:
+    """Adds the silence of a form."""
     begins = now_us(request)
     hours = next(
         (hours for hours, _ in LENGTHS if str(hours) == fields.get("hours")), LENGTHS[0][0]
     )
     covers = {name: fields.get(name, "")[:200] or None for name in ("host", "rule", "fingerprint")}
-
-    def order(actions: Actions) -> object:
-        return actions.silence(
-            **covers,
-            starts_us=begins,
-            ends_us=begins + hours * HOUR_US,
-            author=visitor(request).name,
-            comment=fields.get("comment", "")[:500],
-        )
-
-    return _done(request, order, "/silences")
+    actions.silence(
+        **covers,
+        starts_us=begins,
+        ends_us=begins + hours * HOUR_US,
+        author=visitor(request).name,
+        comment=fields.get("comment", "")[:500],
+    )
 
 
 @router.post("/silences/{number}/expire")
@@ -130,6 +144,7 @@ def expire(request: Request, number: int) -> Response:
         request,
         lambda actions: actions.expire_silence(number, actor=visitor(request).name),
         "/silences",
+        "expired",
     )
 
 
@@ -137,12 +152,12 @@ def _request(fields: Mapping[str, str]) -> str | None:
     return fields.get("request", "")[:100] or None
 
 
-def _done(request: Request, order: Callable[[Actions], Any], back: str) -> Response:
+def _done(request: Request, order: Callable[[Actions], Any], back: str, what: str) -> Response:
     try:
         done(request, order)
     except ActionRefused as refusal:
         return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
-    return RedirectResponse(back, 303)
+    return RedirectResponse(f"{back}?done={what}", 303)
 
 
 def _refused(request: Request, why: str, back: str) -> Response:

@@ -22,8 +22,8 @@ from detector.render.units import exact_seconds
 from detector.serve import charts
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages import formatting, highlight, knowing
-from detector.serve.pages.rendering import PageContent, missing
+from detector.serve.pages import formatting, highlight, knowing, silenced
+from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store import History, IncidentDetail
 from detector.store.query.detail_item import detail_item
 from detector.store.query.notifications import notifications_of
@@ -58,6 +58,7 @@ def incident(request: Request) -> PageContent:
     headline = headline_of(detail.row.title, detail.incident)
     data = detail_item(detail) | became
     view = _view(detail, known, headline) | became | {"last_change": last_change}
+    view |= silenced.of_incident(reading, detail.row, now_us(request))
     return PageContent("incident.html", headline, PLACE, view, data, became["changes"])
 
 

@@ -19,7 +19,7 @@ from detector.known.releases import Status
 from detector.known.words import EXPOSURE, check
 from detector.serve.deps import history
 from detector.serve.knowledge import bugs, catalogue
-from detector.serve.pages import histograms, knowing
+from detector.serve.pages import histograms, knowing, silenced
 from detector.serve.pages import query as asking
 from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, missing, now_us
@@ -97,6 +97,7 @@ def problem(request: Request) -> PageContent:
             PageQuery("/faults", {"problem": [fingerprint]}, only, None),
             {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)},
         ),
+        **silenced.of_problem(reading, fingerprint, now_us(request)),
         "hardware": detail.hardware,
         "advice": detail.advice,
         "kinds": ADVICE,

@@ -49,6 +49,16 @@ NAVIGATION = (
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "theme"
 FORMATS = ("json", "csv")
+# What a page says after an act that led back to it, by `?done=`.
+DONE = {
+    "acknowledge": "Acknowledged: it is repeated to nobody.",
+    "resolve": "Resolved.",
+    "reopen": "Reopened.",
+    "note": "The note is kept.",
+    "silenced": "Silenced.",
+    "expired": "The silence is over.",
+    "advised": "Kept: the next incident and its message say it.",
+}
 # A page of a name that ends like a format is asked for with one more ending.
 _ENDINGS = (".json", ".csv", ".html")
 
@@ -210,7 +220,7 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
         "here": f"{request.url.path}{asked}",
         "address": address,
         "formats": FORMATS if page.data is not None and page.status < 400 else (),
-        "notice": page.notice,
+        "notice": page.notice or DONE.get(request.query_params.get("done", ""), ""),
         "notice_wrong": page.status >= 400,
         "visitor": who,
         "may_act": who.may("act"),

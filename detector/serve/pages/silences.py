@@ -10,8 +10,8 @@ from fastapi import Request
 
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
-from detector.serve.pages.actions import LENGTHS
 from detector.serve.pages.rendering import PageContent, now_us
+from detector.serve.pages.silenced import LENGTHS
 from detector.store.query import notifications
 from detector.store.query.notifications import SilenceRow
 

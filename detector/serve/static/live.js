@@ -23,6 +23,30 @@
     place.append(button);
   }
 
+  // On a telephone what is long is folded.
+  if (matchMedia("(max-width: 44rem)").matches) {
+    for (const one of document.querySelectorAll("details[data-fold]")) one.open = false;
+  }
+
+  document.addEventListener("mouseover", (event) => {
+    const time = event.target.closest?.("time[datetime]");
+    if (time && !time.title) time.title = `${new Date(time.dateTime).toLocaleString()} here`;
+  });
+
+  // "/" goes to the search, j and k to the next and the previous row of a list.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      document.querySelector(".find input")?.focus();
+    } else if (event.key === "j" || event.key === "k") {
+      const rows = [...document.querySelectorAll("table.rows .what > a")];
+      const at = rows.indexOf(document.activeElement);
+      const next = event.key === "j" ? at + 1 : at < 0 ? rows.length - 1 : at - 1;
+      rows[Math.min(Math.max(next, 0), rows.length - 1)]?.focus();
+    }
+  });
+
   const live = document.querySelector("[data-live]");
   if (!live || !window.EventSource) return;
   const PARTS = { all: ["live"], incident: ["state", "history", "told-log", "acts"], news: [] }[live.dataset.live];

@@ -137,6 +137,19 @@ class Actions:
         with self._transaction():
             self._problem(fingerprint, "open", actor, None)
 
+    def acknowledge_problem(
+        self, fingerprint: str, *, actor: str, reason: str | None = None
+    ) -> list[Change]:
+        """Says that somebody looks after every open incident of a problem; returns their changes."""
+        with self._transaction():
+            rows = self._connection.execute(_OPEN_OF_PROBLEM, (fingerprint,)).fetchall()
+            found = [self._incident(row["id"]) for row in rows]
+            return [
+                self._act(row, "acknowledge", actor, reason, None)
+                for row in found
+                if row["state"] == "open"
+            ]
+
     def advise(self, fingerprint: str, about: AdviceKind, text: str, *, actor: str) -> None:
         """Keeps what somebody knows of a problem in place of what was known; an empty text takes
         it away. The next incident of the problem, and its message, say it.

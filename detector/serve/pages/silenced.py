@@ -1,0 +1,42 @@
+"""Which silences in force cover an incident or a problem: for the banner on its page.
+
+In: the history, what the page is about, the time. Out: silences, and what a form to add one needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detector.alert.routing import RoutingFacts, covers
+from detector.serve.pages.formatting import pattern
+from detector.store import History
+from detector.store.query.notifications import SilenceRow, silences
+from detector.store.query.results import IncidentRow
+
+LENGTHS = (
+    (1, "1 hour"),
+    (4, "4 hours"),
+    (24, "1 day"),
+    (72, "3 days"),
+    (168, "1 week"),
+    (720, "30 days"),
+)
+
+
+def of_incident(reading: History, row: IncidentRow, now_us: int) -> dict[str, Any]:
+    """The silences that cover an incident, and one of its problem on its host to add."""
+    facts = RoutingFacts(row.host, row.rule, row.severity, row.fingerprint, row.known_issue)  # type: ignore[arg-type]  # stored severities
+    found = [one for one in _in_force(reading, now_us) if covers(one, facts)]
+    wanted = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
+    wanted |= {} if row.fingerprint else {"rule": row.rule}
+    return {"silences": found, "silence": wanted, "lengths": LENGTHS}
+
+
+def of_problem(reading: History, fingerprint: str, now_us: int) -> dict[str, Any]:
+    """The silences of a problem, on every host or some, and one to add."""
+    found = [one for one in _in_force(reading, now_us) if one.fingerprint == fingerprint]
+    return {"silences": found, "silence": {"fingerprint": fingerprint}, "lengths": LENGTHS}
+
+
+def _in_force(reading: History, now_us: int) -> list[SilenceRow]:
+    return [one for one in silences(reading, now_us) if one.starts_us <= now_us]
