@@ -5,10 +5,8 @@ In: a story and the history. Out: rows, and sentences; the same for page, API an
 
 from __future__ import annotations
 
-from detector import crash
 from detector.catalogue import Catalogue
-from detector.diagnose import Story, report_of
-from detector.known.lookup import GENERIC
+from detector.diagnose import Diagnoser, Story
 from detector.store import History
 from detector.store.ingest.traces import names
 from detector.store.query.alike import AlikeProblem
@@ -18,11 +16,10 @@ SHOWN = 5
 
 def alike_of(story: Story, catalogue: Catalogue, history: History) -> list[AlikeProblem]:
     """The problems that resemble the report of a story, the most alike first."""
-    report = report_of(story, catalogue)
-    if report is None:
+    if story.block is None:
         return []
-    generic = catalogue.lists.get(GENERIC, frozenset[str]())
-    return history.alike(crash.fingerprint(report, generic), names(report.frames), SHOWN)
+    reading = Diagnoser(catalogue).read(story.block)
+    return history.alike(reading.fingerprint, names(reading.report.frames), SHOWN)
 
 
 def alike_words(one: AlikeProblem) -> str:
