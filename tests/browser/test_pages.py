@@ -252,12 +252,15 @@ def test_keys_go_to_the_search_and_along_the_rows(context: BrowserContext) -> No
 def test_on_a_telephone_what_is_long_is_folded_and_acts_are_in_reach(
     browser: Browser, address: str
 ) -> None:
-    """Registers are folded and open at a touch; the way to the acts is on the first screen."""
+    """Registers and the report are folded and open at a touch; the way to the acts is on the first
+    screen.
+    """
     context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
     page = context.new_page()
     page.goto(f"/incidents/{founding(page)['id']}")
     registers = page.locator("dl.registers")
     expect(registers).to_be_hidden()
+    expect(page.locator("#report")).to_be_hidden()
     page.get_by_text("Registers", exact=True).tap()
     expect(registers).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
