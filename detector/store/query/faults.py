@@ -23,7 +23,7 @@ from detector.store.rows import read_match, release_number
 # Rows of the leading index that one page looks at, a few first: most pages need no more.
 LOOKED = (500, 20_000)
 # The newest faults whose problems are those of a filter.
-LOOKED_ALIKE = 8_000
+LOOKED_ALIKE = 4_000
 # What a fault can be asked for by; the rest belongs to incidents.
 FIELDS = ("host", "since", "until", "class", "signature", "severity", "problem", "function",
           "module", "kernel", "known", "fixable")  # fmt: skip
