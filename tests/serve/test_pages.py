@@ -27,7 +27,17 @@ from tests.browser import fleet
 from tests.store.nouns import incident, match, noise
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u202e\"'`{{7*7}}{% x %}"
-LISTS = ("/incidents", "/problems", "/hosts", "/noise", "/rules", "/signatures", "/silences")
+LISTS = (
+    "/incidents",
+    "/faults",
+    "/fleet",
+    "/problems",
+    "/hosts",
+    "/noise",
+    "/rules",
+    "/signatures",
+    "/silences",
+)
 
 
 def visit(path: Path, now_us: int) -> TestClient:

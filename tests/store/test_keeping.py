@@ -11,7 +11,8 @@ from threading import Event
 
 import pytest
 
-from detector.model import Block
+from detector.clock import DAY_US
+from detector.model import Block, CrashReport
 from detector.store import StoreError, open_actions, open_history, open_journal, retention
 from detector.store.query.filters import Filter
 from detector.store.retention import Background, Keeper, RetentionLimits
@@ -289,3 +290,20 @@ def _pages(path: Path) -> int:
 def _any(path: Path) -> str:
     with closing(open_history(path)) as history:
         return history.search(Filter()).rows[0].id
+
+
+def test_faults_go_with_their_matches_and_problems_keep_their_sums(tmp_path: Path) -> None:
+    """What is too old is listed no longer; how often it was seen stays known."""
+    path = tmp_path / "history.db"
+    with closing(open_journal(path)) as journal:
+        for number in (1, 2, 3):
+            with journal.transaction():
+                fault, _ = journal.add_match(match(seconds=number, wall_time_us=number * DAY_US))
+                report = CrashReport("oops", title="BUG: x", kernel="5.10.1")
+                journal.add_report(fault.id, Block(fault.match, ("head",), True), report, "1:x")
+        with closing(Keeper(path, RetentionLimits(matches_days=1))) as keeper:
+            assert sum(step.rows for step in keeper.steps(9 * DAY_US)) >= 2
+        history = journal.history()
+        assert [row.id for row in history.faults(Filter(), ()).rows] == [3]
+        (row,) = history.problems(Filter()).rows
+        assert (row.reports, row.first_us, row.last_us) == (3, DAY_US, 3 * DAY_US)
