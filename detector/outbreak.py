@@ -83,9 +83,12 @@ class Outbreaks:
         spreads, field = self._journal.spreads, rule.group_by[0]
         hosts = spreads.hosts(field, value, reach(rule, hour_us), rule.gte)
         around = span_around(rule, hosts, hour_us)
-        if around is None:
-            return
-        met = spreads.live(rule.id, value, around)
+        met = spreads.live(rule.id, value, around or HourSpan(hour_us, hour_us))
+        if around is None:  # a host between two windows of one incident counts with it
+            around = next((one.span for one in met if one.span.holds(hour_us)), None)
+            if around is None:
+                return
+            met = spreads.live(rule.id, value, around)
         span = around.with_(one.span for one in met)
         identity = spread_id(rule.id, value, span.first_us)
         spreads.grow(GrownSpread(identity, rule.id, field, value, span, new), met)
@@ -99,7 +102,8 @@ class Outbreaks:
         # What the first host's report says is explained by its own lines.
         shown = replace(incident, evidence=(incident.anchor,), joined=tuple(sorted(parts)))
         save(replace(shown, spread=spreads.spread_of(identity)), evidence)
-        spreads.announce(identity)
+        if field == FINGERPRINT:  # noise is news once
+            spreads.announce(identity)
 
     def _begun(
         self, rule: Rule, value: str, span: HourSpan, identity: str, hosts: dict[int, list[str]]

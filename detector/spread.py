@@ -1,8 +1,8 @@
 """Decides over which hours one value (a fingerprint, a program) has spread over enough hosts.
 
 In: the hosts that a value was seen on, by the hour. Out: spans of hours. A window is as many hours
-next to each other as a rule's timespan has; windows with enough hosts that share an hour are one
-span. What was seen later only adds hosts, so spans grow and join, and never end. No IO, no clock.
+next to each other as a rule's timespan has; windows with enough hosts are one span where at most a
+day lies between them. What is seen later only adds hosts, so spans grow and join. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from detector.catalogue import Rule
-from detector.clock import HOUR_US
+from detector.clock import DAY_US, HOUR_US
+
+# A value that was on enough hosts again within so long has not stopped spreading.
+QUIET_US = DAY_US
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,8 +28,17 @@ class HourSpan:
     last_us: int
 
     def meets(self, other: HourSpan) -> bool:
-        """Whether two spans share an hour."""
-        return self.first_us <= other.last_us and other.first_us <= self.last_us
+        """Whether two spans are one: they share an hour, or lie at most a day apart."""
+        wide = self.widened()
+        return wide.first_us <= other.last_us and other.first_us <= wide.last_us
+
+    def holds(self, hour_us: int) -> bool:
+        """Whether an hour lies within the span."""
+        return self.first_us <= hour_us <= self.last_us
+
+    def widened(self) -> HourSpan:
+        """The hours in which another span would be one with this."""
+        return HourSpan(self.first_us - QUIET_US, self.last_us + QUIET_US)
 
     def without(self, others: Iterable[HourSpan]) -> Iterator[HourSpan]:
         """The hours that no other span holds, as spans."""

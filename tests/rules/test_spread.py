@@ -92,7 +92,9 @@ def journal() -> Iterator[Journal]:
 
 
 def oracle(rule: Rule, seen: list[tuple[str, int, int]]) -> dict[str, tuple[int, int, int]]:
-    """Every window of the whole history that has enough hosts; those that share an hour are one."""
+    """Every window of the whole history that has enough hosts; those with at most a day between them
+    are one.
+    """
     wanted = {}
     hours = rule.timespan_us // HOUR
     for value in {one[0] for one in seen}:
@@ -104,7 +106,7 @@ def oracle(rule: Rule, seen: list[tuple[str, int, int]]) -> dict[str, tuple[int,
                 windows.append((start, max(hour for _, _, hour in inside)))
         spans: list[tuple[int, int]] = []
         for first, last in windows:
-            if spans and first <= spans[-1][1]:
+            if spans and first <= spans[-1][1] + 24:
                 spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
             else:
                 spans.append((first, last))
@@ -116,7 +118,11 @@ def oracle(rule: Rule, seen: list[tuple[str, int, int]]) -> dict[str, tuple[int,
 
 
 sightings = st.lists(
-    st.tuples(st.sampled_from(["1:a", "1:a", "1:b"]), st.integers(0, 4), st.integers(0, 16)),
+    st.tuples(
+        st.sampled_from(["1:a", "1:a", "1:b"]),
+        st.integers(0, 4),
+        st.builds(lambda block, hour: block * 19 + hour, st.integers(0, 4), st.integers(0, 6)),
+    ),
     min_size=6,
     max_size=24,
 )
@@ -226,10 +232,10 @@ def test_hours_that_no_span_holds() -> None:
 
 def test_spans_of_a_whole_history() -> None:
     """What `rules test` and the rules' own tests ask."""
-    hosts = {0: {"a"}, HOUR: {"b"}, 5 * HOUR: {"a", "b"}, 9 * HOUR: {"a"}}
+    hosts = {0: {"a"}, HOUR: {"b"}, 25 * HOUR: {"a", "b"}, 50 * HOUR: {"a", "b"}, 90 * HOUR: {"a"}}
     assert all_spans(counting("process", 2, 2), hosts) == [
-        HourSpan(0, HOUR),
-        HourSpan(5 * HOUR, 5 * HOUR),
+        HourSpan(0, 25 * HOUR),
+        HourSpan(50 * HOUR, 50 * HOUR),
     ]
 
 

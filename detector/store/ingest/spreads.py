@@ -166,8 +166,9 @@ class Spreads:
         return found
 
     def live(self, rule: str, value: str, span: HourSpan) -> list[LiveSpread]:
-        """The incidents of a value that share an hour with a span."""
-        asked = (rule, value, span.first_us, span.last_us)
+        """The incidents of a value whose hours are one with a span."""
+        wide = span.widened()
+        asked = (rule, value, wide.first_us, wide.last_us)
         rows = self._connection.execute(_LIVE, asked)
         return [LiveSpread(row[0], HourSpan(row[1], row[2])) for row in rows]
 
