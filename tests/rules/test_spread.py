@@ -283,3 +283,14 @@ def crash(value: str, host: int, hour: int) -> tuple[Match, str]:
         text=f"crash {value} in hour {hour}",
     )
     return head, value
+
+
+@pytest.mark.parametrize("late", [0, 2, 4])
+def test_a_host_between_two_windows_counts(journal: Journal, late: int) -> None:
+    """Whenever it comes, also when the incident covers its hour already."""
+    fleet = Fleet(journal, counting("fingerprint", 1, 2))
+    seen = [("1:a", 1, 0), ("1:a", 2, 0), ("1:a", 1, 19), ("1:a", 2, 19)]
+    seen.insert(late, ("1:a", 3, 10))
+    for one in seen:
+        fleet.batch([one])
+    assert list(fleet.live().values()) == [(0, 19, 3)]
