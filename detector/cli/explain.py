@@ -25,7 +25,7 @@ from detector.cli.options import config_option, patterns_option
 from detector.errors import UserError
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
-from detector.known.words import statements
+from detector.known.words import running, statements
 from detector.match import Matcher
 from detector.model import Block, Line, Record
 from detector.parse import Parser
@@ -111,7 +111,7 @@ def explain(
     for story in stories:
         report = decision.report_of(story, catalogue)
         meaning = diagnose(report, story.near, catalogue)
-        kernel, issue = report.kernel if report else None, meaning.known_issue
+        kernel, issue = running(report) if report else None, meaning.known_issue
         known = statements(bugs.of(report, issue), kernel, issue)
         lines = terminal_text.text_lines(report, story.near, meaning, story.block, known)
         click.echo("\n".join((*lines, "")))

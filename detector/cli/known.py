@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from detector.known.bug import Bug
 from detector.known.codec import Header, bug_item, encode
 from detector.known.draft import draft as draft_of
 from detector.known.update import Gathered
-from detector.known.words import EXPOSURE, check, record_lines, title
+from detector.known.words import EXPOSURE, checks, record_lines, title
 from detector.render.escape import inert
 from detector.render.units import several
 from detector.settings import Settings, settings_of
@@ -135,13 +135,20 @@ def _say_hosts(bug: Bug, exposed: Exposure) -> None:
         if not count:
             continue
         click.echo(f"  {meaning}: {several(count, 'host')}")
-        for kernel, names in exposed.kernels[status].items():
-            shown = ", ".join(names[:_HOSTS_SHOWN])
-            more = f" and {len(names) - _HOSTS_SHOWN:,} more" if len(names) > _HOSTS_SHOWN else ""
-            click.echo(inert(f"    {kernel or 'release not known'}: {shown}{more}"))
-        if status.startswith("vendor"):
-            kernel = next(iter(exposed.kernels[status]))
-            click.echo(inert(f"    on the host: {check(bug, kernel)}"))
+        kernels = exposed.kernels[status]
+        if not status.startswith("vendor"):
+            _say_kernels(kernels)
+            continue
+        for command, these in checks(bug, kernels).items():
+            _say_kernels({kernel: kernels[kernel] for kernel in these})
+            click.echo(inert(f"    on the host: {command}"))
+
+
+def _say_kernels(kernels: Mapping[str, Sequence[str]]) -> None:
+    for kernel, names in kernels.items():
+        shown = ", ".join(names[:_HOSTS_SHOWN])
+        more = f" and {len(names) - _HOSTS_SHOWN:,} more" if len(names) > _HOSTS_SHOWN else ""
+        click.echo(inert(f"    {kernel or 'release not known'}: {shown}{more}"))
 
 
 @known.command()
@@ -240,7 +247,7 @@ def _refuse_to_shrink(present: Path | None, bugs: int) -> None:
 
 def _say(header: Header, path: Path, size: int, gathered: Gathered) -> None:
     click.echo(
-        f"{path}: {header.bugs:,} bugs, {header.traced:,} with a trace; newest fix in "
+        f"{path}: {several(header.bugs, 'bug')}, {header.traced:,} with a trace; newest fix in "
         f"{header.newest or 'no release'}; {size / 1_000_000:.2f} MB, version {header.version}"
     )
     for reason, count in gathered.left_out.most_common():

@@ -78,7 +78,7 @@ class KnownBugs:
 
     def shown(self, report: CrashReport | None, issue: str | None = None) -> tuple[KnownBug, ...]:
         """The bugs that a report looks like, as they are shown."""
-        return shown(self.of(report, issue), report.kernel if report is not None else None)
+        return shown(self.of(report, issue), words.running(report) if report is not None else None)
 
     def of_block(self, block: Block | None, issue: str | None = None) -> tuple[KnownBug, ...]:
         """The same of a block."""

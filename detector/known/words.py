@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from detector.known.bug import Bug, Fix
 from detector.known.match import Named
 from detector.known.releases import ReleaseStanding, Status
-from detector.model import Statement
+from detector.model import CrashReport, Statement
 
 CAUTION = (
     "Told from a trace that the fix's author published: crashes with this trace and another cause "
@@ -22,7 +22,7 @@ CAUTION = (
 EXPOSURE: dict[Status, str] = {
     "affected": "has the bug",
     "development": "a development build, which may have it",
-    "vendor": "cannot be told: a vendor's build on a release with the bug",
+    "vendor": "cannot be told: a vendor's build of a series with the bug",
     "vendor-fixed": "cannot be told: a vendor's build on a release with the fix",
     "vendor-before": "cannot be told: a vendor's build on a release older than the bug",
     "fixed": "has the fix",
@@ -33,6 +33,11 @@ EXPOSURE: dict[Status, str] = {
 _RPM = re.compile(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
 _SUSE = re.compile(r"-(?:default|rt|azure|preempt)$")
 _LONGEST_SUBJECT = 120
+
+
+def running(report: CrashReport) -> str | None:
+    """The kernel that crashed, with its package where it says that."""
+    return f"{report.kernel} ({report.package})" if report.package else report.kernel
 
 
 def statements(
@@ -85,7 +90,7 @@ def release(bug: Bug, standing: ReleaseStanding, kernel: str | None) -> str:
         case "development":
             return f"{running} is a development build: the bug{_came(bug)} may be in it; {fixed}."
         case "vendor" | "vendor-fixed" | "vendor-before":
-            return f"{running} is a vendor's build on {_base(bug, standing)}; {check(bug, running)}"
+            return f"{running} is a vendor's build {_base(bug, standing)}; {check(bug, running)}"
         case _:
             return f"Whether the running kernel has the bug{_came(bug)} cannot be told; {fixed}."
 
@@ -93,9 +98,9 @@ def release(bug: Bug, standing: ReleaseStanding, kernel: str | None) -> str:
 def _base(bug: Bug, standing: ReleaseStanding) -> str:
     fixed = _fixed(bug, standing.fix)
     return {
-        "vendor": f"a release with the bug; upstream it is {fixed}",
-        "vendor-fixed": f"a release that has the fix ({fixed})",
-        "vendor-before": f"a release older than the bug, and vendors backport bugs too ({fixed})",
+        "vendor": f"of a series with the bug; upstream it is {fixed}",
+        "vendor-fixed": f"on a release that has the fix ({fixed})",
+        "vendor-before": f"on a release older than the bug, and vendors backport bugs too ({fixed})",
     }[standing.status]
 
 
@@ -130,6 +135,14 @@ def check(bug: Bug, kernel: str) -> str:
         "its changelog tells: zgrep -hF "
         f"{words} /usr/share/doc/linux-image-{'$(uname -r)'}/changelog*.gz"
     )
+
+
+def checks(bug: Bug, kernels: Iterable[str]) -> dict[str, list[str]]:
+    """The commands that tell of vendors' kernels, each with those that it is for."""
+    found: dict[str, list[str]] = {}
+    for kernel in kernels:
+        found.setdefault(check(bug, kernel), []).append(kernel)
+    return found
 
 
 def record_lines(bug: Bug) -> Iterator[str]:

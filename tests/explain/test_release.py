@@ -85,6 +85,9 @@ def test_no_release(text):
         ("5.4.8", "fixed"),
         ("5.5.0", "fixed"),
         ("6.1.0-13-amd64", "vendor-fixed"),
+        ("4.4.0-210-generic", "unknown"),
+        ("4.14.161-talos", "affected"),
+        ("5.4.8-arch1-1", "fixed"),
     ],
 )
 def test_standing_to_the_listener_race(catalogue, kernel, expected):

@@ -13,6 +13,8 @@ import pytest
 from detector.alert.subject import known_bug_of, subject_of
 from detector.app.known import history_of
 from detector.cli import terminal
+from detector.known import Bug
+from detector.known.words import checks
 from detector.settings import Settings
 from detector.store import open_history
 from detector.store.query.filters import Filter, FilterError, parse
@@ -161,7 +163,7 @@ def test_hosts_by_how_their_kernels_stand(known):
     assert "has the bug: 2 hosts" in said
     assert "6.1.7: db-1, db-2" in said
     assert "has the fix: 1 host" in said
-    assert "cannot be told: a vendor's build on a release with the bug: 1 host" in said
+    assert "cannot be told: a vendor's build of a series with the bug: 1 host" in said
     assert f"on the host: its changelog tells: zgrep -hF -e {BUG}" in said
     items = [
         json.loads(line)
@@ -173,6 +175,16 @@ def test_hosts_by_how_their_kernels_stand(known):
         "deb-1": "vendor",
         "new-1": "fixed",
     }
+
+
+def test_each_sort_of_package_has_its_command():
+    """One command for Red Hat's and SUSE's kernels, one for Debian's and Ubuntu's."""
+    kernels = ("5.14.0-503.el9.x86_64", "6.1.0-28-amd64", "6.4.0-150600.21-default")
+    rpm, dpkg = checks(Bug(BUG, FIX), kernels).items()
+    assert "rpm -q --changelog kernel" in rpm[0]
+    assert rpm[1] == [kernels[0], kernels[2]]
+    assert "zgrep" in dpkg[0]
+    assert dpkg[1] == [kernels[1]]
 
 
 def test_hosts_are_named_for_crashes_that_were_seen(known, folder):

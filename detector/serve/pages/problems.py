@@ -16,7 +16,7 @@ from detector.app.standing import since_words, trend_words
 from detector.catalogue import Catalogue
 from detector.clock import DAY_US
 from detector.known.releases import Status
-from detector.known.words import EXPOSURE, check
+from detector.known.words import EXPOSURE, checks
 from detector.serve.deps import history
 from detector.serve.knowledge import bugs, catalogue
 from detector.serve.pages import histograms, knowing, silenced
@@ -134,9 +134,9 @@ def _exposure(request: Request, reading: History, row: ProblemRow) -> dict[str, 
             "meaning": meaning,
             "count": found.count(status),
             "hosts": listed(found, status),
-            "check": check(bug, next(iter(found.kernels[status])))
+            "checks": list(checks(bug, found.kernels[status]))
             if status.startswith("vendor")
-            else "",
+            else [],
         }
         for status, meaning in EXPOSURE.items()
         if found.count(status)
