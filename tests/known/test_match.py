@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.known import Bug, Fix, Trace
-from detector.known.index import Index
-from detector.known.match import named
+from detector.known.index import BugTrace, Index
+from detector.known.match import COMPARED, compare, named
 from detector.release import KernelRelease
 
 FRAMES = (
@@ -214,6 +214,27 @@ def test_a_trace_without_its_head_is_possible_at_most():
     assert names(rest, "6.1.7", bug) == POSSIBLE
     assert names(rest, "6.1.7", BUG) == POSSIBLE
     assert names(replace(rest, frames=FRAMES[:3]), "6.1.7", BUG) == []
+
+
+names_of_frames = st.lists(st.sampled_from([f"f{n}" for n in range(9)]), unique=True, min_size=3)
+
+
+@given(names_of_frames, st.sets(st.integers(0, 8)), st.lists(st.integers(0, 40), min_size=9))
+def test_a_trace_has_every_frame_in_common_with_itself(made, inlined, counts):
+    """However rare its functions are, and whatever part of it was inlined: of two alignments that
+    are whole the longer one counts, not the one that rounding prefers.
+    """
+    shared = [
+        Bug(f"CVE-2020-{10 * number + copy:05d}", "", traces=(Trace("kasan", "t", name, (name,)),))
+        for number, name in enumerate(f"f{n}" for n in range(9))
+        for copy in range(min(counts[number], 9))
+    ]
+    plain = tuple(name for place, name in enumerate(made) if place == 0 or place not in inlined)
+    trace = Trace("kasan", TITLE, made[0], tuple(made), plain)
+    bug = replace(BUG, traces=(trace,))
+    index = Index.of([bug, *OTHERS, *shared])
+    like = compare(trace, BugTrace(bug, trace), KernelRelease.parse("6.1.7"), index)
+    assert like.common == tuple(made)[:COMPARED]
 
 
 frames = st.lists(st.sampled_from(["demo_read", *FRAMES, "a", "b", "c"]), max_size=9).map(tuple)
