@@ -2,7 +2,8 @@
 
 In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The first frame holds the
 header and the bugs with a trace, which is all that recognising needs; the second the other bugs, for
-those who ask about a fix. The header names the format, how many bugs there are, the newest release
+those who ask about a fix. The header holds the tables by which bugs are found, so that a process
+that looks one crash up reads only the bugs that it may be. It names the format, how many bugs there are, the newest release
 with a fix, and digests of both parts. Bytes that are damaged, cut or of another format raise
 `UnreadableIndexError`.
 """
@@ -19,6 +20,7 @@ from typing import Any
 import zstandard
 
 from detector.known.bug import Bug, Fix, Trace
+from detector.known.index import Index, IndexTables
 from detector.known.releases import spelled
 from detector.release import KernelRelease
 
@@ -26,6 +28,7 @@ FORMAT = 1
 _LEVEL = 19
 _LARGEST = 256 * 1024 * 1024  # bytes that a part may unpack to
 _DIGITS = re.compile(r"\d{1,9}")
+_ID = re.compile(rb'\{"id":"([^"\\]{1,64})"')
 
 
 class UnreadableIndexError(ValueError):
@@ -58,6 +61,7 @@ def encode(bugs: Iterable[Bug]) -> bytes:
         "traced": traced.count("\n"),
         "newest": _newest(ordered),
         "parts": parts,
+        **_tables_item(IndexTables.of([bug for bug in ordered if bug.traces])),
     }
     return _packed(_line(head) + traced) + _packed(others)
 
@@ -80,6 +84,60 @@ def decode(data: bytes, *, whole: bool = False) -> tuple[Header, list[Bug]]:
                 f"it holds {len(bugs)} bugs where its header says {head.bugs}"
             )
     return head, bugs
+
+
+def open_index(data: bytes) -> Index:
+    """The index of the bugs with a trace, which are read when they are asked for; bytes that an
+    older version wrote, without tables, are read whole.
+    """
+    first, _, traced = _unpacked(zstandard.ZstdDecompressor().decompressobj(), data).partition(
+        b"\n"
+    )
+    head, tables = _header(first), _tables(first)
+    if tables is None:
+        return Index.of(decode(data)[1], head.version)
+    if _digest(traced) != head.parts[0]:
+        raise UnreadableIndexError("its content does not match its header: it is damaged")
+    lines = traced.splitlines()
+    there = range(len(lines))
+    lost = any(place not in there for places in tables.functions.values() for place in places)
+    if lost or len(lines) != head.traced:
+        raise UnreadableIndexError("its tables do not match its content: it is damaged")
+    ids = [_ID.match(line) for line in lines]
+    return Index.made(
+        [found[1].decode() if found else "" for found in ids],
+        lambda place: _bug(json.loads(lines[place])),
+        tables,
+        head.version,
+    )
+
+
+def _tables_item(tables: IndexTables) -> dict[str, Any]:
+    """The tables as JSON types, and their digest; names that stand in equally many bugs together."""
+    names: dict[str, list[str]] = {}
+    for name, count in sorted(tables.counts.items()):
+        names.setdefault(str(count), []).append(name)
+    item = {
+        "functions": dict(sorted(tables.functions.items())),
+        "hot": sorted(tables.hot),
+        "counts": dict(sorted(names.items())),
+    }
+    return {"tables": item, "tables_digest": _digest(json.dumps(item).encode())}
+
+
+def _tables(line: bytes) -> IndexTables | None:
+    """The tables of a header; None where it has none."""
+    fields = json.loads(line)
+    item = fields.get("tables")
+    if item is None:
+        return None
+    if _digest(json.dumps(item).encode()) != fields.get("tables_digest"):
+        raise UnreadableIndexError("its tables do not match its header: it is damaged")
+    try:
+        counts = {name: int(count) for count, names in item["counts"].items() for name in names}
+        return IndexTables(item["functions"], frozenset(item["hot"]), counts)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableIndexError(f"its tables cannot be read ({error})") from error
 
 
 def traced_size(data: bytes) -> int:

@@ -1,15 +1,17 @@
 """The index of known bugs: look-up of traces by guilty function, and how rare a function is.
 
-In: bugs with their traces. Out: candidates for a guilty function, the weight of a function's name,
-the functions that too many different bugs crash in. Reading it from a file is not done here.
+In: bugs with their traces, or tables made of them and a way to read a bug when it is asked for. Out:
+candidates for a guilty function, the weight of a function's name, the functions that too many
+different bugs crash in. Reading it from a file is not done here.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from detector.known.bug import Bug, Trace
 
@@ -29,6 +31,58 @@ class BugTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexTables:
+    """What is asked before any bug is: `functions`, the places of the bugs that each is guilty in;
+    those that are `hot`; `counts`, in how many bugs a function stands.
+    """
+
+    functions: Mapping[str, Sequence[int]]
+    hot: frozenset[str]
+    counts: Mapping[str, int]
+
+    @classmethod
+    def of(cls, bugs: Sequence[Bug]) -> IndexTables:
+        """The tables of bugs in this order."""
+        functions: defaultdict[str, list[int]] = defaultdict(list)
+        counts: Counter[str] = Counter()
+        for place, bug in enumerate(bugs):
+            counts.update(set(_functions(bug)))
+            for name in dict.fromkeys(trace.function for trace in bug.traces if trace.function):
+                functions[name].append(place)
+        hot = (
+            name for name, places in functions.items() if _is_hot([bugs[place] for place in places])
+        )
+        return cls(functions, frozenset(hot), counts)
+
+
+_S = TypeVar("_S")
+_V = TypeVar("_V")
+
+
+class MadeWhenAsked(Mapping[str, _V]):
+    """Values that are made of their sources when they are first asked for."""
+
+    def __init__(self, sources: Mapping[str, _S], make: Callable[[str, _S], _V]) -> None:
+        self._sources = sources
+        self._make = make
+        self._made: dict[str, _V] = {}
+
+    def __getitem__(self, key: str) -> _V:
+        if key not in self._made:
+            self._made[key] = self._make(key, self._sources[key])
+        return self._made[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """Bugs by the function that their reports name as guilty.
 
@@ -44,22 +98,34 @@ class Index:
 
     @classmethod
     def of(cls, bugs: Iterable[Bug], version: str = "") -> Index:
-        """Builds the look-ups."""
-        known = {bug.id: bug for bug in bugs}
-        by_function: defaultdict[str, list[BugTrace]] = defaultdict(list)
-        counts: Counter[str] = Counter()
-        for bug in known.values():
-            counts.update(set(_functions(bug)))
-            for trace in bug.traces:
-                if trace.function is not None:
-                    by_function[trace.function].append(BugTrace(bug, trace))
-        return cls(
-            version,
-            known,
-            {name: tuple(found) for name, found in by_function.items()},
-            frozenset(name for name, found in by_function.items() if _is_hot(found)),
-            counts,
+        """The index of these bugs."""
+        known = list({bug.id: bug for bug in bugs}.values())
+        ids = [bug.id for bug in known]
+        return cls.made(ids, known.__getitem__, IndexTables.of(known), version)
+
+    @classmethod
+    def made(
+        cls,
+        ids: Sequence[str],
+        bug_at: Callable[[int], Bug],
+        tables: IndexTables,
+        version: str = "",
+    ) -> Index:
+        """The index of the bugs at these places, each of which is made when it is asked for."""
+        bugs = MadeWhenAsked(
+            {name: place for place, name in enumerate(ids)}, lambda _name, place: bug_at(place)
         )
+
+        def candidates(function: str, places: Sequence[int]) -> tuple[BugTrace, ...]:
+            return tuple(
+                BugTrace(bug, trace)
+                for bug in (bugs[ids[place]] for place in places)
+                for trace in bug.traces
+                if trace.function == function
+            )
+
+        by_function = MadeWhenAsked(tables.functions, candidates)
+        return cls(version, bugs, by_function, tables.hot, tables.counts)
 
     def weight(self, name: str) -> float:
         """How much a common function says: 1 for one that no bug has, near 0 for one of many."""
@@ -76,10 +142,8 @@ def _functions(bug: Bug) -> Iterator[str]:
             yield trace.function
 
 
-def _is_hot(found: Iterable[BugTrace]) -> bool:
-    bugs = {candidate.bug.id: candidate.bug for candidate in found}
+def _is_hot(bugs: Sequence[Bug]) -> bool:
     folders = {
-        "/".join((bug.files[0] if bug.files else "?").split("/")[:_FOLDER_DEPTH])
-        for bug in bugs.values()
+        "/".join((bug.files[0] if bug.files else "?").split("/")[:_FOLDER_DEPTH]) for bug in bugs
     }
     return len(bugs) >= _HOT_BUGS and len(folders) >= _HOT_FOLDERS

@@ -189,7 +189,7 @@ def compare(
 
 def _same_complaint(crash: Trace, known: Trace) -> bool:
     """Whether both reports complain of the same in the same function."""
-    if crash.kind == HEADLESS or _complaint(crash) != _complaint(known):
+    if HEADLESS in {_nature(crash), _nature(known)} or _complaint(crash) != _complaint(known):
         return False
     accesses = {access(crash.title), access(known.title)} - {None}
     return len(accesses) < 2
@@ -262,7 +262,7 @@ def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> BugConfidence | N
     frames = len(like.common)
     counted = frames + _same_member(like.trace, crash)
     sure: BugConfidence | None = None
-    headless = HEADLESS in {like.trace.kind, crash.kind}
+    headless = HEADLESS in {_nature(like.trace), _nature(crash)}
     if (
         like.same_complaint
         and frames >= like.of - 1

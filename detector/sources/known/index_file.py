@@ -13,16 +13,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from detector.known.bug import Bug
-from detector.known.codec import Header, UnreadableIndexError, decode
+from detector.known.codec import Header, UnreadableIndexError, decode, open_index
 from detector.known.index import Index
 from detector.sources.errors import SourceError
 
 NAME = "known-bugs.zst"
 """What the file is called, wherever it is."""
 
+T = TypeVar("T")
 Stamp = tuple[str, int, int, int]
 
 
@@ -59,14 +62,11 @@ class IndexFile:
     def _read(self) -> Index:
         for path in self._paths:
             try:
-                header, bugs = read(path)
+                return _in(path, open_index)
             except FileNotFoundError:
                 continue
             except SourceError as error:
                 self._on_fault(str(error))
-                continue
-            with _without_collection():
-                return Index.of(bugs, header.version)
         return Index.of(())
 
 
@@ -74,9 +74,14 @@ def read(path: Path, *, whole: bool = False) -> tuple[Header, list[Bug]]:
     """The bugs of a file; FileNotFoundError where there is none, SourceError where it is of no
     use.
     """
+    return _in(path, partial(decode, whole=whole))
+
+
+def _in(path: Path, reading: Callable[[bytes], T]) -> T:
+    """What is read of a file."""
     try:
         with _without_collection():
-            return decode(path.read_bytes(), whole=whole)
+            return reading(path.read_bytes())
     except FileNotFoundError:
         raise
     except OSError as error:
