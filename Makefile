@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test first-minutes bench chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
+.PHONY: help demo test test-fast first-minutes bench chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ demo: $(RUNNABLE) ## run a simulated fleet through a broker into incidents: abou
 test: lint ## run every check and every test
 	@echo "== the tests"
 	$(BIN)/pytest
+
+# Parsers, signatures, assembler, crash reports, rules: what most changes touch, without broker, browser or child processes.
+FAST := tests/parse tests/assemble tests/crash tests/rules $(addprefix tests/test_,$(addsuffix .py,match scan correlate catalogue families same_boot host_names settings))
+test-fast: $(READY) ## the tests of the pure core: a minute, no broker, no browser
+	$(BIN)/ruff check .
+	$(BIN)/pytest -q -m "not kafka and not debian" $(FAST)
 
 bench: $(READY) ## measure side by side with peers and write docs/performance.md: an hour (BENCH_SIZE=50M for less)
 	$(BIN)/python -m bench.install
