@@ -132,12 +132,12 @@ def test_any_fleet_in_any_batches_has_exactly_its_true_incidents(
 
 if "OOPSWATCH_FLEETS" in os.environ:  # slow: make fleets runs it, a seed for each fleet
 
-    def test_many_fleets_have_exactly_their_true_incidents() -> None:
+    @pytest.mark.parametrize("seed", range(int(os.environ["OOPSWATCH_FLEETS"])))
+    def test_many_fleets_have_exactly_their_true_incidents(seed: int) -> None:
         """A thousand hosts and more for each seed, in batches of any size, with and without
         restarts.
         """
-        for seed in range(int(os.environ["OOPSWATCH_FLEETS"])):
-            random = Random(seed)
-            records, truth = fleet(1_500, 7_919 * seed)
-            size, restart = random.choice((1, 13, 200, 5_000)), random.random() < 0.5
-            assert differences(truth, found(records, size, restart)) == {}, (seed, size, restart)
+        random = Random(seed)
+        records, truth = fleet(1_500, 7_919 * seed)
+        size, restart = random.choice((1, 13, 200, 5_000)), random.random() < 0.5
+        assert differences(truth, found(records, size, restart)) == {}, (size, restart)
