@@ -82,6 +82,7 @@ class Pipeline:
             on_report=self.told.report,
         )
         self._noise_from = 0
+        self._held_back: dict[str, int] = {}
         self._restore(now_us)
 
     def _restore(self, now_us: int) -> None:
@@ -91,6 +92,7 @@ class Pipeline:
         self.noise.drain()
         self.review.tally.drain()
         self.correlator.forget()
+        self._held_back.clear()
         self.boots = Boots(self.journal.stream)
         self._parts = (self, self.boots, self.noise, self.review.tally, self.assembler)
         kept = self.journal.open_blocks()
@@ -115,6 +117,8 @@ class Pipeline:
         def work() -> None:
             for chunk in batch:
                 self._read_chunk(chunk, now_us)
+            late = self._parsed(partial(self.parser.overdue, now_us), NOWHERE)
+            self._take(late, True, now_us, None)
             self._settle(lambda: self.assembler.tick(now_us), positions)
             confirm()
 
@@ -163,7 +167,7 @@ class Pipeline:
     def mark(self) -> None:
         """The pipeline's own state is good as it is now."""
         own = (replace(self.totals), dict(self._heads), set(self._copies), set(self._restored))
-        self._marked = (*own, self._kept, self._counts)
+        self._marked = (*own, self._kept, self._counts, dict(self._held_back))
 
     def rewind(self) -> None:
         """Goes back to its state at the last mark."""
@@ -174,6 +178,7 @@ class Pipeline:
             self._restored,
             self._kept,
             self._counts,
+            self._held_back,
         ) = self._marked
         self.correlator.forget()
         self.mark()
@@ -371,10 +376,23 @@ class Pipeline:
         for name, count in counted.items():
             self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
         self._isolation.say(self.told.counts, counted)
-        self.journal.set_positions(positions)
+        self._store_positions(positions)
         for signature in self.matcher.take_switched_off():
             strikes = self.matcher.switched_off[signature]
             self._isolation.say(self.told.switched_off, signature, strikes)
+
+    def _store_positions(self, positions: Mapping[str, int]) -> None:
+        """Stores where each source stands: before the first record of a message whose rest has not
+        come, so that a restart reads it again. Noise is counted up to the end all the same.
+        """
+        first = self.parser.waiting()
+        held = {name: first[name] for name, end in positions.items() if first.get(name, end) < end}
+        self.journal.set_positions(positions, held)
+        before = {name: end for name, end in self._held_back.items() if name not in positions}
+        if done := {name: end for name, end in before.items() if name not in first}:
+            self.journal.sources.catch_up(done)
+        self._held_back = {name: positions[name] for name in held}
+        self._held_back |= {name: end for name, end in before.items() if name not in done}
 
     def _incident(self, finding: Finding, new: bool) -> None:
         self.totals.incidents += new

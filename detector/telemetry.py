@@ -75,6 +75,10 @@ SEQUENCE_GAPS = _counter(
     "oopswatch_sequence_gaps_total",
     "holes in the numbers of kernel log lines: they were lost on the way",
 )
+FRAGMENTS_LOST = _counter(
+    "oopswatch_fragments_lost_total",
+    "messages of netconsole of which a piece never came: they are read as far as they came",
+)
 HOST_DISAGREEMENTS = _counter(
     "oopswatch_host_disagreements_total", "records whose body names another host than their key"
 )

@@ -118,7 +118,7 @@ def test_a_batch_that_fails_leaves_nothing(
     """Matches, noise and positions of a batch are stored together or not at all."""
     pipeline = watch(catalogue, journal)
 
-    def fail(_positions: object) -> None:
+    def fail(*_positions: object) -> None:
         raise StoreError("the disk is full")
 
     monkeypatch.setattr(journal, "set_positions", fail)

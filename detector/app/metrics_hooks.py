@@ -44,6 +44,8 @@ def _counts(new: Mapping[str, int]) -> None:
     for name, count in new.items():
         if name == "sequence_gap":
             telemetry.SEQUENCE_GAPS.inc(count)
+        elif name == "fragments_lost":
+            telemetry.FRAGMENTS_LOST.inc(count)
         elif name == "host_disagreement":
             telemetry.HOST_DISAGREEMENTS.inc(count)
         elif name in {"text_cut", "rows_cut"}:

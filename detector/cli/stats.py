@@ -13,10 +13,12 @@ from detector.cli import terminal
 from detector.cli.options import config_option, store_option
 from detector.render.escape import inert
 from detector.render.series import sparkline
+from detector.render.units import several
 from detector.settings import settings_of
 from detector.store import open_history
 from detector.store.query.filters import Filter
 from detector.store.query.results import Overview
+from detector.unclaimed import unclaimed_summary
 
 
 @click.command(epilog="\b\nExamples:\n  oopswatch stats\n  oopswatch stats --json | jq .totals")
@@ -38,7 +40,7 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     buckets = history.survey(Filter(), now_us=now).histogram
     if buckets:
         click.echo(
-            f"  {'over time':<12}{terminal.when(buckets[0].start_us)} "
+            f"  {'over time':<16}{terminal.when(buckets[0].start_us)} "
             f"{sparkline([one.count for one in buckets])} {terminal.when(now)}\n"
         )
     cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]
@@ -77,6 +79,13 @@ def _say(seen: Overview, size: int) -> None:
             ),
         ),
         ("noise", f"{held.noise:,} crashes of user space"),
+        ("not understood", inert(unclaimed_summary(seen.unclaimed) or "none")),
+        (
+            "set aside",
+            f"{several(seen.rejected, 'record')}; see `oopswatch rejected list`"
+            if seen.rejected
+            else "none",
+        ),
     )
     for label, value in facts:
-        click.echo(f"  {label:<14}{value}")
+        click.echo(f"  {label:<16}{value}")

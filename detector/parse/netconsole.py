@@ -10,6 +10,7 @@ count the bytes of the whole body.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from detector.model import Record
@@ -127,6 +128,11 @@ class Fragments:
             del self._pending[name]
             late.append((message.record, message.finished()))
         return late
+
+    def waiting(self) -> Iterator[tuple[str, int]]:
+        """Source and number of the record that brought the first piece of each message."""
+        for message in self._pending.values():
+            yield message.record.source, message.record.number
 
     def flush(self) -> list[tuple[Record, Draft]]:
         """All that is still incomplete, with the text that came."""

@@ -129,17 +129,33 @@ class Parser:
         ):
             return [line]
         context.console_us = self._consoles.get(record.source) if _is_of_file(record) else None
-        ready: list[Line | Unparsed] = []
-        if self._fragments:
-            ready += self._lost(self._fragments.overdue(now_us))
-        for stream in [stream for stream, parts in self._dumps.items() if parts.is_due(now_us)]:
-            ready += self._dumps.pop(stream).release()
+        ready = self.overdue(now_us)
         try:
             for found in self._found(record.value):
                 ready += self._settled(found, record, now_us)
         except Exception as error:  # noqa: BLE001
             ready.append(self._unparsed(f"error-{type(error).__name__}", record))
         return ready
+
+    def overdue(self, now_us: int) -> list[Line | Unparsed]:
+        """What has waited too long for its rest, as far as it came."""
+        ready: list[Line | Unparsed] = []
+        if self._fragments:
+            ready += self._lost(self._fragments.overdue(now_us))
+        for stream in [stream for stream, parts in self._dumps.items() if parts.is_due(now_us)]:
+            ready += self._dumps.pop(stream).release()
+        return ready
+
+    def waiting(self) -> dict[str, int]:
+        """The number of the first record of which a part still waits, by source. Nearly always
+        there is none.
+        """
+        first: dict[str, int] = {}
+        held = [(stream[0], parts.first) for stream, parts in self._dumps.items()]
+        for source, number in (*self._fragments.waiting(), *held):
+            if number is not None:
+                first[source] = min(number, first.get(source, number))
+        return first
 
     def flush(self) -> list[Line | Unparsed]:
         """What still waits, as far as it came: messages with missing fragments, dumps whose parts
@@ -233,7 +249,7 @@ class Parser:
         parts = self._dumps.setdefault(stream, Parts(now_us))
         if draft.part is not None:
             self._counts["pstore_header"] += 1
-            return parts.begin(*draft.part, now_us)
+            return parts.begin(*draft.part, now_us, record.number)
         draft.transport = "pstore"
         return [line for own in self._finished(draft, record) for line in parts.add(own)]
 

@@ -19,6 +19,7 @@ _HEADER = re.compile(
 _RAMOOPS = re.compile(r"====\d{1,12}\.\d{1,9}(?:-[CD])?$", re.ASCII)
 _HELD_BOUND = 20_000
 _HOLD_US = 10_000_000
+_AGE_US = 60_000_000
 
 Dump = tuple[str, int]
 
@@ -40,11 +41,13 @@ def header(text: str) -> Draft | None:
 
 class Parts:
     """The parts of one stream's dump, held until all can be here: a later dump, the bound, ten
-    seconds, or the end of the input.
+    seconds after the last header, a minute after the first, or the end of the input. `first` is the
+    number of the first record that is held.
     """
 
     def __init__(self, now_us: int) -> None:
-        self._since_us = now_us
+        self.first: int | None = None
+        self._begun_us = self._since_us = now_us
         self._dump: Dump | None = None
         self._parts: dict[int, list[Line]] = {}
         self._current: list[Line] = []
@@ -53,15 +56,20 @@ class Parts:
     def copy(self) -> Parts:
         """The dump as far as it has come, to go back to."""
         copied = Parts(self._since_us)
+        copied.first, copied._begun_us = self.first, self._begun_us
         copied._dump, copied._held = self._dump, self._held
         copied._parts = {part: list(lines) for part, lines in self._parts.items()}
         current = (part for part, lines in self._parts.items() if lines is self._current)
         copied._current = next((copied._parts[part] for part in current), [])
         return copied
 
-    def begin(self, kind: str, number: int, part: int, now_us: int) -> list[Line]:
-        """A header was read. Returns the dump before it, when this is another one's."""
+    def begin(self, kind: str, number: int, part: int, now_us: int, record: int) -> list[Line]:
+        """A header was read, in the record of this number. Returns the dump before it, when this
+        is another one's.
+        """
         ready = self.release() if self._dump != (kind, number) else []
+        if self.first is None:
+            self.first = record
         self._dump, self._since_us = (kind, number), now_us
         self._current = self._parts.setdefault(part, [])
         return ready
@@ -76,11 +84,11 @@ class Parts:
 
     def is_due(self, now_us: int) -> bool:
         """Whether the dump waited long enough: what follows in the stream is not its own."""
-        return now_us - self._since_us > _HOLD_US
+        return now_us - self._since_us > _HOLD_US or now_us - self._begun_us > _AGE_US
 
     def release(self) -> list[Line]:
         """Everything held, oldest first."""
         ready = [line for part in sorted(self._parts, reverse=True) for line in self._parts[part]]
-        self._parts, self._held = {}, 0
+        self._parts, self._held, self.first = {}, 0, None
         self._current = self._parts.setdefault(0, [])
         return ready

@@ -1,63 +1,115 @@
-"""`oopswatch`, killed by itself at a numbered point of a batch: OOPSWATCH_KILL="POINT:PASSAGE".
+"""`oopswatch run`, killed by itself at a numbered point of a batch, in a process that is forked.
 
-The points lie where a batch may break: 1 before a poll, 2 before the transaction, 3 before its end,
-4 after it, 5 after the commit to the group was sent.
+A forked process is one of its own, as one that was started is: it has read the modules already,
+which is most of what a start takes.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import detector.cli.run  # noqa: F401  # what a forked process would read first
 from detector.cli import main
 from detector.pipeline import Pipeline
 from detector.sources.kafka.consumer import KafkaSource
+from detector.sources.kafka.membership import Membership
+from detector.sources.kafka.placer import Placer
+from detector.store import Journal
 
-POINTS = 5
+TARGET = "OOPSWATCH_KILL"
+# Each point: the method that has it, whether it lies before or behind it, and what it is. A call
+# whose first argument is empty has no work in hand, and passes no point.
+POINTS: Mapping[int, tuple[type, str, str, str]] = {
+    1: (KafkaSource, "_poll", "before", "before a poll"),
+    2: (Placer, "place", "behind", "positions were found"),
+    3: (Pipeline, "handle", "before", "before a transaction"),
+    4: (Journal, "add_match", "behind", "a match was added"),
+    5: (Journal, "save_incident", "behind", "an incident was added"),
+    6: (Journal, "count_noise", "behind", "noise was counted"),
+    7: (Journal, "save_open_blocks", "behind", "open reports were stored"),
+    8: (Journal, "set_positions", "behind", "positions were set"),
+    9: (Journal, "add_rejected", "behind", "before COMMIT"),
+    10: (Pipeline, "handle", "behind", "behind COMMIT"),
+    11: (KafkaSource, "commit", "behind", "the group was told"),
+    12: (KafkaSource, "close", "before", "SIGTERM, before the last commit"),
+    13: (Membership, "leave", "behind", "SIGTERM, the group was left"),
+}
+# Points that are passed once a batch without rows too, and those that only a clean end passes.
+_ALWAYS = frozenset({9})
+ENDING = frozenset({12, 13})
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
 
 
-def passing(point: int, passed: Counter[int], target: tuple[int, int]) -> None:
-    """Counts a passage with work in hand, and ends the process at the one that was ordered."""
-    passed[point] += 1
-    if (point, passed[point]) == target:
-        os.kill(os.getpid(), signal.SIGKILL)
+class Forked:
+    """A process, asked and ended as `subprocess.Popen` is."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._process = _FORKS.Process(target=_serve, args=(dict(environment), str(log)))
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """How it ended; None while it lives."""
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """Ends it by SIGKILL."""
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.poll() is None and self.pid is not None:
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(["oopswatch run"], timeout or 0)
+        return self._process.exitcode
 
 
-def around(owner: type, name: str, before: Callable[..., None], after: Callable[..., None]) -> None:
-    """Puts calls around a method."""
-    method = getattr(owner, name)
+def _serve(environment: dict[str, str], log: str) -> None:
+    """What a forked process does."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(log, "ab") as file:  # noqa: PTH123
+        os.dup2(file.fileno(), 2)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.argv = ["oopswatch", "run"]
+    point, _, passage = os.environ.get(TARGET, "0:0").partition(":")
+    if int(point):
+        _arm(int(point), int(passage))
+    main()
+
+
+def _arm(point: int, passage: int) -> None:
+    """Has the process end itself where a point is passed for the n-th time with work in hand."""
+    owner, name, where, _ = POINTS[point]
+    method: Callable[..., Any] = getattr(owner, name)
+    passed: Counter[int] = Counter()
+
+    def passing(arguments: tuple[Any, ...]) -> None:
+        passed[point] += not arguments or bool(arguments[0]) or point in _ALWAYS
+        if passed[point] >= passage:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def wrapped(self: Any, *arguments: Any) -> Any:
-        before(*arguments)
+        if where == "before":
+            passing(arguments)
         result = method(self, *arguments)
-        after(*arguments)
+        if where == "behind":
+            passing(arguments)
         return result
 
     setattr(owner, name, wrapped)
-
-
-def arm(target: tuple[int, int]) -> None:
-    """Places the points."""
-    passed: Counter[int] = Counter()
-
-    def at(point: int) -> Callable[..., None]:
-        return lambda *arguments: (
-            passing(point, passed, target) if not arguments or arguments[0] else None
-        )
-
-    def nothing(*_: object) -> None:
-        return None
-
-    around(KafkaSource, "_poll", at(1), nothing)
-    around(Pipeline, "handle", at(2), at(4))
-    around(KafkaSource, "confirm", nothing, at(3))
-    around(KafkaSource, "commit", nothing, at(5))
-
-
-if __name__ == "__main__":
-    point, _, passage = os.environ.get("OOPSWATCH_KILL", "0:0").partition(":")
-    arm((int(point), int(passage)))
-    main()

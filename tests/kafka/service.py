@@ -9,15 +9,39 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.kafka.broker import Broker
 
 WITHIN_S = 120
 COMMAND = (sys.executable, "-c", "from detector.cli import main; main()")
+
+
+class Process(Protocol):
+    """What is asked of a process: a part of `subprocess.Popen`."""
+
+    def poll(self) -> int | None:
+        """How it ended; None while it lives."""
+
+    def kill(self) -> None:
+        """Ends it by SIGKILL."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Sends a signal."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end."""
+
+
+def started(environment: Mapping[str, str], log: Path) -> Process:
+    """Starts `oopswatch run`."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [*COMMAND, "run"], stderr=file, env=environment, start_new_session=True
+        )
 
 
 class Service:
@@ -30,7 +54,7 @@ class Service:
         group: str,
         store: Path,
         *,
-        command: tuple[str, ...] = COMMAND,
+        start: Callable[[Mapping[str, str], Path], Process] = started,
         **settings: object,
     ) -> None:
         self.store = store
@@ -45,10 +69,7 @@ class Service:
             "KEEP_EVERY_S": "0",  # old noise is not folded into days
         } | {name.upper(): str(value) for name, value in settings.items()}
         environment = os.environ | {f"OOPSWATCH_{name}": value for name, value in names.items()}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "run"], stderr=log, env=environment, start_new_session=True
-            )
+        self.process = start(environment, self.log)
 
     @property
     def events(self) -> list[dict[str, Any]]:

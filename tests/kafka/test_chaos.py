@@ -11,7 +11,7 @@ pytestmark = pytest.mark.kafka
 
 
 def test_kills_lose_nothing_and_double_nothing(own_kafka: ApacheKafka, tmp_path: Path) -> None:
-    """The short form of `make chaos`: two numbered points, two random times."""
-    outcome = chaos(own_kafka, tmp_path, rounds=4)
+    """The short form of `make chaos`: three numbered points, three random times."""
+    outcome = chaos(own_kafka, tmp_path, rounds=6)
     assert outcome.agrees, str(outcome)
-    assert outcome.at_points, str(outcome)
+    assert len(outcome.hits) == 3, str(outcome)

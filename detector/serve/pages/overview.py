@@ -124,7 +124,17 @@ def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str 
             several(unread, "record") if unread else "nothing: every record had a known format",
         ),
         ("not understood", _not_understood(found)),
+        ("set aside", _set_aside(found)),
     ]
+
+
+def _set_aside(found: Overview) -> str | Markup:
+    """Records that a stage raised on, and the command that lists them."""
+    if not found.rejected:
+        return "nothing: no stage raised on a record"
+    return Markup("{}: <code>oopswatch rejected list</code>").format(
+        several(found.rejected, "record")
+    )
 
 
 def _not_understood(found: Overview) -> str:

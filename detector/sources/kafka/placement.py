@@ -171,7 +171,10 @@ def _with_history(
     here = Position(stored.offset, topic_id, max(stored.counted, 0), stored.set_us)
     if stored.set_us is not None:
         return Placement(here, "position_set", committed.offset if committed else None)
-    if committed is None or committed.offset <= stored.offset:
+    # A position waits for a message that is torn over two batches; what the group knows does not.
+    ours = committed is not None and committed.history == reader.history
+    reached = max(stored.offset, stored.counted) if ours else stored.offset
+    if committed is None or committed.offset <= reached:
         return Placement(here)
     if reader.behind(committed):
         return Placement(here, "history_set_back", committed.offset)

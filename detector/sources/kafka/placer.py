@@ -141,10 +141,12 @@ class Placer:
         return place(self._positions.get(name_of(one)), said, log, reader)
 
     def _store(self, placements: dict[TopicPartition, Placement]) -> None:
+        # What is counted ahead of a position is cut only once the position was placed.
         changed = {
             name_of(one): placement.position
             for one, placement in placements.items()
             if placement.position != self._positions.get(name_of(one))
+            or placement.position.counted > placement.position.offset
         }
         copied_us = self._positions.copied_us
         if changed:

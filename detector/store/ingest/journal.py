@@ -325,9 +325,9 @@ class Journal:
         """Adds to the counts of lines that no signature claims, and keeps the newest samples."""
         unclaimed.add(self._connection, rows)
 
-    def set_positions(self, positions: Mapping[str, int]) -> None:
-        """Stores where every source stands after this batch."""
-        self.sources.advance(positions)
+    def set_positions(self, ends: Mapping[str, int], held: Mapping[str, int] | None = None) -> None:
+        """Stores where every source stands after this batch; see `Positions.advance`."""
+        self.sources.advance(ends, held)
 
     def positions(self) -> dict[str, int]:
         """Where every source stood at the last commit: on a restart these win over what a broker

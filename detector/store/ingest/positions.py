@@ -18,10 +18,15 @@ from detector.store.connection import connect_reading
 from detector.store.errors import explained
 from detector.store.rows import clean
 
+# Files, which have nothing counted, are not read from where they stand: nothing is held for them.
 _ADVANCE = """
-INSERT INTO positions (source, position) VALUES (:source, :position)
-ON CONFLICT (source) DO UPDATE SET position = excluded.position,
-  counted = max(counted, excluded.position), set_us = NULL
+INSERT INTO positions (source, position) VALUES (:source, :end)
+ON CONFLICT (source) DO UPDATE SET counted = max(counted, :end), set_us = NULL,
+  position = CASE WHEN counted IS NULL THEN :end ELSE :held END
+"""
+# Not where the source was placed elsewhere meanwhile.
+_CATCH_UP = """
+UPDATE positions SET position = counted WHERE source = ? AND counted = ? AND position < counted
 """
 _PLACE = """
 INSERT INTO positions (source, position, topic_id, counted, set_us)
@@ -73,10 +78,20 @@ class Positions:
         """
         return self._counted.get(source, 0)
 
-    def advance(self, positions: Mapping[str, int]) -> None:
-        """Stores where sources stand after a batch."""
-        rows = [{"source": clean(name), "position": end} for name, end in positions.items()]
+    def advance(self, ends: Mapping[str, int], held: Mapping[str, int] | None = None) -> None:
+        """Stores where sources stand after a batch. Where a message waits for its rest, the
+        position is `held` before it, so that the next start reads it again.
+        """
+        behind = held or {}
+        rows = [
+            {"source": clean(name), "end": end, "held": behind.get(name, end)}
+            for name, end in ends.items()
+        ]
         self._connection.executemany(_ADVANCE, rows)
+
+    def catch_up(self, ends: Mapping[str, int]) -> None:
+        """Moves positions that were behind the counted ones up to them: nothing waits any more."""
+        self._connection.executemany(_CATCH_UP, [(clean(name), end) for name, end in ends.items()])
 
     def place(self, positions: Mapping[str, Position]) -> None:
         """Stores from where sources are read from now on, in one transaction of its own."""

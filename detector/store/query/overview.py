@@ -66,6 +66,7 @@ _SEVERITIES = " ".join(SEVERITIES)
 _HEAT = """
 SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?
 """
+_REJECTED = "SELECT coalesce(sum(count), 0) FROM counters WHERE substr(name, 1, 9) = 'rejected:'"
 _NEW = (
     "SELECT * FROM problems WHERE first_us >= ? AND first_us <= ? ORDER BY first_us DESC, "
     "fingerprint LIMIT ?"
@@ -126,6 +127,7 @@ def overview(connection: Connection, now_us: int) -> Overview:
         unclaimed=unclaimed(connection),
         open_problems=grouped[:SHOWN],
         open_problems_counted=Counted(len(grouped), more=counted >= OPENED),
+        rejected=connection.execute(_REJECTED).fetchone()[0],
     )
 
 

@@ -290,7 +290,7 @@ class OpenProblem:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """What on-call looks at first. `open` and `acknowledged` count live incidents by severity;
-    problems are new or back within a week.
+    problems are new or back within a week; `rejected` counts the records that were set aside.
     """
 
     now_us: int
@@ -310,6 +310,7 @@ class Overview:
     unclaimed: list[UnclaimedCount]
     open_problems: list[OpenProblem]
     open_problems_counted: Counted
+    rejected: int
 
 
 def named(noun: type[Any], row: Row) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""What a history says, table by table, so that two of them can be held against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from tests.kafka.service import ask
+
+# Times at which something was found are left out, and hours: old ones are folded into days.
+QUERIES = {
+    "incidents": (
+        "SELECT i.id, i.rule, i.host, i.time_basis, i.gap_us, i.started_us, i.title, i.fingerprint,"
+        " count(e.match_id) FROM incidents i JOIN evidence e ON e.incident_id = i.id"
+        " WHERE i.joined_into IS NULL GROUP BY 1"
+    ),
+    "matches": "SELECT source, number, host, signature, kernel_time_us, text FROM matches",
+    "reports": (
+        "SELECT m.source, m.number, r.complete, r.kind, r.title, r.function, r.lines"
+        " FROM reports r JOIN matches m ON m.id = r.match_id"
+    ),
+    "noise": "SELECT host, process, signature, sum(count) FROM noise GROUP BY 1, 2, 3",
+    "rejected": "SELECT source, number, stage FROM rejected",
+    "counters": "SELECT name, count FROM counters",
+}
+
+
+def differences(found: Path, expected: Path) -> dict[str, tuple[int, int]]:
+    """How many rows of each table are missing, and how many are there once too often; tables
+    that agree are left out.
+    """
+    differing = {}
+    for name, query in QUERIES.items():
+        one, other = Counter(ask(found, query)), Counter(ask(expected, query))
+        if one != other:
+            differing[name] = (other - one).total(), (one - other).total()
+    return differing
+
+
+def faults_of(store: Path) -> list[str]:
+    """What SQLite's own check says of a file: nothing where it is whole."""
+    rows = [str(row[0]) for row in ask(store, "PRAGMA integrity_check")]
+    return [row for row in rows if row != "ok"]
