@@ -10,10 +10,10 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast first-minutes bench chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
+.PHONY: help demo test test-fast first-minutes bench broker-faults chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNNABLE) ## run a simulated fleet through a broker into incidents: about 20 seconds
 	$(BIN)/oopswatch demo
@@ -49,7 +49,10 @@ fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go 
 	OOPSWATCH_FLEETS=$(or $(FLEETS),20) $(BIN)/pytest -q tests/test_boot_histories.py -k many
 
 chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: ten minutes (CHAOS_ROUNDS=50 for less)
-	$(BIN)/python -m tests.kafka.chaos $(or $(CHAOS_ROUNDS),200)
+	$(BIN)/python -m tests.kafka.chaos $(or $(CHAOS_ROUNDS),200) $(SEED)
+
+broker-faults: $(READY) ## 60 faults of a real Kafka while the service reads: ten minutes (FAULTS=20 for less, SEED=7)
+	$(BIN)/python -m tests.kafka.broker_faults $(or $(FAULTS),60) $(SEED)
 
 lint: $(READY) ## style, formatting, types and floors
 	@echo "== style, formatting, types, floors"

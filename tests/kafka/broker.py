@@ -209,6 +209,20 @@ class ApacheKafka(Broker):
         """The file that holds a partition's records, while they are few."""
         return self._home / "data" / f"{topic}-{partition}" / f"{0:020}.log"
 
+    def logs_of(self, topic: str, partition: int) -> list[Path]:
+        """All files that hold a partition's records."""
+        return sorted((self._home / "data" / f"{topic}-{partition}").glob("*.log"))
+
+    def pause(self) -> None:
+        """Stops the broker's process where it stands (SIGSTOP); `resume` lets it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a paused broker go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Ends the broker for good and removes its data."""
         self.halt(kill=True)

@@ -29,11 +29,13 @@ from tests.kafka.service import Service, ask, stored
 
 PARTITIONS = 3
 # Records for each round; how many are sent at once, and are kept unread.
-A_ROUND, SLICE, AHEAD = 400, 40, 160
+A_ROUND, SLICE, AHEAD = 800, 40, 160
 # How long a numbered point is waited for once something was stored, and the longest random time
 # from the start to the kill; in seconds.
 POINT_S, RANDOM_S = 8.0, 2.5
 SAID_EVERY = 20
+# A report ends with its text, not with its time: what is read slowly or at once is the same.
+SETTINGS = {"assemble_deadline_s": 3_600, "assemble_max_age_s": 3_600}
 
 
 @dataclass(slots=True)
@@ -78,21 +80,22 @@ class Feed:
 
     def __init__(self, broker: Broker, topic: str, simulation: Simulation) -> None:
         self.sent = 0
+        self.more = True
         self._topic = topic
         self._producer = broker.producer(linger_ms=2)
         self._shipped: Iterator[tuple[str, bytes]] = records(
-            simulation, format="rsyslog", delivery="jitter"
+            simulation, format="rsyslog", delivery="in-order"
         )
 
-    def send(self, count: int) -> int:
-        """Sends the next records; how many there were."""
+    def send(self, count: int) -> None:
+        """Sends the next records; `more` says whether there are others."""
         group = list(islice(self._shipped, count))
         for host, value in group:
             partition = sum(host.encode()) % PARTITIONS
             self._producer.send(self._topic, value=value, key=host.encode(), partition=partition)
         self._producer.flush()
         self.sent += len(group)
-        return len(group)
+        self.more = len(group) == count
 
     def close(self) -> None:
         """Sends no more."""
@@ -116,12 +119,12 @@ class Rounds:
         ending = point in ENDING
         passage = 1 if ending else self._chance.randint(1, 3)
         before = stored(self.store)
-        service = self._start(f"{point}:{passage}")
+        service = self._start(f"{point}:{passage}:{signal.SIGKILL:d}")
         deadline = time.monotonic() + 60
         due = None
         while service.process.poll() is None and time.monotonic() < (due or deadline):
             self._feed()
-            if due is None and stored(self.store) > before:
+            if due is None and (stored(self.store) > before or not self.feed.more):
                 due = time.monotonic() + POINT_S
                 if ending:
                     service.signal(signal.SIGTERM)
@@ -129,11 +132,11 @@ class Rounds:
 
     def at_random(self) -> None:
         """One round that ends at a random time: of the start, or a moment after it read."""
-        before, service = stored(self.store), self._start("0:0")
+        before, service = stored(self.store), self._start("0:0:0")
         due = time.monotonic() + self._chance.uniform(0, RANDOM_S)
         if self._chance.random() < 0.7:
             deadline = time.monotonic() + 60
-            while stored(self.store) == before and time.monotonic() < deadline:
+            while self.feed.more and stored(self.store) == before and time.monotonic() < deadline:
                 assert service.process.poll() is None, service.log.read_text()[-3_000:]
                 self._feed()
             due = time.monotonic() + self._chance.uniform(0, 0.4)
@@ -144,7 +147,7 @@ class Rounds:
     def _start(self, target: str) -> Service:
         return Service(
             self._broker, self.topic, self.group, self.store,
-            start=Forked, kill=target, kafka_max_records=50, kafka_poll_ms=50,
+            start=Forked, kill=target, kafka_max_records=50, kafka_poll_ms=50, **SETTINGS,
         )  # fmt: skip
 
     def _feed(self) -> None:
@@ -189,11 +192,13 @@ def chaos(broker: Broker, folder: Path, rounds: int, seed: int = 7) -> Outcome:
                 run.at_point(points[number // 2 % len(points)])
             if (number + 1) % SAID_EVERY == 0:
                 print(f"{number + 1} of {rounds} rounds", file=sys.stderr, flush=True)
-        while run.feed.send(10_000):
-            pass
+        while run.feed.more:
+            run.feed.send(10_000)
     quiet, sent, outcome = folder / "quiet.db", run.feed.sent, run.outcome
     for name, path in ((run.group, run.store), (uuid.uuid4().hex, quiet)):
-        service = Service(broker, run.topic, name, path, start=Forked)
+        service = Service(broker, run.topic, name, path, start=Forked, **SETTINGS)
+        starts = len(service.said("rebalance"))
+        service.until(lambda: len(service.said("rebalance")) > starts)  # noqa: B023
         service.until(lambda: stored(path) >= sent, within_s=300)  # noqa: B023
         service.stop()
     outcome.sent, outcome.stored = sent, stored(run.store)

@@ -25,15 +25,22 @@ QUERIES = {
 }
 
 
+SHOWN = 3
+
+
 def differences(found: Path, expected: Path) -> dict[str, tuple[int, int]]:
     """How many rows of each table are missing, and how many are there once too often; tables
-    that agree are left out.
+    that agree are left out. The first of such rows are printed.
     """
     differing = {}
     for name, query in QUERIES.items():
         one, other = Counter(ask(found, query)), Counter(ask(expected, query))
-        if one != other:
-            differing[name] = (other - one).total(), (one - other).total()
+        missing, doubled = other - one, one - other
+        if missing or doubled:
+            differing[name] = missing.total(), doubled.total()
+            for what, rows in (("missing", missing), ("too many", doubled)):
+                for row in sorted(rows, key=repr)[:SHOWN]:
+                    print(f"{name}, {what}: {str(row)[:600]}")
     return differing
 
 

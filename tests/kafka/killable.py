@@ -1,4 +1,4 @@
-"""`oopswatch run`, killed by itself at a numbered point of a batch, in a process that is forked.
+"""`oopswatch run`, killed or stopped by itself at a numbered point of a batch, in a forked process.
 
 A forked process is one of its own, as one that was started is: it has read the modules already,
 which is most of what a start takes.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -87,22 +86,25 @@ def _serve(environment: dict[str, str], log: str) -> None:
         os.dup2(file.fileno(), 2)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["oopswatch", "run"]
-    point, _, passage = os.environ.get(TARGET, "0:0").partition(":")
-    if int(point):
-        _arm(int(point), int(passage))
+    point, passage, number = (int(part) for part in os.environ.get(TARGET, "0:0:9").split(":"))
+    if point:
+        _arm(point, passage, number)
     main()
 
 
-def _arm(point: int, passage: int) -> None:
-    """Has the process end itself where a point is passed for the n-th time with work in hand."""
+def _arm(point: int, passage: int, number: int) -> None:
+    """Has the process send itself a signal where a point is passed for the n-th time with work in
+    hand.
+    """
     owner, name, where, _ = POINTS[point]
     method: Callable[..., Any] = getattr(owner, name)
     passed: Counter[int] = Counter()
 
     def passing(arguments: tuple[Any, ...]) -> None:
         passed[point] += not arguments or bool(arguments[0]) or point in _ALWAYS
-        if passed[point] >= passage:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if passed[point] == passage:
+            passed[point] += 1
+            os.kill(os.getpid(), number)
 
     def wrapped(self: Any, *arguments: Any) -> Any:
         if where == "before":

@@ -69,6 +69,7 @@ class Service:
             "KEEP_EVERY_S": "0",  # old noise is not folded into days
         } | {name.upper(): str(value) for name, value in settings.items()}
         environment = os.environ | {f"OOPSWATCH_{name}": value for name, value in names.items()}
+        self.log.touch()
         self.process = start(environment, self.log)
 
     @property
