@@ -82,6 +82,7 @@ class Pipeline:
             on_report=self.told.report,
         )
         self._noise_from = 0
+        self._took_s = 0.0
         self._held_back: dict[str, int] = {}
         self._restore(now_us)
 
@@ -102,12 +103,18 @@ class Pipeline:
         self._kept = self.assembler.turn
         self.assembler.restore((block for _, block in kept), now_us)
 
-    def handle(
+    def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
+        """Takes one batch in and tells of it; returns the positions after it, by source."""
+        positions = self.store(batch, now_us)
+        self.tell()
+        return positions
+
+    def store(
         self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore
     ) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source.
 
-        `confirm` is asked last, and may raise LostPartitionsError: then nothing of the batch is
+        What there is to say of it waits for `tell`. `confirm` is asked last, and may raise LostPartitionsError: then nothing of the batch is
         stored, and the pipeline is as it was before.
         """
         begun = time.perf_counter()
@@ -123,10 +130,15 @@ class Pipeline:
             confirm()
 
         self._attempt(work, now_us)
+        self._took_s = time.perf_counter() - begun
+        return positions
+
+    def tell(self) -> None:
+        """Says what there is to say of the batch that was stored last."""
+        self._isolation.tell()
         if not self.keeps_noise and len(self.noise) >= TOLD_AT_ONCE:
             self.told.noise(self.noise.drain())
-        self.told.batch(self.totals, time.perf_counter() - begun)
-        return positions
+        self.told.batch(self.totals, self._took_s)
 
     def finish(self, now_us: int) -> None:
         """The input has ended: what parser and assembler still hold is taken in."""
@@ -136,6 +148,7 @@ class Pipeline:
             self._settle(self.assembler.flush, {})
 
         self._attempt(work, now_us)
+        self._isolation.tell()
         if not self.keeps_noise:
             self.told.noise(self.noise.drain())
 
@@ -162,7 +175,6 @@ class Pipeline:
                     self.totals = before
                 if careful or is_fatal(error) or isinstance(error, LostPartitionsError):
                     raise
-        self._isolation.tell()
 
     def mark(self) -> None:
         """The pipeline's own state is good as it is now."""
@@ -451,16 +463,21 @@ def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
     1. store: matches, reports, incidents, noise counts, open blocks and positions, in one
        transaction, whose last step asks the source whether the batch is still its own; if not,
        nothing is stored, and the source drops the batch;
-    2. offsets: the source is told what is stored. A kill between the two repeats nothing, since the
-       store's positions win.
+    2. offsets: the source is told what is stored, at once: a member that is stopped in between
+       leaves the batch to be read again into another history. A kill between the two repeats
+       nothing, since the store's positions win;
+    3. what there is to say of it is said.
     """
     for batch in source.batches():
         try:
-            positions = watch.handle(batch, clock(), source.confirm if batch else ignore)
+            positions = watch.store(batch, clock(), source.confirm if batch else ignore)
         except LostPartitionsError as lost:
             source.drop(lost)
             continue
-        source.commit(positions)
+        try:
+            source.commit(positions)
+        finally:
+            watch.tell()
 
 
 def _head(match: Match) -> tuple[str, int, str]:

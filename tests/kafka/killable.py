@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -29,20 +30,21 @@ TARGET = "OOPSWATCH_KILL"
 POINTS: Mapping[int, tuple[type, str, str, str]] = {
     1: (KafkaSource, "_poll", "before", "before a poll"),
     2: (Placer, "place", "behind", "positions were found"),
-    3: (Pipeline, "handle", "before", "before a transaction"),
+    3: (Pipeline, "store", "before", "before a transaction"),
     4: (Journal, "add_match", "behind", "a match was added"),
     5: (Journal, "save_incident", "behind", "an incident was added"),
     6: (Journal, "count_noise", "behind", "noise was counted"),
     7: (Journal, "save_open_blocks", "behind", "open reports were stored"),
     8: (Journal, "set_positions", "behind", "positions were set"),
     9: (Journal, "add_rejected", "behind", "before COMMIT"),
-    10: (Pipeline, "handle", "behind", "behind COMMIT"),
+    10: (Pipeline, "store", "behind", "behind COMMIT"),
     11: (KafkaSource, "commit", "behind", "the group was told"),
     12: (KafkaSource, "close", "before", "SIGTERM, before the last commit"),
     13: (Membership, "leave", "behind", "SIGTERM, the group was left"),
 }
 # Points that are passed once a batch without rows too, and those that only a clean end passes.
 _ALWAYS = frozenset({9})
+_NOT_YET = -(1 << 60)
 ENDING = frozenset({12, 13})
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
@@ -94,15 +96,18 @@ def _serve(environment: dict[str, str], log: str) -> None:
 
 def _arm(point: int, passage: int, number: int) -> None:
     """Has the process send itself a signal where a point is passed for the n-th time with work in
-    hand.
+    hand; with 0, for the first time after a SIGUSR1.
     """
     owner, name, where, _ = POINTS[point]
     method: Callable[..., Any] = getattr(owner, name)
     passed: Counter[int] = Counter()
+    if not passage:
+        passed[point] = _NOT_YET
+        signal.signal(signal.SIGUSR1, lambda *_: passed.__setitem__(point, 0))
 
     def passing(arguments: tuple[Any, ...]) -> None:
         passed[point] += not arguments or bool(arguments[0]) or point in _ALWAYS
-        if passed[point] == passage:
+        if passed[point] == max(1, passage):
             passed[point] += 1
             os.kill(os.getpid(), number)
 
