@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -34,6 +35,8 @@ _BOUNDED = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000}
 # A lease is good for a third of the session: what is stored within it is stored by an owner, and
 # two thirds are left for the transaction itself.
 LEASE_PART = 3
+# The moment that a commit's answer is waited for; a broker nearby needs a hundredth of it.
+ANSWER_S = 0.1
 
 
 def elapsed_s() -> float:
@@ -108,7 +111,10 @@ class Membership:
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         answered: Callable[[Mapping[TopicPartition, OffsetAndMetadata], object], None],
     ) -> None:
-        """Sends a commit on its way. `answered` gets what came of it, in one of the next polls."""
+        """Sends a commit on its way, and waits a moment for its answer: a member that is stopped
+        before the group knows leaves the batch to another one. `answered` gets what came of it, in
+        one of the next polls.
+        """
         asked_s = self._clock()
 
         def note(sent: Mapping[TopicPartition, OffsetAndMetadata], answer: object) -> None:
@@ -118,7 +124,9 @@ class Membership:
                 self._lease.end()
             answered(sent, answer)
 
-        self._consumer.commit_async(dict(offsets), note)
+        known = Event()
+        self._consumer.commit_async(dict(offsets), note).add_both(lambda _: known.set())
+        known.wait(ANSWER_S)
 
     def confirm(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], within_ms: int) -> None:
         """Makes sure that the group counts us in, by a commit where that was not seen lately.
