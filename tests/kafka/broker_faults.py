@@ -130,19 +130,24 @@ def said_all(events: Said, expected: Said) -> bool:
 
 def stopped(trial: Trial) -> Said:
     """The broker is stopped, and started when its absence was noticed."""
+    known = _away(trial)
     trial.broker.halt()
-    return _until_back(trial)
+    return _until_back(trial, known)
 
 
 def killed(trial: Trial) -> Said:
     """SIGKILL, likewise."""
+    known = _away(trial)
     trial.broker.halt(kill=True)
-    return _until_back(trial)
+    return _until_back(trial, known)
 
 
-def _until_back(trial: Trial) -> Said:
-    known = len(trial.service.said("broker_away"))
-    trial.service.until(lambda: len(trial.service.said("broker_away")) > known)
+def _away(trial: Trial) -> int:
+    return len(trial.service.said("broker_away"))
+
+
+def _until_back(trial: Trial, known: int) -> Said:
+    trial.service.until(lambda: _away(trial) > known)
     trial.perhaps_killed()
     trial.broker.start()
     return [{"event": "broker_away"}, {"event": "broker_back"}]
@@ -294,9 +299,10 @@ def aborted(trial: Trial) -> Said:
 def away_at_start(trial: Trial) -> Said:
     """The service is started while there is no broker."""
     trial.stop()
+    known = _away(trial)
     trial.broker.halt()
     trial.start()
-    return _until_back(trial)
+    return _until_back(trial, known)
 
 
 def _ends(trial: Trial) -> dict[TopicPartition, int]:

@@ -74,9 +74,11 @@ class Service:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What it has said so far, all starts of this store together."""
+        """What it has said so far, all starts of this store together; the last line of one that
+        failed is none of them.
+        """
         lines = self.log.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if not line.startswith("oopswatch: ")]
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The events of a name."""
