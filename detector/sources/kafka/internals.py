@@ -30,6 +30,14 @@ def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
     return base64.urlsafe_b64encode(found.bytes).decode().rstrip("=")
 
 
+def has_topic(consumer: KafkaConsumer, topic: str) -> bool:
+    """Whether the last metadata names a topic."""
+    try:
+        return consumer._cluster.partitions_for_topic(topic) is not None  # noqa: SLF001
+    except AttributeError:
+        return True
+
+
 def refresh(consumer: KafkaConsumer, within_ms: int) -> None:
     """Asks a broker for metadata; any answer will do. Raises KafkaTimeoutError where none comes."""
     with suppress(kafka_errors.BrokerResponseError):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from detector.sources.kafka.connect import SourceLog
-from detector.sources.kafka.internals import topic_id
+from detector.sources.kafka.internals import has_topic, topic_id
 from detector.sources.kafka.membership import Membership
 from detector.sources.kafka.placement import (
     Committed,
@@ -64,7 +64,7 @@ class Placer:
     @property
     def due(self) -> bool:
         """Whether there is something to ask the brokers."""
-        return bool(self.unplaced) or (self._joined and self._alone is None)
+        return bool(self._placeable()) or (self._joined and self._alone is None)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """The group gave partitions to this member; they are paused."""
@@ -100,7 +100,7 @@ class Placer:
         """
         if self._alone is None:
             self._alone = self._member.alone()
-        partitions = sorted(self.unplaced & self._consumer.assignment())
+        partitions = self._placeable()
         beginnings = self._consumer.beginning_offsets(partitions, timeout_ms=within_ms)
         ends = self._consumer.end_offsets(partitions, timeout_ms=within_ms)
         placements = {
@@ -117,6 +117,11 @@ class Placer:
             self._begun[one.topic] = True
         self.unplaced &= self._consumer.assignment() - set(partitions)
         return {one: placement.position.offset for one, placement in placements.items()}
+
+    def _placeable(self) -> list[TopicPartition]:
+        """Those of a topic that is there: of one that is gone, no broker answers anything."""
+        unplaced = self.unplaced & self._consumer.assignment() if self.unplaced else ()
+        return sorted(one for one in unplaced if has_topic(self._consumer, one.topic))
 
     def committing(self, one: TopicPartition, offset: int) -> OffsetAndMetadata:
         """What is committed for a partition: the offset, and who stands behind it."""
