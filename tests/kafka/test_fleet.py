@@ -179,16 +179,9 @@ def test_the_history_answers_by_host_and_time(fleet: Topic, tmp_path: Path) -> N
 
 
 def _stable(found: list[dict[str, object]]) -> list[dict[str, object]]:
-<<<<<<< HEAD
     """Incidents without the times at which they were found and last changed."""
     clocks = {"found", "found_us", "changed", "changed_us"}
     return sorted(
         ({key: value for key, value in one.items() if key not in clocks} for one in found),
-=======
-    """Incidents without the times at which they were found and changed."""
-    times = {"found", "found_us", "changed", "changed_us"}
-    return sorted(
-        ({key: value for key, value in one.items() if key not in times} for one in found),
->>>>>>> 0d485d4 (Faults of a broker in a drawn mix, and a group whose members sleep, come and go; what tests damage they mend)
         key=lambda one: str(one["id"]),
     )
