@@ -17,6 +17,8 @@ from detector.assemble import Assembler
 from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
+from detector.followed_hosts import FollowedHosts
+from detector.held_positions import HeldPositions
 from detector.hooks import Finding, Hooks, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.match import Claim, Matcher
@@ -24,7 +26,7 @@ from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.review import KNOWN_LINES, Review
-from detector.scan import MANY_NAMES, Chunk, Scanner
+from detector.scan import Chunk, Scanner
 from detector.sources import LostPartitionsError, Source
 from detector.store import Journal
 
@@ -69,8 +71,7 @@ class Pipeline:
         self._counts: Counter[str] = Counter()
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
-        self._restored: set[str] = set()
-        self._spelled = (frozenset[str](), -1, frozenset[str]())
+        self.followed = FollowedHosts(parser, assembler)
         self._kept = 0
         self._isolation = Isolation(journal)
         self.correlator = Correlator(
@@ -83,7 +84,7 @@ class Pipeline:
         )
         self._noise_from = 0
         self._took_s = 0.0
-        self._held_back: dict[str, int] = {}
+        self.held_back = HeldPositions(journal)
         self._restore(now_us)
 
     def _restore(self, now_us: int) -> None:
@@ -93,13 +94,14 @@ class Pipeline:
         self.noise.drain()
         self.review.tally.drain()
         self.correlator.forget()
-        self._held_back.clear()
+        self.held_back = HeldPositions(self.journal)
         self.boots = Boots(self.journal.stream)
-        self._parts = (self, self.boots, self.noise, self.review.tally, self.assembler)
+        own = (self, self.boots, self.noise, self.review.tally, self.assembler)
+        self._parts = (*own, self.held_back, self.followed)
         kept = self.journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
-        self._restored = {block.head.host for _, block in kept}
+        self.followed.restore(block.head.host for _, block in kept)
         self._kept = self.assembler.turn
         self.assembler.restore((block for _, block in kept), now_us)
 
@@ -178,20 +180,12 @@ class Pipeline:
 
     def mark(self) -> None:
         """The pipeline's own state is good as it is now."""
-        own = (replace(self.totals), dict(self._heads), set(self._copies), set(self._restored))
-        self._marked = (*own, self._kept, self._counts, dict(self._held_back))
+        own = (replace(self.totals), dict(self._heads), set(self._copies))
+        self._marked = (*own, self._kept, self._counts)
 
     def rewind(self) -> None:
         """Goes back to its state at the last mark."""
-        (
-            self.totals,
-            self._heads,
-            self._copies,
-            self._restored,
-            self._kept,
-            self._counts,
-            self._held_back,
-        ) = self._marked
+        self.totals, self._heads, self._copies, self._kept, self._counts = self._marked
         self.correlator.forget()
         self.mark()
 
@@ -202,7 +196,7 @@ class Pipeline:
         last = -1
         self._noise_from = self.journal.sources.counted(chunk.source)
         try:
-            for record, hit in self.scanner.select(chunk, self._following):
+            for record, hit in self.scanner.select(chunk, self.followed.names):
                 last = record.number
                 self.totals.hits += hit
                 if self._isolation.careful:
@@ -226,24 +220,6 @@ class Pipeline:
         lines: list[Line | Unparsed] = []
         self._isolation.step(place, lambda: lines.extend(parse()))
         return lines
-
-    def _following(self) -> frozenset[str] | None:
-        """The hosts with open blocks; None, for every record, where they are too many, or all that
-        comes is of one host.
-        """
-        assembler = self.assembler
-        if not assembler.following:
-            return assembler.hosts
-        if self.parser.overrides or assembler.open_hosts > MANY_NAMES:
-            return None
-        if self._restored:  # nobody knows yet how the records of a stored block spell its host
-            self._restored &= assembler.hosts
-            return None if self._restored else assembler.hosts
-        spellings = self.parser.spellings
-        if self._spelled[:2] != (assembler.hosts, spellings.version):
-            names = spellings.of(assembler.hosts)
-            self._spelled = assembler.hosts, spellings.version, names
-        return self._spelled[2]
 
     def _take(
         self, lines: Sequence[Line | Unparsed], hit: bool, now_us: int, record: Record | None
@@ -388,23 +364,10 @@ class Pipeline:
         for name, count in counted.items():
             self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
         self._isolation.say(self.told.counts, counted)
-        self._store_positions(positions)
+        self.held_back.store(positions, self.parser.waiting())
         for signature in self.matcher.take_switched_off():
             strikes = self.matcher.switched_off[signature]
             self._isolation.say(self.told.switched_off, signature, strikes)
-
-    def _store_positions(self, positions: Mapping[str, int]) -> None:
-        """Stores where each source stands: before the first record of a message whose rest has not
-        come, so that a restart reads it again. Noise is counted up to the end all the same.
-        """
-        first = self.parser.waiting()
-        held = {name: first[name] for name, end in positions.items() if first.get(name, end) < end}
-        self.journal.set_positions(positions, held)
-        before = {name: end for name, end in self._held_back.items() if name not in positions}
-        if done := {name: end for name, end in before.items() if name not in first}:
-            self.journal.sources.catch_up(done)
-        self._held_back = {name: positions[name] for name in held}
-        self._held_back |= {name: end for name, end in before.items() if name not in done}
 
     def _incident(self, finding: Finding, new: bool) -> None:
         self.totals.incidents += new

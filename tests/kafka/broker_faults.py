@@ -84,7 +84,8 @@ class Trial:
         return closing(KafkaAdminClient(bootstrap_servers=self.broker.bootstrap))
 
     def stop(self) -> None:
-        """A clean end of the service."""
+        """A clean end of the service, once it reads."""
+        self.settle()
         self.service.stop()
 
     def start(self) -> None:
