@@ -259,6 +259,12 @@ EVENTS: Mapping[str, Event] = {
         "the group has read on, and this history is new: what Kafka still holds is read again",
         ("partition", "before", "position"),
     ),
+    "begins_late": Event(
+        logging.INFO,
+        "nobody has read this partition, and Kafka has deleted its first records already: by "
+        "retention, which goes by the stamps that senders set (message.timestamp.type=CreateTime)",
+        ("partition", "before", "position"),
+    ),
     "history_elsewhere": Event(
         logging.INFO,
         "what comes before was read by another member, and is in its history",

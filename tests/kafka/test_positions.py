@@ -8,6 +8,8 @@ import uuid
 from contextlib import closing
 
 import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 
 from detector.sources.kafka import consumer
 from tests.kafka.broker import ApacheKafka
@@ -71,6 +73,34 @@ def test_a_topic_that_is_gone_is_waited_for(own_kafka: ApacheKafka) -> None:
         own_kafka.send(topic, lines(60, 100))
         assert reader.read(110)[50:] == values(60, 100)
         assert reader.events("topic_gone") == [{"topic": topic}]
+        assert reader.events("broker_away") == []
+
+
+def test_records_that_retention_deleted_before_the_first_start(own_kafka: ApacheKafka) -> None:
+    """Said once, and what is left is read."""
+    topic = own_kafka.create_topic()
+    own_kafka.send(topic, lines(10))
+    with closing(KafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(topic, 0): 4})
+    with closing(Reader(own_kafka, topic)) as reader:
+        assert reader.read(6) == values(6, 4)
+        said = {"partition": f"{topic}/0", "before": None, "position": 4}
+        assert reader.events("begins_late") == [said]
+        assert reader.source.lost == 0
+
+
+def test_a_topic_that_is_back_at_once(own_kafka: ApacheKafka) -> None:
+    """While the group still shares out without it: it is read all the same, each time."""
+    topic = own_kafka.create_topic()
+    with closing(Reader(own_kafka, topic)) as reader:
+        for number in range(10):
+            own_kafka.send(topic, lines(5, 10 * number))
+            reader.read(5 * (number + 1))
+            own_kafka.delete_topic(topic)
+            reader.until(lambda: len(reader.events("topic_gone")) > number)  # noqa: B023
+            own_kafka.create_topic(topic)
+        own_kafka.send(topic, lines(5, 500))
+        assert reader.read(55)[50:] == values(5, 500)
         assert reader.events("broker_away") == []
 
 

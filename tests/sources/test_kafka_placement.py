@@ -27,7 +27,13 @@ ANEW = replace(US, begun=False)
     ("stored", "committed", "log", "reader", "expected"),
     [
         # nothing known: the setting, but a partition that was added later is read from its start
-        (None, None, PartitionLog(7, 100, "T"), ANEW, Placement(Position(7, "T", 7))),
+        (
+            None,
+            None,
+            PartitionLog(7, 100, "T"),
+            ANEW,
+            Placement(Position(7, "T", 7), "begins_late"),
+        ),
         (None, None, LOG, replace(ANEW, earliest=False), Placement(Position(100, "T", 100))),
         (None, None, LOG, replace(US, earliest=False), Placement(Position(0, "T", 0))),
         # the history goes on, also where the commit was lost

@@ -1,4 +1,5 @@
-"""Takes from inside kafka-python what it does not offer: topic ids, fresh metadata, a goodbye.
+"""Takes from inside kafka-python what it does not offer: topic ids, fresh metadata, a rebalance, a
+goodbye.
 
 Where another release lacks one of them, the function says how oopswatch does without.
 """
@@ -43,6 +44,16 @@ def refresh(consumer: KafkaConsumer, within_ms: int) -> None:
     with suppress(kafka_errors.BrokerResponseError):
         answer = consumer._cluster.request_update()  # noqa: SLF001
         consumer._net.run(consumer._manager.wait_for, answer, within_ms)  # noqa: SLF001
+
+
+def rejoin(consumer: KafkaConsumer) -> None:
+    """Has the group share out anew, at the next poll.
+
+    The client asks for it where a topic's partitions change, unless the topic comes back while the
+    group is sharing out without it: then it takes the new partitions for shared out.
+    """
+    with suppress(AttributeError):
+        consumer._coordinator.request_rejoin()  # noqa: SLF001
 
 
 def let_leave(consumer: KafkaConsumer) -> None:

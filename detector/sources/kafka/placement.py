@@ -24,6 +24,7 @@ PlacementReason = Literal[
     "history_elsewhere",
     "position_set",
     "log_truncated",
+    "begins_late",
 ]
 
 
@@ -143,7 +144,11 @@ def place(
     if stored is None and committed is None:
         at = log.beginning if anew or reader.earliest or reader.begun else log.end
         position = Position(at, log.topic_id, at)
-        return Placement(position, "topic_recreated" if anew else None, known)
+        late = at == log.beginning > 0
+        reason: PlacementReason | None = (
+            "topic_recreated" if anew else "begins_late" if late else None
+        )
+        return Placement(position, reason, known)
     if stored is None:
         assert committed is not None
         placement = _without_history(committed, log, reader)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from detector.sources.kafka.connect import SourceLog
-from detector.sources.kafka.internals import has_topic, topic_id
+from detector.sources.kafka.internals import has_topic, rejoin, topic_id
 from detector.sources.kafka.membership import Membership
 from detector.sources.kafka.placement import (
     Committed,
@@ -60,6 +60,7 @@ class Placer:
         self._alone = False if all(self._begun.values()) else None
         self._joined = False
         self._topic_ids: dict[str, str] = {}
+        self._gone: set[str] = set()
 
     @property
     def due(self) -> bool:
@@ -84,13 +85,19 @@ class Placer:
         self.unplaced |= held
 
     def watch_topics(self) -> None:
-        """Holds the partitions of a topic that was made anew, or is gone."""
+        """Holds the partitions of a topic that was made anew, or is gone; has one that is back
+        shared out.
+        """
+        for topic in [topic for topic in self._gone if has_topic(self._consumer, topic)]:
+            self._gone.discard(topic)
+            rejoin(self._consumer)
         for topic, known in list(self._topic_ids.items()):
             now = topic_id(self._consumer, topic)
             if now == known:
                 continue
             if now is None:
                 self._tell("topic_gone", {"topic": topic})
+                self._gone.add(topic)
             del self._topic_ids[topic]
             self.hold([one for one in self._consumer.assignment() if one.topic == topic])
 
