@@ -24,7 +24,7 @@ from random import Random
 from detector.simulate import Simulation, SimulationPlan, records, simulate
 from tests.kafka.broker import ApacheKafka, Broker
 from tests.kafka.facts import differences, faults_of
-from tests.kafka.killable import ENDING, POINTS, Forked
+from tests.kafka.killable import ENDING, ONCE, POINTS, Forked
 from tests.kafka.service import Service, ask, stored
 
 PARTITIONS = 3
@@ -117,7 +117,7 @@ class Rounds:
     def at_point(self, point: int) -> None:
         """One round that ends at a numbered point, or a while after it should have."""
         ending = point in ENDING
-        passage = 1 if ending else self._chance.randint(1, 3)
+        passage = 1 if point in ONCE else self._chance.randint(1, 3)
         before = stored(self.store)
         service = self._start(f"{point}:{passage}:{signal.SIGKILL:d}")
         deadline = time.monotonic() + 60

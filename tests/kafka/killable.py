@@ -46,6 +46,8 @@ POINTS: Mapping[int, tuple[type, str, str, str]] = {
 _ALWAYS = frozenset({9})
 _NOT_YET = -(1 << 60)
 ENDING = frozenset({12, 13})
+# Those that are passed once in a life.
+ONCE = ENDING | {2}
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
 
