@@ -278,12 +278,18 @@ class Assembler:
         taker = newest(near)
         for opened in list(near):
             opened.pass_by(line, unknown=opened is taker and not shape.is_chatter(line.text))
-            patience = self._limits.strangers
-            if not opened.lingering:
-                later = len(opened.lines) == 1 or opened.after_us(line) > self._limits.pause_us
-                patience = self._limits.foreign if later else self._limits.foreign_at_once
-            if opened.strangers >= patience:
+            if opened.strangers >= self._patience(opened, line):
                 closed += self._reports.close(opened, "foreign", cut=False)
+
+    def _patience(self, opened: Opened, line: Line) -> int:
+        """After how many lines of nobody's in a row a report is over."""
+        if opened.lingering:
+            return self._limits.strangers
+        if len(opened.lines) == 1:
+            return self._limits.foreign_after_head
+        if opened.after_us(line) > self._limits.pause_us:
+            return self._limits.foreign
+        return self._limits.foreign_at_once
 
     def _aside(
         self,

@@ -23,8 +23,9 @@ class AssemblyLimits:
     NMI traces of other CPUs may take 10 s to come (lib/nmi_backtrace.c). Beyond `size_in_all`
     characters of all open reports the one that has been open for longest is closed. After
     `strangers` lines that do not belong to it an ended report waits no longer, nor one that the
-    stamps have left behind; after `foreign` of them one without an end mark, if the stamps have gone
-    on by `pause_us` or it is a lone head, else after `foreign_at_once`. A user fault prints at most `user_lines`.
+    stamps have left behind; after `foreign_after_head` of them a head without any line, after
+    `foreign` one without an end mark if the stamps have gone on by `pause_us`, else after
+    `foreign_at_once`. A user fault prints at most `user_lines`.
     """
 
     lines: int = 1_000
@@ -38,6 +39,7 @@ class AssemblyLimits:
     linger_us: int = 1_000_000
     pause_us: int = 1_000_000
     strangers: int = 8
+    foreign_after_head: int = 64
     foreign: int = 64
     foreign_at_once: int = 600
     user_lines: int = 48
