@@ -43,7 +43,7 @@ _ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
     (
         "execution of user memory",
         "The kernel jumped to an address of user space, and PXN forbids that.",
-        False,
+        True,
     ),
     (
         "write to read-only memory",
