@@ -203,7 +203,9 @@ class Opened:
         be of.
         """
         count = min(sum(turn > other.turn for turn in self.turns), len(self.lines) - 1)
-        if not count:
+        looks = [shape_of(text) for text in self.lines[-count:]] if count else []
+        names = {one.name for one in looks if one.name is not None and one.kind != "text"}
+        if not count or names & other.labels:  # it has lines of these names: both reports go on
             return
         moved, self.lines = self.lines[-count:], self.lines[:-count]
         for _ in moved:
@@ -212,9 +214,6 @@ class Opened:
         self.size -= characters
         other.size += characters
         other.lines += moved
-        names = {
-            looks.name for text in moved if (looks := shape_of(text)).name and looks.kind != "text"
-        }
         kept = {label for text in self.lines if (label := shape_of(text).name)}
         self.labels -= names - kept
         other.labels |= names

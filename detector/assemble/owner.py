@@ -96,8 +96,10 @@ def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Op
         return able[0] if able else None
     name = looks.name
     lacking = [opened for opened in able if name not in opened.labels] if name else []
-    dying = [opened for opened in lacking if opened.paged and opened.turn >= turn - 1]
-    return newest(dying) or _furthest(lacking, name, turn) or newest(able)
+    dying = [opened for opened in lacking if opened.paged]
+    if len(dying) == 1 and dying[0].turn >= turn - 1:
+        return dying[0]
+    return _furthest(lacking, name, turn) or newest(able)
 
 
 def newest(near: Sequence[Opened]) -> Opened | None:
