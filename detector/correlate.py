@@ -80,7 +80,7 @@ def kin(
         halves = partners(rule, fault, (new, *near), boots)
         if halves:
             cascade = [other for other in faults if _within(rule, fault.match, other.match)]
-            found |= {one.id: one for one in (fault, *halves, *cascade)}
+            found |= {item.id: item for item in (fault, *halves, *cascade)}
     return tuple(found.values()) if new.id in found else ()
 
 
@@ -204,7 +204,7 @@ def _counted_incident(
     rule: Rule, ordered: Sequence[StoredMatch], known: set[str], boots: BootEvidence
 ) -> Incident | None:
     """The incident of a counting rule: its first window begins at the match that anchors it."""
-    events = [one for one in ordered if concerns(rule, one.match)]
+    events = [stored_match for stored_match in ordered if concerns(rule, stored_match.match)]
     for first, last in zip(events, events[rule.gte - 1 :], strict=False):
         if first is last or _within(rule, first.match, last.match):
             return _incident(rule, first, events, events, known, boots)
@@ -220,12 +220,18 @@ def _incident(
     boots: BootEvidence,
 ) -> Incident:
     anchor = fault.match
-    host = known_name(anchor.host, (one.match.host for one in ordered), boots.unnamed)
+    host = known_name(
+        anchor.host, (stored_match.match.host for stored_match in ordered), boots.unnamed
+    )
     nearest = nearest_half(anchor, [half.match for half in halves])
     apart = (gap(anchor, nearest) if nearest else None) or _alone(anchor)
     # Machines without a name share it: their incidents are those of the names that they get.
     identity = incident_id(rule.id, replace(anchor, host=host))
-    starts = [one.match.wall_time_us for one in ordered if one.match.wall_time_us is not None]
+    starts = [
+        stored_match.match.wall_time_us
+        for stored_match in ordered
+        if stored_match.match.wall_time_us is not None
+    ]
     return Incident(
         id=identity,
         rule=rule.id,
@@ -236,7 +242,7 @@ def _incident(
         gap_us=abs(apart[0]),
         started_us=min(starts, default=None),
         anchor=anchor,
-        evidence=tuple(one.match for one in ordered),
+        evidence=tuple(stored_match.match for stored_match in ordered),
         joined=tuple(sorted(known - {identity})),
         nearest=nearest,
     )
@@ -249,9 +255,9 @@ def _alone(match: Match) -> tuple[int, TimeBasis]:
 
 def nearest_half(anchor: Match, evidence: Iterable[Match]) -> Match | None:
     """Returns the match of another class that is nearest to the anchor, else of its own class."""
-    others = [one for one in evidence if one != anchor]
-    halves = [one for one in others if one.cls != anchor.cls] or others
-    timed = [(abs(apart[0]), one) for one in halves if (apart := gap(anchor, one))]
+    others = [item for item in evidence if item != anchor]
+    halves = [other for other in others if other.cls != anchor.cls] or others
+    timed = [(abs(apart[0]), halve) for halve in halves if (apart := gap(anchor, halve))]
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
@@ -285,12 +291,12 @@ def in_order(evidence: Iterable[StoredMatch]) -> tuple[StoredMatch, ...]:
     """
     matches = list(evidence)
     epoch = min(
-        (one.match.boot.epoch_us for one in matches if one.match.boot.epoch_us is not None),
+        (item.match.boot.epoch_us for item in matches if item.match.boot.epoch_us is not None),
         default=0,
     )
 
-    def time(one: StoredMatch) -> tuple[int, str, str]:
-        match = one.match
+    def time(stored_match: StoredMatch) -> tuple[int, str, str]:
+        match = stored_match.match
         if match.kernel_time_us is not None:
             return match.kernel_time_us, match.text, match.host
         return (match.wall_time_us or 0) - epoch, match.text, match.host

@@ -81,7 +81,7 @@ class Correlator:
         """Raises what was noted since the last time; lone faults last, when it is known what else
         rests on them.
         """
-        for family in sorted(self._families.take(), key=lambda one: one.rule.is_lone):
+        for family in sorted(self._families.take(), key=lambda item: item.rule.is_lone):
             self._isolation.stage = "correlate"
             place = place_of(next(iter(family.members.values())).match)
             raising = self._raise_lone if family.rule.is_lone else self._raise
@@ -127,7 +127,7 @@ class Correlator:
         incident, evidence = assembled
         if self._lone:
             resting = self._journal.resting_on(list(family.members))
-            lone = {one.live for one in resting if one.live_rule in self._lone}
+            lone = {item.live for item in resting if item.live_rule in self._lone}
             incident = replace(incident, joined=tuple(sorted({*incident.joined, *lone})))
         self._save_raised(incident, evidence)
 
@@ -136,9 +136,9 @@ class Correlator:
         kept as a part of that one, and nobody hears of it.
         """
         resting = self._journal.resting_on(list(family.members))
-        own = {one.id: one.live for one in resting if one.rule == family.rule.id}
-        pairs = {one.live for one in resting if one.live_rule in self._pairs}
-        others = pairs or {one.live for one in resting if one.live_rule in self._of_hosts}
+        own = {item.id: item.live for item in resting if item.rule == family.rule.id}
+        pairs = {item.live for item in resting if item.live_rule in self._pairs}
+        others = pairs or {item.live for item in resting if item.live_rule in self._of_hosts}
         assembled = self._assembled(family, own.keys())
         if assembled is None:
             return
@@ -157,9 +157,11 @@ class Correlator:
         """
         older = self._journal.evidence(sorted(known), EVIDENCE_LIMIT) if known else []
         for limit in (EVIDENCE_LIMIT, None):
-            evidence = {one.id: one for one in (*older, *in_order(family.members.values())[:limit])}
+            evidence = {
+                item.id: item for item in (*older, *in_order(family.members.values())[:limit])
+            }
             matches = tuple(evidence.values())
-            boots = self._journal.boot_evidence([one.match for one in matches])
+            boots = self._journal.boot_evidence([match.match for match in matches])
             incident = assemble_incident(family.rule, matches, known, boots)
             if incident is not None:
                 return incident, tuple(evidence.keys() | family.members.keys())

@@ -2,8 +2,8 @@
 a history; planted against found.
 
 In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a
-pipeline is made. Out: an `DemoResult`. It prints nothing. What was found is read back from the history
-file, not overheard from the pipeline.
+pipeline is made. Out: an `DemoResult`. It prints nothing. What was found is read back from the
+history file, not overheard from the pipeline.
 """
 
 from __future__ import annotations
@@ -195,13 +195,14 @@ def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         noise = [{"host": row.host, "process": row.process, "count": row.count} for row in rows]
     incidents = [
         {
-            "host": one.incident.host,
+            "host": detail.incident.host,
             "evidence": [
-                {"kernel_time_us": m.kernel_time_us, "text": m.text} for m in one.incident.evidence
+                {"kernel_time_us": m.kernel_time_us, "text": m.text}
+                for m in detail.incident.evidence
             ],
         }
-        for one in details
-        if one is not None
+        for detail in details
+        if detail is not None
     ]
     return incidents, noise
 
@@ -214,10 +215,10 @@ def tabulate(
     """
     comparison = compare(truth, found)
     decoys = {
-        (host, half.text): one.kind
-        for one in truth.decoys
-        for host, _ in one.where
-        for half in one.halves
+        (host, half.text): decoy.kind
+        for decoy in truth.decoys
+        for host, _ in decoy.where
+        for half in decoy.halves
     }
     false: Counter[str] = Counter()
     for incident in comparison.false:
@@ -226,11 +227,11 @@ def tabulate(
             for match in incident["evidence"]
         ]
         false[next((kind for kind in kinds if kind), "nothing planted")] += 1
-    planted = Counter(one.kind for one in truth.decoys) | Counter(dict.fromkeys(false, 0))
+    planted = Counter(decoy.kind for decoy in truth.decoys) | Counter(dict.fromkeys(false, 0))
     incidents = len(truth.incidents)
     rows = [Row("incident", incidents, incidents, incidents - len(comparison.missed))]
     rows += [Row(kind, planted[kind], 0, false[kind]) for kind in sorted(planted | false)]
-    crashes = sum(one.count for one in truth.noise)
+    crashes = sum(item.count for item in truth.noise)
     return (*rows, Row("noise", crashes, crashes, sum(row["count"] for row in noise)))
 
 

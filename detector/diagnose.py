@@ -63,8 +63,8 @@ def read_lines(
 ) -> tuple[list[Line], list[Unparsed]]:
     """The lines of some records, and what cannot be read."""
     found = [line for record in records for line in parser.feed(record, now_us)] + parser.flush()
-    return [one for one in found if isinstance(one, Line)], [
-        one for one in found if isinstance(one, Unparsed)
+    return [item for item in found if isinstance(item, Line)], [
+        item for item in found if isinstance(item, Unparsed)
     ]
 
 
@@ -98,7 +98,7 @@ def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
     """The matches that may belong to one story with a block: within ten seconds of its head, or
     without a time to compare.
     """
-    gaps = [(one, gap(block.head, one)) for one in kernel if one.host == block.head.host]
+    gaps = [(item, gap(block.head, item)) for item in kernel if item.host == block.head.host]
     return tuple(one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US)
 
 

@@ -39,8 +39,12 @@ class Families:
 
     def add(self, rule: Rule, kin: Sequence[StoredMatch]) -> None:
         """The kin of one match: a new family, or a part of those that it shares something with."""
-        incidents = {one.incidents[rule.id] for one in kin if rule.id in one.incidents}
-        new = Family(rule, {one.id: one for one in kin}, incidents)
+        incidents = {
+            stored_match.incidents[rule.id]
+            for stored_match in kin
+            if rule.id in stored_match.incidents
+        }
+        new = Family(rule, {stored_match.id: stored_match for stored_match in kin}, incidents)
         near = {
             id(family): family for key in _keys(new) if (family := self._of.get(key)) is not None
         }

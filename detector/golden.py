@@ -156,7 +156,7 @@ def _as_text(said: Mapping[str, object]) -> str:
     for key, value in said.items():
         text = json.dumps(value, ensure_ascii=False)
         if key in LISTS and isinstance(value, list) and value:
-            lines = ",\n".join(f"    {json.dumps(one, ensure_ascii=False)}" for one in value)
+            lines = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value)
             text = f"[\n{lines}\n  ]"
         parts.append(f"  {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
@@ -193,7 +193,7 @@ def _items(name: str, items: object) -> Sequence[Item]:
 def _named(item: Item) -> str:
     """An item in few words, for people who look for the one too many."""
     said = (_value(item, key) for key in ("rule", "process", "signature", "count", "text"))
-    return _short(" ".join(str(one) for one in said if one is not None))
+    return _short(" ".join(str(entry) for entry in said if entry is not None))
 
 
 def _short(value: object) -> str:

@@ -46,12 +46,13 @@ def ignore(*_: object) -> None:
 
 @dataclass(slots=True)
 class Hooks:
-    """Who is told of what happens, each time after it is stored: each a callable, by default nobody.
+    """Who is told of what happens, each time after it is stored: each a callable, by default
+    nobody.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
-    journal, and its report; `unclaimed` what a batch held that no signature claims; `switched_off` a
-    signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch` the
-    totals and the batch's seconds.
+    journal, and its report; `unclaimed` what a batch held that no signature claims; `switched_off`
+    a signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch`
+    the totals and the batch's seconds.
     """
 
     match: Callable[[StoredMatch], None] = ignore

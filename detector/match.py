@@ -97,7 +97,11 @@ class Matcher:
             key=lambda signature: (signature.fallback, signature.origin == "kernel"),
         )
         candidates = list(enumerate(ordered))
-        first = [one for one in candidates if one[1].origin == "user" and not one[1].fallback]
+        first = [
+            candidate
+            for candidate in candidates
+            if candidate[1].origin == "user" and not candidate[1].fallback
+        ]
         self._noise = tuple(_by_literal(first).items())
         self._others = _by_literal(candidates[len(first) :])
         self._by_word, self._wordless = _by_word(self._others)

@@ -180,8 +180,8 @@ class CrashReport:
     …); `code` the Code line's bytes or words as printed, `code_mark` the marked one's index;
     `registers` lower-case names → values (x0…x30, pc, lr, sp, pstate; rax…r15, rip, cr2, …);
     `frames` the trace of the crashing context; `pc` the function at the program counter, which need
-    not be the guilty one; `lines` the block's text, for what only an explanation of its kind reads; `package` what a
-    distribution prints behind the release ("Debian 6.1.119-1").
+    not be the guilty one; `lines` the block's text, for what only an explanation of its kind reads;
+    `package` what a distribution prints behind the release ("Debian 6.1.119-1").
     """
 
     kind: str

@@ -2,8 +2,9 @@
 space on enough hosts a burst of noise.
 
 In: reports as they end, counts of noise. Out: incidents in the journal, each with the hosts that it
-spread to. An outbreak takes in the incidents of lone faults that have its fingerprint. Where a value was seen is noted when a rule in force counts it; over which hours it has
-spread is decided in `spread`. Nothing is held between batches but what was noted in this one.
+spread to. An outbreak takes in the incidents of lone faults that have its fingerprint. Where a
+value was seen is noted when a rule in force counts it; over which hours it has spread is decided in
+`spread`. Nothing is held between batches but what was noted in this one.
 """
 
 from __future__ import annotations
@@ -85,17 +86,17 @@ class Outbreaks:
         around = span_around(rule, hosts, hour_us)
         met = spreads.live(rule.id, value, around or HourSpan(hour_us, hour_us))
         if around is None:  # a host between two windows of one incident counts with it
-            around = next((one.span for one in met if one.span.holds(hour_us)), None)
+            around = next((item.span for item in met if item.span.holds(hour_us)), None)
             if around is None:
                 return
             met = spreads.live(rule.id, value, around)
-        span = around.with_(one.span for one in met)
+        span = around.with_(item.span for item in met)
         identity = spread_id(rule.id, value, span.first_us)
         spreads.grow(GrownSpread(identity, rule.id, field, value, span, new), met)
         incident = spreads.incident(identity)
         if incident is None:
             incident = self._begun(rule, value, span, identity, hosts)
-        parts = {one.id for one in met} - {identity}
+        parts = {item.id for item in met} - {identity}
         if field == FINGERPRINT and self._lone:
             parts |= spreads.lone(value, span, self._lone)
         evidence = spreads.faults(field, value, span) or self._anchored(incident)

@@ -1,8 +1,8 @@
 """The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
 
-`Pipeline` is one pipeline with its state; `run` drives it over a source. What comes in are batches of
-chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and pages are made
-from the journal, not here.
+`Pipeline` is one pipeline with its state; `run` drives it over a source. What comes in are batches
+of chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and pages are
+made from the journal, not here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Pipeline:
     batch.
 
     What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
-    `rules` are those in force, else those that need no setting. `keeps_noise` is False for a journal whose counts of noise nobody will read: they are only told.
+    `rules` are those in force, else those that need no setting. `keeps_noise` is False for a
+    journal whose counts of noise nobody will read: they are only told.
     """
 
     def __init__(
@@ -116,8 +117,9 @@ class Pipeline:
     ) -> dict[str, int]:
         """Takes one batch in, in one transaction; returns the positions after it, by source.
 
-        What there is to say of it waits for `tell`. `confirm` is asked last, and may raise LostPartitionsError: then nothing of the batch is
-        stored, and the pipeline is as it was before.
+        What there is to say of it waits for `tell`. `confirm` is asked last, and may raise
+        LostPartitionsError: then nothing of the batch is stored, and the pipeline is as it was
+        before.
         """
         begun = time.perf_counter()
         self.noise.renew(now_us)

@@ -38,8 +38,8 @@ class KernelRelease:
 
     @classmethod
     def of(cls, text: str | None, package: str | None = None) -> KernelRelease | None:
-        """Read a release with the package that the kernel names beside it: Debian's 6.1.0-28-amd64 of
-        package 6.1.119-1 is built on 6.1.119.
+        """Read a release with the package that the kernel names beside it: Debian's 6.1.0-28-amd64
+        of package 6.1.119-1 is built on 6.1.119.
         """
         found = cls.parse(text or "")
         named = _DEBIAN.match(package or "")
@@ -90,8 +90,8 @@ def within(kernel: KernelRelease, since: str, until: str | None) -> bool:
 
 
 def status(kernel: KernelRelease | None, issue: KnownIssue) -> ReleaseStatus:
-    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel, and of a
-    vendor's kernel on an older base nobody knows what was ported back into it.
+    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel, and of
+    a vendor's kernel on an older base nobody knows what was ported back into it.
     """
     if kernel is None or (issue.since is None and issue.fixed is None):
         return "unknown"

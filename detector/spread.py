@@ -53,7 +53,7 @@ class HourSpan:
     def with_(self, others: Iterable[HourSpan]) -> HourSpan:
         """The span from the first hour of all to the last."""
         spans = [self, *others]
-        return HourSpan(min(one.first_us for one in spans), max(one.last_us for one in spans))
+        return HourSpan(min(span.first_us for span in spans), max(span.last_us for span in spans))
 
 
 def reach(rule: Rule, hour_us: int) -> HourSpan:
@@ -70,8 +70,8 @@ def span_around(rule: Rule, hosts: Mapping[int, Collection[str]], hour_us: int) 
     """
     found: list[int] = []
     for start in range(reach(rule, hour_us).first_us, hour_us + 1, HOUR_US):
-        hours = [one for one in hosts if start <= one < start + rule.timespan_us and hosts[one]]
-        if len(set().union(*(hosts[one] for one in hours))) >= rule.gte:
+        hours = [host for host in hosts if start <= host < start + rule.timespan_us and hosts[host]]
+        if len(set().union(*(hosts[hour] for hour in hours))) >= rule.gte:
             found += hours
     return HourSpan(min(found), max(found)) if found else None
 
@@ -81,8 +81,8 @@ def all_spans(rule: Rule, hosts: Mapping[int, Collection[str]]) -> list[HourSpan
     spans: list[HourSpan] = []
     for hour in sorted(hosts):
         if found := span_around(rule, hosts, hour):
-            met = [one for one in spans if one.meets(found)]
-            spans = [*(one for one in spans if one not in met), found.with_(met)]
+            met = [span for span in spans if span.meets(found)]
+            spans = [*(span for span in spans if span not in met), found.with_(met)]
     return sorted(spans)
 
 

@@ -151,7 +151,8 @@ HTTP_SECONDS = _seconds(
 )
 HTTP_REFUSED = _counter(
     "oopswatch_http_refused_total",
-    "requests refused: host, token, role, origin, csrf, rate; connections and heads that came too late",
+    "requests refused: host, token, role, origin, csrf, rate; connections and heads that came "
+    "too late",
     "reason",
 )
 HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")

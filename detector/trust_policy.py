@@ -38,7 +38,8 @@ KERNEL_FILES = (
     "*serial*",
     "*ttyS*",
 )
-"""Files whose lines are the kernel's log, or that of a syslog daemon, which tells the kernel by its tag."""
+"""Files whose lines are the kernel's log, or that of a syslog daemon, which tells the kernel by its
+tag."""
 CONTAINER_FILES = (
     "/var/log/containers/*",
     "/var/log/pods/*",

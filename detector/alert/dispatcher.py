@@ -1,5 +1,5 @@
-"""The dispatcher: a thread that turns the notifier, and one thread for each receiver, so that a slow
-one delays no other.
+"""The dispatcher: a thread that turns the notifier, and one thread for each receiver, so that a
+slow one delays no other.
 
 In: a way to open the notifier, `wake` after every commit. Out: notices at receivers. Changes that
 other processes make (`incidents ack`) are seen within half a second. What the history's disk
@@ -160,7 +160,7 @@ class Dispatcher:
 
     def _beat(self, now_us: int) -> None:
         """Tells the receivers that expect it that we live; no answer is waited for."""
-        receivers = [one for one in self._routing.receivers.values() if one.heartbeat]
+        receivers = [item for item in self._routing.receivers.values() if item.heartbeat]
         if not receivers or now_us < self._heartbeat_us:
             return
         self._heartbeat_us = now_us + int(self._duties.heartbeat_s * SECOND_US)

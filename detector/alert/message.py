@@ -85,7 +85,7 @@ def headline(notice: Notice, limit: int) -> str:
     fits, else the last one, cut.
     """
     wordings = tuple(_wordings(notice, limit))
-    fitting = next((one for one in wordings if len(one) <= limit), None)
+    fitting = next((wording for wording in wordings if len(wording) <= limit), None)
     return fitting or wordings[-1][: limit - 1].rstrip(" ,") + "…"
 
 
@@ -94,7 +94,7 @@ def _wordings(notice: Notice, limit: int) -> Iterator[str]:
     in short.
     """
     lead = notice.subjects[0]
-    happened = [said(one) for one in lead.what_happened] or [said(lead.title)]
+    happened = [said(item) for item in lead.what_happened] or [said(lead.title)]
     if len(happened) > 3:
         happened = [happened[0], happened[-1]]
     chain = ", then ".join(happened)
@@ -211,11 +211,11 @@ def _standing(notice: Notice) -> Iterator[MessagePart]:
 
 def _advice(notice: Notice) -> Iterator[MessagePart]:
     """What people said of the problem before, who and when."""
-    for one in notice.standing.advice if notice.standing is not None else ():
-        label = one.about.capitalize()
+    for item in notice.standing.advice if notice.standing is not None else ():
+        label = item.about.capitalize()
         yield MessagePart(
             f"{label}, as known",
-            (said(f"{' '.join(one.text.split())} ({one.author}, {clock(one.at_us)})"),),
+            (said(f"{' '.join(item.text.split())} ({item.author}, {clock(item.at_us)})"),),
         )
 
 
@@ -266,10 +266,10 @@ def _others(notice: Notice) -> Iterator[MessagePart]:
     shown = notice.subjects[:INCIDENTS_SHOWN]
     lines = [
         (
-            f"{clock(one.started_us if one.started_us is not None else one.found_us)}  "
-            f"{one.host}  {one.id}"
+            f"{clock(item.started_us if item.started_us is not None else item.found_us)}  "
+            f"{item.host}  {item.id}"
         )
-        for one in shown
+        for item in shown
     ]
     if notice.total > len(shown):
         lines.append(f"and {notice.total - len(shown):,} more")

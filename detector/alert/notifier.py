@@ -1,5 +1,5 @@
-"""The notifier, a transactional outbox: follows changes of incidents, plans messages, hands them out
-and records their outcome. One turn, one transaction.
+"""The notifier, a transactional outbox: follows changes of incidents, plans messages, hands them
+out and records their outcome. One turn, one transaction.
 
 In: the time, outcomes of attempts. Out: notices to send now; all state is in the alert store. A
 message is marked before it is handed out: after a crash it is sent again under the same key, as
@@ -122,7 +122,9 @@ class Notifier:
         return min((time for time in times if time is not None), default=None)
 
     def _settled(self, now_us: int) -> list[FollowedChange]:
-        """Returns the next changes, up to the first whose report is still being printed (debounce)."""
+        """Returns the next changes, up to the first whose report is still being printed
+        (debounce).
+        """
         changes = self.store.changes(BATCH)
         for place, change in enumerate(changes):
             if (

@@ -39,7 +39,7 @@ def notice_item(notice: Notice) -> Item:
         "total": notice.total,
         "host_count": notice.host_count,
         "hosts": [inert_line(host) for host in notice.hosts],
-        "incidents": [subject_item(one) for one in notice.subjects],
+        "incidents": [subject_item(subject) for subject in notice.subjects],
         "history": standing_item(notice.standing) if notice.standing else None,
     }
 
@@ -65,7 +65,7 @@ def subject_item(subject: Subject) -> Item:
         "function": subject.function and inert_line(subject.function),
         "module": subject.module and inert_line(subject.module),
         "lines": [inert_line(line) for line in subject.lines],
-        "what_happened": [inert_line(one) for one in subject.what_happened],
+        "what_happened": [inert_line(entry) for entry in subject.what_happened],
         "known_issue": subject.known_issue,
         "known_issue_confidence": subject.known_issue_confidence,
         "known_bug": subject.known_bug and inert_line(subject.known_bug),
@@ -96,11 +96,11 @@ def standing_item(standing: ProblemStanding) -> Item:
         "reports": standing.reports,
         "advice": [
             {
-                "about": one.about,
-                "text": inert_line(one.text),
-                "author": inert_line(one.author),
-                "at": moment(one.at_us),
+                "about": entry.about,
+                "text": inert_line(entry.text),
+                "author": inert_line(entry.author),
+                "at": moment(entry.at_us),
             }
-            for one in standing.advice
+            for entry in standing.advice
         ],
     }

@@ -273,15 +273,15 @@ class _RoutingText:
 def _failures(routing: Routing, table: _TestTable, at: LocatedFault) -> Iterator[LocatedFault]:
     facts = RoutingFacts(table.host, table.rule, table.severity, table.problem, table.known_issue)
     assigned = routing.assign(facts)
-    told = sorted(one.receiver for one in assigned)
+    told = sorted(item.receiver for item in assigned)
     if told != sorted(table.expect):
-        why = ", ".join(sorted({one.place for one in assigned})) or routing.why_nobody(facts)
+        why = ", ".join(sorted({item.place for item in assigned})) or routing.why_nobody(facts)
         said = (
             f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got '
             f"{', '.join(told) or 'nobody'} ({why})"
         )
         yield LocatedFault(at.path, at.line, said)
-    elif table.team is not None and (teams := {one.team for one in assigned if one.team}) != {
+    elif table.team is not None and (teams := {item.team for item in assigned if item.team}) != {
         table.team
     }:
         yield LocatedFault(

@@ -39,7 +39,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Small numbers are multiplied, and nothing else is."""
         small = all(
-            isinstance(one, int | float) and abs(one) <= _GREATEST_PRODUCT for one in (left, right)
+            isinstance(item, int | float) and abs(item) <= _GREATEST_PRODUCT
+            for item in (left, right)
         )
         if operator == "**" or not small:
             raise SecurityError(
@@ -132,7 +133,7 @@ def _escaped(value: Any, escape: Escape) -> Any:
         return escape(value)
     if isinstance(value, Mapping):
         return {name: _escaped(one, escape) for name, one in value.items()}
-    return [_escaped(one, escape) for one in value] if isinstance(value, list) else value
+    return [_escaped(item, escape) for item in value] if isinstance(value, list) else value
 
 
 def _line_of(error: Exception, path: Path) -> int:

@@ -22,8 +22,8 @@ def alike_of(story: Story, catalogue: Catalogue, history: History) -> list[Alike
     return history.alike(reading.fingerprint, names(reading.report.frames), SHOWN)
 
 
-def alike_words(one: AlikeProblem) -> str:
+def alike_words(alike_problem: AlikeProblem) -> str:
     """How much a problem resembles it."""
-    if one.same:
+    if alike_problem.same:
         return "the same crash"
-    return f"{one.common} of {one.of} functions of the trace in the same order"
+    return f"{alike_problem.common} of {alike_problem.of} functions of the trace in the same order"

@@ -1,5 +1,5 @@
-"""What `oopswatch run` makes of the pipeline's hooks: metrics, log events, the alerts' turn, letters
-of records that were set aside.
+"""What `oopswatch run` makes of the pipeline's hooks: metrics, log events, the alerts' turn,
+letters of records that were set aside.
 
 In: what the pipeline says of a batch once it is stored. Out: counters and lines. Nothing is decided
 here.
@@ -128,16 +128,16 @@ def _rejected(letters: DeadLetters) -> Callable[[Rejected], None]:
 def _unparsed() -> Any:
     seen: set[str] = set()
 
-    def tell(one: Unparsed) -> None:
-        telemetry.UNPARSED.labels(one.reason).inc()
-        if one.reason not in seen:
-            seen.add(one.reason)
-            sample = one.sample.decode(errors="backslashreplace")
+    def tell(unparsed: Unparsed) -> None:
+        telemetry.UNPARSED.labels(unparsed.reason).inc()
+        if unparsed.reason not in seen:
+            seen.add(unparsed.reason)
+            sample = unparsed.sample.decode(errors="backslashreplace")
             telemetry.say(
                 "unparsed_sample",
-                reason=one.reason,
-                source=one.source,
-                number=one.number,
+                reason=unparsed.reason,
+                source=unparsed.source,
+                number=unparsed.number,
                 sample=sample,
             )
 

@@ -1,8 +1,9 @@
 """Tries rules on a history: what they would have raised, before they are in force.
 
-In: a history, open for reading; rules. Out: the incidents by rule, and the newest of them. What
-the history holds is stored again, in its order, in a temporary history that the rules decide on; the
-history itself is only read. Rules in force take part, since a lone fault is part of their incidents.
+In: a history, open for reading; rules. Out: the incidents by rule, and the newest of them. What the
+history holds is stored again, in its order, in a temporary history that the rules decide on; the
+history itself is only read. Rules in force take part, since a lone fault is part of their
+incidents.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def try_rules(
     with _copy(settings) as journal, explained(history.path):
         trial = _Trial(journal, catalogue, taking_part)
         trial.feed(history, since_us)
-        found = {one.rule: one for one in rule_trial.raised(journal.db.conn)}
+        found = {item.rule: item for item in rule_trial.raised(journal.db.conn)}
         reading = journal.history()
         tried = [
             TriedRule(
@@ -96,8 +97,8 @@ class _Trial:
         pages = rule_trial.faults(connection, names, since_us, reports="fingerprint" in fields)
         for page in pages:
             with self._batch():
-                for one in page:
-                    self._store(one)
+                for item in page:
+                    self._store(item)
             self.faults += len(page)
         for rows in rule_trial.noise(connection, since_us) if "process" in fields else ():
             with self._batch():
@@ -112,12 +113,12 @@ class _Trial:
             self._correlator.raise_incidents()
             self._correlator.raise_outbreaks()
 
-    def _store(self, one: StoredFault) -> None:
-        stored, new = self._journal.add_match(one.match)
+    def _store(self, stored_fault: StoredFault) -> None:
+        stored, new = self._journal.add_match(stored_fault.match)
         if new or stored.refined:
             self._correlator.add(stored)
-        if one.block is not None:
-            self._journal.add_report(stored.id, one.block, None, one.fingerprint)
+        if stored_fault.block is not None:
+            self._journal.add_report(stored.id, stored_fault.block, None, stored_fault.fingerprint)
             self._correlator.seen(stored.id)
 
 

@@ -1,7 +1,8 @@
 """How a problem stands: to the known issue that it is attributed to, and to the weeks before.
 
-In: a problem with its shares, a known issue, the time now. Out: sentences and rows, the same on pages
-and on the command line. Whether a crash is the issue is decided when it is diagnosed, not here.
+In: a problem with its shares, a known issue, the time now. Out: sentences and rows, the same on
+pages and on the command line. Whether a crash is the issue is decided when it is diagnosed, not
+here.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class KernelsAlike:
 def kernels_by_status(kernels: Iterable[ProblemShare], issue: KnownIssue) -> list[KernelsAlike]:
     """The kernels of a problem, apart by how they stand to an issue; those with the bug first."""
     found: defaultdict[ReleaseStatus, list[ProblemShare]] = defaultdict(list)
-    for one in kernels:
-        found[status(KernelRelease.parse(one.name), issue)].append(one)
+    for kernel in kernels:
+        found[status(KernelRelease.parse(kernel.name), issue)].append(kernel)
     return [
         KernelsAlike(
             which,
             words,
-            tuple(one.name for one in found[which]),
-            sum(max(one.reports, one.incidents) for one in found[which]),
+            tuple(item.name for item in found[which]),
+            sum(max(item.reports, item.incidents) for item in found[which]),
         )
         for which, words in _WORDS.items()
         if which in found
@@ -58,13 +59,13 @@ def kernels_by_status(kernels: Iterable[ProblemShare], issue: KnownIssue) -> lis
 def attributed_words(detail: ProblemDetail, issue: str) -> str:
     """How many of a problem's occurrences are attributed to an issue, and how surely."""
     all_of = max(detail.row.reports, detail.row.incidents)
-    told = [one for one in detail.attributed if one.known_issue == issue]
+    told = [item for item in detail.attributed if item.known_issue == issue]
     if not told:
         return (
             f"None of its newest incidents is attributed to it, of {several(all_of, 'occurrence')}."
         )
     counts = "; ".join(
-        f"{one.incidents:,} of {several(all_of, 'occurrence')}, {one.confidence}" for one in told
+        f"{item.incidents:,} of {several(all_of, 'occurrence')}, {item.confidence}" for item in told
     )
     return f"Attributed to it: {counts}."
 

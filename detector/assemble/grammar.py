@@ -1,8 +1,8 @@
 """The lines of kernel reports: whether a text can be one, of what part, of which architecture.
 
-In: a line's text. Out: a `Shape`. Every format here is a printk of the kernel; what no entry fits is
-foreign to a report: the ordinary chatter of a host. It keeps no state: which report a line belongs to
-is the owner's question, what it says is `crash`'s.
+In: a line's text. Out: a `Shape`. Every format here is a printk of the kernel; what no entry fits
+is foreign to a report: the ordinary chatter of a host. It keeps no state: which report a line
+belongs to is the owner's question, what it says is `crash`'s.
 
 Sources, 2.6 to 6.17: show_regs, show_trace and die of arch/*/kernel/{traps,process,dumpstack}.c,
 arch/*/mm/fault.c, lib/dump_stack.c, kernel/panic.c, mm/{kasan,kmsan,kfence}/report.c,
@@ -46,9 +46,11 @@ _STACKS = r"(?:</?[#A-Z][A-Z/\d ]*> *)"
 _FRAME = re.compile(
     rf"(?P<indent>\s*)(?P<stack>{_STACKS}+)?"
     rf"(?:\(?(?P<at>{_AT})?\(?(?:\? +)?(?:\d+:)?{_SYM}{_OFF}(?P<rest>[\s)\[(].*)?$"
-    rf"|{_AT}\(?(?:\? +)?(?:0x[0-9a-f]+|\(null\)|{_SYM})\)?(?: \(unreliable\)| \[[\w ]+\]| from .*)?\s*$"
+    rf"|{_AT}\(?(?:\? +)?(?:0x[0-9a-f]+|\(null\)|{_SYM})\)?(?: \(unreliable\)| \[[\w ]+\]| from "
+    rf".*)?\s*$"
     rf"|(?:\? )?0x[0-9a-f]{{8,16}}\s*$"
-    rf"|(?:{_AT})?\(?{_SYM}(?:{_OFF})?(?: \[\w+\])?\)? from (?:{_AT})?\(?(?:{_SYM}{_OFF}|0x[0-9a-f]+).*$"
+    rf"|(?:{_AT})?\(?{_SYM}(?:{_OFF})?(?: \[\w+\])?\)? from "
+    rf"(?:{_AT})?\(?(?:{_SYM}{_OFF}|0x[0-9a-f]+).*$"
     rf"|(?:\? )?{_SYM} \(?(?:\./)?[\w./-]+\.[chSs]:\d+.*$"
     r"|---? (?:interrupt|Exception): \w+.*$|LR = .*$|--- Exception: .*$)"
 )
@@ -61,7 +63,8 @@ _BOTTOM = re.compile(
 )
 _STACK_MARK = re.compile(rf"{_STACKS}+$")
 _TRACE = re.compile(
-    r"(?:[0-9a-f\s]{8,}(?=Call))?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack traceback|Trace)\b[^:]{0,24}:"
+    r"(?:[0-9a-f\s]{8,}(?=Call))?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack "
+    r"traceback|Trace)\b[^:]{0,24}:"
 )
 _ENDS = re.compile(r"(?:---\[|-{12}\[|8<--- cut here|={16,}|-{16,}|_{16,}|\*{3} )")
 
@@ -93,7 +96,8 @@ _SAYS = {kind: re.compile(_any(fragments)) for kind, fragments in PROSE.items()}
 _MARKS_OF_FRAMES = ("+0x", " from ", "0x", ".c:", ".h:", ".S:", ".rs:", "] ", "---", "LR = ")
 
 _LONGEST = 600
-"""Characters of a line that are looked at; names of functions have up to 512 (include/linux/kallsyms.h)."""
+"""Characters of a line that are looked at; names of functions have up to 512
+(include/linux/kallsyms.h)."""
 
 _BLANK = LineShape("blank")
 _FOREIGN = LineShape("foreign")

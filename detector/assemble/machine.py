@@ -26,8 +26,8 @@ from detector.model import Block, Boot, Line, Match
 
 
 class Assembler:
-    """Collects the lines of kernel reports. `opening` names the signatures that open one, or what is
-    left of one.
+    """Collects the lines of kernel reports. `opening` names the signatures that open one, or what
+    is left of one.
     """
 
     def __init__(self, opening: Mapping[str, Opens], limits: AssemblyLimits | None = None) -> None:
@@ -190,7 +190,7 @@ class Assembler:
             self._append(before, line, looks, now_us, closed)
             return
         closed += self._cut_by(line, match, near)
-        orphan = next((one for one in by_caller(near, line) if one.role == "orphan"), None)
+        orphan = next((item for item in by_caller(near, line) if item.role == "orphan"), None)
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
         if orphan is not None:

@@ -1,5 +1,5 @@
-"""All open reports, by host, within their bounds: what is too much closes the one that has been open
-for longest.
+"""All open reports, by host, within their bounds: what is too much closes the one that has been
+open for longest.
 
 In: reports that open, grow and close. Out: the Blocks of those that closed, and counts. Which line
 belongs to which is not decided here.
@@ -66,7 +66,9 @@ class OpenReports:
         self._marked = (dict(self.by_host), self.count, self.size, dict(self.counts))
 
     def keep(self, host: str) -> None:
-        """Keeps a host's reports as they are, before the first change of any since the last mark."""
+        """Keeps a host's reports as they are, before the first change of any since the last
+        mark.
+        """
         if host not in self._before:
             self._before[host] = [opened.copy() for opened in self.by_host.get(host, ())]
 
@@ -108,7 +110,9 @@ class OpenReports:
         self.size += opened.size
 
     def close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
-        """Closes a report: its Block, or nothing for a shadow and for one that is closed already."""
+        """Closes a report: its Block, or nothing for a shadow and for one that is closed
+        already.
+        """
         self.keep(opened.head.host)
         mine = self.by_host.get(opened.head.host, [])
         if opened not in mine:

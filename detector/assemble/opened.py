@@ -17,8 +17,9 @@ from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
 
 BlockRole = Literal["report", "shadow", "orphan"]
-"""A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a register
-dump or a trace without a head: what is left of a report, or a message's; only its end can tell."""
+"""A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a
+register dump or a trace without a head: what is left of a report, or a message's; only its end can
+tell."""
 
 # Prose that the grammar does not know stands within microseconds of the lines before and after it;
 # what another context printed there is longer, or has its subsystem's name in front.
@@ -33,10 +34,11 @@ class Opened:
     `latest` is the class of its newest head. `at_us` is the stamp of its newest line, kernel time
     where `stamped` says so, else wall time; `touched_us` when that line came, `turn` its place
     among all lines. `lingering`: the end mark has come, a panic may still follow. `strangers` are
-    the lines in a row that did not belong to it, `away` those that came a gap later. `bottom`: the last
-    frame of its trace has come. `paged`: the page table of its address was printed, after which
-    show_pte's caller dies (arch/arm64/mm/fault.c). `superseded`: another report of its context has printed its trace since. `stamps` says which source a line came
-    from, `repeated` that a source has begun to ship the report once more.
+    the lines in a row that did not belong to it, `away` those that came a gap later. `bottom`: the
+    last frame of its trace has come. `paged`: the page table of its address was printed, after
+    which show_pte's caller dies (arch/arm64/mm/fault.c). `superseded`: another report of its
+    context has printed its trace since. `stamps` says which source a line came from, `repeated`
+    that a source has begun to ship the report once more.
     """
 
     head: Match
@@ -199,12 +201,12 @@ class Opened:
             self.ended = self.lingering = True
 
     def give_back(self, other: Opened) -> None:
-        """Hands over the lines that came after the newest one of another report, which they turn out to
-        be of.
+        """Hands over the lines that came after the newest one of another report, which they turn
+        out to be of.
         """
         count = min(sum(turn > other.turn for turn in self.turns), len(self.lines) - 1)
         looks = [shape_of(text) for text in self.lines[-count:]] if count else []
-        names = {one.name for one in looks if one.name is not None and one.kind != "text"}
+        names = {look.name for look in looks if look.name is not None and look.kind != "text"}
         if not count or names & other.labels:  # it has lines of these names: both reports go on
             return
         moved, self.lines = self.lines[-count:], self.lines[:-count]
@@ -294,7 +296,7 @@ class Opened:
         return Block(self.head, tuple(self.lines), whole)
 
 
-_COLLECTIONS = tuple(one.name for one in fields(Opened) if one.default_factory is not MISSING)
+_COLLECTIONS = tuple(item.name for item in fields(Opened) if item.default_factory is not MISSING)
 
 
 def _shipping(line: Line) -> tuple[str, bool, bool]:

@@ -54,8 +54,10 @@ def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Op
     if looks.kind == "frame":
         return _of_frame(able, looks, turn)
     name = "Call Trace" if looks.kind == "trace" else looks.name if looks.kind == "label" else None
-    lacking = [one for one in able if name not in one.labels and not one.lingering] if name else []
-    alike = [one for one in lacking or able if looks.arch and one.arch == looks.arch]
+    lacking = (
+        [item for item in able if name not in item.labels and not item.lingering] if name else []
+    )
+    alike = [item for item in lacking or able if looks.arch and item.arch == looks.arch]
     if len(lacking) == 1 or len(alike) == 1:
         return (alike or lacking)[0]
     return _furthest(lacking, name, turn) or _other_of_two(able, turn) or _last(able)
@@ -64,7 +66,7 @@ def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Op
 def _of_address(able: Sequence[Opened], line: Line) -> Opened | None:
     """The report whose head names the address that a page table is printed for (show_pte)."""
     page = _PAGE_TABLE.match(line.text)
-    named = [one for one in able if page and one.head.text.endswith(page[1])]
+    named = [opened for opened in able if page and opened.head.text.endswith(page[1])]
     return named[0] if len(named) == 1 else None
 
 
@@ -124,7 +126,9 @@ def _of_frame(able: Sequence[Opened], looks: LineShape, turn: int) -> Opened | N
 
 
 def _other_of_two(pair: Sequence[Opened], turn: int) -> Opened | None:
-    """Of two reports that took their last lines in turns, line by line, the one whose turn it is."""
+    """Of two reports that took their last lines in turns, line by line, the one whose turn it
+    is.
+    """
     if len(pair) != 2:
         return None
     parities = []

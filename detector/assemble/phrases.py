@@ -146,7 +146,9 @@ PROSE: dict[str, tuple[str, ...]] = {
         r".{0,40}/\d+:?$", "swapper/", "init/1 ",
     ),
     "rcu-stall": (
-        r"(?:rcu: )?\s*(?:\d+-[.?!oNOD]|\(detected by|\(t=\d|Tasks? (?:dump|blocked)|blocking rcu_node|All QSes|Unless |Possible timer|RCU grace-period|rcu_\w+ kthread|INFO: (?:rcu|Stall)|Stack dump where|RCU GP|l=\d|P\d+)",
+        (r"(?:rcu: )?\s*(?:\d+-[.?!oNOD]|\(detected by|\(t=\d|Tasks? (?:dump|blocked)|blocking "
+        r"rcu_node|All QSes|Unless |Possible timer|RCU grace-period|rcu_\w+ kthread|INFO: "
+        r"(?:rcu|Stall)|Stack dump where|RCU GP|l=\d|P\d+)"),
         "Task dump for", r"\d+: \(", r"\(\d+ ticks",
     ),
     "hung-task": (

@@ -15,7 +15,8 @@ NMI_TRACE = "Sending NMI from CPU"
 """After this line the other CPUs print their traces into the report (lib/nmi_backtrace.c)."""
 
 REPLAY = "** replaying previous printk message **"
-"""kernel/printk/printk.c to 5.9: the line before this one was cut on the console and follows once more, whole."""
+"""kernel/printk/printk.c to 5.9: the line before this one was cut on the console and follows once
+more, whole."""
 
 _BANNER = re.compile(r"Linux version \d|Booting Linux on physical CPU")
 _END = re.compile(
@@ -38,7 +39,8 @@ _NAMED = re.compile(
 _USER = re.compile(r"(?:PC|LR) is at 0x|(?:pc|lr|sp) : (?:\[<)?0000|Code: ")
 
 _SELF_CLOSING = frozenset({"kasan", "kmsan", "kcsan", "kfence", "ubsan"})
-"""Reports between two bars of `=` (mm/kasan/report.c, mm/kmsan/report.c, kernel/kcsan/report.c, mm/kfence/report.c, lib/ubsan.c)."""
+"""Reports between two bars of `=` (mm/kasan/report.c, mm/kmsan/report.c, kernel/kcsan/report.c,
+mm/kfence/report.c, lib/ubsan.c)."""
 
 _TRACE_IS_END = frozenset(
     {
@@ -64,7 +66,8 @@ _TRACE_IS_END = frozenset(
         "workqueue-leak",
     }
 )
-"""Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/hung_task.c …)."""
+"""Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h,
+kernel/hung_task.c …)."""
 
 _ONE_LINE = frozenset(
     {
@@ -76,7 +79,8 @@ _ONE_LINE = frozenset(
         "unwinder",
     }
 )
-"""Reports of one line that tells, without a trace; some are repeated every ten seconds for hours."""
+"""Reports of one line that tells, without a trace; some are repeated every ten seconds for
+hours."""
 
 _DIES = frozenset(
     {
@@ -110,7 +114,8 @@ _JOINS_WITHIN = 32
 _SAME_START = 11  # "BUG: KASAN:", "WARNING: CP"
 
 _BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence"})
-"""Reports whose frames follow without a line that says so (mm/kmsan/report.c, kernel/kcsan/report.c, mm/kfence/report.c)."""
+"""Reports whose frames follow without a line that says so (mm/kmsan/report.c,
+kernel/kcsan/report.c, mm/kfence/report.c)."""
 
 _PROSE = {
     "kasan": ("kasan", "page", "slab"),
@@ -150,7 +155,8 @@ _NO_REGISTERS = frozenset(
     | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak", "spinlock-bug", "mm-teardown"}
     | {"vfs-busy", "netdev-reference", "lockdep-exhausted"}
 )  # fmt: skip
-"""Reports that call dump_stack(): registers stand only under its trace, those of user space (show_trace_log_lvl)."""
+"""Reports that call dump_stack(): registers stand only under its trace, those of user space
+(show_trace_log_lvl)."""
 
 _SCHED_SHOWS_TASK = frozenset({"hung-task"})
 _DUMP_LABELS = frozenset({"CPU", "Pid", "Hardware name", "Modules linked in"})

@@ -96,8 +96,9 @@ class Rule:
     one whose match identifies the incident. "event_count" asks for `gte` matches of any of the
     names; its `anchor` is "", since the earliest match identifies the incident. "value_count" asks
     for one value of `group_by` (the fingerprint of a report, the process of noise) on `gte` hosts
-    within the hours of `timespan_us`, and names no signature. `switch` names the setting without which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends
-    the incident, since what it tells of does not outlive the running kernel.
+    within the hours of `timespan_us`, and names no signature. `switch` names the setting without
+    which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends the incident,
+    since what it tells of does not outlive the running kernel.
     """
 
     id: str

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from detector.model import Confidence
 
 ReleaseStatus = Literal["affected", "vendor", "fixed", "vendor-fixed", "before", "unknown"]
-"""How a running kernel stands to an issue: a plain release with the bug, a vendor's build on a base with the bug, a release that has
-the fix, a vendor's build on such a release, a release older than the bug, or not known."""
+"""How a running kernel stands to an issue: a plain release with the bug, a vendor's build on a base
+with the bug, a release that has the fix, a vendor's build on such a release, a release older than
+the bug, or not known."""
 
 _BUG = r"^(CVE-\d{4}-\d{4,19}|[0-9a-f]{12})$"
 _ID = r"^[a-z0-9]+([._-][a-z0-9]+)*$"

@@ -90,26 +90,26 @@ def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
     return Catalogue(
         signatures=tuple(map(_signature, _of(found, SignatureTable))),
         rules=tuple(map(_rule, _of(found, RuleTable))),
-        known_issues=tuple(one.table.build() for one in _of(found, KnownIssueTable)),
-        structs=tuple(one.table.build() for one in _of(found, StructTable)),
-        lists={one.table.id: _name_list(one.table) for one in _of(found, ListTable)},
+        known_issues=tuple(item.table.build() for item in _of(found, KnownIssueTable)),
+        structs=tuple(item.table.build() for item in _of(found, StructTable)),
+        lists={item.table.id: _name_list(item.table) for item in _of(found, ListTable)},
     )
 
 
 def _unproved(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """What the examples and hostile lines find wrong with signatures and lists."""
     signatures = _of(found, SignatureTable)
-    for one in signatures:
-        yield from map(one.fault, signature_complaints(_signature(one)))
-    by_id = {one.table.id: one for one in signatures}
-    for name, complaint in double_claims([_signature(one) for one in signatures]):
+    for signature in signatures:
+        yield from map(signature.fault, signature_complaints(_signature(signature)))
+    by_id = {signature.table.id: signature for signature in signatures}
+    for name, complaint in double_claims([_signature(signature) for signature in signatures]):
         yield by_id[name].fault(complaint)
     for listed in _of(found, ListTable):
         yield from map(listed.fault, list_complaints(listed.table.regexes))
 
 
 def _of(found: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_ValidatedTable[_TableT]]:
-    return [one for one in found if type(one.table) is model]
+    return [item for item in found if type(item.table) is model]
 
 
 def _tables(path: str, text: str, faults: list[LocatedFault]) -> Iterator[_ValidatedTable[Any]]:
@@ -188,18 +188,18 @@ def _shape_message(
 
 def _duplicates(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     first: dict[tuple[str, str], _ValidatedTable[Any]] = {}
-    for one in found:
-        earlier = first.setdefault((one.kind, one.table.id), one)
-        if earlier is not one:
-            yield one.fault(
+    for item in found:
+        earlier = first.setdefault((item.kind, item.table.id), item)
+        if earlier is not item:
+            yield item.fault(
                 Complaint("id", f"this id stands already at {earlier.path}:{earlier.line}")
             )
 
 
 def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """Rules, their tests and known issues that name a signature or class that no file has."""
-    ids = {one.table.id for one in _of(found, SignatureTable)}
-    classes = {one.table.cls for one in _of(found, SignatureTable)}
+    ids = {item.table.id for item in _of(found, SignatureTable)}
+    classes = {item.table.cls for item in _of(found, SignatureTable)}
     for signature in _of(found, SignatureTable):
         alone = signature.table.alone
         if alone is not None and alone not in classes:
@@ -229,11 +229,11 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
                     yield LocatedFault(
                         rule.path, rule.places.value(line, name), f"{rule.name}: {said}"
                     )
-    for one in found:
-        if isinstance(one.table, KnownIssueTable | StructTable):
-            for key, name in one.table.references():
+    for item in found:
+        if isinstance(item.table, KnownIssueTable | StructTable):
+            for key, name in item.table.references():
                 if name not in ids | classes:
-                    yield one.fault(
+                    yield item.fault(
                         Complaint(
                             key,
                             (
@@ -244,8 +244,8 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
                     )
 
 
-def _signature(one: _ValidatedTable[SignatureTable]) -> Signature:
-    table = one.table
+def _signature(item: _ValidatedTable[SignatureTable]) -> Signature:
+    table = item.table
     return Signature(
         id=table.id,
         cls=table.cls,
@@ -264,13 +264,13 @@ def _signature(one: _ValidatedTable[SignatureTable]) -> Signature:
         runbook=table.runbook,
         examples=tuple(table.match),
         rejects=tuple(table.reject),
-        path=one.path,
-        line=one.line,
+        path=item.path,
+        line=item.line,
     )
 
 
-def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
-    table = one.table
+def _rule(item: _ValidatedTable[RuleTable]) -> Rule:
+    table = item.table
     return Rule(
         id=table.id,
         title=table.title,
@@ -290,12 +290,12 @@ def _rule(one: _ValidatedTable[RuleTable]) -> Rule:
                 test.name,
                 tuple(test.given),
                 test.expect,
-                one.places.child("rule", one.index, "test", index),
+                item.places.child("rule", item.index, "test", index),
             )
             for index, test in enumerate(table.test)
         ),
-        path=one.path,
-        line=one.line,
+        path=item.path,
+        line=item.line,
     )
 
 

@@ -94,7 +94,10 @@ def change_item(change: Change) -> Item:
 
 def became_item(history: History, identity: str) -> Item:
     """What became of an incident, and who was told of it, as JSON."""
-    told = [asdict(one) | {"at": moment(one.at_us)} for one in notifications_of(history, identity)]
+    told = [
+        asdict(notification) | {"at": moment(notification.at_us)}
+        for notification in notifications_of(history, identity)
+    ]
     return {
         "changes": [change_item(change) for change in history.changes_of(identity)],
         "notifications": told,
@@ -108,8 +111,8 @@ def say_became(history: History, identity: str) -> None:
         click.echo(f"    {_line(change)}")
     told = notifications_of(history, identity)
     click.echo("  who was told:" if told else "  nobody was told yet")
-    for one in told:
-        click.echo(f"    {_told(one)}")
+    for item in told:
+        click.echo(f"    {_told(item)}")
     click.echo()
 
 
@@ -118,11 +121,12 @@ def _line(change: Change) -> str:
     return f"{terminal.when(change.at_us)} {change.what} by {inert(change.actor)}{reason}"
 
 
-def _told(one: NotificationRow) -> str:
-    detail = f" ({inert(one.detail)})" if one.detail else ""
+def _told(notification_row: NotificationRow) -> str:
+    detail = f" ({inert(notification_row.detail)})" if notification_row.detail else ""
     return (
-        f"{terminal.when(one.at_us)} {inert(one.receiver or 'nobody')}: {one.outcome}: "
-        f"{inert(one.reason)}{detail}"
+        f"{terminal.when(notification_row.at_us)} "
+        f"{inert(notification_row.receiver or 'nobody')}: {notification_row.outcome}: "
+        f"{inert(notification_row.reason)}{detail}"
     )
 
 

@@ -118,7 +118,7 @@ def explain(
         if history is not None:
             _say_alike(alike_of(story, catalogue, history))
     for (process, signature), count in Counter(
-        (one.fields.get("process"), one.signature) for one in found if one.origin == "user"
+        (entry.fields.get("process"), entry.signature) for entry in found if entry.origin == "user"
     ).items():
         click.echo(
             inert(
@@ -132,10 +132,10 @@ def explain(
 
 def _say_alike(found: list[AlikeProblem]) -> None:
     """The problems of the history that resemble it."""
-    for one in found:
-        row = one.row
+    for alike_problem in found:
+        row = alike_problem.row
         told = (
-            f"{row.title or row.fingerprint} ({row.fingerprint}): {alike_words(one)}; "
+            f"{row.title or row.fingerprint} ({row.fingerprint}): {alike_words(alike_problem)}; "
             f"{several(row.reports, 'report')} on {several(row.hosts, 'host')}, last "
             f"{terminal.when(row.last_us)}"
         )
@@ -147,8 +147,8 @@ def _say_alike(found: list[AlikeProblem]) -> None:
 def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
     """The lines; what cannot be read is said on standard error."""
     lines, unread = decision.read_lines(records, parser, clock.now_us())
-    for one in unread:
-        click.echo(f"line {one.number}: not read: {one.reason}", err=True)
+    for item in unread:
+        click.echo(f"line {item.number}: not read: {item.reason}", err=True)
     return lines
 
 

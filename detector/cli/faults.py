@@ -92,7 +92,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
         row.severity,
         inert(row.title)[:100],
         inert(row.kernel or ""),
-        " or ".join(one.id for one in row.known_bugs),
+        " or ".join(bug.id for bug in row.known_bugs),
         row.incident or "",
     )
 
@@ -127,7 +127,8 @@ def show(identity: int, as_json: bool, store_path: Path | None, config_path: Pat
     click.echo(f"  signature   {row.signature}")
     click.echo(f"  incident    {row.incident or 'none'}")
     click.echo(
-        f"  line        {inert(detail.match.text)}   {inert(detail.match.source)}:{detail.match.number}"
+        f"  line        {inert(detail.match.text)}   "
+        f"{inert(detail.match.source)}:{detail.match.number}"
     )
     for sentence in item["explanation"]["diagnosis"]:
         click.echo(terminal.wrapped(sentence["confidence"], sentence["text"]))

@@ -146,20 +146,26 @@ def _say(detail: HostDetail) -> None:
     ]
     terminal.say_table(out, "Boots", ("began (UTC)", "boot id", "kernel", "seen up to"), boots)
     cells = [
-        (one.id, terminal.when(one.started_us), one.severity, inert(one.title), one.state)
-        for one in detail.incidents
+        (
+            incident.id,
+            terminal.when(incident.started_us),
+            incident.severity,
+            inert(incident.title),
+            incident.state,
+        )
+        for incident in detail.incidents
     ]
     terminal.say_table(
         out, "Newest incidents", ("id", "started (UTC)", "severity", "what", "state"), cells
     )
     noise = [
         (
-            inert(one.process or ""),
-            one.signature or "",
-            terminal.when(one.last_us),
-            f"{one.count:,}",
+            inert(item.process or ""),
+            item.signature or "",
+            terminal.when(item.last_us),
+            f"{item.count:,}",
         )
-        for one in detail.noise
+        for item in detail.noise
     ]
     terminal.say_table(
         out,

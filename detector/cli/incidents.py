@@ -142,13 +142,13 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     advice = history.advice(fingerprint) if fingerprint else []
     if as_json:
         became = actions.became_item(history, detail.row.id)
-        known = {"advice": [asdict(one) for one in advice]}
+        known = {"advice": [asdict(item) for item in advice]}
         click.echo(json.dumps(detail_item(detail) | became | known))
         return
     terminal.say_incident(terminal.console(), detail_item(detail))
-    for one in advice:
-        told = f"{one.text} ({one.author}, {terminal.when(one.at_us)})"
-        click.echo(terminal.wrapped(one.about, told))
+    for item in advice:
+        told = f"{item.text} ({item.author}, {terminal.when(item.at_us)})"
+        click.echo(terminal.wrapped(item.about, told))
     if detail.block is not None:
         click.echo(
             f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:"

@@ -71,13 +71,13 @@ def show(bug: str, as_json: bool, store_path: Path | None, config_path: Path | N
     problems of the history look like it.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
-    for one in _asked(settings, bug):
-        problems = _problems(settings, one)
+    for entry in _asked(settings, bug):
+        problems = _problems(settings, entry)
         if as_json:
             prints = [row.fingerprint for row in problems]
-            click.echo(json.dumps({"type": "known_bug", **bug_item(one), "problems": prints}))
+            click.echo(json.dumps({"type": "known_bug", **bug_item(entry), "problems": prints}))
             continue
-        click.echo("\n".join(inert(line) for line in record_lines(one)))
+        click.echo("\n".join(inert(line) for line in record_lines(entry)))
         for row in problems:
             click.echo(inert(f"  problem    {row.fingerprint} {row.title}, {row.incidents:,} ×"))
 
@@ -105,19 +105,20 @@ def hosts(bug: str, as_json: bool, store_path: Path | None, config_path: Path | 
     cannot be told, by the kernel of each host's last boot that told one.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
-    for one in _asked(settings, bug):
+    for entry in _asked(settings, bug):
         with closing(history_of(settings, terminal.say_fault)) as history:
-            if not history.problems_with(one):
+            if not history.problems_with(entry):
                 click.echo(
-                    f"{inert(one.id)}: no crash of this history looks like it, so no host is named",
+                    f"{inert(entry.id)}: no crash of this history looks like it, so no host is "
+                    f"named",
                     err=True,
                 )
                 sys.exit(_NOTHING_KNOWN)
-            exposed = history.exposure(one)
+            exposed = history.exposure(entry)
         if as_json:
-            _say_hosts_json(one, exposed)
+            _say_hosts_json(entry, exposed)
         else:
-            _say_hosts(one, exposed)
+            _say_hosts(entry, exposed)
 
 
 def _say_hosts_json(bug: Bug, exposed: Exposure) -> None:
@@ -158,8 +159,8 @@ def _say_kernels(kernels: Mapping[str, Sequence[str]]) -> None:
 def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:
     """Prints the frame of a known issue in TOML, for a file of patterns/known-issues/."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    for one in _asked(settings, bug):
-        click.echo(draft_of(one))
+    for entry in _asked(settings, bug):
+        click.echo(draft_of(entry))
 
 
 def _asked(settings: Settings, name: str) -> list[Bug]:
@@ -193,7 +194,8 @@ Sources: a copy of the kernel's vulns.git or of cvelistV5 (a folder, tar or zip)
     multiple=True,
     required=True,
     metavar="PATH",
-    help="Folder, tar or zip of CVE records, or a kernel checkout with its tags. May be given again.",
+    help="Folder, tar or zip of CVE records, or a kernel checkout with its tags. May be given "
+    "again.",
 )
 @click.option(
     "--to",

@@ -151,11 +151,11 @@ def route(
     quiet = why_quiet(facts, routing, _silences(settings, now), now)
     assigned = routing.assign(facts)
     if as_json:
-        click.echo(json.dumps({"receivers": [asdict(one) for one in assigned], "quiet": quiet}))
+        click.echo(json.dumps({"receivers": [asdict(item) for item in assigned], "quiet": quiet}))
         return
-    for one in assigned:
-        team = f", team {one.team}" if one.team else ""
-        click.echo(f"{one.receiver}: by the route at {one.place}{team}")
+    for item in assigned:
+        team = f", team {item.team}" if item.team else ""
+        click.echo(f"{item.receiver}: by the route at {item.place}{team}")
     if not assigned:
         click.echo(f"nobody: {inert(routing.why_nobody(facts))}")
     elif quiet:

@@ -73,7 +73,7 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
         click.echo(line)
     tests = sum(len(rule.tests) for rule in catalogue.rules)
     cases = sum(len(issue.test) for issue in catalogue.known_issues)
-    examples = sum(len(one.examples) + len(one.rejects) for one in catalogue.signatures)
+    examples = sum(len(entry.examples) + len(entry.rejects) for entry in catalogue.signatures)
     found = (
         f"{len(catalogue.signatures)} signatures with {examples} examples, "
         f"{len(catalogue.rules)} rules with {tests} tests"
@@ -116,7 +116,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
     """Every signature, rule and known issue."""
     catalogue = _catalogue(folders, config_path)
     if as_json:
-        for item in [_signature_item(one) for one in catalogue.signatures] + [
+        for item in [_signature_item(entry) for entry in catalogue.signatures] + [
             _rule_item(rule) for rule in catalogue.rules
         ]:
             click.echo(json.dumps(item, ensure_ascii=False))
@@ -129,7 +129,10 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
             )
         return
     out = terminal.console()
-    rows = [(one.id, one.cls, one.origin, one.severity, one.title) for one in catalogue.signatures]
+    rows = [
+        (entry.id, entry.cls, entry.origin, entry.severity, entry.title)
+        for entry in catalogue.signatures
+    ]
     terminal.say_table(out, "Signatures", ("id", "class", "origin", "severity", "title"), rows)
     rules = [
         (
@@ -162,10 +165,10 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
     """All of one signature, rule or known issue."""
     catalogue = _catalogue(folders, config_path)
     signature = catalogue.signature(name)
-    rule = next((one for one in catalogue.rules if one.id == name), None)
-    issue = next((one for one in catalogue.known_issues if one.id == name), None)
+    rule = next((entry for entry in catalogue.rules if entry.id == name), None)
+    issue = next((entry for entry in catalogue.known_issues if entry.id == name), None)
     if signature is None and rule is None and issue is None:
-        issues = ", ".join(one.id for one in catalogue.known_issues)
+        issues = ", ".join(entry.id for entry in catalogue.known_issues)
         raise click.UsageError(
             f"no signature, rule or known issue is called {name}; `oopswatch patterns list` names "
             f"signatures and rules, known issues are {issues}"
@@ -186,8 +189,10 @@ def _issue_item(issue: KnownIssue) -> Item:
         "why": issue.explanation,
         "since": issue.since,
         "fixed": issue.fixed,
-        "stable": [one.release for one in issue.stable],
-        "fixed by": [f"{one.hash[:12]} {one.title or one.note or ''}" for one in issue.fixed_by],
+        "stable": [entry.release for entry in issue.stable],
+        "fixed by": [
+            f"{entry.hash[:12]} {entry.title or entry.note or ''}" for entry in issue.fixed_by
+        ],
         "until then": issue.mitigation,
         "next": list(issue.next_steps),
         "covers": list(issue.covers),
@@ -320,21 +325,21 @@ def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:
     return build.catalogue_of(settings, prove=True)
 
 
-def _signature_item(one: Signature) -> dict[str, object]:
+def _signature_item(entry: Signature) -> dict[str, object]:
     return {
         "type": "signature",
-        "id": one.id,
-        "title": one.title,
-        "class": one.cls,
-        "origin": one.origin,
-        "severity": one.severity,
-        "meaning": one.meaning,
-        "literal": list(one.literals),
-        "regex": one.regex,
-        "source": one.source,
-        "match": list(one.examples),
-        "reject": list(one.rejects),
-        "file": f"{one.path}:{one.line}",
+        "id": entry.id,
+        "title": entry.title,
+        "class": entry.cls,
+        "origin": entry.origin,
+        "severity": entry.severity,
+        "meaning": entry.meaning,
+        "literal": list(entry.literals),
+        "regex": entry.regex,
+        "source": entry.source,
+        "match": list(entry.examples),
+        "reject": list(entry.rejects),
+        "file": f"{entry.path}:{entry.line}",
     }
 
 

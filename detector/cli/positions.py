@@ -27,7 +27,8 @@ def positions() -> None:
 
 @positions.command(
     name="list",
-    epilog="\b\nExamples:\n  oopswatch positions list\n  oopswatch positions list --json --store history.db",
+    epilog="\b\nExamples:\n  oopswatch positions list\n  oopswatch positions list --json --store "
+    "history.db",
 )
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @store_option
@@ -66,7 +67,9 @@ Incidents are not raised twice, and noise that is counted is not counted again."
 def set_position(
     source: str, where: str, store_path: Path | None, config_path: Path | None
 ) -> None:
-    """Sets from where `oopswatch run` reads. Stop it first; it says at its start where it begins."""
+    """Sets from where `oopswatch run` reads. Stop it first; it says at its start where it
+    begins.
+    """
     settings, _ = settings_of(config_path, store__path=store_path)
     path = settings.store.path
     if not path.is_file():

@@ -120,22 +120,22 @@ def show(
         )
     if as_json:
         shares = {
-            "hosts": [asdict(one) for one in detail.hosts],
-            "kernels": [asdict(one) for one in detail.kernels],
-            "hardware": [asdict(one) for one in detail.hardware],
+            "hosts": [asdict(host) for host in detail.hosts],
+            "kernels": [asdict(kernel) for kernel in detail.kernels],
+            "hardware": [asdict(item) for item in detail.hardware],
         }
         days = [[moment(day.start_us), day.count] for day in detail.days]
         click.echo(
             json.dumps(
                 problem_item(detail.row)
                 | {"by": shares, "days": days, "latest": [row.id for row in detail.incidents]}
-                | {"attributed": [asdict(one) for one in detail.attributed]}
-                | {"advice": [asdict(one) for one in detail.advice]}
+                | {"attributed": [asdict(item) for item in detail.attributed]}
+                | {"advice": [asdict(item) for item in detail.advice]}
             )
         )
         return
     catalogue = build.catalogue_of(settings)
-    issues = {one.id: one for one in catalogue.known_issues}
+    issues = {issue.id: issue for issue in catalogue.known_issues}
     _say(detail, issues.get(detail.row.known_issue or ""), history.releases_with(fingerprint))
 
 
@@ -208,7 +208,8 @@ def resolve(
         acting.say_change(change, as_json=as_json)
     if not as_json:
         click.echo(
-            f"{inert(fingerprint)} is resolved; {several(len(changes), 'incident')} {'was' if len(changes) == 1 else 'were'} resolved with it"
+            f"{inert(fingerprint)} is resolved; {several(len(changes), 'incident')} "
+            f"{'was' if len(changes) == 1 else 'were'} resolved with it"
         )
 
 
@@ -244,7 +245,7 @@ def known_of(row: ProblemRow) -> str:
     if row.known_issue or not row.known_bugs:
         return row.known_issue or ""
     first = row.known_bugs[0]
-    names = " or ".join(one.id for one in row.known_bugs)
+    names = " or ".join(bug.id for bug in row.known_bugs)
     fixed = f", fixed in {first.fixed_in}" if first.fixed_in and len(row.known_bugs) == 1 else ""
     return f"{names} ({first.confidence}{fixed})"
 
@@ -270,25 +271,28 @@ def _facts(
         ("last", f"{terminal.when(row.last_us)} (UTC)"),
         (
             "reports",
-            f"{row.reports:,} on {several(row.hosts, 'host')}; {trend_words(detail, clock.now_us())}",
+            (
+                f"{row.reports:,} on {several(row.hosts, 'host')}; "
+                f"{trend_words(detail, clock.now_us())}"
+            ),
         ),
         ("releases", since_words(releases) or "unknown"),
         ("incidents", f"{row.incidents:,}"),
         ("known issue", row.known_issue or "none"),
         *(
-            (one.about, f"{one.text} ({one.author}, {terminal.when(one.at_us)})")
-            for one in detail.advice
+            (item.about, f"{item.text} ({item.author}, {terminal.when(item.at_us)})")
+            for item in detail.advice
         ),
         *(("", words) for words in (_issue_words(detail, issue) if issue else ())),
-        *(("known bug", terminal.known_bug(asdict(one))) for one in row.known_bugs),
+        *(("known bug", terminal.known_bug(asdict(bug))) for bug in row.known_bugs),
     )
 
 
 def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
     """How much of a problem its known issue explains."""
     return [attributed_words(detail, issue.id)] + [
-        f"{several(one.reports, 'report')} on {one.words}: {', '.join(one.kernels)}"
-        for one in kernels_by_status(detail.kernels, issue)
+        f"{several(kernel.reports, 'report')} on {kernel.words}: {', '.join(kernel.kernels)}"
+        for kernel in kernels_by_status(detail.kernels, issue)
     ]
 
 
@@ -306,19 +310,25 @@ def _say(detail: ProblemDetail, issue: KnownIssue | None, releases: ReleasesWith
     ):
         cells = [
             (
-                inert(one.name),
-                terminal.when(one.first_us),
-                terminal.when(one.last_us),
-                f"{max(one.reports, one.incidents):,}",
+                inert(share.name),
+                terminal.when(share.first_us),
+                terminal.when(share.last_us),
+                f"{max(share.reports, share.incidents):,}",
             )
-            for one in shares
+            for share in shares
         ]
         terminal.say_table(
             terminal.console(), f"By {title}", (title, "first (UTC)", "last (UTC)", "count"), cells
         )
     newest = [
-        (one.id, terminal.when(one.started_us), inert(one.host), inert(one.kernel or ""), one.state)
-        for one in detail.incidents
+        (
+            incident.id,
+            terminal.when(incident.started_us),
+            inert(incident.host),
+            inert(incident.kernel or ""),
+            incident.state,
+        )
+        for incident in detail.incidents
     ]
     terminal.say_table(
         terminal.console(),

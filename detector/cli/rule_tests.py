@@ -24,12 +24,12 @@ def asked_for(rule: Rule) -> str:
 def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
     """The tests of a rule that it does not pass, each as a located line."""
     faults = []
-    for one in rule.tests:
-        raised = raised_by(catalogue, rule, one)
-        if raised != one.expect:
+    for test in rule.tests:
+        raised = raised_by(catalogue, rule, test)
+        if raised != test.expect:
             faults.append(
-                f"{rule.path}:{one.line}: {rule.id}: test {one.name!r}: {raised} incidents, "
-                f"not {one.expect}"
+                f"{rule.path}:{test.line}: {rule.id}: test {test.name!r}: {raised} incidents, "
+                f"not {test.expect}"
             )
     return faults
 
@@ -45,9 +45,9 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
         stored.append(new)
         family = kin(rule, new, [other for other in stored if other.match.host == host])
         known = {
-            identity for identity, members in live.items() if members & {one.id for one in family}
+            identity for identity, members in live.items() if members & {item.id for item in family}
         }
-        members = {one.id for one in family}.union(*(live[identity] for identity in known))
+        members = {item.id for item in family}.union(*(live[identity] for identity in known))
         incident = (
             assemble_incident(rule, in_order(stored[member] for member in members), known)
             if family
@@ -70,7 +70,7 @@ def _spread_by(rule: Rule, given: RuleTest) -> int:
 
 
 def _match_of(catalogue: Catalogue, rule: Rule, term: str, host: str, time_us: int) -> Match:
-    named = [one for one in catalogue.signatures if term in (one.id, one.cls)]
+    named = [item for item in catalogue.signatures if term in (item.id, item.cls)]
     signature = named[0]
     cls = term if term in rule.classes else signature.cls
     sign = term if term in rule.signatures else signature.id

@@ -128,7 +128,7 @@ def test(
         for tried in trial.tried:
             click.echo(json.dumps(tried_item(tried, since_us)))
         return
-    most_first = sorted(trial.tried, key=lambda one: -one.found.incidents if one.found else 0)
+    most_first = sorted(trial.tried, key=lambda entry: -entry.found.incidents if entry.found else 0)
     cells = [_cells(tried, since_us) for tried in most_first]
     columns = ("rule", "incidents", "a week", "hosts", "in others", "first (UTC)", "last (UTC)")
     read = several(trial.faults, "fault")
@@ -222,7 +222,9 @@ def _cells(tried: TriedRule, since_us: int) -> tuple[str, ...]:
 
 
 def _per_week(found: RaisedIncidents | None, since_us: int) -> float:
-    """Incidents a week, from the time asked for, else the first, to the last; of a week at least."""
+    """Incidents a week, from the time asked for, else the first, to the last; of a week at
+    least.
+    """
     if found is None or found.first_us is None or found.last_us is None:
         return 0.0
     span = max(found.last_us - (since_us or found.first_us), _WEEK_US)

@@ -93,9 +93,9 @@ class ScanFindings:
     def _unclaimed(self, rows: Sequence[UnclaimedCount]) -> None:
         self.unclaimed = folded(self.unclaimed, rows)
 
-    def _unparsed(self, one: Unparsed) -> None:
-        count, sample = self.unparsed.get(one.reason, (0, one))
-        self.unparsed[one.reason] = (count + 1, sample)
+    def _unparsed(self, unparsed: Unparsed) -> None:
+        count, sample = self.unparsed.get(unparsed.reason, (0, unparsed))
+        self.unparsed[unparsed.reason] = (count + 1, sample)
 
     def _rejected(self, row: Rejected) -> None:
         if len(self.rejected) < REJECTED_SHOWN:

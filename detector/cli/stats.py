@@ -41,7 +41,7 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     if buckets:
         click.echo(
             f"  {'over time':<16}{terminal.when(buckets[0].start_us)} "
-            f"{sparkline([one.count for one in buckets])} {terminal.when(now)}\n"
+            f"{sparkline([bucket.count for bucket in buckets])} {terminal.when(now)}\n"
         )
     cells = [(inert(str(row.process)), str(row.signature), f"{row.count:,}") for row in seen.noise]
     terminal.say_table(
@@ -54,7 +54,10 @@ def _say(seen: Overview, size: int) -> None:
     facts = (
         (
             "file",
-            f"{size:,} bytes, from {terminal.when(held.first_us)} to {terminal.when(held.last_us)} (UTC)",
+            (
+                f"{size:,} bytes, from {terminal.when(held.first_us)} to "
+                f"{terminal.when(held.last_us)} (UTC)"
+            ),
         ),
         ("hosts", f"{held.hosts:,}, {held.boots:,} boots"),
         ("matches", f"{held.matches:,}, {held.reports:,} reports"),

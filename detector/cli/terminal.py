@@ -208,17 +208,17 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
     for label, value in _incident_rows(item):
         if value:
             out.print(Text(f"  {label:<12}{inert(value)}"))
-    for one in item["evidence"]:
+    for entry in item["evidence"]:
         stamp = (
-            seconds(one["kernel_time_us"])
-            if one["kernel_time_us"] is not None
-            else one["wall_time"] or "-"
+            seconds(entry["kernel_time_us"])
+            if entry["kernel_time_us"] is not None
+            else entry["wall_time"] or "-"
         )
         out.print(
             Text.assemble(
                 f"  {'line':<12}",
-                (f"[{stamp}] {inert(one['text'])}", "bold"),
-                f"   {inert(one['source'])}:{one['line_number']}",
+                (f"[{stamp}] {inert(entry['text'])}", "bold"),
+                f"   {inert(entry['source'])}:{entry['line_number']}",
             )
         )
     for sentence in item["diagnosis"] if whole else item["diagnosis"][:SENTENCES]:

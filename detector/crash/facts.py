@@ -1,8 +1,8 @@
 """Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address,
 error codes, panic.
 
-In: the lines of a block. Out: a `BlockFacts` value; of each fact the first that is said. Process names
-may hold anything: blanks, `#`, `/`, `:`.
+In: the lines of a block. Out: a `BlockFacts` value; of each fact the first that is said. Process
+names may hold anything: blanks, `#`, `/`, `:`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _LINES = tuple(
         rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*{_RELEASE}",
         rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*$",
         # the same to 3.9, and arm
-        rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}(?: #\S+ (?P<hardware>\S.*?)\s*$)?",
+        (
+            rf"Pid: (?P<pid>\d+), comm: +{_COMM} {_TAINT}\s*{_RELEASE}(?: #\S+ "
+            rf"(?P<hardware>\S.*?)\s*$)?"
+        ),
         rf"CPU: (?P<cpu>\d+) +{_TAINT}\s*{_RELEASE}",
         r"CPU:? +(?P<cpu>\d+)\s*$",
         rf"EIP: +0060:\[<[0-9a-f]+>\] +{_TAINT}",

@@ -43,7 +43,8 @@ _DECODED = re.compile(
 )
 
 TRACE_START = re.compile(
-    r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack traceback|Trace)(?: "
+    r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack "
+    r"traceback|Trace)(?: "
     r"\(crc [0-9a-f]+\))?\s*:"
 )
 """The line above the frames of the crashing context; x86 to 4.9 glued it to the last stack word
@@ -62,12 +63,15 @@ _OTHER_TRACE = re.compile(
 )
 
 _ORIGIN = re.compile(
-    r"\s*(?:Uninit was |Local variable .* created at:|(?:Allocated|Freed)(?: by task \d+.*)?:|(?:allocated|freed) by task \d)"
+    r"\s*(?:Uninit was |Local variable .* created at:|(?:Allocated|Freed)(?: by task "
+    r"\d+.*)?:|(?:allocated|freed) by task \d)"
 )
-"""Headings of stacks that tell of an object's past. Where the report's own trace is lost they are not it."""
+"""Headings of stacks that tell of an object's past. Where the report's own trace is lost they are
+not it."""
 
 _BYSTANDER = re.compile(r"(?:rcu: )?RCU grace-period kthread stack dump:")
-"""RCU shows its own thread before the CPU that stalls (rcu_check_gp_kthread_starvation, 4.16 on)."""
+"""RCU shows its own thread before the CPU that stalls (rcu_check_gp_kthread_starvation, 4.16
+on)."""
 
 
 def frames_of(text: str) -> list[Frame]:

@@ -48,7 +48,8 @@ _NEW_TRACE = re.compile(
 )
 
 _RISCV_CAUSE = re.compile(r"\s*status: [0-9a-f]{16} badaddr: ")
-"""The last of riscv's registers; the frames follow without a line that says so (arch/riscv/kernel/process.c)."""
+"""The last of riscv's registers; the frames follow without a line that says so
+(arch/riscv/kernel/process.c)."""
 
 Chooser = Callable[[Sequence[str]], tuple[str, int] | None]
 CHOOSERS: dict[str, Chooser] = {"stall": syscall_entries.stalled, "hung": syscall_entries.hung}

@@ -26,7 +26,8 @@ _PAGE = 4096  # show_fault_oops in arch/x86/mm/fault.c and its like: below, it i
 # What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed once: the same line for
 # every function that was inlined there.
 _INLINED = re.compile(
-    r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG ).{1,400} \[inline\]\s*$"
+    r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG "
+    r").{1,400} \[inline\]\s*$"
 )
 
 _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")

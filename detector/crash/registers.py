@@ -1,7 +1,7 @@
 """Registers and the Code line, for each architecture that prints them.
 
-In: the lines of a block. Out: a `MachineState` value. A register that stands at the end of a line that
-was cut, and so lacks digits, has no value. The first register set is the crashing context's:
+In: the lines of a block. Out: a `MachineState` value. A register that stands at the end of a line
+that was cut, and so lacks digits, has no value. The first register set is the crashing context's:
 later ones (x86 repeats its own after the end trace, prints the interrupted context's, and the
 user's under `RIP: 0033:`) never replace it.
 

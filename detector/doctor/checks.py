@@ -46,7 +46,10 @@ def _patterns(settings: Settings) -> Iterator[CheckResult]:
                 "fault", "patterns", line, "mend the file; `oopswatch patterns check`"
             )
         return
-    text = f"{several(len(catalogue.signatures), 'signature')}, {several(len(catalogue.rules), 'rule')}"
+    text = (
+        f"{several(len(catalogue.signatures), 'signature')}, "
+        f"{several(len(catalogue.rules), 'rule')}"
+    )
     yield CheckResult("ok", "patterns", text)
 
 

@@ -55,7 +55,8 @@ def _keys(survey: TopicSurvey) -> Iterator[CheckResult]:
         yield CheckResult(
             "fault",
             _subject(survey),
-            f"{survey.unkeyed} of {several(survey.sampled, 'sampled record')} have no key: a host's "
+            f"{survey.unkeyed} of {several(survey.sampled, 'sampled record')} have no key: a "
+            f"host's "
             "records lie on several partitions, and two processes of a group lose pairs",
             "set the host name as key in the shippers, or read with one process "
             "(deploy/shippers/README.md)",
@@ -106,7 +107,8 @@ def _retention(survey: TopicSurvey) -> Iterator[CheckResult]:
         yield CheckResult(
             "note",
             _subject(survey),
-            f"retention.ms is {retention_ms * 1_000 / HOUR_US:g} h: what is not read by then is lost",
+            f"retention.ms is {retention_ms * 1_000 / HOUR_US:g} h: what is not read by then is "
+            f"lost",
             "keep records for longer than the longest outage that you plan for",
         )
     if "compact" in survey.config.get("cleanup.policy", ""):

@@ -59,8 +59,10 @@ _DETECTORS = frozenset({
 })  # fmt: skip
 # A line that says whose trace follows: the usual header, sched_show_task() (5.11 on, and before).
 _NAMES = re.compile(
-    r"(?:CPU: \d+ )?(?:UID: \d+ )?P[Ii][Dd]: \d+,? [Cc]omm: +(.{1,64}?)(?: Kdump: loaded)? (?:Not tainted|Tainted)"
-    r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ +\d+ +\d+ 0x"
+    r"(?:CPU: \d+ )?(?:UID: \d+ )?P[Ii][Dd]: \d+,? [Cc]omm: +(.{1,64}?)(?: Kdump: loaded)? "
+    r"(?:Not tainted|Tainted)"
+    r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ "
+    r"+\d+ +\d+ 0x"
 )
 _HEADER = 3  # lines of a dump that has no line of its own above the frames
 _WATCHDOGS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
@@ -239,8 +241,8 @@ def _context_sentence(where: str, report: CrashReport) -> str:
 
 
 def _is_of_another(report: CrashReport) -> bool:
-    """Whether the trace is that of another task than the one that the report names: the task that is
-    named last before the trace begins says whose it is.
+    """Whether the trace is that of another task than the one that the report names: the task that
+    is named last before the trace begins says whose it is.
     """
     start = trace_start(report.lines)
     above = report.lines if start is None else report.lines[: start + _HEADER]

@@ -1,8 +1,8 @@
 """Known issues recognised: facts of a crash held against the conditions of the catalogue.
 
-In: `CrashFacts` (from a report, its evidence and what was decoded) and the known issues. Out: the issue
-with the strongest case, or None; the outcome of an issue's own tests. It knows no issue itself: all
-of that is in `patterns/known-issues/`.
+In: `CrashFacts` (from a report, its evidence and what was decoded) and the known issues. Out: the
+issue with the strongest case, or None; the outcome of an issue's own tests. It knows no issue
+itself: all of that is in `patterns/known-issues/`.
 """
 
 from __future__ import annotations

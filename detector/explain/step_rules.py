@@ -1,9 +1,9 @@
 """The table of next steps: for which kinds, under which condition, which commands.
 
 In: a `Crash`. Out: `RULES`, which `steps` fills in and `steps_page` writes as docs/next-steps.md. A
-condition asks whether the step can work on that host: a dump only of a kernel that died, a live look
-only at one that goes on, no symbol of code that a program put there, no management controller of a
-virtual machine.
+condition asks whether the step can work on that host: a dump only of a kernel that died, a live
+look only at one that goes on, no symbol of code that a program put there, no management controller
+of a virtual machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ OOPS = frozenset(
     {"memory-fault", "oops", "kernel-bug", "kernel-trap", "divide-error", "invalid-opcode",
      "stack-overflow", "double-fault", "usercopy"}
 )  # fmt: skip
-"""Kinds that kill the context they strike; whether the whole kernel died is a setting of the host."""
+"""Kinds that kill the context they strike; whether the whole kernel died is a setting of the
+host."""
 
 _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested init")
 
@@ -166,7 +167,8 @@ RULES: tuple[StepRule, ...] = (
         lambda crash: crash.hardware and not crash.virtual,
         (
             "host: ras-mc-ctl --errors; ras-mc-ctl --summary (where rasdaemon runs)",
-            ("host: grep . /sys/devices/system/edac/mc/mc*/[cu]e_count (which memory controller counts "
+            ("host: grep . /sys/devices/system/edac/mc/mc*/[cu]e_count (which memory controller "
+             "counts "
             "errors?)"),
             "host: ipmitool sel elist (what did the management controller log at that time?)",
         ),
@@ -182,7 +184,8 @@ RULES: tuple[StepRule, ...] = (
         "hardware reported the fault to a virtual machine",
         lambda crash: crash.hardware and crash.virtual,
         (
-            ("hypervisor: look at the log of the physical host at that time; a guest sees neither its "
+            ("hypervisor: look at the log of the physical host at that time; a guest sees "
+             "neither its "
             "memory modules nor its management controller"),
         ),
     ),
@@ -191,7 +194,8 @@ RULES: tuple[StepRule, ...] = (
         "the kernel goes on",
         _is("hung-task"),
         (
-            "host: cat /proc/PID/stack; grep State /proc/PID/status (does it still wait, and where?)",
+            ("host: cat /proc/PID/stack; grep State /proc/PID/status (does it still wait, and "
+            "where?)"),
             "host: echo w > /proc/sysrq-trigger; dmesg (all tasks that wait uninterruptibly)",
             "host: crash, then foreach UN bt (on the live kernel; wants its debug information)",
         ),

@@ -43,7 +43,7 @@ def headline(
     fault_us = _fault_time(report, evidence, block)
     nearest = min(
         released(evidence),
-        key=lambda one: abs((one[2].kernel_time_us or 0) - (fault_us or 0)),
+        key=lambda item: abs((item[2].kernel_time_us or 0) - (fault_us or 0)),
         default=None,
     )
     if nearest is not None:

@@ -54,8 +54,8 @@ def _traces(lines: Sequence[str], reader: MessageReader) -> tuple[Trace, ...]:
 
 
 def _headless(trace: Trace, lines: Sequence[str], reader: MessageReader) -> Trace:
-    """The trace of a report that names no function: an abbreviated head, or one that tells no place.
-    It is known by its frames alone.
+    """The trace of a report that names no function: an abbreviated head, or one that tells no
+    place. It is known by its frames alone.
     """
     function = _at_counter(lines, reader) or trace.frames[0]
     return replace(trace, kind=HEADLESS, title=None, function=function)

@@ -1,11 +1,11 @@
 """The index as bytes: two zstd frames of JSON lines, a header first, then one bug a line.
 
 In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The first frame holds the
-header and the bugs with a trace, which is all that recognising needs; the second the other bugs, for
-those who ask about a fix. The header holds the tables by which bugs are found, so that a process
-that looks one crash up reads only the bugs that it may be. It names the format, how many bugs there are, the newest release
-with a fix, and digests of both parts. Bytes that are damaged, cut or of another format raise
-`UnreadableIndexError`.
+header and the bugs with a trace, which is all that recognising needs; the second the other bugs,
+for those who ask about a fix. The header holds the tables by which bugs are found, so that a
+process that looks one crash up reads only the bugs that it may be. It names the format, how many
+bugs there are, the newest release with a fix, and digests of both parts. Bytes that are damaged,
+cut or of another format raise `UnreadableIndexError`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ def open_index(data: bytes) -> Index:
 
 
 def _tables_item(tables: IndexTables) -> dict[str, Any]:
-    """The tables as JSON types, and their digest; names that stand in equally many bugs together."""
+    """The tables as JSON types, and their digest; names that stand in equally many bugs
+    together.
+    """
     names: dict[str, list[str]] = {}
     for name, count in sorted(tables.counts.items()):
         names.setdefault(str(count), []).append(name)

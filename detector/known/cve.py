@@ -2,7 +2,8 @@
 
 In: the parsed JSON of one record, as the kernel's CVE team publishes it and as cvelistV5 carries
 it. Out: `Published` facts and the text in which a trace may stand. A record that is none of the
-kernel's, or not published, or not of this form raises `UnusableError` with the reason to count it by.
+kernel's, or not published, or not of this form raises `UnusableError` with the reason to count it
+by.
 
 The ranges: an entry for product Linux with defaultStatus "affected" names the release that brought
 the bug and those from which on it is fixed; one with defaultStatus "unaffected" names intervals in

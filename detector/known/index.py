@@ -1,7 +1,7 @@
 """The index of known bugs: look-up of traces by guilty function, and how rare a function is.
 
-In: bugs with their traces, or tables made of them and a way to read a bug when it is asked for. Out:
-candidates for a guilty function, the weight of a function's name, the functions that too many
+In: bugs with their traces, or tables made of them and a way to read a bug when it is asked for.
+Out: candidates for a guilty function, the weight of a function's name, the functions that too many
 different bugs crash in. Reading it from a file is not done here.
 """
 

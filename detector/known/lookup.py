@@ -74,7 +74,7 @@ class KnownBugs:
             trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
         )
         covered = self._covered(issue)
-        return tuple(one for one in found if not {one.bug.id, one.bug.main} & covered)
+        return tuple(item for item in found if not {item.bug.id, item.bug.main} & covered)
 
     def shown(self, report: CrashReport | None, issue: str | None = None) -> tuple[KnownBug, ...]:
         """The bugs that a report looks like, as they are shown."""
@@ -102,7 +102,7 @@ class KnownBugs:
 
     def _covered(self, issue: str | None) -> frozenset[str]:
         issues = self._catalogue().known_issues if issue is not None else ()
-        return frozenset(bug for one in issues if one.id == issue for bug in one.covers)
+        return frozenset(bug for item in issues if item.id == issue for bug in item.covers)
 
 
 def shown(names: Iterable[Named], kernel: str | None) -> tuple[KnownBug, ...]:
@@ -110,19 +110,19 @@ def shown(names: Iterable[Named], kernel: str | None) -> tuple[KnownBug, ...]:
     release = KernelRelease.parse(kernel or "")
     return tuple(
         KnownBug(
-            id=one.bug.id,
-            subject=one.bug.subject,
-            confidence=one.confidence,
-            common=one.common,
-            of=one.of,
-            alike=one.alike,
-            status=one.standing.status,
-            fixed_in=one.standing.fix.release if one.standing.fix else None,
-            commit=one.standing.fix.commit if one.standing.fix else None,
-            fixable=is_fixable(release, one.standing),
-            standing=words.release(one.bug, one.standing, kernel),
+            id=name.bug.id,
+            subject=name.bug.subject,
+            confidence=name.confidence,
+            common=name.common,
+            of=name.of,
+            alike=name.alike,
+            status=name.standing.status,
+            fixed_in=name.standing.fix.release if name.standing.fix else None,
+            commit=name.standing.fix.commit if name.standing.fix else None,
+            fixable=is_fixable(release, name.standing),
+            standing=words.release(name.bug, name.standing, kernel),
         )
-        for one in names
+        for name in names
     )
 
 

@@ -170,7 +170,7 @@ def compare(
             _align(_compared(mine, crash), _compared(theirs, trace), index)
             for mine, theirs in sorted(sides)
         ),
-        key=lambda one: (round(one[1], 9), one[2]),
+        key=lambda item: (round(item[1], 9), item[2]),
     )
     common, overlap, weight, of = aligned
     alike = likeness(_nature(crash), _nature(trace))

@@ -1,8 +1,8 @@
 """The nature of a fault: what a report complains of, apart from where.
 
-In: a report's kind and title, and whether it faulted near NULL. Out: a short word by which reports are compared over
-detectors and releases, and how well two of them may be one bug seen twice: a use after free shows
-as KASAN's report on one kernel and as a wild address on another.
+In: a report's kind and title, and whether it faulted near NULL. Out: a short word by which reports
+are compared over detectors and releases, and how well two of them may be one bug seen twice: a use
+after free shows as KASAN's report on one kernel and as a wild address on another.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ _WITHOUT_CPU = re.compile(r"(WARNING: [\w./-]{1,200}:\d+ at [^\s,]{1,200}(?: \[[
 _LEAK = re.compile(r"(?:kmemleak: )?unreferenced object 0x")
 _LEAK_HEAD = "BUG: memory leak"
 _PROTECTION = re.compile(
-    r"KASAN: (?:maybe |probably )?(?:null-ptr-deref|wild-memory-access|user-memory-access) in range "
+    r"KASAN: (?:maybe |probably )?(?:null-ptr-deref|wild-memory-access|user-memory-access) in "
+    r"range "
     r"\[(?:0x)?([0-9a-f]{8,16})-"
 )
 _PROTECTION_HEAD = re.compile(r"(?:Oops: )?general protection fault|BUG: |kasan: GPF")

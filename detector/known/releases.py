@@ -27,7 +27,8 @@ Status = Literal[
 """`affected`: a plain release with the bug. `fixed`, `before`: a plain release that has the fix,
 that never had the bug. `development`: a build between two releases of which only one has the bug.
 `vendor`, `vendor-fixed`, `vendor-before`: a vendor's build whose base is so, which alone proves
-nothing; that of the whole series where its name has no patch number. `unknown`: the release or the bug's releases are not known."""
+nothing; that of the whole series where its name has no patch number. `unknown`: the release or the
+bug's releases are not known."""
 
 # A build from git names the last tag only: it may hold what the next release introduced.
 _FROM_GIT = re.compile(r"\+|-dirty|-next-\d|-\d{5}-g[0-9a-f]{7}|-g[0-9a-f]{7}|-syzkaller")
@@ -92,8 +93,8 @@ def _state(base: KernelRelease, bug: Bug) -> Status:
 
 
 def _vendor_state(base: KernelRelease, bug: Bug) -> Status:
-    """The state of a vendor's base. A name without a patch number (5.15.0-112-generic) does not tell
-    which stable release is built in: the whole series counts.
+    """The state of a vendor's base. A name without a patch number (5.15.0-112-generic) does not
+    tell which stable release is built in: the whole series counts.
     """
     end = KernelRelease(base.major, base.minor + 1)
     if not base.patch and any(a < end and base < b for a, b in intervals(bug.affected)):

@@ -39,8 +39,8 @@ class Draft:
     """A line as one reader understood it. None means that the line does not say; `text` may hold
     several lines of one message.
 
-    `inner` is text behind a line end within one message, `sequence` is printk's record number, `fragment` netconsole's (offset, total) in characters,
-    `part` pstore's (kind, count, part).
+    `inner` is text behind a line end within one message, `sequence` is printk's record number,
+    `fragment` netconsole's (offset, total) in characters, `part` pstore's (kind, count, part).
     """
 
     __slots__ = (

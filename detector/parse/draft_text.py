@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 LINE_BOUND = 16_384
-"""Characters of one line that are read. printk stores at most 1,024 (kernel/printk/printk.c), extended consoles print at most 8,192."""
+"""Characters of one line that are read. printk stores at most 1,024 (kernel/printk/printk.c),
+extended consoles print at most 8,192."""
 ROWS_BOUND = 100_000
 """Lines of one record that are read."""
 

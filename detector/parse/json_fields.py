@@ -1,8 +1,8 @@
 """Which of a JSON object's fields say what: the names that shippers use for message, host, time,
 level, facility, tag and process.
 
-Comes in: a decoded object. Goes out: its fields by dotted name, and a FieldPlan of those that it has. A
-shipper writes the same fields in every object, so plans are remembered. It reads no values.
+Comes in: a decoded object. Goes out: its fields by dotted name, and a FieldPlan of those that it
+has. A shipper writes the same fields in every object, so plans are remembered. It reads no values.
 
 Sources: rsyslog's property replacer and jsonmesg, Beats' exported fields (log.syslog, journald,
 systemd), Vector's journald, syslog and socket sources, syslog-ng's format-json, OpenTelemetry's

@@ -34,10 +34,12 @@ JSON_FORMATS = (
     "json",
 )
 FORMATS: tuple[str, ...] = (*lines.READERS, *JSON_FORMATS)
-"""The names that `format` takes: "auto" tells them apart, record by record; of the JSON names each reads any JSON."""
+"""The names that `format` takes: "auto" tells them apart, record by record; of the JSON names each
+reads any JSON."""
 
 TEXT_BOUND = 8_192
-"""Characters of a Line's text. An extended console's message is at most 8,192 (PRINTK_MESSAGE_MAX's forerunner CONSOLE_EXT_LOG_MAX)."""
+"""Characters of a Line's text. An extended console's message is at most 8,192 (PRINTK_MESSAGE_MAX's
+forerunner CONSOLE_EXT_LOG_MAX)."""
 SAMPLE_BOUND = 200
 LONGEST_NAME = 255
 _RECORD_BOUND = 64 << 20

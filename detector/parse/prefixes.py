@@ -2,8 +2,8 @@
 runtimes, Loki's labels, crash(8).
 
 Comes in: a line, and the reader of all other forms. Goes out: a Draft of the line behind, or None.
-A prefix is made of clocks, addresses and separators alone, so it says nothing of who wrote the line:
-that is settled by what stands behind it. One that names a process (a container's stream, a
+A prefix is made of clocks, addresses and separators alone, so it says nothing of who wrote the
+line: that is settled by what stands behind it. One that names a process (a container's stream, a
 program's label) makes the line a process's.
 
 Sources: conserver (timestamps of the log file), minicom and tio (timestamps), grabserial, moreutils

@@ -61,12 +61,14 @@ LEVELS = {
 _CALLER = r"(?: ?\[ *+([TC]\d{1,10})\])?"
 STAMP = re.compile(
     (
-        rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})s?(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)? *+\]{_CALLER}(?: "
+        rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})s?(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)? "
+        rf"*+\]{_CALLER}(?: "
         r"?<[0-7]>)? ?"
     ),
     re.ASCII,
 )
-"""An uptime of any width; Amlogic's `@cpu`; dmesg -d's `< delta>`; the caller id, glued or after a blank; an old priority."""
+"""An uptime of any width; Amlogic's `@cpu`; dmesg -d's `< delta>`; the caller id, glued or after a
+blank; an old priority."""
 _DATE = re.compile(
     (
         rf"\[(\D\S{{0,11}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?: *+<[ "
@@ -79,7 +81,8 @@ _LOCAL_DATE = re.compile(
 )
 _DELTA = re.compile(
     (
-        rf"\[(?:<[ \d.]{{1,20}}>|([A-Z][a-z]{{2}}) ?(\d{{1,2}}) (\d\d:\d\d)(?: \+(\d{{1,9}})\.(\d{{6}}))?"
+        rf"\[(?:<[ \d.]{{1,20}}>|([A-Z][a-z]{{2}}) ?(\d{{1,2}}) (\d\d:\d\d)(?: "
+        rf"\+(\d{{1,9}})\.(\d{{6}}))?"
         rf"| {{1,3}}\+\d{{1,9}}\.\d{{6}})\]{_CALLER} ?"
     ),
     re.ASCII,
@@ -134,7 +137,8 @@ def stamped(text: str) -> Draft | None:
 
 def message(text: str) -> Draft:
     """A text that the transport proves to be the kernel's: its stamp, if it has one after any
-    blanks, and the rest with its indentation. A tag that a relay wrote once more before it is cut off.
+    blanks, and the rest with its indentation. A tag that a relay wrote once more before it is cut
+    off.
     """
     if text.startswith((": ", "kernel: ")) and (repeated := _REPEATED_TAG.match(text)):
         text = text[repeated.end() :]

@@ -45,7 +45,8 @@ _HOST = (
     r"15}(?:%\w{1,15})?) )?"
 )
 _TAIL = re.compile(
-    rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) |({_LEVEL}) )?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
+    rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) |({_LEVEL}) "
+    rf")?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
     re.ASCII,
 )
 # netconsole's packets have neither PRI nor header: a daemon that receives them writes the sender's

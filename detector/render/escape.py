@@ -15,5 +15,5 @@ def inert(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+        item if item.isprintable() else item.encode("unicode_escape").decode() for item in text
     )

@@ -45,7 +45,7 @@ def as_object(value: Any) -> Any:
     """A value as JSON has it; dataclasses, also inside of others, are objects."""
     if is_dataclass(value) and not isinstance(value, type):
         found: dict[str, Any] = {
-            one.name: as_object(getattr(value, one.name)) for one in fields(value)
+            field.name: as_object(getattr(value, field.name)) for field in fields(value)
         }
         for name in filter(is_wall_time, tuple(found)):
             found[moment_name(name, found)] = moment(found[name])
@@ -53,7 +53,7 @@ def as_object(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): as_object(one) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [as_object(one) for one in value]
+        return [as_object(item) for item in value]
     return value
 
 
@@ -161,8 +161,12 @@ def unclaimed_item(rows: Sequence[UnclaimedCount]) -> Item:
 def diagnosis_item(diagnosis: Diagnosis) -> list[Item]:
     """The sentences of a diagnosis, each with its evidence and how sure it is."""
     return [
-        {"text": one.text, "confidence": one.confidence, "evidence": list(one.evidence)}
-        for one in diagnosis.statements
+        {
+            "text": statement.text,
+            "confidence": statement.confidence,
+            "evidence": list(statement.evidence),
+        }
+        for statement in diagnosis.statements
     ]
 
 

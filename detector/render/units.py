@@ -25,6 +25,8 @@ def uptime(kernel_us: int | None) -> str:
     return f"{days:,} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
 
 
-def several(count: int, one: str, many: str | None = None) -> str:
+def several(count: int, item: str, many: str | None = None) -> str:
     """Returns a number and its noun: "1 host", "1,204 hosts", "2 crashes"."""
-    return f"{count:,} {one if count == 1 else many or one + ('es' if one.endswith('sh') else 's')}"
+    return (
+        f"{count:,} {item if count == 1 else many or item + ('es' if item.endswith('sh') else 's')}"
+    )

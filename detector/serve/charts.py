@@ -46,12 +46,12 @@ def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
     """Bars side by side over the whole width, scaled to the highest; a bar that is not empty may be
     a link.
     """
-    most = max((one.value for one in values), default=0)
+    most = max((value.value for value in values), default=0)
     step = 100 / max(1, len(values))
     drawn = [
         _bar(one, index * step, step, most, height) for index, one in enumerate(values) if one.value
     ]
-    linked = any(one.href for one in values if one.value)
+    linked = any(value.href for value in values if value.value)
     opening = Markup(
         '<svg class="bars" width="100%" height="{}" role="{}" aria-label="{}">'
     ).format(height, "group" if linked else "img", inert(label))
@@ -61,9 +61,9 @@ def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
     return opening + ground + Markup("").join(drawn) + Markup("</svg>")
 
 
-def _bar(one: Bar, left: float, step: float, most: int, height: int) -> Markup:
-    tall = max(2.0, one.value / most * (height - 2))
-    classes = "bar marked" if one.marked else "bar"
+def _bar(item: Bar, left: float, step: float, most: int, height: int) -> Markup:
+    tall = max(2.0, item.value / most * (height - 2))
+    classes = "bar marked" if item.marked else "bar"
     shape = Markup(
         '<rect class="{}" x="{}%" y="{}" width="{}%" height="{}"><title>{}</title></rect>'
     ).format(
@@ -72,16 +72,16 @@ def _bar(one: Bar, left: float, step: float, most: int, height: int) -> Markup:
         _short(height - 1 - tall),
         _short(step * 0.84),
         _short(tall),
-        inert(one.label),
+        inert(item.label),
     )
-    if one.href is None:
+    if item.href is None:
         return shape
     # The whole column is the target, also above a low bar.
     target = Markup('<rect class="target" x="{}%" y="0" width="{}%" height="{}"/>').format(
         _short(left), _short(step), height
     )
     return Markup('<a href="{}" aria-label="{}">{}{}</a>').format(
-        inert(one.href), inert(one.label), target, shape
+        inert(item.href), inert(item.label), target, shape
     )
 
 
@@ -121,15 +121,15 @@ def timeline(moments: Sequence[TimelineMark], window_us: int, gap_us: int, label
 
     Without an anchor among the moments there is nothing to draw, and the markup is empty.
     """
-    anchor = next((one for one in moments if one.anchor), None)
+    anchor = next((moment for moment in moments if moment.anchor), None)
     if anchor is None:
         return Markup("")
     others = sorted(
-        (one for one in moments if one is not anchor),
-        key=lambda one: (abs(one.at_us - anchor.at_us), one.at_us),
+        (moment for moment in moments if moment is not anchor),
+        key=lambda item: (abs(item.at_us - anchor.at_us), item.at_us),
     )
-    first = min(one.at_us for one in moments)
-    last = max(one.at_us for one in moments)
+    first = min(moment.at_us for moment in moments)
+    last = max(moment.at_us for moment in moments)
     margin = max((last - first) // 6, gap_us // 6, 1)
     scale = _Scale(first - margin, max(1, last - first + 2 * margin))
     parts = [
@@ -138,7 +138,7 @@ def timeline(moments: Sequence[TimelineMark], window_us: int, gap_us: int, label
     ]
     if others:
         parts.append(_gap(scale, anchor.at_us, others[0].at_us, gap_us))
-    parts += [_point(scale, one, "half") for one in others[1:]]
+    parts += [_point(scale, other, "half") for other in others[1:]]
     if others:
         parts += [_point(scale, others[0], "half"), _words(scale, others[0], 30)]
     parts += [_point(scale, anchor, "anchor"), _words(scale, anchor, 112)]
@@ -178,23 +178,23 @@ def _gap(scale: _Scale, anchor_us: int, other_us: int, gap_us: int) -> Markup:
     return bar + words
 
 
-def _point(scale: _Scale, one: TimelineMark, kind: str) -> Markup:
+def _point(scale: _Scale, timeline_mark: TimelineMark, kind: str) -> Markup:
     return Markup('<circle class="{}" cx="{}%" cy="72" r="6"><title>{}</title></circle>').format(
         kind,
-        _short(scale.percent(one.at_us)),
-        inert(f"[{seconds(one.at_us)}] {one.said or one.label}"),
+        _short(scale.percent(timeline_mark.at_us)),
+        inert(f"[{seconds(timeline_mark.at_us)}] {timeline_mark.said or timeline_mark.label}"),
     )
 
 
-def _words(scale: _Scale, one: TimelineMark, y: int) -> Markup:
+def _words(scale: _Scale, timeline_mark: TimelineMark, y: int) -> Markup:
     """The stamp and the words of a point, on the side where there is room."""
-    x = scale.percent(one.at_us)
+    x = scale.percent(timeline_mark.at_us)
     side = "start" if x < 50 else "end"
     stamp = Markup('<text class="stamp" x="{}%" y="{}" text-anchor="{}">{}</text>').format(
-        _short(x), y - 14, side, seconds(one.at_us)
+        _short(x), y - 14, side, seconds(timeline_mark.at_us)
     )
     return stamp + Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>').format(
-        _short(x), y, side, inert(one.label)
+        _short(x), y, side, inert(timeline_mark.label)
     )
 
 

@@ -59,7 +59,7 @@ def _decided(request: Request, text: str, host: str | None) -> Item:
     ]
     return {
         "lines": len(lines),
-        "matches": [match_item(one) for one in found],
+        "matches": [match_item(item) for item in found],
         "explanations": explanations,
-        "unread": [{"line_number": one.number, "reason": one.reason} for one in unread],
+        "unread": [{"line_number": item.number, "reason": item.reason} for item in unread],
     }

@@ -25,10 +25,10 @@ def model_of(noun: type[Any]) -> type[BaseModel]:
         return _MODELS[noun]
     hints = typing.get_type_hints(noun)
     members: dict[str, Any] = {}
-    for one in fields(noun):
-        members[one.name] = (_json_type(hints[one.name]), ...)
-        if is_wall_time(one.name):
-            members[moment_name(one.name, hints)] = (str | None, ...)
+    for field in fields(noun):
+        members[field.name] = (_json_type(hints[field.name]), ...)
+        if is_wall_time(field.name):
+            members[moment_name(field.name, hints)] = (str | None, ...)
     _MODELS[noun] = create_model(noun.__name__, __doc__=noun.__doc__, **members)
     return _MODELS[noun]
 
@@ -40,7 +40,7 @@ def _json_type(hint: Any) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is None or origin is typing.Literal:
         return hint
-    inner = tuple(_json_type(one) for one in arguments if one is not Ellipsis)
+    inner = tuple(_json_type(argument) for argument in arguments if argument is not Ellipsis)
     if origin in {tuple, list, frozenset, set} or origin.__name__ in {"Sequence", "Iterable"}:
         return list[inner[0]]  # type: ignore[valid-type]
     if origin is dict or origin.__name__ == "Mapping":

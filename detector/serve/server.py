@@ -130,7 +130,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _LoopFaults:
-    """Says faults of the event loop as events: no more sockets once a minute, others with theirs."""
+    """Says faults of the event loop as events: no more sockets once a minute, others with
+    theirs.
+    """
 
     def __init__(self) -> None:
         self._said_s = float("-inf")

@@ -81,7 +81,11 @@ def _answer(request: dict[str, Any], seconds: float) -> dict[str, Any]:
         raise
     if cursor.description is None:
         raise ValueError("only SELECT (also WITH … SELECT, VALUES) is answered")
-    return {"columns": [one[0] for one in cursor.description], "rows": rows, "truncated": truncated}
+    return {
+        "columns": [item[0] for item in cursor.description],
+        "rows": rows,
+        "truncated": truncated,
+    }
 
 
 def _fetch(cursor: sqlite3.Cursor, most: int, size: int) -> tuple[list[list[Value]], str | None]:
@@ -148,7 +152,7 @@ def _plain(value: Any) -> Value:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    if any(one in text for one in ("not authorized", "authorization denied", "prohibited")):
+    if any(item in text for item in ("not authorized", "authorization denied", "prohibited")):
         return "only reading is allowed: one SELECT over the tables of docs/schema.md"
     return re.sub(r"\s+", " ", text)[:300]
 

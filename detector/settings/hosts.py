@@ -1,4 +1,6 @@
-"""The settings of hosts: how their names are brought into one form, and where else a name stands."""
+"""The settings of hosts: how their names are brought into one form, and where else a name
+stands.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ PREFIX = "OOPSWATCH_"
 PLACES = (Path("oopswatch.toml"), Path("/etc/oopswatch/oopswatch.toml"))
 
 Origins = Mapping[str, str]
-"""Setting ("kafka.topics") → where its value is from ("default", "oopswatch.toml:7", "OOPSWATCH_KAFKA_TOPICS", "command line")."""
+"""Setting ("kafka.topics") → where its value is from ("default", "oopswatch.toml:7",
+"OOPSWATCH_KAFKA_TOPICS", "command line")."""
 
 
 # What Kubernetes and Docker put into a container for each service of the namespace, which may be

@@ -13,7 +13,8 @@ class RuleSettings(Group):
     lone_faults: bool = setting(
         False,
         (
-            "a kernel panic, oops or use-after-free alone is an incident; where a pair rests on the "
+            "a kernel panic, oops or use-after-free alone is an incident; where a pair rests on "
+            "the "
             "same fault, it is part of the pair's"
         ),
     )

@@ -1,9 +1,9 @@
 """Log entries as each transport ships them: one function a format, from an `LogEntry` to a record's
 bytes.
 
-In: an `LogEntry`. Out: the value of one record, without a line end; /dev/kmsg and netconsole carry no
-wall clock and no host. What user space wrote is marked as the transport marks it: facility 1, its
-own tag, `_TRANSPORT`.
+In: an `LogEntry`. Out: the value of one record, without a line end; /dev/kmsg and netconsole carry
+no wall clock and no host. What user space wrote is marked as the transport marks it: facility 1,
+its own tag, `_TRANSPORT`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a simulated fleet goes through: how many hosts and lines, over what time, and what is
 planted among the lines.
 
-In: numbers. Out: a checked `SimulationPlan`. The same plan gives the same bytes. It writes no lines.
+In: numbers. Out: a checked `SimulationPlan`. The same plan gives the same bytes. It writes no
+lines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes planted things down as log entries, and keeps count of them.
 
-In: places and what happens there. Out: `LogEntry`s in the order written, the halves that truth names,
-noise counts.
+In: places and what happens there. Out: `LogEntry`s in the order written, the halves that truth
+names, noise counts.
 """
 
 from __future__ import annotations

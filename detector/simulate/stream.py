@@ -1,7 +1,8 @@
 """A fleet's whole log, entry by entry in the order of time: the ordinary lines with the planted
 ones among them.
 
-In: a `SimulationPlan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and again.
+In: a `SimulationPlan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and
+again.
 """
 
 from __future__ import annotations

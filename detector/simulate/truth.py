@@ -158,7 +158,7 @@ def compare(
             for match, numbers in zip(reported["evidence"], named, strict=True)
             if not numbers
         ]
-        open_ = {one for one in open_ if _within_reports(truth.incidents[one], strange)}
+        open_ = {item for item in open_ if _within_reports(truth.incidents[item], strange)}
         if open_:
             seen.add(min(open_))
         else:

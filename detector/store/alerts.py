@@ -35,27 +35,34 @@ T = TypeVar("T")
 
 _FOLLOWER = "alerts"
 _CHANGES = """
-SELECT c.id, c.incident_id, c.at_us, c.what, c.actor, c.reason, i.rule, i.host, i.severity, i.fingerprint, i.known_issue, i.state,
+SELECT c.id, c.incident_id, c.at_us, c.what, c.actor, c.reason, i.rule, i.host, i.severity,
+  i.fingerprint, i.known_issue, i.state,
   i.joined_into, coalesce(r.open, 0) AS printing
-FROM changes c JOIN incidents i ON i.id = c.incident_id LEFT JOIN reports r ON r.match_id = i.anchor_id
+FROM changes c JOIN incidents i ON i.id = c.incident_id LEFT
+  JOIN reports r ON r.match_id = i.anchor_id
 WHERE c.id > (SELECT change_id FROM outbox WHERE name = 'alerts') ORDER BY c.id LIMIT ?
 """
 _GROUP_OF = """
-SELECT g.* FROM alert_members m JOIN alert_groups g ON g.id = m.group_id WHERE m.incident_id = ? AND (?2 IS NULL OR g.receiver = ?2)
+SELECT g.* FROM alert_members m JOIN alert_groups g ON g.id = m.group_id
+  WHERE m.incident_id = ? AND (?2 IS NULL OR g.receiver = ?2)
 """
 _INHERITED = """
-SELECT DISTINCT g.* FROM incidents i JOIN alert_members m ON m.incident_id = i.id JOIN alert_groups g ON g.id = m.group_id
+SELECT DISTINCT g.* FROM incidents i JOIN alert_members m ON m.incident_id = i.id
+  JOIN alert_groups g ON g.id = m.group_id
 WHERE i.joined_into = ? AND g.receiver = ? ORDER BY g.id LIMIT 1
 """
 _LATEST_GROUP = """
 SELECT g.* FROM alert_groups g WHERE receiver = ? AND scope = ? AND last_us >= ? AND EXISTS (
-  SELECT 1 FROM alert_members m JOIN incidents i ON i.id = m.incident_id WHERE m.group_id = g.id AND i.state <> 'resolved')
+  SELECT 1 FROM alert_members m JOIN incidents i ON i.id = m.incident_id
+    WHERE m.group_id = g.id AND i.state <> 'resolved')
 ORDER BY last_us DESC, id DESC LIMIT 1
 """
 _SUMS = """
 SELECT count(*) AS total, max(count(DISTINCT i.host), coalesce(max(s.hosts), 0)) AS hosts,
-  coalesce(sum(i.state = 'open'), 0) AS open, coalesce(sum(i.state = 'acknowledged'), 0) AS acknowledged
-FROM alert_members m JOIN incidents i ON i.id = m.incident_id LEFT JOIN spreads s ON s.incident_id = i.id WHERE m.group_id = ?
+  coalesce(sum(i.state = 'open'), 0) AS open, coalesce(sum(i.state = 'acknowledged'), 0) AS
+    acknowledged
+FROM alert_members m JOIN incidents i ON i.id = m.incident_id LEFT
+  JOIN spreads s ON s.incident_id = i.id WHERE m.group_id = ?
 """
 _NEXT = """
 SELECT min(at_us) FROM (
@@ -63,7 +70,8 @@ SELECT min(at_us) FROM (
   UNION ALL SELECT min(repeat_us) FROM alert_groups WHERE receiver = ?1 AND repeat_us IS NOT NULL)
 """
 _DUE = """
-SELECT d.* FROM deliveries d WHERE state = 'waiting' AND receiver = ? AND due_us <= ? ORDER BY attempts, due_us, id LIMIT 1
+SELECT d.* FROM deliveries d WHERE state = 'waiting' AND receiver = ? AND due_us <= ?
+  ORDER BY attempts, due_us, id LIMIT 1
 """
 _REPEAT = (
     "SELECT * FROM alert_groups WHERE receiver = ? AND repeat_us IS NOT NULL AND repeat_us <= "
@@ -222,8 +230,10 @@ class AlertStore:
     def hosts(self, group_id: int, limit: int) -> list[str]:
         """Some hosts of a group, by name."""
         query = """
-        SELECT i.host FROM alert_members m JOIN incidents i ON i.id = m.incident_id WHERE m.group_id = ?1
-        UNION SELECT h.host FROM alert_members m JOIN spread_hosts h ON h.incident_id = m.incident_id WHERE m.group_id = ?1
+        SELECT i.host FROM alert_members m JOIN incidents i ON i.id = m.incident_id
+          WHERE m.group_id = ?1
+        UNION SELECT h.host FROM alert_members m JOIN spread_hosts h ON h.incident_id =
+          m.incident_id WHERE m.group_id = ?1
         ORDER BY 1 LIMIT ?2
         """
         return [row["host"] for row in self._connection.execute(query, (group_id, limit))]
@@ -334,7 +344,8 @@ class AlertStore:
         fingerprint that the receiver knows the group by.
         """
         update = """
-        UPDATE alert_groups SET told = ?, said = ?, sent_us = ?, repeat_us = ?, messages = messages + 1,
+        UPDATE alert_groups SET told = ?, said = ?, sent_us = ?, repeat_us = ?, messages = messages
+          + 1,
           fingerprint = CASE WHEN messages = 0 THEN ? ELSE fingerprint END WHERE id = ?
         """
         self._connection.execute(update, (state, said, now_us, repeat_us, fingerprint, group_id))

@@ -90,7 +90,8 @@ def demand_file(path: str, file: tuple[int, int] | None) -> None:
     """
     if file is not None and file_of(path) != file:
         raise StoreError(
-            f"{path}: the file was removed or replaced while it was in use: nothing more is written; "
+            f"{path}: the file was removed or replaced while it was in use: nothing more is "
+            f"written; "
             "put it back, or start again with what is there"
         )
 

@@ -26,13 +26,17 @@ _ADVICE = {
         "reading or writing failed: check the disk, its free space and this process's limits; "
         "what was stored is kept"
     ),
-    sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file and on its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be allowed to use it",
-    sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its folder",
+    sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file "
+    "and on its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be "
+    "allowed to use it",
+    sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its "
+    "folder",
     sqlite3.SQLITE_BUSY: "it was busy for too long: wait and try again",
     sqlite3.SQLITE_LOCKED: "it was busy for too long: wait and try again",
     sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another file",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: restore a backup, or rescue what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore a backup, or rescue what is left with "
+    "`sqlite3 FILE .recover`",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_NOLFS: "it has outgrown what this file system allows",
 }
@@ -100,8 +104,9 @@ def _is_garbled(error: BaseException) -> bool:
 def lock_holders(path: str, locks: Path = Path("/proc/locks")) -> list[int]:
     """Returns the other processes that hold a lock of a history, where the system names them.
 
-    SQLite locks bytes of the file, or of `-shm` in WAL mode. They are read from /proc/locks: to open
-    and close a file of the history would give up this process's own locks (POSIX advisory locks).
+    SQLite locks bytes of the file, or of `-shm` in WAL mode. They are read from /proc/locks: to
+    open and close a file of the history would give up this process's own locks (POSIX advisory
+    locks).
     """
     inodes = set()
     for name in (path, f"{path}-shm"):

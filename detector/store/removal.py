@@ -44,7 +44,8 @@ _OF_INCIDENTS = (
     "DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(:ids))",
 )
 _NEW_LEADER = """
-UPDATE alert_groups SET leader = (SELECT min(incident_id) FROM alert_members WHERE group_id = :group)
+UPDATE alert_groups SET leader = (SELECT min(incident_id) FROM alert_members
+  WHERE group_id = :group)
 WHERE id = :group AND EXISTS (SELECT 1 FROM alert_members WHERE group_id = :group)
 """
 _OF_GROUP = (
@@ -57,16 +58,19 @@ _OF_GROUP = (
 )
 # What alerts have not seen yet is not old, whatever its time.
 _OLD_CHANGES = """
-SELECT id FROM changes WHERE id < (SELECT max(id) FROM changes) AND id <= coalesce((SELECT min(change_id) FROM outbox), 1 << 62)
+SELECT id FROM changes WHERE id < (SELECT max(id) FROM changes)
+  AND id <= coalesce((SELECT min(change_id) FROM outbox), 1 << 62)
 ORDER BY id LIMIT ?
 """
 _OLD_SIGHTINGS = """
 DELETE FROM value_hours WHERE (field, value, hour_us, host) IN (
-  SELECT field, value, hour_us, host FROM value_hours INDEXED BY value_hours_hour WHERE hour_us < :cut ORDER BY hour_us LIMIT :rows)
+  SELECT field, value, hour_us, host FROM value_hours INDEXED BY value_hours_hour
+    WHERE hour_us < :cut ORDER BY hour_us LIMIT :rows)
 """
 _OLD_MATCHES = """
 SELECT m.id, m.wall_time_us < :cut AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.match_id = m.id)
-  AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.anchor_id = m.id) AND NOT coalesce(r.open, 0) AND m.id < (SELECT max(id) FROM matches),
+  AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.anchor_id = m.id)
+    AND NOT coalesce(r.open, 0) AND m.id < (SELECT max(id) FROM matches),
   m.wall_time_us < :cut
 FROM {tables} WHERE {id} > :start ORDER BY {id} LIMIT :rows
 """
@@ -83,7 +87,7 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     to whom.
     """
     held = {row[0] for row in connection.execute(_HELD)}
-    held |= {row[0] for one in tuple(held) for row in connection.execute(_HELD_IN, (one,))}
+    held |= {row[0] for item in tuple(held) for row in connection.execute(_HELD_IN, (item,))}
     found = connection.execute(
         _OLD_INCIDENTS, (search_index.place_of(cut_us), max(1, rows // 10) + 2)
     ).fetchall()

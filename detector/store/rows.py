@@ -218,8 +218,8 @@ def read_diagnosis(stored: str) -> Diagnosis:
     """The diagnosis of its stored JSON."""
     item = from_json(stored)
     statements = tuple(
-        Statement(one["text"], one["confidence"], tuple(one["evidence"]))
-        for one in item["statements"]
+        Statement(entry["text"], entry["confidence"], tuple(entry["evidence"]))
+        for entry in item["statements"]
     )
     return Diagnosis(
         statements, item["known_issue"], item["known_issue_confidence"], tuple(item["next_steps"])
@@ -231,7 +231,7 @@ def _cleaned(value: Any) -> Any:
         return clean(value)
     if isinstance(value, dict):
         return {clean(name, NAME_LIMIT): _cleaned(one) for name, one in value.items()}
-    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
+    return [_cleaned(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def storable(time_us: int | None) -> int | None:

@@ -145,6 +145,6 @@ def test_every_lookup_uses_an_index() -> None:
             for row in journal.db.execute(f"EXPLAIN QUERY PLAN {query}")
         ]
     assert any("matches_signature" in plan for plan in plans)
-    assert not [
-        plan for plan in plans if plan.startswith("SCAN") and not plan.startswith("SCAN present")
-    ]
+    # What a query itself lists, as JSON or as a common table, is no table of the history.
+    listed = ("SCAN present", "SCAN json_each", "SCAN CONSTANT ROW")
+    assert [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(listed)] == []

@@ -126,8 +126,8 @@ class Alertmanager:
             self._labels.popitem(last=False)
         return kept
 
-    def _post(self, one: Item, now_us: int) -> SendOutcome:
-        body = json.dumps([one]).encode()
+    def _post(self, item: Item, now_us: int) -> SendOutcome:
+        body = json.dumps([item]).encode()
         with ThreadPoolExecutor(len(self._urls)) as pool:
             outcomes = list(
                 pool.map(lambda url: self._http.post(url, body, now_us, self._headers), self._urls)
@@ -137,8 +137,8 @@ class Alertmanager:
 
 def together(urls: Sequence[str], outcomes: Sequence[SendOutcome]) -> SendOutcome:
     """One verdict of many: the best one, with what each said."""
-    verdict = min((one.verdict for one in outcomes), key=_ORDER.index)
-    pauses = [one.retry_after_s for one in outcomes if one.retry_after_s is not None]
+    verdict = min((outcome.verdict for outcome in outcomes), key=_ORDER.index)
+    pauses = [outcome.retry_after_s for outcome in outcomes if outcome.retry_after_s is not None]
     details = "; ".join(
         one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}"
         for url, one in zip(urls, outcomes, strict=True)

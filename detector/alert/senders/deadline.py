@@ -48,10 +48,10 @@ class Deadline:
     def _end(self) -> None:
         with self._lock:
             self.passed = True
-            for one in self._sockets:
-                _shut(one)
+            for item in self._sockets:
+                _shut(item)
 
 
-def _shut(one: socket.socket) -> None:
+def _shut(item: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
+        item.shutdown(socket.SHUT_RDWR)

@@ -55,7 +55,7 @@ class Options(BaseModel):
         parts = [part for value in given if "://" in value for part in _telling_parts(value)]
         return tuple(
             sorted(
-                {one for one in (*given, *parts) if len(one) >= _LEAST_SECRET},
+                {item for item in (*given, *parts) if len(item) >= _LEAST_SECRET},
                 key=len,
                 reverse=True,
             )
@@ -104,7 +104,7 @@ def read(declared: type[Declared], table: Mapping[str, Any], where: str) -> Decl
     except ValidationError as error:
         raise ValueError(
             f"{where}: "
-            + "; ".join(_told(declared, one) for one in error.errors(include_url=False))
+            + "; ".join(_told(declared, item) for item in error.errors(include_url=False))
         ) from None
 
 
@@ -168,8 +168,8 @@ def templates_of(options: Options, where: str) -> Templates:
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
     """The text without the secrets."""
-    for one in secrets:
-        text = text.replace(one, _REDACTED)
+    for secret in secrets:
+        text = text.replace(secret, _REDACTED)
     return text
 
 
@@ -243,4 +243,4 @@ def _telling_parts(url: str) -> Iterator[str]:
     """What of a URL lets somebody in: its user, password, path and query."""
     parts = urlsplit(url)
     path = parts.path.strip("/")
-    yield from (one for one in (parts.username, parts.password, path, parts.query) if one)
+    yield from (item for item in (parts.username, parts.password, path, parts.query) if item)

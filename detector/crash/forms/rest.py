@@ -17,7 +17,8 @@ from detector.crash.guilty import STACK, TRACE
 
 UNNAMED_FAULT = form("memory-fault", r"", PAGING_TITLE, FAULT)
 UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
-"""A memory fault whose `Unable to handle …` is lost: the address in its block says which of the two."""
+"""A memory fault whose `Unable to handle …` is lost: the address in its block says which of the
+two."""
 
 _DEADLOCK_TITLE = "possible deadlock in {function}"
 _OWN = "check_|validate_chain|print_"
@@ -30,7 +31,9 @@ _TAKES = after(r"\] takes:", LOCK_AT)
 
 
 def _by(printer: str, kind: str, title: str, skip: str = "^$") -> Form:
-    """A report that is known by the frame of the function that prints it; `skip` are its helpers."""
+    """A report that is known by the frame of the function that prints it; `skip` are its
+    helpers.
+    """
     head = rf"\b(?:{printer})(?:\.[\w.]+)?(?:\+0x|\) from )"
     return form(kind, head, title, recipe(TRACE, STACK, skip=f"{printer}|{skip}"))
 
@@ -113,7 +116,8 @@ RESTS = (
     ),
     form(
         "rcu-stall",
-        r"jiffies,? g=|this GP\) idle=|^All QSes seen, |rcu_dump_cpu_stacks|print_(?:other_)?cpu_stall",
+        r"jiffies,? g=|this GP\) idle=|^All QSes seen, "
+        r"|rcu_dump_cpu_stacks|print_(?:other_)?cpu_stall",
         "INFO: rcu detected stall in {function}",
         *STALLS,
     ),

@@ -20,8 +20,8 @@ _ODEBUG = "debug_|rcu|hrtimer_|timer_|work_|percpu_|vunmap|vfree|__free_|debug_c
 
 
 _TRAPPED_AT = re.compile(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
-"""powerpc: WARN() is a trap, and a panic of panic_on_warn shows only this of the function (show_stack in
-arch/powerpc/kernel/process.c)."""
+"""powerpc: WARN() is a trap, and a panic of panic_on_warn shows only this of the function
+(show_stack in arch/powerpc/kernel/process.c)."""
 
 
 def _warned(skip: str = "") -> tuple[Recipe, ...]:

@@ -135,7 +135,8 @@ def _flipped(
             yield Meaning(
                 "bit-flip",
                 f"The pointer is a single bit away from {other:#x}, a pointer like others of this "
-                f"report: bit {bit} flipped. Suspect the RAM, unless the same happens on other hosts.",
+                f"report: bit {bit} flipped. Suspect the RAM, unless the same happens on other "
+                f"hosts.",
                 "likely",
                 (
                     f"{pointer:#x} ^ {other:#x} = {1 << bit:#x}, bit {bit}",
@@ -253,7 +254,8 @@ def _place(address: int, machine: Architecture) -> Iterator[Meaning]:
         if address >> 56 != 0xFF and address | 0xFF << 56 >= 0xFFF0_0000_0000_0000:
             yield Meaning(
                 "non-canonical",
-                f"The top byte of the address, {address >> 56:#04x}, is none of an address: it is the "
+                f"The top byte of the address, {address >> 56:#04x}, is none of an address: it "
+                f"is the "
                 "tag of a tagged pointer, or the pointer was overwritten.",
                 "likely",
                 (f"{address:#x} >> 56 = {address >> 56:#04x}",),

@@ -217,7 +217,10 @@ def _sentence(found: Syndrome) -> str:
         else "the kernel itself (current EL)"
     )
     if found.cls == _BRK:
-        return f"The kernel ran into `brk #{found.value & 0xFFFF:#x}`{_breakpoint(found.value & 0xFFFF)}."
+        return (
+            f"The kernel ran into `brk "
+            f"#{found.value & 0xFFFF:#x}`{_breakpoint(found.value & 0xFFFF)}."
+        )
     if found.status is None:
         words = PLAIN_CLASSES.get(found.cls)
         return f"The processor raised {found.class_name}" + (f": {words}." if words else ".")

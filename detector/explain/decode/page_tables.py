@@ -35,7 +35,8 @@ _ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
     (
         "access to user memory with fs=KERNEL_DS",
         (
-            "The kernel touched an address of user space while it had said that it would touch only its "
+            "The kernel touched an address of user space while it had said that it would touch "
+            "only its "
             "own."
         ),
         False,
@@ -104,7 +105,8 @@ def _arm64(report: CrashReport) -> list[Statement]:
     words, mapped = found
     if mapped and (report.esr or 0) & 0x3C != 0x0C:
         words = (
-            "No page is mapped there; the kernel speaks of permissions since PAN by software has the "
+            "No page is mapped there; the kernel speaks of permissions since PAN by software has "
+            "the "
             "tables of user space switched off in the kernel."
         )
         return [Statement(words, "likely", (head.strip(),))]
@@ -129,7 +131,8 @@ def _x86(report: CrashReport, machine: Architecture) -> Iterator[Statement]:
     evidence = (f"{entry.level} {entry.value:#x}", line) if entry is not None else ()
     if entry is not None and entry.maps and code & 2 and not entry.value & _WRITABLE:
         yield Statement(
-            "The page is mapped read-only (bit 1 of its entry is clear): code, constants, or memory "
+            "The page is mapped read-only (bit 1 of its entry is clear): code, constants, or "
+            "memory "
             "that was made so after boot.",
             "certain",
             evidence,
@@ -181,8 +184,10 @@ def _ran_over(report: CrashReport, machine: Architecture, decoded: Decoded) -> I
     if walk is not None and walk[0].value == 0:
         evidence.append(f"{walk[0].level} 0")
     yield Statement(
-        "A copy ran over the end of what is mapped: the address is the first byte of a page that is "
-        "not there. Areas of vmalloc, and kernel stacks, end in such a guard page: the length is too "
+        "A copy ran over the end of what is mapped: the address is the first byte of a page that "
+        "is "
+        "not there. Areas of vmalloc, and kernel stacks, end in such a guard page: the length is "
+        "too "
         "large, or the area too small.",
         "likely",
         tuple(evidence),

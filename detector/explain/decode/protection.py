@@ -1,9 +1,9 @@
 """Explains x86 general protection faults by error code, address and the class of the instruction.
 
-In: a report, its machine, what was decoded. Out: statements. The error code is 0 or a selector (Intel
-SDM volume 3A, 6.13); the head names an address from 5.6 on, which the kernel computes from the
-instruction (arch/x86/kernel/traps.c get_kernel_gp_address(), exc_general_protection(); LASS from 6.19
-on).
+In: a report, its machine, what was decoded. Out: statements. The error code is 0 or a selector
+(Intel SDM volume 3A, 6.13); the head names an address from 5.6 on, which the kernel computes from
+the instruction (arch/x86/kernel/traps.c get_kernel_gp_address(), exc_general_protection(); LASS
+from 6.19 on).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from detector.explain.decode.poison import byte_poison, pointer_poison
 from detector.model import CrashReport, Statement
 
 _HEAD = re.compile(
-    r"(?:Oops: )?(?:segment-related )?general protection fault(?:, (?P<hint>probably for non-canonical "
-    r"address|maybe for address|probably LASS violation for address|kernel NULL pointer dereference) "
+    r"(?:Oops: )?(?:segment-related )?general protection fault(?:, (?P<hint>probably for "
+    r"non-canonical "
+    r"address|maybe for address|probably LASS violation for address|kernel NULL pointer "
+    r"dereference) "
     r"0x(?P<address>[0-9a-f]{1,16}))?: (?P<code>[0-9a-f]{4}) "
 )
 _CONTROL = re.compile(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
@@ -47,7 +49,9 @@ _CR4: Mapping[int, str] = {
 def explain_protection(
     report: CrashReport, machine: Architecture, decoded: Decoded
 ) -> list[Statement]:
-    """What was refused: an address, a selector, a privileged act, an operand that is not aligned."""
+    """What was refused: an address, a selector, a privileged act, an operand that is not
+    aligned.
+    """
     head = first(report.lines, _HEAD)
     code = int(head["code"], 16) if head is not None else report.error_code or 0
     said = list(_head(report, head, code))
@@ -76,7 +80,8 @@ def _head(report: CrashReport, head: re.Match[str] | None, code: int) -> Iterato
             yield Statement(text, "certain" if sure else "likely", evidence)
         else:
             text = (
-                f"The CPU refused the instruction; its operand, {address:#x}, is a canonical address, "
+                f"The CPU refused the instruction; its operand, {address:#x}, is a canonical "
+                f"address, "
                 "so something else was refused than the address."
             )
             yield Statement(text, "likely", evidence)
@@ -95,7 +100,8 @@ def _selector(code: int, evidence: tuple[str, ...]) -> Statement:
     what = (
         f"the gate of interrupt vector {index:#x} is not valid"
         if code & 2
-        else f"the segment selector {code & 0xFFFC:#06x} (entry {index} of the {table}) is not valid"
+        else f"the segment selector {code & 0xFFFC:#06x} (entry {index} of the {table}) is not "
+        f"valid"
     )
     return Statement(
         f"The CPU refused to use a segment: {what}. It is no matter of an address.",
@@ -122,15 +128,18 @@ def _class(
         text = f"`{name}` acts on the state of the processor, and was refused its operand."
         yield Statement(text, "certain", (source,))
     elif _SEGMENT.match(instruction.text):
-        text = "The instruction loads a segment register: the selector, or its descriptor, is not valid."
+        text = (
+            "The instruction loads a segment register: the selector, or its descriptor, is "
+            "not valid."
+        )
         yield Statement(text, "likely", (source,))
     else:
         yield from _misaligned(instruction, name, source)
 
 
 def _jumps_through(report: CrashReport, instruction: Instruction) -> str | None:
-    """The register that holds the target of an indirect jump; with retpolines the jump is the `ret` of
-    a thunk that is named after it (arch/x86/lib/retpoline.S, 4.15 on).
+    """The register that holds the target of an indirect jump; with retpolines the jump is the `ret`
+    of a thunk that is named after it (arch/x86/lib/retpoline.S, 4.15 on).
     """
     if (direct := _INDIRECT.match(instruction.text)) is not None:
         return direct["register"]
@@ -166,7 +175,10 @@ def _msr(report: CrashReport, name: str, source: str) -> Statement:
     if number is not None:
         evidence.append(f"ecx = {number & 0xFFFF_FFFF:#x}")
     if name == "rdmsr":
-        text = f"The model-specific register{which} was to be read, and this processor (or its hypervisor) has none."
+        text = (
+            f"The model-specific register{which} was to be read, and this processor (or its "
+            f"hypervisor) has none."
+        )
         return Statement(text, "likely", tuple(evidence))
     value = ""
     if high is not None and low is not None:
@@ -184,7 +196,10 @@ def _control(report: CrashReport, control: re.Match[str], source: str) -> Statem
     name = control["register"]
     new, old = report.registers.get(control["source"]), report.registers.get(name)
     if new is None:
-        text = f"Control register {name} was to be written, and the processor does not take that value."
+        text = (
+            f"Control register {name} was to be written, and the processor does not take that "
+            f"value."
+        )
         return Statement(text, "certain", (source,))
     evidence = [source, f"{control['source']} = {new:#x}"]
     changed = ""

@@ -105,14 +105,16 @@ _FIXED: Mapping[str, str] = {
     ),
     "fortify": "A copy was larger than the object that it goes to or comes from.",
     "lockdep-exhausted": (
-        "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds very "
+        "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds "
+        "very "
         "many locks at once, perhaps left behind; with the other tables nothing else need be wrong."
     ),
     "workqueue-leak": (
         "A work item came back with a lock held, preemption off, or inside of an RCU section."
     ),
     "rust-panic": "Rust code found a state that its author held impossible.",
-    "firmware-panic": "The trusted firmware beside the kernel stopped; the kernel itself need not be at fault.",
+    "firmware-panic": "The trusted firmware beside the kernel stopped; the kernel itself need "
+    "not be at fault.",
 }
 
 

@@ -27,7 +27,8 @@ _TASK = re.compile(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*pid: ?(?P<pi
 _TRACE = re.compile(r"\s*Call [Tt]race\s*:")
 _HOLDER = re.compile(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
 _LOCK = re.compile(
-    r" #(?P<depth>\d+): +(?P<address>[0-9a-f]{8,16}) \((?P<name>[^{]{1,80}?)\)\{\S{3,4}\}(?:-\{\S+\})?,? "
+    r" #(?P<depth>\d+): +(?P<address>[0-9a-f]{8,16}) "
+    r"\((?P<name>[^{]{1,80}?)\)\{\S{3,4}\}(?:-\{\S+\})?,? "
     r"at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
 )
 # Which wait a function is: prefixes of its name, innermost match wins. Sources: kernel/locking,
@@ -68,7 +69,8 @@ _SPINS = ("queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "_raw
           "pv_native_safe_halt_spin", "ticket_spin_lock", "__ticket_spin_lock",
           "arch_spin_lock", "spin_lock")  # fmt: skip
 _VIRTUAL = re.compile(
-    r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon EC2(?!.*metal)|Virtual Machine"
+    r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon "
+    r"EC2(?!.*metal)|Virtual Machine"
 )
 SNAPSHOT = (
     " The trace shows where that CPU was when the watchdog looked, not necessarily where the fault "
@@ -113,11 +115,11 @@ def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]
         return
     at, words = waits[0]
     if words in _OF_NO_KIND:
-        above = (one for one in waits if at < one[0] <= at + 4 and one[1] not in _OF_NO_KIND)
+        above = (wait for wait in waits if at < wait[0] <= at + 4 and wait[1] not in _OF_NO_KIND)
         at, words = next(above, (at, words))
-    callers = telling((one for one in report.frames[at + 1 :] if one.reliable), skip)
+    callers = telling((item for item in report.frames[at + 1 :] if item.reliable), skip)
     asker = next(
-        (one for one in callers if _wait(one) is None and "wait" not in one.function), None
+        (item for item in callers if _wait(item) is None and "wait" not in item.function), None
     )
     asks = f", asked for by {place(asker)}" if asker is not None else ""
     yield Statement(f"It waits for {words}{asks}.", "likely", (place(report.frames[at]),))
@@ -130,7 +132,7 @@ def _wait(frame: Frame) -> str | None:
 
 def _is(name: str, names: Sequence[str]) -> bool:
     """Whether `name` is one of `names`, or begins with one that is longer than a word."""
-    return any(name == one or (len(one) > 6 and name.startswith(one)) for one in names)
+    return any(name == item or (len(item) > 6 and name.startswith(item)) for item in names)
 
 
 def _owner(report: CrashReport) -> Iterator[Statement]:
@@ -155,13 +157,13 @@ def _owner(report: CrashReport) -> Iterator[Statement]:
 
 def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
     """What the task that holds the lock does, where its trace is printed below."""
-    task = next((one for one in every(report.lines, _TASK) if one["pid"] == pid), None)
+    task = next((item for item in every(report.lines, _TASK) if item["pid"] == pid), None)
     if task is None:
         return
     below = report.lines[report.lines.index(task.string) + 1 :]
     trace = first(below[:3], _TRACE)
     stack = stack_after(below, trace) if trace is not None else ()
-    asleep = [one for one in stack if "sched" not in base(one.function)]
+    asleep = [item for item in stack if "sched" not in base(item.function)]
     where = f", in {place(asleep[0])}" if asleep else ""
     what = {"D": "sleeps uninterruptibly itself", "S": "sleeps", "R": "runs"}.get(task["state"])
     if what:
@@ -187,7 +189,7 @@ def _sharers(report: CrashReport, pid: str) -> Iterator[Statement]:
     others = [
         names[other]
         for other, listed in locks.items()
-        if other != pid and any(one["address"] == waited["address"] for one in listed)
+        if other != pid and any(item["address"] == waited["address"] for item in listed)
     ]
     if others:
         yield Statement(
@@ -223,8 +225,8 @@ def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
     spinning = [frame for frame in (report.pc, *report.frames[:3]) if _spinlock(frame)]
     if not spinning or spinning[0] is None:
         return
-    callers = telling((one for one in report.frames if one.reliable), skip)
-    caller = next((one for one in callers if not _spinlock(one)), None)
+    callers = telling((item for item in report.frames if item.reliable), skip)
+    caller = next((item for item in callers if not _spinlock(item)), None)
     asks = f", asked for by {place(caller)}" if caller else ""
     yield Statement(
         f"It spins for a spinlock{asks}: whoever holds that lock does not give it back; look at "
@@ -283,13 +285,13 @@ def explain_workqueue(report: CrashReport, skip: Container[str]) -> list[Stateme
     said = [Statement(text, "certain", (quoted(found),))]
     running = list(every(report.lines, _FLIGHT))[:4]
     if running:
-        listed = ", ".join(f"{one['function']} (pid {one['pid']})" for one in running)
+        listed = ", ".join(f"{item['function']} (pid {item['pid']})" for item in running)
         said.append(
             Statement(
                 f"Work items that run now: {listed}. One that blocks or spins holds up the rest of "
                 "its pool.",
                 "certain",
-                tuple(quoted(one) for one in running),
+                tuple(quoted(item) for item in running),
             )
         )
     return said

@@ -1,10 +1,10 @@
 """Explains what hardware reports: machine checks of x86, SError of arm64, memory modules.
 
 In: matches of the hardware classes, or a report of an SError. Out: statements, decoded by
-`decode.machine_check` and from the syndrome. Formats: arch/x86/kernel/cpu/mce/core.c print_mce() (3.x
-to 6.x), arch/arm64/kernel/traps.c arm64_serror_panic(), bad_mode() (4.x to 6.x), drivers/edac/edac_mc.c.
-SError syndrome: arch/arm64/include/asm/esr.h ESR_ELx_AET_*, ESR_ELx_IDS, ESR_ELx_FSC_SERROR (6.x); Arm
-ARM DDI 0487, ISS of an SError exception.
+`decode.machine_check` and from the syndrome. Formats: arch/x86/kernel/cpu/mce/core.c print_mce()
+(3.x to 6.x), arch/arm64/kernel/traps.c arm64_serror_panic(), bad_mode() (4.x to 6.x),
+drivers/edac/edac_mc.c. SError syndrome: arch/arm64/include/asm/esr.h ESR_ELx_AET_*, ESR_ELx_IDS,
+ESR_ELx_FSC_SERROR (6.x); Arm ARM DDI 0487, ISS of an SError exception.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from detector.explain.decode.machine_check import GLOBAL_FLAGS, error_code, flag
 from detector.model import CrashReport, Match, Statement
 
 _SERROR = re.compile(
-    r"(?:SError Interrupt on CPU ?(?P<cpu>\d+)|Bad mode in Error handler detected on CPU ?(?P<mode>\d+))"
+    r"(?:SError Interrupt on CPU ?(?P<cpu>\d+)|Bad mode in Error handler detected on CPU "
+    r"?(?P<mode>\d+))"
     r", (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- SError"
 )
 _UNEXPECTED = re.compile(
-    r"(?:Bad mode in .{1,40} handler detected on CPU ?\d+|Unhandled (?:64|32)-bit el[01][th]? \S{2,12} "
+    r"(?:Bad mode in .{1,40} handler detected on CPU ?\d+|Unhandled (?:64|32)-bit el[01][th]? "
+    r"\S{2,12} "
     r"exception on CPU ?\d+), (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- (?!SError)"
 )
 # AET, bits 12:10.
@@ -108,7 +110,8 @@ def _serror(report: CrashReport) -> Iterator[Statement]:
         else "it carries no severity"
     )
     yield Statement(
-        f"An SError, an error that memory, a bus or a device reports late, reached CPU {cpu}; {told}. "
+        f"An SError, an error that memory, a bus or a device reports late, reached CPU {cpu}; "
+        f"{told}. "
         "The trace shows who ran when it arrived, not who caused it.",
         "certain",
         (quoted(found), *_bits(esr)),

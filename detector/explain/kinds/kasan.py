@@ -1,7 +1,7 @@
 """Explains KASAN and KFENCE reports: the access, the object, who allocated and who freed it.
 
-In: a report of class `kasan` or `kfence`, and the list of generic functions. Out: statements of what
-stands in the block; what the block does not hold is not spoken of. Formats: mm/kasan/report.c,
+In: a report of class `kasan` or `kfence`, and the list of generic functions. Out: statements of
+what stands in the block; what the block does not hold is not spoken of. Formats: mm/kasan/report.c,
 report_generic.c (4.x to 6.x), mm/kfence/report.c (5.12 to 6.x).
 """
 
@@ -20,7 +20,8 @@ _OLD_ACCESS = re.compile(
 )  # 4.9 and before, where the head ends in `at addr`
 _AT = re.compile(r"BUG: KASAN: .* at addr (?P<address>[0-9a-f]{8,16})")
 _ACCESS = re.compile(
-    r"(?P<access>Read|Write|Free) (?:of size (?P<size>\d+) )?(?:at|of) addr (?P<address>[0-9a-f]{8,16}) "
+    r"(?P<access>Read|Write|Free) (?:of size (?P<size>\d+) )?(?:at|of) addr "
+    r"(?P<address>[0-9a-f]{8,16}) "
     r"by task (?P<comm>.{1,40})/(?P<pid>\d+)"
 )
 _ALLOCATED = re.compile(r"Allocated(?: by task (?P<pid>\d+).*)?:")
@@ -31,7 +32,8 @@ _OBJECT = re.compile(
     r"Object at (?P<start>[0-9a-f]+), in cache (?P<cache>\S+) size: (?P<size>\d+)"  # 4.9 and before
 )
 _INSIDE = re.compile(
-    r"The buggy address is located (?P<bytes>\d+) bytes (?P<where>inside of|to the (?:right|left) of)"
+    r"The buggy address is located (?P<bytes>\d+) bytes (?P<where>inside of|to the "
+    r"(?:right|left) of)"
 )
 _VARIABLE = re.compile(r"The buggy address belongs to the variable:")
 _SYMBOL = re.compile(
@@ -127,8 +129,8 @@ def _bug(what: str, access: re.Match[str] | None) -> str:
     of = f" of {size} byte{'s' if size != '1' else ''}" if size else ""
     at = f" at {access['address']}" if "address" in access.groupdict() else ""
     return (
-        f"KASAN saw a {access['access'].lower()}{of}{at} by task {access['comm']} (pid {access['pid']})"
-        + (f" {where}." if where else ".")
+        f"KASAN saw a {access['access'].lower()}{of}{at} by task {access['comm']} (pid "
+        f"{access['pid']})" + (f" {where}." if where else ".")
     )
 
 
@@ -169,7 +171,8 @@ def _object(report: CrashReport) -> Iterator[Statement]:
         symbol = first(report.lines[at + 1 : at + 2], _SYMBOL)
         if symbol is not None:
             yield Statement(
-                f"The address lies {int(symbol['offset'], 16)} bytes behind the start of the global "
+                f"The address lies {int(symbol['offset'], 16)} bytes behind the start of the "
+                f"global "
                 f"symbol {symbol['name']}, which spans {int(symbol['size'], 16)} bytes.",
                 "certain",
                 (quoted(symbol),),
@@ -257,6 +260,6 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
     text += f", {aside['bytes']} bytes {aside['side']} of it." if aside is not None else "."
     if thing is not None:
         text += f" The object has {thing['size']} bytes, of the slab cache {thing['cache']}."
-    evidence = tuple(quoted(one) for one in (head, aside, thing) if one is not None)
+    evidence = tuple(quoted(item) for item in (head, aside, thing) if item is not None)
     said = [Statement(text, "certain", evidence or (report.title or "",))]
     return said + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))

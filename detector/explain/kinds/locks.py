@@ -1,9 +1,9 @@
 """Explains lockdep's reports, sleeping in atomic context, and broken spinlocks.
 
 In: a report of one of those classes. Out: statements with the locks, tasks and counters that the
-block prints. Formats: kernel/locking/lockdep.c, kernel/locking/spinlock_debug.c, kernel/sched/core.c
-__might_resched() and __schedule_bug(), lib/smp_processor_id.c (3.x to 6.x); the fields of
-preempt_count: include/linux/preempt.h (4.x to 6.x).
+block prints. Formats: kernel/locking/lockdep.c, kernel/locking/spinlock_debug.c,
+kernel/sched/core.c __might_resched() and __schedule_bug(), lib/smp_processor_id.c (3.x to 6.x); the
+fields of preempt_count: include/linux/preempt.h (4.x to 6.x).
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
         "possible circular locking dependency",
         (
             "Lockdep found a cycle: the task takes a second lock "
-            "while it holds a first one, and elsewhere the first was taken under the second, directly or "
-            "over others. With the wrong timing all wait for ever; it need not have happened this time."
+            "while it holds a first one, and elsewhere the first was taken under the second, "
+            "directly or "
+            "over others. With the wrong timing all wait for ever; it need not have happened "
+            "this time."
         ),
     ),
     (
         "possible recursive locking",
         (
             "Lockdep saw a task take a lock while it holds one of the same "
-            "class. If both are the same lock, it waits for itself; if they are two, the code does not "
+            "class. If both are the same lock, it waits for itself; if they are two, the code "
+            "does not "
             "tell lockdep in which order they nest."
         ),
     ),
@@ -81,7 +84,10 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
         ("A lock's key is unknown to lockdep: it was not registered, or was freed before."),
     ),
 )
-_LOCK = r"(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,120}?)\)\{[^}]*\}(?:-\{\S+\})?,? at: (?:\[<[0-9a-f]+>\] *)?(?P<place>\S+)"
+_LOCK = (
+    r"(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,120}?)\)\{[^}]*\}(?:-\{\S+\})?,? at: "
+    r"(?:\[<[0-9a-f]+>\] *)?(?P<place>\S+)"
+)
 _WANTS = re.compile(r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to acquire lock:")
 _HOLDS = re.compile(r"but task is already holding lock:")
 _RELEASES = re.compile(
@@ -90,7 +96,8 @@ _RELEASES = re.compile(
 _AT = re.compile(r"\s*" + _LOCK)
 _USAGE = re.compile(r"inconsistent \{(?P<before>\S+)\} -> \{(?P<now>\S+)\} usage\.")
 _ATOMIC = re.compile(
-    r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: (?P<block>\d),)? "
+    r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: "
+    r"(?P<block>\d),)? "
     r"pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$"
 )
 _NEST = re.compile(r"RCU nest depth: (?P<depth>[1-9]\d*), expected: 0")
@@ -114,7 +121,8 @@ _SPINLOCK = re.compile(
     r"(?: on CPU#(?P<cpu>\d+), (?P<comm>.{1,40})/(?P<pid>\d+))?"
 )
 _STATE = re.compile(
-    r" lock: (?P<lock>.*?), \.magic: (?P<magic>[0-9a-f]{8}), \.owner: (?P<owner>.{1,40})/(?P<pid>-?\d+), "
+    r" lock: (?P<lock>.*?), \.magic: (?P<magic>[0-9a-f]{8}), \.owner: "
+    r"(?P<owner>.{1,40})/(?P<pid>-?\d+), "
     r"\.owner_cpu: (?P<cpu>-?\d+)"
 )
 _SPINLOCK_WORDS = {
@@ -209,7 +217,7 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
             reasons = f"an RCU read-side section is open (depth {nest['depth']})"
         text += f": {reasons}" if reasons else ""
         text += f"; the task is {atomic['comm']} (pid {atomic['pid']})"
-    evidence = tuple(quoted(one) for one in (context, atomic) if one is not None)
+    evidence = tuple(quoted(item) for item in (context, atomic) if item is not None)
     return [
         Statement(text + ".", "certain", evidence or (report.title or "",)),
         *_disabled_at(report),
@@ -255,7 +263,7 @@ def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[State
         text += f", from {caller['caller'].partition('/')[0]}."
     else:
         text += f", from {place(by)}." if by is not None else "."
-    evidence = tuple(quoted(one) for one in (found, caller) if one is not None)
+    evidence = tuple(quoted(item) for item in (found, caller) if item is not None)
     return [Statement(text, "certain", evidence or (report.title or "",))]
 
 

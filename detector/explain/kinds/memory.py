@@ -24,7 +24,8 @@ _SUMMARY = re.compile(
     r"task=(?P<task>.*),pid=(?P<pid>\d+),uid=(?P<uid>\d+)"
 )
 _KILLED = re.compile(
-    r"(?P<what>(?:Memory cgroup o|O)ut of memory(?: \([a-z_]+\))?): Kill(?:ed)? process (?P<pid>\d+) "
+    r"(?P<what>(?:Memory cgroup o|O)ut of memory(?: \([a-z_]+\))?): Kill(?:ed)? process "
+    r"(?P<pid>\d+) "
     r"\((?P<comm>.{0,16}?)\)(?:,)?(?: (?:total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB|"
     r"score (?P<score>\d+)))?"
 )
@@ -41,7 +42,8 @@ _SWAP_TOTAL = re.compile(r"Total swap +=? ?(?P<total>\d+)kB")
 _CONSTRAINTS = {
     "CONSTRAINT_NONE": "the whole host was out of memory",
     "CONSTRAINT_MEMCG": "a memory cgroup was at its limit; the host need not be short of memory",
-    "CONSTRAINT_CPUSET": "the memory nodes that its cpuset allows were exhausted, not the whole host",
+    "CONSTRAINT_CPUSET": "the memory nodes that its cpuset allows were exhausted, not the whole "
+    "host",
     "CONSTRAINT_MEMORY_POLICY": "the memory nodes that its NUMA policy allows were exhausted, not "
     "the whole host",
 }
@@ -50,7 +52,8 @@ _FAILED = re.compile(
     r"mode:(?P<gfp>0x[0-9a-f]+)(?:\((?P<flags>[^)]*)\))?"
 )
 _VMALLOC = re.compile(
-    r"(?P<comm>.{0,16}?): vmalloc(?:: allocation failure: (?P<bytes>\d+) bytes| error: size (?P<size>\d+))"
+    r"(?P<comm>.{0,16}?): vmalloc(?:: allocation failure: (?P<bytes>\d+) bytes| error: size "
+    r"(?P<size>\d+))"
 )
 
 
@@ -82,7 +85,10 @@ def _exhausted(report: CrashReport) -> Iterator[Statement]:
         text = f"What was exhausted: {_CONSTRAINTS[summary['constraint']]}{group}."
         yield Statement(text, "certain", (quoted(summary),))
     elif old is not None:
-        text = f"A memory cgroup was at its limit: {old['limit']}; the host need not be short of memory."
+        text = (
+            f"A memory cgroup was at its limit: {old['limit']}; the host need not be short of "
+            f"memory."
+        )
         yield Statement(text, "certain", (quoted(old),))
     if limit is not None:
         yield Statement(
@@ -123,7 +129,8 @@ def explain_kills(lines: Sequence[str]) -> Iterator[Statement]:
             else ""
         )
         yield Statement(
-            f"{found['comm']} (pid {found['pid']}) was killed{size}. Victims are chosen by size and "
+            f"{found['comm']} (pid {found['pid']}) was killed{size}. Victims are chosen by size "
+            f"and "
             "oom_score_adj, not by fault.",
             "certain",
             (quoted(found),),

@@ -1,4 +1,5 @@
-"""Explains objects whose state is wrong: reference counts, lists, slab, pages, copies to user space.
+"""Explains objects whose state is wrong: reference counts, lists, slab, pages, copies to user
+space.
 
 In: a report of one of those classes, or a warning that a `refcount_t` or ODEBUG line precedes. Out:
 statements; every value is read from the line. Formats: lib/refcount.c (4.11 to 6.x),
@@ -17,18 +18,23 @@ from detector.explain.decode.poison import byte_poison, pointer_poison
 from detector.model import CrashReport, Statement
 
 _REFCOUNT = re.compile(
-    r"refcount_t: (?P<what>saturated|underflow|addition on 0|increment on 0|decrement hit 0|hit zero|"
+    r"refcount_t: (?P<what>saturated|underflow|addition on 0|increment on 0|decrement hit 0|hit "
+    r"zero|"
     r"overflow)"
 )
 _COUNTS = {
-    "saturated": "A reference count was outside of its range, or left it with this step, and is now "
+    "saturated": "A reference count was outside of its range, or left it with this step, and is "
+    "now "
     "pinned: the object will never be freed. Taken too often without being given back, or the "
     "counter was overwritten.",
-    "underflow": "A reference was given back that was not there any more: the count fell below zero. "
+    "underflow": "A reference was given back that was not there any more: the count fell below "
+    "zero. "
     "The object was put more often than taken, and may have been freed while in use.",
-    "addition on 0": "A reference was taken when the count was zero: the object was being freed, or "
+    "addition on 0": "A reference was taken when the count was zero: the object was being freed, "
+    "or "
     "was free already (use after free).",
-    "increment on 0": "A reference was taken when the count was zero: the object was being freed, or "
+    "increment on 0": "A reference was taken when the count was zero: the object was being "
+    "freed, or "
     "was free already (use after free).",
     "decrement hit 0": "The last reference was dropped by a call that must not drop the last one: "
     "nobody frees the object.",
@@ -37,11 +43,13 @@ _COUNTS = {
 }
 _LIST = re.compile(r"list_(?:add|del|replace_init)(?:_valid)? (?:corruption|double add)")
 _SHOULD = re.compile(
-    r".*corruption\.? (?:(?P<field>\w+->\w+) )?should be (?:\w+ )?\(?(?P<should>[0-9a-f]{8,16})\)?, "
+    r".*corruption\.? (?:(?P<field>\w+->\w+) )?should be (?:\w+ "
+    r")?\(?(?P<should>[0-9a-f]{8,16})\)?, "
     r"but was (?P<was>[0-9a-f]{8,16}|NULL|\(null\))"
 )
 _MARKED = re.compile(
-    r".*corruption, (?P<entry>[0-9a-f]{8,16})->(?P<field>next|prev) is (?P<what>LIST_POISON[12]|NULL)"
+    r".*corruption, (?P<entry>[0-9a-f]{8,16})->(?P<field>next|prev) is "
+    r"(?P<what>LIST_POISON[12]|NULL)"
 )
 _DOUBLE = re.compile(
     r"list_add double add: new=(?P<new>[0-9a-f]+), prev=(?P<prev>[0-9a-f]+), next="
@@ -63,10 +71,12 @@ _SLAB_WORDS: tuple[tuple[str, str], ...] = (
 )
 _BYTE = re.compile(
     r"(?:INFO: |\[[\w ]{3,40} overwritten\] )?(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16}\.?"
-    r"(?: @offset=\d+\.?)? First byte 0x(?P<was>[0-9a-f]{1,2}) instead of 0x(?P<should>[0-9a-f]{1,2})"
+    r"(?: @offset=\d+\.?)? First byte 0x(?P<was>[0-9a-f]{1,2}) instead of "
+    r"0x(?P<should>[0-9a-f]{1,2})"
 )
 _PAGE = re.compile(
-    r"(?:BUG: )?Bad page (?P<what>state|map|cache) in process (?P<comm>.{1,24}?) +(?:pfn|pte):(?P<value>[0-9a-f]+)"
+    r"(?:BUG: )?Bad page (?P<what>state|map|cache) in process (?P<comm>.{1,24}?) "
+    r"+(?:pfn|pte):(?P<value>[0-9a-f]+)"
 )
 _PAGE_WORDS = {
     "state": "A page was freed, or handed out, in a state that it must not have then",
@@ -75,11 +85,13 @@ _PAGE_WORDS = {
 }
 _DUMPED = re.compile(r"page dumped because: (?P<why>.{3,120})")
 _USERCOPY = re.compile(
-    r"usercopy: [kK]ernel memory (?P<what>exposure|overwrite) attempt detected (?:from|to) (?P<to>.{1,120})"
+    r"usercopy: [kK]ernel memory (?P<what>exposure|overwrite) attempt detected (?:from|to) "
+    r"(?P<to>.{1,120})"
 )
 _ODEBUG = re.compile(
     r"ODEBUG: (?P<what>\w+) (?P<state>active|not available|initialized|destroyed|inactive|not "
-    r"initialized)\b.*object(?: type|: [0-9a-f]+ object type): (?P<type>\S+)(?: hint: (?P<hint>\S+))?"
+    r"initialized)\b.*object(?: type|: [0-9a-f]+ object type): (?P<type>\S+)(?: hint: "
+    r"(?P<hint>\S+))?"
 )
 
 
@@ -108,7 +120,10 @@ def explain_list(report: CrashReport, skip: Container[str]) -> list[Statement]:
 def _list_value(report: CrashReport) -> Iterator[Statement]:
     if (marked := first(report.lines, _MARKED)) is not None:
         if marked["what"] == "NULL":
-            text = f"The entry's {marked['field']} pointer is NULL: its memory was cleared, or it was never on a list."
+            text = (
+                f"The entry's {marked['field']} pointer is NULL: its memory was cleared, or "
+                f"it was never on a list."
+            )
             yield Statement(text, "likely", (quoted(marked),))
             return
         yield Statement(
@@ -185,7 +200,10 @@ def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statemen
     del skip
     found, why = first(report.lines, _PAGE), first(report.lines, _DUMPED)
     if found is None:
-        text = "A page's bookkeeping contradicts itself: memory was overwritten, or references are off."
+        text = (
+            "A page's bookkeeping contradicts itself: memory was overwritten, or references "
+            "are off."
+        )
         return [Statement(text, "certain", (report.title or "",))]
     number = (
         f"page-table entry {found['value']}"
@@ -194,7 +212,7 @@ def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statemen
     )
     text = f"{_PAGE_WORDS[found['what']]} ({number}, process {found['comm']})"
     text += f"; the kernel's reason: {why['why'].strip()}." if why is not None else "."
-    evidence = tuple(quoted(one) for one in (found, why) if one is not None)
+    evidence = tuple(quoted(item) for item in (found, why) if item is not None)
     return [Statement(text, "certain", evidence)]
 
 
@@ -213,7 +231,9 @@ def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statemen
 
 
 def explain_odebug(report: CrashReport) -> list[Statement]:
-    """A timer or work item that was freed, or used, in the wrong state; none without such a line."""
+    """A timer or work item that was freed, or used, in the wrong state; none without such a
+    line.
+    """
     found = first(report.lines, _ODEBUG)
     if found is None:
         return []

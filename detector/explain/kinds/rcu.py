@@ -1,9 +1,9 @@
 """Explains RCU stalls (for whom, how many jiffies, does its own thread starve) and its misuse.
 
-In: a report of class `rcu-stall` or `suspicious-rcu`. Out: statements; jiffies stay jiffies, since the log does not say
-how many make a second. Formats: kernel/rcu/tree_stall.h print_cpu_stall_info(),
-rcu_check_gp_kthread_starvation() (4.20 to 6.x; kernel/rcu/tree.c before), kernel/rcu/tree_exp.h,
-kernel/rcu/tasks.h, kernel/locking/lockdep.c lockdep_rcu_suspicious().
+In: a report of class `rcu-stall` or `suspicious-rcu`. Out: statements; jiffies stay jiffies, since
+the log does not say how many make a second. Formats: kernel/rcu/tree_stall.h
+print_cpu_stall_info(), rcu_check_gp_kthread_starvation() (4.20 to 6.x; kernel/rcu/tree.c before),
+kernel/rcu/tree_exp.h, kernel/rcu/tasks.h, kernel/locking/lockdep.c lockdep_rcu_suspicious().
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from detector.explain.kinds.hangs import snapshot
 from detector.model import CrashReport, Statement
 
 _HEAD = re.compile(
-    r"(?:rcu: )?INFO: (?P<flavour>rcu\w*) (?P<self>self-)?detected (?P<expedited>expedited )?stalls?"
-    r"(?P<on> on (?:CPUs?/tasks:|CPU|tasks:))?(?: \{(?P<who>[^}]*)\})?(?: (?P<jiffies>\d+) jiffies)?"
+    r"(?:rcu: )?INFO: (?P<flavour>rcu\w*) (?P<self>self-)?detected (?P<expedited>expedited "
+    r")?stalls?"
+    r"(?P<on> on (?:CPUs?/tasks:|CPU|tasks:))?(?: \{(?P<who>[^}]*)\})?(?: (?P<jiffies>\d+) "
+    r"jiffies)?"
 )
 _SINCE = re.compile(r".*\((?:detected by (?P<by>\d+), )?t=(?P<jiffies>\d+) jiffies")
 _CPU = re.compile(
-    r"(?:rcu: )?\s*(?P<cpu>\d+)-?[.!?\dOoND]{0,5}: \((?P<count>\d+) (?P<what>ticks this GP|GPs behind"
+    r"(?:rcu: )?\s*(?P<cpu>\d+)-?[.!?\dOoND]{0,5}: \((?P<count>\d+) (?P<what>ticks this GP|GPs "
+    r"behind"
     r"|GPs? behind)\)"
 )
 _TASKS = re.compile(
@@ -32,7 +35,8 @@ _STARVED = re.compile(
     r"(?:.*->state=(?:0x)?(?P<state>[0-9a-f]+))?(?:.*->cpu=(?P<cpu>\d+))?"
 )
 _TIMER = re.compile(
-    r"(?:rcu: )?(?P<flavour>rcu\w*) kthread timer wakeup didn't happen for (?P<jiffies>\d+) jiffies!"
+    r"(?:rcu: )?(?P<flavour>rcu\w*) kthread timer wakeup didn't happen for (?P<jiffies>\d+) "
+    r"jiffies!"
 )
 _TIMER_CPU = re.compile(r"(?:rcu: )?\s*Possible timer handling issue on cpu=(?P<cpu>\d+)")
 _ENDED = re.compile(
@@ -54,7 +58,7 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
         return [Statement(text, "certain", (report.title or "",))]
     since = first(report.lines, _SINCE)
     jiffies = found["jiffies"] or (since["jiffies"] if since is not None else None)
-    evidence = dict.fromkeys(quoted(one) for one in (found, since) if one is not None)
+    evidence = dict.fromkeys(quoted(item) for item in (found, since) if item is not None)
     period = f"{jiffies} jiffies" if jiffies else "longer than its stall detector allows"
     kind = "an expedited grace period" if found["expedited"] else "a grace period"
     text = (
@@ -72,9 +76,9 @@ def _held_by(report: CrashReport) -> str:
     """The CPUs and tasks that the report lists as not yet quiet."""
     found = first(report.lines, _HEAD)
     listed = (found["who"] or "").split() if found is not None else []
-    cpus = [one.partition("-")[0] for one in listed if one[:1].isdigit()]
-    tasks = [one[1:] for one in listed if re.fullmatch(r"P\d+", one)]
-    cpus += [one["cpu"] for one in every(report.lines, _CPU)]
+    cpus = [item.partition("-")[0] for item in listed if item[:1].isdigit()]
+    tasks = [item[1:] for item in listed if re.fullmatch(r"P\d+", item)]
+    cpus += [item["cpu"] for item in every(report.lines, _CPU)]
     for line in every(report.lines, _TASKS):
         tasks += re.findall(r"\bP(\d+)", line["tasks"])
     cpus, tasks = list(dict.fromkeys(cpus)), list(dict.fromkeys(tasks))
@@ -117,7 +121,7 @@ def _own_thread(report: CrashReport) -> Iterator[Statement]:
             + (f"; it belongs to CPU {on['cpu']}" if on is not None else "")
             + ": timers, or the CPU that runs them, are stuck.",
             "certain",
-            tuple(quoted(one) for one in (timer, on) if one is not None),
+            tuple(quoted(item) for item in (timer, on) if item is not None),
         )
     if starved is None and (seen := first(report.lines, _SEEN)) is not None:
         yield Statement(

@@ -36,7 +36,10 @@ def explain_vfs_busy(report: CrashReport, skip: Container[str]) -> list[Statemen
             "A file was closed that nobody holds open any more: its count was 0 (use after free)."
         )
         return [Statement(text, "certain", (quoted(closed),))]
-    text = "A file system was unmounted while objects of it were in use: references were not given back."
+    text = (
+        "A file system was unmounted while objects of it were in use: references were not "
+        "given back."
+    )
     if (dentry := first(report.lines, _DENTRY)) is not None:
         text = (
             f"The file system {dentry['what']} was unmounted while a directory entry of it was in "

@@ -18,8 +18,10 @@ _ORIGIN = re.compile(r"Uninit was (?P<how>created|stored to memory) at:")
 _LOCAL = re.compile(r"Local variable (?P<name>\S+) created at:")
 _BYTES = re.compile(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
 _RACE = re.compile(
-    r"(?P<what>read|write|read-write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, ]+)\) )?"
-    r"to 0x(?P<address>[0-9a-f]{8,16}) of (?P<size>\d+) bytes by (?P<who>task (?P<pid>\d+)|interrupt)"
+    r"(?P<what>read|write|read-write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, "
+    r"]+)\) )?"
+    r"to 0x(?P<address>[0-9a-f]{8,16}) of (?P<size>\d+) bytes by (?P<who>task "
+    r"(?P<pid>\d+)|interrupt)"
     r" on cpu (?P<cpu>\d+):"
 )
 _CHANGED = re.compile(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f]+)")
@@ -29,8 +31,10 @@ _OVERFLOW = re.compile(
     r"|-?\d+ [+*/-] -?\d+ cannot be represented in type .{1,80}|left shift of .{1,120}"
     r"|negation of -?\d+ .{1,80}|division (?:by zero|of -?\d+ by -1 .{1,80})"
     r"|load of value -?\d+ is not a valid value for type .{1,80}"
-    r"|(?:member (?:access within|call on)|load of|store to|reference binding to|constructor call on|"
-    r"downcast \w+|upcast of|cast to virtual base of) (?:null pointer|misaligned address|address) .{1,160}"
+    r"|(?:member (?:access within|call on)|load of|store to|reference binding to|constructor "
+    r"call on|"
+    r"downcast \w+|upcast of|cast to virtual base of) (?:null pointer|misaligned "
+    r"address|address) .{1,160}"
     r"|calling __builtin_unreachable\(\)|variable length array bound value .{1,80}"
     r"|signed integer overflow: .{1,120})\s*$"
 )
@@ -48,13 +52,13 @@ def explain_kmsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
         text = "KMSAN saw memory that was never initialised on its way out of the kernel"
     if part is not None:
         text += f": bytes {part['range']} of {part['size']}"
-    evidence = tuple(quoted(one) for one in (found, part) if one is not None)
+    evidence = tuple(quoted(item) for item in (found, part) if item is not None)
     said = [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
     return said + list(_origin(report, skip))
 
 
 def _origin(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
-    created = [one for one in every(report.lines, _ORIGIN) if one["how"] == "created"]
+    created = [item for item in every(report.lines, _ORIGIN) if item["how"] == "created"]
     if created and (stack := stack_after(report.lines, created[-1])):
         shown = telling(stack, skip)[:1] or stack[:1]
         yield Statement(
@@ -76,18 +80,18 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
         text = "KCSAN saw two CPUs access one variable without synchronisation."
         return [Statement(text, "certain", (report.title or "",))]
     shown = []
-    for one in accesses:
-        stack = stack_after(report.lines, one)
+    for access in accesses:
+        stack = stack_after(report.lines, access)
         frames = telling(stack, skip)[:1] or stack[:1]
         where = f" in {place(frames[0])}" if frames else ""
-        shown.append(f"a {one['what']} by {one['who']} on CPU {one['cpu']}{where}")
+        shown.append(f"a {access['what']} by {access['who']} on CPU {access['cpu']}{where}")
     text = (
         f"KCSAN saw {accesses[0]['size']} bytes at {accesses[0]['address']} accessed by two at "
         f"once without synchronisation: {' and '.join(shown)}."
         if len(shown) == 2
         else f"KCSAN saw {shown[0]}, while the value changed by somebody whom it did not see."
     )
-    said = [Statement(text, "certain", tuple(quoted(one) for one in accesses))]
+    said = [Statement(text, "certain", tuple(quoted(access) for access in accesses))]
     if (changed := first(report.lines, _CHANGED)) is not None:
         text = f"The value changed from 0x{changed['old']} to 0x{changed['new']} meanwhile."
         said.append(Statement(text, "certain", (quoted(changed),)))
@@ -105,7 +109,7 @@ def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
         text += f"{named}, at {found['place']}"
     if value is not None:
         text += f": {value['text'].strip()}"
-    evidence = tuple(quoted(one) for one in (found, value) if one is not None)
+    evidence = tuple(quoted(item) for item in (found, value) if item is not None)
     return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
 
 
@@ -118,5 +122,5 @@ def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
         text += f": {found['size']} bytes at {found['address']}"
     if comm is not None:
         text += f", allocated by {comm['comm']} (pid {comm['pid']})"
-    evidence = tuple(quoted(one) for one in (found, comm) if one is not None)
+    evidence = tuple(quoted(item) for item in (found, comm) if item is not None)
     return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]

@@ -63,7 +63,10 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     where = f" at {found['place']}" if found is not None else ""
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
     went_on = "" if stopped else ", said so, and went on"
-    text = f"A WARN(){where} was hit: the kernel found a state that its author held impossible{went_on}."
+    text = (
+        f"A WARN(){where} was hit: the kernel found a state that its author held "
+        f"impossible{went_on}."
+    )
     evidence = (quoted(found),) if found is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *explain_odebug(report)]
 
@@ -88,7 +91,9 @@ def explain_trap(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """A division by zero, shown by the divisor's register where the instruction could be decoded."""
+    """A division by zero, shown by the divisor's register where the instruction could be
+    decoded.
+    """
     del skip
     evidence = (report.title or "",)
     found = _DIVISORS.match(report.instruction or "")
@@ -122,7 +127,8 @@ def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[St
     del skip
     if (report.instruction or "").startswith("ud"):
         text = (
-            "The kernel ran into an instruction that is there to stop it: a BUG() whose place is not "
+            "The kernel ran into an instruction that is there to stop it: a BUG() whose place is "
+            "not "
             "printed, or a point that the compiler held to be out of reach."
         )
         return [Statement(text, "certain", (f"`{report.instruction}`",))]

@@ -57,8 +57,8 @@ def read(reading: Connections, after: int, limit: int) -> list[Happened]:
     history = reading.history()
     changes = history.changes(after, limit)
     rows = {
-        one: history.incident(one)
-        for one in dict.fromkeys(change.incident_id for change in changes)
+        fromkey: history.incident(fromkey)
+        for fromkey in dict.fromkeys(change.incident_id for change in changes)
     }
     happened = []
     for change in changes:

@@ -50,7 +50,9 @@ def _lines(request: Request, wanted: Filter, listed: Page[IncidentRow]) -> Itera
     """Each step may run on another thread, and asks for the history there."""
     while True:
         details = (history(request).incident(row.id) for row in listed.rows)
-        yield "".join(f"{json.dumps(detail_item(one))}\n" for one in details if one is not None)
+        yield "".join(
+            f"{json.dumps(detail_item(detail))}\n" for detail in details if detail is not None
+        )
         if listed.next is None:
             return
         listed = history(request).search(wanted, after=listed.next, limit=_PAGE)

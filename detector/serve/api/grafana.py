@@ -98,7 +98,7 @@ def search() -> list[str]:
 @router.post("/query", summary="Series", responses=_ANSWERS)
 def query(request: Request, body: ChartQuery) -> list[Series]:
     """Each target's counts over the dashboard's time."""
-    return [_series(request, one.target, body) for one in body.targets]
+    return [_series(request, target.target, body) for target in body.targets]
 
 
 @router.post("/annotations", summary="Incidents as annotations", responses=_ANSWERS)
@@ -135,7 +135,8 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
             422, f"there is no such target: there are {', '.join(TARGETS)}", field="targets"
         )
     return Series(
-        target=target, datapoints=[(float(one.count), one.start_us // 1_000) for one in buckets]
+        target=target,
+        datapoints=[(float(bucket.count), bucket.start_us // 1_000) for bucket in buckets],
     )
 
 

@@ -35,7 +35,8 @@ class SessionInfo(BaseModel):
     roles: list[Role]
     via: Literal["token", "session", "proxy", "loopback"]
     csrf_token: str = Field(
-        description="send it as X-CSRF-Token with every POST and DELETE; not needed with a bearer token"
+        description="send it as X-CSRF-Token with every POST and DELETE; not needed with a "
+        "bearer token"
     )
 
 

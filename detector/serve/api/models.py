@@ -1,5 +1,5 @@
-"""The objects of `detector/render/objects.py` as models: incidents with evidence, report and diagnosis.
-Tests hold the two together.
+"""The objects of `detector/render/objects.py` as models: incidents with evidence, report and
+diagnosis. Tests hold the two together.
 
 In: nothing. Out: models for OpenAPI. Fields are only ever added.
 """

@@ -96,7 +96,7 @@ class HitsParameters(Parameters):
 @router.get("/rules", summary="Rules in force", responses=LIST)
 def rules(request: Request) -> Rules:
     """What raises incidents."""
-    return Rules(rules=[_rule(one) for one in catalogue(request).rules])
+    return Rules(rules=[_rule(rule) for rule in catalogue(request).rules])
 
 
 @router.get("/signatures", summary="Signatures in force", responses=LIST)
@@ -104,7 +104,7 @@ def signatures(request: Request) -> Signatures:
     """What lines are known by."""
     return Signatures(
         signatures=[
-            SignatureItem.model_validate(_signature(one)) for one in catalogue(request).signatures
+            SignatureItem.model_validate(_signature(item)) for item in catalogue(request).signatures
         ]
     )
 
@@ -130,6 +130,6 @@ def _rule(rule: Rule) -> RuleItem:
     )
 
 
-def _signature(one: Signature) -> dict[str, object]:
+def _signature(item: Signature) -> dict[str, object]:
     names = {name: "cls" if name == "class_" else name for name in SignatureItem.model_fields}
-    return {name: as_object(getattr(one, attribute)) for name, attribute in names.items()}
+    return {name: as_object(getattr(item, attribute)) for name, attribute in names.items()}

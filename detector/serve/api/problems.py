@@ -1,4 +1,5 @@
-"""Problems: all reports and incidents with one fingerprint, added up; and saying that one is solved.
+"""Problems: all reports and incidents with one fingerprint, added up; and saying that one is
+solved.
 
 In: filters, fingerprints. Out: rows and details.
 """

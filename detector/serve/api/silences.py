@@ -77,7 +77,7 @@ def silence(request: Request, body: NewSilence) -> Response:
 @router.delete("/{id}", summary="End a silence now", status_code=204, responses=ACT)
 def expire(request: Request, id: Annotated[int, Path(ge=1, le=(1 << 62))]) -> Response:  # noqa: A002
     """People are told again."""
-    known = {one.id for one in silences(history(request), request.app.state.clock())}
+    known = {item.id for item in silences(history(request), request.app.state.clock())}
     found(id if id in known else None, f"silence {id} that is not over")
     acted(request, lambda actions: actions.expire_silence(id, actor=visitor(request).name))
     return Response(status_code=204)

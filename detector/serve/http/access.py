@@ -126,8 +126,8 @@ class Access:
         address = request.client.host if request.client else ""
         if not self.from_proxy(address):
             return address
-        hops = [one.strip() for one in request.headers.get("x-forwarded-for", "").split(",")]
-        return next((one for one in reversed(hops) if one and not self.from_proxy(one)), address)
+        hops = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
+        return next((hop for hop in reversed(hops) if hop and not self.from_proxy(hop)), address)
 
     def log_in(self, presented: str) -> tuple[str, Visitor] | None:
         """A new session for a token: the cookie's value and the visitor; None for a wrong token."""
@@ -180,7 +180,7 @@ class Access:
         """
         name = re.sub(r":[0-9]{1,5}$", "", host).lower()
         if self.settings.hosts:
-            return name in {one.lower() for one in self.settings.hosts}
+            return name in {item.lower() for item in self.settings.hosts}
         return (
             name in LOOPBACK_NAMES or name == self.settings.address if self.loopback else bool(name)
         )
@@ -199,8 +199,8 @@ class Access:
         if not _NAME.fullmatch(name):
             return None
         named = {
-            one.strip().lower()
-            for one in headers.get(self.settings.roles_header.lower(), "read").split(",")
+            part.strip().lower()
+            for part in headers.get(self.settings.roles_header.lower(), "read").split(",")
         }
         return Visitor(name, ROLES & named, "proxy", name)
 

@@ -125,8 +125,8 @@ class _OutgoingResponse:
         headers = MutableHeaders(scope=start)
         tag = headers.setdefault("ETag", f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
         known = {
-            one.strip().removeprefix("W/")
-            for one in self._asked.get("if-none-match", "").split(",")
+            part.strip().removeprefix("W/")
+            for part in self._asked.get("if-none-match", "").split(",")
         }
         if tag not in known and "*" not in known:
             return False

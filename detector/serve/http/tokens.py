@@ -83,12 +83,12 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             tokens.append(_TokenTable.model_validate(table).made())
         except ValidationError as error:
             faults += [
-                _told(path, number, one["loc"], one["msg"])
-                for one in error.errors(include_url=False, include_input=False)
+                _told(path, number, item["loc"], item["msg"])
+                for item in error.errors(include_url=False, include_input=False)
             ]
     faults += [
         f"{path}: two tokens are named {name}"
-        for name in sorted({one.name for one in tokens if _count(tokens, one.name) > 1})
+        for name in sorted({token.name for token in tokens if _count(tokens, token.name) > 1})
     ]
     if not tokens and not faults:
         faults.append(f"{path}: holds no [[token]]")
@@ -118,4 +118,4 @@ def _told(path: Path, number: int, location: tuple[int | str, ...], message: str
 
 
 def _count(tokens: list[Token], name: str) -> int:
-    return sum(one.name == name for one in tokens)
+    return sum(token.name == name for token in tokens)

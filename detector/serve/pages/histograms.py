@@ -48,22 +48,23 @@ def histogram(
     """A chart of buckets in the order of time, each bar a link to its time; None where there is
     nothing to draw.
     """
-    if not buckets or not any(one.count for one in buckets):
+    if not buckets or not any(bucket.count for bucket in buckets):
         return None
     bars = [
         charts.Bar(
-            one.count,
+            bucket.count,
             (
-                f"{formatting.stamp(one.start_us)[:16]} to {formatting.stamp(one.end_us)[:16]} UTC: "
-                f"{several(one.count, noun)}"
+                f"{formatting.stamp(bucket.start_us)[:16]} to "
+                f"{formatting.stamp(bucket.end_us)[:16]} UTC: "
+                f"{several(bucket.count, noun)}"
             ),
-            link(one.start_us, one.end_us) if link else None,
+            link(bucket.start_us, bucket.end_us) if link else None,
         )
-        for one in buckets
+        for bucket in buckets
     ]
-    total = sum(one.count for one in buckets)
+    total = sum(bucket.count for bucket in buckets)
     step = formatting.duration((buckets[0].end_us - buckets[0].start_us) // 1_000_000)
-    most = max(one.count for one in buckets)
+    most = max(bucket.count for bucket in buckets)
     said = f"{several(total, noun)} over time"
     return {
         "svg": charts.bars(bars, f"{said}, a bar for each {step}", height=height),
@@ -84,9 +85,9 @@ def spread(
     units = max(1, -(-(end_us - start) // unit_us))
     step = -(-units // most) * unit_us
     counts = [0] * -(-(end_us - start) // step)
-    for one in buckets:
-        if start <= one.start_us < end_us:
-            counts[(one.start_us - start) // step] += one.count
+    for bucket in buckets:
+        if start <= bucket.start_us < end_us:
+            counts[(bucket.start_us - start) // step] += bucket.count
     return [
         TimePart(start + index * step, start + (index + 1) * step, count)
         for index, count in enumerate(counts)

@@ -108,12 +108,12 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         if rule
         else "the rule's window",
         "timeline": _timeline(detail, known, rule.timespan_us if rule else 0),
-        "evidence": [_evidence(one, detail, known) for one in detail.incident.evidence],
+        "evidence": [_evidence(match, detail, known) for match in detail.incident.evidence],
         "statements": diagnosis.statements,
         "issue": knowing.issue_of(known, diagnosis.known_issue),
         "issue_confidence": diagnosis.known_issue_confidence,
         "known_bugs": detail.known_bugs,
-        "next_steps": [_step(one) for one in diagnosis.next_steps],
+        "next_steps": [_step(step) for step in diagnosis.next_steps],
         "block": detail.block,
         "spread": detail.incident.spread,
         "shown_hosts": SHOWN_HOSTS,
@@ -136,14 +136,17 @@ def _timeline(detail: IncidentDetail, known: Catalogue, window_us: int) -> Any:
     """The time line; on wall time it is drawn from the earliest line on."""
     shown = [
         detail.incident.anchor,
-        *(one for one in detail.incident.evidence if one != detail.incident.anchor),
+        *(match for match in detail.incident.evidence if match != detail.incident.anchor),
     ][:60]
-    basis = 0 if detail.row.time_basis == "kernel" else min(_at(one, detail) for one in shown)
+    basis = 0 if detail.row.time_basis == "kernel" else min(_at(item, detail) for item in shown)
     moments = [
         charts.TimelineMark(
-            _at(one, detail) - basis, one.cls, one == detail.incident.anchor, title_of(one, known)
+            _at(item, detail) - basis,
+            item.cls,
+            item == detail.incident.anchor,
+            title_of(item, known),
         )
-        for one in sorted(shown, key=lambda one: _at(one, detail))
+        for item in sorted(shown, key=lambda item: _at(item, detail))
     ]
     other = detail.incident.nearest
     spoken = (

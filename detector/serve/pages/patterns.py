@@ -59,7 +59,7 @@ def _members(rule: Rule, known: Catalogue) -> list[tuple[str, list[str]]]:
     if rule.signatures:
         return [("signatures", list(rule.signatures))]
     return [
-        (name, [one.id for one in known.signatures if one.cls == name]) for name in rule.classes
+        (name, [item.id for item in known.signatures if item.cls == name]) for name in rule.classes
     ]
 
 
@@ -67,16 +67,16 @@ def signatures(request: Request) -> PageContent:
     """Signatures by class, the kernel's first; whole classes make a page, all are in its JSON."""
     known = sorted(
         catalogue(request).signatures,
-        key=lambda one: (one.origin == "user", one.marker, one.cls, one.id),
+        key=lambda item: (item.origin == "user", item.marker, item.cls, item.id),
     )
     groups = [
         {"cls": cls, "signatures": list(members)}
-        for cls, members in groupby(known, key=lambda one: one.cls)
+        for cls, members in groupby(known, key=lambda item: item.cls)
     ]
     number = request.query_params.get("page", "1")
     pages = list(_pages(groups))
     at = min(int(number), len(pages)) if number.isascii() and number.isdecimal() else 1
-    rows = [_signature(one) for one in known]
+    rows = [_signature(item) for item in known]
     view = {
         "groups": pages[max(at, 1) - 1],
         "next": f"{SIGNATURES}?page={at + 1}" if at < len(pages) else None,
@@ -91,24 +91,24 @@ def _pages(groups: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     page: list[dict[str, Any]] = []
     for group in groups:
         page.append(group)
-        if sum(len(one["signatures"]) for one in page) >= PAGE:
+        if sum(len(item["signatures"]) for item in page) >= PAGE:
             yield page
             page = []
     if page:
         yield page
 
 
-def _signature(one: Signature) -> dict[str, Any]:
+def _signature(item: Signature) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "class": one.cls,
-        "origin": one.origin,
-        "severity": one.severity,
-        "title": one.title,
-        "literals": list(one.literals),
-        "regex": one.regex,
-        "source": one.source,
-        "meaning": one.meaning,
+        "id": item.id,
+        "class": item.cls,
+        "origin": item.origin,
+        "severity": item.severity,
+        "title": item.title,
+        "literals": list(item.literals),
+        "regex": item.regex,
+        "source": item.source,
+        "meaning": item.meaning,
     }
 
 
@@ -153,7 +153,7 @@ def signature(request: Request) -> PageContent:
     return PageContent("signature.html", one.title, SIGNATURES, view, data, hits)
 
 
-def _faults(one: Signature, start_us: int, end_us: int) -> str:
+def _faults(item: Signature, start_us: int, end_us: int) -> str:
     return (
-        f"/faults?signature={one.id}&since={query.spelled(start_us)}&until={query.spelled(end_us)}"
+        f"/faults?signature={item.id}&since={query.spelled(start_us)}&until={query.spelled(end_us)}"
     )

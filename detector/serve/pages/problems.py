@@ -101,7 +101,7 @@ def problem(request: Request) -> PageContent:
         "hardware": detail.hardware,
         "advice": detail.advice,
         "kinds": ADVICE,
-        "said": dict.fromkeys(ADVICE) | {one.about: one.text for one in detail.advice},
+        "said": dict.fromkeys(ADVICE) | {item.about: item.text for item in detail.advice},
         "chart": _days(detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None)),
         "exposure": _exposure(request, reading, detail.row),
     }
@@ -124,7 +124,7 @@ def _known(known: Catalogue, detail: ProblemDetail) -> dict[str, Any]:
 
 def _exposure(request: Request, reading: History, row: ProblemRow) -> dict[str, Any] | None:
     """The hosts by how their kernels stand to the bug that the problem likely is."""
-    likely = [one for one in row.known_bugs if one.confidence == "likely"]
+    likely = [item for item in row.known_bugs if item.confidence == "likely"]
     bug = bugs(request).index().bugs.get(likely[0].id) if len(likely) == 1 else None
     if bug is None:
         return None
@@ -165,4 +165,4 @@ def _days(detail: ProblemDetail, what: PageQuery) -> dict[str, Any] | None:
 
 
 def _shares(shares: list[ProblemShare]) -> list[Facet]:
-    return [Facet(one.name, max(one.reports, one.incidents)) for one in shares]
+    return [Facet(share.name, max(share.reports, share.incidents)) for share in shares]

@@ -66,7 +66,7 @@ class PageQuery:
         """
         chosen = list(self.params.get(name, ()))
         there = value in chosen
-        kept = [one for one in chosen if one != value] if there else [*chosen, value]
+        kept = [item for item in chosen if item != value] if there else [*chosen, value]
         return _address(self.path, {**self.params, name: kept}), there
 
     def next(self, after: str | None) -> str | None:
@@ -136,11 +136,13 @@ def facets(what: PageQuery, found: Mapping[str, Sequence[Facet]]) -> list[dict[s
     groups = []
     for name, values in found.items():
         rows = []
-        for one in values:
+        for value in values:
             href, chosen = what.toggled(
-                name, formatting.pattern(one.value) if name == "host" else one.value
+                name, formatting.pattern(value.value) if name == "host" else value.value
             )
-            rows.append({"value": one.value, "count": one.count, "href": href, "chosen": chosen})
+            rows.append(
+                {"value": value.value, "count": value.count, "href": href, "chosen": chosen}
+            )
         groups.append({"title": name.replace("_", " ").capitalize(), "found": rows})
     return groups
 

@@ -1,9 +1,9 @@
 """From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text
 in a template is made inert and escaped.
 
-In: a request and a `PageContent`. Out: a response. A template can neither forget to escape (autoescape)
-nor to make control characters and direction marks visible (`finalize`): both happen to every value
-that it prints. What a page says is decided in the modules beside this one.
+In: a request and a `PageContent`. Out: a response. A template can neither forget to escape
+(autoescape) nor to make control characters and direction marks visible (`finalize`): both happen to
+every value that it prints. What a page says is decided in the modules beside this one.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ LENGTHS = (
 def of_incident(reading: History, row: IncidentRow, now_us: int) -> dict[str, Any]:
     """The silences that cover an incident, and one of its problem on its host to add."""
     facts = RoutingFacts(row.host, row.rule, row.severity, row.fingerprint, row.known_issue)  # type: ignore[arg-type]  # stored severities
-    found = [one for one in _in_force(reading, now_us) if covers(one, facts)]
+    found = [item for item in _in_force(reading, now_us) if covers(item, facts)]
     wanted = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
     wanted |= {} if row.fingerprint else {"rule": row.rule}
     return {"silences": found, "silence": wanted, "lengths": LENGTHS}
@@ -34,9 +34,9 @@ def of_incident(reading: History, row: IncidentRow, now_us: int) -> dict[str, An
 
 def of_problem(reading: History, fingerprint: str, now_us: int) -> dict[str, Any]:
     """The silences of a problem, on every host or some, and one to add."""
-    found = [one for one in _in_force(reading, now_us) if one.fingerprint == fingerprint]
+    found = [item for item in _in_force(reading, now_us) if item.fingerprint == fingerprint]
     return {"silences": found, "silence": {"fingerprint": fingerprint}, "lengths": LENGTHS}
 
 
 def _in_force(reading: History, now_us: int) -> list[SilenceRow]:
-    return [one for one in silences(reading, now_us) if one.starts_us <= now_us]
+    return [silence for silence in silences(reading, now_us) if silence.starts_us <= now_us]

@@ -78,35 +78,39 @@ class FileFollower:
         for growing in self._followed.values():
             growing.named = False
         once = []
-        for one in expand(self._paths)[0]:
+        for item in expand(self._paths)[0]:
             try:
-                told = Path(one.files[0]).stat()
+                told = Path(item.files[0]).stat()
                 number = (told.st_dev, told.st_ino)
                 if number in self._followed:
                     self._followed[number].named = True
-                elif self._left_out.get(one.name) != number and not self._open(one, number):
-                    self._left_out[one.name] = number
-                    once.append(one)
+                elif self._left_out.get(item.name) != number and not self._open(item, number):
+                    self._left_out[item.name] = number
+                    once.append(item)
             except OSError as error:
-                if self._left_out.get(one.name) != (0, 0):
+                if self._left_out.get(item.name) != (0, 0):
                     self._problems.append(
-                        SourceProblem(one.name, f"cannot be read: {error.strerror}")
+                        SourceProblem(item.name, f"cannot be read: {error.strerror}")
                     )
-                    self._left_out[one.name] = (0, 0)
+                    self._left_out[item.name] = (0, 0)
         return once
 
-    def _open(self, one: Input, number: Number) -> bool:
+    def _open(self, item: Input, number: Number) -> bool:
         """Begins to follow a file; False for one that does not grow, or that is a rotated copy of a
         followed one.
         """
-        path = Path(one.name)
-        if len(one.files) > 1 or not path.is_file() or (not self._first and self._is_rotated(path)):
+        path = Path(item.name)
+        if (
+            len(item.files) > 1
+            or not path.is_file()
+            or (not self._first and self._is_rotated(path))
+        ):
             return False
         file = os.open(path, os.O_RDONLY)
         if is_compressed(os.pread(file, 8, 0)):
             os.close(file)
             return False
-        self._followed[number] = _Growing(one.name, file)
+        self._followed[number] = _Growing(item.name, file)
         return True
 
     def _is_rotated(self, path: Path) -> bool:

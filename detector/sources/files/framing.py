@@ -88,8 +88,8 @@ class FileChunk:
         self.hits, self._count = hits, count
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
-        """The line that covers byte `offset`, where it starts, and where the next one starts; a line
-        that was wrapped is whole again.
+        """The line that covers byte `offset`, where it starts, and where the next one starts; a
+        line that was wrapped is whole again.
         """
         data = self.data
         start = data.rfind(b"\n", 0, offset) + 1

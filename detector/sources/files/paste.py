@@ -1,5 +1,5 @@
-"""The records of text that somebody pasted: without quotes and numbers around its lines, framed as a
-file's.
+"""The records of text that somebody pasted: without quotes and numbers around its lines, framed as
+a file's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def records_of(source: str, text: bytes) -> Iterator[Record]:
 
 
 def unquoted(records: Iterable[Record]) -> Iterator[Record]:
-    """Records that were framed already: as they are, unless something was put around their lines."""
+    """Records that were framed already: as they are, unless something was put around their
+    lines.
+    """
     held = list(records)
     values = [record.value for record in held]
     found = pasted.plain(values)

@@ -1,8 +1,8 @@
 """The paths that a person names → the inputs to read, in order.
 
-In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `SourceProblem`s. Folders are
-gone through in sorted order; a file that is named twice, or by two names, is read once. What
-logrotate made of one log is read oldest first, so that a report goes on from one file into the
+In: files, folders, globs and "-". Out: `Input`s and, for what is not there, `SourceProblem`s.
+Folders are gone through in sorted order; a file that is named twice, or by two names, is read once.
+What logrotate made of one log is read oldest first, so that a report goes on from one file into the
 next; the parts of one pstore dump become one input, oldest text first. Reads no file but the first
 line of those that are named like pstore's.
 """
@@ -71,7 +71,7 @@ def _oldest_first(files: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
         log, age = _rotation(file[0])
         logs.setdefault(log, []).append((age, file))
     return [
-        file for rotated in logs.values() for _, file in sorted(rotated, key=lambda one: one[0])
+        file for rotated in logs.values() for _, file in sorted(rotated, key=lambda item: item[0])
     ]
 
 
@@ -149,13 +149,13 @@ def _joined(files: Iterable[tuple[str, bool]]) -> Iterator[Input]:
         if dump not in dumps:
             order.append(dump)
         dumps.setdefault(dump, []).append((number, file, skip))
-    for one in order:
-        if isinstance(one, Input):
-            yield one
+    for item in order:
+        if isinstance(item, Input):
+            yield item
         else:
-            parts = sorted(dumps[one], key=lambda part: (-part[0], part[1]))
+            parts = sorted(dumps[item], key=lambda part: (-part[0], part[1]))
             yield Input(
-                "/".join(one[:2]),
+                "/".join(item[:2]),
                 tuple(file for _, file, _ in parts),
                 True,
                 tuple(skip for _, _, skip in parts),

@@ -127,8 +127,8 @@ class Remote:
         self._take()  # that it is open
 
     def read(self, _size: int) -> bytes:
-        """The next bytes, in the blocks that `OpenInput` makes; none at the end. Raises what reading
-        has raised there.
+        """The next bytes, in the blocks that `OpenInput` makes; none at the end. Raises what
+        reading has raised there.
         """
         data: bytes
         self.done, data = self._take()

@@ -29,8 +29,8 @@ class FileSource:
     `failed` whether any of it matters.
 
     `on_progress(done, total)` is told after each block: bytes as they lie on the disk; the total is
-    None where it cannot be known. With more than one of `jobs`, so many processes look for `literals` ahead, or
-    unpack: what is read is the same, in the same order.
+    None where it cannot be known. With more than one of `jobs`, so many processes look for
+    `literals` ahead, or unpack: what is read is the same, in the same order.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FileSource:
         self._done = 0
         self._logs = 0
         self._follower: FileFollower | None = None
-        files = [file for one in self._inputs for file in one.files]
+        files = [file for item in self._inputs for file in item.files]
         self._ahead = Ahead(files, jobs, literals, BLOCK_SIZE) if jobs > 1 else None
 
     @property
@@ -81,8 +81,8 @@ class FileSource:
         if self._follow:
             yield from self._followed()
             return
-        for one in self._inputs:
-            for chunk in self._read(one):
+        for item in self._inputs:
+            for chunk in self._read(item):
                 if self._stopped.is_set():
                     return
                 yield [chunk]
@@ -109,12 +109,12 @@ class FileSource:
         if self._ahead:
             self._ahead.close()
 
-    def _read(self, one: Input) -> Iterator[FileChunk]:
-        framer = Framer(one.name)
+    def _read(self, item: Input) -> Iterator[FileChunk]:
+        framer = Framer(item.name)
         try:
-            for file, skip in zip(one.files, one.skip, strict=True):
-                yield from self._read_file(file, skip, one.named, framer)
-                if file != one.files[-1]:
+            for file, skip in zip(item.files, item.skip, strict=True):
+                yield from self._read_file(file, skip, item.named, framer)
+                if file != item.files[-1]:
                     framer.end_line()
             yield from framer.finish()
         finally:  # also where the reader is interrupted
@@ -170,8 +170,8 @@ class FileSource:
 
     def _followed(self) -> Iterator[Sequence[FileChunk]]:
         follower = self._follower = FileFollower(self._paths, self.problems)
-        for one in follower.begin():
-            for chunk in self._read(one):
+        for item in follower.begin():
+            for chunk in self._read(item):
                 yield [chunk]
         while not self._stopped.is_set():
             nothing = True
@@ -196,8 +196,8 @@ def _looked_through(
 def _total(inputs: Sequence[Input]) -> int | None:
     """Bytes on the disk; None where one of them has no size."""
     total = 0
-    for one in inputs:
-        for file in one.files:
+    for item in inputs:
+        for file in item.files:
             if file == STDIN:
                 return None
             try:

@@ -1,10 +1,10 @@
 """Lines of a log that a terminal, a mail program or a pager broke at its width → whole again.
 
-In: the bytes of a file and where one line of it lies. Out: the whole line, where it starts and where
-the next one starts. A line without a stamp behind one that has one is a piece of it only if the
-width says so: the widest line of the log is no wider than a screen, and the piece's first word had
-no room left before it. Anything else stays a line of its own: a shell's output on a console, the
-further lines of a message.
+In: the bytes of a file and where one line of it lies. Out: the whole line, where it starts and
+where the next one starts. A line without a stamp behind one that has one is a piece of it only if
+the width says so: the widest line of the log is no wider than a screen, and the piece's first word
+had no room left before it. Anything else stays a line of its own: a shell's output on a console,
+the further lines of a message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Polled batches and records → chunks: the bytes as they are, and the way from a byte to its record.
+"""Polled batches and records → chunks: the bytes as they are, and the way from a byte to its
+record.
 
 A `BatchChunk` is a whole record batch, decompressed and not decoded: a record is located only for a
 hit, by going from length to length, and decoded only then. What lies in a key or a header is no
@@ -206,12 +207,12 @@ class KafkaChunk:
     __slots__ = ("_records", "_starts", "count", "data", "end", "source")
 
     def __init__(self, source: str, polled: Sequence[Polled]) -> None:
-        values = [one.value for one in polled if one.value is not None]
+        values = [item.value for item in polled if item.value is not None]
         self.source = source
         self.data = b"\n".join(values)
         self.end = polled[-1].offset + 1
         self.count = len(polled)
-        self._records = [one for one in polled if one.value is not None]
+        self._records = [item for item in polled if item.value is not None]
         self._starts = list(accumulate((len(value) + 1 for value in values[:-1]), initial=0))
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
@@ -233,9 +234,9 @@ def chunks_of(source: str, polled: Sequence[Polled]) -> Iterator[Chunk]:
     """What one poll brought of a partition, in order: whole batches as they are, and together the
     records that came one by one.
     """
-    for whole, items in groupby(polled, lambda one: isinstance(one.value, Batch)):
+    for whole, items in groupby(polled, lambda item: isinstance(item.value, Batch)):
         if whole:
-            yield from (BatchChunk(source, cast("Batch", one.value)) for one in items)
+            yield from (BatchChunk(source, cast("Batch", item.value)) for item in items)
         else:
             yield KafkaChunk(source, list(items))
 

@@ -113,8 +113,8 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
             except (AssertionError, ValueError) as error:
                 raise SourceError(f"kafka: {explained(error)}") from error
     except BaseException:
-        for one in clients:
-            one.close()
+        for item in clients:
+            item.close()
         raise
 
 

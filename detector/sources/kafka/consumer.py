@@ -165,8 +165,8 @@ class KafkaSource:
         """
         placed = self._placed
         ends = {
-            name_of(one): self._consumer.highwater(one)
-            for one in self._consumer.assignment() - placed.unplaced
+            name_of(item): self._consumer.highwater(item)
+            for item in self._consumer.assignment() - placed.unplaced
         }
         return {
             name: max(0, end - placed.stored.get(name, end))

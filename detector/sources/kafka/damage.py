@@ -83,45 +83,51 @@ class DamagedPartitions:
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """They are another member's now."""
-        for one in partitions:
-            self._stands.pop(one, None)
+        for partition in partitions:
+            self._stands.pop(partition, None)
 
-    def _meet(self, one: TopicPartition, damaged: Damaged) -> None:
-        stand = self._stands.get(one)
+    def _meet(self, topic_partition: TopicPartition, damaged: Damaged) -> None:
+        stand = self._stands.get(topic_partition)
         if stand is None or stand.offset != damaged.offset:
-            self._stands[one] = stand = _Stand(damaged.offset)
+            self._stands[topic_partition] = stand = _Stand(damaged.offset)
         stand.tries += 1
         if stand.tries < TRIES:
             return
-        target = self._behind(one, damaged) if self._skips else None
+        target = self._behind(topic_partition, damaged) if self._skips else None
         if target is not None:
             self.skipped += target - damaged.offset
-            self._consumer.seek(one, target)
-            del self._stands[one]
-            self._say("batch_skipped", one, damaged, following=target)
+            self._consumer.seek(topic_partition, target)
+            del self._stands[topic_partition]
+            self._say("batch_skipped", topic_partition, damaged, following=target)
             return
-        self._consumer.pause(one)
+        self._consumer.pause(topic_partition)
         if not stand.stopped:
             stand.stopped, stand.retry_s = True, self._clock() + RETRY_S
-            self._say("partition_stopped", one, damaged)
+            self._say("partition_stopped", topic_partition, damaged)
 
-    def _behind(self, one: TopicPartition, damaged: Damaged) -> int | None:
+    def _behind(self, topic_partition: TopicPartition, damaged: Damaged) -> int | None:
         """Where what can be read begins again: the next batch of the same answer, else where the
         damaged one says that it ends, if Kafka has come so far.
         """
         if damaged.following is not None and damaged.following > damaged.offset:
             return damaged.following
-        highwater = self._consumer.highwater(one)
+        highwater = self._consumer.highwater(topic_partition)
         claimed = damaged.claimed
         if claimed is not None and highwater is not None and damaged.offset < claimed <= highwater:
             return claimed
         return None
 
-    def _pass(self, one: TopicPartition) -> None:
+    def _pass(self, topic_partition: TopicPartition) -> None:
         """What was damaged can be read, or is gone."""
-        if self._stands.pop(one).stopped:
-            self._tell("partition_resumed", {"partition": name_of(one)})
+        if self._stands.pop(topic_partition).stopped:
+            self._tell("partition_resumed", {"partition": name_of(topic_partition)})
 
-    def _say(self, event: str, one: TopicPartition, damaged: Damaged, **more: int) -> None:
-        fields = {"partition": name_of(one), "offset": damaged.offset, "error": damaged.reason}
+    def _say(
+        self, event: str, topic_partition: TopicPartition, damaged: Damaged, **more: int
+    ) -> None:
+        fields = {
+            "partition": name_of(topic_partition),
+            "offset": damaged.offset,
+            "error": damaged.reason,
+        }
         self._tell(event, fields | more)

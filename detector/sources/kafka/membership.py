@@ -80,9 +80,9 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python
         self.moves.append(("revoked", list(lost)))
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:  # noqa: D102
-        for one in assigned:
-            self._consumer.pause(one)
-            self._consumer.seek(one, 0)
+        for topic_partition in assigned:
+            self._consumer.pause(topic_partition)
+            self._consumer.seek(topic_partition, 0)
         self.moves.append(("assigned", list(assigned)))
 
 

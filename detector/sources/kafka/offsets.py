@@ -53,7 +53,7 @@ def offsets(
             beginnings = consumer.beginning_offsets(asked, timeout_ms=ASK_MS)
             ends = consumer.end_offsets(asked, timeout_ms=ASK_MS)
             found = topic_id(consumer, topic)
-            logs = {one: PartitionLog(beginnings[one], ends[one], found) for one in asked}
+            logs = {item: PartitionLog(beginnings[item], ends[item], found) for item in asked}
             return {
                 name_of(one): RequestedOffset(log, choose(consumer, one, log))
                 for one, log in logs.items()

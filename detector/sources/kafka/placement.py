@@ -213,5 +213,5 @@ def _renamed(placement: Placement, before: int | None) -> Placement:
     return Placement(placement.position, "topic_recreated", before, placement.lost)
 
 
-def _differ(one: str | None, other: str | None) -> bool:
-    return one is not None and other is not None and one != other
+def _differ(item: str | None, other: str | None) -> bool:
+    return item is not None and other is not None and item != other

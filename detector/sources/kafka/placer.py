@@ -75,8 +75,8 @@ class Placer:
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """The group took partitions away."""
         self.unplaced -= set(partitions)
-        for one in partitions:
-            self.stored.pop(name_of(one), None)
+        for partition in partitions:
+            self.stored.pop(name_of(partition), None)
 
     def hold(self, partitions: Collection[TopicPartition]) -> None:
         """Stops partitions until they are placed anew."""
@@ -99,7 +99,7 @@ class Placer:
                 self._tell("topic_gone", {"topic": topic})
                 self._gone.add(topic)
             del self._topic_ids[topic]
-            self.hold([one for one in self._consumer.assignment() if one.topic == topic])
+            self.hold([item for item in self._consumer.assignment() if item.topic == topic])
 
     def place(self, within_ms: int) -> dict[TopicPartition, int]:
         """Seeks each new partition to its place, which it returns, and lets it flow. Raises
@@ -111,7 +111,8 @@ class Placer:
         beginnings = self._consumer.beginning_offsets(partitions, timeout_ms=within_ms)
         ends = self._consumer.end_offsets(partitions, timeout_ms=within_ms)
         placements = {
-            one: self._place(one, beginnings[one], ends[one], within_ms) for one in partitions
+            partition: self._place(partition, beginnings[partition], ends[partition], within_ms)
+            for partition in partitions
         }
         self._store(placements)
         for one, placement in placements.items():
@@ -128,17 +129,19 @@ class Placer:
     def _placeable(self) -> list[TopicPartition]:
         """Those of a topic that is there: of one that is gone, no broker answers anything."""
         unplaced = self.unplaced & self._consumer.assignment() if self.unplaced else ()
-        return sorted(one for one in unplaced if has_topic(self._consumer, one.topic))
+        return sorted(item for item in unplaced if has_topic(self._consumer, item.topic))
 
-    def committing(self, one: TopicPartition, offset: int) -> OffsetAndMetadata:
+    def committing(self, topic_partition: TopicPartition, offset: int) -> OffsetAndMetadata:
         """What is committed for a partition: the offset, and who stands behind it."""
-        known = self._topic_ids.get(one.topic)
+        known = self._topic_ids.get(topic_partition.topic)
         said = Committed(offset, known, self._positions.history, self._member.name)
         return OffsetAndMetadata(offset, said.metadata(), -1)
 
-    def _place(self, one: TopicPartition, beginning: int, end: int, within_ms: int) -> Placement:
-        committed = self._consumer.committed(one, metadata=True, timeout_ms=within_ms)
-        begun = self._begun.get(one.topic, False)
+    def _place(
+        self, topic_partition: TopicPartition, beginning: int, end: int, within_ms: int
+    ) -> Placement:
+        committed = self._consumer.committed(topic_partition, metadata=True, timeout_ms=within_ms)
+        begun = self._begun.get(topic_partition.topic, False)
         said = Committed.read(committed.offset, committed.metadata) if committed else None
         if said and said.history is None and begun:
             self._alone = self._member.alone()  # an older oopswatch committed: who may it have been
@@ -149,8 +152,8 @@ class Placer:
             begun=begun,
             earliest=self._earliest,
         )
-        log = PartitionLog(beginning, end, topic_id(self._consumer, one.topic))
-        return place(self._positions.get(name_of(one)), said, log, reader)
+        log = PartitionLog(beginning, end, topic_id(self._consumer, topic_partition.topic))
+        return place(self._positions.get(name_of(topic_partition)), said, log, reader)
 
     def _store(self, placements: dict[TopicPartition, Placement]) -> None:
         # What is counted ahead of a position is cut only once the position was placed.

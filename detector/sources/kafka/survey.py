@@ -1,7 +1,7 @@
 """What a topic looks like to its readers: partitions, settings, keys of its newest records.
 
-In: settings of Kafka. Out: a `TopicSurvey`. Commits nothing, joins no group, and reads a few hundred
-records of each partition.
+In: settings of Kafka. Out: a `TopicSurvey`. Commits nothing, joins no group, and reads a few
+hundred records of each partition.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _ASK_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TopicSurvey:
-    """A topic: what Kafka holds of each partition, its settings, and a sample of its newest records.
+    """A topic: what Kafka holds of each partition, its settings, and a sample of its newest
+    records.
 
     `sampled` counts records, `unkeyed` those without a key; `spread` names keys whose records lie
     on more than one partition, `newest_us` is the latest stamp.

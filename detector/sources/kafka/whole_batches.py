@@ -252,6 +252,6 @@ class _BatchFetcher(_SingleFetcher):
         before = len(drained.get(part.topic_partition, ()))
         super()._append(drained, part, 1, update_offsets)
         return sum(
-            one.value.count if isinstance(one.value, Batch) else 1
-            for one in drained.get(part.topic_partition, ())[before:]
+            item.value.count if isinstance(item.value, Batch) else 1
+            for item in drained.get(part.topic_partition, ())[before:]
         )

@@ -143,7 +143,7 @@ def _zip(raw: IO[bytes], progress: Progress | None, size: int) -> Iterator[JsonF
     """The members by name; an archive inside (as cvelistV5's releases have it) is read likewise."""
     with zipfile.ZipFile(raw) as archive:
         done = 0
-        for member in sorted(archive.infolist(), key=lambda one: one.filename):
+        for member in sorted(archive.infolist(), key=lambda item: item.filename):
             done += member.compress_size
             if member.filename.endswith(".json"):
                 read = partial(archive.read, member)

@@ -1,4 +1,5 @@
-"""The index of known bugs as a file: found, read when it is first needed, read anew when it changes.
+"""The index of known bugs as a file: found, read when it is first needed, read anew when it
+changes.
 
 In: the paths where it may be, the first that is there counts. Out: the `Index` in force, or every
 bug. A file that cannot be used is told once by `on_fault` and the next one is taken. A new index is

@@ -17,7 +17,8 @@ INSERT INTO signature_hours (signature, hour_us, matches) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET matches = matches + excluded.matches
 """
 _PROGRAM = """
-INSERT INTO noise_programs (process, signature, hour_us, count, first_us, last_us) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO noise_programs (process, signature, hour_us, count, first_us, last_us)
+  VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET count = count + excluded.count,
   first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
   last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us)

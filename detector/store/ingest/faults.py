@@ -1,8 +1,9 @@
-"""The table of faults: each stored match once, with what it is searched by; and what its report adds
-to its problem and to the days of the fleet.
+"""The table of faults: each stored match once, with what it is searched by; and what its report
+adds to its problem and to the days of the fleet.
 
-In: ids of matches that are new or changed. Out: their rows, made anew from matches and reports: doing
-it again changes nothing. A fault that the kernel panicked after is critical, whatever it began as. Runs inside the transaction of the journal that owns the connection.
+In: ids of matches that are new or changed. Out: their rows, made anew from matches and reports:
+doing it again changes nothing. A fault that the kernel panicked after is critical, whatever it
+began as. Runs inside the transaction of the journal that owns the connection.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from detector.store.rows import NAME_LIMIT, clean, release_number
 # Lines of oopswatch's own (the input is silent, a burst of noise) are no faults of a kernel.
 _SOURCE = """
 SELECT m.id, coalesce(max(m.wall_time_us, 0), 0) AS at_us, m.host, m.signature, m.class,
-  CASE WHEN coalesce(r.details ->> '$.panic', '') = '' THEN m.severity ELSE 'critical' END AS severity, r.match_id IS NOT NULL AS reported,
+  CASE WHEN coalesce(r.details ->> '$.panic', '') = '' THEN m.severity
+    ELSE 'critical' END AS severity, r.match_id IS NOT NULL AS reported,
   r.function, r.module, r.kernel, r.details ->> '$.hardware' AS hardware, r.fingerprint
-FROM matches m LEFT JOIN reports r ON r.match_id = m.id WHERE m.id IN (SELECT value FROM json_each(?))
+FROM matches m LEFT JOIN reports r ON r.match_id = m.id WHERE m.id IN (SELECT value
+  FROM json_each(?))
   AND m.signature NOT GLOB 'oopswatch.*'
 """
 _STORED = "SELECT * FROM faults WHERE id IN (SELECT value FROM json_each(?)) AND reported"

@@ -20,14 +20,16 @@ CRASH = "critical"
 
 _RUNS = "SELECT from_us, kernel FROM host_kernels WHERE host = ? ORDER BY from_us"
 _BOOTS = """
-SELECT epoch_us, kernel FROM boots WHERE host = ? AND kernel IS NOT NULL AND epoch_us > 0 ORDER BY epoch_us, id
+SELECT epoch_us, kernel FROM boots WHERE host = ? AND kernel IS NOT NULL AND epoch_us > 0
+  ORDER BY epoch_us, id
 """
 _DAY = """
 INSERT INTO fleet_days (about, value, day_us, hosts, crashes) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET hosts = hosts + excluded.hosts, crashes = crashes + excluded.crashes
 """
 _HARDWARE = """
-UPDATE hosts SET hardware = :hardware, hardware_us = :at WHERE name = :host AND (hardware_us IS NULL OR hardware_us <= :at)
+UPDATE hosts SET hardware = :hardware, hardware_us = :at WHERE name = :host
+  AND (hardware_us IS NULL OR hardware_us <= :at)
 """
 # What follows the model: the firmware (drivers/firmware/dmi_scan.c, dmi_format_ids), or where the
 # name is from (arch/arm64/kernel/setup.c, setup_machine_fdt).

@@ -22,14 +22,19 @@ from detector.store.rows import clean, diagnosis_to_json, read_incident, read_ma
 
 # What was found, and who found it first, stays; what is known of it grows.
 _SAVE = """
-INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, title, fingerprint,
+INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us,
+  anchor_id, title, fingerprint,
                        known_issue, diagnosis, kind, function, module, kernel, release, changed_us)
-VALUES (:id, :rule, :severity, :host, :boot, :time_basis, :gap_us, :started_us, :found_us, :anchor, :title,
+VALUES (:id, :rule, :severity, :host, :boot, :time_basis, :gap_us, :started_us, :found_us, :anchor,
+  :title,
         (SELECT fingerprint FROM reports WHERE match_id = :anchor), :known_issue, :diagnosis,
         :kind, :function, :module, :kernel, :release, :found_us)
-ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, boot = excluded.boot, time_basis = excluded.time_basis,
-  gap_us = excluded.gap_us, started_us = excluded.started_us, title = excluded.title, fingerprint = excluded.fingerprint,
-  known_issue = excluded.known_issue, diagnosis = excluded.diagnosis, kind = excluded.kind, function = excluded.function,
+ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, boot = excluded.boot, time_basis =
+  excluded.time_basis,
+  gap_us = excluded.gap_us, started_us = excluded.started_us, title = excluded.title, fingerprint =
+    excluded.fingerprint,
+  known_issue = excluded.known_issue, diagnosis = excluded.diagnosis, kind = excluded.kind,
+    function = excluded.function,
   module = excluded.module, kernel = excluded.kernel, release = excluded.release
 RETURNING *
 """
@@ -44,19 +49,22 @@ _NEW_EVIDENCE = """
 WITH new (id) AS (SELECT value FROM json_each(:ids) WHERE NOT EXISTS (
   SELECT 1 FROM evidence WHERE incident_id = :id AND match_id = value))
 SELECT m.signature, max(m.wall_time_us) AS latest_us, EXISTS (
-  SELECT 1 FROM evidence e JOIN matches o ON o.id = e.match_id WHERE e.incident_id = :id AND o.signature = m.signature) AS seen
+  SELECT 1 FROM evidence e JOIN matches o ON o.id = e.match_id WHERE e.incident_id = :id
+    AND o.signature = m.signature) AS seen
 FROM new JOIN matches m ON m.id = new.id GROUP BY m.signature ORDER BY m.signature
 """
 # Which incidents rest on some matches, and what goes on under another: the live one and its rule.
 _RESTING = """
 SELECT DISTINCT i.id, i.rule, l.id AS live, l.rule AS live_rule
-FROM evidence e JOIN incidents i ON i.id = e.incident_id JOIN incidents l ON l.id = coalesce(i.joined_into, i.id)
+FROM evidence e JOIN incidents i ON i.id = e.incident_id
+  JOIN incidents l ON l.id = coalesce(i.joined_into, i.id)
 WHERE e.match_id IN (SELECT value FROM json_each(?)) ORDER BY i.id
 """
 _SPOKEN = {"title": "title", "fingerprint": "fingerprint", "known_issue": "known issue"}
 _EVIDENCE = """
 WITH wanted (id) AS (SELECT value FROM json_each(:ids)),
-  family (id) AS (SELECT id FROM wanted UNION SELECT i.id FROM incidents i JOIN wanted w ON i.joined_into = w.id)
+  family (id) AS (SELECT id FROM wanted UNION SELECT i.id FROM incidents i
+    JOIN wanted w ON i.joined_into = w.id)
 SELECT m.*, m.id IN (SELECT anchor_id FROM incidents WHERE id IN wanted) AS anchors FROM matches m
 WHERE m.id IN (SELECT match_id FROM evidence WHERE incident_id IN family)
 ORDER BY anchors DESC, m.kernel_time_us, m.wall_time_us, m.id LIMIT :limit
@@ -97,7 +105,7 @@ def save(
     if fresh:
         connection.executemany(
             "INSERT OR IGNORE INTO evidence (incident_id, match_id) VALUES (?, ?)",
-            [(incident.id, one) for one in evidence],
+            [(incident.id, match) for match in evidence],
         )
     returned = problems.move(
         connection, problems.of_incident(before), problems.of_incident(after), now_us
@@ -226,7 +234,7 @@ def anchored(
     return [
         (
             load(connection, row, limit),
-            tuple(one["id"] for one in evidence(connection, [row["id"]], limit)),
+            tuple(match["id"] for match in evidence(connection, [row["id"]], limit)),
         )
         for row in rows
     ]
@@ -237,7 +245,8 @@ def load(connection: Connection, row: Row, limit: int = -1) -> Incident:
     time.
     """
     ordered = in_order(
-        StoredMatch(one["id"], read_match(one)) for one in evidence(connection, [row["id"]], limit)
+        StoredMatch(match["id"], read_match(match))
+        for match in evidence(connection, [row["id"]], limit)
     )
     anchor = read_match(
         connection.execute("SELECT * FROM matches WHERE id = ?", (row["anchor_id"],)).fetchone()
@@ -248,7 +257,7 @@ def load(connection: Connection, row: Row, limit: int = -1) -> Incident:
     return read_incident(
         row,
         anchor,
-        tuple(one.match for one in ordered),
-        tuple(one["id"] for one in joined),
+        tuple(item.match for item in ordered),
+        tuple(item["id"] for item in joined),
         spread_of(connection, row["id"]),
     )

@@ -47,13 +47,16 @@ from detector.store.rows import (
 from detector.unclaimed import UnclaimedCount
 
 _NOISE = """
-INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us, last_kernel_us)
+INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us,
+  last_kernel_us)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (host, process, signature, hour_us) DO UPDATE SET count = count + excluded.count,
   first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
   last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
-  first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us, excluded.first_kernel_us),
-  last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us, excluded.last_kernel_us)
+  first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us,
+    excluded.first_kernel_us),
+  last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us,
+    excluded.last_kernel_us)
 """
 _COUNTER = f"""
 INSERT INTO counters (name, count) VALUES (?, ?)
@@ -168,8 +171,9 @@ class Journal:
         self._changed.clear()
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
-        """Stores a kernel match, or folds it into the one that it repeats (same host, time, text and
-        perhaps boot). Returns it as it is stored, which is what to correlate, and whether it is new.
+        """Stores a kernel match, or folds it into the one that it repeats (same host, time, text
+        and perhaps boot). Returns it as it is stored, which is what to correlate, and whether it is
+        new.
         """
         if match.origin != "kernel":
             raise ValueError("noise is counted, not stored")

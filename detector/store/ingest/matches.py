@@ -24,14 +24,16 @@ from detector.store.rows import (
 )
 
 _FOLD = """
-UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?, boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
+UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us = ?, stream = ?,
+  boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
 WHERE id = ?
 """
 # The same stamp, what it may have been rounded to and, where it is itself rounded, all that it may
 # stand for; the nearest first.
 _SAME_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
-  AND kernel_time_us IN (SELECT value FROM json_each(:stamps)) ORDER BY abs(kernel_time_us - :kernel), id
+  AND kernel_time_us IN (SELECT value FROM json_each(:stamps))
+    ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _ROUNDED_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
@@ -99,10 +101,12 @@ class Matches:
             for row in rows
             if among is None or row["id"] in among
         ]
-        equal = [one for one in known if read_alike(one.match, match)]
-        again = (one for one in equal if match.boot.stream and _place(one.match) == _place(match))
+        equal = [item for item in known if read_alike(item.match, match)]
+        again = (
+            item for item in equal if match.boot.stream and _place(item.match) == _place(match)
+        )
         return next(again, None) or next(
-            (one for one in equal if same_line(match, one.match, self._tolerance_us)), None
+            (item for item in equal if same_line(match, item.match, self._tolerance_us)), None
         )
 
     def _of_stamp(self, match: Match, time_us: int) -> list[Row]:

@@ -35,7 +35,8 @@ _BANNERS = (
 # Few matches are evidence: asking for more only where one is keeps the hot path quick.
 COLUMNS = "m.*, EXISTS (SELECT 1 FROM evidence WHERE match_id = m.id) AS used"
 _INCIDENTS = """
-SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
+SELECT i.rule, coalesce(i.joined_into, i.id) FROM evidence e
+  JOIN incidents i ON i.id = e.incident_id WHERE e.match_id = ? ORDER BY i.id
 """
 
 _KERNEL = "kernel_time_us BETWEEN :kernel - :span AND :kernel + :span"
@@ -45,7 +46,8 @@ _UNSTAMPED = f"kernel_time_us IS NULL AND {_WALL}"
 _SIGNATURES = """
 WITH RECURSIVE present (signature) AS (
   SELECT min(signature) FROM matches WHERE host = :host
-  UNION ALL SELECT (SELECT min(signature) FROM matches WHERE host = :host AND signature > present.signature) FROM present
+  UNION ALL SELECT (SELECT min(signature) FROM matches WHERE host = :host
+    AND signature > present.signature) FROM present
   WHERE present.signature IS NOT NULL)
 SELECT signature FROM present WHERE signature IS NOT NULL
 """
@@ -80,7 +82,8 @@ _UNSTAMPED_NEAR = _near(_WALL) + " LIMIT :limit"
 _UNSTAMPED_CROWD = _sides("wall_time_us", ":wall")
 # Other names of the machine: a slash follows the dot in the order of text.
 _OF_BOOT_ID = f"""
-SELECT {COLUMNS} FROM matches m WHERE boot_id = :boot_id AND {_KERNEL} AND host <> :host LIMIT :limit
+SELECT {COLUMNS} FROM matches m WHERE boot_id = :boot_id AND {_KERNEL}
+  AND host <> :host LIMIT :limit
 """  # noqa: S608
 _NEXT_FORM = "SELECT min(host) FROM matches WHERE host > ? AND host < ?"
 

@@ -2,9 +2,9 @@
 counted anew.
 
 In: what one report or one incident adds to its problem before and after a change. Out: the sums of
-`problems` and of its hosts, kernels, hardware and days, and whether a problem that was resolved came
-back. The work is the same for the first and for the ten-thousandth. Runs inside the transaction of
-the journal that owns the connection.
+`problems` and of its hosts, kernels, hardware and days, and whether a problem that was resolved
+came back. The work is the same for the first and for the ten-thousandth. Runs inside the
+transaction of the journal that owns the connection.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ _EXTREMES = (
 )
 _ADD = {
     "incidents": f"""
-INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us, last_us, incidents, hosts)
-SELECT fingerprint, title, kind, function, module, severity, known_issue, :time, :time, 1, 0 FROM incidents WHERE id = :id
+INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us,
+  last_us, incidents, hosts)
+SELECT fingerprint, title, kind, function, module, severity, known_issue, :time, :time, 1, 0
+  FROM incidents WHERE id = :id
 ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
 """,  # noqa: S608
     "reports": f"""
-INSERT INTO problems (fingerprint, title, kind, function, module, severity, first_us, last_us, incidents, reports, hosts)
+INSERT INTO problems (fingerprint, title, kind, function, module, severity, first_us, last_us,
+  incidents, reports, hosts)
 SELECT f.fingerprint, r.title, r.kind, f.function, f.module, f.severity, :time, :time, 0, 1, 0
 FROM faults f JOIN reports r ON r.match_id = f.id WHERE f.id = :id
 ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
@@ -58,7 +61,8 @@ ON CONFLICT DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING incidents + reports
 """,  # noqa: S608
 }
 _ADD_DAY = f"""
-INSERT INTO problem_days (fingerprint, day_us, incidents, reports) VALUES (:fingerprint, :day, :incident, :report)
+INSERT INTO problem_days (fingerprint, day_us, incidents, reports)
+  VALUES (:fingerprint, :day, :incident, :report)
 ON CONFLICT DO UPDATE SET {_COUNTS}
 """  # noqa: S608
 # A problem is called as its latest incident is; one without incidents as its latest report.
@@ -70,13 +74,15 @@ WHERE fingerprint = :fingerprint AND (incident_us IS NULL OR incident_us <= :tim
 """,
     "reports": """
 UPDATE problems SET (title, kind, function, module, severity) =
-  (SELECT r.title, r.kind, f.function, f.module, f.severity FROM faults f JOIN reports r ON r.match_id = f.id WHERE f.id = :id)
+  (SELECT r.title, r.kind, f.function, f.module, f.severity FROM faults f
+    JOIN reports r ON r.match_id = f.id WHERE f.id = :id)
 WHERE fingerprint = :fingerprint AND incident_us IS NULL AND last_us <= :time
 """,
 }
 _RESOLVED = "SELECT state, state_us, fixed_in, regressed_fault FROM problems WHERE fingerprint = ?"
 _RETURNED = """
-UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions = regressions + 1, regressed_us = :now,
+UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions =
+  regressions + 1, regressed_us = :now,
   regressed_fault = :fault
 WHERE fingerprint = :fingerprint
 """
@@ -86,7 +92,10 @@ fingerprint = ? AND incidents <= 0 AND reports <= 0 AND state_us IS NULL
   AND NOT EXISTS (SELECT 1 FROM problem_advice a WHERE a.fingerprint = problems.fingerprint)
 """
 _EMPTY = (
-    f"DELETE FROM problem_frames WHERE fingerprint IN (SELECT fingerprint FROM problems WHERE {_NOTHING_LEFT})",  # noqa: S608
+    (
+        f"DELETE FROM problem_frames WHERE fingerprint IN (SELECT fingerprint FROM problems WHERE "  # noqa: S608
+        f"{_NOTHING_LEFT})"
+    ),
     f"DELETE FROM problems WHERE {_NOTHING_LEFT}",  # noqa: S608
 )
 # What is live of a problem in the order of time, by an index: its ends are found by a look at each
@@ -149,27 +158,28 @@ def move(
     return returned
 
 
-def _add(connection: Connection, one: ProblemPart, now_us: int) -> None:
-    facts = _facts(one, now_us)
-    reports = connection.execute(_ADD[one.counted], facts).fetchone()[0]
-    if one.counted == "reports" and reports == 1:
-        traces.note(connection, one.fingerprint, one.fault)
+def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:
+    facts = _facts(problem_part, now_us)
+    reports = connection.execute(_ADD[problem_part.counted], facts).fetchone()[0]
+    if problem_part.counted == "reports" and reports == 1:
+        traces.note(connection, problem_part.fingerprint, problem_part.fault)
     for table, column in _PARTS.items():
         if facts[column] is None:
             continue
         counted = connection.execute(_ADD_PART[table], facts).fetchone()[0]
         if column == "host" and counted == 1:
             connection.execute(
-                "UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?", (one.fingerprint,)
+                "UPDATE problems SET hosts = hosts + 1 WHERE fingerprint = ?",
+                (problem_part.fingerprint,),
             )
-    if one.at_us is not None:
+    if problem_part.at_us is not None:
         connection.execute(_ADD_DAY, facts)
-    connection.execute(_LATEST[one.counted], facts)
+    connection.execute(_LATEST[problem_part.counted], facts)
 
 
-def _take(connection: Connection, one: ProblemPart, now_us: int) -> None:
+def _take(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:
     """Takes back what one added; where it was at an end of the time, the end is looked up again."""
-    facts = _facts(one, now_us)
+    facts = _facts(problem_part, now_us)
     _shrink(connection, "problems", None, facts)
     for table, column in _PARTS.items():
         if facts[column] is not None:
@@ -182,15 +192,15 @@ def _take(connection: Connection, one: ProblemPart, now_us: int) -> None:
     for table in (*_PARTS, "problem_days"):
         gone = connection.execute(
             f"DELETE FROM {table} WHERE fingerprint = ? AND incidents <= 0 AND reports <= 0",  # noqa: S608
-            (one.fingerprint,),
+            (problem_part.fingerprint,),
         ).rowcount
         if gone and table == "problem_hosts":
             connection.execute(
                 "UPDATE problems SET hosts = hosts - ? WHERE fingerprint = ?",
-                (gone, one.fingerprint),
+                (gone, problem_part.fingerprint),
             )
     for statement in _EMPTY:
-        connection.execute(statement, (one.fingerprint,))
+        connection.execute(statement, (problem_part.fingerprint,))
 
 
 def _shrink(
@@ -214,31 +224,32 @@ def _shrink(
         )
 
 
-def _returned(connection: Connection, one: ProblemPart, now_us: int) -> str | None:
+def _returned(connection: Connection, problem_part: ProblemPart, now_us: int) -> str | None:
     """Whether this is a regression: it began after its problem was resolved, on no release older
     than the one with the fix. The incident of a report that was one is one as well.
     """
-    row = connection.execute(_RESOLVED, (one.fingerprint,)).fetchone()
-    if row is not None and row["state"] == "open" and row["regressed_fault"] == one.fault:
-        return (row["fixed_in"] or "") if one.counted == "incidents" else None
+    row = connection.execute(_RESOLVED, (problem_part.fingerprint,)).fetchone()
+    if row is not None and row["state"] == "open" and row["regressed_fault"] == problem_part.fault:
+        return (row["fixed_in"] or "") if problem_part.counted == "incidents" else None
     if row is None or row["state"] != "resolved":
         return None
-    if one.at_us is None or one.at_us <= row["state_us"]:
+    if problem_part.at_us is None or problem_part.at_us <= row["state_us"]:
         return None
     fixed = release_number(row["fixed_in"]) if row["fixed_in"] else None
-    if fixed is not None and one.release is not None and one.release < fixed:
+    if fixed is not None and problem_part.release is not None and problem_part.release < fixed:
         return None
     connection.execute(
-        _RETURNED, {"now": now_us, "fingerprint": one.fingerprint, "fault": one.fault}
+        _RETURNED,
+        {"now": now_us, "fingerprint": problem_part.fingerprint, "fault": problem_part.fault},
     )
     return row["fixed_in"] or ""
 
 
-def _facts(one: ProblemPart, now_us: int) -> dict[str, object]:
-    at_us = one.at_us
-    return asdict(one) | {
-        "incident": int(one.counted == "incidents"),
-        "report": int(one.counted == "reports"),
+def _facts(problem_part: ProblemPart, now_us: int) -> dict[str, object]:
+    at_us = problem_part.at_us
+    return asdict(problem_part) | {
+        "incident": int(problem_part.counted == "incidents"),
+        "report": int(problem_part.counted == "reports"),
         "time": now_us if at_us is None else at_us,
         "day": None if at_us is None else at_us - at_us % DAY_US,
     }

@@ -18,7 +18,8 @@ ROWS = 10_000
 _INTEGER = (1 << 63) - 1
 
 _ADD = """
-INSERT INTO rejected (at_us, source, number, stage, reason, size, sample) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO rejected (at_us, source, number, stage, reason, size, sample)
+  VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (source, number, stage) DO UPDATE SET
   at_us = excluded.at_us, reason = excluded.reason, size = excluded.size, sample = excluded.sample
   WHERE sample <> excluded.sample

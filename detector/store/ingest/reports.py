@@ -16,10 +16,13 @@ from detector.render.objects import report_item
 from detector.store.rows import clean, from_json, read_match, to_json
 
 _SAVE = """
-INSERT INTO reports (match_id, open, complete, lines, kind, title, function, module, kernel, fingerprint, details)
+INSERT INTO reports (match_id, open, complete, lines, kind, title, function, module, kernel,
+  fingerprint, details)
 VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (match_id) DO UPDATE SET open = 0, complete = excluded.complete, lines = excluded.lines, kind = excluded.kind,
-  title = excluded.title, function = excluded.function, module = excluded.module, kernel = excluded.kernel,
+ON CONFLICT (match_id) DO UPDATE SET open = 0, complete = excluded.complete, lines =
+  excluded.lines, kind = excluded.kind,
+  title = excluded.title, function = excluded.function, module = excluded.module, kernel =
+    excluded.kernel,
   fingerprint = excluded.fingerprint, details = excluded.details
 """
 _SAVE_OPEN = """
@@ -28,7 +31,8 @@ ON CONFLICT (match_id) DO UPDATE SET lines = excluded.lines WHERE open AND lines
 """
 # The few that are open lead: the planner would rather read all matches in their order.
 _OPEN = """
-SELECT m.*, r.lines FROM reports r INDEXED BY reports_open CROSS JOIN matches m ON m.id = r.match_id WHERE r.open ORDER BY r.match_id
+SELECT m.*, r.lines FROM reports r INDEXED BY reports_open CROSS
+  JOIN matches m ON m.id = r.match_id WHERE r.open ORDER BY r.match_id
 """
 
 

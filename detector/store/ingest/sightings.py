@@ -21,16 +21,21 @@ DRIFT_US = 600 * 1_000_000
 _HOST = """
 INSERT INTO hosts (name, first_seen_us, last_seen_us) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET
-  first_seen_us = coalesce(min(first_seen_us, excluded.first_seen_us), first_seen_us, excluded.first_seen_us),
-  last_seen_us = coalesce(max(last_seen_us, excluded.last_seen_us), last_seen_us, excluded.last_seen_us)
+  first_seen_us = coalesce(min(first_seen_us, excluded.first_seen_us), first_seen_us,
+    excluded.first_seen_us),
+  last_seen_us = coalesce(max(last_seen_us, excluded.last_seen_us), last_seen_us,
+    excluded.last_seen_us)
 """
 _BOOT = """
-INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, first_kernel_us, last_kernel_us, kernel) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, first_kernel_us, last_kernel_us,
+  kernel) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BOOT_SEEN = """
-UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(epoch_us, :epoch), epoch_us, :epoch),
+UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(epoch_us, :epoch),
+  epoch_us, :epoch),
   first_kernel_us = coalesce(min(first_kernel_us, :first), first_kernel_us, :first),
-  last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel = coalesce(:kernel, kernel)
+  last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel =
+    coalesce(:kernel, kernel)
 WHERE id = :id
 """
 _BOOTS = """

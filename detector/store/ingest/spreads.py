@@ -29,13 +29,15 @@ TOLD_AGAIN = 4
 
 _NOTE = "INSERT INTO value_hours VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _SIGHTING = """
-SELECT r.fingerprint, m.wall_time_us, m.host FROM reports r JOIN matches m ON m.id = r.match_id WHERE r.match_id = ?
+SELECT r.fingerprint, m.wall_time_us, m.host FROM reports r
+  JOIN matches m ON m.id = r.match_id WHERE r.match_id = ?
 """
 _OF_MATCH = "SELECT value, hour_us, host FROM value_hours WHERE match_id = ?"
 # Another report of the same host and hour that says the same.
 _SUPPORT = """
 SELECT m.id FROM matches m INDEXED BY matches_wall_time JOIN reports r ON r.match_id = m.id
-WHERE m.host = ? AND m.wall_time_us >= ? AND m.wall_time_us < ? AND r.fingerprint = ? AND m.id <> ? LIMIT 1
+WHERE m.host = ? AND m.wall_time_us >= ? AND m.wall_time_us < ? AND r.fingerprint = ?
+  AND m.id <> ? LIMIT 1
 """
 _PLACE = "field = 'fingerprint' AND value = ? AND hour_us = ? AND host = ?"
 _NEXT_HOUR = (
@@ -53,15 +55,18 @@ WHERE v.field = ? AND v.value = ? AND v.hour_us = ? AND v.host IN (SELECT value 
 ORDER BY m.wall_time_us, v.host LIMIT 1
 """
 _FAULTS = """
-SELECT match_id FROM value_hours WHERE field = ? AND value = ? AND hour_us BETWEEN ? AND ? AND match_id IS NOT NULL
+SELECT match_id FROM value_hours WHERE field = ? AND value = ? AND hour_us BETWEEN ? AND ?
+  AND match_id IS NOT NULL
 ORDER BY hour_us, host LIMIT ?
 """
 _LONE = """
 SELECT id FROM incidents INDEXED BY incidents_problem WHERE fingerprint = ? AND joined_into IS NULL
-  AND coalesce(started_us, found_us) >= ? AND coalesce(started_us, found_us) < ? AND rule IN (SELECT value FROM json_each(?))
+  AND coalesce(started_us, found_us) >= ? AND coalesce(started_us, found_us) < ?
+    AND rule IN (SELECT value FROM json_each(?))
 """
 _SPAN = """
-INSERT INTO spreads (incident_id, rule, field, value, first_us, last_us, hosts, told) VALUES (?, ?, ?, ?, ?, ?, 0, 0)
+INSERT INTO spreads (incident_id, rule, field, value, first_us, last_us, hosts, told)
+  VALUES (?, ?, ?, ?, ?, ?, 0, 0)
 ON CONFLICT (incident_id) DO UPDATE SET first_us = excluded.first_us, last_us = excluded.last_us
 """
 _TAKE_HOURS = """
@@ -69,11 +74,13 @@ INSERT INTO spread_hosts (incident_id, host) SELECT DISTINCT ?, host FROM value_
 WHERE field = ? AND value = ? AND hour_us BETWEEN ? AND ? ON CONFLICT DO NOTHING
 """
 _TAKE_HOSTS = """
-INSERT INTO spread_hosts (incident_id, host) SELECT ?1, host FROM spread_hosts WHERE incident_id = ?2 ON CONFLICT DO NOTHING
+INSERT INTO spread_hosts (incident_id, host) SELECT ?1, host FROM spread_hosts
+  WHERE incident_id = ?2 ON CONFLICT DO NOTHING
 """
 _TAKE_HOST = "INSERT INTO spread_hosts (incident_id, host) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _TOLD = """
-SELECT s.hosts, s.told, i.state FROM spreads s JOIN incidents i ON i.id = s.incident_id WHERE s.incident_id = ?
+SELECT s.hosts, s.told, i.state FROM spreads s JOIN incidents i ON i.id = s.incident_id
+  WHERE s.incident_id = ?
 """
 
 
@@ -204,7 +211,7 @@ class Spreads:
             if other.id != identity:
                 added += execute(_TAKE_HOSTS, (identity, other.id)).rowcount
         place = (identity, grown.field, grown.value)
-        for hole in grown.span.without(one.span for one in met):
+        for hole in grown.span.without(live_spread.span for live_spread in met):
             added += execute(_TAKE_HOURS, (*place, hole.first_us, hole.last_us)).rowcount
         for host in grown.hosts:
             added += execute(_TAKE_HOST, (identity, host)).rowcount

@@ -12,14 +12,18 @@ from detector.boots import LineStream
 from detector.store.rows import NAME_LIMIT, clean, storable
 
 _SAVE = """
-INSERT INTO streams (name, boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us)
+INSERT INTO streams (name, boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us,
+  earlier_epoch_us)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us = excluded.latest_kernel_us, fresh = excluded.fresh,
-  begun = excluded.begun, boot_id = excluded.boot_id, began_us = excluded.began_us, epoch_us = excluded.epoch_us,
+ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us =
+  excluded.latest_kernel_us, fresh = excluded.fresh,
+  begun = excluded.begun, boot_id = excluded.boot_id, began_us = excluded.began_us, epoch_us =
+    excluded.epoch_us,
   earlier_epoch_us = excluded.earlier_epoch_us
 """
 _SELECT = """
-SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us, name FROM streams
+SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us,
+  name FROM streams
 """
 
 

@@ -1,4 +1,5 @@
-"""The trace of each problem, as far as traces are compared: the functions of its first stored report.
+"""The trace of each problem, as far as traces are compared: the functions of its first stored
+report.
 
 In: a fault with a report. Out: `problems.trace` and `problem_frames`, by which problems with common
 frames are found. Runs inside the transaction of the journal that owns the connection.
@@ -39,11 +40,11 @@ def names(frames: Iterable[Frame]) -> tuple[str, ...]:
     from detector.crash.identity import identity
     from detector.known.trace import tidied
 
-    return tidied((identity(one) for one in frames if one.reliable), frozenset[str]())
+    return tidied((identity(frame) for frame in frames if frame.reliable), frozenset[str]())
 
 
 def _frames(details: str) -> list[Frame]:
     return [
-        Frame(one["function"], module=one["module"], reliable=one["reliable"])
-        for one in from_json(details).get("frames", ())
+        Frame(item["function"], module=item["module"], reliable=item["reliable"])
+        for item in from_json(details).get("frames", ())
     ]

@@ -11,8 +11,10 @@ from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, clean, storable
 from detector.unclaimed import UnclaimedCount
 
 _ADD = f"""
-INSERT INTO unclaimed (reason, count, signature, source, number, host, sample) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (reason) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT}), signature = excluded.signature,
+INSERT INTO unclaimed (reason, count, signature, source, number, host, sample)
+  VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (reason) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT}), signature =
+  excluded.signature,
   source = excluded.source, number = excluded.number, host = excluded.host, sample = excluded.sample
 """  # noqa: S608
 

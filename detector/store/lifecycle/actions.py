@@ -28,7 +28,8 @@ from detector.store.rows import NAME_LIMIT, clean
 __all__ = ["ActionRefused", "Actions", "Change", "open_actions"]
 
 _SILENCE = """
-INSERT INTO silences (host, rule, fingerprint, starts_us, ends_us, author, comment, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+INSERT INTO silences (host, rule, fingerprint, starts_us, ends_us, author, comment, created_us)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 _PROBLEM = (
     "UPDATE problems SET state = ?, state_us = ?, state_by = ?, fixed_in = ? WHERE fingerprint "
@@ -140,7 +141,9 @@ class Actions:
     def acknowledge_problem(
         self, fingerprint: str, *, actor: str, reason: str | None = None
     ) -> list[Change]:
-        """Says that somebody looks after every open incident of a problem; returns their changes."""
+        """Says that somebody looks after every open incident of a problem; returns their
+        changes.
+        """
         with self._transaction():
             rows = self._connection.execute(_OPEN_OF_PROBLEM, (fingerprint,)).fetchall()
             found = [self._incident(row["id"]) for row in rows]

@@ -18,14 +18,16 @@ from detector.store.lifecycle import changes
 _LIMIT = 500
 _QUIET = """
 SELECT id, changed_us FROM incidents INDEXED BY incidents_live
-WHERE state <> 'resolved' AND changed_us < ? AND joined_into IS NULL AND rule NOT IN (SELECT value FROM json_each(?)) LIMIT ?
+WHERE state <> 'resolved' AND changed_us < ? AND joined_into IS NULL
+  AND rule NOT IN (SELECT value FROM json_each(?)) LIMIT ?
 """
 # A boot that began after the fault's own, told as in `boots.same_boot`: by both starts on the wall
 # clock, or by the count in one stream.
 _REBOOTED = """
 SELECT i.id, min(b.epoch_us) AS epoch_us FROM incidents i INDEXED BY incidents_live
   CROSS JOIN matches m ON m.id = i.anchor_id CROSS JOIN boots b ON b.host = i.host
-WHERE i.state <> 'resolved' AND i.joined_into IS NULL AND i.rule IN (SELECT value FROM json_each(:rules))
+WHERE i.state <> 'resolved' AND i.joined_into IS NULL AND i.rule IN (SELECT value
+  FROM json_each(:rules))
   AND (b.boot_id IS NULL OR m.boot_id IS NULL OR b.boot_id <> m.boot_id)
   AND (b.epoch_us > m.epoch_us + CASE WHEN b.boot_id <> m.boot_id THEN 0
          ELSE min(:tolerance, max(:rounding, coalesce(m.kernel_time_us, 0))) END

@@ -1,4 +1,5 @@
-"""What people know of a problem: its cause, a workaround, a ticket; and in which release it is fixed.
+"""What people know of a problem: its cause, a workaround, a ticket; and in which release it is
+fixed.
 
 In: a connection, a fingerprint. Out: frozen rows. Written by `lifecycle/actions.py`.
 """

@@ -62,7 +62,7 @@ def alike(
             found.append(
                 AlikeProblem(problem, same, len(common), len(functions), len(its), tuple(common))
             )
-    found.sort(key=lambda one: (one.same, one.common, one.row.last_us), reverse=True)
+    found.sort(key=lambda item: (item.same, item.common, item.row.last_us), reverse=True)
     return found[:limit]
 
 

@@ -50,7 +50,8 @@ _LEADS = {
 _LATEST = (1 << 62, 1 << 62)
 _FAULT = """
 SELECT f.id, f.host, m.wall_time_us, m.kernel_time_us, f.severity, f.signature, f.class AS cls,
-  coalesce(r.title, m.text) AS title, r.kind, f.function, f.module, f.kernel, f.hardware, f.fingerprint, f.at_us,
+  coalesce(r.title, m.text) AS title, r.kind, f.function, f.module, f.kernel, f.hardware,
+    f.fingerprint, f.at_us,
   (SELECT coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id
    WHERE e.match_id = f.id ORDER BY i.joined_into IS NOT NULL LIMIT 1) AS incident
 FROM {faults} f JOIN matches m ON m.id = f.id LEFT JOIN reports r ON r.match_id = f.id
@@ -60,7 +61,8 @@ _PLACE = (
     "(at_us, id) >= (:floor, :floor_id)"
 )
 _FLOOR = """
-SELECT at_us, id FROM faults INDEXED BY {index} WHERE {lead} AND at_us <= :at AND at_us >= :since AND (at_us, id) < (:at, :id)
+SELECT at_us, id FROM faults INDEXED BY {index} WHERE {lead} AND at_us <= :at
+  AND at_us >= :since AND (at_us, id) < (:at, :id)
 ORDER BY at_us DESC, id DESC LIMIT 1 OFFSET :looked
 """
 _END = (0, 0)
@@ -69,14 +71,17 @@ _LEADING = 200
 # The values of a column by a step through its index for each.
 _VALUES = """
 WITH RECURSIVE found (value) AS (
-  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > '' ORDER BY {column} LIMIT 1)
+  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > ''
+    ORDER BY {column} LIMIT 1)
   UNION ALL
-  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > found.value ORDER BY {column} LIMIT 1)
+  SELECT (SELECT {column} FROM faults INDEXED BY {index} WHERE {column} > found.value
+    ORDER BY {column} LIMIT 1)
   FROM found WHERE found.value IS NOT NULL
 ) SELECT value FROM found WHERE value IS NOT NULL LIMIT 10000
 """
 _CLASSES = """
-SELECT class FROM faults INDEXED BY faults_signature WHERE signature = :signature ORDER BY at_us DESC LIMIT 1
+SELECT class FROM faults INDEXED BY faults_signature WHERE signature = :signature
+  ORDER BY at_us DESC LIMIT 1
 """
 
 
@@ -144,7 +149,8 @@ def page(
     check(wanted)
     search = _search(connection, wanted)
     query = _FAULT.format(
-        faults=f"(SELECT * FROM faults INDEXED BY {search.index} WHERE {_PLACE} AND {search.conditions} "  # noqa: S608
+        faults=f"(SELECT * FROM faults INDEXED BY {search.index} WHERE {_PLACE} AND "  # noqa: S608
+        f"{search.conditions} "
         "AND (reported OR signature NOT IN (SELECT value FROM json_each(:heads))) "
         "ORDER BY at_us DESC, id DESC LIMIT :limit)"
     )
@@ -209,7 +215,7 @@ def _search(connection: Connection, wanted: Filter) -> _Search:
         if name in values:
             parameters[name] = json.dumps(values[name])
             conditions[name] = f"{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608
-    if patterns := [one for one in wanted.host if is_pattern(one)]:
+    if patterns := [item for item in wanted.host if is_pattern(item)]:
         parameters |= {f"host{number}": host for number, host in enumerate(patterns)}
         either = [f"host GLOB :host{number}" for number in range(len(patterns))]
         parameters["hosts"] = json.dumps(wanted.host)
@@ -220,7 +226,7 @@ def _search(connection: Connection, wanted: Filter) -> _Search:
         if (at := getattr(wanted, name)) is not None:
             parameters[name] = at
             conditions[name] = f"at_us {sign} :{name} AND at_us > 0"
-    lead = next((one for one in _LEADS if one in values and len(values[one]) <= _LEADING), None)
+    lead = next((item for item in _LEADS if item in values and len(values[item]) <= _LEADING), None)
     together = " AND ".join(conditions.values()) or "TRUE"
     return _Search(lead, values[lead] if lead else (), together, parameters)
 
@@ -232,14 +238,16 @@ def _values(connection: Connection, wanted: Filter) -> dict[str, Sequence[str]]:
     values: dict[str, Sequence[str]] = {
         name: getattr(wanted, name) for name in _COLUMNS if getattr(wanted, name)
     }
-    if wanted.kernel and any(".." in one for one in wanted.kernel):
+    if wanted.kernel and any(".." in item for item in wanted.kernel):
         all_kernels = _stored(connection, "kernel", "faults_kernel")
-        values["kernel"] = tuple(one for one in all_kernels if in_range(wanted.kernel, one))
+        values["kernel"] = tuple(
+            kernel for kernel in all_kernels if in_range(wanted.kernel, kernel)
+        )
     if wanted.cls and not wanted.signature:
         values["signature"] = tuple(
-            one
-            for one in _stored(connection, "signature", "faults_signature")
-            if connection.execute(_CLASSES, {"signature": one}).fetchone()["class"] in wanted.cls
+            item
+            for item in _stored(connection, "signature", "faults_signature")
+            if connection.execute(_CLASSES, {"signature": item}).fetchone()["class"] in wanted.cls
         )
     return values
 
@@ -290,7 +298,7 @@ def _begin(wanted: Filter) -> tuple[int, int]:
 def in_range(kernels: Sequence[str], kernel: str) -> bool:
     """Whether a kernel is one of those asked for, by name or by range."""
     number = release_number(kernel)
-    ranges = (release_range(one) for one in kernels)
+    ranges = (release_range(text) for text in kernels)
     return kernel in kernels or any(
         ends is not None and number is not None and ends[0] <= number <= ends[1] for ends in ranges
     )

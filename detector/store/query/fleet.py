@@ -1,9 +1,9 @@
 """How often the fleet crashes, by kernel release and by hardware model: counts beside rates.
 
 In: a connection, a time. Out: frozen rows. A crash is a report of severity critical; a rate is
-crashes per 1,000 hosts and week. A host runs a kernel from the boot that told it until one that told
-another; its hardware is known once a report named it, so hosts that never printed one count to no
-model. Whole days, UTC.
+crashes per 1,000 hosts and week. A host runs a kernel from the boot that told it until one that
+told another; its hardware is known once a report named it, so hosts that never printed one count to
+no model. Whole days, UTC.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ _KERNELS = """
 SELECT value, sum(hosts) AS hosts, sum(hosts * (:until - max(day_us, :since))) AS host_us,
   sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashed,
   min(CASE WHEN hosts > 0 OR crashes > 0 THEN nullif(day_us, 0) END) AS first_us
-FROM fleet_days WHERE about = 'kernel' AND day_us < :until GROUP BY value HAVING host_us > 0 OR crashed > 0
+FROM fleet_days WHERE about = 'kernel' AND day_us < :until GROUP BY value HAVING host_us > 0
+  OR crashed > 0
 """
 _HARDWARE = """
 WITH seen AS (SELECT hardware AS value, count(*) AS hosts FROM hosts INDEXED BY hosts_hardware
     WHERE hardware IS NOT NULL AND last_seen_us >= :since GROUP BY hardware),
-  told AS (SELECT value, sum(CASE WHEN day_us >= :since THEN crashes ELSE 0 END) AS crashed, min(nullif(day_us, 0)) AS first_us
+  told AS (SELECT value, sum(CASE WHEN day_us >= :since THEN crashes
+    ELSE 0 END) AS crashed, min(nullif(day_us, 0)) AS first_us
     FROM fleet_days WHERE about = 'hardware' AND day_us < :until GROUP BY value)
-SELECT value, coalesce(hosts, 0) AS hosts, coalesce(hosts, 0) * (:until - :since) AS host_us, coalesce(crashed, 0) AS crashed, first_us
+SELECT value, coalesce(hosts, 0) AS hosts, coalesce(hosts, 0) * (:until - :since) AS host_us,
+  coalesce(crashed, 0) AS crashed, first_us
 FROM seen FULL JOIN told USING (value) WHERE hosts > 0 OR crashed > 0
 """
 _RELEASES = """
@@ -94,7 +97,7 @@ def rates(
         _rate(row["value"], row["crashed"], row["hosts"], row["host_us"], row["first_us"])
         for row in connection.execute(query, place)
     ]
-    found.sort(key=lambda one: (one.few, -(one.rate or 0), -one.crashes, one.name))
+    found.sort(key=lambda item: (item.few, -(item.rate or 0), -item.crashes, item.name))
     return CrashRates(by, since, place["until"], found)
 
 

@@ -63,7 +63,8 @@ _LIST = f"""{INCIDENT}
 WHERE i.joined_into IS NULL
   AND (:host IS NULL OR i.host GLOB :host) AND (:rule IS NULL OR i.rule = :rule)
   AND (:severity IS NULL OR i.severity = :severity) AND (:state IS NULL OR i.state = :state)
-  AND (:since IS NULL OR coalesce(i.started_us, i.found_us) >= :since) AND (:until IS NULL OR coalesce(i.started_us, i.found_us) < :until)
+  AND (:since IS NULL OR coalesce(i.started_us, i.found_us) >= :since) AND (:until IS NULL
+    OR coalesce(i.started_us, i.found_us) < :until)
 ORDER BY coalesce(i.started_us, i.found_us) DESC, i.id LIMIT :limit
 """
 _BY_PREFIX = f"{INCIDENT} WHERE i.id >= :id AND i.id < :id || x'f4' ORDER BY i.id LIMIT 2"
@@ -166,13 +167,13 @@ class History:
             return []
         row = rows[0]
         # A host's name may hold the signs of a pattern.
-        host = "".join(f"[{one}]" if one in "*?[" else one for one in row["host"])
+        host = "".join(f"[{item}]" if item in "*?[" else item for item in row["host"])
         alike = (
             Filter(problem=(row["fingerprint"],))
             if row["fingerprint"]
             else Filter(rule=(row["rule"],), host=(host,))
         )
-        return [one for one in self.search(alike, limit=limit + 1).rows if one.id != identity][
+        return [item for item in self.search(alike, limit=limit + 1).rows if item.id != identity][
             :limit
         ]
 

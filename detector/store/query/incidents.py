@@ -46,7 +46,8 @@ _END = (1 << 63) - 1
 INCIDENT = """
 SELECT i.*, coalesce(i.title, m.text) AS headline, m.kernel_time_us,
   (SELECT count(DISTINCT match_id) FROM evidence
-   WHERE incident_id IN (SELECT i.id UNION SELECT id FROM incidents WHERE joined_into = i.id)) AS matches
+   WHERE incident_id IN (SELECT i.id UNION SELECT id FROM incidents
+     WHERE joined_into = i.id)) AS matches
 FROM incidents i JOIN matches m ON m.id = i.anchor_id
 """
 _ROWS = f"{INCIDENT} WHERE i.place IN (SELECT value FROM json_each(?)) ORDER BY i.place DESC"  # noqa: S608
@@ -348,5 +349,5 @@ def _most(counter: Counter[str | None], limit: int) -> list[Facet]:
     counted = [(value, number) for value, number in counter.items() if value is not None]
     return [
         Facet(value, number)
-        for value, number in sorted(counted, key=lambda one: (-one[1], one[0]))[:limit]
+        for value, number in sorted(counted, key=lambda item: (-item[1], item[0]))[:limit]
     ]

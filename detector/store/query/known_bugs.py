@@ -50,7 +50,8 @@ _LISTED = _WITH_LATEST.format(
     "SELECT * FROM problems WHERE fingerprint IN (SELECT value FROM json_each(?))"
 )
 _KERNELS = """
-SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel
+SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL
+  ORDER BY id DESC LIMIT 1) AS kernel
 FROM hosts h ORDER BY h.last_seen_us DESC LIMIT ?
 """
 _HOSTS = 20_000
@@ -68,7 +69,7 @@ class Exposure:
 
     def count(self, *statuses: Status) -> int:
         """How many hosts stand so."""
-        return sum(len(hosts) for one in statuses for hosts in self.kernels.get(one, {}).values())
+        return sum(len(hosts) for item in statuses for hosts in self.kernels.get(item, {}).values())
 
 
 def with_names(
@@ -113,10 +114,10 @@ def narrowed(connection: Connection, wanted: Filter, known: KnownBugs | None) ->
     found = [
         fingerprint
         for fingerprint, names in _names(connection, rows, known)
-        if any(_fits(one, asked, index, fixable=bool(wanted.fixable)) for one in names)
+        if any(_fits(item, asked, index, fixable=bool(wanted.fixable)) for item in names)
     ]
     if wanted.problem:
-        found = [one for one in found if one in wanted.problem]
+        found = [item for item in found if item in wanted.problem]
     return replace(wanted, known=(), fixable=(), problem=tuple(found[:_AMONG]) or (_NONE,))
 
 
@@ -150,12 +151,12 @@ def is_named(bug: Bug, asked: Iterable[str]) -> bool:
     )
 
 
-def _fits(one: KnownBug, asked: set[str], index: Index, *, fixable: bool) -> bool:
-    if fixable and not one.fixable:
+def _fits(known_bug: KnownBug, asked: set[str], index: Index, *, fixable: bool) -> bool:
+    if fixable and not known_bug.fixable:
         return False
-    if not asked or "any" in asked or ("likely" in asked and one.confidence == "likely"):
+    if not asked or "any" in asked or ("likely" in asked and known_bug.confidence == "likely"):
         return True
-    return one.id in index.bugs and is_named(index.bugs[one.id], asked)
+    return known_bug.id in index.bugs and is_named(index.bugs[known_bug.id], asked)
 
 
 def _names(

@@ -32,7 +32,8 @@ _COLUMNS = {"host": "host", "process": "process", "signature": "signature", "hou
 
 # Kernel times of different hosts have nothing in common.
 _ROWS = """
-SELECT {columns}, sum(count) AS count, min(first_us) AS first_us, max(last_us) AS last_us, {kernel} FROM {table}
+SELECT {columns}, sum(count) AS count, min(first_us) AS first_us, max(last_us) AS last_us, {kernel}
+  FROM {table}
 WHERE {conditions} GROUP BY {columns} ORDER BY sum(count) DESC, {columns} LIMIT :top
 """
 _KERNEL = "min(first_kernel_us) AS first_kernel_us, max(last_kernel_us) AS last_kernel_us"

@@ -13,17 +13,23 @@ from detector.store.errors import explained
 from detector.store.query.history import History
 
 _OF_INCIDENT = """
-SELECT coalesce(d.settled_us, n.at_us) AS at_us, n.receiver, coalesce(d.state, 'not sent') AS outcome, c.what, d.action, n.reason,
+SELECT coalesce(d.settled_us, n.at_us) AS at_us, n.receiver, coalesce(d.state, 'not sent') AS
+  outcome, c.what, d.action, n.reason,
   coalesce(d.attempts, 0) AS attempts, d.detail, coalesce(d.repeated, 0) AS repeated, d.due_us
-FROM notifications n JOIN changes c ON c.id = n.change_id LEFT JOIN deliveries d ON d.id = n.delivery_id
-WHERE n.incident_id IN (SELECT :id UNION SELECT id FROM incidents WHERE joined_into = :id) ORDER BY n.id
+FROM notifications n JOIN changes c ON c.id = n.change_id LEFT
+  JOIN deliveries d ON d.id = n.delivery_id
+WHERE n.incident_id IN (SELECT :id UNION SELECT id FROM incidents WHERE joined_into = :id)
+  ORDER BY n.id
 """
 _LATEST = """
-SELECT n.id, n.incident_id, i.host, coalesce(d.settled_us, n.at_us) AS at_us, n.receiver, coalesce(d.state, 'not sent') AS outcome, c.what,
-  d.action, n.reason, coalesce(d.attempts, 0) AS attempts, d.detail, coalesce(d.repeated, 0) AS repeated, d.due_us
+SELECT n.id, n.incident_id, i.host, coalesce(d.settled_us, n.at_us) AS at_us, n.receiver,
+  coalesce(d.state, 'not sent') AS outcome, c.what,
+  d.action, n.reason, coalesce(d.attempts, 0) AS attempts, d.detail, coalesce(d.repeated, 0) AS
+    repeated, d.due_us
 FROM notifications n JOIN changes c ON c.id = n.change_id JOIN incidents i ON i.id = n.incident_id
   LEFT JOIN deliveries d ON d.id = n.delivery_id
-WHERE (:receiver IS NULL OR n.receiver = :receiver) AND (:outcome IS NULL OR coalesce(d.state, 'not sent') = :outcome)
+WHERE (:receiver IS NULL OR n.receiver = :receiver) AND (:outcome IS NULL
+  OR coalesce(d.state, 'not sent') = :outcome)
 ORDER BY n.id DESC LIMIT :limit
 """
 _SILENCES = (

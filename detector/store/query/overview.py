@@ -37,13 +37,17 @@ SHOWN = 10
 OPENED = 2_000
 
 _TOTALS = """
-SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*) FROM boots) AS boots,
-  (SELECT coalesce(max(id), 0) FROM matches) - (SELECT rows FROM sizes WHERE name = 'removed matches') AS matches,
-  (SELECT rows FROM sizes WHERE name = 'reports') AS reports, (SELECT count(*) FROM reports WHERE open) AS open_reports,
+SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*)
+  FROM boots) AS boots,
+  (SELECT coalesce(max(id), 0) FROM matches) - (SELECT rows FROM sizes
+    WHERE name = 'removed matches') AS matches,
+  (SELECT rows FROM sizes WHERE name = 'reports') AS reports, (SELECT count(*) FROM reports
+    WHERE open) AS open_reports,
   (SELECT coalesce(sum(incidents), 0) FROM incident_counts) AS incidents,
   (SELECT rows FROM sizes WHERE name = 'joined') AS joined,
   (SELECT rows FROM sizes WHERE name = 'noise') AS noise,
-  (SELECT min(first_seen_us) FROM hosts) AS first_us, (SELECT max(last_seen_us) FROM hosts) AS last_us
+  (SELECT min(first_seen_us) FROM hosts) AS first_us, (SELECT max(last_seen_us)
+    FROM hosts) AS last_us
 """
 _STATES = "SELECT severity, incidents FROM incident_counts WHERE state = ? AND incidents > 0"
 _OLDEST_OPEN = (
@@ -55,7 +59,8 @@ _LATEST = (
 )
 # Of the open incidents that changed last, by problem.
 _OPEN_PROBLEMS = """
-SELECT fingerprint, id AS incident, coalesce(title, (SELECT text FROM matches WHERE matches.id = anchor_id)) AS title,
+SELECT fingerprint, id AS incident, coalesce(title, (SELECT text FROM matches
+  WHERE matches.id = anchor_id)) AS title,
   min(instr(:severities, severity)) AS worst, count(*) AS incidents, count(DISTINCT host) AS hosts,
   min(began) AS first_us, max(began) AS last_us, max(changed_us) AS changed
 FROM (SELECT *, coalesce(started_us, found_us) AS began FROM incidents INDEXED BY incidents_live
@@ -64,7 +69,8 @@ GROUP BY coalesce(fingerprint, id) ORDER BY worst, last_us DESC, incident
 """
 _SEVERITIES = " ".join(SEVERITIES)
 _HEAT = """
-SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?
+SELECT host, place FROM incidents INDEXED BY incidents_place WHERE place >= ?
+  AND place < ? ORDER BY place DESC LIMIT ?
 """
 _REJECTED = "SELECT coalesce(sum(count), 0) FROM counters WHERE substr(name, 1, 9) = 'rejected:'"
 _NEW = (
@@ -91,7 +97,7 @@ def overview(connection: Connection, now_us: int) -> Overview:
     ).fetchone()
     latest = connection.execute(_LATEST).fetchone()
     grouped = open_problems(connection)
-    counted = sum(one.incidents for one in grouped)
+    counted = sum(item.incidents for item in grouped)
     return Overview(
         now_us=now_us,
         open=dict(connection.execute(_STATES, ("open",)).fetchall()),
@@ -135,7 +141,7 @@ def open_problems(connection: Connection) -> list[OpenProblem]:
     """What is open by problem, the worst first, of the `OPENED` incidents that changed last."""
     found = []
     for row in connection.execute(_OPEN_PROBLEMS, {"opened": OPENED, "severities": _SEVERITIES}):
-        severity = next(one for one in SEVERITIES if _SEVERITIES.index(one) + 1 == row["worst"])
+        severity = next(item for item in SEVERITIES if _SEVERITIES.index(item) + 1 == row["worst"])
         found.append(OpenProblem(**named(OpenProblem, row) | {"severity": severity}))
     return found
 

@@ -38,19 +38,23 @@ _PROBLEMS = (
     "SELECT * FROM problems p WHERE {where} ORDER BY last_us DESC, fingerprint DESC LIMIT :limit"
 )
 _SHARES = (
-    "SELECT {name} AS name, incidents, reports, first_us, last_us FROM {table} WHERE fingerprint = ? "
+    "SELECT {name} AS name, incidents, reports, first_us, last_us FROM {table} WHERE fingerprint "
+    "= ? "
     "ORDER BY max(incidents, reports) DESC, {name} LIMIT ?"
 )
 # Of the newest incidents of a problem.
 _ATTRIBUTED = """
 SELECT known_issue, confidence, count(*) AS incidents FROM (
-  SELECT known_issue, diagnosis ->> '$.known_issue_confidence' AS confidence FROM incidents INDEXED BY incidents_problem
-  WHERE fingerprint = ? AND joined_into IS NULL ORDER BY coalesce(started_us, found_us) DESC LIMIT ?)
+  SELECT known_issue, diagnosis ->> '$.known_issue_confidence' AS confidence
+    FROM incidents INDEXED BY incidents_problem
+  WHERE fingerprint = ? AND joined_into IS NULL ORDER BY coalesce(started_us, found_us) DESC LIMIT
+    ?)
 WHERE known_issue IS NOT NULL AND confidence IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 ATTRIBUTED = 1_000
 _HOST = """
-SELECT h.*, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1) AS kernel,
+SELECT h.*, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL
+  ORDER BY id DESC LIMIT 1) AS kernel,
   (SELECT count(*) FROM incidents i WHERE i.host = h.name AND place IS NOT NULL) AS incidents,
   (SELECT max(place) >> 11 FROM incidents i WHERE i.host = h.name) AS last_incident_us
 FROM hosts h
@@ -117,14 +121,14 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
         row=ProblemRow(**named(ProblemRow, row)),
         hosts=_shares(connection, "problem_hosts", "host", fingerprint),
         kernels=_shares(connection, "problem_kernels", "kernel", fingerprint),
-        days=[Bucket(one["day_us"], one["day_us"] + DAY_US, one["count"]) for one in days],
+        days=[Bucket(day["day_us"], day["day_us"] + DAY_US, day["count"]) for day in days],
         incidents=incident_queries.page(
             connection, Filter(problem=(fingerprint,)), None, SHOWN
         ).rows,
         hardware=_shares(connection, "problem_hardware", "hardware", fingerprint),
         attributed=[
-            Attribution(**dict(one))
-            for one in connection.execute(_ATTRIBUTED, (fingerprint, ATTRIBUTED))
+            Attribution(**dict(item))
+            for item in connection.execute(_ATTRIBUTED, (fingerprint, ATTRIBUTED))
         ],
         advice=advice_of(connection, fingerprint),
     )
@@ -175,10 +179,10 @@ def host(connection: Connection, name: str) -> HostDetail | None:
         "SELECT * FROM boots WHERE host = ? ORDER BY id DESC LIMIT ?", (name, SHOWN)
     ).fetchall()
     # The name itself may hold the signs of a pattern.
-    escaped = "".join(f"[{one}]" if one in "*?[" else one for one in name)
+    escaped = "".join(f"[{item}]" if item in "*?[" else item for item in name)
     return HostDetail(
         row=HostRow(**named(HostRow, row)),
-        boots=[BootRow(**named(BootRow, one)) for one in boots],
+        boots=[BootRow(**named(BootRow, boot)) for boot in boots],
         incidents=incident_queries.page(connection, Filter(host=(escaped,)), None, SHOWN).rows,
         noise=noise(connection, EVERYTHING, escaped, None, None, None, SHOWN, quick=False).rows,
     )

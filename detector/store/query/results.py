@@ -273,8 +273,8 @@ class HistoryTotals:
 @dataclass(frozen=True, slots=True)
 class OpenProblem:
     """The open and acknowledged incidents of one problem; an incident without a fingerprint is one
-    by itself. `incident` and `title` are of one of them, `severity` is the worst, times are of their
-    begin.
+    by itself. `incident` and `title` are of one of them, `severity` is the worst, times are of
+    their begin.
     """
 
     fingerprint: str | None

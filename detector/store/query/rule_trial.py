@@ -19,22 +19,29 @@ from detector.store.rows import from_json, read_match
 
 PAGE = 500
 _FAULTS = """
-SELECT m.*, r.lines, r.complete, r.fingerprint FROM matches m LEFT JOIN reports r ON r.match_id = m.id
-WHERE m.id > :after AND m.signature NOT GLOB 'oopswatch.*' AND (m.wall_time_us >= :since OR (m.wall_time_us IS NULL AND :since = 0))
-  AND (:reports AND r.fingerprint IS NOT NULL OR m.class IN (SELECT value FROM json_each(:names)) OR m.signature IN (SELECT value FROM json_each(:names)))
+SELECT m.*, r.lines, r.complete, r.fingerprint FROM matches m LEFT
+  JOIN reports r ON r.match_id = m.id
+WHERE m.id > :after AND m.signature NOT GLOB 'oopswatch.*' AND (m.wall_time_us >= :since
+  OR (m.wall_time_us IS NULL AND :since = 0))
+  AND (:reports AND r.fingerprint IS NOT NULL OR m.class IN (SELECT value
+    FROM json_each(:names)) OR m.signature IN (SELECT value FROM json_each(:names)))
 ORDER BY m.id LIMIT :limit
 """
 _NOISE = """
-SELECT DISTINCT host, process, hour_us FROM noise INDEXED BY noise_hour WHERE hour_us >= ? AND hour_us > 0 ORDER BY hour_us
+SELECT DISTINCT host, process, hour_us FROM noise INDEXED BY noise_hour WHERE hour_us >= ?
+  AND hour_us > 0 ORDER BY hour_us
 """
 _BANNERS = "SELECT host, wall_us, boot_id FROM banners WHERE wall_us >= ?"
 _RAISED = """
 SELECT rule, count(DISTINCT i.id) AS incidents, count(DISTINCT coalesce(h.host, i.host)) AS hosts,
-  count(DISTINCT fingerprint) AS problems, min(coalesce(started_us, found_us)) AS first_us, max(coalesce(started_us, found_us)) AS last_us
-FROM incidents i LEFT JOIN spread_hosts h ON h.incident_id = i.id WHERE joined_into IS NULL GROUP BY rule
+  count(DISTINCT fingerprint) AS problems, min(coalesce(started_us, found_us)) AS first_us,
+    max(coalesce(started_us, found_us)) AS last_us
+FROM incidents i LEFT JOIN spread_hosts h ON h.incident_id = i.id
+  WHERE joined_into IS NULL GROUP BY rule
 """
 _PARTS = """
-SELECT i.rule, count(*) FROM incidents i JOIN incidents l ON l.id = i.joined_into WHERE l.rule <> i.rule GROUP BY i.rule
+SELECT i.rule, count(*) FROM incidents i JOIN incidents l ON l.id = i.joined_into
+  WHERE l.rule <> i.rule GROUP BY i.rule
 """
 
 

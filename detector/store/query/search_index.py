@@ -51,9 +51,11 @@ UNION ALL SELECT i.*, 0 FROM incidents i
 WHERE i.joined_into = (SELECT coalesce(joined_into, id) FROM incidents WHERE id = :id)
 """
 _EVIDENCE = """
-SELECT m.id, m.class, m.signature, m.text, r.lines FROM matches m LEFT JOIN reports r ON r.match_id = m.id WHERE m.id IN
+SELECT m.id, m.class, m.signature, m.text, r.lines FROM matches m LEFT
+  JOIN reports r ON r.match_id = m.id WHERE m.id IN
   (SELECT :anchor UNION SELECT * FROM
-    (SELECT match_id FROM evidence WHERE incident_id IN (SELECT value FROM json_each(:family)) ORDER BY match_id LIMIT :limit))
+    (SELECT match_id FROM evidence WHERE incident_id IN (SELECT value
+      FROM json_each(:family)) ORDER BY match_id LIMIT :limit))
 """
 _NAMES = "SELECT word FROM vocabulary WHERE word >= ? AND word < ? LIMIT ?"
 
@@ -140,16 +142,16 @@ def _facts(row: Row, evidence: Sequence[Row]) -> list[str]:
     }
     return sorted(
         facts
-        | {fact("class", one["class"]) for one in evidence}
-        | {fact("signature", one["signature"]) for one in evidence}
+        | {fact("class", match["class"]) for match in evidence}
+        | {fact("signature", match["signature"]) for match in evidence}
     )
 
 
 def _words(evidence: Sequence[Row]) -> list[str]:
     """Each word once: a word occurs in an incident or it does not."""
     found: dict[str, None] = {}
-    for one in evidence:
-        for text in (one["text"], *from_json(one["lines"] or "[]")):
+    for match in evidence:
+        for text in (match["text"], *from_json(match["lines"] or "[]")):
             found |= dict.fromkeys(words(text))
         if len(found) > WORDS_INDEXED:
             break

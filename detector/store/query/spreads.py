@@ -17,5 +17,5 @@ def spread_of(connection: Connection, incident_id: str) -> Spread | None:
     row = connection.execute(_SPREAD, (incident_id,)).fetchone()
     if row is None:
         return None
-    names = tuple(one["host"] for one in connection.execute(_NAMES, (incident_id, NAMED)))
+    names = tuple(item["host"] for item in connection.execute(_NAMES, (incident_id, NAMED)))
     return Spread(row["field"], row["value"], row["first_us"], row["last_us"], row["hosts"], names)

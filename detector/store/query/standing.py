@@ -14,23 +14,28 @@ from detector.store.query.history import History
 
 _OTHER_HOSTS = 20
 _STANDING = """
-SELECT p.fingerprint, p.incidents, p.reports, p.hosts, p.first_us, p.last_us, p.fixed_in, i.host, i.regression,
-  NOT EXISTS (SELECT 1 FROM incidents o WHERE o.fingerprint = i.fingerprint AND o.joined_into IS NULL AND o.id <> i.id
+SELECT p.fingerprint, p.incidents, p.reports, p.hosts, p.first_us, p.last_us, p.fixed_in, i.host,
+  i.regression,
+  NOT EXISTS (SELECT 1 FROM incidents o WHERE o.fingerprint = i.fingerprint
+    AND o.joined_into IS NULL AND o.id <> i.id
               AND (o.found_us < i.found_us OR (o.found_us = i.found_us AND o.rowid < i.rowid)))
-  AND NOT EXISTS (SELECT 1 FROM faults f INDEXED BY faults_problem WHERE f.fingerprint = i.fingerprint AND f.at_us > 0
+  AND NOT EXISTS (SELECT 1 FROM faults f INDEXED BY faults_problem
+    WHERE f.fingerprint = i.fingerprint AND f.at_us > 0
                   AND f.at_us < (SELECT at_us FROM faults WHERE id = i.anchor_id)) AS new
 FROM incidents i JOIN problems p ON p.fingerprint = i.fingerprint WHERE i.id = :id
 """
 _HOSTS_SINCE = """
-SELECT host FROM problem_hosts WHERE fingerprint = (SELECT fingerprint FROM incidents WHERE id = :id)
+SELECT host FROM problem_hosts WHERE fingerprint = (SELECT fingerprint FROM incidents
+  WHERE id = :id)
   AND host <> :host AND last_us >= :since ORDER BY last_us DESC, host LIMIT :limit
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemStanding:
-    """What the history knows of the same problem. `count` of incidents and `hosts` include this one;
-    `new` where it is the first, and no earlier report had the problem; `advice` is what people know.
+    """What the history knows of the same problem. `count` of incidents and `hosts` include this
+    one; `new` where it is the first, and no earlier report had the problem; `advice` is what people
+    know.
 
     `regression_of` is the kernel release that was said to hold the fix ("" where none was named),
     None where it is no regression. `hosts_last_hour` names other hosts, the latest first.
