@@ -67,7 +67,7 @@ format: $(READY) ## format the code and mend what can be mended
 
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m detector.settings > docs/settings.md
-	$(BIN)/python -m detector.telemetry > docs/metrics.md
+	$(BIN)/python -m detector.telemetry_page > docs/metrics.md
 	$(BIN)/python -m detector.explain > docs/next-steps.md
 	$(BIN)/python -m tests.trust.envelopes > docs/trust.md
 

@@ -2,7 +2,7 @@
 
 Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by
 `say("broker_back", servers="…", away_s=7)`; an event that is not declared here, or said with other
-fields, is an error. `python -m detector.telemetry` prints docs/metrics.md. Alerts are not made
+fields, is an error. `python -m detector.telemetry_page` prints docs/metrics.md. Alerts are not made
 here.
 """
 
@@ -412,40 +412,3 @@ def expose(address: str, port: int) -> tuple[WSGIServer, Thread]:
     Raises OSError where the port is taken.
     """
     return start_http_server(port, address, registry=REGISTRY)
-
-
-def page() -> str:
-    """docs/metrics.md, made from the declarations."""
-    lines = [
-        PAGE_HEAD,
-        "## Metrics",
-        "",
-        "| metric | kind | labels | meaning |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.meaning} |"
-        for metric in METRICS
-    ]
-    lines += [
-        "",
-        "## Log events",
-        "",
-        "| event | level | fields | meaning |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, event in EVENTS.items():
-        lines.append(
-            f"| `{name}` | {logging.getLevelName(event.level).lower()} | "
-            f"{', '.join(event.fields)} | {event.meaning} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-PAGE_HEAD = """# Metrics and log events
-
-Made from `detector/telemetry.py` by `make docs`. Metrics are served at `[metrics] port`; events go to standard error, as set in `[log]`.
-"""
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

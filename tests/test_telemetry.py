@@ -132,7 +132,7 @@ def test_metrics_are_served():
 def test_page_is_what_the_code_says():
     """docs/metrics.md is made from the declarations: `make docs` writes it anew."""
     made = subprocess.run(
-        [sys.executable, "-m", "detector.telemetry"],
+        [sys.executable, "-m", "detector.telemetry_page"],
         capture_output=True,
         text=True,
         check=True,
