@@ -64,9 +64,10 @@ class Opened:
     arch: str | None = None
     style: tuple[int, str, bool] | None = None
     labels: set[str] = field(default_factory=set)
-    stamps: dict[tuple[int, str], str] = field(default_factory=dict)
+    stamps: dict[tuple[int, str], tuple[str, str | None]] = field(default_factory=dict)
     repeated: bool = False
     newest: tuple[str, int | None, int | None] | None = None
+    newest_caller: str | None = None
     turns: deque[int] = field(default_factory=lambda: deque(maxlen=3))
     role: BlockRole = "report"
     shipped: tuple[str, bool, bool] | None = None
@@ -168,12 +169,14 @@ class Opened:
         self.superseded = False
         self._take_unknown(line)
         if line.kernel_time_us is not None:
-            self.stamps.setdefault((line.kernel_time_us, line.text), line.source)
+            printed = (line.source, line.caller)
+            self.stamps.setdefault((line.kernel_time_us, line.text), printed)
             self.at_us, self.stamped = max(self.at_us or 0, line.kernel_time_us), "kernel"
         elif line.wall_time_us is not None and self.stamped != "kernel":
             self.at_us, self.stamped = max(self.at_us or 0, line.wall_time_us), "wall"
         self.shipped = _shipping(line)
         self.newest = (line.text, line.kernel_time_us, line.wall_time_us)
+        self.newest_caller = line.caller
         if line.continuation and self.lines:
             self.lines[-1] += line.text
             self.size += len(line.text)
@@ -249,22 +252,27 @@ class Opened:
         shipped by a second transport.
 
         A trace may rightly repeat a frame, so a copy from the same source counts only directly
-        after its original, or once the source has begun to repeat the report from its head.
+        after its original, or once the source has begun to repeat the report from its head. What
+        another caller printed is no copy: two CPUs in the same code print the same lines.
         """
-        if self.newest == (line.text, line.kernel_time_us, line.wall_time_us):
-            return True
+        if self.newest is not None and _may_be_one(self.newest_caller, line.caller):
+            if self.newest == (line.text, line.kernel_time_us, line.wall_time_us):
+                return True
+            stamped = line.kernel_time_us is not None
+            if stamped and self.newest[:2] == (line.text, line.kernel_time_us):
+                return True
         if line.kernel_time_us is None:
             return False
-        if self.newest is not None and self.newest[:2] == (line.text, line.kernel_time_us):
-            return True
-        source = self.stamps.get((line.kernel_time_us, line.text))
-        return source is not None and (self.repeated or source != line.source)
+        source, caller = self.stamps.get((line.kernel_time_us, line.text), (None, None))
+        again = source is not None and (self.repeated or source != line.source)
+        return again and _may_be_one(caller, line.caller)
 
     def repeats(self, line: Line) -> bool:
         """Whether this is the report's head once more."""
-        return line.kernel_time_us is not None and (line.kernel_time_us, line.text) == (
-            self.head.kernel_time_us,
-            self.head.text,
+        return (
+            line.kernel_time_us is not None
+            and (line.kernel_time_us, line.text) == (self.head.kernel_time_us, self.head.text)
+            and _may_be_one(self.head.caller, line.caller)
         )
 
     def replays_head(self, line: Line) -> bool:
@@ -297,6 +305,11 @@ class Opened:
 
 
 _COLLECTIONS = tuple(item.name for item in fields(Opened) if item.default_factory is not MISSING)
+
+
+def _may_be_one(first: str | None, second: str | None) -> bool:
+    """Whether ids of callers allow one printing: a transport may leave the id out."""
+    return first is None or second is None or first == second
 
 
 def _shipping(line: Line) -> tuple[str, bool, bool]:

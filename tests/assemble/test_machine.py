@@ -115,6 +115,20 @@ def test_two_callers_come_apart() -> None:
     assert sorted(texts(blocks(interleave(one, two)))) == sorted(apart)
 
 
+def test_equal_lines_of_two_callers_are_no_copies() -> None:
+    """Two CPUs that die in the same code at the same time print the same lines; both reports have
+    all of theirs, on one transport and on two.
+    """
+    log = stored("arm64-6.6")
+    one, two = called(log, "T4242"), called(log, "T77")
+    whole = texts(blocks(one))
+    assert texts(blocks(interleave(one, two))) == whole * 2
+    lines = [line for pair in zip(parsed(one), parsed(two), strict=True) for line in pair]
+    watch = assembler()
+    twice = [each for line in lines for each in (line, replace(line, source="second"))]
+    assert texts(feed(watch, twice) + watch.flush()) == whole * 2
+
+
 def test_two_cpus_without_callers() -> None:
     """Without caller ids a line goes to the report that still lacks one of its kind; die()
     serialises the rest.

@@ -130,8 +130,6 @@ def read_alike(a: Match, b: Match) -> bool:
     if (a.host, a.text) != (b.host, b.text):
         return False
     if a.kernel_time_us is not None and b.kernel_time_us is not None:
-        if a.kernel_time_us == b.kernel_time_us:
-            return True
         # Two callers print two lines, however near.
         apart = a.caller and b.caller and a.caller != b.caller
         return not apart and same_stamp(a.kernel_time_us, b.kernel_time_us)
