@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 from fastapi.testclient import TestClient
 
+from detector.store.query.results import spell_place
 from tests import queries
 from tests.serve.visiting import client_of
 
@@ -46,3 +47,13 @@ def test_links_around_a_page_lead_somewhere(client: TestClient, address: str) ->
         assert answer.status_code == 200 or (
             answer.status_code == 303 and one.startswith("/theme/")
         ), one
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 23, "9" * 5_000])
+def test_a_number_that_no_row_can_have_is_not_found(client: TestClient, number: str) -> None:
+    """Faults: the page of what is missing; of a list's pages the one that is there."""
+    for ending in ("", ".json"):
+        assert client.get(f"/faults/{number}{ending}").status_code == 404
+    assert client.get(f"/signatures?page={number}").status_code == 200
+    for after in (number, spell_place(int(number[:4_000]), 1)):
+        assert client.get("/faults", params={"after": after}).status_code == 422

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from detector.clock import HOUR_US
@@ -138,7 +138,7 @@ def _silence(actions: Actions, request: Request, fields: Mapping[str, str]) -> N
 
 
 @router.post("/silences/{number}/expire")
-def expire(request: Request, number: int) -> Response:
+def expire(request: Request, number: Annotated[int, Path(ge=1, lt=1 << 63)]) -> Response:
     """Ends a silence."""
     return _done(
         request,

@@ -17,6 +17,7 @@ from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query import filters
 from detector.store.query.faults import FIELDS
 from detector.store.query.filters import FilterError
+from detector.store.query.results import row_number
 
 PLACE = "/faults"
 LIMIT = 50
@@ -46,12 +47,11 @@ def faults(request: Request) -> PageContent:
 
 def fault(request: Request) -> PageContent:
     """One fault."""
-    number = request.path_params["identity"]
-    detail = (
-        history(request).fault(int(number)) if number.isascii() and number.isdecimal() else None
-    )
+    text = request.path_params["identity"]
+    number = row_number(text)
+    detail = None if number is None else history(request).fault(number)
     if detail is None:
-        return missing(f"fault {number[:100]}", PLACE, "A fault's number stands in its list.")
+        return missing(f"fault {text[:100]}", PLACE, "A fault's number stands in its list.")
     item = fault_item(detail, catalogue(request), bugs(request))
     view = {"row": detail.row, "item": item, "explanation": item["explanation"]}
     return PageContent("fault.html", detail.row.title, PLACE, view, item)

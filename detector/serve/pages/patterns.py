@@ -20,6 +20,7 @@ from detector.serve.knowledge import catalogue
 from detector.serve.pages import highlight, histograms, knowing, query
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query.filters import Filter
+from detector.store.query.results import row_number
 
 RULES = "/rules"
 SIGNATURES = "/signatures"
@@ -73,9 +74,9 @@ def signatures(request: Request) -> PageContent:
         {"cls": cls, "signatures": list(members)}
         for cls, members in groupby(known, key=lambda item: item.cls)
     ]
-    number = request.query_params.get("page", "1")
+    number = row_number(request.query_params.get("page", "1"))
     pages = list(_pages(groups))
-    at = min(int(number), len(pages)) if number.isascii() and number.isdecimal() else 1
+    at = 1 if number is None else min(number, len(pages))
     rows = [_signature(item) for item in known]
     view = {
         "groups": pages[max(at, 1) - 1],

@@ -22,6 +22,8 @@ from detector.store.query.filters import FilterError
 from detector.unclaimed import UnclaimedCount
 
 T = TypeVar("T")
+# The greatest integer that SQLite stores: no row has a greater number.
+GREATEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,14 @@ def incident_row(row: Row) -> IncidentRow:
     return IncidentRow(**(named(IncidentRow, row) | {"title": row["headline"]}))
 
 
+def row_number(text: str) -> int | None:
+    """The number of a stored row that a text writes; None for what no row can have."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(GREATEST))):
+        return None
+    number = int(text)
+    return number if number <= GREATEST else None
+
+
 def spell_place(*keys: int | str) -> str:
     """Where a page ends, as an opaque word for `after`."""
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
@@ -336,7 +346,7 @@ def read_place(after: str, *kinds: type[Any]) -> list[Any]:
             base64.urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4))
         )
         fits = isinstance(keys, list) and [type(key) for key in keys] == list(kinds)
-        if not fits or any(isinstance(key, int) and not 0 <= key < 1 << 63 for key in keys):
+        if not fits or any(isinstance(key, int) and not 0 <= key <= GREATEST for key in keys):
             raise ValueError(after)
     except (ValueError, binascii.Error, RecursionError) as error:
         raise FilterError(
