@@ -157,3 +157,13 @@ def test_a_time_that_is_none_is_said(page: TestClient) -> None:
     wrong = page.get("/fleet?since=yesterday")
     assert wrong.status_code == 422
     assert "is no time" in unescape(wrong.text)
+
+
+def test_what_crashes_are_not_counted_by_is_refused(path: Path) -> None:
+    """Page, JSON and API name the field; the same word twice is no choice."""
+    client = client_of(path)
+    for query in ("by=zzz", "by=kernel&by=hardware"):
+        assert "by: " in client.get(f"/fleet?{query}").text
+        for place in (f"/fleet.json?{query}", "/api/v1/fleet?by=zzz"):
+            answer = client.get(place)
+            assert (answer.status_code, answer.json()["field"]) == (422, "by")

@@ -24,15 +24,15 @@ _FIELDS = ("by", "since", "until")
 def fleet(request: Request) -> PageContent:
     """Crashes per 1,000 hosts and week."""
     what = query.asked(request, now_us(request), _FIELDS)
-    by: By = "hardware" if what.params.get("by") == ["hardware"] else "kernel"
     view: dict[str, Any] = {
-        "by": by,
+        "by": "kernel",
         "fields": query.form(what, ("since", "until"), {}),
         "few": f"fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks",
         "rows": (),
     }
     try:
         asked = what.checked()
+        view["by"] = by = _by(what)
         found = history(request).crash_rates(
             by, asked.since_us, asked.until_us, now_us=now_us(request)
         )
@@ -45,6 +45,14 @@ def fleet(request: Request) -> PageContent:
         "more": max(0, len(found.rows) - SHOWN),
     }
     return PageContent("fleet.html", "Fleet", PLACE, view, found, found.rows)
+
+
+def _by(what: PageQuery) -> By:
+    """What crashes are counted by; raises `FilterError` for what they are not counted by."""
+    given = what.params.get("by", ["kernel"])
+    if given in (["hardware"], ["kernel"]):
+        return "hardware" if given == ["hardware"] else "kernel"
+    raise FilterError("by", f"{', '.join(given)[:100]!r} is neither kernel nor hardware")
 
 
 def _faults(row: CrashRate, found: CrashRates) -> str | None:
