@@ -37,6 +37,8 @@ def backup(
     target = Path(target)
     if target.exists():
         raise StoreError(f"{target}: there is such a file already: name another one")
+    if not target.parent.is_dir():
+        raise StoreError(f"{target}: there is no folder {target.parent}: make it first")
     unfinished = target.with_name(f".{target.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     try:
