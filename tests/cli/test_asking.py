@@ -152,6 +152,11 @@ def test_what_cannot_be_is_one_line(
         (["problems", "show", "1:none"], "no problem 1:none"),
         (["hosts", "show", "db-*"], "no host db-*"),
         (["incidents", "ack", ids["listener long ago"]], "resolved"),
+        (
+            ["problems", "resolve", "1:nvme_irq", "--fixed-in", "banana"],
+            "--fixed-in: 'banana' is no kernel release",
+        ),
+        (["backup", "/nonexistent/x.db"], "/nonexistent/x.db: there is no folder /nonexistent"),
         (["backup", str(path)], "such a file already"),
     ):
         monkeypatch.setattr("sys.argv", ["oopswatch", *arguments, "--store", str(path)])

@@ -271,16 +271,27 @@ def test_an_act_with_a_key_is_done_once(own):
 
 
 def test_problems_are_resolved_and_reopened(own):
-    """With the release that holds the fix; twice is once."""
+    """With the release that holds the fix; the same request twice is once, another is refused, and
+    so is what is no release.
+    """
     client, _, _ = own
     place = f"{API}/problems/1:nvme_irq"
+
+    def resolve(key: str | None = None, **body: str):
+        headers = csrf(client) | ({"Idempotency-Key": key} if key else {})
+        return client.post(f"{place}/resolve", json=body, headers=headers)
+
+    wrong = resolve(fixed_in="banana")
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "fixed_in")
     for _ in range(2):
-        answer = client.post(f"{place}/resolve", json={"fixed_in": "5.5"}, headers=csrf(client))
+        answer = resolve("k 1", fixed_in="5.5")
         assert (
             answer.status_code,
             answer.json()["row"]["state"],
             answer.json()["row"]["fixed_in"],
         ) == (200, "resolved", "5.5")
+    assert [resolve().status_code, resolve(fixed_in="5.5").status_code] == [409, 409]
+    assert resolve(fixed_in="5.6").json()["row"]["fixed_in"] == "5.6"
     assert [
         one["state"]
         for one in client.get(f"{API}/incidents", params={"module": "nvme"}).json()["incidents"]

@@ -549,6 +549,10 @@ def test_a_problem_is_resolved_with_its_incidents_and_reopened(
     assert client.get(f"/incidents/{ids['disk']}.json").json()["state"] == "resolved"
     page = client.get(address).text
     assert "said to be fixed in" in page
+    again = form(page, f"{address}/act") | {"what": "resolve"}
+    for fields, status in (({"fixed_in": ""}, 409), ({"fixed_in": "banana"}, 422)):
+        assert client.post(f"{address}/act", data=again | fields).status_code == status
+    assert client.get(f"{address}.json").json()["row"]["fixed_in"] == "6.1"
     client.post(f"{address}/act", data=form(page, f"{address}/act") | {"what": "reopen"})
     assert client.get(f"{address}.json").json()["row"]["state"] == "open"
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
+from detector.store.lifecycle.actions import ActionRefused
 from detector.store.query.filters import Filter
 from tests.store.nouns import SECOND, WALL, incident, match
 
@@ -168,6 +170,11 @@ def test_a_problem_that_returns_is_a_regression(tmp_path: Path) -> None:
             "SELECT reason FROM changes WHERE incident_id = ?", (back,)
         ).fetchone()
         assert reason == "its problem was resolved (fixed in 5.10.200) and is back"
+        actions.resolve_problem("1:x", actor="ann")
+        with pytest.raises(ActionRefused, match="is resolved already, fixed in 5"):
+            actions.resolve_problem("1:x", actor="ann")
+        query = "SELECT state, fixed_in FROM problems"
+        assert tuple(journal.db.execute(query).fetchone()) == ("resolved", "5.10.200")
 
 
 def test_a_report_in_no_incident_is_an_occurrence_and_a_regression() -> None:

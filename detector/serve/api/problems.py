@@ -88,8 +88,8 @@ def resolve(
     body: Resolution | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Says that a problem is solved; its open incidents are resolved. Done again, it changes
-    nothing.
+    """Says that a problem is solved; its open incidents are resolved. One that is resolved already
+    is refused, unless another release is said to have the fix.
     """
     found(history(request).problem(fingerprint), "such problem")
     who, how = visitor(request).name, body or Resolution()

@@ -23,6 +23,7 @@ from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act, RefusedError, step
 from detector.store.query import search_index
 from detector.store.query.advice import TEXT_LIMIT, AdviceKind
+from detector.store.query.filters import checked_release
 from detector.store.rows import NAME_LIMIT, clean
 
 __all__ = ["ActionRefused", "Actions", "Change", "open_actions"]
@@ -111,9 +112,23 @@ class Actions:
         """Says that a problem is solved, from the kernel release `fixed_in` on; its open incidents
         are resolved. Returns their changes.
 
-        An incident of the problem that begins later, on no older release, is a regression.
+        An incident of the problem that begins later, on no older release, is a regression. Without
+        `fixed_in` the release said earlier stays. Raises `ActionRefused` for a problem that is
+        resolved already, unless another release is said; `FilterError` for what is no release.
         """
+        if fixed_in is not None:
+            checked_release("fixed_in", fixed_in)
         with self._transaction():
+            if request and self._was_made(request):
+                return []
+            row = self._state_of_problem(fingerprint)
+            if row["state"] == "resolved" and fixed_in in {None, row["fixed_in"]}:
+                known = f", fixed in {row['fixed_in']}" if row["fixed_in"] else ""
+                raise ActionRefused(
+                    f"problem {fingerprint} is resolved already{known}: reopen it, or name another "
+                    "release that has the fix"
+                )
+            fixed_in = fixed_in or row["fixed_in"]
             self._problem(fingerprint, "resolved", actor, fixed_in)
             why = reason or (
                 f"the problem is fixed in {fixed_in}" if fixed_in else "the problem is resolved"
@@ -266,6 +281,18 @@ class Actions:
                 f"{self._path}: more than one incident begins with {identity}: give more of its id"
             )
         return rows[0]
+
+    def _was_made(self, request: str) -> bool:
+        """Whether incidents were resolved with their problem by this request."""
+        query = "SELECT 1 FROM changes WHERE request > ?1 || ' ' AND request < ?1 || '!' LIMIT 1"
+        return self._connection.execute(query, (request,)).fetchone() is not None
+
+    def _state_of_problem(self, fingerprint: str) -> Row:
+        query = "SELECT state, fixed_in FROM problems WHERE fingerprint = ?"
+        row: Row | None = self._connection.execute(query, (fingerprint,)).fetchone()
+        if row is None:
+            raise self._no_problem(fingerprint)
+        return row
 
     def _problem(self, fingerprint: str, state: str, actor: str, fixed_in: str | None) -> None:
         facts = (

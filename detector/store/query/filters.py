@@ -191,6 +191,16 @@ def release_range(kernel: str) -> tuple[int, int] | None:
     return least, greatest
 
 
+def checked_release(name: str, text: str) -> None:
+    """Raises `FilterError` for the field `name` where a text is no kernel release."""
+    try:
+        if ".." in text:
+            raise ValueError(f"{text!r} is a range: write one release, such as 5.4.210")
+        _number(text)
+    except ValueError as error:
+        raise FilterError(name, str(error)) from error
+
+
 def _number(text: str) -> tuple[int, int]:
     """The first and last release number that an end of a range means."""
     release = KernelRelease.parse(text)
