@@ -112,7 +112,9 @@ class Commands(click.Group):
             name = f"--{option.replace('_', '-')}: " if option else ""
             raise _Shown(f"{name}{getattr(error, 'message', error)}") from error
         except click.UsageError as error:
-            raise click.UsageError(error.message + _meant(error), error.ctx) from error
+            if meant := _meant(error):
+                raise click.UsageError(error.message + meant, error.ctx) from error
+            raise
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """The names with what they do."""
@@ -121,7 +123,9 @@ class Commands(click.Group):
 
 
 def _meant(error: click.UsageError) -> str:
-    """The command that a misspelt one resembles, as a question; "" where none does."""
+    """What a misspelt command may be, as a question, or why a number is no option; else ""."""
+    if isinstance(error, click.NoSuchOption) and re.match(r"-\d", error.option_name):
+        return " A negative number is no value here."
     found = re.fullmatch(r"No such command '(.*)'\.", error.message)
     context = error.ctx
     if found is None or context is None or not isinstance(context.command, click.Group):

@@ -14,6 +14,7 @@ from detector.app.faults import fault_item
 from detector.app.known import history_of, known_bugs
 from detector.cli import terminal
 from detector.cli.options import (
+    RowNumberParam,
     all_rows,
     config_option,
     filter_of,
@@ -101,7 +102,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
     "show",
     epilog="\b\nExamples:\n  oopswatch faults show 4711\n  oopswatch faults show 4711 --json",
 )
-@click.argument("identity", metavar="ID", type=click.IntRange(0, (1 << 63) - 1))
+@click.argument("identity", metavar="ID", type=RowNumberParam("oopswatch faults list"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @store_option
 @config_option

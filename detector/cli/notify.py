@@ -17,7 +17,7 @@ from detector.alert.example import example_notice
 from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app.alerting import routing_of
 from detector.cli import terminal
-from detector.cli.options import config_option, store_option
+from detector.cli.options import RowNumberParam, config_option, store_option
 from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
@@ -312,7 +312,7 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
 
 
 @silence.command(epilog="\b\nExample:\n  oopswatch notify silence expire 3")
-@click.argument("identity", metavar="ID", type=int)
+@click.argument("identity", metavar="ID", type=RowNumberParam("oopswatch notify silence list"))
 @click.option("--actor", help="Who; your login name unless said.")
 @store_option
 @config_option

@@ -18,7 +18,7 @@ import click
 
 from detector import clock
 from detector.store.query.filters import FIELDS, Filter, parse
-from detector.store.query.results import Page
+from detector.store.query.results import Page, row_number
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -96,6 +96,24 @@ def _pages(ask: Callable[[str | None, int], Page[T]], size: int) -> Iterator[T]:
         after = page.next
         if after is None:
             return
+
+
+class RowNumberParam(click.ParamType[int]):
+    """The number of a stored row; `names` is the command that lists such rows."""
+
+    name = "number"
+
+    def __init__(self, names: str) -> None:
+        self._names = names
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Returns the number; what no row can have is a usage error."""
+        number = value if isinstance(value, int) else row_number(str(value))
+        if number is None:
+            self.fail(f"{str(value)!r} is no such number: `{self._names}` names them", param, ctx)
+        return number
 
 
 def limit_option(default: int) -> Callable[[Command], Command]:

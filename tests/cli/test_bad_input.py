@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from detector.cli import oopswatch as cli
 from tests.kafka.broker import ApacheKafka, Broker
 
 PAIR = """\
@@ -262,3 +264,22 @@ def test_a_line_that_is_cut_is_counted_in_the_summary(tmp_path: Path) -> None:
     assert "too long to be read whole: 1 line" in plain.stdout
     assert '"cut_lines": 1' in as_json.stdout.splitlines()[-1]
     assert plain.returncode == as_json.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["scan"], "Missing argument 'PATH...'"),
+        (["faults", "show"], "Missing argument 'ID'"),
+        (["faults", "show", "abc"], "'abc' is no such number: `oopswatch faults list` names them"),
+        (["faults", "show", "9" * 23], "is no such number"),
+        (["faults", "show", "-1"], "A negative number is no value here"),
+        (["incidents", "list", "--limit", "x"], "Invalid value for '--limit'"),
+        (["incidens"], "Did you mean 'incidents'?"),
+    ],
+)
+def test_a_usage_error_names_what_is_wrong(arguments: list[str], told: str) -> None:
+    """Usage, then the argument or option by name; exit code 2."""
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert told in done.output.splitlines()[-1]
