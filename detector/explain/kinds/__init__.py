@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 
+from detector.explain.kinds.division import explain_divide
 from detector.explain.kinds.hangs import (
     explain_hard_lockup,
     explain_hung,
@@ -45,7 +46,6 @@ from detector.explain.kinds.sanitisers import (
 )
 from detector.explain.kinds.traps import (
     explain_bug,
-    explain_divide,
     explain_invalid_opcode,
     explain_trap,
     explain_warning,

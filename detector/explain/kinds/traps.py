@@ -18,8 +18,6 @@ _WARNING = re.compile(
     r"WARNING: (?:CPU: \d+ PID: \d+ )?(?:at )?(?:\[.*\] )?(?P<place>[\w./-]+\.[chSrs]+:\d+)"
 )
 _BUG = re.compile(r"[kK]ernel BUG at (?P<place>[^\s:!]{1,200}:\d+)")
-_DIVISORS = re.compile(r"i?div (?:\w+ ptr )?(?P<operand>\w+)$")
-_SIZES = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx"}
 _MESSAGES: tuple[tuple[str, str], ...] = (
     (
         "int3",
@@ -88,38 +86,6 @@ def explain_trap(report: CrashReport, skip: Container[str]) -> list[Statement]:
     head = report.lines[0] if report.lines else report.title or ""
     words = next((words for name, words in _MESSAGES if name in head), None)
     return [Statement(words, "certain", (head.strip(),))] if words else []
-
-
-def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """A division by zero, shown by the divisor's register where the instruction could be
-    decoded.
-    """
-    del skip
-    evidence = (report.title or "",)
-    found = _DIVISORS.match(report.instruction or "")
-    if found is not None:
-        name = found["operand"]
-        value = _value(report, name)
-        if value == 0:
-            text = f"The kernel divided by zero: the divisor, {name}, is 0."
-            return [Statement(text, "certain", (f"`{report.instruction}`", f"{name} = 0x0"))]
-        if value is not None:
-            text = f"The quotient did not fit: the divisor, {name}, is {value:#x}, not 0."
-            return [Statement(text, "certain", (f"`{report.instruction}`", f"{name} = {value:#x}"))]
-    return [
-        Statement("The kernel divided by zero, or a quotient did not fit.", "certain", evidence)
-    ]
-
-
-def _value(report: CrashReport, name: str) -> int | None:
-    """The value of an x86 register by any of its 32 and 64-bit names."""
-    if (value := report.registers.get(name)) is not None:
-        return value
-    if name.startswith("e"):
-        value = report.registers.get("r" + name[1:])
-    elif re.fullmatch(r"r\d+d", name):
-        value = report.registers.get(name[:-1])
-    return None if value is None else value & 0xFFFF_FFFF
 
 
 def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[Statement]:

@@ -1,0 +1,93 @@
+"""Explains a divide error by the instruction's registers: zero, or a quotient that does not fit.
+
+In: a report of class `divide-error`. Out: statements. What does not fit: Intel SDM volume 2, DIV
+and IDIV. The trap leaves the registers as they were before the instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+
+from detector.model import CrashReport, Statement
+
+_DIVISION = re.compile(r"(?P<sign>i?)div (?P<divisor>\w+)$")
+_LEGACY = re.compile(
+    r"(?P<part>[re]?)(?P<name>[abcd]x|[sd]i|[sb]p)$|(?P<byte>[abcd])(?P<half>[lh])$"
+)
+_LOW_BYTE = re.compile(r"(?P<name>[sd]i|[sb]p)l$")
+_NUMBERED = re.compile(r"(?P<name>r\d+)(?P<part>[dwb]?)$")
+_BITS: Mapping[str, int] = {"r": 64, "e": 32, "": 16, "d": 32, "w": 16, "b": 8}
+
+
+def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A division that trapped, shown by the registers where the instruction could be decoded."""
+    del skip
+    found = _DIVISION.match(report.instruction or "")
+    held = _held(report, found["divisor"]) if found is not None else None
+    if found is None or held is None:
+        text = "The kernel divided by zero, or a quotient did not fit."
+        return [Statement(text, "certain", (report.title or "",))]
+    name, (divisor, bits) = found["divisor"], held
+    evidence = [f"`{report.instruction}`", f"{name} = {divisor:#x}"]
+    if divisor == 0:
+        text = f"The kernel divided by zero: the divisor, {name}, is 0."
+        return [Statement(text, "certain", tuple(evidence))]
+    halves = _dividend(report, bits)
+    if halves is None:
+        text = f"The quotient did not fit: the divisor, {name}, is {divisor:#x}, not 0."
+        return [Statement(text, "certain", tuple(evidence))]
+    (high, low), names = halves
+    evidence += [f"{register} = {value:#x}" for register, value in names.items()]
+    if _fits(high << bits | low, divisor, bits, signed=bool(found["sign"])):
+        text = (
+            f"The registers shown do not explain the trap: the divisor, {name}, is "
+            f"{divisor:#x}, not 0, and the quotient fits."
+        )
+        return [Statement(text, "likely", tuple(evidence))]
+    text = f"The quotient did not fit: the divisor, {name}, is {divisor:#x}, not 0."
+    return [Statement(text, "certain", tuple(evidence))]
+
+
+def _fits(dividend: int, divisor: int, bits: int, *, signed: bool) -> bool:
+    """Whether the quotient of `dividend` (2 * `bits` wide) fits into `bits`."""
+    if not signed:
+        return dividend // divisor < 1 << bits
+    dividend, divisor = _signed(dividend, 2 * bits), _signed(divisor, bits)
+    size = abs(dividend) // abs(divisor)  # the quotient is rounded towards zero
+    return size < 1 << bits - 1 or (size == 1 << bits - 1 and (dividend < 0) != (divisor < 0))
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >> bits - 1 else value
+
+
+def _dividend(report: CrashReport, bits: int) -> tuple[tuple[int, int], dict[str, int]] | None:
+    """((high, low) half of what is divided, the registers that hold them)."""
+    if bits == 8:
+        if (held := _held(report, "ax")) is None:
+            return None
+        return (held[0] >> 8, held[0] & 0xFF), {"ax": held[0]}
+    prefix = {64: "r", 32: "e", 16: ""}[bits]
+    high, low = _held(report, f"{prefix}dx"), _held(report, f"{prefix}ax")
+    if high is None or low is None:
+        return None
+    return (high[0], low[0]), {f"{prefix}dx": high[0], f"{prefix}ax": low[0]}
+
+
+def _held(report: CrashReport, name: str) -> tuple[int, int] | None:
+    """(value, bits) of an x86 register by any of its names; None where it is not printed."""
+    shift = 0
+    if (found := _NUMBERED.match(name)) is not None:
+        full, bits = found["name"], _BITS[found["part"]] if found["part"] else 64
+    elif (found := _LOW_BYTE.match(name)) is not None:
+        full, bits = found["name"], 8
+    elif (found := _LEGACY.match(name)) is None:
+        return None
+    elif found["byte"]:
+        full, bits, shift = f"{found['byte']}x", 8, 8 if found["half"] == "h" else 0
+    else:
+        full, bits = found["name"], _BITS[found["part"]]
+    names = (full,) if full.startswith("r") and full[1:].isdecimal() else (f"r{full}", f"e{full}")
+    value = next((report.registers[one] for one in names if one in report.registers), None)
+    return None if value is None else (value >> shift & (1 << bits) - 1, bits)
