@@ -61,13 +61,18 @@ def socket_of(match: Match) -> str:
     )
 
 
+def released_again(evidence: Sequence[Match]) -> dict[str, tuple[int, ...]]:
+    """The sockets that were released in several different states: address → states, as printed."""
+    states: dict[str, list[int]] = {}
+    for state, socket, _ in released(evidence):
+        if socket:
+            states.setdefault(socket, []).append(state)
+    return {socket: tuple(all_) for socket, all_ in states.items() if len(set(all_)) > 1}
+
+
 def same_socket_twice(evidence: Sequence[Match]) -> bool:
     """Whether one socket was released in two different states."""
-    states: dict[str, int] = {}
-    return any(
-        socket and states.setdefault(socket, state) != state
-        for state, socket, _ in released(evidence)
-    )
+    return bool(released_again(evidence))
 
 
 def explain_release(evidence: Sequence[Match]) -> list[Statement]:
@@ -80,21 +85,18 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
         first.setdefault(state, match)
     for state, match in first.items():
         said.append(Statement(_meaning(state), "certain", (match.text, _SOURCE)))
-    if same_socket_twice(evidence):
-        texts = tuple(match.text for _, _, match in released(evidence))
-        said.append(
-            Statement(
-                (
-                    "The same socket was released twice, in two different states: it was freed "
-                    "more than once."
-                ),
-                "likely",
-                texts,
-            )
+    for socket, states in released_again(evidence).items():
+        texts = tuple(match.text for _, one, match in released(evidence) if one == socket)
+        *others, last = map(str, states)
+        text = (
+            f"The same socket was released {_TIMES.get(len(states), 'many times')}, in states "
+            f"{', '.join(others)} and {last}: it was freed more than once."
         )
+        said.append(Statement(text, "likely", texts))
     return said
 
 
+_TIMES: Mapping[int, str] = {2: "twice", 3: "three times", 4: "four times"}
 _SOURCE = (
     "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); __sk_destruct() then gives "
     "the memory back all the same"

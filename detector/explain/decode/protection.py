@@ -54,13 +54,15 @@ def explain_protection(
     """
     head = first(report.lines, _HEAD)
     code = int(head["code"], 16) if head is not None else report.error_code or 0
-    said = list(_head(report, head, code))
+    said = list(_head(report, head, code, decoded))
     if decoded.instruction is not None:
         said += _class(report, machine, decoded.instruction, code)
     return said
 
 
-def _head(report: CrashReport, head: re.Match[str] | None, code: int) -> Iterator[Statement]:
+def _head(
+    report: CrashReport, head: re.Match[str] | None, code: int, decoded: Decoded
+) -> Iterator[Statement]:
     evidence = (quoted(head),) if head is not None else (report.title or "",)
     if code:
         yield _selector(code, evidence)
@@ -75,7 +77,9 @@ def _head(report: CrashReport, head: re.Match[str] | None, code: int) -> Iterato
                 evidence,
             )
         elif not is_canonical(address):
-            sure = (address >> 56) not in (0x00, 0xFF)  # five-level tables take these as well
+            # The kernel only guesses the address ("probably"); five-level tables take some of these.
+            shown = decoded.operand is not None and decoded.operand.covers(address)
+            sure = shown and (address >> 56) not in (0x00, 0xFF)
             text = f"The CPU refused an access to {address:#x}, which is no canonical address."
             yield Statement(text, "certain" if sure else "likely", evidence)
         else:

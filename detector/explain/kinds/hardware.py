@@ -89,8 +89,7 @@ def _machine_check(match: Match) -> Iterator[Statement]:
     )
     if general and not general >> 1 & 1:
         yield Statement(
-            "The address where the processor stopped need not belong to the error (EIPV is clear): "
-            "the function named there is not to blame.",
+            "The address where the processor stopped need not belong to the error (EIPV is clear).",
             "certain",
             (f"MCG_STATUS {general:#x}: bit 1 clear",),
         )

@@ -62,19 +62,37 @@ def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
     del skip
     said: list[Statement] = []
     if (found := first(report.lines, _INVOKED)) is not None:
-        order = int(found["order"])
-        size = f"{1 << order} page{'s' if order else ''}" if 0 <= order < 20 else "memory"
-        text = (
-            f"{found['comm']} asked for {size} (order {found['order']}, flags "
-            f"{found['flags'] or found['gfp']}) and there was none to be had: the OOM killer was "
-            "called."
-        )
-        said.append(Statement(text, "certain", (quoted(found),)))
+        said.append(Statement(_asked(report, found), "certain", (quoted(found),)))
     said += _exhausted(report)
     said += explain_kills(report.lines)
     if not said:
         said.append(Statement("Memory ran out.", "certain", (report.title or "",)))
     return said
+
+
+def _asked(report: CrashReport, found: re.Match[str]) -> str:
+    """Who asked for how much, and what stood against it; -1 is the order of SysRq f."""
+    order = int(found["order"])
+    if order == -1:
+        return "The OOM killer was called by hand (SysRq f), not for want of memory."
+    size = f"{1 << order} page{'s' if order else ''}" if 0 <= order < 20 else "memory"
+    return (
+        f"{found['comm']} asked for {size} (order {found['order']}, flags "
+        f"{found['flags'] or found['gfp']}) and {_refused(report)}: the OOM killer was called."
+    )
+
+
+def _refused(report: CrashReport) -> str:
+    """Why the request was not met: a cgroup's limit, or no memory where the task may look."""
+    summary = first(report.lines, _SUMMARY)
+    constraint = summary["constraint"] if summary is not None else ""
+    if (
+        constraint == "CONSTRAINT_MEMCG"
+        or first(report.lines, _TASK_IN) is not None
+        or any(text.startswith("Memory cgroup out of memory") for text in report.lines)
+    ):
+        return "a memory cgroup was at its limit"
+    return "there was none to be had" if constraint == "CONSTRAINT_NONE" else "did not get it"
 
 
 def _exhausted(report: CrashReport) -> Iterator[Statement]:
