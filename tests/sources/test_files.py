@@ -77,6 +77,30 @@ def test_a_damaged_file_is_read_as_far_as_it_goes(tmp_path: Path, packed: str) -
     assert source.failed
 
 
+def test_a_small_damaged_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    """Also where the damage lies within the head that tells what the file is; said once."""
+    path = tmp_path / "kern.log.gz"
+    path.write_bytes(gzip.compress(TEXT[:20_000])[:-200])
+    source = FileSource([str(path)])
+    found = [value for _, _, value in read(source)]
+    assert len(found) > 50
+    assert found[:-1] == LINES[: len(found) - 1]
+    (problem,) = source.problems
+    assert "damaged: " in str(problem)
+
+
+def test_plain_text_under_the_name_of_a_compressed_file_is_said(tmp_path: Path) -> None:
+    """It is read, and nothing is missed: no failure."""
+    path = tmp_path / "kern.log.gz"
+    path.write_bytes(b"garbage\n")
+    source = FileSource([str(path)])
+    assert [value for _, _, value in read(source)] == [b"garbage"]
+    assert [str(problem) for problem in source.problems] == [
+        f"{path}: not gzip data, whatever its name says: read as plain text"
+    ]
+    assert not source.failed
+
+
 def test_folders_are_gone_through_in_order_and_files_read_once(tmp_path: Path) -> None:
     """Subfolders too; a second name of a file, or naming it twice, does not read it twice."""
     (tmp_path / "web" / "old").mkdir(parents=True)
@@ -220,6 +244,22 @@ def test_nul_runs_and_odd_bytes_are_still_a_log(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
     path.write_bytes(bytes(100_000) + b"\x1b[1;31m[    1.0] caf\xe9\x1b[0m\r\n" * 9)
     assert len(values(path)) == 9
+
+
+def test_binary_data_in_the_middle_of_a_log_costs_only_itself(tmp_path: Path) -> None:
+    """What comes before and after is read."""
+    path = tmp_path / "kern.log"
+    path.write_bytes(TEXT[:3000] + random.Random(5).randbytes(30_000) + b"\n" + TEXT[-3000:])
+    found = values(path)
+    assert found[:20] == LINES[:20]
+    assert found[-20:] == LINES[-20:]
+
+
+def test_a_byte_order_mark_alone_is_no_utf_16(tmp_path: Path) -> None:
+    """What follows decides: UTF-16 has NULs beside its ASCII characters."""
+    path = tmp_path / "kern.log"
+    path.write_bytes(b"\xff\xfe\x80\x81" + TEXT[:3000])
+    assert values(path)[1:20] == LINES[1:20]
 
 
 def test_the_name_of_a_file_cannot_forge_a_message(tmp_path: Path) -> None:

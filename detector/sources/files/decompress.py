@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import sys
 import zlib
 from pathlib import Path
@@ -39,14 +40,20 @@ _KINDS = (
             "vmcore-dmesg.txt, or what `log` prints in crash"
         ),
     ),
-    (b"\xff\xfe", "UTF-16 text: convert it to UTF-8 first"),
-    (b"\xfe\xff", "UTF-16 text: convert it to UTF-8 first"),
 )
+_UTF16 = "UTF-16 text: convert it to UTF-8 first"
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# What the name of a compressed file ends with, and what it must then hold.
+_PACKED_NAMES = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "zstd"}
 # Characters that no text holds; NUL is not among them: a machine that lost its power leaves runs of
 # NULs in its logs.
 _CONTROL = bytes({*range(1, 32), 127} - set(b"\t\n\v\f\r\b\a\x1b"))
 _CONTROL_SHARE = 0.05
+# NULs of UTF-16: one beside each ASCII character, of which a log has some in any language.
 _UTF16_SHARE = 0.3
+_MARKED_UTF16_SHARE = 0.1
+# A line of text among binary data: by chance so many printable characters do not begin a line.
+_TEXT_LINE = re.compile(rb"(?m)^\0*[\t\x1b -~]{20}")
 
 
 class NotALogError(Exception):
@@ -62,7 +69,9 @@ class ByteStream(Protocol):
 
 
 class OpenInput:
-    """An open input. `done` counts the bytes read of the file as it lies on the disk."""
+    """An open input. `done` counts the bytes read of the file as it lies on the disk; `misnamed` is
+    the compression that its name claims and its bytes do not have.
+    """
 
     def __init__(self, path: str) -> None:
         self._raw: BinaryIO = (
@@ -72,6 +81,8 @@ class OpenInput:
             self.seekable = self._raw.seekable()
             head = cast("_Peekable", self._raw).peek(8)
             self._stream, self.compressed = _decompressed(self._raw, head)
+            packed = _PACKED_NAMES.get(Path(path).suffix.lower())
+            self.misnamed = None if self.compressed else packed
             self._damage: Exception | None = None
             self._head = b""
             self._head = self.read(HEAD_SIZE)
@@ -92,12 +103,12 @@ class OpenInput:
 
         Damage is raised by the call after the one that returned the last good bytes.
         """
-        if self._damage:
+        if self._damage and not self._head:
             raise self._damage
         piece, self._head = self._head[:size], self._head[size:]
         pieces = [piece]
         got = len(piece)
-        while got < size and (self.seekable or not got):
+        while got < size and not self._damage and (self.seekable or not got):
             try:
                 piece = self._stream.read1(size - got)
             except DAMAGE as error:
@@ -158,7 +169,7 @@ class _Zstandard:
 
 
 def not_a_log(head: bytes) -> str | None:
-    """What the first bytes of an input are, where they are not text."""
+    """What the first bytes of an input are, where no line of them is text."""
     for magic, kind in _KINDS:
         if head.startswith(magic):
             return f"not a log but {kind}"
@@ -168,9 +179,11 @@ def not_a_log(head: bytes) -> str | None:
             None  # a log that was truncated under its writer begins with a hole, as long as it was
         )
     nuls = len(head) - len(text)
-    if nuls > _UTF16_SHARE * len(head) and head.count(b"\0\0") < nuls / 10:
-        return f"not a log but {_KINDS[-1][1]}"
-    if len(text) - len(text.translate(None, _CONTROL)) > _CONTROL_SHARE * len(text):
+    share = _MARKED_UTF16_SHARE if head.startswith(_BYTE_ORDER_MARKS) else _UTF16_SHARE
+    if nuls > share * len(head) and head.count(b"\0\0") < nuls / 10:
+        return f"not a log but {_UTF16}"
+    controls = len(text) - len(text.translate(None, _CONTROL))
+    if controls > _CONTROL_SHARE * len(text) and not _TEXT_LINE.search(head):
         return "not a log: binary data"
     return None
 

@@ -149,11 +149,19 @@ class FileSource:
             self.problems.append(
                 SourceProblem(file, text if reading.compressed else f"cannot be read on: {error}")
             )
+        else:
+            self._judge(file, size, getattr(reading, "misnamed", None))
         finally:
             reading.close()
         self._logs += 1
+
+    def _judge(self, file: str, size: int, misnamed: str | None) -> None:
+        """Says of a file that was read to its end if it is not what its name claims, or empty."""
         if not size:
             self.problems.append(SourceProblem(file, "empty: nothing to read", fatal=False))
+        elif misnamed:
+            text = f"not {misnamed} data, whatever its name says: read as plain text"
+            self.problems.append(SourceProblem(file, text, fatal=False))
 
     def _tell(self) -> None:
         if self.on_progress:
