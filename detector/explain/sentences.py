@@ -6,7 +6,10 @@ rather than hidden.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from detector.explain.block_text import place
+from detector.explain.contradictions import explain_contradictions
 from detector.explain.decode.fault import (
     Decoded,
     fault_address_of,
@@ -60,9 +63,15 @@ def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) 
         said = explain_protection(report, machine, decoded)
     else:
         said = explain_oops_code(report, machine)
+    refused: list[Statement] = []
+    instruction: list[Statement] = []
     if is_access(report):
-        said += _instruction(report, machine, decoded)
-        said += explain_refusal(report, machine, decoded)
+        instruction = _instruction(report, machine, decoded)
+        refused = explain_refusal(report, machine, decoded)
+    if (doubt := explain_contradictions(report, machine, decoded)) is not None:
+        said, refused = [doubt, *map(_doubted, said)], list(map(_doubted, refused))
+        instruction = list(map(_doubted, instruction)) if decoded.jumped else instruction
+    said += [*instruction, *refused]
     if decoded.end_mark is not None:
         said.append(_end_mark(decoded.end_mark))
     said += [
@@ -71,6 +80,11 @@ def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) 
         if meaning.mark not in _silent(report, decoded)
     ]
     return said
+
+
+def _doubted(said: Statement) -> Statement:
+    """The statement as a possibility: another part of the report says otherwise."""
+    return replace(said, confidence="possible")
 
 
 def _silent(report: CrashReport, decoded: Decoded) -> frozenset[str]:

@@ -1,0 +1,146 @@
+"""Compares what the parts of a memory fault's report say: head, codes, instruction, CPU mode.
+
+In: a report, its machine, what was decoded. Out: one statement that names what disagrees, or None.
+Formats: arch/arm64/mm/fault.c mem_abort_decode(), data_abort_decode(), __do_kernel_fault() (4.17 to
+6.x); arch/x86/mm/fault.c show_fault_oops() (5.0 to 6.x), arch/x86/kernel/dumpstack.c __die_header().
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from detector.explain.block_text import first, quoted
+from detector.explain.decode.fault import Decoded, is_protection_fault
+from detector.explain.decode.fault_codes_arm import Syndrome, syndrome_of
+from detector.explain.decode.machine import Architecture
+from detector.model import CrashReport, Statement
+
+Clash = tuple[str, tuple[str, ...]]
+"""What disagrees, in words, and the lines that show it."""
+
+# Lines that print a part of the ESR once more: name, line, shift, mask.
+_ESR_PARTS: tuple[tuple[str, re.Pattern[str], int, int], ...] = (
+    ("EC", re.compile(r"\s*EC = 0x(?P<value>[0-9a-f]{1,2}):"), 26, 0x3F),
+    ("FSC", re.compile(r"\s*FSC = 0x(?P<value>[0-9a-f]{1,2}):"), 0, 0x3F),
+    ("ISS", re.compile(r"\s*ISV = \d, ISS = 0x(?P<value>[0-9a-f]{1,8})"), 0, 0x1FF_FFFF),
+    ("WnR", re.compile(r"\s*CM = \d, WnR = (?P<value>[01])"), 6, 1),
+)
+_BOTH_ESRS = (re.compile(r"\s+ESR = 0x"), re.compile(r"Internal error: "))
+_ATOMIC = re.compile(r"(?:ld|st)(?:add|clr|eor|set|[su]max|[su]min)")
+_ARM_HEADS = (("write to read-only memory", True), ("read from unreadable memory", False))
+_OOPS = re.compile(r"(?:Oops: )*Oops: (?P<code>[0-9a-f]{4}) \[#")
+_WORDS = re.compile(
+    r"#PF: (?P<who>supervisor|user) (?P<what>read access|write access|instruction fetch) in"
+)
+_CODE = re.compile(r"#PF: error_code\(0x(?P<code>[0-9a-f]+)\) - (?P<page>not-present page)?")
+_SELECTOR = re.compile(r"[RE]IP: (?P<cs>[0-9a-f]{4}):")
+_READS = re.compile(r"(?:mov(?:zx|sx|sxd|abs)? \w+, |(?:cmp|test) ).*\[")
+_WRITES = re.compile(r"mov(?:abs|nti)? (?:\w+ ptr )?(?:[fg]s:)?\[")
+
+
+def explain_contradictions(
+    report: CrashReport, machine: Architecture, decoded: Decoded
+) -> Statement | None:
+    """What the report says twice and differently; None where its parts agree."""
+    if report.kind != "memory-fault" or is_protection_fault(report):
+        return None
+    if machine.family == "arm64":
+        clashes = list(_arm64(report, decoded))
+    elif machine.family in ("x86_64", "i386"):
+        clashes = list(_x86(report, decoded))
+    else:
+        return None
+    if not clashes:
+        return None
+    words = "; ".join(text for text, _ in clashes)
+    evidence = tuple(dict.fromkeys(line for _, lines in clashes for line in lines))
+    text = f"The report contradicts itself, so what it says of the access is in doubt: {words}."
+    return Statement(text, "certain", evidence)
+
+
+def _arm64(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
+    found = syndrome_of(report)
+    if found is None or found.status is None:
+        return
+    esr, code = f"{found.value:#x}", report.error_code
+    if code and report.esr and (code ^ report.esr) & 0xFFFF_FFFF:
+        lines = (first(report.lines, pattern) for pattern in _BOTH_ESRS)
+        shown = tuple(quoted(line) for line in lines if line is not None)
+        yield f"the ESR is {esr}, the Oops line says {code:#x}", shown
+    for name, pattern, shift, mask in _ESR_PARTS:
+        line = first(report.lines, pattern)
+        if line is not None and int(line["value"], 16) != found.value >> shift & mask:
+            yield f"the ESR is {esr}, and the line of its {name} is another's", (quoted(line),)
+    yield from _arm64_level(report, found)
+    head = report.lines[0] if report.lines else ""
+    wnr = bool(found.value >> 6 & 1)
+    for words, write in _ARM_HEADS:
+        if words in head and found.write is not None and write != wnr:
+            yield f"the head says {_kind(write)}, the ESR {esr} {_kind(wnr)}", (head.strip(),)
+    if found.write is not None and not found.value >> 8 & 1:
+        yield from _by_instruction(decoded, found.write, f"the ESR {esr}")
+
+
+def _arm64_level(report: CrashReport, found: Syndrome) -> Iterator[Clash]:
+    """The exception level that the ESR names against that of pstate (bits 4 to 0: 0 is EL0)."""
+    state = report.registers.get("pstate")
+    if state is None:
+        kernel, shown = report.pc is not None, "the program counter is in the kernel"
+    else:
+        kernel, shown = bool(state & 0xC) and not state & 0x10, f"pstate is {state:#x}, of EL1"
+    if found.from_user and kernel:
+        yield f"the ESR {found.value:#x} says that a lower exception level failed, and {shown}", ()
+
+
+def _x86(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
+    code = report.error_code
+    if code is None:
+        return
+    shown = f"error code {code:#06x}"
+    oops = first(report.lines, _OOPS)
+    if oops is not None and int(oops["code"], 16) != code & 0xFFFF:
+        yield f"the {shown} is not that of the Oops line", (quoted(oops),)
+    words = first(report.lines, _WORDS)
+    if words is not None:
+        what = "instruction fetch" if code & 0x10 else "write access" if code & 2 else "read access"
+        says = f"{'user' if code & 4 else 'supervisor'} {what}"
+        line = f"{words['who']} {words['what']}"
+        if says != line:
+            yield f"the {shown} says {says}, the line before it {line}", (quoted(words),)
+    page = first(report.lines, _CODE)
+    if page is not None and bool(page["page"]) == bool(code & 1):
+        yield f"the {shown} and the words after it disagree", (quoted(page),)
+    selector = first(report.lines, _SELECTOR)
+    # A write to a user shadow stack (WRUSS, bit 6) counts as user space's in kernel mode as well.
+    if selector is not None and code & 4 and not code & 0x40 and not int(selector["cs"], 16) & 3:
+        yield (
+            f"the {shown} says that user space failed, and the code segment is the kernel's",
+            (quoted(selector),),
+        )
+    if not code & 0x10:
+        yield from _by_instruction(decoded, bool(code & 2), f"the {shown}")
+
+
+def _by_instruction(decoded: Decoded, write: bool, source: str) -> Iterator[Clash]:
+    """A read or write against what the instruction does at the fault address."""
+    instruction = decoded.instruction
+    if instruction is None or decoded.operand is None or decoded.jumped:
+        return
+    does = _writes(instruction.text)
+    if does is not None and does != write:
+        line = f"Code: {instruction.raw} is `{instruction.text}`"
+        yield f"{source} says {_kind(write)}, and the instruction is {_kind(does)}", (line,)
+
+
+def _writes(text: str) -> bool | None:
+    """Whether a plain load or store writes; None for what does both, or is not known here."""
+    if _ATOMIC.match(text):
+        return None
+    if text.startswith("ld") or _READS.match(text):
+        return False
+    return True if text.startswith("st") or _WRITES.match(text) else None
+
+
+def _kind(write: bool) -> str:
+    return "a write" if write else "a read"
