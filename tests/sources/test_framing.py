@@ -152,3 +152,31 @@ def test_plain_lines_after_a_document_are_lines() -> None:
     found = framed([DMESG_JSON + b"[    1.0] plain {text}\n[    2.0] more\n"])
     number = DMESG_JSON.count(b"\n")
     assert found[-2:] == [(number + 1, b"[    1.0] plain {text}"), (number + 2, b"[    2.0] more")]
+
+
+CR_LOG = b"[    1.000000] one\r[    2.000000] two\r[    3.000000] three"
+
+
+@given(st.lists(st.integers(0, len(CR_LOG)), max_size=5), st.sampled_from([b"", b"\r", b"\n"]))
+def test_cr_alone_ends_the_lines_of_a_file_without_lf(cuts: list[int], end: bytes) -> None:
+    """However it comes in pieces, and whatever ends it."""
+    places = [0, *sorted(cuts), len(CR_LOG)]
+    pieces = [CR_LOG[start:stop] for start, stop in pairwise(places)] + [end]
+    assert framed(pieces) == list(enumerate(CR_LOG.split(b"\r"), 1))
+
+
+def test_a_cr_in_a_file_with_lf_is_part_of_its_line() -> None:
+    """A progress bar, CRLF, and what a process wrote into the only message of a log."""
+    for log in (
+        b"[    1.000000] flash 1%\r2%\r3%\n[    2.000000] done\n",
+        b"[    1.000000] one\r\n[    2.000000] two\r\n",
+        b"[    1.000000] one\r\n",
+        b"Nov 20 08:00:00 db-1 app[7]: hello\r[    2.000000] BUG: forged\n",
+    ):
+        assert [value for _, value in framed([log])] == log.removesuffix(b"\n").split(b"\n")
+
+
+def test_a_large_file_is_decided_once_by_its_head() -> None:
+    """A LF after that is one more line end."""
+    log = b"[    1.000000] one\r" * 5_000
+    assert len(framed([log[:70_000], log[70_000:], b"two\nthree"])) == 5_002

@@ -1,7 +1,8 @@
 """Bytes of a file as they are read → chunks that end where a record ends.
 
 In: pieces of any size. Out: `FileChunk`s. A record is a line, or what a file of another shape has
-for a record (see `shapes`). Does no IO.
+for a record (see `shapes`). Where CR alone ends the lines, a chunk has LFs in their places. Does no
+IO.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detector.model import Record
+from detector.sources.files import line_ends
 from detector.sources.files.shapes import UNDECIDED, FileShape, shape_of
 from detector.sources.files.wrapping import Wrapping, may_be_wrapped
 
 # A longer line is cut: nothing that the kernel or a shipper writes is near it, and memory stays
 # bounded.
 LONGEST_LINE = 16 * 1024 * 1024
+
+# So much of a file without a LF between its lines tells whether CR ends them.
+CR_LIMIT = 64 * 1024
 
 UNDECIDED_LIMIT = 256
 # Of a file that begins so much with something else it is known that it is no document.
@@ -130,6 +135,7 @@ class Framer:
         self._end = 0
         self._shape: FileShape | None = None
         self._decided = False
+        self._cr: bool | None = None
 
     @property
     def begun(self) -> bool:
@@ -139,10 +145,19 @@ class Framer:
     @property
     def plain(self) -> bool:
         """Whether the chunks are the bytes of the file as they lie there."""
-        return self._decided and self._shape is None
+        return self._decided and self._shape is None and not self._cr
 
     def feed(self, data: bytes) -> list[FileChunk]:
         """The records that are whole with `data`; what is left waits for more."""
+        if self._cr is None:
+            data = b"".join((*self._pieces, data))
+            enough = len(data) >= min(CR_LIMIT, self._longest)
+            self._cr = line_ends.are_cr(data, last=enough)
+            self._hold(data if self._cr is None else b"")
+            if self._cr is None:
+                return []
+        if self._cr:
+            data = line_ends.as_lf(data)
         end = data.rfind(b"\n") + 1
         if end:
             whole = (
@@ -170,6 +185,8 @@ class Framer:
         """The end of the file: what is left is a record, with or without a line end."""
         rest = b"".join(self._pieces)
         self._hold(b"")
+        if self._cr is None:
+            rest = line_ends.unified(rest)
         chunks = self._chunks(rest, last=True) if rest else []
         if self._shape is not None:
             chunks += self._rows(*self._shape.end())

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 
 from detector.model import Record
 from detector.parse import pasted
+from detector.sources.files import line_ends
 from detector.sources.files.framing import Framer
 
 
 def records_of(source: str, text: bytes) -> Iterator[Record]:
     """The records of a text."""
-    yield from _framed(source, b"\n".join(pasted.plain(text.split(b"\n"))))
+    lines = line_ends.unified(text).split(b"\n")
+    yield from _framed(source, b"\n".join(pasted.plain(lines)))
 
 
 def unquoted(records: Iterable[Record]) -> Iterator[Record]:
