@@ -48,7 +48,8 @@ def history_of(settings: Settings, on_fault: Callable[[str], None] | None = None
 
 def index_file(settings: Settings, on_fault: Callable[[str], None] | None = None) -> IndexFile:
     """The user's own index, else the one that came with the package."""
-    return IndexFile((own_path(settings), shipped_path()), on_fault)
+    setting = "known.index" if settings.known.index is not None else None
+    return IndexFile((own_path(settings), shipped_path()), on_fault, setting)
 
 
 def own_path(settings: Settings) -> Path:

@@ -165,7 +165,10 @@ def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:
 
 def _asked(settings: Settings, name: str) -> list[Bug]:
     """The bugs of that name; the command ends where there is none."""
-    path = index_file(settings).path
+    file = index_file(settings)
+    path = file.path
+    if told := file.missing():
+        terminal.say_fault(told)
     if path is None:
         raise SourceError("there is no index of known bugs: `oopswatch known update --from PATH`")
     header, bugs = read(path, whole=True)

@@ -67,3 +67,13 @@ def test_a_missing_topic_is_a_fault(kafka: Broker, tmp_path, monkeypatch):
     done = doctor(tmp_path)
     assert "no-such-topic does not exist" in results(done)["kafka"][0]["text"]
     assert not (tmp_path / "history.db").exists()
+
+
+def test_an_index_that_a_setting_names_and_is_not_there_is_a_fault(tmp_path, monkeypatch):
+    """By the setting's name; the one that came with oopswatch is used, and said."""
+    monkeypatch.setenv("OOPSWATCH_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("OOPSWATCH_KNOWN_INDEX", str(tmp_path / "none.zst"))
+    fault, used = results(doctor(tmp_path))["known bugs"]
+    assert fault["level"] == "fault"
+    assert f"known.index: {tmp_path / 'none.zst'}: there is no such file" in fault["text"]
+    assert used["level"] != "fault"

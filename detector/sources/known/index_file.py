@@ -2,7 +2,8 @@
 changes.
 
 In: the paths where it may be, the first that is there counts. Out: the `Index` in force, or every
-bug. A file that cannot be used is told once by `on_fault` and the next one is taken. A new index is
+bug. A file that cannot be used, or that a setting names and is not there, is told once by
+`on_fault` and the next one is taken. A new index is
 written beside the old one, read back, and then renamed over it.
 """
 
@@ -36,9 +37,14 @@ class IndexFile:
     """
 
     def __init__(
-        self, paths: Sequence[Path], on_fault: Callable[[str], None] | None = None
+        self,
+        paths: Sequence[Path],
+        on_fault: Callable[[str], None] | None = None,
+        setting: str | None = None,
     ) -> None:
+        """`setting` is the name of the one that says the first path, None where none does."""
         self._paths = tuple(paths)
+        self._setting = setting
         self._on_fault = on_fault or (lambda _text: None)
         self._lock = threading.Lock()
         self._stamp: tuple[Stamp, ...] | None = None
@@ -60,12 +66,22 @@ class IndexFile:
         """The file that would be read now."""
         return next((path for path in self._paths if path.is_file()), None)
 
+    def missing(self) -> str | None:
+        """What is said of the file that a setting names where it is not there; None where it is."""
+        if self._setting is None or self._paths[0].exists():
+            return None
+        return (
+            f"{self._setting}: {self._paths[0]}: there is no such file, so another index is used: "
+            "`oopswatch known update --from PATH` writes it"
+        )
+
     def _read(self) -> Index:
         for path in self._paths:
             try:
                 return _in(path, open_index)
             except FileNotFoundError:
-                continue
+                if path == self._paths[0] and (told := self.missing()):
+                    self._on_fault(told)
             except SourceError as error:
                 self._on_fault(str(error))
         return Index.of(())
