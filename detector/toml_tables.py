@@ -27,7 +27,7 @@ _NAMED = 20  # names that a fault lists
 
 @dataclass(frozen=True, slots=True, order=True)
 class LocatedFault:
-    """One thing that is wrong in a file. `line` counts from 1."""
+    """One thing that is wrong in a file. `line` counts from 1; 0: the file as a whole."""
 
     path: str
     line: int
@@ -35,7 +35,8 @@ class LocatedFault:
 
     def __str__(self) -> str:
         """`path:line: message`, as compilers print it."""
-        return f"{self.path}:{self.line}: {self.message}"
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.message}"
 
 
 class BadTomlError(ValueError):

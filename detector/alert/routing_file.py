@@ -107,7 +107,7 @@ def load_routing(path: Path) -> Routing:
         raise RoutingError(
             (
                 LocatedFault(
-                    str(path), 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+                    str(path), 0, f"cannot be read: {getattr(error, 'strerror', None) or error}"
                 ),
             )
         ) from error

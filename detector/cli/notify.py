@@ -17,12 +17,13 @@ from detector.alert.example import example_notice
 from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app.alerting import routing_of
 from detector.cli import terminal
-from detector.cli.options import RowNumberParam, config_option, store_option
+from detector.cli.options import RowNumberParam, config_option, store_option, table_title
 from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
 from detector.render.escape import inert
 from detector.render.objects import moment
+from detector.render.units import several
 from detector.settings import Settings, settings_of
 from detector.store import open_actions, open_history
 from detector.store.query.notifications import NotificationRow, SilenceRow, latest, silences
@@ -110,8 +111,9 @@ def check(routing_path: Path | None, config_path: Path | None) -> None:
     """
     routing = _routing(config_path, routing_path)
     click.echo(
-        f"{routing.path}: {len(routing.receivers)} receivers, {len(routing.routes)} routes, "
-        f"{len(routing.maintenances)} maintenances"
+        f"{routing.path}: {several(len(routing.receivers), 'receiver')}, "
+        f"{several(len(routing.routes), 'route')}, {several(len(routing.maintenances), 'maintenance')}"
+        f"{'' if routing.receivers and routing.routes else ': nobody is notified of incidents'}"
     )
 
 
@@ -191,8 +193,9 @@ def log(
     """Every message sent or not sent, with its reason."""
     settings, _ = settings_of(config_path, store__path=store_path)
     rows = latest(
-        open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit
+        open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit + 1
     )
+    more, rows = len(rows) > limit, rows[:limit]
     if as_json:
         for row in rows:
             click.echo(
@@ -203,7 +206,10 @@ def log(
         return
     cells = [(row.incident_id, inert(row.host), *told_cells(row.notification)) for row in rows]
     columns = ("incident", "host", "when (UTC)", "who", "what", "outcome", "why", "answer")
-    terminal.say_table(terminal.console(), f"{len(rows)} messages", columns, cells)
+    if not cells:
+        click.echo("No message matches.")
+    title = table_title(len(cells), "message", more=more)
+    terminal.say_table(terminal.console(), title, columns, cells)
 
 
 def told_cells(row: NotificationRow) -> tuple[str, str, str, str, str, str]:
@@ -305,7 +311,7 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     ]
     terminal.say_table(
         terminal.console(),
-        f"{len(rows)} silences",
+        several(len(rows), "silence"),
         ("id", "of", "from (UTC)", "until (UTC)", "by", "why"),
         cells,
     )

@@ -38,7 +38,7 @@ def hook(folder: Path, url: str) -> str:
 def test_check_and_route(folder: Path) -> None:
     """Faults are located and exit with 2; a route says who and why."""
     path = hook(folder, "http://127.0.0.1:1/")
-    assert run("check", "--file", path).output == f"{path}: 1 receivers, 1 routes, 0 maintenances\n"
+    assert run("check", "--file", path).output == f"{path}: 1 receiver, 1 route, 0 maintenances\n"
     assert (
         run("route", "--file", path, "--host", "db-1", "--rule", "r").output
         == f"hook: by the route at {path}:5, team dba\n"
@@ -53,6 +53,10 @@ def test_check_and_route(folder: Path) -> None:
     Path(path).write_text("[[rout]]\n")
     bad = run("check", "--file", path)
     assert (bad.exit_code, "unknown table" in bad.stderr) == (2, True)
+    Path(path).write_text("")
+    assert run("check", "--file", path).output.endswith(": nobody is notified of incidents\n")
+    missing = run("check", "--file", f"{path}.none")
+    assert f"{path}.none: cannot be read" in missing.stderr
     missing = run("check")
     assert (missing.exit_code, "there is no routing file" in missing.stderr) == (2, True)
 
