@@ -8,9 +8,7 @@ every value that it prints. What a page says is decided in the modules beside th
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from detector.render.csv_rows import write_csv
 from detector.render.escape import inert
 from detector.render.objects import as_object
 from detector.render.units import exact_seconds, several, uptime
@@ -133,9 +132,7 @@ def as_csv(request: Request, page: PageContent) -> Response:
     rows = [as_object(row) for row in page.rows]
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
+    write_csv(out, names, rows)
     return Response(out.getvalue(), page.status, media_type="text/csv; charset=utf-8")
 
 
@@ -155,17 +152,6 @@ def missing(what: str, place: str, hint: str) -> PageContent:
         status=404,
         notice=f"there is no {what}",
     )
-
-
-def csv_cell(value: object) -> object:
-    """A cell that a spreadsheet reads as text: an apostrophe stands before what would begin a
-    formula.
-    """
-    if isinstance(value, list | dict):
-        value = json.dumps(value)
-    if not isinstance(value, str):
-        return value
-    return inert(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
 
 
 def segment(name: str) -> str:
