@@ -16,7 +16,7 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import Command, config_option, store_option
+from detector.cli.options import Command, NameParam, config_option, store_option
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.settings import settings_of
@@ -44,7 +44,7 @@ Examples:
   oopswatch incidents {name} 3f2a9c --reason 'seen on the console as well'
   oopswatch incidents {name} 3f2a9c 77b01d --actor ann --reason 'ticket 4711'""",
     )
-    @click.argument("identities", metavar="ID…", nargs=-1, required=True)
+    @click.argument("identities", metavar="ID…", nargs=-1, required=True, type=NameParam())
     @click.option("--reason", help="Why, or the note.", required=act == "note")
     @click.option(
         "--request",

@@ -21,7 +21,7 @@ from detector.app.alike import alike_of, alike_words
 from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.cli import terminal
-from detector.cli.options import config_option, patterns_option
+from detector.cli.options import NameParam, config_option, patterns_option
 from detector.errors import UserError
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
@@ -62,7 +62,7 @@ Examples:
   oopswatch explain 'Unable to handle kernel paging request at virtual address 0001950b'
 Exit: 0, 2 input that cannot be read."""
 )
-@click.argument("what", metavar="FILE|LINE|-")
+@click.argument("what", metavar="FILE|LINE|-", type=NameParam())
 @click.option(
     "--json",
     "as_json",

@@ -74,7 +74,7 @@ def export(
         if kind == "parquet":
             if output is None:
                 raise click.UsageError("--format parquet needs --output FILE")
-            _write_parquet(rows, output)
+            _write_parquet(iter(rows), output)
         elif output is None:
             for row in rows:
                 click.echo(json.dumps(item_of(history, row.id)))
@@ -86,7 +86,7 @@ def export(
 
 
 def _write_parquet(rows: Iterator[IncidentRow], output: Path) -> None:
-    """Columns as `incidents list --csv` names them; times are integers of µs since 1970."""
+    """The fields of a row as columns; times are integers of µs since 1970."""
     try:
         arrow, parquet = (
             importlib.import_module("pyarrow"),

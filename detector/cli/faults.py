@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from detector.cli.options import (
     limit_option,
     output_options,
     store_option,
+    table_title,
 )
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import as_object
-from detector.render.units import several
 from detector.settings import settings_of
 from detector.store.query.faults import FaultRow
 
@@ -76,13 +75,15 @@ def list_(
         for row in rows:
             click.echo(json.dumps({"type": "fault", **as_object(row)}))
     elif as_csv:
-        terminal.say_csv([field.name for field in fields(FaultRow)], map(asdict, rows))
+        terminal.say_csv(FaultRow, rows)
     else:
         cells = [_cells(row) for row in rows]
         if not cells:
             click.echo("No fault matches.")
             return
-        terminal.say_table(terminal.console(), several(len(cells), "fault"), COLUMNS, cells)
+        terminal.say_table(
+            terminal.console(), table_title(len(cells), "fault", more=rows.more), COLUMNS, cells
+        )
 
 
 def _cells(row: FaultRow) -> tuple[str, ...]:

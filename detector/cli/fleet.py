@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def fleet(
             click.echo(json.dumps({"type": "crash_rate", "by": by, **as_object(row)}))
         return
     if as_csv:
-        terminal.say_csv([field.name for field in fields(CrashRate)], map(asdict, found.rows))
+        terminal.say_csv(CrashRate, found.rows)
         return
     span = f"{terminal.when(found.since_us)} to {terminal.when(found.until_us)} (UTC)"
     if not found.rows:

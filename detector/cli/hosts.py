@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 from detector.app.known import history_of
 from detector.cli import terminal
 from detector.cli.options import (
+    NameParam,
     all_rows,
     config_option,
     filter_of,
@@ -19,11 +20,12 @@ from detector.cli.options import (
     limit_option,
     output_options,
     store_option,
+    table_title,
 )
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
-from detector.render.units import uptime
+from detector.render.units import several, uptime
 from detector.settings import settings_of
 from detector.store.query.results import HostDetail, HostRow
 
@@ -63,7 +65,7 @@ def list_(
         for row in rows:
             click.echo(json.dumps(host_item(row)))
     elif as_csv:
-        terminal.say_csv([field.name for field in fields(HostRow)], map(asdict, rows))
+        terminal.say_csv(HostRow, rows)
     else:
         cells = [
             (
@@ -77,7 +79,7 @@ def list_(
         ]
         terminal.say_table(
             terminal.console(),
-            f"{len(cells)} hosts",
+            table_title(len(cells), "host", more=rows.more, which="first"),
             ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"),
             cells,
         )
@@ -92,7 +94,7 @@ def list_(
         ".boots"
     ),
 )
-@click.argument("name")
+@click.argument("name", type=NameParam())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @store_option
 @config_option
@@ -129,7 +131,8 @@ def host_item(row: HostRow) -> Item:
 def _say(detail: HostDetail) -> None:
     row, out = detail.row, terminal.console()
     click.echo(
-        f"{inert(row.name)}: {row.incidents:,} incidents, kernel {inert(row.kernel or 'unknown')}"
+        f"{inert(row.name)}: {several(row.incidents, 'incident')}, "
+        f"kernel {inert(row.kernel or 'unknown')}"
     )
     click.echo(
         f"  lines stored from {terminal.when(row.first_seen_us)} to "

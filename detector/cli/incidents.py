@@ -5,8 +5,7 @@ with them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import click
 from detector.app.known import history_of
 from detector.cli import actions, terminal
 from detector.cli.options import (
+    ListedRows,
+    NameParam,
     all_rows,
     config_option,
     filter_of,
@@ -26,7 +27,7 @@ from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item
 from detector.render.series import sparkline
-from detector.render.units import exact_seconds
+from detector.render.units import exact_seconds, several
 from detector.settings import settings_of
 from detector.store import History, IncidentRow
 from detector.store.lifecycle.states import Act
@@ -79,22 +80,25 @@ def list_(
         for row in rows:
             click.echo(json.dumps(item_of(history, row.id)))
     elif as_csv:
-        terminal.say_csv([field.name for field in fields(IncidentRow)], map(asdict, rows))
+        terminal.say_csv(IncidentRow, rows)
     else:
         _say_list(history, wanted, rows)
 
 
-def _say_list(history: History, wanted: Filter, rows: Iterator[IncidentRow]) -> None:
+def _say_list(history: History, wanted: Filter, rows: ListedRows[IncidentRow]) -> None:
     cells = [_cells(row) for row in rows]
     if not cells:
         click.echo("No incident matches.")
         return
     found = history.survey(wanted)
     counted, buckets = found.counted, found.histogram
-    shown = f", the newest {len(cells)} shown" if counted.more or counted.count > len(cells) else ""
+    shown = f", the newest {len(cells)} shown; more with --limit" if rows.more else ""
+    found_words = (
+        f"{counted.count:,}+ incidents" if counted.more else several(counted.count, "incident")
+    )
     terminal.say_table(
         terminal.console(),
-        f"{counted.count:,}{'+' if counted.more else ''} incidents{shown}",
+        f"{found_words}{shown}",
         COLUMNS,
         cells,
     )
@@ -123,7 +127,7 @@ Examples:
   oopswatch incidents show 3f2a9c
   oopswatch incidents show 3f2a9c --json | jq .diagnosis""",
 )
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", type=NameParam())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @store_option
 @config_option

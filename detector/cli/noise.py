@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import cast
 
@@ -65,8 +64,8 @@ def noise(
     history = open_history(settings.store.path)
     rows = history.noise(
         by=cast(list[NoiseColumn], columns),
-        host=host,
-        process=process,
+        host=host or None,
+        process=process or None,
         since_us=since,
         until_us=until,
         top=top,
@@ -75,7 +74,7 @@ def noise(
         for row in rows:
             click.echo(json.dumps(_item(row, columns)))
     elif as_csv:
-        terminal.say_csv([field.name for field in fields(NoiseRow)], map(asdict, rows))
+        terminal.say_csv(NoiseRow, rows)
     else:
         cells = [
             (

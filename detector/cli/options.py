@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import click
 
 from detector import clock
+from detector.render.units import several
 from detector.store.query.filters import FIELDS, Filter, parse
 from detector.store.query.results import Page, row_number
 
@@ -83,9 +84,33 @@ def filter_of(options: dict[str, Any]) -> Filter:
     return parse(params, clock.now_us())
 
 
-def all_rows(ask: Callable[[str | None, int], Page[T]], limit: int | None) -> Iterator[T]:
-    """The first `limit` rows of a list (None: all), page by page."""
-    return islice(_pages(ask, PAGE if limit is None else min(PAGE, limit)), limit)
+class ListedRows(Generic[T]):
+    """The first `limit` rows of a list (None: all), page by page; `more` says after the last
+    whether rows are left out.
+    """
+
+    def __init__(self, rows: Iterator[T], limit: int | None) -> None:
+        self._rows = rows
+        self._limit = limit
+        self.more = False
+
+    def __iter__(self) -> Iterator[T]:
+        """Yields the rows; then it is known whether there are more."""
+        yield from islice(self._rows, self._limit)
+        self.more = next(self._rows, None) is not None
+
+
+def all_rows(ask: Callable[[str | None, int], Page[T]], limit: int | None) -> ListedRows[T]:
+    """The first `limit` rows of a list (None: all)."""
+    return ListedRows(_pages(ask, PAGE if limit is None else min(PAGE, limit + 1)), limit)
+
+
+def table_title(
+    count: int, noun: str, many: str | None = None, *, more: bool, which: str = "newest"
+) -> str:
+    """How many rows a table has, and whether it leaves some out: "the newest 5 faults; …"."""
+    counted = several(count, noun, many)
+    return f"the {which} {counted}; more with --limit" if more else counted
 
 
 def _pages(ask: Callable[[str | None, int], Page[T]], size: int) -> Iterator[T]:
@@ -96,6 +121,20 @@ def _pages(ask: Callable[[str | None, int], Page[T]], size: int) -> Iterator[T]:
         after = page.next
         if after is None:
             return
+
+
+class NameParam(click.ParamType[str]):
+    """A text that names something, which an empty one does not."""
+
+    name = "text"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the text as it is; an empty one is a usage error."""
+        if not str(value).strip():
+            self.fail("it is empty", param, ctx)
+        return str(value)
 
 
 class RowNumberParam(click.ParamType[int]):

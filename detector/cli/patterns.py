@@ -16,7 +16,7 @@ from detector.app import build
 from detector.catalogue import Catalogue, Rule, Signature
 from detector.catalogue.known_issues import KnownIssue
 from detector.cli import terminal
-from detector.cli.options import config_option, patterns_option
+from detector.cli.options import NameParam, config_option, patterns_option
 from detector.cli.rule_tests import asked_for, failing
 from detector.cli.scan import ScanFindings, finding_item
 from detector.explain import failing_tests
@@ -25,6 +25,7 @@ from detector.model import Boot, Line
 from detector.pipeline import run
 from detector.render.escape import inert
 from detector.render.objects import Item, match_item, noise_item
+from detector.render.units import several
 from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
 from detector.store import open_journal
@@ -65,7 +66,7 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
         faults += map(str, error.faults)
         for line in faults:
             click.echo(line)
-        click.echo(f"{len(faults)} faults", err=True)
+        click.echo(several(len(faults), "fault"), err=True)
         sys.exit(1)
     faults += [line for rule in catalogue.rules for line in failing(catalogue, rule)]
     faults += [line for issue in catalogue.known_issues for line in failing_tests(issue)]
@@ -75,13 +76,14 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
     cases = sum(len(issue.test) for issue in catalogue.known_issues)
     examples = sum(len(entry.examples) + len(entry.rejects) for entry in catalogue.signatures)
     found = (
-        f"{len(catalogue.signatures)} signatures with {examples} examples, "
-        f"{len(catalogue.rules)} rules with {tests} tests"
+        f"{several(len(catalogue.signatures), 'signature')} with {several(examples, 'example')}, "
+        f"{several(len(catalogue.rules), 'rule')} with {several(tests, 'test')}"
     )
     click.echo(
         (
-            f"{len(faults)} faults in {found}, {len(catalogue.known_issues)} known issues with "
-            f"{cases} tests{worded}"
+            f"{several(len(faults), 'fault')} in {found}, "
+            f"{several(len(catalogue.known_issues), 'known issue')} with "
+            f"{several(cases, 'test')}{worded}"
         ),
         err=bool(faults),
     )
@@ -94,7 +96,7 @@ def _check_templates(folder: Path | None, config_path: Path | None) -> tuple[str
     if settings.alert.templates is None:
         return "", []
     count, faults = check_folder(settings.alert.templates)
-    return f", {count} message {'template' if count == 1 else 'templates'}", faults
+    return f", {several(count, 'message template')}", faults
 
 
 @patterns.command(
@@ -158,7 +160,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
 Example:
   oopswatch patterns show kernel.paging-request""",
 )
-@click.argument("name")
+@click.argument("name", type=NameParam())
 @patterns_option
 @config_option
 def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None:
@@ -216,7 +218,7 @@ Lists are exact in number and order; keys are those of `scan --json`, or of its 
 --update writes into each expected.json what the scan says; review it with `git diff`.
 Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs.""",
 )
-@click.argument("what", metavar="LINE|-|FOLDER")
+@click.argument("what", metavar="LINE|-|FOLDER", type=NameParam())
 @click.option(
     "--update", is_flag=True, help="Write what the scan says into the cases of FOLDER, for review."
 )

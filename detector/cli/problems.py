@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from detector.catalogue.known_issues import KnownIssue
 from detector.cli import actions as acting
 from detector.cli import terminal
 from detector.cli.options import (
+    NameParam,
     all_rows,
     config_option,
     filter_of,
@@ -25,6 +26,7 @@ from detector.cli.options import (
     limit_option,
     output_options,
     store_option,
+    table_title,
 )
 from detector.clock import DAY_US
 from detector.errors import UserError
@@ -76,7 +78,7 @@ def list_(
         for row in rows:
             click.echo(json.dumps(problem_item(row)))
     elif as_csv:
-        terminal.say_csv([field.name for field in fields(ProblemRow)], map(asdict, rows))
+        terminal.say_csv(ProblemRow, rows)
     else:
         now = clock.now_us()
         cells = [_cells(history, row, now) for row in rows]
@@ -91,7 +93,8 @@ def list_(
             "30 days",
             "known",
         )
-        terminal.say_table(terminal.console(), several(len(cells), "problem"), columns, cells)
+        title = table_title(len(cells), "problem", more=rows.more)
+        terminal.say_table(terminal.console(), title, columns, cells)
         if not cells:
             click.echo("No problem matches.")
 
@@ -103,7 +106,7 @@ def list_(
         "show 1:5d41402abc4b2a76 --json"
     ),
 )
-@click.argument("fingerprint")
+@click.argument("fingerprint", type=NameParam())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @store_option
 @config_option
@@ -146,7 +149,7 @@ Examples:
   oopswatch problems advise 1:5d41402abc4b2a76 --cause 'race in the listener table'
   oopswatch problems advise 1:5d41402abc4b2a76 --workaround 'tcp_tw_reuse=0' --ticket OPS-4711""",
 )
-@click.argument("fingerprint")
+@click.argument("fingerprint", type=NameParam())
 @click.option("--cause", help="Why it happens; '' takes it away.")
 @click.option("--workaround", help="What helps until it is fixed.")
 @click.option("--ticket", help="Where it is worked on.")
@@ -178,7 +181,7 @@ def advise(
 Examples:
   oopswatch problems resolve 1:5d41402abc4b2a76 --fixed-in 5.10.209 --reason 'backport is in'""",
 )
-@click.argument("fingerprint")
+@click.argument("fingerprint", type=NameParam())
 @click.option(
     "--fixed-in",
     metavar="RELEASE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -14,11 +15,12 @@ from detector.cli.options import (
     limit_option,
     output_options,
     store_option,
+    table_title,
 )
 from detector.model import Rejected
+from detector.render.csv_rows import write_csv
 from detector.render.escape import inert
 from detector.render.objects import Item, moment, rejected_item
-from detector.render.units import several
 from detector.settings import settings_of
 from detector.store import open_history
 from detector.store.query.results import RejectedRow
@@ -58,11 +60,11 @@ def list_(
         for item in items:
             click.echo(json.dumps(item))
     elif as_csv:
-        terminal.say_csv(COLUMNS, ({name: item[name] for name in COLUMNS} for item in items))
+        write_csv(sys.stdout, COLUMNS, ({name: item[name] for name in COLUMNS} for item in items))
     elif items:
         terminal.say_table(
             terminal.console(),
-            several(len(items), "record set aside", "records set aside"),
+            table_title(len(items), "record set aside", "records set aside", more=rows.more),
             ("when (UTC)", "where", "stage", "raised", "first bytes"),
             [_cells(item) for item in items],
         )

@@ -7,13 +7,12 @@ only on a terminal and without NO_COLOR.
 
 from __future__ import annotations
 
-import csv
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -31,8 +30,9 @@ from rich.text import Text
 from detector.correlate import StoredMatch
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import OTHERS, NoiseCount
+from detector.render.csv_rows import columns_of, write_csv
 from detector.render.escape import inert
-from detector.render.objects import Item, moment
+from detector.render.objects import Item, as_object, moment
 from detector.render.units import seconds, several, uptime
 from detector.unclaimed import UnclaimedCount, unclaimed_summary
 
@@ -328,19 +328,9 @@ def say_table(
     out.print()
 
 
-def say_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """CSV, each row one line. Log text stays text in a spreadsheet: what would begin a formula
-    there gets an apostrophe in front.
-    """
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
-
-
-def _csv_cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return inert(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
+def say_csv(noun: type[Any], rows: Iterable[Any]) -> None:
+    """Rows as CSV, with the columns of their JSON; log text stays text in a spreadsheet."""
+    write_csv(sys.stdout, columns_of(noun), map(as_object, rows))
 
 
 def when(wall_us: int | None) -> str:

@@ -21,6 +21,7 @@ from detector.render.series import sparkline
 from detector.store import open_history
 from detector.store.query.filters import Filter
 from tests.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill
+from tests.serve.visiting import client_of
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_people_read_tables_and_lines_over_time(filled) -> None:
     assert "7 incidents" in output
     assert "█" in output
     assert "No incident matches." in said(path, "incidents", "list", "--host", "nowhere")
-    assert "1 incidents" in said(
+    assert "1 incident\n" in said(
         path, "incidents", "list", "--known_issue", "tcp-listener-race", "--kernel", "..4.14"
     )
     shown = said(path, "incidents", "show", ids["listener again"])
@@ -216,3 +217,41 @@ def test_sparklines() -> None:
     """The greatest is full, the least is seen, none is blank."""
     assert sparkline([0, 1, 50, 100]) == " ▂▅█"
     assert sparkline([]) == ""
+
+
+def test_a_list_says_that_rows_are_left_out(filled) -> None:
+    """In its title, and only where there are more."""
+    path, _ = filled
+    assert "the newest 2 faults; more with --limit" in said(path, "faults", "list", "--limit", "2")
+    assert "the first 2 hosts; more with" in said(path, "hosts", "list", "--limit", "2")
+    assert "the newest 1 problem; more with" in said(path, "problems", "list", "--limit", "1")
+    assert "newest 2 shown; more with --limit" in said(path, "incidents", "list", "--limit", "2")
+    count = len(said(path, "faults", "list", "--json").splitlines())
+    whole = said(path, "faults", "list", "--limit", str(count))
+    assert whole.startswith(f"{count} faults")
+    assert "more with" not in whole
+
+
+def test_a_list_is_the_same_csv_from_the_command_and_the_page(filled) -> None:
+    """Columns and cells; lists inside of a row are JSON."""
+    path, _ = filled
+    client = client_of(path)
+    for noun in ("faults", "problems", "hosts"):
+        assert said(path, noun, "list", "--csv") == client.get(f"/{noun}.csv").text
+    assert set(column(said(path, "faults", "list", "--csv"), "known_bugs")) == {"[]"}
+
+
+def test_an_empty_name_is_a_usage_error_and_an_empty_filter_is_none(filled) -> None:
+    """The name of the argument is said; `noise --host ''` asks for every host."""
+    path, _ = filled
+    for arguments in (
+        ["problems", "show", ""],
+        ["incidents", "show", ""],
+        ["hosts", "show", ""],
+        ["explain", ""],
+    ):
+        assert "it is empty" in said(path, *arguments, code=2)
+    empty = CliRunner().invoke(oopswatch, ["patterns", "test", "--update", ""])
+    assert (empty.exit_code, "it is empty" in empty.output) == (2, True)
+    assert said(path, "noise", "--host", "", "--process", "") == said(path, "noise")
+    assert "No message matches." in said(path, "notify", "log", "--receiver", "nobody")
