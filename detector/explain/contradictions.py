@@ -1,4 +1,4 @@
-"""Compares what the parts of a memory fault's report say: head, codes, instruction, CPU mode.
+"""Compares what the parts of a fault's report say: head, codes, instruction, CPU mode.
 
 In: a report, its machine, what was decoded. Out: one statement that names what disagrees, or None.
 Formats: arch/arm64/mm/fault.c mem_abort_decode(), data_abort_decode(), __do_kernel_fault() (4.17 to
@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 
 from detector.explain.block_text import first, quoted
-from detector.explain.decode.fault import Decoded, is_protection_fault
+from detector.explain.decode.fault import Decoded, fault_address_of, is_protection_fault
 from detector.explain.decode.fault_codes_arm import Syndrome, syndrome_of
+from detector.explain.decode.instruction import decode
 from detector.explain.decode.machine import Architecture
 from detector.model import CrashReport, Statement
 
@@ -26,6 +27,7 @@ _ESR_PARTS: tuple[tuple[str, re.Pattern[str], int, int], ...] = (
     ("ISS", re.compile(r"\s*ISV = \d, ISS = 0x(?P<value>[0-9a-f]{1,8})"), 0, 0x1FF_FFFF),
     ("WnR", re.compile(r"\s*CM = \d, WnR = (?P<value>[01])"), 6, 1),
 )
+_PAGE = 4096  # x86 speaks of NULL below it (arch/x86/mm/fault.c show_fault_oops())
 _BOTH_ESRS = (re.compile(r"\s+ESR = 0x"), re.compile(r"Internal error: "))
 _ATOMIC = re.compile(r"(?:ld|st)(?:add|clr|eor|set|[su]max|[su]min)")
 _ARM_HEADS = (("write to read-only memory", True), ("read from unreadable memory", False))
@@ -43,14 +45,12 @@ def explain_contradictions(
     report: CrashReport, machine: Architecture, decoded: Decoded
 ) -> Statement | None:
     """What the report says twice and differently; None where its parts agree."""
-    if report.kind != "memory-fault" or is_protection_fault(report):
-        return None
-    if machine.family == "arm64":
-        clashes = list(_arm64(report, decoded))
-    elif machine.family in ("x86_64", "i386"):
-        clashes = list(_x86(report, decoded))
-    else:
-        return None
+    clashes = list(_addresses(report, decoded))
+    if report.kind == "memory-fault" and not is_protection_fault(report):
+        if machine.family == "arm64":
+            clashes += _arm64(report, machine, decoded)
+        elif machine.family in ("x86_64", "i386"):
+            clashes += _x86(report, machine, decoded)
     if not clashes:
         return None
     words = "; ".join(text for text, _ in clashes)
@@ -59,7 +59,25 @@ def explain_contradictions(
     return Statement(text, "certain", evidence)
 
 
-def _arm64(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
+def _addresses(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
+    """The address of the head against riscv's badaddr and against a refused operand; the kernel
+    computes the latter from the registers that it prints (get_kernel_gp_address()).
+    """
+    address, instruction = fault_address_of(report), decoded.instruction
+    if address is None:
+        return
+    bad = report.registers.get("badaddr")
+    if bad is not None and bad != address:
+        yield f"the head names {address:#x}, badaddr is {bad:#x}", ()
+    if not is_protection_fault(report) or instruction is None or decoded.operand is not None:
+        return
+    operands = instruction.operands
+    if operands and all(operand.address is not None for operand in operands):
+        lines = (f"Code: {instruction.raw} is `{instruction.text}`", operands[0].arithmetic())
+        yield f"the head names {address:#x}, which is not the instruction's operand", lines
+
+
+def _arm64(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Clash]:
     found = syndrome_of(report)
     if found is None or found.status is None:
         return
@@ -73,6 +91,8 @@ def _arm64(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
         if line is not None and int(line["value"], 16) != found.value >> shift & mask:
             yield f"the ESR is {esr}, and the line of its {name} is another's", (quoted(line),)
     yield from _arm64_level(report, found)
+    if found.write is None:
+        yield from _by_operand(report, machine, decoded, f"the ESR {esr}")
     head = report.lines[0] if report.lines else ""
     wnr = bool(found.value >> 6 & 1)
     for words, write in _ARM_HEADS:
@@ -93,8 +113,11 @@ def _arm64_level(report: CrashReport, found: Syndrome) -> Iterator[Clash]:
         yield f"the ESR {found.value:#x} says that a lower exception level failed, and {shown}", ()
 
 
-def _x86(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
-    code = report.error_code
+def _x86(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Clash]:
+    code, head = report.error_code, report.lines[0] if report.lines else ""
+    address = fault_address_of(report)
+    if "NULL pointer dereference" in head and address is not None and address >= _PAGE:
+        yield f"the head speaks of a NULL pointer, and its address is {address:#x}", (head.strip(),)
     if code is None:
         return
     shown = f"error code {code:#06x}"
@@ -118,8 +141,24 @@ def _x86(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
             f"the {shown} says that user space failed, and the code segment is the kernel's",
             (quoted(selector),),
         )
-    if not code & 0x10:
+    if code & 0x10:
+        yield from _by_operand(report, machine, decoded, f"the {shown}")
+    else:
         yield from _by_instruction(decoded, bool(code & 2), f"the {shown}")
+
+
+def _by_operand(
+    report: CrashReport, machine: Architecture, decoded: Decoded, source: str
+) -> Iterator[Clash]:
+    """An instruction fetch against an instruction that touches the same address as data."""
+    instruction = decode(report, machine) if decoded.jumped else None
+    if instruction is None or decoded.address is None:
+        return
+    operand = instruction.explaining(decoded.address)
+    counters = (report.registers.get(name) for name in ("pc", "rip", "eip"))
+    if operand is not None and decoded.address not in counters:
+        lines = (f"Code: {instruction.raw} is `{instruction.text}`", operand.arithmetic())
+        yield f"{source} says an instruction fetch, and the instruction's operand is there", lines
 
 
 def _by_instruction(decoded: Decoded, write: bool, source: str) -> Iterator[Clash]:

@@ -143,7 +143,9 @@ def _jump(report: CrashReport, machine: Architecture, address: int) -> list[Stat
     caller = next((frame for frame in report.frames if frame.reliable), None)
     shown = machine.hex(address)
     text = f"The kernel jumped to {shown} and could not fetch an instruction there."
-    said = [Statement(text, "certain", (f"pc = {shown}",))]
+    counters = (report.registers.get(name) for name in ("pc", "rip", "eip"))
+    at = f"pc = {shown}" if address in counters else f"an instruction fetch at {shown}"
+    said = [Statement(text, "certain", (at,))]
     through = (
         "a NULL function pointer" if address == 0 else "a bad function pointer or return address"
     )

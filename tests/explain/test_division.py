@@ -34,6 +34,7 @@ ZERO = "[certain] The kernel divided by zero"
         ("idiv ecx", {"rdx": 0, "rax": 1 << 31, "rcx": 1}, LARGE),
         ("idiv ecx", {"rdx": 0xFFFF_FFFF, "rax": 0xFFFF_FFF6, "rcx": 2}, FIT),
         ("idiv cl", {"rax": 0xFF80, "rcx": 0xFF}, LARGE),
+        ("mov rax, rcx", {"rcx": 0}, "[likely] The kernel divided by zero"),
         ("div dword ptr [rcx]", {"rdx": 0, "rax": 0, "rcx": 2}, ZERO),
     ],
 )

@@ -23,6 +23,12 @@ _BITS: Mapping[str, int] = {"r": 64, "e": 32, "": 16, "d": 32, "w": 16, "b": 8}
 def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A division that trapped, shown by the registers where the instruction could be decoded."""
     del skip
+    if report.instruction and not report.instruction.startswith(("div", "idiv", "aam")):
+        text = (
+            "The kernel divided by zero, or a quotient did not fit; the instruction shown does not "
+            "divide, so it is not the one that trapped."
+        )
+        return [Statement(text, "likely", (f"`{report.instruction}`",))]
     found = _DIVISION.match(report.instruction or "")
     held = _held(report, found["divisor"]) if found is not None else None
     if found is None or held is None:
