@@ -23,7 +23,8 @@ class Context:
     `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value`
     is its dictionary. `policy` is what the site trusts. `depth` counts the
     prefixes that a line was read behind. `console_us` is the latest stamp that began a line of this
-    source, if it is a console's log.
+    source, if it is a console's log. `cut` counts the lines of the record at hand that were cut
+    before they were read: their texts are not counted once more.
     """
 
     zone: tzinfo = UTC
@@ -32,6 +33,7 @@ class Context:
     after_kmsg: bool = False
     depth: int = 0
     console_us: int | None = None
+    cut: int = 0
     policy: TrustPolicy = field(default_factory=TrustPolicy)
 
 

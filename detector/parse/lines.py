@@ -39,6 +39,7 @@ def _rows(text: str, context: Context) -> Iterator[str]:
     for row in islice(rows, ROWS_BOUND):
         if len(row) > LINE_BOUND:
             context.counts["text_cut"] += 1
+            context.cut += 1
         piece = row[:LINE_BOUND] if "ncfrag=" in row[:512] else cleaned(row[:LINE_BOUND])
         if piece:
             yield piece

@@ -120,7 +120,7 @@ class Parser:
         is counted or waits itself.
         """
         context = self._context
-        context.now_us = now_us
+        context.now_us, context.cut = now_us, 0
         context.after_kmsg = context.after_kmsg and self._last_source == record.source
         self._last_source = record.source
         if (
@@ -205,6 +205,7 @@ class Parser:
             and b"\n" not in value
         ):
             self._counts["text_cut"] += 1
+            self._context.cut += 1
             value = value[:LINE_BOUND]
         if value.startswith(export.HEAD) and (self._reader is None or self._format == "auto"):
             return json_records.of_fields(export.entries(value), self._context)
@@ -285,7 +286,9 @@ class Parser:
     def _line(self, text: str, host: str, draft: Draft, record: Record) -> Line:
         text = text.rstrip()
         if len(text) > TEXT_BOUND:
-            self._counts["text_cut"] += 1
+            known = self._context.cut > 0
+            self._context.cut -= known
+            self._counts["text_cut"] += not known
             text = text[:TEXT_BOUND]
         return Line(
             text,
