@@ -266,6 +266,17 @@ def test_a_line_that_is_cut_is_counted_in_the_summary(tmp_path: Path) -> None:
     assert plain.returncode == as_json.returncode == 1
 
 
+def test_only_records_that_may_matter_are_counted_as_not_read(tmp_path: Path) -> None:
+    """Of two records without a message, the one that holds a phrase; the summary says what it
+    counts.
+    """
+    log = tmp_path / "app.json"
+    log.write_text('{"a": "all is well"}\n{"a": "Kernel panic - not syncing"}\n')
+    told = oopswatch("scan", log).stdout
+    assert "not read: json-no-message: 1 × " in told
+    assert "1 not read of those that may matter" in " ".join(told.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
