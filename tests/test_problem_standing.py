@@ -57,6 +57,12 @@ def test_a_trend_is_a_week_beside_the_week_before() -> None:
     assert words == "7 in the last 7 days, 5 in the 7 before"
 
 
+def test_without_a_wall_clock_no_week_is_counted() -> None:
+    """Nothing is said to have happened, or not, in the last days."""
+    assert "unknown" in trend_words(replace(DETAIL, days=[]), NOW_US)
+    assert "last 7 days" not in trend_words(replace(DETAIL, days=[]), NOW_US)
+
+
 def test_since_which_release() -> None:
     """Nothing is said where nothing is known."""
     assert since_words(None) == ""

@@ -70,8 +70,15 @@ def attributed_words(detail: ProblemDetail, issue: str) -> str:
     return f"Attributed to it: {counts}."
 
 
+def is_dated(detail: ProblemDetail) -> bool:
+    """Whether a wall clock stands by any of its reports; else its times are those of finding it."""
+    return bool(detail.days)
+
+
 def trend_words(detail: ProblemDetail, now_us: int) -> str:
     """The reports of the last seven days beside those of the seven before."""
+    if not is_dated(detail):
+        return "on which days is unknown: no wall clock stands by them"
     week = WEEK_DAYS * DAY_US
     today = now_us - now_us % DAY_US + DAY_US
     recent, before = (

@@ -13,7 +13,13 @@ import click
 from detector import clock
 from detector.app import build
 from detector.app.known import history_of
-from detector.app.standing import attributed_words, kernels_by_status, since_words, trend_words
+from detector.app.standing import (
+    attributed_words,
+    is_dated,
+    kernels_by_status,
+    since_words,
+    trend_words,
+)
 from detector.catalogue.known_issues import KnownIssue
 from detector.cli import actions as acting
 from detector.cli import terminal
@@ -261,6 +267,7 @@ def _facts(
         ", resolved by "
         f"{inert(row.state_by or '-')}{f', fixed in {inert(row.fixed_in)}' if row.fixed_in else ''}"
     )
+    found = "" if is_dated(detail) else "unknown, found at "
     return (
         ("problem", row.fingerprint),
         (
@@ -270,8 +277,8 @@ def _facts(
                 f"{several(row.regressions, 'time')}"
             ),
         ),
-        ("first", f"{terminal.when(row.first_us)} (UTC)"),
-        ("last", f"{terminal.when(row.last_us)} (UTC)"),
+        ("first", f"{found}{terminal.when(row.first_us)} (UTC)"),
+        ("last", f"{found}{terminal.when(row.last_us)} (UTC)"),
         (
             "reports",
             (

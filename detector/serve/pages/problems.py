@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 
 from detector.app import standing
-from detector.app.standing import since_words, trend_words
+from detector.app.standing import is_dated, since_words, trend_words
 from detector.catalogue import Catalogue
 from detector.clock import DAY_US
 from detector.known.releases import Status
@@ -89,6 +89,7 @@ def problem(request: Request) -> PageContent:
         "incidents": detail.incidents[:SHOWN_INCIDENTS],
         "all_incidents": what.link(),
         **_known(catalogue(request), detail),
+        "dated": is_dated(detail),
         "trend": trend_words(detail, now_us(request)),
         "since": since_words(reading.releases_with(fingerprint)),
         "faults": reading.faults(only, catalogue(request).opening, limit=SHOWN_FAULTS).rows,
