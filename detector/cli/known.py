@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from detector.app import build
 from detector.app.known import history_of, index_file, own_path, reader_of
 from detector.cli import terminal
-from detector.cli.options import config_option, patterns_option, store_option
+from detector.cli.options import NameParam, config_option, patterns_option, store_option
 from detector.known.bug import Bug
 from detector.known.codec import Header, bug_item, encode
 from detector.known.draft import draft as draft_of
@@ -62,7 +62,7 @@ def known() -> None:
 
 
 @known.command()
-@click.argument("bug", metavar="CVE|COMMIT")
+@click.argument("bug", metavar="CVE|COMMIT", type=NameParam())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @store_option
 @config_option
@@ -96,7 +96,7 @@ Examples:
   oopswatch known hosts CVE-2024-50126
   oopswatch known hosts 22e9f71072fa --json"""
 )
-@click.argument("bug", metavar="CVE|COMMIT")
+@click.argument("bug", metavar="CVE|COMMIT", type=NameParam())
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a host.")
 @store_option
 @config_option
@@ -153,7 +153,7 @@ def _say_kernels(kernels: Mapping[str, Sequence[str]]) -> None:
 
 
 @known.command()
-@click.argument("bug", metavar="CVE|COMMIT")
+@click.argument("bug", metavar="CVE|COMMIT", type=NameParam())
 @store_option
 @config_option
 def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from detector.cli import terminal
-from detector.cli.options import config_option, store_option
+from detector.cli.options import ROWS, config_option, store_option
 from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import moment
@@ -37,7 +37,7 @@ Examples:
 @click.option("--process", help="Whole name of one program.")
 @click.option("--since", type=TimeParam(), help="From this time on: 24h, 7d, 2026-11-01.")
 @click.option("--until", type=TimeParam(), help="Before this time.")
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Most rows.")
+@click.option("--top", type=ROWS, default=20, show_default=True, help="Most rows.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV.")
 @store_option

@@ -17,7 +17,13 @@ from detector.alert.example import example_notice
 from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app.alerting import routing_of
 from detector.cli import terminal
-from detector.cli.options import RowNumberParam, config_option, store_option, table_title
+from detector.cli.options import (
+    RowNumberParam,
+    config_option,
+    limit_option,
+    store_option,
+    table_title,
+)
 from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
@@ -172,13 +178,7 @@ Examples:
 )
 @click.option("--receiver", help="One receiver's messages.")
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Those that ended so.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=50,
-    show_default=True,
-    help="Most rows, newest first.",
-)
+@limit_option(50)
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @store_option
 @config_option
@@ -309,6 +309,8 @@ def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
         )
         for row in rows
     ]
+    if not cells:
+        click.echo("No silence is in force or planned.")
     terminal.say_table(
         terminal.console(),
         several(len(rows), "silence"),

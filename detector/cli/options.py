@@ -19,12 +19,14 @@ import click
 from detector import clock
 from detector.render.units import several
 from detector.store.query.filters import FIELDS, Filter, parse
-from detector.store.query.results import Page, row_number
+from detector.store.query.results import GREATEST, Page, row_number
 
 T = TypeVar("T")
 Command = Callable[..., Any]
 # Rows that are asked of the history at once.
 PAGE = 200
+# Most rows that can be asked for: SQLite stores no greater number.
+ROWS = click.IntRange(1, GREATEST - 1)
 _ONCE = {"since", "until"}
 
 
@@ -157,9 +159,7 @@ class RowNumberParam(click.ParamType[int]):
 
 def limit_option(default: int) -> Callable[[Command], Command]:
     """`--limit N`."""
-    return click.option(
-        "--limit", type=click.IntRange(1), default=default, show_default=True, help="Most rows."
-    )
+    return click.option("--limit", type=ROWS, default=default, show_default=True, help="Most rows.")
 
 
 def output_options(command: Command) -> Command:

@@ -286,6 +286,10 @@ def test_only_records_that_may_matter_are_counted_as_not_read(tmp_path: Path) ->
         (["faults", "show", "9" * 23], "is no such number"),
         (["faults", "show", "-1"], "A negative number is no value here"),
         (["incidents", "list", "--limit", "x"], "Invalid value for '--limit'"),
+        (["noise", "--top", "9" * 23], "Invalid value for '--top'"),
+        (["notify", "log", "--limit", "9" * 23], "Invalid value for '--limit'"),
+        (["notify", "silence", "expire", "9" * 23], "is no such number"),
+        (["known", ""], "it is empty"),
         (["incidens"], "Did you mean 'incidents'?"),
     ],
 )
