@@ -11,6 +11,7 @@ import click
 
 from detector.cli import terminal
 from detector.cli.options import config_option, store_option
+from detector.render.units import several
 from detector.settings import settings_of
 from detector.store.backup import backup as copy
 
@@ -37,8 +38,9 @@ def backup(target: Path, as_json: bool, store_path: Path | None, config_path: Pa
         return
     until = terminal.when(held.last_us)
     click.echo(
-        f"{target}: sound; {held.incidents:,} incidents, {held.matches:,} matches, "
-        f"{held.hosts:,} hosts, up to {until} (UTC)"
+        f"{target}: sound; {several(held.incidents, 'incident')}, "
+        f"{several(held.matches, 'match', 'matches')}, {several(held.hosts, 'host')}, "
+        f"up to {until} (UTC)"
     )
 
 

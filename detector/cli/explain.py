@@ -127,7 +127,7 @@ def explain(
             )
         )
     if not found:
-        click.echo(f"No signature claims any of {len(read)} lines.")
+        click.echo(f"No signature claims any of {several(len(read), 'line')}.")
 
 
 def _say_alike(found: list[AlikeProblem]) -> None:

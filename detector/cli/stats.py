@@ -59,8 +59,8 @@ def _say(seen: Overview, size: int) -> None:
                 f"{terminal.when(held.last_us)} (UTC)"
             ),
         ),
-        ("hosts", f"{held.hosts:,}, {held.boots:,} boots"),
-        ("matches", f"{held.matches:,}, {held.reports:,} reports"),
+        ("hosts", f"{held.hosts:,}, {several(held.boots, 'boot')}"),
+        ("matches", f"{held.matches:,}, {several(held.reports, 'report')}"),
         ("incidents", f"{held.incidents:,}, and {held.joined:,} that were joined into others"),
         (
             "open",
@@ -81,7 +81,7 @@ def _say(seen: Overview, size: int) -> None:
                 f"{len(seen.regressions)} came back"
             ),
         ),
-        ("noise", f"{held.noise:,} crashes of user space"),
+        ("noise", several(held.noise, "crash", "crashes") + " of user space"),
         ("not understood", inert(unclaimed_summary(seen.unclaimed) or "none")),
         (
             "set aside",

@@ -254,4 +254,8 @@ def test_an_empty_name_is_a_usage_error_and_an_empty_filter_is_none(filled) -> N
     empty = CliRunner().invoke(oopswatch, ["patterns", "test", "--update", ""])
     assert (empty.exit_code, "it is empty" in empty.output) == (2, True)
     assert said(path, "noise", "--host", "", "--process", "") == said(path, "noise")
+    assert (
+        "No signature claims any of 1 line."
+        in CliRunner().invoke(oopswatch, ["explain", "nothing of note"]).output
+    )
     assert "No message matches." in said(path, "notify", "log", "--receiver", "nobody")
