@@ -58,6 +58,7 @@ _SOFT = re.compile(
     r"(?:\S+ )?(?:\S+ )?BUG: soft lockup[ -]*(?:CPU#(?P<cpu>\d+),? stuck for (?P<seconds>\d+)s! "
     r"\[(?P<comm>.*):(?P<pid>\d+)\])?"
 )
+_TRACED = re.compile(r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: \d+ Comm: ")
 _HARD = re.compile(
     r".*(?:hard LOCKUP on cpu|LOCKUP on CPU|Hard LOCKUP)\D{0,3}(?P<cpu>\d+)?", re.IGNORECASE
 )
@@ -209,15 +210,21 @@ def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[State
         text = "A CPU did not let another task run for longer than the watchdog allows."
         text += snapshot(report)
         return [Statement(text, "certain", (report.title or "",)), *_spins(report, skip)]
+    other = first(report.lines, _TRACED)
+    if other is not None and int(other["cpu"]) == int(found["cpu"]):
+        other = None
     text = (
         f"CPU {found['cpu']} let no other task run for {found['seconds']} s; {found['comm']} (pid "
-        f"{found['pid']}) was on it when the watchdog looked.{snapshot(report)}"
+        f"{found['pid']}) was on it when the watchdog looked."
     )
-    return [
-        Statement(text, "certain", (quoted(found),)),
-        *_spins(report, skip),
-        *_virtual(report),
+    said = [
+        Statement(text + (snapshot(report) if other is None else ""), "certain", (quoted(found),))
     ]
+    if other is not None:
+        text = f"The report contradicts itself: what follows its head is of CPU {other['cpu']}."
+        said.append(Statement(text, "certain", (quoted(other),)))
+        return said  # the trace says nothing of this CPU
+    return [*said, *_spins(report, skip), *_virtual(report)]
 
 
 def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
