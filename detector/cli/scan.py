@@ -24,6 +24,7 @@ from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
 from detector.pipeline import Pipeline, run
+from detector.render.escape import inert
 from detector.render.objects import (
     Item,
     as_object,
@@ -208,6 +209,8 @@ def scan(
             terminal.say_unclaimed(list(found.unclaimed.values()))
     for problem in source.problems:
         click.echo(f"oopswatch: {problem}", err=True)
+    if store_path is not None:
+        _say_nameless(found.matches)
     sys.exit(2 if source.failed else 1 if found.matches else 0)
 
 
@@ -224,6 +227,17 @@ def _timed(source: FileSource, watch: Pipeline) -> float:
         source.close()
     watch.finish(clock.now_us())
     return (clock.now_us() - started) / SECOND_US
+
+
+def _say_nameless(matches: Sequence[StoredMatch]) -> None:
+    """Says which sources with faults name no host: a history keeps them under the source's name."""
+    sources = list(
+        dict.fromkeys(one.match.source for one in matches if one.match.host == one.match.source)
+    )
+    if sources:
+        more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
+        told = f"no host is named in {sources[0]}{more}; --host NAME says whose it is"
+        click.echo(inert(f"oopswatch: {told}"), err=True)
 
 
 def finding_item(finding: Finding, bugs: KnownBugs | None = None) -> Item:

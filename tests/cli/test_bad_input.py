@@ -266,6 +266,16 @@ def test_a_line_that_is_cut_is_counted_in_the_summary(tmp_path: Path) -> None:
     assert plain.returncode == as_json.returncode == 1
 
 
+def test_a_log_that_names_no_host_is_said_where_it_is_kept(tmp_path: Path) -> None:
+    """Once, and only for a history: the same file under another path would be another host."""
+    log, kept = tmp_path / "a.log", ("--store", tmp_path / "h.db")
+    log.write_text(PAIR)
+    said = complaint(oopswatch("scan", *kept, log), 1)
+    assert said == f"oopswatch: no host is named in {log}; --host NAME says whose it is"
+    assert oopswatch("scan", *kept, "--host", "db-1", log).stderr == ""
+    assert oopswatch("scan", log).stderr == ""
+
+
 def test_only_records_that_may_matter_are_counted_as_not_read(tmp_path: Path) -> None:
     """Of two records without a message, the one that holds a phrase; the summary says what it
     counts.
