@@ -98,6 +98,12 @@ def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[St
             "printed, or a point that the compiler held to be out of reach."
         )
         return [Statement(text, "certain", (f"`{report.instruction}`",))]
+    if report.instruction:
+        text = (
+            f"The CPU refused `{report.instruction}`: it lacks that instruction or does not allow "
+            "it here, or the code shown is not what ran."
+        )
+        return [Statement(text, "likely", (f"`{report.instruction}`",))]
     text = (
         "The CPU met an instruction that it does not know: a BUG(), or code that was overwritten."
     )
