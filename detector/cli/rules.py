@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
-from detector.render.units import several
+from detector.render.units import several, span
 from detector.settings import Settings, settings_of
 from detector.store import open_history
 from detector.store.query.filters import parse
@@ -57,7 +58,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
             "yes" if rule in in_force else f"no: {rule.switch}",
             rule.type,
             asked_for(rule),
-            f"{rule.timespan_us / 1e6:g} s",
+            span(rule.timespan_us),
             rule.severity,
         )
         for rule in catalogue.rules
@@ -75,14 +76,28 @@ def show(name: str, as_json: bool, folders: tuple[Path, ...], config_path: Path 
     """All of one rule."""
     settings, catalogue = _known(folders, config_path)
     (rule,) = _named(catalogue, (name,))
-    item = rule_item(rule) | {"in_force": rule in build.rules_in_force(settings, catalogue)}
+    in_force = build.rules_in_force(settings, catalogue)
     if as_json:
-        click.echo(json.dumps(item))
+        click.echo(json.dumps(rule_item(rule) | {"in_force": rule in in_force}))
         return
-    for key, value in item.items():
-        for part in value if isinstance(value, list) else [value]:
-            if part is not None:
-                click.echo(f"{key:<11} {inert(str(part))}")
+    for key, value in (
+        ("rule", rule.id),
+        ("title", rule.title),
+        ("in force", _force(rule, in_force)),
+        ("type", rule.type),
+        ("of", asked_for(rule)),
+        ("within", span(rule.timespan_us)),
+        ("anchor", rule.anchor or "the first of them"),
+        ("severity", rule.severity),
+        ("why", rule.reasoning),
+        ("file", f"{rule.path}:{rule.line}"),
+    ):
+        click.echo(f"{key:<9} {inert(' '.join(value.split()))}")
+
+
+def _force(rule: Rule, in_force: Collection[Rule]) -> str:
+    """Says whether a rule is in force, and else which setting switches it on."""
+    return "yes" if rule in in_force else f"no: {rule.switch} = true switches it on"
 
 
 @rules.command(

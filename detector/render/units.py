@@ -30,3 +30,11 @@ def several(count: int, item: str, many: str | None = None) -> str:
     return (
         f"{count:,} {item if count == 1 else many or item + ('es' if item.endswith('sh') else 's')}"
     )
+
+
+def span(span_us: int) -> str:
+    """Returns a span in its greatest whole unit: "24 h", "90 s", "500 ms"."""
+    for unit, size_us in (("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000)):
+        if span_us >= size_us and span_us % size_us == 0:
+            return f"{span_us // size_us:,} {unit}"
+    return f"{span_us / 1_000:g} ms"

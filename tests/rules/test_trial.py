@@ -124,6 +124,14 @@ def test_rules_are_listed_with_what_puts_them_in_force(tmp_path: Path) -> None:
     assert (item["in_force"], item["gte"], item["kind"]) == (True, 1, "event_count")
 
 
+def test_a_rule_is_shown_in_words() -> None:
+    """What it asks for, within which time, and which setting switches it on."""
+    shown = CliRunner().invoke(oopswatch, ["rules", "show", "outbreak"]).output.splitlines()
+    assert "of        one fingerprint on 5 hosts" in shown
+    assert "within    24 h" in shown
+    assert "in force  no: rules.outbreaks = true switches it on" in shown
+
+
 def test_a_rule_that_there_is_not_is_one_line(plain: Path) -> None:
     """The name, and where the names are."""
     result = CliRunner().invoke(oopswatch, ["rules", "test", "nope", "--store", str(plain)])
