@@ -24,6 +24,8 @@ from detector.model import Boot, Line, Match
 # PRINTK_MESSAGE_MAX 2048): nothing that the kernel reports stands further right, and a bound keeps
 # a pattern's time on a ten-megabyte line in hand.
 _LONGEST = 4096
+# How many times longer the second try of a regex may take that ran out of its time.
+_AGAIN = 10
 
 # Where the kernel speaks of a process, its line begins with the name that the process chose (at most
 # 15 characters, TASK_COMM_LEN in include/linux/sched.h): `%s[%d]: ` and `%s (%d): ` everywhere,
@@ -86,9 +88,10 @@ class Matcher:
 
     Noise comes first because its lines begin with a name that the process chose: fifteen characters
     spell the beginning of some kernel phrase, but no kernel phrase has the form of a line of noise
-    (the catalogue checks that over all examples). `timeout_s` bounds each regex on each line; after
-    `strikes` timeouts a signature is out. `switched_off` maps its id to their number, and
-    `take_switched_off` hands out each such id once, for whoever tells people.
+    (the catalogue checks that over all examples). `timeout_s` bounds each regex on each line, and
+    ten times that a second try; after `strikes` timeouts a signature is out. `switched_off` maps
+    its id to their number, and `take_switched_off` hands out each such id once, for whoever tells
+    people.
     """
 
     def __init__(self, catalogue: Catalogue, *, timeout_s: float = 0.05, strikes: int = 3) -> None:
@@ -201,6 +204,12 @@ class Matcher:
             return None
         try:
             return pattern.match(text, timeout=self.timeout_s)
+        except TimeoutError:
+            pass
+        # The limit is of CPU time of the whole process: threads that work beside this one while
+        # it waits for a core use it up as well, so one more try decides.
+        try:
+            return pattern.match(text, timeout=_AGAIN * self.timeout_s)
         except TimeoutError:
             count = self._timeouts[signature.id] = self._timeouts.get(signature.id, 0) + 1
             if count >= self._strikes:

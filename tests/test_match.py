@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector import match as match_module
 from detector.catalogue import Catalogue, CatalogueError, Signature, read
 from detector.match import Matcher
 from detector.model import Boot, Line
@@ -282,6 +287,35 @@ def test_a_catastrophic_regex_is_switched_off_and_the_others_go_on():
     assert matcher.take_switched_off() == ()
     assert claimed(matcher, "demo aaa") is None
     assert claimed(matcher, POISON) == "own.other"
+
+
+def test_a_regex_that_ran_out_of_time_once_is_tried_again(monkeypatch):
+    """A match that waited for a core while other threads worked is no timeout of its regex."""
+
+    class Interrupted:
+        """A pattern whose first match runs out of its time."""
+
+        def __init__(self, pattern: Any) -> None:
+            self.pattern, self.tries = pattern, 0
+
+        def match(self, text: str, timeout: float) -> Any:
+            """Raises once, then matches."""
+            self.tries += 1
+            if self.tries == 1:
+                raise TimeoutError
+            return self.pattern.match(text, timeout=timeout)
+
+    patterns = []
+
+    def compiled(text: str) -> Interrupted:
+        patterns.append(Interrupted(regex.compile(text)))
+        return patterns[-1]
+
+    monkeypatch.setattr(match_module, "regex", SimpleNamespace(compile=compiled))
+    matcher = Matcher(Catalogue((signature("own.demo", "^demo a+$", "demo "),)), strikes=1)
+    assert claimed(matcher, "demo aaa") == "own.demo"
+    assert [pattern.tries for pattern in patterns] == [2]
+    assert dict(matcher.switched_off) == {}
 
 
 def test_literals_are_named_once_each():
