@@ -152,11 +152,15 @@ class Matcher:
         """The signatures whose literal occurs in `text`, in the order in which they are asked."""
         return tuple(signature for _, signature in (*self._near_noise(text), *self._near(text)))
 
-    def near_faults(self, text: str) -> Sequence[tuple[Signature, regex.Pattern[str]]]:
-        """The kernel's signatures of faults whose literal occurs in `text`, with their regexes."""
+    def near_faults(
+        self, text: str, *, whole: bool = False
+    ) -> Sequence[tuple[Signature, regex.Pattern[str]]]:
+        """The kernel's signatures of faults whose literal occurs in `text`, with their regexes; in
+        all of it where it is `whole`, a record rather than a line.
+        """
         return [
             (signature, self._pattern(rank, signature))
-            for rank, signature in self._near(text[:_LONGEST])
+            for rank, signature in self._near(text if whole else text[:_LONGEST])
             if signature.origin == "kernel" and not signature.marker
         ]
 

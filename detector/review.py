@@ -33,6 +33,7 @@ class Review:
         self._matcher = matcher
         self._known = known
         self.tally = UnclaimedTally()
+        self._unread: tuple[str, int] | None = None
 
     def count(self, line: Line, reported: bool) -> bool:
         """Counts a line that no signature claimed, if it holds the phrase of a fault; says whether
@@ -46,8 +47,14 @@ class Review:
         return True
 
     def count_unread(self, part: Unparsed, record: Record) -> bool:
-        """Counts a record that no format reads, if it holds the phrase of a fault."""
-        near = self._matcher.near_faults(record.value.decode("utf-8", "replace"))
+        """Counts a record that no format reads, if it holds the phrase of a fault: once, however
+        many parts of it are not read.
+        """
+        place = record.source, record.number
+        if place == self._unread:
+            return False
+        self._unread = place
+        near = self._matcher.near_faults(record.value.decode("utf-8", "replace"), whole=True)
         if near:
             text = part.sample.decode("utf-8", "replace")
             why = "not-read", near[0][0].id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from detector.catalogue import Catalogue, Signature
 from detector.cli import oopswatch
 from detector.match import Matcher
-from detector.model import Line
+from detector.model import Line, Record, Unparsed
 from detector.review import KNOWN_LINES, Review
 from detector.unclaimed import (
     REASONS,
@@ -175,3 +176,15 @@ def test_explain_says_why(tmp_path: Path, many: bool):
     log.write_text(f"{others}{LINES['prefix']}\n")
     said = CliRunner().invoke(oopswatch, ["explain", str(log)]).output
     assert "not understood: unknown prefix; nearest is kernel.paging-request" in said
+
+
+def test_a_record_of_many_unread_parts_is_searched_and_counted_once() -> None:
+    """Thousands of parts of one record cost one look at it, wherever in it the phrase stands."""
+    matcher = Matcher(shipped())
+    review = Review(matcher)
+    text = "x" * 5_000 + FAULT
+    record = Record(text.encode(), "t/0", 7)
+    part = Unparsed("not-text", b"x", "t/0", 7)
+    assert [review.count_unread(part, record) for _ in range(3)] == [True, False, False]
+    assert [row.count for row in review.tally.drain()] == [1]
+    assert review.count_unread(part, replace(record, number=8))
