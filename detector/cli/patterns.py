@@ -13,7 +13,7 @@ import click
 from detector import clock, golden
 from detector.alert.templates import check_folder
 from detector.app import build
-from detector.catalogue import Catalogue, Rule, Signature
+from detector.catalogue import Catalogue, Signature
 from detector.catalogue.known_issues import KnownIssue
 from detector.cli import terminal
 from detector.cli.options import NameParam, config_option, patterns_option
@@ -24,7 +24,7 @@ from detector.match import Matcher
 from detector.model import Boot, Line
 from detector.pipeline import run
 from detector.render.escape import inert
-from detector.render.objects import Item, match_item, noise_item
+from detector.render.objects import Item, match_item, noise_item, rule_item
 from detector.render.units import several
 from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
@@ -119,7 +119,7 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
     catalogue = _catalogue(folders, config_path)
     if as_json:
         for item in [_signature_item(entry) for entry in catalogue.signatures] + [
-            _rule_item(rule) for rule in catalogue.rules
+            rule_item(rule) for rule in catalogue.rules
         ]:
             click.echo(json.dumps(item, ensure_ascii=False))
         for issue in catalogue.known_issues:
@@ -175,7 +175,7 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
             f"no signature, rule or known issue is called {name}; `oopswatch patterns list` names "
             f"signatures and rules, known issues are {issues}"
         )
-    item = _signature_item(signature) if signature else _rule_item(rule) if rule else {}
+    item = _signature_item(signature) if signature else rule_item(rule) if rule else {}
     item = item or (_issue_item(issue) if issue else {})
     for key, value in item.items():
         for part in value if isinstance(value, list) else [value]:
@@ -342,21 +342,4 @@ def _signature_item(entry: Signature) -> dict[str, object]:
         "match": list(entry.examples),
         "reject": list(entry.rejects),
         "file": f"{entry.path}:{entry.line}",
-    }
-
-
-def _rule_item(rule: Rule) -> dict[str, object]:
-    return {
-        "type": "rule",
-        "id": rule.id,
-        "title": rule.title,
-        "kind": rule.type,
-        "of": list(rule.classes or rule.signatures),
-        "anchor": rule.anchor,
-        "timespan_us": rule.timespan_us,
-        "gte": rule.gte,
-        "setting": rule.switch,
-        "severity": rule.severity,
-        "reasoning": rule.reasoning,
-        "file": f"{rule.path}:{rule.line}",
     }

@@ -19,7 +19,7 @@ from detector.cli.rule_tests import asked_for
 from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
-from detector.render.objects import Item, moment
+from detector.render.objects import Item, moment, rule_item
 from detector.render.units import several, span
 from detector.settings import Settings, settings_of
 from detector.store import open_history
@@ -175,25 +175,6 @@ def _named(catalogue: Catalogue, names: tuple[str, ...]) -> tuple[Rule, ...]:
         if name not in known:
             raise UserError(f"no rule is called {name}; `oopswatch rules list` names them all")
     return tuple(known[name] for name in dict.fromkeys(names))
-
-
-def rule_item(rule: Rule) -> Item:
-    """A rule as a JSON object."""
-    return {
-        "type": "rule",
-        "id": rule.id,
-        "title": rule.title,
-        "kind": rule.type,
-        "of": list(rule.classes or rule.signatures),
-        "anchor": rule.anchor,
-        "group_by": list(rule.group_by),
-        "timespan_us": rule.timespan_us,
-        "gte": rule.gte,
-        "setting": rule.switch,
-        "severity": rule.severity,
-        "reasoning": " ".join(rule.reasoning.split()),
-        "file": f"{rule.path}:{rule.line}",
-    }
 
 
 def tried_item(tried: TriedRule, since_us: int) -> Item:

@@ -130,7 +130,7 @@ def say_scan(
         f" {several(len(findings), 'incident')}, "
         f"{several(totals.matches, 'kernel match', 'kernel matches')},"
         f" {several(totals.noise, 'user-space crash', 'user-space crashes')} (noise), "
-        f"{totals.unparsed:,} with a known phrase not read",
+        f"{several(totals.unparsed, 'selected record')} not read",
     )
     if totals.cut_lines:
         out.print(f"too long to be read whole: {several(totals.cut_lines, 'line')}")

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from detector.catalogue import Rule
 from detector.correlate import boot_name
 from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected, Spread
 from detector.noise import NoiseCount
@@ -244,6 +245,25 @@ def noise_item(count: NoiseCount) -> Item:
         "last": moment(count.last_us),
         "first_kernel_time_us": count.first_kernel_us,
         "last_kernel_time_us": count.last_kernel_us,
+    }
+
+
+def rule_item(rule: Rule) -> Item:
+    """A rule as a JSON object."""
+    return {
+        "type": "rule",
+        "id": rule.id,
+        "title": rule.title,
+        "kind": rule.type,
+        "of": list(rule.classes or rule.signatures),
+        "anchor": rule.anchor,
+        "group_by": list(rule.group_by),
+        "timespan_us": rule.timespan_us,
+        "gte": rule.gte,
+        "setting": rule.switch,
+        "severity": rule.severity,
+        "reasoning": " ".join(rule.reasoning.split()),
+        "file": f"{rule.path}:{rule.line}",
     }
 
 

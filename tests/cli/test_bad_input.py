@@ -284,7 +284,7 @@ def test_only_records_that_may_matter_are_counted_as_not_read(tmp_path: Path) ->
     log.write_text('{"a": "all is well"}\n{"a": "Kernel panic - not syncing"}\n')
     told = oopswatch("scan", log).stdout
     assert "not read: json-no-message: 1 × " in told
-    assert "1 with a known phrase not read" in " ".join(told.split())
+    assert "1 selected record not read" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
