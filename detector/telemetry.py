@@ -1,23 +1,33 @@
-"""Every metric and every log event that oopswatch gives of itself, declared once.
+"""Declares every metric of oopswatch, and logs its events.
 
-Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are said by
-`say("broker_back", servers="…", away_s=7)`; an event that is not declared here, or said with other
-fields, is an error. `python -m detector.telemetry_page` prints docs/metrics.md. Alerts are not made
-here.
+Metrics are prometheus-client objects: `telemetry.RECORDS.inc(1000)`. Events are logged by
+`say("broker_back", servers="…", away_s=7)`; an event that `log_events` does not declare, or with
+other fields, is an error. `python -m detector.telemetry_page` prints docs/metrics.md.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TextIO
 from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from detector.log_events import EVENTS
 
 REGISTRY = CollectorRegistry()
 # Characters of a message of a library.
@@ -50,6 +60,26 @@ def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
 def _seconds(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
     METRICS.append(Metric(name, "histogram", meaning, ()))
     return Histogram(name, meaning, buckets=buckets, registry=REGISTRY)
+
+
+class _LabelledGauge(Collector):
+    """Reads all values of a gauge from `source` when Prometheus scrapes: label values to a value.
+    The gauge is empty until `source` is set.
+    """
+
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        METRICS.append(Metric(name, "gauge", meaning, labels))
+        self._declared = METRICS[-1]
+        self.source: Callable[[], Mapping[tuple[str, ...], int]] = dict
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauge with the values that `source` has now."""
+        declared = self._declared
+        family = GaugeMetricFamily(declared.name, declared.meaning, labels=declared.labels)
+        for labels, value in self.source().items():
+            family.add_metric(labels, value)
+        yield family
 
 
 RECORDS = _counter("oopswatch_records_total", "records read")
@@ -156,200 +186,26 @@ HTTP_REFUSED = _counter(
     "reason",
 )
 HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")
+INCIDENTS_OPEN = _LabelledGauge(
+    "oopswatch_incidents_open", "incidents that are not resolved", "state", "severity"
+)
+BUILD = _gauge(
+    "oopswatch_build_info", "always 1: the version that runs, and its Python", "version", "python"
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One declared log event: how loud it is, what it says, with which fields."""
-
-    level: int
-    meaning: str
-    fields: tuple[str, ...] = ()
-
-
-EVENTS: Mapping[str, Event] = {
-    "started": Event(
-        logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")
-    ),
-    "stopped": Event(
-        logging.INFO,
-        "what was read is stored and committed",
-        ("reason", "records", "matches", "incidents", "noise", "cut_lines", "lost", "skipped"),
-    ),
-    "incident_raised": Event(
-        logging.WARNING, "a rule raised an incident", ("id", "rule", "severity", "host", "title")
-    ),
-    "history_kept": Event(
-        logging.INFO, "what was too old was removed, old hours were folded into days", ("rows",)
-    ),
-    "keeping_failed": Event(
-        logging.ERROR, "what is too old cannot be removed now; it is tried again", ("reason",)
-    ),
-    "no_routing": Event(logging.WARNING, "nobody is told of incidents: alert.file is not set", ()),
-    "routing_loaded": Event(
-        logging.INFO, "who is told of incidents was read", ("file", "receivers", "routes")
-    ),
-    "routing_refused": Event(
-        logging.ERROR, "the routing file is bad; the one before it holds", ("faults",)
-    ),
-    "receiver_failing": Event(
-        logging.WARNING,
-        "a receiver does not take messages; they are kept",
-        ("receiver", "verdict", "detail"),
-    ),
-    "receiver_back": Event(
-        logging.INFO, "a receiver takes messages again", ("receiver", "failures")
-    ),
-    "alert_refused": Event(
-        logging.ERROR, "a receiver will never take this message", ("receiver", "delivery", "detail")
-    ),
-    "alert_undelivered": Event(
-        logging.ERROR, "a message was given up: nobody took it", ("receiver", "delivery", "detail")
-    ),
-    "alerts_repeated": Event(
-        logging.WARNING,
-        "messages that were under way at the last stop may arrive twice",
-        ("messages",),
-    ),
-    "alerts_halted": Event(
-        logging.ERROR, "the outbox cannot be written; it is tried again", ("error",)
-    ),
-    "heartbeat_failed": Event(
-        logging.WARNING, "a receiver did not hear that oopswatch lives", ("receiver", "detail")
-    ),
-    "known_index_refused": Event(
-        logging.WARNING,
-        "an index of known bugs is of no use; the next one is taken, or none",
-        ("fault",),
-    ),
-    "input_alarm": Event(
-        logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")
-    ),
-    "broker_away": Event(
-        logging.WARNING, "no broker answers; it is tried again", ("servers", "error", "retry_s")
-    ),
-    "broker_back": Event(logging.INFO, "brokers answer again", ("servers", "away_s")),
-    "rebalance": Event(
-        logging.INFO, "the group shared the partitions out anew", ("revoked", "assigned")
-    ),
-    "kafka_client_changed": Event(
-        logging.WARNING,
-        "not the kafka-python that whole batches were written for: record by record it is slower",
-        ("version", "changed"),
-    ),
-    "position_out_of_range": Event(
-        logging.WARNING,
-        "records were deleted before they were read",
-        ("partition", "position", "beginning"),
-    ),
-    "topic_recreated": Event(
-        logging.WARNING,
-        "a topic was deleted and made anew: all that it holds is read",
-        ("partition", "before", "position"),
-    ),
-    "topic_gone": Event(
-        logging.WARNING, "a topic was deleted; it is read when it is there again", ("topic",)
-    ),
-    "history_set_back": Event(
-        logging.WARNING,
-        "the group is ahead of this history (cause says why): what is missing is read again",
-        ("partition", "before", "position", "cause"),
-    ),
-    "history_fresh": Event(
-        logging.WARNING,
-        "the group has read on, and this history is new: what Kafka still holds is read again",
-        ("partition", "before", "position"),
-    ),
-    "begins_late": Event(
-        logging.INFO,
-        "nobody has read this partition, and Kafka has deleted its first records already: by "
-        "retention, which goes by the stamps that senders set (message.timestamp.type=CreateTime)",
-        ("partition", "before", "position"),
-    ),
-    "history_elsewhere": Event(
-        logging.INFO,
-        "what comes before was read by another member, and is in its history",
-        ("partition", "before", "position"),
-    ),
-    "position_set": Event(
-        logging.INFO,
-        "a person set the position: noise that is counted is not counted again",
-        ("partition", "before", "position"),
-    ),
-    "log_truncated": Event(
-        logging.ERROR,
-        "Kafka lost the end of what was read: what it holds is read again",
-        ("partition", "before", "position"),
-    ),
-    "partition_stopped": Event(
-        logging.ERROR,
-        "a batch cannot be read, twice: the partition stands still there, and is tried each minute",
-        ("partition", "offset", "error"),
-    ),
-    "partition_resumed": Event(
-        logging.INFO, "what could not be read can be read, or is gone", ("partition",)
-    ),
-    "batch_skipped": Event(
-        logging.ERROR,
-        "a batch cannot be read, twice: the offsets from offset to following were passed over",
-        ("partition", "offset", "following", "error"),
-    ),
-    "ownership_lost": Event(
-        logging.WARNING,
-        "the group may have given the partitions away: what was read is dropped, not stored",
-        ("error",),
-    ),
-    "signature_switched_off": Event(
-        logging.ERROR,
-        "its regex timed out too often: it sees nothing until a restart",
-        ("signature", "strikes"),
-    ),
-    "serving": Event(logging.INFO, "pages and API answer", ("address", "port", "tls", "access")),
-    "logged_in": Event(logging.INFO, "a browser was given a session", ("who", "address")),
-    "acted": Event(
-        logging.INFO,
-        "somebody asked for a change of an incident, a problem or a silence",
-        ("who", "via", "method", "path", "status"),
-    ),
-    "queried": Event(
-        logging.INFO, "somebody asked through the SQL door", ("who", "rows", "ms", "sql")
-    ),
-    "access_refused": Event(
-        logging.WARNING, "a request was refused", ("reason", "who", "address", "method", "path")
-    ),
-    "no_more_files": Event(
-        logging.ERROR,
-        "no connection can be taken: raise the limit of open files (LimitNOFILE); once a minute",
-        ("error",),
-    ),
-    "serve_fault": Event(
-        logging.ERROR, "a fault of the server's event loop or of a route", ("message", "error")
-    ),
-    "library_log": Event(
-        logging.WARNING, "a library logged a warning or an error", ("logger", "message")
-    ),
-    "record_rejected": Event(
-        logging.ERROR,
-        "a stage raised on a record: it was set aside, the rest goes on; `oopswatch rejected list`",
-        ("source", "number", "stage", "reason", "sample"),
-    ),
-    "unclaimed_sample": Event(
-        logging.WARNING,
-        "lines hold the phrase of a kernel fault and were not understood: the first of a reason, "
-        "then once an hour; `oopswatch explain` says why",
-        ("reason", "count", "signature", "host", "source", "number", "sample"),
-    ),
-    "dead_letter_failed": Event(
-        logging.ERROR,
-        "a record that was set aside could not be written to kafka.dead_letter_topic",
-        ("topic", "error", "source", "number", "stage"),
-    ),
-    "unparsed_sample": Event(
-        logging.WARNING,
-        "first record of a kind that no format reads",
-        ("reason", "source", "number", "sample"),
-    ),
-}
+# What prometheus-client reads of this process from /proc; other systems have no such figures.
+ProcessCollector(registry=REGISTRY)
+METRICS.extend(
+    Metric(f"process_{name}", kind, meaning, ())
+    for name, kind, meaning in (
+        ("cpu_seconds_total", "counter", "CPU time of the process, user and system"),
+        ("max_fds", "gauge", "file descriptors that the process may open"),
+        ("open_fds", "gauge", "file descriptors that are open"),
+        ("resident_memory_bytes", "gauge", "memory of the process that is resident"),
+        ("start_time_seconds", "gauge", "when the process started, in seconds since 1970"),
+        ("virtual_memory_bytes", "gauge", "address space of the process"),
+    )
+)
 
 
 def say(event: str, **fields: object) -> None:
@@ -358,7 +214,7 @@ def say(event: str, **fields: object) -> None:
     """
     declared = EVENTS.get(event)
     if declared is None:
-        raise ValueError(f"log event {event!r} is not declared in {__name__}")
+        raise ValueError(f"log event {event!r} is not declared in detector.log_events")
     if set(fields) != set(declared.fields):
         raise ValueError(
             f"log event {event!r} has the fields {', '.join(declared.fields)}, not "

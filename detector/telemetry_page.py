@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
-from detector.telemetry import EVENTS, METRICS
+from detector.log_events import EVENTS
+from detector.telemetry import METRICS
 
 
 def page() -> str:
@@ -38,7 +39,7 @@ def page() -> str:
 
 PAGE_HEAD = """# Metrics and log events
 
-Made from `detector/telemetry.py` by `make docs`. Metrics are served at `[metrics] port`; events go to standard error, as set in `[log]`.
+Made from `detector/telemetry.py` and `detector/log_events.py` by `make docs`. Metrics are served at `[metrics] port`; events go to standard error, as set in `[log]`.
 """
 
 if __name__ == "__main__":

@@ -7,10 +7,14 @@ here.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+import detector
 from detector import clock, telemetry
 from detector.app.alerting import Alerts
 from detector.app.dead_letters import DeadLetters
@@ -21,6 +25,8 @@ from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
 from detector.sources.kafka.consumer import KafkaSource
+from detector.store.errors import StoreError
+from detector.store.query.history import open_history
 from detector.unclaimed import UnclaimedCount, folded
 
 
@@ -37,6 +43,20 @@ def metrics_hooks(source: KafkaSource, alerts: Alerts, letters: DeadLetters) -> 
         counts=_counts,
         batch=_batch(source, alerts),
     )
+
+
+def describe_process(history: Path) -> None:
+    """Sets the metrics that are not counted from batches: the version, and what is open in the
+    history at `history`, read at each scrape (none while it cannot be read).
+    """
+    telemetry.BUILD.labels(detector.__version__, platform.python_version()).set(1)
+
+    def unresolved() -> dict[tuple[str, ...], int]:
+        with suppress(StoreError), closing(open_history(history)) as reading:
+            return reading.unresolved()
+        return {}
+
+    telemetry.INCIDENTS_OPEN.source = unresolved
 
 
 def _counts(new: Mapping[str, int]) -> None:

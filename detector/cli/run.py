@@ -18,7 +18,7 @@ from detector import clock, telemetry
 from detector.app import build
 from detector.app.alerting import alerts_of
 from detector.app.dead_letters import DeadLetters
-from detector.app.metrics_hooks import metrics_hooks
+from detector.app.metrics_hooks import describe_process, metrics_hooks
 from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.options import config_option, patterns_option, store_option
@@ -155,6 +155,7 @@ def _event(name: str, fields: Mapping[str, Any]) -> None:
 def _expose(settings: Settings) -> None:
     if not settings.metrics.port:
         return
+    describe_process(settings.store.path)
     try:
         telemetry.expose(settings.metrics.address, settings.metrics.port)
     except OSError as error:

@@ -262,6 +262,10 @@ class History:
         """The matches of a signature by the hour (older ones by the day), hours that have any."""
         return self._asked(overview.signature_hits, signature, since_us, until_us)
 
+    def unresolved(self) -> dict[tuple[str, ...], int]:
+        """Numbers of incidents that are not resolved, by state and severity."""
+        return self._asked(overview.unresolved)
+
     def totals(self) -> HistoryTotals:
         """How much the history holds."""
         return self._asked(overview.totals)

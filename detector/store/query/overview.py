@@ -50,6 +50,9 @@ SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*)
     FROM hosts) AS last_us
 """
 _STATES = "SELECT severity, incidents FROM incident_counts WHERE state = ? AND incidents > 0"
+_UNRESOLVED = """
+SELECT state, severity, incidents FROM incident_counts WHERE state <> 'resolved' AND incidents > 0
+"""
 _OLDEST_OPEN = (
     "SELECT rowid FROM incident_words WHERE incident_words MATCH ? ORDER BY rowid LIMIT 1"
 )
@@ -86,6 +89,12 @@ _SIGNATURE = (
     "SELECT hour_us, matches FROM signature_hours WHERE signature = ? AND hour_us > ? AND "
     "hour_us < ? ORDER BY hour_us"
 )
+
+
+def unresolved(connection: Connection) -> dict[tuple[str, ...], int]:
+    """Numbers of incidents that are not resolved, by state and severity."""
+    rows = connection.execute(_UNRESOLVED).fetchall()
+    return {(row["state"], row["severity"]): row["incidents"] for row in rows}
 
 
 def overview(connection: Connection, now_us: int) -> Overview:
