@@ -9,8 +9,10 @@ git clone --quiet "$root" "$work/oopswatch"
 awk '/^```(sh|console)$/ { kind = substr($0, 4); next } /^```$/ { kind = ""; next }
   kind == "sh" { print } kind == "console" && sub(/^[$] /, "") { print }' "$work/oopswatch/README.md" > "$work/commands"
 {
+  # shellcheck disable=SC2016  # the script that is written expands these
   echo 'cd "$1"'
   while IFS= read -r command; do
+    # shellcheck disable=SC2016  # the same
     printf 'echo %q >&2\n%s\nstatus=$?; [ $status -le 1 ] || { echo "exit $status" >&2; exit 1; }\n' "\$ $command" "$command"
   done < "$work/commands"
 } > "$work/script"
