@@ -68,6 +68,7 @@ COMMANDS = {
         "prints what was planted and what was found."
     ),
     "serve": "Serves pages and API over a history, also one that a running service writes.",
+    "tokens": "Bearer tokens of pages and API: who may come in, and what each may do.",
     "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
     "doctor": (

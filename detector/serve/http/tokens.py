@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import os
+import re
+import secrets
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from detector.settings import SettingsError
 from detector.toml_tables import BadTomlError, parse_toml
@@ -24,6 +28,8 @@ Role = Literal["read", "act", "sql"]
 ROLES: frozenset[str] = frozenset(get_args(Role))
 # A token that can be guessed is none.
 _LEAST = 16
+# Of a token that is made here.
+_RANDOM_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,17 @@ class Token:
 class _TokenTable(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9@._-]{1,64}$")
+    name: str
     roles: Annotated[list[Role], Field(min_length=1)]
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     token: str | None = Field(default=None, min_length=_LEAST)
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9@._-]{1,64}", name):
+            raise ValueError("letters, digits and @ . _ - are allowed, 64 characters at most")
+        return name
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -119,3 +132,32 @@ def _told(path: Path, number: int, location: tuple[int | str, ...], message: str
 
 def _count(tokens: list[Token], name: str) -> int:
     return sum(token.name == name for token in tokens)
+
+
+def add_token(path: Path, name: str, roles: Iterable[str]) -> str:
+    """Makes a random token and appends it to a file of tokens, by its hash alone; returns it.
+
+    A missing file is created with mode 0600. Raises SettingsError for a file that is bad, a name
+    that is taken, or what may not stand in a table; the file then stays as it was.
+    """
+    presented = secrets.token_urlsafe(_RANDOM_BYTES)
+    listed = sorted(set(roles))
+    fields = {"name": name, "roles": listed, "sha256": digest_of(presented).hex()}
+    try:
+        _TokenTable.model_validate(fields)
+    except ValidationError as error:
+        raise SettingsError(
+            [_told(path, 1, item["loc"], item["msg"]) for item in error.errors(include_url=False)]
+        ) from error
+    existing = read_tokens(path) if path.exists() else ()
+    if any(token.name == name for token in existing):
+        raise SettingsError([f"{path}: there is a token named {name}: give another name"])
+    rows = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+    text = "\n".join(["[[token]]", *rows, ""])
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            file.write(("\n" if existing else "") + text)
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be written: {error.strerror}"]) from error
+    return presented
