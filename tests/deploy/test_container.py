@@ -5,6 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
+from detector.alert.routing_file import load_routing
+from detector.serve.http.tokens import find, read_tokens
+from detector.settings import load
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
@@ -55,3 +61,39 @@ def test_container_runs_as_nobody_and_ends_cleanly(deploy):
     assert "USER 65532:65532" in text
     assert 'ENTRYPOINT ["oopswatch"]' in text
     assert "STOPSIGNAL SIGTERM" in text
+
+
+def test_settings_of_the_compose_file_hold(deploy, tmp_path):
+    """Its environment is settings, what it mounts is there, and its ports are this machine's."""
+    services = yaml.safe_load((deploy / "compose.yaml").read_text())["services"]
+    environment = {name: str(value) for name, value in services["oopswatch"]["environment"].items()}
+    for name in ("OOPSWATCH_ALERT_FILE", "OOPSWATCH_SERVE_TOKENS_FILE"):
+        mounts = [volume.split(":")[1] for volume in services["oopswatch"]["volumes"]]
+        assert any(Path(environment[name]).is_relative_to(mount) for mount in mounts)
+        environment[name] = str(tmp_path / Path(environment[name]).name)
+        Path(environment[name]).touch()
+    settings, _ = load(None, {}, environment)
+    assert load_routing(deploy / "container" / "notify.toml").receivers
+    scraped = yaml.safe_load((deploy / "prometheus" / "prometheus.yml").read_text())
+    targets = scraped["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert targets == [f"oopswatch:{settings.metrics.port}"]
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            if volume.startswith("./"):
+                assert (deploy / volume.split(":")[0]).exists(), volume
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_token_of_the_compose_file_is_made_once(deploy, tmp_path):
+    """The command of the access service makes a file of tokens, and leaves one that is there."""
+    service = yaml.safe_load((deploy / "compose.yaml").read_text())["services"]["access"]
+    (command,) = service["command"]
+    local = command.replace("/etc/oopswatch/access", str(tmp_path)).replace(
+        "oopswatch tokens", f"{BIN}/oopswatch tokens"
+    )
+    shell = [*service["entrypoint"], local]
+    first = subprocess.run(shell, check=True, capture_output=True, text=True).stdout.strip()
+    token = find(read_tokens(tmp_path / "tokens.toml"), first)
+    assert token is not None
+    assert token.roles == {"read", "act"}
+    assert subprocess.run(shell, check=True, capture_output=True, text=True).stdout == ""
