@@ -15,7 +15,8 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from detector.alert.notice import Alive, Notice, Sender, SendOutcome
-from detector.alert.notifier import Handout, Notifier, NotifierLog
+from detector.alert.notifier import Notifier, NotifierLog
+from detector.alert.plan import Handout
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError
 from detector.clock import SECOND_US

@@ -1,8 +1,8 @@
 """Builds the notice of a group: the incident that leads, some of the others, how many there are on
 how many hosts.
 
-In: a group, the catalogue, the time. Out: a `Notice`, and a digest of what it says. Reads only;
-`subject.py` describes one incident.
+In: a message that is due, the history, the catalogue, the time. Out: a `Notice`, and a digest of what
+it says. Reads only; `subject.py` describes one incident.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from detector.alert.notice import Action, Notice, Subject
 from detector.alert.subject import subject_of
 from detector.catalogue import Catalogue
-from detector.store.alert_rows import AlertGroup, GroupSums
-from detector.store.alerts import AlertStore
+from detector.store.alert_rows import DueMessage
+from detector.store.query.history import History
 from detector.store.query.standing import standing_of
 
 OTHERS = 10
-HOSTS = 200
 # Fields of the leading incident that a message shows: where none differs, the message is the same.
 _DIGESTED = (
     "id",
@@ -38,25 +37,27 @@ _DIGESTED = (
 class NoticeBuilder:
     """Builds notices. `base_url` is where pages are, or "": then notices have no link."""
 
-    store: AlertStore
+    history: History
     catalogue: Catalogue
     base_url: str = ""
 
-    def notice(
-        self,
-        group: AlertGroup,
-        sums: GroupSums,
-        action: Action,
-        reason: str,
-        now_us: int,
-        *,
-        repeated: bool = False,
-    ) -> Notice:
+    def lead(self, due: DueMessage) -> Subject:
+        """Describes the incident that leads the group."""
+        return self._subject(due.group.leader)
+
+    def digest(self, due: DueMessage, lead: Subject) -> str:
+        """Digests what a message about the group would say now: equal digests, equal messages."""
+        sums = due.sums
+        content = json.dumps(
+            [sums.state, sums.total, sums.hosts, [getattr(lead, name) for name in _DIGESTED]]
+        )
+        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+    def notice(self, due: DueMessage, lead: Subject, action: Action, now_us: int) -> Notice:
         """Builds the message about a group as it is now."""
-        lead = self._subject(group.leader)
-        members = self.store.members(group.id, OTHERS + 1)
-        others = [identity for identity in members if identity != lead.id][:OTHERS]
-        standing = standing_of(self.store.history(), lead.id, now_us)
+        group, sums, delivery = due.group, due.sums, due.delivery
+        others = [identity for identity in due.incidents if identity != lead.id][:OTHERS]
+        standing = standing_of(self.history, lead.id, now_us)
         if group.messages:  # the receiver knows the alert by the fingerprint of the first message
             lead = replace(lead, fingerprint=group.fingerprint)
         return Notice(
@@ -64,25 +65,17 @@ class NoticeBuilder:
             dedup_key=group.dedup_key,
             subjects=(lead, *map(self._subject, others)),
             total=max(1, sums.total),
-            hosts=tuple(self.store.hosts(group.id, HOSTS)) or (lead.host,),
+            hosts=due.hosts or (lead.host,),
             host_count=max(1, sums.hosts),
             standing=standing,
-            reason=reason,
+            reason=delivery.reason if delivery else "it is still open",
             at_us=now_us,
             team=group.team,
             link=f"{self.base_url}/incidents/{lead.id}" if self.base_url else None,
-            repeated=repeated,
+            repeated=bool(delivery and delivery.repeated),
         )
-
-    def digest(self, group: AlertGroup, sums: GroupSums) -> str:
-        """Digests what a message about the group would say now: equal digests, equal messages."""
-        lead = self._subject(group.leader)
-        content = json.dumps(
-            [sums.state, sums.total, sums.hosts, [getattr(lead, name) for name in _DIGESTED]]
-        )
-        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
     def _subject(self, identity: str) -> Subject:
-        subject = subject_of(self.store.history(), self.catalogue, identity)
+        subject = subject_of(self.history, self.catalogue, identity)
         assert subject is not None  # incidents are never deleted while a group names them
         return subject

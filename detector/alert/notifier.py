@@ -1,5 +1,6 @@
 """The notifier, a transactional outbox: follows changes of incidents, plans messages, hands them
-out and records their outcome. One turn, one transaction.
+out and records their outcome. One turn, one transaction of three steps: outcomes, changes, what is
+due; each reads a snapshot, plans without IO, and applies the plan.
 
 In: the time, outcomes of attempts. Out: notices to send now; all state is in the alert store. A
 message is marked before it is handed out: after a crash it is sent again under the same key, as
@@ -12,15 +13,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detector.alert.notice import Notice, SendOutcome
+from detector.alert.groups import GroupBook
+from detector.alert.notice import SendOutcome
 from detector.alert.notice_builder import NoticeBuilder
+from detector.alert.plan import (
+    Handout,
+    plan_attempt,
+    plan_end,
+    plan_logs,
+    plan_message,
+    plan_outcome,
+)
 from detector.alert.routing import Receiver, Routing
-from detector.alert.schedule import Notified, action_of, backoff_us, due_us
-from detector.alert.stages import RoutedChange, StageContext, Windows, run_stages
+from detector.alert.schedule import backoff_us
+from detector.alert.stages import RoutedChange, StageContext, Windows, run_stages, scopes_of
 from detector.clock import SECOND_US
-from detector.store.alert_rows import AlertDelivery, AlertGroup, FollowedChange
+from detector.store.alert_rows import DueMessage, FollowedChange
+from detector.store.alert_writes import MoveCursor
 from detector.store.alerts import AlertStore
-from detector.store.lifecycle.states import State
 
 BATCH = 500
 
@@ -38,22 +48,6 @@ class Timing:
     give_up_us: int
     windows: Windows
     retry_us: int = SECOND_US
-
-
-@dataclass(frozen=True, slots=True)
-class Handout:
-    """One notice for one receiver. `delivery_id` is None where the last message is only repeated;
-    `planned_us` is when it was first due.
-    """
-
-    receiver: Receiver
-    group_id: int
-    delivery_id: int | None
-    attempts: int
-    state: State
-    digest: str
-    notice: Notice
-    planned_us: int
 
 
 @dataclass(slots=True)
@@ -104,8 +98,7 @@ class Notifier:
         if not (changes or outcomes or due):
             return []
         with self.store.transaction():
-            for handout, outcome in outcomes:
-                self._record(handout, outcome, now_us)
+            self._record(outcomes, now_us)
             self._plan(changes, now_us)
             self._give_up(now_us)
             receivers = self.routing.receivers.values() if hand_out else ()
@@ -144,174 +137,115 @@ class Notifier:
         when = self._when(name)
         return when is not None and when <= now_us
 
+    def _record(self, outcomes: Sequence[tuple[Handout, SendOutcome]], now_us: int) -> None:
+        """Records the outcomes of attempts, and sets the receivers' backoff."""
+        states = self.store.states({handout.group_id for handout, _ in outcomes})
+        for handout, outcome in outcomes:
+            self._note_verdict(handout, outcome, now_us)
+            lane = self._lanes[handout.receiver.name]
+            retry_us = (
+                lane.not_before_us
+                if handout.delivery_id is None
+                else now_us + self._pause_us(handout.attempts, outcome)
+            )
+            writes = plan_outcome(
+                handout,
+                outcome,
+                states[handout.group_id],
+                now_us,
+                interval_us=self.timing.interval_us,
+                retry_us=retry_us,
+            )
+            self.store.apply(writes)
+            self.on_attempt(handout, outcome, now_us)
+
+    def _note_verdict(self, handout: Handout, outcome: SendOutcome, now_us: int) -> None:
+        """Frees the receiver, or lets it rest, and logs what a person should know."""
+        name = handout.receiver.name
+        lane = self._lanes.setdefault(name, _Lane())
+        lane.busy = False
+        if outcome.verdict in ("delivered", "refused"):
+            if lane.failures:
+                self.on_event("receiver_back", {"receiver": name, "failures": lane.failures})
+            lane.failures, lane.not_before_us = 0, 0
+        else:
+            lane.failures += 1
+            lane.not_before_us = now_us + self._pause_us(lane.failures, outcome)
+            if lane.failures == 1:
+                facts = {"verdict": outcome.verdict, "detail": outcome.detail}
+                self.on_event("receiver_failing", {"receiver": name, **facts})
+        if outcome.verdict == "refused" and handout.delivery_id is not None:
+            refused = {"delivery": handout.delivery_id, "detail": outcome.detail}
+            self.on_event("alert_refused", {"receiver": name, **refused})
+
+    def _pause_us(self, failures: int, outcome: SendOutcome) -> int:
+        """Returns the backoff after so many failures; a receiver that asks for longer gets it."""
+        pause = backoff_us(failures, self.chance(), self.timing.retry_us)
+        return max(pause, int((outcome.retry_after_s or 0) * SECOND_US))
+
     def _plan(self, changes: Sequence[FollowedChange], now_us: int) -> None:
         """Runs the changes through the stages; then schedules one message for each group that got
         some.
         """
         if not changes:
             return
-        context = StageContext(
-            self.store, self.routing, self.timing.windows, now_us, self.store.silences(now_us)
-        )
-        groups: dict[int, list[RoutedChange]] = {}
-        for change in changes:
-            for case in run_stages(context, change):
-                if case.group_id is None:
-                    self.store.log(change, now_us, case.receiver, None, case.why)
-                else:
-                    groups.setdefault(case.group_id, []).append(case)
-        for group_id, cases in groups.items():
-            delivery = self._schedule(group_id, cases[0].why, now_us)
-            for case in cases:
-                self.store.log(case.change, now_us, case.receiver, delivery, case.why)
-        self.store.move_cursor(changes[-1].id)
+        context = self._context(changes, now_us)
+        cases = [case for change in changes for case in run_stages(context, change)]
+        ended = [case for case in cases if case.group_id is None]
+        self.store.apply([*context.groups.writes, *plan_logs(ended, now_us)])
+        grouped: dict[int, list[RoutedChange]] = {}
+        for case in cases:
+            if case.group_id is not None:
+                grouped.setdefault(case.group_id, []).append(case)
+        for group_id, state in self.store.states(grouped).items():
+            reported = grouped[group_id]
+            message = plan_message(state, reported[0].why, now_us, self.timing.interval_us)
+            self.store.apply([*message, *plan_logs(reported, now_us)])
+        self.store.apply([MoveCursor(changes[-1].id)])
 
-    def _schedule(self, group_id: int, reason: str, now_us: int) -> int:
-        """Schedules a message about a group: the one that waits already, or a new one."""
-        group, sums = self.store.group(group_id), self.store.sums(group_id)
-        told = Notified(group.told, group.messages, group.sent_us)
-        due = due_us(told, sums.state, sums.total, now_us, self.timing.interval_us)
-        waiting = self.store.waiting(group_id)
-        if waiting is None:
-            return self.store.plan(group_id, group.receiver, reason, now_us, due)
-        if due < waiting.due_us and not waiting.attempts:
-            self.store.reschedule(waiting.id, reason, due)
-        return waiting.id
+    def _context(self, changes: Sequence[FollowedChange], now_us: int) -> StageContext:
+        """Reads what the stages need to know of these changes."""
+        windows = self.timing.windows
+        since_us = min(change.at_us for change in changes)
+        snapshot = self.store.group_snapshot(
+            {change.incident_id for change in changes},
+            self.routing.receivers,
+            {scope for change in changes for scope in scopes_of(change)},
+            since_us - max(windows.group_us, windows.kindless_us),
+        )
+        silences = self.store.silences(now_us)
+        return StageContext(GroupBook(snapshot), self.routing, windows, now_us, silences)
 
     def _hand_out(self, receiver: Receiver, now_us: int) -> Handout | None:
         """Returns the next notice for a receiver that is free, or None."""
         while self._is_due(receiver.name, now_us):
-            delivery = self.store.due(receiver.name, now_us)
-            group = (
-                self.store.group(delivery.group_id)
-                if delivery
-                else self.store.repeat(receiver.name, now_us)
-            )
-            if group is None:
+            due = self.store.due(receiver.name, now_us)
+            if due is None:
                 return None
-            handout = self._handout(receiver, group, delivery, now_us)
+            handout = self._handout(receiver, due, now_us)
             if handout is not None:
                 self._lanes[receiver.name].busy = True
                 return handout
         return None
 
-    def _handout(
-        self, receiver: Receiver, group: AlertGroup, delivery: AlertDelivery | None, now_us: int
-    ) -> Handout | None:
-        sums = self.store.sums(group.id)
-        digest = self.builder.digest(group, sums)
-        if delivery is None:
-            return self._repeat(receiver, group, digest, now_us)
-        action = action_of(group.told, sums.state)
-        if group.told == sums.state and group.said == digest:
-            self.store.settle(delivery.id, "unchanged", now_us, "all of it was said before")
+    def _handout(self, receiver: Receiver, due: DueMessage, now_us: int) -> Handout | None:
+        """Plans an attempt, and builds its notice where there is one."""
+        lead, delivery = self.builder.lead(due), due.delivery
+        digest = self.builder.digest(due, lead)
+        writes, action = plan_attempt(due, digest, receiver, now_us, self.timing.interval_us)
+        self.store.apply(writes)
+        if action is None:
             return None
-        told = Notified(group.told, group.messages, group.sent_us)
-        due = due_us(told, sums.state, sums.total, now_us, self.timing.interval_us)
-        if due > now_us:  # planned while an earlier message was under way
-            self.store.reschedule(delivery.id, delivery.reason, due)
-            return None
-        if action not in receiver.sender.actions:
-            detail = f"a receiver of kind {receiver.sender.kind} has no word for {action}"
-            self.store.settle(delivery.id, "unchanged", now_us, detail, action)
-            self.store.mark_known(group.id, sums.state, digest)
-            return None
-        self.store.attempt(delivery.id, action)
-        facts = (group, sums, action, delivery.reason, now_us)
-        notice = self.builder.notice(*facts, repeated=delivery.repeated)
-        state: State = "open" if action == "fire" and sums.state == "resolved" else sums.state
+        state = due.sums.state
         return Handout(
             receiver,
-            group.id,
-            delivery.id,
-            delivery.attempts + 1,
-            state,
+            due.group.id,
+            delivery.id if delivery else None,
+            delivery.attempts + 1 if delivery else 1,
+            "open" if action == "fire" and state == "resolved" else state,
             digest,
-            notice,
-            delivery.created_us,
-        )
-
-    def _repeat(
-        self, receiver: Receiver, group: AlertGroup, digest: str, now_us: int
-    ) -> Handout | None:
-        """Repeats the last message to a receiver that forgets what is not sent again."""
-        sums = self.store.sums(group.id)
-        if sums.state == "resolved" or receiver.sender.repeat_s is None:
-            self.store.repeat_at(group.id, None)
-            return None
-        notice = self.builder.notice(group, sums, "fire", "it is still open", now_us)
-        return Handout(receiver, group.id, None, 1, sums.state, digest, notice, now_us)
-
-    def _record(self, handout: Handout, outcome: SendOutcome, now_us: int) -> None:
-        """Records the outcome of an attempt, and sets the receiver's backoff."""
-        lane = self._lanes.setdefault(handout.receiver.name, _Lane())
-        lane.busy = False
-        taken = outcome.verdict in ("delivered", "refused")
-        if taken:
-            if lane.failures:
-                self.on_event(
-                    "receiver_back", {"receiver": handout.receiver.name, "failures": lane.failures}
-                )
-            lane.failures, lane.not_before_us = 0, 0
-        else:
-            lane.failures += 1
-            pause = backoff_us(lane.failures, self.chance(), self.timing.retry_us)
-            if outcome.retry_after_s is not None:
-                pause = max(pause, int(outcome.retry_after_s * SECOND_US))
-            lane.not_before_us = now_us + pause
-            if lane.failures == 1:
-                self.on_event(
-                    "receiver_failing",
-                    {
-                        "receiver": handout.receiver.name,
-                        "verdict": outcome.verdict,
-                        "detail": outcome.detail,
-                    },
-                )
-        if handout.delivery_id is None:
-            self.store.repeat_at(
-                handout.group_id, self._repeat_us(handout, now_us) if taken else lane.not_before_us
-            )
-        else:
-            self._record_delivery(handout, handout.delivery_id, outcome, now_us)
-        self.on_attempt(handout, outcome, now_us)
-
-    def _record_delivery(
-        self, handout: Handout, delivery_id: int, outcome: SendOutcome, now_us: int
-    ) -> None:
-        if outcome.verdict == "delivered":
-            self.store.settle(delivery_id, "delivered", now_us, outcome.detail)
-            fingerprint = handout.notice.subjects[0].fingerprint
-            repeat = self._repeat_us(handout, now_us)
-            self.store.mark_delivered(
-                handout.group_id, handout.state, handout.digest, now_us, repeat, fingerprint
-            )
-            if self.store.sums(handout.group_id).state != handout.state:
-                self._schedule(handout.group_id, "it is over by now", now_us)
-        elif outcome.verdict == "refused":
-            self.store.settle(delivery_id, "refused", now_us, outcome.detail)
-            self.on_event(
-                "alert_refused",
-                {
-                    "receiver": handout.receiver.name,
-                    "delivery": delivery_id,
-                    "detail": outcome.detail,
-                },
-            )
-        else:
-            due = now_us + backoff_us(handout.attempts, self.chance(), self.timing.retry_us)
-            if outcome.retry_after_s is not None:
-                due = max(due, now_us + int(outcome.retry_after_s * SECOND_US))
-            self.store.postpone(
-                delivery_id, due, outcome.detail, repeated=outcome.verdict == "unknown"
-            )
-
-    def _repeat_us(self, handout: Handout, now_us: int) -> int | None:
-        repeat_s = handout.receiver.sender.repeat_s
-        return (
-            None
-            if repeat_s is None or handout.state == "resolved"
-            else now_us + int(repeat_s * SECOND_US)
+            self.builder.notice(due, lead, action, now_us),
+            delivery.created_us if delivery else now_us,
         )
 
     def _give_up(self, now_us: int) -> None:
@@ -321,10 +255,7 @@ class Notifier:
             last = delivery.detail or (
                 "never tried" if known else "this receiver is no longer in the routing file"
             )
-            hours = self.timing.give_up_us / (3_600 * SECOND_US)
-            self.store.settle(
-                delivery.id, "undelivered", now_us, f"given up after {hours:g} h: {last}"
-            )
+            self.store.apply([plan_end(delivery, last, self.timing.give_up_us, now_us)])
             self.on_event(
                 "alert_undelivered",
                 {"receiver": delivery.receiver, "delivery": delivery.id, "detail": last},

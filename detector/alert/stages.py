@@ -1,8 +1,7 @@
 """Stages between a change of an incident and a message: filter, route, silence, group.
 
-In: changes, the routing, silences, the alert store, the time. Out: routed changes, each with the
-group whose message reports it, or with the reason why nobody is notified. Reads and writes groups
-only through the store; no clock, no sending.
+In: changes, the routing, silences, the groups there are, the time. Out: routed changes, each with
+the group whose message reports it, or with the reason why nobody is notified. Pure: no IO, no clock.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from detector.alert.groups import GroupBook
 from detector.alert.routing import Routing, RoutingFacts, why_quiet
 from detector.clock import HOUR_US
 from detector.store.alert_rows import FollowedChange
-from detector.store.alerts import AlertStore
 from detector.store.query.notifications import SilenceRow
 
 
@@ -51,9 +50,9 @@ class RoutedChange:
 
 @dataclass(slots=True)
 class StageContext:
-    """What the stages read and write: the alert store, routing, windows, time and silences."""
+    """What the stages work with: groups (which they change), routing, windows, time, silences."""
 
-    store: AlertStore
+    groups: GroupBook
     routing: Routing
     windows: Windows
     now_us: int
@@ -80,8 +79,8 @@ def drop_old(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange
     if change.what == "noted":
         yield case.end("a note: it is kept in the history")
     elif change.what == "joined":
-        for group in context.store.groups_of(change.incident_id):
-            context.store.remove_member(group.id, change.incident_id)
+        for group in context.groups.of(change.incident_id):
+            context.groups.leave(group, change)
             yield replace(
                 case,
                 receiver=group.receiver,
@@ -111,7 +110,7 @@ def route(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
     if change.what in ("acknowledged", "resolved"):
         groups = [
             group
-            for group in context.store.groups_of(change.incident_id)
+            for group in context.groups.of(change.incident_id)
             if group.receiver in context.routing.receivers
         ]
         if not groups:
@@ -148,23 +147,22 @@ def group(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
     if case.group_id is not None:
         yield case
         return
-    change, store = case.change, context.store
+    change, groups, why = case.change, context.groups, case.why
     assert case.receiver is not None
-    identity, at = change.incident_id, change.at_us
-    own = store.groups_of(identity, case.receiver)
-    if own:
-        yield replace(case, group_id=own[0].id)
+    own = groups.of_receiver(change.incident_id, case.receiver)
+    if own is not None:
+        yield replace(case, group_id=own.id)
         return
-    found, why = store.inherited(identity, case.receiver), case.why
-    if found is None:
+    chosen = groups.inherited(change.incident_id, case.receiver)
+    if chosen is None:
         scope, window = _scope(context, case.receiver, change)
-        found = store.latest_group(case.receiver, scope, at - window)
-        if found is None:
-            found = store.open_group(case.receiver, scope, identity, case.team, at)
+        chosen = groups.latest(case.receiver, scope, change.at_us - window)
+        if chosen is None:
+            chosen = groups.open(case.receiver, scope, case.team, change)
         else:
-            why += f"; folded into the group of {found.leader}"
-    store.add_member(found.id, identity, at)
-    yield replace(case, group_id=found.id, why=why)
+            why += f"; folded into the group of {chosen.leader}"
+    groups.join(chosen, change)
+    yield replace(case, group_id=chosen.id, why=why)
 
 
 STAGES: tuple[Stage, ...] = (drop_old, route, silence, group)
@@ -182,13 +180,20 @@ def run_stages(
     return cases
 
 
+def scopes_of(change: FollowedChange) -> tuple[str, str]:
+    """Returns the scopes that a group of the incident may have: the incident alone, and what it
+    shares with others: its problem, or its rule where no report says which problem it is.
+    """
+    shared = f"problem {change.fingerprint}" if change.fingerprint else f"rule {change.rule}"
+    return f"incident {change.incident_id}", shared
+
+
 def _scope(context: StageContext, receiver: str, change: FollowedChange) -> tuple[str, int]:
     """Returns the scope of the incident's group, and for how long, in µs, it takes in others."""
+    alone, shared = scopes_of(change)
     if not context.routing.receivers[receiver].grouped:
-        return f"incident {change.incident_id}", 0
-    if change.fingerprint:
-        return f"problem {change.fingerprint}", context.windows.group_us
-    return f"rule {change.rule}", context.windows.kindless_us
+        return alone, 0
+    return shared, context.windows.group_us if change.fingerprint else context.windows.kindless_us
 
 
 def _because(change: FollowedChange) -> str:

@@ -17,7 +17,8 @@ from detector import telemetry
 from detector.alert.dispatcher import Dispatcher, Duties
 from detector.alert.notice import SendOutcome
 from detector.alert.notice_builder import NoticeBuilder
-from detector.alert.notifier import Handout, Notifier, Timing
+from detector.alert.notifier import Notifier, Timing
+from detector.alert.plan import Handout
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError, load_routing
 from detector.alert.stages import Windows
@@ -126,7 +127,7 @@ def timing_of(settings: Settings) -> Timing:
 def _notifier(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
     known = known_bugs(settings, lambda: catalogue, _known_fault)
     store = open_alert_store(str(settings.store.path), known)
-    builder = NoticeBuilder(store, catalogue, settings.alert.base_url.rstrip("/"))
+    builder = NoticeBuilder(store.history(), catalogue, settings.alert.base_url.rstrip("/"))
     return Notifier(
         store, routing, builder, timing_of(settings), random.random, _on_event, _on_attempt
     )

@@ -88,6 +88,47 @@ class GroupSums:
     state: State
 
 
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A group as a plan needs it: its row, its sums, and the message about it that waits, of which
+    there is never more than one.
+    """
+
+    group: AlertGroup
+    sums: GroupSums
+    waiting: AlertDelivery | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueMessage:
+    """What is to be sent to a receiver next. `delivery` is None where the last message is only
+    repeated; `incidents` are the ids of some members (live ones first, then the latest), `hosts`
+    some of their hosts by name.
+    """
+
+    delivery: AlertDelivery | None
+    group: AlertGroup
+    sums: GroupSums
+    incidents: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSnapshot:
+    """The groups that some changes may join or leave.
+
+    `members` maps incidents to the numbers of their groups; `joined` maps an incident to those
+    joined into it, each with its state; `live` counts a group's members that are not resolved. New
+    groups are numbered from `next_id` on.
+    """
+
+    groups: dict[int, AlertGroup]
+    members: dict[str, list[int]]
+    joined: dict[str, dict[str, State]]
+    live: dict[int, int]
+    next_id: int
+
+
 def reader_of(cls: Callable[..., T]) -> Callable[[Row], T]:
     """A function that makes a value of a row which has a column for each field."""
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]

@@ -55,7 +55,12 @@ def dispatcher(
             "PRAGMA synchronous = OFF"
         )  # a killed process loses nothing by that, only a power cut would
         return Notifier(
-            tables, current, NoticeBuilder(tables, Catalogue()), QUICK, random.random, tell
+            tables,
+            current,
+            NoticeBuilder(tables.history(), Catalogue()),
+            QUICK,
+            random.random,
+            tell,
         )
 
     duties = Duties(

@@ -10,7 +10,8 @@ from typing import Any
 
 from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.notice_builder import NoticeBuilder
-from detector.alert.notifier import Handout, Notifier, Timing
+from detector.alert.notifier import Notifier, Timing
+from detector.alert.plan import Handout
 from detector.alert.routing import Routing
 from detector.alert.routing_file import read_routing
 from detector.alert.stages import Windows
@@ -82,7 +83,7 @@ class World:
         store.db.execute(
             "PRAGMA synchronous = OFF"
         )  # no test here cuts the power, and many commit often
-        builder = NoticeBuilder(store, shipped(), "https://oops.example")
+        builder = NoticeBuilder(store.history(), shipped(), "https://oops.example")
         outbox = Notifier(
             store,
             self.routing,

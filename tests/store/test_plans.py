@@ -192,7 +192,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
         outbox.begin(NOW_US)
         outbox.changes(10)
         outbox.due("ops", NOW_US)
-        outbox.repeat("ops", NOW_US)
+        outbox.group_snapshot(["x"], ["ops"], ["problem x"], 0)
         outbox.next_us("ops")
         outbox.overdue(NOW_US)
         outbox.waiting_by_receiver()
