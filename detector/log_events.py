@@ -20,6 +20,16 @@ EVENTS: Mapping[str, Event] = {
     "started": Event(
         logging.INFO, "reading begins", ("version", "source", "store", "signatures", "rules")
     ),
+    "failed": Event(
+        logging.ERROR,
+        "what is wrong, and what to do: the service did not begin or ends",
+        ("error",),
+    ),
+    "fault": Event(
+        logging.ERROR,
+        "a fault of oopswatch itself: please report it",
+        ("error", "thread", "traceback"),
+    ),
     "stopped": Event(
         logging.INFO,
         "what was read is stored and committed",
@@ -153,7 +163,9 @@ EVENTS: Mapping[str, Event] = {
         "its regex timed out too often: it sees nothing until a restart",
         ("signature", "strikes"),
     ),
-    "serving": Event(logging.INFO, "pages and API answer", ("address", "port", "tls", "access")),
+    "serving": Event(
+        logging.INFO, "pages and API answer", ("url", "address", "port", "tls", "access")
+    ),
     "logged_in": Event(logging.INFO, "a browser was given a session", ("who", "address")),
     "acted": Event(
         logging.INFO,

@@ -223,6 +223,13 @@ def say(event: str, **fields: object) -> None:
     structlog.get_logger("oopswatch").log(declared.level, event, **fields)
 
 
+def is_json() -> bool:
+    """Returns whether a log has begun that is JSON."""
+    return structlog.is_configured() and isinstance(
+        structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer
+    )
+
+
 def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
     """Begin to log. `style` is "console", "json" or "auto" (console on a terminal); `stream` is
     standard error unless given.
@@ -250,6 +257,7 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
         logging.DEBUG if least == logging.DEBUG else logging.CRITICAL
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
 
 
 class _LibraryHandler(logging.Handler):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import importlib
-import io
 import os
 import re
 import sys
+import threading
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 import detector
+from detector.cli.streams import open_streams, print_error, print_fault, print_thread_fault
 from detector.errors import UserError
 
 # Exit statuses beside 0 and 1 (found): sysexits.h has 70, shells add a signal's number to 128.
@@ -85,8 +86,7 @@ class _Shown(click.ClickException):
     def show(self, file: object = None) -> None:
         """Prints one line for each fault."""
         del file
-        for line in self.message.splitlines():
-            click.echo(f"oopswatch: {line}", err=True)
+        print_error(self.message)
 
 
 class Commands(click.Group):
@@ -156,10 +156,8 @@ def main() -> None:
 
     Nothing but a finding exits with 1, so that scripts can rely on it.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A character that the locale's encoding lacks is spelled out, and stops nothing.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    open_streams()
+    threading.excepthook = print_thread_fault
     try:
         status = _status()
         sys.stdout.flush()
@@ -195,26 +193,16 @@ def _status() -> int:
     except OSError as error:
         if error.filename is None and error.errno in {errno.ENOSPC, errno.EIO, errno.EPIPE}:
             raise
-        return _fault()
-    except Exception:  # the last resort: whatever it is, it is ours  # noqa: BLE001
-        return _fault()
+        print_fault(error)
+        return FAULT
+    except Exception as error:  # the last resort: whatever it is, it is ours  # noqa: BLE001
+        print_fault(error)
+        return FAULT
     return result if isinstance(result, int) else 0
 
 
 def _unwritable(error: OSError) -> int:
-    with suppress(OSError):
-        click.echo(
-            f"oopswatch: standard output cannot be written: {error.strerror}: what is missing "
-            "there was not printed",
-            err=True,
-        )
+    print_error(
+        f"standard output cannot be written: {error.strerror}: what is missing there was not printed"
+    )
     return INPUT
-
-
-def _fault() -> int:
-    """Prints a fault of oopswatch itself with its traceback, which a report needs."""
-    import traceback
-
-    traceback.print_exc()
-    click.echo("oopswatch: this is a fault of oopswatch: please report the lines above", err=True)
-    return FAULT

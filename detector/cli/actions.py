@@ -16,7 +16,8 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import Command, NameParam, config_option, store_option
+from detector.cli.options import NameParam
+from detector.cli.settings_options import Command, config_option, store_option
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.settings import settings_of

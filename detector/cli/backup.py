@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from detector.cli import terminal
-from detector.cli.options import config_option, store_option
+from detector.cli.settings_options import config_option, store_option
 from detector.render.units import several
 from detector.settings import settings_of
 from detector.store.backup import backup as copy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from detector.cli.options import config_option
+from detector.cli.settings_options import config_option
 from detector.settings import settings_of, shown
 
 

@@ -19,14 +19,14 @@ from rich.table import Table
 from detector import demo as demonstration
 from detector.app import build
 from detector.cli import terminal as text
-from detector.cli.options import config_option, patterns_option, program, store_option
-from detector.cli.serve import DEFAULT_PORT
+from detector.cli.options import program
+from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.demo import PLAN, DemoBroker, DemoError, DemoResult
 from detector.errors import UserError
 from detector.hooks import Hooks
 from detector.pipeline import Pipeline
 from detector.render.escape import inert
-from detector.settings import settings_of
+from detector.settings import DEFAULT_PORT, settings_of
 from detector.settings.kafka import Kafka
 from detector.store import Journal
 

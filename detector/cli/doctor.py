@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from detector import clock
-from detector.cli.options import config_option, patterns_option, store_option
+from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.render.escape import inert
 from detector.settings import settings_of
 

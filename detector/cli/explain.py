@@ -21,7 +21,8 @@ from detector.app.alike import alike_of, alike_words
 from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.cli import terminal
-from detector.cli.options import NameParam, config_option, patterns_option
+from detector.cli.options import NameParam
+from detector.cli.settings_options import config_option, patterns_option
 from detector.errors import UserError
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text

@@ -15,7 +15,8 @@ import click
 from detector.app.known import history_of
 from detector.cli import terminal
 from detector.cli.incidents import item_of
-from detector.cli.options import all_rows, config_option, filter_of, filter_options, store_option
+from detector.cli.options import all_rows, filter_of, filter_options
+from detector.cli.settings_options import config_option, store_option
 from detector.errors import UserError
 from detector.settings import settings_of
 from detector.store import IncidentRow

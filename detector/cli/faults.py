@@ -15,14 +15,13 @@ from detector.cli import terminal
 from detector.cli.options import (
     RowNumberParam,
     all_rows,
-    config_option,
     filter_of,
     filter_options,
     limit_option,
     output_options,
-    store_option,
     table_title,
 )
+from detector.cli.settings_options import config_option, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import as_object

@@ -10,7 +10,8 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import config_option, output_options, store_option
+from detector.cli.options import output_options
+from detector.cli.settings_options import config_option, store_option
 from detector.render.escape import inert
 from detector.render.objects import as_object
 from detector.settings import settings_of

@@ -17,12 +17,11 @@ from detector.cli.options import (
     ListedRows,
     NameParam,
     all_rows,
-    config_option,
     filter_of,
     filter_options,
     limit_option,
-    store_option,
 )
+from detector.cli.settings_options import config_option, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from detector import clock, telemetry
-from detector.cli.options import config_option, store_option
+from detector.cli.settings_options import config_option, store_option
 from detector.settings import Settings, settings_of
 from detector.store import retention
 

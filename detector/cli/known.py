@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from detector.app import build
 from detector.app.known import history_of, index_file, own_path, reader_of
 from detector.cli import terminal
-from detector.cli.options import NameParam, config_option, patterns_option, store_option
+from detector.cli.options import NameParam
+from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.known.bug import Bug
 from detector.known.codec import Header, bug_item, encode
 from detector.known.draft import draft as draft_of

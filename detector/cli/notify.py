@@ -17,13 +17,8 @@ from detector.alert.example import example_notice
 from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app.alerting import routing_of
 from detector.cli import terminal
-from detector.cli.options import (
-    RowNumberParam,
-    config_option,
-    limit_option,
-    store_option,
-    table_title,
-)
+from detector.cli.options import RowNumberParam, limit_option, table_title
+from detector.cli.settings_options import config_option, store_option
 from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity

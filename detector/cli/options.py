@@ -17,46 +17,17 @@ from typing import Any, Generic, TypeVar
 import click
 
 from detector import clock
+from detector.cli.settings_options import Command
 from detector.render.units import several
 from detector.store.query.filters import FIELDS, Filter, parse
 from detector.store.query.results import GREATEST, Page, row_number
 
 T = TypeVar("T")
-Command = Callable[..., Any]
 # Rows that are asked of the history at once.
 PAGE = 200
 # Most rows that can be asked for: SQLite stores no greater number.
 ROWS = click.IntRange(1, GREATEST - 1)
 _ONCE = {"since", "until"}
-
-
-def config_option(command: Command) -> Command:
-    """`--config FILE`."""
-    path = click.Path(path_type=Path, dir_okay=False)
-    return click.option(
-        "--config",
-        "config_path",
-        type=path,
-        help="Settings file (TOML); default ./oopswatch.toml, /etc/oopswatch/oopswatch.toml.",
-    )(command)
-
-
-def patterns_option(command: Command) -> Command:
-    """`--patterns DIR`, more than once."""
-    path = click.Path(path_type=Path, file_okay=False)
-    text = (
-        "Folder of pattern files to add; one named like a shipped file replaces it. May be "
-        "given again."
-    )
-    return click.option("--patterns", "folders", type=path, multiple=True, help=text)(command)
-
-
-def store_option(command: Command) -> Command:
-    """`--store FILE`."""
-    path = click.Path(path_type=Path, dir_okay=False)
-    return click.option(
-        "--store", "store_path", type=path, help="History file (SQLite); default from the settings."
-    )(command)
 
 
 def program() -> str:

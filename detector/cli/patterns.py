@@ -16,9 +16,10 @@ from detector.app import build
 from detector.catalogue import Catalogue, Signature
 from detector.catalogue.known_issues import KnownIssue
 from detector.cli import terminal
-from detector.cli.options import NameParam, config_option, patterns_option
+from detector.cli.options import NameParam
 from detector.cli.rule_tests import asked_for, failing
 from detector.cli.scan import ScanFindings, finding_item
+from detector.cli.settings_options import config_option, patterns_option
 from detector.explain import failing_tests
 from detector.match import Matcher
 from detector.model import Boot, Line

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from detector import clock
-from detector.cli.options import config_option, store_option
+from detector.cli.settings_options import config_option, store_option
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several

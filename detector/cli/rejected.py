@@ -9,14 +9,8 @@ from pathlib import Path
 import click
 
 from detector.cli import terminal
-from detector.cli.options import (
-    all_rows,
-    config_option,
-    limit_option,
-    output_options,
-    store_option,
-    table_title,
-)
+from detector.cli.options import all_rows, limit_option, output_options, table_title
+from detector.cli.settings_options import config_option, store_option
 from detector.model import Rejected
 from detector.render.csv_rows import write_csv
 from detector.render.escape import inert

@@ -14,8 +14,8 @@ from detector.app import build
 from detector.app.rule_trial import TriedRule, try_rules
 from detector.catalogue import Catalogue, Rule
 from detector.cli import terminal
-from detector.cli.options import config_option, patterns_option, store_option
 from detector.cli.rule_tests import asked_for
+from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert

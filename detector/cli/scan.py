@@ -15,7 +15,7 @@ from detector import clock
 from detector.app import build
 from detector.app.known import known_bugs
 from detector.cli import terminal
-from detector.cli.options import config_option, patterns_option
+from detector.cli.settings_options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
 from detector.hooks import Finding, Hooks, RunTotals

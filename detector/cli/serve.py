@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from detector import telemetry
-from detector.cli.options import config_option, store_option
-from detector.settings import settings_of
-
-# Taken where `serve.port` is 0.
-DEFAULT_PORT = 8470
+from detector.cli.settings_options import config_option, store_option
+from detector.cli.stopping import StoppedEarly, Stopping, stop_early
 
 
 @click.command(
@@ -37,16 +33,31 @@ def serve(
     address: str | None, port: int | None, store_path: Path | None, config_path: Path | None
 ) -> None:
     """Serves pages and API over a history, also one that a running service writes."""
-    settings, _ = settings_of(
-        config_path, serve__address=address, serve__port=port, store__path=store_path
-    )
-    telemetry.configure(settings.log.level, settings.log.format)
+    stopping = Stopping()
+    with suppress(StoppedEarly):
+        _serve(
+            stopping,
+            config_path,
+            serve__address=address,
+            serve__port=port,
+            store__path=store_path,
+        )
+
+
+def _serve(stopping: Stopping, config_path: Path | None, **overrides: object) -> None:
+    """Serves until a signal comes. Raises StoppedEarly where it came before there was a server."""
+    from detector import telemetry
+    from detector.cli.service_settings import service_settings
     from detector.serve.server import Server
+    from detector.settings import DEFAULT_PORT
     from detector.store import open_history
 
+    settings = service_settings(config_path, **overrides)
+    stopping.then(stop_early)
     open_history(settings.store.path).close()
     server = Server(settings, port=settings.serve.port or DEFAULT_PORT)
-    click.echo(f"oopswatch: {server.address}/", err=True)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
+    stopping.then(server.stop)
+    if not telemetry.is_json():
+        # The event `serving` has it for machines.
+        click.echo(f"oopswatch: {server.address}/", err=True)
     server.run()

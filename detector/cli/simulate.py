@@ -11,7 +11,7 @@ from typing import Any
 import click
 from kafka.errors import KafkaError
 
-from detector.cli.options import Command, config_option
+from detector.cli.settings_options import Command, config_option
 from detector.cli.times import TimeParam
 from detector.errors import UserError
 from detector.settings import settings_of

@@ -10,7 +10,7 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import config_option, store_option
+from detector.cli.settings_options import config_option, store_option
 from detector.render.escape import inert
 from detector.render.series import sparkline
 from detector.render.units import several

@@ -77,6 +77,7 @@ class Server:
             else "trusted proxies"
         )
         self._about = {
+            "url": f"{self.address}/",
             "address": serve.address,
             "port": self.port,
             "tls": serve.tls_certfile is not None,

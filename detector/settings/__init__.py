@@ -2,10 +2,11 @@
 its value is from.
 """
 
-from detector.settings.declared import Settings, shipped_patterns_dir
+from detector.settings.declared import DEFAULT_PORT, Settings, shipped_patterns_dir
 from detector.settings.loading import Origins, SettingsError, load, settings_of, shown
 
 __all__ = [
+    "DEFAULT_PORT",
     "Origins",
     "Settings",
     "SettingsError",

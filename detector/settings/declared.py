@@ -21,6 +21,9 @@ from detector.settings.kafka import Kafka
 from detector.settings.rules import RuleSettings
 from detector.settings.trust import TrustSettings
 
+# Where `serve` answers when `serve.port` is 0.
+DEFAULT_PORT = 8470
+
 
 class Store(Group):
     """Where the history is kept."""
@@ -215,7 +218,10 @@ class Keep(Group):
 
 
 class LogSettings(Group):
-    """What oopswatch says of itself, on standard error."""
+    """What `run` and `serve` say of themselves, on standard error: in one form from the first line
+    to the last, also what is wrong with settings (then `auto` unless `format` could be read as
+    json). Usage errors, which come before any setting, and other commands' errors are plain lines.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "least level that is said"

@@ -36,11 +36,14 @@ Given = dict[str, tuple[object, str]]
 
 
 class SettingsError(UserError):
-    """Every mistake found in the settings, one line each, located."""
+    """Every mistake found in the settings, one line each, located; and the form of the log that
+    they ask for, as far as they could be read.
+    """
 
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[str], log_format: str = "auto") -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+        self.log_format = log_format
 
 
 def settings_of(config_path: Path | None, **overrides: object) -> tuple[Settings, Origins]:
@@ -82,7 +85,8 @@ def load(
     _read_password(merged, faults)
     settings = _validate(merged, faults)
     if settings is None or faults:
-        raise SettingsError(faults)
+        form, _ = merged.get("log.format", ("auto", ""))
+        raise SettingsError(faults, "json" if form == "json" else "auto")
     return settings, origins
 
 

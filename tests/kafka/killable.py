@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import detector.cli.run  # noqa: F401  # what a forked process would read first
+import detector.cli.service  # noqa: F401  # what a forked process would read first
 from detector.cli import main
 from detector.pipeline import Pipeline
 from detector.sources.kafka.consumer import KafkaSource
