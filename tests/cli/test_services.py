@@ -85,19 +85,18 @@ def wait_for_answer(port: int) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("closed", CLOSED)
 @pytest.mark.parametrize(
-    ("arguments", "status"),
+    ("arguments", "status", "closed"),
     [
-        (["scan", str(LOG)], 1),
-        (["scan", "no.log"], 2),
-        (["config", "show"], 0),
-        (["incidents", "list", "--store", "none.db"], 2),
+        *((["scan", str(LOG)], 1, closed) for closed in CLOSED),
+        (["scan", "no.log"], 2, "<&- >&- 2>&-"),
+        (["config", "show"], 0, ">&-"),
+        (["incidents", "list", "--store", "none.db"], 2, "2>&-"),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
+    ids=lambda value: value[0] if isinstance(value, list) else str(value),
 )
 def test_a_closed_stream_changes_no_exit_code(
-    closed: str, arguments: list[str], status: int, tmp_path: Path
+    arguments: list[str], status: int, closed: str, tmp_path: Path
 ) -> None:
     """What has nowhere to go is dropped, and whatever else is said has no traceback."""
     command = ["sh", "-c", f'"$@" {closed}', "sh", str(OOPSWATCH), *arguments]
@@ -118,7 +117,7 @@ def test_nothing_is_written_into_a_file_that_took_a_closed_streams_number(tmp_pa
         assert journal.history().totals().matches
 
 
-@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_serve_answers_whatever_stream_is_closed(closed: str, history: Path) -> None:
     """Until SIGTERM, which ends it with 0."""
     port = free_port()
@@ -147,7 +146,7 @@ def test_a_reader_of_the_log_that_went_away_ends_nothing(
         assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 1.2])
+@pytest.mark.parametrize("after_s", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("command", ["serve", "run"])
 def test_sigterm_is_minded_before_the_long_imports(
     command: str, after_s: float, history: Path, tmp_path: Path
