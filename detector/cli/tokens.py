@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from detector.cli.options import config_option
+from detector.cli.settings_options import config_option
 from detector.errors import UserError
 from detector.serve.http.tokens import ROLES, add_token, read_tokens
 from detector.settings import settings_of
