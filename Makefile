@@ -69,6 +69,7 @@ docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m detector.settings > docs/settings.md
 	$(BIN)/python -m detector.telemetry_page > docs/metrics.md
 	$(BIN)/python -m detector.explain > docs/next-steps.md
+	$(BIN)/python -m detector.finding_schema > docs/finding.schema.json
 	$(BIN)/python -m tests.trust.envelopes > docs/trust.md
 
 screenshots: $(READY) ## take the pictures of docs/img anew, with the Chromium of this machine

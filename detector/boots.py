@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 from detector.clock import DAY_US, HOUR_US, SECOND_US
-from detector.model import DUMPS, Boot, Line
+from detector.model import DUMPS, VMCORE, Boot, Line, Match
 
 # Starts by the wall clock that lie further apart are two boots even without a banner between: a
 # host that is restarted every night must not join two days. Time zones, daylight saving, NTP and
@@ -282,6 +282,37 @@ class Boots:
             stream = self._held[key] = self._recall(stream_name(*key)) or LineStream()
             stream.saved_us = stream.latest_us
         return stream
+
+
+class UnplacedBoots(Boots):
+    """Leaves it to a later stage in which boot of its stream a line was printed: says only what the
+    line tells by itself. `before` says that it is a dump's.
+    """
+
+    def place(self, line: Line, *, banner: bool = False) -> Boot:  # noqa: D102
+        del banner
+        return Boot(line.boot_id, start_us(line), before=line.transport in DUMPS)
+
+    def follow(self, line: Line) -> None:  # noqa: D102
+        del line
+
+    def settle(self, line: Line, known: Boot) -> None:  # noqa: D102
+        del line, known
+
+
+def line_of(match: Match) -> Line:
+    """The line of a match that `UnplacedBoots` placed, as far as its boot rests on it."""
+    return Line(
+        text=match.text,
+        source=match.source,
+        number=match.number,
+        host=match.host,
+        transport=VMCORE if match.boot.before else "kernel",
+        kernel_time_us=match.kernel_time_us,
+        wall_time_us=match.wall_time_us,
+        boot_id=match.boot.id,
+        trust="kernel",
+    )
 
 
 def stream_name(source: str, host: str) -> str:

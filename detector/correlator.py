@@ -25,7 +25,7 @@ from detector.correlate import (
 )
 from detector.diagnose import BlockReading, Diagnoser
 from detector.families import Families, Family
-from detector.hooks import Finding
+from detector.hooks import RaisedIncident
 from detector.isolation import NOWHERE, Isolation, place_of
 from detector.model import Block, CrashReport, Diagnosis, Incident
 from detector.noise import NoiseCount
@@ -45,7 +45,7 @@ class Correlator:
         isolation: Isolation,
         *,
         rules: Sequence[Rule],
-        on_incident: Callable[[Finding, bool], None],
+        on_incident: Callable[[RaisedIncident, bool], None],
         on_report: Callable[[int, CrashReport], None],
     ) -> None:
         self._rules = rules
@@ -188,7 +188,7 @@ class Correlator:
         self._isolation.stage = "store"
         new = self._journal.save_incident(incident, evidence, diagnosis, report)
         if told:
-            finding = Finding(incident, report, fingerprint, diagnosis)
+            finding = RaisedIncident(incident, report, fingerprint, diagnosis)
             self._isolation.say(self._on_incident, finding, new)
 
     def _save_raised(

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from detector.clock import now_us
+from detector.drive import run
 from detector.errors import UserError
 from detector.hooks import Hooks
-from detector.pipeline import Pipeline, run
+from detector.pipeline import Pipeline
 from detector.settings.kafka import Kafka
 from detector.simulate import (
     Comparison,

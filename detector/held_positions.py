@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detector.store import Journal
+from detector.keeper import PipelineKeeper
 
 
 class HeldPositions:
     """The sources whose stored position is behind what was read of them, with where that ends."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: PipelineKeeper) -> None:
         self._journal = journal
         self._ends: dict[str, int] = {}
         self.mark()

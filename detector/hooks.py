@@ -12,7 +12,7 @@ from detector.unclaimed import UnclaimedCount
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RaisedIncident:
     """An incident with all that can be said of it: the report of its anchoring fault, its
     fingerprint, what it means.
     """
@@ -57,7 +57,7 @@ class Hooks:
 
     match: Callable[[StoredMatch], None] = ignore
     report: Callable[[int, CrashReport], None] = ignore
-    incident: Callable[[Finding, bool], None] = ignore
+    incident: Callable[[RaisedIncident, bool], None] = ignore
     noise: Callable[[Sequence[NoiseCount]], None] = ignore
     unparsed: Callable[[Unparsed], None] = ignore
     rejected: Callable[[Rejected], None] = ignore

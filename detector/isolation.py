@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from detector.keeper import Steps
 from detector.model import Line, Match, Record, Rejected
-from detector.store import Journal
 from detector.store.errors import is_fault
 
 
@@ -61,7 +61,7 @@ class Isolation:
     the stage that is at work, for whoever reads what was set aside.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Steps) -> None:
         self.careful = False
         self.stage = "scan"
         self._journal = journal

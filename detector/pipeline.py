@@ -1,8 +1,8 @@
 """The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
 
-`Pipeline` is one pipeline with its state; `run` drives it over a source. What comes in are batches
-of chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and pages are
-made from the journal, not here.
+`Pipeline` is one pipeline with its state; `detector.drive` runs it over a source. What comes in are
+batches of chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and
+pages are made from the journal, not here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
 from detector.followed_hosts import FollowedHosts
 from detector.held_positions import HeldPositions
-from detector.hooks import Finding, Hooks, RunTotals, ignore
+from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
+from detector.keeper import Correlating, PipelineKeeper
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.review import KNOWN_LINES, Review
 from detector.scan import Chunk, Scanner
-from detector.sources import LostPartitionsError, Source
+from detector.sources import LostPartitionsError
 from detector.store import Journal
 
 # Counts of noise that are only told wait until they are so many, or the input ends: most of them
@@ -41,13 +42,14 @@ class Pipeline:
 
     What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
     `rules` are those in force, else those that need no setting. `keeps_noise` is False for a
-    journal whose counts of noise nobody will read: they are only told.
+    journal whose counts of noise nobody will read: they are only told. A keeper that is no history
+    brings the `correlating` that takes its matches and reports.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
-        journal: Journal,
+        journal: PipelineKeeper,
         parser: Parser,
         *,
         matcher: Matcher,
@@ -56,6 +58,8 @@ class Pipeline:
         rules: Sequence[Rule] | None = None,
         told: Hooks | None = None,
         keeps_noise: bool = True,
+        correlating: Correlating | None = None,
+        boots: type[Boots] = Boots,
     ) -> None:
         self.catalogue = catalogue
         self.journal = journal
@@ -66,7 +70,8 @@ class Pipeline:
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
         self.scanner = Scanner(self.matcher.literals)
-        self.boots = Boots(journal.stream)
+        self._boots = boots
+        self.boots = boots(journal.stream)
         self.noise = NoiseTally()
         self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
         self._counts: Counter[str] = Counter()
@@ -75,18 +80,23 @@ class Pipeline:
         self.followed = FollowedHosts(parser, assembler)
         self._kept = 0
         self._isolation = Isolation(journal)
-        self.correlator = Correlator(
-            catalogue,
-            journal,
-            self._isolation,
-            rules=catalogue.rules_in_force() if rules is None else rules,
-            on_incident=self._incident,
-            on_report=self.told.report,
-        )
+        in_force = catalogue.rules_in_force() if rules is None else rules
+        self.correlator = correlating or self._correlator(in_force)
         self._noise_from = 0
         self._took_s = 0.0
         self.held_back = HeldPositions(journal)
         self._restore(now_us)
+
+    def _correlator(self, rules: Sequence[Rule]) -> Correlator:
+        assert isinstance(self.journal, Journal), "only a history is correlated"
+        return Correlator(
+            self.catalogue,
+            self.journal,
+            self._isolation,
+            rules=rules,
+            on_incident=self._incident,
+            on_report=self.told.report,
+        )
 
     def _restore(self, now_us: int) -> None:
         """Goes back to what the journal holds."""
@@ -96,7 +106,7 @@ class Pipeline:
         self.review.tally.drain()
         self.correlator.forget()
         self.held_back = HeldPositions(self.journal)
-        self.boots = Boots(self.journal.stream)
+        self.boots = self._boots(self.journal.stream)
         own = (self, self.boots, self.noise, self.review.tally, self.assembler)
         self._parts = (*own, self.held_back, self.followed)
         kept = self.journal.open_blocks()
@@ -371,7 +381,7 @@ class Pipeline:
             strikes = self.matcher.switched_off[signature]
             self._isolation.say(self.told.switched_off, signature, strikes)
 
-    def _incident(self, finding: Finding, new: bool) -> None:
+    def _incident(self, finding: RaisedIncident, new: bool) -> None:
         self.totals.incidents += new
         self.told.incident(finding, new)
 
@@ -420,29 +430,6 @@ class Pipeline:
         new = now - self._counts
         self._counts = now
         return new
-
-
-def run(source: Source, watch: Pipeline, clock: Callable[[], int]) -> None:
-    """Drives the pipeline until the source ends. For each batch, always in this order:
-
-    1. store: matches, reports, incidents, noise counts, open blocks and positions, in one
-       transaction, whose last step asks the source whether the batch is still its own; if not,
-       nothing is stored, and the source drops the batch;
-    2. offsets: the source is told what is stored, at once: a member that is stopped in between
-       leaves the batch to be read again into another history. A kill between the two repeats
-       nothing, since the store's positions win;
-    3. what there is to say of it is said.
-    """
-    for batch in source.batches():
-        try:
-            positions = watch.store(batch, clock(), source.confirm if batch else ignore)
-        except LostPartitionsError as lost:
-            source.drop(lost)
-            continue
-        try:
-            source.commit(positions)
-        finally:
-            watch.tell()
 
 
 def _head(match: Match) -> tuple[str, int, str]:

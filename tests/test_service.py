@@ -15,7 +15,7 @@ from detector import pipeline as service
 from detector.app import build
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue
-from detector.hooks import Finding, Hooks
+from detector.hooks import Hooks, RaisedIncident
 from detector.match import Matcher
 from detector.parse import Parser
 from detector.pipeline import Pipeline
@@ -54,9 +54,9 @@ class Collected(Hooks):
 
     def __init__(self) -> None:
         super().__init__(incident=self._keep)
-        self.findings: list[tuple[Finding, bool]] = []
+        self.findings: list[tuple[RaisedIncident, bool]] = []
 
-    def _keep(self, finding: Finding, new: bool) -> None:
+    def _keep(self, finding: RaisedIncident, new: bool) -> None:
         self.findings.append((finding, new))
 
 

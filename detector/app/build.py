@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
+from detector.boots import Boots
 from detector.catalogue import Catalogue, Rule, read
 from detector.clock import SECOND_US, now_us
 from detector.hooks import Hooks
+from detector.keeper import Correlating, PipelineKeeper
 from detector.match import Matcher
 from detector.parse import HostForm, Parser
 from detector.pipeline import Pipeline
@@ -55,12 +57,14 @@ def host_form(settings: Settings) -> HostForm:
 
 def watch_of(
     settings: Settings,
-    journal: Journal,
+    journal: PipelineKeeper,
     catalogue: Catalogue,
     *,
     host: str | None = None,
     told: Hooks | None = None,
     keeps_noise: bool = True,
+    correlating: Correlating | None = None,
+    boots: type[Boots] = Boots,
 ) -> Pipeline:
     """A pipeline as the settings say."""
     bounds = settings.assemble
@@ -84,6 +88,8 @@ def watch_of(
         rules=rules_in_force(settings, catalogue),
         told=told,
         keeps_noise=keeps_noise,
+        correlating=correlating,
+        boots=boots,
     )
 
 

@@ -20,7 +20,7 @@ from detector.app.alerting import Alerts
 from detector.app.dead_letters import DeadLetters
 from detector.clock import HOUR_US
 from detector.correlate import StoredMatch
-from detector.hooks import Finding, Hooks, RunTotals
+from detector.hooks import Hooks, RaisedIncident, RunTotals
 from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
@@ -107,7 +107,7 @@ def _match(stored: StoredMatch) -> None:
     telemetry.MATCHES.labels(stored.match.signature).inc()
 
 
-def _incident(finding: Finding, new: bool) -> None:
+def _incident(finding: RaisedIncident, new: bool) -> None:
     if not new:
         return
     incident = finding.incident

@@ -20,10 +20,10 @@ from detector.cli.options import NameParam
 from detector.cli.rule_tests import asked_for, failing
 from detector.cli.scan import ScanFindings, finding_item
 from detector.cli.settings_options import config_option, patterns_option
+from detector.drive import run
 from detector.explain import failing_tests
 from detector.match import Matcher
 from detector.model import Boot, Line
-from detector.pipeline import run
 from detector.render.escape import inert
 from detector.render.objects import Item, match_item, noise_item, rule_item
 from detector.render.units import several

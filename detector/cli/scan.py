@@ -18,12 +18,13 @@ from detector.cli import terminal
 from detector.cli.settings_options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
-from detector.hooks import Finding, Hooks, RunTotals
+from detector.drive import run
+from detector.hooks import Hooks, RaisedIncident, RunTotals
 from detector.known.lookup import KnownBugs
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
-from detector.pipeline import Pipeline, run
+from detector.pipeline import Pipeline
 from detector.render.escape import inert
 from detector.render.objects import (
     Item,
@@ -49,7 +50,7 @@ class ScanFindings:
 
     matches: list[StoredMatch] = field(default_factory=list)
     reports: dict[int, CrashReport] = field(default_factory=dict)
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, RaisedIncident] = field(default_factory=dict)
     programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
@@ -76,7 +77,7 @@ class ScanFindings:
         """The counts by source, host, process and signature."""
         return list(self.programs.values())
 
-    def _incident(self, finding: Finding, new: bool) -> None:
+    def _incident(self, finding: RaisedIncident, new: bool) -> None:
         for joined in finding.incident.joined:
             self.findings.pop(joined, None)
         self.findings[finding.incident.id] = finding
@@ -240,7 +241,7 @@ def _say_nameless(matches: Sequence[StoredMatch]) -> None:
         click.echo(inert(f"oopswatch: {told}"), err=True)
 
 
-def finding_item(finding: Finding, bugs: KnownBugs | None = None) -> Item:
+def finding_item(finding: RaisedIncident, bugs: KnownBugs | None = None) -> Item:
     """An incident as JSON."""
     report, issue = finding.report, finding.diagnosis.known_issue
     return incident_item(

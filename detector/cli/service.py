@@ -20,9 +20,9 @@ from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.service_settings import service_settings
 from detector.cli.stopping import StoppedEarly, Stopping, stop_early
+from detector.drive import run as drive
 from detector.errors import UserError
 from detector.hooks import RunTotals
-from detector.pipeline import run as drive
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.hold import held

@@ -13,8 +13,8 @@ from detector.alert.message import compose, plain
 from detector.alert.notice import Notice
 from detector.alert.subject import line_of, phrase, subject_of, what_happened
 from detector.app import build
+from detector.drive import run
 from detector.model import Boot, Match
-from detector.pipeline import run
 from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import History, open_history, open_journal

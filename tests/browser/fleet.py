@@ -11,7 +11,7 @@ from contextlib import chdir, closing
 from pathlib import Path
 
 from detector.app import build
-from detector.pipeline import run
+from detector.drive import run
 from detector.settings import Settings
 from detector.simulate import SimulationPlan, records, simulate, to_stream
 from detector.sources.files.source import FileSource

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from detector.catalogue import Rule
 from detector.correlator import Correlator
-from detector.hooks import Finding
+from detector.hooks import RaisedIncident
 from detector.isolation import Isolation
 from detector.model import Block, Boot, Match
 from detector.store import Journal, open_journal
@@ -104,7 +104,7 @@ class Delivery:
 
     def __init__(self, journal: Journal, rules: Sequence[Rule]) -> None:
         self.journal = journal
-        self.told: list[Finding] = []
+        self.told: list[RaisedIncident] = []
         self.isolation = Isolation(journal)
         self.correlator = Correlator(
             shipped(),

@@ -185,6 +185,10 @@ class Journal:
             self._tallies.match(match.signature, match.wall_time_us)
         return stored, new
 
+    def find(self, match: Match) -> StoredMatch | None:
+        """The stored match that a match repeats, if any."""
+        return self._matches.find(match)
+
     def note_boot(self, match: Match) -> None:
         """A boot banner: the host, its boot and when that began are noted, the line itself is not
         kept.

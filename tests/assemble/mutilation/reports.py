@@ -17,10 +17,10 @@ from pathlib import Path
 
 from detector.app import build
 from detector.correlate import StoredMatch
+from detector.drive import run
 from detector.hooks import Hooks
 from detector.model import CrashReport, Line, Record
 from detector.parse import Parser
-from detector.pipeline import run
 from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import open_journal

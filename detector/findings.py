@@ -1,0 +1,160 @@
+"""Findings: what the first stage hands to the second, as values with a JSON form.
+
+In: what the pipeline finds in chunks. Out: frozen values, and JSON of them that this version and
+every later one reads: `v` is the version that wrote it, and fields are only added. A `match` is a
+line that a kernel signature claims (or a boot banner), a `report` the whole block that a fault
+printed, `noise` counts of user-space crashes, `unclaimed` counts of lines that were not understood,
+`counters` what parser and assembler counted, `rejected` a record that a stage raised on. The schema
+is `schema()`; docs/fleet.md shows an example of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
+
+from detector.model import Block, Match, Rejected
+from detector.noise import NoiseCount
+from detector.unclaimed import UnclaimedCount
+
+# The version that is written. A field more is no new version; one that changes its meaning is.
+VERSION = 1
+# What is set aside is shown by its first bytes.
+SAMPLE_BYTES = 4_096
+
+
+class FindingError(ValueError):
+    """What should be a finding is none; the message says at which field."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchFinding:
+    """A line that a kernel signature claims. Its boot holds only what the line itself tells; in
+    which boot of its stream it was printed is decided where findings are stored.
+
+    `banner` says that it begins a boot. `ordinal` counts the findings of one record, so that
+    source, number and ordinal name a finding for good.
+    """
+
+    match: Match
+    banner: bool = False
+    ordinal: int = 0
+    kind: Literal["match"] = "match"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Whose it is."""
+        return self.match.host
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFinding:
+    """The block that a fault printed; its head was sent before as a match. `times_us` are the
+    kernel times of its lines (None where a line has none), as many as there are lines.
+    """
+
+    block: Block
+    times_us: tuple[int | None, ...] = ()
+    ordinal: int = 0
+    kind: Literal["report"] = "report"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Whose it is."""
+        return self.block.head.host
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFinding:
+    """How often one program of one host crashed in one way in one hour, since the last finding of
+    the same.
+    """
+
+    count: NoiseCount
+    kind: Literal["noise"] = "noise"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Whose it is."""
+        return self.count.host
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedFinding:
+    """How many lines were not understood for one reason, with a sample."""
+
+    count: UnclaimedCount
+    kind: Literal["unclaimed"] = "unclaimed"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Whose the sample is."""
+        return self.count.host
+
+
+@dataclass(frozen=True, slots=True)
+class CountersFinding:
+    """What parser and assembler counted since the last finding of this kind, and how much was
+    read: the sign of life of a first stage.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    records: int = 0
+    bytes: int = 0
+    host: str = ""
+    kind: Literal["counters"] = "counters"
+    v: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFinding:
+    """A record that a stage raised on; its value is cut after `SAMPLE_BYTES`, and base64 in JSON."""
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    rejected: Rejected
+    host: str = ""
+    kind: Literal["rejected"] = "rejected"
+    v: int = VERSION
+
+
+Finding = (
+    MatchFinding
+    | ReportFinding
+    | NoiseFinding
+    | UnclaimedFinding
+    | CountersFinding
+    | RejectedFinding
+)
+# Those that are sums: they are counted together before they are sent.
+COUNTS = (NoiseFinding, UnclaimedFinding, CountersFinding)
+
+_ADAPTER: TypeAdapter[Finding] = TypeAdapter(Annotated[Finding, Discriminator("kind")])
+
+
+def to_json(finding: Finding) -> bytes:
+    """The JSON form, UTF-8."""
+    return _ADAPTER.dump_json(finding)
+
+
+def from_json(value: bytes) -> Finding:
+    """The finding of its JSON form; fields that a later version added are left out. Raises
+    FindingError.
+    """
+    try:
+        return _ADAPTER.validate_json(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "finding"
+        raise FindingError(f"{where}: {first['msg']}") from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of findings."""
+    return _ADAPTER.json_schema(mode="serialization")

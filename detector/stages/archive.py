@@ -1,0 +1,222 @@
+"""Findings → incidents in one history: the second stage.
+
+In: findings, whatever stage 1 they came from, and where their topics stand. Out: matches, reports,
+incidents, noise and counts in the history, one transaction for each call, and the incidents that it
+raised or changed. In which boot a line was printed is decided here, by the stream of its host in
+its source; what belongs together in `correlate`. What raises on a finding is set aside, the rest
+goes on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from detector.app import build
+from detector.boots import Boots, line_of
+from detector.catalogue import Catalogue
+from detector.correlator import Correlator
+from detector.findings import (
+    CountersFinding,
+    Finding,
+    MatchFinding,
+    NoiseFinding,
+    RejectedFinding,
+    ReportFinding,
+    UnclaimedFinding,
+)
+from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
+from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal
+from detector.model import Match, Rejected
+from detector.noise import NoiseCount
+from detector.settings import Settings
+from detector.sources import LostPartitionsError
+from detector.store import Journal
+from detector.unclaimed import UnclaimedCount
+
+# The heads of reports whose matches were stored lately: their reports follow within seconds.
+HEADS = 20_000
+Head = tuple[str, int, str]
+
+
+class Archive:
+    """The second stage over one history, which it alone writes. `told` hears of what happens, as
+    the pipeline of `run` tells it, once `tell` is called.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        settings: Settings | None = None,
+        *,
+        catalogue: Catalogue | None = None,
+        told: Hooks | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        self.journal = journal
+        self.told = told or Hooks()
+        self.totals = RunTotals()
+        self.boots = Boots(journal.stream)
+        self._isolation = Isolation(journal)
+        catalogue = catalogue or build.catalogue_of(settings)
+        self._correlator = Correlator(
+            catalogue,
+            journal,
+            self._isolation,
+            rules=build.rules_in_force(settings, catalogue),
+            on_incident=self._incident,
+            on_report=self.told.report,
+        )
+        self._heads: OrderedDict[Head, tuple[int, bool]] = OrderedDict()
+        self._new_heads: dict[Head, tuple[int, bool]] = {}
+        self._raised: list[RaisedIncident] = []
+
+    def take(self, findings: Iterable[Finding]) -> list[RaisedIncident]:
+        """Stores findings, in one transaction; returns the incidents that they raised or changed,
+        each as it is now.
+        """
+        self.store([(finding, NOWHERE) for finding in findings], {})
+        self.tell()
+        return list({one.incident.id: one for one in self._raised}.values())
+
+    def store(
+        self,
+        findings: Sequence[tuple[Finding, RecordPlace]],
+        positions: Mapping[str, int],
+        confirm: Callable[[], None] = ignore,
+    ) -> None:
+        """Stores findings, each with the record that it came in, and the positions after them, in
+        one transaction. `confirm` is asked last, and may raise LostPartitionsError: then nothing is
+        stored.
+        """
+        before = replace(self.totals)
+        self.boots.mark()
+        for careful in (False, True):
+            self._isolation.begin(careful=careful)
+            self._raised, self._new_heads = [], {}
+            try:
+                with self.journal.transaction():
+                    self._work(findings)
+                    self._isolation.stage = "store"
+                    self.journal.set_positions(positions)
+                    confirm()
+                    self._store_rejected()
+                break
+            except BaseException as error:
+                self.boots.rewind()
+                self._correlator.forget()
+                self.totals = replace(before)
+                if careful or is_fatal(error) or isinstance(error, LostPartitionsError):
+                    raise
+        self.boots.mark()
+        self._heads |= self._new_heads
+        while len(self._heads) > HEADS:
+            self._heads.popitem(last=False)
+
+    def tell(self) -> None:
+        """Says what there is to say of what was stored last."""
+        self._isolation.tell()
+
+    def _work(self, findings: Sequence[tuple[Finding, RecordPlace]]) -> None:
+        noise: list[NoiseCount] = []
+        unclaimed: list[UnclaimedCount] = []
+        for finding, place in findings:
+            if isinstance(finding, NoiseFinding):
+                noise.append(finding.count)
+            elif isinstance(finding, UnclaimedFinding):
+                unclaimed.append(finding.count)
+            else:
+                self._isolation.stage = "store"
+                self._isolation.step(place, partial(self._take, finding), (self.boots,))
+        self._correlator.raise_incidents()
+        self._count(noise, unclaimed)
+        self._correlator.raise_outbreaks()
+        self._isolation.stage = "store"
+        self.journal.save_streams(self.boots.changed())
+
+    def _take(self, finding: Finding) -> None:
+        if isinstance(finding, MatchFinding):
+            self._match(finding)
+        elif isinstance(finding, ReportFinding):
+            self._report(finding)
+        elif isinstance(finding, CountersFinding):
+            self._counters(finding)
+        elif isinstance(finding, RejectedFinding):
+            self.reject(finding.rejected)
+        if self._isolation.careful:
+            self._correlator.raise_incidents()
+            self.journal.save_streams(self.boots.changed())
+
+    def reject(self, row: Rejected) -> None:
+        """Sets a record aside."""
+        self._isolation.stage = row.stage
+        place = RecordPlace(row.source, row.number, row.value, row.key)
+        self._isolation.reject(place, row.reason)
+
+    def _match(self, finding: MatchFinding) -> None:
+        line = line_of(finding.match)
+        match = replace(finding.match, boot=self.boots.place(line, banner=finding.banner))
+        if finding.banner:
+            self.journal.note_boot(match)
+            return
+        stored, new = self.journal.add_match(match)
+        self._new_heads[_head(match)] = (stored.id, new)
+        if new:
+            self.totals.matches += 1
+            self._isolation.say(self.told.match, stored)
+        else:
+            self.boots.settle(line, stored.match.boot)
+        if new or stored.refined:
+            self._isolation.stage = "correlate"
+            self._correlator.add(stored)
+
+    def _report(self, finding: ReportFinding) -> None:
+        """A block is read and stored with its head; a copy of one line, such as a syslogd wall,
+        says nothing that its report did not say.
+        """
+        block = finding.block
+        head = _head(block.head)
+        known = self._new_heads.get(head) or self._heads.get(head)
+        match_id, new = known or self._stored_head(block.head)
+        if match_id is not None and (new or len(block.lines) > 1):
+            self._correlator.report(match_id, block)
+
+    def _stored_head(self, head: Match) -> tuple[int | None, bool]:
+        stored = self.journal.find(head)
+        return (stored.id, True) if stored else (None, False)
+
+    def _counters(self, finding: CountersFinding) -> None:
+        self.totals.records += finding.records
+        self.totals.bytes += finding.bytes
+        counts = finding.counts
+        self.totals.cut_lines += counts.get("text_cut", 0) + counts.get("rows_cut", 0)
+        self.journal.add_counts(counts)
+        self._isolation.say(self.told.counts, counts)
+
+    def _count(self, noise: list[NoiseCount], unclaimed: list[UnclaimedCount]) -> None:
+        self._isolation.stage = "store"
+        if noise:
+            self.journal.count_noise(noise)
+            self._correlator.noise(noise)
+            self.totals.noise += sum(row.count for row in noise)
+            self._isolation.say(self.told.noise, noise)
+        if unclaimed:
+            self.journal.add_unclaimed(unclaimed)
+            self.totals.unclaimed += sum(row.count for row in unclaimed)
+            self._isolation.say(self.told.unclaimed, unclaimed)
+
+    def _store_rejected(self) -> None:
+        for row in self.journal.add_rejected(self._isolation.rejected):
+            self.totals.rejected += 1
+            self._isolation.say(self.told.rejected, row)
+
+    def _incident(self, raised: RaisedIncident, new: bool) -> None:
+        self.totals.incidents += new
+        self._raised.append(raised)
+        self.told.incident(raised, new)
+
+
+def _head(match: Match) -> Head:
+    return match.source, match.number, match.text
