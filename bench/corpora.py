@@ -55,7 +55,8 @@ class Corpus:
     def name(self) -> str:
         """As in file names."""
         planted = "" if self.incidents is None else f"-{self.incidents}-incidents"
-        return f"{self.hosts}-hosts-{self.share * 100:g}-percent-{self.size // 1_000_000}-mb{planted}-v{_MAKER}"
+        megabytes = f"{self.size // 1_000_000}-mb"
+        return f"{self.hosts}-hosts-{self.share * 100:g}-percent-{megabytes}{planted}-v{_MAKER}"
 
     @property
     def path(self) -> Path:
@@ -142,7 +143,8 @@ def planned(hosts: int, share: float, lines: int, incidents: int) -> Simulation:
     incidents and decoys do not.
     """
     few = SimulationPlan(
-        seed=7, hosts=hosts, lines=_SAMPLE, incidents=incidents, noise_share=NOISE_SHARE[0], forged=0, reboots=0,
+        seed=7, hosts=hosts, lines=_SAMPLE, incidents=incidents, noise_share=NOISE_SHARE[0],
+        forged=0, reboots=0,
         reboot_pairs=0, same_uptime_pairs=0, half_signatures=6, cross_host_pairs=3, far_pairs=3,
     )  # fmt: skip
     bare = hits(simulate(few).planted)

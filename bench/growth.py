@@ -144,14 +144,17 @@ def history(matches: int) -> Path:
 
 
 _HOSTS = """WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
-INSERT INTO hosts (name, first_seen_us, last_seen_us) SELECT printf('node-%06d', i), 1767225600000000, 1767225600000000 FROM n"""
+INSERT INTO hosts (name, first_seen_us, last_seen_us) SELECT printf('node-%06d', i),
+    1767225600000000, 1767225600000000 FROM n"""
 _MATCHES = """WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 INSERT INTO matches
-  (key, host, kernel_time_us, wall_time_us, stream, boot_count, signature, class, severity, text, fields, source, number)
+  (key, host, kernel_time_us, wall_time_us, stream, boot_count, signature, class, severity, text,
+    fields, source, number)
 SELECT i * 2654435761, printf('node-%06d', i % ?3), 1000000 * (1000 + i / ?3 * 600),
   1767225600000000 + 1000000 * (i / ?3 * 600),
   'kernel-logs/0', 0, 'kernel.tcp-release-state', 'tcp-state', 'warning',
-  printf('IPv4: Attempt to release TCP socket in state 10 %016x', i), '{}', 'kernel-logs/0', i FROM n"""
+  printf('IPv4: Attempt to release TCP socket in state 10 %016x', i), '{}', 'kernel-logs/0', i
+    FROM n"""
 
 
 if __name__ == "__main__":

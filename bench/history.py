@@ -139,7 +139,8 @@ class Fleet:
             issue = "tcp-listener-race" if number % 50 == 0 else None
             identity = f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"
             yield (
-                identity, RULES[self.skewed(4)], severity, host, at_us, at_us + 1_000_000, number * 10 + 1,
+                identity, RULES[self.skewed(4)], severity, host, at_us, at_us + 1_000_000,
+                number * 10 + 1,
                 issue, DIAGNOSIS, state, MODULES[self.skewed(61)],
             )  # fmt: skip
 
@@ -166,45 +167,66 @@ INSERT INTO reports (match_id, open, complete, lines, kind, title, function, ker
 VALUES (?, 0, 1, ?, 'memory-fault', ?, ?, ?, ?)
 """
 _INCIDENT = """
-INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us, anchor_id, known_issue, diagnosis, state,
+INSERT INTO incidents (id, rule, severity, host, boot, time_basis, gap_us, started_us, found_us,
+    anchor_id, known_issue, diagnosis, state,
   module,
   title, kind, function, kernel, release, fingerprint, changed_us)
-SELECT ?1, ?2, ?3, ?4, 'boot', 'kernel', 1000, ?5, ?6, ?7, ?8, ?9, ?10, ?11, title, kind, function, kernel,
+SELECT ?1, ?2, ?3, ?4, 'boot', 'kernel', 1000, ?5, ?6, ?7, ?8, ?9, ?10, ?11, title, kind,
+    function, kernel,
   release_number(kernel), fingerprint, ?6
 FROM reports WHERE match_id = ?7
 """
 _NOISE = """
-INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us) VALUES (?, ?, ?,
+    ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 _SUMS = """
-INSERT INTO evidence SELECT i.id, m.id FROM incidents i JOIN matches m ON m.id BETWEEN i.anchor_id AND i.anchor_id + 9;
-INSERT INTO changes (incident_id, at_us, what, actor) SELECT id, found_us, 'raised', 'oopswatch' FROM incidents ORDER BY found_us;
-INSERT INTO signature_hours SELECT signature, wall_time_us / 3600000000 * 3600000000, count(*) FROM matches WHERE TRUE GROUP BY 1, 2;
+INSERT INTO evidence SELECT i.id, m.id FROM incidents i JOIN matches m ON m.id BETWEEN i.anchor_id
+    AND i.anchor_id + 9;
+INSERT INTO changes (incident_id, at_us, what, actor) SELECT id, found_us, 'raised', 'oopswatch'
+    FROM incidents ORDER BY found_us;
+INSERT INTO signature_hours SELECT signature, wall_time_us / 3600000000 * 3600000000, count(*)
+    FROM matches WHERE TRUE GROUP BY 1, 2;
 INSERT INTO noise_programs
-  SELECT process, signature, hour_us, sum(count), min(first_us), max(last_us) FROM noise WHERE TRUE GROUP BY 1, 2, 3;
+  SELECT process, signature, hour_us, sum(count), min(first_us), max(last_us) FROM noise WHERE
+    TRUE GROUP BY 1, 2, 3;
 UPDATE sizes SET rows = (SELECT sum(count) FROM noise) WHERE name = 'noise';
-INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us, last_us, incidents, hosts)
-  SELECT fingerprint, title, kind, function, module, severity, known_issue, min(started_us), max(started_us), count(*), count(DISTINCT host)
+INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us,
+    last_us, incidents, hosts)
+  SELECT fingerprint, title, kind, function, module, severity, known_issue, min(started_us),
+    max(started_us), count(*), count(DISTINCT host)
   FROM incidents WHERE TRUE GROUP BY fingerprint;
 INSERT INTO problem_hosts (fingerprint, host, incidents, reports, first_us, last_us)
-  SELECT fingerprint, host, count(*), count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
+  SELECT fingerprint, host, count(*), count(*), min(started_us), max(started_us) FROM incidents
+    WHERE TRUE GROUP BY 1, 2;
 INSERT INTO problem_kernels (fingerprint, kernel, release, incidents, reports, first_us, last_us)
-  SELECT fingerprint, kernel, min(release), count(*), count(*), min(started_us), max(started_us) FROM incidents WHERE TRUE GROUP BY 1, 2;
+  SELECT fingerprint, kernel, min(release), count(*), count(*), min(started_us), max(started_us)
+    FROM incidents WHERE TRUE GROUP BY 1, 2;
 INSERT INTO problem_days (fingerprint, day_us, incidents, reports)
-  SELECT fingerprint, started_us - started_us % 86400000000, count(*), count(*) FROM incidents WHERE TRUE GROUP BY 1, 2;
-INSERT INTO faults SELECT m.id, m.wall_time_us, m.host, m.signature, m.class, m.severity, r.match_id IS NOT NULL,
-  r.function, r.module, r.kernel, 'model ' || (m.id / 10 % 40), r.fingerprint FROM matches m LEFT JOIN reports r ON r.match_id = m.id;
-UPDATE hosts SET hardware = 'model ' || (length(name) * 7 + unicode(substr(name, -1)) % 40), hardware_us = last_seen_us;
+  SELECT fingerprint, started_us - started_us % 86400000000, count(*), count(*) FROM incidents
+    WHERE TRUE GROUP BY 1, 2;
+INSERT INTO faults SELECT m.id, m.wall_time_us, m.host, m.signature, m.class, m.severity,
+    r.match_id IS NOT NULL,
+  r.function, r.module, r.kernel, 'model ' || (m.id / 10 % 40), r.fingerprint FROM matches m LEFT
+    JOIN reports r ON r.match_id = m.id;
+UPDATE hosts SET hardware = 'model ' || (length(name) * 7 + unicode(substr(name, -1)) % 40),
+    hardware_us = last_seen_us;
 INSERT INTO problem_hardware
-  SELECT fingerprint, hardware, 0, count(*), min(at_us), max(at_us) FROM faults WHERE fingerprint IS NOT NULL GROUP BY 1, 2;
-UPDATE problems SET reports = incidents, incident_us = last_us, trace = json_array(function, 'frame_a', 'frame_b', module);
-INSERT INTO problem_frames SELECT value, fingerprint FROM problems, json_each(trace) WHERE value IS NOT NULL GROUP BY 1, 2;
+  SELECT fingerprint, hardware, 0, count(*), min(at_us), max(at_us) FROM faults WHERE fingerprint
+    IS NOT NULL GROUP BY 1, 2;
+UPDATE problems SET reports = incidents, incident_us = last_us, trace = json_array(function,
+    'frame_a', 'frame_b', module);
+INSERT INTO problem_frames SELECT value, fingerprint FROM problems, json_each(trace) WHERE value
+    IS NOT NULL GROUP BY 1, 2;
 INSERT INTO host_kernels SELECT host, epoch_us, kernel FROM boots;
 INSERT INTO fleet_days SELECT 'kernel', kernel, day, sum(hosts), sum(crashes) FROM (
-  SELECT kernel, epoch_us - epoch_us % 86400000000 AS day, count(*) AS hosts, 0 AS crashes FROM boots GROUP BY 1, 2
-  UNION ALL SELECT kernel, at_us - at_us % 86400000000, 0, count(*) FROM faults WHERE kernel IS NOT NULL GROUP BY 1, 2) GROUP BY 2, 3;
-INSERT INTO fleet_days SELECT 'hardware', hardware, at_us - at_us % 86400000000, 0, count(*) FROM faults WHERE reported GROUP BY 2, 3;
+  SELECT kernel, epoch_us - epoch_us % 86400000000 AS day, count(*) AS hosts, 0 AS crashes FROM
+    boots GROUP BY 1, 2
+  UNION ALL SELECT kernel, at_us - at_us % 86400000000, 0, count(*) FROM faults WHERE kernel IS
+    NOT NULL GROUP BY 1, 2) GROUP BY 2, 3;
+INSERT INTO fleet_days SELECT 'hardware', hardware, at_us - at_us % 86400000000, 0, count(*) FROM
+    faults WHERE reported GROUP BY 2, 3;
 """
 
 
@@ -223,7 +245,10 @@ def fill(path: Path, size: float, made: Callable[[float], Fleet] = Fleet) -> Non
             hosts,
             ((fleet.host(n), NOW_US - SPAN_US, NOW_US - n * 1_000) for n in range(fleet.hosts)),
         )
-        boots = "INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, kernel) VALUES (?, ?, ?, '', 0, ?)"
+        boots = (
+            "INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, kernel) VALUES "
+            "(?, ?, ?, '', 0, ?)"
+        )
         _insert(
             connection,
             boots,

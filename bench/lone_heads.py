@@ -1,7 +1,8 @@
 """What heads without a block cost in a host's chatter: python -m bench.lone_heads [LINES] [HEADS].
 
-A log of chatter is scanned with heads in it and without, in turns; the ratio of the CPU times is said, of the
-shortest of three runs each. A head alone makes the lines after it be read until enough of them are foreign.
+A log of chatter is scanned with heads in it and without, in turns; the ratio of the CPU times is
+said, of the shortest of three runs each. A head alone makes the lines after it be read until enough
+of them are foreign.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ CHATTER = (
     "IPv6: ADDRCONF(NETDEV_CHANGE): veth{n:x}: link becomes ready",
     "EXT4-fs (dm-{n}): mounted filesystem with ordered data mode. Opts: (null)",
     "usb 1-{n}: new high-speed USB device number {n} using xhci_hcd",
-    "[UFW BLOCK] IN=eth0 OUT= MAC= SRC=192.0.2.{n} DST=198.51.100.7 LEN=40 TTL=244 ID={n} PROTO=TCP",
+    (
+        "[UFW BLOCK] IN=eth0 OUT= MAC= SRC=192.0.2.{n} DST=198.51.100.7 LEN=40 TTL=244 ID={n} "
+        "PROTO=TCP"
+    ),
     "systemd[1]: Started Session {n} of User demo.",
     "device veth{n:x} entered promiscuous mode",
 )
@@ -56,7 +60,8 @@ def main(arguments: list[str]) -> None:
         took = [(scan_s(without), scan_s(with_heads)) for _ in range(ROUNDS)]
     plain, beset = (min(times) for times in zip(*took, strict=True))
     sys.stdout.write(
-        f"{lines:,} lines: {plain:.2f} s without heads, {beset:.2f} s with {heads}: {beset / plain:.2f} times\n"
+        f"{lines:,} lines: {plain:.2f} s without heads, {beset:.2f} s with {heads}: "
+        f"{beset / plain:.2f} times\n"
     )
 
 

@@ -17,13 +17,18 @@ from bench.figures import Goal, Results, Row
 ORDER = ("files", "kafka", "latency", "growth", "memory", "pages")
 HEAD = """# Performance
 
-Written by `make bench`, which generates its corpora with the simulator and runs everything on one machine, side by side and in turn
-(A B C A B C …). Figures are medians; ratios are the median over the rounds of what ran in the same round. Other machines give other
+Written by `make bench`, which generates its corpora with the simulator and runs everything on one \
+machine, side by side and in turn
+(A B C A B C …). Figures are medians; ratios are the median over the rounds of what ran in the \
+same round. Other machines give other
 figures: compare ratios, and run it yourself (`BENCH_SIZE=50M make bench` for a small run).
 
-Lines have 140 bytes on average, in the traditional syslog format that every peer reads. "Hits" are the lines that hold a literal of the
-catalogue: at 0.01 % an ordinary day, at 2 % a fleet with programs that crash in loops. oopswatch always does its whole job: all
-signatures and rules, crash reports, diagnoses, noise by program, the history. What each peer does, and does not, stands beside its row.
+Lines have 140 bytes on average, in the traditional syslog format that every peer reads. "Hits" \
+are the lines that hold a literal of the
+catalogue: at 0.01 % an ordinary day, at 2 % a fleet with programs that crash in loops. oopswatch \
+always does its whole job: all
+signatures and rules, crash reports, diagnoses, noise by program, the history. What each peer \
+does, and does not, stands beside its row.
 """
 TITLES = {
     "files": "Files, one core",

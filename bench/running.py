@@ -65,7 +65,8 @@ def run(command: Command) -> Ran:
         )
         begun = time.perf_counter()
         process = subprocess.Popen(
-            pinned(command.words), stdin=feeder.stdout if feeder else subprocess.DEVNULL, stdout=output, stderr=errors,
+            pinned(command.words), stdin=feeder.stdout if feeder else subprocess.DEVNULL,
+            stdout=output, stderr=errors,
             env={**os.environ, **command.environment}, cwd=command.cwd,
         )  # fmt: skip
         if feeder and feeder.stdout:

@@ -27,10 +27,11 @@ _LONGEST = 4096
 # How many times longer the second try of a regex may take that ran out of its time.
 _AGAIN = 10
 
-# Where the kernel speaks of a process, its line begins with the name that the process chose (at most
-# 15 characters, TASK_COMM_LEN in include/linux/sched.h): `%s[%d]: ` and `%s (%d): ` everywhere,
-# `%s invoked oom-killer` (mm/oom_kill.c), `%s: page allocation failure` (warn_alloc() in
-# mm/page_alloc.c), `%s uses obsolete` (net/core/sock.c). x86's `Oops: 0000 [1] SMP` of 2.6 is none.
+# Where the kernel speaks of a process, its line begins with the name that the process chose (at
+# most 15 characters, TASK_COMM_LEN in include/linux/sched.h): `%s[%d]: ` and `%s (%d): `
+# everywhere, `%s invoked oom-killer` (mm/oom_kill.c), `%s: page allocation failure` (warn_alloc()
+# in mm/page_alloc.c), `%s uses obsolete` (net/core/sock.c). x86's `Oops: 0000 [1] SMP` of 2.6 is
+# none.
 _OF_PROCESS = regex.compile(
     r".{0,15}?(?: ?\(\d{1,7}\)|\[\d{1,7}\](?! (?:SMP|PREEMPT|DEBUG|KASAN)|$)|/\d{1,7}(?=:)"
     r"|(?= invoked oom-killer|: page allocation |: vmalloc | uses obsolete ))"

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
-# What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise, and distributions that build upstream's
-# stable releases as they are.
+# What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise, and
+# distributions that build upstream's stable releases as they are.
 _PLAIN_SUFFIX = re.compile(
     r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?"
     r"|-talos|-arch\d{1,2}(?:-\d{1,3})?)*"
 )
-# What Debian's kernels print behind the number of their build: the package, which names the stable release it is built on.
+# What Debian's kernels print behind the number of their build: the package, which names the stable
+# release it is built on.
 _DEBIAN = re.compile(r"Debian (\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
 _FINAL = 1 << 30  # a final release comes after all its candidates
 

@@ -1,4 +1,6 @@
-"""Writes docs/metrics.md, by `python -m detector.telemetry_page`, from what `telemetry` declares."""
+"""Writes docs/metrics.md, by `python -m detector.telemetry_page`, from what `telemetry`
+declares.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def page() -> str:
 
 PAGE_HEAD = """# Metrics and log events
 
-Made from `detector/telemetry.py` and `detector/log_events.py` by `make docs`. Metrics are served at `[metrics] port`; events go to standard error, as set in `[log]`.
+Made from `detector/telemetry.py` and `detector/log_events.py` by `make docs`. Metrics are served \
+at `[metrics] port`; events go to standard error, as set in `[log]`.
 """
 
 if __name__ == "__main__":

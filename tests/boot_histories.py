@@ -96,7 +96,9 @@ def iso(host: str, uptime: float, wall: float, text: str, tag: str) -> bytes:
 def bsd(host: str, uptime: float, wall: float, text: str, tag: str) -> bytes:
     """The traditional format: whole seconds, and no year."""
     moment = datetime.fromtimestamp(int(START + wall), UTC)
-    return f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} {host} {tag}: [{uptime:12.6f}] {text}".encode()
+    return (
+        f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} {host} {tag}: [{uptime:12.6f}] {text}"
+    ).encode()
 
 
 def rsyslog(host: str, uptime: float, wall: float, text: str, tag: str) -> bytes:
@@ -451,9 +453,12 @@ def too_far_apart(host: Host) -> int:
 
 
 HISTORIES: tuple[History, ...] = (
-    plain, clock_steps, clock_is_found, early, boots_in_a_loop, dump_is_read_late, young_dump, dump_in_a_file, dump_is_read_again,
-    name_comes_late, names_vary, stamps_are_rounded, halves_in_two_partitions, late_half, called_like_a_banner, everything_twice, id_on_one_half,
-    no_clock_two_boots, same_uptime_on_two_days, reboot_within_minutes, fall_without_a_banner, ids_differ, nobody_s_name, two_machines, too_far_apart,
+    plain, clock_steps, clock_is_found, early, boots_in_a_loop, dump_is_read_late, young_dump,
+    dump_in_a_file, dump_is_read_again,
+    name_comes_late, names_vary, stamps_are_rounded, halves_in_two_partitions, late_half,
+    called_like_a_banner, everything_twice, id_on_one_half,
+    no_clock_two_boots, same_uptime_on_two_days, reboot_within_minutes, fall_without_a_banner,
+    ids_differ, nobody_s_name, two_machines, too_far_apart,
 )  # fmt: skip
 
 

@@ -22,7 +22,10 @@ def report(host: str, start: int, address: str) -> list[str]:
     """A pair that makes an incident, with the report of its fault, and noise between its lines."""
 
     def line(us: int, text: str) -> str:
-        return f"Nov 22 10:00:{us // 1_000_000 % 60:02} {host} kernel: [  {start + us / 1e6:.6f}] {text}"
+        return (
+            f"Nov 22 10:00:{us // 1_000_000 % 60:02} {host} kernel: [  "
+            f"{start + us / 1e6:.6f}] {text}"
+        )
 
     return [
         line(0, f"IPv4: Attempt to release TCP socket in state 10 {address}"),

@@ -248,7 +248,8 @@ try:
     scan.main(["--json", sys.argv[1]], standalone_mode=False)
 except SystemExit:
     pass
-peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())  # ru_maxrss begins with what the parent had
+peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())  # ru_maxrss begins \
+with what the parent had
 print(peak[1], file=sys.stderr)
 """
 

@@ -272,7 +272,10 @@ def test_trap_23_a_user_fault_at_a_kernel_address():
         "IPV4: ATTEMPT TO RELEASE TCP SOCKET IN STATE 10 FFFF8A16C1D2E3F0",
         "> [  100.000000] Unable to handle kernel paging request at virtual address 0001950b",
         "Message from syslogd@h1 at Fri Jul 26 05:57:37 2024 ...",
-        "c 1851.721062! Unable to handle kernel pointer dereference in virtual kernel address space",
+        (
+            "c 1851.721062! Unable to handle kernel pointer dereference in virtual kernel address "
+            "space"
+        ),
     ],
 )
 def test_trap_24_copies(text):

@@ -221,7 +221,8 @@ bond0: (slave eth1): link status definitely up, 10000 Mbps full duplex
 igb 0000:02:00.0 enp2s0: igb: enp2s0 NIC Link is Down
 clocksource: Switched to clocksource tsc
 clocksource: timekeeping watchdog on CPU3: hpet retried 2 times before success
-BERT: Boot Error Record Table support is disabled. Enable it by using bert_enable as kernel parameter.
+BERT: Boot Error Record Table support is disabled. Enable it by using bert_enable as kernel \
+parameter.
 INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.234 msecs
 NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.
 mce: CPU3: Core temperature/speed normal (total events = 1)
@@ -265,7 +266,8 @@ x86/fault: user mode page faults are counted
 Kernel command line: BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet panic=30 oops=panic
 random: crng init done
 CPU1: Booted secondary processor 0x0000000001 [0x481fd010]
-audit: type=1701 audit(1700000000.123:45): auid=1000 uid=1000 pid=4711 comm="demo" exe="/usr/bin/demo" sig=11 res=1
+audit: type=1701 audit(1700000000.123:45): auid=1000 uid=1000 pid=4711 comm="demo" \
+exe="/usr/bin/demo" sig=11 res=1
 perf: interrupt took too long (2502 > 2500), lowering kernel.perf_event_max_sample_rate to 79750
 hid-generic 0003:046D:C31C.0001: input,hidraw0: USB HID v1.10 Keyboard on usb-0000:00:14.0-1/input0
 Code: f9400a63 b4000083 (f9400063)

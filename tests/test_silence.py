@@ -21,15 +21,27 @@ from tests.fleet_log import watched
 
 FAULTS = {
     "arm64": "Unable to handle kernel paging request at virtual address ffff80001234a7c8",
-    "mips": "CPU 3 Unable to handle kernel paging request at virtual address 00000040, epc == 80101234, ra == 80105678",
+    "mips": (
+        "CPU 3 Unable to handle kernel paging request at virtual address 00000040, epc == "
+        "80101234, ra == 80105678"
+    ),
     "x86": "BUG: unable to handle kernel NULL pointer dereference at 0000000000000018",
     "panic": "Kernel panic - not syncing: Fatal exception",
     "lockup": "watchdog: BUG: soft lockup - CPU#7 stuck for 23s! [kworker/7:1:311]",
     "hung": "INFO: task jbd2/sda1-8:412 blocked for more than 245 seconds.",
     "warning": "WARNING: CPU: 3 PID: 77 at net/core/dev.c:1234 netif_rx+0x12/0x34",
-    "stall": "rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-.... } 40 jiffies s: 77 root: 0x2/.",
-    "xfs": "XFS internal error xfs_trans_cancel at line 1164 of file fs/xfs/xfs_trans.c.  Caller 0xffffffff88123456",
-    "xfs, no mount": "XFS: Internal error XFS_WANT_CORRUPTED_RETURN at line 295 of file fs/xfs/xfs_alloc.c.  Caller 0xffffffffa0123456",
+    "stall": (
+        "rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-.... } 40 "
+        "jiffies s: 77 root: 0x2/."
+    ),
+    "xfs": (
+        "XFS internal error xfs_trans_cancel at line 1164 of file fs/xfs/xfs_trans.c.  Caller "
+        "0xffffffff88123456"
+    ),
+    "xfs, no mount": (
+        "XFS: Internal error XFS_WANT_CORRUPTED_RETURN at line 295 of file "
+        "fs/xfs/xfs_alloc.c.  Caller 0xffffffffa0123456"
+    ),
     "release": "IPv4: Attempt to release TCP socket in state 10 ffff80001234a000",
 }
 # What consoles, collectors, vendors and people put before a kernel's line.
@@ -41,7 +53,9 @@ SHAPES = {
     "dmesg -T": "[Sat Nov 22 10:00:00 2025] {}",
     "syslog": "Nov 22 10:00:00 db-1 kernel: [  321.654321] {}",
     "priority as text": "2025-11-22T10:00:00.000Z kern.alert db-1 kernel: [  321.654321] {}",
-    "collector": "2025-11-22 10:00:00 | 192.0.2.7 | <1>Nov 22 10:00:00 db-1 kernel: [  321.654321] {}",
+    "collector": (
+        "2025-11-22 10:00:00 | 192.0.2.7 | <1>Nov 22 10:00:00 db-1 kernel: [  321.654321] {}"
+    ),
     "serial console": "[2025-11-22 10:00:00] [  321.654321] {}",
     "tag cut": "Nov 22 10:00:00 db-1 kern[  321.654321] {}",
     "glued": "[  OK  ] Started Network[  321.654321] {}",

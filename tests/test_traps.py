@@ -588,7 +588,10 @@ def test_trap_17_the_same_uptime_on_two_boots(scan: Scan) -> None:
     """Half a second apart by uptime, a banner between: two boots, no incident."""
     banner = dmesg(
         0,
-        "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022",
+        (
+            "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC "
+            "2022"
+        ),
     )
     seen = scan(banner + dmesg(100_000_000, RELEASE) + banner + dmesg(100_500_000, HEAD))
     assert (seen.signatures, seen.incidents) == (["tcp-release-state", "paging-request"], [])
@@ -642,7 +645,10 @@ def test_trap_18_the_second_half_comes_after_the_reboot(scan: Scan) -> None:
     log += stamp.format(
         "21:30",
         "    0.000000",
-        "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC 2022",
+        (
+            "Linux version 5.15.31-umbra (build@umbra) (gcc 10.2.1) #1 SMP Mon Mar 28 10:00:01 UTC "
+            "2022"
+        ),
     )
     log += stamp.format("21:34", "    4.117802", "tidewatch: ready")
     dump = dmesg(90_211_402_118, RELEASE) + dmesg(90_213_913_259, X86)

@@ -77,7 +77,8 @@ def test_a_scan_of_what_is_understood_says_nothing_of_it(tmp_path: Path):
         f"[   12.345678] {FAULT}\n[   12.345679] Internal error: Oops: 96000004 [#1] SMP\n"
         f"[   12.345680] page:0 Kernel BUG at mm/x.c within a report\n"
         "[   20.000000] EDAC MC: Ver: 3.0.0\n[   21.000000] logger: !@Boot_DEBUG: start\n"
-        "[   22.000000] Unable to handl[7]: segfault at 10 ip 00000000 sp 00000000 error 4 in x[4+1]\n"
+        "[   22.000000] Unable to handl[7]: segfault at 10 ip 00000000 sp 00000000 error 4 in "
+        "x[4+1]\n"
         f"[   23.000000] audit: type=1123 audit(1.2:3): pid=8 msg='cmd=\"grep {FAULT}\"'\n"
     )
     summary = json.loads(scan(log, "--json").splitlines()[-1])

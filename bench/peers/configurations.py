@@ -62,11 +62,14 @@ def syslog_ng() -> str:
     )
     return f"""@version: 3.35
 options {{
-  stats-freq(0); keep-hostname(yes); keep-timestamp(yes); use-dns(no); dns-cache(no); time-zone("UTC"); recv-time-zone("UTC");
+  stats-freq(0); keep-hostname(yes); keep-timestamp(yes); use-dns(no); dns-cache(no); \
+time-zone("UTC"); recv-time-zone("UTC");
 }};
 source lines {{ stdin(); }};
-filter release {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] (?:IPv4: )?(?:{release()})'); }};
-filter fault {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] (?:{fault()})'); }};
+filter release {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] (?:IPv4: \
+)?(?:{release()})'); }};
+filter fault {{ program("kernel" type(string)) and message('^\\[ *[0-9]+\\.[0-9]+\\] \
+(?:{fault()})'); }};
 rewrite is_release {{ set("release", value("HALF")); }};
 rewrite is_fault {{ set("fault", value("HALF")); }};
 parser pairs {{

@@ -48,7 +48,8 @@ def main(bootstrap: str, topic: str, records: str, release: str, fault: str) -> 
 
     with tempfile.TemporaryDirectory(prefix="oopswatch-quix-") as folder:
         application = Application(
-            broker_address=bootstrap, consumer_group=f"quix-{uuid.uuid4().hex[:8]}", auto_offset_reset="earliest", state_dir=folder,
+            broker_address=bootstrap, consumer_group=f"quix-{uuid.uuid4().hex[:8]}",
+            auto_offset_reset="earliest", state_dir=folder,
             loglevel="ERROR", consumer_extra_config={"enable.auto.commit": False},
         )  # fmt: skip
         lines: Any = application.dataframe(application.topic(topic, value_deserializer="bytes"))

@@ -1,7 +1,8 @@
-"""Plans of the alert path: what is written about a group's messages when a change came in, a message
-is due, or an attempt has its outcome.
+"""Plans of the alert path: what is written about a group's messages when a change came in, a
+message is due, or an attempt has its outcome.
 
-In: snapshots of the alert store, the time. Out: writes for `AlertStore.apply`. Pure: no IO, no clock.
+In: snapshots of the alert store, the time. Out: writes for `AlertStore.apply`. Pure: no IO, no
+clock.
 """
 
 from __future__ import annotations

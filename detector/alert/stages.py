@@ -1,7 +1,8 @@
 """Stages between a change of an incident and a message: filter, route, silence, group.
 
 In: changes, the routing, silences, the groups there are, the time. Out: routed changes, each with
-the group whose message reports it, or with the reason why nobody is notified. Pure: no IO, no clock.
+the group whose message reports it, or with the reason why nobody is notified. Pure: no IO, no
+clock.
 """
 
 from __future__ import annotations

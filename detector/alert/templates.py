@@ -152,8 +152,10 @@ def _bare() -> Notice:
     """A notice of which only the least is known."""
     notice = example_notice(0)
     subject = replace(
-        notice.subjects[0], fingerprint=None, started_us=None, uptime_us=None, kernel=None, function=None, module=None, lines=(),
-        what_happened=(), known_issue=None, known_issue_confidence=None, next_steps=(), rule_title=None, runbook=None,
+        notice.subjects[0], fingerprint=None, started_us=None, uptime_us=None, kernel=None,
+        function=None, module=None, lines=(),
+        what_happened=(), known_issue=None, known_issue_confidence=None, next_steps=(),
+        rule_title=None, runbook=None,
     )  # fmt: skip
     return replace(notice, subjects=(subject,), standing=None, team=None, link=None)
 

@@ -54,11 +54,15 @@ _FRAME = re.compile(
     rf"|(?:\? )?{_SYM} \(?(?:\./)?[\w./-]+\.[chSs]:\d+.*$"
     r"|---? (?:interrupt|Exception): \w+.*$|LR = .*$|--- Exception: .*$)"
 )
-# Where a stack begins: what system calls, interrupts from user space, new threads and idle CPUs start with.
+# Where a stack begins: what system calls, interrupts from user space, new threads and idle CPUs
+# start with.
 _BOTTOM = re.compile(
-    r".*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp|syscall_call|system_call_fastpath|system_call"
-    r"|ret_from_fork(?:_asm)?|ret_from_kernel_thread|secondary_startup_64\w*|startup_32_smp|el0t?_(?:64_|32_)?(?:sync|svc|irq)\w*"
-    r"|ret_fast_syscall|ret_to_user|ret_from_exception|syscall_common|ret_from_syscall)(?:\.\w+)*(?:\+0x|\)? from )"
+    r".*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp|syscall_call"
+    r"|system_call_fastpath|system_call"
+    r"|ret_from_fork(?:_asm)?|ret_from_kernel_thread|secondary_startup_64\w*|startup_32_smp"
+    r"|el0t?_(?:64_|32_)?(?:sync|svc|irq)\w*"
+    r"|ret_fast_syscall|ret_to_user|ret_from_exception|syscall_common"
+    r"|ret_from_syscall)(?:\.\w+)*(?:\+0x|\)? from )"
     r"|\s*</TASK>\s*$"
 )
 _STACK_MARK = re.compile(rf"{_STACKS}+$")

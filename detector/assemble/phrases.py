@@ -118,9 +118,11 @@ PROSE: dict[str, tuple[str, ...]] = {
         "reference binding",
     ),
     "slab": (
-        "INFO: (?:Slab|Object|Allocated|Freed|0x[0-9a-f]+-0x) ?", "Slab 0x", "Object 0x", "Bytes b4",
+        "INFO: (?:Slab|Object|Allocated|Freed|0x[0-9a-f]+-0x) ?", "Slab 0x", "Object 0x",
+        "Bytes b4",
         r"Object *(?:\(|[0-9a-f]{8}|0x)", r"Redzone *(?:\(|[0-9a-f]{8})",
-        r"Padding *(?:\(|[0-9a-f]{8})", "Object padding", r"FIX \S", "0x[0-9a-f]+-0x[0-9a-f]+ @", r"\[[\w ]+ overwritten\] 0x",
+        r"Padding *(?:\(|[0-9a-f]{8})", "Object padding", r"FIX \S", "0x[0-9a-f]+-0x[0-9a-f]+ @",
+        r"\[[\w ]+ overwritten\] 0x",
         "Freed in", "Allocated in", "First byte",
     ),
     "memory-leak": (

@@ -24,7 +24,8 @@ _END = re.compile(
 )
 _BAR = re.compile(r"={32,}$")
 _AFTER_END = re.compile(
-    r"\s*(?:RIP|EIP|Code|RSP|ESP|EFLAGS|R[A-D]X|R[SDB][IP]|R\d\d|E[A-D]X|ESI|FS|CS|CR2|DR\d|PKRU|Modules "
+    r"\s*(?:RIP|EIP|Code|RSP|ESP|EFLAGS|R[A-D]X|R[SDB][IP]|R\d\d|E[A-D]X|ESI|FS|CS|CR2|DR\d|PKRU"
+    r"|Modules "
     r"linked in|Kernel Offset"
     r"|PHYS_OFFSET|CPU features|Memory Limit|SMP|Dumping ftrace buffer|Starting crashdump "
     r"kernel|Disabling lock debugging"
@@ -151,8 +152,10 @@ _PROSE = {
 """Class → the kinds of prose (see `phrases`) that its reports print."""
 
 _NO_REGISTERS = frozenset(
-    {"lockdep", "suspicious-rcu", "hung-task", "ubsan", "kasan", "kmsan", "kcsan", "atomic-sleep", "preemptible", "bad-page"}
-    | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak", "spinlock-bug", "mm-teardown"}
+    {"lockdep", "suspicious-rcu", "hung-task", "ubsan", "kasan", "kmsan", "kcsan", "atomic-sleep",
+        "preemptible", "bad-page"}
+    | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak",
+        "spinlock-bug", "mm-teardown"}
     | {"vfs-busy", "netdev-reference", "lockdep-exhausted"}
 )  # fmt: skip
 """Reports that call dump_stack(): registers stand only under its trace, those of user space
@@ -161,8 +164,10 @@ _NO_REGISTERS = frozenset(
 _SCHED_SHOWS_TASK = frozenset({"hung-task"})
 _DUMP_LABELS = frozenset({"CPU", "Pid", "Hardware name", "Modules linked in"})
 _AFTER_TRACE = frozenset(
-    {"Code", "RIP", "RSP", "RAX", "RDX", "RBP", "R10", "R13", "ORIG_RAX", "FS", "CS", "CR2", "DR0", "DR3", "PKRU"}
-    | {"Modules linked in", "Kernel Offset", "note", "Instruction dump", "Krnl Code", "Last Breaking-Event-Address"}
+    {"Code", "RIP", "RSP", "RAX", "RDX", "RBP", "R10", "R13", "ORIG_RAX", "FS", "CS", "CR2", "DR0",
+        "DR3", "PKRU"}
+    | {"Modules linked in", "Kernel Offset", "note", "Instruction dump", "Krnl Code",
+        "Last Breaking-Event-Address"}
 )  # fmt: skip
 
 

@@ -29,7 +29,9 @@ INPUT, FAULT, INTERRUPTED, CLOSED_PIPE = 2, 70, 130, 141
 # Each command is a function of its name in the module of its name; beside it what its help begins
 # with, so that `--help` imports none.
 COMMANDS = {
-    "scan": "Reads logs in any known format and prints incidents, crashes and the noise by process.",
+    "scan": (
+        "Reads logs in any known format and prints incidents, crashes and the noise by process."
+    ),
     "run": (
         "Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise "
         "counts in the history."

@@ -21,7 +21,8 @@ from detector.store.backup import backup as copy
 Examples:
   oopswatch backup /backup/oopswatch-$(date +%F).db
   oopswatch backup copy.db --store /var/lib/oopswatch/history.db --json
-To restore: stop the service, put the copy in the history's place, remove the old -wal and -shm files, start the service."""
+To restore: stop the service, put the copy in the history's place, remove the old -wal and -shm \
+files, start the service."""
 )
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: what the copy holds.")

@@ -20,7 +20,8 @@ from detector.settings import settings_of
 Examples:
   oopswatch doctor --config /etc/oopswatch/oopswatch.toml
   oopswatch doctor --json | jq 'select(.level == "fault")'
-Reads only, and notifies nobody. Exit: 0 no fault, 1 a fault was found, 2 settings that cannot be read."""
+Reads only, and notifies nobody. Exit: 0 no fault, 1 a fault was found, 2 settings that cannot be \
+read."""
 )
 @click.option("--json", "as_json", is_flag=True, help="NDJSON.")
 @store_option

@@ -189,7 +189,8 @@ def find(bugs: list[Bug], name: str) -> list[Bug]:
 
 @known.command(
     epilog="""\b
-Sources: a copy of the kernel's vulns.git or of cvelistV5 (a folder, tar or zip), a kernel checkout. Nothing is fetched."""
+Sources: a copy of the kernel's vulns.git or of cvelistV5 (a folder, tar or zip), a kernel \
+checkout. Nothing is fetched."""
 )
 @click.option(
     "--from",

@@ -113,7 +113,8 @@ def check(routing_path: Path | None, config_path: Path | None) -> None:
     routing = _routing(config_path, routing_path)
     click.echo(
         f"{routing.path}: {several(len(routing.receivers), 'receiver')}, "
-        f"{several(len(routing.routes), 'route')}, {several(len(routing.maintenances), 'maintenance')}"
+        f"{several(len(routing.routes), 'route')}, "
+        f"{several(len(routing.maintenances), 'maintenance')}"
         f"{'' if routing.receivers and routing.routes else ': nobody is notified of incidents'}"
     )
 

@@ -107,7 +107,8 @@ Examples:
   oopswatch rules test --store history.db
   oopswatch rules test lone-kernel-fault outbreak --store history.db --since 30d
   oopswatch rules test --patterns ./our-patterns our-rule --store history.db --json
-The history is only read; a copy of what the rules ask for is made in the folder for temporary files.""",
+The history is only read; a copy of what the rules ask for is made in the folder for temporary \
+files.""",
 )
 @click.argument("names", nargs=-1, metavar="[RULE...]")
 @click.option("--since", metavar="TIME", help="Only what happened since: 30d, 12h, a date.")

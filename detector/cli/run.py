@@ -16,8 +16,10 @@ from detector.cli.stopping import Stopping
     epilog="""\b
 Examples:
   oopswatch run --config /etc/oopswatch/oopswatch.toml
-  oopswatch run --bootstrap kafka-1:9092,kafka-2:9092 --topic kernel-logs --store /var/lib/oopswatch/history.db
-Exit: 0 on SIGTERM or SIGINT after what was read is stored and committed, 2 on settings or brokers that do not work."""
+  oopswatch run --bootstrap kafka-1:9092,kafka-2:9092 --topic kernel-logs --store \
+/var/lib/oopswatch/history.db
+Exit: 0 on SIGTERM or SIGINT after what was read is stored and committed, 2 on settings or brokers \
+that do not work."""
 )
 @click.option("--bootstrap", help="Brokers to begin with, host:port, with commas between them.")
 @click.option("--topic", help="Topics to read, with commas between them.")

@@ -50,7 +50,8 @@ def _count(name: str, text: str) -> Callable[[Command], Command]:
 @click.command(
     epilog="""\b
 Examples:
-  oopswatch simulate --seed 7 --lines 1000000 --out fleet/          files, and fleet.truth.ndjson beside them
+  oopswatch simulate --seed 7 --lines 1000000 --out fleet/          files, and fleet.truth.ndjson \
+beside them
   oopswatch simulate --format journald | oopswatch scan -           a pipe
   oopswatch simulate --kafka localhost:9092 --topic kernel-logs --rate 20000 --truth truth.ndjson"""
 )

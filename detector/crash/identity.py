@@ -12,7 +12,8 @@ from detector.crash.demangle import demangled
 from detector.model import Frame
 
 _SYSCALL_PREFIXES = (
-    "SYSC_", "SyS_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_", "__sys_", "__se_", "__se_sys_", "__do_sys_",
+    "SYSC_", "SyS_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_", "__sys_",
+    "__se_", "__se_sys_", "__do_sys_",
     "compat_SYSC_", "compat_SyS_", "ksys_",
 )  # fmt: skip
 

@@ -23,8 +23,8 @@ from detector.model import Block, CrashReport
 # longer was not printed by a kernel.
 _LONGEST_LINE = 1024
 _PAGE = 4096  # show_fault_oops in arch/x86/mm/fault.c and its like: below, it is a NULL pointer
-# What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed once: the same line for
-# every function that was inlined there.
+# What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed
+# once: the same line for every function that was inlined there.
 _INLINED = re.compile(
     r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG "
     r").{1,400} \[inline\]\s*$"

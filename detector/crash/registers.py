@@ -50,7 +50,8 @@ _ROWS = {
     "loongarch64": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
 }
 _NAMED = {
-    "x86_64": _X86, "i386": _X86, "arm64": _ARM64, "arm": _ARM, "ppc64": _POWER, "ppc": _POWER, "riscv64": _RISCV,
+    "x86_64": _X86, "i386": _X86, "arm64": _ARM64, "arm": _ARM, "ppc64": _POWER, "ppc": _POWER,
+    "riscv64": _RISCV,
     "loongarch64": _LOONGARCH, "mips": _MIPS,
 }  # fmt: skip
 _PSW = re.compile(r"\s*Krnl PSW : ([0-9a-f]{16}) ([0-9a-f]{16})")

@@ -17,17 +17,26 @@ from collections.abc import Sequence
 _DISPATCHERS = re.compile(
     r"""
     # work, system calls, interrupts, timers, threads
-    process_one_work | do_syscall_ | do_fast_syscall_ | sysenter_dispatch | tracesys_phase2 | el0_svc_handler | invoke_syscall
-    | ret_fast_syscall | system_call_exception | do_trap_ecall_u | do_softirq | tasklet_action | tasklet_hi_action
-    | netif_receive_skb | call_timer_fn | _run_timers | run_timer_softirq | hrtimer_run | run_ksoftirqd | smpboot_thread_fn
+    process_one_work | do_syscall_ | do_fast_syscall_ | sysenter_dispatch | tracesys_phase2
+    | el0_svc_handler | invoke_syscall
+    | ret_fast_syscall | system_call_exception | do_trap_ecall_u | do_softirq | tasklet_action
+    | tasklet_hi_action
+    | netif_receive_skb | call_timer_fn | _run_timers | run_timer_softirq | hrtimer_run
+    | run_ksoftirqd | smpboot_thread_fn
     | ^kthread$ | start_secondary | cpu_startup_entry | ret_from_fork | smp_call_function
     # system calls that lead everywhere: the function below says where
-    | vfs_write | vfs_read | vfs_iter_read | vfs_iter_write | do_iter_read | do_iter_write | call_read_iter | call_write_iter
-    | new_sync_read | new_sync_write | do_iter_readv_writev | vfs_ioctl | ksys_ioctl | compat_ioctl | compat_sys_ioctl
-    | blkdev_driver_ioctl | blkdev_ioctl | ^call_mmap | mmap_region | do_mmap | do_dentry_open | vfs_open
-    | ^sock_sendmsg | ^sock_recvmsg | ^sock_release | ^__sock_release | ^setsockopt$ | kernel_setsockopt | sock_common_setsockopt
-    | ^listen$ | kernel_listen | sk_common_release | ^sock_mmap | ^accept$ | kernel_accept | ^sock_do_ioctl | ^sock_ioctl
-    | ^compat_sock_ioctl | ^nfnetlink_rcv_msg | ^rtnetlink_rcv_msg | ^netlink_dump | ^(?:sys_)?(?:socketpair|connect|ioctl)
+    | vfs_write | vfs_read | vfs_iter_read | vfs_iter_write | do_iter_read | do_iter_write
+    | call_read_iter | call_write_iter
+    | new_sync_read | new_sync_write | do_iter_readv_writev | vfs_ioctl | ksys_ioctl
+    | compat_ioctl | compat_sys_ioctl
+    | blkdev_driver_ioctl | blkdev_ioctl | ^call_mmap | mmap_region | do_mmap | do_dentry_open
+    | vfs_open
+    | ^sock_sendmsg | ^sock_recvmsg | ^sock_release | ^__sock_release | ^setsockopt$
+    | kernel_setsockopt | sock_common_setsockopt
+    | ^listen$ | kernel_listen | sk_common_release | ^sock_mmap | ^accept$ | kernel_accept
+    | ^sock_do_ioctl | ^sock_ioctl
+    | ^compat_sock_ioctl | ^nfnetlink_rcv_msg | ^rtnetlink_rcv_msg | ^netlink_dump
+    | ^(?:sys_)?(?:socketpair|connect|ioctl)
     # page faults and the way back to user space
     | __do_fault | do_page_fault | ^page_fault$ | __fput | task_work_run | exit_to_usermode
     """,

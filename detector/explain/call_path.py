@@ -33,7 +33,8 @@ _SYSCALL = frozenset({
     "do_syscall_64", "do_syscall_x64", "entry_SYSCALL_64_after_hwframe", "do_int80_emulation",
     "entry_SYSCALL_64_fastpath", "entry_SYSCALL_64", "entry_SYSCALL_compat_after_hwframe",
     "system_call_fastpath", "el0_svc", "el0_svc_naked", "el0_svc_common", "do_el0_svc",
-    "el0_svc_handler", "invoke_syscall", "el0t_64_sync_handler", "ret_fast_syscall", "sysenter_do_call",
+    "el0_svc_handler", "invoke_syscall", "el0t_64_sync_handler", "ret_fast_syscall",
+    "sysenter_do_call",
     "sysenter_past_esp", "do_fast_syscall_32", "__do_fast_syscall_32", "do_SYSENTER_32",
     "entry_INT80_compat", "entry_INT80_32", "entry_SYSENTER_32", "entry_SYSENTER_compat",
     "do_int80_syscall_32", "tracesys_phase2", "system_call", "system_call_exception",
@@ -47,7 +48,8 @@ _THREAD = frozenset({"kthread", "worker_thread", "smpboot_thread_fn", "kernel_th
 # Where an interrupt took over: what stands above the last of these is the detector at work.
 _ENTRIES = frozenset({
     "apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt", "smp_apic_timer_interrupt",
-    "asm_common_interrupt", "ret_from_intr", "reschedule_interrupt", "call_function_single_interrupt",
+    "asm_common_interrupt", "ret_from_intr", "reschedule_interrupt",
+    "call_function_single_interrupt",
     "asm_sysvec_call_function_single", "asm_sysvec_reschedule_ipi", "el1_irq", "el1h_64_irq",
     "__irq_svc", "nmi", "end_repeat_nmi", "asm_exc_nmi", "decrementer_common",
     "trace_apic_timer_interrupt", "smp_trace_apic_timer_interrupt", "sysvec_apic_timer_interrupt",

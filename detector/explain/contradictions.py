@@ -2,7 +2,8 @@
 
 In: a report, its machine, what was decoded. Out: one statement that names what disagrees, or None.
 Formats: arch/arm64/mm/fault.c mem_abort_decode(), data_abort_decode(), __do_kernel_fault() (4.17 to
-6.x); arch/x86/mm/fault.c show_fault_oops() (5.0 to 6.x), arch/x86/kernel/dumpstack.c __die_header().
+6.x); arch/x86/mm/fault.c show_fault_oops() (5.0 to 6.x), arch/x86/kernel/dumpstack.c
+__die_header().
 """
 
 from __future__ import annotations

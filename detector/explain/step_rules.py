@@ -222,7 +222,8 @@ RULES: tuple[StepRule, ...] = (
         "soft-lockup, hard-lockup, rcu-stall",
         "the machine is virtual",
         lambda crash: crash.kind in ("soft-lockup", "hard-lockup", "rcu-stall") and crash.virtual,
-        ("hypervisor: was the guest stopped, migrated or starved at that time? (steal time: sar -u)",),
+        (("hypervisor: was the guest stopped, migrated or starved at that time? (steal time: sar "
+            "-u)"),),
     ),
     StepRule(
         "oom, oom-kill",
@@ -254,7 +255,8 @@ RULES: tuple[StepRule, ...] = (
     StepRule(
         "list-corruption, refcount, bad-page",
         "the kernel has no KASAN",
-        lambda crash: crash.kind in ("list-corruption", "refcount", "bad-page", "kernel-bug", "warning")
+        lambda crash: crash.kind in ("list-corruption", "refcount", "bad-page", "kernel-bug",
+            "warning")
         and _corrupts(crash) and not _has(crash, " KASAN"),
         (
             ("next boot: slub_debug=FZPU (slab_debug from 6.9 on): the next report then names who "

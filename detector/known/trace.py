@@ -29,8 +29,10 @@ _PASSED = re.compile(
     | el0 | el1 | el\d | do_el0_svc | asm_ | sysvec_ | exc_ | _start | secondary_startup
     | kthread | worker_thread | process_one_work | process_scheduled | smpboot_thread_fn
     | set_alloc_info | set_track | save_stack | stack_trace_save
-    | dump_stack | dump_backtrace | show_stack | print_ | kasan_ | __kasan | __asan | kmsan_ | __msan
-    | __warn | report_bug | handle_bug | die$ | die_ | __die | oops_ | panic$ | check_panic | spin_dump
+    | dump_stack | dump_backtrace | show_stack | print_ | kasan_ | __kasan | __asan | kmsan_
+    | __msan
+    | __warn | report_bug | handle_bug | die$ | die_ | __die | oops_ | panic$ | check_panic
+    | spin_dump
     | page_fault | do_page_fault | do_error_trap | do_trap | do_mem_abort | no_context | bad_area
     | __bad_area | fault_in
     | lock_acquire | __lock_acquire | lock_release | lockdep | trace_hardirqs | preempt_schedule

@@ -100,7 +100,9 @@ def _base(bug: Bug, standing: ReleaseStanding) -> str:
     return {
         "vendor": f"of a series with the bug; upstream it is {fixed}",
         "vendor-fixed": f"on a release that has the fix ({fixed})",
-        "vendor-before": f"on a release older than the bug, and vendors backport bugs too ({fixed})",
+        "vendor-before": (
+            f"on a release older than the bug, and vendors backport bugs too ({fixed})"
+        ),
     }[standing.status]
 
 

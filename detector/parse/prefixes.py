@@ -37,8 +37,8 @@ _BRACKETED = re.compile(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re
 _ELAPSED = re.compile(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
 _CLOCKED = re.compile(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
 _TIMED = re.compile(rf"({_CLOCK}) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII)
-# A receiver of netconsole writes who sent a record, and some the port; Xen's console writes of which
-# domain a line is, `(d12) ` (guest_printk() in xen/drivers/char/console.c).
+# A receiver of netconsole writes who sent a record, and some the port; Xen's console writes of
+# which domain a line is, `(d12) ` (guest_printk() in xen/drivers/char/console.c).
 _RECORD = r"(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[-c+][,;]"
 _SENDER = re.compile(
     rf"(?:\(d\d{{1,5}}\)|({_IPV4}|\[{_IPV6}\]|{_IPV6})(?::\d{{1,5}})?:?) {{1,2}}"

@@ -36,8 +36,8 @@ _FULL = re.compile(
     r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII
 )
 
-# A level between host and tag, as rsyslog's %syslogseverity-text:::uppercase% of Chrome OS and SONiC
-# writes it.
+# A level between host and tag, as rsyslog's %syslogseverity-text:::uppercase% of Chrome OS and
+# SONiC writes it.
 _LEVEL = r"(?:EMERG|PANIC|ALERT|CRIT|ERR|ERROR|WARN|WARNING|NOTICE|INFO|DEBUG)"
 _HOST = (
     rf"(?:(?!{_LEVEL} )"

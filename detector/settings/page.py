@@ -10,11 +10,15 @@ from detector.settings.declared import Settings, declared, text
 
 PAGE_HEAD = """# Settings
 
-Made from `detector/settings/` by `make docs`. Stronger wins: command line, then environment, then file, then default.
+Made from `detector/settings/` by `make docs`. Stronger wins: command line, then environment, then \
+file, then default.
 
-- **File:** `--config FILE`, else `oopswatch.toml` in the working directory, else `/etc/oopswatch/oopswatch.toml`. TOML, one table a group.
-- **Environment:** `OOPSWATCH_<GROUP>_<NAME>`, as `OOPSWATCH_KAFKA_TOPICS`. A list is written with commas.
-- `oopswatch config show` prints each value in force and where it is from. Secrets are never printed.
+- **File:** `--config FILE`, else `oopswatch.toml` in the working directory, else \
+`/etc/oopswatch/oopswatch.toml`. TOML, one table a group.
+- **Environment:** `OOPSWATCH_<GROUP>_<NAME>`, as `OOPSWATCH_KAFKA_TOPICS`. A list is written with \
+commas.
+- `oopswatch config show` prints each value in force and where it is from. Secrets are never \
+printed.
 """
 
 

@@ -65,7 +65,8 @@ def _abort(generation: tuple[int, int], esr: int) -> list[str]:
     if generation >= (6, 6):
         return [
             *texts, f"  ISV = 0, ISS = 0x{status:08x}, ISS2 = 0x00000000", ("  CM = 0, WnR = 0, "
-                                                                           "TnD = 0, TagAccess = 0"),
+                                                                           "TnD = 0, TagAccess = "
+                                                                           "0"),
             "  GCS = 0, Overlay = 0, DirtyBit = 0, Xs = 0",
         ]  # fmt: skip
     return [*texts, f"  ISV = 0, ISS = 0x{status:08x}", "  CM = 0, WnR = 0"]

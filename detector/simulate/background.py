@@ -44,12 +44,16 @@ _ANYWHERE: tuple[Template, ...] = (
     (6, "device veth%08x left promiscuous mode, bridge port %d removed"),
     (6, ("EXT4-fs (dm-%d): mounted filesystem with ordered data mode. Opts: "
 "errors=remount-ro,stripe=%d. Quota mode: none.")),
-    (6, "EXT4-fs (sd%x1): re-mounted. Opts: errors=remount-ro,discard,stripe=%d. Quota mode: none."),
+    (6,
+        ("EXT4-fs (sd%x1): re-mounted. Opts: errors=remount-ro,discard,stripe=%d. Quota mode: "
+            "none.")),
     (5, "XFS (dm-%d): Mounting V5 Filesystem 7c1d2f4e-91b0-4f7a-a3f0-5d3c8a2e%04x"),
     (6, "XFS (dm-%d): Ending clean mount, log head and tail agree at cycle %d, nothing to recover"),
     (6, ("IPVS: rr: TCP 10.%d.0.10:443 - no destination available, scheduler keeps 0 of %d real "
 "servers above weight zero")),
-    (6, "IPVS: Creating netns size=2048 id=%d for container sandbox, connection table of %d buckets"),
+    (6,
+        ("IPVS: Creating netns size=2048 id=%d for container sandbox, connection table of %d "
+            "buckets")),
     (4, ("TCP: tcp_parse_options: Illegal window scaling value %d > 14 received from a peer, %d "
 "segments of the connection so far.")),
     (6, ("TCP: eth%d: Driver has suspect GRO implementation, TCP performance may be "

@@ -77,7 +77,8 @@ def twice(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
 
 
 DELIVERIES: Mapping[str, Delivery] = {
-    "in-order": in_order, "jitter": jitter, "late-hosts": late_hosts, "clock-ahead": clock_ahead, "duplicated": duplicated, "twice": twice,
+    "in-order": in_order, "jitter": jitter, "late-hosts": late_hosts, "clock-ahead": clock_ahead,
+    "duplicated": duplicated, "twice": twice,
 }  # fmt: skip
 
 

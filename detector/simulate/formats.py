@@ -197,7 +197,8 @@ def vector(entry: LogEntry) -> bytes:
 
 
 FORMATS: Mapping[str, Render] = {
-    "journald": journald, "rsyslog": rsyslog, "rfc3164": rfc3164, "rfc3164-wall": rfc3164_wall, "rfc5424": rfc5424, "kmsg": kmsg,
+    "journald": journald, "rsyslog": rsyslog, "rfc3164": rfc3164, "rfc3164-wall": rfc3164_wall,
+    "rfc5424": rfc5424, "kmsg": kmsg,
     "netconsole": netconsole, "dmesg": dmesg, "fluent-bit": fluent_bit, "vector": vector,
 }  # fmt: skip
 NO_HOST = frozenset({"kmsg", "netconsole", "dmesg"})

@@ -20,7 +20,8 @@ _NAMELESS = ("s390-user-process-fault",)
 _INFO = 6
 
 PROCESSES = (
-    "python3", "java", "node", "nginx", "Web Content", "MediaPD~der #12", "Trash:store1", "plugin-containe", "agent[7]", "gc/worker-0",
+    "python3", "java", "node", "nginx", "Web Content", "MediaPD~der #12", "Trash:store1",
+    "plugin-containe", "agent[7]", "gc/worker-0",
 )  # fmt: skip
 _LIBRARIES = (
     "libc.so.6",
@@ -256,5 +257,6 @@ def _arm(host: Host, random: Random, comm: str, pid: int) -> tuple[str, list[str
 
 
 _WRITERS: dict[Arch, Callable[[Host, Random, str, int], tuple[str, list[str]]]] = {
-    "arm64": _arm64, "x86_64": _x86, "ppc64le": _ppc, "s390x": _s390, "riscv64": _riscv, "arm": _arm,
+    "arm64": _arm64, "x86_64": _x86, "ppc64le": _ppc, "s390x": _s390, "riscv64": _riscv,
+    "arm": _arm,
 }  # fmt: skip

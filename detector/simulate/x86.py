@@ -147,13 +147,8 @@ def _trace(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
     worker = fault.comm.startswith("kworker")
     tail = _IRQ_TAIL if fault.in_interrupt else ("ret_from_fork",) if worker else _SYSCALL_TAIL
     frames = [f" {symbol(host, name)}" for name in (*fault.bug.path, *tail)]
-    frames.insert(
-        1,
-        (
-            " ? "
-            f"{symbol(host, 'tcp_rcv_state_process' if fault.in_interrupt else '__check_object_size')}"
-        ),
-    )
+    unreliable = "tcp_rcv_state_process" if fault.in_interrupt else "__check_object_size"
+    frames.insert(1, f" ? {symbol(host, unreliable)}")
     if fault.in_interrupt:
         frames = [" <IRQ>", *frames, " </IRQ>"]
     if host.kernel.generation >= (5, 15):

@@ -1,5 +1,5 @@
-"""Writes to the alert tables as values: what a plan of `detector/alert` decides is one of these, and
-`AlertStore.apply` executes it.
+"""Writes to the alert tables as values: what a plan of `detector/alert` decides is one of these,
+and `AlertStore.apply` executes it.
 
 Times are µs since 1970.
 """

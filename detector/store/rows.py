@@ -23,8 +23,8 @@ from detector.render.objects import Item, diagnosis_item
 TEXT_LIMIT = 16_384
 # Captured fields, host and source names.
 NAME_LIMIT = 1_024
-# The times that a date can show, in µs since 1970: the years 1 to 9999. Far within SQLite's 64 bits,
-# so that time spans can be added.
+# The times that a date can show, in µs since 1970: the years 1 to 9999. Far within SQLite's 64
+# bits, so that time spans can be added.
 _EARLIEST_US = -62_135_596_800_000_000
 _LATEST_US = 253_402_300_800_000_000
 # A counter goes no further: the sum of two of them is still within 64 bits.
@@ -42,7 +42,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 # What `same_boot` never takes for one boot, left out while a table is read: a host in a boot loop
 # has thousands at the same uptime.
 MAYBE_SAME_BOOT = """(boot_id = :boot_id OR ((boot_id IS NULL OR :boot_id IS NULL)
-  AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch + :tolerance)
+  AND (epoch_us IS NULL OR :epoch IS NULL OR epoch_us BETWEEN :epoch - :tolerance AND :epoch +
+    :tolerance)
   AND (stream <> :stream OR boot_count = :count OR boot_before OR :before OR :stream = '')))"""
 
 
@@ -142,8 +143,10 @@ def match_row(match: Match) -> tuple[Any, ...]:
     boot = match.boot
     captured = _ENCODER.encode(dict(match.fields)) if match.fields else "{}"
     return (
-        match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id or None, boot.epoch_us, boot.stream, boot.count,
-        match.signature, match.cls, match.severity, match.text, captured, match.caller, match.source, match.number,
+        match_key(match), match.host, match.kernel_time_us, match.wall_time_us, boot.id or None,
+        boot.epoch_us, boot.stream, boot.count,
+        match.signature, match.cls, match.severity, match.text, captured, match.caller,
+        match.source, match.number,
         boot.before,
     )  # fmt: skip
 

@@ -115,8 +115,10 @@ def _command(program: str, folder: Path, number: int, members: list[Member]) -> 
         else [f"--cluster.peer={other.cluster}" for other in members if other is not member]
     )
     return [
-        program, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / f'data-{number}'}",
-        f"--web.listen-address={member.url.removeprefix('http://')}", "--log.level=error", *gossip, *peers,
+        program, f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / f'data-{number}'}",
+        f"--web.listen-address={member.url.removeprefix('http://')}", "--log.level=error", *gossip,
+        *peers,
     ]  # fmt: skip
 
 

@@ -57,7 +57,8 @@ def hostile(action: Any = "fire") -> Notice:
     """Everything that a log or a fleet can name is hostile."""
     text = " ".join(HOSTILE[:-1])
     return notice(
-        action, host=text, boot=text, title=text, kernel=text, function=text, module=text, lines=HOSTILE, what_happened=HOSTILE,
+        action, host=text, boot=text, title=text, kernel=text, function=text, module=text,
+        lines=HOSTILE, what_happened=HOSTILE,
         next_steps=HOSTILE, rule_title=text, reason=text, hosts=HOSTILE, host_count=1, runbook=text,
     )  # fmt: skip
 

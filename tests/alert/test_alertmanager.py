@@ -84,7 +84,8 @@ def test_fires_repeats_and_resolves(one: tuple[Member, Receiver]) -> None:
     assert given.send(fired, at).verdict == "delivered"
     (first, *_) = wait_until(lambda: told(hook, "life", "firing"), "the first notification")
     assert first["labels"] == {
-        "alertname": "OopswatchIncident", "rule": "tcp-release-and-memory-fault", "host": "life", "severity": "critical",
+        "alertname": "OopswatchIncident", "rule": "tcp-release-and-memory-fault", "host": "life",
+        "severity": "critical",
         "fingerprint": "1:00112233445566aa", "team": "kernel",
     }  # fmt: skip
     assert first["annotations"]["summary"].startswith("[critical] life: TCP socket released")

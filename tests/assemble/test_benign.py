@@ -1,5 +1,6 @@
-"""Logs without a fault: what was asked for (SysRq, a driver's dump_stack), what tools say of themselves,
-what programs print. No signature that tells of a report's rest, and no other, claims a line of them.
+"""Logs without a fault: what was asked for (SysRq, a driver's dump_stack), what tools say of
+themselves, what programs print. No signature that tells of a report's rest, and no other, claims a
+line of them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.
 page_owner is disabled
 slub_debug: enabled for kmalloc-64
 mce: CPU0: Thermal monitoring enabled (TM1)
-Kernel Offset: 0x2a000000 from 0xffffffff81000000 (relocation range: 0xffffffff80000000-0xffffffffbfffffff)
+Kernel Offset: 0x2a000000 from 0xffffffff81000000 (relocation range: \
+0xffffffff80000000-0xffffffffbfffffff)
 """
 PROGRAMS = """\
 systemd[1]: Rebooting in 10 seconds..

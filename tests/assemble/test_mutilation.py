@@ -1,4 +1,6 @@
-"""Damaged reports, the short form of `make mutilate`: the project's own reports, damaged in every way."""
+"""Damaged reports, the short form of `make mutilate`: the project's own reports, damaged in every
+way.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from tests.assemble.mutilation.judge import QUESTIONS, Figures, judged
 from tests.assemble.mutilation.kinds import LOST, WIDTHS, chatter, damaged
 from tests.assemble.mutilation.reports import logs_of, scanned, whole_reports
 
-# Least shares in percent: found, function kept where its line is left, nothing of others, all in one.
+# Least shares in percent: found, function kept where its line is left, nothing of others, all in
+# one.
 LEAST = {
     "wrapped": (100, 96, 100, 96),
     "last": (100, 96, 95, 100),
@@ -23,7 +26,9 @@ LEAST = {
     "interleaved, with callers": (100, 100, 100, 100),
     "interleaved": (94, 60, 20, 60),
 }
-"""Interleaved without callers: which of two frames belongs to which trace is often not to be known."""
+"""Interleaved without callers: which of two frames belongs to which trace is often not to be
+known.
+"""
 
 
 @cache
@@ -43,7 +48,9 @@ def test_every_kind_of_damage_is_done() -> None:
 
 @pytest.mark.parametrize("kind", LEAST)
 def test_what_is_read_in_spite_of_it(kind: str) -> None:
-    """A fault is found; its function stays where its line is left; nothing of others is taken in."""
+    """A fault is found; its function stays where its line is left; nothing of others is taken
+    in.
+    """
     kinds = {name: one for name, one in figures().items() if name.startswith(kind)}
     exact = {kind: kinds[kind]} if kind in kinds else kinds
     for name, one in exact.items():

@@ -150,7 +150,10 @@ def test_trap_20_symbols_in_all_dress() -> None:
     )
     decoded = FAULT.replace(
         " frob_lookup+0xac/0x2a8\n",
-        " frob_sum (drivers/frob.h:12 [inline])\n[  100.000008]  frob_lookup (drivers/frob.c:123)\n",
+        (
+            " frob_sum (drivers/frob.h:12 [inline])\n[  100.000008]  frob_lookup "
+            "(drivers/frob.c:123)\n"
+        ),
     )
     (report,) = reports(decoded)
     assert report.function == "frob_lookup"

@@ -34,7 +34,10 @@ def test_the_address_of_an_abort_that_arm32_does_not_handle(line: str, address: 
             "frobd",
         ),
         (
-            "Pid: 84, comm: frobd Tainted: G           --L------------    2.6.32-642.el6.x86_64 #1 Acme R7/0WC",
+            (
+                "Pid: 84, comm: frobd Tainted: G           --L------------    "
+                "2.6.32-642.el6.x86_64 #1 Acme R7/0WC"
+            ),
             "2.6.32-642.el6.x86_64",
             "GL",
             "frobd",
@@ -46,7 +49,10 @@ def test_the_address_of_an_abort_that_arm32_does_not_handle(line: str, address: 
             "frob d",
         ),
         (
-            "CPU: 1 PID: 9 Comm: frobd Kdump: loaded Tainted: G        W        --------- -t - 4.18.0-9.el8 #1",
+            (
+                "CPU: 1 PID: 9 Comm: frobd Kdump: loaded Tainted: G        W        --------- -t - "
+                "4.18.0-9.el8 #1"
+            ),
             "4.18.0-9.el8",
             "GW",
             "frobd",

@@ -205,17 +205,22 @@ EXPECTED: dict[str, dict[str, Any]] = {
 }
 
 REGISTERS: dict[str, dict[str, int]] = {
-    "arm64-3.18": {"x0": 0xFFFFFFC0B2E18810, "x1": 0x18, "pc": 0xFFFFFFBFFC01A4F4, "lr": 0xFFFFFFBFFC01B1C8, "pstate": 0x60000145},
+    "arm64-3.18": {"x0": 0xFFFFFFC0B2E18810, "x1": 0x18, "pc": 0xFFFFFFBFFC01A4F4,
+        "lr": 0xFFFFFFBFFC01B1C8, "pstate": 0x60000145},
     "arm64-6.6": {"x8": 1, "x6": 0x3F, "x27": 0xFFFF00000A1B2C00, "sp": 0xFFFF8000857B39F0},
-    "x86_64-6.8": {"rax": 0xFFFFB0A2C0A3D008, "r8": 0x40, "cr2": 0xFFFFB0A2C0A3D008, "rsp": 0xFFFFB0A2C3B2FC80, "fs": 0x7F6A5C1D1740},
+    "x86_64-6.8": {"rax": 0xFFFFB0A2C0A3D008, "r8": 0x40, "cr2": 0xFFFFB0A2C0A3D008,
+        "rsp": 0xFFFFB0A2C3B2FC80, "fs": 0x7F6A5C1D1740},
     "x86_64-2.6.32": {"rip": 0xFFFFFFFFA01B42D1, "r13": 0, "cr2": 0},
     "i386-2.6.18": {"eax": 0x6B6B6B6B, "edi": 0xF7A3C200, "eip": 0xF88A51C2},
-    "arm-4.9": {"r15": 0x7F0A1124, "r14": 0x7F0A12B8, "r13": 0xA1A13E50, "r11": 0xA1A13E64, "r0": 0, "psr": 0x60000013},
-    "ppc64-3.10": {"nip": 0xD0000000058C2A44, "r0": 0xD0000000058C31C8, "r5": 1, "r11": 0xD0000000058C7D90, "dar": 0x28},
+    "arm-4.9": {"r15": 0x7F0A1124, "r14": 0x7F0A12B8, "r13": 0xA1A13E50, "r11": 0xA1A13E64, "r0": 0,
+        "psr": 0x60000013},
+    "ppc64-3.10": {"nip": 0xD0000000058C2A44, "r0": 0xD0000000058C31C8, "r5": 1,
+        "r11": 0xD0000000058C7D90, "dar": 0x28},
     "s390x-6.4": {"psw_addr": 0x3FF7FC3D47E, "r1": 0xA00000000, "r6": 0x40, "r15": 0x380005EF9E8},
     "s390x-3.12-bug": {"psw_addr": 0x431F8E, "r0": 0xC7FFF88, "r15": 0x6EF4B858},
     "riscv64-6.1": {"epc": 0xFFFFFFFF0190A11A, "a0": 0x61FED09482, "cause": 0xD},
-    "loongarch64-6.6": {"a0": 0x9000000101D06000, "era": 0xFFFF800002A4C1D8, "badv": 0xFFFF800000002064},
+    "loongarch64-6.6": {"a0": 0x9000000101D06000, "era": 0xFFFF800002A4C1D8,
+        "badv": 0xFFFF800000002064},
     "mips-5.15": {"r4": 0x82A3C400, "r31": 0x82D1A2F0, "epc": 0x82D1A1D4, "badva": 0x2C},
 }  # fmt: skip
 
@@ -496,9 +501,18 @@ def test_arms_unwinder_is_nobodys_fault() -> None:
     report = read(
         block(
             "WARNING: at arch/arm/frob.c:850 frob_set_rate+0x21c/0x280()",
-            "[<c00473a0>] (unwind_backtrace+0x0/0xf8) from [<c00736c8>] (warn_slowpath_common+0x4c/0x64)",
-            "[<c00736c8>] (warn_slowpath_common+0x4c/0x64) from [<c00736fc>] (warn_slowpath_null+0x1c/0x24)",
-            "[<c00736fc>] (warn_slowpath_null+0x1c/0x24) from [<c0059f54>] (frob_set_rate+0x21c/0x280)",
+            (
+                "[<c00473a0>] (unwind_backtrace+0x0/0xf8) from [<c00736c8>] "
+                "(warn_slowpath_common+0x4c/0x64)"
+            ),
+            (
+                "[<c00736c8>] (warn_slowpath_common+0x4c/0x64) from [<c00736fc>] "
+                "(warn_slowpath_null+0x1c/0x24)"
+            ),
+            (
+                "[<c00736fc>] (warn_slowpath_null+0x1c/0x24) from [<c0059f54>] "
+                "(frob_set_rate+0x21c/0x280)"
+            ),
             cls="warning",
         ),
         shipped().lists["generic-functions"],
@@ -508,7 +522,10 @@ def test_arms_unwinder_is_nobodys_fault() -> None:
 
 def test_mips_names_the_program_counter() -> None:
     """`epc` and `ra` stand before a wide colon (arch/mips/kernel/process.c)."""
-    head = "CPU 1 Unable to handle kernel paging request at virtual address 00000628, epc == 8010c560, ra == 8010c444"
+    head = (
+        "CPU 1 Unable to handle kernel paging request at virtual address 00000628, epc == "
+        "8010c560, ra == 8010c444"
+    )
     report = read(
         block(head, "epc   : 8010c560 frob_put+0x1d4/0x228", "ra    : 8010c444 frob+0xb8/0x228")
     )

@@ -1,4 +1,6 @@
-"""Manifests for Kubernetes: kustomize builds them, the schemas hold, and what they name is there."""
+"""Manifests for Kubernetes: kustomize builds them, the schemas hold, and what they name is
+there.
+"""
 
 from __future__ import annotations
 

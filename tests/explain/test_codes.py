@@ -108,7 +108,10 @@ def test_the_oops_code_is_the_esr_where_none_is_printed():
         (0x0007, "A write in user mode failed: the page is mapped and forbids it."),
         (
             0x0009,
-            "A read by the kernel failed: a page-table entry on the way has bits set that must not be.",
+            (
+                "A read by the kernel failed: a page-table entry on the way has bits set that must "
+                "not be."
+            ),
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""The steps that are given: each only where it can work, and the documentation's table is theirs."""
+"""The steps that are given: each only where it can work, and the documentation's table is
+theirs.
+"""
 
 from __future__ import annotations
 

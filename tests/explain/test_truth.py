@@ -1,4 +1,6 @@
-"""The checker that `make truth` runs: it finds what is false, and nothing in the project's own logs."""
+"""The checker that `make truth` runs: it finds what is false, and nothing in the project's own
+logs.
+"""
 
 from __future__ import annotations
 

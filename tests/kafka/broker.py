@@ -259,7 +259,8 @@ class ApacheKafka(Broker):
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         scram = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
         done = subprocess.run(
-            [*self._command("kafka.tools.StorageTool", heap="128m"), "format", "-t", cluster, "-c", str(self._home / "server.properties"),
+            [*self._command("kafka.tools.StorageTool", heap="128m"), "format", "-t", cluster, "-c",
+                str(self._home / "server.properties"),
              "--add-scram", scram],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip

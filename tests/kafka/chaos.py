@@ -1,8 +1,8 @@
 """Kill -9, again and again, while a simulated fleet's logs come in: nothing lost, nothing doubled.
 
 `python -m tests.kafka.chaos ROUNDS SEED` starts a broker, and prints what it saw. Half of the kills
-come at numbered points (`killable`), each in its turn; the others at random times from the start on.
-Records are sent as they are read, so that the kills meet work.
+come at numbered points (`killable`), each in its turn; the others at random times from the start
+on. Records are sent as they are read, so that the kills meet work.
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ class Rounds:
 
 
 def chaos(broker: Broker, folder: Path, rounds: int, seed: int = 7) -> Outcome:
-    """Runs the rounds, lets the service come to the end, and compares it with one that nobody kills."""
+    """Runs the rounds, lets the service come to the end, and compares it with one that nobody
+    kills.
+    """
     plan = SimulationPlan(
         seed=seed,
         hosts=60,

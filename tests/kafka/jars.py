@@ -27,7 +27,10 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0
 <groupId>oopswatch</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>
 {}</dependencies></project>
 """
-_DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>\n"
+_DEPENDENCY = (
+    "<dependency><groupId>{}</groupId><artifactId>{}</artifactId>"
+    "<version>{}</version></dependency>\n"
+)
 
 
 class UnavailableError(RuntimeError):

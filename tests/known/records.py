@@ -1,4 +1,6 @@
-"""CVE records as the kernel's CVE team writes them, made up: invented ids, commits and functions."""
+"""CVE records as the kernel's CVE team writes them, made up: invented ids, commits and
+functions.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,10 @@ from detector.sources.known.gather import gather
 from tests.known.records import as_bytes, record
 from tests.shipped import shipped
 
-FOREIGN = b'{"dataType": "CVE_RECORD", "cveMetadata": {"cveId": "CVE-2024-99999", "state": "PUBLISHED"}, "containers": {"cna": {"affected": [{"vendor": "Demo", "product": "Pump"}]}}}'
+FOREIGN = (
+    b'{"dataType": "CVE_RECORD", "cveMetadata": {"cveId": "CVE-2024-99999", "state": '
+    b'"PUBLISHED"}, "containers": {"cna": {"affected": [{"vendor": "Demo", "product": "Pump"}]}}}'
+)
 FILES = {
     "cves/2024/0xxx/CVE-2024-00001.json": as_bytes(record(1)),
     "cves/2024/0xxx/CVE-2024-00002.json": as_bytes(record(2, text="demo: no trace here")),

@@ -183,7 +183,8 @@ def test_decoded_heads_name_the_function_that_was_not_inlined():
 def test_heads_that_authors_cut_are_whole_again():
     """A wrapped head; a hint whose head was left out; a leak as kmemleak's file has it."""
     wrapped = quoted_lines(
-        "general protection fault, probably for non-canonical address\n0xdffffc0000000001: 0000 [#1]"
+        "general protection fault, probably for non-canonical address\n0xdffffc0000000001: 0000 "
+        "[#1]"
     )
     assert wrapped == [
         "general protection fault, probably for non-canonical address 0xdffffc0000000001: 0000 [#1]"
@@ -201,7 +202,9 @@ def test_heads_that_authors_cut_are_whole_again():
 
 
 def test_a_null_pointer_is_one_whatever_the_head_says():
-    """KASAN's check of a NULL pointer's shadow is a protection fault; the offset is the pointer's."""
+    """KASAN's check of a NULL pointer's shadow is a protection fault; the offset is the
+    pointer's.
+    """
     text = (
         "KASAN: null-ptr-deref in range [0x0000000000000028-0x000000000000002f]\n"
         "RIP: 0010:demo_read_valve+0x10/0x80\nCall Trace:\n demo_turn+0x20/0x100\n"

@@ -186,7 +186,9 @@ def test_what_is_not_known_is_said():
 
 
 def test_a_fix_without_a_beginning_is_known_to_be_there():
-    """A commit that names no culprit: releases with the fix are fixed, of others nothing is known."""
+    """A commit that names no culprit: releases with the fix are fixed, of others nothing is
+    known.
+    """
     bug = Bug("0123456789ab", "", fixes=(Fix("6.1.20"), Fix("6.5")))
     statuses = [
         standing(KernelRelease.parse(name), bug).status for name in ("6.1.21", "6.1.19", "6.6")

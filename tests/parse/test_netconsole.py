@@ -22,11 +22,8 @@ def fragments(text: str, sizes: list[int], sequence: int = 416) -> list[str]:
     body, at, pieces = text + "\n", 0, []
     for size in [*sizes, len(body)]:
         if at < len(body):
-            pieces.append(
-                f"6.9.1,4,{sequence},1758426,-,ncfrag={at}/{len(body)};{body[at : at + size]}".rstrip(
-                    "\n"
-                )
-            )
+            piece = body[at : at + size].rstrip("\n")
+            pieces.append(f"6.9.1,4,{sequence},1758426,-,ncfrag={at}/{len(body)};{piece}")
         at += size
     return pieces
 

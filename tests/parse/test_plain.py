@@ -25,10 +25,14 @@ def mostly(common: str, odd: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 DATES = st.sampled_from(
     [
-        "Nov 22 10:00:00", "Nov  2 10:00:61", "Feb 30 10:00:00", "Dec 31 23:59:59", "Sep  1 00:00:00", "nov 22 10:00:00",
-        "Nov 22 10:00:00.5", "Nov 22 2025 10:00:00", "Nov 22 10:00:00 2025", "Nov 22 10:00:00:", "<4>Nov 22 10:00:00",
-        "<14>Nov 22 10:00:00", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00.123456+01:00", "2026-02-30T10:00:00Z", "2026-11-22 10:00:00Z",
-        "2026-11-22T10:00:00,123456+01:00", "2026-11-22T10:00:00.1234567890Z", "2026-11-22T25:00:00Z", "[   12.000001]", "6,1,2,-;x", "",
+        "Nov 22 10:00:00", "Nov  2 10:00:61", "Feb 30 10:00:00", "Dec 31 23:59:59",
+        "Sep  1 00:00:00", "nov 22 10:00:00",
+        "Nov 22 10:00:00.5", "Nov 22 2025 10:00:00", "Nov 22 10:00:00 2025", "Nov 22 10:00:00:",
+        "<4>Nov 22 10:00:00",
+        "<14>Nov 22 10:00:00", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00.123456+01:00",
+        "2026-02-30T10:00:00Z", "2026-11-22 10:00:00Z",
+        "2026-11-22T10:00:00,123456+01:00", "2026-11-22T10:00:00.1234567890Z",
+        "2026-11-22T25:00:00Z", "[   12.000001]", "6,1,2,-;x", "",
     ]
 )  # fmt: skip
 HOSTS = st.sampled_from(
@@ -52,16 +56,20 @@ TAGS = st.sampled_from(
     ["kernel:", "kernel[0]:", "kernel", "python[7]:", "kern.warning kernel:", "Kernel:", " kernel:"]
 )
 STAMPS = st.sampled_from(
-    ["[   12.000001]", "[61817741.123456]", "[12.5]", "[1234567890123.000001]", "[  12.000001@3]", "[12.000001][T7]", "[12.000001] [ C0]",
+    ["[   12.000001]", "[61817741.123456]", "[12.5]", "[1234567890123.000001]", "[  12.000001@3]",
+        "[12.000001][T7]", "[12.000001] [ C0]",
      "[12.000001]<4>", "[   12.000001]  ", "", "12.000001"]
 )  # fmt: skip
 MESSAGES = st.one_of(
     st.sampled_from(
         [
-            "python[7]: segfault at 0 ip 0 sp 0 error 4", "BUG: kernel NULL pointer dereference", " indented",
-            "Call trace:", "x[  13.000001] glued", "a[b", "ab", "a", "<4>level", "(0)[1:x]vendor", "-(0)[1:x]v",
+            "python[7]: segfault at 0 ip 0 sp 0 error 4", "BUG: kernel NULL pointer dereference",
+            " indented",
+            "Call trace:", "x[  13.000001] glued", "a[b", "ab", "a", "<4>level", "(0)[1:x]vendor",
+            "-(0)[1:x]v",
             "A[1:comm: 12] vendor", "**",
-            "ncfrag=0/3", "ends in blanks  ", "tab\there", "\x1b[31mred\x1b[0m", "Größe", "two\nlines", "SUBSYSTEM=x", "carriage\r", "",
+            "ncfrag=0/3", "ends in blanks  ", "tab\there", "\x1b[31mred\x1b[0m", "Größe",
+            "two\nlines", "SUBSYSTEM=x", "carriage\r", "",
             "[ 1.000001] again", "0x12", "\\weird", "x" * 5_000,
         ]
     ),

@@ -63,7 +63,9 @@ def test_a_stamped_line_behind_a_clock(line: Callable[..., Line], name: str):
     ],
 )
 def test_the_clock_of_a_prefix(line: Callable[..., Line], prefix: str, wall_us: int | None):
-    """Its date is the line's wall time; where day and month cannot be told apart it is left open."""
+    """Its date is the line's wall time; where day and month cannot be told apart it is left
+    open.
+    """
     assert line(prefix + STAMPED).wall_time_us == wall_us
 
 

@@ -75,7 +75,8 @@ class Fleet:
     def live(self) -> dict[str, tuple[int, int, int]]:
         """The incidents that are no part of another: first and last hour, hosts."""
         query = """
-        SELECT s.incident_id, s.first_us, s.last_us, s.hosts FROM spreads s JOIN incidents i ON i.id = s.incident_id
+        SELECT s.incident_id, s.first_us, s.last_us, s.hosts FROM spreads s JOIN incidents i ON
+    i.id = s.incident_id
         WHERE i.joined_into IS NULL
         """
         rows = self.journal.db.execute(query).fetchall()
@@ -92,8 +93,8 @@ def journal() -> Iterator[Journal]:
 
 
 def oracle(rule: Rule, seen: list[tuple[str, int, int]]) -> dict[str, tuple[int, int, int]]:
-    """Every window of the whole history that has enough hosts; those with at most a day between them
-    are one.
+    """Every window of the whole history that has enough hosts; those with at most a day between
+    them are one.
     """
     wanted = {}
     hours = rule.timespan_us // HOUR

@@ -1,4 +1,6 @@
-"""An incident of many hosts on its page, in the API and in the terminal; a program's name is text."""
+"""An incident of many hosts on its page, in the API and in the terminal; a program's name is
+text.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A pasted crash finds the problems that resemble it: the same fingerprint, then common functions in
-order; by page, API and command line alike.
+"""A pasted crash finds the problems that resemble it: the same fingerprint, then common functions
+in order; by page, API and command line alike.
 """
 
 from __future__ import annotations

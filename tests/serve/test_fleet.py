@@ -1,5 +1,5 @@
-"""Two questions of a fleet's engineers, by command line, API and page: the same answer from each, in
-at most three clicks from the first page.
+"""Two questions of a fleet's engineers, by command line, API and page: the same answer from each,
+in at most three clicks from the first page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ BOARD = "Example Inc. R640/0H28RR"
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty hosts on an old kernel; edge-32 and nine others boot a new one a week ago, and crash."""
+    """Forty hosts on an old kernel; edge-32 and nine others boot a new one a week ago, and
+    crash.
+    """
     path = tmp_path_factory.mktemp("fleet") / "history.db"
     with closing(open_journal(path, clock=lambda: NOW_US)) as journal:
         for number in range(40):

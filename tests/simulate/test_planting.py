@@ -35,8 +35,10 @@ def entries_of(half):
 def test_every_kind_is_planted_as_often_as_planned():
     """The plan's counts are kept, kind by kind."""
     assert {kind: len(found) for kind, found in DECOYS.items()} == {
-        "release-alone": 6, "fault-alone": 6, "cross-host": 5, "same-uptime": 2, "reboot-between": 2, "far": 4,
-        "forged-syslog": 2, "forged-kmsg": 2, "forged-comm": 2, "quoted-by-user": 2, "quoted-by-kernel": 2,
+        "release-alone": 6, "fault-alone": 6, "cross-host": 5, "same-uptime": 2,
+        "reboot-between": 2, "far": 4,
+        "forged-syslog": 2, "forged-kmsg": 2, "forged-comm": 2, "quoted-by-user": 2,
+        "quoted-by-kernel": 2,
     }  # fmt: skip
     assert len(SIMULATION.truth.incidents) == 15
 

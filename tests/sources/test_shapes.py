@@ -1,4 +1,6 @@
-"""Files whose records are not their lines: exports of the journal, relative times, wrapped lines."""
+"""Files whose records are not their lines: exports of the journal, relative times, wrapped
+lines.
+"""
 
 from __future__ import annotations
 

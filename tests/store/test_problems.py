@@ -22,7 +22,8 @@ NOW = WALL + 999 * DAY * SECOND
 
 _COUNTED = """
 WITH live AS (
-  SELECT fingerprint, host, kernel, NULL AS hardware, coalesce(started_us, found_us) AS began, 1 AS incident, 0 AS report
+  SELECT fingerprint, host, kernel, NULL AS hardware, coalesce(started_us, found_us) AS began, 1
+    AS incident, 0 AS report
   FROM incidents WHERE joined_into IS NULL AND fingerprint IS NOT NULL
   UNION ALL SELECT r.fingerprint, m.host, r.kernel, r.kernel || ' board', m.wall_time_us, 0, 1
   FROM reports r JOIN matches m ON m.id = r.match_id WHERE r.fingerprint IS NOT NULL)

@@ -133,7 +133,8 @@ def test_releases_sort_as_kernels_do() -> None:
 NUMBERS = st.one_of(
     st.integers(min_value=-(1 << 70), max_value=1 << 70),
     st.sampled_from(
-        [sign * (1 << bits) + more for bits in (31, 62, 63, 64) for sign in (1, -1) for more in (-1, 0, 1)]
+        [sign * (1 << bits) + more for bits in (31, 62, 63, 64) for sign in (1, -1) for more in (-1,
+            0, 1)]
         + [10**30, -(10**30)]
     ),
 )  # fmt: skip

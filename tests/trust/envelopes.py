@@ -324,7 +324,10 @@ ENVELOPES = (
             f"Feb 24 19:21:10 lab-3 kernel: process '/tmp/x\n{FAULT}",
         ),
         (KERNEL_TAGGED, f"Feb 24 19:21:10 lab-3 app[7]: x\n{KERNEL_TAGGED}"),
-        "none: who may write to /dev/log may call itself `kernel`; ship the facility, or journald's fields. Without `<PRI>` each line of a record is a message",
+        (
+            "none: who may write to /dev/log may call itself `kernel`; ship the facility, or "
+            "journald's fields. Without `<PRI>` each line of a record is a message"
+        ),
     ),
     Envelope(
         "RFC 5424",
@@ -516,7 +519,9 @@ ENVELOPES = (
             json.dumps({"source": "/srv/x.log", "message": STAMPED}),
         ),
         unknowable=(json.dumps({"agent": {"type": "filebeat"}, "message": STAMPED}),),
-        setting="`trust.unproven`: without its path; `trust.other_files`, `trust.kernel_files` with it",
+        setting=(
+            "`trust.unproven`: without its path; `trust.other_files`, `trust.kernel_files` with it"
+        ),
         source="Filebeat's exported fields",
     ),
     Envelope(
@@ -665,7 +670,10 @@ ENVELOPES = (
     ),
     Envelope(
         "OpenTelemetry: text",
-        "`log.iostream`, `k8s.*` (but for the node's), `service.name`, `log.file.path`, `process.*`",
+        (
+            "`log.iostream`, `k8s.*` (but for the node's), `service.name`, `log.file.path`, "
+            "`process.*`"
+        ),
         (
             *tailed(filelog)[0],
             otlp(STAMPED, {"log.file.name": "kern.log"}, {"host.name": "lab-3"}),
@@ -932,31 +940,42 @@ def rows() -> Iterator[tuple[str, str, str]]:
 
 HEAD = """# Who wrote a line: trust
 
-Made from `tests/trust/envelopes.py`, which holds the records behind every row; the tests run all of them.
+Made from `tests/trust/envelopes.py`, which holds the records behind every row; the tests run all \
+of them.
 
-A line that user space wrote never makes a kernel match, whatever its text says. Each line has a trust:
+A line that user space wrote never makes a kernel match, whatever its text says. Each line has a \
+trust:
 
 - **kernel**: the transport proves it: facility 0, journald's `_TRANSPORT=kernel`, the tag `kernel`;
-- **user**: the transport proves the contrary. Such lines that hold the phrase of a kernel fault are counted, with a sample (`written by user space`);
-- **unknown**: the transport says nothing (plain `dmesg`, a console). Such a line is matched, unless `trust.unproven = "user"`.
+- **user**: the transport proves the contrary. Such lines that hold the phrase of a kernel fault \
+are counted, with a sample (`written by user space`);
+- **unknown**: the transport says nothing (plain `dmesg`, a console). Such a line is matched, \
+unless `trust.unproven = "user"`.
 
-Of an envelope, one field of user space is enough. Fields are known under any spelling: without underscores in front, in lower case, nested, behind any
-prefix (`_TRANSPORT`, `TRANSPORT`, `transport`, `journal._TRANSPORT`, `__journal__transport`); a field that came twice counts by its worse value.
+Of an envelope, one field of user space is enough. Fields are known under any spelling: without \
+underscores in front, in lower case, nested, behind any
+prefix (`_TRANSPORT`, `TRANSPORT`, `transport`, `journal._TRANSPORT`, `__journal__transport`); a \
+field that came twice counts by its worse value.
 
-Within one message of the kernel, text behind a line end begins no fault: it may be a file's name. A line that begins with a process's name (`name[pid]:`,
+Within one message of the kernel, text behind a line end begins no fault: it may be a file's name. \
+A line that begins with a process's name (`name[pid]:`,
 `name (pid):`, `name invoked oom-killer`) is no fault that the name spells.
 
 ## The table
 
-| envelope | the kernel's and a process's are told apart by | what cannot be told, and what is made of it |
+| envelope | the kernel's and a process's are told apart by | what cannot be told, and what is \
+made of it |
 | --- | --- | --- |
 """
 TAIL = """
 ## Settings
 
-`[trust]` in [settings.md](settings.md): `kernel_files` are the files of which a shipper's lines may be the kernel's; lines of any other file are a process's
-(`other_files`). `kernel_tags` are syslog tags that are the kernel's as `kernel` is, such as `vmcore-dmesg` where rsyslog's imfile ships crash dumps.
-`unproven = "user"` takes only what is proved: for fleets whose shippers send facilities or journald's fields. Files that `oopswatch scan` reads itself are
+`[trust]` in [settings.md](settings.md): `kernel_files` are the files of which a shipper's lines \
+may be the kernel's; lines of any other file are a process's
+(`other_files`). `kernel_tags` are syslog tags that are the kernel's as `kernel` is, such as \
+`vmcore-dmesg` where rsyslog's imfile ships crash dumps.
+`unproven = "user"` takes only what is proved: for fleets whose shippers send facilities or \
+journald's fields. Files that `oopswatch scan` reads itself are
 whatever their lines say.
 """
 

@@ -18,7 +18,10 @@ _MM = (
     r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on "
     r"freeing mm)"
 )
-_PAGES = "(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|page_frag_free|alloc|vmap|page_owner"
+_PAGES = (
+    "(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|page_frag_free"
+    "|alloc|vmap|page_owner"
+)
 _SLAB = (
     r"BUG \S+ .*: (?P<what>.*overwritten|Invalid object pointer|Objects remaining|Freepointer "
     r"corrupt|Freechain corrupt)"

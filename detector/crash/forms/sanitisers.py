@@ -11,7 +11,10 @@ _ENCRYPTS = "_encrypt$|^(?:crypto|cipher|drbg|rng)_"
 """Uninitialised data shows up here, and comes from the caller."""
 
 _USB = "usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_control_msg"
-_ALLOCATES = "kmemleak|mmap|kmem|slab|alloc|create_object|idr_get|list_lru_init|kasprintf|kvasprintf|pcpu_create|strdup|strndup|memdup"
+_ALLOCATES = (
+    "kmemleak|mmap|kmem|slab|alloc|create_object|idr_get|list_lru_init|kasprintf|kvasprintf"
+    "|pcpu_create|strdup|strndup|memdup"
+)
 _KASAN_NAMES = re.compile(r"BUG: KASAN: [a-z -]+? in " + NAME)
 _KASAN = recipe(_KASAN_NAMES, TRACE, STACK, skip="kernel_fault|tag_check|mem_abort|^el1_|^el1h_")
 _KASAN_FREE = recipe(_KASAN_NAMES, TRACE, STACK, skip="slab_|kfree|vunmap|vfree")

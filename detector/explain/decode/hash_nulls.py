@@ -32,8 +32,8 @@ LISTENING_NULLS_BASE = (
 LISTENING_SLOTS = 32  # INET_LHTABLE_SIZE
 USUAL_SLOTS = (
     512 * 1024
-    # net/ipv4/tcp.c tcp_init(): the most that the established table has unless thash_entries= asks for
-    # more
+    # net/ipv4/tcp.c tcp_init(): the most that the established table has unless thash_entries= asks
+    # for more
 )
 
 

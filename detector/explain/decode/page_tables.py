@@ -21,8 +21,8 @@ _LEVELS = ("PGD", "P4D", "PUD", "PMD", "PTE")
 _PRESENT, _WRITABLE, _USER, _HUGE, _NO_EXECUTE = 1, 1 << 1, 1 << 2, 1 << 7, 1 << 63
 _AC = 1 << 18  # EFLAGS.AC: set by stac, which lets the kernel touch user pages for a while
 _PAGE = 4096
-# Words of the head, what they mean, and whether that wants a page that is mapped: with PAN by software
-# the tables of user space are off, and the same words stand over a translation fault.
+# Words of the head, what they mean, and whether that wants a page that is mapped: with PAN by
+# software the tables of user space are off, and the same words stand over a translation fault.
 _ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
     (
         "access to user memory outside uaccess routines",

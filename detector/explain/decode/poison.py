@@ -135,12 +135,18 @@ _BYTES: Mapping[int, tuple[str, str, str]] = {
     0x5B: (
         "JBD_POISON_FREE",
         "jbd-poison",
-        "the memory it was read from was a journal head of ext3 that had been freed: use after free",
+        (
+            "the memory it was read from was a journal head of ext3 that had been freed: use after "
+            "free"
+        ),
     ),
     0x5C: (
         "JBD2_POISON_FREE",
         "jbd-poison",
-        "the memory it was read from was a journal head of ext4 that had been freed: use after free",
+        (
+            "the memory it was read from was a journal head of ext4 that had been freed: use after "
+            "free"
+        ),
     ),
     0xBD: (
         "KEY_DESTROY",

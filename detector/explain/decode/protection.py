@@ -30,7 +30,8 @@ _INDIRECT = re.compile(r"(?:call|jmp) (?P<register>r\w+)$")
 _THUNK = re.compile(r"__x86_indirect_(?:thunk|call_thunk|jump_thunk)_(?P<register>r\w+)$")
 _SEGMENT = re.compile(r"(?:mov|pop|l[defgs]s) (?:[defgs]s)\b|pop [fg]s")
 _MSR = ("wrmsr", "rdmsr")
-_PRIVILEGED = ("xsetbv", "lgdt", "lidt", "lldt", "ltr", "lmsw", "invpcid", "swapgs", "rdpmc", "clts",
+_PRIVILEGED = ("xsetbv", "lgdt", "lidt", "lldt", "ltr", "lmsw", "invpcid", "swapgs", "rdpmc",
+    "clts",
                "vmxon", "vmptrld", "vmlaunch", "vmresume", "hlt")  # fmt: skip
 # Instructions that want an aligned operand of their size; those of the XSAVE family want 64.
 _ALIGNED = ("movaps", "movapd", "movdqa", "movntdq", "movntps", "movntpd", "movntdqa", "fxsave",
@@ -77,7 +78,8 @@ def _head(
                 evidence,
             )
         elif not is_canonical(address):
-            # The kernel only guesses the address ("probably"); five-level tables take some of these.
+            # The kernel only guesses the address ("probably"); five-level tables take some of
+            # these.
             shown = decoded.operand is not None and decoded.operand.covers(address)
             sure = shown and (address >> 56) not in (0x00, 0xFF)
             text = f"The CPU refused an access to {address:#x}, which is no canonical address."

@@ -136,7 +136,8 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
     """RCU used without the protection that it needs, with the place as printed."""
     del skip
     used = next(
-        (found for found in map(_USED.match, report.lines[1:6]) if (found and "usage" in found["what"])
+        (found for found in map(_USED.match,
+            report.lines[1:6]) if (found and "usage" in found["what"])
          or (found and "RCU" in found["what"])),
         None,
     )  # fmt: skip

@@ -28,7 +28,8 @@ _PAGE = """<!doctype html>
 <h1>Log in to oopswatch</h1>
 {message}<form method="post" action="/login">
 <input type="hidden" name="next" value="{next}">
-<p><label for="token">Token</label> <input id="token" name="token" type="password" autocomplete="current-password" required autofocus></p>
+<p><label for="token">Token</label> <input id="token" name="token" type="password" \
+autocomplete="current-password" required autofocus></p>
 <p><button type="submit">Log in</button></p>
 </form>
 </main>

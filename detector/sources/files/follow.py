@@ -120,7 +120,10 @@ class FileFollower:
         for growing in self._followed.values():
             known = Path(growing.name)
             stem, suffix = re.escape(known.stem), re.escape(known.suffix)
-            rotated = rf"{stem}(?:{suffix})?[.-](?:\d[\d-]*|old|bak)(?:{suffix})?(?:\.(?:gz|xz|bz2|zst|lz4))?"
+            rotated = (
+                rf"{stem}(?:{suffix})?[.-](?:\d[\d-]*|old|bak)(?:{suffix})?(?:\.(?:gz|xz"
+                rf"|bz2|zst|lz4))?"
+            )
             if known.parent == path.parent and re.fullmatch(rotated, path.name):
                 return True
         return False

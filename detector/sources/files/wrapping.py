@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-# What begins a line of any log that has stamps: dmesg, a priority, dates, /dev/kmsg, dmesg -x; and the heads of pstore's parts
-# (fs/pstore/platform.c).
+# What begins a line of any log that has stamps: dmesg, a priority, dates, /dev/kmsg, dmesg -x; and
+# the heads of pstore's parts (fs/pstore/platform.c).
 _STAMPED = re.compile(
     rb"<\d{1,3}>|\[ *\d+\.\d{3,9}\]|\[?[A-Z][a-z]{2} [A-Z][a-z]{2} |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d"
     rb"|\[?\d{4}-\d\d-\d\d[T ]\d\d:|\d{1,3},\d+,\d+,|kern *:|\{"

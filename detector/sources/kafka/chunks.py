@@ -83,7 +83,8 @@ class BatchChunk:
         self._begin = batch.begin
         self._starts: list[
             int
-            # where records are known to start, in rising order: each part of the data is walked once
+            # where records are known to start, in rising order: each part of the data is walked
+            # once
         ] = []
         self._located: dict[int, tuple[Record, int, int]] = {}
         if batch.count and batch.first > batch.base:

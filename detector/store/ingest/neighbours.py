@@ -116,8 +116,10 @@ class Neighbours:
         """Where a match stands, by the names in the statements."""
         match, boot = stored.match, stored.match.boot
         return {
-            "host": match.host, "id": stored.id, "kernel": match.kernel_time_us, "wall": match.wall_time_us, "span": span_us,
-            "boot_id": boot.id or None, "epoch": boot.epoch_us, "tolerance": self._tolerance_us, "limit": CROWD + 1,
+            "host": match.host, "id": stored.id, "kernel": match.kernel_time_us,
+            "wall": match.wall_time_us, "span": span_us,
+            "boot_id": boot.id or None, "epoch": boot.epoch_us, "tolerance": self._tolerance_us,
+            "limit": CROWD + 1,
             "stream": boot.stream, "count": boot.count, "before": boot.before,
         }  # fmt: skip
 

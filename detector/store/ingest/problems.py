@@ -135,7 +135,8 @@ def of_incident(row: Row | None) -> ProblemPart | None:
         return None
     began = row["started_us"] if row["started_us"] is not None else row["found_us"]
     return ProblemPart(
-        "incidents", row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"], None,
+        "incidents", row["id"], row["fingerprint"], row["host"], row["kernel"], row["release"],
+        None,
         began, row["anchor_id"],
     )  # fmt: skip
 
@@ -191,7 +192,7 @@ def _take(connection: Connection, problem_part: ProblemPart, now_us: int) -> Non
     connection.execute(day, facts)
     for table in (*_PARTS, "problem_days"):
         gone = connection.execute(
-            f"DELETE FROM {table} WHERE fingerprint = ? AND incidents <= 0 AND reports <= 0",  # noqa: S608
+            (f"DELETE FROM {table} WHERE fingerprint = ? AND incidents <= 0 AND reports <= 0"),  # noqa: S608
             (problem_part.fingerprint,),
         ).rowcount
         if gone and table == "problem_hosts":

@@ -251,7 +251,10 @@ def _one_time(name: str, values: tuple[str, ...], now_us: int) -> int | None:
     except (ValueError, OverflowError) as error:
         raise FilterError(
             name,
-            f"{values[0][:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z",
+            (
+                f"{values[0][:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or "
+                "2026-11-01T10:00:00Z"
+            ),
         ) from error
 
 

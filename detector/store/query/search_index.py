@@ -96,7 +96,8 @@ def fact(field: str, value: str) -> str:
     """The word that stands for one fact of an incident: no text of a log can be mistaken for it,
     and any value has one.
     """
-    return f"{field}_{hashlib.blake2b(value.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
+    digest = hashlib.blake2b(value.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    return f"{field}_{digest}"
 
 
 def any_fact(field: str, values: Iterable[str]) -> str:

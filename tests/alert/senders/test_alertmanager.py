@@ -139,7 +139,8 @@ def test_words_of_a_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "together_"),
     [
-        (("delivered", "refused"), "delivered"), (("retry", "delivered"), "delivered"), (("retry", "unknown"), "unknown"),
+        (("delivered", "refused"), "delivered"), (("retry", "delivered"), "delivered"),
+        (("retry", "unknown"), "unknown"),
         (("refused", "retry"), "retry"), (("refused", "refused"), "refused"),
     ],
 )  # fmt: skip

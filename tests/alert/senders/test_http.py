@@ -30,8 +30,10 @@ def webhook(url: str, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (200, "delivered"), (202, "delivered"), (204, "delivered"), (301, "refused"), (307, "refused"), (400, "refused"), (401, "refused"),
-        (404, "refused"), (408, "retry"), (410, "refused"), (413, "refused"), (425, "retry"), (429, "retry"), (500, "retry"),
+        (200, "delivered"), (202, "delivered"), (204, "delivered"), (301, "refused"),
+        (307, "refused"), (400, "refused"), (401, "refused"),
+        (404, "refused"), (408, "retry"), (410, "refused"), (413, "refused"), (425, "retry"),
+        (429, "retry"), (500, "retry"),
         (502, "retry"), (503, "retry"), (599, "retry"),
     ],
 )  # fmt: skip
@@ -146,7 +148,8 @@ def test_a_dripping_server_ends_with_the_deadline(data: bytes, verdict: str) -> 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None), ("120", 120.0), ("0", 0.0), ("999999999999", 86_400.0), ("-5", None), ("soon", None), ("²", None), ("", None),
+        (None, None), ("120", 120.0), ("0", 0.0), ("999999999999", 86_400.0), ("-5", None),
+        ("soon", None), ("²", None), ("", None),
         (format_datetime(datetime.fromtimestamp(NOW // SECOND + 90, UTC), usegmt=True), 90.0),
         (format_datetime(datetime.fromtimestamp(NOW // SECOND - 90, UTC), usegmt=True), 0.0),
         ("Mon, 99 Foo 2026 12:00:00 GMT", None),

@@ -93,7 +93,8 @@ def test_hostile_text_makes_no_header_and_no_command(action: str) -> None:
     mail = cast("EmailMessage", email.message_from_bytes(raw, policy=email.policy.default))
     assert mail["Bcc"] is None
     assert set(mail.keys()) <= {
-        "Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "Importance", "MIME-Version",
+        "Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References",
+        "Auto-Submitted", "Importance", "MIME-Version",
         "Content-Type", "Content-Transfer-Encoding",
     }  # fmt: skip
     text = mail["Subject"] + mail.get_content().replace("\r\n", "\n")
@@ -113,7 +114,8 @@ def test_hostile_text_makes_no_header_and_no_command(action: str) -> None:
         ({"MAIL": "451 later"}, "retry", "451 later"),
         ({"RCPT": "550 nobody"}, "refused", "550 nobody"),
         ({"RCPT": "450 greylisted"}, "retry", "450 greylisted"),
-        ({"RCPT TO:<kernel@example.com>": "550 nobody"}, "delivered", "250 fine; not to kernel@example.com: 550 nobody"),
+        ({"RCPT TO:<kernel@example.com>": "550 nobody"}, "delivered",
+            "250 fine; not to kernel@example.com: 550 nobody"),
         ({"DATA": "451 later"}, "retry", "451 later"),
         ({"DATA": "250 what"}, "unknown", "an answer out of place: 250 what"),
         ({".": "554 looks like spam"}, "refused", "554 looks like spam"),

@@ -1,7 +1,7 @@
 """Damages every report of the logs that are given in every way, and says how much is still read.
 
-usage: python -m tests.assemble.mutilation [--show[=KIND]] [LOG|CASES.jsonl ...]
-Without arguments: the project's own reports, and the real ones beside the project where they are there.
+usage: python -m tests.assemble.mutilation [--show[=KIND]] [LOG|CASES.jsonl ...] Without arguments:
+the project's own reports, and the real ones beside the project where they are there.
 """
 
 from __future__ import annotations

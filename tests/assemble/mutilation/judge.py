@@ -1,8 +1,8 @@
 """How much of damaged reports is still read.
 
-In: damaged logs and what a scan says of them. Out: `Figures` by kind of damage. Four questions: is a
-fault found; is its function named where the line that names it is left; does a report hold lines of
-another one or of the host's chatter; and, where no line is lost, are they all in one report.
+In: damaged logs and what a scan says of them. Out: `Figures` by kind of damage. Four questions: is
+a fault found; is its function named where the line that names it is left; does a report hold lines
+of another one or of the host's chatter; and, where no line is lost, are they all in one report.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _WHOLE = 0.9
 
 @dataclass
 class Figures:
-    """Of one kind of damage: how often each question was asked, how often the answer was yes, and the
-    cases where it was no, in words.
+    """Of one kind of damage: how often each question was asked, how often the answer was yes, and
+    the cases where it was no, in words.
     """
 
     asked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUESTIONS, 0))

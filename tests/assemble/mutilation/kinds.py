@@ -26,13 +26,15 @@ _CHATTER = (
     "audit: type=1400 audit(1700000{n:03}.123:{n}): apparmor=\"STATUS\" operation=\"profile_load\"",
     "e1000e 0000:00:1f.6 eth0: NIC Link is Up 1000 Mbps Full Duplex, Flow Control: Rx/Tx",
     "device veth{n:x} entered promiscuous mode",
-    "[UFW BLOCK] IN=eth0 OUT= MAC= SRC=192.0.2.{n} DST=198.51.100.7 LEN=40 TTL=244 ID={n} PROTO=TCP",
+    ("[UFW BLOCK] IN=eth0 OUT= MAC= SRC=192.0.2.{n} DST=198.51.100.7 LEN=40 TTL=244 ID={n} "
+        "PROTO=TCP"),
     "systemd[1]: Started Session {n} of User demo.",
     "nf_conntrack: default automatic helper assignment has been turned off for security reasons",
     "kvm [{n}]: vcpu0, guest rIP: 0xffffffff810649b0 disabled perfctr wrmsr: 0xc2 data 0xffff",
     "XFS (dm-{n}): Ending clean mount",
     "sd 2:0:{n}:0: [sdb] Attached SCSI disk",
-    "perf: interrupt took too long (2501 > 2500), lowering kernel.perf_event_max_sample_rate to {n}000",
+    ("perf: interrupt took too long (2501 > 2500), lowering kernel.perf_event_max_sample_rate to "
+        "{n}000"),
     "random: crng init done",
     "br-{n:x}: port 1(veth0) entered blocking state",
     "input: demo keyboard as /devices/pci0000:00/0000:00:14.0/usb1/1-{n}/input/input{n}",

@@ -1,7 +1,7 @@
 """The reports of logs, each alone: its lines as shipped and what it says whole.
 
-In: logs as they stand. Out: `WholeReport` values. Logs are read as `scan` reads files: by shape, parser,
-pipeline; each log is a file and a host of its own.
+In: logs as they stand. Out: `WholeReport` values. Logs are read as `scan` reads files: by shape,
+parser, pipeline; each log is a file and a host of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _LONGEST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What a scan says of one log: the texts of its matches, its reports in the order of their heads."""
+    """What a scan says of one log: the texts of its matches, its reports in the order of their
+    heads.
+    """
 
     matches: tuple[str, ...]
     reports: tuple[CrashReport, ...]
@@ -40,8 +42,8 @@ class Scanned:
 
 @dataclass(frozen=True)
 class WholeReport:
-    """A report with nothing lost: `rows` as they were shipped, `texts` as the kernel printed them, and
-    what is read in it.
+    """A report with nothing lost: `rows` as they were shipped, `texts` as the kernel printed them,
+    and what is read in it.
     """
 
     name: str

@@ -62,8 +62,10 @@ def main(arguments: list[str]) -> int:
             for difference in counts.differences[before:]:
                 sys.stdout.write(f"{name}: {difference}\n")
     sys.stdout.write(
-        f"{counts.explanations} explanations, {counts.statements} statements: {counts.numbers} numbers, "
-        f"{counts.sums} sums, {counts.instructions} instructions, {counts.codes} codes, {counts.symbols} "
+        f"{counts.explanations} explanations, {counts.statements} statements: {counts.numbers} "
+        "numbers, "
+        f"{counts.sums} sums, {counts.instructions} instructions, {counts.codes} codes, "
+        f"{counts.symbols} "
         f"symbols; {len(counts.differences)} differences\n"
     )
     return 1 if counts.differences else 0

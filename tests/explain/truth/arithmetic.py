@@ -12,7 +12,8 @@ _SUM = re.compile(
     rf"(?P<rounded>, rounded down to (?P<block>\d+) bytes,)? = (?P<right>-?(?:{NUMBER}))"
 )
 _NAMED = re.compile(
-    rf"(?P<value>{NUMBER}) = (?:NULL|\w+ \((?P<base>0x[0-9a-f]+)\)) (?P<sign>[-+]) (?P<distance>0x[0-9a-f]+)"
+    rf"(?P<value>{NUMBER}) = (?:NULL|\w+ \((?P<base>0x[0-9a-f]+)\)) (?P<sign>[-+]) "
+    rf"(?P<distance>0x[0-9a-f]+)"
 )
 _REPEATED = re.compile(
     r"(?P<value>0x[0-9a-f]+) = (?P<base>0x[0-9a-f]+) (?P<sign>[-+]) (?P<distance>0x[0-9a-f]+)$"
@@ -43,7 +44,9 @@ def false_sums(text: str) -> Iterator[str]:
 
 
 def _value(expression: str) -> int:
-    """A sum of numbers, with the precedence of C for what occurs: `*`, `%`, then `+ -`, shifts, `^`."""
+    """A sum of numbers, with the precedence of C for what occurs: `*`, `%`, then `+ -`, shifts,
+    `^`.
+    """
     tokens = re.findall(rf"{NUMBER}|[-+*%^()]|>>|<<", expression)
     position = 0
 
@@ -93,8 +96,8 @@ def log_numbers(log: str) -> set[int]:
 
 
 def numbers(text: str) -> Iterator[tuple[str, int]]:
-    """The numbers of a sentence as written and as meant: hexadecimal with 0x, or of eight digits and
-    more; else decimal. Numbers within a name are the name's.
+    """The numbers of a sentence as written and as meant: hexadecimal with 0x, or of eight digits
+    and more; else decimal. Numbers within a name are the name's.
     """
     for found in re.finditer(
         r"(?<![\w.+#/-])(0x[0-9a-f]+|[0-9a-f]{8,16}|\d+)(?![\w.]*[a-z_(])", text

@@ -1,8 +1,9 @@
-"""Holds every statement of an explanation against its log: numbers, sums, instructions, codes, names.
+"""Holds every statement of an explanation against its log: numbers, sums, instructions, codes,
+names.
 
-In: the log's text and the statements. Out: differences in words. Nothing of the product decodes here:
-instructions come from other disassemblers, codes from `codes`, sums from `arithmetic`, the rest is
-looked up in the log.
+In: the log's text and the statements. Out: differences in words. Nothing of the product decodes
+here: instructions come from other disassemblers, codes from `codes`, sums from `arithmetic`, the
+rest is looked up in the log.
 """
 
 from __future__ import annotations
@@ -20,19 +21,23 @@ _REGISTER = re.compile(r"(?<![\w+])(?P<name>[a-z][a-z0-9]{0,6}(?::eax)?) = (?P<v
 _SYMBOL = re.compile(r"\b([A-Za-z_$][\w$.]*)\+0x([0-9a-f]+)")
 _TASK = re.compile(r"(?P<comm>\S+) \(pid (?P<pid>\d+)\)")
 _ESR = re.compile(
-    r"(?:ESR|Oops code, which is the ESR) (?P<esr>0x[0-9a-f]+): EC = (?P<ec>0x[0-9a-f]+), (?P<name>.+)"
+    r"(?:ESR|Oops code, which is the ESR) (?P<esr>0x[0-9a-f]+): EC = (?P<ec>0x[0-9a-f]+), "
+    r"(?P<name>.+)"
 )
 _STATUS = re.compile(r"status 0x(?P<code>[0-9a-f]{2}): (?P<name>.+)")
 _OOPS = re.compile(r"Oops code (?P<code>0x[0-9a-f]{4,8})$")
 _BIT = re.compile(r"bit (?P<bit>\d+) (?P<state>set|clear): ")
 _MCE = re.compile(
-    r"status (?P<status>0x[0-9a-f]{16}): error code (?P<low>0x[0-9a-f]{4}).*model-specific code (?P<high>0x[0-9a-f]{4})"
+    r"status (?P<status>0x[0-9a-f]{16}): error code (?P<low>0x[0-9a-f]{4}).*model-specific code "
+    r"(?P<high>0x[0-9a-f]{4})"
 )
 _FLAG = re.compile(r"bit (?P<bit>\d+), (?P<name>[A-Z]+): ")
 # Numbers that belong to the sentence, not to the log: limits, versions, widths of the architecture.
 _CONSTANT = re.compile(
-    r"10 s unless it was changed|from \d\.\d+ on|bit \d+|bits \d+ to \d+|Process 1 \(init\)|\(order \d+|depth \d+|"
-    r"count \d+\)|multiple of \d+|level -?\d|EL\d|error code \d+|RFC \d+|\b64-bit\b|`[^`]*`|Fix: .*|"
+    r"10 s unless it was changed|from \d\.\d+ on|bit \d+|bits \d+ to \d+|Process 1 \(init\)"
+    r"|\(order \d+|depth \d+|"
+    r"count \d+\)|multiple of \d+|level -?\d|EL\d|error code \d+|RFC \d+|\b64-bit\b|`[^`]*`|Fix: "
+    r".*|"
     r"bytes below|spell \"[^\"]*\"|/\d+ with|entry \d+ of"
 )
 _ALIASES = {
@@ -62,8 +67,8 @@ class Counts:
 
 
 def check(log: str, family: str | None, statements: list[dict], counts: Counts) -> None:
-    """Adds what is wrong with the statements about one report; those of known issues, which speak of
-    the bug and not of the log, only have their sums checked.
+    """Adds what is wrong with the statements about one report; those of known issues, which speak
+    of the bug and not of the log, only have their sums checked.
     """
     counts.explanations += 1
     known = log_numbers(log)
@@ -106,7 +111,10 @@ def _instruction(log: str, family: str | None, text: str, counts: Counts) -> Ite
             continue
         other = disassemble(found["raw"], family)
         if other is None or plain(other) != plain(found["text"]):
-            yield f"{found['raw']} is `{other}` elsewhere: {plain(other or '')} / {plain(found['text'])}"
+            yield (
+                f"{found['raw']} is `{other}` elsewhere: {plain(other or '')} / "
+                f"{plain(found['text'])}"
+            )
 
 
 def _operand(family: str | None, texts: tuple[str, ...]) -> Iterator[str]:
@@ -241,7 +249,10 @@ def _machine_check(
     )
     said = {int(bit) for bit, _ in _FLAG.findall(joined) if int(bit) > 50}
     if said != codes.flag_bits(status):
-        yield f"the flags of {status:#x} are {sorted(codes.flag_bits(status))}, said were {sorted(said)}"
+        yield (
+            f"the flags of {status:#x} are {sorted(codes.flag_bits(status))}, said were "
+            f"{sorted(said)}"
+        )
 
 
 def _numbers(texts: tuple[str, ...], known: set[int], counts: Counts) -> Iterator[str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 LEVELLED = ("address size fault", "translation fault", "access flag fault", "permission fault")
 CLASSES = {
     0x00: "Unknown", 0x0D: "BTI", 0x0E: "PSTATE.IL", 0x15: "SVC", 0x18: "MSR/MRS", 0x1C: "FPAC",
-    0x20: "IABT (lower EL)", 0x21: "IABT (current EL)", 0x22: "PC Alignment", 0x24: "DABT (lower EL)",
+    0x20: "IABT (lower EL)", 0x21: "IABT (current EL)", 0x22: "PC Alignment",
+    0x24: "DABT (lower EL)",
     0x25: "DABT (current EL)", 0x26: "SP Alignment", 0x2F: "SError", 0x3C: "BRK",
 }  # fmt: skip
 

@@ -83,7 +83,8 @@ def _synonym(text: str) -> str:
 def _objdump(code: bytes, machine: str) -> str | None:
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(code)
-        command = ["objdump", "-D", "-b", "binary", "-m", f"i386:{machine}" if machine != "i386" else "i386",
+        command = ["objdump", "-D", "-b", "binary", "-m",
+            f"i386:{machine}" if machine != "i386" else "i386",
                    "-M", "intel", "--no-show-raw-insn", file.name]  # fmt: skip
         run = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = re.findall(r"^\s+0:\t(.*)$", run.stdout, re.MULTILINE)
@@ -92,8 +93,10 @@ def _objdump(code: bytes, machine: str) -> str | None:
 
 def _llvm(word: bytes, triple: str) -> str | None:
     run = subprocess.run(
-        ["llvm-mc", "--disassemble", f"--triple={triple}", "--mattr=+v8.5a,+mte" if triple == "aarch64" else "--mattr=+neon"],
-        input=" ".join(f"0x{byte:02x}" for byte in word), capture_output=True, text=True, check=False,
+        ["llvm-mc", "--disassemble", f"--triple={triple}",
+            "--mattr=+v8.5a,+mte" if triple == "aarch64" else "--mattr=+neon"],
+        input=" ".join(f"0x{byte:02x}" for byte in word), capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     lines = [
         line.strip()
