@@ -114,7 +114,9 @@ class CountersFinding:
 
 @dataclass(frozen=True, slots=True)
 class RejectedFinding:
-    """A record that a stage raised on; its value is cut after `SAMPLE_BYTES`, and base64 in JSON."""
+    """A record that a stage raised on; its value is cut after `SAMPLE_BYTES`, and base64 in
+    JSON.
+    """
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 

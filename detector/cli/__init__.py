@@ -205,6 +205,7 @@ def _status() -> int:
 
 def _unwritable(error: OSError) -> int:
     print_error(
-        f"standard output cannot be written: {error.strerror}: what is missing there was not printed"
+        f"standard output cannot be written: {error.strerror}: what is missing there was not "
+        "printed"
     )
     return INPUT

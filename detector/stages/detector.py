@@ -23,7 +23,8 @@ from detector.stages.finding_buffer import FindingBuffer
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
     """From where a source is read after a restart: `offset` is the head of the oldest open report,
-    or where the sums that were not taken begin. Findings below `sent` are out, sums below `counted`.
+    or where the sums that were not taken begin. Findings below `sent` are out, sums below
+    `counted`.
     """
 
     offset: int
