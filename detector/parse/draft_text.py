@@ -19,18 +19,21 @@ _ESCAPES = re.compile(
     r"-/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?"
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
+_BYTE_ORDER_MARK = "\ufeff"
 _HEAD = 256
 _START = 16
 
 
 def cleaned(text: str) -> str:
-    """A line without colours, NULs, line ends and blanks on the right, its no-break spaces as
-    blanks. Other control characters stay: they may be the message's own.
+    """A line without colours, NULs, byte order marks, line ends and blanks on the right, its
+    no-break spaces as blanks. Other control characters stay: they may be the message's own.
     """
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
     if "\0" in text:
         text = text.replace("\0", "")
+    if _BYTE_ORDER_MARK in text:  # of files that were put together, each with its own
+        text = text.replace(_BYTE_ORDER_MARK, "")
     if "\xa0" in text:  # what pages and mails make of a stamp's padding
         text = text.replace("\xa0", " ")
     text = text.strip("\r\n").rstrip()

@@ -9,6 +9,7 @@ decides nothing about what a line means.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from functools import lru_cache
@@ -116,8 +117,8 @@ class Parser:
         self.mark()
 
     def feed(self, record: Record, now_us: int) -> list[Line | Unparsed]:
-        """The lines of a record, and of earlier ones that waited for it. Nothing, when all it holds
-        is counted or waits itself.
+        """The lines of a record, and of earlier ones that waited for it; the first reason of a part
+        of it that cannot be read. Nothing, when all it holds is counted or waits itself.
         """
         context = self._context
         context.now_us, context.cut = now_us, 0
@@ -132,9 +133,16 @@ class Parser:
             return [line]
         context.console_us = self._consoles.get(record.source) if _is_of_file(record) else None
         ready = self.overdue(now_us)
+        unread = False
         try:
             for found in self._found(record.value):
-                ready += self._settled(found, record, now_us)
+                reason = self._unread(found)
+                if reason is None:
+                    ready += self._settled(found, record, now_us)
+                elif not unread:
+                    # Counts are of records: a record of thousands of bad parts is one.
+                    ready.append(self._unparsed(reason, record))
+                    unread = True
         except Exception as error:  # noqa: BLE001
             ready.append(self._unparsed(f"error-{type(error).__name__}", record))
         return ready
@@ -195,10 +203,8 @@ class Parser:
         """
         if len(value) > _RECORD_BOUND:
             return ("too-long",)
-        if value[:1] == b"\0":
-            value = value.lstrip(
-                b"\0"
-            )  # the hole that a lost power or a truncation under the writer left, of any length
+        if value[:1] in _BEFORE_TEXT:
+            value = _without_marks(value)
         if (
             len(value) > LINE_BOUND
             and value[:1] not in (b"{", b"[", b"@", b" ")
@@ -216,12 +222,14 @@ class Parser:
             return json_records.read(text, self._context)
         return lines.read_all(text, self._context, self._reader)
 
-    def _settled(self, found: _Drafted, record: Record, now_us: int) -> Iterable[Line | Unparsed]:
+    def _unread(self, found: _Drafted) -> str | None:
+        """Why a part of a record cannot be read; None where it can."""
+        if isinstance(found, Draft):
+            return "not-text" if found.transport == "text" and not is_text(found.text) else None
+        return found or f"not-{self._format}"
+
+    def _settled(self, found: Draft, record: Record, now_us: int) -> Iterable[Line]:
         """A part of a record → what can go on now."""
-        if found is None or isinstance(found, str):
-            return (self._unparsed(found or f"not-{self._format}", record),)
-        if found.transport == "text" and not is_text(found.text):
-            return (self._unparsed("not-text", record),)
         if found.sequence is not None:
             stream = (record.source, record.key, found.host)
             self._compare(stream, found, record.number)
@@ -347,6 +355,15 @@ def _is_of_file(record: Record) -> bool:
     return record.key is None and record.arrival_us is None
 
 
+def _without_marks(value: bytes) -> bytes:
+    """A record's text without what stands before it: byte order marks, and the hole of any length
+    that a lost power or a truncation under the writer left.
+    """
+    while (shorter := value.lstrip(b"\0").removeprefix(BOM_UTF8)) != value:
+        value = shorter
+    return value
+
+
 def _label(name: str) -> str:
     """The first label of a host's name, as names are compared."""
     return name.split(".", maxsplit=1)[0].lower()
@@ -359,4 +376,5 @@ def _host_of_key(key: bytes) -> str:
     return name if _HOST_NAME.fullmatch(name) else ""
 
 
+_BEFORE_TEXT = (b"\0", BOM_UTF8[:1])
 _JSON_STARTS = frozenset(("{", "[", "@", " ", "\t", "\r", "\n"))

@@ -120,6 +120,44 @@ def test_a_picture_is_not_text(read: Callable[..., list[Unparsed]]):
     assert said[0].sample.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{bom}[   23.578222] Oops: 0000 [#1] SMP",
+        "{bom}{bom}[   23.578222] Oops: 0000 [#1] SMP",
+        "\0{bom}\0[   23.578222] Oops: 0000 [#1] SMP",
+        "\x1b[0m{bom}[   23.578222] Oops: 0000 [#1] SMP",
+        "{bom}<4>[   23.578222] Oops: 0000 [#1] SMP",
+        "{bom}4,12,23578222,-;Oops: 0000 [#1] SMP",
+        "{bom}Feb 24 19:21:10 lab-3 kernel: [   23.578222] Oops: 0000 [#1] SMP",
+        "Feb 24 19:21:10 lab-3 kernel: {bom}[   23.578222] Oops: 0000 [#1] SMP",
+        "<4>1 2026-02-24T19:21:10Z lab-3 kernel - - - {bom}[   23.578222] Oops: 0000 [#1] SMP",
+        '{bom}{{"message":"[   23.578222] Oops: 0000 [#1] SMP","host":"lab-3"}}',
+        '{{"message":"{bom}[   23.578222] Oops: 0000 [#1] SMP","host":"lab-3"}}',
+        '{{"message":"\\ufeff[   23.578222] Oops: 0000 [#1] SMP","host":"lab-3"}}',
+    ],
+)
+def test_a_byte_order_mark_hides_nothing(line: Callable[..., Line], value: str):
+    """At the start of a file or of any line: editors, and files that were put together."""
+    found = line(value.format(bom="\ufeff"))
+    assert (found.text, found.kernel_time_us) == ("Oops: 0000 [#1] SMP", 23_578_222)
+
+
+def test_a_byte_order_mark_inside_a_record_hides_nothing(read: Callable[..., list[Line]]):
+    """A record of many lines, of files that were put together."""
+    marked = "\ufeff[    1.000000] eth0: up\n"
+    assert [found.text for found in read(marked * 2)] == ["eth0: up"] * 2
+
+
+def test_a_record_of_many_unread_parts_is_counted_once(read: Callable[..., list[Unparsed]]):
+    """Counts are of records: "3,500 selected records not read" of one would be wrong."""
+    noise = b"\x89\x01\x02\x03\x04\x05\x06\x07\x80\n" * 50
+    said = read(noise, noise)
+    assert [(found.reason, found.number) for found in said] == [("not-text", 1), ("not-text", 2)]
+    said = read(b'[{"a":1},{"b":2},7]')
+    assert len(said) == 1
+
+
 def test_broken_utf8_in_a_message(line: Callable[..., Line]):
     """A comm of any bytes does not cost the line."""
     found = line(b"[    1.000000] caf\xe9\xff[7]: segfault at 0")
