@@ -136,12 +136,12 @@ class Parser:
         unread = False
         try:
             for found in self._found(record.value):
-                reason = self._unread(found)
-                if reason is None:
+                if isinstance(found, Draft) and _is_readable(found):
                     ready += self._settled(found, record, now_us)
                 elif not unread:
+                    reason = "not-text" if isinstance(found, Draft) else found
                     # Counts are of records: a record of thousands of bad parts is one.
-                    ready.append(self._unparsed(reason, record))
+                    ready.append(self._unparsed(reason or f"not-{self._format}", record))
                     unread = True
         except Exception as error:  # noqa: BLE001
             ready.append(self._unparsed(f"error-{type(error).__name__}", record))
@@ -221,12 +221,6 @@ class Parser:
         if self._format == "auto" and text[:1] in _JSON_STARTS and json_records.is_json(text):
             return json_records.read(text, self._context)
         return lines.read_all(text, self._context, self._reader)
-
-    def _unread(self, found: _Drafted) -> str | None:
-        """Why a part of a record cannot be read; None where it can."""
-        if isinstance(found, Draft):
-            return "not-text" if found.transport == "text" and not is_text(found.text) else None
-        return found or f"not-{self._format}"
 
     def _settled(self, found: Draft, record: Record, now_us: int) -> Iterable[Line]:
         """A part of a record → what can go on now."""
@@ -353,6 +347,11 @@ class Parser:
 def _is_of_file(record: Record) -> bool:
     """Whether a record is a line of a file: one source, one log. Topics mix the lines of many."""
     return record.key is None and record.arrival_us is None
+
+
+def _is_readable(draft: Draft) -> bool:
+    """Whether a line is one of a known form, or text."""
+    return draft.transport != "text" or is_text(draft.text)
 
 
 def _without_marks(value: bytes) -> bytes:

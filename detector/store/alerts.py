@@ -31,6 +31,7 @@ from detector.store.lifecycle.auto_resolve import close_quiet, close_rebooted
 from detector.store.lifecycle.states import State
 from detector.store.query.history import History
 from detector.store.query.notifications import SilenceRow, silences
+from detector.store.turns import begin_writing
 
 if TYPE_CHECKING:
     from detector.known.lookup import KnownBugs
@@ -126,7 +127,7 @@ class AlertStore:
     def transaction(self) -> Iterator[None]:
         """All or nothing; raises `StoreError`."""
         with explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, self.path)
             try:
                 yield
                 self._connection.execute("COMMIT")

@@ -17,8 +17,8 @@ from sqlite_utils import Database
 
 from detector.store import schema
 from detector.store.errors import StoreError, explained
+from detector.store.turns import MEMORY
 
-MEMORY = ":memory:"
 _BUSY_MS = 10_000
 # The write-ahead log shrinks back to this after a great batch.
 _LOG_BYTES = 64 << 20

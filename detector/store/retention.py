@@ -26,6 +26,7 @@ from detector.store import removal
 from detector.store.connection import connect_reading, connect_writing
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill
+from detector.store.turns import begin_writing
 
 # How long one step may hold the file; the number of rows of a step follows from how long the last
 # one took.
@@ -179,7 +180,7 @@ class Keeper:
         it was quick.
         """
         with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, self._path)
             started = self._timer()
             try:
                 rows = act(self._rows)

@@ -44,6 +44,7 @@ from detector.store.rows import (
     read_match,
     storable,
 )
+from detector.store.turns import begin_writing
 from detector.unclaimed import UnclaimedCount
 
 _NOISE = """
@@ -123,7 +124,7 @@ class Journal:
         """
         demand_file(self.path, self._file)
         with explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, self.path)
             try:
                 yield
                 self.flush()

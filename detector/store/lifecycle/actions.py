@@ -25,6 +25,7 @@ from detector.store.query import search_index
 from detector.store.query.advice import TEXT_LIMIT, AdviceKind
 from detector.store.query.filters import checked_release
 from detector.store.rows import NAME_LIMIT, clean
+from detector.store.turns import begin_writing
 
 __all__ = ["ActionRefused", "Actions", "Change", "open_actions"]
 
@@ -313,7 +314,7 @@ class Actions:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin_writing(self._connection, self._path)
             try:
                 yield
                 self._connection.execute("COMMIT")
