@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 MEMORY = ":memory:"
-# Who is stopped while it waits, or another program's lock of the folder, holds nobody up for longer.
+# So long may one who is stopped at the gate, or another program's lock, hold up the others.
 _PATIENCE_S = 2.0
 _LOOK_S = 0.002
 
