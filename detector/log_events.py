@@ -163,6 +163,18 @@ EVENTS: Mapping[str, Event] = {
         "its regex timed out too often: it sees nothing until a restart",
         ("signature", "strikes"),
     ),
+    "listening": Event(
+        logging.INFO, "netconsole's datagrams are taken", ("port", "topic", "names")
+    ),
+    "datagrams_lost": Event(
+        logging.ERROR,
+        "datagrams of netconsole did not get into Kafka, so many since this was logged last; once "
+        "a minute",
+        ("reason", "number"),
+    ),
+    "listen_stopped": Event(
+        logging.INFO, "what came is in Kafka, or was counted as lost", ("reason", "sent", "lost")
+    ),
     "serving": Event(
         logging.INFO, "pages and API answer", ("url", "address", "port", "tls", "access")
     ),

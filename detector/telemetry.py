@@ -186,6 +186,13 @@ HTTP_REFUSED = _counter(
     "reason",
 )
 HTTP_LISTENERS = _gauge("oopswatch_http_listeners", "listeners of /api/v1/events")
+DATAGRAMS = _counter("oopswatch_datagrams_total", "datagrams of netconsole that are in Kafka")
+DATAGRAMS_LOST = _counter(
+    "oopswatch_datagrams_lost_total",
+    "datagrams of netconsole that did not get into Kafka: not-allowed, buffer-full, socket-full, "
+    "kafka",
+    "reason",
+)
 INCIDENTS_OPEN = _LabelledGauge(
     "oopswatch_incidents_open", "incidents that are not resolved", "state", "severity"
 )

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from detector.app.alerting import Alerts
 from detector.app.dead_letters import DeadLetters
 from detector.clock import HOUR_US
 from detector.correlate import StoredMatch
+from detector.errors import UserError
 from detector.hooks import Hooks, RaisedIncident, RunTotals
 from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
+from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.errors import StoreError
 from detector.store.query.history import open_history
@@ -45,18 +48,33 @@ def metrics_hooks(source: KafkaSource, alerts: Alerts, letters: DeadLetters) -> 
     )
 
 
-def describe_process(history: Path) -> None:
+def serve_metrics(settings: Settings, history: Path | None = None) -> None:
+    """Serves the metrics where `metrics.port` asks for them. Raises UserError where that port
+    cannot be used.
+    """
+    if not settings.metrics.port:
+        return
+    describe_process(history)
+    try:
+        telemetry.expose(settings.metrics.address, settings.metrics.port)
+    except OSError as error:
+        place = f"{settings.metrics.address}:{settings.metrics.port}"
+        raise UserError(f"metrics.port: {place} cannot be served: {error.strerror}") from error
+
+
+def describe_process(history: Path | None) -> None:
     """Sets the metrics that are not counted from batches: the version, and what is open in the
     history at `history`, read at each scrape (none while it cannot be read).
     """
     telemetry.BUILD.labels(detector.__version__, platform.python_version()).set(1)
 
-    def unresolved() -> dict[tuple[str, ...], int]:
-        with suppress(StoreError), closing(open_history(history)) as reading:
-            return reading.unresolved()
-        return {}
+    telemetry.INCIDENTS_OPEN.source = partial(_unresolved, history) if history else dict
 
-    telemetry.INCIDENTS_OPEN.source = unresolved
+
+def _unresolved(history: Path) -> dict[tuple[str, ...], int]:
+    with suppress(StoreError), closing(open_history(history)) as reading:
+        return reading.unresolved()
+    return {}
 
 
 def _counts(new: Mapping[str, int]) -> None:

@@ -36,6 +36,10 @@ COMMANDS = {
         "Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise "
         "counts in the history."
     ),
+    "listen": (
+        "Receives the last words of kernels that die, by netconsole, and puts them into Kafka, "
+        "keyed by host."
+    ),
     "explain": (
         "Explains a pasted block, a log or a single line: what happened, where, why, which "
         "known bug, what to do next."

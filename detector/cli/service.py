@@ -15,13 +15,12 @@ from detector import clock, telemetry
 from detector.app import build
 from detector.app.alerting import alerts_of
 from detector.app.dead_letters import DeadLetters
-from detector.app.metrics_hooks import describe_process, metrics_hooks
+from detector.app.metrics_hooks import metrics_hooks, serve_metrics
 from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.service_settings import service_settings
 from detector.cli.stopping import StoppedEarly, Stopping, stop_early
 from detector.drive import run as drive
-from detector.errors import UserError
 from detector.hooks import RunTotals
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
@@ -75,7 +74,7 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
         letters = DeadLetters(settings.kafka)
         told = metrics_hooks(source, alerts, letters)
         watch = build.watch_of(settings, journal, catalogue, told=told)
-        _expose(settings)
+        serve_metrics(settings, settings.store.path)
         pages = _pages(settings)
         telemetry.say(
             "started",
@@ -123,17 +122,6 @@ def _event(name: str, fields: Mapping[str, Any]) -> None:
         topic, _, partition = fields["partition"].rpartition("/")
         skipped = fields["following"] - fields["offset"]
         telemetry.RECORDS_SKIPPED.labels(topic, partition).inc(skipped)
-
-
-def _expose(settings: Settings) -> None:
-    if not settings.metrics.port:
-        return
-    describe_process(settings.store.path)
-    try:
-        telemetry.expose(settings.metrics.address, settings.metrics.port)
-    except OSError as error:
-        place = f"{settings.metrics.address}:{settings.metrics.port}"
-        raise UserError(f"metrics.port: {place} cannot be served: {error.strerror}") from error
 
 
 def _pages(settings: Settings) -> Server | None:

@@ -18,6 +18,7 @@ from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
 from detector.settings.hosts import HostSettings
 from detector.settings.kafka import Kafka
+from detector.settings.netconsole import NetconsoleSettings
 from detector.settings.rules import RuleSettings
 from detector.settings.trust import TrustSettings
 
@@ -306,6 +307,7 @@ class Settings(Group):
     """All settings of one process."""
 
     kafka: Kafka = Field(default_factory=Kafka)
+    netconsole: NetconsoleSettings = Field(default_factory=NetconsoleSettings)
     store: Store = Field(default_factory=Store)
     patterns: Patterns = Field(default_factory=Patterns)
     known: Known = Field(default_factory=Known)

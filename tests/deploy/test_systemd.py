@@ -10,7 +10,7 @@ pytestmark = pytest.mark.debian
 MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
 
 
-@pytest.fixture(params=["oopswatch.service", "oopswatch-serve.service"])
+@pytest.fixture(params=["oopswatch.service", "oopswatch-serve.service", "oopswatch-listen.service"])
 def unit(request, deploy, tmp_path) -> Path:
     """A shipped unit, with the command of this environment: systemd-analyze demands that the
     command exists.
