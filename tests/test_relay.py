@@ -156,7 +156,7 @@ def test_ipv4_senders_of_a_dual_socket_have_their_own_address():
 
 
 def test_names_are_those_of_hosts_files_and_aliases(tmp_path):
-    """The first name of an address counts; aliases come before the file; addresses are normalised."""
+    """The first name of an address counts; aliases come first; addresses have one form."""
     path = tmp_path / "hosts"
     path.write_text(
         "# racks\n192.0.2.7 web-12 web-12.example.com\n192.0.2.8\tweb-13 # spare\n\n"

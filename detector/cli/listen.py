@@ -17,7 +17,7 @@ from detector.cli.stopping import Stopping
 Examples:
   oopswatch listen --config /etc/oopswatch/oopswatch.toml
   oopswatch listen --bootstrap kafka-1:9092 --topic kernel-logs --port 6666
-On each host: modprobe netconsole netconsole=+@/eth0,6666@192.0.2.9/   (the + is the extended format)
+On each host: modprobe netconsole netconsole=+@/eth0,6666@192.0.2.9/   (+: the extended format)
 Exit: 0 on SIGTERM or SIGINT after what came is in Kafka, 2 on settings or brokers that do \
 not work."""
 )
