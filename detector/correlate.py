@@ -55,7 +55,7 @@ def concerns(rule: Rule, match: Match) -> bool:
     return _term(rule, match) in terms(rule)
 
 
-def kin(
+def related_to(
     rule: Rule,
     new: StoredMatch,
     neighbours: Iterable[StoredMatch],
@@ -73,15 +73,15 @@ def kin(
     if rule.type == "event_count":
         return _counted_kin(rule, new, near)
     faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
-    found: dict[int, StoredMatch] = {}
+    stored_by_id: dict[int, StoredMatch] = {}
     for fault in faults:
         if fault is not new and not _within(rule, fault.match, new.match):
             continue
         halves = partners(rule, fault, (new, *near), boots)
         if halves:
             cascade = [other for other in faults if _within(rule, fault.match, other.match)]
-            found |= {item.id: item for item in (fault, *halves, *cascade)}
-    return tuple(found.values()) if new.id in found else ()
+            stored_by_id |= {item.id: item for item in (fault, *halves, *cascade)}
+    return tuple(stored_by_id.values()) if new.id in stored_by_id else ()
 
 
 def _counted_kin(
@@ -93,7 +93,10 @@ def _counted_kin(
     One match is enough for a lone rule; then the next one within a timespan belongs to it.
     """
     timed = [(other, gap(new.match, other.match)) for other in near]
-    offsets = [(0, new.id, new), *((apart[0], one.id, one) for one, apart in timed if apart)]
+    offsets = [
+        (0, new.id, new),
+        *((apart[0], stored.id, stored) for stored, apart in timed if apart),
+    ]
     offsets.sort(key=lambda offset: offset[:2])
     at, size = offsets.index((0, new.id, new)), max(rule.gte, 2)
     starts = [
@@ -103,7 +106,7 @@ def _counted_kin(
     ]
     if not starts:
         return (new,) if rule.is_lone else ()
-    return tuple(one for _, _, one in offsets[starts[0] : starts[-1] + size])
+    return tuple(stored for _, _, stored in offsets[starts[0] : starts[-1] + size])
 
 
 def partners(
@@ -133,7 +136,7 @@ def partners(
     if pair:
         return tuple(other for _, other in offsets)
     offsets.sort(key=lambda offset: offset[0])
-    found: dict[int, StoredMatch] = {}
+    stored_by_id: dict[int, StoredMatch] = {}
     first = past = taken = 0
     for start in (*sorted({offset for offset, _ in offsets if offset < 0}), 0):
         past = _count(rule, offsets, past, start + rule.timespan_us + 1, counts, 1)
@@ -142,13 +145,13 @@ def partners(
             rule.type == "temporal" or _complete(rule, offsets[first:past])
         ):
             taken = max(taken, first)
-            found |= {
+            stored_by_id |= {
                 other.id: other
                 for _, other in offsets[taken:past]
                 if _term(rule, other.match) != rule.anchor
             }
             taken = past
-    return tuple(found.values())
+    return tuple(stored_by_id.values())
 
 
 def _count(

@@ -20,8 +20,8 @@ from detector.correlate import (
     assemble_incident,
     concerns,
     in_order,
-    kin,
     reach_us,
+    related_to,
 )
 from detector.diagnose import BlockReading, Diagnoser
 from detector.families import Families, Family
@@ -74,7 +74,7 @@ class Correlator:
                 continue
             near = self._journal.neighbours(stored, reach_us(rule))
             boots = self._journal.boot_evidence([stored.match, *(other.match for other in near)])
-            if family := kin(rule, stored, near, boots):
+            if family := related_to(rule, stored, near, boots):
                 self._families.add(rule, family)
 
     def raise_incidents(self) -> None:

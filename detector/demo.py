@@ -90,7 +90,7 @@ class Row:
     kind: str
     planted: int
     expected: int
-    told: int
+    reported: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,12 @@ def embedded_broker(kafka: Kafka) -> Iterator[DemoBroker]:
             "'oopswatch[demo]', or give --bootstrap host:port"
         ) from error
     cluster = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 4})
-    (one,) = cluster.list_topics(timeout=10).brokers.values()
+    (broker,) = cluster.list_topics(timeout=10).brokers.values()
     reached = kafka.model_copy(
-        update={"bootstrap_servers": (f"{one.host}:{one.port}",), "security_protocol": "PLAINTEXT"}
+        update={
+            "bootstrap_servers": (f"{broker.host}:{broker.port}",),
+            "security_protocol": "PLAINTEXT",
+        }
     )
     # It answers newer versions in a way that kafka-python cannot decode, and knows no idempotent
     # producers.
@@ -178,10 +181,10 @@ def demo(
         seconds = time.monotonic() - begun
     if reader.error or sender.error:
         raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
-    found, noise = read_back(store)
+    items, noise = read_back(store)
     return DemoResult(
-        tabulate(simulation.truth, found, noise),
-        compare(simulation.truth, found, noise),
+        tabulate(simulation.truth, items, noise),
+        compare(simulation.truth, items, noise),
         plan.lines,
         seconds,
         store,
@@ -209,12 +212,12 @@ def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def tabulate(
-    truth: Truth, found: list[dict[str, Any]], noise: list[dict[str, Any]]
+    truth: Truth, items: list[dict[str, Any]], noise: list[dict[str, Any]]
 ) -> tuple[Row, ...]:
     """Planted against told, kind by kind; a false incident counts for the decoy whose line it rests
     on, or for "nothing planted".
     """
-    comparison = compare(truth, found)
+    comparison = compare(truth, items)
     decoys = {
         (host, half.text): decoy.kind
         for decoy in truth.decoys

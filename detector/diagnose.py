@@ -62,36 +62,36 @@ def read_lines(
     records: Iterable[Record], parser: Parser, now_us: int
 ) -> tuple[list[Line], list[Unparsed]]:
     """The lines of some records, and what cannot be read."""
-    found = [line for record in records for line in parser.feed(record, now_us)] + parser.flush()
-    return [item for item in found if isinstance(item, Line)], [
-        item for item in found if isinstance(item, Unparsed)
+    matches = [line for record in records for line in parser.feed(record, now_us)] + parser.flush()
+    return [item for item in matches if isinstance(item, Line)], [
+        item for item in matches if isinstance(item, Unparsed)
     ]
 
 
 def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], list[Block]]:
     """Every match and every block of the lines."""
     matcher, assembler, boots = Matcher(catalogue), Assembler(catalogue.opening), Boots()
-    found: list[Match] = []
+    matches: list[Match] = []
     blocks: list[Block] = []
     for line in lines:
         claim = matcher.claim(line)
         boot = boots.place(line, banner=claim is not None and claim.signature.cls == BOOT)
         match = assembler.match_of(claim, line, boot) if claim else None
         if claim is not None and match is not None and not claim.signature.marker:
-            found.append(match)
+            matches.append(match)
         blocks += assembler.feed(line, match, 0)
-    return found, blocks + assembler.flush()
+    return matches, blocks + assembler.flush()
 
 
-def stories(blocks: Sequence[Block], found: Sequence[Match]) -> list[Story]:
+def stories(blocks: Sequence[Block], matches: Sequence[Match]) -> list[Story]:
     """What is explained: every block with the matches near it, then the matches that are near
     none.
     """
-    kernel = [match for match in found if match.origin == "kernel"]
-    told = [Story(block, near_to(block, kernel)) for block in blocks]
-    known = {id(match) for story in told for match in story.near}
+    kernel = [match for match in matches if match.origin == "kernel"]
+    stories_given = [Story(block, near_to(block, kernel)) for block in blocks]
+    known = {id(match) for story in stories_given for match in story.near}
     rest = tuple(match for match in kernel if id(match) not in known)
-    return [*told, Story(None, rest)] if rest else told
+    return [*stories_given, Story(None, rest)] if rest else stories_given
 
 
 def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
@@ -99,7 +99,7 @@ def near_to(block: Block, kernel: Sequence[Match]) -> tuple[Match, ...]:
     without a time to compare.
     """
     gaps = [(item, gap(block.head, item)) for item in kernel if item.host == block.head.host]
-    return tuple(one for one, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US)
+    return tuple(match for match, apart in gaps if apart is None or abs(apart[0]) <= NEAR_US)
 
 
 def report_of(story: Story, catalogue: Catalogue) -> CrashReport | None:

@@ -37,14 +37,14 @@ class Families:
     def __init__(self) -> None:
         self._of: dict[tuple[str, int | str], Family] = {}
 
-    def add(self, rule: Rule, kin: Sequence[StoredMatch]) -> None:
+    def add(self, rule: Rule, related: Sequence[StoredMatch]) -> None:
         """The kin of one match: a new family, or a part of those that it shares something with."""
         incidents = {
             stored_match.incidents[rule.id]
-            for stored_match in kin
+            for stored_match in related
             if rule.id in stored_match.incidents
         }
-        new = Family(rule, {stored_match.id: stored_match for stored_match in kin}, incidents)
+        new = Family(rule, {stored_match.id: stored_match for stored_match in related}, incidents)
         near = {
             id(family): family for key in _keys(new) if (family := self._of.get(key)) is not None
         }

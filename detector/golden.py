@@ -80,18 +80,18 @@ def read_case(folder: Path) -> GoldenCase:
             f"{len(logs)} logs; a case holds one file called log, or log with an extension"
         )
     try:
-        said = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+        expected_items = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CaseError(f"{EXPECTED}: {error}") from error
-    if not isinstance(said, dict) or not isinstance(said.get("why"), str):
+    if not isinstance(expected_items, dict) or not isinstance(expected_items.get("why"), str):
         raise CaseError(f'{EXPECTED}: not an object with a "why"')
-    if unknown := sorted(said.keys() - {"why", "options", *LISTS}):
+    if unknown := sorted(expected_items.keys() - {"why", "options", *LISTS}):
         raise CaseError(f"{EXPECTED}: unknown: {', '.join(unknown)}")
     return GoldenCase(
-        said["why"],
+        expected_items["why"],
         logs[0],
-        _options(said.get("options", {})),
-        {name: _items(name, said.get(name, [])) for name in LISTS},
+        _options(expected_items.get("options", {})),
+        {name: _items(name, expected_items.get(name, [])) for name in LISTS},
     )
 
 
@@ -99,20 +99,26 @@ def compare(expected: Mapping[str, Sequence[Item]], items: Sequence[Item]) -> li
     """Where the items of a scan are not what is expected: other numbers, or other values under the
     keys that are given.
     """
-    found = []
+    differences_read = []
     for name, kind in LISTS.items():
-        wanted, given = expected.get(name, ()), [item for item in items if item["type"] == kind]
-        if len(wanted) != len(given):
+        expected_ones, given = (
+            expected.get(name, ()),
+            [item for item in items if item["type"] == kind],
+        )
+        if len(expected_ones) != len(given):
             extra = "".join(f"; {_named(item)}" for item in given)
-            found.append(f"{len(given)} {name}, not {len(wanted)}{extra}")
+            differences_read.append(f"{len(given)} {name}, not {len(expected_ones)}{extra}")
             continue
-        for place, (one, item) in enumerate(zip(wanted, given, strict=True)):
-            found += [
-                f"{name}[{place}].{key}: {_short(_value(item, key))}, not {_short(one[key])}"
-                for key in one
-                if _value(item, key) != one[key]
+        for place, (expected_item, item) in enumerate(zip(expected_ones, given, strict=True)):
+            differences_read += [
+                (
+                    f"{name}[{place}].{key}: {_short(_value(item, key))}, not "
+                    f"{_short(expected_item[key])}"
+                )
+                for key in expected_item
+                if _value(item, key) != expected_item[key]
             ]
-    return found
+    return differences_read
 
 
 def updated(folder: Path, scan: Scan) -> bool:
@@ -122,17 +128,17 @@ def updated(folder: Path, scan: Scan) -> bool:
     """
     case = read_case(folder)
     items = scan(case.log, case.options)
-    said: dict[str, object] = {"why": case.why}
+    expected_items: dict[str, object] = {"why": case.why}
     if case.options:
-        said["options"] = case.options
+        expected_items["options"] = case.options
     for name, kind in LISTS.items():
         given = [item for item in items if item["type"] == kind]
         if given or name in case.expected:
-            said[name] = _reduced(name, given, case.expected.get(name, ()))
+            expected_items[name] = _reduced(name, given, case.expected.get(name, ()))
     path = folder / EXPECTED
-    if said == json.loads(path.read_text(encoding="utf-8")):
+    if expected_items == json.loads(path.read_text(encoding="utf-8")):
         return False
-    path.write_text(_as_text(said), encoding="utf-8")
+    path.write_text(_as_text(expected_items), encoding="utf-8")
     return True
 
 
@@ -150,10 +156,10 @@ def _reduced(name: str, items: Sequence[Item], expected: Sequence[Item]) -> list
     return reduced
 
 
-def _as_text(said: Mapping[str, object]) -> str:
+def _as_text(expected_items: Mapping[str, object]) -> str:
     """The file as people write it: a line for each item."""
     parts = []
-    for key, value in said.items():
+    for key, value in expected_items.items():
         text = json.dumps(value, ensure_ascii=False)
         if key in LISTS and isinstance(value, list) and value:
             lines = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value)
@@ -192,8 +198,10 @@ def _items(name: str, items: object) -> Sequence[Item]:
 
 def _named(item: Item) -> str:
     """An item in few words, for people who look for the one too many."""
-    said = (_value(item, key) for key in ("rule", "process", "signature", "count", "text"))
-    return _short(" ".join(str(entry) for entry in said if entry is not None))
+    expected_items = (
+        _value(item, key) for key in ("rule", "process", "signature", "count", "text")
+    )
+    return _short(" ".join(str(entry) for entry in expected_items if entry is not None))
 
 
 def _short(value: object) -> str:

@@ -99,7 +99,7 @@ class Isolation:
         stage, self.stage = self.stage, "store"
         self._journal.flush()
         self.stage = stage
-        said = len(self._news)
+        text = len(self._news)
         for part in parts:
             part.mark()
         try:
@@ -112,7 +112,7 @@ class Isolation:
                 raise
             for part in parts:
                 part.rewind()
-            del self._news[said:]
+            del self._news[text:]
             self.reject(place, reason_of(error))
             return False
         return True

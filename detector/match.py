@@ -46,9 +46,9 @@ class Claim:
 
     __slots__ = ("_found", "signature")
 
-    def __init__(self, signature: Signature, found: regex.Match[str]) -> None:
+    def __init__(self, signature: Signature, matched: regex.Match[str]) -> None:
         self.signature = signature
-        self._found = found
+        self._found = matched
 
     @property
     def process(self) -> str | None:
@@ -167,8 +167,8 @@ class Matcher:
 
     def _first(self, candidates: Iterable[Candidate], text: str) -> Claim | None:
         for rank, signature in candidates:
-            if (found := self._try(signature, self._pattern(rank, signature), text)) is not None:
-                return Claim(signature, found)
+            if (matched := self._try(signature, self._pattern(rank, signature), text)) is not None:
+                return Claim(signature, matched)
         return None
 
     def _pattern(self, rank: int, signature: Signature) -> regex.Pattern[str]:
@@ -224,11 +224,11 @@ class Matcher:
 
 
 def _by_literal(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    found: dict[str, list[Candidate]] = {}
+    matched: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         for literal in candidate[1].literals:
-            found.setdefault(literal, []).append(candidate)
-    return found
+            matched.setdefault(literal, []).append(candidate)
+    return matched
 
 
 def _ordered(hits: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:

@@ -42,19 +42,19 @@ class KernelRelease:
         """Read a release with the package that the kernel names beside it: Debian's 6.1.0-28-amd64
         of package 6.1.119-1 is built on 6.1.119.
         """
-        found = cls.parse(text or "")
+        parsed = cls.parse(text or "")
         named = _DEBIAN.match(package or "")
-        if found is None or named is None or (int(named[1]), int(named[2])) != found.series:
-            return found
-        return replace(found, built_on=int(named[3]))
+        if parsed is None or named is None or (int(named[1]), int(named[2])) != parsed.series:
+            return parsed
+        return replace(parsed, built_on=int(named[3]))
 
     @classmethod
     def parse(cls, text: str) -> KernelRelease | None:
         """Read "4.14.0-115.el7a.0.1.aarch64", "5.5-rc3", "6.1.36"; None where it is no release."""
-        found = _RELEASE.fullmatch(text.strip())
-        if found is None:
+        matched = _RELEASE.fullmatch(text.strip())
+        if matched is None:
             return None
-        major, minor, patch, candidate, suffix = found.groups()
+        major, minor, patch, candidate, suffix = matched.groups()
         return cls(
             int(major), int(minor), int(patch or 0), int(candidate) if candidate else _FINAL, suffix
         )

@@ -68,21 +68,21 @@ def span_around(rule: Rule, hosts: Mapping[int, Collection[str]], hour_us: int) 
 
     `hosts` are those of each hour within `reach`; of an hour with more than enough, enough will do.
     """
-    found: list[int] = []
+    hours_held: list[int] = []
     for start in range(reach(rule, hour_us).first_us, hour_us + 1, HOUR_US):
         hours = [host for host in hosts if start <= host < start + rule.timespan_us and hosts[host]]
         if len(set().union(*(hosts[hour] for hour in hours))) >= rule.gte:
-            found += hours
-    return HourSpan(min(found), max(found)) if found else None
+            hours_held += hours
+    return HourSpan(min(hours_held), max(hours_held)) if hours_held else None
 
 
 def all_spans(rule: Rule, hosts: Mapping[int, Collection[str]]) -> list[HourSpan]:
     """The spans of a whole history, in order."""
     spans: list[HourSpan] = []
     for hour in sorted(hosts):
-        if found := span_around(rule, hosts, hour):
-            met = [span for span in spans if span.meets(found)]
-            spans = [*(span for span in spans if span not in met), found.with_(met)]
+        if hours_held := span_around(rule, hosts, hour):
+            met = [span for span in spans if span.meets(hours_held)]
+            spans = [*(span for span in spans if span not in met), hours_held.with_(met)]
     return sorted(spans)
 
 

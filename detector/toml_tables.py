@@ -122,8 +122,8 @@ class TomlPlaces:
         """Line of the header of the `index`-th `[[kind]]`, else of the first key called so, else
         1.
         """
-        found = [line for name, line in self._headers if name == kind]
-        return found[index] if index < len(found) else self.top(kind)
+        lines = [line for name, line in self._headers if name == kind]
+        return lines[index] if index < len(lines) else self.top(kind)
 
     def top(self, name: str) -> int:
         """Line where the top-level name `name` first stands, else 1."""
@@ -135,10 +135,10 @@ class TomlPlaces:
         """Line of the `sub_index`-th `[[kind.sub]]` that belongs to the `index`-th `[[kind]]`."""
         start = self.table(kind, index)
         end = self._end(kind, start)
-        found = [
+        lines = [
             line for name, line in self._headers if name == f"{kind}.{sub}" and start < line < end
         ]
-        return found[sub_index] if sub_index < len(found) else start
+        return lines[sub_index] if sub_index < len(lines) else start
 
     def key(self, start: int, name: str) -> int:
         """Line of the key `name` in the table whose header stands at `start`, else `start`."""

@@ -78,13 +78,13 @@ def folded(
     known: Mapping[str, UnclaimedCount], rows: Sequence[UnclaimedCount]
 ) -> dict[str, UnclaimedCount]:
     """Counts by reason with further ones added; the older samples stay."""
-    found = dict(known)
+    known_samples = dict(known)
     for row in rows:
-        before = found.get(row.reason)
-        found[row.reason] = (
+        before = known_samples.get(row.reason)
+        known_samples[row.reason] = (
             row if before is None else replace(before, count=before.count + row.count)
         )
-    return found
+    return known_samples
 
 
 def unclaimed_summary(counts: Sequence[UnclaimedCount]) -> str | None:

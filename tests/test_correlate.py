@@ -15,9 +15,9 @@ from detector.correlate import (
     assemble_incident,
     gap,
     incident_id,
-    kin,
     partners,
     reach_us,
+    related_to,
 )
 from detector.model import Boot, Incident, Match
 from detector.same_boot import same_boot
@@ -89,7 +89,7 @@ class Memory:
             if other.match.host == new.host
             and abs((gap(other.match, new) or (reach + 1, "kernel"))[0]) <= reach
         ]
-        family = kin(self.rule, stored, neighbours)
+        family = related_to(self.rule, stored, neighbours)
         known = {one.incidents[self.rule.id] for one in family if self.rule.id in one.incidents}
         older = [one for one in self.matches.values() if one.incidents.get(self.rule.id) in known]
         evidence = {one.id: one for one in (*older, *family)}

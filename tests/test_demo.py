@@ -44,7 +44,7 @@ def test_embedded_broker_runs_the_whole_path(tmp_path):
             lambda stored, expected: heard.append((stored, expected)),
         )
     assert outcome.agrees
-    assert all(row.expected == row.told for row in outcome.rows)
+    assert all(row.expected == row.reported for row in outcome.rows)
     assert {row.kind: row.planted for row in outcome.rows}["incident"] == 9
     assert heard[-1] == (20_000, 20_000)
     assert len(read_back(tmp_path / "demo.db")[0]) == 9
@@ -88,11 +88,15 @@ def test_false_incidents_are_counted_with_the_decoy_they_rest_on():
         stray,
     ]
     rows = {row.kind: row for row in tabulate(truth, found, [])}
-    assert (rows["incident"].expected, rows["incident"].told) == (9, 8)
-    assert (rows["far"].planted, rows["far"].expected, rows["far"].told) == (SMALL.far_pairs, 0, 1)
-    assert (rows["nothing planted"].planted, rows["nothing planted"].told) == (0, 1)
-    assert rows["noise"].told == 0
-    assert rows["cross-host"].told == 0
+    assert (rows["incident"].expected, rows["incident"].reported) == (9, 8)
+    assert (rows["far"].planted, rows["far"].expected, rows["far"].reported) == (
+        SMALL.far_pairs,
+        0,
+        1,
+    )
+    assert (rows["nothing planted"].planted, rows["nothing planted"].reported) == (0, 1)
+    assert rows["noise"].reported == 0
+    assert rows["cross-host"].reported == 0
 
 
 def test_command_prints_the_table_and_where_the_history_is(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from detector.alert.notice import Action, Notice, Subject
-from detector.alert.wording import clock, duration, gap, ordinal, said
+from detector.alert.wording import clock, duration, gap, harmless, ordinal
 from detector.model import Severity
 from detector.render.escape import inert
 from detector.store.query.standing import ProblemStanding
@@ -94,7 +94,7 @@ def _wordings(notice: Notice, limit: int) -> Iterator[str]:
     in short.
     """
     lead = notice.subjects[0]
-    happened = [said(item) for item in lead.what_happened] or [said(lead.title)]
+    happened = [harmless(item) for item in lead.what_happened] or [harmless(lead.title)]
     if len(happened) > 3:
         happened = [happened[0], happened[-1]]
     chain = ", then ".join(happened)
@@ -109,7 +109,7 @@ def _wordings(notice: Notice, limit: int) -> Iterator[str]:
         yield after + shorten(happened[0], max(limit - len(after), 1), placeholder="…")
     yield f"[{word}] {near}: {happened[-1]}"
     if lead.function and len(lead.function) > _FUNCTION_LIMIT:
-        function = said(lead.function)
+        function = harmless(lead.function)
         yield (
             f"[{word}] {near}: "
             f"{happened[-1].replace(function, function[: _FUNCTION_LIMIT - 1] + '…')}"
@@ -131,7 +131,7 @@ def _word(notice: Notice) -> str:
 def _place(notice: Notice, host: str) -> str:
     if notice.host_count > 1:
         return f"{notice.host_count:,} hosts"
-    return f"{said(host)} ({notice.total:,} incidents)" if notice.total > 1 else said(host)
+    return f"{harmless(host)} ({notice.total:,} incidents)" if notice.total > 1 else harmless(host)
 
 
 def _first_label(host: str) -> str:
@@ -141,7 +141,7 @@ def _first_label(host: str) -> str:
 
 
 def _reason(notice: Notice) -> MessagePart:
-    reason = said(notice.reason)
+    reason = harmless(notice.reason)
     lines = (
         [reason, "This message may have been sent before: an earlier attempt had no answer."]
         if notice.repeated
@@ -155,9 +155,9 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
     if lead.spread is None:
-        yield MessagePart("Host", (said(f"{lead.host}{up}, boot {lead.boot}"),))
+        yield MessagePart("Host", (harmless(f"{lead.host}{up}, boot {lead.boot}"),))
     else:
-        yield MessagePart("First host", (said(lead.host),))
+        yield MessagePart("First host", (harmless(lead.host),))
     yield MessagePart(
         "Started",
         (
@@ -186,27 +186,30 @@ def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
         lead.kernel and f"kernel {lead.kernel}",
     ]
     if any(where):
-        yield MessagePart("Function", (said(", ".join(filter(None, where))),))
+        yield MessagePart("Function", (harmless(", ".join(filter(None, where))),))
     if lead.known_issue:
         yield MessagePart(
             "Known issue",
-            (said(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),),
+            (harmless(f"{lead.known_issue} ({lead.known_issue_confidence or 'possible'})"),),
         )
     if lead.known_bug:
-        yield MessagePart("Known bug", (said(lead.known_bug),))
+        yield MessagePart("Known bug", (harmless(lead.known_bug),))
     yield MessagePart(
-        "Rule", (said(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),)
+        "Rule",
+        (harmless(f"{lead.rule}: {lead.rule_title}" if lead.rule_title else lead.rule),),
     )
 
 
 def _lines(lead: Subject) -> Iterator[MessagePart]:
     if lead.lines:
-        yield MessagePart("Log", tuple(map(said, lead.lines)), code=True)
+        yield MessagePart("Log", tuple(map(harmless, lead.lines)), code=True)
 
 
 def _standing(notice: Notice) -> Iterator[MessagePart]:
     if notice.standing is not None:
-        yield MessagePart("History", tuple(said(line) for line in history_lines(notice.standing)))
+        yield MessagePart(
+            "History", tuple(harmless(line) for line in history_lines(notice.standing))
+        )
 
 
 def _advice(notice: Notice) -> Iterator[MessagePart]:
@@ -215,7 +218,7 @@ def _advice(notice: Notice) -> Iterator[MessagePart]:
         label = item.about.capitalize()
         yield MessagePart(
             f"{label}, as known",
-            (said(f"{' '.join(item.text.split())} ({item.author}, {clock(item.at_us)})"),),
+            (harmless(f"{' '.join(item.text.split())} ({item.author}, {clock(item.at_us)})"),),
         )
 
 
@@ -259,7 +262,8 @@ def _others(notice: Notice) -> Iterator[MessagePart]:
     if notice.total <= 1 and notice.host_count <= 1:
         return
     yield MessagePart(
-        "Hosts", (said(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),)
+        "Hosts",
+        (harmless(f"{notice.host_count:,}: {listed(notice.hosts, notice.host_count)}"),),
     )
     if notice.total <= 1:
         return
@@ -273,12 +277,12 @@ def _others(notice: Notice) -> Iterator[MessagePart]:
     ]
     if notice.total > len(shown):
         lines.append(f"and {notice.total - len(shown):,} more")
-    yield MessagePart(f"{notice.total:,} incidents", tuple(map(said, lines)))
+    yield MessagePart(f"{notice.total:,} incidents", tuple(map(harmless, lines)))
 
 
 def listed(names: Sequence[str], total: int) -> str:
     """The first names, and how many more: "db-1, db-2 and 4,980 more"."""
-    shown = ", ".join(map(said, names[:HOSTS_SHOWN]))
+    shown = ", ".join(map(harmless, names[:HOSTS_SHOWN]))
     more = total - min(len(names), HOSTS_SHOWN)
     return f"{shown} and {more:,} more" if more > 0 else shown
 
@@ -286,9 +290,9 @@ def listed(names: Sequence[str], total: int) -> str:
 def _next(lead: Subject) -> Iterator[MessagePart]:
     """The first things to do; a runbook that is no address is a sentence of the catalogue."""
     if lead.next_steps:
-        yield MessagePart("Next", tuple(map(said, lead.next_steps)))
+        yield MessagePart("Next", tuple(map(harmless, lead.next_steps)))
     if lead.runbook and not lead.runbook.startswith(("https://", "http://")):
-        yield MessagePart("Runbook", (said(lead.runbook),))
+        yield MessagePart("Runbook", (harmless(lead.runbook),))
 
 
 def plain(message: Message, *, title: bool = True, limit: int | None = None) -> str:

@@ -102,15 +102,15 @@ class Routing:
 
     def assign(self, facts: RoutingFacts) -> tuple[Assignment, ...]:
         """The receivers of an incident, each once, by the first route that names it."""
-        found: dict[str, Assignment] = {}
+        assignments: dict[str, Assignment] = {}
         for route in self.routes:
             if not route.fits(facts):
                 continue
             for name in route.receivers:
-                found.setdefault(name, Assignment(name, route.team, route.place))
+                assignments.setdefault(name, Assignment(name, route.team, route.place))
             if not route.goes_on:
                 break
-        return tuple(found.values())
+        return tuple(assignments.values())
 
     def why_nobody(self, facts: RoutingFacts) -> str:
         """Why `assign` found no receiver."""
@@ -151,12 +151,12 @@ def why_quiet(
 
 def covers(silence: SilenceRow, facts: RoutingFacts) -> bool:
     """Whether a silence, while it lasts, is of an incident with these facts."""
-    wanted = (
+    criteria = (
         (silence.host, facts.host),
         (silence.rule, facts.rule),
         (silence.fingerprint, facts.problem),
     )
-    return all(_one_of((pattern,), value) for pattern, value in wanted if pattern is not None)
+    return all(_one_of((pattern,), value) for pattern, value in criteria if pattern is not None)
 
 
 def _one_of(patterns: tuple[str, ...], value: str | None) -> bool:

@@ -273,14 +273,14 @@ class _RoutingText:
 def _failures(routing: Routing, table: _TestTable, at: LocatedFault) -> Iterator[LocatedFault]:
     facts = RoutingFacts(table.host, table.rule, table.severity, table.problem, table.known_issue)
     assigned = routing.assign(facts)
-    told = sorted(item.receiver for item in assigned)
-    if told != sorted(table.expect):
+    receivers = sorted(item.receiver for item in assigned)
+    if receivers != sorted(table.expect):
         why = ", ".join(sorted({item.place for item in assigned})) or routing.why_nobody(facts)
-        said = (
+        text = (
             f'test "{table.name}": expected {", ".join(sorted(table.expect)) or "nobody"}, got '
-            f"{', '.join(told) or 'nobody'} ({why})"
+            f"{', '.join(receivers) or 'nobody'} ({why})"
         )
-        yield LocatedFault(at.path, at.line, said)
+        yield LocatedFault(at.path, at.line, text)
     elif table.team is not None and (teams := {item.team for item in assigned if item.team}) != {
         table.team
     }:

@@ -26,35 +26,35 @@ class Notified:
     sent_us: int | None = None
 
 
-def action_of(told: State | None, now: State) -> Action:
+def action_of(notified: State | None, now: State) -> Action:
     """Chooses the action for a change of state.
 
     The first message fires, even where all is over by now: the end is sent after it. What becomes
     known after the end is sent as a resolve, since any other action would open the alert again.
     """
-    if told is None:
+    if notified is None:
         return "fire"
     if now == "resolved":
         return "resolve"
-    if told == "resolved":
+    if notified == "resolved":
         return "fire"
-    if now == "acknowledged" and told == "open":
+    if now == "acknowledged" and notified == "open":
         return "acknowledge"
     return "update"
 
 
-def due_us(told: Notified, now: State, incidents: int, now_us: int, interval_us: int) -> int:
+def due_us(notified: Notified, now: State, incidents: int, now_us: int, interval_us: int) -> int:
     """Returns when a message is due: beginnings and ends at once, additions to a group at intervals
     (rate limit), the first addition to a lone incident at once.
 
     So a storm is one message, then one an interval; and a report that ends after the first message
     is sent as soon as it is read.
     """
-    if action_of(told.state, now) != "update" or told.sent_us is None:
+    if action_of(notified.state, now) != "update" or notified.sent_us is None:
         return now_us
-    if incidents <= 1 and told.messages <= 1:
+    if incidents <= 1 and notified.messages <= 1:
         return now_us
-    return max(now_us, told.sent_us + interval_us)
+    return max(now_us, notified.sent_us + interval_us)
 
 
 def backoff_us(failures: int, jitter: float, base_us: int = SECOND_US) -> int:

@@ -68,12 +68,12 @@ class Templates:
         stands instead.
         """
         given = item if escape is None else _escaped(item, escape)
-        said = {}
+        rendered = {}
         for part, template in (("title", self.title), ("body", self.body)):
             if template is not None and part in names:
                 with suppress(Exception):
-                    said[names[part]] = _render(template, given, part)
-        return said
+                    rendered[names[part]] = _render(template, given, part)
+        return rendered
 
 
 def load(path: Path) -> Template:
@@ -132,7 +132,7 @@ def _escaped(value: Any, escape: Escape) -> Any:
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, Mapping):
-        return {name: _escaped(one, escape) for name, one in value.items()}
+        return {name: _escaped(item_given, escape) for name, item_given in value.items()}
     return [_escaped(item, escape) for item in value] if isinstance(value, list) else value
 
 

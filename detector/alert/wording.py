@@ -28,11 +28,11 @@ def inert_line(text: str) -> str:
     return spelled[: LINE_LIMIT - len(note)] + note
 
 
-def said(text: str) -> str:
+def harmless(text: str) -> str:
     """The same for a text that people read: nothing in it calls anybody, wherever a receiver passes
     it on to.
     """
-    return _MENTION.sub(lambda found: _LOOKALIKES[found[0]], inert_line(text))
+    return _MENTION.sub(lambda matched: _LOOKALIKES[matched[0]], inert_line(text))
 
 
 def gap(gap_us: int) -> str:

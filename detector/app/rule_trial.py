@@ -30,10 +30,12 @@ from detector.store.query.rule_trial import RaisedIncidents, StoredFault
 
 @dataclass(frozen=True, slots=True)
 class TriedRule:
-    """What one rule would have raised, and its newest incidents; `found` is None for nothing."""
+    """What one rule would have raised, and its newest incidents; `raised` is None for
+    nothing.
+    """
 
     rule: Rule
-    found: RaisedIncidents | None
+    raised: RaisedIncidents | None
     newest: tuple[IncidentRow, ...] = ()
 
 
@@ -60,12 +62,12 @@ def try_rules(
     with _copy(settings) as journal, explained(history.path):
         trial = _Trial(journal, catalogue, taking_part)
         trial.feed(history, since_us)
-        found = {item.rule: item for item in rule_trial.raised(journal.db.conn)}
+        raised_by_rule = {item.rule: item for item in rule_trial.raised(journal.db.conn)}
         reading = journal.history()
         tried = [
             TriedRule(
                 rule,
-                found.get(rule.id),
+                raised_by_rule.get(rule.id),
                 tuple(reading.search(Filter(rule=(rule.id,)), limit=newest).rows),
             )
             for rule in rules

@@ -41,31 +41,32 @@ class KernelsAlike:
 
 def kernels_by_status(kernels: Iterable[ProblemShare], issue: KnownIssue) -> list[KernelsAlike]:
     """The kernels of a problem, apart by how they stand to an issue; those with the bug first."""
-    found: defaultdict[ReleaseStatus, list[ProblemShare]] = defaultdict(list)
+    releases: defaultdict[ReleaseStatus, list[ProblemShare]] = defaultdict(list)
     for kernel in kernels:
-        found[status(KernelRelease.parse(kernel.name), issue)].append(kernel)
+        releases[status(KernelRelease.parse(kernel.name), issue)].append(kernel)
     return [
         KernelsAlike(
             which,
             words,
-            tuple(item.name for item in found[which]),
-            sum(max(item.reports, item.incidents) for item in found[which]),
+            tuple(item.name for item in releases[which]),
+            sum(max(item.reports, item.incidents) for item in releases[which]),
         )
         for which, words in _WORDS.items()
-        if which in found
+        if which in releases
     ]
 
 
 def attributed_words(detail: ProblemDetail, issue: str) -> str:
     """How many of a problem's occurrences are attributed to an issue, and how surely."""
     all_of = max(detail.row.reports, detail.row.incidents)
-    told = [item for item in detail.attributed if item.known_issue == issue]
-    if not told:
+    named = [item for item in detail.attributed if item.known_issue == issue]
+    if not named:
         return (
             f"None of its newest incidents is attributed to it, of {several(all_of, 'occurrence')}."
         )
     counts = "; ".join(
-        f"{item.incidents:,} of {several(all_of, 'occurrence')}, {item.confidence}" for item in told
+        f"{item.incidents:,} of {several(all_of, 'occurrence')}, {item.confidence}"
+        for item in named
     )
     return f"Attributed to it: {counts}."
 
@@ -88,10 +89,12 @@ def trend_words(detail: ProblemDetail, now_us: int) -> str:
     return f"{recent:,} in the last {WEEK_DAYS} days, {before:,} in the {WEEK_DAYS} before"
 
 
-def since_words(found: ReleasesWith | None) -> str:
+def since_words(releases: ReleasesWith | None) -> str:
     """Since which kernel release a problem is seen: "" where its kernels are no releases."""
-    if found is None:
+    if releases is None:
         return ""
-    seen = f"on {found.oldest}" + ("" if found.oldest == found.newest else f" to {found.newest}")
-    without = f"; not on {found.before}, the next older release that hosts run or ran"
-    return f"seen {seen}{without if found.before else ''}"
+    seen = f"on {releases.oldest}" + (
+        "" if releases.oldest == releases.newest else f" to {releases.newest}"
+    )
+    without = f"; not on {releases.before}, the next older release that hosts run or ran"
+    return f"seen {seen}{without if releases.before else ''}"

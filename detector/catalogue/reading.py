@@ -78,38 +78,38 @@ def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
     hostile lines have been tried before.
     """
     faults: list[LocatedFault] = []
-    found: list[_ValidatedTable[Any]] = []
+    tables: list[_ValidatedTable[Any]] = []
     for path in sorted(files):
-        found += _tables(path, files[path], faults)
-    faults += _duplicates(found)
+        tables += _tables(path, files[path], faults)
+    faults += _duplicates(tables)
     if prove:
-        faults += _unproved(found)
-    faults += _unknown_names(found)
+        faults += _unproved(tables)
+    faults += _unknown_names(tables)
     if faults:
         raise CatalogueError(tuple(sorted(set(faults))))
     return Catalogue(
-        signatures=tuple(map(_signature, _of(found, SignatureTable))),
-        rules=tuple(map(_rule, _of(found, RuleTable))),
-        known_issues=tuple(item.table.build() for item in _of(found, KnownIssueTable)),
-        structs=tuple(item.table.build() for item in _of(found, StructTable)),
-        lists={item.table.id: _name_list(item.table) for item in _of(found, ListTable)},
+        signatures=tuple(map(_signature, _of(tables, SignatureTable))),
+        rules=tuple(map(_rule, _of(tables, RuleTable))),
+        known_issues=tuple(item.table.build() for item in _of(tables, KnownIssueTable)),
+        structs=tuple(item.table.build() for item in _of(tables, StructTable)),
+        lists={item.table.id: _name_list(item.table) for item in _of(tables, ListTable)},
     )
 
 
-def _unproved(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
+def _unproved(tables: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """What the examples and hostile lines find wrong with signatures and lists."""
-    signatures = _of(found, SignatureTable)
+    signatures = _of(tables, SignatureTable)
     for signature in signatures:
         yield from map(signature.fault, signature_complaints(_signature(signature)))
     by_id = {signature.table.id: signature for signature in signatures}
     for name, complaint in double_claims([_signature(signature) for signature in signatures]):
         yield by_id[name].fault(complaint)
-    for listed in _of(found, ListTable):
+    for listed in _of(tables, ListTable):
         yield from map(listed.fault, list_complaints(listed.table.regexes))
 
 
-def _of(found: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_ValidatedTable[_TableT]]:
-    return [item for item in found if type(item.table) is model]
+def _of(tables: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_ValidatedTable[_TableT]]:
+    return [item for item in tables if type(item.table) is model]
 
 
 def _tables(path: str, text: str, faults: list[LocatedFault]) -> Iterator[_ValidatedTable[Any]]:
@@ -186,9 +186,9 @@ def _shape_message(
     return key_fault(problem["type"], problem["msg"], key, keys)
 
 
-def _duplicates(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
+def _duplicates(tables: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     first: dict[tuple[str, str], _ValidatedTable[Any]] = {}
-    for item in found:
+    for item in tables:
         earlier = first.setdefault((item.kind, item.table.id), item)
         if earlier is not item:
             yield item.fault(
@@ -196,16 +196,16 @@ def _duplicates(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
             )
 
 
-def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
+def _unknown_names(tables: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
     """Rules, their tests and known issues that name a signature or class that no file has."""
-    ids = {item.table.id for item in _of(found, SignatureTable)}
-    classes = {item.table.cls for item in _of(found, SignatureTable)}
-    for signature in _of(found, SignatureTable):
+    ids = {item.table.id for item in _of(tables, SignatureTable)}
+    classes = {item.table.cls for item in _of(tables, SignatureTable)}
+    for signature in _of(tables, SignatureTable):
         alone = signature.table.alone
         if alone is not None and alone not in classes:
-            said = f'unknown class "{alone}"{suggestion(alone, sorted(classes))}'
-            yield signature.fault(Complaint("alone", said))
-    for rule in _of(found, RuleTable):
+            fault = f'unknown class "{alone}"{suggestion(alone, sorted(classes))}'
+            yield signature.fault(Complaint("alone", fault))
+    for rule in _of(tables, RuleTable):
         for key, names, known in (
             ("classes", rule.table.classes, classes),
             ("signatures", rule.table.signatures, ids),
@@ -222,14 +222,14 @@ def _unknown_names(found: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
             line = rule.places.key(rule.places.child("rule", rule.index, "test", index), "given")
             for name, _, _ in test.given:
                 if name not in ids | classes:
-                    said = (
+                    fault = (
                         f'test "{test.name}": unknown signature or class '
                         f'"{name}"{suggestion(name, sorted(ids | classes))}'
                     )
                     yield LocatedFault(
-                        rule.path, rule.places.value(line, name), f"{rule.name}: {said}"
+                        rule.path, rule.places.value(line, name), f"{rule.name}: {fault}"
                     )
-    for item in found:
+    for item in tables:
         if isinstance(item.table, KnownIssueTable | StructTable):
             for key, name in item.table.references():
                 if name not in ids | classes:

@@ -95,13 +95,13 @@ def change_item(change: Change) -> Item:
 
 def became_item(history: History, identity: str) -> Item:
     """What became of an incident, and who was told of it, as JSON."""
-    told = [
+    rows = [
         asdict(notification) | {"at": moment(notification.at_us)}
         for notification in notifications_of(history, identity)
     ]
     return {
         "changes": [change_item(change) for change in history.changes_of(identity)],
-        "notifications": told,
+        "notifications": rows,
     }
 
 
@@ -110,10 +110,10 @@ def say_became(history: History, identity: str) -> None:
     click.echo("  what became of it:")
     for change in history.changes_of(identity):
         click.echo(f"    {_line(change)}")
-    told = notifications_of(history, identity)
-    click.echo("  who was told:" if told else "  nobody was told yet")
-    for item in told:
-        click.echo(f"    {_told(item)}")
+    rows = notifications_of(history, identity)
+    click.echo("  who was told:" if rows else "  nobody was told yet")
+    for item in rows:
+        click.echo(f"    {_outcome_of(item)}")
     click.echo()
 
 
@@ -122,7 +122,7 @@ def _line(change: Change) -> str:
     return f"{terminal.when(change.at_us)} {change.what} by {inert(change.actor)}{reason}"
 
 
-def _told(notification_row: NotificationRow) -> str:
+def _outcome_of(notification_row: NotificationRow) -> str:
     detail = f" ({inert(notification_row.detail)})" if notification_row.detail else ""
     return (
         f"{terminal.when(notification_row.at_us)} "

@@ -95,8 +95,8 @@ def demo(
     plan = replace(PLAN, seed=seed, lines=lines)
     console = text.console()
 
-    def watch(journal: Journal, told: Hooks) -> Pipeline:
-        return build.watch_of(settings, journal, catalogue, told=told)
+    def watch(journal: Journal, summary: Hooks) -> Pipeline:
+        return build.watch_of(settings, journal, catalogue, told=summary)
 
     try:
         with _broker(settings.kafka, given=bootstrap is not None) as broker:
@@ -154,12 +154,12 @@ def _say(console: Console, outcome: DemoResult) -> None:
             name, justify="right" if name in ("planted", "to find", "found") else "left"
         )
     for row in outcome.rows:
-        verdict = "[green]ok[/]" if row.expected == row.told else "[red]differs[/]"
+        verdict = "[green]ok[/]" if row.expected == row.reported else "[red]differs[/]"
         table.add_row(
             row.kind,
             str(row.planted),
             str(row.expected),
-            str(row.told),
+            str(row.reported),
             verdict,
             _MEANINGS.get(row.kind, ""),
         )

@@ -93,13 +93,13 @@ def explain(
     settings, _ = settings_of(config_path, patterns__directories=folders)
     catalogue = build.catalogue_of(settings)
     read = _read(unquoted(_records(what)), build.parser_of(settings, host=host))
-    found, blocks = decision.decide(read, catalogue)
-    stories = decision.stories(blocks, found)
+    problems, blocks = decision.decide(read, catalogue)
+    stories = decision.stories(blocks, problems)
     bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
     history = open_history(store_path) if store_path is not None else None
     if as_json:
         for item in [
-            *map(match_item, found),
+            *map(match_item, problems),
             *(
                 decision.explanation_item(story, catalogue, bugs)
                 | ({"similar": as_object(alike_of(story, catalogue, history))} if history else {})
@@ -119,7 +119,9 @@ def explain(
         if history is not None:
             _say_alike(alike_of(story, catalogue, history))
     for (process, signature), count in Counter(
-        (entry.fields.get("process"), entry.signature) for entry in found if entry.origin == "user"
+        (entry.fields.get("process"), entry.signature)
+        for entry in problems
+        if entry.origin == "user"
     ).items():
         click.echo(
             inert(
@@ -127,21 +129,21 @@ def explain(
                 f"({signature}): never an incident"
             )
         )
-    if not found:
+    if not problems:
         click.echo(f"No signature claims any of {several(len(read), 'line')}.")
 
 
-def _say_alike(found: list[AlikeProblem]) -> None:
+def _say_alike(problems: list[AlikeProblem]) -> None:
     """The problems of the history that resemble it."""
-    for alike_problem in found:
+    for alike_problem in problems:
         row = alike_problem.row
-        told = (
+        text = (
             f"{row.title or row.fingerprint} ({row.fingerprint}): {alike_words(alike_problem)}; "
             f"{several(row.reports, 'report')} on {several(row.hosts, 'host')}, last "
             f"{terminal.when(row.last_us)}"
         )
-        click.echo(terminal.wrapped("seen before", told))
-    if not found:
+        click.echo(terminal.wrapped("seen before", text))
+    if not problems:
         click.echo(terminal.wrapped("seen before", "no problem of the history resembles it"))
 
 

@@ -67,10 +67,10 @@ def export(
     """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON all
     that is known of it.
     """
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), None)
+    rows = all_rows(lambda after, size: history.search(criteria, after=after, limit=size), None)
     try:
         if kind == "parquet":
             if output is None:

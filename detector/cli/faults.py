@@ -57,12 +57,12 @@ def list_(
     **options: Any,
 ) -> None:
     """Kernel faults, newest first."""
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     heads = build.catalogue_of(settings).opening
     history = history_of(settings, terminal.say_fault)
     rows = all_rows(
-        lambda after, size: history.faults(wanted, heads, after=after, limit=size), limit
+        lambda after, size: history.faults(criteria, heads, after=after, limit=size), limit
     )
     if not history.is_complete():
         click.echo(

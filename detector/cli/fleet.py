@@ -52,29 +52,29 @@ def fleet(
     """
     given = {name: [text] for name, text in (("since", since), ("until", until)) if text}
     now = clock.now_us()
-    asked = filters.parse(given, now)
+    criteria = filters.parse(given, now)
     settings, _ = settings_of(config_path, store__path=store_path)
-    found = open_history(settings.store.path).crash_rates(
-        by, asked.since_us, asked.until_us, now_us=now
+    rates = open_history(settings.store.path).crash_rates(
+        by, criteria.since_us, criteria.until_us, now_us=now
     )
     if as_json:
-        for row in found.rows:
+        for row in rates.rows:
             click.echo(json.dumps({"type": "crash_rate", "by": by, **as_object(row)}))
         return
     if as_csv:
-        terminal.say_csv(CrashRate, found.rows)
+        terminal.say_csv(CrashRate, rates.rows)
         return
-    span = f"{terminal.when(found.since_us)} to {terminal.when(found.until_us)} (UTC)"
-    if not found.rows:
+    span = f"{terminal.when(rates.since_us)} to {terminal.when(rates.until_us)} (UTC)"
+    if not rates.rows:
         click.echo(f"No host and no crash of a known {by} from {span}.")
         return
     terminal.say_table(
         terminal.console(),
         f"Crashes by {by}, {span}",
         (by, *COLUMNS),
-        [_cells(row) for row in found.rows],
+        [_cells(row) for row in rates.rows],
     )
-    if any(row.few for row in found.rows):
+    if any(row.few for row in rates.rows):
         click.echo(
             f"few: fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks; chance alone "
             "may explain the rate"

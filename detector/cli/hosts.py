@@ -56,10 +56,10 @@ def list_(
     **options: Any,
 ) -> None:
     """Hosts by name: of which lines are stored, or that have incidents of a filter."""
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.hosts(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.hosts(criteria, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(host_item(row)))

@@ -71,26 +71,26 @@ def list_(
     **options: Any,
 ) -> None:
     """Incidents, newest first."""
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.search(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.search(criteria, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(item_of(history, row.id)))
     elif as_csv:
         terminal.say_csv(IncidentRow, rows)
     else:
-        _say_list(history, wanted, rows)
+        _say_list(history, criteria, rows)
 
 
-def _say_list(history: History, wanted: Filter, rows: ListedRows[IncidentRow]) -> None:
+def _say_list(history: History, criteria: Filter, rows: ListedRows[IncidentRow]) -> None:
     cells = [_cells(row) for row in rows]
     if not cells:
         click.echo("No incident matches.")
         return
-    found = history.survey(wanted)
-    counted, buckets = found.counted, found.histogram
+    survey = history.survey(criteria)
+    counted, buckets = survey.counted, survey.histogram
     shown = f", the newest {len(cells)} shown; more with --limit" if rows.more else ""
     found_words = (
         f"{counted.count:,}+ incidents" if counted.more else several(counted.count, "incident")
@@ -150,8 +150,8 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
         return
     terminal.say_incident(terminal.console(), detail_item(detail))
     for item in advice:
-        told = f"{item.text} ({item.author}, {terminal.when(item.at_us)})"
-        click.echo(terminal.wrapped(item.about, told))
+        text = f"{item.text} ({item.author}, {terminal.when(item.at_us)})"
+        click.echo(terminal.wrapped(item.about, text))
     if detail.block is not None:
         click.echo(
             f"  report, verbatim{'' if detail.block.complete else ' (cut: its end was not seen)'}:"

@@ -330,8 +330,8 @@ def expire(
 
 
 def _of(row: SilenceRow) -> str:
-    wanted = (("host", row.host), ("rule", row.rule), ("problem", row.fingerprint))
-    return inert(", ".join(f"{name} {value}" for name, value in wanted if value))
+    conditions = (("host", row.host), ("rule", row.rule), ("problem", row.fingerprint))
+    return inert(", ".join(f"{name} {value}" for name, value in conditions if value))
 
 
 def _settings(

@@ -33,8 +33,8 @@ _ONCE = {"since", "until"}
 def program() -> str:
     """Returns how this program is called from here: by name where PATH finds it, else by path."""
     own = Path(sys.argv[0]).absolute()
-    found = shutil.which("oopswatch")
-    if found and Path(found).samefile(own):
+    program_read = shutil.which("oopswatch")
+    if program_read and Path(program_read).samefile(own):
         return "oopswatch"
     return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
 

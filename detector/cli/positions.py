@@ -36,18 +36,18 @@ def positions() -> None:
 def list_positions(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """Each source with the next offset to read, and the topic id that this is of."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    found = read_positions(settings.store.path)
+    positions_read = read_positions(settings.store.path)
     if as_json:
-        for source, position in found.items():
+        for source, position in positions_read.items():
             click.echo(json.dumps(position_item(source, position)))
         return
-    width = max(map(len, found), default=0)
-    for source, position in found.items():
+    width = max(map(len, positions_read), default=0)
+    for source, position in positions_read.items():
         note = "  set, not read from yet" if position.set_us is not None else ""
         if position.counted > position.offset:
             note += f"  noise counted up to {position.counted}"
         click.echo(f"{source:<{width}}  {position.offset:>12}  {position.topic_id or '-'}{note}")
-    click.echo(several(len(found), "source"))
+    click.echo(several(len(positions_read), "source"))
 
 
 @positions.command(

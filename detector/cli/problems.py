@@ -75,10 +75,10 @@ def list_(
     **options: Any,
 ) -> None:
     """Problems, the one that happened last first, with the reports of the last 30 days."""
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.problems(wanted, after=after, limit=size), limit)
+    rows = all_rows(lambda after, size: history.problems(criteria, after=after, limit=size), limit)
     if as_json:
         for row in rows:
             click.echo(json.dumps(problem_item(row)))
@@ -166,15 +166,15 @@ def advise(
     actor: str,
     store_path: Path | None,
     config_path: Path | None,
-    **told: str | None,
+    **columns: str | None,
 ) -> None:
     """Keeps what you know of a problem: its next incident, and the message about that, say it."""
-    if all(text is None for text in told.values()):
+    if all(text is None for text in columns.values()):
         raise click.UsageError("give --cause, --workaround or --ticket")
     settings, _ = settings_of(config_path, store__path=store_path)
     with closing(open_actions(settings.store.path, clock.now_us)) as actions:
         for about in ADVICE:
-            text = told[about]
+            text = columns[about]
             if text is not None:
                 actions.advise(fingerprint, about, text, actor=actor)
                 click.echo(f"{inert(fingerprint)}: {about} {'kept' if text else 'taken away'}")
@@ -266,7 +266,7 @@ def _facts(
         ", resolved by "
         f"{inert(row.state_by or '-')}{f', fixed in {inert(row.fixed_in)}' if row.fixed_in else ''}"
     )
-    found = "" if is_dated(detail) else "unknown, found at "
+    prefix = "" if is_dated(detail) else "unknown, found at "
     return (
         ("problem", row.fingerprint),
         (
@@ -276,8 +276,8 @@ def _facts(
                 f"{several(row.regressions, 'time')}"
             ),
         ),
-        ("first", f"{found}{terminal.when(row.first_us)} (UTC)"),
-        ("last", f"{found}{terminal.when(row.last_us)} (UTC)"),
+        ("first", f"{prefix}{terminal.when(row.first_us)} (UTC)"),
+        ("last", f"{prefix}{terminal.when(row.last_us)} (UTC)"),
         (
             "reports",
             (

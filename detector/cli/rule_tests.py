@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from detector.catalogue import Catalogue, Rule, RuleTest
 from detector.clock import HOUR_US
-from detector.correlate import StoredMatch, assemble_incident, in_order, kin
+from detector.correlate import StoredMatch, assemble_incident, in_order, related_to
 from detector.model import Boot, Match
 from detector.spread import all_spans
 
@@ -43,7 +43,7 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
     for number, (term, host, time_us) in enumerate(given.given):
         new = StoredMatch(number, _match_of(catalogue, rule, term, host, time_us))
         stored.append(new)
-        family = kin(rule, new, [other for other in stored if other.match.host == host])
+        family = related_to(rule, new, [other for other in stored if other.match.host == host])
         known = {
             identity for identity, members in live.items() if members & {item.id for item in family}
         }

@@ -136,15 +136,17 @@ def test(
     fault may be part of an outbreak.
     """
     settings, catalogue = _known(folders, config_path, store_path)
-    asked = _named(catalogue, names) if names else catalogue.rules
+    rules_given = _named(catalogue, names) if names else catalogue.rules
     since_us = (parse({"since": [since]}, clock.now_us()).since_us or 0) if since else 0
     with closing(open_history(settings.store.path)) as history:
-        trial = try_rules(history, settings, catalogue, asked, since_us, limit)
+        trial = try_rules(history, settings, catalogue, rules_given, since_us, limit)
     if as_json:
         for tried in trial.tried:
             click.echo(json.dumps(tried_item(tried, since_us)))
         return
-    most_first = sorted(trial.tried, key=lambda entry: -entry.found.incidents if entry.found else 0)
+    most_first = sorted(
+        trial.tried, key=lambda entry: -entry.raised.incidents if entry.raised else 0
+    )
     cells = [_cells(tried, since_us) for tried in most_first]
     columns = ("rule", "incidents", "a week", "hosts", "in others", "first (UTC)", "last (UTC)")
     read = several(trial.faults, "fault")
@@ -180,17 +182,17 @@ def _named(catalogue: Catalogue, names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 def tried_item(tried: TriedRule, since_us: int) -> Item:
     """What a rule would have raised, as a JSON object."""
-    found = tried.found
+    raised = tried.raised
     return {
         "type": "rule_test",
         "rule": tried.rule.id,
-        "incidents": found.incidents if found else 0,
-        "per_week": _per_week(tried.found, since_us),
-        "hosts": found.hosts if found else 0,
-        "problems": found.problems if found else 0,
-        "parts_of_others": found.parts if found else 0,
-        "first": moment(found.first_us) if found else None,
-        "last": moment(found.last_us) if found else None,
+        "incidents": raised.incidents if raised else 0,
+        "per_week": _per_week(tried.raised, since_us),
+        "hosts": raised.hosts if raised else 0,
+        "problems": raised.problems if raised else 0,
+        "parts_of_others": raised.parts if raised else 0,
+        "first": moment(raised.first_us) if raised else None,
+        "last": moment(raised.last_us) if raised else None,
         "newest": [
             {
                 "started": moment(row.started_us),
@@ -204,25 +206,25 @@ def tried_item(tried: TriedRule, since_us: int) -> Item:
 
 
 def _cells(tried: TriedRule, since_us: int) -> tuple[str, ...]:
-    found = tried.found
-    if found is None:
+    raised = tried.raised
+    if raised is None:
         return (tried.rule.id, "0", "", "", "", "", "")
     return (
         tried.rule.id,
-        f"{found.incidents:,}",
-        f"{_per_week(tried.found, since_us):g}",
-        f"{found.hosts:,}",
-        f"{found.parts:,}" if found.parts else "",
-        terminal.when(found.first_us),
-        terminal.when(found.last_us),
+        f"{raised.incidents:,}",
+        f"{_per_week(tried.raised, since_us):g}",
+        f"{raised.hosts:,}",
+        f"{raised.parts:,}" if raised.parts else "",
+        terminal.when(raised.first_us),
+        terminal.when(raised.last_us),
     )
 
 
-def _per_week(found: RaisedIncidents | None, since_us: int) -> float:
+def _per_week(raised: RaisedIncidents | None, since_us: int) -> float:
     """Incidents a week, from the time asked for, else the first, to the last; of a week at
     least.
     """
-    if found is None or found.first_us is None or found.last_us is None:
+    if raised is None or raised.first_us is None or raised.last_us is None:
         return 0.0
-    span = max(found.last_us - (since_us or found.first_us), _WEEK_US)
-    return round(found.incidents * _WEEK_US / span, 1)
+    span = max(raised.last_us - (since_us or raised.first_us), _WEEK_US)
+    return round(raised.incidents * _WEEK_US / span, 1)

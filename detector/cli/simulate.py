@@ -27,7 +27,7 @@ from detector.simulate import (
     to_folder,
     to_kafka,
     to_stream,
-    told,
+    with_progress,
     write_truth,
 )
 from detector.simulate import simulate as simulated
@@ -156,7 +156,7 @@ def simulate(
             "with --out, or use --hosts 1"
         )
     written = records(simulation, format=log_format, delivery=delivery, clock=clock)
-    shipped = told(paced(written, rate), _progress())
+    shipped = with_progress(paced(written, rate), _progress())
     try:
         if out:
             to_folder(shipped, out)

@@ -115,11 +115,11 @@ def say_scan(
         say_incident(out, finding, whole=False)
     _crashes(out, matches, reports, opening)
     _noise(out, noise)
-    for reason, (count, one) in unparsed.items():
+    for reason, (count, sample) in unparsed.items():
         out.print(
             Text(
-                f"not read: {reason}: {count} × (first {one.source}:{one.number}: "
-                f"{inert(one.sample.decode(errors='replace'))[:80]})"
+                f"not read: {reason}: {count} × (first {sample.source}:{sample.number}: "
+                f"{inert(sample.sample.decode(errors='replace'))[:80]})"
             )
         )
     _set_aside(out, rejected, totals.rejected)
@@ -144,17 +144,17 @@ def say_scan(
 def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
     """The first records that a stage raised on, and how many more there are."""
     for row in rejected:
-        told = f"set aside: {row.source}:{row.number}: {row.stage} raised {row.reason}"
+        text = f"set aside: {row.source}:{row.number}: {row.stage} raised {row.reason}"
         sample = row.value[:80].decode(errors="replace")
-        out.print(Text(inert(f"{told} ({sample})")))
+        out.print(Text(inert(f"{text} ({sample})")))
     if count > len(rejected):
         out.print(f"… and {count - len(rejected):,} more set aside")
 
 
 def say_unclaimed(rows: Sequence[UnclaimedCount]) -> None:
     """The last words of a scan: lines that hold the phrase of a fault and were not understood."""
-    if (said := unclaimed_summary(rows)) is not None:
-        console().print(Text(f"{inert(said)}; oopswatch explain says why"))
+    if (summary := unclaimed_summary(rows)) is not None:
+        console().print(Text(f"{inert(summary)}; oopswatch explain says why"))
 
 
 def _incident_rows(item: Item) -> list[tuple[str, str]]:

@@ -179,10 +179,10 @@ class _V0:
         return f"{sign}{int(digits or '0', 16)}"
 
     def _until_end(self, read: Callable[[], str]) -> list[str]:
-        found = []
+        names = []
         while not self._if("E"):
-            found.append(read())
-        return found
+            names.append(read())
+        return names
 
     def _again(self, read: Callable[[], str]) -> str:
         """What stands at the place that a back reference names; it always lies before it."""
@@ -191,17 +191,17 @@ class _V0:
         if place >= here:
             raise ValueError(place)
         back, self._at = self._at, place
-        found = self._deeper(read)
+        names = self._deeper(read)
         self._at = back
-        return found
+        return names
 
     def _deeper(self, read: Callable[[], str]) -> str:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ValueError(self._depth)
-        found = read()
+        names = read()
         self._depth -= 1
-        return found
+        return names
 
     def _disambiguator(self) -> int:
         return self._number() + 1 if self._if("s") else 0

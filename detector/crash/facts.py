@@ -114,25 +114,28 @@ class BlockFacts:
 
 def facts(lines: Sequence[str]) -> BlockFacts:
     """Collects the facts of a block."""
-    said: dict[str, str] = {}
+    facts_given: dict[str, str] = {}
     for text in _joined(lines):
-        for found in _found(text):
-            another = said.get("pid") is not None and found.get("pid", said["pid"]) != said["pid"]
-            for name, value in found.items():
+        for result in _parts(text):
+            another = (
+                facts_given.get("pid") is not None
+                and result.get("pid", facts_given["pid"]) != facts_given["pid"]
+            )
+            for name, value in result.items():
                 if not (another and name in _OF_TASK):
-                    said.setdefault(name, value)
+                    facts_given.setdefault(name, value)
     return BlockFacts(
-        cpu=_decimal(said.get("cpu")),
-        pid=_decimal(said.get("pid")),
-        comm=_without_kdump(said.get("comm")),
-        tainted=said.get("tainted"),
-        kernel=said.get("release"),
-        hardware=said.get("hardware"),
-        fault_address=_hexadecimal(said.get("address")),
-        error_code=_hexadecimal(said.get("error_code")),
-        esr=_hexadecimal(said.get("esr")),
-        panic=said.get("panic") or None,
-        package=said.get("package"),
+        cpu=_decimal(facts_given.get("cpu")),
+        pid=_decimal(facts_given.get("pid")),
+        comm=_without_kdump(facts_given.get("comm")),
+        tainted=facts_given.get("tainted"),
+        kernel=facts_given.get("release"),
+        hardware=facts_given.get("hardware"),
+        fault_address=_hexadecimal(facts_given.get("address")),
+        error_code=_hexadecimal(facts_given.get("error_code")),
+        esr=_hexadecimal(facts_given.get("esr")),
+        panic=facts_given.get("panic") or None,
+        package=facts_given.get("package"),
     )
 
 
@@ -148,12 +151,12 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
         yield text + cut
 
 
-def _found(text: str) -> Iterator[Mapping[str, str]]:
+def _parts(text: str) -> Iterator[Mapping[str, str]]:
     for pattern in _LINES:
-        found = pattern.match(text)
-        if found is None:
+        matched = pattern.match(text)
+        if matched is None:
             continue
-        values = {name: value for name, value in found.groupdict().items() if value is not None}
+        values = {name: value for name, value in matched.groupdict().items() if value is not None}
         if "null" in values:
             values["address"] = "0"
         if "ainted" in text and "taint" in pattern.groupindex:

@@ -80,19 +80,24 @@ def frames_of(text: str) -> list[Frame]:
     """
     if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
         return []
-    if (found := _ARM.match(text)) is not None:
+    if (matched := _ARM.match(text)) is not None:
         upper = Frame(
-            found["up_fn"], int(found["up_off"], 16), int(found["up_size"], 16), found["up_mod"]
+            matched["up_fn"],
+            int(matched["up_off"], 16),
+            int(matched["up_size"], 16),
+            matched["up_mod"],
         )
-        return [_frame(found, reliable=True), upper]
-    if (found := _PLAIN.match(text)) is not None:
-        doubtful = found["doubt"] is not None or "(unreliable)" in found["rest"]
-        return [_frame(found, reliable=not doubtful, inlined="[inline]" in found["rest"])]
-    if (found := _DECODED.match(text)) is not None:
-        inlined = "[inline]" in found["rest"]
-        address = found["addr"]
+        return [_frame(matched, reliable=True), upper]
+    if (matched := _PLAIN.match(text)) is not None:
+        doubtful = matched["doubt"] is not None or "(unreliable)" in matched["rest"]
+        return [_frame(matched, reliable=not doubtful, inlined="[inline]" in matched["rest"])]
+    if (matched := _DECODED.match(text)) is not None:
+        inlined = "[inline]" in matched["rest"]
+        address = matched["addr"]
         where = int(address, 16) if address else None
-        return [Frame(found["fn"], address=where, reliable=found["doubt"] is None, inlined=inlined)]
+        return [
+            Frame(matched["fn"], address=where, reliable=matched["doubt"] is None, inlined=inlined)
+        ]
     return []
 
 
@@ -132,11 +137,11 @@ def _trace(lines: Sequence[str]) -> Iterator[Frame]:
             if below is not None:
                 return
             continue
-        found = frames_of(text)
-        if len(found) == 2 and below is not None and _same(below, found[0]):
-            found = found[1:]
-        yield from found
-        below = found[-1] if found else below
+        matched = frames_of(text)
+        if len(matched) == 2 and below is not None and _same(below, matched[0]):
+            matched = matched[1:]
+        yield from matched
+        below = matched[-1] if matched else below
 
 
 def _same(below: Frame, again: Frame) -> bool:
@@ -144,13 +149,13 @@ def _same(below: Frame, again: Frame) -> bool:
     return below.function == again.function and again.offset in (None, 0, below.offset)
 
 
-def _frame(found: re.Match[str], *, reliable: bool, inlined: bool = False) -> Frame:
-    offset, size, address = found["off"], found["size"], found["addr"]
+def _frame(matched: re.Match[str], *, reliable: bool, inlined: bool = False) -> Frame:
+    offset, size, address = matched["off"], matched["size"], matched["addr"]
     return Frame(
-        function=found["fn"],
+        function=matched["fn"],
         offset=int(offset, 16) if offset else None,
         size=int(size, 16) if size else None,
-        module=found["mod"],
+        module=matched["mod"],
         address=int(address, 16) if address else None,
         reliable=reliable,
         inlined=inlined,

@@ -119,8 +119,8 @@ def named_in(head: str) -> Guilty | None:
     """The function that a head line names with its offset: what is left where a report is cut
     behind it.
     """
-    found = _SYMBOL.search(head)
-    return _known(_frame(found)) if found is not None else None
+    matched = _SYMBOL.search(head)
+    return _known(_frame(matched)) if matched is not None else None
 
 
 def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | None:
@@ -128,16 +128,16 @@ def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | Non
     a symbol.
     """
     for text in lines:
-        found = _LR_LINE.match(text)
-        if found is not None and base(found["fn"]) not in generic:
-            return _known(_frame(found))
+        matched = _LR_LINE.match(text)
+        if matched is not None and base(matched["fn"]) not in generic:
+            return _known(_frame(matched))
     return None
 
 
 def program_counter(text: str) -> Frame | None:
     """The function that a line names as the one at the program counter."""
-    found = _PC_LINE.match(text)
-    return _frame(found) if found is not None else None
+    matched = _PC_LINE.match(text)
+    return _frame(matched) if matched is not None else None
 
 
 def pc_of(lines: Sequence[str]) -> Frame | None:
@@ -167,8 +167,8 @@ def _gather(lines: Sequence[str], parts: Sequence[SearchPart]) -> Iterator[Frame
     while index < len(parts):
         part = parts[index]
         if part != STACK:
-            at, found = _seek(lines, at, part)
-            yield from found
+            at, matched = _seek(lines, at, part)
+            yield from matched
             index += 1
             continue
         if stacks:
@@ -195,8 +195,8 @@ def _seek(lines: Sequence[str], start: int, part: SearchPart) -> tuple[int, list
     no program counter is named, the trace.
     """
     for at in range(start, len(lines)):
-        if (found := _hit(lines[at], part)) is not None:
-            return at + 1, found
+        if (matched := _hit(lines[at], part)) is not None:
+            return at + 1, matched
     if part == TRACE:
         for at in range(start, len(lines)):
             if TRACE_START.match(lines[at]) or _RISCV_CAUSE.match(lines[at]):
@@ -214,17 +214,17 @@ def _hit(text: str, part: SearchPart) -> list[Frame] | None:
     if part == TRACE:
         return [] if _CALLS.match(text) else None
     assert isinstance(part, re.Pattern)
-    found = part.search(text)
-    if found is None:
+    matched = part.search(text)
+    if matched is None:
         return None
-    return [_frame(found)] if "fn" in part.groupindex and found["fn"] is not None else []
+    return [_frame(matched)] if "fn" in part.groupindex and matched["fn"] is not None else []
 
 
-def _frame(found: re.Match[str]) -> Frame:
-    groups = found.groupdict()
+def _frame(matched: re.Match[str]) -> Frame:
+    groups = matched.groupdict()
     offset, size = groups.get("off"), groups.get("size")
     return Frame(
-        found["fn"],
+        matched["fn"],
         int(offset, 16) if offset else None,
         int(size, 16) if size else None,
         groups.get("mod"),

@@ -29,14 +29,14 @@ class Heading:
 
 def heading(lines: Sequence[str], head: str, head_class: str) -> Heading:
     """The form of a block."""
-    found = _found(lines, head)
-    kind = found.form.kind if found.form is not None else None
+    matched = _search(lines, head)
+    kind = matched.form.kind if matched.form is not None else None
     if lines and head_class == "memory-fault" and kind in (None, "oops"):
-        return Heading(UNNAMED_FAULT, found.start)
-    return found
+        return Heading(UNNAMED_FAULT, matched.start)
+    return matched
 
 
-def _found(lines: Sequence[str], head: str) -> Heading:
+def _search(lines: Sequence[str], head: str) -> Heading:
     announced = bool(lines) and ANNOUNCES.match(lines[0]) is not None
     if announced:
         places = range(len(lines))
@@ -49,13 +49,13 @@ def _found(lines: Sequence[str], head: str) -> Heading:
     for place in places:
         text = lines[place][:LONGEST_HEAD]
         for form in FORMS:
-            found = form.head.search(text)
-            if found is None:
+            matched = form.head.search(text)
+            if matched is None:
                 continue
             body = form.body.search("\n".join(lines[place:])) if form.body is not None else None
             if form.body is not None and body is None:
                 continue
-            groups = found.groupdict(default="")
+            groups = matched.groupdict(default="")
             groups |= body.groupdict(default="") if body is not None else {}
             return Heading(form, place if announced else 0, groups)
     return Heading()

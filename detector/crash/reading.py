@@ -38,43 +38,49 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     …): never guilty of a crash.
     """
     lines = [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
-    found = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
-    said = facts([text[:LONGEST_HEAD] for text in lines])
-    state = machine(lines, said.kernel)
-    esr = said.esr if said.esr is not None else said.error_code if state.arch == "arm64" else None
-    address = said.fault_address
+    head = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
+    facts_read = facts([text[:LONGEST_HEAD] for text in lines])
+    state = machine(lines, facts_read.kernel)
+    esr = (
+        facts_read.esr
+        if facts_read.esr is not None
+        else facts_read.error_code
+        if state.arch == "arm64"
+        else None
+    )
+    address = facts_read.fault_address
     if address is None:
-        address = _fault_register(found.form, state.registers)
-    form = _named(found.form, address)
-    guilty = _guilty(form, lines[found.start :], skip)
+        address = _fault_register(head.form, state.registers)
+    form = _named(head.form, address)
+    guilty = _guilty(form, lines[head.start :], skip)
     frame = guilty.frame if guilty is not None else None
     return CrashReport(
         kind=form.kind if form is not None else block.head.cls,
-        title=_title(form, found.groups, guilty, lines[found.start] if lines else ""),
+        title=_title(form, head.groups, guilty, lines[head.start] if lines else ""),
         function=guilty.name if guilty is not None else None,
         display_function=frame.function if frame is not None else None,
         offset=frame.offset if frame is not None else None,
         size=frame.size if frame is not None else None,
         module=frame.module if frame is not None else None,
-        kernel=said.kernel,
+        kernel=facts_read.kernel,
         arch=state.arch,
-        hardware=said.hardware,
-        cpu=said.cpu,
-        pid=said.pid,
-        comm=said.comm,
-        tainted=said.tainted,
+        hardware=facts_read.hardware,
+        cpu=facts_read.cpu,
+        pid=facts_read.pid,
+        comm=facts_read.comm,
+        tainted=facts_read.tainted,
         fault_address=address,
-        error_code=said.error_code,
+        error_code=facts_read.error_code,
         esr=esr,
         code=state.code,
         code_mark=state.code_mark,
         registers=state.registers,
         frames=trace(lines),
-        panic=said.panic,
+        panic=facts_read.panic,
         complete=block.complete,
         pc=pc_of(lines),
         lines=tuple(lines),
-        package=said.package,
+        package=facts_read.package,
     )
 
 
@@ -97,14 +103,14 @@ def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | No
 def _guilty(form: Form | None, lines: Sequence[str], skip: Container[str]) -> Guilty | None:
     if form is None or not lines:
         return None
-    found = find(lines, form.recipes, skip)
-    if found is None and "{function}" in form.title and form.recipes:
+    head = find(lines, form.recipes, skip)
+    if head is None and "{function}" in form.title and form.recipes:
         return link_register(lines, skip) or named_in(lines[0])
-    return found
+    return head
 
 
 def _title(form: Form | None, groups: dict[str, str], guilty: Guilty | None, head: str) -> str:
     if form is None:
         return title(head)
-    wanted = form.title if guilty is not None else form.title.split(" in {function}")[0]
-    return title(wanted.format(**groups, function=guilty.name if guilty is not None else ""))
+    title_given = form.title if guilty is not None else form.title.split(" in {function}")[0]
+    return title(title_given.format(**groups, function=guilty.name if guilty is not None else ""))

@@ -110,9 +110,9 @@ def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
             if arch == "x86_64" and name[0] in "Rr" and len(value) < 16:
                 continue  # the line was cut within the value
             values.setdefault(_LEADING_ZERO.sub(r"\1", name.lower()), int(value, 16))
-        found = row.match(text) if row is not None else None
-        if found is not None:
-            for number, value in enumerate(found["values"].split(), int(found["first"])):
+        matched = row.match(text) if row is not None else None
+        if matched is not None:
+            for number, value in enumerate(matched["values"].split(), int(matched["first"])):
                 values.setdefault(f"r{number}", int(value, 16))
     if arch == "arm":
         values.update(
@@ -128,15 +128,15 @@ def _s390(lines: Sequence[str]) -> dict[str, int]:
     values: dict[str, int] = {}
     rows: list[str] = []
     for text in lines:
-        if (found := _PSW.match(text)) is not None:
-            values.setdefault("psw_mask", int(found[1], 16))
-            values.setdefault("psw_addr", int(found[2], 16))
+        if (matched := _PSW.match(text)) is not None:
+            values.setdefault("psw_mask", int(matched[1], 16))
+            values.setdefault("psw_addr", int(matched[2], 16))
         elif (
-            (found := _GPRS.match(text)) is not None
+            (matched := _GPRS.match(text)) is not None
             and len(rows) < 16
             and ("Krnl GPRS" in text or rows)
         ):
-            rows += found[1].split()
+            rows += matched[1].split()
     values.update({f"r{number}": int(value, 16) for number, value in enumerate(rows[:16])})
     return values
 
@@ -146,10 +146,10 @@ def _code(lines: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
     continuation.
     """
     for number, text in enumerate(lines):
-        found = _CODE.match(text)
-        if found is None:
+        matched = _CODE.match(text)
+        if matched is None:
             continue
-        words = found[1].split()
+        words = matched[1].split()
         for more in lines[number + 1 :]:
             if not more.strip() or not all(_CODE_WORD.fullmatch(word) for word in more.split()):
                 break

@@ -121,10 +121,10 @@ def _topics(
     servers = ", ".join(settings.kafka.bootstrap_servers)
     for topic in settings.kafka.topics:
         try:
-            found = survey(settings.kafka, topic)
+            survey_result = survey(settings.kafka, topic)
         except UserError as error:
             advice = f"mend [kafka] in the settings, or the brokers at {servers}"
             yield CheckResult("fault", "kafka", str(error), advice)
             continue
-        own = {number: positions.get(f"{topic}/{number}") for number in found.logs}
-        yield from judge_topic(found, own, now_us)
+        own = {number: positions.get(f"{topic}/{number}") for number in survey_result.logs}
+        yield from judge_topic(survey_result, own, now_us)

@@ -41,22 +41,22 @@ def explain(
         else Decoded()
     )
     named = recognise(facts_of(report, evidence, decoded.marks), catalogue.known_issues)
-    said = [*explain_hardware(report, evidence), *explain_release(evidence)]
+    statements = [*explain_hardware(report, evidence), *explain_release(evidence)]
     if report is None:
-        said += explain_kill_matches(evidence)
+        statements += explain_kill_matches(evidence)
     else:
-        said = [
+        statements = [
             *explain_kind(report, catalogue.generic_functions),
-            *said,
+            *statements,
             *explain_free_list(report),
         ]
         if machine is not None:
-            said += explain_fault(report, machine, decoded)
-        said += explain_path(report)
-    said += explain_issue(named)
+            statements += explain_fault(report, machine, decoded)
+        statements += explain_path(report)
+    statements += explain_issue(named)
     issue, confidence = (named.issue.id, named.when.confidence) if named else (None, None)
     return Diagnosis(
-        tuple(said),
+        tuple(statements),
         issue,
         confidence,
         next_steps(report, evidence, evidence_sockets(evidence), named),

@@ -18,25 +18,25 @@ _LONGEST_QUOTE = 240
 
 def first(lines: Iterable[str], pattern: re.Pattern[str]) -> re.Match[str] | None:
     """The first line that the pattern matches at its start."""
-    return next((found for text in lines if (found := pattern.match(text)) is not None), None)
+    return next((matched for text in lines if (matched := pattern.match(text)) is not None), None)
 
 
 def every(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
     """All lines that the pattern matches at their start, in order."""
-    return (found for text in lines if (found := pattern.match(text)) is not None)
+    return (matched for text in lines if (matched := pattern.match(text)) is not None)
 
 
-def quoted(found: re.Match[str]) -> str:
+def quoted(matched: re.Match[str]) -> str:
     """The whole line of a match, as evidence: outer blanks removed, cut at 240 characters."""
-    text = found.string.strip()
+    text = matched.string.strip()
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
 
-def stack_after(lines: Sequence[str], found: re.Match[str]) -> tuple[Frame, ...]:
+def stack_after(lines: Sequence[str], matched: re.Match[str]) -> tuple[Frame, ...]:
     """The frames that stand right below a line, up to the first line that holds none; doubtful ones
     are left out. `PID = 123` and an empty line may stand between.
     """
-    start = next((at for at, text in enumerate(lines) if text is found.string), None)
+    start = next((at for at, text in enumerate(lines) if text is matched.string), None)
     stack: list[Frame] = []
     if start is None:
         return ()
@@ -48,7 +48,7 @@ def stack_after(lines: Sequence[str], found: re.Match[str]) -> tuple[Frame, ...]
     return tuple(stack)
 
 
-def telling(stack: Iterable[Frame], skip: Container[str]) -> tuple[Frame, ...]:
+def distinctive(stack: Iterable[Frame], skip: Container[str]) -> tuple[Frame, ...]:
     """The frames that are not generic (allocators, copying, locking, printing)."""
     return tuple(frame for frame in stack if base(frame.function) not in skip)
 

@@ -184,12 +184,12 @@ def _own_frames(report: CrashReport) -> Sequence[Frame]:
 
 def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
     """(station, function) from the outermost call in, neighbours of one station joined."""
-    found: list[tuple[str, str]] = []
+    results: list[tuple[str, str]] = []
     for frame in reversed(frames):
-        words = _station(frame, found)
-        if frame.reliable and words and (not found or found[-1][0] != words):
-            found.append((words, frame.function))
-    return tuple(found)
+        words = _station(frame, results)
+        if frame.reliable and words and (not results or results[-1][0] != words):
+            results.append((words, frame.function))
+    return tuple(results)
 
 
 def _station(frame: Frame, before: list[tuple[str, str]]) -> str | None:
@@ -210,17 +210,17 @@ def explain_path(report: CrashReport) -> list[Statement]:
         return []
     where = context(report)
     way = stations(_own_frames(report))
-    said: list[Statement] = []
+    statements: list[Statement] = []
     if where:
-        said.append(Statement(_context_sentence(where, report), "likely"))
+        statements.append(Statement(_context_sentence(where, report), "likely"))
     if len(way) > 1:
         functions = " > ".join(function for _, function in way)
-        said.append(
+        statements.append(
             Statement(
                 "The way in: " + " → ".join(words for words, _ in way) + ".", "likely", (functions,)
             )
         )
-    return said
+    return statements
 
 
 def _context_sentence(where: str, report: CrashReport) -> str:

@@ -79,39 +79,42 @@ def _addresses(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
 
 
 def _arm64(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Clash]:
-    found = syndrome_of(report)
-    if found is None or found.status is None:
+    syndrome = syndrome_of(report)
+    if syndrome is None or syndrome.status is None:
         return
-    esr, code = f"{found.value:#x}", report.error_code
+    esr, code = f"{syndrome.value:#x}", report.error_code
     if code and report.esr and (code ^ report.esr) & 0xFFFF_FFFF:
         lines = (first(report.lines, pattern) for pattern in _BOTH_ESRS)
         shown = tuple(quoted(line) for line in lines if line is not None)
         yield f"the ESR is {esr}, the Oops line says {code:#x}", shown
     for name, pattern, shift, mask in _ESR_PARTS:
         line = first(report.lines, pattern)
-        if line is not None and int(line["value"], 16) != found.value >> shift & mask:
+        if line is not None and int(line["value"], 16) != syndrome.value >> shift & mask:
             yield f"the ESR is {esr}, and the line of its {name} is another's", (quoted(line),)
-    yield from _arm64_level(report, found)
-    if found.write is None:
+    yield from _arm64_level(report, syndrome)
+    if syndrome.write is None:
         yield from _by_operand(report, machine, decoded, f"the ESR {esr}")
     head = report.lines[0] if report.lines else ""
-    wnr = bool(found.value >> 6 & 1)
+    wnr = bool(syndrome.value >> 6 & 1)
     for words, write in _ARM_HEADS:
-        if words in head and found.write is not None and write != wnr:
+        if words in head and syndrome.write is not None and write != wnr:
             yield f"the head says {_kind(write)}, the ESR {esr} {_kind(wnr)}", (head.strip(),)
-    if found.write is not None and not found.value >> 8 & 1:
-        yield from _by_instruction(decoded, found.write, f"the ESR {esr}")
+    if syndrome.write is not None and not syndrome.value >> 8 & 1:
+        yield from _by_instruction(decoded, syndrome.write, f"the ESR {esr}")
 
 
-def _arm64_level(report: CrashReport, found: Syndrome) -> Iterator[Clash]:
+def _arm64_level(report: CrashReport, syndrome: Syndrome) -> Iterator[Clash]:
     """The exception level that the ESR names against that of pstate (bits 4 to 0: 0 is EL0)."""
     state = report.registers.get("pstate")
     if state is None:
         kernel, shown = report.pc is not None, "the program counter is in the kernel"
     else:
         kernel, shown = bool(state & 0xC) and not state & 0x10, f"pstate is {state:#x}, of EL1"
-    if found.from_user and kernel:
-        yield f"the ESR {found.value:#x} says that a lower exception level failed, and {shown}", ()
+    if syndrome.from_user and kernel:
+        yield (
+            f"the ESR {syndrome.value:#x} says that a lower exception level failed, and {shown}",
+            (),
+        )
 
 
 def _x86(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Clash]:

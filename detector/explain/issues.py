@@ -75,8 +75,8 @@ def facts_of(
 
 def recognise(facts: CrashFacts, issues: Iterable[KnownIssue]) -> Recognised | None:
     """The issue whose strongest condition holds; of two equal ones the first in the catalogue."""
-    found = [named for issue in issues if (named := judge(facts, issue)) is not None]
-    return max(found, key=lambda named: _STRENGTH[named.when.confidence], default=None)
+    named_issues = [named for issue in issues if (named := judge(facts, issue)) is not None]
+    return max(named_issues, key=lambda named: _STRENGTH[named.when.confidence], default=None)
 
 
 def judge(facts: CrashFacts, issue: KnownIssue) -> Recognised | None:
@@ -92,23 +92,24 @@ def judge(facts: CrashFacts, issue: KnownIssue) -> Recognised | None:
     )
 
 
-def _holds(asked: Conditions, facts: CrashFacts, stands: ReleaseStatus) -> bool:
+def _holds(conditions: Conditions, facts: CrashFacts, stands: ReleaseStatus) -> bool:
     return all(
         (
-            facts.classes.issuperset(asked.classes),
-            not facts.classes.intersection(asked.without_classes),
-            not asked.kinds or facts.kind in asked.kinds,
-            not asked.functions or facts.function in asked.functions,
-            not asked.path
-            or any(names(pattern, name) for pattern in asked.path for name in facts.path),
-            facts.states.issuperset(asked.states),
-            not asked.only_states or facts.states.issubset(asked.states),
-            asked.same_socket is None or asked.same_socket == facts.same_socket,
-            not asked.marks or bool(facts.marks.intersection(asked.marks)),
-            not asked.phrases
-            or any(phrase in text for phrase in asked.phrases for text in facts.texts),
-            not asked.releases or stands in asked.releases,
-            not asked.kernels or (facts.kernel is not None and str(facts.kernel) in asked.kernels),
+            facts.classes.issuperset(conditions.classes),
+            not facts.classes.intersection(conditions.without_classes),
+            not conditions.kinds or facts.kind in conditions.kinds,
+            not conditions.functions or facts.function in conditions.functions,
+            not conditions.path
+            or any(names(pattern, name) for pattern in conditions.path for name in facts.path),
+            facts.states.issuperset(conditions.states),
+            not conditions.only_states or facts.states.issubset(conditions.states),
+            conditions.same_socket is None or conditions.same_socket == facts.same_socket,
+            not conditions.marks or bool(facts.marks.intersection(conditions.marks)),
+            not conditions.phrases
+            or any(phrase in text for phrase in conditions.phrases for text in facts.texts),
+            not conditions.releases or stands in conditions.releases,
+            not conditions.kernels
+            or (facts.kernel is not None and str(facts.kernel) in conditions.kernels),
         )
     )
 

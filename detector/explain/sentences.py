@@ -58,33 +58,33 @@ def explain_free_list(report: CrashReport) -> list[Statement]:
 def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) -> list[Statement]:
     """The trap, the instruction, the address."""
     if machine.family == "arm64":
-        said = explain_esr(report)
+        statements = explain_esr(report)
     elif is_protection_fault(report):
-        said = explain_protection(report, machine, decoded)
+        statements = explain_protection(report, machine, decoded)
     else:
-        said = explain_oops_code(report, machine)
+        statements = explain_oops_code(report, machine)
     refused: list[Statement] = []
     instruction: list[Statement] = []
     if is_access(report):
         instruction = _instruction(report, machine, decoded)
         refused = explain_refusal(report, machine, decoded)
     if (doubt := explain_contradictions(report, machine, decoded)) is not None:
-        said, refused = [doubt, *map(_doubted, said)], list(map(_doubted, refused))
+        statements, refused = [doubt, *map(_doubted, statements)], list(map(_doubted, refused))
         instruction = list(map(_doubted, instruction)) if decoded.jumped else instruction
-    said += [*instruction, *refused]
+    statements += [*instruction, *refused]
     if decoded.end_mark is not None:
-        said.append(_end_mark(decoded.end_mark))
-    said += [
+        statements.append(_end_mark(decoded.end_mark))
+    statements += [
         Statement(meaning.text, meaning.confidence, meaning.evidence)
         for meaning in decoded.meanings
         if meaning.mark not in _silent(report, decoded)
     ]
-    return said
+    return statements
 
 
-def _doubted(said: Statement) -> Statement:
+def _doubted(statements: Statement) -> Statement:
     """The statement as a possibility: another part of the report says otherwise."""
-    return replace(said, confidence="possible")
+    return replace(statements, confidence="possible")
 
 
 def _silent(report: CrashReport, decoded: Decoded) -> frozenset[str]:
@@ -145,14 +145,16 @@ def _jump(report: CrashReport, machine: Architecture, address: int) -> list[Stat
     text = f"The kernel jumped to {shown} and could not fetch an instruction there."
     counters = (report.registers.get(name) for name in ("pc", "rip", "eip"))
     at = f"pc = {shown}" if address in counters else f"an instruction fetch at {shown}"
-    said = [Statement(text, "certain", (at,))]
+    statements = [Statement(text, "certain", (at,))]
     through = (
         "a NULL function pointer" if address == 0 else "a bad function pointer or return address"
     )
     by = f", by {place(caller)}" if caller is not None else ""
     text = f"It jumped there through {through}{by}."
-    said.append(Statement(text, "likely", (place(caller),) if caller is not None else (shown,)))
-    return said
+    statements.append(
+        Statement(text, "likely", (place(caller),) if caller is not None else (shown,))
+    )
+    return statements
 
 
 def _subject(report: CrashReport, instruction: Instruction) -> str:

@@ -105,15 +105,15 @@ class StepRule:
 def group_of(crash: StepFacts) -> str | None:
     """The cgroup that was at its limit, where its path is plain."""
     lines = crash.report.lines if crash.report is not None else ()
-    found = next(filter(None, map(_GROUP.match, lines)), None)
-    return found["path"] if found is not None and ".." not in found["path"] else None
+    result = next(filter(None, map(_GROUP.match, lines)), None)
+    return result["path"] if result is not None and ".." not in result["path"] else None
 
 
 def jit_tag(crash: StepFacts) -> str | None:
     """The tag of the BPF program that the function is, or None."""
     name = crash.report.display_function if crash.report is not None else None
-    found = _JIT.match(name or "")
-    return found["tag"] if found is not None else None
+    matched = _JIT.match(name or "")
+    return matched["tag"] if matched is not None else None
 
 
 def _has(crash: StepFacts, *words: str) -> bool:

@@ -52,9 +52,9 @@ def _filled(template: str, crash: StepFacts) -> str | None:
 
     def value(word: re.Match[str]) -> str:
         nonlocal missing
-        found = _WORDS[word[0]](crash)
-        missing = missing or found is None
-        return found or ""
+        result = _WORDS[word[0]](crash)
+        missing = missing or result is None
+        return result or ""
 
     step = _WORD.sub(value, template)
     return None if missing else step

@@ -49,8 +49,8 @@ def released(evidence: Sequence[Match]) -> tuple[tuple[int, str, Match], ...]:
     """(state, socket, match) of each release line, in the order given; the socket's address as
     printed, "" where there is none.
     """
-    found = ((state_of(match), match) for match in evidence)
-    return tuple((state, socket_of(match), match) for state, match in found if state is not None)
+    states = ((state_of(match), match) for match in evidence)
+    return tuple((state, socket_of(match), match) for state, match in states if state is not None)
 
 
 def socket_of(match: Match) -> str:
@@ -79,21 +79,23 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
     """One statement for each state that sockets were released in, one for a socket released twice
     in different states.
     """
-    said: list[Statement] = []
+    statements: list[Statement] = []
     first: dict[int, Match] = {}
     for state, _, match in released(evidence):
         first.setdefault(state, match)
     for state, match in first.items():
-        said.append(Statement(_meaning(state), "certain", (match.text, _SOURCE)))
+        statements.append(Statement(_meaning(state), "certain", (match.text, _SOURCE)))
     for socket, states in released_again(evidence).items():
-        texts = tuple(match.text for _, one, match in released(evidence) if one == socket)
+        texts = tuple(
+            match.text for _, state_socket, match in released(evidence) if state_socket == socket
+        )
         *others, last = map(str, states)
         text = (
             f"The same socket was released {_TIMES.get(len(states), 'many times')}, in states "
             f"{', '.join(others)} and {last}: it was freed more than once."
         )
-        said.append(Statement(text, "likely", texts))
-    return said
+        statements.append(Statement(text, "likely", texts))
+    return statements
 
 
 _TIMES: Mapping[int, str] = {2: "twice", 3: "three times", 4: "four times"}

@@ -82,15 +82,15 @@ def text_lines(
     do; the evidence beneath.
     """
     lines = _wrapped(headline(report, evidence, block), "")
-    said = list(diagnosis.statements)
+    statements = list(diagnosis.statements)
     known = next(
-        (index for index, statement in enumerate(said) if statement.text.startswith(OPENING)),
-        len(said),
+        (index for index, statement in enumerate(statements) if statement.text.startswith(OPENING)),
+        len(statements),
     )
     sections = {
         "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
-        "WHY": [line for statement in said[:known] for line in _statement(statement)],
-        "KNOWN ISSUE": [line for statement in said[known:] for line in _statement(statement)],
+        "WHY": [line for statement in statements[:known] for line in _statement(statement)],
+        "KNOWN ISSUE": [line for statement in statements[known:] for line in _statement(statement)],
         "KNOWN BUG": [line for statement in known_bugs for line in _statement(statement)],
         "WHAT TO DO": [line for step in diagnosis.next_steps for line in _wrapped(step, "  - ")],
         "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
@@ -176,8 +176,12 @@ def as_json(
     return {
         "headline": headline(report, evidence, block),
         "statements": [
-            {"text": said.text, "confidence": said.confidence, "evidence": list(said.evidence)}
-            for said in diagnosis.statements
+            {
+                "text": statements.text,
+                "confidence": statements.confidence,
+                "evidence": list(statements.evidence),
+            }
+            for statements in diagnosis.statements
         ],
         "known_issue": known,
         "next_steps": list(diagnosis.next_steps),

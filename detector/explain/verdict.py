@@ -36,35 +36,35 @@ def explain_issue(named: Recognised | None) -> list[Statement]:
     if named is None:
         return []
     issue, confidence = named.issue, named.when.confidence
-    said = [
+    statements = [
         Statement(f"{OPENING}{issue.title}. {issue.summary}", confidence, tuple(_reasons(named)))
     ]
-    said.append(Statement(issue.explanation.strip(), confidence, issue.references_to))
+    statements.append(Statement(issue.explanation.strip(), confidence, issue.references_to))
     if fix := "; ".join(_fixes(issue)):
-        said.append(
+        statements.append(
             Statement(
                 f"Fix: {fix}.",
                 "certain",
                 tuple(_sources(issue)) or issue.references_to or (issue.id,),
             )
         )
-    said += [
+    statements += [
         Statement(f"Linked by the original analysis: {_commit(commit)}.", "possible")
         for commit in issue.linked
     ]
     if standing := _STANDING.get(named.status):
         running = (str(named.facts.kernel),) if named.facts.kernel is not None else ()
-        said.append(
+        statements.append(
             Statement(
                 standing, "certain" if running and named.status == "affected" else "likely", running
             )
         )
     if issue.related:
-        said.append(Statement("Related bugs, which are others.", "likely", issue.related))
+        statements.append(Statement("Related bugs, which are others.", "likely", issue.related))
     if issue.lookalike:
         others = tuple(f"{other.what}: {other.told_by}" for other in issue.lookalike)
-        said.append(Statement("Others print the same and are told apart.", "likely", others))
-    return said
+        statements.append(Statement("Others print the same and are told apart.", "likely", others))
+    return statements
 
 
 def _reasons(named: Recognised) -> Iterator[str]:

@@ -61,5 +61,5 @@ class Bug:
     @property
     def commits(self) -> tuple[str, ...]:
         """Every commit that fixes it, mainline's first."""
-        found = [self.main, *(fix.commit for fix in self.fixes)]
-        return tuple(dict.fromkeys(commit for commit in found if commit))
+        commits = [self.main, *(fix.commit for fix in self.fixes)]
+        return tuple(dict.fromkeys(commit for commit in commits if commit))

@@ -40,17 +40,17 @@ def _traces(lines: Sequence[str], reader: MessageReader) -> tuple[Trace, ...]:
     """One trace a report; else the frames that stand under no head that is read."""
     main = tidied(stacks(lines).main, reader.generic)
     bare = tidied(bare_trace(lines), reader.generic)
-    found: list[Trace] = []
+    traces: list[Trace] = []
     for report in reader.reports(lines):
         trace = trace_of(report, reader.generic)
         if trace.function is not None or trace.frames:
             trace = trace if trace.frames else replace(trace, frames=main or bare)
-            found.append(trace if trace.function else _headless(trace, report.lines, reader))
-    if not found and len(main) >= _FEWEST:
-        found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or main[0], main))
-    if not found and len(bare) >= _FEWEST_BARE:
-        found.append(Trace(HEADLESS, None, _at_counter(lines, reader) or bare[0], bare))
-    return tuple(dict.fromkeys(found))
+            traces.append(trace if trace.function else _headless(trace, report.lines, reader))
+    if not traces and len(main) >= _FEWEST:
+        traces.append(Trace(HEADLESS, None, _at_counter(lines, reader) or main[0], main))
+    if not traces and len(bare) >= _FEWEST_BARE:
+        traces.append(Trace(HEADLESS, None, _at_counter(lines, reader) or bare[0], bare))
+    return tuple(dict.fromkeys(traces))
 
 
 def _headless(trace: Trace, lines: Sequence[str], reader: MessageReader) -> Trace:

@@ -64,15 +64,15 @@ class Stable:
 
 def release_of(subject: str) -> KernelRelease | None:
     """The release that a commit makes (`Linux 6.6.59`); None for any other commit."""
-    found = _RELEASE_SUBJECT.fullmatch(subject.strip())
-    return KernelRelease.parse(found[1]) if found else None
+    matched = _RELEASE_SUBJECT.fullmatch(subject.strip())
+    return KernelRelease.parse(matched[1]) if matched else None
 
 
 def upstream(body: str) -> str | None:
     """The mainline commit that a stable commit is made from: one of its first lines names it."""
     for line in body.lstrip().split("\n", 3)[:3]:
-        if (found := _UPSTREAM.match(line)) is not None:
-            return found[1] or found[2]
+        if (matched := _UPSTREAM.match(line)) is not None:
+            return matched[1] or matched[2]
     return None
 
 

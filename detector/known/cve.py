@@ -115,8 +115,8 @@ def _history(
     for entry in entries:
         rows = _rows(entry, "versions")
         commits += [str(row["lessThan"]) for row in rows if _is_commit_range(row)]
-        found, ends = _numbers(entry.get("defaultStatus") == "affected", rows)
-        ranges += found
+        spans, ends = _numbers(entry.get("defaultStatus") == "affected", rows)
+        ranges += spans
         fixed |= ends
     commits = [commit for commit in dict.fromkeys(commits) if _COMMIT.fullmatch(commit)]
     commits = [commit[:_SHORT] for commit in commits]
@@ -179,13 +179,13 @@ def between(
     sound: Sequence[tuple[KernelRelease, KernelRelease]],
 ) -> list[tuple[KernelRelease, KernelRelease]]:
     """What lies between the intervals without the bug: the releases with it."""
-    found: list[tuple[KernelRelease, KernelRelease]] = []
+    spans: list[tuple[KernelRelease, KernelRelease]] = []
     reached = KernelRelease(0, 0)
     for since, until in sorted(sound):
         if since > reached:
-            found.append((reached, since))
+            spans.append((reached, since))
         reached = max(reached, until)
-    return [*found, (reached, _NEVER)] if reached < _NEVER else found
+    return [*spans, (reached, _NEVER)] if reached < _NEVER else spans
 
 
 def _end(row: Mapping[str, Any]) -> KernelRelease | None:

@@ -99,17 +99,19 @@ def named(
     return _together(sorted(best.values(), key=_rank, reverse=True))
 
 
-def _rank(found: tuple[BugConfidence, Likeness]) -> tuple[bool, float, str]:
-    return found[0] == "likely", found[1].score, found[1].bug.id
+def _rank(likenesses: tuple[BugConfidence, Likeness]) -> tuple[bool, float, str]:
+    return likenesses[0] == "likely", likenesses[1].score, likenesses[1].bug.id
 
 
-def _together(found: Sequence[tuple[BugConfidence, Likeness]]) -> tuple[Named, ...]:
+def _together(likenesses: Sequence[tuple[BugConfidence, Likeness]]) -> tuple[Named, ...]:
     """The best, and those that cannot be told from it; nothing where that would be too many."""
-    if not found:
+    if not likenesses:
         return ()
-    confidence, best = found[0]
+    confidence, best = likenesses[0]
     alike = [
-        like for sure, like in found if sure == confidence and like.score >= _ALIKE * best.score
+        like
+        for sure, like in likenesses
+        if sure == confidence and like.score >= _ALIKE * best.score
     ]
     if len(alike) > _MOST_ALIKE:
         return ()

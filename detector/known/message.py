@@ -66,8 +66,8 @@ def _bare(lines: Sequence[str]) -> Iterator[str]:
         text = line.strip()
         if _BARE_HEAD.match(text):
             inside = True
-        elif inside and (found := _BARE.match(text)):
-            yield found[1]
+        elif inside and (matched := _BARE.match(text)):
+            yield matched[1]
         elif inside and text and not text.startswith(("<", "...")):
             inside = False
 

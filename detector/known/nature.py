@@ -88,8 +88,8 @@ def _memory(kind: str, text: str, *, near_null: bool) -> str:
 
 def access(title: str | None) -> str | None:
     """Whether the report is of a read, a write, or a free, where its title says so."""
-    found = _ACCESS.search(title or "")
-    return found[1].lower() if found else None
+    matched = _ACCESS.search(title or "")
+    return matched[1].lower() if matched else None
 
 
 def complaint(kind: str, title: str | None, *, near_null: bool = False) -> str:

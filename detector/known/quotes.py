@@ -60,10 +60,10 @@ def without_inlined_heads(lines: Iterable[str]) -> list[str]:
 def _unquoted(text: str) -> str:
     rest = text
     for mark in (_QUOTE, _TAG, _LEVEL):
-        rest = rest[found.end() :] if (found := mark.match(rest)) else rest
+        rest = rest[matched.end() :] if (matched := mark.match(rest)) else rest
     for pattern in (STAMP, _CALLER):
-        if (found := pattern.match(rest)) is not None:
-            return rest[found.end() :].rstrip()
+        if (matched := pattern.match(rest)) is not None:
+            return rest[matched.end() :].rstrip()
     return rest.rstrip()
 
 

@@ -142,15 +142,15 @@ def _before(release: KernelRelease) -> KernelRelease:
 
 def merged(ranges: Sequence[tuple[KernelRelease, KernelRelease]]) -> list[tuple[str, str]]:
     """Overlapping intervals put together, in order, as text."""
-    found: list[tuple[KernelRelease, KernelRelease]] = []
+    spans: list[tuple[KernelRelease, KernelRelease]] = []
     for since, until in sorted(ranges):
         if since >= until:
             continue
-        if found and since <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], until))
+        if spans and since <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], until))
         else:
-            found.append((since, until))
-    return [(spelled(since), spelled(until)) for since, until in found]
+            spans.append((since, until))
+    return [(spelled(since), spelled(until)) for since, until in spans]
 
 
 def spelled(release: KernelRelease) -> str:

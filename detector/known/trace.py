@@ -99,20 +99,20 @@ def trace_of(report: CrashReport, generic: Container[str]) -> Trace:
 
 def stacks(lines: Iterable[str]) -> Stacks:
     """The frames under each heading."""
-    found = Stacks()
-    into: list[str] | None = found.main
+    stacks_read = Stacks()
+    into: list[str] | None = stacks_read.main
     for text in lines:
         if _ALLOCATED.match(text):
-            into = found.allocated
+            into = stacks_read.allocated
         elif _FREED.match(text):
-            into = found.freed
+            into = stacks_read.freed
         elif _OTHER.match(text):
             into = None
         elif _MAIN.match(text):
-            into = found.main
+            into = stacks_read.main
         elif into is not None:
             into += [identity(frame) for frame in frames_of(text) if frame.reliable]
-    return found
+    return stacks_read
 
 
 def _offset_from_null(report: CrashReport) -> int | None:

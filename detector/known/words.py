@@ -49,11 +49,13 @@ def statements(
     if not bugs:
         return []
     also = "also " if issue else ""
-    said = [Statement(likeness(bugs, also), bugs[0].confidence, tuple(map(_reason, bugs)))]
-    said += [
+    statements_given = [
+        Statement(likeness(bugs, also), bugs[0].confidence, tuple(map(_reason, bugs)))
+    ]
+    statements_given += [
         Statement(release(named.bug, named.standing, kernel), named.confidence) for named in bugs
     ]
-    return [*said, Statement(CAUTION, "possible")]
+    return [*statements_given, Statement(CAUTION, "possible")]
 
 
 def likeness(bugs: Sequence[Named], also: str = "") -> str:
@@ -141,10 +143,10 @@ def check(bug: Bug, kernel: str) -> str:
 
 def checks(bug: Bug, kernels: Iterable[str]) -> dict[str, list[str]]:
     """The commands that tell of vendors' kernels, each with those that it is for."""
-    found: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
     for kernel in kernels:
-        found.setdefault(check(bug, kernel), []).append(kernel)
-    return found
+        by_reason.setdefault(check(bug, kernel), []).append(kernel)
+    return by_reason
 
 
 def record_lines(bug: Bug) -> Iterator[str]:

@@ -46,8 +46,8 @@ def read(text: str, context: Context) -> Draft:
         text = text[dropped.end() :]
     elif login := _LOGIN.match(text):
         text = text[login.end() :]
-    if found := _EMBEDDED.search(text):
-        return _embedded(text, found.start())
+    if matched := _EMBEDDED.search(text):
+        return _embedded(text, matched.start())
     return Draft(printk.without_vendor(text.lstrip()), "text")
 
 
@@ -58,8 +58,8 @@ def mixed(text: str, context: Context) -> Draft | None:
     Only in a console's log, one whose lines begin with stamps, and near the latest of them: whoever
     writes to that console may as well write a stamped line.
     """
-    found = _GLUED.search(text)
-    draft = printk.stamped(text[found.start() :]) if found else None
+    matched = _GLUED.search(text)
+    draft = printk.stamped(text[matched.start() :]) if matched else None
     if draft is None or context.console_us is None or draft.kernel_time_us is None:
         return None
     if abs(draft.kernel_time_us - context.console_us) > _GLUE_US:
@@ -82,13 +82,13 @@ def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
     ):
         return (draft,)
     drafts = [draft]
-    while len(drafts) < _GLUED_BOUND and (found := _GLUED.search(drafts[-1].text)):
+    while len(drafts) < _GLUED_BOUND and (matched := _GLUED.search(drafts[-1].text)):
         text = drafts[-1].text
-        second = printk.stamped(text[found.start() :])
+        second = printk.stamped(text[matched.start() :])
         if second is None or abs((second.kernel_time_us or 0) - draft.kernel_time_us) > _GLUE_US:
             break
         context.counts["glued"] += 1
-        drafts[-1].text, second.transport = text[: found.start()], draft.transport
+        drafts[-1].text, second.transport = text[: matched.start()], draft.transport
         drafts.append(second)
     return tuple(drafts)
 

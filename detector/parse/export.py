@@ -34,13 +34,13 @@ def entries(value: bytes) -> Iterator[ExportedFields]:
         return
     at = 0
     for _ in range(_ENTRIES_BOUND):
-        found: list[tuple[bytes, bytes]] = []
-        while len(found) < _FIELDS_BOUND and (field := _field(value, at)) is not None:
-            found.append(field[:2])
+        fields: list[tuple[bytes, bytes]] = []
+        while len(fields) < _FIELDS_BOUND and (field := _field(value, at)) is not None:
+            fields.append(field[:2])
             at = field[2]
-        if not found:
+        if not fields:
             return
-        yield _listed(found)
+        yield _listed(fields)
         while value[at : at + 1] == b"\n":
             at += 1
 
@@ -66,8 +66,8 @@ def _field(value: bytes, at: int) -> tuple[bytes, bytes, int] | None:
     return key[1], value[start:end], end + 1
 
 
-def _listed(found: list[tuple[bytes, bytes]]) -> ExportedFields:
+def _listed(fields: list[tuple[bytes, bytes]]) -> ExportedFields:
     held: dict[str, list[str]] = {}
-    for name, text in found:
+    for name, text in fields:
         held.setdefault(name.decode("ascii", "replace"), []).append(text.decode("utf-8", "replace"))
     return {name: values[0] if len(values) == 1 else list(values) for name, values in held.items()}

@@ -37,10 +37,10 @@ def read(text: str, context: Context) -> PlainLine | None:
     """(message, host, kernel time in µs, wall time in µs or None for a date that does not exist),
     or None where others must read it.
     """
-    found = _PLAIN.fullmatch(text) if len(text) <= _LONGEST else None
-    if found is None:
+    matched = _PLAIN.fullmatch(text) if len(text) <= _LONGEST else None
+    if matched is None:
         return None
-    month, day, clock, dated, host, seconds, fraction, message = found.groups()
+    month, day, clock, dated, host, seconds, fraction, message = matched.groups()
     if "ncfrag=" in message or host in _LEVEL_WORDS or ("." in host and _PAIR.fullmatch(host)):
         return None
     if month:

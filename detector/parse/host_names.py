@@ -51,8 +51,8 @@ class HostForm:
     def _of_path(self, path: str) -> str | None:
         """The host that a file's path names, if it does."""
         for pattern in self._paths:
-            if found := pattern.search(path):
-                return self.name(found["host"])
+            if matched := pattern.search(path):
+                return self.name(matched["host"])
         return None
 
     def _cut(self, name: str) -> str:
@@ -84,10 +84,10 @@ class Spellings:
 
     def of(self, names: Iterable[str]) -> frozenset[str]:
         """Some names, and all their spellings."""
-        found = set(names)
-        for name in tuple(found):
-            found |= self._of.get(name, frozenset())
-        return frozenset(found)
+        names_of = set(names)
+        for name in tuple(names_of):
+            names_of |= self._of.get(name, frozenset())
+        return frozenset(names_of)
 
 
 def _plain(name: str) -> str:

@@ -166,21 +166,21 @@ def _ending(
     """The names that are, or end like, one of some canonical names: whole ones first, then by
     rank.
     """
-    found: list[tuple[bool, int, int, str]] = []
+    places: list[tuple[bool, int, int, str]] = []
     for place, (name, spelling) in enumerate(spelled):
         end = next((end for end in ends(spelling) if end in ranks), None)
         if end is None or (whole and end != spelling and name.split(".")[0] in _OTHERS):
             continue
         if end == spelling or not whole or "." in name or name[0] == "_":
-            found.append((end != spelling, ranks[end], place, name))
-    return tuple(name for *_, name in sorted(found))
+            places.append((end != spelling, ranks[end], place, name))
+    return tuple(name for *_, name in sorted(places))
 
 
 def _messages(spelled: list[tuple[str, str]]) -> FieldNames:
     """The names of messages: as they stand, or the last part of a nested name; a journal's own in
     capitals before all others.
     """
-    found: list[tuple[bool, int, int, str]] = []
+    places: list[tuple[bool, int, int, str]] = []
     for place, (name, spelling) in enumerate(spelled):
         folders, _, last = name.rpartition(".")
         rank = _MESSAGES.get(spelling)
@@ -191,8 +191,8 @@ def _messages(spelled: list[tuple[str, str]]) -> FieldNames:
         if rank is None and spelling.endswith(("_message", "_msg")):
             rank = len(_MESSAGES)
         if rank is not None:
-            found.append((nested, -1 if last == "MESSAGE" else rank, place, name))
-    return tuple(name for *_, name in sorted(found))
+            places.append((nested, -1 if last == "MESSAGE" else rank, place, name))
+    return tuple(name for *_, name in sorted(places))
 
 
 def _shipper(held: frozenset[str], by_journal: bool, by_kmsg: bool) -> str:

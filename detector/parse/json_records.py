@@ -80,9 +80,9 @@ def of_fields(entries: Iterable[JsonObject], context: Context) -> Iterator[Draft
 
 
 def _decoded(text: str) -> object:
-    if text.startswith("[") and (found := _FLUENT_STDOUT.match(text)):
-        item = _decode(_FLUENT_ARROW.sub('":', found[2]))
-        return item | {"@timestamp": found[1]} if isinstance(item, dict) else item
+    if text.startswith("[") and (matched := _FLUENT_STDOUT.match(text)):
+        item = _decode(_FLUENT_ARROW.sub('":', matched[2]))
+        return item | {"@timestamp": matched[1]} if isinstance(item, dict) else item
     start = _STARTS.match(text)
     return _decode(text[start.end() :] if start else text)
 

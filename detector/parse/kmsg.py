@@ -41,11 +41,11 @@ def read(text: str, _context: Context | None = None) -> Draft | None:
     Facility 0 is the kernel's: user space cannot set it. Flags `c` and `+` both mark a piece of a
     continued line.
     """
-    found = _RECORD.match(text)
-    if not found:
+    matched = _RECORD.match(text)
+    if not matched:
         return None
-    release, prefix, sequence, time_us, flag, fields = found.groups()
-    draft = Draft(text[found.end() :], "netconsole" if release else "kmsg")
+    release, prefix, sequence, time_us, flag, fields = matched.groups()
+    draft = Draft(text[matched.end() :], "netconsole" if release else "kmsg")
     draft.level, draft.facility = int(prefix) & 7, int(prefix) >> 3
     draft.trust = trust_of(draft.facility)
     draft.sequence = int(sequence)
@@ -77,7 +77,9 @@ def unescaped(text: str) -> str:
     """
     if "\\x" not in text:
         return text
-    octets = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text.encode("utf-8", "replace"))
+    octets = _ESCAPE.sub(
+        lambda matched: bytes([int(matched[1], 16)]), text.encode("utf-8", "replace")
+    )
     return "\n".join(map(cleaned, octets.decode("utf-8", "replace").split("\n")))
 
 
@@ -104,9 +106,9 @@ def packets(text: str) -> Iterator[str]:
     Fragments of one message that a receiver wrote one after another into the same line come apart.
     """
     for packet in _NEXT.split(text):
-        found = _RECORD.match(packet)
-        if found and "ncfrag=" in (found[6] or ""):
-            head = packet[: found.start(5)]
+        matched = _RECORD.match(packet)
+        if matched and "ncfrag=" in (matched[6] or ""):
+            head = packet[: matched.start(5)]
             yield from (head + piece for piece in packet[len(head) :].split(head))
         else:
             yield from packet.split("\n")

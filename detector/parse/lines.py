@@ -133,10 +133,10 @@ def prioritised(text: str, context: Context) -> Draft | None:
     """A line that begins with `<PRI>`: RFC 5424, RFC 3164, dmesg -r, pstore, or an old kernel's
     bare priority.
     """
-    found = syslog.priority(text)
-    if found is None:
+    priority = syslog.priority(text)
+    if priority is None:
         return None
-    pri, rest = found
+    pri, rest = priority
     draft = syslog.rfc5424(rest, context, pri) or (
         syslog.read(rest, context, pri) if rest else None
     )
@@ -208,8 +208,8 @@ def _dmesg(text: str, context: Context) -> Draft:
         or printk.dated(text, context)
         or printk.decoded(text, context)
     )
-    if draft is None and (found := syslog.priority(text)):
-        draft = _levelled(*found)
+    if draft is None and (priority := syslog.priority(text)):
+        draft = _levelled(*priority)
     draft = draft or Draft(text.lstrip(), "dmesg")
     draft.transport = "dmesg"
     return draft
@@ -233,13 +233,13 @@ def _pstore(text: str, context: Context) -> Draft:
 
 
 def _rfc5424(text: str, context: Context) -> Draft | None:
-    found = syslog.priority(text)
-    return syslog.rfc5424(found[1], context, found[0]) if found else None
+    priority = syslog.priority(text)
+    return syslog.rfc5424(priority[1], context, priority[0]) if priority else None
 
 
 def _syslog(text: str, context: Context) -> Draft | None:
-    found = syslog.priority(text)
-    pri, rest = found or (None, text)
+    priority = syslog.priority(text)
+    pri, rest = priority or (None, text)
     if not rest:
         return None
     return syslog.read(rest, context, pri) or syslog.tagged(rest, None if pri is None else pri >> 3)

@@ -88,7 +88,7 @@ class Fragments:
     def mark(self) -> None:
         """The state is good as it is now: `rewind` goes back to it."""
         self._marked = (
-            {name: one.copy() for name, one in self._pending.items()},
+            {name: pending.copy() for name, pending in self._pending.items()},
             dict(self._done),
         )
 

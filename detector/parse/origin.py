@@ -85,8 +85,8 @@ def ends(name: str) -> list[str]:
 
 def witnesses(names: tuple[str, ...]) -> Witnesses:
     """The fields among some names that tell who wrote a line."""
-    found = ((name, _kind(canonical(name))) for name in names)
-    return tuple((name, kind) for name, kind in found if kind is not None and kind != "none")
+    kinds = ((name, _kind(canonical(name))) for name in names)
+    return tuple((name, kind) for name, kind in kinds if kind is not None and kind != "none")
 
 
 def _kind(name: str) -> str | None:
@@ -160,10 +160,10 @@ def _is_collectors(held: JsonObject, names: Witnesses) -> bool:
 
 def _values(value: object) -> list[str]:
     """The values of a field as text: one, or each of a list; none of what says nothing."""
-    found = value if isinstance(value, list) else [value]
+    kinds = value if isinstance(value, list) else [value]
     return [
         text
-        for item in found[:16]
+        for item in kinds[:16]
         if item is not None
         and not isinstance(item, (dict, list, bool))
         and (text := str(item).strip()) not in _NOTHING

@@ -22,35 +22,37 @@ _STAMP = re.compile(rb"[\[<]\s*+\d")
 
 def plain(lines: Sequence[bytes]) -> list[bytes]:
     """The lines as they were before somebody wrote them down; as many as came."""
-    found = [b"" if _FENCE.match(line) else line for line in lines]
-    if _most(found, _QUOTE):
-        found = [_without(line, _QUOTE) for line in found]
-    found = [_unmarked(line) for line in found]
-    if _numbered(found):
-        found = [_without(line, _NUMBER) for line in found]
-    elif _most(found, _BULLET):
-        found = [_without(line, _BULLET) for line in found]
-    return [_unmarked(line) for line in found]
+    matched = [b"" if _FENCE.match(line) else line for line in lines]
+    if _most(matched, _QUOTE):
+        matched = [_without(line, _QUOTE) for line in matched]
+    matched = [_unmarked(line) for line in matched]
+    if _numbered(matched):
+        matched = [_without(line, _NUMBER) for line in matched]
+    elif _most(matched, _BULLET):
+        matched = [_without(line, _BULLET) for line in matched]
+    return [_unmarked(line) for line in matched]
 
 
 def _most(lines: Sequence[bytes], form: re.Pattern[bytes]) -> bool:
     """Whether more than half of the lines that say something have a form."""
-    said = [line for line in lines if line.strip()]
-    return 2 * sum(bool(form.match(line)) for line in said) > len(said)
+    spoken = [line for line in lines if line.strip()]
+    return 2 * sum(bool(form.match(line)) for line in spoken) > len(spoken)
 
 
 def _without(line: bytes, form: re.Pattern[bytes]) -> bytes:
-    found = form.match(line)
-    return line[found.end() :] if found else line
+    matched = form.match(line)
+    return line[matched.end() :] if matched else line
 
 
 def _numbered(lines: Sequence[bytes]) -> bool:
     """Whether the lines carry rising numbers, or one does before a stamp."""
     numbers = [
-        (int(found[1]), line[found.end() :]) for line in lines if (found := _NUMBER.match(line))
+        (int(matched[1]), line[matched.end() :])
+        for line in lines
+        if (matched := _NUMBER.match(line))
     ]
-    said = sum(bool(line.strip()) for line in lines)
-    if not numbers or 2 * len(numbers) <= said:
+    spoken = sum(bool(line.strip()) for line in lines)
+    if not numbers or 2 * len(numbers) <= spoken:
         return False
     if len(numbers) == 1:
         return bool(_STAMP.match(numbers[0][1]))

@@ -72,30 +72,30 @@ _DEPTH = 3
 
 def bracketed(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """A line behind a console logger's clock in brackets: `[2026-02-24 19:21:10] [   12.3] …`."""
-    found = _BRACKETED.match(text)
-    if found:
-        return _behind(text[found.end() :], found[1], context, reader)
-    found = _ELAPSED.match(text)
-    return _behind(text[found.end() :], "", context, reader) if found else None
+    matched = _BRACKETED.match(text)
+    if matched:
+        return _behind(text[matched.end() :], matched[1], context, reader)
+    matched = _ELAPSED.match(text)
+    return _behind(text[matched.end() :], "", context, reader) if matched else None
 
 
 def clocked(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """A line that begins with a digit: behind a container runtime's stream, Loki's labels, columns
     of clocks and addresses, or a bare clock.
     """
-    if found := _CONTAINER.match(text):
-        draft = Draft(text[found.end() :], "container", "user")
-        stamp = iso(found[1], context.zone)
+    if matched := _CONTAINER.match(text):
+        draft = Draft(text[matched.end() :], "container", "user")
+        stamp = iso(matched[1], context.zone)
         draft.wall_time_us = stamp and stamp[0]
         return draft
-    if found := _CLOUDWATCH.match(text):
-        return _of_host(_behind(text[found.end() :], found[1], context, reader), found[2])
-    if found := _LABELLED.match(text):
-        return _labelled(text[found.end() :], found[1], found[2], context, reader)
-    if found := _CLOCKED.match(text):
-        return _behind(text[found.end() :], found[1], context, reader)
-    if found := _TIMED.match(text):
-        return _of_host(_behind(text[found.end() :], found[1], context, reader), found[2])
+    if matched := _CLOUDWATCH.match(text):
+        return _of_host(_behind(text[matched.end() :], matched[1], context, reader), matched[2])
+    if matched := _LABELLED.match(text):
+        return _labelled(text[matched.end() :], matched[1], matched[2], context, reader)
+    if matched := _CLOCKED.match(text):
+        return _behind(text[matched.end() :], matched[1], context, reader)
+    if matched := _TIMED.match(text):
+        return _of_host(_behind(text[matched.end() :], matched[1], context, reader), matched[2])
     return _columns(text, context, reader)
 
 
@@ -103,28 +103,28 @@ def sent(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """A line of the kernel behind who sent it: an address, `192.0.2.7:6665 4,1159,…`, or one of
     Xen's domains.
     """
-    found = _SENDER.match(text)
-    if not found:
+    matched = _SENDER.match(text)
+    if not matched:
         return None
-    host = (found[1] or "").strip("[]") or None
-    return _of_host(_behind(text[found.end() :], "", context, reader), host)
+    host = (matched[1] or "").strip("[]") or None
+    return _of_host(_behind(text[matched.end() :], "", context, reader), host)
 
 
 def crashed(text: str) -> Draft | None:
     """The panic that crash(8) says at its start, `PANIC: "BUG: unable to …"`."""
-    found = _CRASH.match(text)
-    return Draft(found[1], "console") if found else None
+    matched = _CRASH.match(text)
+    return Draft(matched[1], "console") if matched else None
 
 
 def _columns(text: str, context: Context, reader: PrefixReader) -> Draft | None:
     """`date | address | <3>…`: at most four columns, none of them a word."""
     end, clock, address = 0, "", None
     for _ in range(_COLUMNS):
-        found = _COLUMN.match(text, end)
-        if not found:
+        matched = _COLUMN.match(text, end)
+        if not matched:
             break
-        clock, address = found[1] or clock, found[2] or address
-        end = found.end()
+        clock, address = matched[1] or clock, matched[2] or address
+        end = matched.end()
     if not end or not _BEHIND_COLUMNS.match(text, end):
         return None
     return _of_host(_behind(text[end:], clock, context, reader), address)
@@ -170,10 +170,10 @@ def _wall(clock: str, context: Context) -> int | None:
     """The time of a clock with a date, µs since 1970; None without one, or where day and month
     cannot be told apart.
     """
-    found = _NUMBERS.match(clock)
-    if not found:
+    matched = _NUMBERS.match(clock)
+    if not matched:
         return None
-    first, second, third, time, fraction, half, zone = found.groups()
+    first, second, third, time, fraction, half, zone = matched.groups()
     if len(first) == 4:
         year, month, day = int(first), int(second), int(third)
     elif len(third) == 4 and max(int(first), int(second)) > 12:

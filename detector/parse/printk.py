@@ -116,20 +116,20 @@ def without_vendor(text: str) -> str:
     for _ in range(_VENDORS):
         if text[:1] not in "[<-.(" and text[1:2] != "[":
             break
-        found = _VENDOR.match(text)
-        if not found:
+        matched = _VENDOR.match(text)
+        if not matched:
             break
-        text = text[found.end() :]
+        text = text[matched.end() :]
     return text
 
 
 def stamped(text: str) -> Draft | None:
     """A line that begins with `[uptime]`, read; None for any other."""
-    found = STAMP.match(text)
-    if not found:
+    matched = STAMP.match(text)
+    if not matched:
         return None
-    seconds, fraction, caller = found.groups()
-    draft = Draft(without_vendor(text[found.end() :]), "dmesg")
+    seconds, fraction, caller = matched.groups()
+    draft = Draft(without_vendor(text[matched.end() :]), "dmesg")
     draft.kernel_time_us = micros(seconds, fraction)
     draft.caller = caller
     return draft
@@ -154,25 +154,29 @@ def bracketed(text: str, context: Context) -> Draft | None:
         if (
             not draft.caller
             and "kernel: " in draft.text[:265]
-            and (found := _MONOTONIC.match(draft.text))
+            and (matched := _MONOTONIC.match(draft.text))
         ):
             # journalctl prints no caller ids. A process may write `x kernel: …` to /dev/kmsg, so
             # this tag proves nothing: the trust stays unknown.
-            draft.host, draft.text, draft.transport = found[1], draft.text[found.end() :], "syslog"
+            draft.host, draft.text, draft.transport = (
+                matched[1],
+                draft.text[matched.end() :],
+                "syslog",
+            )
         return draft
-    if found := _DATE.match(text):
-        draft = _behind_date(text[found.end() :], found[7])
+    if matched := _DATE.match(text):
+        draft = _behind_date(text[matched.end() :], matched[7])
         draft.wall_time_us = with_year(
-            found[6], found[2], found[3], found[4], found[5], context.zone
+            matched[6], matched[2], matched[3], matched[4], matched[5], context.zone
         )
         return draft
-    if found := _DELTA.match(text):
-        draft = _behind_date(text[found.end() :], found[6])
-        if found[1]:
-            draft.wall_time_us = _minute(found, context)
+    if matched := _DELTA.match(text):
+        draft = _behind_date(text[matched.end() :], matched[6])
+        if matched[1]:
+            draft.wall_time_us = _minute(matched, context)
         return draft
-    if found := _LOCAL_DATE.match(text):
-        return _behind_date(text[found.end() :], found[1])
+    if matched := _LOCAL_DATE.match(text):
+        return _behind_date(text[matched.end() :], matched[1])
     return None
 
 
@@ -180,19 +184,19 @@ def _behind_date(rest: str, caller: str | None) -> Draft:
     """What follows dmesg's date, or a console server's: the text, or a line with a stamp of its own
     (conserver writes the same date before each line).
     """
-    found = _STAMPED.match(rest)
-    draft = stamped(rest[found.end() :]) if found else None
-    if found and found[1] and draft is not None:
-        draft.level, draft.facility = int(found[1]) & 7, int(found[1]) >> 3
+    matched = _STAMPED.match(rest)
+    draft = stamped(rest[matched.end() :]) if matched else None
+    if matched and matched[1] and draft is not None:
+        draft.level, draft.facility = int(matched[1]) & 7, int(matched[1]) >> 3
         draft.trust = trust_of(draft.facility)
     draft = draft or Draft(without_vendor(rest), "dmesg")
     draft.caller = draft.caller or caller
     return draft
 
 
-def _minute(found: re.Match[str], context: Context) -> int | None:
+def _minute(matched: re.Match[str], context: Context) -> int | None:
     """`dmesg -H` gives whole minutes, and behind them the seconds of the lines since then."""
-    month, day, clock, seconds, fraction = found.groups()[:5]
+    month, day, clock, seconds, fraction = matched.groups()[:5]
     whole = without_year(month, day, f"{clock}:00", None, context)
     return None if whole is None else whole + micros(seconds or "0", fraction)
 
@@ -214,13 +218,13 @@ def dated(text: str, context: Context) -> Draft | None:
 
 def decoded(text: str, context: Context) -> Draft | None:
     """What dmesg -x prints: `kern  :warn  : ` before any other form of dmesg."""
-    found = _DECODED.match(text)
-    if not found or found[1] not in FACILITIES or found[2] not in LEVELS:
+    matched = _DECODED.match(text)
+    if not matched or matched[1] not in FACILITIES or matched[2] not in LEVELS:
         return None
-    rest = text[found.end() :]
+    rest = text[matched.end() :]
     draft = bracketed(rest, context) or dated(rest, context) or Draft(rest, "dmesg")
     draft.transport = "dmesg"
-    draft.facility, draft.level = FACILITIES[found[1]], LEVELS[found[2]]
+    draft.facility, draft.level = FACILITIES[matched[1]], LEVELS[matched[2]]
     draft.trust = trust_of(draft.facility)
     return draft
 
@@ -243,17 +247,17 @@ def headless(text: str) -> Draft | None:
 
 def without_build_clock(text: str) -> str | None:
     """A line of a build service without the build's own clock, `[ 2269s] `; None if it has none."""
-    found = _BUILD_CLOCK.match(text)
-    return text[found.end() :] if found else None
+    matched = _BUILD_CLOCK.match(text)
+    return text[matched.end() :] if matched else None
 
 
 def without_brackets(text: str) -> Draft | None:
     """A 3270 console's copy, where `[` became `c` and `]` became `!`: the stamp, and the pairs in
     the text put right again.
     """
-    found = _LOST_BRACKETS.match(text)
-    if not found:
+    matched = _LOST_BRACKETS.match(text)
+    if not matched:
         return None
-    draft = Draft(_LOST_PAIR.sub(r"[\1]", text[found.end() :]), "console")
-    draft.kernel_time_us = micros(found[1], found[2])
+    draft = Draft(_LOST_PAIR.sub(r"[\1]", text[matched.end() :]), "console")
+    draft.kernel_time_us = micros(matched[1], matched[2])
     return draft

@@ -28,9 +28,9 @@ def header(text: str) -> Draft | None:
     """`Panic#2 Part1` → a Draft that says which part begins; ramoops' `====…` begins a dump of one
     part. None for other lines.
     """
-    if found := _HEADER.match(text):
+    if matched := _HEADER.match(text):
         draft = Draft(text, "pstore")
-        draft.part = (found[1], int(found[2]), int(found[3]))
+        draft.part = (matched[1], int(matched[2]), int(matched[3]))
         return draft
     if text.startswith("====") and _RAMOOPS.match(text):
         draft = Draft(text, "pstore")

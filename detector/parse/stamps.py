@@ -74,11 +74,11 @@ def zone_of(text: str | None, default: tzinfo) -> tzinfo:
     """
     if text in ("Z", "UTC", "GMT"):
         return UTC
-    found = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text or "", re.ASCII)
-    if not found or int(found[2]) > 23 or int(found[3]) > 59:
+    matched = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text or "", re.ASCII)
+    if not matched or int(matched[2]) > 23 or int(matched[3]) > 59:
         return default
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    return timezone(-offset if found[1] == "-" else offset)
+    offset = timedelta(hours=int(matched[2]), minutes=int(matched[3]))
+    return timezone(-offset if matched[1] == "-" else offset)
 
 
 def instant(year: int, month_number: int, day: int, clock: str, zone: tzinfo) -> int | None:
@@ -145,11 +145,13 @@ def iso(text: str, zone: tzinfo) -> tuple[int | None, int] | None:
     """An ISO 8601 stamp at the start of a text → (µs or None if there is no such date, where it
     ends); None if there is none.
     """
-    found = _ISO.match(text)
-    if not found:
+    matched = _ISO.match(text)
+    if not matched:
         return None
-    whole = instant(int(found[1]), int(found[2]), int(found[3]), found[4], zone_of(found[6], zone))
-    return None if whole is None else whole + micros("0", found[5]), found.end()
+    whole = instant(
+        int(matched[1]), int(matched[2]), int(matched[3]), matched[4], zone_of(matched[6], zone)
+    )
+    return None if whole is None else whole + micros("0", matched[5]), matched.end()
 
 
 def any_time(value: object, context: Context) -> int | None:

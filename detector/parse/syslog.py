@@ -70,8 +70,8 @@ def priority(text: str) -> tuple[int, str] | None:
     """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of the
     line; None if there is none.
     """
-    found = _PRIORITY.match(text)
-    return (int(found[1]), text[found.end() :]) if found else None
+    matched = _PRIORITY.match(text)
+    return (int(matched[1]), text[matched.end() :]) if matched else None
 
 
 def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
@@ -91,15 +91,15 @@ def tagged(text: str, facility: int | None = None) -> Draft | None:
     """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which proves
     nothing, or the rest after a PRI.
     """
-    found = _KERNEL_TAG.match(text)
-    if not found:
+    matched = _KERNEL_TAG.match(text)
+    if not matched:
         return None
-    draft = printk.message(text[found.end() :])
+    draft = printk.message(text[matched.end() :])
     draft.transport = "syslog"
     draft.trust = (
         "unknown"
-        if facility is None and not found[1]
-        else trust_of(facility, "kernel" + (found[1] or ""))
+        if facility is None and not matched[1]
+        else trust_of(facility, "kernel" + (matched[1] or ""))
     )
     return draft
 
@@ -120,17 +120,17 @@ def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
     """RFC 5424 after its PRI; None if this is not that. A stamp that cannot be read leaves the wall
     time open.
     """
-    found = _RFC5424.match(text)
-    if not found:
+    matched = _RFC5424.match(text)
+    if not matched:
         return None
-    tag = None if found[3] == "-" else found[3]
+    tag = None if matched[3] == "-" else matched[3]
     trust: Trust = "kernel" if tag in context.policy.tags else trust_of(pri >> 3, tag)
-    rest = text[found.end() :]
+    rest = text[matched.end() :]
     draft = Draft(rest, "rfc5424") if trust == "user" else printk.message(rest)
     draft.transport, draft.trust = shipped_as("rfc5424", tag, trust), trust
     draft.level, draft.facility = pri & 7, pri >> 3
-    draft.host = None if found[2] == "-" else found[2]
-    stamp = iso(found[1], context.zone)
+    draft.host = None if matched[2] == "-" else matched[2]
+    stamp = iso(matched[1], context.zone)
     draft.wall_time_us = stamp and stamp[0]
     return draft
 
@@ -139,19 +139,19 @@ def _head(text: str, context: Context) -> tuple[int | None, int] | None:
     """The date → (µs or None if it cannot be read, where the rest begins); None if the line begins
     with no date.
     """
-    if found := _MONTH_FIRST.match(text):
-        name, day, year, clock, fraction, later_year = found.groups()
+    if matched := _MONTH_FIRST.match(text):
+        name, day, year, clock, fraction, later_year = matched.groups()
     elif text[0].isdigit():
         return _digits_first(text, context)
-    elif found := _WEEKDAY.match(text):
-        name, day, clock, fraction, year = found.groups()
+    elif matched := _WEEKDAY.match(text):
+        name, day, clock, fraction, year = matched.groups()
         later_year = None
-    elif found := _FULL.match(text):
-        stamp = iso(found[1], zone_of(found[2], context.zone))
-        return (stamp[0] if stamp else None), found.end()
+    elif matched := _FULL.match(text):
+        stamp = iso(matched[1], zone_of(matched[2], context.zone))
+        return (stamp[0] if stamp else None), matched.end()
     else:
         return None
-    return _named_month(name, day, year or later_year, clock, fraction, context), found.end()
+    return _named_month(name, day, year or later_year, clock, fraction, context), matched.end()
 
 
 def _digits_first(text: str, context: Context) -> tuple[int | None, int] | None:
@@ -159,12 +159,12 @@ def _digits_first(text: str, context: Context) -> tuple[int | None, int] | None:
     if stamp := iso(text, context.zone):
         end = stamp[1] + (text[stamp[1] : stamp[1] + 1] == ":")
         return stamp[0], end + (text[end : end + 1] == " ")
-    if found := _DAY_FIRST.match(text):
-        day, name, year, clock, fraction, later_year = found.groups()
-        return _named_month(name, day, year or later_year, clock, fraction, context), found.end()
-    if found := _YEAR_FIRST.match(text):
-        year, name, day, clock, fraction = found.groups()
-        return _named_month(name, day, year, clock, fraction, context), found.end()
+    if matched := _DAY_FIRST.match(text):
+        day, name, year, clock, fraction, later_year = matched.groups()
+        return _named_month(name, day, year or later_year, clock, fraction, context), matched.end()
+    if matched := _YEAR_FIRST.match(text):
+        year, name, day, clock, fraction = matched.groups()
+        return _named_month(name, day, year, clock, fraction, context), matched.end()
     return None
 
 
@@ -180,26 +180,26 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
     """What follows the date: host, tag and message, or a console's line that some tool put a date
     before. `tags` are those that the site takes for the kernel's.
     """
-    if facility is None and (found := _ADDRESSED.match(rest)):
-        draft = kmsg.read(rest[found.end() :]) or printk.stamped(rest[found.end() :])
+    if facility is None and (matched := _ADDRESSED.match(rest)):
+        draft = kmsg.read(rest[matched.end() :]) or printk.stamped(rest[matched.end() :])
         if draft is not None:
-            draft.host, draft.transport = found[1], "netconsole"
+            draft.host, draft.transport = matched[1], "netconsole"
             return draft
     if rest.startswith("[") and facility in (None, 0) and (draft := printk.stamped(rest)):
         draft.transport, draft.trust = "syslog", trust_of(facility)
         return draft
     pair = _pair(rest)
-    found = _TAIL.match(rest, pair.end() if pair else 0)
-    if not found:
+    matched = _TAIL.match(rest, pair.end() if pair else 0)
+    if not matched:
         return _untagged(rest, facility)
-    host, facility_name, level_name, level_word, tag, pid = found.groups()
+    host, facility_name, level_name, level_word, tag, pid = matched.groups()
     if pair and not facility_name:
         facility_name, level_name = pair.groups()
     if facility_name in printk.FACILITIES and facility is None:
         facility = printk.FACILITIES[facility_name]
     vouched = tag in tags and not pid
     trust: Trust = "kernel" if vouched else trust_of(facility, tag + (pid or ""))
-    message = rest[found.end() :]
+    message = rest[matched.end() :]
     draft = printk.message(message) if trust == "kernel" else Draft(message, "syslog")
     draft.transport = shipped_as("syslog", tag, trust)
     draft.trust, draft.host, draft.facility = trust, host, facility
@@ -211,9 +211,9 @@ def _pair(text: str) -> re.Match[str] | None:
     """`kern.warn ` at the start of a text: facility and level, as BusyBox, OpenWrt and rsyslog's
     pri-text write them.
     """
-    found = _PAIR.match(text)
-    known = found and found[1] in printk.FACILITIES and found[2] in printk.LEVELS
-    return found if known else None
+    matched = _PAIR.match(text)
+    known = matched and matched[1] in printk.FACILITIES and matched[2] in printk.LEVELS
+    return matched if known else None
 
 
 def _untagged(rest: str, facility: int | None) -> Draft:

@@ -45,14 +45,14 @@ _NO_WALL_TIME = frozenset({"gap_us", "uptime_us", "kernel_time_us", "time_us"})
 def as_object(value: Any) -> Any:
     """A value as JSON has it; dataclasses, also inside of others, are objects."""
     if is_dataclass(value) and not isinstance(value, type):
-        found: dict[str, Any] = {
+        members: dict[str, Any] = {
             field.name: as_object(getattr(value, field.name)) for field in fields(value)
         }
-        for name in filter(is_wall_time, tuple(found)):
-            found[moment_name(name, found)] = moment(found[name])
-        return found
+        for name in filter(is_wall_time, tuple(members)):
+            members[moment_name(name, members)] = moment(members[name])
+        return members
     if isinstance(value, Mapping):
-        return {str(name): as_object(one) for name, one in value.items()}
+        return {str(name): as_object(item_given) for name, item_given in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [as_object(item) for item in value]
     return value

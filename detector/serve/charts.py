@@ -39,7 +39,7 @@ class TimelineMark:
     at_us: int
     label: str
     anchor: bool = False
-    said: str = ""
+    text: str = ""
 
 
 def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
@@ -49,7 +49,7 @@ def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
     most = max((value.value for value in values), default=0)
     step = 100 / max(1, len(values))
     drawn = [
-        _bar(one, index * step, step, most, height) for index, one in enumerate(values) if one.value
+        _bar(bar, index * step, step, most, height) for index, bar in enumerate(values) if bar.value
     ]
     linked = any(value.href for value in values if value.value)
     opening = Markup(
@@ -182,7 +182,7 @@ def _point(scale: _Scale, timeline_mark: TimelineMark, kind: str) -> Markup:
     return Markup('<circle class="{}" cx="{}%" cy="72" r="6"><title>{}</title></circle>').format(
         kind,
         _short(scale.percent(timeline_mark.at_us)),
-        inert(f"[{seconds(timeline_mark.at_us)}] {timeline_mark.said or timeline_mark.label}"),
+        inert(f"[{seconds(timeline_mark.at_us)}] {timeline_mark.text or timeline_mark.label}"),
     )
 
 

@@ -113,12 +113,12 @@ class ChangeFollower(Generic[NumberedT]):
             # A history that is busy or away is asked again; listeners hear nothing meanwhile but
             # the heartbeat.
             with suppress(StoreError):
-                found = await run_in_threadpool(self._read, self._position, BATCH)
-                if found:
-                    self._recent.extend(found)
-                    self._position = found[-1].id
+                changes = await run_in_threadpool(self._read, self._position, BATCH)
+                if changes:
+                    self._recent.extend(changes)
+                    self._position = changes[-1].id
                     self._wake()
-                if len(found) == BATCH:
+                if len(changes) == BATCH:
                     continue
             await asyncio.sleep(self._every_s)
 
@@ -127,8 +127,8 @@ class ChangeFollower(Generic[NumberedT]):
             return ()
         if self._recent and self._recent[0].id <= position + 1:
             return [change for change in self._recent if change.id > position]
-        found = await run_in_threadpool(self._read, position, BATCH)
-        return [change for change in found if change.id <= self._position]
+        changes = await run_in_threadpool(self._read, position, BATCH)
+        return [change for change in changes if change.id <= self._position]
 
     def _wake(self) -> None:
         self._moved.set()

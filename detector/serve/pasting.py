@@ -51,15 +51,15 @@ def _decided(request: Request, text: str, host: str | None) -> Item:
     )
     records = records_of(_SOURCE, text.encode("utf-8", "backslashreplace"))
     lines, unread = diagnose.read_lines(records, parser, request.app.state.clock())
-    found, blocks = diagnose.decide(lines, known)
+    lines_read, blocks = diagnose.decide(lines, known)
     explanations = [
         diagnose.explanation_item(story, known, bugs(request))
         | {"similar": as_object(alike_of(story, known, history(request)))}
-        for story in diagnose.stories(blocks, found)
+        for story in diagnose.stories(blocks, lines_read)
     ]
     return {
         "lines": len(lines),
-        "matches": [match_item(item) for item in found],
+        "matches": [match_item(item) for item in lines_read],
         "explanations": explanations,
         "unread": [{"line_number": item.number, "reason": item.reason} for item in unread],
     }

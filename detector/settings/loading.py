@@ -184,11 +184,11 @@ def _validate(merged: Given, faults: list[str]) -> Settings | None:
         return Settings.model_validate(tables)
     except ValidationError as error:
         mistakes = error.errors(include_url=False, include_context=False)
-        faults.extend(_told(mistake["loc"], mistake["msg"], merged) for mistake in mistakes)
+        faults.extend(_in_words(mistake["loc"], mistake["msg"], merged) for mistake in mistakes)
         return None
 
 
-def _told(location: tuple[int | str, ...], message: str, merged: Given) -> str:
+def _in_words(location: tuple[int | str, ...], message: str, merged: Given) -> str:
     full = ".".join(str(part) for part in location[:2])
     origin = (
         merged[full][1]

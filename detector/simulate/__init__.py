@@ -20,7 +20,7 @@ from detector.simulate.targets import (
     to_folder,
     to_kafka,
     to_stream,
-    told,
+    with_progress,
     write_truth,
 )
 from detector.simulate.truth import Comparison, Truth, compare, read_ndjson, write_ndjson
@@ -46,7 +46,7 @@ __all__ = [
     "to_folder",
     "to_kafka",
     "to_stream",
-    "told",
+    "with_progress",
     "write_ndjson",
     "write_truth",
 ]

@@ -96,12 +96,12 @@ def _changing(change: Callable[[LogEntry, bool], LogEntry]) -> Clock:
 
 def _second_halves(truth: Truth) -> dict[str, list[int]]:
     """By boot, the uptimes of the halves that came second."""
-    found: dict[str, list[int]] = {}
+    gaps: dict[str, list[int]] = {}
     halves = [(incident.boot, other_half(incident)) for incident in truth.incidents]
     halves += [(decoy.where[-1][1], decoy.halves[-1]) for decoy in truth.decoys]
     for boot, half in halves:
-        found.setdefault(boot, []).append(half.kernel_time_us)
-    return found
+        gaps.setdefault(boot, []).append(half.kernel_time_us)
+    return gaps
 
 
 CLOCKS: Mapping[str, Clock] = {

@@ -63,7 +63,7 @@ def paced(shipped: Iterable[Shipped], rate: float | None) -> Iterator[Shipped]:
         yield record
 
 
-def told(shipped: Iterable[Shipped], progress: SendProgress | None) -> Iterator[Shipped]:
+def with_progress(shipped: Iterable[Shipped], progress: SendProgress | None) -> Iterator[Shipped]:
     """The same records; `progress` hears how many have gone by, every ten thousand and at the
     end.
     """

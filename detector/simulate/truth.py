@@ -132,10 +132,10 @@ _BLOCK_US = 5_000
 
 def compare(
     truth: Truth,
-    found: Iterable[Mapping[str, Any]],
+    items: Iterable[Mapping[str, Any]],
     noise: Iterable[Mapping[str, Any]] | None = None,
 ) -> Comparison:
-    """Planted against found: `found` are incidents with `host` and `evidence`, `noise` records with
+    """Planted against found: `items` are incidents with `host` and `evidence`, `noise` records with
     `host`, `process`, `count`.
 
     Without `noise` the noise is not compared. A host given as a path is the file's name without its
@@ -147,7 +147,7 @@ def compare(
             lines[line].add(number)
     seen: set[int] = set()
     false: list[Mapping[str, Any]] = []
-    for reported in found:
+    for reported in items:
         named = [
             lines.get((host_name(reported["host"]), *_identity(match)), set())
             for match in reported["evidence"]

@@ -42,7 +42,7 @@ Head = tuple[str, int, str]
 
 
 class Archive:
-    """The second stage over one history, which it alone writes. `told` hears of what happens, as
+    """The second stage over one history, which it alone writes. `hooks` hears of what happens, as
     the pipeline of `run` tells it, once `tell` is called.
     """
 
@@ -52,11 +52,11 @@ class Archive:
         settings: Settings | None = None,
         *,
         catalogue: Catalogue | None = None,
-        told: Hooks | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         settings = settings or Settings()
         self.journal = journal
-        self.told = told or Hooks()
+        self.told = hooks or Hooks()
         self.totals = RunTotals()
         self.boots = Boots(journal.stream)
         self._isolation = Isolation(journal)
@@ -79,7 +79,7 @@ class Archive:
         """
         self.store([(finding, NOWHERE) for finding in findings], {})
         self.tell()
-        return list({one.incident.id: one for one in self._raised}.values())
+        return list({raised.incident.id: raised for raised in self._raised}.values())
 
     def store(
         self,

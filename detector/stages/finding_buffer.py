@@ -103,8 +103,8 @@ class FindingBuffer:
 
     def take(self) -> list[Finding]:
         """The findings since the last call, in the order they were made."""
-        found, self._findings = self._findings, []
-        return found
+        findings, self._findings = self._findings, []
+        return findings
 
     def take_counts(self) -> list[Finding]:
         """The sums since the last call: noise by key, what was not understood, and counters with
@@ -190,8 +190,10 @@ class FindingBuffer:
 
     def _add_line(self, match: Match, *, banner: bool) -> None:
         if match.number >= self.of(match.source).sent:
-            found = MatchFinding(clean_match(match), banner, self._next(match.source, match.number))
-            self._staged.findings.append(found)
+            findings = MatchFinding(
+                clean_match(match), banner, self._next(match.source, match.number)
+            )
+            self._staged.findings.append(findings)
 
     def count_noise(self, rows: Iterable[NoiseCount]) -> None:
         """Counts of user-space crashes."""

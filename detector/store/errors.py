@@ -116,10 +116,10 @@ def lock_holders(path: str, locks: Path = Path("/proc/locks")) -> list[int]:
         lines = locks.read_text().splitlines()
     except OSError:
         return []
-    found = set()
+    seen = set()
     for line in lines:
         # Fields: number, POSIX, ADVISORY, READ or WRITE, pid, device:inode (fs/locks.c, 6.1)
         parts = [part for part in line.split() if part != "->"]
         if len(parts) > 5 and parts[5].rpartition(":")[2] in inodes and parts[4].isdigit():
-            found.add(int(parts[4]))
-    return sorted(found - {os.getpid(), 0})
+            seen.add(int(parts[4]))
+    return sorted(seen - {os.getpid(), 0})

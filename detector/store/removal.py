@@ -88,10 +88,10 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     """
     held = {row[0] for row in connection.execute(_HELD)}
     held |= {row[0] for item in tuple(held) for row in connection.execute(_HELD_IN, (item,))}
-    found = connection.execute(
+    rows_old = connection.execute(
         _OLD_INCIDENTS, (search_index.place_of(cut_us), max(1, rows // 10) + 2)
     ).fetchall()
-    gone = [row for row in found if row["id"] not in held][: max(1, rows // 10)]
+    gone = [row for row in rows_old if row["id"] not in held][: max(1, rows // 10)]
     live = json.dumps([row["id"] for row in gone])
     joined = [row[0] for row in connection.execute(_FAMILY, (live,)) if row[0] not in held]
     ids = json.dumps([*json.loads(live), *joined])
@@ -130,8 +130,10 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
     """Old matches that no incident rests on, with their reports; the latest stays, since counts
     follow from its id.
     """
-    found = connection.execute(_MATCHES, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
-    ids = [(row[0],) for row in found if row[1]]
+    rows_old = connection.execute(
+        _MATCHES, {"cut": cut_us, "start": start, "rows": rows}
+    ).fetchall()
+    ids = [(row[0],) for row in rows_old if row[1]]
     for table, column in (
         ("value_hours", "match_id"),
         ("reports", "match_id"),
@@ -142,7 +144,7 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
     connection.execute(
         "UPDATE sizes SET rows = rows + ? WHERE name = 'removed matches'", (len(ids),)
     )
-    return len(ids), found[-1][0] if any(row[2] for row in found) else None
+    return len(ids), rows_old[-1][0] if any(row[2] for row in rows_old) else None
 
 
 def value_hours(connection: Connection, cut_us: int, rows: int) -> int:
@@ -154,7 +156,9 @@ def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
     """Old reports of faults that no incident rests on; the fault stays, with its line and what it
     is searched by.
     """
-    found = connection.execute(_REPORTS, {"cut": cut_us, "start": start, "rows": rows}).fetchall()
-    ids = [(row[0],) for row in found if row[1]]
+    rows_old = connection.execute(
+        _REPORTS, {"cut": cut_us, "start": start, "rows": rows}
+    ).fetchall()
+    ids = [(row[0],) for row in rows_old if row[1]]
     connection.executemany("DELETE FROM reports WHERE match_id = ?", ids)
-    return len(ids), found[-1][0] if any(row[2] for row in found) else None
+    return len(ids), rows_old[-1][0] if any(row[2] for row in rows_old) else None

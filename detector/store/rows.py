@@ -233,7 +233,7 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {clean(name, NAME_LIMIT): _cleaned(one) for name, one in value.items()}
+        return {clean(name, NAME_LIMIT): _cleaned(item) for name, item in value.items()}
     return [_cleaned(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from detector.alert.wording import LINE_LIMIT, clock, duration, gap, inert_line, ordinal, said
+from detector.alert.wording import (
+    LINE_LIMIT,
+    clock,
+    duration,
+    gap,
+    harmless,
+    inert_line,
+    ordinal,
+)
 from tests.alert.notices import FORBIDDEN, HOSTILE
 
 
@@ -68,10 +76,10 @@ def test_lines_are_inert_and_short(text: str) -> None:
     """Data keeps its characters as far as they print; what people read calls nobody."""
     assert inert_line(text).isprintable()
     assert len(inert_line(text)) <= LINE_LIMIT
-    assert not any(bad in said(text) for bad in FORBIDDEN)
+    assert not any(bad in harmless(text) for bad in FORBIDDEN)
 
 
 def test_what_is_cut_says_so() -> None:
     """A line of 100 kB."""
     assert inert_line("x" * 100_000).endswith("x… (cut: 100,000 characters)")
-    assert said("mail root@host, a < b, <module>") == "mail root@host, a < b, <module>"
+    assert harmless("mail root@host, a < b, <module>") == "mail root@host, a < b, <module>"

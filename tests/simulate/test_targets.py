@@ -13,7 +13,7 @@ from detector.simulate import (
     to_folder,
     to_kafka,
     to_stream,
-    told,
+    with_progress,
     write_truth,
 )
 from detector.simulate.truth import read_ndjson
@@ -58,7 +58,7 @@ def test_folder_with_logs_is_left_alone(tmp_path):
 def test_progress_hears_the_last_number():
     """Progress ends with the count of all records."""
     heard = []
-    assert sum(1 for _ in told(records(SIMULATION), heard.append)) == 8_000
+    assert sum(1 for _ in with_progress(records(SIMULATION), heard.append)) == 8_000
     assert heard[-1] == 8_000
 
 

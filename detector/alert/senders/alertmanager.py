@@ -22,7 +22,7 @@ from detector.alert.notice import Action, Notice, SendOutcome, Verdict
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http, place
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
-from detector.alert.wording import said
+from detector.alert.wording import harmless
 from detector.clock import SECOND_US
 from detector.render.objects import Item, moment
 
@@ -140,8 +140,10 @@ def together(urls: Sequence[str], outcomes: Sequence[SendOutcome]) -> SendOutcom
     verdict = min((outcome.verdict for outcome in outcomes), key=_ORDER.index)
     pauses = [outcome.retry_after_s for outcome in outcomes if outcome.retry_after_s is not None]
     details = "; ".join(
-        one.detail if one.detail.startswith(place(url)) else f"{place(url)}: {one.detail}"
-        for url, one in zip(urls, outcomes, strict=True)
+        alert_given.detail
+        if alert_given.detail.startswith(place(url))
+        else f"{place(url)}: {alert_given.detail}"
+        for url, alert_given in zip(urls, outcomes, strict=True)
     )
     return SendOutcome(verdict, details, min(pauses, default=None) if verdict == "retry" else None)
 
@@ -158,7 +160,7 @@ def labels_of(notice: Notice) -> dict[str, str]:
     }
     return {
         "alertname": ALERT,
-        **{name: said(value)[:_LABEL_LIMIT] for name, value in named.items() if value},
+        **{name: harmless(value)[:_LABEL_LIMIT] for name, value in named.items() if value},
     }
 
 
@@ -174,20 +176,20 @@ def alert(
         **words,
         "incident": lead.id,
         "incidents": f"{notice.total}",
-        "hosts": ", ".join(map(said, notice.hosts[:20])),
+        "hosts": ", ".join(map(harmless, notice.hosts[:20])),
         "known_issue": lead.known_issue,
-        "known_bug": lead.known_bug and said(lead.known_bug),
+        "known_bug": lead.known_bug and harmless(lead.known_bug),
         "runbook_url": message.runbook,
     }
-    one: Item = {
+    alert_given: Item = {
         "labels": dict(labels),
         "annotations": {name: _bounded(text, message.link) for name, text in about.items() if text},
         "startsAt": moment(max(min(started, now_us), 0)),
         "endsAt": moment(ends_us),
     }
     if message.link:
-        one["generatorURL"] = quote(message.link, safe="%/:=&?~#+!$,;'@()*[]")
-    return one
+        alert_given["generatorURL"] = quote(message.link, safe="%/:=&?~#+!$,;'@()*[]")
+    return alert_given
 
 
 def _bounded(text: str, link: str | None) -> str:

@@ -78,11 +78,11 @@ class AppriseService:
                 return SendOutcome(
                     "unknown", f"apprise: {self._clean(str(error) or type(error).__name__)}"
                 )
-            said = self._clean(log.getvalue())
+            text_given = self._clean(log.getvalue())
         return (
             SendOutcome("delivered", "apprise: taken")
             if taken
-            else SendOutcome("retry", f"apprise: not taken: {said or 'no reason given'}")
+            else SendOutcome("retry", f"apprise: not taken: {text_given or 'no reason given'}")
         )
 
     def _clean(self, text: str) -> str:

@@ -89,24 +89,24 @@ class Http:
                 answer += piece
                 if len(answer) >= _ANSWER_BYTES:
                     break
-        said = self._said(response.status_code, answer.decode("utf-8", "replace"))
+        detail = self._detail(response.status_code, answer.decode("utf-8", "replace"))
         if response.is_success:
-            return SendOutcome("delivered", said)
+            return SendOutcome("delivered", detail)
         if response.is_redirect:
             return SendOutcome(
                 "refused",
                 (
-                    f"{said}; redirects are not followed: write the address that answers into "
+                    f"{detail}; redirects are not followed: write the address that answers into "
                     "the receiver"
                 ),
             )
         if response.status_code in _AGAIN or response.is_server_error:
             return SendOutcome(
-                "retry", said, retry_after_s(response.headers.get("Retry-After"), now_us)
+                "retry", detail, retry_after_s(response.headers.get("Retry-After"), now_us)
             )
-        return SendOutcome("refused", said)
+        return SendOutcome("refused", detail)
 
-    def _said(self, status: int, text: str) -> str:
+    def _detail(self, status: int, text: str) -> str:
         phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
         answer = inert(redacted(" ".join(text.split()), self._secrets))
         return f"{status}{phrase}" + (f": {answer[:_DETAIL_LIMIT]}" if answer else "")

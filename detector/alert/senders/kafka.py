@@ -93,10 +93,10 @@ class KafkaTopic:
             for future in futures:
                 future.get(self._options.timeout_s)
         except _FINAL as error:
-            return SendOutcome("refused", self._said(error))
+            return SendOutcome("refused", self._detail(error))
         except (kafka_errors.KafkaError, OSError, ValueError, AssertionError) as error:
             self.close()
-            return SendOutcome("unknown" if given else "retry", self._said(error))
+            return SendOutcome("unknown" if given else "retry", self._detail(error))
         return SendOutcome(
             "delivered",
             f"{self._options.topic}: {len(futures)} {'record' if len(futures) == 1 else 'records'}",
@@ -125,7 +125,7 @@ class KafkaTopic:
             )
         return self._producer
 
-    def _said(self, error: Exception) -> str:
+    def _detail(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
         return (
             f"{self._options.topic}: "

@@ -138,16 +138,16 @@ class Mail:
         raises the last refusal where all are.
         """
         server.ehlo_or_helo_if_needed()
-        status, said = server.mail(self._options.sender)
+        status, reply = server.mail(self._options.sender)
         if status != 250:
-            raise smtplib.SMTPResponseException(status, said)
+            raise smtplib.SMTPResponseException(status, reply)
         refused: dict[str, str] = {}
         for to in self._options.to:
-            status, said = server.rcpt(to)
+            status, reply = server.rcpt(to)
             if status not in (250, 251):
-                refused[to] = f"{status} {_text(said)}"
+                refused[to] = f"{status} {_text(reply)}"
         if len(refused) == len(self._options.to):
-            raise smtplib.SMTPResponseException(status, said)
+            raise smtplib.SMTPResponseException(status, reply)
         return refused
 
     def _judged(self, attempt: _Attempt) -> SendOutcome:
@@ -160,8 +160,8 @@ class Mail:
                 "unknown" if attempt.begun else "retry",
                 f"{self._place()}: {doubt}: {self._clean(attempt.error)}",
             )
-        status, said = attempt.answer
-        detail = f"{self._place()}: {status} {self._clean(_text(said))}"
+        status, reply = attempt.answer
+        detail = f"{self._place()}: {status} {self._clean(_text(reply))}"
         if 200 <= status < 300:
             missed = "; ".join(f"{to}: {self._clean(why)}" for to, why in attempt.refused.items())
             return SendOutcome("delivered", f"{detail}; not to {missed}" if missed else detail)
@@ -195,8 +195,8 @@ def composed(notice: Notice, options: MailOptions, words: Mapping[str, str]) -> 
     return mail
 
 
-def _text(said: bytes | str) -> str:
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+def _text(reply: bytes | str) -> str:
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
 
 
 @dataclass(slots=True)
@@ -210,14 +210,14 @@ class _Attempt:
     answer: tuple[int, bytes | str] | None = None
     error: str = ""
 
-    def refusal(self, status: int, said: str) -> None:
+    def refusal(self, status: int, reply: str) -> None:
         """An answer that ends the attempt. One that sounds like a success where none was asked for
         is no delivery.
         """
         if self.answer is None and status >= 400:
-            self.answer = status, said
+            self.answer = status, reply
         elif self.answer is None:
-            self.error = f"an answer out of place: {status} {said}"
+            self.error = f"an answer out of place: {status} {reply}"
 
 
 class _Watched(smtplib.SMTP):

@@ -104,7 +104,7 @@ def read(declared: type[Declared], table: Mapping[str, Any], where: str) -> Decl
     except ValidationError as error:
         raise ValueError(
             f"{where}: "
-            + "; ".join(_told(declared, item) for item in error.errors(include_url=False))
+            + "; ".join(_in_words(declared, item) for item in error.errors(include_url=False))
         ) from None
 
 
@@ -229,13 +229,13 @@ def _fetched(value: str, way: str, where: str) -> str:
     return content
 
 
-def _told(declared: type[Options], error: Any) -> str:
+def _in_words(declared: type[Options], error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]) or "the table"
     message = error["msg"].removeprefix("Value error, ")
-    wanted = declared.model_fields[name].description if name in declared.model_fields else None
+    description = declared.model_fields[name].description if name in declared.model_fields else None
     return inert(
         f"{name}: {message[:1].lower()}{message[1:]}"
-        + (f" ({wanted})" if wanted and error["type"] == "missing" else "")
+        + (f" ({description})" if description and error["type"] == "missing" else "")
     )
 
 

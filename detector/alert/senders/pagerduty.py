@@ -19,7 +19,7 @@ from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
 from detector.alert.senders.http import Http
 from detector.alert.senders.options import HttpOptions, hidden, http_url, read, templates_of
-from detector.alert.wording import said
+from detector.alert.wording import harmless
 from detector.render.objects import Item, moment
 
 KEY_LIMIT = 255
@@ -115,11 +115,11 @@ def triggering(notice: Notice, words: Mapping[str, str]) -> Item:
     ]
     payload = {
         "summary": (words.get("title") or message.title)[:SUMMARY_LIMIT],
-        "source": said(lead.host) or "unknown",
+        "source": harmless(lead.host) or "unknown",
         "severity": lead.severity,
         "timestamp": moment(started),
-        "component": said(lead.function or lead.module or "") or None,
-        "group": notice.team and said(notice.team),
+        "component": harmless(lead.function or lead.module or "") or None,
+        "group": notice.team and harmless(notice.team),
         "class": lead.rule,
         "custom_details": details,
     }

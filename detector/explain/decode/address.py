@@ -45,20 +45,20 @@ def meanings(
     looked at for pointers that lie close by.
     """
     address &= machine.mask
-    found = [
+    candidates = [
         *_null(address, machine, operand),
         *_below_null(address, operand),
         *_error_pointer(address, machine, operand),
         *_poison(address, machine, operand),
         *_shadow(address, machine, operand),
     ]
-    if not found:
-        found = [
+    if not candidates:
+        candidates = [
             *_flipped(machine, operand, registers),
             *_text(_pointer(operand) or address, machine),
             *_place(address, machine),
         ]
-    return (*found, *_unaligned(address, operand))
+    return (*candidates, *_unaligned(address, operand))
 
 
 def _pointer(operand: Operand | None) -> int | None:
@@ -179,20 +179,23 @@ def _error_pointer(
 def _poison(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
     pointer = _pointer(operand)
     for value in (address,) if pointer is None else (pointer & machine.mask, address):
-        found = pointer_poison(value, machine) or byte_poison(value, machine)
-        if found is not None:
+        candidates = pointer_poison(value, machine) or byte_poison(value, machine)
+        if candidates is not None:
             yield Meaning(
-                found.mark, found.text, found.confidence, (f"{value:#x} = {found.arithmetic}",)
+                candidates.mark,
+                candidates.text,
+                candidates.confidence,
+                (f"{value:#x} = {candidates.arithmetic}",),
             )
             return
 
 
 def _shadow(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
-    found = kasan_shadow(
+    candidates = kasan_shadow(
         address, machine, {term.value for term in operand.terms} if operand else set()
     )
-    if found is not None:
-        offset, shift, shadowed = found
+    if candidates is not None:
+        offset, shift, shadowed = candidates
         end = (shadowed + (1 << shift) - 1) & machine.mask
         text = (
             "The address lies in KASAN's shadow memory: the access being checked was to "

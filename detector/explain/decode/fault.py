@@ -36,8 +36,8 @@ class Decoded:
     @property
     def marks(self) -> tuple[str, ...]:
         """The names of the readings, as known issues ask for them."""
-        found = tuple(meaning.mark for meaning in self.meanings)
-        return (*self.end_mark.marks, *found) if self.end_mark else found
+        marks = tuple(meaning.mark for meaning in self.meanings)
+        return (*self.end_mark.marks, *marks) if self.end_mark else marks
 
 
 def decode_fault(

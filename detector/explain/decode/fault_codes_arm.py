@@ -192,45 +192,63 @@ def syndrome_of(report: CrashReport) -> Syndrome | None:
 
 def is_tag_fault(report: CrashReport) -> bool:
     """Whether memory tagging (MTE) found the fault."""
-    found = syndrome_of(report)
-    return found is not None and found.cls in _DATA_ABORTS and found.status == _TAG_CHECK
+    syndrome_read = syndrome_of(report)
+    return (
+        syndrome_read is not None
+        and syndrome_read.cls in _DATA_ABORTS
+        and syndrome_read.status == _TAG_CHECK
+    )
 
 
 def explain_esr(report: CrashReport) -> list[Statement]:
     """What the syndrome says in words."""
-    found = syndrome_of(report)
-    if found is None or (report.esr is None and found.cls not in CLASSES) or found.value == 0:
+    syndrome_read = syndrome_of(report)
+    if (
+        syndrome_read is None
+        or (report.esr is None and syndrome_read.cls not in CLASSES)
+        or syndrome_read.value == 0
+    ):
         return []
     where = "ESR" if report.esr is not None else "Oops code, which is the ESR"
-    evidence = [f"{where} {found.value:#010x}: EC = {found.cls:#04x}, {found.class_name}"]
-    if found.status is not None:
-        evidence.append(f"status {found.status:#04x}: {found.status_name}")
-    if found.write is not None:
-        evidence.append(f"WnR = {found.value >> 6 & 1}: a {'write' if found.write else 'read'}")
-    return [Statement(_sentence(found), "certain", tuple(evidence))]
+    evidence = [
+        (
+            f"{where} {syndrome_read.value:#010x}: EC = {syndrome_read.cls:#04x}, "
+            f"{syndrome_read.class_name}"
+        )
+    ]
+    if syndrome_read.status is not None:
+        evidence.append(f"status {syndrome_read.status:#04x}: {syndrome_read.status_name}")
+    if syndrome_read.write is not None:
+        evidence.append(
+            f"WnR = {syndrome_read.value >> 6 & 1}: a {'write' if syndrome_read.write else 'read'}"
+        )
+    return [Statement(_sentence(syndrome_read), "certain", tuple(evidence))]
 
 
-def _sentence(found: Syndrome) -> str:
+def _sentence(syndrome_read: Syndrome) -> str:
     level = (
         "a lower exception level (user space)"
-        if found.from_user
+        if syndrome_read.from_user
         else "the kernel itself (current EL)"
     )
-    if found.cls == _BRK:
+    if syndrome_read.cls == _BRK:
         return (
             f"The kernel ran into `brk "
-            f"#{found.value & 0xFFFF:#x}`{_breakpoint(found.value & 0xFFFF)}."
+            f"#{syndrome_read.value & 0xFFFF:#x}`{_breakpoint(syndrome_read.value & 0xFFFF)}."
         )
-    if found.status is None:
-        words = PLAIN_CLASSES.get(found.cls)
-        return f"The processor raised {found.class_name}" + (f": {words}." if words else ".")
-    if found.cls in _INSTRUCTION_ABORTS:
+    if syndrome_read.status is None:
+        words = PLAIN_CLASSES.get(syndrome_read.cls)
+        return f"The processor raised {syndrome_read.class_name}" + (
+            f": {words}." if words else "."
+        )
+    if syndrome_read.cls in _INSTRUCTION_ABORTS:
         return (
-            f"Fetching an instruction failed in {level}: {found.status_name}{_plain(found.status)}."
+            f"Fetching an instruction failed in {level}: "
+            f"{syndrome_read.status_name}{_plain(syndrome_read.status)}."
         )
     return (
-        f"A {'write' if found.write else 'read'} by {level} failed: "
-        f"{found.status_name}{_plain(found.status)}."
+        f"A {'write' if syndrome_read.write else 'read'} by {level} failed: "
+        f"{syndrome_read.status_name}{_plain(syndrome_read.status)}."
     )
 
 

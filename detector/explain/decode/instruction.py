@@ -55,15 +55,15 @@ def decode(report: CrashReport, machine: Architecture) -> Instruction | None:
         (report.registers[name] for name in ("pc", "rip", "eip") if name in report.registers), 0
     )
     thumb = machine.family == "arm" and len(words[0]) == 4
-    found = next(_disassembler(machine.family, thumb).disasm(raw, pc & machine.mask, 1), None)
-    if found is None or found.id == 0:
+    decoded = next(_disassembler(machine.family, thumb).disasm(raw, pc & machine.mask, 1), None)
+    if decoded is None or decoded.id == 0:
         return None
-    text = f"{found.mnemonic} {found.op_str}".strip()
-    shown = found.bytes.hex() if machine.family in ("x86_64", "i386") else words[0]
+    text = f"{decoded.mnemonic} {decoded.op_str}".strip()
+    shown = decoded.bytes.hex() if machine.family in ("x86_64", "i386") else words[0]
     return Instruction(
         _kernel_names(text, machine.family),
         shown,
-        tuple(_operands(found, machine, report.registers)),
+        tuple(_operands(decoded, machine, report.registers)),
     )
 
 
@@ -113,11 +113,11 @@ def _kernel_names(text: str, family: ArchFamily) -> str:
     return re.sub(r"\b(fp|lr|sb|sl)\b", lambda name: renamed.get(name[0], name[0]), text)
 
 
-def _operands(found: Any, machine: Architecture, registers: Mapping[str, int]) -> list[Operand]:
+def _operands(decoded: Any, machine: Architecture, registers: Mapping[str, int]) -> list[Operand]:
     from detector.explain.decode import operands_arm, operands_x86
 
     if machine.family == "arm64":
-        return operands_arm.arm64(found, registers)
+        return operands_arm.arm64(decoded, registers)
     if machine.family == "arm":
-        return operands_arm.arm(found, registers)
-    return operands_x86.x86(found, machine.bits, registers)
+        return operands_arm.arm(decoded, registers)
+    return operands_x86.x86(decoded, machine.bits, registers)

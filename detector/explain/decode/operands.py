@@ -27,8 +27,8 @@ class Operand:
     addresses of `bits` bits.
 
     `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to
-    it. `told` is how many of the low bits the kernel reports of a fault address: 56 on arm64, where
-    it clears or extends the tag in the top byte (untagged_addr, 5.3).
+    it. `known_bits` is how many of the low bits the kernel reports of a fault address: 56 on arm64,
+    where it clears or extends the tag in the top byte (untagged_addr, 5.3).
     """
 
     terms: tuple[Term, ...]
@@ -36,7 +36,7 @@ class Operand:
     width: int
     bits: int
     aligned: int = 1
-    told: int = 64
+    known_bits: int = 64
 
     @property
     def address(self) -> int | None:
@@ -57,7 +57,7 @@ class Operand:
         """Whether a fault that is reported at `address` is this access, as far as the kernel tells
         the address.
         """
-        return self._holds(address, (1 << min(self.bits, self.told)) - 1)
+        return self._holds(address, (1 << min(self.bits, self.known_bits)) - 1)
 
     def spans(self, address: int) -> bool:
         """Whether the access holds exactly this address."""

@@ -14,7 +14,7 @@ from typing import Any
 from detector.explain.decode.operands import Operand, Term
 
 _BITS64 = 64
-_TOLD = (
+_KNOWN_BITS = (
     56  # the top byte of a reported address is not the access's own: it holds a tag, or the sign
 )
 _ZVA_BLOCK = 64  # bytes: DCZID_EL0.BS of every core in use; also the usual cache line
@@ -38,45 +38,49 @@ _NO_ACCESS = ("prfm", "prfum")
 _WIDTHS = {"w": 4, "x": 8, "b": 1, "h": 2, "s": 4, "d": 8, "q": 16}
 
 
-def arm64(found: Any, registers: Mapping[str, int]) -> list[Operand]:
+def arm64(instruction: Any, registers: Mapping[str, int]) -> list[Operand]:
     """Where an arm64 instruction touches memory."""
     from capstone import arm64 as cs
 
-    if found.mnemonic in _NO_ACCESS:
+    if instruction.mnemonic in _NO_ACCESS:
         return []
-    width = _arm64_width(found, cs)
+    width = _arm64_width(instruction, cs)
     operands = [
-        _arm64_operand(found, item, width, registers)
-        for item in found.operands
+        _arm64_operand(instruction, item, width, registers)
+        for item in instruction.operands
         if item.type == cs.ARM64_OP_MEM
     ]
-    if not operands and found.mnemonic in _LITERALS:
+    if not operands and instruction.mnemonic in _LITERALS:
         operands = [
             Operand((), item.imm, width, _BITS64)
-            for item in found.operands
+            for item in instruction.operands
             if item.type == cs.ARM64_OP_IMM
         ]
     if (
-        found.mnemonic in ("dc", "ic")
-        and len(found.operands) > 1
-        and found.operands[-1].type == cs.ARM64_OP_REG
+        instruction.mnemonic in ("dc", "ic")
+        and len(instruction.operands) > 1
+        and instruction.operands[-1].type == cs.ARM64_OP_REG
     ):
-        term = _arm64_term(found.reg_name(found.operands[-1].reg), registers)
+        term = _arm64_term(instruction.reg_name(instruction.operands[-1].reg), registers)
         operands = [
-            Operand((term,), 0, 1, _BITS64, told=_TOLD),
-            Operand((term,), 0, _ZVA_BLOCK, _BITS64, _ZVA_BLOCK, _TOLD),
+            Operand((term,), 0, 1, _BITS64, known_bits=_KNOWN_BITS),
+            Operand((term,), 0, _ZVA_BLOCK, _BITS64, _ZVA_BLOCK, _KNOWN_BITS),
         ]
     return operands
 
 
-def _arm64_operand(found: Any, item: Any, width: int, registers: Mapping[str, int]) -> Operand:
-    terms = [_arm64_term(found.reg_name(item.mem.base), registers)]
+def _arm64_operand(
+    instruction: Any, item: Any, width: int, registers: Mapping[str, int]
+) -> Operand:
+    terms = [_arm64_term(instruction.reg_name(item.mem.base), registers)]
     if item.mem.index:
         factor = 1 << item.shift.value if item.shift.type else 1
         terms.append(
-            _arm64_term(found.reg_name(item.mem.index), registers, factor, _extension(item.ext))
+            _arm64_term(
+                instruction.reg_name(item.mem.index), registers, factor, _extension(item.ext)
+            )
         )
-    return Operand(tuple(terms), item.mem.disp, width, _BITS64, told=_TOLD)
+    return Operand(tuple(terms), item.mem.disp, width, _BITS64, known_bits=_KNOWN_BITS)
 
 
 def _extension(ext: int) -> tuple[int, bool]:
@@ -107,9 +111,9 @@ def _arm64_term(
     return Term(full, value, factor)
 
 
-def _arm64_width(found: Any, cs: Any) -> int:
+def _arm64_width(instruction: Any, cs: Any) -> int:
     """Bytes accessed: by the mnemonic's last letters, else by the size of the register moved."""
-    name = found.mnemonic
+    name = instruction.mnemonic
     if name.startswith(("ld1", "ld2", "ld3", "ld4", "st1", "st2", "st3", "st4")):
         return 64
     stem = name.removeprefix("ld").removeprefix("st")
@@ -117,50 +121,54 @@ def _arm64_width(found: Any, cs: Any) -> int:
         return 1
     if stem.endswith("h"):
         return 2
-    moved = [found.reg_name(item.reg) for item in found.operands if item.type == cs.ARM64_OP_REG]
+    moved = [
+        instruction.reg_name(item.reg)
+        for item in instruction.operands
+        if item.type == cs.ARM64_OP_REG
+    ]
     if name.startswith(("stxr", "stlxr", "stxp", "stlxp")):
         moved = moved[1:]  # the first one receives the status
     single = 4 if stem.endswith("sw") else _WIDTHS.get(moved[0][0], 8) if moved else 8
     return single * 2 if name in _PAIRS else single
 
 
-def arm(found: Any, registers: Mapping[str, int]) -> list[Operand]:
+def arm(instruction: Any, registers: Mapping[str, int]) -> list[Operand]:
     """Where a 32-bit arm or Thumb instruction touches memory."""
     from capstone import arm as cs
 
     operands = [
-        _arm_operand(found, item, registers)
-        for item in found.operands
+        _arm_operand(instruction, item, registers)
+        for item in instruction.operands
         if item.type == cs.ARM_OP_MEM
     ]
-    if not operands and found.mnemonic.startswith(("ldm", "stm", "push", "pop")):
-        operands = [_arm_multiple(found, cs, registers)]
+    if not operands and instruction.mnemonic.startswith(("ldm", "stm", "push", "pop")):
+        operands = [_arm_multiple(instruction, cs, registers)]
     return operands
 
 
-def _arm_operand(found: Any, item: Any, registers: Mapping[str, int]) -> Operand:
-    terms = [_arm_base(found, _arm_name(found.reg_name(item.mem.base)), registers)]
+def _arm_operand(instruction: Any, item: Any, registers: Mapping[str, int]) -> Operand:
+    terms = [_arm_base(instruction, _arm_name(instruction.reg_name(item.mem.base)), registers)]
     if item.mem.index:
         factor = item.mem.scale * (1 << (item.shift.value if item.shift.type else item.mem.lshift))
         terms.append(
             Term(
-                name := _arm_name(found.reg_name(item.mem.index)),
+                name := _arm_name(instruction.reg_name(item.mem.index)),
                 _arm_value(name, registers),
                 factor,
             )
         )
-    displacement = 0 if found.post_index else item.mem.disp
-    stem = found.mnemonic.partition(".")[0]
+    displacement = 0 if instruction.post_index else item.mem.disp
+    stem = instruction.mnemonic.partition(".")[0]
     width = 8 if "rd" in stem else 1 if stem.endswith("b") else 2 if stem.endswith("h") else 4
     return Operand(tuple(terms), displacement, width, 32)
 
 
-def _arm_base(found: Any, name: str, registers: Mapping[str, int]) -> Term:
+def _arm_base(instruction: Any, name: str, registers: Mapping[str, int]) -> Term:
     value = _arm_value(name, registers)
     if (
         name == "pc" and value is not None
     ):  # reads as the instruction's address plus 8, in Thumb plus 4 and rounded down
-        value = (value + 4) & ~3 if found.size == 2 else value + 8
+        value = (value + 4) & ~3 if instruction.size == 2 else value + 8
     return Term(name, value)
 
 
@@ -183,14 +191,18 @@ def _arm_value(name: str, registers: Mapping[str, int]) -> int | None:
     return registers.get(name, registers.get(synonyms.get(name, name)))
 
 
-def _arm_multiple(found: Any, cs: Any, registers: Mapping[str, int]) -> Operand:
+def _arm_multiple(instruction: Any, cs: Any, registers: Mapping[str, int]) -> Operand:
     """ldm/stm and push/pop: the lowest address of the block that is moved."""
     names = [
-        _arm_name(found.reg_name(item.reg)) for item in found.operands if item.type == cs.ARM_OP_REG
+        _arm_name(instruction.reg_name(item.reg))
+        for item in instruction.operands
+        if item.type == cs.ARM_OP_REG
     ]
-    stack = found.mnemonic.startswith(("push", "pop"))
+    stack = instruction.mnemonic.startswith(("push", "pop"))
     base, count = ("sp", len(names)) if stack else (names[0], len(names) - 1)
-    down = found.mnemonic.startswith("push") or found.mnemonic[3:5] in ("db", "da")
-    before = found.mnemonic[3:5] == "ib"
-    shift = -4 * count + (4 if found.mnemonic[3:5] == "da" else 0) if down else 4 if before else 0
+    down = instruction.mnemonic.startswith("push") or instruction.mnemonic[3:5] in ("db", "da")
+    before = instruction.mnemonic[3:5] == "ib"
+    shift = (
+        -4 * count + (4 if instruction.mnemonic[3:5] == "da" else 0) if down else 4 if before else 0
+    )
     return Operand((Term(base, _arm_value(base, registers)),), shift, 4 * count, 32)

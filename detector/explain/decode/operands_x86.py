@@ -21,35 +21,41 @@ _LOW_HALF = {
 } | {f"r{n}d": f"r{n}" for n in range(8, 16)}
 
 
-def x86(found: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
+def x86(instruction: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
     """Where an x86 instruction touches memory, explicit operands first."""
     from capstone import x86 as cs
 
-    if found.mnemonic == "lea" or found.mnemonic.startswith(_NO_ACCESS):
+    if instruction.mnemonic == "lea" or instruction.mnemonic.startswith(_NO_ACCESS):
         return []
     explicit = [
-        _operand(found, item, bits, registers)
-        for item in found.operands
+        _operand(instruction, item, bits, registers)
+        for item in instruction.operands
         if item.type == cs.X86_OP_MEM
     ]
-    return explicit + _implicit(found.mnemonic.split()[-1], bits, registers)
+    return explicit + _implicit(instruction.mnemonic.split()[-1], bits, registers)
 
 
-def _operand(found: Any, item: Any, bits: int, registers: Mapping[str, int]) -> Operand:
+def _operand(instruction: Any, item: Any, bits: int, registers: Mapping[str, int]) -> Operand:
     terms: list[Term] = []
     if item.mem.base:
-        terms.append(_term(found, found.reg_name(item.mem.base), 1, bits, registers))
+        terms.append(_term(instruction, instruction.reg_name(item.mem.base), 1, bits, registers))
     if item.mem.index:
-        terms.append(_term(found, found.reg_name(item.mem.index), item.mem.scale, bits, registers))
-    if item.mem.segment and (segment := found.reg_name(item.mem.segment)) in ("fs", "gs"):
+        terms.append(
+            _term(
+                instruction, instruction.reg_name(item.mem.index), item.mem.scale, bits, registers
+            )
+        )
+    if item.mem.segment and (segment := instruction.reg_name(item.mem.segment)) in ("fs", "gs"):
         terms.append(Term(f"{segment} base", _segment_base(segment, registers)))
     return Operand(tuple(terms), item.mem.disp, item.size, bits)
 
 
-def _term(found: Any, name: str, factor: int, bits: int, registers: Mapping[str, int]) -> Term:
+def _term(
+    instruction: Any, name: str, factor: int, bits: int, registers: Mapping[str, int]
+) -> Term:
     if name in ("rip", "eip"):  # reads as the address of the next instruction
         value = registers.get(name)
-        return Term(name, None if value is None else value + found.size, factor)
+        return Term(name, None if value is None else value + instruction.size, factor)
     if name in ("riz", "eiz"):
         return Term(name, 0, factor)
     full = _LOW_HALF.get(name, name) if bits == 64 else name

@@ -76,11 +76,11 @@ class Entry:
 
 def last_entry(report: CrashReport) -> tuple[Entry, str] | None:
     """The last entry of the walk, and the line; None where no walk is printed."""
-    found = first(report.lines, _WALK)
-    if found is None:
+    matched = first(report.lines, _WALK)
+    if matched is None:
         return None
-    words = ("PGD " + found["entries"]).split()
-    return Entry(words[-2], int(words[-1], 16)), quoted(found)
+    words = ("PGD " + matched["entries"]).split()
+    return Entry(words[-2], int(words[-1], 16)), quoted(matched)
 
 
 def explain_refusal(
@@ -92,17 +92,17 @@ def explain_refusal(
     if machine.family in ("x86_64", "i386"):
         return [*_x86(report, machine), *_ran_over(report, machine, decoded)]
     if machine.family == "arm64":
-        said = _arm64(report)
-        return [*said, *_ran_over(report, machine, decoded)]
+        statements = _arm64(report)
+        return [*statements, *_ran_over(report, machine, decoded)]
     return []
 
 
 def _arm64(report: CrashReport) -> list[Statement]:
     head = report.lines[0] if report.lines else report.title or ""
-    found = next(((words, mapped) for phrase, words, mapped in _ARM_WORDS if phrase in head), None)
-    if found is None:
+    result = next(((words, mapped) for phrase, words, mapped in _ARM_WORDS if phrase in head), None)
+    if result is None:
         return []
-    words, mapped = found
+    words, mapped = result
     if mapped and (report.esr or 0) & 0x3C != 0x0C:
         words = (
             "No page is mapped there; the kernel speaks of permissions since PAN by software has "
@@ -110,12 +110,12 @@ def _arm64(report: CrashReport) -> list[Statement]:
             "tables of user space switched off in the kernel."
         )
         return [Statement(words, "likely", (head.strip(),))]
-    said = [Statement(words, "certain", (head.strip(),))]
+    statements = [Statement(words, "certain", (head.strip(),))]
     address = fault_address_of(report)
     if "user memory" in head and address is not None and address >= _PAGE:
         text = "A pointer from user space was used as if it were the kernel's."
-        said.append(Statement(text, "likely", (f"{address:#x}",)))
-    return said
+        statements.append(Statement(text, "likely", (f"{address:#x}",)))
+    return statements
 
 
 def _x86(report: CrashReport, machine: Architecture) -> Iterator[Statement]:

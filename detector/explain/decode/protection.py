@@ -55,10 +55,10 @@ def explain_protection(
     """
     head = first(report.lines, _HEAD)
     code = int(head["code"], 16) if head is not None else report.error_code or 0
-    said = list(_head(report, head, code, decoded))
+    statements = list(_head(report, head, code, decoded))
     if decoded.instruction is not None:
-        said += _class(report, machine, decoded.instruction, code)
-    return said
+        statements += _class(report, machine, decoded.instruction, code)
+    return statements
 
 
 def _head(

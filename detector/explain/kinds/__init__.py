@@ -124,8 +124,8 @@ def explain_kind(report: CrashReport, skip: Container[str]) -> list[Statement]:
         return explain_panic(report)
     explainer = _EXPLAINERS.get(report.kind)
     if explainer is not None:
-        said = explainer(report, skip)
+        statements = explainer(report, skip)
     else:
         words = _FIXED.get(report.kind)
-        said = [Statement(words, "certain", (report.title or report.kind,))] if words else []
-    return [*said, *then_panicked(report)]
+        statements = [Statement(words, "certain", (report.title or report.kind,))] if words else []
+    return [*statements, *then_panicked(report)]

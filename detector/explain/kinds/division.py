@@ -29,12 +29,12 @@ def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]
             "divide, so it is not the one that trapped."
         )
         return [Statement(text, "likely", (f"`{report.instruction}`",))]
-    found = _DIVISION.match(report.instruction or "")
-    held = _held(report, found["divisor"]) if found is not None else None
-    if found is None or held is None:
+    matched = _DIVISION.match(report.instruction or "")
+    held = _held(report, matched["divisor"]) if matched is not None else None
+    if matched is None or held is None:
         text = "The kernel divided by zero, or a quotient did not fit."
         return [Statement(text, "certain", (report.title or "",))]
-    name, (divisor, bits) = found["divisor"], held
+    name, (divisor, bits) = matched["divisor"], held
     evidence = [f"`{report.instruction}`", f"{name} = {divisor:#x}"]
     if divisor == 0:
         text = f"The kernel divided by zero: the divisor, {name}, is 0."
@@ -45,7 +45,7 @@ def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]
         return [Statement(text, "certain", tuple(evidence))]
     (high, low), names = halves
     evidence += [f"{register} = {value:#x}" for register, value in names.items()]
-    if _fits(high << bits | low, divisor, bits, signed=bool(found["sign"])):
+    if _fits(high << bits | low, divisor, bits, signed=bool(matched["sign"])):
         text = (
             f"The registers shown do not explain the trap: the divisor, {name}, is "
             f"{divisor:#x}, not 0, and the quotient fits."
@@ -84,16 +84,19 @@ def _dividend(report: CrashReport, bits: int) -> tuple[tuple[int, int], dict[str
 def _held(report: CrashReport, name: str) -> tuple[int, int] | None:
     """(value, bits) of an x86 register by any of its names; None where it is not printed."""
     shift = 0
-    if (found := _NUMBERED.match(name)) is not None:
-        full, bits = found["name"], _BITS[found["part"]] if found["part"] else 64
-    elif (found := _LOW_BYTE.match(name)) is not None:
-        full, bits = found["name"], 8
-    elif (found := _LEGACY.match(name)) is None:
+    if (matched := _NUMBERED.match(name)) is not None:
+        full, bits = matched["name"], _BITS[matched["part"]] if matched["part"] else 64
+    elif (matched := _LOW_BYTE.match(name)) is not None:
+        full, bits = matched["name"], 8
+    elif (matched := _LEGACY.match(name)) is None:
         return None
-    elif found["byte"]:
-        full, bits, shift = f"{found['byte']}x", 8, 8 if found["half"] == "h" else 0
+    elif matched["byte"]:
+        full, bits, shift = f"{matched['byte']}x", 8, 8 if matched["half"] == "h" else 0
     else:
-        full, bits = found["name"], _BITS[found["part"]]
+        full, bits = matched["name"], _BITS[matched["part"]]
     names = (full,) if full.startswith("r") and full[1:].isdecimal() else (f"r{full}", f"e{full}")
-    value = next((report.registers[one] for one in names if one in report.registers), None)
+    value = next(
+        (report.registers[name_given] for name_given in names if name_given in report.registers),
+        None,
+    )
     return None if value is None else (value >> shift & (1 << bits) - 1, bits)

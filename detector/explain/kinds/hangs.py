@@ -11,7 +11,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from detector.crash.identity import base
-from detector.explain.block_text import every, first, place, quoted, stack_after, telling
+from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
 from detector.model import CrashReport, Frame, Statement
 
 _HUNG = re.compile(
@@ -86,21 +86,21 @@ def snapshot(report: CrashReport) -> str:
 
 def explain_hung(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A task that slept too long: which, how long, on what, and who holds that."""
-    found = first(report.lines, _HUNG)
-    if found is None:
+    matched = first(report.lines, _HUNG)
+    if matched is None:
         return [Statement("A task waited without end.", "certain", (report.title or "",))]
-    who = f"Task {found['comm']} (pid {found['pid']})"
-    if found["what"] == "can't die":
-        text = f"{who} was killed and is not gone after more than {found['seconds']} s."
+    who = f"Task {matched['comm']} (pid {matched['pid']})"
+    if matched["what"] == "can't die":
+        text = f"{who} was killed and is not gone after more than {matched['seconds']} s."
     else:
-        text = f"{who} slept uninterruptibly (state D) for more than {found['seconds']} s" + (
-            ", in an I/O wait." if "I/O" in found["what"] else "."
+        text = f"{who} slept uninterruptibly (state D) for more than {matched['seconds']} s" + (
+            ", in an I/O wait." if "I/O" in matched["what"] else "."
         )
-    said = [Statement(text, "certain", (quoted(found),))]
-    said += _waits_for(report, skip)
-    said += _owner(report)
-    said += _sharers(report, found["pid"])
-    return said
+    statements = [Statement(text, "certain", (quoted(matched),))]
+    statements += _waits_for(report, skip)
+    statements += _owner(report)
+    statements += _sharers(report, matched["pid"])
+    return statements
 
 
 def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
@@ -118,7 +118,7 @@ def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]
     if words in _OF_NO_KIND:
         above = (wait for wait in waits if at < wait[0] <= at + 4 and wait[1] not in _OF_NO_KIND)
         at, words = next(above, (at, words))
-    callers = telling((item for item in report.frames[at + 1 :] if item.reliable), skip)
+    callers = distinctive((item for item in report.frames[at + 1 :] if item.reliable), skip)
     asker = next(
         (item for item in callers if _wait(item) is None and "wait" not in item.function), None
     )
@@ -138,22 +138,22 @@ def _is(name: str, names: Sequence[str]) -> bool:
 
 def _owner(report: CrashReport) -> Iterator[Statement]:
     """Who holds the lock, where the kernel says so, and what that task does."""
-    for found in every(report.lines, _OWNER):
-        if found["owner"] is None:
+    for matched in every(report.lines, _OWNER):
+        if matched["owner"] is None:
             yield Statement(
-                f"It waits for a {found['lock']}; the kernel does not find who owns it.",
+                f"It waits for a {matched['lock']}; the kernel does not find who owns it.",
                 "certain",
-                (quoted(found),),
+                (quoted(matched),),
             )
             continue
-        owner = f"{found['owner']} (pid {found['pid']})"
+        owner = f"{matched['owner']} (pid {matched['pid']})"
         yield Statement(
-            f"It waits for a {found['lock']} that task {owner} holds, as far as the kernel can "
+            f"It waits for a {matched['lock']} that task {owner} holds, as far as the kernel can "
             f"tell: look there for the cause.",
             "likely",
-            (quoted(found),),
+            (quoted(matched),),
         )
-        yield from _task_of(report, found["pid"], owner)
+        yield from _task_of(report, matched["pid"], owner)
 
 
 def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
@@ -205,26 +205,27 @@ def _sharers(report: CrashReport, pid: str) -> Iterator[Statement]:
 
 def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A CPU that did not schedule: which, how long, whose task, and whether it spins on a lock."""
-    found = first(report.lines, _SOFT)
-    if found is None or found["seconds"] is None:
+    matched = first(report.lines, _SOFT)
+    if matched is None or matched["seconds"] is None:
         text = "A CPU did not let another task run for longer than the watchdog allows."
         text += snapshot(report)
         return [Statement(text, "certain", (report.title or "",)), *_spins(report, skip)]
     other = first(report.lines, _TRACED)
-    if other is not None and int(other["cpu"]) == int(found["cpu"]):
+    if other is not None and int(other["cpu"]) == int(matched["cpu"]):
         other = None
     text = (
-        f"CPU {found['cpu']} let no other task run for {found['seconds']} s; {found['comm']} (pid "
-        f"{found['pid']}) was on it when the watchdog looked."
+        f"CPU {matched['cpu']} let no other task run for {matched['seconds']} s; "
+        f"{matched['comm']} (pid "
+        f"{matched['pid']}) was on it when the watchdog looked."
     )
-    said = [
-        Statement(text + (snapshot(report) if other is None else ""), "certain", (quoted(found),))
+    statements = [
+        Statement(text + (snapshot(report) if other is None else ""), "certain", (quoted(matched),))
     ]
     if other is not None:
         text = f"The report contradicts itself: what follows its head is of CPU {other['cpu']}."
-        said.append(Statement(text, "certain", (quoted(other),)))
-        return said  # the trace says nothing of this CPU
-    return [*said, *_spins(report, skip), *_virtual(report)]
+        statements.append(Statement(text, "certain", (quoted(other),)))
+        return statements  # the trace says nothing of this CPU
+    return [*statements, *_spins(report, skip), *_virtual(report)]
 
 
 def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
@@ -232,7 +233,7 @@ def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
     spinning = [frame for frame in (report.pc, *report.frames[:3]) if _spinlock(frame)]
     if not spinning or spinning[0] is None:
         return
-    callers = telling((item for item in report.frames if item.reliable), skip)
+    callers = distinctive((item for item in report.frames if item.reliable), skip)
     caller = next((item for item in callers if not _spinlock(item)), None)
     asks = f", asked for by {place(caller)}" if caller else ""
     yield Statement(
@@ -267,33 +268,35 @@ def _virtual(report: CrashReport) -> Iterator[Statement]:
 
 def explain_hard_lockup(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A CPU that took no interrupts."""
-    found = first(report.lines, _HARD)
-    cpu = f"CPU {found['cpu']}" if found is not None and found["cpu"] else "A CPU"
+    matched = first(report.lines, _HARD)
+    cpu = f"CPU {matched['cpu']}" if matched is not None and matched["cpu"] else "A CPU"
     text = (
         f"{cpu} took no timer interrupts for longer than the watchdog allows "
         "(kernel.watchdog_thresh, 10 s unless it was changed): it ran with interrupts off, or the "
         f"hardware held it.{snapshot(report)}"
     )
-    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *_spins(report, skip), *_virtual(report)]
 
 
 def explain_workqueue(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A pool of workers without progress, and what runs in it."""
     del skip
-    found = first(report.lines, _POOL)
-    if found is None:
+    matched = first(report.lines, _POOL)
+    if matched is None:
         return [
             Statement(
                 "A pool of kernel workers made no progress.", "certain", (report.title or "",)
             )
         ]
-    text = f"The pool of kernel workers{found['pool']} made no progress for {found['seconds']} s."
-    said = [Statement(text, "certain", (quoted(found),))]
+    text = (
+        f"The pool of kernel workers{matched['pool']} made no progress for {matched['seconds']} s."
+    )
+    statements = [Statement(text, "certain", (quoted(matched),))]
     running = list(every(report.lines, _FLIGHT))[:4]
     if running:
         listed = ", ".join(f"{item['function']} (pid {item['pid']})" for item in running)
-        said.append(
+        statements.append(
             Statement(
                 f"Work items that run now: {listed}. One that blocks or spins holds up the rest of "
                 "its pool.",
@@ -301,4 +304,4 @@ def explain_workqueue(report: CrashReport, skip: Container[str]) -> list[Stateme
                 tuple(quoted(item) for item in running),
             )
         )
-    return said
+    return statements

@@ -42,20 +42,22 @@ CLASSES = frozenset({"machine-check", "hardware-corrected", "memory-uncorrected"
 
 def explain_hardware(report: CrashReport | None, evidence: Sequence[Match]) -> list[Statement]:
     """What machine checks among the evidence say, and what an SError in the report says."""
-    said = [statement for match in _status_matches(evidence) for statement in _machine_check(match)]
+    statements = [
+        statement for match in _status_matches(evidence) for statement in _machine_check(match)
+    ]
     if report is not None:
-        said += _serror(report)
-        said += _unexpected(report)
-    return said
+        statements += _serror(report)
+        statements += _unexpected(report)
+    return statements
 
 
 def _status_matches(evidence: Sequence[Match]) -> list[Match]:
     """The matches that print a status, each once."""
-    found: dict[str, Match] = {}
+    results: dict[str, Match] = {}
     for match in evidence:
         if match.cls in CLASSES and match.fields.get("status"):
-            found.setdefault(match.text, match)
-    return list(found.values())[:_MOST]
+            results.setdefault(match.text, match)
+    return list(results.values())[:_MOST]
 
 
 def _machine_check(match: Match) -> Iterator[Statement]:
@@ -96,12 +98,12 @@ def _machine_check(match: Match) -> Iterator[Statement]:
 
 
 def _serror(report: CrashReport) -> Iterator[Statement]:
-    found = first(report.lines, _SERROR)
-    if found is None:
+    matched = first(report.lines, _SERROR)
+    if matched is None:
         return
-    esr = int(found["esr"], 16)
-    cpu = found["cpu"] or found["mode"]
-    told = (
+    esr = int(matched["esr"], 16)
+    cpu = matched["cpu"] or matched["mode"]
+    text = (
         "its syndrome is the manufacturer's own and means nothing without its manual"
         if esr >> 24 & 1
         else f"severity {_SEVERITY.get(esr >> 10 & 7, 'reserved')}"
@@ -110,10 +112,10 @@ def _serror(report: CrashReport) -> Iterator[Statement]:
     )
     yield Statement(
         f"An SError, an error that memory, a bus or a device reports late, reached CPU {cpu}; "
-        f"{told}. "
+        f"{text}. "
         "The trace shows who ran when it arrived, not who caused it.",
         "certain",
-        (quoted(found), *_bits(esr)),
+        (quoted(matched), *_bits(esr)),
     )
 
 
@@ -121,17 +123,17 @@ def _unexpected(report: CrashReport) -> Iterator[Statement]:
     """The syndrome of an exception that the kernel has no handler for: bad_mode() to 5.12,
     __panic_unhandled() after.
     """
-    found = first(report.lines, _UNEXPECTED)
-    if found is None:
+    matched = first(report.lines, _UNEXPECTED)
+    if matched is None:
         return
-    value = int(found["esr"], 16)
+    value = int(matched["esr"], 16)
     raised = syndrome(value)
     words = PLAIN_CLASSES.get(raised.cls)
     yield Statement(
         "The processor raised an exception that the kernel does not expect there: "
         f"{raised.class_name}" + (f", {words}." if words else "."),
         "certain",
-        (quoted(found), f"ESR {value:#010x}: EC = {raised.cls:#04x}, {raised.class_name}"),
+        (quoted(matched), f"ESR {value:#010x}: EC = {raised.cls:#04x}, {raised.class_name}"),
     )
 
 

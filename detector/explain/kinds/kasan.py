@@ -11,7 +11,7 @@ import re
 from collections.abc import Container, Iterator
 
 from detector.crash.identity import base
-from detector.explain.block_text import first, place, quoted, stack_after, telling
+from detector.explain.block_text import distinctive, first, place, quoted, stack_after
 from detector.model import CrashReport, Frame, Statement
 
 _HEAD = re.compile(r"BUG: KASAN: (?P<what>[a-z-]+(?: [a-z-]+)*?)(?: in | on address |$)")
@@ -107,12 +107,12 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     head = first(report.lines, _HEAD)
     access = first(report.lines, _ACCESS) or first(report.lines, _OLD_ACCESS)
     what = head["what"] if head is not None else ""
-    evidence = tuple(quoted(found) for found in (head, access) if found is not None)
-    said = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
-    said += _tags(report)
-    said += _object(report)
-    said += _history(report, skip, _ALLOCATED, _FREED, access)
-    return said
+    evidence = tuple(quoted(result) for result in (head, access) if result is not None)
+    statements = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
+    statements += _tags(report)
+    statements += _object(report)
+    statements += _history(report, skip, _ALLOCATED, _FREED, access)
+    return statements
 
 
 def _bug(what: str, access: re.Match[str] | None) -> str:
@@ -156,7 +156,7 @@ def _object(report: CrashReport) -> Iterator[Statement]:
         if inside is not None:
             where = f"{inside['bytes']} bytes {inside['where']}"
             where = where.replace("to the right of", "behind").replace("to the left of", "before")
-        lines = tuple(quoted(found) for found in (inside, cache) if found is not None)
+        lines = tuple(quoted(result) for result in (inside, cache) if result is not None)
         yield Statement(
             f"The address lies {where} an object of {cache['size']} bytes of the slab cache "
             f"{cache['cache']}.",
@@ -206,15 +206,15 @@ def _history(
     """Who allocated the object, who freed it, who asked for the free to be done later."""
     pid = access["pid"] if access is not None else None
     for verb, pattern in (("allocated", allocated), ("freed", freed)):
-        if (found := first(report.lines, pattern)) is None:
+        if (matched := first(report.lines, pattern)) is None:
             continue
-        stack = stack_after(report.lines, found)
+        stack = stack_after(report.lines, matched)
         if not stack:
             continue
         yield Statement(
-            f"The object was {verb}{_by(found['pid'], pid)} in {_chain(stack, skip)}.",
+            f"The object was {verb}{_by(matched['pid'], pid)} in {_chain(stack, skip)}.",
             "certain",
-            (quoted(found), " < ".join(place(frame) for frame in stack[:8])),
+            (quoted(matched), " < ".join(place(frame) for frame in stack[:8])),
         )
     queued = first(report.lines, _QUEUED)
     if queued is not None and (stack := stack_after(report.lines, queued)):
@@ -238,7 +238,7 @@ def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
     first is often a helper.
     """
     own = tuple(frame for frame in stack if not base(frame.function).startswith(_BOOKKEEPING))
-    shown = telling(own, skip)[:2] or own[:1] or stack[:1]
+    shown = distinctive(own, skip)[:2] or own[:1] or stack[:1]
     return ", called from ".join(place(frame) for frame in shown)
 
 
@@ -254,12 +254,12 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
         "memory corruption": "bytes behind an object that were changed before it was freed",
     }
     what = head["what"] if head is not None else ""
-    found = next((text for name, text in words.items() if what.startswith(name)), None)
+    result = next((text for name, text in words.items() if what.startswith(name)), None)
     aside = first(report.lines, _KFENCE_ASIDE)
-    text = f"KFENCE, which samples allocations, saw {found or 'a bad access'}"
+    text = f"KFENCE, which samples allocations, saw {result or 'a bad access'}"
     text += f", {aside['bytes']} bytes {aside['side']} of it." if aside is not None else "."
     if thing is not None:
         text += f" The object has {thing['size']} bytes, of the slab cache {thing['cache']}."
     evidence = tuple(quoted(item) for item in (head, aside, thing) if item is not None)
-    said = [Statement(text, "certain", evidence or (report.title or "",))]
-    return said + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))
+    statements = [Statement(text, "certain", evidence or (report.title or "",))]
+    return statements + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from detector.explain.block_text import first, place, quoted, telling
+from detector.explain.block_text import distinctive, first, place, quoted
 from detector.model import CrashReport, Statement
 
 _LOCKDEP: tuple[tuple[str, str], ...] = (
@@ -145,56 +145,53 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
     del skip
     head = report.lines[0] if report.lines else report.title or ""
     words = next((words for phrase, words in _LOCKDEP if phrase in head), None)
-    said = [Statement(words or "Lockdep found a lock misused.", "certain", (head.strip(),))]
-    said += _two_locks(report)
+    statements = [Statement(words or "Lockdep found a lock misused.", "certain", (head.strip(),))]
+    statements += _two_locks(report)
     if (usage := first(report.lines, _USAGE)) is not None:
         text = f"Before, its use was {usage['before']}; now it is {usage['now']}."
-        said.append(Statement(text, "certain", (quoted(usage),)))
+        statements.append(Statement(text, "certain", (quoted(usage),)))
     if (release := first(report.lines, _RELEASES)) is not None:
-        said.append(
+        statements.append(
             Statement(
                 f"{release['comm']} (pid {release['pid']}) released {release['name']}.",
                 "certain",
                 (quoted(release),),
             )
         )
-    return said
+    return statements
 
 
 def _two_locks(report: CrashReport) -> Iterator[Statement]:
     wants, holds = (first(report.lines, pattern) for pattern in (_WANTS, _HOLDS))
     if wants is None:
         return
-    wanted = _lock_below(report, wants)
+    lower = _lock_below(report, wants)
     held = _lock_below(report, holds) if holds is not None else None
-    if wanted is None:
+    if lower is None:
         return
-    text = (
-        f"{wants['comm']} (pid {wants['pid']}) asks for {wanted['name']} at {wanted['place']}"
-        + (
-            f" while it holds {held['name']}, taken at {held['place']}."
-            if held is not None
-            else "."
-        )
+    text = f"{wants['comm']} (pid {wants['pid']}) asks for {lower['name']} at {lower['place']}" + (
+        f" while it holds {held['name']}, taken at {held['place']}." if held is not None else "."
     )
-    evidence = (quoted(wanted), *((quoted(held),) if held is not None else ()))
+    evidence = (quoted(lower), *((quoted(held),) if held is not None else ()))
     yield Statement(text, "certain", evidence)
 
 
-def _lock_below(report: CrashReport, found: re.Match[str]) -> re.Match[str] | None:
+def _lock_below(report: CrashReport, matched: re.Match[str]) -> re.Match[str] | None:
     """The lock in the line below."""
-    at = next(at for at, text in enumerate(report.lines) if text is found.string)
+    at = next(at for at, text in enumerate(report.lines) if text is matched.string)
     return first(report.lines[at + 1 : at + 2], _AT)
 
 
 def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Sleeping where it is forbidden: by the preempt count, or by the two flags printed."""
     del skip
-    if (found := first(report.lines, _SCHEDULING)) is not None:
-        reasons = _preempt_count(int(found["count"], 16))
-        text = f"{found['comm']} (pid {found['pid']}) called the scheduler where it must not sleep"
+    if (matched := first(report.lines, _SCHEDULING)) is not None:
+        reasons = _preempt_count(int(matched["count"], 16))
+        text = (
+            f"{matched['comm']} (pid {matched['pid']}) called the scheduler where it must not sleep"
+        )
         text += f": {reasons}." if reasons else "."
-        return [Statement(text, "certain", (quoted(found),)), *_disabled_at(report)]
+        return [Statement(text, "certain", (quoted(matched),)), *_disabled_at(report)]
     context, atomic = first(report.lines, _CONTEXT), first(report.lines, _ATOMIC)
     where = f" at {context['place']}" if context is not None else ""
     text = f"A function that may sleep was called{where} where sleeping is forbidden"
@@ -238,54 +235,57 @@ def _preempt_count(count: int) -> str:
 
 
 def _disabled_at(report: CrashReport) -> Iterator[Statement]:
-    found = first(report.lines, _DISABLED)
-    if found is None:
+    matched = first(report.lines, _DISABLED)
+    if matched is None:
         return
-    at = next(at for at, text in enumerate(report.lines) if text is found.string)
+    at = next(at for at, text in enumerate(report.lines) if text is matched.string)
     symbol = re.search(r"([A-Za-z_$][\w$.]*\+0x[0-9a-f]+)/0x", "\n".join(report.lines[at : at + 2]))
     if symbol is not None:
         text = f"Preemption was switched off in {symbol[1]}."
-        yield Statement(text, "certain", (quoted(found), symbol[1]))
+        yield Statement(text, "certain", (quoted(matched), symbol[1]))
 
 
 def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Data of one CPU used while the task may move."""
-    found, caller = first(report.lines, _CALL), first(report.lines, _CALLER)
+    matched, caller = first(report.lines, _CALL), first(report.lines, _CALLER)
     text = "Data of one CPU was used while the task could still move to another CPU"
-    if found is not None:
+    if matched is not None:
         text = (
-            f"{found['comm']} (pid {found['pid']}) called {found['call']}() while it could still "
+            f"{matched['comm']} (pid {matched['pid']}) called {matched['call']}() while it could "
+            "still "
             "move to another CPU"
         )
-    frames = telling((frame for frame in report.frames if frame.reliable), skip)
+    frames = distinctive((frame for frame in report.frames if frame.reliable), skip)
     by = next((frame for frame in frames if not re.search(_CHECKS, frame.function)), None)
     if caller is not None and not re.search(_CHECKS, caller["caller"]):
         text += f", from {caller['caller'].partition('/')[0]}."
     else:
         text += f", from {place(by)}." if by is not None else "."
-    evidence = tuple(quoted(item) for item in (found, caller) if item is not None)
+    evidence = tuple(quoted(item) for item in (matched, caller) if item is not None)
     return [Statement(text, "certain", evidence or (report.title or "",))]
 
 
 def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """What is wrong with the spinlock; its magic number and owner as printed."""
-    found, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
-    if found is None:
+    matched, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
+    if matched is None:
         text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."
         return [Statement(text, "certain", (report.title or "",))]
-    words = _SPINLOCK_WORDS[found["what"]].replace("spinlock", found["lock"])
-    said = [Statement(words, "certain", (quoted(found),))]
-    callers = telling((frame for frame in report.frames if frame.reliable), skip)
+    words = _SPINLOCK_WORDS[matched["what"]].replace("spinlock", matched["lock"])
+    statements = [Statement(words, "certain", (quoted(matched),))]
+    callers = distinctive((frame for frame in report.frames if frame.reliable), skip)
     user = next((frame for frame in callers if not frame.function.startswith("spin_")), None)
     if user is not None:
-        said.append(Statement(f"The lock is used in {place(user)}.", "likely", (place(user),)))
+        statements.append(
+            Statement(f"The lock is used in {place(user)}.", "likely", (place(user),))
+        )
     if state is None:
-        return said
-    if state["magic"] != _MAGIC[found["lock"]]:
+        return statements
+    if state["magic"] != _MAGIC[matched["lock"]]:
         zero = state["magic"] == "00000000"
-        said.append(
+        statements.append(
             Statement(
-                f"Its mark is {state['magic']} instead of {_MAGIC[found['lock']]}: the lock was "
+                f"Its mark is {state['magic']} instead of {_MAGIC[matched['lock']]}: the lock was "
                 + ("never initialised, or its memory was cleared or freed." if zero else
                    "overwritten, or its memory freed and used again."),
                 "likely",
@@ -295,5 +295,5 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
     elif state["owner"] != "<none>":
         where = f", on CPU {state['cpu']}" if state["cpu"] != "-1" else ""
         text = f"Its owner is {state['owner']} (pid {state['pid']}){where}."
-        said.append(Statement(text, "certain", (quoted(state),)))
-    return said
+        statements.append(Statement(text, "certain", (quoted(state),)))
+    return statements

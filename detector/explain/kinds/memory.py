@@ -19,7 +19,8 @@ _INVOKED = re.compile(
     r".*?order=(?P<order>-?\d+)"
 )
 _SUMMARY = re.compile(
-    r"oom-kill:constraint=(?P<constraint>CONSTRAINT_\w+),(?:nodemask=(?P<nodes>[^,(]*|\(null\)),)?.*?"
+    r"oom-kill:constraint=(?P<constraint>CONSTRAINT_\w+),(?:nodemask=(?P<nodes>[^,(]*"
+    r"|\(null\)),)?.*?"
     r"(?:oom_memcg=(?P<memcg>[^,]*),)?(?:global_oom,)?task_memcg=(?P<task_memcg>[^,]*),"
     r"task=(?P<task>.*),pid=(?P<pid>\d+),uid=(?P<uid>\d+)"
 )
@@ -60,25 +61,25 @@ _VMALLOC = re.compile(
 def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Who asked, what was exhausted, who was killed."""
     del skip
-    said: list[Statement] = []
-    if (found := first(report.lines, _INVOKED)) is not None:
-        said.append(Statement(_asked(report, found), "certain", (quoted(found),)))
-    said += _exhausted(report)
-    said += explain_kills(report.lines)
-    if not said:
-        said.append(Statement("Memory ran out.", "certain", (report.title or "",)))
-    return said
+    statements: list[Statement] = []
+    if (matched := first(report.lines, _INVOKED)) is not None:
+        statements.append(Statement(_request(report, matched), "certain", (quoted(matched),)))
+    statements += _exhausted(report)
+    statements += explain_kills(report.lines)
+    if not statements:
+        statements.append(Statement("Memory ran out.", "certain", (report.title or "",)))
+    return statements
 
 
-def _asked(report: CrashReport, found: re.Match[str]) -> str:
+def _request(report: CrashReport, matched: re.Match[str]) -> str:
     """Who asked for how much, and what stood against it; -1 is the order of SysRq f."""
-    order = int(found["order"])
+    order = int(matched["order"])
     if order == -1:
         return "The OOM killer was called by hand (SysRq f), not for want of memory."
     size = f"{1 << order} page{'s' if order else ''}" if 0 <= order < 20 else "memory"
     return (
-        f"{found['comm']} asked for {size} (order {found['order']}, flags "
-        f"{found['flags'] or found['gfp']}) and {_refused(report)}: the OOM killer was called."
+        f"{matched['comm']} asked for {size} (order {matched['order']}, flags "
+        f"{matched['flags'] or matched['gfp']}) and {_refused(report)}: the OOM killer was called."
     )
 
 
@@ -127,16 +128,16 @@ def _exhausted(report: CrashReport) -> Iterator[Statement]:
 def explain_kills(lines: Sequence[str]) -> Iterator[Statement]:
     """The victims named in lines of text, the first three."""
     kills = [
-        found
+        matched
         for text in lines
-        if (found := _KILLED.match(text) or _KILLED_OLD.match(text)) is not None
+        if (matched := _KILLED.match(text) or _KILLED_OLD.match(text)) is not None
     ]
     seen: set[str] = set()
-    for found in kills:
-        groups = found.groupdict()
-        if found["pid"] in seen and groups.get("anon") is None:
+    for matched in kills:
+        groups = matched.groupdict()
+        if matched["pid"] in seen and groups.get("anon") is None:
             continue
-        seen.add(found["pid"])
+        seen.add(matched["pid"])
         if len(seen) > 3:
             return
         size = (
@@ -147,11 +148,12 @@ def explain_kills(lines: Sequence[str]) -> Iterator[Statement]:
             else ""
         )
         yield Statement(
-            f"{found['comm']} (pid {found['pid']}) was killed{size}. Victims are chosen by size "
+            f"{matched['comm']} (pid {matched['pid']}) was killed{size}. Victims are chosen by "
+            "size "
             f"and "
             "oom_score_adj, not by fault.",
             "certain",
-            (quoted(found),),
+            (quoted(matched),),
         )
 
 
@@ -164,8 +166,8 @@ def explain_kill_matches(evidence: Sequence[Match]) -> list[Statement]:
 def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """An allocation that failed: how much, and whether memory is short or in splinters."""
     del skip
-    if (found := first(report.lines, _FAILED)) is not None:
-        order = int(found["order"])
+    if (matched := first(report.lines, _FAILED)) is not None:
+        order = int(matched["order"])
         pages = f"{1 << order} adjoining pages" if order else "one page"
         why = (
             "an order above 0 fails when free memory is in splinters, also where much is free"
@@ -173,10 +175,10 @@ def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statem
             else "for a single page that means that memory was short at that moment"
         )
         text = (
-            f"{found['comm']} got no memory: {pages} (order {order}, flags "
-            f"{found['flags'] or found['gfp']}); {why}. The caller may have coped."
+            f"{matched['comm']} got no memory: {pages} (order {order}, flags "
+            f"{matched['flags'] or matched['gfp']}); {why}. The caller may have coped."
         )
-        return [Statement(text, "certain", (quoted(found),))]
+        return [Statement(text, "certain", (quoted(matched),))]
     if (area := first(report.lines, _VMALLOC)) is not None:
         text = f"{area['comm']} got no area of {area['bytes'] or area['size']} bytes from vmalloc."
         return [Statement(text, "certain", (quoted(area),))]

@@ -98,22 +98,22 @@ _ODEBUG = re.compile(
 def explain_refcount(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Which way a reference count went wrong."""
     del skip
-    found = first(report.lines, _REFCOUNT)
-    if found is None:
+    matched = first(report.lines, _REFCOUNT)
+    if matched is None:
         text = "A reference counter left its range; the line that says which way is not here."
         return [Statement(text, "certain", (report.title or "",))]
-    return [Statement(_COUNTS[found["what"]], "certain", (quoted(found),))]
+    return [Statement(_COUNTS[matched["what"]], "certain", (quoted(matched),))]
 
 
 def explain_list(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """What a list's check found, and what the wrong value is."""
     del skip
-    found = first(report.lines, _LIST)
+    matched = first(report.lines, _LIST)
     text = (
         "A list's neighbours do not point at each other: an entry was freed, deleted twice, added "
         "twice, or overwritten. The function that is named found it; it need not have done it."
     )
-    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *_list_value(report)]
 
 
@@ -173,18 +173,18 @@ def _value(report: CrashReport, wrong: re.Match[str]) -> Iterator[Statement]:
 def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """What the slab allocator found changed."""
     del skip
-    found, byte = first(report.lines, _SLAB), first(report.lines, _BYTE)
-    if found is None:
+    matched, byte = first(report.lines, _SLAB), first(report.lines, _BYTE)
+    if matched is None:
         text = "The slab allocator found one of its objects damaged."
         return [Statement(text, "certain", (report.title or "",))]
-    what = next((words for phrase, words in _SLAB_WORDS if phrase in found["what"]), None)
-    text = f"In the slab cache {found['cache']} " + (what or f"this was found: {found['what']}")
-    said = [Statement(f"{text}.", "certain", (quoted(found),))]
+    what = next((words for phrase, words in _SLAB_WORDS if phrase in matched["what"]), None)
+    text = f"In the slab cache {matched['cache']} " + (what or f"this was found: {matched['what']}")
+    statements = [Statement(f"{text}.", "certain", (quoted(matched),))]
     if byte is not None:
         was, should = int(byte["was"], 16), int(byte["should"], 16)
         text = f"The first byte that is wrong is {was:#04x} instead of {should:#04x}"
         flipped = (was ^ should).bit_count() == 1
-        said.append(
+        statements.append(
             Statement(
                 text + (": a single bit differs. Where it is the only wrong byte, suspect the RAM."
                         if flipped else "."),
@@ -192,54 +192,54 @@ def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
                 (quoted(byte),),
             )
         )  # fmt: skip
-    return said
+    return statements
 
 
 def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Which page is wrong, and the reason that the kernel prints."""
     del skip
-    found, why = first(report.lines, _PAGE), first(report.lines, _DUMPED)
-    if found is None:
+    matched, why = first(report.lines, _PAGE), first(report.lines, _DUMPED)
+    if matched is None:
         text = (
             "A page's bookkeeping contradicts itself: memory was overwritten, or references "
             "are off."
         )
         return [Statement(text, "certain", (report.title or "",))]
     number = (
-        f"page-table entry {found['value']}"
-        if "pte:" in found[0]
-        else f"page frame {found['value']}"
+        f"page-table entry {matched['value']}"
+        if "pte:" in matched[0]
+        else f"page frame {matched['value']}"
     )
-    text = f"{_PAGE_WORDS[found['what']]} ({number}, process {found['comm']})"
+    text = f"{_PAGE_WORDS[matched['what']]} ({number}, process {matched['comm']})"
     text += f"; the kernel's reason: {why['why'].strip()}." if why is not None else "."
-    evidence = tuple(quoted(item) for item in (found, why) if item is not None)
+    evidence = tuple(quoted(item) for item in (matched, why) if item is not None)
     return [Statement(text, "certain", evidence)]
 
 
 def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Which copy was refused."""
     del skip
-    found = first(report.lines, _USERCOPY)
-    if found is None:
+    matched = first(report.lines, _USERCOPY)
+    if matched is None:
         text = "A copy between kernel and user space would have left the bounds of an object."
         return [Statement(text, "certain", (report.title or "",))]
-    way = "to user space from" if found["what"] == "exposure" else "from user space to"
+    way = "to user space from" if matched["what"] == "exposure" else "from user space to"
     text = (
-        f"A copy {way} {found['to'].strip('! ')} was refused: it would cross the object's bounds."
+        f"A copy {way} {matched['to'].strip('! ')} was refused: it would cross the object's bounds."
     )
-    return [Statement(text, "certain", (quoted(found),))]
+    return [Statement(text, "certain", (quoted(matched),))]
 
 
 def explain_odebug(report: CrashReport) -> list[Statement]:
     """A timer or work item that was freed, or used, in the wrong state; none without such a
     line.
     """
-    found = first(report.lines, _ODEBUG)
-    if found is None:
+    matched = first(report.lines, _ODEBUG)
+    if matched is None:
         return []
     acts = {"free": "freed", "init": "initialised", "activate": "activated", "destroy": "destroyed"}
-    act = acts.get(found["what"], f"used ({found['what']})")
-    named = found["hint"] and not found["hint"].startswith("0x")
-    hint = f"; its function is {found['hint'].partition('/')[0]}" if named else ""
-    text = f'An object of type {found["type"]} was {act} in the state "{found["state"]}"{hint}.'
-    return [Statement(text, "certain", (quoted(found),))]
+    act = acts.get(matched["what"], f"used ({matched['what']})")
+    named = matched["hint"] and not matched["hint"].startswith("0x")
+    hint = f"; its function is {matched['hint'].partition('/')[0]}" if named else ""
+    text = f'An object of type {matched["type"]} was {act} in the state "{matched["state"]}"{hint}.'
+    return [Statement(text, "certain", (quoted(matched),))]

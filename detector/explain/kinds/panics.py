@@ -121,8 +121,8 @@ def explain_panic(report: CrashReport) -> list[Statement]:
     if not report.panic:
         text = "The kernel stopped for good; its reason is not in the report."
         return [Statement(text, "certain", (report.title or "",))]
-    if (found := _INIT.search(report.panic)) is not None:
-        return list(_init(found))
+    if (matched := _INIT.search(report.panic)) is not None:
+        return list(_init(matched))
     words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
     text = words or f"The kernel stopped for good. Its reason: {report.panic}"
     return [Statement(text, "certain", (f"Kernel panic - not syncing: {report.panic}",))]
@@ -137,15 +137,15 @@ def then_panicked(report: CrashReport) -> list[Statement]:
     return [Statement(f"{text} {words}" if words else text, "certain", (report.panic,))]
 
 
-def _init(found: re.Match[str]) -> Iterator[Statement]:
+def _init(matched: re.Match[str]) -> Iterator[Statement]:
     """How init ended; exitcode is a wait status: signal in bits 0 to 6, exit code in bits 8 to 15
     (kernel/exit.c do_exit(), include/linux/wait.h).
     """
     text = "Process 1 (init) ended, and without it the kernel cannot go on."
-    yield Statement(text, "certain", (found[0],))
-    if found["code"] is None:
+    yield Statement(text, "certain", (matched[0],))
+    if matched["code"] is None:
         return
-    status = int(found["code"], 16)
+    status = int(matched["code"], 16)
     number = status & 0x7F
     how = (
         f"it was killed by signal {number}"
@@ -153,4 +153,4 @@ def _init(found: re.Match[str]) -> Iterator[Statement]:
         if number
         else f"it exited with code {status >> 8 & 0xFF}"
     )
-    yield Statement(f"By its exit code {how}.", "certain", (f"exitcode=0x{found['code']}",))
+    yield Statement(f"By its exit code {how}.", "certain", (f"exitcode=0x{matched['code']}",))

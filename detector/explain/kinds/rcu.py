@@ -52,30 +52,30 @@ _MOST = 8
 def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """For whom RCU waited and how long; then what the report says of RCU's own thread."""
     del skip
-    found = first(report.lines, _HEAD)
-    if found is None:
+    matched = first(report.lines, _HEAD)
+    if matched is None:
         text = "RCU waited too long for a CPU or a task to pass a quiescent state."
         return [Statement(text, "certain", (report.title or "",))]
     since = first(report.lines, _SINCE)
-    jiffies = found["jiffies"] or (since["jiffies"] if since is not None else None)
-    evidence = dict.fromkeys(quoted(item) for item in (found, since) if item is not None)
+    jiffies = matched["jiffies"] or (since["jiffies"] if since is not None else None)
+    evidence = dict.fromkeys(quoted(item) for item in (matched, since) if item is not None)
     period = f"{jiffies} jiffies" if jiffies else "longer than its stall detector allows"
-    kind = "an expedited grace period" if found["expedited"] else "a grace period"
+    kind = "an expedited grace period" if matched["expedited"] else "a grace period"
     text = (
-        f"RCU ({found['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
+        f"RCU ({matched['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
         f"{snapshot(report)}"
     )
-    said = [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
+    statements = [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
     if (ended := first(report.lines, _ENDED)) is not None:
         text = "The stall ended while it was reported: the traces are of what came after it."
-        said.append(Statement(text, "certain", (quoted(ended),)))
-    return said
+        statements.append(Statement(text, "certain", (quoted(ended),)))
+    return statements
 
 
 def _held_by(report: CrashReport) -> str:
     """The CPUs and tasks that the report lists as not yet quiet."""
-    found = first(report.lines, _HEAD)
-    listed = (found["who"] or "").split() if found is not None else []
+    matched = first(report.lines, _HEAD)
+    listed = (matched["who"] or "").split() if matched is not None else []
     cpus = [item.partition("-")[0] for item in listed if item[:1].isdigit()]
     tasks = [item[1:] for item in listed if re.fullmatch(r"P\d+", item)]
     cpus += [item["cpu"] for item in every(report.lines, _CPU)]
@@ -136,9 +136,9 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
     """RCU used without the protection that it needs, with the place as printed."""
     del skip
     used = next(
-        (found for found in map(_USED.match,
-            report.lines[1:6]) if (found and "usage" in found["what"])
-         or (found and "RCU" in found["what"])),
+        (result for result in map(_USED.match,
+            report.lines[1:6]) if (result and "usage" in result["what"])
+         or (result and "RCU" in result["what"])),
         None,
     )  # fmt: skip
     text = (

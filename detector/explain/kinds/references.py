@@ -58,15 +58,15 @@ def explain_vfs_busy(report: CrashReport, skip: Container[str]) -> list[Statemen
 def explain_netdev(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A network device that cannot go."""
     del skip
-    found = first(report.lines, _NETDEV)
-    if found is None:
+    matched = first(report.lines, _NETDEV)
+    if matched is None:
         text = "A network device cannot go away, since somebody still holds a reference to it."
         return [Statement(text, "certain", (report.title or "",))]
     text = (
-        f"The network device {found['device']} cannot go away: its count of references is "
-        f"{found['count']}."
+        f"The network device {matched['device']} cannot go away: its count of references is "
+        f"{matched['count']}."
     )
-    return [Statement(text, "certain", (quoted(found),))]
+    return [Statement(text, "certain", (quoted(matched),))]
 
 
 def explain_mm_teardown(report: CrashReport, skip: Container[str]) -> list[Statement]:

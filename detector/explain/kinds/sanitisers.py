@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from detector.explain.block_text import every, first, place, quoted, stack_after, telling
+from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
 from detector.model import CrashReport, Statement
 
 _KMSAN = re.compile(r"BUG: KMSAN: (?P<what>[a-z-]+) in (?P<place>\S+)")
@@ -46,21 +46,21 @@ _COMM = re.compile(r"\s*comm \"(?P<comm>[^\"]{0,40})\", pid (?P<pid>\d+), jiffie
 
 def explain_kmsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A use of memory that nobody wrote: where, which bytes, and where it came from."""
-    found, part = first(report.lines, _KMSAN), first(report.lines, _BYTES)
+    matched, part = first(report.lines, _KMSAN), first(report.lines, _BYTES)
     text = "KMSAN saw a value used that was never initialised"
-    if found is not None and "infoleak" in found["what"]:
+    if matched is not None and "infoleak" in matched["what"]:
         text = "KMSAN saw memory that was never initialised on its way out of the kernel"
     if part is not None:
         text += f": bytes {part['range']} of {part['size']}"
-    evidence = tuple(quoted(item) for item in (found, part) if item is not None)
-    said = [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
-    return said + list(_origin(report, skip))
+    evidence = tuple(quoted(item) for item in (matched, part) if item is not None)
+    statements = [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+    return statements + list(_origin(report, skip))
 
 
 def _origin(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
     created = [item for item in every(report.lines, _ORIGIN) if item["how"] == "created"]
     if created and (stack := stack_after(report.lines, created[-1])):
-        shown = telling(stack, skip)[:1] or stack[:1]
+        shown = distinctive(stack, skip)[:1] or stack[:1]
         yield Statement(
             f"That memory was allocated in {place(shown[0])}.",
             "certain",
@@ -82,7 +82,7 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     shown = []
     for access in accesses:
         stack = stack_after(report.lines, access)
-        frames = telling(stack, skip)[:1] or stack[:1]
+        frames = distinctive(stack, skip)[:1] or stack[:1]
         where = f" in {place(frames[0])}" if frames else ""
         shown.append(f"a {access['what']} by {access['who']} on CPU {access['cpu']}{where}")
     text = (
@@ -91,36 +91,36 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
         if len(shown) == 2
         else f"KCSAN saw {shown[0]}, while the value changed by somebody whom it did not see."
     )
-    said = [Statement(text, "certain", tuple(quoted(access) for access in accesses))]
+    statements = [Statement(text, "certain", tuple(quoted(access) for access in accesses))]
     if (changed := first(report.lines, _CHANGED)) is not None:
         text = f"The value changed from 0x{changed['old']} to 0x{changed['new']} meanwhile."
-        said.append(Statement(text, "certain", (quoted(changed),)))
-    return said
+        statements.append(Statement(text, "certain", (quoted(changed),)))
+    return statements
 
 
 def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """What the C language leaves undefined was done: where, and the line with the values."""
     del skip
-    found, value = first(report.lines, _UBSAN), first(report.lines, _OVERFLOW)
+    matched, value = first(report.lines, _UBSAN), first(report.lines, _OVERFLOW)
     text = "UBSAN saw an operation that the C language does not define"
-    if found is not None:
-        what = found["what"]
+    if matched is not None:
+        what = matched["what"]
         named = "" if what.lower().startswith("undefined") else f" ({what})"
-        text += f"{named}, at {found['place']}"
+        text += f"{named}, at {matched['place']}"
     if value is not None:
         text += f": {value['text'].strip()}"
-    evidence = tuple(quoted(item) for item in (found, value) if item is not None)
+    evidence = tuple(quoted(item) for item in (matched, value) if item is not None)
     return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
 
 
 def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """An object that nothing points to any more: its size, and who allocated it."""
     del skip
-    found, comm = first(report.lines, _LEAK), first(report.lines, _COMM)
+    matched, comm = first(report.lines, _LEAK), first(report.lines, _COMM)
     text = "kmemleak found memory that nothing points to any more"
-    if found is not None:
-        text += f": {found['size']} bytes at {found['address']}"
+    if matched is not None:
+        text += f": {matched['size']} bytes at {matched['address']}"
     if comm is not None:
         text += f", allocated by {comm['comm']} (pid {comm['pid']})"
-    evidence = tuple(quoted(item) for item in (found, comm) if item is not None)
+    evidence = tuple(quoted(item) for item in (matched, comm) if item is not None)
     return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]

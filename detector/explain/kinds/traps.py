@@ -57,15 +57,15 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     """A WARN(): where; a reference count or an object that the line before names."""
     if "refcount bug" in (report.title or ""):
         return explain_refcount(report, skip)
-    found = first(report.lines, _WARNING)
-    where = f" at {found['place']}" if found is not None else ""
+    matched = first(report.lines, _WARNING)
+    where = f" at {matched['place']}" if matched is not None else ""
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
     went_on = "" if stopped else ", said so, and went on"
     text = (
         f"A WARN(){where} was hit: the kernel found a state that its author held "
         f"impossible{went_on}."
     )
-    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *explain_odebug(report)]
 
 
@@ -73,10 +73,10 @@ def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A BUG(): where; a list's corruption is explained by the line before it."""
     if "corrupted list" in (report.title or ""):
         return explain_list(report, skip)
-    found = first(report.lines, _BUG)
-    where = f" at {found['place']}" if found is not None else ""
+    matched = first(report.lines, _BUG)
+    where = f" at {matched['place']}" if matched is not None else ""
     text = f"A BUG(){where} was hit: the kernel found a state that it cannot go on from."
-    evidence = (quoted(found),) if found is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [Statement(text, "certain", evidence)]
 
 

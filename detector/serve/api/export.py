@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from detector.serve.api.params import LIST, FilterParameters, Parameters, asked
+from detector.serve.api.params import LIST, FilterParameters, Parameters, filter_of
 from detector.serve.deps import history
 from detector.store import IncidentRow
 from detector.store.query.detail_item import detail_item
@@ -40,13 +40,13 @@ _NDJSON = "application/x-ndjson"
 def export(request: Request, parameters: Annotated[FilterParameters, Query()]) -> Response:
     """NDJSON: whole incidents, as `incidents list --json` prints them."""
     assert isinstance(parameters, Parameters)
-    wanted = asked(request, parameters)
+    criteria = filter_of(request, parameters)
     # A filter that cannot be answered is said before the answer begins.
-    first = history(request).search(wanted, limit=_PAGE)
-    return StreamingResponse(_lines(request, wanted, first), media_type=_NDJSON)
+    first = history(request).search(criteria, limit=_PAGE)
+    return StreamingResponse(_lines(request, criteria, first), media_type=_NDJSON)
 
 
-def _lines(request: Request, wanted: Filter, listed: Page[IncidentRow]) -> Iterator[str]:
+def _lines(request: Request, criteria: Filter, listed: Page[IncidentRow]) -> Iterator[str]:
     """Each step may run on another thread, and asks for the history there."""
     while True:
         details = (history(request).incident(row.id) for row in listed.rows)
@@ -55,4 +55,4 @@ def _lines(request: Request, wanted: Filter, listed: Page[IncidentRow]) -> Itera
         )
         if listed.next is None:
             return
-        listed = history(request).search(wanted, after=listed.next, limit=_PAGE)
+        listed = history(request).search(criteria, after=listed.next, limit=_PAGE)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from detector.app.faults import fault_item
 from detector.serve.api.models import ExplanationItem
-from detector.serve.api.params import LIST, ONE, ListParameters, answer, found, page, page_model
+from detector.serve.api.params import LIST, ONE, ListParameters, answer, existing, page, page_model
 from detector.serve.deps import history
 from detector.serve.knowledge import bugs, catalogue
 from detector.serve.schemas import model_of
@@ -49,5 +49,5 @@ def faults(request: Request, parameters: Annotated[ListParameters, Query()]) -> 
 @router.get("/{id}", summary="One fault", response_model=FaultItem, responses=ONE)
 def fault(request: Request, id: FaultId) -> Response:  # the name in the address  # noqa: A002
     """A fault with its line, its report verbatim, and what it means."""
-    detail = found(history(request).fault(id), f"fault {id}")
+    detail = existing(history(request).fault(id), f"fault {id}")
     return answer(fault_item(detail, catalogue(request), bugs(request)))

@@ -104,8 +104,8 @@ def query(request: Request, body: ChartQuery) -> list[Series]:
 @router.post("/annotations", summary="Incidents as annotations", responses=_ANSWERS)
 def marks(request: Request, body: AnnotationQuery) -> list[Mark]:
     """Incidents of the filter, the newest so many."""
-    wanted = _filter(request, body.annotation.query, body.range, "annotation.query")
-    rows = history(request).search(wanted, limit=_MOST_ANNOTATIONS).rows
+    criteria = _filter(request, body.annotation.query, body.range, "annotation.query")
+    rows = history(request).search(criteria, limit=_MOST_ANNOTATIONS).rows
     return [
         Mark(
             time=(row.started_us or row.found_us) // 1_000,
@@ -118,18 +118,18 @@ def marks(request: Request, body: AnnotationQuery) -> list[Mark]:
 
 
 def _series(request: Request, target: str, body: ChartQuery) -> Series:
-    name, _, asked = target.partition("?")
+    name, _, query_given = target.partition("?")
     if name == "incidents":
-        wanted = _filter(request, asked, body.range, "targets")
+        criteria = _filter(request, query_given, body.range, "targets")
         buckets = (
             history(request)
             .survey(
-                wanted, buckets=min(body.maxDataPoints, _MOST_POINTS), now_us=_us(body.range.to)
+                criteria, buckets=min(body.maxDataPoints, _MOST_POINTS), now_us=_us(body.range.to)
             )
             .histogram
         )
     elif name == "noise":
-        buckets = _noise(request, asked, body.range)
+        buckets = _noise(request, query_given, body.range)
     else:
         raise HttpError(
             422, f"there is no such target: there are {', '.join(TARGETS)}", field="targets"
@@ -140,20 +140,22 @@ def _series(request: Request, target: str, body: ChartQuery) -> Series:
     )
 
 
-def _noise(request: Request, asked: str, span: Range) -> list[Bucket]:
-    given = parse_qs(asked, max_num_fields=10)
+def _noise(request: Request, query_given: str, span: Range) -> list[Bucket]:
+    given = parse_qs(query_given, max_num_fields=10)
     if unknown := given.keys() - {"host", "process"}:
         raise HttpError(
             422, f"noise has no {min(unknown)[:100]}: it has host and process", field="targets"
         )
-    one: dict[str, Any] = {name: values[-1] for name, values in given.items()}
-    return history(request).noise_hours(**one, since_us=_us(span.from_), until_us=_us(span.to))
+    noise_row: dict[str, Any] = {name: values[-1] for name, values in given.items()}
+    return history(request).noise_hours(
+        **noise_row, since_us=_us(span.from_), until_us=_us(span.to)
+    )
 
 
-def _filter(request: Request, asked: str, span: Range, field: str) -> Filter:
+def _filter(request: Request, query_given: str, span: Range, field: str) -> Filter:
     """The filter of a target within the dashboard's time; Grafana's time wins."""
     try:
-        params: dict[str, list[str]] = parse_qs(asked, max_num_fields=100)
+        params: dict[str, list[str]] = parse_qs(query_given, max_num_fields=100)
         times = {"since": [moment(_us(span.from_)) or ""], "until": [moment(_us(span.to)) or ""]}
         return filters.parse(params | times, request.app.state.clock())
     except FilterError as error:

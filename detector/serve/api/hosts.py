@@ -17,7 +17,7 @@ from detector.serve.api.params import (
     HostName,
     ListParameters,
     answer,
-    found,
+    existing,
     page,
     page_model,
 )
@@ -41,4 +41,4 @@ def host(request: Request, name: HostName) -> Response:
     """A host with its latest boots, its newest incidents, and the programs that crash most on
     it.
     """
-    return answer(found(history(request).host(name), "such host"))
+    return answer(existing(history(request).host(name), "such host"))

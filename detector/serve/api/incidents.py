@@ -22,7 +22,7 @@ from detector.serve.api.params import (
     IncidentId,
     ListParameters,
     answer,
-    found,
+    existing,
     list_model,
     page,
     page_model,
@@ -84,7 +84,7 @@ def incidents(request: Request, parameters: Annotated[ListParameters, Query()]) 
 @router.get("/{id}", summary="One incident", response_model=IncidentItem, responses=ONE)
 def incident(request: Request, id: IncidentId) -> Response:  # the name in the address  # noqa: A002
     """An incident with its evidence, its report and what it means."""
-    return JSONResponse(detail_item(found(history(request).incident(id), f"incident {id}")))
+    return JSONResponse(detail_item(existing(history(request).incident(id), f"incident {id}")))
 
 
 @router.get(
@@ -95,7 +95,7 @@ def incident(request: Request, id: IncidentId) -> Response:  # the name in the a
 )
 def changes(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Every change of an incident, in order, with who made it and why."""
-    found(history(request).incident(id), f"incident {id}")
+    existing(history(request).incident(id), f"incident {id}")
     return answer({"changes": history(request).changes_of(id)})
 
 
@@ -107,7 +107,7 @@ def changes(request: Request, id: IncidentId) -> Response:  # noqa: A002
 )
 def notifications(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Who was told of an incident and when, and why somebody was not."""
-    found(history(request).incident(id), f"incident {id}")
+    existing(history(request).incident(id), f"incident {id}")
     return answer({"notifications": notifications_of(history(request), id)})
 
 
@@ -119,7 +119,7 @@ def notifications(request: Request, id: IncidentId) -> Response:  # noqa: A002
 )
 def similar(request: Request, id: IncidentId) -> Response:  # noqa: A002
     """Other incidents of the same problem, newest first."""
-    found(history(request).incident(id), f"incident {id}")
+    existing(history(request).incident(id), f"incident {id}")
     return answer({"incidents": history(request).similar(id)})
 
 
@@ -132,7 +132,7 @@ def _act_route(what: Act, summary: str) -> None:
         body: ActReason | None = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        found(history(request).incident(id), f"incident {id}")
+        existing(history(request).incident(id), f"incident {id}")
         reason = body.reason if body else None
         who = visitor(request).name
         key = request_of(who, idempotency_key)

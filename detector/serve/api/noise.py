@@ -62,10 +62,10 @@ def noise(request: Request, parameters: Annotated[NoiseParameters, Query()]) -> 
     since, until = span(request, parameters.since, parameters.until)
     kept = tuple(dict.fromkeys(parameters.by))
     host, process, top = parameters.host, parameters.process, parameters.limit
-    found = history(request).noise(
+    page = history(request).noise(
         by=kept, host=host, process=process, since_us=since, until_us=until, top=top, quick=True
     )
-    return answer({"noise": found.rows, "counted_us": found.counted_us})
+    return answer({"noise": page.rows, "counted_us": page.counted_us})
 
 
 @router.get(

@@ -70,7 +70,7 @@ class ListParameters(FilterParameters):
     limit: int = Field(default=50, ge=1, le=500, description="most rows")
 
 
-def asked(request: Request, parameters: Parameters) -> Filter:
+def filter_of(request: Request, parameters: Parameters) -> Filter:
     """The filter of a request. Raises `FilterError` with the parameter at fault."""
     given = {
         name: value
@@ -85,11 +85,11 @@ def span(request: Request, since: str | None, until: str | None) -> tuple[int | 
     given = {
         name: [text] for name, text in (("since", since), ("until", until)) if text is not None
     }
-    wanted = filters.parse(given, request.app.state.clock())
-    return wanted.since_us, wanted.until_us
+    criteria = filters.parse(given, request.app.state.clock())
+    return criteria.since_us, criteria.until_us
 
 
-def found(value: Noun | None, what: str) -> Noun:
+def existing(value: Noun | None, what: str) -> Noun:
     """The value; a problem where there is none."""
     if value is None:
         raise HttpError(404, f"there is no {what}")
@@ -105,8 +105,10 @@ def page(
     name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters
 ) -> Response:
     """A page of a list that fits a request's filter: its rows under their name, and `next`."""
-    found = listed(asked(request, parameters), after=parameters.after, limit=parameters.limit)
-    return answer({name: found.rows, "next": found.next})
+    page_read = listed(
+        filter_of(request, parameters), after=parameters.after, limit=parameters.limit
+    )
+    return answer({name: page_read.rows, "next": page_read.next})
 
 
 def page_model(name: str, noun: type[Any]) -> type[BaseModel]:

@@ -15,7 +15,7 @@ from detector.catalogue.entries import RuleSwitch, RuleType
 from detector.model import Severity
 from detector.render.objects import as_object
 from detector.render.series import Bucket
-from detector.serve.api.params import LIST, ONE, Parameters, found, span
+from detector.serve.api.params import LIST, ONE, Parameters, existing, span
 from detector.serve.deps import history
 from detector.serve.knowledge import catalogue
 from detector.serve.schemas import model_of
@@ -116,7 +116,7 @@ def signature(
     parameters: Annotated[HitsParameters, Query()],
 ) -> SignatureDetail:
     """A signature with its matches over time."""
-    known = found(catalogue(request).signature(id), "such signature")
+    known = existing(catalogue(request).signature(id), "such signature")
     since, until = span(request, parameters.since, parameters.until)
     end = until if until is not None else request.app.state.clock()
     begin = since if since is not None else end - _WEEK_US

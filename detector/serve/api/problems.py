@@ -20,7 +20,7 @@ from detector.serve.api.params import (
     Fingerprint,
     ListParameters,
     answer,
-    found,
+    existing,
     page,
     page_model,
 )
@@ -73,7 +73,7 @@ def problems(request: Request, parameters: Annotated[ListParameters, Query()]) -
 )
 def problem(request: Request, fingerprint: Fingerprint) -> Response:
     """A problem with its hosts, kernels, days and newest incidents."""
-    return answer(found(history(request).problem(fingerprint), "such problem"))
+    return answer(existing(history(request).problem(fingerprint), "such problem"))
 
 
 @router.post(
@@ -91,7 +91,7 @@ def resolve(
     """Says that a problem is solved; its open incidents are resolved. One that is resolved already
     is refused, unless another release is said to have the fix.
     """
-    found(history(request).problem(fingerprint), "such problem")
+    existing(history(request).problem(fingerprint), "such problem")
     who, how = visitor(request).name, body or Resolution()
     key = request_of(who, idempotency_key)
     acted(
@@ -113,7 +113,7 @@ def advise(request: Request, fingerprint: Fingerprint, body: Advised) -> Respons
     """Keeps a cause, a workaround or a ticket: the next incident of the problem and its message say
     it.
     """
-    found(history(request).problem(fingerprint), "such problem")
+    existing(history(request).problem(fingerprint), "such problem")
     who = visitor(request).name
     acted(request, lambda actions: actions.advise(fingerprint, body.about, body.text, actor=who))
     return problem(request, fingerprint)
@@ -127,6 +127,6 @@ def advise(request: Request, fingerprint: Fingerprint, body: Advised) -> Respons
 )
 def reopen(request: Request, fingerprint: Fingerprint) -> Response:
     """Says that a problem is not solved; its incidents stay as they are."""
-    found(history(request).problem(fingerprint), "such problem")
+    existing(history(request).problem(fingerprint), "such problem")
     acted(request, lambda actions: actions.reopen_problem(fingerprint, actor=visitor(request).name))
     return problem(request, fingerprint)

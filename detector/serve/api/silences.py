@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from detector.serve.api.incidents import acted
-from detector.serve.api.params import ACT, LIST, answer, found, list_model
+from detector.serve.api.params import ACT, LIST, answer, existing, list_model
 from detector.serve.deps import history
 from detector.serve.http.access import visitor
 from detector.serve.schemas import model_of
@@ -78,7 +78,7 @@ def silence(request: Request, body: NewSilence) -> Response:
 def expire(request: Request, id: Annotated[int, Path(ge=1, le=(1 << 62))]) -> Response:  # noqa: A002
     """People are told again."""
     known = {item.id for item in silences(history(request), request.app.state.clock())}
-    found(id if id in known else None, f"silence {id} that is not over")
+    existing(id if id in known else None, f"silence {id} that is not over")
     acted(request, lambda actions: actions.expire_silence(id, actor=visitor(request).name))
     return Response(status_code=204)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from detector.render.series import Bucket
-from detector.serve.api.params import LIST, FilterParameters, answer, asked
+from detector.serve.api.params import LIST, FilterParameters, answer, filter_of
 from detector.serve.deps import history
 from detector.serve.http.errors import answers
 from detector.serve.schemas import model_of
@@ -79,7 +79,7 @@ def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) ->
     return answer(
         {
             "facets": history(request)
-            .survey(asked(request, parameters), names, values=parameters.limit)
+            .survey(filter_of(request, parameters), names, values=parameters.limit)
             .facets
         }
     )
@@ -88,7 +88,7 @@ def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) ->
 @router.get("/histogram", summary="Incidents over time", response_model=Histogram, responses=LIST)
 def histogram(request: Request, parameters: Annotated[HistogramParameters, Query()]) -> Response:
     """How many incidents of a filter there were, over time."""
-    found = history(request).survey(
-        asked(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock()
+    survey = history(request).survey(
+        filter_of(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock()
     )
-    return answer({"histogram": found.histogram, "count": found.counted})
+    return answer({"histogram": survey.histogram, "count": survey.counted})

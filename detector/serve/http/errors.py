@@ -132,8 +132,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "header"}]
-    said = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
-    return respond_to(request, HttpError(422, said, field=".".join(place)[:_QUOTED] or "body"))
+    text = "there is no such parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
+    return respond_to(request, HttpError(422, text, field=".".join(place)[:_QUOTED] or "body"))
 
 
 async def _filter(request: Request, error: Exception) -> Response:

@@ -98,5 +98,5 @@ def inward(target: str) -> str:
 
 
 def _form(target: str, message: str = "", status: int = 200) -> Response:
-    said = f'<p role="alert">{escape(message)}</p>\n' if message else ""
-    return HTMLResponse(_PAGE.format(message=said, next=escape(inward(target))), status)
+    alert = f'<p role="alert">{escape(message)}</p>\n' if message else ""
+    return HTMLResponse(_PAGE.format(message=alert, next=escape(inward(target))), status)

@@ -96,7 +96,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             tokens.append(_TokenTable.model_validate(table).made())
         except ValidationError as error:
             faults += [
-                _told(path, number, item["loc"], item["msg"])
+                _in_words(path, number, item["loc"], item["msg"])
                 for item in error.errors(include_url=False, include_input=False)
             ]
     faults += [
@@ -115,14 +115,14 @@ def find(tokens: Iterable[Token], presented: str) -> Token | None:
     nothing.
     """
     digest = digest_of(presented)
-    found = None
+    match = None
     for token in tokens:
         if hmac.compare_digest(token.digest, digest):
-            found = token
-    return found
+            match = token
+    return match
 
 
-def _told(path: Path, number: int, location: tuple[int | str, ...], message: str) -> str:
+def _in_words(path: Path, number: int, location: tuple[int | str, ...], message: str) -> str:
     place = ".".join(str(part) for part in location)
     return (
         f"{path}: token {number}{f', {place}' if place else ''}: "
@@ -147,7 +147,10 @@ def add_token(path: Path, name: str, roles: Iterable[str]) -> str:
         _TokenTable.model_validate(fields)
     except ValidationError as error:
         raise SettingsError(
-            [_told(path, 1, item["loc"], item["msg"]) for item in error.errors(include_url=False)]
+            [
+                _in_words(path, 1, item["loc"], item["msg"])
+                for item in error.errors(include_url=False)
+            ]
         ) from error
     existing = read_tokens(path) if path.exists() else ()
     if any(token.name == name for token in existing):

@@ -46,7 +46,7 @@ def explain(request: Request, fields: Annotated[Mapping[str, str], Depends(_form
             PageContent("explain.html", "Explain", PLACE, _view("", None), status=422, notice=why),
         )
     try:
-        found = decided(request, text, None)
+        decision = decided(request, text, None)
     except HttpError as error:
         view = _view(text, None)
         return as_html(
@@ -60,8 +60,8 @@ def explain(request: Request, fields: Annotated[Mapping[str, str], Depends(_form
                 notice=str(error.detail),
             ),
         )
-    return as_html(request, PageContent("explain.html", "Explain", PLACE, _view(text, found)))
+    return as_html(request, PageContent("explain.html", "Explain", PLACE, _view(text, decision)))
 
 
-def _view(text: str, found: Mapping[str, object] | None) -> dict[str, object]:
-    return {"lines": text.splitlines(), "found": found}
+def _view(text: str, decision: Mapping[str, object] | None) -> dict[str, object]:
+    return {"lines": text.splitlines(), "found": decision}

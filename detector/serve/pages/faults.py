@@ -26,7 +26,7 @@ _FORM = ("host", "since", "until", "severity", "class", "signature", "function",
 
 def faults(request: Request) -> PageContent:
     """Kernel faults that a filter asks for, the newest first."""
-    what = query.asked(request, now_us(request), FIELDS)
+    what = query.page_query(request, now_us(request), FIELDS)
     view: dict[str, Any] = {
         "fields": query.form(what, _FORM, {"severity": filters.SEVERITIES}),
         "asked": bool(what.params),
@@ -36,13 +36,13 @@ def faults(request: Request) -> PageContent:
     heads, reading = catalogue(request).opening, history(request)
     view["complete"] = reading.is_complete()
     try:
-        found = reading.faults(what.checked(), heads, after=what.after, limit=LIMIT)
+        page = reading.faults(what.checked(), heads, after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"wrong_field": error.field}
         return PageContent("faults.html", "Faults", PLACE, view, {}, status=422, notice=str(error))
-    data = {"query": filters.as_query(what.filter), "faults": found.rows, "next": found.next}
-    view |= {"rows": found.rows, "next": what.next(found.next)}
-    return PageContent("faults.html", "Faults", PLACE, view, data, found.rows)
+    data = {"query": filters.as_query(what.filter), "faults": page.rows, "next": page.next}
+    view |= {"rows": page.rows, "next": what.next(page.next)}
+    return PageContent("faults.html", "Faults", PLACE, view, data, page.rows)
 
 
 def fault(request: Request) -> PageContent:

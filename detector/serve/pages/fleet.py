@@ -23,7 +23,7 @@ _FIELDS = ("by", "since", "until")
 
 def fleet(request: Request) -> PageContent:
     """Crashes per 1,000 hosts and week."""
-    what = query.asked(request, now_us(request), _FIELDS)
+    what = query.page_query(request, now_us(request), _FIELDS)
     view: dict[str, Any] = {
         "by": "kernel",
         "fields": query.form(what, ("since", "until"), {}),
@@ -31,20 +31,20 @@ def fleet(request: Request) -> PageContent:
         "rows": (),
     }
     try:
-        asked = what.checked()
+        parameters = what.checked()
         view["by"] = by = _by(what)
-        found = history(request).crash_rates(
-            by, asked.since_us, asked.until_us, now_us=now_us(request)
+        rates = history(request).crash_rates(
+            by, parameters.since_us, parameters.until_us, now_us=now_us(request)
         )
     except FilterError as error:
         view |= {"wrong_field": error.field}
         return PageContent("fleet.html", "Fleet", PLACE, view, {}, status=422, notice=str(error))
     view |= {
-        "found": found,
-        "rows": [{"row": row, "href": _faults(row, found)} for row in found.rows[:SHOWN]],
-        "more": max(0, len(found.rows) - SHOWN),
+        "found": rates,
+        "rows": [{"row": row, "href": _faults(row, rates)} for row in rates.rows[:SHOWN]],
+        "more": max(0, len(rates.rows) - SHOWN),
     }
-    return PageContent("fleet.html", "Fleet", PLACE, view, found, found.rows)
+    return PageContent("fleet.html", "Fleet", PLACE, view, rates, rates.rows)
 
 
 def _by(what: PageQuery) -> By:
@@ -55,14 +55,14 @@ def _by(what: PageQuery) -> By:
     raise FilterError("by", f"{', '.join(given)[:100]!r} is neither kernel nor hardware")
 
 
-def _faults(row: CrashRate, found: CrashRates) -> str | None:
+def _faults(row: CrashRate, rates: CrashRates) -> str | None:
     """The crashes behind a rate: faults are found by kernel, not by hardware."""
-    if found.by != "kernel":
+    if rates.by != "kernel":
         return None
-    asked = {
+    parameters = {
         "kernel": [row.name],
         "severity": ["critical"],
-        "since": [query.spelled(found.since_us)],
-        "until": [query.spelled(found.until_us)],
+        "since": [query.spelled(rates.since_us)],
+        "until": [query.spelled(rates.until_us)],
     }
-    return PageQuery("/faults", asked, Filter(), None).link()
+    return PageQuery("/faults", parameters, Filter(), None).link()

@@ -38,15 +38,15 @@ def pieces(text: str, fields: Mapping[str, str], pattern: str | None) -> tuple[P
     if not claimed:
         spans = _sought(text, fields)
         claimed = max((end for _, end, _ in spans), default=0)
-    found: list[Piece] = []
+    pieces_read: list[Piece] = []
     at = 0
     for start, end, name in sorted(spans):
         if start < at or end <= start:
             continue
-        found += _plain(text, at, start, claimed)
-        found.append(Piece(inert(text[start:end]), name, True))
+        pieces_read += _plain(text, at, start, claimed)
+        pieces_read.append(Piece(inert(text[start:end]), name, True))
         at = end
-    return (*found, *_plain(text, at, len(text), claimed))
+    return (*pieces_read, *_plain(text, at, len(text), claimed))
 
 
 def _plain(text: str, start: int, end: int, claimed: int) -> list[Piece]:
@@ -62,13 +62,15 @@ def _spans(text: str, pattern: str) -> tuple[int, tuple[Span, ...]]:
     """
     compiled = _compiled(pattern)
     try:
-        found = compiled.match(text[:_LONGEST], timeout=_TIMEOUT_S) if compiled else None
+        matched = compiled.match(text[:_LONGEST], timeout=_TIMEOUT_S) if compiled else None
     except TimeoutError:
-        found = None
-    if found is None:
+        matched = None
+    if matched is None:
         return 0, ()
-    return found.end(), tuple(
-        (*found.span(name), name) for name in found.groupdict() if found.span(name) != (-1, -1)
+    return matched.end(), tuple(
+        (*matched.span(name), name)
+        for name in matched.groupdict()
+        if matched.span(name) != (-1, -1)
     )
 
 

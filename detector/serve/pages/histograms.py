@@ -65,10 +65,10 @@ def histogram(
     total = sum(bucket.count for bucket in buckets)
     step = formatting.duration((buckets[0].end_us - buckets[0].start_us) // 1_000_000)
     most = max(bucket.count for bucket in buckets)
-    said = f"{several(total, noun)} over time"
+    title = f"{several(total, noun)} over time"
     return {
-        "svg": charts.bars(bars, f"{said}, a bar for each {step}", height=height),
-        "words": said,
+        "svg": charts.bars(bars, f"{title}, a bar for each {step}", height=height),
+        "words": title,
         "start": f"{formatting.stamp(buckets[0].start_us)[:16]} UTC",
         "middle": f"a bar is {step}, the highest {most:,}",
         "end": f"{formatting.stamp(buckets[-1].end_us)[:16]} UTC",

@@ -23,7 +23,7 @@ FAULTS = 20
 
 def hosts(request: Request) -> PageContent:
     """Hosts that a filter asks for."""
-    what = query.asked(request, now_us(request))
+    what = query.page_query(request, now_us(request))
     view: dict[str, Any] = {
         "asked_host": (what.params.get("host") or [""])[0],
         "asked": bool(what.params),
@@ -31,7 +31,7 @@ def hosts(request: Request) -> PageContent:
         "next": None,
     }
     try:
-        found = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
+        page = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
         return PageContent(
             "hosts.html",
@@ -42,14 +42,14 @@ def hosts(request: Request) -> PageContent:
             status=422,
             notice=str(error),
         )
-    data = {"hosts": found.rows, "next": found.next}
+    data = {"hosts": page.rows, "next": page.next}
     return PageContent(
         "hosts.html",
         "Hosts",
         PLACE,
-        view | {"rows": found.rows, "next": what.next(found.next)},
+        view | {"rows": page.rows, "next": what.next(page.next)},
         data,
-        found.rows,
+        page.rows,
     )
 
 

@@ -89,8 +89,8 @@ def _became(reading: History, detail: IncidentDetail) -> dict[str, Any]:
 
 
 def _problem(reading: History, fingerprint: str) -> Any:
-    found = reading.problem(fingerprint)
-    return found.row if found else None
+    problem = reading.problem(fingerprint)
+    return problem.row if problem else None
 
 
 def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, Any]:

@@ -29,12 +29,12 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {"severity": filters.SEVERITIES, "stat
 
 def incidents(request: Request) -> PageContent:
     """Incidents that a filter asks for."""
-    what = asking.asked(request, now_us(request))
+    what = asking.page_query(request, now_us(request))
     reading = history(request)
     last_change = reading.last_change()
     try:
         seen = reading.survey(what.checked(), FACETS, values=5, rows=LIMIT)
-        found = (
+        matched = (
             seen.first
             if what.after is None
             else reading.search(what.filter, after=what.after, limit=LIMIT)
@@ -44,10 +44,10 @@ def incidents(request: Request) -> PageContent:
     buckets = seen.histogram
     data = {
         "query": filters.as_query(what.filter),
-        "incidents": found.rows,
+        "incidents": matched.rows,
         "facets": seen.facets,
         "histogram": buckets,
-        "next": found.next,
+        "next": matched.next,
     }
     chart = histograms.histogram(
         buckets,
@@ -56,12 +56,12 @@ def incidents(request: Request) -> PageContent:
     )
     view = _form(what) | {
         "last_change": last_change,
-        "rows": found.rows,
-        "next": what.next(found.next),
+        "rows": matched.rows,
+        "next": what.next(matched.next),
         "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
-    return PageContent("incidents.html", "Incidents", PLACE, view, data, found.rows)
+    return PageContent("incidents.html", "Incidents", PLACE, view, data, matched.rows)
 
 
 def _form(what: PageQuery) -> dict[str, Any]:

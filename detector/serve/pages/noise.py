@@ -29,7 +29,7 @@ _EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
 def noise(request: Request) -> PageContent:
     """Programs that crashed, the most frequent first."""
     now = now_us(request)
-    what = query.asked(request, now, _NAMES)
+    what = query.page_query(request, now, _NAMES)
     fields = [
         {
             "name": name,
@@ -47,7 +47,7 @@ def noise(request: Request) -> PageContent:
         "chart": None,
     }
     try:
-        found, hours = _read(request, what, now)
+        page, hours = _read(request, what, now)
     except FilterError as error:
         return PageContent(
             "noise.html",
@@ -59,17 +59,17 @@ def noise(request: Request) -> PageContent:
             notice=str(error),
         )
     view |= {
-        "rows": [_shown(row, what) for row in found.rows[:SHOWN]],
-        "more": len(found.rows) > SHOWN,
-        "counted_us": found.counted_us,
+        "rows": [_shown(row, what) for row in page.rows[:SHOWN]],
+        "more": len(page.rows) > SHOWN,
+        "counted_us": page.counted_us,
         "chart": histograms.histogram(
             hours,
             "crash",
             lambda start, end: what.link(since=query.spelled(start), until=query.spelled(end)),
         ),
     }
-    as_json = {"noise": found.rows[:SHOWN], "counted_us": found.counted_us, "hours": hours}
-    return PageContent("noise.html", "Noise", PLACE, view, as_json, found.rows)
+    as_json = {"noise": page.rows[:SHOWN], "counted_us": page.counted_us, "hours": hours}
+    return PageContent("noise.html", "Noise", PLACE, view, as_json, page.rows)
 
 
 def _read(
@@ -80,25 +80,25 @@ def _read(
     Of all hosts and programs the sums over hosts are shown: a large fleet has millions of rows, and
     the first question is which program.
     """
-    wanted, reading = what.checked(), history(request)
-    host = wanted.host[0] if wanted.host else None
+    criteria, reading = what.checked(), history(request)
+    host = criteria.host[0] if criteria.host else None
     process = next(iter(what.params.get("process", ())), None)
-    until = wanted.until_us if wanted.until_us is not None else now_us
-    since = wanted.since_us if wanted.since_us is not None else until - 7 * DAY_US
+    until = criteria.until_us if criteria.until_us is not None else now_us
+    since = criteria.since_us if criteria.since_us is not None else until - 7 * DAY_US
     by = PROGRAMS if host is None and process is None else EVERYTHING
-    begin = wanted.since_us if host else since
+    begin = criteria.since_us if host else since
     top = MOST if request.url.path.endswith(".csv") else SHOWN + 1
-    found = reading.noise(
+    page = reading.noise(
         by=by,
         host=host,
         process=process,
         since_us=begin,
-        until_us=wanted.until_us,
+        until_us=criteria.until_us,
         top=top,
         quick=True,
     )
     hours = reading.noise_hours(host=host, process=process, since_us=since, until_us=until)
-    return found, histograms.spread(hours, since, until, HOUR_US)
+    return page, histograms.spread(hours, since, until, HOUR_US)
 
 
 def _shown(row: NoiseRow, what: PageQuery) -> dict[str, Any]:

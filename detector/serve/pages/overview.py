@@ -31,26 +31,33 @@ def overview(request: Request) -> PageContent:
     """What on-call looks at first."""
     now, reading = now_us(request), history(request)
     last_change = reading.last_change()
-    found = reading.overview(now)
+    overview_row = reading.overview(now)
     view = {
         "last_change": last_change,
-        "tally": _tally(found),
-        "open": found.newest,
-        "grouped": found.open_problems,
-        "open_count": sum(found.open.values()) + sum(found.acknowledged.values()),
-        "totals": found.totals,
-        "new_problems": found.new_problems[:SHOWN_PROBLEMS],
-        "regressions": found.regressions[:SHOWN_PROBLEMS],
-        "noise": found.noise,
-        "health": _health(found, reading, now),
+        "tally": _tally(overview_row),
+        "open": overview_row.newest,
+        "grouped": overview_row.open_problems,
+        "open_count": sum(overview_row.open.values()) + sum(overview_row.acknowledged.values()),
+        "totals": overview_row.totals,
+        "new_problems": overview_row.new_problems[:SHOWN_PROBLEMS],
+        "regressions": overview_row.regressions[:SHOWN_PROBLEMS],
+        "noise": overview_row.noise,
+        "health": _health(overview_row, reading, now),
     }
-    return PageContent("overview.html", "Overview", PLACE, view | _heat(found), found, found.newest)
+    return PageContent(
+        "overview.html",
+        "Overview",
+        PLACE,
+        view | _heat(overview_row),
+        overview_row,
+        overview_row.newest,
+    )
 
 
-def _tally(found: Overview) -> list[dict[str, Any]]:
-    opened, taken = sum(found.open.values()), sum(found.acknowledged.values())
-    critical = found.open.get("critical", 0)
-    grouped = found.open_problems_counted
+def _tally(overview_row: Overview) -> list[dict[str, Any]]:
+    opened, taken = sum(overview_row.open.values()), sum(overview_row.acknowledged.values())
+    critical = overview_row.open.get("critical", 0)
+    grouped = overview_row.open_problems_counted
     return [
         {
             "label": "open problems",
@@ -62,55 +69,57 @@ def _tally(found: Overview) -> list[dict[str, Any]]:
         {"label": "acknowledged", "value": formatting.number(taken), "alarm": False},
         {
             "label": "new problems this week",
-            "value": formatting.number(found.new_problems_week),
+            "value": formatting.number(overview_row.new_problems_week),
             "alarm": False,
         },
         {
             "label": "regressions this week",
-            "value": formatting.number(len(found.regressions)),
-            "alarm": bool(found.regressions),
+            "value": formatting.number(len(overview_row.regressions)),
+            "alarm": bool(overview_row.regressions),
         },
     ]
 
 
-def _heat(found: Overview) -> dict[str, Any]:
+def _heat(overview_row: Overview) -> dict[str, Any]:
     """The heat strip; its shades are relative to the hottest hour of one host."""
-    own = [row for row in found.heat if row.host is not None]
+    own = [row for row in overview_row.heat if row.host is not None]
     shown = own[:SHOWN_HOSTS]
     most = max((max(row.counts) for row in shown), default=0)
-    hours = len(found.heat[0].counts) if found.heat else 0
-    starts = [found.heat_start_us + hour * HOUR_US for hour in range(hours)]
-    others = sum(sum(row.counts) for row in found.heat) - sum(sum(row.counts) for row in shown)
+    hours = len(overview_row.heat[0].counts) if overview_row.heat else 0
+    starts = [overview_row.heat_start_us + hour * HOUR_US for hour in range(hours)]
+    others = sum(sum(row.counts) for row in overview_row.heat) - sum(
+        sum(row.counts) for row in shown
+    )
     return {
         "heat_rows": [_strip(row, starts, most) for row in shown],
         "heat_others": others,
-        "heat_start": formatting.stamp(found.heat_start_us)[:16],
-        "heat_end": formatting.stamp(found.heat_start_us + hours * HOUR_US)[:16],
+        "heat_start": formatting.stamp(overview_row.heat_start_us)[:16],
+        "heat_end": formatting.stamp(overview_row.heat_start_us + hours * HOUR_US)[:16],
     }
 
 
 def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
     hot = [(start, count) for start, count in zip(starts, row.counts, strict=True) if count]
-    said = ", ".join(f"{formatting.stamp(start)[5:16]} {count:,}" for start, count in hot)
+    text = ", ".join(f"{formatting.stamp(start)[5:16]} {count:,}" for start, count in hot)
     return {
         "host": row.host,
         "svg": histograms.strip(
-            row.counts, starts, most, f"{several(sum(row.counts), 'incident')}: {said}"
+            row.counts, starts, most, f"{several(sum(row.counts), 'incident')}: {text}"
         ),
         "count": sum(row.counts),
-        "words": said,
+        "words": text,
     }
 
 
-def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str | Markup]]:
-    totals = found.totals
+def _health(overview_row: Overview, reading: History, now: int) -> list[tuple[str, str | Markup]]:
+    totals = overview_row.totals
     unread = sum(
         count for name, count in reading.counters().items() if name.startswith("unparsed:")
     )
     return [
         ("latest line kept", formatting.when(totals.last_us, now)),
-        ("latest incident", formatting.when(found.latest_us, now)),
-        ("oldest open", formatting.when(found.oldest_open_us, now)),
+        ("latest incident", formatting.when(overview_row.latest_us, now)),
+        ("oldest open", formatting.when(overview_row.oldest_open_us, now)),
         ("reports still open", formatting.number(totals.open_reports)),
         (
             "kept",
@@ -123,22 +132,22 @@ def _health(found: Overview, reading: History, now: int) -> list[tuple[str, str 
             "not read",
             several(unread, "record") if unread else "nothing: every record had a known format",
         ),
-        ("not understood", _not_understood(found)),
-        ("set aside", _set_aside(found)),
+        ("not understood", _not_understood(overview_row)),
+        ("set aside", _set_aside(overview_row)),
     ]
 
 
-def _set_aside(found: Overview) -> str | Markup:
+def _set_aside(overview_row: Overview) -> str | Markup:
     """Records that a stage raised on, and the command that lists them."""
-    if not found.rejected:
+    if not overview_row.rejected:
         return "nothing: no stage raised on a record"
     return Markup("{}: <code>oopswatch rejected list</code>").format(
-        several(found.rejected, "record")
+        several(overview_row.rejected, "record")
     )
 
 
-def _not_understood(found: Overview) -> str:
+def _not_understood(overview_row: Overview) -> str:
     """Lines that hold the phrase of a kernel fault and that no signature claims, with a sample."""
     return inert(
-        unclaimed_summary(found.unclaimed) or "nothing: every phrase of a fault was claimed"
+        unclaimed_summary(overview_row.unclaimed) or "nothing: every phrase of a fault was claimed"
     )

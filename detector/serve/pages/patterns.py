@@ -117,41 +117,45 @@ def signature(request: Request) -> PageContent:
     """One signature."""
     identity = request.path_params["identity"]
     known = catalogue(request)
-    one = known.signature(identity)
-    if one is None:
+    signature_given = known.signature(identity)
+    if signature_given is None:
         return missing(
             f"signature {identity[:100]}",
             SIGNATURES,
             "It may have been taken out of the pattern files since.",
         )
     now = now_us(request)
-    hits = history(request).signature_hits(one.id, now - HITS_US, now)
-    asked = Filter(signature=(one.id,))
+    hits = history(request).signature_hits(signature_given.id, now - HITS_US, now)
+    criteria = Filter(signature=(signature_given.id,))
     faults = (
-        history(request).faults(asked, known.opening, limit=FAULTS).rows
-        if one.origin == "kernel" and not one.marker
+        history(request).faults(criteria, known.opening, limit=FAULTS).rows
+        if signature_given.origin == "kernel" and not signature_given.marker
         else []
     )
     view = {
-        "one": one,
+        "one": signature_given,
         "rules": [
-            rule.id for rule in known.rules if one.id in rule.signatures or one.cls in rule.classes
+            rule.id
+            for rule in known.rules
+            if signature_given.id in rule.signatures or signature_given.cls in rule.classes
         ],
         "faults": faults,
-        "examples": [highlight.pieces(text, {}, one.regex) for text in one.examples],
+        "examples": [
+            highlight.pieces(text, {}, signature_given.regex) for text in signature_given.examples
+        ],
         "chart": histograms.histogram(
             histograms.spread(hits, now - HITS_US, now, HOUR_US),
             "line",
-            lambda start, end: _faults(one, start, end),
+            lambda start, end: _faults(signature_given, start, end),
         ),
     }
-    data = _signature(one) | {
-        "examples": list(one.examples),
-        "rejects": list(one.rejects),
+    data = _signature(signature_given) | {
+        "examples": list(signature_given.examples),
+        "rejects": list(signature_given.rejects),
         "hits": hits,
         "faults": faults,
     }
-    return PageContent("signature.html", one.title, SIGNATURES, view, data, hits)
+    return PageContent("signature.html", signature_given.title, SIGNATURES, view, data, hits)
 
 
 def _faults(item: Signature, start_us: int, end_us: int) -> str:

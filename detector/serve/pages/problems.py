@@ -48,26 +48,26 @@ _CHOICES = {
 
 def problems(request: Request) -> PageContent:
     """Problems that a filter asks for, the latest first."""
-    what = asking.asked(request, now_us(request))
+    what = asking.page_query(request, now_us(request))
     view: dict[str, Any] = {
         "fields": asking.form(what, _FORM, _CHOICES),
         "asked": bool(what.params),
     }
     try:
-        found = history(request).problems(what.checked(), after=what.after, limit=LIMIT)
+        page = history(request).problems(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"rows": (), "next": None, "wrong_field": error.field}
         return PageContent(
             "problems.html", "Problems", PLACE, view, {}, status=422, notice=str(error)
         )
-    data = {"query": filters.as_query(what.filter), "problems": found.rows, "next": found.next}
+    data = {"query": filters.as_query(what.filter), "problems": page.rows, "next": page.next}
     return PageContent(
         "problems.html",
         "Problems",
         PLACE,
-        view | {"rows": found.rows, "next": what.next(found.next)},
+        view | {"rows": page.rows, "next": what.next(page.next)},
         data,
-        found.rows,
+        page.rows,
     )
 
 
@@ -129,27 +129,27 @@ def _exposure(request: Request, reading: History, row: ProblemRow) -> dict[str, 
     bug = bugs(request).index().bugs.get(likely[0].id) if len(likely) == 1 else None
     if bug is None:
         return None
-    found = reading.exposure(bug)
+    page = reading.exposure(bug)
     rows = [
         {
             "meaning": meaning,
-            "count": found.count(status),
-            "hosts": listed(found, status),
-            "checks": list(checks(bug, found.kernels[status]))
+            "count": page.count(status),
+            "hosts": listed(page, status),
+            "checks": list(checks(bug, page.kernels[status]))
             if status.startswith("vendor")
             else [],
         }
         for status, meaning in EXPOSURE.items()
-        if found.count(status)
+        if page.count(status)
     ]
     return {"bug": bug.id, "rows": rows}
 
 
-def listed(found: Exposure, status: Status) -> str:
+def listed(page: Exposure, status: Status) -> str:
     """The first hosts that stand so, where it is they who need something."""
     if status in {"fixed", "before"}:
         return ""
-    names = [name for hosts in found.kernels[status].values() for name in hosts]
+    names = [name for hosts in page.kernels[status].values() for name in hosts]
     more = f" and {len(names) - SHOWN_HOSTS:,} more" if len(names) > SHOWN_HOSTS else ""
     return ", ".join(names[:SHOWN_HOSTS]) + more
 

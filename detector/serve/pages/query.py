@@ -74,7 +74,7 @@ class PageQuery:
         return _address(self.path, {**self.params, "after": [after]}) if after else None
 
 
-def asked(request: Request, now_us: int, names: Iterable[str] | None = None) -> PageQuery:
+def page_query(request: Request, now_us: int, names: Iterable[str] | None = None) -> PageQuery:
     """What a request asks for. Of a filter that cannot be understood the error is kept, for the
     page to say it.
     """
@@ -131,10 +131,10 @@ def chips(what: PageQuery) -> list[dict[str, str]]:
     ]
 
 
-def facets(what: PageQuery, found: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
+def facets(what: PageQuery, counts: Mapping[str, Sequence[Facet]]) -> list[dict[str, Any]]:
     """Groups of values with their counts, each a link that asks for it, or no longer."""
     groups = []
-    for name, values in found.items():
+    for name, values in counts.items():
         rows = []
         for value in values:
             href, chosen = what.toggled(

@@ -26,16 +26,16 @@ LENGTHS = (
 def of_incident(reading: History, row: IncidentRow, now_us: int) -> dict[str, Any]:
     """The silences that cover an incident, and one of its problem on its host to add."""
     facts = RoutingFacts(row.host, row.rule, row.severity, row.fingerprint, row.known_issue)  # type: ignore[arg-type]  # stored severities
-    found = [item for item in _in_force(reading, now_us) if covers(item, facts)]
-    wanted = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
-    wanted |= {} if row.fingerprint else {"rule": row.rule}
-    return {"silences": found, "silence": wanted, "lengths": LENGTHS}
+    silences_read = [item for item in _in_force(reading, now_us) if covers(item, facts)]
+    facts_of_row = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
+    facts_of_row |= {} if row.fingerprint else {"rule": row.rule}
+    return {"silences": silences_read, "silence": facts_of_row, "lengths": LENGTHS}
 
 
 def of_problem(reading: History, fingerprint: str, now_us: int) -> dict[str, Any]:
     """The silences of a problem, on every host or some, and one to add."""
-    found = [item for item in _in_force(reading, now_us) if item.fingerprint == fingerprint]
-    return {"silences": found, "silence": {"fingerprint": fingerprint}, "lengths": LENGTHS}
+    silences_read = [item for item in _in_force(reading, now_us) if item.fingerprint == fingerprint]
+    return {"silences": silences_read, "silence": {"fingerprint": fingerprint}, "lengths": LENGTHS}
 
 
 def _in_force(reading: History, now_us: int) -> list[SilenceRow]:

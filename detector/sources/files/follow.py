@@ -80,8 +80,8 @@ class FileFollower:
         once = []
         for item in expand(self._paths)[0]:
             try:
-                told = Path(item.files[0]).stat()
-                number = (told.st_dev, told.st_ino)
+                status = Path(item.files[0]).stat()
+                number = (status.st_dev, status.st_ino)
                 if number in self._followed:
                     self._followed[number].named = True
                 elif self._left_out.get(item.name) != number and not self._open(item, number):

@@ -24,11 +24,11 @@ def unquoted(records: Iterable[Record]) -> Iterator[Record]:
     """
     held = list(records)
     values = [record.value for record in held]
-    found = pasted.plain(values)
-    if found == values:
+    texts = pasted.plain(values)
+    if texts == values:
         yield from held
     elif held:
-        yield from _framed(held[0].source, b"\n".join(found))
+        yield from _framed(held[0].source, b"\n".join(texts))
 
 
 def _framed(source: str, text: bytes) -> Iterator[Record]:

@@ -49,17 +49,17 @@ class Input:
 
 def expand(paths: Iterable[str]) -> tuple[list[Input], list[SourceProblem]]:
     """What is to be read, and what cannot."""
-    found: dict[object, tuple[str, bool]] = {}
+    files: dict[object, tuple[str, bool]] = {}
     problems: list[SourceProblem] = []
     for path in paths:
         before = len(problems)
         seen = False
         for file, named in _files(path, problems):
             seen = True
-            found.setdefault(_identity(file), (file, named))
+            files.setdefault(_identity(file), (file, named))
         if not seen and len(problems) == before:
             problems.append(SourceProblem(path, _why_nothing(path)))
-    return list(_joined(_oldest_first(found.values()))), problems
+    return list(_joined(_oldest_first(files.values()))), problems
 
 
 def _oldest_first(files: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
@@ -130,10 +130,14 @@ def _why_nothing(path: str) -> str:
 
 def _identity(file: str) -> object:
     try:
-        told = Path(file).stat()
+        status = Path(file).stat()
     except OSError:
         return file
-    return file if file == STDIN or not stat.S_ISREG(told.st_mode) else (told.st_dev, told.st_ino)
+    return (
+        file
+        if file == STDIN or not stat.S_ISREG(status.st_mode)
+        else (status.st_dev, status.st_ino)
+    )
 
 
 def _joined(files: Iterable[tuple[str, bool]]) -> Iterator[Input]:
@@ -174,9 +178,9 @@ def _pstore_part(file: str) -> tuple[tuple[str, ...], int, int] | None:
             first = opened.readline(64)
     except OSError:
         return None
-    found = PART.fullmatch(first)
-    if found is None:
+    matched = PART.fullmatch(first)
+    if matched is None:
         return None
     named = EFI_NAME.fullmatch(path.name)
-    dump = (str(path.parent), f"{found[1].decode()}#{int(found[2])}", named[1] if named else "")
-    return dump, int(found[3]), len(first)
+    dump = (str(path.parent), f"{matched[1].decode()}#{int(matched[2])}", named[1] if named else "")
+    return dump, int(matched[3]), len(first)

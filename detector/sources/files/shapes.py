@@ -211,16 +211,16 @@ class Relative:
         return [], []
 
     def _row(self, line: bytes) -> bytes:
-        found = _RELATIVE_LINE.match(line)
-        if not found:
+        matched = _RELATIVE_LINE.match(line)
+        if not matched:
             return line
-        if found[2]:
-            self._minute, self._since_us = found[2], 0
+        if matched[2]:
+            self._minute, self._since_us = matched[2], 0
             return line
-        self._since_us += int(found[3]) * 1_000_000 + int(found[4])
+        self._since_us += int(matched[3]) * 1_000_000 + int(matched[4])
         seconds, fraction = divmod(self._since_us, 1_000_000)
         clock = b"[%b +%d.%06d]" % (self._minute, seconds, fraction)
-        return found[1] + clock + line[found.end() :]
+        return matched[1] + clock + line[matched.end() :]
 
 
 class WrappedLines:
@@ -246,13 +246,13 @@ class WrappedLines:
         return self._taken(self.rest, hold=0)
 
     def _taken(self, data: bytes, hold: int) -> Rows:
-        found = list(self._wrapping.rows(data))
-        kept = found[len(found) - hold :] if hold else []
-        starts = [start for _, start in found]
+        rows = list(self._wrapping.rows(data))
+        kept = rows[len(rows) - hold :] if hold else []
+        starts = [start for _, start in rows]
         done = kept[0][1] if kept else len(data)
         numbers: list[int] = []
-        for start, after in pairwise((*starts[: len(found) - len(kept)], done)):
+        for start, after in pairwise((*starts[: len(rows) - len(kept)], done)):
             numbers.append(self.line)
             self.line += data.count(b"\n", start, after)
         self.rest = data[done:]
-        return [row for row, _ in found[: len(found) - len(kept)]], numbers
+        return [row for row, _ in rows[: len(rows) - len(kept)]], numbers

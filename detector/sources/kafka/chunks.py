@@ -219,13 +219,15 @@ class KafkaChunk:
     def record_at(self, offset: int) -> tuple[Record, int, int]:
         """The record that covers byte `offset`, where it starts, and where the next one starts."""
         index = bisect_right(self._starts, offset) - 1
-        one = self._records[index]
+        record = self._records[index]
         after = self._starts[index + 1] if index + 1 < len(self._starts) else len(self.data)
         arrival_us = (
-            one.timestamp * 1000 if one.timestamp is not None and one.timestamp >= 0 else None
+            record.timestamp * 1000
+            if record.timestamp is not None and record.timestamp >= 0
+            else None
         )
         return (
-            Record(one.value or b"", self.source, one.offset, one.key, arrival_us),
+            Record(record.value or b"", self.source, record.offset, record.key, arrival_us),
             self._starts[index],
             after,
         )

@@ -76,9 +76,9 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
 
     Raises AwayError where brokers are away, SourceError with the reason where they refuse.
     """
-    found = obstacles(options)
-    if len(found) == len(kafka.bootstrap_servers):
-        raise _blocked(found)
+    obstacles_met = obstacles(options)
+    if len(obstacles_met) == len(kafka.bootstrap_servers):
+        raise _blocked(obstacles_met)
     clients: list[KafkaNetClient] = []
 
     def client(**config: Any) -> KafkaNetClient:
@@ -120,24 +120,24 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
 
 def _unreached(kafka: Kafka, options: Mapping[str, Any], heard: Exception | None) -> SourceError:
     """Why time is up: brokers that let nobody in, or went away meanwhile."""
-    if heard is None and (found := obstacles(options)):
-        return _blocked(found)
+    if heard is None and (obstacles_met := obstacles(options)):
+        return _blocked(obstacles_met)
     return SourceError(_why_refused(kafka, heard))
 
 
-def _blocked(found: Sequence[Obstacle]) -> SourceError:
-    kind = AwayError if any(obstacle.passing for obstacle in found) else SourceError
-    return kind("; ".join(obstacle.text for obstacle in found))
+def _blocked(obstacles_met: Sequence[Obstacle]) -> SourceError:
+    kind = AwayError if any(obstacle.passing for obstacle in obstacles_met) else SourceError
+    return kind("; ".join(obstacle.text for obstacle in obstacles_met))
 
 
 def _why_refused(kafka: Kafka, error: Exception | None) -> str:
     """The brokers can be reached, and let nobody in."""
     server, protocol = kafka.bootstrap_servers[0], kafka.security_protocol
-    said = f": {explained(error)}" if error else ""
+    detail = f": {explained(error)}" if error else ""
     if not protocol.startswith("SASL"):
         return (
             f"kafka.security_protocol: {server} hangs up on {protocol}; does it demand a login "
-            f"(SASL_PLAINTEXT, SASL_SSL)?{said}"
+            f"(SASL_PLAINTEXT, SASL_SSL)?{detail}"
         )
     if isinstance(error, kafka_errors.IllegalSaslStateError):
         return (
@@ -145,10 +145,10 @@ def _why_refused(kafka: Kafka, error: Exception | None) -> str:
             f"say {protocol.replace('SASL_', '')}"
         )
     if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
-        return f"kafka.sasl_mechanism: {kafka.sasl_mechanism} is not taken{said}"
+        return f"kafka.sasl_mechanism: {kafka.sasl_mechanism} is not taken{detail}"
     return (
         f"kafka.sasl_username: the login of {kafka.sasl_username!r} by {kafka.sasl_mechanism} "
-        f"is refused{said}"
+        f"is refused{detail}"
     )
 
 

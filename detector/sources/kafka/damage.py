@@ -63,23 +63,23 @@ class DamagedPartitions:
     ) -> dict[TopicPartition, Sequence[Any]]:
         """Deals with what is damaged; returns the rest."""
         whole: dict[TopicPartition, Sequence[Any]] = {}
-        for one, records in polled.items():
+        for partition, records in polled.items():
             damaged = records[-1].value if isinstance(records[-1].value, Damaged) else None
             if kept := records[:-1] if damaged else records:
-                whole[one] = kept
+                whole[partition] = kept
             if damaged is not None:
-                self._meet(one, damaged)
-            elif one in self._stands:
-                self._pass(one)
+                self._meet(partition, damaged)
+            elif partition in self._stands:
+                self._pass(partition)
         return whole
 
     def retry(self) -> None:
         """Tries those again that have stood still for a while."""
         now = self._clock()
-        for one, stand in self._stands.items():
+        for partition, stand in self._stands.items():
             if stand.stopped and now >= stand.retry_s:
                 stand.retry_s = now + RETRY_S
-                self._consumer.resume(one)
+                self._consumer.resume(partition)
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """They are another member's now."""

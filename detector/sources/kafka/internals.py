@@ -23,12 +23,12 @@ def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
     that keeps none: positions are then of a name, as they were before.
     """
     try:
-        found = consumer._cluster.topic_id(topic)  # noqa: SLF001
+        topic_id_read = consumer._cluster.topic_id(topic)  # noqa: SLF001
     except AttributeError:
         return None
-    if found is None or found == _NONE:
+    if topic_id_read is None or topic_id_read == _NONE:
         return None
-    return base64.urlsafe_b64encode(found.bytes).decode().rstrip("=")
+    return base64.urlsafe_b64encode(topic_id_read.bytes).decode().rstrip("=")
 
 
 def has_topic(consumer: KafkaConsumer, topic: str) -> bool:

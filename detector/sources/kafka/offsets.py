@@ -46,17 +46,19 @@ def offsets(
             numbers = consumer.partitions_for_topic(topic)
             if partition is not None and partition not in numbers:
                 raise SourceError(f"{topic}: there are {len(numbers)} partitions, from 0 on")
-            asked = [
+            questions = [
                 TopicPartition(topic, number)
                 for number in sorted(numbers if partition is None else {partition})
             ]
-            beginnings = consumer.beginning_offsets(asked, timeout_ms=ASK_MS)
-            ends = consumer.end_offsets(asked, timeout_ms=ASK_MS)
-            found = topic_id(consumer, topic)
-            logs = {item: PartitionLog(beginnings[item], ends[item], found) for item in asked}
+            beginnings = consumer.beginning_offsets(questions, timeout_ms=ASK_MS)
+            ends = consumer.end_offsets(questions, timeout_ms=ASK_MS)
+            answer = topic_id(consumer, topic)
+            logs = {item: PartitionLog(beginnings[item], ends[item], answer) for item in questions}
             return {
-                name_of(one): RequestedOffset(log, choose(consumer, one, log))
-                for one, log in logs.items()
+                name_of(partition_given): RequestedOffset(
+                    log, choose(consumer, partition_given, log)
+                )
+                for partition_given, log in logs.items()
             }
         except kafka_errors.KafkaError as error:
             raise SourceError(f"kafka: {explained(error)}") from error
@@ -90,7 +92,7 @@ def since(wall_us: int) -> Choose:
     """The first record of a time or later; the end where there is none."""
 
     def choose(consumer: KafkaConsumer, partition: TopicPartition, log: PartitionLog) -> int:
-        found = consumer.offsets_for_times({partition: wall_us // 1_000}, timeout_ms=ASK_MS)
-        return found[partition].offset if found[partition] else log.end
+        answer = consumer.offsets_for_times({partition: wall_us // 1_000}, timeout_ms=ASK_MS)
+        return answer[partition].offset if answer[partition] else log.end
 
     return choose

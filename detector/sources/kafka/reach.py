@@ -38,8 +38,8 @@ def why_unreachable(options: Mapping[str, Any]) -> str:
 
 def obstacles(options: Mapping[str, Any]) -> list[Obstacle]:
     """What keeps a client from each server that does not answer a first question."""
-    found = (_obstacle(server, options) for server in options["bootstrap_servers"])
-    return [obstacle for obstacle in found if obstacle is not None]
+    obstacles_read = (_obstacle(server, options) for server in options["bootstrap_servers"])
+    return [obstacle for obstacle in obstacles_read if obstacle is not None]
 
 
 def _obstacle(server: str, options: Mapping[str, Any]) -> Obstacle | None:

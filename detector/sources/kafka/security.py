@@ -38,7 +38,7 @@ def _tls(kafka: Kafka) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise SourceError(
             f"kafka.ssl_cafile: {kafka.ssl_cafile} holds no certificates that can be used: "
-            f"{_said(error)}"
+            f"{_reason(error)}"
         ) from error
     context.check_hostname = kafka.ssl_check_hostname
     if kafka.ssl_certfile:
@@ -54,10 +54,10 @@ def _tls(kafka: Kafka) -> ssl.SSLContext:
             )
             raise SourceError(
                 f"kafka.ssl_certfile: {names} hold no certificate with its key, "
-                f"unencrypted: {_said(error)}"
+                f"unencrypted: {_reason(error)}"
             ) from error
     return context
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)

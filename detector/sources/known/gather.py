@@ -23,19 +23,19 @@ def gather(
     paths: Sequence[Path], reader: MessageReader, progress: Progress | None = None
 ) -> Gathered:
     """The bugs of all sources; records before commits, so that commits add to them."""
-    found = Gathered()
+    gathered = Gathered()
     for path in sorted(paths, key=kernel_git.is_kernel):
-        before, left_out = len(found.bugs) + found.joined, found.left_out.copy()
+        before, left_out = len(gathered.bugs) + gathered.joined, gathered.left_out.copy()
         if not path.exists():
             raise SourceError(f"{path}: is not there")
         if kernel_git.is_kernel(path):
-            found.commits(kernel_git.commits(path, progress), reader)
+            gathered.commits(kernel_git.commits(path, progress), reader)
         else:
             for document in documents(path, progress):
-                found.document(document.name, document.data, reader)
-        if len(found.bugs) + found.joined == before:
-            raise SourceError(f"{path}: {_nothing(found.left_out - left_out)}")
-    return found
+                gathered.document(document.name, document.data, reader)
+        if len(gathered.bugs) + gathered.joined == before:
+            raise SourceError(f"{path}: {_nothing(gathered.left_out - left_out)}")
+    return gathered
 
 
 def _nothing(left_out: Counter[str]) -> str:

@@ -73,16 +73,16 @@ def _releases(path: Path) -> list[tuple[str, KernelRelease, str | None]]:
     """Mainline's tags in order, each with the release it counts for and the tag before it: what a
     candidate brings is in the release that it leads to.
     """
-    found = []
+    commits_read = []
     for name in _lines(path, "tag", "--list", "v*"):
         release = KernelRelease.parse(name[1:]) if _TAG.fullmatch(name) else None
         if release is not None:
-            found.append((release, name))
-    found.sort()
-    names = [None, *(name for _, name in found)]
+            commits_read.append((release, name))
+    commits_read.sort()
+    names = [None, *(name for _, name in commits_read)]
     return [
         (name, KernelRelease(release.major, release.minor, release.patch), before)
-        for (release, name), before in zip(found, names, strict=False)
+        for (release, name), before in zip(commits_read, names, strict=False)
     ]
 
 
@@ -134,6 +134,6 @@ def _run(path: Path, *arguments: str, input_: str = "") -> str:
     except FileNotFoundError:
         raise SourceError("git is not installed: it is needed to read a kernel checkout") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise SourceError(f"{path}: git {arguments[0]}: {said[-1] if said else 'failed'}")
+        messages = done.stderr.decode(errors="replace").strip().splitlines()
+        raise SourceError(f"{path}: git {arguments[0]}: {messages[-1] if messages else 'failed'}")
     return done.stdout.decode(errors="replace")

@@ -32,11 +32,11 @@ _INSERT = "INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 
 def refresh(connection: Connection, ids: Collection[int], now_us: int) -> None:
     """Makes the rows of some matches anew, and moves what their reports add."""
-    wanted = json.dumps(sorted(ids))
-    before = {row["id"]: row for row in connection.execute(_STORED, (wanted,))}
-    rows = [_told(row) for row in connection.execute(_SOURCE, (wanted,))]
+    ids_json = json.dumps(sorted(ids))
+    before = {row["id"]: row for row in connection.execute(_STORED, (ids_json,))}
+    rows = [_known_facts(row) for row in connection.execute(_SOURCE, (ids_json,))]
     connection.executemany(_INSERT, rows)
-    after = {row["id"]: row for row in connection.execute(_STORED, (wanted,))}
+    after = {row["id"]: row for row in connection.execute(_STORED, (ids_json,))}
     for identity, row in after.items():
         old = before.get(identity)
         if old is None or tuple(old) != tuple(row):
@@ -64,7 +64,7 @@ def part(row: Row | None) -> ProblemPart | None:
     )
 
 
-def _told(row: Row) -> tuple[object, ...]:
+def _known_facts(row: Row) -> tuple[object, ...]:
     """The row as it is stored: hardware by its model alone."""
     values = dict(row)
     if values["hardware"] is not None:

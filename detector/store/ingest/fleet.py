@@ -102,5 +102,5 @@ def _crash(row: Row | None) -> Counter[tuple[str, str, int]]:
     if row is None or row["severity"] != CRASH:
         return Counter()
     day = row["at_us"] - row["at_us"] % DAY_US
-    told = (("kernel", row["kernel"]), ("hardware", row["hardware"]))
-    return Counter((about, value, day) for about, value in told if value is not None)
+    facts = (("kernel", row["kernel"]), ("hardware", row["hardware"]))
+    return Counter((about, value, day) for about, value in facts if value is not None)

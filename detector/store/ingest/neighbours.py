@@ -65,9 +65,9 @@ def _sides(time: str, own: str, condition: str = "TRUE") -> tuple[str, str]:
     """The matches of one signature, outwards before and after: `time` is the column that is
     compared, `own` the match's own time.
     """
-    one = f"signature = :signature AND {condition}"
-    before = _near(f"{one} AND {time} BETWEEN {own} - :span AND {own}")
-    after = _near(f"{one} AND {time} > {own} AND {time} <= {own} + :span")
+    same = f"signature = :signature AND {condition}"
+    before = _near(f"{same} AND {time} BETWEEN {own} - :span AND {own}")
+    after = _near(f"{same} AND {time} > {own} AND {time} <= {own} + :span")
     return f"{before} ORDER BY {time} DESC", f"{after} ORDER BY {time}"
 
 
@@ -105,12 +105,12 @@ class Neighbours:
         """
         match = stored.match
         place = self._place(stored, span_us)
-        found = self._of_host(match, place)
+        neighbours = self._of_host(match, place)
         if match.kernel_time_us is not None:
             for other in self._under_other_names(match, place):
                 if one_machine(match, other.match, self._unnamed):
-                    found.append(other)
-        return found
+                    neighbours.append(other)
+        return neighbours
 
     def _place(self, stored: StoredMatch, span_us: int) -> dict[str, Any]:
         """Where a match stands, by the names in the statements."""
@@ -133,15 +133,15 @@ class Neighbours:
         rows = self._connection.execute(near, place).fetchall()
         if len(rows) <= CROWD:
             return self._of_boot(match, rows, CROWD)
-        found: list[StoredMatch] = []
+        neighbours: list[StoredMatch] = []
         for signature in self._connection.execute(_SIGNATURES, place).fetchall():
             for side in crowd:
-                found += self._of_boot(
+                neighbours += self._of_boot(
                     match,
                     self._connection.execute(side, place | {"signature": signature[0]}),
                     EACH_SIDE,
                 )
-        return found
+        return neighbours
 
     def _under_other_names(self, match: Match, place: dict[str, Any]) -> Iterator[StoredMatch]:
         """What may be of the same machine: the matches of one boot id, or those under a short or a
@@ -177,12 +177,12 @@ class Neighbours:
             return known
         starts = [match.boot.epoch_us for match in matches if match.boot.epoch_us is not None]
         walls = [match.wall_time_us for match in matches if match.wall_time_us is not None]
-        found: set[Banner] = set()
+        neighbours: set[Banner] = set()
         if starts and walls:
             for host in {match.host for match in matches}:
                 rows = self._connection.execute(_BANNERS, (host, min(starts), max(walls), BANNERS))
-                found |= {Banner(wall_us, boot_id) for wall_us, boot_id in rows.fetchall()}
-        return replace(known, banners=tuple(found))
+                neighbours |= {Banner(wall_us, boot_id) for wall_us, boot_id in rows.fetchall()}
+        return replace(known, banners=tuple(neighbours))
 
     def note_banner(self, match: Match) -> None:
         """Keeps when a boot began by the wall clock, as its banner tells."""
@@ -192,14 +192,14 @@ class Neighbours:
 
     def _of_boot(self, match: Match, rows: Iterable[Row], limit: int) -> list[StoredMatch]:
         """The first `limit` rows that may be of the boot of `match`."""
-        found: list[StoredMatch] = []
+        neighbours: list[StoredMatch] = []
         for row in rows:
             other = read_stored(self._connection, row)
             if same_boot(match, other.match, self._tolerance_us):
-                found.append(other)
-                if len(found) == limit:
+                neighbours.append(other)
+                if len(neighbours) == limit:
                     break
-        return found
+        return neighbours
 
 
 def read_stored(connection: Connection, row: Row) -> StoredMatch:

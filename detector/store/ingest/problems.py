@@ -217,9 +217,9 @@ def _shrink(
     )
     incidents = "FALSE" if column == "hardware" else also
     for end, least, order in (("first_us", "min", "ASC"), ("last_us", "max", "DESC")):
-        found = _END.format(least=least, order=order, incidents=incidents, faults=also)
+        bound = _END.format(least=least, order=order, incidents=incidents, faults=also)
         connection.execute(
-            f"UPDATE {table} SET {end} = coalesce({found}, {end}) WHERE {place} AND {end} = :time "  # noqa: S608
+            f"UPDATE {table} SET {end} = coalesce({bound}, {end}) WHERE {place} AND {end} = :time "  # noqa: S608
             "AND incidents + reports > 0",
             facts,
         )

@@ -146,8 +146,8 @@ class Spreads:
         for value, hour, host in self._connection.execute(_OF_MATCH, (match_id,)).fetchall():
             if now == Sighting(value, hour, host):
                 continue
-            asked = (host, hour, hour + HOUR_US, value, match_id)
-            other = self._connection.execute(_SUPPORT, asked).fetchone()
+            values = (host, hour, hour + HOUR_US, value, match_id)
+            other = self._connection.execute(_SUPPORT, values).fetchone()
             if other is None:
                 self._connection.execute(
                     f"DELETE FROM value_hours WHERE {_PLACE}",  # noqa: S608
@@ -161,43 +161,43 @@ class Spreads:
 
     def hosts(self, field: str, value: str, span: HourSpan, enough: int) -> dict[int, list[str]]:
         """The hosts of each hour of a span that has any, of each at most `enough`."""
-        found: dict[int, list[str]] = {}
+        hosts_by_hour: dict[int, list[str]] = {}
         hour: int | None = span.first_us
         while hour is not None:
-            asked = (field, value, hour, span.last_us)
-            hour = self._connection.execute(_NEXT_HOUR, asked).fetchone()[0]
+            values = (field, value, hour, span.last_us)
+            hour = self._connection.execute(_NEXT_HOUR, values).fetchone()[0]
             if hour is not None:
                 rows = self._connection.execute(_HOSTS, (field, value, hour, enough))
-                found[hour] = [row["host"] for row in rows]
+                hosts_by_hour[hour] = [row["host"] for row in rows]
                 hour += HOUR_US
-        return found
+        return hosts_by_hour
 
     def live(self, rule: str, value: str, span: HourSpan) -> list[LiveSpread]:
         """The incidents of a value whose hours are one with a span."""
         wide = span.widened()
-        asked = (rule, value, wide.first_us, wide.last_us)
-        rows = self._connection.execute(_LIVE, asked)
+        values = (rule, value, wide.first_us, wide.last_us)
+        rows = self._connection.execute(_LIVE, values)
         return [LiveSpread(row[0], HourSpan(row[1], row[2])) for row in rows]
 
     def first(
         self, field: str, value: str, hour_us: int, hosts: Sequence[str]
     ) -> tuple[str, Match | None]:
         """The host that a value was seen on first in an hour, among some, and its fault if any."""
-        asked = (field, value, hour_us, json.dumps(list(hosts)))
-        row = self._connection.execute(_FIRST, asked).fetchone()
+        values = (field, value, hour_us, json.dumps(list(hosts)))
+        row = self._connection.execute(_FIRST, values).fetchone()
         fault = self._connection.execute("SELECT * FROM matches WHERE id = ?", (row["match_id"],))
-        found = fault.fetchone()
-        return row["host"], read_match(found) if found else None
+        hosts_by_hour = fault.fetchone()
+        return row["host"], read_match(hosts_by_hour) if hosts_by_hour else None
 
     def faults(self, field: str, value: str, span: HourSpan) -> tuple[int, ...]:
         """The first faults of a span, one for each hour and host."""
-        asked = (field, value, span.first_us, span.last_us, EVIDENCE)
-        return tuple(row["match_id"] for row in self._connection.execute(_FAULTS, asked))
+        values = (field, value, span.first_us, span.last_us, EVIDENCE)
+        return tuple(row["match_id"] for row in self._connection.execute(_FAULTS, values))
 
     def lone(self, fingerprint: str, span: HourSpan, rules: Collection[str]) -> set[str]:
         """The live incidents of some rules with a fingerprint that began within a span."""
-        asked = (fingerprint, span.first_us, span.last_us + HOUR_US, json.dumps(sorted(rules)))
-        return {row["id"] for row in self._connection.execute(_LONE, asked)}
+        values = (fingerprint, span.first_us, span.last_us + HOUR_US, json.dumps(sorted(rules)))
+        return {row["id"] for row in self._connection.execute(_LONE, values)}
 
     def grow(self, grown: GrownSpread, met: Sequence[LiveSpread]) -> None:
         """Stores the hours of an incident, and takes in hosts: of the incidents that it joins, of

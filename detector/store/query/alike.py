@@ -49,21 +49,21 @@ def alike(
         with_it = connection.execute(_WITH, (function, FREQUENT)).fetchall()
         if len(with_it) < FREQUENT:
             counted.update(row["fingerprint"] for row in with_it)
-    wanted = [one for one, _ in counted.most_common(COMPARED_PROBLEMS)]
+    nearest = [fingerprint_given for fingerprint_given, _ in counted.most_common(COMPARED_PROBLEMS)]
     if fingerprint is not None:
-        wanted.append(fingerprint)
-    found = []
-    for row in connection.execute(_PROBLEMS, (json.dumps(wanted),)):
+        nearest.append(fingerprint)
+    alike_read = []
+    for row in connection.execute(_PROBLEMS, (json.dumps(nearest),)):
         its = from_json(row["trace"])
         common = in_common(functions, its)
         same = row["fingerprint"] == fingerprint
         if same or (len(common) >= LEAST and 2 * len(common) >= min(len(functions), len(its))):
             problem = ProblemRow(**named(ProblemRow, row))
-            found.append(
+            alike_read.append(
                 AlikeProblem(problem, same, len(common), len(functions), len(its), tuple(common))
             )
-    found.sort(key=lambda item: (item.same, item.common, item.row.last_us), reverse=True)
-    return found[:limit]
+    alike_read.sort(key=lambda item: (item.same, item.common, item.row.last_us), reverse=True)
+    return alike_read[:limit]
 
 
 def in_common(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:

@@ -137,7 +137,7 @@ class _Search:
 
 def page(
     connection: Connection,
-    wanted: Filter,
+    criteria: Filter,
     heads: Collection[str],
     after: str | None,
     limit: int,
@@ -146,15 +146,15 @@ def page(
 
     Raises FilterError for a field that faults do not have, and for what is no place of a list.
     """
-    check(wanted)
-    search = _search(connection, wanted)
+    check(criteria)
+    search = _search(connection, criteria)
     query = _FAULT.format(
         faults=f"(SELECT * FROM faults INDEXED BY {search.index} WHERE {_PLACE} AND "  # noqa: S608
         f"{search.conditions} "
         "AND (reported OR signature NOT IN (SELECT value FROM json_each(:heads))) "
         "ORDER BY at_us DESC, id DESC LIMIT :limit)"
     )
-    at, identity = min((*read_place(after, int, int),) if after else _LATEST, _begin(wanted))
+    at, identity = min((*read_place(after, int, int),) if after else _LATEST, _begin(criteria))
     parameters = search.parameters | {"at": at, "id": identity, "limit": limit + 1}
     parameters["heads"] = json.dumps(list(heads))
     for looked in LOOKED:
@@ -164,10 +164,10 @@ def page(
         ).fetchall()
         if len(rows) > limit or floor == _END:
             break
-    found = [FaultRow(**named(FaultRow, row)) for row in rows[:limit]]
+    faults = [FaultRow(**named(FaultRow, row)) for row in rows[:limit]]
     if len(rows) > limit:
-        return Page(found, spell_place(rows[limit - 1]["at_us"], rows[limit - 1]["id"]))
-    return Page(found, None if floor == _END else spell_place(*floor))
+        return Page(faults, spell_place(rows[limit - 1]["at_us"], rows[limit - 1]["id"]))
+    return Page(faults, None if floor == _END else spell_place(*floor))
 
 
 def fault(connection: Connection, identity: int) -> FaultDetail | None:
@@ -182,11 +182,11 @@ def fault(connection: Connection, identity: int) -> FaultDetail | None:
     return FaultDetail(FaultRow(**named(FaultRow, row)), block, read_match(match))
 
 
-def fingerprints(connection: Connection, wanted: Filter) -> list[str]:
+def fingerprints(connection: Connection, criteria: Filter) -> list[str]:
     """The problems of the newest `LOOKED_ALIKE` faults of a filter."""
-    search = _search(connection, wanted)
+    search = _search(connection, criteria)
     index = search.index if search.lead else "faults_alike"
-    at, identity = _begin(wanted)
+    at, identity = _begin(criteria)
     parameters = search.parameters | {"at": at, "id": identity}
     floor = _floor(connection, search, parameters, LOOKED_ALIKE, index)
     rows = connection.execute(
@@ -197,33 +197,33 @@ def fingerprints(connection: Connection, wanted: Filter) -> list[str]:
     return sorted(row["fingerprint"] for row in rows)
 
 
-def check(wanted: Filter) -> None:
+def check(criteria: Filter) -> None:
     """Raises FilterError for a field that faults do not have."""
     known = {_ATTRIBUTES.get(name, name) for name in FIELDS}
     for name in Filter.__slots__:
-        if name not in known and getattr(wanted, name):
+        if name not in known and getattr(criteria, name):
             raise FilterError(
                 name, f"faults are not found by it: there are {', '.join(FIELDS)}; incidents are"
             )
 
 
-def _search(connection: Connection, wanted: Filter) -> _Search:
-    values = _values(connection, wanted)
+def _search(connection: Connection, criteria: Filter) -> _Search:
+    values = _values(connection, criteria)
     conditions: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     for name, column in _COLUMNS.items():
         if name in values:
             parameters[name] = json.dumps(values[name])
             conditions[name] = f"{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608
-    if patterns := [item for item in wanted.host if is_pattern(item)]:
+    if patterns := [item for item in criteria.host if is_pattern(item)]:
         parameters |= {f"host{number}": host for number, host in enumerate(patterns)}
         either = [f"host GLOB :host{number}" for number in range(len(patterns))]
-        parameters["hosts"] = json.dumps(wanted.host)
+        parameters["hosts"] = json.dumps(criteria.host)
         either.append("host IN (SELECT value FROM json_each(:hosts))")
         del values["host"], conditions["host"]
         conditions["pattern"] = f"({' OR '.join(either)})"
     for name, sign in (("since_us", ">="), ("until_us", "<")):
-        if (at := getattr(wanted, name)) is not None:
+        if (at := getattr(criteria, name)) is not None:
             parameters[name] = at
             conditions[name] = f"at_us {sign} :{name} AND at_us > 0"
     lead = next((item for item in _LEADS if item in values and len(values[item]) <= _LEADING), None)
@@ -231,23 +231,23 @@ def _search(connection: Connection, wanted: Filter) -> _Search:
     return _Search(lead, values[lead] if lead else (), together, parameters)
 
 
-def _values(connection: Connection, wanted: Filter) -> dict[str, Sequence[str]]:
+def _values(connection: Connection, criteria: Filter) -> dict[str, Sequence[str]]:
     """The values asked for, by the names of the filter; a range of kernels as the releases in it, a
     class as the signatures that have it.
     """
     values: dict[str, Sequence[str]] = {
-        name: getattr(wanted, name) for name in _COLUMNS if getattr(wanted, name)
+        name: getattr(criteria, name) for name in _COLUMNS if getattr(criteria, name)
     }
-    if wanted.kernel and any(".." in item for item in wanted.kernel):
+    if criteria.kernel and any(".." in item for item in criteria.kernel):
         all_kernels = _stored(connection, "kernel", "faults_kernel")
         values["kernel"] = tuple(
-            kernel for kernel in all_kernels if in_range(wanted.kernel, kernel)
+            kernel for kernel in all_kernels if in_range(criteria.kernel, kernel)
         )
-    if wanted.cls and not wanted.signature:
+    if criteria.cls and not criteria.signature:
         values["signature"] = tuple(
             item
             for item in _stored(connection, "signature", "faults_signature")
-            if connection.execute(_CLASSES, {"signature": item}).fetchone()["class"] in wanted.cls
+            if connection.execute(_CLASSES, {"signature": item}).fetchone()["class"] in criteria.cls
         )
     return values
 
@@ -290,9 +290,9 @@ def _from(parameters: Mapping[str, Any], floor: tuple[int, int]) -> dict[str, An
     return {**parameters, "floor": at, "floor_id": identity}
 
 
-def _begin(wanted: Filter) -> tuple[int, int]:
+def _begin(criteria: Filter) -> tuple[int, int]:
     """The place before which the newest row of a filter is."""
-    return _LATEST if wanted.until_us is None else (wanted.until_us, 0)
+    return _LATEST if criteria.until_us is None else (criteria.until_us, 0)
 
 
 def in_range(kernels: Sequence[str], kernel: str) -> bool:

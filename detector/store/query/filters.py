@@ -110,24 +110,24 @@ def parse(params: Mapping[str, Sequence[str]], now_us: int) -> Filter:
     Every name must be one of `FIELDS`: a caller takes parameters of its own, such as the page
     wanted, out first.
     """
-    found: dict[str, tuple[str, ...] | int | None] = {}
+    given_read: dict[str, tuple[str, ...] | int | None] = {}
     for name, given in params.items():
         if name not in FIELDS:
             raise FilterError(name, f"there is no such filter: there are {', '.join(FIELDS)}")
         values = tuple(dict.fromkeys(value.strip() for value in given if value.strip()))
         attribute = _ATTRIBUTES.get(name, name)
         if name in {"since", "until"}:
-            found[attribute] = _one_time(name, values, now_us)
+            given_read[attribute] = _one_time(name, values, now_us)
         else:
-            found[attribute] = _values(name, values)
-    return Filter(**found)  # type: ignore[arg-type]
+            given_read[attribute] = _values(name, values)
+    return Filter(**given_read)  # type: ignore[arg-type]
 
 
-def as_params(asked: Filter) -> dict[str, list[str]]:
+def as_params(criteria: Filter) -> dict[str, list[str]]:
     """The filter as names and values that parse to it again, at any time: times are absolute."""
     params: dict[str, list[str]] = {}
     for name in FIELDS:
-        value = getattr(asked, _ATTRIBUTES.get(name, name))
+        value = getattr(criteria, _ATTRIBUTES.get(name, name))
         if isinstance(value, int):
             params[name] = [_spelled(value)]
         elif value:
@@ -135,13 +135,13 @@ def as_params(asked: Filter) -> dict[str, list[str]]:
     return params
 
 
-def as_query(asked: Filter) -> str:
+def as_query(criteria: Filter) -> str:
     """The canonical query string of a filter, without a question mark: names in the order of
     `FIELDS`.
     """
     return "&".join(
         f"{name}={quote(value, safe='*.:_-~')}"
-        for name, values in as_params(asked).items()
+        for name, values in as_params(criteria).items()
         for value in values
     )
 

@@ -93,12 +93,12 @@ def rates(
     since = max(0, since - since % DAY_US)
     place = {"since": since, "until": max(until, since + 1)}
     query = _KERNELS if by == "kernel" else _HARDWARE
-    found = [
+    rates_read = [
         _rate(row["value"], row["crashed"], row["hosts"], row["host_us"], row["first_us"])
         for row in connection.execute(query, place)
     ]
-    found.sort(key=lambda item: (item.few, -(item.rate or 0), -item.crashes, item.name))
-    return CrashRates(by, since, place["until"], found)
+    rates_read.sort(key=lambda item: (item.few, -(item.rate or 0), -item.crashes, item.name))
+    return CrashRates(by, since, place["until"], rates_read)
 
 
 def releases_with(connection: Connection, fingerprint: str) -> ReleasesWith | None:

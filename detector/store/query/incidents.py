@@ -97,7 +97,7 @@ class FilterSql:
         return f"SELECT {place} FROM {tables} WHERE {where} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
 
 
-def asked(connection: Connection, wanted: Filter) -> FilterSql:
+def conditions_of(connection: Connection, criteria: Filter) -> FilterSql:
     """A filter as SQL over this history: patterns of hosts, ranges of kernels and words with *
     become the names that there are.
 
@@ -105,23 +105,23 @@ def asked(connection: Connection, wanted: Filter) -> FilterSql:
     """
     conditions: list[str] = []
     parameters: dict[str, Any] = {
-        "from": 0 if wanted.since_us is None else search_index.place_of(wanted.since_us),
-        "to": _END if wanted.until_us is None else search_index.place_of(wanted.until_us),
+        "from": 0 if criteria.since_us is None else search_index.place_of(criteria.since_us),
+        "to": _END if criteria.until_us is None else search_index.place_of(criteria.until_us),
     }
     facts: dict[str, Sequence[str]] = {
-        name: getattr(wanted, name)
+        name: getattr(criteria, name)
         for name in search_index.COLUMNS
         if name not in {"host", "kernel"}
     }
-    evidence = {"class": wanted.cls, "signature": wanted.signature}
-    hosts, kernels = _hosts(connection, wanted), _kernels(connection, wanted)
+    evidence = {"class": criteria.cls, "signature": criteria.signature}
+    hosts, kernels = _hosts(connection, criteria), _kernels(connection, criteria)
     if kernels is not None:
         facts["kernel"] = kernels
         conditions += [] if kernels else ["FALSE"]
-    elif wanted.kernel:
-        conditions.append(_between(wanted.kernel, parameters))
+    elif criteria.kernel:
+        conditions.append(_between(criteria.kernel, parameters))
     parts = [search_index.any_fact(name, values) for name, values in evidence.items() if values]
-    parts += [search_index.any_text(connection, wanted.text)] if wanted.text else []
+    parts += [search_index.any_text(connection, criteria.text)] if criteria.text else []
     leading = hosts is not None and not parts
     for name, values in facts.items():
         if values and leading:
@@ -130,45 +130,48 @@ def asked(connection: Connection, wanted: Filter) -> FilterSql:
             parts.append(search_index.any_fact(name, values))
     if hosts is not None:
         _among(conditions, parameters, "h.host" if leading else "i.host", hosts)
-    elif wanted.host:
-        conditions.append(_alike(wanted.host, parameters))
+    elif criteria.host:
+        conditions.append(_alike(criteria.host, parameters))
     if parts:
         parameters["expression"] = " AND ".join(parts)
     return FilterSql(parameters.get("expression"), conditions, parameters, leading)
 
 
 def page(
-    connection: Connection, wanted: Filter, after: str | None, limit: int
+    connection: Connection, criteria: Filter, after: str | None, limit: int
 ) -> Page[IncidentRow]:
     """The incidents of a filter, newest first, from `after` on."""
-    return _page(connection, places(connection, wanted, limit + 1, after), limit)
+    return _page(connection, places(connection, criteria, limit + 1, after), limit)
 
 
-def _page(connection: Connection, found: Sequence[int], limit: int) -> Page[IncidentRow]:
+def _page(connection: Connection, places_met: Sequence[int], limit: int) -> Page[IncidentRow]:
     """The first so many of some places; there are more where there is one more."""
-    more = limit and len(found) > limit
-    return Page(rows_at(connection, found[:limit]), spell_place(found[limit - 1]) if more else None)
+    more = limit and len(places_met) > limit
+    return Page(
+        rows_at(connection, places_met[:limit]),
+        spell_place(places_met[limit - 1]) if more else None,
+    )
 
 
 def places(
-    connection: Connection, wanted: Filter, limit: int, after: str | None = None
+    connection: Connection, criteria: Filter, limit: int, after: str | None = None
 ) -> list[int]:
     """The places of the newest incidents of a filter, from `after` on."""
-    query = asked(connection, wanted)
+    query = conditions_of(connection, criteria)
     if after is not None:
         query.parameters["to"] = min(query.parameters["to"], read_place(after, int)[0])
     return [row[0] for row in connection.execute(query.sql(), query.parameters | {"limit": limit})]
 
 
 def values_at(
-    connection: Connection, found: Sequence[int], columns: Sequence[str]
+    connection: Connection, places_met: Sequence[int], columns: Sequence[str]
 ) -> Iterator[Sequence[Any]]:
     """Some columns of the incidents at some places."""
     query = (
         f"SELECT {', '.join(columns)} FROM incidents INDEXED BY incidents_place WHERE place IN "  # noqa: S608
         "(SELECT value FROM json_each(?))"
     )
-    return connection.execute(query, (str(list(found)),))
+    return connection.execute(query, (str(list(places_met)),))
 
 
 def rows_at(connection: Connection, places: Sequence[int]) -> list[IncidentRow]:
@@ -178,7 +181,7 @@ def rows_at(connection: Connection, places: Sequence[int]) -> list[IncidentRow]:
 
 def survey(
     connection: Connection,
-    wanted: Filter,
+    criteria: Filter,
     names: Sequence[str],
     values: int,
     buckets: int,
@@ -198,29 +201,29 @@ def survey(
             raise FilterError(
                 name, f"there are no counts of it: there are of {', '.join(search_index.COLUMNS)}"
             )
-    found = places(connection, wanted, SURVEYED + 1)
-    more = len(found) > SURVEYED
-    del found[SURVEYED:]
+    places_met = places(connection, criteria, SURVEYED + 1)
+    more = len(places_met) > SURVEYED
+    del places_met[SURVEYED:]
     return Survey(
-        counted=Counted(len(found), more),
-        facets=_facets(connection, found, names, values),
-        histogram=_histogram(connection, wanted, found, more, buckets, now_us),
-        first=_page(connection, found, rows),
+        counted=Counted(len(places_met), more),
+        facets=_facets(connection, places_met, names, values),
+        histogram=_histogram(connection, criteria, places_met, more, buckets, now_us),
+        first=_page(connection, places_met, rows),
     )
 
 
 def _facets(
-    connection: Connection, found: Sequence[int], names: Sequence[str], values: int
+    connection: Connection, places_met: Sequence[int], names: Sequence[str], values: int
 ) -> dict[str, list[Facet]]:
     """For each field the most frequent values at some places."""
     if not names:
         return {}
     columns = (
         zip(
-            *values_at(connection, found, [search_index.COLUMNS[name] for name in names]),
+            *values_at(connection, places_met, [search_index.COLUMNS[name] for name in names]),
             strict=True,
         )
-        if found
+        if places_met
         else [()] * len(names)
     )
     return {
@@ -230,35 +233,35 @@ def _facets(
 
 def _histogram(
     connection: Connection,
-    wanted: Filter,
-    found: Sequence[int],
+    criteria: Filter,
+    places_met: Sequence[int],
     more: bool,
     buckets: int,
     now_us: int | None,
 ) -> list[Bucket]:
     """The incidents at some places over time; `more` where there are older ones."""
-    if not found:
+    if not places_met:
         return []
-    times = [place >> search_index.PLACE_BITS for place in found]
-    end = wanted.until_us or max(times[0] + 1, now_us or 0)
-    if more and set(_given(wanted)) <= {"since_us", "until_us", "severity"}:
-        return _by_days(connection, wanted, end, buckets)
-    start = times[-1] if more or wanted.since_us is None else wanted.since_us
+    times = [place >> search_index.PLACE_BITS for place in places_met]
+    end = criteria.until_us or max(times[0] + 1, now_us or 0)
+    if more and set(_given(criteria)) <= {"since_us", "until_us", "severity"}:
+        return _by_days(connection, criteria, end, buckets)
+    start = times[-1] if more or criteria.since_us is None else criteria.since_us
     return _parts(start, end, times, buckets)
 
 
-def _by_days(connection: Connection, wanted: Filter, end: int, buckets: int) -> list[Bucket]:
+def _by_days(connection: Connection, criteria: Filter, end: int, buckets: int) -> list[Bucket]:
     """All incidents of a time, in parts of whole days."""
-    start = wanted.since_us
+    start = criteria.since_us
     if start is None:
         start = connection.execute(_OLDEST).fetchone()[0] >> search_index.PLACE_BITS
     first, days = start // DAY_US, -(-end // DAY_US)
     width = max(1, -(-(days - first) // buckets))
     severities = (
-        f"AND severity IN ({', '.join('?' * len(wanted.severity))})" if wanted.severity else ""
+        f"AND severity IN ({', '.join('?' * len(criteria.severity))})" if criteria.severity else ""
     )
     rows = connection.execute(
-        _DAYS.format(severities=severities), (first * DAY_US, days * DAY_US, *wanted.severity)
+        _DAYS.format(severities=severities), (first * DAY_US, days * DAY_US, *criteria.severity)
     )
     counted: Counter[int] = Counter()
     for day_us, number in rows:
@@ -279,38 +282,38 @@ def _parts(start: int, end: int, times: Sequence[int], buckets: int) -> list[Buc
     ]
 
 
-def _given(wanted: Filter) -> Iterator[str]:
-    return (name for name in Filter.__slots__ if getattr(wanted, name) not in ((), None))
+def _given(criteria: Filter) -> Iterator[str]:
+    return (name for name in Filter.__slots__ if getattr(criteria, name) not in ((), None))
 
 
-def _hosts(connection: Connection, wanted: Filter) -> list[str] | None:
+def _hosts(connection: Connection, criteria: Filter) -> list[str] | None:
     """The hosts that are asked for by name or pattern; None where all are, or they are too many to
     name.
     """
-    if not wanted.host:
+    if not criteria.host:
         return None
-    most = _HOSTS_BESIDE if wanted.text or wanted.cls or wanted.signature else _HOSTS
+    most = _HOSTS_BESIDE if criteria.text or criteria.cls or criteria.signature else _HOSTS
     like = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
     rows = (
         row
-        for host in wanted.host
+        for host in criteria.host
         for row in (connection.execute(like, (host, most + 1)) if is_pattern(host) else [(host,)])
     )
     return _some(rows, most)
 
 
-def _kernels(connection: Connection, wanted: Filter) -> list[str] | None:
+def _kernels(connection: Connection, criteria: Filter) -> list[str] | None:
     """The releases that are asked for by name or range; None where all are, or they are too many to
     name.
     """
-    if not wanted.kernel:
+    if not criteria.kernel:
         return None
     between = "SELECT kernel FROM kernels WHERE release BETWEEN ? AND ? LIMIT ?"
-    found: list[Any] = []
-    for kernel in wanted.kernel:
+    places_met: list[Any] = []
+    for kernel in criteria.kernel:
         ends = release_range(kernel)
-        found += connection.execute(between, (*ends, _KERNELS + 1)) if ends else [(kernel,)]
-    return _some(iter(found), _KERNELS)
+        places_met += connection.execute(between, (*ends, _KERNELS + 1)) if ends else [(kernel,)]
+    return _some(iter(places_met), _KERNELS)
 
 
 def _some(rows: Iterator[Any], most: int) -> list[str] | None:

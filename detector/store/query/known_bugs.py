@@ -79,8 +79,8 @@ def with_names(
     if known is None:
         return list(rows)
     functions = known.index().by_function if any(row.function for row in rows) else {}
-    asked = json.dumps([row.fingerprint for row in rows if row.function in functions])
-    names = dict(_names(connection, connection.execute(_LISTED, (asked,)), known))
+    names_given = json.dumps([row.fingerprint for row in rows if row.function in functions])
+    names = dict(_names(connection, connection.execute(_LISTED, (names_given,)), known))
     return [replace(row, known_bugs=names.get(row.fingerprint, row.known_bugs)) for row in rows]
 
 
@@ -92,52 +92,52 @@ def with_bugs(
         return list(rows)
     functions = known.index().by_function if any(row.function for row in rows) else {}
     seen: dict[tuple[str | None, str | None], tuple[KnownBug, ...]] = {}
-    told = []
+    reasons = []
     for row in rows:
         alike = row.fingerprint, row.kernel
         if row.function in functions and (row.fingerprint is None or alike not in seen):
             seen[alike] = known.of_block(block_of(connection, row.id))
-        told.append(replace(row, known_bugs=seen[alike]) if row.function in functions else row)
-    return told
+        reasons.append(replace(row, known_bugs=seen[alike]) if row.function in functions else row)
+    return reasons
 
 
-def narrowed(connection: Connection, wanted: Filter, known: KnownBugs | None) -> Filter:
+def narrowed(connection: Connection, criteria: Filter, known: KnownBugs | None) -> Filter:
     """The filter with the problems that have such bugs instead of `known` and `fixable`."""
-    if not wanted.known and not wanted.fixable:
-        return wanted
+    if not criteria.known and not criteria.fixable:
+        return criteria
     if known is None:
-        raise FilterError("known" if wanted.known else "fixable", "no index of bugs is at hand")
-    asked = {name.lower() for name in wanted.known}
-    functions = _functions(known, asked)
+        raise FilterError("known" if criteria.known else "fixable", "no index of bugs is at hand")
+    names_given = {name.lower() for name in criteria.known}
+    functions = _functions(known, names_given)
     index = known.index()
     rows = connection.execute(_CANDIDATES, (json.dumps(functions), LOOKED_AT))
-    found = [
+    fingerprints = [
         fingerprint
         for fingerprint, names in _names(connection, rows, known)
-        if any(_fits(item, asked, index, fixable=bool(wanted.fixable)) for item in names)
+        if any(_fits(item, names_given, index, fixable=bool(criteria.fixable)) for item in names)
     ]
-    if wanted.problem:
-        found = [item for item in found if item in wanted.problem]
-    return replace(wanted, known=(), fixable=(), problem=tuple(found[:_AMONG]) or (_NONE,))
+    if criteria.problem:
+        fingerprints = [item for item in fingerprints if item in criteria.problem]
+    return replace(criteria, known=(), fixable=(), problem=tuple(fingerprints[:_AMONG]) or (_NONE,))
 
 
-def _functions(known: KnownBugs, asked: set[str]) -> list[str]:
+def _functions(known: KnownBugs, names: set[str]) -> list[str]:
     """The functions that a crash with one of these bugs is guilty in."""
     index = known.index()
-    if not asked or asked & {"any", "likely"}:
+    if not names or names & {"any", "likely"}:
         return list(index.by_function)
     return sorted(
         {
             trace.function
             for bug in index.bugs.values()
-            if is_named(bug, asked)
+            if is_named(bug, names)
             for trace in bug.traces
             if trace.function is not None
         }
     )
 
 
-def is_named(bug: Bug, asked: Iterable[str]) -> bool:
+def is_named(bug: Bug, names: Iterable[str]) -> bool:
     """Whether one of these words, in lower case, is the bug's id or one of its commits, shortened
     or whole.
     """
@@ -147,16 +147,16 @@ def is_named(bug: Bug, asked: Iterable[str]) -> bool:
             len(word) >= _SHORTEST_HASH
             and any(word.startswith(has) or has.startswith(word) for has in bug.commits)
         )
-        for word in asked
+        for word in names
     )
 
 
-def _fits(known_bug: KnownBug, asked: set[str], index: Index, *, fixable: bool) -> bool:
+def _fits(known_bug: KnownBug, names: set[str], index: Index, *, fixable: bool) -> bool:
     if fixable and not known_bug.fixable:
         return False
-    if not asked or "any" in asked or ("likely" in asked and known_bug.confidence == "likely"):
+    if not names or "any" in names or ("likely" in names and known_bug.confidence == "likely"):
         return True
-    return known_bug.id in index.bugs and is_named(index.bugs[known_bug.id], asked)
+    return known_bug.id in index.bugs and is_named(index.bugs[known_bug.id], names)
 
 
 def _names(

@@ -21,7 +21,7 @@ def as_known(connection: Connection, host: str) -> str:
     return host.lower()
 
 
-def with_known_hosts(connection: Connection, wanted: Filter) -> Filter:
+def with_known_hosts(connection: Connection, criteria: Filter) -> Filter:
     """The filter with its hosts as the history spells them."""
-    hosts = tuple(as_known(connection, host) for host in wanted.host)
-    return wanted if hosts == wanted.host else replace(wanted, host=hosts)
+    hosts = tuple(as_known(connection, host) for host in criteria.host)
+    return criteria if hosts == criteria.host else replace(criteria, host=hosts)

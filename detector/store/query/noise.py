@@ -52,12 +52,12 @@ _OLDEST = "SELECT hour_us FROM {table} WHERE {conditions} ORDER BY hour_us LIMIT
 
 @dataclass(slots=True)
 class _Counts:
-    """Where counts are looked for, and the conditions that an index answers (`found`) or that each
-    is compared with.
+    """Where counts are looked for, and the conditions that an index answers (`conditions`) or that
+    each is compared with.
     """
 
     table: str
-    found: list[str]
+    conditions: list[str]
     compared: list[str]
     looked: int | None
 
@@ -91,7 +91,7 @@ def noise(
         columns=", ".join(_COLUMNS[column] for column in by) or "NULL",
         kernel=_KERNEL if "host" in by else _NO_KERNEL,
         table=counts.table,
-        conditions=" AND ".join((*counts.found, *counts.compared, _TOUCHES)),
+        conditions=" AND ".join((*counts.conditions, *counts.compared, _TOUCHES)),
     )
     empty: dict[str, Any] = dict.fromkeys(_COLUMNS.values())
     return Noise(
@@ -166,7 +166,7 @@ def _bounded(connection: Connection, counts: _Counts, parameters: dict[str, Any]
     """
     if counts.looked is None:
         return None
-    where = {"table": counts.table, "conditions": " AND ".join(counts.found)}
+    where = {"table": counts.table, "conditions": " AND ".join(counts.conditions)}
     edge = _EDGE.format(**where)
     beyond = connection.execute(edge, parameters | {"looked": counts.looked}).fetchone()
     if beyond is None:

@@ -148,11 +148,11 @@ def overview(connection: Connection, now_us: int) -> Overview:
 
 def open_problems(connection: Connection) -> list[OpenProblem]:
     """What is open by problem, the worst first, of the `OPENED` incidents that changed last."""
-    found = []
+    reasons = []
     for row in connection.execute(_OPEN_PROBLEMS, {"opened": OPENED, "severities": _SEVERITIES}):
         severity = next(item for item in SEVERITIES if _SEVERITIES.index(item) + 1 == row["worst"])
-        found.append(OpenProblem(**named(OpenProblem, row) | {"severity": severity}))
-    return found
+        reasons.append(OpenProblem(**named(OpenProblem, row) | {"severity": severity}))
+    return reasons
 
 
 def unclaimed(connection: Connection) -> list[UnclaimedCount]:

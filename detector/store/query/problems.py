@@ -75,7 +75,7 @@ _STATES = {"open": "open", "acknowledged": "open", "resolved": "resolved"}
 
 
 def problems(
-    connection: Connection, wanted: Filter, after: str | None, limit: int
+    connection: Connection, criteria: Filter, after: str | None, limit: int
 ) -> Page[ProblemRow]:
     """Problems, the one that happened last first.
 
@@ -85,11 +85,11 @@ def problems(
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     for name, column in _OWN.items():
-        _any(conditions, parameters, f"p.{column}", getattr(wanted, name))
-    _any(conditions, parameters, "p.state", sorted({_STATES[state] for state in wanted.state}))
-    _times(conditions, parameters, wanted)
-    if found := _found(connection, wanted):
-        parameters["found"] = json.dumps(sorted(set.intersection(*found)))
+        _any(conditions, parameters, f"p.{column}", getattr(criteria, name))
+    _any(conditions, parameters, "p.state", sorted({_STATES[state] for state in criteria.state}))
+    _times(conditions, parameters, criteria)
+    if sets := _matching(connection, criteria):
+        parameters["found"] = json.dumps(sorted(set.intersection(*sets)))
         conditions.append("p.fingerprint IN (SELECT value FROM json_each(:found))")
     if after is not None:
         parameters["last"], parameters["fingerprint"] = read_place(after, int, str)
@@ -134,30 +134,30 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
     )
 
 
-def hosts(connection: Connection, wanted: Filter, after: str | None, limit: int) -> Page[HostRow]:
+def hosts(connection: Connection, criteria: Filter, after: str | None, limit: int) -> Page[HostRow]:
     """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored, the
     rest for hosts of such incidents.
 
     Those are looked for in the newest `incident_queries.SURVEYED` incidents of the filter.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
-    if set(_given(wanted)) - {"host", "since_us", "until_us"}:
-        found = _values(connection, wanted, "host")
-        parameters["found"] = json.dumps(found)
+    if set(_given(criteria)) - {"host", "since_us", "until_us"}:
+        sets = _values(connection, criteria, "host")
+        parameters["found"] = json.dumps(sets)
         conditions.append("h.name IN (SELECT value FROM json_each(:found))")
-    elif wanted.host:
-        parameters |= {f"host{number}": host for number, host in enumerate(wanted.host)}
+    elif criteria.host:
+        parameters |= {f"host{number}": host for number, host in enumerate(criteria.host)}
         conditions.append(
             "("
-            + " OR ".join(f"h.name GLOB :host{number}" for number in range(len(wanted.host)))
+            + " OR ".join(f"h.name GLOB :host{number}" for number in range(len(criteria.host)))
             + ")"
         )
-    if wanted.since_us is not None:
+    if criteria.since_us is not None:
         conditions.append("h.last_seen_us >= :since")
-        parameters["since"] = wanted.since_us
-    if wanted.until_us is not None:
+        parameters["since"] = criteria.since_us
+    if criteria.until_us is not None:
         conditions.append("h.first_seen_us < :until")
-        parameters["until"] = wanted.until_us
+        parameters["until"] = criteria.until_us
     if after is not None:
         parameters["after"] = read_place(after, str)[0]
         conditions.append("h.name > :after")
@@ -204,46 +204,46 @@ def _any(
         conditions.append(f"{column} IN (SELECT value FROM json_each(:any_{name}))")  # noqa: S608
 
 
-def _times(conditions: list[str], parameters: dict[str, Any], wanted: Filter) -> None:
-    if wanted.since_us is not None:
+def _times(conditions: list[str], parameters: dict[str, Any], criteria: Filter) -> None:
+    if criteria.since_us is not None:
         conditions.append("p.last_us >= :since")
-        parameters["since"] = wanted.since_us
-    if wanted.until_us is not None:
+        parameters["since"] = criteria.since_us
+    if criteria.until_us is not None:
         conditions.append("p.first_us < :until")
-        parameters["until"] = wanted.until_us
+        parameters["until"] = criteria.until_us
 
 
-def _given(wanted: Filter) -> list[str]:
-    return [name for name in Filter.__slots__ if getattr(wanted, name) not in ((), None)]
+def _given(criteria: Filter) -> list[str]:
+    return [name for name in Filter.__slots__ if getattr(criteria, name) not in ((), None)]
 
 
-def _found(connection: Connection, wanted: Filter) -> list[set[str]]:
+def _matching(connection: Connection, criteria: Filter) -> list[set[str]]:
     """The problems that have what only their faults, and what only their incidents tell."""
-    found = []
-    if wanted.host or wanted.kernel or wanted.cls or wanted.signature:
-        told = Filter(
-            **{name: getattr(wanted, name) for name in _given(wanted) if name in _OF_FAULTS}
+    sets = []
+    if criteria.host or criteria.kernel or criteria.cls or criteria.signature:
+        facts = Filter(
+            **{name: getattr(criteria, name) for name in _given(criteria) if name in _OF_FAULTS}
         )
-        found.append(set(faults.fingerprints(connection, told)))
-    if wanted.rule or wanted.text:
-        told = Filter(
+        sets.append(set(faults.fingerprints(connection, facts)))
+    if criteria.rule or criteria.text:
+        facts = Filter(
             **{
-                name: getattr(wanted, name)
-                for name in _given(wanted)
+                name: getattr(criteria, name)
+                for name in _given(criteria)
                 if name not in {"state", "severity"}
             }
         )
-        found.append(set(_values(connection, told, "fingerprint")))
-    return found
+        sets.append(set(_values(connection, facts, "fingerprint")))
+    return sets
 
 
-def _values(connection: Connection, wanted: Filter, column: str) -> list[str]:
+def _values(connection: Connection, criteria: Filter, column: str) -> list[str]:
     """The values of a column among the newest incidents of a filter."""
-    found = incident_queries.places(connection, wanted, incident_queries.SURVEYED)
+    sets = incident_queries.places(connection, criteria, incident_queries.SURVEYED)
     return sorted(
         {
             row[0]
-            for row in incident_queries.values_at(connection, found, [column])
+            for row in incident_queries.values_at(connection, sets, [column])
             if row[0] is not None
         }
     )

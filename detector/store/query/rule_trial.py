@@ -80,12 +80,12 @@ def faults(
         "after": 0,
     }  # fmt: skip
     while rows := connection.execute(_FAULTS, facts).fetchall():
-        found = []
+        raised_rows = []
         for row in rows:
             match, lines = read_match(row), row["lines"]
             block = Block(match, tuple(from_json(lines)), bool(row["complete"])) if lines else None
-            found.append(StoredFault(match, block, row["fingerprint"]))
-        yield found
+            raised_rows.append(StoredFault(match, block, row["fingerprint"]))
+        yield raised_rows
         facts["after"] = rows[-1]["id"]
 
 

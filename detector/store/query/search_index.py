@@ -150,16 +150,18 @@ def _facts(row: Row, evidence: Sequence[Row]) -> list[str]:
 
 def _words(evidence: Sequence[Row]) -> list[str]:
     """Each word once: a word occurs in an incident or it does not."""
-    found: dict[str, None] = {}
+    words_met: dict[str, None] = {}
     for match in evidence:
         for text in (match["text"], *from_json(match["lines"] or "[]")):
-            found |= dict.fromkeys(words(text))
-        if len(found) > WORDS_INDEXED:
+            words_met |= dict.fromkeys(words(text))
+        if len(words_met) > WORDS_INDEXED:
             break
-    return sorted({word.rstrip("*") for word in list(found)[:WORDS_INDEXED]})
+    return sorted({word.rstrip("*") for word in list(words_met)[:WORDS_INDEXED]})
 
 
-def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequence[str]) -> None:
+def _write(
+    connection: Connection, row: Row, facts: Sequence[str], words_met: Sequence[str]
+) -> None:
     """Puts an incident in its place; a place that is still right stays, and words that are the same
     are not written again.
     """
@@ -168,7 +170,7 @@ def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequen
             "INSERT OR IGNORE INTO kernels (kernel, release) VALUES (?, ?)",
             (row["kernel"], release_number(row["kernel"])),
         )
-    place, document = row["place"], " ".join((*facts, *found))
+    place, document = row["place"], " ".join((*facts, *words_met))
     start = min(max(row["time_us"], 0), _LATEST_US)
     if place is None or not start <= place >> PLACE_BITS <= start + _SLACK_US:
         if place is not None:
@@ -185,7 +187,7 @@ def _write(connection: Connection, row: Row, facts: Sequence[str], found: Sequen
         "INSERT OR REPLACE INTO incident_words (rowid, words) VALUES (?, ?)", (place, document)
     )
     # What a word with * may stand for.
-    names = json.dumps([word for word in found if not _NUMBER.fullmatch(word)])
+    names = json.dumps([word for word in words_met if not _NUMBER.fullmatch(word)])
     connection.execute(
         "INSERT OR IGNORE INTO vocabulary (word) SELECT value FROM json_each(?)", (names,)
     )
