@@ -31,7 +31,7 @@ def known_bugs(
     from detector.known.lookup import KnownBugs
 
     once = catalogue or cache(lambda: _catalogue(settings))
-    return KnownBugs(index_file(settings, on_fault).current, once)
+    return KnownBugs(index_file(settings, on_fault).current, once, on_fault)
 
 
 def _catalogue(settings: Settings) -> Catalogue:

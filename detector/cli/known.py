@@ -19,8 +19,9 @@ from detector.cli import terminal
 from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.known.bug import Bug
-from detector.known.codec import Header, bug_item, encode
+from detector.known.codec import Header, encode
 from detector.known.draft import draft as draft_of
+from detector.known.items import bug_item
 from detector.known.update import Gathered
 from detector.known.words import EXPOSURE, checks, record_lines, title
 from detector.render.escape import inert

@@ -1,11 +1,11 @@
-"""The index as bytes: two zstd frames of JSON lines, a header first, then one bug a line.
+"""The index as bytes: zstd frames, one after the other.
 
-In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The first frame holds the
-header and the bugs with a trace, which is all that recognising needs; the second the other bugs,
-for those who ask about a fix. The header holds the tables by which bugs are found, so that a
-process that looks one crash up reads only the bugs that it may be. It names the format, how many
-bugs there are, the newest release with a fix, and digests of both parts. Bytes that are damaged,
-cut or of another format raise `UnreadableIndexError`.
+In: bugs. Out: bytes, equal for equal bugs whatever their order; and back. The first frame holds a
+header of JSON and the tables by which bugs are found, the next ones the bugs with a trace, one a
+line, in blocks; the last all other bugs, for those who ask about a fix. So a process that looks one
+crash up unpacks the tables and the block of a bug that it may be. The header names the format, how
+many bugs there are, the newest release with a fix, sizes and digests. Bytes that are damaged, cut
+or of another format raise `UnreadableIndexError`.
 """
 
 from __future__ import annotations
@@ -13,140 +13,138 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import zstandard
 
-from detector.known.bug import Bug, Fix, Trace
-from detector.known.index import Index, IndexTables
+from detector.known.bug import Bug
+from detector.known.index import Index, IndexTables, UnreadableIndexError
+from detector.known.items import bug_item, item_bug
 from detector.known.releases import spelled
+from detector.known.tables import table_text, tables_over
 from detector.release import KernelRelease
 
-FORMAT = 1
+FORMAT = 2
 _LEVEL = 19
-_LARGEST = 256 * 1024 * 1024  # bytes that a part may unpack to
+_BLOCK = 512 * 1024  # bytes of a block: smaller ones are unpacked sooner and together take more
+_LARGEST = 256 * 1024 * 1024  # bytes that a frame may unpack to
 _DIGITS = re.compile(r"\d{1,9}")
-_ID = re.compile(rb'\{"id":"([^"\\]{1,64})"')
-
-
-class UnreadableIndexError(ValueError):
-    """Bytes that are no index that can be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What an index holds: `newest` is the latest release that a fix in it came with; `version`
-    names the content, `parts` are the digests of its two parts.
+    names the content. `blocks` are the bytes and the bugs of each block with traces, `digests`
+    those of all blocks and of the other bugs, `hot` the functions that crash for others.
     """
 
     version: str
     bugs: int
     traced: int
     newest: str
-    parts: tuple[str, str]
+    hot: frozenset[str]
+    blocks: tuple[tuple[int, int], ...]
+    digests: tuple[str, str]
 
 
 def encode(bugs: Iterable[Bug]) -> bytes:
     """The index of these bugs."""
     ordered = sorted(bugs, key=_order)
-    traced = "".join(_line(bug_item(bug)) for bug in ordered if bug.traces)
-    others = "".join(_line(bug_item(bug)) for bug in ordered if not bug.traces)
-    parts = [_digest(part.encode()) for part in (traced, others)]
+    # Bugs of one file are alike: side by side they take a tenth less.
+    traced = sorted((bug for bug in ordered if bug.traces), key=lambda bug: bug.files[:1])
+    blocks = list(_blocks(traced))
+    others = "".join(_line(bug) for bug in ordered if not bug.traces)
+    packed = [_packed(block) for block in blocks]
+    rest = _packed(others)
+    tables = IndexTables.of(traced)
     head = {
         "format": FORMAT,
-        "version": _digest("".join(parts).encode()),
+        "version": _digest("".join((*blocks, others)).encode()),
         "bugs": len(ordered),
-        "traced": traced.count("\n"),
+        "traced": len(traced),
         "newest": _newest(ordered),
-        "parts": parts,
-        **_tables_item(IndexTables.of([bug for bug in ordered if bug.traces])),
+        "hot": sorted(tables.hot),
+        "blocks": [
+            [len(data), block.count("\n")] for data, block in zip(packed, blocks, strict=True)
+        ],
+        "digests": [_digest(b"".join(packed)), _digest(rest)],
     }
-    return _packed(_line(head) + traced) + _packed(others)
+    first = json.dumps(head, separators=(",", ":")) + "\n" + table_text(tables)
+    return b"".join((_packed(first), *packed, rest))
 
 
 def decode(data: bytes, *, whole: bool = False) -> tuple[Header, list[Bug]]:
     """The header and the bugs with a trace; `whole` adds all others."""
-    frames = zstandard.ZstdDecompressor().decompressobj()
-    first, _, traced = _unpacked(frames, data).partition(b"\n")
-    head = _header(first)
-    bugs = _bugs(traced, head.parts[0])
-    if len(bugs) != head.traced:
-        raise UnreadableIndexError(
-            f"it holds {len(bugs)} traced bugs where its header says {head.traced}"
-        )
+    header, table, blocks, rest = _parts(data)
+    bugs = [bug for block in blocks for bug in _bugs(_unpacked(block)[0])]
+    if len(bugs) != header.traced or table.decode() != table_text(IndexTables.of(bugs)):
+        raise UnreadableIndexError("its tables do not match its content: it is damaged")
     if whole:
-        rest = zstandard.ZstdDecompressor().decompressobj()
-        bugs += _bugs(_unpacked(rest, frames.unused_data), head.parts[1])
-        if len(bugs) != head.bugs:
+        if _digest(rest) != header.digests[1]:
+            raise UnreadableIndexError("its content does not match its header: it is damaged")
+        bugs += _bugs(_unpacked(rest)[0])
+        if len(bugs) != header.bugs:
             raise UnreadableIndexError(
-                f"it holds {len(bugs)} bugs where its header says {head.bugs}"
+                f"it holds {len(bugs)} bugs where its header says {header.bugs}"
             )
-    return head, bugs
+    return header, bugs
 
 
 def open_index(data: bytes) -> Index:
-    """The index of the bugs with a trace, which are read when they are asked for; bytes that an
-    older version wrote, without tables, are read whole.
+    """The index of the bugs with a trace, which are unpacked and read when they are asked for; what
+    cannot be read then raises `UnreadableIndexError`.
     """
-    first, _, traced = _unpacked(zstandard.ZstdDecompressor().decompressobj(), data).partition(
-        b"\n"
-    )
-    head, tables = _header(first), _tables(first)
-    if tables is None:
-        return Index.of(decode(data)[1], head.version)
-    if _digest(traced) != head.parts[0]:
-        raise UnreadableIndexError("its content does not match its header: it is damaged")
-    lines = traced.splitlines()
-    there = range(len(lines))
-    lost = any(place not in there for places in tables.functions.values() for place in places)
-    if lost or len(lines) != head.traced:
-        raise UnreadableIndexError("its tables do not match its content: it is damaged")
-    ids = [_ID.match(line) for line in lines]
-    return Index.made(
-        [found[1].decode() if found else "" for found in ids],
-        lambda place: _bug(json.loads(lines[place])),
-        tables,
-        head.version,
-    )
+    header, table, blocks, _ = _parts(data)
+    first = [0]
+    for _, count in header.blocks:
+        first.append(first[-1] + count)
 
+    @cache
+    def lines(number: int) -> list[bytes]:
+        return _unpacked(blocks[number])[0].splitlines()
 
-def _tables_item(tables: IndexTables) -> dict[str, Any]:
-    """The tables as JSON types, and their digest; names that stand in equally many bugs
-    together.
-    """
-    names: dict[str, list[str]] = {}
-    for name, count in sorted(tables.counts.items()):
-        names.setdefault(str(count), []).append(name)
-    item = {
-        "functions": dict(sorted(tables.functions.items())),
-        "hot": sorted(tables.hot),
-        "counts": dict(sorted(names.items())),
-    }
-    return {"tables": item, "tables_digest": _digest(json.dumps(item).encode())}
+    def bug_at(place: int) -> Bug:
+        number = next((at for at, end in enumerate(first[1:]) if 0 <= place < end), None)
+        if number is None or place - first[number] >= len(lines(number)):
+            raise UnreadableIndexError("its tables do not match its content: it is damaged")
+        return _bugs(lines(number)[place - first[number]])[0]
 
-
-def _tables(line: bytes) -> IndexTables | None:
-    """The tables of a header; None where it has none."""
-    fields = json.loads(line)
-    item = fields.get("tables")
-    if item is None:
-        return None
-    if _digest(json.dumps(item).encode()) != fields.get("tables_digest"):
-        raise UnreadableIndexError("its tables do not match its header: it is damaged")
-    try:
-        counts = {name: int(count) for count, names in item["counts"].items() for name in names}
-        return IndexTables(item["functions"], frozenset(item["hot"]), counts)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableIndexError(f"its tables cannot be read ({error})") from error
+    return Index.made(header.traced, bug_at, tables_over(table, header.hot), header.version)
 
 
 def traced_size(data: bytes) -> int:
-    """Bytes of the first part."""
-    frames = zstandard.ZstdDecompressor().decompressobj()
-    _unpacked(frames, data)
-    return len(data) - len(frames.unused_data)
+    """Bytes of all but the bugs without a trace."""
+    return len(data) - len(_parts(data)[3])
+
+
+def _parts(data: bytes) -> tuple[Header, bytes, list[bytes], bytes]:
+    """The header, the tables, the packed blocks, the packed other bugs."""
+    first, following = _unpacked(data)
+    line, _, table = first.partition(b"\n")
+    header = _header(line)
+    blocks, at = [], 0
+    for size, _ in header.blocks:
+        blocks.append(following[at : at + size])
+        at += size
+    if _digest(following[:at]) != header.digests[0]:
+        raise UnreadableIndexError("its content does not match its header: it is damaged or cut")
+    return header, table, blocks, following[at:]
+
+
+def _blocks(bugs: Iterable[Bug]) -> Iterator[str]:
+    """The lines of these bugs, so many that each block is as large as one may be."""
+    lines: list[str] = []
+    size = 0
+    for bug in bugs:
+        lines.append(_line(bug))
+        size += len(lines[-1])
+        if size >= _BLOCK:
+            yield "".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield "".join(lines)
 
 
 def _digest(data: bytes) -> str:
@@ -154,11 +152,14 @@ def _digest(data: bytes) -> str:
 
 
 def _packed(text: str) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(text.encode())
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(text.encode())
 
 
-def _unpacked(frames: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
-    """One frame. Its size is read before a byte is unpacked: what unpacks to more is no index."""
+def _unpacked(data: bytes) -> tuple[bytes, bytes]:
+    """One frame, and what follows it. Its size is read before a byte is unpacked: what unpacks to
+    more is no index.
+    """
+    frames = zstandard.ZstdDecompressor().decompressobj()
     try:
         if not 0 <= zstandard.get_frame_parameters(data).content_size <= _LARGEST:
             raise UnreadableIndexError("a part of it is larger than any index")
@@ -167,7 +168,7 @@ def _unpacked(frames: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
         raise UnreadableIndexError("it is no index of known bugs, or is damaged") from error
     if not frames.eof:
         raise UnreadableIndexError("it is cut")
-    return unpacked
+    return unpacked, frames.unused_data
 
 
 def _header(line: bytes) -> Header:
@@ -175,26 +176,32 @@ def _header(line: bytes) -> Header:
         fields = json.loads(line)
         number = fields["format"]
         if number == FORMAT:
-            first, second = map(str, fields["parts"])
+            traced, rest = map(str, fields["digests"])
             return Header(
                 str(fields["version"]),
                 int(fields["bugs"]),
                 int(fields["traced"]),
                 str(fields["newest"]),
-                (first, second),
+                frozenset(map(str, fields["hot"])),
+                tuple((_natural(size), _natural(count)) for size, count in fields["blocks"]),
+                (traced, rest),
             )
     except (ValueError, KeyError, TypeError) as error:
         raise UnreadableIndexError("it has no header") from error
     raise UnreadableIndexError(f"it is of format {number}; this version reads format {FORMAT}")
 
 
-def _bugs(body: bytes, digest: str) -> list[Bug]:
-    if _digest(body) != digest:
-        raise UnreadableIndexError("its content does not match its header: it is damaged")
+def _natural(number: int) -> int:
+    if number < 0:
+        raise ValueError(number)
+    return int(number)
+
+
+def _bugs(body: bytes) -> list[Bug]:
     try:
         # In one piece: a third of the time that the lines take one by one.
-        return [_bug(item) for item in json.loads(b"[" + b",".join(body.splitlines()) + b"]")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [item_bug(item) for item in json.loads(b"[" + b",".join(body.splitlines()) + b"]")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableIndexError(f"an entry cannot be read ({error})") from error
 
 
@@ -214,62 +221,5 @@ def _newest(bugs: Sequence[Bug]) -> str:
     return spelled(newest) if newest is not None else ""
 
 
-def _line(item: Mapping[str, Any]) -> str:
-    return json.dumps(item, separators=(",", ":"), ensure_ascii=True) + "\n"
-
-
-def bug_item(bug: Bug) -> dict[str, Any]:
-    """A bug as JSON types; what it does not have is left out."""
-    fields = {
-        "id": bug.id,
-        "subject": bug.subject,
-        "main": bug.main,
-        "affected": bug.affected,
-        "fixes": [[fix.release, fix.commit] if fix.commit else [fix.release] for fix in bug.fixes],
-        "files": bug.files,
-        "named": bug.named,
-        "traces": [_trace_item(trace) for trace in bug.traces],
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def _trace_item(trace: Trace) -> dict[str, Any]:
-    fields = {
-        "kind": trace.kind,
-        "title": trace.title,
-        "function": trace.function,
-        "frames": trace.frames,
-        "plain": trace.plain,
-        "module": trace.module,
-        "allocated": trace.allocated,
-        "freed": trace.freed,
-    }
-    kept = {name: value for name, value in fields.items() if value}
-    return kept if trace.offset is None else {**kept, "offset": trace.offset}
-
-
-def _bug(item: Mapping[str, Any]) -> Bug:
-    return Bug(
-        id=item["id"],
-        subject=item.get("subject", ""),
-        main=item.get("main"),
-        affected=tuple((since, until) for since, until in item.get("affected", ())),
-        fixes=tuple(Fix(*fix) for fix in item.get("fixes", ())),
-        files=tuple(item.get("files", ())),
-        named=tuple(item.get("named", ())),
-        traces=tuple(_trace(trace) for trace in item.get("traces", ())),
-    )
-
-
-def _trace(item: Mapping[str, Any]) -> Trace:
-    return Trace(
-        kind=item["kind"],
-        title=item.get("title"),
-        function=item.get("function"),
-        frames=tuple(item.get("frames", ())),
-        plain=tuple(item.get("plain", ())),
-        module=item.get("module"),
-        offset=item.get("offset"),
-        allocated=tuple(item.get("allocated", ())),
-        freed=tuple(item.get("freed", ())),
-    )
+def _line(bug: Bug) -> str:
+    return json.dumps(bug_item(bug), separators=(",", ":"), ensure_ascii=True) + "\n"

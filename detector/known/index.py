@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import TypeVar
 
 from detector.known.bug import Bug, Trace
@@ -20,6 +21,10 @@ _FEWEST = 1_000
 _HOT_BUGS = 3
 _HOT_FOLDERS = 2
 _FOLDER_DEPTH = 3  # path parts by which subsystems are told apart: drivers/net/ethernet
+
+
+class UnreadableIndexError(ValueError):
+    """An index that cannot be used, or a part of it; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,27 @@ class MadeWhenAsked(Mapping[str, _V]):
         return len(self._sources)
 
 
+class _BugsByPlace(Mapping[str, Bug]):
+    """Bugs by their ids, which are known once every bug has been made."""
+
+    def __init__(self, size: int, at: Callable[[int], Bug]) -> None:
+        self._size = size
+        self.at = at
+
+    @cached_property
+    def _by_id(self) -> dict[str, Bug]:
+        return {bug.id: bug for bug in map(self.at, range(self._size))}
+
+    def __getitem__(self, key: str) -> Bug:
+        return self._by_id[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return self._size
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """Bugs by the function that their reports name as guilty.
@@ -100,26 +126,19 @@ class Index:
     def of(cls, bugs: Iterable[Bug], version: str = "") -> Index:
         """The index of these bugs."""
         known = list({bug.id: bug for bug in bugs}.values())
-        ids = [bug.id for bug in known]
-        return cls.made(ids, known.__getitem__, IndexTables.of(known), version)
+        return cls.made(len(known), known.__getitem__, IndexTables.of(known), version)
 
     @classmethod
     def made(
-        cls,
-        ids: Sequence[str],
-        bug_at: Callable[[int], Bug],
-        tables: IndexTables,
-        version: str = "",
+        cls, size: int, bug_at: Callable[[int], Bug], tables: IndexTables, version: str = ""
     ) -> Index:
-        """The index of the bugs at these places, each of which is made when it is asked for."""
-        bugs = MadeWhenAsked(
-            {name: place for place, name in enumerate(ids)}, lambda _name, place: bug_at(place)
-        )
+        """The index of so many bugs, each of which is made when its place is asked for."""
+        bugs = _BugsByPlace(size, cache(bug_at))
 
         def candidates(function: str, places: Sequence[int]) -> tuple[BugTrace, ...]:
             return tuple(
                 BugTrace(bug, trace)
-                for bug in (bugs[ids[place]] for place in places)
+                for bug in map(bugs.at, places)
                 for trace in bug.traces
                 if trace.function == function
             )

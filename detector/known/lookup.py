@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from detector import crash
 from detector.catalogue import Catalogue
 from detector.known import words
-from detector.known.index import Index
+from detector.known.index import Index, UnreadableIndexError
 from detector.known.match import Named, named
 from detector.known.names import KnownBug
 from detector.known.releases import ReleaseStanding
 from detector.known.trace import trace_of
 from detector.model import Block, CrashReport
 from detector.release import KernelRelease
-
-"""The catalogue's list of functions that are never the guilty one."""
 
 # Answers that are kept: a fleet's problems are some thousands.
 _MOST_KEPT = 20_000
@@ -49,9 +47,19 @@ class KnownBugs:
     time; neither it nor the catalogue is read before the first report. Threads may share it.
     """
 
-    def __init__(self, index: Callable[[], Index], catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(
+        self,
+        index: Callable[[], Index],
+        catalogue: Callable[[], Catalogue],
+        on_fault: Callable[[str], None] | None = None,
+    ) -> None:
+        """`on_fault` is told once of an index of which a part cannot be read: no bug is named by
+        that part.
+        """
         self._index = index
         self._catalogue = catalogue
+        self._on_fault = on_fault or (lambda _text: None)
+        self._faulty: str | None = None
         self._known: dict[bytes, tuple[KnownBug, ...]] = {}
         self._version: str | None = None
 
@@ -67,12 +75,18 @@ class KnownBugs:
         if report is None or report.function is None:
             return ()
         index = self._index()
-        if report.function not in index.by_function:
+        try:
+            if report.function not in index.by_function:
+                return ()
+            kernel = KernelRelease.of(report.kernel, report.package)
+            found = named(
+                trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
+            )
+        except UnreadableIndexError as error:
+            if self._faulty != index.version:
+                self._faulty = index.version
+                self._on_fault(f"the index of known bugs, version {index.version}: {error}")
             return ()
-        kernel = KernelRelease.of(report.kernel, report.package)
-        found = named(
-            trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
-        )
         covered = self._covered(issue)
         return tuple(item for item in found if not {item.bug.id, item.bug.main} & covered)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.known import Bug, Fix, Trace
-from detector.known.codec import UnreadableIndexError, decode, encode, open_index, traced_size
-from detector.known.index import Index
+from detector.known.codec import decode, encode, open_index, traced_size
+from detector.known.index import Index, IndexTables, UnreadableIndexError
+from detector.known.lookup import KnownBugs
+from detector.known.tables import table_text, tables_over
+from detector.model import CrashReport
+from tests.shipped import shipped
 
 names = st.lists(st.sampled_from(["demo_read", "demo_turn", "a"]), max_size=3).map(tuple)
 words = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -81,7 +86,8 @@ def test_the_header_says_what_is_inside():
         lambda data: zstandard.compress(b"{}\n"),
         lambda data: zstandard.compress(b'{"format":99}\n'),
         lambda data: zstandard.compress(
-            b'{"format":1,"version":"x","bugs":0,"traced":0,"newest":"","parts":["a","b"]}\n'
+            b'{"format":2,"version":"x","bugs":0,"traced":0,"newest":"","hot":[],"blocks":[],'
+            b'"digests":["a","b"]}\n'
         ),
     ],
 )
@@ -132,35 +138,92 @@ def test_nothing_is_read_that_is_not_asked_for():
     assert index.by_function["f"][0].bug is index.bugs["CVE-2024-00001"]
 
 
-def test_an_index_without_tables_is_read_whole():
-    """As an older version wrote it."""
+def rewritten(data: bytes, change) -> bytes:
+    """An index with another first frame: `change` is given its header and its tables, and gives
+    the tables back.
+    """
     frames = zstandard.ZstdDecompressor().decompressobj()
-    data = encode(BUGS)
-    first, _, traced = frames.decompress(data).partition(b"\n")
-    head = {name: value for name, value in json.loads(first).items() if "tables" not in name}
-    old = zstandard.compress(json.dumps(head).encode() + b"\n" + traced) + frames.unused_data
-    assert looked_up(open_index(old)) == looked_up(open_index(data))
-    assert decode(old, whole=True)[1] == decode(data, whole=True)[1]
+    line, _, tables = frames.decompress(data).partition(b"\n")
+    head = json.loads(line)
+    tables = change(head, tables)
+    return zstandard.compress(json.dumps(head).encode() + b"\n" + tables) + frames.unused_data
+
+
+def put(name, value):
+    """A change of one field of the header."""
+
+    def change(head, tables):
+        head[name] = value
+        return tables
+
+    return change
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda head: head["tables"]["functions"].update(f=[7]),
-        lambda head: head["tables"].pop("counts"),
-        lambda head: head.update(tables=3),
-        lambda head: head.update(traced=2),
-        lambda head: head.pop("tables_digest"),
+        put("format", 1),
+        put("format", None),
+        put("blocks", [[1, 1]]),
+        put("blocks", [[-1, 1]]),
+        put("blocks", 7),
+        put("digests", ["a", "b"]),
+        put("digests", ["a"]),
+        put("hot", None),
+        lambda head, tables: head.pop("traced") and tables,
     ],
 )
-def test_tables_that_do_not_fit_are_told(change):
-    """Another place, a part that is gone, a count that differs."""
-    frames = zstandard.ZstdDecompressor().decompressobj()
-    first, _, traced = frames.decompress(encode(BUGS)).partition(b"\n")
-    head = json.loads(first)
-    change(head)
+def test_a_header_that_does_not_fit_is_refused(change):
+    """Of another format, of other blocks, without a part."""
+    data = rewritten(encode(BUGS), change)
+    for reading in (open_index, decode):
+        with pytest.raises(UnreadableIndexError):
+            reading(data)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        b"f\t1\t7\ng\t1\t\nh\t1\t\n",
+        b"f\t1\t-1\ng\t1\t\nh\t1\t\n",
+        b"f\t1\tx\n",
+        b"f\t\t0\n",
+        b"f",
+    ],
+)
+def test_tables_that_were_forged_name_nothing(tables):
+    """Their digests fit, so they are found out when they are asked: then they are an error that is
+    said; and an index that is read whole is refused.
+    """
+    data = rewritten(encode(BUGS), lambda _head, _tables: tables)
     with pytest.raises(UnreadableIndexError, match="damaged"):
-        open_index(zstandard.compress(json.dumps(head).encode() + b"\n" + traced))
+        open_index(data).by_function["f"]
+    with pytest.raises(UnreadableIndexError, match="damaged"):
+        decode(data)
+
+
+def test_an_entry_that_was_forged_is_told():
+    """A bug that is no object, in a block of which the header is right."""
+    block = zstandard.compress(b"[7]\n")
+    digest = hashlib.blake2b(block, digest_size=8).hexdigest()
+    head = {"format": 2, "version": "v", "bugs": 1, "traced": 1, "newest": "", "hot": []}
+    head |= {"blocks": [[len(block), 1]], "digests": [digest, ""]}
+    data = zstandard.compress(json.dumps(head).encode() + b"\nf\t1\t0\n") + block
+    with pytest.raises(UnreadableIndexError, match="cannot be read"):
+        open_index(data).by_function["f"]
+
+
+@given(st.lists(st.text(max_size=4), max_size=8, unique=True))
+def test_every_name_is_found_in_the_tables(names):
+    """Whatever its characters are, and no other."""
+    counts = {name: place + 1 for place, name in enumerate(names)}
+    functions = {name: [place] for place, name in enumerate(names) if place % 2}
+    tables = IndexTables(functions, frozenset(names[:1]), counts)
+    over = tables_over(table_text(tables).encode(), tables.hot)
+    assert dict(over.counts) == counts
+    assert {name: list(places) for name, places in over.functions.items()} == functions
+    assert "no such" not in over.counts
+    assert "no such" not in over.functions
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
@@ -174,3 +237,15 @@ def test_no_flipped_byte_gives_another_index(place, flip):
     except UnreadableIndexError:
         return
     assert looked_up(found) == looked_up(open_index(encode(BUGS)))
+
+
+def test_a_part_that_cannot_be_read_is_said_once():
+    """A crash that would need it is given no name, and everything goes on."""
+    data = rewritten(encode(BUGS), lambda _head, _tables: b"f\t1\tx\n")
+    index, said = open_index(data), []
+    known = KnownBugs(lambda: index, shipped, said.append)
+    report = CrashReport("kasan", title="t", function="f")
+    assert known.of(report) == known.of(report) == ()
+    (line,) = said
+    assert line.startswith(f"the index of known bugs, version {index.version}: its tables ")
+    assert known.of(CrashReport("kasan", title="t", function="not_there")) == ()

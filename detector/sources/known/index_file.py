@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from detector.known.bug import Bug
-from detector.known.codec import Header, UnreadableIndexError, decode, open_index
-from detector.known.index import Index
+from detector.known.codec import Header, decode, open_index
+from detector.known.index import Index, UnreadableIndexError
 from detector.sources.errors import SourceError
 
 NAME = "known-bugs.zst"
