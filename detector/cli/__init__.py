@@ -75,6 +75,10 @@ COMMANDS = {
         "prints what was planted and what was found."
     ),
     "serve": "Serves pages and API over a history, also one that a running service writes.",
+    "mcp": (
+        "Answers assistants over standard input and output, by the Model Context Protocol: every "
+        "reading question of the API, and explain."
+    ),
     "tokens": "Bearer tokens of pages and API: who may come in, and what each may do.",
     "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
