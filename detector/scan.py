@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from detector.literal_search import KeptDatabases, engine_of, search_of
 from detector.model import Record
 
 # What can hide a literal, or tells of a reboot, selects its record too: journald writes a message
@@ -60,15 +61,12 @@ class Chunk(Protocol):
 
 
 class Scanner:
-    """Finds all literals at once in raw bytes: Hyperscan where it is installed, one alternation of
-    `re` elsewhere.
-    """
+    """Finds all literals at once in raw bytes. `kept` holds databases that were compiled before."""
 
-    def __init__(self, literals: Sequence[str]) -> None:
-        self.expressions = [
-            re.escape(literal.encode()) for literal in dict.fromkeys(literals)
-        ] + list(REVEALING)
-        self._ends = _hyperscan(self.expressions) or _alternation(self.expressions)
+    def __init__(self, literals: Sequence[str], kept: KeptDatabases | None = None) -> None:
+        self._ends = search_of(
+            [literal.encode() for literal in dict.fromkeys(literals)], REVEALING, kept
+        )
         self._names = HostNames()
 
     def ends(self, data: bytes) -> list[int]:
@@ -191,7 +189,7 @@ def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:
     """A function data → the last byte of each occurrence of some names, and the name."""
     ordered = sorted(names)
     expressions = [re.escape(name.encode()) for name in ordered]
-    if (engine := _engine(expressions)) is None:
+    if (engine := engine_of(expressions)) is None:
         return lambda data: _one_by_one(ordered, data)
 
     def search(data: bytes) -> list[tuple[int, str]]:
@@ -205,39 +203,3 @@ def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:
         return found
 
     return search
-
-
-def _engine(expressions: Sequence[bytes]) -> Any:
-    """Hyperscan's database of some expressions; None where it has no wheel for this machine."""
-    try:
-        import hyperscan
-    except ImportError:
-        return None
-    database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=list(expressions), ids=list(range(len(expressions))), elements=len(expressions)
-    )
-    return database
-
-
-def _hyperscan(expressions: Sequence[bytes]) -> Callable[[bytes], list[int]] | None:
-    """A function data → end offsets of hits in rising order; None where Hyperscan has no wheel for
-    this machine.
-    """
-    database = _engine(expressions)
-    if database is None:
-        return None
-
-    def ends(data: bytes) -> list[int]:
-        found: list[int] = []
-        database.scan(
-            data, match_event_handler=lambda _id, _start, end, _flags, _context: found.append(end)
-        )
-        return found
-
-    return ends
-
-
-def _alternation(expressions: Sequence[bytes]) -> Callable[[bytes], list[int]]:
-    pattern = re.compile(b"|".join(expressions))
-    return lambda data: [found.end() for found in pattern.finditer(data)]

@@ -1,0 +1,109 @@
+"""Literals → where they end in bytes: Hyperscan where it is installed, one alternation of `re`
+elsewhere.
+
+Hyperscan looks for the cores of the literals (see `literal_cores`), and at each core it is compared
+whether a whole literal stands there: what is found is the same. Does no IO: who has compiled
+databases kept hands over how (`KeptDatabases`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any, Protocol
+
+from detector.literal_cores import cores
+
+Ends = Callable[[bytes], list[int]]
+"""A search: bytes → where hits end, in rising order."""
+
+
+class KeptDatabases(Protocol):
+    """Compiled databases that outlive the process. What they hold may be lost at any time."""
+
+    def load(self, key: str) -> bytes | None:
+        """What was kept under a key."""
+        ...
+
+    def save(self, key: str, data: bytes) -> None:
+        """Keeps some bytes under a key."""
+        ...
+
+
+def search_of(
+    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None = None
+) -> Ends:
+    """The search for some literals and regular expressions."""
+    return _hyperscan(literals, expressions, kept) or alternation(
+        [*map(re.escape, literals), *expressions]
+    )
+
+
+def engine_of(expressions: Sequence[bytes], kept: KeptDatabases | None = None) -> Any:
+    """Hyperscan's database of some expressions; None where it has no wheel for this machine."""
+    try:
+        import hyperscan
+    except ImportError:
+        return None
+    key = sha256(
+        repr((getattr(hyperscan, "__version__", ""), list(expressions))).encode()
+    ).hexdigest()
+    data = kept.load(key) if kept else None
+    if data is not None:
+        try:
+            kept_database: Any = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
+            kept_database.scratch = hyperscan.Scratch(kept_database)
+            return kept_database
+        except (hyperscan.HyperscanError, ValueError):  # damaged, or of another processor
+            pass
+    database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=list(expressions), ids=list(range(len(expressions))), elements=len(expressions)
+    )
+    if kept:
+        kept.save(key, hyperscan.dumpb(database))
+    return database
+
+
+def alternation(expressions: Sequence[bytes]) -> Ends:
+    """The search with `re`, which finds the first of hits that overlap."""
+    pattern = re.compile(b"|".join(expressions))
+    return lambda data: [found.end() for found in pattern.finditer(data)]
+
+
+def _hyperscan(
+    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None
+) -> Ends | None:
+    by_core = cores(literals)
+    database = engine_of([*map(re.escape, by_core), *expressions], kept)
+    if database is None:
+        return None
+    # For each expression: from the end of its hit back to where a literal begins, and that literal.
+    wholes = [
+        [(before + len(core), literal) for before, literal in found]
+        for core, found in by_core.items()
+    ]
+    cut = len(wholes)
+
+    def ends(data: bytes) -> list[int]:
+        hits: list[tuple[int, int]] = []
+        database.scan(
+            data,
+            match_event_handler=lambda number, _start, end, _flags, _context: hits.append(
+                (number, end)
+            ),
+        )
+        found: list[int] = []
+        for number, end in hits:
+            if number >= cut:
+                found.append(end)
+                continue
+            for back, literal in wholes[number]:
+                start = end - back
+                if start >= 0 and data.startswith(literal, start):
+                    found.append(start + len(literal))
+        found.sort()
+        return found
+
+    return ends
