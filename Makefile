@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast first-minutes bench broker-faults chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
+.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ mutilate: $(READY) ## damage reports as logs do, and say how much of each is sti
 
 known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
 	$(BIN)/python -m bench.known_eval $(CASES)
+
+validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize …
+	$(BIN)/pytest -q tests/deploy
+	@echo "not run here: containers, a cluster, Grafana, Fluent Bit, Vector, Filebeat: their files are held against schemas and keys alone"
 
 first-minutes: ## follow the README in a fresh clone and a bare shell
 	tests/first_minutes.sh

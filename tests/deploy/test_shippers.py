@@ -1,6 +1,4 @@
-"""Samples for shippers that are not run here: each keys by host, loses nothing in silence, and what
-it writes by its source is read as the kernel's.
-"""
+"""Samples for shippers that are not run here: each keys by host, and loses nothing in silence."""
 
 from __future__ import annotations
 
