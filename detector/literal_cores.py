@@ -28,16 +28,23 @@ Wholes = Sequence[tuple[int, bytes]]
 """Literals that hold a core: how many bytes of the literal stand before it, and the literal."""
 
 
-def cores(literals: Iterable[bytes]) -> Mapping[bytes, Wholes]:
-    """The core of each literal, in their order, with the literals that it stands for."""
+def cores(literals: Sequence[bytes], starts: Sequence[int] | None = None) -> Mapping[bytes, Wholes]:
+    """The core of each literal, in their order, with the literals that it stands for; `starts` says
+    where the cores begin, else they are chosen.
+    """
     found: dict[bytes, list[tuple[int, bytes]]] = {}
-    for literal in dict.fromkeys(literals):
-        core = _core(literal)
-        found.setdefault(core, []).append((literal.index(core), literal))
+    for literal, start in zip(literals, starts or core_starts(literals), strict=True):
+        core = literal[start : start + CORE_BYTES]
+        found.setdefault(core, []).append((start, literal))
     return found
 
 
-def _core(literal: bytes) -> bytes:
+def core_starts(literals: Iterable[bytes]) -> list[int]:
+    """Where the core of each literal begins in it."""
+    return [_start(literal) for literal in literals]
+
+
+def _start(literal: bytes) -> int:
     starts = range(max(1, len(literal) - CORE_BYTES + 1))
     frequency, known = _ordinary()
     pairs = [frequency.get(literal[at : at + 2], frequency[b""]) for at in range(len(literal) - 1)]
@@ -54,8 +61,7 @@ def _core(literal: bytes) -> bytes:
             + _LETTER * max(0, letters - _SHORT_WORD)
         )
 
-    start = min(starts, key=commonness)
-    return literal[start : start + CORE_BYTES]
+    return min(starts, key=commonness)
 
 
 @lru_cache(maxsize=1)

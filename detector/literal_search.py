@@ -9,11 +9,14 @@ databases kept hands over how (`KeptDatabases`).
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
+from operator import lt
 from typing import Any, Protocol
 
-from detector.literal_cores import cores
+from detector.literal_cores import core_starts, cores
 
 Ends = Callable[[bytes], list[int]]
 """A search: bytes → where hits end, in rising order."""
@@ -72,10 +75,26 @@ def alternation(expressions: Sequence[bytes]) -> Ends:
     return lambda data: [found.end() for found in pattern.finditer(data)]
 
 
+def _starts(literals: Sequence[bytes], kept: KeptDatabases | None) -> Sequence[int]:
+    """Where the cores of literals begin, as kept or chosen anew."""
+    key = f"cores {sha256(repr(literals).encode()).hexdigest()}"
+    data = kept.load(key) if kept else None
+    if data is not None:
+        starts = array("I")
+        with suppress(ValueError):  # of another size of integers
+            starts.frombytes(data)
+            if len(starts) == len(literals) and all(map(lt, starts, map(len, literals))):
+                return starts
+    starts = array("I", core_starts(literals))
+    if kept:
+        kept.save(key, starts.tobytes())
+    return starts
+
+
 def _hyperscan(
     literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None
 ) -> Ends | None:
-    by_core = cores(literals)
+    by_core = cores(literals, _starts(literals, kept))
     database = engine_of([*map(re.escape, by_core), *expressions], kept)
     if database is None:
         return None

@@ -22,6 +22,7 @@ from detector.held_positions import HeldPositions
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.keeper import Correlating, PipelineKeeper
+from detector.literal_search import KeptDatabases
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
@@ -43,7 +44,8 @@ class Pipeline:
     What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
     `rules` are those in force, else those that need no setting. `keeps_noise` is False for a
     journal whose counts of noise nobody will read: they are only told. A keeper that is no history
-    brings the `correlating` that takes its matches and reports.
+    brings the `correlating` that takes its matches and reports. `kept` are searches that were
+    compiled before.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Pipeline:
         keeps_noise: bool = True,
         correlating: Correlating | None = None,
         boots: type[Boots] = Boots,
+        kept: KeptDatabases | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.journal = journal
@@ -69,7 +72,7 @@ class Pipeline:
         self.told = told or Hooks()
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
-        self.scanner = Scanner(self.matcher.literals)
+        self.scanner = Scanner(self.matcher.literals, kept)
         self._boots = boots
         self.boots = boots(journal.stream)
         self.noise = NoiseTally()

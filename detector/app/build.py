@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from detector.app.cache_folder import cache_folder
 from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
 from detector.catalogue import Catalogue, Rule, read
@@ -88,6 +89,7 @@ def watch_of(
         rules=rules_in_force(settings, catalogue),
         told=told,
         keeps_noise=keeps_noise,
+        kept=cache_folder(),
         correlating=correlating,
         boots=boots,
     )

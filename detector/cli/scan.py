@@ -15,6 +15,7 @@ from detector import clock
 from detector.app import build
 from detector.app.known import known_bugs
 from detector.cli import terminal
+from detector.cli.progress import progress
 from detector.cli.settings_options import config_option, patterns_option
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
@@ -180,7 +181,7 @@ def scan(
     )  # its processes are begun before anything else is open
     with (
         closing(build.journal_of(settings, store_path or ":memory:")) as journal,
-        terminal.progress() as progress,
+        progress() as on_progress,
     ):
         watch = build.watch_of(
             settings,
@@ -190,7 +191,7 @@ def scan(
             told=found.told(),
             keeps_noise=store_path is not None,
         )
-        source.on_progress = progress
+        source.on_progress = on_progress
         seconds = _timed(source, watch)
         watch.totals.cut_lines += source.cut_lines
         if as_json:

@@ -10,20 +10,10 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    FileSizeColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TotalFileSizeColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -59,28 +49,6 @@ def console() -> Console:
     """Returns standard output: as wide as the terminal, never folding a log line in a pipe."""
     out = _Output(highlight=False, soft_wrap=True)
     return out if out.is_terminal else _Output(highlight=False, soft_wrap=True, width=200)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on standard error with bytes and rate, on a terminal only: a callable (bytes done,
-    bytes in all or None).
-    """
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (
-        TextColumn("scanning"),
-        BarColumn(),
-        FileSizeColumn(),
-        TextColumn("of"),
-        TotalFileSizeColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scan", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def say_fault(text: str) -> None:
