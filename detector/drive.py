@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from detector.hooks import ignore
+from detector.hooks import RunTotals, ignore
 from detector.scan import Chunk
 from detector.sources import LostPartitionsError, Source
 
@@ -20,6 +20,8 @@ class BatchKeeper(Protocol):
         self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore
     ) -> dict[str, int]: ...
     def tell(self) -> None: ...  # noqa: D102
+    @property
+    def totals(self) -> RunTotals: ...  # noqa: D102
 
 
 def run(source: Source, watch: BatchKeeper, clock: Callable[[], int]) -> None:

@@ -158,6 +158,16 @@ EVENTS: Mapping[str, Event] = {
         "the group may have given the partitions away: what was read is dropped, not stored",
         ("error",),
     ),
+    "detecting": Event(
+        logging.INFO,
+        "the first of two stages begins",
+        ("version", "source", "findings", "counts", "member", "signatures"),
+    ),
+    "findings_refused": Event(
+        logging.WARNING,
+        "the group went on without this member: what was in hand is dropped, and read again",
+        ("error",),
+    ),
     "signature_switched_off": Event(
         logging.ERROR,
         "its regex timed out too often: it sees nothing until a restart",

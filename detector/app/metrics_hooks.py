@@ -22,7 +22,7 @@ from detector.app.dead_letters import DeadLetters
 from detector.clock import HOUR_US
 from detector.correlate import StoredMatch
 from detector.errors import UserError
-from detector.hooks import Hooks, RaisedIncident, RunTotals
+from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
@@ -44,7 +44,21 @@ def metrics_hooks(source: KafkaSource, alerts: Alerts, letters: DeadLetters) -> 
         unclaimed=_unclaimed(clock.now_us),
         switched_off=_switched_off,
         counts=_counts,
-        batch=_batch(source, alerts),
+        batch=_batch(source, alerts.batch),
+    )
+
+
+def detect_hooks(source: KafkaSource, letters: DeadLetters) -> Hooks:
+    """Everything that a first stage says of its batches: it raises nothing, and alerts nobody."""
+    return Hooks(
+        match=_match,
+        noise=_noise,
+        unparsed=_unparsed(),
+        rejected=_rejected(letters),
+        unclaimed=_unclaimed(clock.now_us),
+        switched_off=_switched_off,
+        counts=_counts,
+        batch=_batch(source, ignore),
     )
 
 
@@ -92,9 +106,11 @@ def _counts(new: Mapping[str, int]) -> None:
             telemetry.BLOCKS_CUT.labels(name.removeprefix("cut:")).inc(count)
 
 
-def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], None]:
+def _batch(
+    source: KafkaSource, judge: Callable[[int, int], None]
+) -> Callable[[RunTotals, float], None]:
     """Figures of each batch: what it added to the totals, and how far the source is behind. Then
-    the alerts' turn.
+    `judge` gets the records and the lag.
     """
     before = RunTotals()
     shown: set[tuple[str, str]] = set()
@@ -116,7 +132,7 @@ def _batch(source: KafkaSource, alerts: Alerts) -> Callable[[RunTotals, float], 
         for labels in shown - now.keys():  # another member's now
             telemetry.LAG.remove(*labels)
         shown = set(now)
-        alerts.batch(totals.records, sum(lags.values()))
+        judge(totals.records, sum(lags.values()))
 
     return tell
 

@@ -40,6 +40,14 @@ COMMANDS = {
         "Receives the last words of kernels that die, by netconsole, and puts them into Kafka, "
         "keyed by host."
     ),
+    "detect": (
+        "Reads the fleet's kernel logs from Kafka and sends what it finds to a topic: the "
+        "first of two stages."
+    ),
+    "archive": (
+        "Reads findings from Kafka and keeps incidents, reports and noise counts in the "
+        "history: the second of two stages."
+    ),
     "explain": (
         "Explains a pasted block, a log or a single line: what happened, where, why, which "
         "known bug, what to do next."

@@ -1,11 +1,13 @@
-"""The service behind `oopswatch run`: Kafka in, history, alerts and pages out."""
+"""The service behind `oopswatch run` and `oopswatch archive`: Kafka in, history, alerts and pages
+out. They differ in what they read and in what takes it in.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +22,35 @@ from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.service_settings import service_settings
 from detector.cli.stopping import StoppedEarly, Stopping, stop_early
+from detector.drive import BatchKeeper
 from detector.drive import run as drive
-from detector.hooks import RunTotals
+from detector.hooks import Hooks, RunTotals
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
+from detector.store import Journal
 from detector.store.hold import held
 
 if TYPE_CHECKING:
     from detector.serve.server import Server
 
 
+# What takes batches into a history, and tells of it.
+Taking = Callable[[Settings, Journal, Catalogue, Hooks], BatchKeeper]
+
+
 def serve_fleet(stopping: Stopping, config_path: Path | None, **overrides: object) -> None:
     """Reads Kafka into the history until a signal comes."""
-    settings = service_settings(config_path, **overrides)
+    keep_history(stopping, service_settings(config_path, **overrides), _pipeline)
+
+
+def _pipeline(
+    settings: Settings, journal: Journal, catalogue: Catalogue, hooks: Hooks
+) -> BatchKeeper:
+    return build.watch_of(settings, journal, catalogue, told=hooks)
+
+
+def keep_history(stopping: Stopping, settings: Settings, taking: Taking) -> None:
+    """Reads the topics of the settings into the history until a signal comes."""
     # A reload that is asked for before there is anything to reload ends nothing.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     source: KafkaSource | None = None
@@ -43,10 +61,15 @@ def serve_fleet(stopping: Stopping, config_path: Path | None, **overrides: objec
         source = kafka_source(settings)
         stopping.then(source.stop)
         with closing(source):
-            totals = _serve(settings, catalogue, source)
+            totals = _serve(settings, catalogue, source, taking)
     except StoppedEarly:
         if source is not None:
             source.close()
+    say_stopped(stopping, totals, source)
+
+
+def say_stopped(stopping: Stopping, totals: RunTotals, source: KafkaSource | None) -> None:
+    """The last line of a service."""
     telemetry.say(
         "stopped",
         reason=stopping.signal or "end of input",
@@ -60,7 +83,9 @@ def serve_fleet(stopping: Stopping, config_path: Path | None, **overrides: objec
     )
 
 
-def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> RunTotals:
+def _serve(
+    settings: Settings, catalogue: Catalogue, source: KafkaSource, taking: Taking
+) -> RunTotals:
     """Runs the service on a source that has met its brokers, until the source ends. The history is
     made only now.
     """
@@ -73,7 +98,7 @@ def _serve(settings: Settings, catalogue: Catalogue, source: KafkaSource) -> Run
         source.resume(journal.sources)
         letters = DeadLetters(settings.kafka)
         told = metrics_hooks(source, alerts, letters)
-        watch = build.watch_of(settings, journal, catalogue, told=told)
+        watch = taking(settings, journal, catalogue, told)
         serve_metrics(settings, settings.store.path)
         pages = _pages(settings)
         telemetry.say(
@@ -107,10 +132,11 @@ def kafka_source(settings: Settings) -> KafkaSource:
         f"{platform.node()}\0{settings.store.path.resolve()}".encode()
     ).hexdigest()[:16]
     client = {"group_instance_id": f"{settings.kafka.client_id}-{member}"}
-    return KafkaSource(settings.kafka, on_event=_event, client=client)
+    return KafkaSource(settings.kafka, on_event=say_event, client=client)
 
 
-def _event(name: str, fields: Mapping[str, Any]) -> None:
+def say_event(name: str, fields: Mapping[str, Any]) -> None:
+    """Logs and counts what happens to a source."""
     telemetry.say(name, **fields)
     if name in {"broker_away", "broker_back"}:
         telemetry.BROKER_AWAY.set(name == "broker_away")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import DirectoryPath, Field, FilePath, model_validator
 from pydantic.fields import FieldInfo
 
+from detector.settings.fleet import FleetSettings
 from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
 from detector.settings.hosts import HostSettings
@@ -323,6 +324,7 @@ class Settings(Group):
     log: LogSettings = Field(default_factory=LogSettings)
     metrics: Metrics = Field(default_factory=Metrics)
     serve: Serve = Field(default_factory=Serve)
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
 
 
 def declared() -> Iterator[tuple[str, str, FieldInfo]]:

@@ -33,6 +33,7 @@ from detector.model import Match, Rejected
 from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.sources import LostPartitionsError
+from detector.stages.spread_hosts import SpreadHosts
 from detector.store import Journal
 from detector.unclaimed import UnclaimedCount
 
@@ -59,6 +60,7 @@ class Archive:
         self.told = hooks or Hooks()
         self.totals = RunTotals()
         self.boots = Boots(journal.stream)
+        self._spread = SpreadHosts(journal.sources_of)
         self._isolation = Isolation(journal)
         catalogue = catalogue or build.catalogue_of(settings)
         self._correlator = Correlator(
@@ -157,7 +159,10 @@ class Archive:
 
     def _match(self, finding: MatchFinding) -> None:
         line = line_of(finding.match)
-        match = replace(finding.match, boot=self.boots.place(line, banner=finding.banner))
+        boot = self.boots.place(line, banner=finding.banner)
+        if self._spread.note(line.host, line.source):
+            boot = replace(finding.match.boot, stream="", count=0)
+        match = replace(finding.match, boot=boot)
         if finding.banner:
             self.journal.note_boot(match)
             return

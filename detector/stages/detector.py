@@ -46,33 +46,37 @@ class Detector:
         *,
         catalogue: Catalogue | None = None,
         host: str | None = None,
-        told: Hooks | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         settings = settings or Settings()
         self._settings = settings
         self._host = host
-        self._told = told
+        self._hooks = hooks
         self.catalogue = catalogue or build.catalogue_of(settings)
-        self.reset()
+        self._begin(RunTotals())
 
     def reset(self) -> None:
         """Forgets all that is held: open reports, sums, bounds of sources. What was read is read
         again from where it was left.
         """
+        self._begin(self.totals)
+
+    def _begin(self, totals: RunTotals) -> None:
         self._buffer = FindingBuffer()
         self._pipeline = build.watch_of(
             self._settings,
             self._buffer,
             self.catalogue,
             host=self._host,
-            told=self._told,
+            told=self._hooks,
             correlating=self._buffer,
             boots=UnplacedBoots,
         )
+        self._pipeline.totals = totals
 
     @property
     def totals(self) -> RunTotals:
-        """What was read and found since the last reset."""
+        """What was read and found, what was read again counted again."""
         return self._pipeline.totals
 
     @property

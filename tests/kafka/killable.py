@@ -1,4 +1,5 @@
-"""`oopswatch run`, killed or stopped by itself at a numbered point of a batch, in a forked process.
+"""`oopswatch run`, `detect` or `archive`, killed or stopped by itself at a numbered point of a
+batch, in a forked process.
 
 A forked process is one of its own, as one that was started is: it has read the modules already,
 which is most of what a start takes.
@@ -16,18 +17,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import detector.cli.service  # noqa: F401  # what a forked process would read first
+import detector.cli.stage_service  # noqa: F401  # what a forked process would read first
 from detector.cli import main
 from detector.pipeline import Pipeline
 from detector.sources.kafka.consumer import KafkaSource
+from detector.sources.kafka.finding_producer import FindingProducer
+from detector.sources.kafka.group_source import GroupSource
 from detector.sources.kafka.membership import Membership
 from detector.sources.kafka.placer import Placer
+from detector.stages.archive import Archive
+from detector.stages.detector import Detector
 from detector.store import Journal
 
 TARGET = "OOPSWATCH_KILL"
 # Each point: the method that has it, whether it lies before or behind it, and what it is. A call
 # whose first argument is empty has no work in hand, and passes no point.
-POINTS: Mapping[int, tuple[type, str, str, str]] = {
+Points = Mapping[int, tuple[type, str, str, str]]
+POINTS: Points = {
     1: (KafkaSource, "_poll", "before", "before a poll"),
     2: (Placer, "place", "behind", "positions were found"),
     3: (Pipeline, "store", "before", "before a transaction"),
@@ -42,8 +48,28 @@ POINTS: Mapping[int, tuple[type, str, str, str]] = {
     12: (KafkaSource, "close", "before", "SIGTERM, before the last commit"),
     13: (Membership, "leave", "behind", "SIGTERM, the group was left"),
 }
+# Those of the two stages; 1, 2 and the ends are as above.
+DETECT: Points = {
+    **{number: POINTS[number] for number in (1, 2, 12, 13)},
+    3: (Detector, "feed", "before", "before records are taken in"),
+    4: (Detector, "feed", "behind", "findings were made"),
+    5: (Detector, "take_counts", "behind", "sums were taken"),
+    6: (FindingProducer, "commit", "before", "before a transaction"),
+    7: (FindingProducer, "_send", "behind", "findings were sent, offsets were not"),
+    8: (FindingProducer, "_send_offsets", "behind", "offsets were sent, before the commit"),
+    9: (FindingProducer, "commit", "behind", "behind the commit"),
+    10: (GroupSource, "committed", "behind", "what is out was noted"),
+}
+ARCHIVE: Points = {
+    **{number: POINTS[number] for number in (1, 2, 4, 5, 6, 8, 11, 12, 13)},
+    3: (Archive, "store", "before", "before a transaction"),
+    7: (Journal, "add_report", "behind", "a report was added"),
+    9: (Journal, "add_rejected", "behind", "before COMMIT"),
+    10: (Archive, "store", "behind", "behind COMMIT"),
+}
+POINTS_OF: Mapping[str, Points] = {"run": POINTS, "detect": DETECT, "archive": ARCHIVE}
 # Points that are passed once a batch without rows too, and those that only a clean end passes.
-_ALWAYS = frozenset({9})
+_ALWAYS = frozenset({(Journal, "add_rejected"), (Detector, "take_counts")})
 _NOT_YET = -(1 << 60)
 ENDING = frozenset({12, 13})
 # Those that are passed once in a life.
@@ -55,8 +81,9 @@ _FORKS.set_forkserver_preload([__name__])
 class Forked:
     """A process, asked and ended as `subprocess.Popen` is."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._process = _FORKS.Process(target=_serve, args=(dict(environment), str(log)))
+    def __init__(self, environment: Mapping[str, str], log: Path, command: str = "run") -> None:
+        arguments = (dict(environment), str(log), command)
+        self._process = _FORKS.Process(target=_serve, args=arguments)
         self._process.start()
         self.pid = self._process.pid
 
@@ -81,7 +108,7 @@ class Forked:
         return self._process.exitcode
 
 
-def _serve(environment: dict[str, str], log: str) -> None:
+def _serve(environment: dict[str, str], log: str, command: str) -> None:
     """What a forked process does."""
     os.setsid()
     os.environ.clear()
@@ -89,18 +116,18 @@ def _serve(environment: dict[str, str], log: str) -> None:
     with open(log, "ab") as file:  # noqa: PTH123
         os.dup2(file.fileno(), 2)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.argv = ["oopswatch", "run"]
+    sys.argv = ["oopswatch", command]
     point, passage, number = (int(part) for part in os.environ.get(TARGET, "0:0:9").split(":"))
     if point:
-        _arm(point, passage, number)
+        _arm(POINTS_OF[command], point, passage, number)
     main()
 
 
-def _arm(point: int, passage: int, number: int) -> None:
+def _arm(points: Points, point: int, passage: int, number: int) -> None:
     """Has the process send itself a signal where a point is passed for the n-th time with work in
     hand; with 0, for the first time after a SIGUSR1.
     """
-    owner, name, where, _ = POINTS[point]
+    owner, name, where, _ = points[point]
     method: Callable[..., Any] = getattr(owner, name)
     passed: Counter[int] = Counter()
     if not passage:
@@ -108,15 +135,15 @@ def _arm(point: int, passage: int, number: int) -> None:
         signal.signal(signal.SIGUSR1, lambda *_: passed.__setitem__(point, 0))
 
     def passing(arguments: tuple[Any, ...]) -> None:
-        passed[point] += not arguments or bool(arguments[0]) or point in _ALWAYS
+        passed[point] += not arguments or bool(arguments[0]) or (owner, name) in _ALWAYS
         if passed[point] == max(1, passage):
             passed[point] += 1
             os.kill(os.getpid(), number)
 
-    def wrapped(self: Any, *arguments: Any) -> Any:
+    def wrapped(self: Any, *arguments: Any, **named: Any) -> Any:
         if where == "before":
             passing(arguments)
-        result = method(self, *arguments)
+        result = method(self, *arguments, **named)
         if where == "behind":
             passing(arguments)
         return result

@@ -29,7 +29,7 @@ from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
 from detector.sources.kafka.placement import PositionStore
-from detector.sources.kafka.placer import Placer, name_of, partition_of
+from detector.sources.kafka.placer import Committing, Found, Placer, name_of, partition_of
 from detector.sources.kafka.security import client_settings
 
 # How long one question to a broker may take while records wait: shorter than what a SIGTERM is
@@ -82,8 +82,15 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise
 
-    def resume(self, positions: PositionStore) -> None:
-        """Names the history whose positions are gone on from, before the first batch."""
+    def resume(
+        self,
+        positions: PositionStore,
+        committing: Committing | None = None,
+        found: Found | None = None,
+    ) -> None:
+        """Names the history whose positions are gone on from, before the first batch. `committing`
+        may put another commit in the place of one, `found` gets where partitions are placed.
+        """
         self._placer = Placer(
             self._consumer,
             self._member,
@@ -91,6 +98,8 @@ class KafkaSource:
             self._tell,
             topics=self._kafka.topics,
             earliest=self._kafka.auto_offset_reset == "earliest",
+            committing=committing,
+            found=found,
         )
 
     @property

@@ -68,18 +68,23 @@ class PartitionLog:
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What the group remembers of a partition: an offset, and in its metadata of which topic, by
-    which history and by which member. All three are None where somebody else committed.
+    which history and by which member. All three are None where somebody else committed. A reader
+    without a history says also up to where its findings are sent, and its noise is counted.
     """
 
     offset: int
     topic_id: str | None = None
     history: str | None = None
     member: str | None = None
+    sent: int | None = None
+    counted: int | None = None
 
     def metadata(self) -> str:
         """The metadata of the commit: JSON, so that more may be added."""
         names = {"topic": self.topic_id, "history": self.history, "member": self.member}
-        return json.dumps({name: value for name, value in names.items() if value})
+        bounds = {"sent": self.sent, "counted": self.counted}
+        said = {name: value for name, value in names.items() if value}
+        return json.dumps(said | {name: at for name, at in bounds.items() if at is not None})
 
     @classmethod
     def read(cls, offset: int, metadata: str | None) -> Committed:
@@ -90,8 +95,17 @@ class Committed:
             return cls(offset)
         if not isinstance(names, dict):
             return cls(offset)
-        values = (names.get(name) for name in ("topic", "history", "member"))
-        return cls(offset, *(value if isinstance(value, str) else None for value in values))
+
+        def text(name: str) -> str | None:
+            value = names.get(name)
+            return value if isinstance(value, str) else None
+
+        def number(name: str) -> int | None:
+            value = names.get(name)
+            return value if isinstance(value, int) and value >= 0 else None
+
+        said = text("topic"), text("history"), text("member")
+        return cls(offset, *said, sent=number("sent"), counted=number("counted"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ reader, or is gone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
+from detector.model import Position
 from detector.sources.kafka.connect import SourceLog
 from detector.sources.kafka.internals import has_topic, rejoin, topic_id
 from detector.sources.kafka.membership import Membership
@@ -25,6 +27,10 @@ from detector.sources.kafka.placement import (
 )
 
 _SET_BACK = "its write-ahead log (-wal) was deleted, or an older copy was put in its place"
+
+# What a reader without a history puts in the place of a commit, and where it hears what was placed.
+Committing = Callable[[str, Committed], Committed]
+Found = Callable[[Mapping[str, Position]], None]
 
 
 class Placer:
@@ -44,7 +50,10 @@ class Placer:
         *,
         topics: Iterable[str],
         earliest: bool,
+        committing: Committing | None = None,
+        found: Found | None = None,
     ) -> None:
+        self._committing, self._on_found = committing, found
         self.unplaced: set[TopicPartition] = set()
         self.stored: dict[str, int] = {}
         self.lost = 0
@@ -115,6 +124,8 @@ class Placer:
             for partition in partitions
         }
         self._store(placements)
+        if self._on_found is not None:
+            self._on_found({name_of(one): found.position for one, found in placements.items()})
         for one, placement in placements.items():
             position = placement.position
             self._consumer.seek(one, position.offset)
@@ -133,9 +144,16 @@ class Placer:
 
     def committing(self, topic_partition: TopicPartition, offset: int) -> OffsetAndMetadata:
         """What is committed for a partition: the offset, and who stands behind it."""
+        said = self.about(topic_partition, Committed(offset))
+        if self._committing is not None:
+            said = self._committing(name_of(topic_partition), said)
+        return OffsetAndMetadata(said.offset, said.metadata(), -1)
+
+    def about(self, topic_partition: TopicPartition, commit: Committed) -> Committed:
+        """A commit with the topic's id, and who stands behind it."""
         known = self._topic_ids.get(topic_partition.topic)
-        said = Committed(offset, known, self._positions.history, self._member.name)
-        return OffsetAndMetadata(offset, said.metadata(), -1)
+        history, member = self._positions.history, self._member.name
+        return replace(commit, topic_id=known, history=history, member=member)
 
     def _place(
         self, topic_partition: TopicPartition, beginning: int, end: int, within_ms: int

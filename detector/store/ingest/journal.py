@@ -190,6 +190,11 @@ class Journal:
         """The stored match that a match repeats, if any."""
         return self._matches.find(match)
 
+    def sources_of(self, host: str) -> list[str]:
+        """The sources that the first stored matches of a host came from."""
+        query = "SELECT DISTINCT source FROM (SELECT source FROM matches WHERE host = ? LIMIT 1000)"
+        return [row[0] for row in self._connection.execute(query, (host,))]
+
     def note_boot(self, match: Match) -> None:
         """A boot banner: the host, its boot and when that began are noted, the line itself is not
         kept.

@@ -1,0 +1,117 @@
+"""Produces findings and commits the offsets that they rest on, in one Kafka transaction: both are
+there, or neither.
+
+In: records for topics, commits, the member that read. Out: nothing, or a refusal: the group has
+gone on without this member (LostPartitionsError), or another process has its name (SourceError).
+The transactional id is the member's, so that a process that is started again ends what the one
+before left open; the brokers end it by themselves after `fleet.transaction_s`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import errors as kafka_errors
+
+from detector.settings.kafka import Kafka
+from detector.sources.errors import LostPartitionsError, SourceError
+from detector.sources.kafka.connect import explained
+from detector.sources.kafka.security import client_settings
+
+# How long the brokers may take to end what a predecessor left open, and a topic's metadata.
+_WAIT_MS = 30_000
+_LINGER_MS = 5
+Produced = tuple[str, bytes | None, bytes]
+
+_FENCED = (
+    kafka_errors.ProducerFencedError,
+    kafka_errors.InvalidProducerEpochError,
+    kafka_errors.FencedInstanceIdError,
+)
+
+
+class FindingProducer:
+    """A transactional producer of one member of a group."""
+
+    def __init__(self, kafka: Kafka, member: str, transaction_s: int) -> None:
+        self._kafka = kafka
+        self._member = member
+        self._transaction_s = transaction_s
+        self._producer = self._begun()
+
+    def commit(
+        self,
+        records: Iterable[Produced],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        group: Any,
+    ) -> None:
+        """One transaction: records (topic, key, value) and offsets. Raises LostPartitionsError
+        where it was refused and nothing of it is there, SourceError where this member may not go
+        on.
+        """
+        try:
+            self._producer.begin_transaction()
+            self._send(records)
+            self._send_offsets(offsets, group)
+            self._producer.commit_transaction()
+        except _FENCED as error:
+            raise self._fenced() from error
+        except kafka_errors.KafkaError as error:
+            self._give_up()
+            raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
+
+    def close(self) -> None:
+        """Ends; no transaction is open."""
+        with suppress(kafka_errors.KafkaError):
+            self._producer.close(timeout=3)
+
+    def _send(self, records: Iterable[Produced]) -> None:
+        for topic, key, value in records:
+            self._producer.send(topic, value=value, key=key)
+        self._producer.flush()
+
+    def _send_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: Any
+    ) -> None:
+        self._producer.send_offsets_to_transaction(dict(offsets), group)
+
+    def _give_up(self) -> None:
+        """Ends the transaction without its records; where the client cannot go on behind it, a new
+        one takes its place.
+        """
+        try:
+            self._producer.abort_transaction()
+        except _FENCED as error:
+            raise self._fenced() from error
+        except (kafka_errors.KafkaError, RuntimeError):
+            with suppress(kafka_errors.KafkaError):
+                self._producer.close(timeout=0)
+            self._producer = self._begun()
+
+    def _begun(self) -> KafkaProducer:
+        """A producer, once the brokers have ended what the one before left open."""
+        try:
+            producer = KafkaProducer(
+                **client_settings(self._kafka),
+                transactional_id=f"{self._kafka.group}-{self._member}",
+                transaction_timeout_ms=self._transaction_s * 1_000,
+                compression_type="lz4",
+                linger_ms=_LINGER_MS,
+                max_block_ms=_WAIT_MS,
+            )
+            producer.init_transactions()
+        except _FENCED as error:
+            raise self._fenced() from error
+        except kafka_errors.KafkaError as error:
+            raise SourceError(f"kafka: no transactions: {explained(error)}") from error
+        return producer
+
+    def _fenced(self) -> SourceError:
+        return SourceError(
+            f"fleet.member: another process writes as {self._member} in group "
+            f"{self._kafka.group}: nothing of what was in hand is lost, it goes on there; give "
+            "each process on one machine a name of its own"
+        )

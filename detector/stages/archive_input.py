@@ -1,0 +1,70 @@
+"""Chunks of the findings' topics → findings → an archive: what `detector.drive` runs in the second
+stage.
+
+In: chunks with a finding in each record. Out: the positions after them, stored with them. A record
+that is no finding is set aside, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from detector.findings import Finding, FindingError, RejectedFinding, from_json
+from detector.hooks import RunTotals, ignore
+from detector.isolation import RecordPlace
+from detector.model import Record, Rejected
+from detector.scan import Chunk
+from detector.stages.archive import Archive
+
+# The stage that is named for what is no finding.
+STAGE = "finding"
+
+
+class ArchiveInput:
+    """Takes batches of chunks into an archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._took_s = 0.0
+
+    @property
+    def totals(self) -> RunTotals:
+        """What was read and found: records and bytes are those that the first stages read."""
+        return self._archive.totals
+
+    def store(
+        self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore
+    ) -> dict[str, int]:
+        """Stores the findings of a batch in one transaction; returns the positions after it."""
+        del now_us
+        begun = time.perf_counter()
+        positions = {chunk.source: chunk.end for chunk in batch}
+        if batch:
+            findings = [_finding(record) for chunk in batch for record in records_of(chunk)]
+            self._archive.store(findings, positions, confirm)
+        self._took_s = time.perf_counter() - begun
+        return positions
+
+    def tell(self) -> None:
+        """Says what there is to say of the batch that was stored last."""
+        self._archive.tell()
+        self._archive.told.batch(self._archive.totals, self._took_s)
+
+
+def records_of(chunk: Chunk) -> Iterator[Record]:
+    """All records of a chunk, in order."""
+    at, left = 0, chunk.count
+    while left > 0 and at < len(chunk.data):
+        record, _, at = chunk.record_at(at)
+        left -= 1
+        yield record
+
+
+def _finding(record: Record) -> tuple[Finding, RecordPlace]:
+    place = RecordPlace(record.source, record.number, record.value, record.key)
+    try:
+        return from_json(record.value), place
+    except FindingError as error:
+        row = Rejected(record.source, record.number, STAGE, str(error), record.value, record.key)
+        return RejectedFinding(row), place

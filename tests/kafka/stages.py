@@ -1,0 +1,134 @@
+"""The two stages as processes of their own: topics, members, an archive, when all is through."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from kafka import KafkaConsumer, TopicPartition
+
+from tests.kafka.broker import Broker
+from tests.kafka.killable import Forked
+from tests.kafka.service import Service, ask
+
+PARTITIONS = 4
+SESSION_S = 3
+# A report ends with its text, not with its time: what is read slowly or at once is the same.
+SETTINGS = {"assemble_deadline_s": 3_600, "assemble_max_age_s": 3_600}
+
+
+class Stages:
+    """A topic of logs, the topics of findings, and the processes between them."""
+
+    def __init__(self, broker: Broker, folder: Path, partitions: int = PARTITIONS) -> None:
+        self.broker, self.folder = broker, folder
+        self.topic = broker.create_topic(partitions=partitions)
+        self.findings = broker.create_topic(partitions=2)
+        self.noise = broker.create_topic(partitions=2)
+        self.group = uuid.uuid4().hex
+        self.store = folder / "archive.db"
+        self.processes: list[Service] = []
+
+    def detect(self, member: str, target: str = "0:0:0", **settings: object) -> Service:
+        """A first stage under a name."""
+        return self._start(
+            "detect", self.folder / f"{member}.db", target, fleet_member=member, **settings
+        )
+
+    def archive(self, target: str = "0:0:0", **settings: object) -> Service:
+        """The second stage."""
+        return self._start("archive", self.store, target, **settings)
+
+    def _start(self, command: str, store: Path, target: str, **settings: object) -> Service:
+        defaults = {
+            "kafka_session_s": SESSION_S,
+            "kafka_poll_ms": 50,
+            "fleet_counts_s": 1,
+            **SETTINGS,
+        }
+        names = {"fleet_findings_topic": self.findings, "fleet_noise_topic": self.noise}
+        service = Service(
+            self.broker, self.topic, self.group, store, start=partial(Forked, command=command),
+            kill=target, **{**defaults, **names, **settings},
+        )  # fmt: skip
+        self.processes.append(service)
+        return service
+
+    def kill(self) -> None:
+        """Ends all that lives."""
+        for process in self.processes:
+            process.kill()
+
+    def send(self, rows: Iterable[tuple[str, bytes, int]], *, keyed: bool = True) -> None:
+        """Sends (host, value, partition)."""
+        with closing(self.broker.producer(linger_ms=5)) as producer:
+            for host, value, partition in rows:
+                key = host.encode() if keyed else None
+                producer.send(self.topic, value=value, key=key, partition=partition)
+            producer.flush()
+
+    def through(self, detect: Service, archive: Service, within_s: float = 120) -> None:
+        """Waits until all that was sent is detected, summed and archived."""
+        detect.until(self._detected, within_s)
+        last = self.last_offsets()
+        archive.until(lambda: self._archived(last), within_s)
+
+    def _detected(self) -> bool:
+        with self._consumer(self.group) as consumer:
+            parts = _partitions(consumer, self.topic)
+            ends = consumer.end_offsets(parts)
+            for part in parts:
+                commit = consumer.committed(part, metadata=True)
+                if ends[part] == 0:
+                    continue
+                said = json.loads(commit.metadata) if commit else {}
+                if said.get("counted") != ends[part]:
+                    return False
+        time.sleep(0.05)
+        return True
+
+    def _archived(self, last: Mapping[str, int]) -> bool:
+        known = dict(ask(self.store, "SELECT source, position FROM positions"))
+        return all(known.get(name, 0) > offset for name, offset in last.items())
+
+    def last_offsets(self) -> dict[str, int]:
+        """The last committed finding of each partition."""
+        return {f"{one.topic}/{one.partition}": one.offset for one in self.records()}
+
+    def records(self) -> list[KafkaConsumer]:
+        """All findings that are committed, in the order of their partitions."""
+        found = []
+        with self._consumer(None) as consumer:
+            parts = [
+                one for topic in (self.findings, self.noise) for one in _partitions(consumer, topic)
+            ]
+            consumer.assign(parts)
+            consumer.seek_to_beginning()
+            ends = consumer.end_offsets(parts)
+            while any(consumer.position(part) < ends[part] for part in parts):
+                for rows in consumer.poll(timeout_ms=200).values():
+                    found += rows
+        return found
+
+    def _consumer(self, group: str | None) -> closing[KafkaConsumer]:
+        return closing(
+            KafkaConsumer(
+                bootstrap_servers=self.broker.bootstrap,
+                group_id=group,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                **self.broker.client,
+            )
+        )
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))
+    ]

@@ -1,0 +1,163 @@
+"""Two stages over a real Kafka find what one process finds: however records are spread over
+partitions, wherever a partition goes, whoever falls asleep.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from detector.simulate import (
+    Simulation,
+    SimulationPlan,
+    compare,
+    halves_apart,
+    records,
+    render,
+    simulate,
+)
+from tests.kafka.broker import ApacheKafka
+from tests.kafka.facts import differences
+from tests.kafka.killable import Forked
+from tests.kafka.service import Service, stored
+from tests.kafka.stages import PARTITIONS, SETTINGS, Stages
+from tests.kafka.test_fleet import incidents, items, noise
+from tests.kafka.test_run import moving
+
+pytestmark = pytest.mark.kafka
+
+# Where a member falls asleep; `make stages` tries all.
+SLEEPS = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (7, 8)
+# Not in the first days of a year, when a host's clock looks as if it had never been set.
+PLAN = SimulationPlan(
+    seed=9, hosts=40, lines=12_000, start=1_776_000_000_000_000, incidents=20, noise_share=0.01,
+    half_signatures=8, reboots=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Simulation:
+    """A fleet's logs."""
+    return simulate(PLAN)
+
+
+@pytest.fixture
+def stages(own_kafka: ApacheKafka, tmp_path: Path) -> Iterator[Stages]:
+    """Topics without processes."""
+    made = Stages(own_kafka, tmp_path)
+    yield made
+    made.kill()
+
+
+def keyed(fleet: Simulation) -> list[tuple[str, bytes, int]]:
+    """All lines of a host in one partition."""
+    return spread(records(fleet, format="rsyslog", delivery="in-order"))
+
+
+def spread(rows: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes, int]]:
+    """Lines with the partition of their host."""
+    return [(host, value, sum(host.encode()) % PARTITIONS) for host, value in rows]
+
+
+def wrong(fleet: Simulation, store: Path) -> tuple[object, ...]:
+    """What a history says otherwise than the truth: missed and false incidents, noise."""
+    comparison = compare(fleet.truth, incidents(store, "--limit", "1000"), items(noise(store)))
+    return comparison.missed, comparison.false, comparison.noise
+
+
+def test_two_stages_write_the_history_of_one_process(
+    stages: Stages, fleet: Simulation, tmp_path: Path
+) -> None:
+    """The same incidents, matches, reports, noise and counters as `run` over the same topic."""
+    stages.send(keyed(fleet))
+    detect, archive = stages.detect("a"), stages.archive()
+    stages.through(detect, archive)
+    detect.stop()
+    archive.stop()
+    one = Service(
+        stages.broker, stages.topic, f"{stages.group}-one", tmp_path / "one.db", start=Forked,
+        **SETTINGS,
+    )  # fmt: skip
+    one.until(lambda: stored(one.store) >= len(keyed(fleet)))
+    one.stop()
+    assert differences(stages.store, one.store) == {}
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def test_hosts_whose_lines_lie_in_all_partitions(stages: Stages, fleet: Simulation) -> None:
+    """No keys, two members that keep up: every planted pair, nothing else, noise to the last
+    count.
+    """
+    chance = Random(4)
+    rows = [(host, value, chance.randrange(PARTITIONS)) for host, value, _ in keyed(fleet)]
+    first, second, archive = stages.detect("a"), stages.detect("b"), stages.archive()
+    both(first, second)
+    for at in range(0, len(rows), 1_500):
+        stages.send(rows[at : at + 1_500], keyed=False)
+        stages.through(first, archive)
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def test_a_partition_that_moves_between_the_halves(stages: Stages, fleet: Simulation) -> None:
+    """One member reads the first halves and ends; another one reads the others."""
+    entries = halves_apart(fleet.entries(), fleet.truth)
+    archive = stages.archive()
+    for member, part in zip(("a", "b"), entries, strict=True):
+        detect = stages.detect(member)
+        stages.send(spread(render(part, "rsyslog")))
+        stages.through(detect, archive)
+        detect.stop()
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+@pytest.mark.parametrize("point", SLEEPS)
+def test_a_member_that_slept_past_its_session_sends_nothing_twice(
+    stages: Stages, fleet: Simulation, point: int
+) -> None:
+    """It stops itself with findings in hand; another one takes over; then it goes on."""
+    rows = keyed(fleet)
+    half = len(rows) // 2
+    first, archive = stages.detect("a", f"{point}:0:{signal.SIGSTOP:d}"), stages.archive()
+    second = stages.detect("b")
+    both(first, second)
+    first.signal(signal.SIGUSR1)
+    stages.send(rows[:half])
+    second.until(lambda: len(moving(second)) == PARTITIONS)
+    stages.send(rows[half:])
+    first.signal(signal.SIGCONT)
+    stages.through(second, archive)
+    assert wrong(fleet, stages.store) == ((), (), {})
+    assert first.process.poll() in (None, 2)
+
+
+def test_two_members_with_one_name(stages: Stages, fleet: Simulation) -> None:
+    """The one that was first ends with one line that says what to do; nothing is lost."""
+    stages.send(keyed(fleet))
+    first, archive = stages.detect("a"), stages.archive()
+    first.until(lambda: len(moving(first)) == PARTITIONS)
+    second = stages.detect("a")
+    assert first.process.wait(60) == 2
+    (failed,) = first.said("failed")
+    assert "fleet.member: another process" in failed["error"]
+    stages.through(second, archive)
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:
+    """One line that says how to make it."""
+    detect = stages.detect("a", fleet_findings_topic="nowhere")
+    assert detect.process.wait(60) == 2
+    (failed,) = detect.said("failed")
+    assert "fleet: nowhere does not exist" in failed["error"]
+    assert "kafka-topics.sh --create --topic nowhere" in failed["error"]
+
+
+def both(first: Service, second: Service) -> None:
+    """Waits until two members share the partitions."""
+    first.until(lambda: len(moving(first)) + len(moving(second)) == PARTITIONS)
+    second.until(lambda: len(moving(second)) == PARTITIONS // 2)
