@@ -1,4 +1,5 @@
-"""The public interface of oopswatch for programs: kernel logs in, findings and incidents out.
+"""The public interface of oopswatch for programs: kernel logs in, findings and incidents
+out.
 
 `Detector.feed(chunks, now_us)` gives findings: values with a JSON form (`to_json`, `from_json`,
 `schema`), which every later version reads. `Archive.take(findings)` stores them in a history and
@@ -81,8 +82,8 @@ def catalogue_of(settings: Settings) -> Catalogue:
 
 
 def open_history(path: Path | str, settings: Settings | None = None) -> Journal:
-    """The history at a path (":memory:" for one that is not kept), for one writer; whoever opens it
-    closes it. Raises StoreError.
+    """The history at a path (":memory:" for one that is not kept), for one writer; whoever
+    opens it closes it. Raises StoreError.
     """
     return build.journal_of(settings or Settings(), path)
 

@@ -1,5 +1,6 @@
-"""A stored match and its neighbours → incidents. The history is the correlator's memory; this
-module only decides.
+"""A stored match and its neighbours → incidents.
+
+The history is the correlator's memory; this module only decides.
 
 In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an
 incident, and the incident that kin makes. Any order of arrival gives the same incidents: a fault is
@@ -39,19 +40,19 @@ class StoredMatch:
 
 
 def reach_us(rule: Rule) -> int:
-    """How far from a new match the neighbours matter: a half may complete a fault one timespan
-    away, and that one's other halves; what is counted lies in one timespan with it.
+    """Returns how far from a new match the neighbours matter: a half may complete a fault one
+    timespan away, and that one's other halves; what is counted lies in one timespan with it.
     """
     return rule.timespan_us if rule.type == "event_count" else 2 * rule.timespan_us
 
 
 def terms(rule: Rule) -> tuple[str, ...]:
-    """What a rule asks for, in its order: classes or signatures."""
+    """Returns what a rule asks for, in its order: classes or signatures."""
     return rule.classes or rule.signatures
 
 
 def concerns(rule: Rule, match: Match) -> bool:
-    """Whether the rule asks for such a match."""
+    """Returns whether the rule asks for such a match."""
     return _term(rule, match) in terms(rule)
 
 
@@ -115,8 +116,8 @@ def partners(
     near: Iterable[StoredMatch],
     boots: BootEvidence = NO_BANNERS,
 ) -> tuple[StoredMatch, ...]:
-    """The matches that complete the rule around one fault: every term within one timespan, in the
-    rule's order where it has one.
+    """The matches that complete the rule around one fault: every term within one timespan, in
+    the rule's order where it has one.
     """
     counts = {term: 0 for term in terms(rule) if term != rule.anchor}
     pair = (
@@ -188,8 +189,8 @@ def assemble_incident(
     known: Iterable[str] = (),
     boots: BootEvidence = NO_BANNERS,
 ) -> Incident | None:
-    """The incident that evidence makes; `known` names the live incidents which it was evidence of:
-    all but the new identity are joined.
+    """The incident that evidence makes; `known` names the live incidents which it was evidence
+    of: all but the new identity are joined.
     """
     ordered = in_order(evidence)
     if rule.type == "event_count":
@@ -265,8 +266,8 @@ def nearest_half(anchor: Match, evidence: Iterable[Match]) -> Match | None:
 
 
 def incident_id(rule: str, anchor: Match) -> str:
-    """The same crash, shipped by two transports or replayed, has one identity: rule, host, kernel
-    time and text of the anchoring fault.
+    """The same crash, shipped by two transports or replayed, has one identity: rule, host,
+    kernel time and text of the anchoring fault.
     """
     time = (
         anchor.kernel_time_us
@@ -278,8 +279,8 @@ def incident_id(rule: str, anchor: Match) -> str:
 
 
 def boot_name(match: Match) -> str:
-    """A boot in words that stay the same: journald's id, the second it began at (`epoch:…`), or its
-    count within a stream.
+    """A boot in words that stay the same: journald's id, the second it began at (`epoch:…`),
+    or its count within a stream.
     """
     if match.boot.id:
         return match.boot.id
@@ -289,8 +290,8 @@ def boot_name(match: Match) -> str:
 
 
 def in_order(evidence: Iterable[StoredMatch]) -> tuple[StoredMatch, ...]:
-    """By kernel time; a match without one is put in by its wall time against the boot's start that
-    the others tell.
+    """Sorts matches by kernel time; a match without one is put in by its wall time against the
+    boot's start that the others tell.
     """
     matches = list(evidence)
     epoch = min(
@@ -317,7 +318,9 @@ def _within(rule: Rule, a: Match, b: Match) -> bool:
 
 
 def _complete(rule: Rule, window: Sequence[tuple[int, StoredMatch]]) -> bool:
-    """Whether a window (offsets from the fault) holds every other term in the rule's order."""
+    """Returns whether a window (offsets from the fault) holds every other term in the rule's
+    order.
+    """
     reached = -(1 << 62)
     for term in terms(rule):
         offsets = (

@@ -1,5 +1,5 @@
-"""The whole path in one process: a simulated fleet, a Kafka topic, the pipeline of `oopswatch run`,
-a history; planted against found.
+"""The whole path in one process: a simulated fleet, a Kafka topic, the pipeline of
+`oopswatch run`, a history; planted against found.
 
 In: a plan, a broker (or none: then librdkafka's mock cluster is started inside this process), how a
 pipeline is made. Out: an `DemoResult`. It prints nothing. What was found is read back from the
@@ -66,12 +66,12 @@ DemoProgress = Callable[[int, int], None]
 
 
 class DemoError(UserError):
-    """What keeps the demo from running, in one line that says how to mend it."""
+    """A fault that keeps the demo from running, in one line with its remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoBroker:
-    """Where the demo's topic lives: settings to reach it, options that all its clients need,
+    """The broker of the demo's topic: settings to reach it, options that all its clients need,
     options that its producers need.
     """
 
@@ -83,8 +83,8 @@ class DemoBroker:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of planted thing: how many were planted, how many of them should be told of and how
-    many were.
+    """One kind of planted thing: how many were planted, how many of them should be told of and
+    how many were.
     """
 
     kind: str
@@ -95,8 +95,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What was planted and what the history says of it. `seconds` is from the first record sent to
-    the last one stored.
+    """Planted facts beside those of the history.
+
+    `seconds` is from the first record sent to the last one stored.
     """
 
     rows: tuple[Row, ...]
@@ -107,7 +108,7 @@ class DemoResult:
 
     @property
     def agrees(self) -> bool:
-        """Whether planted and found are the same, to the last noise count."""
+        """Returns whether planted and found are the same, to the last noise count."""
         return self.comparison.agrees
 
 
@@ -149,8 +150,8 @@ def demo(
     store: Path,
     progress: DemoProgress | None = None,
 ) -> DemoResult:
-    """Sends what `plan` simulates through a topic of its own into the history `store`, and compares
-    the two.
+    """Sends what `plan` simulates through a topic of its own into the history `store`, and
+    compares the two.
 
     `progress` hears (records stored, records in all). Raises DemoError where the broker does not
     take or hand out the records.
@@ -214,8 +215,8 @@ def read_back(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def tabulate(
     truth: Truth, items: list[dict[str, Any]], noise: list[dict[str, Any]]
 ) -> tuple[Row, ...]:
-    """Planted against told, kind by kind; a false incident counts for the decoy whose line it rests
-    on, or for "nothing planted".
+    """Planted against told, kind by kind; a false incident counts for the decoy whose line it
+    rests on, or for "nothing planted".
     """
     comparison = compare(truth, items)
     decoys = {
@@ -282,8 +283,8 @@ class _DemoSender(threading.Thread):
 
 
 class _DemoReader:
-    """Ends the source when all records are stored, when sending has failed, or when nothing comes
-    any more.
+    """Ends the source when all records are stored, when sending has failed, or when nothing
+    comes any more.
     """
 
     def __init__(
@@ -313,8 +314,8 @@ class _DemoReader:
 
 @contextmanager
 def _topic(broker: DemoBroker) -> Iterator[str]:
-    """A topic that nobody else has; a real broker is asked to make it and to delete it, the mock
-    makes any that is asked for.
+    """A topic that nobody else has; a real broker is asked to make it and to delete it, the
+    mock makes any that is asked for.
     """
     name = f"oopswatch-demo-{secrets.token_hex(4)}"
     if broker.producer:
@@ -334,8 +335,9 @@ def _topic(broker: DemoBroker) -> Iterator[str]:
 
 
 def _administer(broker: DemoBroker, order: Callable[[Any], object]) -> None:
-    """Gives one order to a real broker. Raises DemoError with the reason where it cannot be reached
-    or refuses.
+    """Gives one order to a real broker.
+
+    Raises DemoError with the reason where it cannot be reached or refuses.
     """
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError

@@ -27,7 +27,7 @@ NEAR_US = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class BlockReading:
-    """What a block says, and its fingerprint; `fingerprint` is None where it has none."""
+    """A block as it is read, with its fingerprint; `fingerprint` is None where it has none."""
 
     report: CrashReport
     fingerprint: str | None
@@ -84,8 +84,8 @@ def decide(lines: Iterable[Line], catalogue: Catalogue) -> tuple[list[Match], li
 
 
 def stories(blocks: Sequence[Block], matches: Sequence[Match]) -> list[Story]:
-    """What is explained: every block with the matches near it, then the matches that are near
-    none.
+    """Returns what is explained: every block with the matches near it, then the matches that
+    are near none.
     """
     kernel = [match for match in matches if match.origin == "kernel"]
     stories_given = [Story(block, near_to(block, kernel)) for block in blocks]

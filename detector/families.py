@@ -1,5 +1,5 @@
-"""The kin that one batch brings together, put together themselves: what shares a match or an
-incident is one family.
+"""The kin that one batch brings together, put together themselves: what shares a match or
+an incident is one family.
 
 In: a rule and the kin of one match, as often as matches come. Out: families, each to be raised
 once, however many matches it has: a storm of faults costs what its matches cost, not a new incident
@@ -17,8 +17,8 @@ from detector.correlate import StoredMatch
 
 @dataclass(slots=True, eq=False)
 class Family:
-    """Matches that make one incident of a rule, by id; `incidents` are the live ones that some of
-    them are evidence of already.
+    """Matches that make one incident of a rule, by id; `incidents` are the live ones that some
+    of them are evidence of already.
     """
 
     rule: Rule

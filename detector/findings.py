@@ -26,7 +26,7 @@ SAMPLE_BYTES = 4_096
 
 
 class FindingError(ValueError):
-    """What should be a finding is none; the message says at which field."""
+    """A text that should be a finding and is none; the message names the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class MatchFinding:
 
     @property
     def host(self) -> str:
-        """Whose it is."""
+        """Returns whose it is."""
         return self.match.host
 
 
@@ -64,14 +64,14 @@ class ReportFinding:
 
     @property
     def host(self) -> str:
-        """Whose it is."""
+        """Returns whose it is."""
         return self.block.head.host
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFinding:
-    """How often one program of one host crashed in one way in one hour, since the last finding of
-    the same.
+    """A count of user-space crashes of one program, host, kind and hour since the last finding
+    of the same.
     """
 
     count: NoiseCount
@@ -80,13 +80,13 @@ class NoiseFinding:
 
     @property
     def host(self) -> str:
-        """Whose it is."""
+        """Returns whose it is."""
         return self.count.host
 
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedFinding:
-    """How many lines were not understood for one reason, with a sample."""
+    """A count of lines that were not understood for one reason, with a sample."""
 
     count: UnclaimedCount
     kind: Literal["unclaimed"] = "unclaimed"
@@ -94,13 +94,13 @@ class UnclaimedFinding:
 
     @property
     def host(self) -> str:
-        """Whose the sample is."""
+        """Returns whose the sample is."""
         return self.count.host
 
 
 @dataclass(frozen=True, slots=True)
 class CountersFinding:
-    """What parser and assembler counted since the last finding of this kind, and how much was
+    """Counters of parser and assembler since the last finding of this kind, and how much was
     read: the sign of life of a first stage.
     """
 

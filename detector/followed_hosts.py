@@ -1,5 +1,5 @@
-"""The hosts whose records are read whole while a report of theirs is open, as their records spell
-them.
+"""The hosts whose records are read whole while a report of theirs is open, as their
+records spell them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Golden cases: folders of one log and what a scan of it must say, run by the project's tests and
-by `oopswatch patterns test FOLDER`.
+"""Golden cases: folders of one log and what a scan of it must say, run by the project's
+tests and by `oopswatch patterns test FOLDER`.
 
 In: folders that hold `expected.json` and a log (`log`, or `log` with any extension), and a way to
 scan. Out: the differences, as lines that people can read. A case gives incidents, matches and
@@ -39,8 +39,8 @@ class CaseError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class GoldenCase:
-    """One golden case: why it is there, its log, the options of the scan, and the items that must
-    come out, by list.
+    """One golden case: why it is there, its log, the options of the scan, and the items that
+    must come out, by list.
     """
 
     why: str
@@ -55,8 +55,8 @@ def case_folders(folder: Path) -> list[Path]:
 
 
 def differences(folder: Path, scan: Scan) -> list[str]:
-    """What a scan of the case's log says otherwise than the case; empty where they agree. What
-    cannot be run is a difference too.
+    """Returns what a scan of the case's log says otherwise than the case; empty where they
+    agree. What cannot be run is a difference too.
     """
     try:
         case = read_case(folder)
@@ -96,8 +96,8 @@ def read_case(folder: Path) -> GoldenCase:
 
 
 def compare(expected: Mapping[str, Sequence[Item]], items: Sequence[Item]) -> list[str]:
-    """Where the items of a scan are not what is expected: other numbers, or other values under the
-    keys that are given.
+    """Returns where the items of a scan are not what is expected: other numbers, or other
+    values under the keys that are given.
     """
     differences_read = []
     for name, kind in LISTS.items():
@@ -169,7 +169,9 @@ def _as_text(expected_items: Mapping[str, object]) -> str:
 
 
 def _value(item: Item, key: str) -> Any:
-    """What an item says under a key; function, title, kernel … are looked up in its report."""
+    """Returns what an item says under a key; function, title, kernel … are looked up in its
+    report.
+    """
     return item[key] if key in item else (item.get("report") or {}).get(key)
 
 

@@ -1,5 +1,6 @@
-"""Positions that wait for a message that is torn over two batches: they stand before its first
-record, so that a restart reads it again. Noise is counted up to the end of the batch all the same.
+"""Positions that wait for a message that is torn over two batches: they stand before its
+first record, so that a restart reads it again. Noise is counted up to the end of the batch all the
+same.
 """
 
 from __future__ import annotations

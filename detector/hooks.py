@@ -1,4 +1,4 @@
-"""What the pipeline says of its work while it goes on: callbacks, and the values that they get."""
+"""Callbacks of the pipeline, and the values that they get."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RaisedIncident:
 
 @dataclass(slots=True)
 class RunTotals:
-    """What one run has read and found."""
+    """Totals of one run."""
 
     records: int = 0
     bytes: int = 0
@@ -46,8 +46,8 @@ def ignore(*_: object) -> None:
 
 @dataclass(slots=True)
 class Hooks:
-    """Who is told of what happens, each time after it is stored: each a callable, by default
-    nobody.
+    """Callbacks for pipeline events, each called after its event is stored; the default does
+    nothing.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
     journal, and its report; `unclaimed` what a batch held that no signature claims; `switched_off`

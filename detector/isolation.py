@@ -1,4 +1,5 @@
-"""Steps of a batch that may fail alone: what raises is undone and set aside, the rest goes on.
+"""Steps of a batch that may fail alone: what raises is undone and set aside, the rest goes
+on.
 
 A batch is tried as a whole first: nothing is guarded, and a raise ends it. Then it is taken again
 with care: each step runs under a savepoint of its own, and the state of the parts that it changes
@@ -32,7 +33,7 @@ class Rewindable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordPlace:
-    """Where what a step works on came from, and its bytes."""
+    """The source and the bytes of the record that a step works on."""
 
     source: str
     number: int
@@ -52,13 +53,17 @@ def place_of(line: Line | Match, record: Record | None = None) -> RecordPlace | 
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether an error ends the batch, and is no fault of a record: the store's, or a signal's."""
+    """Returns whether an error ends the batch, and is no fault of a record: the store's, or a
+    signal's.
+    """
     return is_fault(error) or not isinstance(error, Exception)
 
 
 class Isolation:
-    """The steps of one batch at a time. `careful` says that what raises is set aside; `stage` names
-    the stage that is at work, for whoever reads what was set aside.
+    """The steps of one batch at a time.
+
+    `careful` says that what raises is set aside; `stage` names the stage that is at work, for
+    whoever reads what was set aside.
     """
 
     def __init__(self, journal: Steps) -> None:
@@ -124,7 +129,7 @@ class Isolation:
 
     @property
     def rejected(self) -> list[Rejected]:
-        """What was set aside in this batch."""
+        """Returns what was set aside in this batch."""
         return list(self._rejected.values())
 
 

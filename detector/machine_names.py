@@ -18,7 +18,8 @@ UNNAMED = frozenset(("localhost", "localhost.localdomain", "(none)"))
 
 
 def one_machine(a: Match, b: Match, unnamed: Collection[str] = UNNAMED) -> bool:
-    """Whether two matches are of one machine: by name, or by what joins a name to another.
+    """Returns whether two matches are of one machine: by name, or by what joins a name to
+    another.
 
     Under one boot id a machine that had no name gets one, and a short name is that of the full
     name. Memory snapshots run under one boot id with names of their own: those stay apart. Without
@@ -34,7 +35,7 @@ def one_machine(a: Match, b: Match, unnamed: Collection[str] = UNNAMED) -> bool:
 
 
 def is_short_of(short: str, full: str) -> bool:
-    """Whether a name is the first label of a full one; addresses have no labels."""
+    """Returns whether a name is the first label of a full one; addresses have no labels."""
     label, dot, _ = full.partition(".")
     return bool(dot) and label == short and not full.replace(".", "").isdigit()
 

@@ -25,8 +25,10 @@ DUMPS = frozenset(("pstore", VMCORE))
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One log entry as shipped. `source` is a file path, "-" or "topic/partition"; `number` a line
-    number from 1, or an offset.
+    """One log entry as shipped.
+
+    `source` is a file path, "-" or "topic/partition"; `number` a line number from 1, or an
+    offset.
     """
 
     value: bytes
@@ -38,8 +40,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a history stands in one source: `offset` is the next to read, of the topic that Kafka
-    knows by `topic_id` (None for files, and for brokers before 2.8).
+    """The position of a history in one source: `offset` is the next to read, of the topic that
+    Kafka knows by `topic_id` (None for files, and for brokers before 2.8).
 
     Noise below `counted` is counted already. `set_us` is when a person set the position, None once
     it has moved on.
@@ -93,8 +95,8 @@ class Unparsed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What was set aside because a stage of the pipeline raised on it: where it is, which stage,
-    what was raised, and the bytes themselves.
+    """A record that was set aside since a stage raised an error on it: where it is, which
+    stage, what was raised, and the bytes themselves.
     """
 
     source: str
@@ -107,7 +109,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What a line tells of its boot: journald's id; the boot's wall-clock start (wall − kernel
+    """Evidence of a line's boot: journald's id; the boot's wall-clock start (wall − kernel
     time); the count within its stream.
 
     `before` says that it is an earlier boot than that count: the line came late, or from a dump
@@ -158,8 +160,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One entry of a call trace. `function` is as printed (with `.isra.0`); `reliable` is False for
-    `?` and ppc's `(unreliable)`.
+    """One entry of a call trace.
+
+    `function` is as printed (with `.isra.0`); `reliable` is False for `?` and ppc's
+    `(unreliable)`.
     """
 
     function: str
@@ -173,7 +177,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class CrashReport:
-    """What a block says, read. Every field is None or empty where the block does not say it.
+    """The content of a report block.
+
+    Every field is None or empty where the block does not say it.
 
     `title` is syzbot's spelling; `function` the guilty function without compiler suffixes
     (`display_function` keeps them); `kind` the sort of report ("memory-fault", "warning", "kasan"
@@ -226,7 +232,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What an explainer says of one incident or block: sentences, the known issue it names (id and
+    """The explanation of one incident or block: sentences, the known issue it names (id and
     confidence), and what to do next.
     """
 
@@ -238,7 +244,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """On which hosts one value was seen: `field` says what it is, "fingerprint" or "process".
+    """The hosts on which one value was seen: `field` says what it is, "fingerprint" or
+    "process".
 
     `first_us` and `last_us` are the beginnings of the first and the last hour (wall time, µs);
     `hosts` counts all hosts, `names` are the first of them by name.
@@ -254,8 +261,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a rule raises. `evidence` is in kernel-time order (wall-time order where there is none)
-    and holds `anchor`.
+    """A set of matches that belong together by a rule.
+
+    `evidence` is in kernel-time order (wall-time order where there is none) and holds `anchor`.
 
     `nearest` is the other half that is nearest to the anchor fault, `gap_us` its distance; a fault
     alone has none, and 0. `joined` names incidents that became part of it. `spread` tells of the

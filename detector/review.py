@@ -1,4 +1,4 @@
-"""Why a line that holds the phrase of a kernel fault was not understood.
+"""Explains why a line with the phrase of a kernel fault was not understood.
 
 In: lines that no signature claimed. Out: a reason for each that holds the literal of a kernel
 signature, and the signature that is nearest. A record that the scan selected and that ends as no
@@ -80,8 +80,8 @@ class Review:
     def _differing(
         self, near: Sequence[tuple[Signature, regex.Pattern[str]]], text: str
     ) -> tuple[str, str] | None:
-        """Whether a signature ran out of its time, or would claim the text behind its first
-        words.
+        """Returns whether a signature ran out of its time, or would claim the text behind its
+        first words.
         """
         for signature, pattern in near:
             if signature.id in self._matcher.switched_off:
@@ -98,7 +98,9 @@ class Review:
 
 
 def _starts(text: str, literals: Sequence[str]) -> list[int]:
-    """Where a signature's text may begin: at its literal, and at the words shortly before."""
+    """Returns where a signature's text may begin: at its literal, and at the words shortly
+    before.
+    """
     ends = [at for literal in literals if (at := text.find(literal)) >= 0]
     if not ends:
         return []

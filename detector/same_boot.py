@@ -29,8 +29,9 @@ class Banner:
 
 @dataclass(frozen=True, slots=True)
 class BootEvidence:
-    """What parts boots beside two matches: the banners of their host, in whatever stream they
-    came, and how far starts by the wall clock may lie apart. `unnamed` are names that say nothing.
+    """Evidence that separates boots, beside two matches: the banners of their host, in
+    whatever stream they came, and how far starts by the wall clock may lie apart. `unnamed` are
+    names that say nothing.
     """
 
     tolerance_us: int = TOLERANCE_US
@@ -56,12 +57,13 @@ NO_BANNERS = BootEvidence()
 
 
 def same_boot(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
-    """Whether two matches may be of one boot, as far as they tell themselves."""
+    """Returns whether two matches may be of one boot, as far as they tell themselves."""
     return BootEvidence(tolerance_us).same_boot(a, b)
 
 
 def same_line(a: Match, b: Match, tolerance_us: int = TOLERANCE_US) -> bool:
-    """Whether two matches that agree in host, kernel time and text may be one line of one boot.
+    """Returns whether two matches that agree in host, kernel time and text may be one line of
+    one boot.
 
     A stream that is read again counts its boots again: where starts by the wall clock agree, the
     counts do not part copies.
@@ -84,7 +86,8 @@ def grain_us(kernel_time_us: int) -> int:
 
 
 def same_stamp(a_us: int, b_us: int) -> bool:
-    """Whether two kernel times are one, or one is the other rounded or cut to a coarser unit.
+    """Returns whether two kernel times are one, or one is the other rounded or cut to a
+    coarser unit.
 
     Taken for one, two lines of one text count once: that costs a count and no incident.
     """
@@ -95,14 +98,14 @@ def same_stamp(a_us: int, b_us: int) -> bool:
 
 
 def rounded(kernel_time_us: int) -> tuple[int, ...]:
-    """What a kernel time may have been rounded or cut to."""
+    """Returns what a kernel time may have been rounded or cut to."""
     floors = [(kernel_time_us - kernel_time_us % grain, grain) for grain in GRAINS_US]
     return tuple(stamp for floor, grain in floors for stamp in (floor, floor + grain))
 
 
 def counted_apart(a: Boot, b: Boot) -> bool:
-    """Whether the counts of one stream part two boots; a dump's line is of any boot before its
-    count.
+    """Returns whether the counts of one stream part two boots; a dump's line is of any boot
+    before its count.
     """
     if a.before and b.before:
         return False
@@ -112,8 +115,8 @@ def counted_apart(a: Boot, b: Boot) -> bool:
 
 
 def _parts(banner: Banner, a: Match, b: Match) -> bool:
-    """Whether a boot that began at a banner of another stream holds the later of two matches and
-    not the earlier.
+    """Returns whether a boot that began at a banner of another stream holds the later of two
+    matches and not the earlier.
     """
     if a.boot.epoch_us is None or b.boot.epoch_us is None:
         return False
@@ -138,7 +141,7 @@ def _parts_dump(banner: Banner, a: Match, b: Match) -> bool:
 
 
 def _is_before(banner: Banner, match: Match) -> bool:
-    """Whether a match was printed before the boot of a banner began."""
+    """Returns whether a match was printed before the boot of a banner began."""
     if banner.boot_id and banner.boot_id == match.boot.id:
         return False
     ahead = banner.wall_us - _start(match)

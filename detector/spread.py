@@ -1,4 +1,5 @@
-"""Decides over which hours one value (a fingerprint, a program) has spread over enough hosts.
+"""Decides over which hours one value (a fingerprint, a program) has spread over enough
+hosts.
 
 In: the hosts that a value was seen on, by the hour. Out: spans of hours. A window is as many hours
 next to each other as a rule's timespan has; windows with enough hosts are one span where at most a
@@ -28,12 +29,12 @@ class HourSpan:
     last_us: int
 
     def meets(self, other: HourSpan) -> bool:
-        """Whether two spans are one: they share an hour, or lie at most a day apart."""
+        """Returns whether two spans are one: they share an hour, or lie at most a day apart."""
         wide = self.widened()
         return wide.first_us <= other.last_us and other.first_us <= wide.last_us
 
     def holds(self, hour_us: int) -> bool:
-        """Whether an hour lies within the span."""
+        """Returns whether an hour lies within the span."""
         return self.first_us <= hour_us <= self.last_us
 
     def widened(self) -> HourSpan:
@@ -63,8 +64,8 @@ def reach(rule: Rule, hour_us: int) -> HourSpan:
 
 
 def span_around(rule: Rule, hosts: Mapping[int, Collection[str]], hour_us: int) -> HourSpan | None:
-    """The hours of all windows that hold an hour and enough hosts, from the first to the last that
-    has any; None where no window has enough.
+    """The hours of all windows that hold an hour and enough hosts, from the first to the last
+    that has any; None where no window has enough.
 
     `hosts` are those of each hour within `reach`; of an hour with more than enough, enough will do.
     """
@@ -87,8 +88,8 @@ def all_spans(rule: Rule, hosts: Mapping[int, Collection[str]]) -> list[HourSpan
 
 
 def spread_id(rule: str, value: str, first_us: int) -> str:
-    """The identity of an incident of many hosts: its rule, its value and its first hour, whoever
-    was seen first in it.
+    """The identity of an incident of many hosts: its rule, its value and its first hour,
+    whoever was seen first in it.
     """
     spelled = "\0".join((rule, value, str(first_us)))
     return hashlib.sha256(spelled.encode(errors="surrogatepass")).hexdigest()[:16]

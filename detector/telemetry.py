@@ -63,8 +63,8 @@ def _seconds(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
 
 
 class _LabelledGauge(Collector):
-    """Reads all values of a gauge from `source` when Prometheus scrapes: label values to a value.
-    The gauge is empty until `source` is set.
+    """Reads all values of a gauge from `source` when Prometheus scrapes: label values to a
+    value. The gauge is empty until `source` is set.
     """
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:

@@ -1,5 +1,5 @@
-"""TOML files that people write: their tables with line numbers, faults by file and line, and what a
-misspelt word was meant to be.
+"""TOML files that people write: their tables with line numbers, faults by file and line,
+and what a misspelt word was meant to be.
 
 In: the text of a file. Out: the document; line numbers (from 1) of the n-th `[[kind]]` header, of a
 key in it, of a value in its array; `LocatedFault`s. tomllib tells no lines: a place that cannot be
@@ -66,8 +66,8 @@ def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str
 def tables_by_kind(
     document: Mapping[str, Any], kinds: Iterable[str], fault: Callable[[str, str], None]
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yields the `[[kind]]` tables of each known kind; `fault` is called with the name and what is
-    wrong with it for all others.
+    """Yields the `[[kind]]` tables of each known kind; `fault` is called with the name and
+    what is wrong with it for all others.
     """
     for kind, tables in document.items():
         if kind not in kinds:
@@ -79,7 +79,9 @@ def tables_by_kind(
 
 
 def key_fault(kind: str, message: str, key: str, keys: Iterable[str]) -> str:
-    """Words a fault that pydantic found at a key: `kind` and `message` are its `type` and `msg`."""
+    """Words a fault that pydantic found at a key: `kind` and `message` are its `type` and
+    `msg`.
+    """
     if kind == "missing":
         return f'missing key "{key}"'
     if kind == "extra_forbidden":
@@ -98,8 +100,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 class TomlPlaces:
-    """The headers and keys of one TOML text, walked once; what stands inside multi-line strings is
-    skipped.
+    """The headers and keys of one TOML text, walked once; what stands inside multi-line
+    strings is skipped.
     """
 
     def __init__(self, text: str) -> None:
@@ -162,8 +164,8 @@ class TomlPlaces:
 
 
 def _open_string_after(line: str, closing: str | None) -> str | None:
-    """The delimiter of the multi-line string that is still open after `line`, given the one open
-    before it.
+    """The delimiter of the multi-line string that is still open after `line`, given the one
+    open before it.
     """
     position = 0
     while True:

@@ -1,4 +1,4 @@
-"""What a site takes for the kernel's where a line itself cannot prove it.
+"""Policy of a site for lines that cannot prove that the kernel wrote them.
 
 In: patterns of files and tags that a site named. Out: the trust of a line that a shipper read from
 a file. No settings are read here: whoever makes a parser hands the policy over.
@@ -51,7 +51,7 @@ CONTAINER_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """What a site takes for the kernel's where a line itself cannot prove it.
+    """Policy of a site for lines that cannot prove that the kernel wrote them.
 
     `files` are patterns of the files that a shipper may read kernel lines from, `other_files` the
     trust of a line from any other. `tags` are syslog tags that are the kernel's as `kernel` is.
@@ -83,8 +83,8 @@ def _expressions(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _matches(patterns: tuple[str, ...], path: str) -> bool:
-    """Whether a path is among the patterns; of a name without a folder the last parts are
-    compared.
+    """Returns whether a path is among the patterns; of a name without a folder the last parts
+    are compared.
     """
     if "/" not in path:
         patterns = tuple(

@@ -28,7 +28,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedCount:
-    """How many lines were not understood for one reason, and the first of them with its place.
+    """A count of lines not understood for one reason, with the first of them.
 
     `signature` is one whose literal the sample holds.
     """
@@ -88,7 +88,7 @@ def folded(
 
 
 def unclaimed_summary(counts: Sequence[UnclaimedCount]) -> str | None:
-    """What is said of all of them; None where there are none."""
+    """Returns what is said of all of them; None where there are none."""
     total = sum(row.count for row in counts)
     if not total:
         return None

@@ -1,5 +1,5 @@
-"""The dispatcher: a thread that turns the notifier, and one thread for each receiver, so that a
-slow one delays no other.
+"""The dispatcher: a thread that turns the notifier, and one thread for each receiver, so
+that a slow one delays no other.
 
 In: a way to open the notifier, `wake` after every commit. Out: notices at receivers. Changes that
 other processes make (`incidents ack`) are seen within half a second. What the history's disk
@@ -34,16 +34,17 @@ class _SendResult:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """What the thread is asked to do."""
+    """A request to the dispatcher's thread."""
 
     reload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What the dispatcher works with. `upkeep` ends incidents; `alive` says whether the pipeline
-    lives, which is then told every `heartbeat_s`; `routing` reads the routing file, or raises
-    `RoutingError`.
+    """Parts that the dispatcher works with.
+
+    `upkeep` ends incidents; `alive` says whether the pipeline lives, which is then told every
+    `heartbeat_s`; `routing` reads the routing file, or raises `RoutingError`.
     """
 
     open: Callable[[Routing], Notifier]
@@ -56,8 +57,8 @@ class Duties:
 
 
 class Dispatcher:
-    """Begins with `start`, ends with `stop`; `wake` and `reload` may be called from any thread and
-    from a signal handler.
+    """Begins with `start`, ends with `stop`; `wake` and `reload` may be called from any thread
+    and from a signal handler.
     """
 
     def __init__(self, routing: Routing, duties: Duties) -> None:
@@ -77,7 +78,7 @@ class Dispatcher:
         self._thread.start()
 
     def wake(self) -> None:
-        """Something was committed."""
+        """Wakes the thread: something was committed."""
         self._inbox.put(_Word())
 
     def reload(self) -> None:

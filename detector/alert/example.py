@@ -1,5 +1,5 @@
-"""One notice that is made up: what `notify --test` sends, what templates are tried with, what the
-documentation shows.
+"""One notice that is made up: what `notify --test` sends, what templates are tried with,
+what the documentation shows.
 
 In: a time, and what the notice is to be. Out: a notice. Nothing in it is from a log.
 """

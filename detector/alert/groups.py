@@ -1,5 +1,5 @@
-"""Groups of incidents, as the stages change them in memory: which group an incident is in, which
-one it may join.
+"""Groups of incidents, as the stages change them in memory: which group an incident is in,
+which one it may join.
 
 In: a snapshot of the alert store. Out: answers of the moment, and the writes that bring the store
 to it. Pure: no IO, no clock.

@@ -1,5 +1,5 @@
-"""What a message says, before any receiver's markup: the symptom first, then what on-call needs to
-act.
+"""Content of a message, before any receiver's markup: the symptom first, then what on-call
+needs to act.
 
 In: a notice. Out: a `Message` of titles and parts whose lines are inert: printable, no line ends,
 each at most `LINE_LIMIT` characters. A sender makes its receiver's markup of them and cuts them
@@ -81,8 +81,8 @@ def compose(notice: Notice) -> Message:
 
 
 def headline(notice: Notice, limit: int) -> str:
-    """The symptom on one line of at most `limit` characters; the longest of several wordings that
-    fits, else the last one, cut.
+    """The symptom on one line of at most `limit` characters; the longest of several wordings
+    that fits, else the last one, cut.
     """
     wordings = tuple(_wordings(notice, limit))
     fitting = next((wording for wording in wordings if len(wording) <= limit), None)
@@ -90,8 +90,8 @@ def headline(notice: Notice, limit: int) -> str:
 
 
 def _wordings(notice: Notice, limit: int) -> Iterator[str]:
-    """Ever shorter: the host's first label, no gap, the last thing first, that alone, its function
-    in short.
+    """Ever shorter: the host's first label, no gap, the last thing first, that alone, its
+    function in short.
     """
     lead = notice.subjects[0]
     happened = [harmless(item) for item in lead.what_happened] or [harmless(lead.title)]
@@ -117,7 +117,7 @@ def _wordings(notice: Notice, limit: int) -> Iterator[str]:
 
 
 def _word(notice: Notice) -> str:
-    """What comes first: how bad it is, or that it is over."""
+    """Returns what comes first: how bad it is, or that it is over."""
     if notice.action == "resolve":
         return "resolved"
     severity = notice.subjects[0].severity
@@ -151,7 +151,7 @@ def _reason(notice: Notice) -> MessagePart:
 
 
 def _facts(notice: Notice, lead: Subject) -> Iterator[MessagePart]:
-    """Where and when, and what is known of it; one short line each."""
+    """Yields where and when, and what is known of it; one short line each."""
     started = lead.started_us if lead.started_us is not None else lead.found_us
     up = f", up {duration(lead.uptime_us)}" if lead.uptime_us is not None else ""
     if lead.spread is None:
@@ -213,7 +213,7 @@ def _standing(notice: Notice) -> Iterator[MessagePart]:
 
 
 def _advice(notice: Notice) -> Iterator[MessagePart]:
-    """What people said of the problem before, who and when."""
+    """Yields what people said of the problem before, who and when."""
     for item in notice.standing.advice if notice.standing is not None else ():
         label = item.about.capitalize()
         yield MessagePart(
@@ -223,8 +223,8 @@ def _advice(notice: Notice) -> Iterator[MessagePart]:
 
 
 def history_lines(standing: ProblemStanding) -> Iterator[str]:
-    """What the history knows: new, or how often, on how many hosts, since when; a regression; other
-    hosts lately.
+    """Yields what the history knows: new, or how often, on how many hosts, since when; a
+    regression; other hosts lately.
     """
     if standing.new and standing.count == 1:
         yield "new: this problem has not been seen before"
@@ -258,7 +258,7 @@ def history_lines(standing: ProblemStanding) -> Iterator[str]:
 
 
 def _others(notice: Notice) -> Iterator[MessagePart]:
-    """Of a storm: how many, on which hosts, the incidents at hand."""
+    """Yields of a storm: how many, on which hosts, the incidents at hand."""
     if notice.total <= 1 and notice.host_count <= 1:
         return
     yield MessagePart(
@@ -314,8 +314,8 @@ def plain(message: Message, *, title: bool = True, limit: int | None = None) -> 
 def cut(
     lines: Sequence[str], limit: int, link: str | None, size: Callable[[str], int] = len
 ) -> list[str]:
-    """The whole lines that fit `limit` with a line end each, and a last one that says how many more
-    there are, and where.
+    """The whole lines that fit `limit` with a line end each, and a last one that says how many
+    more there are, and where.
 
     `size` measures a line as the receiver does. Where not even the first line fits, it is cut
     itself.

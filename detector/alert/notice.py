@@ -19,9 +19,11 @@ Verdict = Literal["delivered", "retry", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One incident, as far as a message describes it. `lines` are its evidence verbatim, in order
-    of time, each with its stamp and place; `known_bug` is the bug that it likely is, in one line.
-    `spread` tells of the hosts where there are many; `host` is then the first of them.
+    """One incident, as far as a message describes it.
+
+    `lines` are its evidence verbatim, in order of time, each with its stamp and place;
+    `known_bug` is the bug that it likely is, in one line. `spread` tells of the hosts where
+    there are many; `host` is then the first of them.
     """
 
     id: str

@@ -1,5 +1,5 @@
-"""Builds the notice of a group: the incident that leads, some of the others, how many there are on
-how many hosts.
+"""Builds the notice of a group: the incident that leads, some of the others, how many
+there are on how many hosts.
 
 In: a message that is due, the history, the catalogue, the time. Out: a `Notice`, and a digest of
 what it says. Reads only; `subject.py` describes one incident.

@@ -1,6 +1,6 @@
-"""The notifier, a transactional outbox: follows changes of incidents, plans messages, hands them
-out and records their outcome. One turn, one transaction of three steps: outcomes, changes, what is
-due; each reads a snapshot, plans without IO, and applies the plan.
+"""The notifier, a transactional outbox: follows changes of incidents, plans messages,
+hands them out and records their outcome. One turn, one transaction of three steps: outcomes,
+changes, what is due; each reads a snapshot, plans without IO, and applies the plan.
 
 In: the time, outcomes of attempts. Out: notices to send now; all state is in the alert store. A
 message is marked before it is handed out: after a crash it is sent again under the same key, as
@@ -39,8 +39,8 @@ NotifierLog = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times in µs: how long to wait for a report's end (debounce), between two updates of a group
-    (rate limit), until a message is given up, before the first retry; windows.
+    """Times in µs: how long to wait for a report's end (debounce), between two updates of a
+    group (rate limit), until a message is given up, before the first retry; windows.
     """
 
     settle_us: int
@@ -52,8 +52,8 @@ class Timing:
 
 @dataclass(slots=True)
 class _Lane:
-    """The state of one receiver: an attempt under way, failures in a row, and until when nothing
-    is sent (backoff).
+    """The state of one receiver: an attempt under way, failures in a row, and until when
+    nothing is sent (backoff).
     """
 
     busy: bool = False

@@ -1,5 +1,6 @@
-"""A notice as JSON: what webhooks and the topic carry, and the names that templates use. The page
-docs/receivers.md explains each field.
+"""A notice as JSON: what webhooks and the topic carry, and the names that templates use.
+
+The page docs/receivers.md explains each field.
 
 In: a notice. Out: a dictionary of JSON types; fields are only ever added. Texts are inert, as in
 `message`. No IO, no clock.
@@ -19,7 +20,10 @@ SCHEMA = "oopswatch.notice/1"
 
 
 def notice_item(notice: Notice) -> Item:
-    """All of a notice. The first fields are those that Grafana OnCall's formatted webhook reads."""
+    """All of a notice.
+
+    The first fields are those that Grafana OnCall's formatted webhook reads.
+    """
     message = compose(notice)
     return {
         "alert_uid": notice.dedup_key,
@@ -84,7 +88,7 @@ def _spread_item(spread: Spread | None) -> Item | None:
 
 
 def standing_item(standing: ProblemStanding) -> Item:
-    """What the history knows of the same problem."""
+    """Returns what the history knows of the same problem."""
     return {
         "count": standing.count,
         "hosts": standing.hosts,

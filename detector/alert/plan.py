@@ -1,5 +1,5 @@
-"""Plans of the alert path: what is written about a group's messages when a change came in, a
-message is due, or an attempt has its outcome.
+"""Plans of the alert path: what is written about a group's messages when a change came in,
+a message is due, or an attempt has its outcome.
 
 In: snapshots of the alert store, the time. Out: writes for `AlertStore.apply`. Pure: no IO, no
 clock.
@@ -33,8 +33,10 @@ from detector.store.lifecycle.states import State
 
 @dataclass(frozen=True, slots=True)
 class Handout:
-    """One notice for one receiver. `delivery_id` is None where the last message is only repeated;
-    `planned_us` is when it was first due.
+    """One notice for one receiver.
+
+    `delivery_id` is None where the last message is only repeated; `planned_us` is when it was
+    first due.
     """
 
     receiver: Receiver
@@ -74,8 +76,8 @@ def plan_message(
 def plan_attempt(
     due: DueMessage, digest: str, receiver: Receiver, now_us: int, interval_us: int
 ) -> tuple[Sequence[AlertWrite], Action | None]:
-    """Decides what becomes of a message that is due: the action to send, or None where it is not
-    sent now or never.
+    """Decides what becomes of a message that is due: the action to send, or None where it is
+    not sent now or never.
     """
     group, sums, delivery, sender = due.group, due.sums, due.delivery, receiver.sender
     if delivery is None:

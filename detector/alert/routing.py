@@ -1,5 +1,5 @@
-"""Who is told of an incident: routes by host, rule, severity, problem and known issue; maintenance
-and silences that say nobody is.
+"""Routing of incidents to receivers: routes by host, rule, severity, problem and known
+issue; maintenance and silences that say nobody is.
 
 In: the facts of an incident, a routing, silences, the time. Out: receivers with their team, and
 why; or why nobody. Pure: no IO, no clock.
@@ -19,7 +19,7 @@ from detector.store.query.notifications import SilenceRow
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
-    """What routes are chosen by."""
+    """Facts of an incident by which routes are chosen."""
 
     host: str
     rule: str
@@ -47,7 +47,7 @@ class Route:
     known_issues: tuple[str, ...] = ()
 
     def fits(self, facts: RoutingFacts) -> bool:
-        """Whether the route is for these facts."""
+        """Returns whether the route is for these facts."""
         return (
             _one_of(self.hosts, facts.host)
             and _one_of(self.rules, facts.rule)
@@ -59,8 +59,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """Hosts that are worked on: nobody is told of them from `from_us` until `until_us`, where these
-    are given.
+    """Hosts that are worked on: nobody is told of them from `from_us` until `until_us`, where
+    these are given.
     """
 
     place: str
@@ -113,7 +113,7 @@ class Routing:
         return tuple(assignments.values())
 
     def why_nobody(self, facts: RoutingFacts) -> str:
-        """Why `assign` found no receiver."""
+        """Returns why `assign` found no receiver."""
         if not self.path:
             return "there is no routing file (alert.file)"
         blank = next((route for route in self.routes if route.fits(facts)), None)
@@ -128,8 +128,8 @@ class Routing:
 def why_quiet(
     facts: RoutingFacts, routing: Routing, silences: Iterable[SilenceRow], now_us: int
 ) -> str | None:
-    """Why nobody is told just now although routes name somebody: maintenance or a silence; None
-    where nothing is in the way.
+    """Returns why nobody is told just now although routes name somebody: maintenance or a
+    silence; None where nothing is in the way.
     """
     for work in routing.maintenances:
         begun = work.from_us is None or work.from_us <= now_us
@@ -150,7 +150,7 @@ def why_quiet(
 
 
 def covers(silence: SilenceRow, facts: RoutingFacts) -> bool:
-    """Whether a silence, while it lasts, is of an incident with these facts."""
+    """Returns whether a silence, while it lasts, is of an incident with these facts."""
     criteria = (
         (silence.host, facts.host),
         (silence.rule, facts.rule),

@@ -1,5 +1,5 @@
-"""The routing file: TOML in, a `Routing` out, or everything that is wrong with it at once, each
-with file and line.
+"""The routing file: TOML in, a `Routing` out, or everything that is wrong with it at once,
+each with file and line.
 
 In: the file's path and text. Out: receivers, routes, maintenance; the file's own tests are run
 here, and a test that fails is a fault like any other. Nothing is sent, and of receivers only their
@@ -117,8 +117,9 @@ def load_routing(path: Path) -> Routing:
 def read_routing(
     path: str, text: str, make: Callable[[Mapping[str, Any], str], Sender] = sender_of
 ) -> Routing:
-    """The routing that a text says; `make` makes senders of tables. Raises `RoutingError` with all
-    that is wrong.
+    """The routing that a text says; `make` makes senders of tables.
+
+    Raises `RoutingError` with all that is wrong.
     """
     reading = _RoutingText(path, text)
     receivers = dict(reading.receivers(make))

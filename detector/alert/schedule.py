@@ -1,4 +1,4 @@
-"""What is sent to a receiver next about a group, and when.
+"""Schedules messages: the next action for a group of a receiver, and its time.
 
 In: the state that the receiver was last sent, the state that is, the times. Out: an action and its
 time. Pure: no IO, no clock.
@@ -44,8 +44,8 @@ def action_of(notified: State | None, now: State) -> Action:
 
 
 def due_us(notified: Notified, now: State, incidents: int, now_us: int, interval_us: int) -> int:
-    """Returns when a message is due: beginnings and ends at once, additions to a group at intervals
-    (rate limit), the first addition to a lone incident at once.
+    """Returns when a message is due: beginnings and ends at once, additions to a group at
+    intervals (rate limit), the first addition to a lone incident at once.
 
     So a storm is one message, then one an interval; and a report that ends after the first message
     is sent as soon as it is read.
@@ -58,8 +58,8 @@ def due_us(notified: Notified, now: State, incidents: int, now_us: int, interval
 
 
 def backoff_us(failures: int, jitter: float, base_us: int = SECOND_US) -> int:
-    """Returns the pause, in µs, after so many failures in a row (from 1): exponential backoff from
-    `base_us` to a minute; `jitter` in 0…1 spreads it.
+    """Returns the pause, in µs, after so many failures in a row (from 1): exponential backoff
+    from `base_us` to a minute; `jitter` in 0…1 spreads it.
 
     Half of it is fixed, half is left to chance, so that many that failed together do not come back
     together.

@@ -33,8 +33,9 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class RoutedChange:
-    """One change, for one receiver once it is routed. `why` is the reason why it is sent, or why
-    it ended.
+    """One change, for one receiver once it is routed.
+
+    `why` is the reason why it is sent, or why it ended.
     """
 
     change: FollowedChange
@@ -51,7 +52,9 @@ class RoutedChange:
 
 @dataclass(slots=True)
 class StageContext:
-    """What the stages work with: groups (which they change), routing, windows, time, silences."""
+    """State that the stages work with: groups (which they change), routing, windows, time,
+    silences.
+    """
 
     groups: GroupBook
     routing: Routing
@@ -142,8 +145,8 @@ def silence(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]
 
 
 def group(context: StageContext, case: RoutedChange) -> Iterable[RoutedChange]:
-    """Chooses the incident's group: its own, that of one joined into it, the latest of its problem,
-    or a new one.
+    """Chooses the incident's group: its own, that of one joined into it, the latest of its
+    problem, or a new one.
     """
     if case.group_id is not None:
         yield case

@@ -1,4 +1,4 @@
-"""What a message says of one incident.
+"""Describes one incident for a message.
 
 In: the history, the catalogue, an incident's id. Out: a `Subject`. Reads only, by indexes; a storm
 asks for many of them.
@@ -47,7 +47,7 @@ _SHORT_TCP = {
 
 
 def subject_of(history: History, catalogue: Catalogue, incident_id: str) -> Subject | None:
-    """What a message says of one incident; None where the history has none of this id."""
+    """Returns what a message says of one incident; None where the history has none of this id."""
     detail = history.incident(incident_id)
     return None if detail is None else subject_of_detail(detail, catalogue)
 
@@ -104,7 +104,7 @@ def known_bug_of(bugs: Sequence[KnownBug]) -> str | None:
 def _happened(
     incident: Incident, catalogue: Catalogue, rule: Rule | None, function: str | None
 ) -> tuple[str, ...]:
-    """What happened, of a rule that counts how often."""
+    """Returns what happened, of a rule that counts how often."""
     phrases = tuple(what_happened(incident, catalogue, function))
     if rule is None or rule.type != "event_count" or rule.is_lone:
         return phrases
@@ -114,8 +114,9 @@ def _happened(
 
 
 def what_happened(incident: Incident, catalogue: Catalogue, function: str | None) -> Iterator[str]:
-    """Each thing that happened in a few words, in order; equal ones once. The anchoring fault names
-    its function.
+    """Each thing that happened in a few words, in order; equal ones once.
+
+    The anchoring fault names its function.
     """
     seen: set[str] = set()
     for match in incident.evidence:
@@ -128,8 +129,8 @@ def what_happened(incident: Incident, catalogue: Catalogue, function: str | None
 
 
 def phrase(match: Match, catalogue: Catalogue) -> str:
-    """What one match is, in a few words; the signature's own title where nothing shorter is known,
-    the text where it is gone.
+    """Returns what one match is, in a few words; the signature's own title where nothing
+    shorter is known, the text where it is gone.
     """
     state = state_of(match)
     if state in _SHORT_TCP:
@@ -141,8 +142,8 @@ def phrase(match: Match, catalogue: Catalogue) -> str:
 
 
 def line_of(match: Match) -> str:
-    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time), before
-    its place.
+    """A line of evidence verbatim, after its stamp as printk prints it (else its wall time),
+    before its place.
     """
     kernel = match.kernel_time_us
     stamp = (

@@ -1,5 +1,5 @@
-"""Messages in the user's own words: jinja2 templates in a sandbox, which the table of a receiver
-names.
+"""Messages in the user's own words: jinja2 templates in a sandbox, which the table of a
+receiver names.
 
 In: files, and the fields of a notice (`payload.notice_item`). Out: a title and a body, bounded. The
 fields' values come inert and escaped for the receiver, so that no log line becomes markup; what the
@@ -32,7 +32,9 @@ Escape = Callable[[str], str]
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """No access to Python's inside, nothing changed, no text or number blown up by `*` and `**`."""
+    """No access to Python's inside, nothing changed, no text or number blown up by `*` and
+    `**`.
+    """
 
     intercepted_binops = frozenset({"*", "**"})
 
@@ -87,14 +89,14 @@ def load(path: Path) -> Template:
 
 
 def check_folder(folder: Path) -> tuple[int, list[str]]:
-    """How many templates a folder holds, and their faults."""
+    """Returns how many templates a folder holds, and their faults."""
     paths = sorted(folder.rglob(f"*{SUFFIX}"))
     return len(paths), [fault for path in paths for fault in check_file(path)]
 
 
 def check_file(path: Path) -> list[str]:
-    """What is wrong with a template, as `file:line: what`: it is read, and tried with a first
-    message, a resolution and a bare one.
+    """Returns what is wrong with a template, as `file:line: what`: it is read, and tried with
+    a first message, a resolution and a bare one.
     """
     try:
         template = load(path)
@@ -114,8 +116,9 @@ def check_file(path: Path) -> list[str]:
 
 
 def _render(template: Template, item: Mapping[str, Any], part: str) -> str:
-    """The text, cut at the part's limit; what a template goes on to say is not waited for. A title
-    is one line.
+    """The text, cut at the part's limit; what a template goes on to say is not waited for.
+
+    A title is one line.
     """
     limit, size, pieces = _LIMITS[part], 0, []
     for piece in template.generate(**item):
@@ -137,8 +140,8 @@ def _escaped(value: Any, escape: Escape) -> Any:
 
 
 def _line_of(error: Exception, path: Path) -> int:
-    """The line of the template that an error is from: the innermost frame that jinja2 ascribes to
-    the file.
+    """The line of the template that an error is from: the innermost frame that jinja2 ascribes
+    to the file.
     """
     line, trace = 1, error.__traceback__
     while trace is not None:

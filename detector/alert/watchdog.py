@@ -1,5 +1,5 @@
-"""Watches the watcher: an input that went silent, and a lag that does not shrink, are incidents of
-their own.
+"""Watchdog of the service's own input: an input that went silent, and a lag that does not
+shrink, are incidents of their own.
 
 In: after each batch the time, the records so far, the lag. Out: alarms that begin and end.
 `Watchdog` is pure; `keep` writes what it says into the journal, as incidents of the host that
@@ -25,7 +25,7 @@ RULES = frozenset(f"oopswatch.{kind}" for kind in KINDS)
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something is wrong with the input since `since_us`, or (`over`) no longer."""
+    """An alarm: something is wrong with the input since `since_us`, or (`over`) no longer."""
 
     kind: WatchdogAlert
     since_us: int
@@ -49,7 +49,7 @@ class Watchdog:
     _ended: set[WatchdogAlert] = field(default_factory=set)
 
     def observe(self, now_us: int, records: int, lag: int) -> list[Alarm]:
-        """What a batch tells: `records` read so far, `lag` in all partitions."""
+        """Returns what a batch tells: `records` read so far, `lag` in all partitions."""
         return [*self._silence(now_us, records), *self._lag(now_us, lag)]
 
     def _silence(self, now_us: int, records: int) -> list[Alarm]:

@@ -1,5 +1,5 @@
-"""Numbers and times as a message says them: gaps, durations, moments, ordinals; and a line of a log
-made inert and short.
+"""Numbers and times as a message says them: gaps, durations, moments, ordinals; and a line
+of a log made inert and short.
 
 In: µs, counts, texts. Out: words. Pure.
 """
@@ -29,14 +29,14 @@ def inert_line(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The same for a text that people read: nothing in it calls anybody, wherever a receiver passes
-    it on to.
+    """The same for a text that people read: nothing in it calls anybody, wherever a receiver
+    passes it on to.
     """
     return _MENTION.sub(lambda matched: _LOOKALIKES[matched[0]], inert_line(text))
 
 
 def gap(gap_us: int) -> str:
-    """How far apart two lines are: "0.49 s", "12 s", "3.5 ms", "2 min 5 s"."""
+    """Returns how far apart two lines are: "0.49 s", "12 s", "3.5 ms", "2 min 5 s"."""
     if gap_us < 10_000:
         return f"{gap_us / 1_000:g} ms"
     if gap_us < 10_000_000:

@@ -23,7 +23,7 @@ def alike_of(story: Story, catalogue: Catalogue, history: History) -> list[Alike
 
 
 def alike_words(alike_problem: AlikeProblem) -> str:
-    """How much a problem resembles it."""
+    """Returns how much a problem resembles it."""
     if alike_problem.same:
         return "the same crash"
     return f"{alike_problem.common} of {alike_problem.of} functions of the trace in the same order"

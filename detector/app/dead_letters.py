@@ -1,4 +1,5 @@
-"""The topic of records that were set aside: their bytes as they came, for whoever looks into them.
+"""The topic of records that were set aside: their bytes as they came, for whoever looks
+into them.
 
 In: what was set aside, after it was stored. Out: one record each, with its place, stage and reason
 as headers. What cannot be produced is said and stays listed in the history; nothing waits for it.

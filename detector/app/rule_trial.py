@@ -30,7 +30,7 @@ from detector.store.query.rule_trial import RaisedIncidents, StoredFault
 
 @dataclass(frozen=True, slots=True)
 class TriedRule:
-    """What one rule would have raised, and its newest incidents; `raised` is None for
+    """Incidents that one rule would have raised, the newest first; `raised` is None for
     nothing.
     """
 
@@ -41,7 +41,7 @@ class TriedRule:
 
 @dataclass(frozen=True, slots=True)
 class RuleTrial:
-    """What came of a trial: how many faults and counts of noise were read."""
+    """Result of a trial, with the numbers of faults and noise counts that were read."""
 
     tried: tuple[TriedRule, ...]
     faults: int

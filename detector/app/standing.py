@@ -1,4 +1,4 @@
-"""How a problem stands: to the known issue that it is attributed to, and to the weeks before.
+"""Standing of a problem: its known issue, and the weeks before.
 
 In: a problem with its shares, a known issue, the time now. Out: sentences and rows, the same on
 pages and on the command line. Whether a crash is the issue is decided when it is diagnosed, not
@@ -57,7 +57,7 @@ def kernels_by_status(kernels: Iterable[ProblemShare], issue: KnownIssue) -> lis
 
 
 def attributed_words(detail: ProblemDetail, issue: str) -> str:
-    """How many of a problem's occurrences are attributed to an issue, and how surely."""
+    """Returns how many of a problem's occurrences are attributed to an issue, and how surely."""
     all_of = max(detail.row.reports, detail.row.incidents)
     named = [item for item in detail.attributed if item.known_issue == issue]
     if not named:
@@ -72,7 +72,9 @@ def attributed_words(detail: ProblemDetail, issue: str) -> str:
 
 
 def is_dated(detail: ProblemDetail) -> bool:
-    """Whether a wall clock stands by any of its reports; else its times are those of finding it."""
+    """Returns whether a wall clock stands by any of its reports; else its times are those of
+    finding it.
+    """
     return bool(detail.days)
 
 
@@ -90,7 +92,9 @@ def trend_words(detail: ProblemDetail, now_us: int) -> str:
 
 
 def since_words(releases: ReleasesWith | None) -> str:
-    """Since which kernel release a problem is seen: "" where its kernels are no releases."""
+    """Returns since which kernel release a problem is seen: "" where its kernels are no
+    releases.
+    """
     if releases is None:
         return ""
     seen = f"on {releases.oldest}" + (

@@ -1,5 +1,5 @@
-"""All open reports, by host, within their bounds: what is too much closes the one that has been
-open for longest.
+"""All open reports, by host, within their bounds: what is too much closes the one that has
+been open for longest.
 
 In: reports that open, grow and close. Out: the Blocks of those that closed, and counts. Which line
 belongs to which is not decided here.
@@ -46,8 +46,8 @@ class AssemblyLimits:
 
 
 class OpenReports:
-    """The open reports of all hosts, shadows among them (see `Opened.shadow`), which are counted in
-    `size` only.
+    """The open reports of all hosts, shadows among them (see `Opened.shadow`), which are
+    counted in `size` only.
     """
 
     def __init__(self, limits: AssemblyLimits) -> None:

@@ -1,5 +1,5 @@
-"""What the lines of kernel reports begin with: register dumps by architecture, what all print, the
-prose of each kind.
+"""Beginnings of the lines of kernel reports: register dumps by architecture, what all
+print, the prose of each kind.
 
 Data: fragments of regular expressions, matched after any indentation. Sources: see `grammar`.
 """

@@ -1,5 +1,5 @@
-"""The catalogue: pattern files in, one checked set of signatures, rules, known issues and lists
-out.
+"""The catalogue: pattern files in, one checked set of signatures, rules, known issues and
+lists out.
 
 `read` takes a mapping of path → TOML text and either returns a `Catalogue` or raises
 `CatalogueError` with every fault, located. Nothing here opens a file: which folders are read, and

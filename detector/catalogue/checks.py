@@ -1,4 +1,4 @@
-"""What a signature must hold true beyond its shape: literals, regex, examples, time on hostile
+"""Checks of a signature beyond its shape: literals, regex, examples, time on hostile
 lines, and no line claimed twice.
 
 In: `Signature` values, not yet trusted. Out: complaints (key, message, the value it is about);
@@ -33,8 +33,8 @@ BUDGET_S = 0.02  # for one hostile line; a sound pattern needs some 20 µs
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong, at which key, and with which value of that key's array (None: the key as a
-    whole).
+    """A fault of a table: what is wrong, at which key, and with which value of that key's
+    array (None: the key as a whole).
     """
 
     key: str
@@ -43,7 +43,7 @@ class Complaint:
 
 
 def signature_complaints(signature: Signature) -> Iterator[Complaint]:
-    """Everything that is wrong with this signature by itself."""
+    """Yields everything that is wrong with this signature by itself."""
     yield from _literal_complaints(signature)
     if not signature.regex.startswith("^"):
         yield Complaint(
@@ -68,7 +68,7 @@ def signature_complaints(signature: Signature) -> Iterator[Complaint]:
 
 
 def list_complaints(regexes: Sequence[str]) -> Iterator[Complaint]:
-    """What is wrong with the regexes of a list."""
+    """Yields what is wrong with the regexes of a list."""
     for text in regexes:
         try:
             slow = _slow(regex.compile(text).fullmatch, ("__example_name.isra.0",), NAME_LENGTH)
@@ -164,8 +164,8 @@ def _accepted_without_literal(
 
 
 def _others(char: str) -> tuple[str, ...]:
-    """Characters of the same sort, that a class such as [0-9] or a flag such as (?i) would take for
-    `char`.
+    """Characters of the same sort, that a class such as [0-9] or a flag such as (?i) would
+    take for `char`.
     """
     if char.isdigit():
         return (str((int(char) + 1) % 10),)
@@ -175,8 +175,8 @@ def _others(char: str) -> tuple[str, ...]:
 
 
 def _slow(match: Callable[..., object], examples: Sequence[str], length: int) -> str | None:
-    """A complaint if matching takes more than its budget on a line that somebody may write to make
-    it.
+    """A complaint if matching takes more than its budget on a line that somebody may write to
+    make it.
     """
     for line in _hostile_lines(examples, length):
         try:
@@ -190,8 +190,8 @@ def _slow(match: Callable[..., object], examples: Sequence[str], length: int) ->
 
 
 def _hostile_lines(examples: Sequence[str], length: int) -> Iterator[str]:
-    """Runs of what patterns repeat, alone and after each piece of the examples, with an end that
-    fits nothing.
+    """Runs of what patterns repeat, alone and after each piece of the examples, with an end
+    that fits nothing.
     """
     beginnings = {("", run) for run in (" ", "0", "f", "a ", "[", "]", "[0]", ": ", "(")} | {
         ("", example) for example in examples if example

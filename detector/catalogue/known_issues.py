@@ -1,4 +1,5 @@
-"""The shape of two kinds of pattern data: known kernel bugs, and member offsets of kernel structs.
+"""The shape of two kinds of pattern data: known kernel bugs, and member offsets of kernel
+structs.
 
 In: a `[[known-issue]]` or `[[struct]]` table as tomllib reads it. Out: frozen values; what is wrong
 in a table is a pydantic error that names the key. `references` names the classes a table relies on,
@@ -44,7 +45,7 @@ class KnownIssueModel(BaseModel):
 
 
 class Conditions(KnownIssueModel):
-    """What must hold together; what is not named always holds.
+    """Conditions of a known issue, which must hold together; what is not named always holds.
 
     `classes`: classes of matches in the evidence, `states`: TCP states a socket was released in:
     every one must be there (`without_classes`: none; `only_states`: no other). `kinds`: the report
@@ -82,8 +83,8 @@ class When(Conditions):
 
 
 class FixCommit(KnownIssueModel):
-    """A commit by hash and title; where the title could not be confirmed it is absent, and `note`
-    says what is known.
+    """A commit by hash and title; where the title could not be confirmed it is absent, and
+    `note` says what is known.
     """
 
     hash: str = Field(pattern=r"^[0-9a-f]{12,40}$")
@@ -104,7 +105,7 @@ class StableRelease(KnownIssueModel):
 
 
 class Lookalike(KnownIssueModel):
-    """Something else that prints the same and must not be given this name, and what tells it
+    """Another bug that prints the same and must not be given this name, and what tells it
     apart.
     """
 
@@ -182,8 +183,8 @@ class KnownIssue(KnownIssueModel):
 
 
 class StructLayout(KnownIssueModel):
-    """Offsets (bytes) of members of one struct, for kernels whose base release is in [since, until)
-    on these architectures.
+    """Offsets (bytes) of members of one struct, for kernels whose base release is in [since,
+    until) on these architectures.
     """
 
     id: str = Field(pattern=_ID)

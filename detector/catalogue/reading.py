@@ -66,7 +66,7 @@ class _ValidatedTable(Generic[_TableT]):
 
     @property
     def name(self) -> str:
-        """What messages call this table."""
+        """Returns what messages call this table."""
         return f'{self.kind} "{getattr(self.table, "id", "")}"'
 
 
@@ -97,7 +97,7 @@ def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
 
 
 def _unproved(tables: list[_ValidatedTable[Any]]) -> Iterator[LocatedFault]:
-    """What the examples and hostile lines find wrong with signatures and lists."""
+    """Yields what the examples and hostile lines find wrong with signatures and lists."""
     signatures = _of(tables, SignatureTable)
     for signature in signatures:
         yield from map(signature.fault, signature_complaints(_signature(signature)))

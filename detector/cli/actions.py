@@ -1,4 +1,4 @@
-"""What people do with incidents on the command line, and what became of an incident.
+"""Actions on incidents by command, and the log of what became of one.
 
 In: an act and its options. Out: the change on standard output. Works on the file, beside a running
 service.
@@ -94,7 +94,7 @@ def change_item(change: Change) -> Item:
 
 
 def became_item(history: History, identity: str) -> Item:
-    """What became of an incident, and who was told of it, as JSON."""
+    """Returns what became of an incident, and who was told of it, as JSON."""
     rows = [
         asdict(notification) | {"at": moment(notification.at_us)}
         for notification in notifications_of(history, identity)

@@ -29,8 +29,8 @@ files, start the service."""
 @store_option
 @config_option
 def backup(target: Path, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """Copies the history to FILE as it is at one moment, checks the copy, and only then gives it
-    its name.
+    """Copies the history to FILE as it is at one moment, checks the copy, and only then gives
+    it its name.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     held = copy(settings.store.path, target, _progress if sys.stderr.isatty() else None)

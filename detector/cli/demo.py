@@ -1,5 +1,5 @@
-"""`oopswatch demo`: a simulated fleet through Kafka's protocol into a history, and whether planted
-and found agree.
+"""`oopswatch demo`: a simulated fleet through Kafka's protocol into a history, and whether
+planted and found agree.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def demo(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints what
-    was planted and what was found.
+    """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints
+    what was planted and what was found.
     """
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
     settings, _ = settings_of(config_path, **overrides)

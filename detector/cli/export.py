@@ -64,8 +64,8 @@ def export(
     config_path: Path | None,
     **options: Any,
 ) -> None:
-    """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON all
-    that is known of it.
+    """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON
+    all that is known of it.
     """
     criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)

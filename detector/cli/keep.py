@@ -29,8 +29,8 @@ def keep() -> None:
 @store_option
 @config_option
 def run(store_path: Path | None, config_path: Path | None) -> None:
-    """Removes what is older than the settings `keep.…` say, and folds old hours into days; in short
-    steps, beside a running service.
+    """Removes what is older than the settings `keep.…` say, and folds old hours into days; in
+    short steps, beside a running service.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     done: dict[str, int] = {}
@@ -52,8 +52,8 @@ def run(store_path: Path | None, config_path: Path | None) -> None:
 @store_option
 @config_option
 def check(store_path: Path | None, config_path: Path | None) -> None:
-    """Reads the whole file and says what is damaged. Only reads; may run beside the service, and
-    long.
+    """Reads the whole file and says what is damaged. Only reads; may run beside the service,
+    and long.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     faults = retention.check(settings.store.path)
@@ -68,8 +68,8 @@ def check(store_path: Path | None, config_path: Path | None) -> None:
 @store_option
 @config_option
 def vacuum(store_path: Path | None, config_path: Path | None) -> None:
-    """Writes the file anew without its empty pages. Stop the service first: it holds the file, and
-    needs its size again on the disk.
+    """Writes the file anew without its empty pages. Stop the service first: it holds the file,
+    and needs its size again on the disk.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     before = settings.store.path.stat().st_size if settings.store.path.exists() else 0
@@ -81,7 +81,7 @@ def vacuum(store_path: Path | None, config_path: Path | None) -> None:
 
 
 def limits_of(settings: Settings) -> retention.RetentionLimits:
-    """How long what is kept, as the settings say."""
+    """Returns how long what is kept, as the settings say."""
     kept = settings.keep
     return retention.RetentionLimits(
         kept.incidents_days,

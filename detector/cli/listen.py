@@ -1,5 +1,6 @@
-"""`oopswatch listen`: netconsole's datagrams in, records of a topic out. What takes long to import
-is imported when signals are minded: `detector/cli/relaying.py`.
+"""`oopswatch listen`: netconsole's datagrams in, records of a topic out.
+
+What takes long to import is imported when signals are minded: `detector/cli/relaying.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ not work."""
 def listen(
     bootstrap: str | None, topic: str | None, port: int | None, config_path: Path | None
 ) -> None:
-    """Receives the last words of kernels that die, by netconsole, and puts them into Kafka, keyed
-    by host.
+    """Receives the last words of kernels that die, by netconsole, and puts them into Kafka,
+    keyed by host.
     """
     stopping = Stopping()
     from detector.cli.relaying import relay_datagrams

@@ -1,5 +1,5 @@
-"""The filter language as options of commands: one option for each field, named like it; and pages
-of lists.
+"""The filter language as options of commands: one option for each field, named like it;
+and pages of lists.
 
 In: a command. Out: the same with `--host`, `--since` … and what they mean as a `Filter`.
 """
@@ -81,7 +81,9 @@ def all_rows(ask: Callable[[str | None, int], Page[T]], limit: int | None) -> Li
 def table_title(
     count: int, noun: str, many: str | None = None, *, more: bool, which: str = "newest"
 ) -> str:
-    """How many rows a table has, and whether it leaves some out: "the newest 5 faults; …"."""
+    """Returns how many rows a table has, and whether it leaves some out: "the newest 5 faults;
+    …".
+    """
     counted = several(count, noun, many)
     return f"the {which} {counted}; more with --limit" if more else counted
 

@@ -249,7 +249,9 @@ def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
 
 
 def known_of(row: ProblemRow) -> str:
-    """What the problem is known as: the hand-written issue, else the bugs that it looks like."""
+    """Returns what the problem is known as: the hand-written issue, else the bugs that it
+    looks like.
+    """
     if row.known_issue or not row.known_bugs:
         return row.known_issue or ""
     first = row.known_bugs[0]
@@ -298,7 +300,7 @@ def _facts(
 
 
 def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
-    """How much of a problem its known issue explains."""
+    """Returns how much of a problem its known issue explains."""
     return [attributed_words(detail, issue.id)] + [
         f"{several(kernel.reports, 'report')} on {kernel.words}: {', '.join(kernel.kernels)}"
         for kernel in kernels_by_status(detail.kernels, issue)

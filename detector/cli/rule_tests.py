@@ -1,5 +1,5 @@
-"""The tests that rules carry: matches as a rule's own test gives them, and how many incidents the
-rule makes of them.
+"""The tests that rules carry: matches as a rule's own test gives them, and how many
+incidents the rule makes of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from detector.spread import all_spans
 
 
 def asked_for(rule: Rule) -> str:
-    """What a rule asks for, in short: "a + b", "3 of a, b"."""
+    """Returns what a rule asks for, in short: "a + b", "3 of a, b"."""
     names = rule.classes or rule.signatures
     if rule.counts_hosts:
         return f"one {' and '.join(rule.group_by)} on {rule.gte} hosts"
@@ -35,7 +35,9 @@ def failing(catalogue: Catalogue, rule: Rule) -> list[str]:
 
 
 def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
-    """How many incidents a rule raises from the matches that a test gives, stored in that order."""
+    """Returns how many incidents a rule raises from the matches that a test gives, stored in
+    that order.
+    """
     if rule.counts_hosts:
         return _spread_by(rule, given)
     stored: list[StoredMatch] = []
@@ -61,7 +63,9 @@ def raised_by(catalogue: Catalogue, rule: Rule, given: RuleTest) -> int:
 
 
 def _spread_by(rule: Rule, given: RuleTest) -> int:
-    """How many incidents a rule that counts hosts raises from the values that a test gives."""
+    """Returns how many incidents a rule that counts hosts raises from the values that a test
+    gives.
+    """
     seen: dict[str, dict[int, set[str]]] = {}
     for value, host, time_us in given.given:
         hours = seen.setdefault(value, {})

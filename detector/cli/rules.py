@@ -129,8 +129,8 @@ def test(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """What rules would have raised on a history, how often, before anyone is told: all rules, or
-    those that are named, in force or not.
+    """What rules would have raised on a history, how often, before anyone is told: all rules,
+    or those that are named, in force or not.
 
     Rules that are tried together, and those in force, take part in each other's incidents: a lone
     fault may be part of an outbreak.
@@ -181,7 +181,7 @@ def _named(catalogue: Catalogue, names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def tried_item(tried: TriedRule, since_us: int) -> Item:
-    """What a rule would have raised, as a JSON object."""
+    """Returns what a rule would have raised, as a JSON object."""
     raised = tried.raised
     return {
         "type": "rule_test",

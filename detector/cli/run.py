@@ -1,5 +1,6 @@
-"""`oopswatch run`: the service, Kafka in, history out. What takes long to import is imported when
-signals are minded: `detector/cli/service.py`.
+"""`oopswatch run`: the service, Kafka in, history out.
+
+What takes long to import is imported when signals are minded: `detector/cli/service.py`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def run(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts in the
-    history.
+    """Reads the fleet's kernel logs from Kafka and keeps incidents, reports and noise counts
+    in the history.
     """
     stopping = Stopping()
     from detector.cli.service import serve_fleet

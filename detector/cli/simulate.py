@@ -133,8 +133,8 @@ def simulate(
     config_path: Path | None,
     **numbers: Any,
 ) -> None:
-    """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots, to
-    standard output, files or Kafka.
+    """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots,
+    to standard output, files or Kafka.
     """
     try:
         plan = SimulationPlan(

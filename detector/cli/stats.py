@@ -26,8 +26,8 @@ from detector.unclaimed import unclaimed_summary
 @store_option
 @config_option
 def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """The history in figures: how much there is, what is open, what is new, which programs crash
-    most.
+    """The history in figures: how much there is, what is open, what is new, which programs
+    crash most.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     history, now = open_history(settings.store.path), clock.now_us()

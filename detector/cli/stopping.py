@@ -1,4 +1,4 @@
-"""What SIGTERM and SIGINT do to a service: it ends cleanly, whenever they come.
+"""Handles SIGTERM and SIGINT: a service ends cleanly, whenever they come.
 
 It imports next to nothing, so that a service can ask for it before it imports what takes a second.
 """

@@ -1,5 +1,5 @@
-"""The three standard streams of the process: open, whatever the caller closed, and never the reason
-that a command ends.
+"""The three standard streams of the process: open, whatever the caller closed, and never
+the reason that a command ends.
 
 In: the streams as Python made them. Out: the same, usable; and errors on standard error, in the
 form of the log once a service has begun to log.
@@ -21,8 +21,8 @@ _MODES = ("r", "w", "w")
 
 
 def open_streams() -> None:
-    """Opens /dev/null for each standard stream that the caller closed, and makes standard error one
-    whose faults stop nothing.
+    """Opens /dev/null for each standard stream that the caller closed, and makes standard
+    error one whose faults stop nothing.
 
     A descriptor below three that stayed closed would be given to the next file that is opened, and
     what a library prints would go into it.
@@ -73,8 +73,9 @@ def print_thread_fault(fault: threading.ExceptHookArgs) -> None:
 
 
 def _json_log() -> Any:
-    """The log, where a service has begun it and it is JSON; else None. Most commands never import
-    it.
+    """The log, where a service has begun it and it is JSON; else None.
+
+    Most commands never import it.
     """
     telemetry = sys.modules.get("detector.telemetry")
     return telemetry if telemetry is not None and telemetry.is_json() else None
@@ -88,8 +89,8 @@ def _descriptor(stream: Any) -> int | None:
 
 
 def _lasting_error(stream: Any) -> io.TextIOWrapper:
-    """Returns standard error as a stream that drops what cannot be written: its reader is gone, or
-    its disk is full.
+    """Returns standard error as a stream that drops what cannot be written: its reader is
+    gone, or its disk is full.
     """
     return io.TextIOWrapper(
         io.BufferedWriter(_Lasting(2, "w", closefd=False)),

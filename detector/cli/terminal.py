@@ -1,5 +1,6 @@
-"""What people read on a terminal: tables, progress, incidents. Log text is data: control characters
-are escaped, markup is not read.
+"""Terminal output: tables, progress, incidents.
+
+Log text is data: control characters are escaped, markup is not read.
 
 In: nouns and rows. Out: text on standard output (progress and warnings on standard error). Colour
 only on a terminal and without NO_COLOR.
@@ -57,7 +58,7 @@ def say_fault(text: str) -> None:
 
 
 def switched_off(signature: str) -> str:
-    """What is said of a signature that keeps timing out."""
+    """Returns what is said of a signature that keeps timing out."""
     return (
         f"oopswatch: {signature}: switched off: its regex timed out too often; lines that only "
         "it knows are missed"
@@ -75,8 +76,8 @@ def say_scan(
     totals: RunTotals,
     elapsed: float,
 ) -> None:
-    """All that a scan found: incidents, a crash summary, the noise by process, what could not be
-    read, the totals.
+    """All that a scan found: incidents, a crash summary, the noise by process, what could not
+    be read, the totals.
     """
     out = console()
     for finding in findings:
@@ -164,8 +165,8 @@ def _hosts(spread: Item | None) -> str:
 
 
 def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
-    """One incident: what, where, both lines, what it means, which bug; `whole` adds all sentences
-    and what to do.
+    """One incident: what, where, both lines, what it means, which bug; `whole` adds all
+    sentences and what to do.
     """
     out.print(
         Text.assemble(
@@ -231,8 +232,9 @@ def _crashes(
     reports: Mapping[int, CrashReport],
     opening: Container[str],
 ) -> None:
-    """A row for each sort of fault. A head that opens reports and got none of its own is a line of
-    the report before it.
+    """A row for each sort of fault.
+
+    A head that opens reports and got none of its own is a line of the report before it.
     """
     counted: Counter[tuple[str, str, str]] = Counter()
     for stored in matches:
@@ -271,8 +273,9 @@ def say_table(
     rows: Sequence[Sequence[str]],
     in_all: int | None = None,
 ) -> None:
-    """A table, if there is a row; says how many rows it leaves out. Columns named like numbers are
-    right-aligned.
+    """A table, if there is a row; says how many rows it leaves out.
+
+    Columns named like numbers are right-aligned.
     """
     if not rows:
         return

@@ -42,8 +42,8 @@ def tokens() -> None:
 @_file
 @config_option
 def add(name: str, roles: tuple[str, ...], file: Path | None, config_path: Path | None) -> None:
-    """Makes a token, prints it once, and keeps its hash in the file of tokens. Restart what serves,
-    so that it holds.
+    """Makes a token, prints it once, and keeps its hash in the file of tokens. Restart what
+    serves, so that it holds.
     """
     click.echo(add_token(_path(file, config_path), name, roles))
 

@@ -1,4 +1,5 @@
-"""Crash: a Block read into a CrashReport, and the fingerprint under which equal crashes meet.
+"""Crash: a Block read into a CrashReport, and the fingerprint under which equal crashes
+meet.
 
 In: the lines of one kernel fault, verbatim. Out: facts and nothing that is not written there. What
 they mean is told by explain.

@@ -1,4 +1,5 @@
-"""Which architecture printed a report: by its register dump, else its release, else its wording.
+"""Finds the architecture that printed a report: by its register dump, else its release,
+else its wording.
 
 In: the lines of a block, its release. Out: a name, or None where nothing tells.
 """

@@ -1,4 +1,5 @@
-"""Mangled names of Rust and C++ → the path that a reader knows: `_RNvCs1_7foo3bar` → `foo::bar`.
+"""Mangled names of Rust and C++ → the path that a reader knows: `_RNvCs1_7foo3bar` →
+`foo::bar`.
 
 In: a symbol as the kernel prints it. Out: the path without crate hashes and parameters, or the
 symbol itself where it is not mangled or not understood. The grammar is that of Rust's RFC 2603
@@ -185,7 +186,9 @@ class _V0:
         return names
 
     def _again(self, read: Callable[[], str]) -> str:
-        """What stands at the place that a back reference names; it always lies before it."""
+        """Returns what stands at the place that a back reference names; it always lies
+        before it.
+        """
         here = self._at - 1
         place = self._number()
         if place >= here:

@@ -1,5 +1,5 @@
-"""Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault address,
-error codes, panic.
+"""Facts that stand in lines of their own: CPU, pid, comm, taint, release, hardware, fault
+address, error codes, panic.
 
 In: the lines of a block. Out: a `BlockFacts` value; of each fact the first that is said. Process
 names may hold anything: blanks, `#`, `/`, `:`.
@@ -97,7 +97,7 @@ _IN_COMM = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: "
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
-    """What the lines say; None where they do not."""
+    """Facts that the lines state; None where they do not."""
 
     cpu: int | None = None
     pid: int | None = None

@@ -75,8 +75,9 @@ on)."""
 
 
 def frames_of(text: str) -> list[Frame]:
-    """The frames that a line holds: none for most lines, one, or two in arm's `x from y`. The upper
-    one of the two comes first.
+    """The frames that a line holds: none for most lines, one, or two in arm's `x from y`.
+
+    The upper one of the two comes first.
     """
     if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
         return []
@@ -145,7 +146,9 @@ def _trace(lines: Sequence[str]) -> Iterator[Frame]:
 
 
 def _same(below: Frame, again: Frame) -> bool:
-    """Whether arm names the caller of the line above once more: `a from b`, then `b from c`."""
+    """Returns whether arm names the caller of the line above once more: `a from b`, then `b
+    from c`.
+    """
     return below.function == again.function and again.offset in (None, 0, below.offset)
 
 

@@ -1,5 +1,5 @@
-"""Which function is guilty: a recipe walks down the block and gathers frames; the first one that is
-not generic is it.
+"""Finds the guilty function: a recipe walks down the block and gathers frames; the first
+one that is not generic is it.
 
 In: the lines of a block, a recipe (see forms), the list of generic functions. Out: a frame, and the
 name under which it is known.
@@ -65,8 +65,8 @@ class Guilty:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Where to look, what else to skip (searched in the function's name), and how to choose among
-    the frames ("" is the first).
+    """A recipe: where to look, what else to skip (searched in the function's name), and how to
+    choose among the frames ("" is the first).
     """
 
     parts: tuple[SearchPart, ...]
@@ -77,8 +77,8 @@ class Recipe:
 
 
 def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str]) -> Guilty | None:
-    """The guilty frame by the first recipe that finds one; where all frames are generic, the one at
-    the program counter.
+    """The guilty frame by the first recipe that finds one; where all frames are generic, the
+    one at the program counter.
     """
     for recipe in recipes:
         frames = [
@@ -102,9 +102,9 @@ def find(lines: Sequence[str], recipes: Sequence[Recipe], generic: Container[str
 
 
 def _without_handler(frames: list[Frame], recipe: Recipe) -> list[Frame]:
-    """The frames without those of the fault's own handling: where the trace reaches the function at
-    the program counter once more, what stands above it there (die hooks of vendors among it) ran
-    after the fault.
+    """The frames without those of the fault's own handling: where the trace reaches the
+    function at the program counter once more, what stands above it there (die hooks of vendors
+    among it) ran after the fault.
     """
     if recipe.parts[0] != PC or not frames:
         return frames
@@ -124,8 +124,8 @@ def named_in(head: str) -> Guilty | None:
 
 
 def link_register(lines: Sequence[str], generic: Container[str]) -> Guilty | None:
-    """The caller that the link register names: the last resort where neither the pc nor a frame has
-    a symbol.
+    """The caller that the link register names: the last resort where neither the pc nor a
+    frame has a symbol.
     """
     for text in lines:
         matched = _LR_LINE.match(text)
@@ -141,8 +141,8 @@ def program_counter(text: str) -> Frame | None:
 
 
 def pc_of(lines: Sequence[str]) -> Frame | None:
-    """The function at the program counter of the first register dump of kernel mode, or None where
-    that dump names none.
+    """The function at the program counter of the first register dump of kernel mode, or None
+    where that dump names none.
     """
     for text in lines:
         if (frame := program_counter(text)) is not None:

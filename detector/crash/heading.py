@@ -1,4 +1,4 @@
-"""Which form a block has, and the line that it begins at.
+"""Finds the form of a block, and the line that it begins at.
 
 In: the lines of a block, the text and the class of its head. Out: a `Heading`. A head that only
 announces (`refcount_t: …`) gives way to the report's own; where a memory fault's own line is lost,
@@ -18,8 +18,8 @@ LONGEST_HEAD = 320
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """`start` is the line from which the report is read, `groups` what head and body capture for
-    the title.
+    """`start` is the line from which the report is read, `groups` what head and body capture
+    for the title.
     """
 
     form: Form | None = None

@@ -1,4 +1,5 @@
-"""Names of functions as identity: without what the compiler and the architecture add to them.
+"""Names of functions as identity: without what the compiler and the architecture add to
+them.
 
 In: a symbol as printed. Out: the name under which the same function meets itself on other kernels;
 and titles without what varies.
@@ -36,16 +37,16 @@ _LONGEST_TITLE = 120
 
 
 def base(symbol: str) -> str:
-    """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`) and
-    powerpc's leading dot; a Rust or C++ name as its path.
+    """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`)
+    and powerpc's leading dot; a Rust or C++ name as its path.
     """
     name = symbol.lstrip(".").split(".", 1)[0]
     return demangled(name) if name.startswith("_") else name
 
 
 def identity(frame: Frame) -> str:
-    """`base`, and without the prefixes by which system call entries differ between architectures
-    and releases; no module has any.
+    """`base`, and without the prefixes by which system call entries differ between
+    architectures and releases; no module has any.
     """
     name = base(frame.function)
     if frame.module is not None:

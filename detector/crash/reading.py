@@ -1,5 +1,5 @@
-"""Reading a Block: its form, its guilty function, its facts and its registers, put together in a
-CrashReport.
+"""Reading a Block: its form, its guilty function, its facts and its registers, put
+together in a CrashReport.
 
 In: a block and the list of generic functions. Out: what the block says; a field that it does not
 say is None. No line makes this raise.
@@ -34,8 +34,9 @@ _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:
-    """The report that a block holds. `skip` are generic functions (allocation, locking, printing
-    …): never guilty of a crash.
+    """The report that a block holds.
+
+    `skip` are generic functions (allocation, locking, printing …): never guilty of a crash.
     """
     lines = [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
     head = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
@@ -92,8 +93,9 @@ def _named(form: Form | None, address: int | None) -> Form | None:
 
 
 def _fault_register(form: Form | None, registers: Mapping[str, int]) -> int | None:
-    """The register that keeps the address of a page fault. Elsewhere it holds what an older fault
-    left, and says nothing.
+    """The register that keeps the address of a page fault.
+
+    Elsewhere it holds what an older fault left, and says nothing.
     """
     if form is None or form.kind != "memory-fault" or "protection" in form.title:
         return None

@@ -76,7 +76,7 @@ class MachineState:
 
 
 def machine(lines: Sequence[str], release: str | None) -> MachineState:
-    """What a block says of the processor's state."""
+    """Returns what a block says of the processor's state."""
     arch = architecture(lines, release)
     if arch is None:
         return MachineState()
@@ -122,8 +122,8 @@ def _registers(lines: Sequence[str], arch: str) -> dict[str, int]:
 
 
 def _s390(lines: Sequence[str]) -> dict[str, int]:
-    """Mask and address of the PSW; the sixteen general registers stand four to a line, the first
-    line named.
+    """Mask and address of the PSW; the sixteen general registers stand four to a line, the
+    first line named.
     """
     values: dict[str, int] = {}
     rows: list[str] = []

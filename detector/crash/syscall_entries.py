@@ -1,5 +1,5 @@
-"""Choosing a function where the top of the trace is chance: stalls, soft lockups, overflows, hung
-tasks.
+"""Choosing a function where the top of the trace is chance: stalls, soft lockups,
+overflows, hung tasks.
 
 In: the names of a trace, top first, generic ones left out. Out: the chosen name and its place, or
 None.
@@ -72,8 +72,8 @@ def stalled(names: Sequence[str]) -> tuple[str, int] | None:
 
 
 def hung(names: Sequence[str]) -> tuple[str, int] | None:
-    """What the task waits for where that is known to hang others; else the first function that is
-    not itself a way to wait.
+    """Returns what the task waits for where that is known to hang others; else the first
+    function that is not itself a way to wait.
     """
     for place, name in enumerate(names):
         for waited, group in _WAITED_FOR.items():

@@ -10,7 +10,7 @@ Level = Literal["ok", "note", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. `advice` says what to do, and is empty where all is well.
+    """Result of one check. `advice` says what to do, and is empty where all is well.
 
     A "fault" stops the service or loses records; a "note" is something that a person should know.
     """

@@ -1,5 +1,5 @@
-"""The explainer: what a crash means, with the evidence and the confidence of each sentence, the
-known bug it is, and what to do next.
+"""The explainer: what a crash means, with the evidence and the confidence of each
+sentence, the known bug it is, and what to do next.
 
 In: a `CrashReport` (or None: a line without a report), the matches around it, the catalogue. Out: a
 `Diagnosis`. Pure; the first use imports capstone. `layout` renders a diagnosis for people and for
@@ -31,8 +31,8 @@ __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruct
 def explain(
     report: CrashReport | None, evidence: Sequence[Match], catalogue: Catalogue
 ) -> Diagnosis:
-    """Everything that can honestly be said of this crash: what, how, the way in, the known
-    issue.
+    """Returns everything that can honestly be said of this crash: what, how, the way in, the
+    known issue.
     """
     machine = machine_of(report) if report is not None else None
     decoded = (

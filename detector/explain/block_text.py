@@ -33,8 +33,8 @@ def quoted(matched: re.Match[str]) -> str:
 
 
 def stack_after(lines: Sequence[str], matched: re.Match[str]) -> tuple[Frame, ...]:
-    """The frames that stand right below a line, up to the first line that holds none; doubtful ones
-    are left out. `PID = 123` and an empty line may stand between.
+    """The frames that stand right below a line, up to the first line that holds none; doubtful
+    ones are left out. `PID = 123` and an empty line may stand between.
     """
     start = next((at for at, text in enumerate(lines) if text is matched.string), None)
     stack: list[Frame] = []

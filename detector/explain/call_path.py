@@ -1,5 +1,5 @@
-"""The way into the fault, in words: which part of the kernel called which, and whether that was an
-interrupt or a process.
+"""The way into the fault, in words: which part of the kernel called which, and whether
+that was an interrupt or a process.
 
 In: the frames of a report. Out: statements. It knows the usual stations (system calls, interrupts,
 NAPI, IP, TCP, block, files, memory) and leaves out what it does not know.
@@ -151,8 +151,8 @@ _RECEIVE = frozenset(
 
 
 def context(report: CrashReport) -> str | None:
-    """Where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI", "system
-    call", "kernel thread"; None if not seen.
+    """Returns where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI",
+    "system call", "kernel thread"; None if not seen.
     """
     for frame in _own_frames(report):
         for names, words in (
@@ -168,8 +168,8 @@ def context(report: CrashReport) -> str | None:
 
 
 def _own_frames(report: CrashReport) -> Sequence[Frame]:
-    """The frames of what is reported: behind a watchdog's own interrupt, which is in the trace only
-    because it looked.
+    """The frames of what is reported: behind a watchdog's own interrupt, which is in the trace
+    only because it looked.
     """
     if report.kind not in _WATCHDOGS:
         return report.frames
@@ -243,8 +243,8 @@ def _context_sentence(where: str, report: CrashReport) -> str:
 
 
 def _is_of_another(report: CrashReport) -> bool:
-    """Whether the trace is that of another task than the one that the report names: the task that
-    is named last before the trace begins says whose it is.
+    """Returns whether the trace is that of another task than the one that the report names:
+    the task that is named last before the trace begins says whose it is.
     """
     start = trace_start(report.lines)
     above = report.lines if start is None else report.lines[: start + _HEADER]

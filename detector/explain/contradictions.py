@@ -45,7 +45,7 @@ _WRITES = re.compile(r"mov(?:abs|nti)? (?:\w+ ptr )?(?:[fg]s:)?\[")
 def explain_contradictions(
     report: CrashReport, machine: Architecture, decoded: Decoded
 ) -> Statement | None:
-    """What the report says twice and differently; None where its parts agree."""
+    """Returns what the report says twice and differently; None where its parts agree."""
     clashes = list(_addresses(report, decoded))
     if report.kind == "memory-fault" and not is_protection_fault(report):
         if machine.family == "arm64":
@@ -177,7 +177,9 @@ def _by_instruction(decoded: Decoded, write: bool, source: str) -> Iterator[Clas
 
 
 def _writes(text: str) -> bool | None:
-    """Whether a plain load or store writes; None for what does both, or is not known here."""
+    """Returns whether a plain load or store writes; None for what does both, or is not known
+    here.
+    """
     if _ATOMIC.match(text):
         return None
     if text.startswith("ld") or _READS.match(text):

@@ -20,8 +20,10 @@ _STRENGTH = {"certain": 3, "likely": 2, "possible": 1}
 
 @dataclass(frozen=True, slots=True)
 class CrashFacts:
-    """What is known of a crash. `path`: functions of the trace and of the program counter, without
-    compiler suffixes; `texts`: the title and the evidence's lines.
+    """Facts of a crash that known issues are held against.
+
+    `path`: functions of the trace and of the program counter, without compiler suffixes;
+    `texts`: the title and the evidence's lines.
     """
 
     kind: str = ""
@@ -115,7 +117,9 @@ def _holds(conditions: Conditions, facts: CrashFacts, stands: ReleaseStatus) -> 
 
 
 def names(pattern: str, name: str) -> bool:
-    """Whether a function's `name` is the pattern, or begins with it where it ends in `*`."""
+    """Returns whether a function's `name` is the pattern, or begins with it where it ends in
+    `*`.
+    """
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 

@@ -1,4 +1,5 @@
-"""The fault in sentences: its kind, the trap, the instruction with its operand's sum, the address.
+"""The fault in sentences: its kind, the trap, the instruction with its operand's sum, the
+address.
 
 In: a report and what `decoding` made of it. Out: statements. What could not be decoded is said
 rather than hidden.
@@ -101,7 +102,7 @@ def _silent(report: CrashReport, decoded: Decoded) -> frozenset[str]:
 
 
 def _mapped(report: CrashReport) -> bool:
-    """Whether the fault's code says that a page is there."""
+    """Returns whether the fault's code says that a page is there."""
     if report.esr is not None:
         return report.esr & 0x3C == 0x0C
     return bool((report.error_code or 0) & 1) and not is_protection_fault(report)
@@ -169,7 +170,7 @@ def _subject(report: CrashReport, instruction: Instruction) -> str:
 
 
 def _why_not(report: CrashReport, instruction: Instruction) -> str:
-    """Why no operand explains the address."""
+    """Returns why no operand explains the address."""
     name = instruction.text.split()[0]
     if is_protection_fault(report):
         return (

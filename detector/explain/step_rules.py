@@ -32,7 +32,9 @@ _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested i
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """What decides which steps can work: the report, what stands around it, the sockets named."""
+    """Facts that decide which steps can work: the report, what stands around it, the sockets
+    named.
+    """
 
     report: CrashReport | None
     evidence: Sequence[Match] = ()
@@ -47,7 +49,7 @@ class StepFacts:
 
     @property
     def panicked(self) -> bool:
-        """Whether the log shows that the kernel died."""
+        """Returns whether the log shows that the kernel died."""
         by_report = self.report is not None and (
             self.report.kind == "panic" or self.report.panic is not None
         )
@@ -55,7 +57,7 @@ class StepFacts:
 
     @property
     def hardware(self) -> bool:
-        """Whether hardware reported the fault."""
+        """Returns whether hardware reported the fault."""
         reason = (self.report.panic or "") if self.report is not None else ""
         if any(words in reason for words in HARDWARE_REASONS):
             return True
@@ -65,12 +67,14 @@ class StepFacts:
 
     @property
     def virtual(self) -> bool:
-        """Whether the report says that the machine is virtual."""
+        """Returns whether the report says that the machine is virtual."""
         return self.report is not None and is_virtual(self.report)
 
     @property
     def x86(self) -> bool:
-        """Whether an x86 processor reported it: only they have machine checks of that form."""
+        """Returns whether an x86 processor reported it: only they have machine checks of
+        that form.
+        """
         if self.report is not None and self.report.arch in ("x86_64", "i386"):
             return True
         return any(
@@ -79,15 +83,15 @@ class StepFacts:
 
     @property
     def booted(self) -> bool:
-        """Whether the kernel had come up before it died: until then nobody has loaded a kernel to
-        take a dump with.
+        """Returns whether the kernel had come up before it died: until then nobody has loaded a
+        kernel to take a dump with.
         """
         reason = (self.report.panic or "") if self.report is not None else ""
         return not reason.startswith(_NEVER_BOOTED)
 
     @property
     def dumped(self) -> bool:
-        """Whether there may be a dump: the kernel died, or may have."""
+        """Returns whether there may be a dump: the kernel died, or may have."""
         may = self.panicked or self.kind in OOPS
         return may and self.booted and not self.hardware and self.kind != "firmware-panic"
 
@@ -117,13 +121,13 @@ def jit_tag(crash: StepFacts) -> str | None:
 
 
 def _has(crash: StepFacts, *words: str) -> bool:
-    """Whether a line of the report holds one of the words."""
+    """Returns whether a line of the report holds one of the words."""
     lines = crash.report.lines if crash.report is not None else ()
     return any(word in text for text in lines for word in words)
 
 
 def _corrupts(crash: StepFacts) -> bool:
-    """Whether the report is of memory that somebody overwrote or freed too early."""
+    """Returns whether the report is of memory that somebody overwrote or freed too early."""
     title = (crash.report.title or "") if crash.report is not None else ""
     return crash.kind in ("list-corruption", "refcount", "bad-page") or any(
         words in title for words in ("corrupted list", "refcount bug")

@@ -1,4 +1,5 @@
-"""What to do next: the commands to run on a dump, on the host, or on its debug information.
+"""Chooses next steps: the commands to run on a dump, on the host, or on its debug
+information.
 
 In: the report, the matches around it, the issue named. Out: lines of text, each beginning with the
 place where it is done. Which step can work is decided by `step_rules`. Names from the log are put
@@ -91,7 +92,7 @@ def _pid(crash: StepFacts) -> str | None:
 
 
 def _sockets(crash: StepFacts) -> Iterator[str]:
-    """How a socket that was released is found in a dump."""
+    """Yields how a socket that was released is found in a dump."""
     if not crash.sockets or not crash.dumped:
         return
     yield "crash: struct sock_common -o"

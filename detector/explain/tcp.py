@@ -71,13 +71,13 @@ def released_again(evidence: Sequence[Match]) -> dict[str, tuple[int, ...]]:
 
 
 def same_socket_twice(evidence: Sequence[Match]) -> bool:
-    """Whether one socket was released in two different states."""
+    """Returns whether one socket was released in two different states."""
     return bool(released_again(evidence))
 
 
 def explain_release(evidence: Sequence[Match]) -> list[Statement]:
-    """One statement for each state that sockets were released in, one for a socket released twice
-    in different states.
+    """One statement for each state that sockets were released in, one for a socket released
+    twice in different states.
     """
     statements: list[Statement] = []
     first: dict[int, Match] = {}

@@ -29,7 +29,7 @@ _MOST_EVIDENCE = 20  # matches that are listed
 def headline(
     report: CrashReport | None, evidence: Sequence[Match], block: Block | None = None
 ) -> str:
-    """What happened, in one sentence; with the block, how long after a release."""
+    """Returns what happened, in one sentence; with the block, how long after a release."""
     if report is None:
         first = next((match.text for match in evidence), None)
         return (
@@ -63,7 +63,7 @@ def _fault_time(report: CrashReport, evidence: Sequence[Match], block: Block | N
 
 
 def _distance(release: Match, end: int | None) -> str:
-    """How long after the release the report came, where both say when."""
+    """Returns how long after the release the report came, where both say when."""
     start = release.kernel_time_us
     if start is None or end is None or abs(end - start) > 3600 * 1_000_000:
         return "and"
@@ -78,8 +78,8 @@ def text_lines(
     block: Block | None = None,
     known_bugs: Sequence[Statement] = (),
 ) -> list[str]:
-    """The diagnosis for a terminal: what, where, why, which known issue, which known bugs, what to
-    do; the evidence beneath.
+    """The diagnosis for a terminal: what, where, why, which known issue, which known bugs,
+    what to do; the evidence beneath.
     """
     lines = _wrapped(headline(report, evidence, block), "")
     statements = list(diagnosis.statements)
@@ -153,8 +153,8 @@ def _evidence(evidence: Sequence[Match]) -> Iterator[str]:
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks as
-    wide as `first`) the others.
+    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks
+    as wide as `first`) the others.
     """
     shown = inert(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
     after = " " * len(first) if rest is None else rest

@@ -1,5 +1,5 @@
-"""The known issue in words: why it is named, why it happens, what fixes it, and how the running
-kernel stands to that.
+"""The known issue in words: why it is named, why it happens, what fixes it, and how the
+running kernel stands to that.
 
 In: what `known.recognise` found. Out: statements, each no surer than the naming itself. A vendor's
 build is never called fixed or unfixed.

@@ -1,4 +1,5 @@
-"""Known kernel bugs: recognises the bug of a crash report among thousands of published fixes.
+"""Known kernel bugs: recognises the bug of a crash report among thousands of published
+fixes.
 
 In: published facts of fixed bugs (ids, commits, releases, functions), a crash report. Out: an
 index of bugs; the bugs that a report looks like, with what speaks for each, and how a kernel

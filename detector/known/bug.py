@@ -1,4 +1,5 @@
-"""The values of the known-bug index: a fixed kernel bug, its fixes, the traces it was seen with.
+"""The values of the known-bug index: a fixed kernel bug, its fixes, the traces it was seen
+with.
 
 All of them are facts: ids, commit hashes, releases, paths, function names, titles that this
 project's own reader gives, and the subject line of the fixing commit. No prose of anybody.
@@ -44,9 +45,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A fixed bug. `affected` are the releases with it, as intervals [since, until) in the order
-    of releases; `main` is the fixing commit of mainline; `named` are functions that the commit's
-    message mentions, kept only where a trace alone does not tell (uninitialised data).
+    """A fixed bug.
+
+    `affected` are the releases with it, as intervals [since, until) in the order of releases;
+    `main` is the fixing commit of mainline; `named` are functions that the commit's message
+    mentions, kept only where a trace alone does not tell (uninitialised data).
     """
 
     id: str

@@ -69,8 +69,8 @@ def _at_counter(lines: Sequence[str], reader: MessageReader) -> str | None:
 
 
 def _named(facts: Published, traces: Sequence[Trace], reader: MessageReader) -> tuple[str, ...]:
-    """What the prose names, where uninitialised data was reported: its trace shows who read it,
-    which is seldom who forgot it.
+    """Returns what the prose names, where uninitialised data was reported: its trace shows who
+    read it, which is seldom who forgot it.
     """
     if not any(trace.kind == "kmsan" for trace in traces):
         return ()

@@ -1,4 +1,5 @@
-"""Reads the commits of a kernel repository into facts: what a fix's message says of its bug.
+"""Reads the commits of a kernel repository into facts: what a fix's message says of its
+bug.
 
 In: commits of mainline and of stable branches, and the release that first holds each. Out:
 `Published` facts, one for each fix of mainline whose message quotes a report. A stable branch's
@@ -84,8 +85,10 @@ def introduced_by(body: str) -> tuple[str, ...]:
 def facts(
     commits: Iterable[Commit], first: Mapping[str, KernelRelease], stable: Stable
 ) -> Iterator[Published]:
-    """The facts of mainline's fixes. `first` is the mainline release that first holds a commit, by
-    the first twelve characters of its hash.
+    """The facts of mainline's fixes.
+
+    `first` is the mainline release that first holds a commit, by the first twelve characters of
+    its hash.
     """
     for commit in commits:
         release = first.get(commit.hash[:_SHORT])
@@ -106,8 +109,8 @@ def facts(
 def _affected(
     culprits: Sequence[str], first: Mapping[str, KernelRelease], fixes: Sequence[Fix]
 ) -> tuple[tuple[str, str], ...]:
-    """From the first release with any of the culprits to each series' fix; nothing where they are
-    not known.
+    """Returns from the first release with any of the culprits to each series' fix; nothing
+    where they are not known.
     """
     came = [release for name in culprits if (release := _first(name, first)) is not None]
     if not came or len(came) < len(culprits):

@@ -36,7 +36,7 @@ class UnusableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published of one fixed bug, and the prose that may hold its trace."""
+    """The publication of one fixed bug, and the prose that may hold its trace."""
 
     id: str
     subject: str
@@ -178,7 +178,7 @@ def _numbers(
 def between(
     sound: Sequence[tuple[KernelRelease, KernelRelease]],
 ) -> list[tuple[KernelRelease, KernelRelease]]:
-    """What lies between the intervals without the bug: the releases with it."""
+    """Returns what lies between the intervals without the bug: the releases with it."""
     spans: list[tuple[KernelRelease, KernelRelease]] = []
     reached = KernelRelease(0, 0)
     for since, until in sorted(sound):
@@ -189,7 +189,9 @@ def between(
 
 
 def _end(row: Mapping[str, Any]) -> KernelRelease | None:
-    """Where an unaffected interval ends: `lessThan`, or behind `lessThanOrEqual` (5.10.*, *)."""
+    """Returns where an unaffected interval ends: `lessThan`, or behind `lessThanOrEqual`
+    (5.10.*, *).
+    """
     if "lessThan" in row:
         return _release(row["lessThan"])
     last = str(row.get("lessThanOrEqual", ""))

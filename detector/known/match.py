@@ -1,4 +1,5 @@
-"""Which known bugs a crash looks like: ordered frames compared, then rules that decide.
+"""Finds the known bugs that a crash looks like: ordered frames compared, then rules that
+decide.
 
 In: a `Trace` of the crash, its release and architecture, an `Index`. Out: the bugs that are named,
 each "likely" or "possible" and with what speaks for it; several where several fit alike; none where
@@ -39,7 +40,7 @@ _UNSURE = frozenset({"unknown", "vendor-before", "vendor-fixed"})
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How a crash and a published trace compare.
+    """Result of comparing a crash with a published trace.
 
     `common` frames of `of` that were compared stand in the same order; `overlap` is their weight
     over the smaller side's; `weight` is that of the common frames.
@@ -63,8 +64,9 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A bug that a crash looks like: `common` of the `of` frames that were compared stand in the
-    same order; `same` where both reports complain of the same. `alike` bugs are named together.
+    """A bug that a crash looks like: `common` of the `of` frames that were compared stand in
+    the same order; `same` where both reports complain of the same. `alike` bugs are named
+    together.
     """
 
     bug: Bug
@@ -130,7 +132,9 @@ def _together(likenesses: Sequence[tuple[BugConfidence, Likeness]]) -> tuple[Nam
 
 
 def _possible(candidate: BugTrace, crash: Trace, arch: str | None) -> bool:
-    """What excludes a candidate at once: another nature, another architecture, another module."""
+    """Returns what excludes a candidate at once: another nature, another architecture, another
+    module.
+    """
     known = candidate.trace
     if likeness(_nature(known), _nature(crash)) == 0:
         return False
@@ -190,7 +194,7 @@ def compare(
 
 
 def _same_complaint(crash: Trace, known: Trace) -> bool:
-    """Whether both reports complain of the same in the same function."""
+    """Returns whether both reports complain of the same in the same function."""
     if HEADLESS in {_nature(crash), _nature(known)} or _complaint(crash) != _complaint(known):
         return False
     accesses = {access(crash.title), access(known.title)} - {None}
@@ -217,8 +221,8 @@ def _compared(frames: tuple[str, ...], trace: Trace) -> tuple[str, ...]:
 def _align(
     mine: Sequence[str], theirs: Sequence[str], index: Index
 ) -> tuple[tuple[str, ...], float, float, int]:
-    """The heaviest common subsequence: its names, its weight over the smaller side's, its weight,
-    and how many frames could have been common.
+    """The heaviest common subsequence: its names, its weight over the smaller side's, its
+    weight, and how many frames could have been common.
     """
     weights = [index.weight(name) * _FADE**place for place, name in enumerate(mine)]
     best = _table(mine, theirs, weights)
@@ -255,9 +259,11 @@ def _table(
 
 
 def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> BugConfidence | None:
-    """The rules. A hot function needs more frames; what a read of uninitialised data shows is not
-    who forgot it; a release that proves nothing, a trace that is not of who is at fault, and memory
-    of a stranger make the name less sure.
+    """The rules.
+
+    A hot function needs more frames; what a read of uninitialised data shows is not who forgot
+    it; a release that proves nothing, a trace that is not of who is at fault, and memory of a
+    stranger make the name less sure.
     """
     if like.standing.status in _SILENT or not _tells_origin(like, crash):
         return None
@@ -290,14 +296,14 @@ def _confidence(like: Likeness, crash: Trace, *, hot: bool) -> BugConfidence | N
 
 
 def _same_member(known: Trace, crash: Trace) -> bool:
-    """Whether both faults are the same number of bytes from NULL, the same member of a struct: it
-    counts as one more frame. 0 is the offset of too many.
+    """Returns whether both faults are the same number of bytes from NULL, the same member of a
+    struct: it counts as one more frame. 0 is the offset of too many.
     """
     return bool(crash.offset) and crash.offset == known.offset
 
 
 def _is_unsure(like: Likeness, crash: Trace) -> bool:
-    """Whether something beside the trace takes away from the name."""
+    """Returns whether something beside the trace takes away from the name."""
     return (
         like.standing.status in _UNSURE
         or _nature(crash) in BYSTANDERS
@@ -307,9 +313,10 @@ def _is_unsure(like: Likeness, crash: Trace) -> bool:
 
 
 def _strangers_memory(known: Trace, crash: Trace) -> bool:
-    """Whether the memory belongs to a part of the kernel that is not in the trace: then the pointer
-    was stale or out of range, which more than one bug brings about. A part is told by the first
-    word of its functions. Where the published report shows the same owner it is the same object.
+    """Returns whether the memory belongs to a part of the kernel that is not in the trace:
+    then the pointer was stale or out of range, which more than one bug brings about. A part is
+    told by the first word of its functions. Where the published report shows the same owner it
+    is the same object.
     """
     owners = {*crash.allocated[:_OWNERS], *crash.freed[:_OWNERS]}
     if not owners or owners & {*known.allocated, *known.freed}:
@@ -322,7 +329,9 @@ def _parts(names: Iterable[str]) -> set[str]:
 
 
 def _other_object(known: Trace, crash: Trace) -> bool:
-    """Whether the memory was allocated or freed in another place than in the published report."""
+    """Returns whether the memory was allocated or freed in another place than in the published
+    report.
+    """
     return any(
         bool(mine and theirs) and not set(mine) & set(theirs)
         for mine, theirs in ((crash.allocated, known.allocated), (crash.freed, known.freed))
@@ -330,8 +339,8 @@ def _other_object(known: Trace, crash: Trace) -> bool:
 
 
 def _tells_origin(like: Likeness, crash: Trace) -> bool:
-    """For uninitialised data, whose reader is seldom who forgot it: whether it was created in the
-    same place, or the fix's message speaks of the functions at hand.
+    """For uninitialised data, whose reader is seldom who forgot it: whether it was created in
+    the same place, or the fix's message speaks of the functions at hand.
     """
     if crash.kind != "kmsan":
         return True

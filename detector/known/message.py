@@ -51,7 +51,7 @@ class MessageReader:
 
 
 def worth_reading(text: str) -> bool:
-    """Whether there may be a report or a trace in the text at all."""
+    """Returns whether there may be a report or a trace in the text at all."""
     return _WORTH.search(text) is not None
 
 

@@ -12,9 +12,10 @@ BugConfidence = Literal["likely", "possible"]
 
 @dataclass(frozen=True, slots=True)
 class KnownBug:
-    """A name that a crash is given, as it is shown: `common` of `of` frames agree, `alike` bugs fit
-    alike; `fixed_in` and `commit` are the fix of the kernel's own series (else mainline's), and
-    `fixable` whether that series has one that the kernel lacks; `standing` says so in a sentence.
+    """A name that a crash is given, as it is shown: `common` of `of` frames agree, `alike`
+    bugs fit alike; `fixed_in` and `commit` are the fix of the kernel's own series (else
+    mainline's), and `fixable` whether that series has one that the kernel lacks; `standing`
+    says so in a sentence.
     """
 
     id: str

@@ -59,8 +59,8 @@ _PLACE = re.compile(r" in [^ ]+(?: */ *[^ ]+)?$")
 
 
 def nature(kind: str, title: str | None, *, near_null: bool = False) -> str:
-    """What the report complains of: "null", "freed", "bounds", "wild", "warning", "lockdep" …
-    A fault near NULL is one whatever the title says.
+    """Returns what the report complains of: "null", "freed", "bounds", "wild", "warning",
+    "lockdep" … A fault near NULL is one whatever the title says.
     """
     text = (title or "").lower()
     if kind in _MEMORY:
@@ -87,7 +87,7 @@ def _memory(kind: str, text: str, *, near_null: bool) -> str:
 
 
 def access(title: str | None) -> str | None:
-    """Whether the report is of a read, a write, or a free, where its title says so."""
+    """Returns whether the report is of a read, a write, or a free, where its title says so."""
     matched = _ACCESS.search(title or "")
     return matched[1].lower() if matched else None
 
@@ -101,7 +101,7 @@ def complaint(kind: str, title: str | None, *, near_null: bool = False) -> str:
 
 
 def likeness(first: str, second: str) -> float:
-    """How well two natures may be one bug: 1 for the same, 0 for two that never are."""
+    """Returns how well two natures may be one bug: 1 for the same, 0 for two that never are."""
     if HEADLESS in {first, second}:
         return 0.8
     return 1.0 if first == second else _ALIKE.get(frozenset((first, second)), 0.0)

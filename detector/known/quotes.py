@@ -1,4 +1,5 @@
-"""Turns the log lines that people quote in commit messages back into lines as kernels print them.
+"""Turns the log lines that people quote in commit messages back into lines as kernels
+print them.
 
 In: prose. Out: lines without quote marks, stamps and caller ids, heads as the kernel spells them.
 Authors wrap long heads, leave out the first line, run traces through scripts/decode_stacktrace.sh.
@@ -47,7 +48,9 @@ _WORD = (1 << 64) - 1
 
 
 def quoted_lines(text: str) -> list[str]:
-    """The lines as the kernel printed them, as far as that can be told; blank ones are left out."""
+    """The lines as the kernel printed them, as far as that can be told; blank ones are left
+    out.
+    """
     lines = (_unquoted(line[:_LONGEST_LINE]) for line in text.split("\n", _MOST_LINES))
     return list(_with_heads(_joined(line for line in lines if line.strip())))
 

@@ -1,4 +1,4 @@
-"""How a kernel release stands to a bug whose affected and fixed releases are known.
+"""Status of a kernel release for a bug whose affected and fixed releases are known.
 
 In: a release as `uname -r` prints it and a `Bug`. Out: a `Standing`. A vendor's build never counts
 as fixed or as older than the bug by its number: vendors backport fixes and bugs alike.
@@ -37,7 +37,7 @@ _LAST_MINOR = {4: 20, 5: 19, 6: 19}  # the last series before the next major num
 
 @dataclass(frozen=True, slots=True)
 class ReleaseStanding:
-    """How a release stands to a bug, and the fix that its own series has, else mainline's."""
+    """Status of a release for a bug, and the fix that its own series has, else mainline's."""
 
     status: Status
     fix: Fix | None = None

@@ -76,7 +76,7 @@ class Stacks:
 
 
 def trace_of(report: CrashReport, generic: Container[str]) -> Trace:
-    """What is compared of a report."""
+    """Returns what is compared of a report."""
     frames = [frame for frame in report.frames if frame.reliable]
     if report.pc is not None and nature(report.kind, report.title) == STUCK:
         frames.insert(0, report.pc)
@@ -116,8 +116,10 @@ def stacks(lines: Iterable[str]) -> Stacks:
 
 
 def _offset_from_null(report: CrashReport) -> int | None:
-    """How far from NULL the fault was, within the first page. KASAN's own check faults in the
-    shadow of the address instead, on a processor that calls that a protection fault.
+    """Returns how far from NULL the fault was, within the first page.
+
+    KASAN's own check faults in the shadow of the address instead, on a processor that calls
+    that a protection fault.
     """
     address = report.fault_address
     if address is None:

@@ -1,4 +1,5 @@
-"""Puts an index together: bugs of several sources, each once, and what was left out by reason.
+"""Puts an index together: bugs of several sources, each once, and what was left out by
+reason.
 
 In: documents (CVE records as bytes), facts from commits. Out: bugs. Two records of one mainline
 commit become one bug with the traces of both. No IO.

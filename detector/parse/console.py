@@ -1,5 +1,5 @@
-"""Lines of serial consoles, terminals and mails: text before the stamp, prompts, start-up messages,
-and copies.
+"""Lines of serial consoles, terminals and mails: text before the stamp, prompts, start-up
+messages, and copies.
 
 Comes in: a line that is in no log's form. Goes out: a Draft. A stamp within a line counts only
 where a console can have put it there; a quotation, a mail's quote or a search tool's output is a
@@ -36,8 +36,8 @@ _QUOTING = frozenset("\"'`(<=|,>\\")
 
 
 def read(text: str, context: Context) -> Draft:
-    """A line without a form at its start: what a console glued before a stamp is cut off, else the
-    text is all there is.
+    """A line without a form at its start: what a console glued before a stamp is cut off, else
+    the text is all there is.
     """
     if text.startswith(">") and (quoted := _QUOTED.match(text)):
         return Draft(text[quoted.end() :], "text", "user")
@@ -52,8 +52,8 @@ def read(text: str, context: Context) -> Draft:
 
 
 def mixed(text: str, context: Context) -> Draft | None:
-    """A daemon's line into which the kernel printed on a console, `… gce-node kern[ 1163.939872]
-    BUG: …`: the kernel's part.
+    """A daemon's line into which the kernel printed on a console, `… gce-node kern[
+    1163.939872] BUG: …`: the kernel's part.
 
     Only in a console's log, one whose lines begin with stamps, and near the latest of them: whoever
     writes to that console may as well write a stamped line.
@@ -69,8 +69,8 @@ def mixed(text: str, context: Context) -> Draft | None:
 
 
 def unglued(draft: Draft, context: Context) -> tuple[Draft, ...]:
-    """A console's line, and those that other CPUs printed behind it before its line end: `trusty
-    crashed[ 1117.184796] ---…`.
+    """A console's line, and those that other CPUs printed behind it before its line end:
+    `trusty crashed[ 1117.184796] ---…`.
 
     Only where a console's text is all there is; a transport with records of its own keeps lines
     apart.
@@ -107,8 +107,8 @@ def _embedded(text: str, start: int) -> Draft:
 
 
 def _is_copy(before: str) -> bool:
-    """Whether the words before a stamp are those of a log file, a quotation or a search: someone
-    wrote the line down again.
+    """Returns whether the words before a stamp are those of a log file, a quotation or a
+    search: someone wrote the line down again.
     """
     if _PROMPT.fullmatch(before):
         return False
@@ -119,8 +119,8 @@ def _is_copy(before: str) -> bool:
 
 
 def _by_console(before: str) -> bool:
-    """Whether a console mixes its text with the kernel's so: glued in mid-word, after a prompt, or
-    after an unfinished start-up line or a shell's error.
+    """Returns whether a console mixes its text with the kernel's so: glued in mid-word, after
+    a prompt, or after an unfinished start-up line or a shell's error.
     """
     return not before[-1].isspace() or any(
         form.fullmatch(before) for form in (_PROMPT, _STARTUP, _SHELL)

@@ -1,5 +1,4 @@
-"""What a reader found in one line, before the host is settled: Draft, its Context, and who is to be
-believed.
+"""A line as one reader parsed it, before its host is settled: Draft and Context.
 
 Comes in: nothing. Goes out: the mutable `Draft` that readers fill, the `Context` they read by, and
 the rule that turns a transport's claims into a trust. It does not parse and it knows no format.
@@ -17,7 +16,7 @@ from detector.trust_policy import TrustPolicy
 
 @dataclass(slots=True)
 class Context:
-    """What a reader may know besides the line: the zone of stamps without one, the time now, and
+    """Input of a reader besides the line: the zone of stamps without one, the time now, and
     where oddities are counted.
 
     `after_kmsg` says that the line before was a /dev/kmsg record, so that an indented `KEY=value`
@@ -38,8 +37,9 @@ class Context:
 
 
 class Draft:
-    """A line as one reader understood it. None means that the line does not say; `text` may hold
-    several lines of one message.
+    """A line as one reader understood it.
+
+    None means that the line does not say; `text` may hold several lines of one message.
 
     `inner` is text behind a line end within one message, `sequence` is printk's record number,
     `fragment` netconsole's (offset, total) in characters, `part` pstore's (kind, count, part).
@@ -112,8 +112,8 @@ def least(outer: Trust, inner: Trust) -> Trust:
 
 
 def shipped_as(transport: str, tag: str | None, trust: Trust) -> str:
-    """The transport of a line behind a syslog tag: the log of a vmcore, where the site trusts such
-    a tag, was printed by a kernel that is gone.
+    """The transport of a line behind a syslog tag: the log of a vmcore, where the site trusts
+    such a tag, was printed by a kernel that is gone.
     """
     return VMCORE if trust == "kernel" and tag and tag.startswith("vmcore") else transport
 
@@ -121,8 +121,8 @@ def shipped_as(transport: str, tag: str | None, trust: Trust) -> str:
 def trust_of(
     facility: int | None = None, tag: str | None = None, transport: str | None = None
 ) -> Trust:
-    """Who wrote a line, by what its transport says: a facility, tag or journald transport other
-    than the kernel's means user space.
+    """Returns who wrote a line, by what its transport says: a facility, tag or journald
+    transport other than the kernel's means user space.
 
     User space cannot set facility 0 through /dev/kmsg (devkmsg_write in kernel/printk/printk.c) nor
     through syslog(3).

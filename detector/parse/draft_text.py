@@ -1,5 +1,5 @@
-"""Text before any format: what is taken out of every line, how much of it is read, and what is no
-text at all.
+"""Text before any format: what is taken out of every line, how much of it is read, and
+what is no text at all.
 
 Comes in: decoded text. Goes out: the same without what no log means. It knows no format.
 """
@@ -42,13 +42,13 @@ def cleaned(text: str) -> str:
 
 
 def is_rule(text: str) -> bool:
-    """Whether a line is blank, or the rule that a report begins with (`=====`)."""
+    """Returns whether a line is blank, or the rule that a report begins with (`=====`)."""
     return not text.strip("=-*_#~. ")
 
 
 def is_text(text: str) -> bool:
-    """Whether a line without any form could be text: it begins with words, or less than a fifth of
-    its head is controls or broken bytes.
+    """Returns whether a line without any form could be text: it begins with words, or less
+    than a fifth of its head is controls or broken bytes.
     """
     start = text[:_START]
     if start.isascii() and start.isprintable() and (len(start) == _START or text == start):

@@ -1,4 +1,5 @@
-"""Entries of journalctl -o export → the fields of an object, as journalctl -o json has them.
+"""Entries of journalctl -o export → the fields of an object, as journalctl -o json has
+them.
 
 Comes in: the bytes of entries as they were exported, or of one entry that became a row (see
 `sources.files.shapes`). Goes out: fields by name. Who wrote the line is settled with the other

@@ -1,5 +1,5 @@
-"""The plainest line of a syslog file, by one expression: a date, a host, the kernel's tag, an
-uptime, printable ASCII.
+"""The plainest line of a syslog file, by one expression: a date, a host, the kernel's tag,
+an uptime, printable ASCII.
 
 Comes in: a record's text. Goes out: what all readers together would find in it, or None for any
 line that is in the least unusual: those are theirs. Nearly every line of /var/log/kern.log is this
@@ -34,8 +34,8 @@ PlainLine = tuple[str, str, int, int | None]
 
 
 def read(text: str, context: Context) -> PlainLine | None:
-    """(message, host, kernel time in µs, wall time in µs or None for a date that does not exist),
-    or None where others must read it.
+    """(message, host, kernel time in µs, wall time in µs or None for a date that does not
+    exist), or None where others must read it.
     """
     matched = _PLAIN.fullmatch(text) if len(text) <= _LONGEST else None
     if matched is None:

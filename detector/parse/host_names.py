@@ -64,7 +64,7 @@ class HostForm:
 
 
 class Spellings:
-    """How the names of hosts are spelled in the records, where not in the one form: who follows a
+    """Spellings of host names in records, where they differ from the one form: who follows a
     host through raw bytes looks for these. Keeps the hosts that were met last.
     """
 
@@ -95,8 +95,8 @@ def _plain(name: str) -> str:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A path with `{host}` and `*` as an expression; one that begins with no slash begins at any
-    folder.
+    """A path with `{host}` and `*` as an expression; one that begins with no slash begins at
+    any folder.
     """
     before, host, after = path.partition(_PLACE)
     if not host or _PLACE in after:

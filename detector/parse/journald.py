@@ -17,8 +17,8 @@ _BYTES_BOUND = 1 << 20
 
 
 def whole(value: object) -> int | None:
-    """A number as JSON writers put it: digits in a string or an integer, of at most 19 digits; None
-    for all else.
+    """A number as JSON writers put it: digits in a string or an integer, of at most 19 digits;
+    None for all else.
     """
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
@@ -53,9 +53,11 @@ def messages(value: object) -> list[str]:
 def clock(
     fields: JournalFields, source: str | None, monotonic: str | None, realtime: str | None
 ) -> tuple[int | None, int | None]:
-    """(kernel time, wall time) in µs. The kernel's own stamp is preferred to the moment journald
-    read the line, and the wall time is moved back by the same delay, so that wall − kernel time is
-    the same for all lines of a boot.
+    """(kernel time, wall time) in µs.
+
+    The kernel's own stamp is preferred to the moment journald read the line, and the wall time
+    is moved back by the same delay, so that wall − kernel time is the same for all lines of a
+    boot.
 
     journald writes "0" or nothing where the record had no stamp. The names are those that the
     shipper gave the fields, None for one that is not there.

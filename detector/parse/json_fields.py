@@ -1,5 +1,5 @@
-"""Which of a JSON object's fields say what: the names that shippers use for message, host, time,
-level, facility, tag and process.
+"""Meanings of the fields of a JSON object: the names that shippers use for message, host,
+time, level, facility, tag and process.
 
 Comes in: a decoded object. Goes out: its fields by dotted name, and a FieldPlan of those that it
 has. A shipper writes the same fields in every object, so plans are remembered. It reads no values.
@@ -73,8 +73,8 @@ _BEATS = frozenset(("agent", "beat", "ecs", "input"))
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """The fields of one shape of object by what they say, the likeliest first, and what the shape
-    alone tells.
+    """The fields of one shape of object by what they say, the likeliest first, and what the
+    shape alone tells.
 
     `clock` names journald's times: the kernel's own, its monotonic and its wall clock. `witnesses`
     tell who wrote the line. `by_journal`: journald's fields are among them. `by_kmsg`: Fluent Bit's
@@ -177,8 +177,8 @@ def _ending(
 
 
 def _messages(spelled: list[tuple[str, str]]) -> FieldNames:
-    """The names of messages: as they stand, or the last part of a nested name; a journal's own in
-    capitals before all others.
+    """The names of messages: as they stand, or the last part of a nested name; a journal's own
+    in capitals before all others.
     """
     places: list[tuple[bool, int, int, str]] = []
     for place, (name, spelling) in enumerate(spelled):

@@ -1,5 +1,5 @@
-"""JSON around log lines: rsyslog, Fluent Bit, Beats, Vector, OpenTelemetry, journald, dmesg --json
-and what else names a message.
+"""JSON around log lines: rsyslog, Fluent Bit, Beats, Vector, OpenTelemetry, journald,
+dmesg --json and what else names a message.
 
 Comes in: the text of a record. Goes out: Drafts, or the reason why there is none. An envelope's
 fields come from the shipper and decide who wrote the line; the message inside is read again as
@@ -55,15 +55,16 @@ _SURE = frozenset(("_TRANSPORT", "systemd.transport", "journald.transport"))
 
 
 def is_json(text: str) -> bool:
-    """Whether a text begins as JSON, or as Fluent Bit's stdout, which is nearly JSON. The kernel's
-    `{1}[Hardware Error]` does not.
+    """Returns whether a text begins as JSON, or as Fluent Bit's stdout, which is nearly JSON.
+
+    The kernel's `{1}[Hardware Error]` does not.
     """
     return bool(_STARTS.match(text)) or (text.startswith("[") and bool(_FLUENT_STDOUT.match(text)))
 
 
 def read(text: str, context: Context) -> Iterator[Draft | str]:
-    """The lines of a record's JSON, and for each part without one the reason: json-bad, json-deep,
-    json-shape, json-no-message.
+    """The lines of a record's JSON, and for each part without one the reason: json-bad,
+    json-deep, json-shape, json-no-message.
     """
     try:
         yield from _items(_decoded(text), context)
@@ -130,8 +131,8 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
 
 
 def _unwrapped(wrapped: Iterator[wrappers.WrappedText], context: Context) -> Iterator[Draft | str]:
-    """The lines of a wrapper's records; a text that is JSON is a record that a converter wrote as
-    text.
+    """The lines of a wrapper's records; a text that is JSON is a record that a converter wrote
+    as text.
     """
     for inner in islice(wrapped, _OBJECT_BOUND):
         if not isinstance(inner, str):
@@ -145,8 +146,8 @@ def _unwrapped(wrapped: Iterator[wrappers.WrappedText], context: Context) -> Ite
 
 
 def _dmesg(item: JsonObject) -> Draft:
-    """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level + 8 ×
-    facility, or a name with -x.
+    """One object of dmesg --json: `time` has the digits of the kernel's stamp, `pri` is level
+    + 8 × facility, or a name with -x.
     """
     draft = Draft(printk.without_vendor(cleaned(str(item["msg"]))), "dmesg-json")
     draft.level, facility = _priority(item.get("pri"))
@@ -206,8 +207,8 @@ def _message(
 
 
 def _one_message(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    """The lines of one message of the kernel: what stands behind a line end in it may be a file's
-    name or a program's, so it begins nothing. A rule of `=====` is no first line.
+    """The lines of one message of the kernel: what stands behind a line end in it may be a
+    file's name or a program's, so it begins nothing. A rule of `=====` is no first line.
     """
     behind = False
     for draft in drafts:
@@ -217,8 +218,8 @@ def _one_message(drafts: Iterable[Draft]) -> Iterator[Draft]:
 
 
 def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
-    """The lines of one message: once a syslog header says that a process wrote it, every line after
-    that is the process's as well.
+    """The lines of one message: once a syslog header says that a process wrote it, every line
+    after that is the process's as well.
     """
     user = False
     for draft in drafts:
@@ -231,7 +232,7 @@ def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
 def _facts(
     held: JsonObject, plan: FieldPlan, transport: str | None, context: Context
 ) -> tuple[Draft, bool]:
-    """What an envelope says of its line; and whether text alone is a process's."""
+    """Returns what an envelope says of its line; and whether text alone is a process's."""
     draft = Draft("", transport or plan.shipper)
     draft.kernel_time_us, draft.wall_time_us = _times(held, plan, context)
     draft.host = _first_text(held, plan.hosts)
@@ -247,7 +248,7 @@ def _facts(
 
 
 def _claimed(held: JsonObject, plan: FieldPlan, facility: int | None, context: Context) -> Trust:
-    """Who an envelope says wrote its line: facility, tags and a journal's transport."""
+    """Returns who an envelope says wrote its line: facility, tags and a journal's transport."""
     ways = tuple((name, _hashable(held[name])) for name in plan.transports)
     tags = tuple(_hashable(held[name]) for name in plan.tags)
     trust = _weighed(ways, tags, facility, context.policy.tags, plan.by_journal)
@@ -262,9 +263,9 @@ def _weighed(
     trusted: frozenset[str],
     by_journal: bool,
 ) -> Trust:
-    """Without its transport a journal's other fields prove nothing, for any process may set them;
-    of values that differ, the one that is not the kernel's counts. `trusted` tags are the kernel's
-    whatever the facility.
+    """Without its transport a journal's other fields prove nothing, for any process may set
+    them; of values that differ, the one that is not the kernel's counts. `trusted` tags are the
+    kernel's whatever the facility.
     """
     names = [tag.rstrip(": ") for value in tags for tag in _texts(value) if tag != "-"]
     known = [
@@ -329,8 +330,8 @@ def _priority(value: object) -> tuple[int | None, int | None]:
 
 
 def _level(held: JsonObject, plan: FieldPlan) -> tuple[int | None, int | None]:
-    """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds both
-    (Fluent Bit's is the level alone).
+    """(level, facility), from `pri` or each from a field of its own; a priority above 7 holds
+    both (Fluent Bit's is the level alone).
     """
     level, facility = _priority(held.get("pri"))
     for name in plan.levels:

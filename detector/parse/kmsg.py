@@ -35,8 +35,8 @@ _FRAGMENT_BOUND = 65_536
 
 
 def read(text: str, _context: Context | None = None) -> Draft | None:
-    """One record, its text unescaped (it may then hold several lines) unless it is a fragment; None
-    for a line of another form.
+    """One record, its text unescaped (it may then hold several lines) unless it is a fragment;
+    None for a line of another form.
 
     Facility 0 is the kernel's: user space cannot set it. Flags `c` and `+` both mark a piece of a
     continued line.
@@ -84,8 +84,8 @@ def unescaped(text: str) -> str:
 
 
 def is_dictionary(text: str, context: Context) -> bool:
-    """Whether a line is a record's ` SUBSYSTEM=acpi`: known keys anywhere, any key right after a
-    record.
+    """Returns whether a line is a record's ` SUBSYSTEM=acpi`: known keys anywhere, any key
+    right after a record.
     """
     if text[0] not in " SD":
         return False
@@ -100,8 +100,8 @@ def without_dictionary(text: str) -> str:
 
 
 def packets(text: str) -> Iterator[str]:
-    """The records of a text with fragments in it, a fragment whole: its body may hold line ends,
-    and ends with the blanks it has.
+    """The records of a text with fragments in it, a fragment whole: its body may hold line
+    ends, and ends with the blanks it has.
 
     Fragments of one message that a receiver wrote one after another into the same line come apart.
     """

@@ -1,5 +1,5 @@
-"""One line of any text format → Draft: the first character chooses the readers, each says None to
-what is not its own.
+"""One line of any text format → Draft: the first character chooses the readers, each says
+None to what is not its own.
 
 Comes in: decoded text without its line end. Goes out: a Draft, always in the automatic mode. It
 keeps no state; joining, ordering and the host are the parser's.
@@ -22,8 +22,8 @@ _DMESG_INDENT = 15
 
 
 def pieces(text: str, context: Context) -> Iterable[str]:
-    """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted and
-    left out.
+    """A text's lines: cleaned, cut at the bound, glued fragments apart; blank ones are counted
+    and left out.
     """
     if "\n" in text or "ncfrag=" in text or len(text) > LINE_BOUND:
         return _rows(text, context)
@@ -144,7 +144,7 @@ def prioritised(text: str, context: Context) -> Draft | None:
 
 
 def _levelled(pri: int, rest: str) -> Draft:
-    """What follows the `<6>` of dmesg -r, pstore, /proc/kmsg or an old kernel."""
+    """Returns what follows the `<6>` of dmesg -r, pstore, /proc/kmsg or an old kernel."""
     draft = printk.raw(pri, rest.lstrip(" ")) or syslog.tagged(rest, pri >> 3)
     if draft is None:
         draft = Draft(rest.lstrip(), "dmesg", trust_of(pri >> 3))
@@ -200,8 +200,8 @@ def _netconsole(text: str, context: Context) -> Draft:
 
 
 def _dmesg(text: str, context: Context) -> Draft:
-    """Any output of dmesg; a line without a stamp is the rest of a message of many lines, or `dmesg
-    -t`.
+    """Any output of dmesg; a line without a stamp is the rest of a message of many lines, or
+    `dmesg -t`.
     """
     draft = (
         printk.bracketed(text, context)

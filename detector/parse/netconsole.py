@@ -1,5 +1,4 @@
-"""What netconsole and /dev/kmsg records need to be remembered for: fragments to join, record
-numbers to compare.
+"""State for netconsole and /dev/kmsg records: fragments to join, record numbers to compare.
 
 Comes in: Drafts with their stream (whose records they are). Goes out: joined Drafts, the number of
 records that are missing. All memory is bounded, and what the bounds push out is returned, not lost.
@@ -34,8 +33,8 @@ _StreamKey = tuple[StreamId, int | None, int | None]
 
 @dataclass(slots=True)
 class _Pieces:
-    """One message's pieces by their offset, since when it waits, and the record and Draft that came
-    first.
+    """One message's pieces by their offset, since when it waits, and the record and Draft that
+    came first.
     """
 
     draft: Draft
@@ -61,7 +60,9 @@ class _Pieces:
         return text
 
     def is_whole(self) -> bool:
-        """Whether nothing is missing. A file of lines has lost the last byte, the line end."""
+        """Returns whether nothing is missing. A file of lines has lost the last byte,
+        the line end.
+        """
         return self.size >= self.total - 1 and len(self.joined()) >= self.total - 1
 
     def copy(self) -> _Pieces:
@@ -76,8 +77,8 @@ class _Pieces:
 
 
 class Fragments:
-    """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever order
-    they come.
+    """Messages that netconsole cut to fit its packets, until all pieces are here, in whatever
+    order they come.
     """
 
     def __init__(self) -> None:
@@ -145,8 +146,8 @@ class Fragments:
 
 
 class Sequences:
-    """The highest number that the kernel gave in each stream, and the record (line, offset) that
-    brought it.
+    """The highest number that the kernel gave in each stream, and the record (line, offset)
+    that brought it.
     """
 
     def __init__(self) -> None:
@@ -166,8 +167,8 @@ class Sequences:
         self._before.clear()
 
     def missing(self, stream: StreamId, sequence: int, number: int) -> int:
-        """How many numbers never came before this record: at least, for records between the two
-        that were not looked at may have had them.
+        """Returns how many numbers never came before this record: at least, for records between
+        the two that were not looked at may have had them.
 
         `number` is the record's own, by which what lies between two of them is known. A fall is
         reordering when small, else a new boot.

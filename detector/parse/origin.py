@@ -1,4 +1,5 @@
-"""Who wrote a line, by the fields of its envelope, under whatever names a shipper gave them.
+"""Decides who wrote a line by the fields of its envelope, under whatever names a shipper
+gave them.
 
 Comes in: an object's field names, then its values, and what the site trusts. Goes out: a trust, and
 whether text alone is a process's. Names are compared without underscores, case and separators and
@@ -34,7 +35,7 @@ _NOTHING = frozenset(("", "-", "0"))
 
 
 def _kinds() -> dict[str, str]:
-    """What a field is, by the end of its name."""
+    """Returns what a field is, by the end of its name."""
     named = {
         "process": """
             comm exe cmdline uid gid cap_effective audit_session audit_loginuid systemd_cgroup
@@ -96,8 +97,8 @@ def _kind(name: str) -> str | None:
 
 
 def by_process(held: JsonObject, names: Witnesses, policy: TrustPolicy) -> tuple[bool, bool]:
-    """Whether the fields say that a process wrote the line; and whether a text without a syslog
-    header of its own is a process's then.
+    """Returns whether the fields say that a process wrote the line; and whether a text without
+    a syslog header of its own is a process's then.
 
     Tags, facilities and a journal's own transport are weighed by `trust_of`.
     """
@@ -113,14 +114,14 @@ def by_process(held: JsonObject, names: Witnesses, policy: TrustPolicy) -> tuple
 
 
 def serves(held: JsonObject, names: Witnesses) -> bool:
-    """Whether the fields name a service (OpenTelemetry): a process's, unless a journal or a
-    facility proves the kernel.
+    """Returns whether the fields name a service (OpenTelemetry): a process's, unless a journal
+    or a facility proves the kernel.
     """
     return any(kind == "service" and any(_values(held[name])) for name, kind in names)
 
 
 def _tells(kind: str, value: str, policy: TrustPolicy) -> bool:
-    """Whether a field's value is one that only a process's line has."""
+    """Returns whether a field's value is one that only a process's line has."""
     if kind == "stream":
         return value in _STREAMS
     if kind == "unit":
@@ -133,7 +134,7 @@ def _tells(kind: str, value: str, policy: TrustPolicy) -> bool:
 
 
 def _leaves_bare(kind: str, value: str, policy: TrustPolicy) -> bool:
-    """Whether a group of logs is not named as one that holds the kernel's."""
+    """Returns whether a group of logs is not named as one that holds the kernel's."""
     return kind == "group" and policy.of_file(value) == "user"
 
 
@@ -142,8 +143,8 @@ def _is_path(value: str) -> bool:
 
 
 def _is_collectors(held: JsonObject, names: Witnesses) -> bool:
-    """Whether the process that the fields name is one that a shipper runs to read the kernel's log
-    (Vector's exec source: `command`, `pid`, `stream`).
+    """Returns whether the process that the fields name is one that a shipper runs to read the
+    kernel's log (Vector's exec source: `command`, `pid`, `stream`).
     """
     command = next((held[name] for name, kind in names if kind == "command"), None)
     if command is None or "exec" not in (

@@ -19,12 +19,12 @@ _SCALARS = ("stringValue", "string_value", "intValue", "int_value", "boolValue",
 
 
 def is_batch(item: OtelObject) -> bool:
-    """Whether an object is OTLP's batch of log records."""
+    """Returns whether an object is OTLP's batch of log records."""
     return "resourceLogs" in item or "resource_logs" in item
 
 
 def is_record(item: OtelObject) -> bool:
-    """Whether an object is a single log record of OpenTelemetry's data model."""
+    """Returns whether an object is a single log record of OpenTelemetry's data model."""
     return "body" in item and (
         "attributes" in item
         or "resource" in item

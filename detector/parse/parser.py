@@ -87,12 +87,12 @@ class Parser:
 
     @property
     def overrides(self) -> bool:
-        """Whether every line has the host that was set, whatever it says."""
+        """Returns whether every line has the host that was set, whatever it says."""
         return self._host is not None
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What was met, by name.
+        """Returns what was met, by name.
 
         sequence_gap (holes), sequence_missing (records), fragment (pieces), fragments_lost
         (messages), host_disagreement, printk_dropped, glued, pstore_header, text_cut, rows_cut,
@@ -148,7 +148,7 @@ class Parser:
         return ready
 
     def overdue(self, now_us: int) -> list[Line | Unparsed]:
-        """What has waited too long for its rest, as far as it came."""
+        """Returns what has waited too long for its rest, as far as it came."""
         ready: list[Line | Unparsed] = []
         if self._fragments:
             ready += self._lost(self._fragments.overdue(now_us))
@@ -168,8 +168,8 @@ class Parser:
         return first
 
     def flush(self) -> list[Line | Unparsed]:
-        """What still waits, as far as it came: messages with missing fragments, dumps whose parts
-        were being ordered.
+        """Returns what still waits, as far as it came: messages with missing fragments, dumps
+        whose parts were being ordered.
         """
         ready: list[Line | Unparsed] = self._lost(self._fragments.flush())
         for parts in self._dumps.values():
@@ -345,18 +345,21 @@ class Parser:
 
 
 def _is_of_file(record: Record) -> bool:
-    """Whether a record is a line of a file: one source, one log. Topics mix the lines of many."""
+    """Returns whether a record is a line of a file: one source, one log.
+
+    Topics mix the lines of many.
+    """
     return record.key is None and record.arrival_us is None
 
 
 def _is_readable(draft: Draft) -> bool:
-    """Whether a line is one of a known form, or text."""
+    """Returns whether a line is one of a known form, or text."""
     return draft.transport != "text" or is_text(draft.text)
 
 
 def _without_marks(value: bytes) -> bytes:
-    """A record's text without what stands before it: byte order marks, and the hole of any length
-    that a lost power or a truncation under the writer left.
+    """A record's text without what stands before it: byte order marks, and the hole of any
+    length that a lost power or a truncation under the writer left.
     """
     while (shorter := value.lstrip(b"\0").removeprefix(BOM_UTF8)) != value:
         value = shorter

@@ -1,4 +1,5 @@
-"""What people paste: log lines with a mail's quote, quotation marks, backticks or numbers around.
+"""Cleans pasted text: log lines with a mail's quote, quotation marks, backticks or numbers
+around.
 
 Comes in: the lines of a paste. Goes out: the same lines without what was put around them. Only for
 text that a person asks about: in a log such a line is a copy, and nobody's fault.
@@ -34,7 +35,7 @@ def plain(lines: Sequence[bytes]) -> list[bytes]:
 
 
 def _most(lines: Sequence[bytes], form: re.Pattern[bytes]) -> bool:
-    """Whether more than half of the lines that say something have a form."""
+    """Returns whether more than half of the lines that say something have a form."""
     spoken = [line for line in lines if line.strip()]
     return 2 * sum(bool(form.match(line)) for line in spoken) > len(spoken)
 
@@ -45,7 +46,7 @@ def _without(line: bytes, form: re.Pattern[bytes]) -> bytes:
 
 
 def _numbered(lines: Sequence[bytes]) -> bool:
-    """Whether the lines carry rising numbers, or one does before a stamp."""
+    """Returns whether the lines carry rising numbers, or one does before a stamp."""
     numbers = [
         (int(matched[1]), line[matched.end() :])
         for line in lines
@@ -60,8 +61,8 @@ def _numbered(lines: Sequence[bytes]) -> bool:
 
 
 def _unmarked(line: bytes) -> bytes:
-    """A line without the marks around it; a mark on one side alone is the line's own, but for what
-    begins a stamp.
+    """A line without the marks around it; a mark on one side alone is the line's own, but for
+    what begins a stamp.
     """
     bare = line.strip()
     for mark in _MARKS:

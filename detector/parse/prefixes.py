@@ -1,5 +1,5 @@
-"""What collectors put before a line: clocks of console loggers, columns of relays, container
-runtimes, Loki's labels, crash(8).
+"""Prefixes that collectors put before a line: clocks of console loggers, columns of
+relays, container runtimes, Loki's labels, crash(8).
 
 Comes in: a line, and the reader of all other forms. Goes out: a Draft of the line behind, or None.
 A prefix is made of clocks, addresses and separators alone, so it says nothing of who wrote the
@@ -80,8 +80,8 @@ def bracketed(text: str, context: Context, reader: PrefixReader) -> Draft | None
 
 
 def clocked(text: str, context: Context, reader: PrefixReader) -> Draft | None:
-    """A line that begins with a digit: behind a container runtime's stream, Loki's labels, columns
-    of clocks and addresses, or a bare clock.
+    """A line that begins with a digit: behind a container runtime's stream, Loki's labels,
+    columns of clocks and addresses, or a bare clock.
     """
     if matched := _CONTAINER.match(text):
         draft = Draft(text[matched.end() :], "container", "user")

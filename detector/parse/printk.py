@@ -1,5 +1,5 @@
-"""What stands before a kernel's own text: `[uptime]`, caller id, level, dmesg's dates and decoded
-levels, vendors' additions.
+"""Prefixes of the kernel's own text: `[uptime]`, caller id, level, dmesg's dates and
+decoded levels, vendors' additions.
 
 Comes in: one line whose start is the kernel's or dmesg's (a syslog header is already gone). Goes
 out: a Draft with exact kernel time and the text after exactly one separating blank, so that the
@@ -181,8 +181,8 @@ def bracketed(text: str, context: Context) -> Draft | None:
 
 
 def _behind_date(rest: str, caller: str | None) -> Draft:
-    """What follows dmesg's date, or a console server's: the text, or a line with a stamp of its own
-    (conserver writes the same date before each line).
+    """Returns what follows dmesg's date, or a console server's: the text, or a line with a
+    stamp of its own (conserver writes the same date before each line).
     """
     matched = _STAMPED.match(rest)
     draft = stamped(rest[matched.end() :]) if matched else None
@@ -202,8 +202,8 @@ def _minute(matched: re.Match[str], context: Context) -> int | None:
 
 
 def dated(text: str, context: Context) -> Draft | None:
-    """What dmesg --time-format=iso prints: the comma before the fraction tells it from a syslog
-    stamp. A raw stamp may follow.
+    """Returns what dmesg --time-format=iso prints: the comma before the fraction tells it from
+    a syslog stamp. A raw stamp may follow.
     """
     if not _ISO_COMMA.match(text):
         return None
@@ -217,7 +217,7 @@ def dated(text: str, context: Context) -> Draft | None:
 
 
 def decoded(text: str, context: Context) -> Draft | None:
-    """What dmesg -x prints: `kern  :warn  : ` before any other form of dmesg."""
+    """Returns what dmesg -x prints: `kern :warn : ` before any other form of dmesg."""
     matched = _DECODED.match(text)
     if not matched or matched[1] not in FACILITIES or matched[2] not in LEVELS:
         return None
@@ -230,8 +230,8 @@ def decoded(text: str, context: Context) -> Draft | None:
 
 
 def raw(level_and_facility: int, rest: str) -> Draft | None:
-    """From dmesg -r, pstore, /proc/kmsg: `<6>` was cut off already, a stamp follows; None if none
-    does.
+    """Returns from dmesg -r, pstore, /proc/kmsg: `<6>` was cut off already, a stamp follows;
+    None if none does.
     """
     draft = stamped(rest)
     if draft is not None:
@@ -246,14 +246,16 @@ def headless(text: str) -> Draft | None:
 
 
 def without_build_clock(text: str) -> str | None:
-    """A line of a build service without the build's own clock, `[ 2269s] `; None if it has none."""
+    """A line of a build service without the build's own clock, `[ 2269s] `; None if it has
+    none.
+    """
     matched = _BUILD_CLOCK.match(text)
     return text[matched.end() :] if matched else None
 
 
 def without_brackets(text: str) -> Draft | None:
-    """A 3270 console's copy, where `[` became `c` and `]` became `!`: the stamp, and the pairs in
-    the text put right again.
+    """A 3270 console's copy, where `[` became `c` and `]` became `!`: the stamp, and the pairs
+    in the text put right again.
     """
     matched = _LOST_BRACKETS.match(text)
     if not matched:

@@ -25,8 +25,8 @@ Dump = tuple[str, int]
 
 
 def header(text: str) -> Draft | None:
-    """`Panic#2 Part1` → a Draft that says which part begins; ramoops' `====…` begins a dump of one
-    part. None for other lines.
+    """`Panic#2 Part1` → a Draft that says which part begins; ramoops' `====…` begins a dump of
+    one part. None for other lines.
     """
     if matched := _HEADER.match(text):
         draft = Draft(text, "pstore")
@@ -83,11 +83,13 @@ class Parts:
         return self.release() if self._held >= _HELD_BOUND else []
 
     def is_due(self, now_us: int) -> bool:
-        """Whether the dump waited long enough: what follows in the stream is not its own."""
+        """Returns whether the dump waited long enough: what follows in the stream is not
+        its own.
+        """
         return now_us - self._since_us > _HOLD_US or now_us - self._begun_us > _AGE_US
 
     def release(self) -> list[Line]:
-        """Everything held, oldest first."""
+        """Returns everything held, oldest first."""
         ready = [line for part in sorted(self._parts, reverse=True) for line in self._parts[part]]
         self._parts, self._held, self.first = {}, 0, None
         self._current = self._parts.setdefault(0, [])

@@ -1,5 +1,5 @@
-"""Clocks as logs write them → integer microseconds: uptimes, ISO 8601, syslog dates without year,
-epoch numbers of any unit.
+"""Clocks as logs write them → integer microseconds: uptimes, ISO 8601, syslog dates
+without year, epoch numbers of any unit.
 
 Comes in: the digits that a reader's expression found. Goes out: µs, or None for a date that does
 not exist or cannot be read. It never uses floating point and reads no clock: the time now is an
@@ -39,8 +39,8 @@ _NUMBER = re.compile(r"(-?\d{1,20})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 def micros(seconds: str, fraction: str | None = None) -> int:
-    """Seconds and their decimals as digits → µs, exactly; what is finer than a microsecond is cut
-    off, not rounded.
+    """Seconds and their decimals as digits → µs, exactly; what is finer than a microsecond is
+    cut off, not rounded.
     """
     whole = int(seconds) * SECOND_US
     if not fraction:
@@ -69,8 +69,8 @@ def month(name: str) -> int | None:
 
 @lru_cache(maxsize=256)
 def zone_of(text: str | None, default: tzinfo) -> tzinfo:
-    """`Z`, `UTC`, `+0100` or `+01:00` → its zone; a zone's local name (CET) or none at all → the
-    default.
+    """`Z`, `UTC`, `+0100` or `+01:00` → its zone; a zone's local name (CET) or none at all →
+    the default.
     """
     if text in ("Z", "UTC", "GMT"):
         return UTC
@@ -117,8 +117,8 @@ def with_year(
 def without_year(
     month_name: str, day: str, clock: str, fraction: str | None, context: Context
 ) -> int | None:
-    """A syslog date → µs, in the newest year that puts it no more than a day into the future (29
-    February may be years back).
+    """A syslog date → µs, in the newest year that puts it no more than a day into the future
+    (29 February may be years back).
     """
     number = month(month_name)
     if number is None:
@@ -155,8 +155,8 @@ def iso(text: str, zone: tzinfo) -> tuple[int | None, int] | None:
 
 
 def any_time(value: object, context: Context) -> int | None:
-    """A time as some JSON field holds it → µs: ISO text, a syslog date, or an epoch number in s,
-    ms, µs or ns (told by its size).
+    """A time as some JSON field holds it → µs: ISO text, a syslog date, or an epoch number in
+    s, ms, µs or ns (told by its size).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return _scaled(value, "") if value < 10**20 else None
@@ -173,8 +173,10 @@ def any_time(value: object, context: Context) -> int | None:
 
 
 def _scaled(whole: int, fraction: str) -> int | None:
-    """An epoch number → µs. Until the year 5138 seconds stay below 10^11, ms below 10^14, µs below
-    10^17; below 10^9 (2001) it is none.
+    """An epoch number → µs.
+
+    Until the year 5138 seconds stay below 10^11, ms below 10^14, µs below 10^17; below 10^9
+    (2001) it is none.
     """
     if whole < 10**9:
         return None

@@ -1,5 +1,5 @@
-"""Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short, short-iso,
-short-precise, short-full, with-unit; and netconsole's packets as a daemon stores them.
+"""Lines of syslog daemons and of journalctl: RFC 3164 in every dialect, RFC 5424, short,
+short-iso, short-precise, short-full, with-unit; and netconsole's packets as a daemon stores them.
 
 Comes in: a line, and the PRI that stood before it if there was one. Goes out: a Draft whose trust
 is settled here: tag `kernel` without a pid is the kernel's, unless the facility says otherwise;
@@ -67,8 +67,8 @@ _PRIORITY = re.compile(r"(?:\d{1,6} )?<(\d{1,4})>", re.ASCII)
 
 
 def priority(text: str) -> tuple[int, str] | None:
-    """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of the
-    line; None if there is none.
+    """`<6>` (after the octet count of RFC 6587, if there is one) → its number and the rest of
+    the line; None if there is none.
     """
     matched = _PRIORITY.match(text)
     return (int(matched[1]), text[matched.end() :]) if matched else None
@@ -88,8 +88,8 @@ def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
 
 
 def tagged(text: str, facility: int | None = None) -> Draft | None:
-    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which proves
-    nothing, or the rest after a PRI.
+    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which
+    proves nothing, or the rest after a PRI.
     """
     matched = _KERNEL_TAG.match(text)
     if not matched:
@@ -117,8 +117,9 @@ def paired(text: str, context: Context) -> Draft | None:
 
 
 def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
-    """RFC 5424 after its PRI; None if this is not that. A stamp that cannot be read leaves the wall
-    time open.
+    """RFC 5424 after its PRI; None if this is not that.
+
+    A stamp that cannot be read leaves the wall time open.
     """
     matched = _RFC5424.match(text)
     if not matched:
@@ -136,8 +137,8 @@ def rfc5424(text: str, context: Context, pri: int) -> Draft | None:
 
 
 def _head(text: str, context: Context) -> tuple[int | None, int] | None:
-    """The date → (µs or None if it cannot be read, where the rest begins); None if the line begins
-    with no date.
+    """The date → (µs or None if it cannot be read, where the rest begins); None if the line
+    begins with no date.
     """
     if matched := _MONTH_FIRST.match(text):
         name, day, year, clock, fraction, later_year = matched.groups()
@@ -177,8 +178,8 @@ def _named_month(
 
 
 def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
-    """What follows the date: host, tag and message, or a console's line that some tool put a date
-    before. `tags` are those that the site takes for the kernel's.
+    """Returns what follows the date: host, tag and message, or a console's line that some tool
+    put a date before. `tags` are those that the site takes for the kernel's.
     """
     if facility is None and (matched := _ADDRESSED.match(rest)):
         draft = kmsg.read(rest[matched.end() :]) or printk.stamped(rest[matched.end() :])
@@ -208,8 +209,8 @@ def _body(rest: str, facility: int | None, tags: frozenset[str]) -> Draft:
 
 
 def _pair(text: str) -> re.Match[str] | None:
-    """`kern.warn ` at the start of a text: facility and level, as BusyBox, OpenWrt and rsyslog's
-    pri-text write them.
+    """`kern.warn ` at the start of a text: facility and level, as BusyBox, OpenWrt and
+    rsyslog's pri-text write them.
     """
     matched = _PAIR.match(text)
     known = matched and matched[1] in printk.FACILITIES and matched[2] in printk.LEVELS

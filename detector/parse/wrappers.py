@@ -1,4 +1,4 @@
-"""What wraps log records in JSON and is none itself: converters, search results, batches.
+"""JSON objects that wrap log records: converters, search results, batches.
 
 Comes in: a decoded object. Goes out: the records in it, each an object with the wrapper's own facts
 as fields, or a text. It judges no field and reads no text.

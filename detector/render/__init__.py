@@ -1,1 +1,3 @@
-"""What every door shows alike: headlines, units, JSON objects, escaped text."""
+"""Presentation that terminal, API, pages and alerts share: headlines, units, JSON objects,
+escaped text.
+"""

@@ -1,5 +1,5 @@
-"""Nouns as CSV, the same from every door: the columns are the names of their JSON, each row one
-line, and no cell begins a formula.
+"""Nouns as CSV, the same from every door: the columns are the names of their JSON, each
+row one line, and no cell begins a formula.
 
 In: rows. Out: text. Lists and objects inside of a row are JSON.
 """

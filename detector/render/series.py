@@ -18,8 +18,8 @@ class Bucket:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """One block for each count, the highest for the greatest; a blank for none at all, so that rare
-    events show.
+    """One block for each count, the highest for the greatest; a blank for none at all, so that
+    rare events show.
     """
     most = max(counts, default=0)
     return "".join(

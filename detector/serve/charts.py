@@ -1,5 +1,6 @@
-"""Charts as SVG: bars over time, a heat strip, the time line of an incident. Pure: numbers and
-texts in, markup out.
+"""Charts as SVG: bars over time, a heat strip, the time line of an incident.
+
+Pure: numbers and texts in, markup out.
 
 Positions are percentages of the width, so that a chart is as wide as its place and its letters stay
 letters on a telephone. Colours and sizes of text come from the style sheet by class: there is no
@@ -32,8 +33,8 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class TimelineMark:
-    """One thing on a time line: kernel time in µs, what it is in a word, whether the incident is
-    anchored at it, and what it is in full.
+    """One thing on a time line: kernel time in µs, what it is in a word, whether the incident
+    is anchored at it, and what it is in full.
     """
 
     at_us: int
@@ -43,8 +44,8 @@ class TimelineMark:
 
 
 def bars(values: Sequence[Bar], label: str, *, height: int = 64) -> Markup:
-    """Bars side by side over the whole width, scaled to the highest; a bar that is not empty may be
-    a link.
+    """Bars side by side over the whole width, scaled to the highest; a bar that is not empty
+    may be a link.
     """
     most = max((value.value for value in values), default=0)
     step = 100 / max(1, len(values))
@@ -86,8 +87,8 @@ def _bar(item: Bar, left: float, step: float, most: int, height: int) -> Markup:
 
 
 def heat(counts: Sequence[int], most: int, label: str, labels: Sequence[str]) -> Markup:
-    """A strip of cells, one for each count, in shades up to `most`; `labels` say what each cell is.
-    Cells of zero stay empty.
+    """A strip of cells, one for each count, in shades up to `most`; `labels` say what each
+    cell is. Cells of zero stay empty.
     """
     step = 100 / max(1, len(counts))
     cells = [

@@ -1,5 +1,5 @@
-"""Follows the log of changes for everyone who listens: one look at the history serves all, however
-many listen.
+"""Follows the log of changes for everyone who listens: one look at the history serves all,
+however many listen.
 
 In: the history's changes, by their rising ids. Out: for each listener the changes after the last
 one that it saw, as they come. The latest are kept in memory; who is further behind reads them from
@@ -25,7 +25,7 @@ BATCH = 500
 
 
 class Numbered(Protocol):
-    """What has a rising id."""
+    """A row with a rising id."""
 
     @property
     def id(self) -> int:
@@ -64,7 +64,7 @@ class ChangeFollower(Generic[NumberedT]):
 
     @property
     def full(self) -> bool:
-        """Whether there are as many listeners as there may be."""
+        """Returns whether there are as many listeners as there may be."""
         return self._listeners >= self._most
 
     async def follow(self, after: int | None, quiet_s: float) -> AsyncIterator[NumberedT | None]:

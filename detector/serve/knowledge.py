@@ -1,5 +1,5 @@
-"""The catalogue and the index of known bugs for those who ask about them: read when the first one
-does, so that a start need not wait for them.
+"""The catalogue and the index of known bugs for those who ask about them: read when the
+first one does, so that a start need not wait for them.
 
 In: settings. Out: the checked catalogue, one for the process; the known bugs, by the index that is
 in force at the moment. Pattern files with faults are a problem of the server.

@@ -1,4 +1,4 @@
-"""What is made of a log that a visitor pasted: for the page and for the API.
+"""Explains a log that a visitor pasted, for the page and the API.
 
 In: text. Out: an object with matches, explanations, the problems that resemble them. Bounded: two
 at once, and as much text as `LONGEST`.

@@ -1,5 +1,5 @@
-"""The store's nouns as JSON objects, and their models for OpenAPI, made from the same fields: an
-answer cannot drift from its description.
+"""The store's nouns as JSON objects, and their models for OpenAPI, made from the same
+fields: an answer cannot drift from its description.
 
 In: a frozen dataclass, or values of one. Out: a pydantic model, or a dictionary of JSON types. A
 field keeps its name; a wall time `…_us` stands beside its RFC 3339 text in UTC (`started_us` and

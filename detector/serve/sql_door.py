@@ -1,4 +1,5 @@
-"""The SQL door: runs an analyst's query over the history, for a bounded time and a bounded answer.
+"""The SQL door: runs an analyst's query over the history, for a bounded time and a bounded
+answer.
 
 Each query runs in a process of its own (`sql_child.py`), which opens the file read-only, allows
 reading alone, and has limits of time, memory and size; it is killed when its time is over.
@@ -36,7 +37,7 @@ class RefusedQuery(Exception):  # it is an answer, and so is its name  # noqa: N
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """What a query answered. `truncated` says which limit cut it: "rows", "bytes" or nothing."""
+    """Result of a query. `truncated` says which limit cut it: "rows", "bytes" or nothing."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]

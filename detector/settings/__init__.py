@@ -1,5 +1,5 @@
-"""Every setting and how its value comes about: `load` gives `Settings` and, for each setting, where
-its value is from.
+"""Every setting and how its value comes about: `load` gives `Settings` and, for each
+setting, where its value is from.
 """
 
 from detector.settings.declared import DEFAULT_PORT, Settings, shipped_patterns_dir

@@ -1,4 +1,6 @@
-"""The settings of `oopswatch listen`: where netconsole's datagrams come in, and whose they are."""
+"""The settings of `oopswatch listen`: where netconsole's datagrams come in, and whose they
+are.
+"""
 
 from __future__ import annotations
 

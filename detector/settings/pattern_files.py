@@ -1,5 +1,5 @@
-"""The pattern files in force: the shipped ones, then the user's; a later file of one name replaces
-the earlier.
+"""The pattern files in force: the shipped ones, then the user's; a later file of one name
+replaces the earlier.
 
 In: settings. Out: path → text, for the catalogue to read. A file that cannot be read is a
 `SettingsError` that names it.

@@ -27,7 +27,7 @@ class TrustSettings(Group):
     )
 
     def policy(self) -> TrustPolicy:
-        """What the parser trusts."""
+        """Returns what the parser trusts."""
         return TrustPolicy(
             files=self.kernel_files,
             other_files=self.other_files,

@@ -1,5 +1,5 @@
-"""A fleet's kernel logs by a seed, with the ground truth beside them: for the demo, the benchmarks
-and the tests.
+"""A fleet's kernel logs by a seed, with the ground truth beside them: for the demo, the
+benchmarks and the tests.
 
 In: a `SimulationPlan`. Out: records in the format of any transport, in the order of a delivery, to
 a stream, a folder or a Kafka topic; and a `Truth` that `compare` holds against what was found. The

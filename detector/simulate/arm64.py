@@ -1,5 +1,5 @@
-"""The block an arm64 kernel prints for a fault of its own, 4.14 to 6.x (arch/arm64/mm/fault.c,
-kernel/traps.c, kernel/process.c).
+"""The block an arm64 kernel prints for a fault of its own, 4.14 to 6.x
+(arch/arm64/mm/fault.c, kernel/traps.c, kernel/process.c).
 
 In: host, fault, random generator. Out: (level, text) lines. The registers, the instruction and the
 fault address agree.
@@ -46,8 +46,8 @@ def block(host: Host, random: Random, fault: SimulatedFault) -> list[KernelText]
 
 
 def _abort(generation: tuple[int, int], esr: int) -> list[str]:
-    """mem_abort_decode: 4.14 has no ESR line and says `Exception class`; FSC came with 5.11, ISS2
-    and GCS with 6.6.
+    """mem_abort_decode: 4.14 has no ESR line and says `Exception class`; FSC came with 5.11,
+    ISS2 and GCS with 6.6.
     """
     status = esr & 0x3F
     texts = ["Mem abort info:"]
@@ -166,8 +166,8 @@ def _trace(host: Host, fault: SimulatedFault) -> list[str]:
 
 
 def _code(random: Random, fault: SimulatedFault) -> str:
-    """Four words and the faulting one: `ldr x3, [x19, #member]`, or `ldr w3` where the offset is a
-    multiple of four only.
+    """Four words and the faulting one: `ldr x3, [x19, #member]`, or `ldr w3` where the offset
+    is a multiple of four only.
     """
     member = fault.bug.member
     load = 0xF9400000 | (member // 8) << 10 if member % 8 == 0 else 0xB9400000 | (member // 4) << 10

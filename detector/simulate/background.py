@@ -1,4 +1,4 @@
-"""What healthy kernels say: the lines of an ordinary day, and the first lines of a boot.
+"""Lines of healthy kernels: those of an ordinary day, and the first lines of a boot.
 
 In: a host's architecture and numbers. Out: texts. Nothing here is a fault, though some lines use a
 fault's words. Every template takes exactly two integers, so that one `%` renders any of them.
@@ -246,7 +246,7 @@ def banner(host: Host, random: Random) -> list[tuple[int, int, str]]:
 
 
 def goodbye(random: Random) -> list[tuple[int, str]]:
-    """What is said when a host goes down in order, as (level, text)."""
+    """Returns what is said when a host goes down in order, as (level, text)."""
     return [
         (
             6,

@@ -1,4 +1,5 @@
-"""What the crash blocks of all architectures share: the bug, the fault, symbols with offsets.
+"""Common parts of the crash blocks of all architectures: the bug, the fault, symbols with
+offsets.
 
 In: names. Out: frozen facts and the small texts made of them. The blocks themselves are in `arm64`
 and `x86`.
@@ -17,8 +18,9 @@ KernelText = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedBug:
-    """A place in the kernel that can fault. `path` is who called it, nearest first, as "function"
-    or "function [module]".
+    """A place in the kernel that can fault.
+
+    `path` is who called it, nearest first, as "function" or "function [module]".
 
     `comm` is the process it happens in ("swapper": in an interrupt); `member` the offset of the
     structure member it reads; `kind` "null" faults at that offset, "page" at an address that leads
@@ -48,8 +50,8 @@ class SimulatedFault:
 
 
 def symbol(host: Host, name: str) -> str:
-    """`name` as %pS prints it: the same offset and size for the same function of the same kernel
-    build.
+    """`name` as %pS prints it: the same offset and size for the same function of the same
+    kernel build.
     """
     function, _, module = name.partition(" ")
     number = zlib.crc32(f"{function} {host.kernel.release}".encode())
@@ -59,8 +61,8 @@ def symbol(host: Host, name: str) -> str:
 
 
 def address_of(host: Host, name: str) -> int:
-    """The address at which this kernel build has the function, so that a block names it the same
-    way twice.
+    """The address at which this kernel build has the function, so that a block names it the
+    same way twice.
     """
     return 0xFFFF_0000_0808_0000 + (
         zlib.crc32(f"{host.kernel.release} {name}".encode()) & 0xFF_FFFC

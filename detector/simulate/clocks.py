@@ -1,4 +1,4 @@
-"""What clocks, names and dumps of a fleet do between the two halves of a pair.
+"""Disturbs clocks, names and dumps of a fleet between the halves of a pair.
 
 In: entries as they arrive, with the wall time of a right clock; the truth. Out: the same entries as
 the hosts shipped them. The second half of every planted pair, true or not, is where a host's clock
@@ -53,8 +53,8 @@ def _spelled(entry: LogEntry, after: bool) -> LogEntry:
 
 
 def late_dumps(entries: Iterable[LogEntry], truth: Truth) -> Iterator[LogEntry]:
-    """Of a host that crashed, what it printed last comes from its dump: read and stamped eleven
-    minutes after the crash, in the next boot.
+    """Yields of a host that crashed, what it printed last comes from its dump: read and
+    stamped eleven minutes after the crash, in the next boot.
     """
     second = _second_halves(truth)
     waiting: list[tuple[int, int, LogEntry]] = []
@@ -95,7 +95,7 @@ def _changing(change: Callable[[LogEntry, bool], LogEntry]) -> Clock:
 
 
 def _second_halves(truth: Truth) -> dict[str, list[int]]:
-    """By boot, the uptimes of the halves that came second."""
+    """Returns by boot, the uptimes of the halves that came second."""
     gaps: dict[str, list[int]] = {}
     halves = [(incident.boot, other_half(incident)) for incident in truth.incidents]
     halves += [(decoy.where[-1][1], decoy.halves[-1]) for decoy in truth.decoys]

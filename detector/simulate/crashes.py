@@ -94,8 +94,8 @@ _MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCrash:
-    """How one fault goes: the bug, which fault of its boot it is (1 is the first), and whether the
-    host goes down with it.
+    """The course of one fault: the bug, which fault of its boot it is (1 is the first), and
+    whether the host goes down with it.
     """
 
     bug: SimulatedBug
@@ -122,8 +122,8 @@ def fault_block(host: Host, random: Random, crash: SimulatedCrash) -> list[Kerne
 
 
 def _address(host: Host, random: Random, bug: SimulatedBug) -> int:
-    """A null pointer's member, a nulls end mark taken for a socket (odd, small), or a pointer that
-    led astray.
+    """A null pointer's member, a nulls end mark taken for a socket (odd, small), or a pointer
+    that led astray.
     """
     if bug.kind == "null":
         return bug.member
@@ -134,8 +134,8 @@ def _address(host: Host, random: Random, bug: SimulatedBug) -> int:
 
 
 def _panic(host: Host, random: Random, in_interrupt: bool) -> list[KernelText]:
-    """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts it
-    again.
+    """The tail of kernel/panic.c; the last line of a host before its watchdog or kdump starts
+    it again.
     """
     why = "Fatal exception in interrupt" if in_interrupt else "Fatal exception"
     stopping, base = ("SMP: stopping secondary CPUs", "ffff800010000000")

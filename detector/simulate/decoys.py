@@ -70,8 +70,8 @@ def _same_uptime(host: Host, places: FreeSlots, pen: Pen, random: Random) -> Dec
 
 
 def _reboot_between(host: Host, places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
-    """One half in the last seconds of a boot, the other in the first seconds of the next, within
-    the window by the wall clock.
+    """One half in the last seconds of a boot, the other in the first seconds of the next,
+    within the window by the wall clock.
     """
     first, second = host.boots
     earlier = places.at(host, first, first.ends_us - random.randrange(SECOND, 3 * SECOND), SPAN_US)
@@ -84,8 +84,9 @@ def _reboot_between(host: Host, places: FreeSlots, pen: Pen, random: Random) -> 
 
 
 def _cross_host(places: FreeSlots, pen: Pen, random: Random) -> DecoyTask:
-    """One half on each of two hosts, within the window. Raises ValueError where no second host is
-    free.
+    """One half on each of two hosts, within the window.
+
+    Raises ValueError where no second host is free.
     """
     for _ in range(100):
         earlier = places.anywhere(SPAN_US)
@@ -111,8 +112,8 @@ def _half_alone(place: Slot, pen: Pen, number: int) -> Decoy:
 
 
 def _forged(place: Slot, pen: Pen, kind: str, gap_us: int) -> Decoy:
-    """A pair that user space wrote or made the kernel repeat; where one half is real, the other is
-    not.
+    """A pair that user space wrote or made the kernel repeat; where one half is real, the
+    other is not.
     """
     later = place.later(gap_us)
     if kind in ("forged-syslog", "forged-kmsg"):

@@ -1,5 +1,6 @@
-"""How a log arrives: in order, late, doubled, with a wrong clock, in two parts. Pure functions over
-a stream of entries.
+"""Delivers a log: in order, late, doubled, with a wrong clock, in two parts.
+
+Pure functions over a stream of entries.
 
 In: entries in the order they were written. Out: the same entries in the order they arrive, some of
 them more than once or with another wall time, never one lost. A host's own lines keep their order
@@ -68,8 +69,9 @@ def duplicated(entries: Iterable[LogEntry], random: Random) -> Iterator[LogEntry
 
 
 def twice(entries: Iterable[LogEntry], _random: Random) -> Iterator[LogEntry]:
-    """All of it, and then all of it again: a shipper that lost its position. Holds the entries in
-    memory.
+    """All of it, and then all of it again: a shipper that lost its position.
+
+    Holds the entries in memory.
     """
     everything = list(entries)
     yield from everything
@@ -85,8 +87,8 @@ DELIVERIES: Mapping[str, Delivery] = {
 def halves_apart(
     entries: Iterable[LogEntry], truth: Truth
 ) -> tuple[list[LogEntry], list[LogEntry]]:
-    """Two days' parts: of each incident the half that came first is in the first part, the other
-    half and what follows in the second.
+    """Two days' parts: of each incident the half that came first is in the first part, the
+    other half and what follows in the second.
 
     Neither part alone holds a pair. Lines that belong to no incident go to the first part.
     """
@@ -104,8 +106,8 @@ def halves_apart(
 
 
 def other_half(incident: TrueIncident) -> Half:
-    """The first line of the half that came second: the first that is not of the sort of the first
-    line.
+    """The first line of the half that came second: the first that is not of the sort of the
+    first line.
     """
     return next(half for half in incident.halves if half.part != incident.halves[0].part)
 

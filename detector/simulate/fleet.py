@@ -22,8 +22,10 @@ _SAME_UPTIME_FIRST_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel build. `generation` is (major, minor): it decides what the kernel prints; `build` is
-    what follows the release.
+    """A kernel build.
+
+    `generation` is (major, minor): it decides what the kernel prints; `build` is what follows
+    the release.
     """
 
     arch: Arch
@@ -76,8 +78,8 @@ class LogEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All hosts, and those that reboot: cleanly, for a same-uptime pair, within seconds, or because
-    an incident ends in a panic.
+    """All hosts, and those that reboot: cleanly, for a same-uptime pair, within seconds, or
+    because an incident ends in a panic.
     """
 
     hosts: Sequence[Host]
@@ -234,8 +236,8 @@ def _long_ago(plan: SimulationPlan, random: Random) -> int:
 
 
 def _two_boots(plan: SimulationPlan, random: Random, *, fast: bool) -> tuple[SimulatedBoot, ...]:
-    """A reboot in the middle of the plan: down for half a minute to three minutes, or (kexec) for
-    less than two seconds.
+    """A reboot in the middle of the plan: down for half a minute to three minutes, or (kexec)
+    for less than two seconds.
     """
     ends = plan.start + int(random.uniform(0.3, 0.7) * (plan.end - plan.start))
     down = (

@@ -1,5 +1,5 @@
-"""Log entries as each transport ships them: one function a format, from an `LogEntry` to a record's
-bytes.
+"""Log entries as each transport ships them: one function a format, from an `LogEntry` to a
+record's bytes.
 
 In: an `LogEntry`. Out: the value of one record, without a line end; /dev/kmsg and netconsole carry
 no wall clock and no host. What user space wrote is marked as the transport marks it: facility 1,
@@ -28,8 +28,8 @@ def _second(second: int) -> str:
 
 @lru_cache(maxsize=64)
 def _second_3164(second: int) -> str:
-    """`Jan  3 10:11:12`, as RFC 3164 has it: a day of one digit stands behind two blanks, and there
-    is no year.
+    """`Jan 3 10:11:12`, as RFC 3164 has it: a day of one digit stands behind two blanks, and
+    there is no year.
     """
     moment = datetime.fromtimestamp(second, UTC)
     return f"{_MONTHS[moment.month - 1]} {moment.day:2d} {moment:%H:%M:%S}"
@@ -83,8 +83,8 @@ def journald(entry: LogEntry) -> bytes:
 
 
 def _journald_user(entry: LogEntry) -> bytes:
-    """What user space wrote, as journald stores it: its transport is that of the socket, or kernel
-    with a facility that is not 0.
+    """Returns what user space wrote, as journald stores it: its transport is that of the
+    socket, or kernel with a facility that is not 0.
     """
     program, _, pid = _tag(entry).partition("[")
     through_kmsg = entry.via == "kmsg"
@@ -105,8 +105,8 @@ def _journald_user(entry: LogEntry) -> bytes:
 
 
 def rsyslog(entry: LogEntry) -> bytes:
-    """Rsyslog's omkafka with a JSON template: its property names, the kernel's stamp still in the
-    message.
+    """Rsyslog's omkafka with a JSON template: its property names, the kernel's stamp still in
+    the message.
     """
     return (
         f'{{"ts":"{_iso(entry.wall_us)}+00:00","host":"{entry.host.name}",'
@@ -141,8 +141,9 @@ def rfc5424(entry: LogEntry) -> bytes:
 
 
 def kmsg(entry: LogEntry) -> bytes:
-    """A record of /dev/kmsg: `prefix,sequence,microseconds,flags;text`. The sequence number is made
-    from the time.
+    """A record of /dev/kmsg: `prefix,sequence,microseconds,flags;text`.
+
+    The sequence number is made from the time.
     """
     text = entry.text.replace("\\", "\\x5c")
     return (
@@ -151,13 +152,16 @@ def kmsg(entry: LogEntry) -> bytes:
 
 
 def netconsole(entry: LogEntry) -> bytes:
-    """Extended netconsole with the release in front (`release_prepend`), otherwise as /dev/kmsg."""
+    """Extended netconsole with the release in front (`release_prepend`), otherwise as
+    /dev/kmsg.
+    """
     return entry.host.kernel.release.encode() + b"," + kmsg(entry)
 
 
 def dmesg(entry: LogEntry) -> bytes:
-    """What `dmesg` prints: the kernel's clock and nothing else. What user space wrote names itself,
-    as nothing else would tell.
+    """Returns what `dmesg` prints: the kernel's clock and nothing else.
+
+    What user space wrote names itself, as nothing else would tell.
     """
     return f"{_stamp(entry)} {_by(entry)}{entry.text}".encode()
 

@@ -1,4 +1,4 @@
-"""Where in a fleet's time something can be planted without meeting anything else by chance.
+"""Finds free slots in a fleet's time, in which a planted event meets no other by chance.
 
 In: a plan, its fleet, a random generator. Out: `Place`s, each kept clear of all others on its host.
 It writes no lines.
@@ -37,8 +37,8 @@ class Slot:
 
 
 class FreeSlots:
-    """Hands out places; kernel faults and release lines of one host lie two minutes apart or more
-    unless planted as one thing.
+    """Hands out places; kernel faults and release lines of one host lie two minutes apart or
+    more unless planted as one thing.
     """
 
     def __init__(self, plan: SimulationPlan, fleet: Fleet, random: Random) -> None:

@@ -1,5 +1,5 @@
-"""True incidents: a socket released in the wrong state, and a kernel fault within the window, on
-one boot.
+"""Plants true incidents: a socket released in the wrong state, and a kernel fault within
+the window, on one boot.
 
 In: places, a pen, a random generator. Out: entries written and the truth of each.
 """
@@ -25,8 +25,8 @@ IncidentTask = tuple[int, Callable[[], TrueIncident]]
 def place_incidents(
     number: int, places: FreeSlots, fleet: Fleet, pen: Pen, random: Random
 ) -> list[IncidentTask]:
-    """`number` incidents as (wall time, what writes it); the first of them take their hosts down,
-    as a fault in an interrupt does.
+    """`number` incidents as (wall time, what writes it); the first of them take their hosts
+    down, as a fault in an interrupt does.
     """
     tasks: list[IncidentTask] = []
     for index in range(number):

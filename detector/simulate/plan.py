@@ -1,5 +1,5 @@
-"""What a simulated fleet goes through: how many hosts and lines, over what time, and what is
-planted among the lines.
+"""Plan of a simulated fleet: how many hosts and lines, over what time, and what is planted
+among the lines.
 
 In: numbers. Out: a checked `SimulationPlan`. The same plan gives the same bytes. It writes no
 lines.
@@ -15,8 +15,8 @@ NOISE_SHARE = (0.0001, 0.02)
 
 @dataclass(frozen=True, slots=True)
 class SimulationPlan:
-    """The order for one simulation; `start` is wall time in µs since 1970-01-01 UTC, `duration_s`
-    simulated seconds.
+    """The order for one simulation; `start` is wall time in µs since 1970-01-01 UTC,
+    `duration_s` simulated seconds.
 
     `noise_share` is the share of `lines` that user faults print, with their blocks. The counts
     below it are of planted things: `incidents` are true; everything after is a decoy that must

@@ -1,4 +1,4 @@
-"""What a plan plants among the ordinary lines: incidents, decoys, noise, reboots; and the truth
+"""Plants events among the ordinary lines: incidents, decoys, noise, reboots; and the truth
 about them.
 
 In: a plan, its fleet, a random generator. Out: the planted entries in the order of time, and a
@@ -23,8 +23,9 @@ _GOODBYE_US = 200_000
 
 
 def plant(plan: SimulationPlan, fleet: Fleet, random: Random) -> tuple[list[LogEntry], Truth]:
-    """The planted entries and the truth. Raises ValueError where hosts and time are too few for the
-    plan.
+    """The planted entries and the truth.
+
+    Raises ValueError where hosts and time are too few for the plan.
 
     All is placed first and then written in the order of time, so that the faults of a boot are
     numbered in that order.
@@ -44,8 +45,8 @@ def plant(plan: SimulationPlan, fleet: Fleet, random: Random) -> tuple[list[LogE
 
 
 def _reboots(host: Host, pen: Pen, random: Random, *, clean: bool) -> None:
-    """The last words of each boot that ends in order, and the first of each that begins within the
-    plan.
+    """The last words of each boot that ends in order, and the first of each that begins within
+    the plan.
     """
     for ended, begun in zip(host.boots, host.boots[1:], strict=False):
         if clean:

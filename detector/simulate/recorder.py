@@ -31,8 +31,8 @@ class Pen:
         self._faults: Counter[str] = Counter()
 
     def kernel(self, place: Slot, texts: Sequence[KernelText]) -> int:
-        """What the kernel says from `place` on, a few microseconds a line; the kernel time of the
-        last line.
+        """Returns what the kernel says from `place` on, a few microseconds a line; the kernel
+        time of the last line.
         """
         moment = place.kernel_us
         for level, text in texts:

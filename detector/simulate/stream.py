@@ -1,5 +1,5 @@
-"""A fleet's whole log, entry by entry in the order of time: the ordinary lines with the planted
-ones among them.
+"""A fleet's whole log, entry by entry in the order of time: the ordinary lines with the
+planted ones among them.
 
 In: a `SimulationPlan`. Out: a `Simulation`: fleet, truth, and a stream that can be walked again and
 again.
@@ -37,8 +37,9 @@ class Simulation:
 
 
 def simulate(plan: SimulationPlan) -> Simulation:
-    """Carry `plan` out. Raises ValueError where it asks for more than its hosts, lines or time can
-    hold.
+    """Carry `plan` out.
+
+    Raises ValueError where it asks for more than its hosts, lines or time can hold.
     """
     random = Random(f"{plan.seed} planted")
     fleet = build(plan, random)

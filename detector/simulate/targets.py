@@ -1,5 +1,5 @@
-"""Where simulated records go: a stream, files in a folder, a Kafka topic; at full speed or at a
-given rate.
+"""Targets of simulated records: a stream, files in a folder, a Kafka topic; at full speed
+or at a given rate.
 
 In: a `Simulation` and how it is to look and arrive. Out: bytes written, the number of records, the
 truth as a file beside them. Progress is told to a callable; nothing is printed here.
@@ -37,8 +37,9 @@ def records(
     delivery: str = "in-order",
     clock: str = "right",
 ) -> Iterator[Shipped]:
-    """(host, record) in the order of arrival. Raises KeyError for a format, a delivery or a clock
-    that there is not.
+    """(host, record) in the order of arrival.
+
+    Raises KeyError for a format, a delivery or a clock that there is not.
     """
     arrive = DELIVERIES[delivery]
     arrived = arrive(simulation.entries(), Random(f"{simulation.plan.seed} delivery"))
@@ -46,7 +47,10 @@ def records(
 
 
 def render(entries: Iterable[LogEntry], format: str) -> Iterator[Shipped]:  # noqa: A002
-    """(host, record) of each entry in its order. Raises KeyError for a format that there is not."""
+    """(host, record) of each entry in its order.
+
+    Raises KeyError for a format that there is not.
+    """
     shape = FORMATS[format]
     return ((entry.host.name, shape(entry)) for entry in entries)
 
@@ -85,8 +89,8 @@ def to_stream(shipped: Iterable[Shipped], out: BinaryIO) -> int:
 
 
 def to_folder(shipped: Iterable[Shipped], folder: Path) -> int:
-    """A file `<host>.log` for each host in `folder`, which is made and must hold no logs; how many
-    records there were.
+    """A file `<host>.log` for each host in `folder`, which is made and must hold no logs; how
+    many records there were.
 
     Raises FileExistsError where a log is in the way, OSError as the file system does.
     """
@@ -106,8 +110,8 @@ def to_folder(shipped: Iterable[Shipped], folder: Path) -> int:
 
 
 def to_kafka(shipped: Iterable[Shipped], topic: str, client: Mapping[str, Any]) -> int:
-    """Each record to `topic` with its host as key; how many there were, all acknowledged when this
-    returns.
+    """Each record to `topic` with its host as key; how many there were, all acknowledged when
+    this returns.
 
     `client` are KafkaProducer's options (`bootstrap_servers`, security). Raises
     kafka.errors.KafkaError when the broker does not take them.
@@ -139,8 +143,8 @@ def write_truth(truth: Truth, path: Path) -> None:
 
 
 def needs_a_file_per_host(format: str) -> bool:  # noqa: A002
-    """Whether records of `format` say nothing of their host, so that many hosts in one stream could
-    not be told apart.
+    """Returns whether records of `format` say nothing of their host, so that many hosts in one
+    stream could not be told apart.
     """
     return format in NO_HOST
 

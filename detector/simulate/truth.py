@@ -1,4 +1,4 @@
-"""What was planted, and how what was found compares with it.
+"""Planted truth, and how detected incidents compare with it.
 
 In: the planted facts, or their NDJSON; the incidents and noise counts that a detector reports. Out:
 NDJSON, or a `Comparison`. It knows nothing of how a detector works: an incident is found when its
@@ -31,8 +31,8 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class TrueIncident:
-    """A planted incident: its halves in time order, the first fault as anchor, and where in kernel
-    time its last block ends.
+    """A planted incident: its halves in time order, the first fault as anchor, and where in
+    kernel time its last block ends.
     """
 
     host: str
@@ -46,7 +46,7 @@ class TrueIncident:
 
 @dataclass(frozen=True, slots=True)
 class TrueNoise:
-    """How often a process of a host crashed, by kind."""
+    """Counts of a process's crashes on one host, by kind."""
 
     host: str
     process: str
@@ -56,8 +56,8 @@ class TrueNoise:
 
 @dataclass(frozen=True, slots=True)
 class Decoy:
-    """Something that looks like an incident and is none; `where` are the (host, boot) of its lines,
-    `halves` the lines themselves.
+    """A decoy, which looks like an incident and is none; `where` are the (host, boot) of its
+    lines, `halves` the lines themselves.
     """
 
     kind: str
@@ -76,8 +76,8 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """True incidents nobody found, found ones that are not true (or are a second one for the same
-    truth), and noise (planted, found).
+    """Result of a comparison: true incidents that were missed, reported ones that are not true
+    (or are a second one for the same truth), and noise (planted, found).
     """
 
     missed: tuple[TrueIncident, ...]
@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether planted and found are the same."""
+        """Returns whether planted and found are the same."""
         return not (self.missed or self.false or self.noise)
 
 
@@ -135,8 +135,8 @@ def compare(
     items: Iterable[Mapping[str, Any]],
     noise: Iterable[Mapping[str, Any]] | None = None,
 ) -> Comparison:
-    """Planted against found: `items` are incidents with `host` and `evidence`, `noise` records with
-    `host`, `process`, `count`.
+    """Planted against found: `items` are incidents with `host` and `evidence`, `noise` records
+    with `host`, `process`, `count`.
 
     Without `noise` the noise is not compared. A host given as a path is the file's name without its
     endings.
@@ -172,7 +172,9 @@ def compare(
 
 
 def _within_reports(incident: TrueIncident, times_us: Sequence[int | None]) -> bool:
-    """Whether each kernel time is of a line behind the head of one of the incident's reports."""
+    """Returns whether each kernel time is of a line behind the head of one of the incident's
+    reports.
+    """
     heads = [half.kernel_time_us for half in incident.halves if half.part == "fault"]
     return all(
         time is not None and any(0 < time - head <= _BLOCK_US for head in heads)

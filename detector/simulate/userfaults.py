@@ -1,5 +1,5 @@
-"""Crashes of user programs as the kernel reports them: the noise, each with the block that its
-kernel prints.
+"""Crashes of user programs as the kernel reports them: the noise, each with the block that
+its kernel prints.
 
 In: a host and a random generator. Out: a `UserFault`: process, kind and lines. The formats are
 those of arch/*/mm/fault.c and arch/*/kernel/traps.c of the host's kernel; nothing here reports a
@@ -67,8 +67,8 @@ def _who(host: Host, random: Random, comm: str, pid: int) -> str:
 
 
 def _arm64(host: Host, random: Random, comm: str, pid: int) -> tuple[str, list[str]]:
-    """arch/arm64: `unhandled level 3 translation fault (11)` up to 4.16, `unhandled exception: DABT
-    (lower EL)` after.
+    """arch/arm64: `unhandled level 3 translation fault (11)` up to 4.16, `unhandled exception:
+    DABT (lower EL)` after.
     """
     level = random.randrange(1, 4)
     esr = 0x92000004 + level + random.choice((0, 0x40))
@@ -127,8 +127,8 @@ def _arm64_registers(host: Host, random: Random, stack: int) -> list[str]:
 
 
 def _x86(host: Host, random: Random, comm: str, pid: int) -> tuple[str, list[str]]:
-    """arch/x86: show_signal_msg (`segfault at`), and `traps:` of do_trap and the general protection
-    handler.
+    """arch/x86: show_signal_msg (`segfault at`), and `traps:` of do_trap and the general
+    protection handler.
     """
     ip, sp = 0x7F0000000000 + random.getrandbits(36), 0x7FFC00000000 + random.getrandbits(32)
     where = f"in {_library(random, 0x7F0000000000 + (random.getrandbits(8) << 32))}"

@@ -1,5 +1,5 @@
-"""The block an x86_64 kernel prints for a fault of its own, 4.18 to 6.x (arch/x86/mm/fault.c,
-kernel/dumpstack.c, kernel/traps.c).
+"""The block an x86_64 kernel prints for a fault of its own, 4.18 to 6.x
+(arch/x86/mm/fault.c, kernel/dumpstack.c, kernel/traps.c).
 
 In: host, fault, random generator. Out: (level, text) lines. The registers, the instruction and the
 fault address agree.
@@ -45,14 +45,16 @@ def block(host: Host, random: Random, fault: SimulatedFault) -> list[KernelText]
 
 
 def _options(host: Host) -> str:
-    """What __die puts after the counter: build options, and how page tables are isolated."""
+    """Returns what __die puts after the counter: build options, and how page tables are
+    isolated.
+    """
     preempt = "PREEMPT " if "PREEMPT" in host.kernel.build else ""
     return f"{preempt}SMP {'PTI' if host.kernel.generation < (5, 5) else 'NOPTI'}"
 
 
 def _protection(host: Host, fault: SimulatedFault, address: int) -> list[str]:
-    """A general protection fault: bare up to 5.4, with its address from 5.5, behind `Oops: ` from
-    6.10.
+    """A general protection fault: bare up to 5.4, with its address from 5.5, behind `Oops: `
+    from 6.10.
     """
     counted = f"0000 [#{fault.count}] {_options(host)}"
     if host.kernel.generation < (5, 5):
@@ -93,8 +95,8 @@ def _page_fault(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
 
 
 def _registers(random: Random, fault: SimulatedFault, address: int) -> list[str]:
-    """__show_regs: general registers with rbx as the base of the faulting read, segments, control
-    registers.
+    """__show_regs: general registers with rbx as the base of the faulting read, segments,
+    control registers.
     """
     names = (
         "RAX",
@@ -141,8 +143,8 @@ def _registers(random: Random, fault: SimulatedFault, address: int) -> list[str]
 
 
 def _trace(host: Host, random: Random, fault: SimulatedFault) -> list[str]:
-    """The call trace with one unreliable entry, the marks of the context, and the user registers
-    after a system call.
+    """The call trace with one unreliable entry, the marks of the context, and the user
+    registers after a system call.
     """
     worker = fault.comm.startswith("kworker")
     tail = _IRQ_TAIL if fault.in_interrupt else ("ret_from_fork",) if worker else _SYSCALL_TAIL

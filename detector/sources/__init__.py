@@ -1,4 +1,4 @@
-"""Where records come from: files, standard input, Kafka. One protocol for all.
+"""Sources of records: files, standard input, Kafka. One protocol for all.
 
 Out go batches of chunks (raw bytes, and the way to find a record in them); back comes what has been
 stored. Nothing here looks into a record. What needs the Kafka client is not loaded here
@@ -29,7 +29,7 @@ class Source(Protocol):
         ...
 
     def commit(self, positions: Mapping[str, int]) -> None:
-        """What is stored: the position after the last stored record, by chunk source."""
+        """Commits the position after the last stored record, by chunk source."""
         ...
 
     def confirm(self) -> None:

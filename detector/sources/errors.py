@@ -1,4 +1,4 @@
-"""What goes wrong with a source: one clear line each."""
+"""Errors of sources, one clear line each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class LostPartitionsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
-    """Something that was not read, or not wholly. `fatal` is False for what misses nothing: an
-    empty file, a binary in a folder of logs.
+    """An input that was not read, or not wholly.
+
+    `fatal` is False for what misses nothing: an empty file, a binary in a folder of logs.
     """
 
     path: str

@@ -52,7 +52,7 @@ class DatagramSocket:
         self.port: int = self._socket.getsockname()[1]
 
     def receive(self, timeout_s: float) -> list[Datagram]:
-        """What came, `_BATCH` at most; nothing where none comes within `timeout_s`."""
+        """Returns what came, `_BATCH` at most; nothing where none comes within `timeout_s`."""
         ready, _, _ = select.select([self._socket], [], [], timeout_s)
         taken: list[Datagram] = []
         with suppress(BlockingIOError):
@@ -86,8 +86,8 @@ class DatagramSocket:
 
 
 def sender_names(path: Path | None, aliases: Mapping[str, str]) -> dict[str, str]:
-    """Address → host name, of a file in the format of /etc/hosts and of `hosts.aliases`, which come
-    first. Raises SourceError with file and line.
+    """Address → host name, of a file in the format of /etc/hosts and of `hosts.aliases`, which
+    come first. Raises SourceError with file and line.
     """
     names: dict[str, str] = {}
     if path is not None:

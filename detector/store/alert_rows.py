@@ -40,8 +40,10 @@ class FollowedChange:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """The incidents that one receiver hears of under one key. `told` is the state that it was told,
-    `said` the digest of the last message, `messages` how many it took.
+    """The incidents that one receiver hears of under one key.
+
+    `told` is the state that it was told, `said` the digest of the last message, `messages` how
+    many it took.
     """
 
     id: int
@@ -79,8 +81,8 @@ class AlertDelivery:
 
 @dataclass(frozen=True, slots=True)
 class GroupSums:
-    """How many live incidents a group has, on how many hosts (those of an incident of many hosts
-    included), and the state that they make: open while one is.
+    """Sums of a group: its live incidents, on how many hosts (those of an incident of many
+    hosts included), and the state that they make: open while one is.
     """
 
     total: int
@@ -90,8 +92,8 @@ class GroupSums:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group as a plan needs it: its row, its sums, and the message about it that waits, of which
-    there is never more than one.
+    """A group as a plan needs it: its row, its sums, and the message about it that waits, of
+    which there is never more than one.
     """
 
     group: AlertGroup
@@ -101,9 +103,10 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class DueMessage:
-    """What is to be sent to a receiver next. `delivery` is None where the last message is only
-    repeated; `incidents` are the ids of some members (live ones first, then the latest), `hosts`
-    some of their hosts by name.
+    """The message to send to a receiver next.
+
+    `delivery` is None where the last message is only repeated; `incidents` are the ids of some
+    members (live ones first, then the latest), `hosts` some of their hosts by name.
     """
 
     delivery: AlertDelivery | None

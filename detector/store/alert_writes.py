@@ -1,5 +1,5 @@
-"""Writes to the alert tables as values: what a plan of `detector/alert` decides is one of these,
-and `AlertStore.apply` executes it.
+"""Writes to the alert tables as values: what a plan of `detector/alert` decides is one of
+these, and `AlertStore.apply` executes it.
 
 Times are µs since 1970.
 """
@@ -68,8 +68,8 @@ class Reschedule:
 
 @dataclass(frozen=True, slots=True)
 class LogChange:
-    """Logs that the waiting message of a group reports a change to a receiver; without a group, why
-    no message does.
+    """Logs that the waiting message of a group reports a change to a receiver; without a
+    group, why no message does.
     """
 
     change_id: int
@@ -118,8 +118,8 @@ class Postpone:
 
 @dataclass(frozen=True, slots=True)
 class MarkDelivered:
-    """Records that a receiver took a message about a group; the first one settles the fingerprint
-    that the receiver knows the group by.
+    """Records that a receiver took a message about a group; the first one settles the
+    fingerprint that the receiver knows the group by.
     """
 
     group_id: int

@@ -28,8 +28,8 @@ _PAGES = 2_000
 def backup(
     source: str | Path, target: str | Path, progress: Callable[[int, int], None] | None = None
 ) -> HistoryTotals:
-    """Copies a history to a file that must not be there yet; `progress` gets pages done and pages
-    in all.
+    """Copies a history to a file that must not be there yet; `progress` gets pages done and
+    pages in all.
 
     The copy is what the source was at one moment. Raises `StoreError` where it is not sound, or
     does not hold as much as that moment did; then no file is left.
@@ -60,8 +60,8 @@ def backup(
 
 
 def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None) -> HistoryTotals:
-    """All steps belong to one reading transaction: a writer beside it neither waits nor makes the
-    copy begin again.
+    """All steps belong to one reading transaction: a writer beside it neither waits nor makes
+    the copy begin again.
     """
     with closing(connect_reading(source)) as db, explained(source):
         db.conn.execute("BEGIN")

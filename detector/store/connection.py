@@ -74,8 +74,8 @@ def reading_uri(path: str) -> str:
 
 
 def file_of(path: str) -> tuple[int, int] | None:
-    """What tells a file from another of the same name; None for one in memory, or where there is
-    none.
+    """Returns what tells a file from another of the same name; None for one in memory, or
+    where there is none.
     """
     try:
         status = None if path == MEMORY else Path(path).stat()
@@ -85,8 +85,8 @@ def file_of(path: str) -> tuple[int, int] | None:
 
 
 def demand_file(path: str, file: tuple[int, int] | None) -> None:
-    """Raises `StoreError` where the file that was opened is no longer the one of this name: what is
-    written to it is gone with it.
+    """Raises `StoreError` where the file that was opened is no longer the one of this name:
+    what is written to it is gone with it.
     """
     if file is not None and file_of(path) != file:
         raise StoreError(
@@ -97,8 +97,8 @@ def demand_file(path: str, file: tuple[int, int] | None) -> None:
 
 
 def _open_reading(path: str) -> tuple[sqlite3.Connection, str]:
-    """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place the
-    log's index beside it.
+    """A file in a folder that cannot be written needs `immutable`, since SQLite cannot place
+    the log's index beside it.
     """
     file = Path(path).absolute().as_uri()
     uri = f"{file}?mode=ro"

@@ -1,4 +1,4 @@
-"""What can go wrong with the history's file, in one line that names the file and what to do.
+"""Errors of the history's file, each in one line that names the file and what to do.
 
 In: errors of SQLite. Out: `StoreError`. What is a mistake of ours (wrong SQL, a broken constraint)
 is passed on as it is.
@@ -73,8 +73,9 @@ def explained(path: str) -> Iterator[None]:
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether an error is the store's, whatever it was to store: its file, its disk, our SQL. What
-    SQLite says of single values (too large, of another type, against a constraint) is not.
+    """Returns whether an error is the store's, whatever it was to store: its file, its disk,
+    our SQL. What SQLite says of single values (too large, of another type, against a
+    constraint) is not.
     """
     return (
         isinstance(error, StoreError | sqlite3.OperationalError)
@@ -84,20 +85,20 @@ def is_fault(error: BaseException) -> bool:
 
 
 def _code_of(error: sqlite3.Error) -> int:
-    """What has no code of SQLite's was raised by Python's module or by us, where something in the
-    file is not what was written: text that is no UTF-8 or no JSON.
+    """Returns what has no code of SQLite's was raised by Python's module or by us, where
+    something in the file is not what was written: text that is no UTF-8 or no JSON.
     """
     plain = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
     return sqlite3.SQLITE_CORRUPT if plain else 0
 
 
 def _in_one_line(error: sqlite3.Error) -> str:
-    """What SQLite says: of a damaged schema it quotes whatever stands there."""
+    """Returns what SQLite says: of a damaged schema it quotes whatever stands there."""
     return inert(" ".join(str(error).split()))[:_WORDS]
 
 
 def _is_garbled(error: BaseException) -> bool:
-    """Whether SQLite's own words about a damaged schema could not even be decoded."""
+    """Returns whether SQLite's own words about a damaged schema could not even be decoded."""
     return isinstance(error, UnicodeDecodeError) and error.object.startswith(b"malformed database")
 
 

@@ -1,5 +1,5 @@
-"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile text
-made clean.
+"""Between nouns and rows: matches, incidents and JSON as the tables hold them, and hostile
+text made clean.
 
 In: nouns of `model.py`, rows of the tables. Out: the one as the other. Executes no SQL.
 """
@@ -121,8 +121,8 @@ def clean_match(match: Match) -> Match:
 
 
 def match_key(match: Match) -> int | None:
-    """What equal lines without kernel time share, in 64 bits: host, wall time (else the place in
-    the source) and text.
+    """Returns what equal lines without kernel time share, in 64 bits: host, wall time (else
+    the place in the source) and text.
 
     None for a line with kernel time, which tells equal lines apart from others by itself.
     `same_line` tells collisions.
@@ -152,8 +152,9 @@ def match_row(match: Match) -> tuple[Any, ...]:
 
 
 def read_match(row: Row) -> Match:
-    """A row that begins with the columns of `matches`; only kernel matches are stored. By place,
-    since names cost on the hot path.
+    """A row that begins with the columns of `matches`; only kernel matches are stored.
+
+    By place, since names cost on the hot path.
     """
     (
         _, _, host, kernel, wall, boot_id, epoch, stream, count,
@@ -196,8 +197,9 @@ def to_json(value: Item | Sequence[str]) -> str:
 
 
 def from_json(stored: str) -> Any:
-    """What a text of our own stands for. One that is no JSON was not written so: the file is
-    damaged.
+    """Returns what a text of our own stands for.
+
+    One that is no JSON was not written so: the file is damaged.
     """
     try:
         return _DECODER.decode(stored)

@@ -25,8 +25,10 @@ _LOOK_S = 0.002
 
 
 def begin_writing(connection: Connection, path: str) -> None:
-    """Begins a transaction that writes, in turn. Raises sqlite3.OperationalError where the lock is
-    not to be had within the connection's busy_timeout.
+    """Begins a transaction that writes, in turn.
+
+    Raises sqlite3.OperationalError where the lock is not to be had within the connection's
+    busy_timeout.
     """
     with _gate(path):
         connection.execute("BEGIN IMMEDIATE")

@@ -1,5 +1,5 @@
-"""The receivers that alerts can be sent to: one module each, one table of options each, one attempt
-a call.
+"""The receivers that alerts can be sent to: one module each, one table of options each,
+one attempt a call.
 
 In: the table of a receiver, then notices. Out: outcomes. When to send, to whom, and whether again
 is the outbox's business.
@@ -33,8 +33,8 @@ SENDERS: Mapping[str, Callable[[Mapping[str, Any], str], Sender]] = {
 
 
 def sender_of(table: Mapping[str, Any], where: str) -> Sender:
-    """The sender that a table asks for by `kind`; the rest of the table are its options, `name` is
-    whoever's.
+    """The sender that a table asks for by `kind`; the rest of the table are its options,
+    `name` is whoever's.
 
     Connects to nothing. Raises ValueError with one line that begins with `where` and names the
     option.

@@ -1,5 +1,5 @@
-"""Alertmanager, API v2: one alert while an incident is open, posted again before it lapses, ended
-when it is resolved.
+"""Alertmanager, API v2: one alert while an incident is open, posted again before it
+lapses, ended when it is resolved.
 
 In: a notice, or that a heartbeat is due. Out: a POST to every Alertmanager of the cluster; one that
 takes it is enough, since they talk to each other and the alert is posted again. Labels are the
@@ -73,8 +73,9 @@ class AlertmanagerOptions(HttpOptions):
 
 
 class Alertmanager:
-    """Posts alerts to all of a cluster. An acknowledgement has no word there; a silence does, and
-    is made by people.
+    """Posts alerts to all of a cluster.
+
+    An acknowledgement has no word there; a silence does, and is made by people.
     """
 
     kind = "alertmanager"

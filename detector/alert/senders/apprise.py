@@ -1,5 +1,5 @@
-"""Every service that apprise speaks to and that has no sender of its own, by apprise's address of
-it.
+"""Every service that apprise speaks to and that has no sender of its own, by apprise's
+address of it.
 
 In: a notice. Out: a title and a text, cut at what the service takes. apprise tells whether a
 message was taken, not why not, so that what it logs is the detail. It is an extra: without it this

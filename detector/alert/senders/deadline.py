@@ -1,5 +1,5 @@
-"""An end to one attempt, whatever the other side does: a server that drips one byte at a time
-outlives every time-out of a socket.
+"""An end to one attempt, whatever the other side does: a server that drips one byte at a
+time outlives every time-out of a socket.
 
 In: seconds, and sockets as they are opened. Out: when time is up, the sockets are shut down, so
 that whoever waits for one is woken.

@@ -1,4 +1,5 @@
-"""One HTTP request to a receiver, bounded in time, and what its answer means for the notice.
+"""One HTTP request to a receiver, bounded in time, and what its answer means for the
+notice.
 
 In: a URL, a body, headers. Out: an `SendOutcome`. A request that was never wholly written is to be
 tried again; one that was written and not answered may have been taken. No redirect is followed: it
@@ -80,8 +81,9 @@ class Http:
                 return self._failed(error, url, written=written, late=deadline.passed)
 
     def _judged(self, response: httpx2.Response, now_us: int) -> SendOutcome:
-        """What a status means. The answer's text may be cut off: the status has come, and tells
-        enough.
+        """Returns what a status means.
+
+        The answer's text may be cut off: the status has come, and tells enough.
         """
         answer = b""
         with suppress(httpx2.HTTPError):
@@ -132,8 +134,8 @@ def place(url: str) -> str:
 
 
 def retry_after_s(header: str | None, now_us: int) -> float | None:
-    """Retry-After in seconds, given as seconds or as a date; None where it says nothing that can be
-    read.
+    """Retry-After in seconds, given as seconds or as a date; None where it says nothing that
+    can be read.
     """
     if header is None:
         return None

@@ -147,7 +147,7 @@ def records(notice: Notice) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]
 
 
 def _client_settings(options: KafkaOptions, where: str) -> dict[str, Any]:
-    """How to talk to the brokers, by the same settings as the input's."""
+    """Returns how to talk to the brokers, by the same settings as the input's."""
     names = options.model_fields_set & Kafka.model_fields.keys()
     try:
         return client_settings(Kafka(**{name: getattr(options, name) for name in names}))

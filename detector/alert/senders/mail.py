@@ -175,8 +175,9 @@ class Mail:
 
 
 def composed(notice: Notice, options: MailOptions, words: Mapping[str, str]) -> EmailMessage:
-    """The message. Its id is the same at each attempt, so that a mail server can drop the second
-    copy.
+    """The message.
+
+    Its id is the same at each attempt, so that a mail server can drop the second copy.
     """
     message, domain = compose(notice), options.sender.rpartition("@")[2]
     first = hashlib.blake2b(notice.dedup_key.encode(), digest_size=16).hexdigest()
@@ -201,8 +202,8 @@ def _text(reply: bytes | str) -> str:
 
 @dataclass(slots=True)
 class _Attempt:
-    """How far one attempt came: which recipients are refused, whether the text was begun, what was
-    answered or went wrong.
+    """How far one attempt came: which recipients are refused, whether the text was begun, what
+    was answered or went wrong.
     """
 
     refused: dict[str, str] = field(default_factory=dict)

@@ -1,5 +1,5 @@
-"""The options of a receiver: declared by each sender, read from one table of TOML, refused with one
-clear line.
+"""The options of a receiver: declared by each sender, read from one table of TOML, refused
+with one clear line.
 
 In: a table and the place that it is from. Out: frozen options; a secret is read from the file that
 `<name>_file` names or the variable that `<name>_env` names, never from the table itself unless the
@@ -44,8 +44,8 @@ class Options(BaseModel):
     )
 
     def secrets(self) -> tuple[str, ...]:
-        """What no text may show, the longest first: each secret, and the path of one that is a
-        URL.
+        """Returns what no text may show, the longest first: each secret, and the path of one
+        that is a URL.
         """
         given = [
             value.get_secret_value()
@@ -63,7 +63,7 @@ class Options(BaseModel):
 
 
 class HttpOptions(Options):
-    """What every sender that speaks HTTP takes."""
+    """Options of every sender that speaks HTTP."""
 
     ca_file: FilePath | None = Field(
         default=None,
@@ -88,8 +88,9 @@ def hidden(description: str, *, plain: bool = False, optional: bool = False) -> 
 
 
 def read(declared: type[Declared], table: Mapping[str, Any], where: str) -> Declared:
-    """The options in a table. Raises ValueError with one line that names the place and the option,
-    and says what to do.
+    """The options in a table.
+
+    Raises ValueError with one line that names the place and the option, and says what to do.
     """
     given = {name: value for name, value in table.items() if name not in _NOT_OPTIONS}
     for name in secret_names(declared):
@@ -130,8 +131,8 @@ def option_names(declared: type[Options]) -> Iterator[str]:
 
 
 def http_url(url: str, name: str, where: str) -> str:
-    """The URL, where it is one of http or https with a host; else ValueError, which does not show
-    it.
+    """The URL, where it is one of http or https with a host; else ValueError, which does not
+    show it.
     """
     try:
         parts = urlsplit(url)
@@ -174,8 +175,9 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def tls_context(ca_file: Path | None, where: str) -> ssl.SSLContext:
-    """A context that checks certificates and names, always. Raises ValueError for a file without
-    certificates.
+    """A context that checks certificates and names, always.
+
+    Raises ValueError for a file without certificates.
     """
     try:
         return ssl.create_default_context(cafile=ca_file)
@@ -240,7 +242,7 @@ def _in_words(declared: type[Options], error: Any) -> str:
 
 
 def _telling_parts(url: str) -> Iterator[str]:
-    """What of a URL lets somebody in: its user, password, path and query."""
+    """Yields what of a URL lets somebody in: its user, password, path and query."""
     parts = urlsplit(url)
     path = parts.path.strip("/")
     yield from (item for item in (parts.username, parts.password, path, parts.query) if item)

@@ -99,7 +99,7 @@ def key(notice: Notice) -> str:
 
 
 def triggering(notice: Notice, words: Mapping[str, str]) -> Item:
-    """What a trigger says beside its key."""
+    """Returns what a trigger says beside its key."""
     message, lead = compose(notice), notice.subjects[0]
     body = words.get("body") or plain(message, title=False)
     details: Item = {"message": "\n".join(cut(body.splitlines(), _DETAIL_CHARACTERS, message.link))}

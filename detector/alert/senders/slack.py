@@ -93,8 +93,8 @@ def fitting(text: str, limit: int) -> str:
 
 
 def _parts(message: Message) -> Iterator[Item]:
-    """Short facts share a section, since each section is a block of its own on a phone; logs have a
-    code block each.
+    """Short facts share a section, since each section is a block of its own on a phone; logs
+    have a code block each.
     """
     facts: list[str] = []
     for part in message.parts:

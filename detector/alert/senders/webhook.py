@@ -1,5 +1,5 @@
-"""Any program that takes JSON: the documented object, signed, in a shape that Grafana OnCall's
-formatted webhook reads as it is.
+"""Any program that takes JSON: the documented object, signed, in a shape that Grafana
+OnCall's formatted webhook reads as it is.
 
 In: a notice. Out: a POST. `Oopswatch-Signature: v1=<hex>` is HMAC-SHA256 of `<timestamp>.<body>`
 under the shared secret.
@@ -68,7 +68,7 @@ def signed(body: bytes, key: str, at_s: int) -> dict[str, str]:
 
 
 def notice_key(notice: Notice) -> str:
-    """What every attempt at one notice has in common, and no other notice has."""
+    """Returns what every attempt at one notice has in common, and no other notice has."""
     return hashlib.blake2b(
         f"{notice.dedup_key}\0{notice.action}\0{notice.at_us}".encode(), digest_size=16
     ).hexdigest()

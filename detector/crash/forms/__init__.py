@@ -1,4 +1,5 @@
-"""The forms of reports: how a head reads, what its title is, and where its guilty function stands.
+"""The forms of reports: how a head reads, what its title is, and where its guilty function
+stands.
 
 Data, asked in order: the first form whose head fits the line (and whose body fits the block, where
 one is given) names the report. Titles follow syzbot's spelling, so that a search for one finds the

@@ -1,5 +1,5 @@
-"""Forms of the reports in which a subsystem finds its own state to be wrong: `BUG:` and its like,
-without an exception.
+"""Forms of the reports in which a subsystem finds its own state to be wrong: `BUG:` and
+its like, without an exception.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What a form is, and the recipes that most forms share. Data and helpers to write data; nothing is
-read here.
+"""The form of a report, and the recipes that most forms share.
+
+Data and helpers to write data; nothing is read here.
 """
 
 from __future__ import annotations

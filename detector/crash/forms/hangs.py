@@ -1,5 +1,5 @@
-"""Forms of the reports of what does not come back, lockups, stalls, hung tasks, and of what ends
-everything: panics.
+"""Forms of the reports of what does not come back, lockups, stalls, hung tasks, and of
+what ends everything: panics.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Forms of the lock validator's reports. To 4.11 they say INFO or BUG in brackets and name the
-function in the line `at:`.
+"""Forms of the lock validator's reports.
+
+To 4.11 they say INFO or BUG in brackets and name the function in the line `at:`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Forms of what is left of reports whose head is lost or cut: the class is known, the kind is not.
+"""Forms of what is left of reports whose head is lost or cut: the class is known, the kind
+is not.
 
 A report may be known by a line of its text, or by a frame of the function that prints it.
 """

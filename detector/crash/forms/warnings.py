@@ -1,5 +1,5 @@
-"""Forms of WARN(): one for every file whose warnings are the caller's fault, and one for all
-others; and the unwinder's own.
+"""Forms of WARN(): one for every file whose warnings are the caller's fault, and one for
+all others; and the unwinder's own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TRAPPED_AT = re.compile(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
 
 
 def _warned(skip: str = "") -> tuple[Recipe, ...]:
-    """The function that warned, at the program counter; where that is generic, or the kernel too
-    old to print it, the trace.
+    """The function that warned, at the program counter; where that is generic, or the kernel
+    too old to print it, the trace.
     """
     return (
         recipe(_TRAPPED_AT, STACK, skip=skip),

@@ -1,5 +1,5 @@
-"""What a bad address is: NULL plus an offset, an error pointer, poison, a KASAN shadow, text, or
-just in no place where a pointer belongs.
+"""Classifies a bad address: NULL plus an offset, an error pointer, poison, a KASAN shadow,
+text, or just in no place where a pointer belongs.
 
 In: the address, the machine, the operand that made it (if the instruction could be decoded). Out:
 `Meaning`s, the most telling first. End marks of hash chains are the part of
@@ -41,8 +41,9 @@ def meanings(
     operand: Operand | None,
     registers: Mapping[str, int] = _NO_REGISTERS,
 ) -> tuple[Meaning, ...]:
-    """The readings of `address`; `operand` is the one that explains it, or None. `registers` are
-    looked at for pointers that lie close by.
+    """The readings of `address`; `operand` is the one that explains it, or None.
+
+    `registers` are looked at for pointers that lie close by.
     """
     address &= machine.mask
     candidates = [
@@ -62,7 +63,9 @@ def meanings(
 
 
 def _pointer(operand: Operand | None) -> int | None:
-    """The value of the pointer that was followed: the only register with a value of the operand."""
+    """The value of the pointer that was followed: the only register with a value of the
+    operand.
+    """
     return operand.base.value if operand is not None and operand.base is not None else None
 
 
@@ -113,8 +116,8 @@ def _below_null(address: int, operand: Operand | None) -> Iterator[Meaning]:
 def _flipped(
     machine: Architecture, operand: Operand | None, registers: Mapping[str, int]
 ) -> Iterator[Meaning]:
-    """A pointer that is a single bit away from one into the kernel, in the bits that all pointers
-    share; only where another register shows that such a pointer is at home there.
+    """A pointer that is a single bit away from one into the kernel, in the bits that all
+    pointers share; only where another register shows that such a pointer is at home there.
     """
     pointer = _pointer(operand)
     if machine.bits != 64 or pointer is None:

@@ -1,5 +1,5 @@
-"""What the registers and the code of a report give together: instruction, operand, address, and
-what that address is.
+"""Decodes registers and code of a report together: instruction, operand, address, and what
+that address is.
 
 In: a `CrashReport`, its machine, the struct layouts of the catalogue. Out: a `Decoded`. It makes no
 sentences: that is `sentences`' part.
@@ -21,9 +21,11 @@ from detector.model import CrashReport
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`operand` is the one that explains `address`; None where none does. `address` is the fault
-    address, or the operand's own where the trap reports none (a general protection fault).
-    `jumped`: the address is the program counter, so no instruction touched it.
+    """`operand` is the one that explains `address`; None where none does.
+
+    `address` is the fault address, or the operand's own where the trap reports none (a general
+    protection fault). `jumped`: the address is the program counter, so no instruction touched
+    it.
     """
 
     instruction: Instruction | None = None
@@ -72,8 +74,9 @@ def decode_fault(
 
 
 def _fetched(report: CrashReport, machine: Architecture, address: int) -> bool:
-    """Whether the address was fetched as an instruction: it is the program counter, or the fault's
-    code says so (x86: bit 4, arch/x86/include/asm/trap_pf.h; arm64: EC 0x20 and 0x21).
+    """Returns whether the address was fetched as an instruction: it is the program counter, or
+    the fault's code says so (x86: bit 4, arch/x86/include/asm/trap_pf.h; arm64: EC 0x20 and
+    0x21).
     """
     if address in (report.registers.get(name) for name in ("pc", "rip", "eip")):
         return True
@@ -103,8 +106,8 @@ def _explaining(
 
 
 def is_access(report: CrashReport) -> bool:
-    """Whether the report is of a bad access: a WARNING or a lockup has registers and code too, but
-    no faulting instruction.
+    """Returns whether the report is of a bad access: a WARNING or a lockup has registers and
+    code too, but no faulting instruction.
     """
     return report.kind in (
         "memory-fault",
@@ -117,8 +120,9 @@ def is_access(report: CrashReport) -> bool:
 
 
 def fault_address_of(report: CrashReport) -> int | None:
-    """The address that the trap reports. A general protection fault sets no CR2: what stands there
-    is an older fault's.
+    """The address that the trap reports.
+
+    A general protection fault sets no CR2: what stands there is an older fault's.
     """
     if is_protection_fault(report) and report.fault_address == report.registers.get("cr2"):
         return None
@@ -126,13 +130,15 @@ def fault_address_of(report: CrashReport) -> int | None:
 
 
 def is_protection_fault(report: CrashReport) -> bool:
-    """Whether this is x86's general protection fault, which comes without an address of its own."""
+    """Returns whether this is x86's general protection fault, which comes without an address
+    of its own.
+    """
     return "general protection" in (report.title or "").lower()
 
 
 def is_at_pc(report: CrashReport) -> bool:
-    """Whether the guilty function is the one at the program counter, and not the caller of a
-    generic one that stood there.
+    """Returns whether the guilty function is the one at the program counter, and not the
+    caller of a generic one that stood there.
 
     Where the report does not say what stands there: arm64 and arm print the program counter's
     function as the first frame of the trace; x86 leaves it out: a frame there is a caller.
@@ -147,5 +153,7 @@ def is_at_pc(report: CrashReport) -> bool:
 
 
 def is_canonical(address: int) -> bool:
-    """Whether an x86_64 address is one, with four-level page tables: bits 63 to 47 are equal."""
+    """Returns whether an x86_64 address is one, with four-level page tables: bits 63 to 47 are
+    equal.
+    """
     return not 1 << 47 <= address < (1 << 64) - (1 << 47)

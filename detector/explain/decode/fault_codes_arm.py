@@ -1,5 +1,5 @@
-"""arm64's exception syndrome (ESR_ELx): exception class, fault status, write or read, level, and
-the exception level it came from.
+"""arm64's exception syndrome (ESR_ELx): exception class, fault status, write or read,
+level, and the exception level it came from.
 
 In: the 32-bit syndrome, or the Oops code, which is the same value. Out: an `Syndrome` and
 statements about it. Tables: Arm Architecture Reference Manual (DDI 0487) ESR_EL1; names as in the
@@ -143,8 +143,9 @@ _LOWER = (0x20, 0x24, 0x30, 0x32, 0x34)
 
 @dataclass(frozen=True, slots=True)
 class Syndrome:
-    """An ESR taken apart. `status` is None for what is no abort, `write` None for what is no data
-    abort.
+    """An ESR taken apart.
+
+    `status` is None for what is no abort, `write` None for what is no data abort.
     """
 
     value: int
@@ -168,7 +169,9 @@ class Syndrome:
 
     @property
     def from_user(self) -> bool:
-        """Whether the exception came from a lower exception level: user space, or a guest."""
+        """Returns whether the exception came from a lower exception level: user space,
+        or a guest.
+        """
         return self.cls in _LOWER
 
 
@@ -191,7 +194,7 @@ def syndrome_of(report: CrashReport) -> Syndrome | None:
 
 
 def is_tag_fault(report: CrashReport) -> bool:
-    """Whether memory tagging (MTE) found the fault."""
+    """Returns whether memory tagging (MTE) found the fault."""
     syndrome_read = syndrome_of(report)
     return (
         syndrome_read is not None
@@ -201,7 +204,7 @@ def is_tag_fault(report: CrashReport) -> bool:
 
 
 def explain_esr(report: CrashReport) -> list[Statement]:
-    """What the syndrome says in words."""
+    """Returns what the syndrome says in words."""
     syndrome_read = syndrome_of(report)
     if (
         syndrome_read is None
@@ -253,7 +256,9 @@ def _sentence(syndrome_read: Syndrome) -> str:
 
 
 def _breakpoint(number: int) -> str:
-    """What Linux uses this number of BRK for: arch/arm64/include/asm/brk-imm.h (5.x to 6.x)."""
+    """Returns what Linux uses this number of BRK for: arch/arm64/include/asm/brk-imm.h (5.x to
+    6.x).
+    """
     words = _BREAKPOINTS.get(number)
     if words is None:
         words = next((text for range_, text in _BREAKPOINT_RANGES if number in range_), None)

@@ -1,5 +1,5 @@
-"""Page-fault error codes of x86, and fault status registers of 32-bit arm: what the number after
-"Oops:" says.
+"""Page-fault error codes of x86, and fault status registers of 32-bit arm: what the number
+after "Oops:" says.
 
 In: a `CrashReport` with an error code. Out: statements. Bits: arch/x86/include/asm/trap_pf.h (6.x);
 Arm Architecture Reference Manual (ARMv7-A) DFSR, names as in arch/arm/mm/fsr-2level.c and
@@ -51,7 +51,7 @@ _ARM_LPAE: Mapping[int, str] = {
 
 
 def explain_oops_code(report: CrashReport, machine: Architecture) -> list[Statement]:
-    """What the error code says; only of page faults, since other traps leave 0 there."""
+    """Returns what the error code says; only of page faults, since other traps leave 0 there."""
     code = report.error_code
     if code is None or not 0 <= code < 1 << 32:
         return []

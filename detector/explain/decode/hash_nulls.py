@@ -1,5 +1,5 @@
-"""End marks of hash chains: the odd value that closes a "nulls" chain, found again in the address
-of a crash.
+"""End marks of hash chains: the odd value that closes a "nulls" chain, found again in the
+address of a crash.
 
 In: a report, the operand that explains its fault address, the struct layouts. Out: an `EndMark`, or
 None. A listener walk that runs into a chain of another table takes the end mark M for the next
@@ -63,8 +63,8 @@ def find_end_mark(
     operand: Operand | None,
     structs: Iterable[StructLayout],
 ) -> EndMark | None:
-    """The end mark that the fault address is made of; None where the function walks no listeners or
-    the layout is not known.
+    """The end mark that the fault address is made of; None where the function walks no
+    listeners or the layout is not known.
     """
     if report.fault_address is None or report.function not in WALKS or machine.bits != 64:
         return None
@@ -95,8 +95,8 @@ def find_end_mark(
 def sock_layout(
     structs: Iterable[StructLayout], machine: Architecture, kernel: KernelRelease | None
 ) -> StructLayout | None:
-    """The layout of struct sock_common for this kernel; where the kernel is not known, the one of
-    this architecture.
+    """The layout of struct sock_common for this kernel; where the kernel is not known, the one
+    of this architecture.
     """
     fitting = (
         layout

@@ -1,5 +1,5 @@
-"""The faulting instruction: the marked byte or word of the `Code:` line, decoded, and its memory
-operands with the registers' values.
+"""The faulting instruction: the marked byte or word of the `Code:` line, decoded, and its
+memory operands with the registers' values.
 
 In: a `CrashReport` with `code`, `code_mark` and registers. Out: an `Instruction`, or None where
 there is nothing to decode. Capstone decodes, and is imported on first use. Which operand explains
@@ -28,8 +28,8 @@ _KERNEL_NAMES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One decoded instruction: its `text` in assembler, the `raw` hexadecimal digits it was read
-    from, where it touches memory.
+    """One decoded instruction: its `text` in assembler, the `raw` hexadecimal digits it was
+    read from, where it touches memory.
     """
 
     text: str
@@ -42,8 +42,8 @@ class Instruction:
 
 
 def decode(report: CrashReport, machine: Architecture) -> Instruction | None:
-    """The marked instruction; None where the line marks none, is no code ("Bad RIP value"), or the
-    bytes are none that decode.
+    """The marked instruction; None where the line marks none, is no code ("Bad RIP value"), or
+    the bytes are none that decode.
     """
     words = _from_mark(report)
     if not words or machine.family == "other":

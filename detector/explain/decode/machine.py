@@ -1,4 +1,5 @@
-"""What kind of machine a crash report comes from: family, word size, and where its user space ends.
+"""Architecture of the machine that a crash report comes from: family, word size, and where
+its user space ends.
 
 In: a `CrashReport`. Out: a `Architecture`, or None where neither the architecture nor the registers
 tell. Decodes nothing.

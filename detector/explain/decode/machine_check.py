@@ -1,4 +1,5 @@
-"""Decodes MCi_STATUS of x86 machine checks: flags, and the compound error code in its low bits.
+"""Decodes MCi_STATUS of x86 machine checks: flags, and the compound error code in its low
+bits.
 
 In: the 64-bit status and MCG_STATUS as printed. Out: words. Sources: Intel SDM volume 3B, 17.3.2.2
 (flags) and 17.9 (simple and compound codes); AMD64 APM volume 2, 9.3.2.2 and 9.5, which agrees in
@@ -60,8 +61,9 @@ def flags(status: int, names: Mapping[int, tuple[str, str]] = FLAGS) -> tuple[st
 
 
 def error_code(status: int) -> str | None:
-    """What the low 16 bits say; None for a code that is not architectural. Bit 12 only tells how
-    corrected errors are counted, and takes no part.
+    """Returns what the low 16 bits say; None for a code that is not architectural.
+
+    Bit 12 only tells how corrected errors are counted, and takes no part.
     """
     code = status & 0xEFFF
     if (simple := _SIMPLE.get(code)) is not None:

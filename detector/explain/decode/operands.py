@@ -1,5 +1,5 @@
-"""A memory operand and its arithmetic: registers, factors and a displacement add up to an address,
-wrapping as the machine does.
+"""A memory operand and its arithmetic: registers, factors and a displacement add up to an
+address, wrapping as the machine does.
 
 In: terms as the decoder finds them. Out: addresses, the sums in words. It decodes nothing and knows
 no architecture.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One register of an address: `value` as it counts (after narrowing or sign extension), None
-    where the report does not print it.
+    """One register of an address: `value` as it counts (after narrowing or sign extension),
+    None where the report does not print it.
     """
 
     register: str
@@ -23,8 +23,8 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Where an instruction touches memory: the sum of `terms` and `displacement`, `width` bytes, in
-    addresses of `bits` bits.
+    """A memory operand of an instruction: the sum of `terms` and `displacement`, `width`
+    bytes, in addresses of `bits` bits.
 
     `aligned` is the block a whole-line operation (`dc zva`) touches: the address is rounded down to
     it. `known_bits` is how many of the low bits the kernel reports of a fault address: 56 on arm64,
@@ -54,13 +54,13 @@ class Operand:
         return self.terms[0] if self.terms else None
 
     def covers(self, address: int) -> bool:
-        """Whether a fault that is reported at `address` is this access, as far as the kernel tells
-        the address.
+        """Returns whether a fault that is reported at `address` is this access, as far as the
+        kernel tells the address.
         """
         return self._holds(address, (1 << min(self.bits, self.known_bits)) - 1)
 
     def spans(self, address: int) -> bool:
-        """Whether the access holds exactly this address."""
+        """Returns whether the access holds exactly this address."""
         return self._holds(address, (1 << self.bits) - 1)
 
     def _holds(self, address: int, mask: int) -> bool:

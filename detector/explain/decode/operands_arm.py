@@ -39,7 +39,7 @@ _WIDTHS = {"w": 4, "x": 8, "b": 1, "h": 2, "s": 4, "d": 8, "q": 16}
 
 
 def arm64(instruction: Any, registers: Mapping[str, int]) -> list[Operand]:
-    """Where an arm64 instruction touches memory."""
+    """Returns where an arm64 instruction touches memory."""
     from capstone import arm64 as cs
 
     if instruction.mnemonic in _NO_ACCESS:
@@ -133,7 +133,7 @@ def _arm64_width(instruction: Any, cs: Any) -> int:
 
 
 def arm(instruction: Any, registers: Mapping[str, int]) -> list[Operand]:
-    """Where a 32-bit arm or Thumb instruction touches memory."""
+    """Returns where a 32-bit arm or Thumb instruction touches memory."""
     from capstone import arm as cs
 
     operands = [

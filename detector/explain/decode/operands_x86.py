@@ -22,7 +22,7 @@ _LOW_HALF = {
 
 
 def x86(instruction: Any, bits: int, registers: Mapping[str, int]) -> list[Operand]:
-    """Where an x86 instruction touches memory, explicit operands first."""
+    """Returns where an x86 instruction touches memory, explicit operands first."""
     from capstone import x86 as cs
 
     if instruction.mnemonic == "lea" or instruction.mnemonic.startswith(_NO_ACCESS):

@@ -1,4 +1,5 @@
-"""Reads the walk of the page tables that an oops prints, and why a page that is mapped refuses.
+"""Reads the walk of the page tables that an oops prints, and why a page that is mapped
+refuses.
 
 In: a report and its machine. Out: statements. Formats: arch/x86/mm/fault.c dump_pagetable() (2.6 to
 6.x), show_fault_oops(); bits: arch/x86/include/asm/pgtable_types.h; arch/arm64/mm/fault.c
@@ -70,7 +71,7 @@ class Entry:
 
     @property
     def maps(self) -> bool:
-        """Whether it maps a page: the last level, or a huge page of an upper one."""
+        """Returns whether it maps a page: the last level, or a huge page of an upper one."""
         return bool(self.value & _PRESENT) and (self.level == "PTE" or bool(self.value & _HUGE))
 
 
@@ -86,7 +87,7 @@ def last_entry(report: CrashReport) -> tuple[Entry, str] | None:
 def explain_refusal(
     report: CrashReport, machine: Architecture, decoded: Decoded
 ) -> list[Statement]:
-    """Why the page refuses, or what the hole in the mapping is."""
+    """Returns why the page refuses, or what the hole in the mapping is."""
     if report.kind != "memory-fault" or is_protection_fault(report):
         return []
     if machine.family in ("x86_64", "i386"):
@@ -164,8 +165,8 @@ def _user_page(
 
 
 def _ran_over(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Statement]:
-    """A copy that ran over the end of what is mapped: the fault is at the first byte of a page, and
-    the code goes through memory.
+    """A copy that ran over the end of what is mapped: the fault is at the first byte of a
+    page, and the code goes through memory.
     """
     address, instruction = fault_address_of(report), decoded.instruction
     if address is None or address % _PAGE or address < machine.user_end or decoded.meanings:

@@ -1,5 +1,5 @@
-"""Values that the kernel writes where nothing valid is left: poisoned pointers, poisoned bytes, and
-KASAN's shadow of an address.
+"""Values that the kernel writes where nothing valid is left: poisoned pointers, poisoned
+bytes, and KASAN's shadow of an address.
 
 In: an address and the machine. Out: the poison it is near to. Source: include/linux/poison.h (3.x
 to 6.x), include/uapi/linux/magic.h, include/linux/spinlock_types_raw.h, arch/*/Kconfig
@@ -185,8 +185,8 @@ _SHADOW_OFFSETS: Mapping[str, tuple[tuple[int, int], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A poison value recognised: its mark for known issues, what it means, and how the address is
-    made of it.
+    """A poison value recognised: its mark for known issues, what it means, and how the address
+    is made of it.
     """
 
     mark: str
@@ -196,8 +196,8 @@ class Poison:
 
 
 def pointer_poison(value: int, machine: Architecture) -> Poison | None:
-    """The poisoned pointer that `value` is at or a little above; on 32 bit, where LIST_POISON is a
-    small number, only the large ones.
+    """The poisoned pointer that `value` is at or a little above; on 32 bit, where LIST_POISON
+    is a small number, only the large ones.
     """
     wide = machine.bits == 64 and machine.family != "other"
     known = (

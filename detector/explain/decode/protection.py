@@ -1,4 +1,5 @@
-"""Explains x86 general protection faults by error code, address and the class of the instruction.
+"""Explains x86 general protection faults by error code, address and the class of the
+instruction.
 
 In: a report, its machine, what was decoded. Out: statements. The error code is 0 or a selector
 (Intel SDM volume 3A, 6.13); the head names an address from 5.6 on, which the kernel computes from
@@ -50,8 +51,8 @@ _CR4: Mapping[int, str] = {
 def explain_protection(
     report: CrashReport, machine: Architecture, decoded: Decoded
 ) -> list[Statement]:
-    """What was refused: an address, a selector, a privileged act, an operand that is not
-    aligned.
+    """Returns what was refused: an address, a selector, a privileged act, an operand that is
+    not aligned.
     """
     head = first(report.lines, _HEAD)
     code = int(head["code"], 16) if head is not None else report.error_code or 0
@@ -119,7 +120,7 @@ def _selector(code: int, evidence: tuple[str, ...]) -> Statement:
 def _class(
     report: CrashReport, machine: Architecture, instruction: Instruction, code: int
 ) -> Iterator[Statement]:
-    """What instructions of this class are refused for, beyond an address."""
+    """Yields what instructions of this class are refused for, beyond an address."""
     name = instruction.text.split()[-1 if instruction.text.startswith("rep") else 0]
     source = f"Code: {instruction.raw} is `{instruction.text}`"
     if name.startswith("iret"):
@@ -144,8 +145,8 @@ def _class(
 
 
 def _jumps_through(report: CrashReport, instruction: Instruction) -> str | None:
-    """The register that holds the target of an indirect jump; with retpolines the jump is the `ret`
-    of a thunk that is named after it (arch/x86/lib/retpoline.S, 4.15 on).
+    """The register that holds the target of an indirect jump; with retpolines the jump is the
+    `ret` of a thunk that is named after it (arch/x86/lib/retpoline.S, 4.15 on).
     """
     if (direct := _INDIRECT.match(instruction.text)) is not None:
         return direct["register"]
@@ -154,7 +155,7 @@ def _jumps_through(report: CrashReport, instruction: Instruction) -> str | None:
 
 
 def is_thunk(report: CrashReport) -> bool:
-    """Whether the program counter stands in a retpoline's thunk."""
+    """Returns whether the program counter stands in a retpoline's thunk."""
     return report.pc is not None and _THUNK.match(report.pc.function) is not None
 
 

@@ -1,4 +1,4 @@
-"""What each kind of report means, in the words and numbers of the report itself.
+"""Explains each kind of report in the words and numbers of the report itself.
 
 In: a report and the list of generic functions. Out: statements. One module for each family of
 reports; what has no explainer of its own has a fixed sentence that holds for every report of its
@@ -119,7 +119,9 @@ _FIXED: Mapping[str, str] = {
 
 
 def explain_kind(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What this kind of report means, and that the kernel panicked in the end where it did."""
+    """Returns what this kind of report means, and that the kernel panicked in the end where it
+    did.
+    """
     if report.kind == "panic":
         return explain_panic(report)
     explainer = _EXPLAINERS.get(report.kind)

@@ -1,4 +1,5 @@
-"""Explains a divide error by the instruction's registers: zero, or a quotient that does not fit.
+"""Explains a divide error by the instruction's registers: zero, or a quotient that does
+not fit.
 
 In: a report of class `divide-error`. Out: statements. What does not fit: Intel SDM volume 2, DIV
 and IDIV. The trap leaves the registers as they were before the instruction.
@@ -56,7 +57,7 @@ def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]
 
 
 def _fits(dividend: int, divisor: int, bits: int, *, signed: bool) -> bool:
-    """Whether the quotient of `dividend` (2 * `bits` wide) fits into `bits`."""
+    """Returns whether the quotient of `dividend` (2 * `bits` wide) fits into `bits`."""
     if not signed:
         return dividend // divisor < 1 << bits
     dividend, divisor = _signed(dividend, 2 * bits), _signed(divisor, bits)

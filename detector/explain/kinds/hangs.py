@@ -104,8 +104,8 @@ def explain_hung(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
-    """What the innermost wait of the trace is; where that is of no kind of its own (a completion,
-    I/O), the frames right above it may say whose.
+    """Yields what the innermost wait of the trace is; where that is of no kind of its own (a
+    completion, I/O), the frames right above it may say whose.
     """
     waits = [
         (at, words)
@@ -132,12 +132,12 @@ def _wait(frame: Frame) -> str | None:
 
 
 def _is(name: str, names: Sequence[str]) -> bool:
-    """Whether `name` is one of `names`, or begins with one that is longer than a word."""
+    """Returns whether `name` is one of `names`, or begins with one that is longer than a word."""
     return any(name == item or (len(item) > 6 and name.startswith(item)) for item in names)
 
 
 def _owner(report: CrashReport) -> Iterator[Statement]:
-    """Who holds the lock, where the kernel says so, and what that task does."""
+    """Yields who holds the lock, where the kernel says so, and what that task does."""
     for matched in every(report.lines, _OWNER):
         if matched["owner"] is None:
             yield Statement(
@@ -157,7 +157,7 @@ def _owner(report: CrashReport) -> Iterator[Statement]:
 
 
 def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
-    """What the task that holds the lock does, where its trace is printed below."""
+    """Yields what the task that holds the lock does, where its trace is printed below."""
     task = next((item for item in every(report.lines, _TASK) if item["pid"] == pid), None)
     if task is None:
         return
@@ -172,8 +172,8 @@ def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
 
 
 def _sharers(report: CrashReport, pid: str) -> Iterator[Statement]:
-    """Who else lists the lock that the task listed last: lockdep lists a lock that is being waited
-    for like one that is held, so the last one of a sleeper is what it waits for.
+    """Yields who else lists the lock that the task listed last: lockdep lists a lock that is
+    being waited for like one that is held, so the last one of a sleeper is what it waits for.
     """
     locks: dict[str, list[re.Match[str]]] = {}
     holder = ""
@@ -229,7 +229,7 @@ def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[State
 
 
 def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
-    """Whether the CPU waits for a spinlock: then another CPU holds the answer."""
+    """Yields whether the CPU waits for a spinlock: then another CPU holds the answer."""
     spinning = [frame for frame in (report.pc, *report.frames[:3]) if _spinlock(frame)]
     if not spinning or spinning[0] is None:
         return
@@ -249,13 +249,13 @@ def _spinlock(frame: Frame | None) -> bool:
 
 
 def is_virtual(report: CrashReport) -> bool:
-    """Whether the hardware's name is that of a virtual machine."""
+    """Returns whether the hardware's name is that of a virtual machine."""
     return report.hardware is not None and _VIRTUAL.search(report.hardware) is not None
 
 
 def _virtual(report: CrashReport) -> Iterator[Statement]:
-    """A virtual machine that its host stops for as long reports the same: the watchdog counts wall
-    time.
+    """A virtual machine that its host stops for as long reports the same: the watchdog counts
+    wall time.
     """
     if report.hardware and is_virtual(report):
         yield Statement(

@@ -41,7 +41,9 @@ CLASSES = frozenset({"machine-check", "hardware-corrected", "memory-uncorrected"
 
 
 def explain_hardware(report: CrashReport | None, evidence: Sequence[Match]) -> list[Statement]:
-    """What machine checks among the evidence say, and what an SError in the report says."""
+    """Returns what machine checks among the evidence say, and what an SError in the report
+    says.
+    """
     statements = [
         statement for match in _status_matches(evidence) for statement in _machine_check(match)
     ]

@@ -1,4 +1,5 @@
-"""Explains KASAN and KFENCE reports: the access, the object, who allocated and who freed it.
+"""Explains KASAN and KFENCE reports: the access, the object, who allocated and who freed
+it.
 
 In: a report of class `kasan` or `kfence`, and the list of generic functions. Out: statements of
 what stands in the block; what the block does not hold is not spoken of. Formats: mm/kasan/report.c,
@@ -148,7 +149,7 @@ def _tags(report: CrashReport) -> Iterator[Statement]:
 
 
 def _object(report: CrashReport) -> Iterator[Statement]:
-    """Where the address lies: in or beside which object, variable or stack."""
+    """Yields where the address lies: in or beside which object, variable or stack."""
     cache = first(report.lines, _CACHE) or first(report.lines, _OBJECT)
     inside = first(report.lines, _INSIDE)
     if cache is not None:
@@ -180,8 +181,8 @@ def _object(report: CrashReport) -> Iterator[Statement]:
 
 
 def _beside(report: CrashReport, cache: re.Match[str]) -> tuple[str, tuple[str, ...]]:
-    """Where the address of the head lies to an object whose start and size are printed, and the
-    sums that say so.
+    """Returns where the address of the head lies to an object whose start and size are
+    printed, and the sums that say so.
     """
     at = first(report.lines, _AT)
     if at is None or "start" not in cache.groupdict():
@@ -203,7 +204,7 @@ def _history(
     freed: re.Pattern[str],
     access: re.Match[str] | None,
 ) -> Iterator[Statement]:
-    """Who allocated the object, who freed it, who asked for the free to be done later."""
+    """Yields who allocated the object, who freed it, who asked for the free to be done later."""
     pid = access["pid"] if access is not None else None
     for verb, pattern in (("allocated", allocated), ("freed", freed)):
         if (matched := first(report.lines, pattern)) is None:
@@ -234,8 +235,8 @@ def _by(pid: str | None, accessed: str | None) -> str:
 
 
 def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
-    """The innermost functions of a stack that are not the allocator's or KASAN's: two, since the
-    first is often a helper.
+    """The innermost functions of a stack that are not the allocator's or KASAN's: two, since
+    the first is often a helper.
     """
     own = tuple(frame for frame in stack if not base(frame.function).startswith(_BOOKKEEPING))
     shown = distinctive(own, skip)[:2] or own[:1] or stack[:1]

@@ -141,7 +141,7 @@ _MAGIC = {"spinlock": "dead4ead", "rwlock": "deaf1eed"}
 
 
 def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What lockdep holds against the code, and the two locks."""
+    """Returns what lockdep holds against the code, and the two locks."""
     del skip
     head = report.lines[0] if report.lines else report.title or ""
     words = next((words for phrase, words in _LOCKDEP if phrase in head), None)
@@ -222,8 +222,8 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
 
 
 def _preempt_count(count: int) -> str:
-    """The fields of preempt_count in words: bits 0 to 7 preemption, 8 to 15 soft interrupts, 16 to
-    19 interrupts, 20 to 23 NMIs.
+    """The fields of preempt_count in words: bits 0 to 7 preemption, 8 to 15 soft interrupts,
+    16 to 19 interrupts, 20 to 23 NMIs.
     """
     fields = (
         (count & 0xFF, "preemption is off (depth {})"),
@@ -266,7 +266,7 @@ def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[State
 
 
 def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What is wrong with the spinlock; its magic number and owner as printed."""
+    """Returns what is wrong with the spinlock; its magic number and owner as printed."""
     matched, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
     if matched is None:
         text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."

@@ -59,7 +59,7 @@ _VMALLOC = re.compile(
 
 
 def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """Who asked, what was exhausted, who was killed."""
+    """Returns who asked, what was exhausted, who was killed."""
     del skip
     statements: list[Statement] = []
     if (matched := first(report.lines, _INVOKED)) is not None:
@@ -72,7 +72,7 @@ def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def _request(report: CrashReport, matched: re.Match[str]) -> str:
-    """Who asked for how much, and what stood against it; -1 is the order of SysRq f."""
+    """Returns who asked for how much, and what stood against it; -1 is the order of SysRq f."""
     order = int(matched["order"])
     if order == -1:
         return "The OOM killer was called by hand (SysRq f), not for want of memory."
@@ -84,7 +84,9 @@ def _request(report: CrashReport, matched: re.Match[str]) -> str:
 
 
 def _refused(report: CrashReport) -> str:
-    """Why the request was not met: a cgroup's limit, or no memory where the task may look."""
+    """Returns why the request was not met: a cgroup's limit, or no memory where the task may
+    look.
+    """
     summary = first(report.lines, _SUMMARY)
     constraint = summary["constraint"] if summary is not None else ""
     if (

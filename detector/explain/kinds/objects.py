@@ -1,5 +1,5 @@
-"""Explains objects whose state is wrong: reference counts, lists, slab, pages, copies to user
-space.
+"""Explains objects whose state is wrong: reference counts, lists, slab, pages, copies to
+user space.
 
 In: a report of one of those classes, or a warning that a `refcount_t` or ODEBUG line precedes. Out:
 statements; every value is read from the line. Formats: lib/refcount.c (4.11 to 6.x),
@@ -96,7 +96,7 @@ _ODEBUG = re.compile(
 
 
 def explain_refcount(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """Which way a reference count went wrong."""
+    """Returns which way a reference count went wrong."""
     del skip
     matched = first(report.lines, _REFCOUNT)
     if matched is None:
@@ -106,7 +106,7 @@ def explain_refcount(report: CrashReport, skip: Container[str]) -> list[Statemen
 
 
 def explain_list(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What a list's check found, and what the wrong value is."""
+    """Returns what a list's check found, and what the wrong value is."""
     del skip
     matched = first(report.lines, _LIST)
     text = (
@@ -144,7 +144,7 @@ def _list_value(report: CrashReport) -> Iterator[Statement]:
 
 
 def _value(report: CrashReport, wrong: re.Match[str]) -> Iterator[Statement]:
-    """What the value is that stands where a pointer to the neighbour should."""
+    """Yields what the value is that stands where a pointer to the neighbour should."""
     if not wrong["was"].isalnum() or wrong["was"] == "NULL" or int(wrong["was"], 16) == 0:
         text = "The pointer found there is NULL: that neighbour's memory was cleared."
         yield Statement(text, "likely", (quoted(wrong),))
@@ -171,7 +171,7 @@ def _value(report: CrashReport, wrong: re.Match[str]) -> Iterator[Statement]:
 
 
 def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What the slab allocator found changed."""
+    """Returns what the slab allocator found changed."""
     del skip
     matched, byte = first(report.lines, _SLAB), first(report.lines, _BYTE)
     if matched is None:
@@ -196,7 +196,7 @@ def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """Which page is wrong, and the reason that the kernel prints."""
+    """Returns which page is wrong, and the reason that the kernel prints."""
     del skip
     matched, why = first(report.lines, _PAGE), first(report.lines, _DUMPED)
     if matched is None:
@@ -217,7 +217,7 @@ def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statemen
 
 
 def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """Which copy was refused."""
+    """Returns which copy was refused."""
     del skip
     matched = first(report.lines, _USERCOPY)
     if matched is None:

@@ -117,7 +117,7 @@ HARDWARE = (
 
 
 def explain_panic(report: CrashReport) -> list[Statement]:
-    """What the reason means; the reason itself where it is not known."""
+    """Returns what the reason means; the reason itself where it is not known."""
     if not report.panic:
         text = "The kernel stopped for good; its reason is not in the report."
         return [Statement(text, "certain", (report.title or "",))]
@@ -138,8 +138,8 @@ def then_panicked(report: CrashReport) -> list[Statement]:
 
 
 def _init(matched: re.Match[str]) -> Iterator[Statement]:
-    """How init ended; exitcode is a wait status: signal in bits 0 to 6, exit code in bits 8 to 15
-    (kernel/exit.c do_exit(), include/linux/wait.h).
+    """Yields how init ended; exitcode is a wait status: signal in bits 0 to 6, exit code in
+    bits 8 to 15 (kernel/exit.c do_exit(), include/linux/wait.h).
     """
     text = "Process 1 (init) ended, and without it the kernel cannot go on."
     yield Statement(text, "certain", (matched[0],))

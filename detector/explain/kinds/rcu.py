@@ -1,4 +1,5 @@
-"""Explains RCU stalls (for whom, how many jiffies, does its own thread starve) and its misuse.
+"""Explains RCU stalls (for whom, how many jiffies, does its own thread starve) and its
+misuse.
 
 In: a report of class `rcu-stall` or `suspicious-rcu`. Out: statements; jiffies stay jiffies, since
 the log does not say how many make a second. Formats: kernel/rcu/tree_stall.h

@@ -1,4 +1,5 @@
-"""Explains references that were not given back: file systems, network devices, address spaces.
+"""Explains references that were not given back: file systems, network devices, address
+spaces.
 
 In: a report of class `vfs-busy`, `netdev-reference` or `mm-teardown`. Out: statements. Formats:
 fs/dcache.c umount_check(), fs/super.c generic_shutdown_super(), fs/open.c filp_close(),

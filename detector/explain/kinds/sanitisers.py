@@ -99,7 +99,9 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """What the C language leaves undefined was done: where, and the line with the values."""
+    """Returns what the C language leaves undefined was done: where, and the line with the
+    values.
+    """
     del skip
     matched, value = first(report.lines, _UBSAN), first(report.lines, _OVERFLOW)
     text = "UBSAN saw an operation that the C language does not define"

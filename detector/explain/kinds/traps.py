@@ -1,4 +1,5 @@
-"""Explains exceptions without a bad address, and checks that a kernel makes of itself: WARN, BUG.
+"""Explains exceptions without a bad address, and checks that a kernel makes of itself:
+WARN, BUG.
 
 In: a report of one of those classes. Out: statements. What an instruction did is read in
 `sentences`. Formats: kernel/panic.c __warn(), lib/bug.c report_bug(), arch/x86/kernel/traps.c,

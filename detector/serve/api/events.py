@@ -1,5 +1,5 @@
-"""New and changed incidents as they come: server-sent events with the ids of the log of changes, so
-that nobody misses one.
+"""New and changed incidents as they come: server-sent events with the ids of the log of
+changes, so that nobody misses one.
 
 In: `Last-Event-ID`, or `after`. Out: an endless stream; a comment when it is quiet, so that proxies
 keep it open.

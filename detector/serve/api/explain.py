@@ -1,4 +1,4 @@
-"""What the catalogue makes of a piece of log: the text in, the decision out. Nothing is stored.
+"""Endpoint that explains a piece of log: the text in, the decision out. Nothing is stored.
 
 In: text as somebody pasted it, bounded. Out: the matches, each report with what it means, what
 could not be read.
@@ -49,7 +49,7 @@ class PastedExplanation(ExplanationItem):
 
 
 class Decision(BaseModel):
-    """What was decided."""
+    """The decision about a piece of log."""
 
     lines: int = Field(description="how many lines were read")
     matches: list[MatchItem]

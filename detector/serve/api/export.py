@@ -1,4 +1,5 @@
-"""Export: every incident of a filter as NDJSON, one whole object a line, as long as it takes.
+"""Export: every incident of a filter as NDJSON, one whole object a line, as long as it
+takes.
 
 In: a filter. Out: a stream, newest first. It is read page by page, so that it holds up nobody and
 takes no memory.

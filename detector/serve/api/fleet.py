@@ -1,4 +1,4 @@
-"""How often the fleet crashes, by kernel release and by hardware model.
+"""Endpoint of crash rates by kernel release and by hardware model.
 
 In: a time. Out: counts and rates.
 """

@@ -1,5 +1,5 @@
-"""Grafana: the endpoints of its JSON data source, so that incidents and noise can be charted and
-marked in any dashboard.
+"""Grafana: the endpoints of its JSON data source, so that incidents and noise can be
+charted and marked in any dashboard.
 
 In: targets such as `incidents?severity=critical&host=db-*` or `noise?host=db-1`: a name and
 filters. Out: series and annotations.

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can answer, and its figures.
+"""Health endpoints: liveness, readiness, session and metrics.
 
 In: nothing. Out: `/healthz` and `/readyz` for probes, `/metrics` for Prometheus, who the visitor is
 for programs that act by session.

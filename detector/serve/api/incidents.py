@@ -1,5 +1,5 @@
-"""Incidents: lists, one with all that is known of it, what became of it, who was told, what is like
-it; and what people do with it.
+"""Incidents: lists, one with all that is known of it, what became of it, who was told,
+what is like it; and what people do with it.
 
 In: filters, ids, acts. Out: rows and objects. An act is done once for each `Idempotency-Key`, under
 the visitor's name.
@@ -75,8 +75,8 @@ class ActReason(BaseModel):
     responses=LIST,
 )
 def incidents(request: Request, parameters: Annotated[ListParameters, Query()]) -> Response:
-    """Live incidents that fit a filter. Values of one parameter: any of them; parameters: all of
-    them.
+    """Live incidents that fit a filter. Values of one parameter: any of them; parameters: all
+    of them.
     """
     return page("incidents", history(request).search, request, parameters)
 

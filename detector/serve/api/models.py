@@ -1,5 +1,5 @@
-"""The objects of `detector/render/objects.py` as models: incidents with evidence, report and
-diagnosis. Tests hold the two together.
+"""The objects of `detector/render/objects.py` as models: incidents with evidence, report
+and diagnosis. Tests hold the two together.
 
 In: nothing. Out: models for OpenAPI. Fields are only ever added.
 """
@@ -80,8 +80,8 @@ class MatchItem(BaseModel):
 
 
 class SpreadItem(BaseModel):
-    """The hosts of an incident that many share: one `value` of a `field` (fingerprint, process) on
-    so many `hosts`, of which `names` are the first.
+    """The hosts of an incident that many share: one `value` of a `field` (fingerprint,
+    process) on so many `hosts`, of which `names` are the first.
     """
 
     field: str

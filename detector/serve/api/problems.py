@@ -1,5 +1,5 @@
-"""Problems: all reports and incidents with one fingerprint, added up; and saying that one is
-solved.
+"""Problems: all reports and incidents with one fingerprint, added up; and saying that one
+is solved.
 
 In: filters, fingerprints. Out: rows and details.
 """
@@ -88,8 +88,8 @@ def resolve(
     body: Resolution | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Says that a problem is solved; its open incidents are resolved. One that is resolved already
-    is refused, unless another release is said to have the fix.
+    """Says that a problem is solved; its open incidents are resolved. One that is resolved
+    already is refused, unless another release is said to have the fix.
     """
     existing(history(request).problem(fingerprint), "such problem")
     who, how = visitor(request).name, body or Resolution()
@@ -110,8 +110,8 @@ def resolve(
     responses=ACT,
 )
 def advise(request: Request, fingerprint: Fingerprint, body: Advised) -> Response:
-    """Keeps a cause, a workaround or a ticket: the next incident of the problem and its message say
-    it.
+    """Keeps a cause, a workaround or a ticket: the next incident of the problem and its
+    message say it.
     """
     existing(history(request).problem(fingerprint), "such problem")
     who = visitor(request).name

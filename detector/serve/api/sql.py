@@ -1,5 +1,6 @@
-"""The SQL door for analysts: one SELECT in, columns and rows out. Its role is `sql`, since it sees
-all that is stored.
+"""The SQL door for analysts: one SELECT in, columns and rows out.
+
+Its role is `sql`, since it sees all that is stored.
 
 In: a query. Out: a table, and whether a limit cut it.
 """

@@ -1,5 +1,5 @@
-"""Figures about incidents: what on-call looks at first, the frequent values of fields, how many
-over time.
+"""Figures about incidents: what on-call looks at first, the frequent values of fields, how
+many over time.
 
 In: filters. Out: counts.
 """

@@ -1,1 +1,1 @@
-"""What stands between a connection and a route: access, tokens, limits, headers, errors."""
+"""Layers between a connection and a route: access, tokens, limits, headers, errors."""

@@ -1,5 +1,5 @@
-"""Who a visitor is and what they may do: bearer tokens, browser sessions, a trusted proxy's word,
-or everyone on loopback.
+"""Authenticates visitors and gives them roles: bearer tokens, browser sessions, a trusted
+proxy's word, or everyone on loopback.
 
 In: headers and address of a request. Out: a `Visitor` with roles, or none. `gate.py` asks here
 before any route is reached.
@@ -47,8 +47,8 @@ _NAME = re.compile(r"[\w@.+-][\w@.+ -]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: a name for the audit, the roles, how they are known, and the secret that their CSRF
-    token is bound to.
+    """The visitor of a request: a name for the audit, the roles, how they are known, and the
+    secret that their CSRF token is bound to.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Visitor:
     binding: str = ""
 
     def may(self, role: Role) -> bool:
-        """Whether the visitor has a role."""
+        """Returns whether the visitor has a role."""
         return role in self.roles
 
 
@@ -95,8 +95,10 @@ class Access:
     def visitor(
         self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str
     ) -> Visitor | None:
-        """Who asks, or None for a stranger. A token that is presented and wrong is a stranger's,
-        whatever else the request carries.
+        """Returns who asks, or None for a stranger.
+
+        A token that is presented and wrong is a stranger's, whatever else the request
+        carries.
         """
         authorization = headers.get("authorization")
         if authorization is not None and not self.open:
@@ -110,7 +112,7 @@ class Access:
         return Visitor("local", ROLES, "loopback", "loopback") if self.open else None
 
     def from_proxy(self, address: str) -> bool:
-        """Whether a request's address is a trusted proxy's."""
+        """Returns whether a request's address is a trusted proxy's."""
         try:
             peer = ipaddress.ip_address(address)
         except ValueError:
@@ -147,15 +149,15 @@ class Access:
         self._sessions.pop(_kept(value), None)
 
     def csrf_token(self, visitor: Visitor) -> str:
-        """What a form of this visitor must carry: it cannot be guessed, and is of no use to anyone
-        else.
+        """Returns what a form of this visitor must carry: it cannot be guessed, and is of no use
+        to anyone else.
         """
         return hmac.new(
             self._key, f"csrf\0{visitor.via}\0{visitor.binding}".encode(), hashlib.sha256
         ).hexdigest()
 
     def csrf_holds(self, visitor: Visitor, presented: str) -> bool:
-        """Whether a form's token is this visitor's."""
+        """Returns whether a form's token is this visitor's."""
         return hmac.compare_digest(
             self.csrf_token(visitor).encode(), presented.encode("utf-8", "surrogateescape")
         )
@@ -169,14 +171,15 @@ class Access:
         return self._wrong.empty(address, self._clock())
 
     def secure(self, request: Request) -> bool:
-        """Whether the browser speaks https, to this server or to its proxy."""
+        """Returns whether the browser speaks https, to this server or to its proxy."""
         if request.client and self.from_proxy(request.client.host):
             return request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
         return request.url.scheme == "https"
 
     def host_allowed(self, host: str) -> bool:
-        """Whether a Host header names this server. A page of another name that resolves to this
-        address (DNS rebinding) does not.
+        """Returns whether a Host header names this server.
+
+        A page of another name that resolves to this address (DNS rebinding) does not.
         """
         name = re.sub(r":[0-9]{1,5}$", "", host).lower()
         if self.settings.hosts:
@@ -206,7 +209,7 @@ class Access:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Returns whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -214,14 +217,17 @@ def is_loopback(address: str) -> bool:
 
 
 def visitor(request: Request) -> Visitor:
-    """Who asks. The gate has let them in already; a stranger on a public page has no role."""
+    """Returns who asks.
+
+    The gate has let them in already; a stranger on a public page has no role.
+    """
     known = request.scope.get("visitor")
     return known if isinstance(known, Visitor) else Visitor("nobody", frozenset(), "token")
 
 
 def require(role: Role) -> Callable[[Request], Visitor]:
-    """A dependency that lets only visitors of a role through, beside what the gate demands of every
-    request.
+    """A dependency that lets only visitors of a role through, beside what the gate demands of
+    every request.
     """
 
     def check(request: Request) -> Visitor:
@@ -240,7 +246,7 @@ def csrf_token(request: Request) -> str:
 
 
 def _kept(value: str) -> bytes:
-    """Sessions are known by a hash, so that a look at memory or a timing of the look-up gives none
-    away.
+    """Sessions are known by a hash, so that a look at memory or a timing of the look-up gives
+    none away.
     """
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).digest()

@@ -1,4 +1,5 @@
-"""Bounds on connections: a time-out for a request's head, and a cap that idle ones give way to.
+"""Bounds on connections: a time-out for a request's head, and a cap that idle ones give
+way to.
 
 uvicorn waits for ever for the first byte of a request. Here a connection that has not sent a whole
 head after `HEAD_S` seconds is closed, and at the cap the one that has waited longest makes room,

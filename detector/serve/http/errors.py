@@ -1,5 +1,5 @@
-"""Errors as RFC 9457 has them: `application/problem+json` with type, title, status, detail and,
-where one is at fault, the field.
+"""Errors as RFC 9457 has them: `application/problem+json` with type, title, status, detail
+and, where one is at fault, the field.
 
 In: what went wrong, as an exception. Out: a response. Texts that a client sent are quoted in JSON
 only; nothing here makes markup.
@@ -28,7 +28,7 @@ _QUOTED = 200
 
 
 class ProblemBody(BaseModel):
-    """What every error answers."""
+    """Body of every error answer."""
 
     type: str = Field(
         default="about:blank",
@@ -147,7 +147,7 @@ async def _store(request: Request, error: Exception) -> Response:
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How a route declares its problems, for OpenAPI."""
+    """Returns how a route declares its problems, for OpenAPI."""
     schema = {"$ref": "#/components/schemas/ProblemBody"}
     return {
         status: {

@@ -1,5 +1,5 @@
-"""The gate that every request passes before any route: name, rate, visitor, role, origin, CSRF
-token, size.
+"""The gate that every request passes before any route: name, rate, visitor, role, origin,
+CSRF token, size.
 
 In: an ASGI request. Out: the application's answer with the headers that every answer has
 (`headers.py`), or a problem. A route that nobody thought of is shut: reading needs the role read,
@@ -56,8 +56,8 @@ def role_for(method: str, path: str) -> Role | None:
 
 
 class Gate:
-    """ASGI middleware: lets a request through, with `visitor` in its scope, or answers it with a
-    problem.
+    """ASGI middleware: lets a request through, with `visitor` in its scope, or answers it with
+    a problem.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access, clock: Callable[[], int]) -> None:

@@ -1,5 +1,5 @@
-"""What every answer carries, and what every GET can do: headers that keep pages apart, ETags with
-304, HEAD.
+"""Adds headers to every answer, and to every GET: headers that keep pages apart, ETags
+with 304, HEAD.
 
 In: the answers of the application. Out: the same with `Content-Security-Policy` and its kin; a
 whole answer (not a stream) with an ETag of its bytes, so that it is right whatever the answer was
@@ -69,8 +69,8 @@ class Answers:
 
 
 def _count(scope: Scope, method: str, answer: _OutgoingResponse, seconds: float) -> None:
-    """Routes are counted by their template and methods that nobody has by one word: a client cannot
-    make new labels.
+    """Routes are counted by their template and methods that nobody has by one word: a client
+    cannot make new labels.
     """
     route = getattr(scope.get("route"), "path", "none")
     telemetry.HTTP_REQUESTS.labels(

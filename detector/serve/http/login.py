@@ -1,5 +1,5 @@
-"""Logging in and out with a browser: a token becomes a session cookie that no script can read and
-no other site can send.
+"""Logging in and out with a browser: a token becomes a session cookie that no script can
+read and no other site can send.
 
 In: the form's token. Out: the cookie, and a redirect into this server, never to another.
 """

@@ -1,5 +1,5 @@
-"""How much one visitor may ask for: a bucket of requests for each, refilled over time, in bounded
-memory.
+"""Limits the rate of requests of one visitor: a bucket of requests for each, refilled over
+time, in bounded memory.
 
 In: a name and the time. Out: how long to wait, 0 for now. The time is an argument; no IO.
 """

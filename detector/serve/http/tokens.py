@@ -68,7 +68,7 @@ class _TokenTable(BaseModel):
 
 
 def digest_of(token: str) -> bytes:
-    """What is kept of a token. It is long and random, so that a plain hash suffices."""
+    """Returns what is kept of a token. It is long and random, so that a plain hash suffices."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -111,8 +111,9 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
 
 
 def find(tokens: Iterable[Token], presented: str) -> Token | None:
-    """The token that was presented. Every one is compared, in constant time, so that the time tells
-    nothing.
+    """The token that was presented.
+
+    Every one is compared, in constant time, so that the time tells nothing.
     """
     digest = digest_of(presented)
     match = None

@@ -1,5 +1,6 @@
-"""What a visitor does with a form: acknowledge, resolve, reopen, note, silence. Posted, done, and
-led back to the page (303).
+"""Handles the forms of pages: acknowledge, resolve, reopen, note, silence.
+
+Posted, done, and led back to the page (303).
 
 In: a form whose CSRF token and role the gate has checked. Out: a redirect, or a page that says why
 it was refused. The form carries an id of its own, so that sending it twice does it once.

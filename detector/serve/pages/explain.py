@@ -1,5 +1,5 @@
-"""A pasted log explained: what happened, what it means, and which problems of the history resemble
-it.
+"""A pasted log explained: what happened, what it means, and which problems of the history
+resemble it.
 
 In: a form with text. Out: a page. Nothing is stored.
 """

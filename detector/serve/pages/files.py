@@ -1,5 +1,6 @@
-"""The style sheet, the script and the icon, and the choice of a theme. All files are read once, at
-the start.
+"""The style sheet, the script and the icon, and the choice of a theme.
+
+All files are read once, at the start.
 
 In: a name. Out: the file, kept by the browser as long as its content is the same (an ETag). A name
 that is none of these is not found: no path is ever made of what a client sent.
@@ -43,8 +44,8 @@ def file(name: str) -> Response:
 
 @router.get("/theme/{name}")
 def theme(name: str, back: str = "/") -> Response:
-    """Remembers how the visitor wants to see pages, and leads back. It changes nothing but colours,
-    so that a link may do it.
+    """Remembers how the visitor wants to see pages, and leads back. It changes nothing but
+    colours, so that a link may do it.
     """
     if name not in THEMES:
         raise HttpError(404, f"there is no theme {name[:100]}: there are {', '.join(THEMES)}")

@@ -48,7 +48,9 @@ def fleet(request: Request) -> PageContent:
 
 
 def _by(what: PageQuery) -> By:
-    """What crashes are counted by; raises `FilterError` for what they are not counted by."""
+    """Returns what crashes are counted by; raises `FilterError` for what they are not counted
+    by.
+    """
     given = what.params.get("by", ["kernel"])
     if given in (["hardware"], ["kernel"]):
         return "hardware" if given == ["hardware"] else "kernel"

@@ -23,7 +23,7 @@ def stamp(wall_us: int | None) -> str:
 
 
 def ago(wall_us: int, now_us: int) -> str:
-    """How long before now, in one unit: "3 h ago", "in 2 d", "now"."""
+    """Returns how long before now, in one unit: "3 h ago", "in 2 d", "now"."""
     distance = (now_us - wall_us) // 1_000_000
     size = abs(distance)
     if size < 5:

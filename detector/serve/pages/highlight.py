@@ -57,8 +57,8 @@ def _plain(text: str, start: int, end: int, claimed: int) -> list[Piece]:
 
 
 def _spans(text: str, pattern: str) -> tuple[int, tuple[Span, ...]]:
-    """Where the regex's claim ends and where its groups lie; (0, ()) where it does not match or
-    takes too long.
+    """Returns where the regex's claim ends and where its groups lie; (0, ()) where it does not
+    match or takes too long.
     """
     compiled = _compiled(pattern)
     try:
@@ -83,6 +83,6 @@ def _compiled(pattern: str) -> regex.Pattern[str] | None:
 
 
 def _sought(text: str, fields: Mapping[str, str]) -> tuple[Span, ...]:
-    """Where captured values first stand in the text."""
+    """Returns where captured values first stand in the text."""
     places = ((text.find(value), value, name) for name, value in fields.items() if value)
     return tuple((at, at + len(value), name) for at, value, name in places if at >= 0)

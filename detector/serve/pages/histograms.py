@@ -78,8 +78,8 @@ def histogram(
 def spread(
     buckets: Sequence[Bin], start_us: int, end_us: int, unit_us: int, most: int = 72
 ) -> list[TimePart]:
-    """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a time,
-    empty ones included.
+    """Buckets of whole units, gaps between them left out, as at most `most` equal parts of a
+    time, empty ones included.
     """
     start = start_us - start_us % unit_us
     units = max(1, -(-(end_us - start) // unit_us))

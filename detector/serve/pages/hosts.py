@@ -77,8 +77,8 @@ def host(request: Request) -> PageContent:
 
 
 def boot_name(boot: BootRow) -> str:
-    """By what a boot is told from others: journald's id, else when it began by the wall clock, else
-    its number.
+    """Returns by what a boot is told from others: journald's id, else when it began by the
+    wall clock, else its number.
     """
     if boot.boot_id:
         return boot.boot_id

@@ -1,5 +1,5 @@
-"""The page of one incident: what broke first, then why it was raised, what it means, what to do,
-and what became of it.
+"""The page of one incident: what broke first, then why it was raised, what it means, what
+to do, and what became of it.
 
 In: an incident's id, or a beginning that no other has. Out: a page; as JSON the object that
 `oopswatch incidents show --json` prints, with what became of it. Joined incidents are shown, and
@@ -63,8 +63,8 @@ def incident(request: Request) -> PageContent:
 
 
 def title_of(match: Match, known: Catalogue) -> str:
-    """What a line is in its signature's words; the signature's id where the pattern files no longer
-    have it.
+    """Returns what a line is in its signature's words; the signature's id where the pattern
+    files no longer have it.
     """
     signature = known.signature(match.signature)
     return signature.title if signature else match.signature
@@ -77,7 +77,7 @@ def _at(match: Match, detail: IncidentDetail) -> int:
 
 
 def _became(reading: History, detail: IncidentDetail) -> dict[str, Any]:
-    """What became of it, who was told, what is like it."""
+    """Returns what became of it, who was told, what is like it."""
     identity, fingerprint = detail.row.id, detail.row.fingerprint
     return {
         "changes": reading.changes_of(identity),
@@ -213,7 +213,9 @@ def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
 
 
 def _commands(detail: IncidentDetail) -> list[str]:
-    """What shows the same in a terminal; names that a log gave are quoted for the shell."""
+    """Returns what shows the same in a terminal; names that a log gave are quoted for the
+    shell.
+    """
     shown = [f"oopswatch incidents show {detail.row.id}"]
     source = detail.incident.anchor.source
     if (

@@ -1,5 +1,5 @@
-"""The first page: what is open, what is new, what came back, where the fleet is hot, what only
-makes noise, and whether oopswatch keeps up.
+"""The first page: what is open, what is new, what came back, where the fleet is hot, what
+only makes noise, and whether oopswatch keeps up.
 
 In: the history as of now. Out: a page of less than 50 KB, however large the history is: every list
 is bounded.
@@ -28,7 +28,7 @@ SHOWN_HOSTS = 15
 
 
 def overview(request: Request) -> PageContent:
-    """What on-call looks at first."""
+    """Returns what on-call looks at first."""
     now, reading = now_us(request), history(request)
     last_change = reading.last_change()
     overview_row = reading.overview(now)

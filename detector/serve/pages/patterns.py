@@ -1,5 +1,5 @@
-"""Rules and signatures: what they match, in their own words and lines, and how often a signature
-was seen.
+"""Rules and signatures: what they match, in their own words and lines, and how often a
+signature was seen.
 
 In: the catalogue, and counts of the history. Out: pages. Patterns are changed in their files, not
 here.

@@ -1,4 +1,4 @@
-"""What a visitor asks for: the parameters of an address as a filter, and addresses that ask a
+"""Query of a page: the parameters of an address as a filter, and addresses that ask a
 little more or less.
 
 In: a request. Out: a filter, and links. The address is the query: what is not in it is not asked
@@ -34,8 +34,8 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """What an address asks for: a filter (an empty one where it is wrong), the parameters as they
-    were, where the page begins.
+    """The query of an address: a filter (an empty one where it is wrong), the parameters as
+    they were, where the page begins.
     """
 
     path: str
@@ -75,8 +75,9 @@ class PageQuery:
 
 
 def page_query(request: Request, now_us: int, names: Iterable[str] | None = None) -> PageQuery:
-    """What a request asks for. Of a filter that cannot be understood the error is kept, for the
-    page to say it.
+    """Returns what a request asks for.
+
+    Of a filter that cannot be understood the error is kept, for the page to say it.
     """
     given: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():

@@ -1,4 +1,4 @@
-"""Which silences in force cover an incident or a problem: for the banner on its page.
+"""Finds the silences in force for an incident or a problem, for the banner on its page.
 
 In: the history, what the page is about, the time. Out: silences, and what a form to add one needs.
 """

@@ -1,5 +1,6 @@
-"""Silences: what nobody is told of, until when and why. Adding and ending them are forms that
-`acting` answers.
+"""Silences: what nobody is told of, until when and why.
+
+Adding and ending them are forms that `acting` answers.
 
 In: the history. Out: a page of the silences that are not over.
 """

@@ -1,4 +1,5 @@
-"""One file, pipe or device as a stream of decompressed bytes, and whether it is a log at all.
+"""One file, pipe or device as a stream of decompressed bytes, and whether it is a log at
+all.
 
 The compression is told by the first bytes, whatever the name says. Raises `NotALogError` for what
 is none, OSError for what cannot be opened; damage inside a compressed file is one of `DAMAGE`,
@@ -57,11 +58,11 @@ _TEXT_LINE = re.compile(rb"(?m)^\0*[\t\x1b -~]{20}")
 
 
 class NotALogError(Exception):
-    """What it is instead."""
+    """An input that is no log; the message says what it is."""
 
 
 class ByteStream(Protocol):
-    """What decompressors and plain files have in common."""
+    """Protocol of decompressors and plain files."""
 
     def read1(self, size: int = -1, /) -> bytes:
         """Some bytes with at most one read below; none at the end."""
@@ -69,8 +70,10 @@ class ByteStream(Protocol):
 
 
 class OpenInput:
-    """An open input. `done` counts the bytes read of the file as it lies on the disk; `misnamed` is
-    the compression that its name claims and its bytes do not have.
+    """An open input.
+
+    `done` counts the bytes read of the file as it lies on the disk; `misnamed` is the
+    compression that its name claims and its bytes do not have.
     """
 
     def __init__(self, path: str) -> None:
@@ -133,8 +136,8 @@ class _Peekable(Protocol):
 
 
 class _Zstandard:
-    """A reader of .zst that tells a cut file from a whole one, which zstandard's own stream reader
-    does not.
+    """A reader of .zst that tells a cut file from a whole one, which zstandard's own stream
+    reader does not.
     """
 
     # An RLE block of 4 bytes gives 128 KiB (RFC 8878 3.1.1.2): what one step may cost of memory
@@ -169,7 +172,7 @@ class _Zstandard:
 
 
 def not_a_log(head: bytes) -> str | None:
-    """What the first bytes of an input are, where no line of them is text."""
+    """Returns what the first bytes of an input are, where no line of them is text."""
     for magic, kind in _KINDS:
         if head.startswith(magic):
             return f"not a log but {kind}"
@@ -189,7 +192,9 @@ def not_a_log(head: bytes) -> str | None:
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins so is compressed in one of the ways that are read here."""
+    """Returns whether a file that begins so is compressed in one of the ways that are read
+    here.
+    """
     return head.startswith((GZIP, XZ, BZIP2, ZSTANDARD))
 
 

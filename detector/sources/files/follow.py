@@ -48,7 +48,7 @@ class FileFollower:
         return once
 
     def poll(self, size: int) -> Iterator[FileChunk]:
-        """What was added since the last call, in blocks of up to `size` bytes."""
+        """Yields what was added since the last call, in blocks of up to `size` bytes."""
         self._look()
         for number, growing in list(self._followed.items()):
             try:
@@ -65,7 +65,7 @@ class FileFollower:
 
     @property
     def cut(self) -> int:
-        """How many lines were too long, and so came in pieces."""
+        """Returns how many lines were too long, and so came in pieces."""
         return self._cut + sum(growing.cut for growing in self._followed.values())
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class FileFollower:
         return True
 
     def _is_rotated(self, path: Path) -> bool:
-        """Whether a file that has come since is named as logrotate names: kern.log.1,
+        """Returns whether a file that has come since is named as logrotate names: kern.log.1,
         kern.log-20261122.gz, kern-20261122.log.
         """
         for growing in self._followed.values():
@@ -146,7 +146,7 @@ class _Growing:
 
     @property
     def cut(self) -> int:
-        """How many of its lines came in pieces."""
+        """Returns how many of its lines came in pieces."""
         return self._cut + self._framer.cut
 
     def grown(self, size: int) -> Iterator[FileChunk]:

@@ -27,8 +27,9 @@ HEAD_LIMIT = 4096
 
 
 class FileChunk:
-    """A block of a file cut at record ends. `number` of a record is its line's, counted only as far
-    as somebody asks.
+    """A block of a file cut at record ends.
+
+    `number` of a record is its line's, counted only as far as somebody asks.
     """
 
     names_inside = True
@@ -87,9 +88,7 @@ class FileChunk:
         return self._first + self.count
 
     def found(self, hits: Sequence[int], count: int) -> None:
-        """What another process has found in these bytes: where hits end, and how many records there
-        are.
-        """
+        """Takes over the hits and the record count that another process found in these bytes."""
         self.hits, self._count = hits, count
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
@@ -139,12 +138,12 @@ class Framer:
 
     @property
     def begun(self) -> bool:
-        """Whether something was fed before: positions are then not those of one file."""
+        """Returns whether something was fed before: positions are then not those of one file."""
         return bool(self._end or self._pieces)
 
     @property
     def plain(self) -> bool:
-        """Whether the chunks are the bytes of the file as they lie there."""
+        """Returns whether the chunks are the bytes of the file as they lie there."""
         return self._decided and self._shape is None and not self._cr
 
     def feed(self, data: bytes) -> list[FileChunk]:
@@ -177,7 +176,7 @@ class Framer:
         return self._chunks(long)
 
     def end_line(self) -> None:
-        """What comes next begins a line: the end of one file of several that are one log."""
+        """Ends a line at the end of one file of several that are one log."""
         if self._pieces:
             self._pieces.append(b"\n")
 

@@ -1,4 +1,5 @@
-"""The head of a file → whether CR alone ends its lines, as some terminals' captures have it.
+"""The head of a file → whether CR alone ends its lines, as some terminals' captures have
+it.
 
 In a file with LFs a CR is part of its line (a progress bar, what a process wrote into its message)
 or of the line end (CRLF). Does no IO.
@@ -13,8 +14,9 @@ _STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ *\d+\.\d+\]")
 
 
 def are_cr(head: bytes, *, last: bool = False) -> bool | None:
-    """Whether CR alone ends the lines; None where more of the file must come to tell. `last` says
-    that no more is waited for.
+    """Returns whether CR alone ends the lines; None where more of the file must come to tell.
+
+    `last` says that no more is waited for.
 
     Behind one LF at the end only where the first line has printk's stamp: what a daemon ends with a
     LF is one message, into which a process may have written CRs and a kernel's line.

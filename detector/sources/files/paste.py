@@ -1,5 +1,5 @@
-"""The records of text that somebody pasted: without quotes and numbers around its lines, framed as
-a file's.
+"""The records of text that somebody pasted: without quotes and numbers around its lines,
+framed as a file's.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ ROTATED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Something to read: `files` one after the other are one log that is called `name`; of each,
+    """One log to read: `files` one after the other are one log that is called `name`; of each,
     `skip` bytes are not log text.
 
     `named` is True where the person named just this file, not a folder that holds it.
@@ -48,7 +48,7 @@ class Input:
 
 
 def expand(paths: Iterable[str]) -> tuple[list[Input], list[SourceProblem]]:
-    """What is to be read, and what cannot."""
+    """Returns what is to be read, and what cannot."""
     files: dict[object, tuple[str, bool]] = {}
     problems: list[SourceProblem] = []
     for path in paths:
@@ -63,8 +63,8 @@ def expand(paths: Iterable[str]) -> tuple[list[Input], list[SourceProblem]]:
 
 
 def _oldest_first(files: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """The same files; those that logrotate made of one log stand together, where the first of them
-    stood, the log itself last.
+    """The same files; those that logrotate made of one log stand together, where the first of
+    them stood, the log itself last.
     """
     logs: dict[str, list[tuple[tuple[int, ...], tuple[str, bool]]]] = {}
     for file in files:
@@ -103,8 +103,9 @@ def _files(path: str, problems: list[SourceProblem]) -> Iterator[tuple[str, bool
 
 
 def _inside(folder: str, problems: list[SourceProblem]) -> Iterator[str]:
-    """The regular files of a folder and its subfolders. Subfolders by symbolic links are left out:
-    they may lead in a circle.
+    """The regular files of a folder and its subfolders.
+
+    Subfolders by symbolic links are left out: they may lead in a circle.
     """
 
     def closed(error: OSError) -> None:
@@ -167,8 +168,8 @@ def _joined(files: Iterable[tuple[str, bool]]) -> Iterator[Input]:
 
 
 def _pstore_part(file: str) -> tuple[tuple[str, ...], int, int] | None:
-    """(folder, reason and count, second), the part's number, the length of its first line; None for
-    what is no part of a dump.
+    """(folder, reason and count, second), the part's number, the length of its first line;
+    None for what is no part of a dump.
     """
     path = Path(file)
     if not path.name.startswith("dmesg-"):

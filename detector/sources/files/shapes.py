@@ -1,5 +1,5 @@
-"""Shapes of files whose records are not their lines: dmesg's JSON, journalctl's export, dmesg's
-relative times, lines that a terminal or a mail wrapped.
+"""Shapes of files whose records are not their lines: dmesg's JSON, journalctl's export,
+dmesg's relative times, lines that a terminal or a mail wrapped.
 
 In: the bytes of a file, in pieces that end with a line. Out: rows, each the bytes of one record
 without a line end, and the number of the line that it stands for. Does no IO.
@@ -45,8 +45,10 @@ _RELATIVE_LINE = re.compile(
 
 
 class FileShape(Protocol):
-    """A reader of one shape. `line` is the number of the line at which `rest` begins; `over` says
-    that what follows is not of this shape.
+    """A reader of one shape.
+
+    `line` is the number of the line at which `rest` begins; `over` says that what follows is
+    not of this shape.
     """
 
     rest: bytes
@@ -55,7 +57,7 @@ class FileShape(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left."""
+        """Returns whether nothing is left."""
         ...
 
     def feed(self, data: bytes) -> Rows:
@@ -79,8 +81,9 @@ def shape_of(head: bytes) -> FileShape | None:
 
 
 class DmesgJson:
-    """The document of `dmesg --json`, or several one after the other. `line` is the number of the
-    line at which `rest` begins.
+    """The document of `dmesg --json`, or several one after the other.
+
+    `line` is the number of the line at which `rest` begins.
     """
 
     def __init__(self) -> None:
@@ -90,7 +93,7 @@ class DmesgJson:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left but brackets."""
+        """Returns whether nothing is left but brackets."""
         return not self.rest.strip(b" \t\r\n]},")
 
     def feed(self, data: bytes) -> tuple[list[bytes], list[int]]:
@@ -113,13 +116,13 @@ class DmesgJson:
         return objects, numbers
 
     def end(self) -> Rows:
-        """Nothing: an object is whole by itself."""
+        """Returns nothing: an object is whole by itself."""
         return [], []
 
 
 class Export:
-    """Entries of the journal as `journalctl -o export` writes them: a field a line, a blank line
-    after each entry. A row is an entry, `BETWEEN` between its fields.
+    """Entries of the journal as `journalctl -o export` writes them: a field a line, a blank
+    line after each entry. A row is an entry, `BETWEEN` between its fields.
 
     A field with a size may hold anything, also what looks like an entry of the kernel: it is passed
     over by its size.
@@ -132,7 +135,7 @@ class Export:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left."""
+        """Returns whether nothing is left."""
         return not self.rest.strip()
 
     def feed(self, data: bytes) -> Rows:
@@ -182,8 +185,8 @@ def _entry(data: bytes, start: int) -> tuple[bytes, int] | None:
 
 
 class Relative:
-    """Lines of `dmesg --human`: a date where the minute changed, else the seconds since the line
-    before. A row has both: `[Nov29 11:23 +0.512040] …`, the seconds since the date.
+    """Lines of `dmesg --human`: a date where the minute changed, else the seconds since the
+    line before. A row has both: `[Nov29 11:23 +0.512040] …`, the seconds since the date.
     """
 
     def __init__(self) -> None:
@@ -195,7 +198,7 @@ class Relative:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left: every line is a row at once."""
+        """Returns whether nothing is left: every line is a row at once."""
         return True
 
     def feed(self, data: bytes) -> Rows:
@@ -207,7 +210,7 @@ class Relative:
         return rows, numbers
 
     def end(self) -> Rows:
-        """Nothing: every line was a row at once."""
+        """Returns nothing: every line was a row at once."""
         return [], []
 
     def _row(self, line: bytes) -> bytes:
@@ -234,7 +237,7 @@ class WrappedLines:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left."""
+        """Returns whether nothing is left."""
         return not self.rest
 
     def feed(self, data: bytes) -> Rows:

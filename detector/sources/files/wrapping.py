@@ -1,4 +1,5 @@
-"""Lines of a log that a terminal, a mail program or a pager broke at its width → whole again.
+"""Lines of a log that a terminal, a mail program or a pager broke at its width → whole
+again.
 
 In: the bytes of a file and where one line of it lies. Out: the whole line, where it starts and
 where the next one starts. A line without a stamp behind one that has one is a piece of it only if
@@ -79,7 +80,9 @@ class Wrapping:
             yield row, start
 
     def _first(self, data: bytes, start: int) -> int:
-        """Where the line starts that this one is a piece of; its own start where it is none."""
+        """Returns where the line starts that this one is a piece of; its own start where it is
+        none.
+        """
         first = start
         for _ in range(_PIECES):
             if first == 0 or _STAMPED.match(data, first):
@@ -103,7 +106,7 @@ class Wrapping:
         return length >= width - 1 if self._cut else width < length + 1 + len(word[0])
 
     def _between(self, last: bytes, piece: bytes) -> bytes:
-        """What stood between two pieces: nothing where the line was cut in mid-word."""
+        """Returns what stood between two pieces: nothing where the line was cut in mid-word."""
         last = last.rstrip(b"\r")
         if piece[:1] == b" ":
             return b""
@@ -132,9 +135,9 @@ class Wrapping:
 
 
 def is_wrapped(head: bytes) -> bool:
-    """Whether a log that begins so was wrapped as a whole: every line without a stamp is a piece of
-    the one before. Then a phrase may be broken in two, and lines are made whole before anything is
-    searched for in them.
+    """Returns whether a log that begins so was wrapped as a whole: every line without a stamp
+    is a piece of the one before. Then a phrase may be broken in two, and lines are made whole
+    before anything is searched for in them.
     """
     if not _STAMPED.match(head):
         return False
@@ -147,8 +150,8 @@ def is_wrapped(head: bytes) -> bool:
 
 
 def may_be_wrapped(data: bytes, start: int, after: int) -> bool:
-    """Whether a line may be broken, or a piece of a broken one: the one after it begins with
-    another character, or it does not begin as the log does. Asked for every record.
+    """Returns whether a line may be broken, or a piece of a broken one: the one after it
+    begins with another character, or it does not begin as the log does. Asked for every record.
     """
     own = data[start] if start < len(data) else 0
     if own != data[0]:

@@ -1,4 +1,6 @@
-"""Whether brokers answer: errors that waiting mends are said once, the rest end the source."""
+"""Tracks the health of brokers: errors that waiting mends are said once, the rest end the
+source.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _AWAY = (
 
 
 class BrokerHealth:
-    """What is known of the brokers: when one was heard, and since when they are away."""
+    """Health of the brokers: when one was heard, and since when they are away."""
 
     def __init__(self, kafka: Kafka, options: Mapping[str, Any], tell: SourceLog) -> None:
         self._servers = ", ".join(kafka.bootstrap_servers)
@@ -37,11 +39,11 @@ class BrokerHealth:
 
     @property
     def away(self) -> bool:
-        """Whether no broker answers."""
+        """Returns whether no broker answers."""
         return self._away_since is not None
 
     def silent(self) -> bool:
-        """Whether it is time to ask for a sign of life."""
+        """Returns whether it is time to ask for a sign of life."""
         pause_s = RETRY_PROBE_S if self.away else PROBE_S
         return time.monotonic() - max(self._heard, self._asked) > pause_s
 

@@ -1,5 +1,5 @@
-"""Polled batches and records → chunks: the bytes as they are, and the way from a byte to its
-record.
+"""Polled batches and records → chunks: the bytes as they are, and the way from a byte to
+its record.
 
 A `BatchChunk` is a whole record batch, decompressed and not decoded: a record is located only for a
 hit, by going from length to length, and decoded only then. What lies in a key or a header is no
@@ -50,7 +50,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """What stands in the place of a batch that cannot be read: from `offset` on, for a reason.
+    """Placeholder of a batch that cannot be read: from `offset` on, for a reason.
 
     `following` is where the next batch of the same answer begins, `claimed` where this one says
     that it ends, which may be part of the damage; None where there is none.
@@ -188,7 +188,7 @@ class BatchChunk:
 
 
 class Polled(Protocol):
-    """What is used of kafka-python's ConsumerRecord."""
+    """Protocol of kafka-python's ConsumerRecord, as far as it is used."""
 
     @property
     def offset(self) -> int: ...  # noqa: D102
@@ -201,8 +201,9 @@ class Polled(Protocol):
 
 
 class KafkaChunk:
-    """Consecutive records of one partition. A record's number is its offset, its arrival the time
-    that the broker keeps for it.
+    """Consecutive records of one partition.
+
+    A record's number is its offset, its arrival the time that the broker keeps for it.
     """
 
     __slots__ = ("_records", "_starts", "count", "data", "end", "source")
@@ -234,8 +235,8 @@ class KafkaChunk:
 
 
 def chunks_of(source: str, polled: Sequence[Polled]) -> Iterator[Chunk]:
-    """What one poll brought of a partition, in order: whole batches as they are, and together the
-    records that came one by one.
+    """Yields what one poll brought of a partition, in order: whole batches as they are, and
+    together the records that came one by one.
     """
     for whole, items in groupby(polled, lambda item: isinstance(item.value, Batch)):
         if whole:

@@ -1,4 +1,5 @@
-"""The first meeting with the brokers: a connected consumer, or one line that says what to mend.
+"""The first meeting with the brokers: a connected consumer, or one line that says what to
+mend.
 
 Brokers that are away are waited for. kafka-python itself tells no more of a failed connection than
 that time is up, so the reason is sought for (`reach`) and overheard.
@@ -119,7 +120,7 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
 
 
 def _unreached(kafka: Kafka, options: Mapping[str, Any], heard: Exception | None) -> SourceError:
-    """Why time is up: brokers that let nobody in, or went away meanwhile."""
+    """Returns why time is up: brokers that let nobody in, or went away meanwhile."""
     if heard is None and (obstacles_met := obstacles(options)):
         return _blocked(obstacles_met)
     return SourceError(_why_refused(kafka, heard))
@@ -218,5 +219,5 @@ def _topics(consumer: KafkaConsumer) -> set[str]:
 
 
 def explained(error: Exception) -> str:
-    """What the client says, on one line."""
+    """Returns what the client says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

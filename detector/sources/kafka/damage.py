@@ -1,4 +1,4 @@
-"""What becomes of a batch that cannot be read: it is fetched once more, then skipped, or its
+"""Handles batches that cannot be read: each is fetched once more, then skipped, or its
 partition stands still; all others go on.
 
 In: what a poll brought. Out: the same without what is damaged. A partition that stands still is
@@ -55,7 +55,7 @@ class DamagedPartitions:
 
     @property
     def stopped(self) -> int:
-        """How many partitions stand still."""
+        """Returns how many partitions stand still."""
         return sum(stand.stopped for stand in self._stands.values())
 
     def take(
@@ -106,8 +106,8 @@ class DamagedPartitions:
             self._say("partition_stopped", topic_partition, damaged)
 
     def _behind(self, topic_partition: TopicPartition, damaged: Damaged) -> int | None:
-        """Where what can be read begins again: the next batch of the same answer, else where the
-        damaged one says that it ends, if Kafka has come so far.
+        """Returns where what can be read begins again: the next batch of the same answer, else
+        where the damaged one says that it ends, if Kafka has come so far.
         """
         if damaged.following is not None and damaged.following > damaged.offset:
             return damaged.following

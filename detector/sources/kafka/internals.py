@@ -1,5 +1,5 @@
-"""Takes from inside kafka-python what it does not offer: topic ids, fresh metadata, a rebalance, a
-goodbye.
+"""Takes from inside kafka-python what it does not offer: topic ids, fresh metadata, a
+rebalance, a goodbye.
 
 Where another release lacks one of them, the function says how oopswatch does without.
 """
@@ -32,7 +32,7 @@ def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
 
 
 def has_topic(consumer: KafkaConsumer, topic: str) -> bool:
-    """Whether the last metadata names a topic."""
+    """Returns whether the last metadata names a topic."""
     try:
         return consumer._cluster.partitions_for_topic(topic) is not None  # noqa: SLF001
     except AttributeError:
@@ -40,7 +40,10 @@ def has_topic(consumer: KafkaConsumer, topic: str) -> bool:
 
 
 def refresh(consumer: KafkaConsumer, within_ms: int) -> None:
-    """Asks a broker for metadata; any answer will do. Raises KafkaTimeoutError where none comes."""
+    """Asks a broker for metadata; any answer will do.
+
+    Raises KafkaTimeoutError where none comes.
+    """
     with suppress(kafka_errors.BrokerResponseError):
         answer = consumer._cluster.request_update()  # noqa: SLF001
         consumer._net.run(consumer._manager.wait_for, answer, within_ms)  # noqa: SLF001
@@ -57,7 +60,8 @@ def rejoin(consumer: KafkaConsumer) -> None:
 
 
 def let_leave(consumer: KafkaConsumer) -> None:
-    """Has a static member say goodbye when it is closed, as administrators have it leave (KIP-345).
+    """Has a static member say goodbye when it is closed, as administrators have it leave
+    (KIP-345).
 
     By itself it says none, and its partitions stand still until the group misses it; so it is with
     a client that decides otherwise.

@@ -1,4 +1,5 @@
-"""A member of a consumer group: what the group decides, whether it still counts us in, goodbye.
+"""A member of a consumer group: what the group decides, whether it still counts us in,
+goodbye.
 
 A process that was stopped for longer than the session goes on as if nothing had happened, while
 others own its partitions. So a member holds a lease: from the moment at which it asked something
@@ -45,7 +46,7 @@ def elapsed_s() -> float:
 
 
 class Lease:
-    """How long ago the group is known to have counted us in. Pure: time is an argument."""
+    """Lease of a member: how long ago the group confirmed it. Pure: time is an argument."""
 
     def __init__(self, session_s: float) -> None:
         self._good_s = session_s / LEASE_PART
@@ -60,7 +61,7 @@ class Lease:
         self._asked_s = None
 
     def holds(self, now_s: float) -> bool:
-        """Whether what is owned needs no confirmation yet."""
+        """Returns whether what is owned needs no confirmation yet."""
         return self._asked_s is not None and 0 <= now_s - self._asked_s < self._good_s
 
 
@@ -146,7 +147,10 @@ class Membership:
         self._lease.renew(asked_s)
 
     def alone(self) -> bool:
-        """Whether the group has no other member now. Raises KafkaError where brokers are away."""
+        """Returns whether the group has no other member now.
+
+        Raises KafkaError where brokers are away.
+        """
         if self._sole:
             return True
         try:

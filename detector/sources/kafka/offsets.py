@@ -1,5 +1,5 @@
-"""Which offsets partitions have: at the beginning, at the end, from a time on; for whoever sets a
-position by hand. Reads no record.
+"""Reads the offsets of partitions: at the beginning, at the end, from a time on; for
+whoever sets a position by hand. Reads no record.
 """
 
 from __future__ import annotations

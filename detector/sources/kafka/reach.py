@@ -23,7 +23,7 @@ ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What keeps a client from one server. `passing` says that waiting may mend it."""
+    """An obstacle between a client and one server. `passing` says that waiting may mend it."""
 
     text: str
     passing: bool = False
@@ -37,7 +37,7 @@ def why_unreachable(options: Mapping[str, Any]) -> str:
 
 
 def obstacles(options: Mapping[str, Any]) -> list[Obstacle]:
-    """What keeps a client from each server that does not answer a first question."""
+    """Returns what keeps a client from each server that does not answer a first question."""
     obstacles_read = (_obstacle(server, options) for server in options["bootstrap_servers"])
     return [obstacle for obstacle in obstacles_read if obstacle is not None]
 
@@ -113,8 +113,8 @@ def _no_broker(server: str) -> Obstacle:
 
 
 def _answers(knocking: socket.socket) -> bool:
-    """Whether what listens there answers the first request of Kafka's protocol, whose answer begins
-    with its length and our number.
+    """Returns whether what listens there answers the first request of Kafka's protocol, whose
+    answer begins with its length and our number.
     """
     try:
         knocking.sendall(API_VERSIONS)

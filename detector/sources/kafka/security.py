@@ -1,5 +1,5 @@
-"""The settings of Kafka → the options that every kafka-python client takes: where the brokers are,
-how to talk to them.
+"""The settings of Kafka → the options that every kafka-python client takes: where the
+brokers are, how to talk to them.
 
 Raises SourceError for certificates that cannot be used. Connects to nothing.
 """

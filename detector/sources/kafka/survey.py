@@ -1,4 +1,4 @@
-"""What a topic looks like to its readers: partitions, settings, keys of its newest records.
+"""Surveys a topic: partitions, settings, keys of its newest records.
 
 In: settings of Kafka. Out: a `TopicSurvey`. Commits nothing, joins no group, and reads a few
 hundred records of each partition.

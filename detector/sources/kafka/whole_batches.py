@@ -1,6 +1,6 @@
 # what lies inside is what this module is for
-"""Whole record batches through the client's own `poll()`: the one module that knows the inside of
-kafka-python.
+"""Whole record batches through the client's own `poll()`: the one module that knows the
+inside of kafka-python.
 
 In: a consumer. Out: the same consumer, whose `poll()` hands out one `ConsumerRecord` for each
 record batch of format 2: its value is a `Batch`, its offset the last one of the batch. All else is
@@ -57,20 +57,21 @@ PINNED = {
 
 
 def hand_out_batches(consumer: KafkaConsumer) -> None:
-    """From now on `consumer.poll()` hands out whole batches. `max_records` still counts records,
-    and splits no batch.
+    """Makes `consumer.poll()` hand out whole batches.
+
+    `max_records` still counts records, and splits no batch.
     """
     consumer._fetcher.__class__ = _BatchFetcher  # noqa: SLF001
 
 
 def hand_out_records(consumer: KafkaConsumer) -> None:
-    """From now on `consumer.poll()` hands out a `Damaged` where it would raise."""
+    """Makes `consumer.poll()` hand out a `Damaged` where it would raise."""
     consumer._fetcher.__class__ = _SingleFetcher  # noqa: SLF001
 
 
 def changed(pinned: Mapping[str, tuple[Any, str]] = PINNED) -> list[str]:
-    """What of kafka-python is not as it was when this module was written: names, none where all is
-    as it was.
+    """Returns what of kafka-python is not as it was when this module was written: names, none
+    where all is as it was.
     """
     return [name for name, (what, known) in pinned.items() if source_hash(what) != known]
 
@@ -130,9 +131,9 @@ class _AllRecords:
 
 
 class _Batches:
-    """Batches as the client reads them from a fetch, each proved to lie where it should: behind the
-    one before, and within the log. With `whole`, those of format 2 that hold records count as one
-    record each.
+    """Batches as the client reads them from a fetch, each proved to lie where it should:
+    behind the one before, and within the log. With `whole`, those of format 2 that hold records
+    count as one record each.
     """
 
     def __init__(self, records: Any, first: int, highwater: int, *, whole: bool) -> None:
@@ -161,7 +162,7 @@ class _Batches:
         return _WholeBatch(batch._buffer, self._first)  # noqa: SLF001
 
     def damage(self, offset: int, error: Exception) -> Damaged:
-        """What is known of the batch that cannot be read."""
+        """Returns what is known of the batch that cannot be read."""
         claimed = following = None
         with suppress(Exception):
             claimed = self._batch.next_offset
@@ -183,8 +184,10 @@ class _Refused:
 
 
 class SingleRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
-    """The records of one partition in one fetch. What cannot be read ends them with a `Damaged`:
-    the client itself would raise, for all partitions, and stand still there.
+    """The records of one partition in one fetch.
+
+    What cannot be read ends them with a `Damaged`: the client itself would raise, for all
+    partitions, and stand still there.
     """
 
     whole = False

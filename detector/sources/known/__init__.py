@@ -1,4 +1,5 @@
-"""Where facts of fixed kernel bugs come from (CVE records, kernel checkouts), and the index file.
+"""Sources of facts about fixed kernel bugs (CVE records, kernel checkouts), and the index
+file.
 
 Here is the IO alone; what records mean is in `detector.known`.
 """

@@ -100,7 +100,9 @@ class _Whole:
         return piece
 
     def ends_like_tar(self) -> bool:
-        """Whether the rest can be read and the last two blocks are empty, as tar writes them."""
+        """Returns whether the rest can be read and the last two blocks are empty, as tar writes
+        them.
+        """
         while self.read(_PIECE):
             pass
         return self._tail == bytes(_TAR_END)
@@ -140,7 +142,9 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
 
 
 def _zip(raw: IO[bytes], progress: Progress | None, size: int) -> Iterator[JsonFile]:
-    """The members by name; an archive inside (as cvelistV5's releases have it) is read likewise."""
+    """The members by name; an archive inside (as cvelistV5's releases have it) is read
+    likewise.
+    """
     with zipfile.ZipFile(raw) as archive:
         done = 0
         for member in sorted(archive.infolist(), key=lambda item: item.filename):

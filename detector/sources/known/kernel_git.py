@@ -32,8 +32,8 @@ _SAFE = (
 
 
 def is_kernel(path: Path) -> bool:
-    """Whether there is a git repository at `path`, bare or with a work tree, with a release of the
-    kernel in it.
+    """Returns whether there is a git repository at `path`, bare or with a work tree, with a
+    release of the kernel in it.
     """
     bare = (path / "HEAD").is_file() and (path / "objects").is_dir()
     if not bare and not (path / ".git").exists():
@@ -70,8 +70,8 @@ def commits(path: Path, progress: Progress | None = None) -> Iterator[Published]
 
 
 def _releases(path: Path) -> list[tuple[str, KernelRelease, str | None]]:
-    """Mainline's tags in order, each with the release it counts for and the tag before it: what a
-    candidate brings is in the release that it leads to.
+    """Mainline's tags in order, each with the release it counts for and the tag before it:
+    what a candidate brings is in the release that it leads to.
     """
     commits_read = []
     for name in _lines(path, "tag", "--list", "v*"):
@@ -123,8 +123,9 @@ def _lines(path: Path, *arguments: str) -> list[str]:
 
 
 def _run(path: Path, *arguments: str, input_: str = "") -> str:
-    """What git prints; its complaint is the error. Nothing of the repository's own configuration
-    that names a program is obeyed.
+    """Returns what git prints; its complaint is the error.
+
+    Nothing of the repository's own configuration that names a program is obeyed.
     """
     command = ["git", *_SAFE, "-C", str(path), *arguments]
     try:

@@ -1,5 +1,5 @@
-"""Brings what an older history holds into the tables that came later: faults with the sums of their
-reports, and the kernels of hosts.
+"""Brings what an older history holds into the tables that came later: faults with the sums
+of their reports, and the kernels of hosts.
 
 In: a connection inside a transaction, how many rows to take. Out: how many were taken; `backfills`
 says how far each walk is, and holds nothing once all is done. New lines are entered meanwhile as
@@ -20,7 +20,7 @@ BackfillWalk = Callable[[Connection, str, int, int], tuple[int, str | None]]
 
 
 def is_due(connection: Connection) -> bool:
-    """Whether anything is left to enter."""
+    """Returns whether anything is left to enter."""
     return connection.execute("SELECT 1 FROM backfills LIMIT 1").fetchone() is not None
 
 

@@ -1,5 +1,5 @@
-"""Counts that would be too slow to make from the rows they count: of matches by signature, of noise
-by program, each by the hour.
+"""Counts that would be too slow to make from the rows they count: of matches by signature,
+of noise by program, each by the hour.
 
 In: what a batch adds. Out: a few rows at its end, added to what is there. Forgotten when the batch
 is rolled back.
@@ -27,7 +27,7 @@ _SIZE = "UPDATE sizes SET rows = rows + ? WHERE name = ?"
 
 
 class Tallies:
-    """What a batch adds. `flush` writes it and forgets it, `clear` only forgets."""
+    """Counts that a batch adds. `flush` writes it and forgets it, `clear` only forgets."""
 
     def __init__(self) -> None:
         self._signatures: Counter[tuple[str, int]] = Counter()

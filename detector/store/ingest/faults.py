@@ -1,5 +1,5 @@
-"""The table of faults: each stored match once, with what it is searched by; and what its report
-adds to its problem and to the days of the fleet.
+"""The table of faults: each stored match once, with what it is searched by; and what its
+report adds to its problem and to the days of the fleet.
 
 In: ids of matches that are new or changed. Out: their rows, made anew from matches and reports:
 doing it again changes nothing. A fault that the kernel panicked after is critical, whatever it
@@ -47,7 +47,9 @@ def refresh(connection: Connection, ids: Collection[int], now_us: int) -> None:
 
 
 def part(row: Row | None) -> ProblemPart | None:
-    """What the report of a fault adds to its problem; None for one without a fingerprint."""
+    """Returns what the report of a fault adds to its problem; None for one without a
+    fingerprint.
+    """
     if row is None or row["fingerprint"] is None:
         return None
     kernel = row["kernel"]

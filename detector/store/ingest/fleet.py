@@ -1,5 +1,5 @@
-"""What the fleet runs and how often it crashes, by day: hosts and crashes of each kernel release,
-crashes of each hardware model.
+"""Sums of the fleet by day: hosts and crashes of each kernel release, crashes of each
+hardware model.
 
 In: boots of hosts, faults. Out: `host_kernels`, `hosts.hardware`, and the changes by day in
 `fleet_days`. A host runs a kernel from the boot that told it until the boot that told another. Runs
@@ -75,7 +75,9 @@ def tell_hardware(connection: Connection, host: str, hardware: str, at_us: int) 
 
 
 def _runs(boots: Iterable[Row]) -> Runs:
-    """From when on which kernel ran: of equal ones in a row the first, of one time the last."""
+    """Returns from when on which kernel ran: of equal ones in a row the first, of one time the
+    last.
+    """
     runs: Runs = []
     for began, kernel in boots:
         if runs and runs[-1][0] == began:
@@ -86,7 +88,7 @@ def _runs(boots: Iterable[Row]) -> Runs:
 
 
 def _changes(runs: Iterable[tuple[int, str]]) -> Counter[tuple[str, int]]:
-    """By kernel and day: one host more where it begins to run, one less where it ends."""
+    """Returns by kernel and day: one host more where it begins to run, one less where it ends."""
     counted: Counter[tuple[str, int]] = Counter()
     last = None
     for began, kernel in runs:

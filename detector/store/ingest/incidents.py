@@ -73,8 +73,8 @@ ORDER BY anchors DESC, m.kernel_time_us, m.wall_time_us, m.id LIMIT :limit
 
 @dataclass(frozen=True, slots=True)
 class RestingIncident:
-    """An incident that rests on a match: its id and rule, and the live incident that it is, or that
-    it became part of, with the rule of that.
+    """An incident that rests on a match: its id and rule, and the live incident that it is, or
+    that it became part of, with the rule of that.
     """
 
     id: str
@@ -92,8 +92,9 @@ def save(
     report: CrashReport | None,
     now_us: int,
 ) -> bool:
-    """Stores an incident or what more is known of it; evidence is added to, never taken away. True
-    where it is new.
+    """Stores an incident or what more is known of it; evidence is added to, never taken away.
+
+    True where it is new.
     """
     before = connection.execute("SELECT * FROM incidents WHERE id = ?", (incident.id,)).fetchone()
     fresh = connection.execute(
@@ -152,8 +153,8 @@ def _record(
     returned: str | None,
     now_us: int,
 ) -> None:
-    """Enters what happened into the log of changes: not every further line of a storm, only what
-    says something new.
+    """Enters what happened into the log of changes: not every further line of a storm, only
+    what says something new.
     """
     back = (
         []
@@ -217,8 +218,8 @@ def join(connection: Connection, joined: str, live: str, now_us: int) -> None:
 
 
 def evidence(connection: Connection, ids: Sequence[str], limit: int) -> list[Row]:
-    """The rows of the matches that incidents, and those joined into them, rest on: their anchors
-    first, then by time.
+    """The rows of the matches that incidents, and those joined into them, rest on: their
+    anchors first, then by time.
     """
     return connection.execute(_EVIDENCE, {"ids": json.dumps(list(ids)), "limit": limit}).fetchall()
 
@@ -241,8 +242,8 @@ def anchored(
 
 
 def load(connection: Connection, row: Row, limit: int = -1) -> Incident:
-    """An incident of its row, with at most `limit` matches of evidence (-1: all) in the order of
-    time.
+    """An incident of its row, with at most `limit` matches of evidence (-1: all) in the order
+    of time.
     """
     ordered = in_order(
         StoredMatch(match["id"], read_match(match))

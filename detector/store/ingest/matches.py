@@ -124,8 +124,8 @@ class Matches:
 
 
 def read_alike(a: Match, b: Match) -> bool:
-    """Whether two matches read alike: host, text and time, rounded or not; without any time only
-    the place in the source tells.
+    """Returns whether two matches read alike: host, text and time, rounded or not; without any
+    time only the place in the source tells.
     """
     if (a.host, a.text) != (b.host, b.text):
         return False

@@ -113,7 +113,7 @@ class Neighbours:
         return neighbours
 
     def _place(self, stored: StoredMatch, span_us: int) -> dict[str, Any]:
-        """Where a match stands, by the names in the statements."""
+        """Returns where a match stands, by the names in the statements."""
         match, boot = stored.match, stored.match.boot
         return {
             "host": match.host, "id": stored.id, "kernel": match.kernel_time_us,
@@ -144,8 +144,8 @@ class Neighbours:
         return neighbours
 
     def _under_other_names(self, match: Match, place: dict[str, Any]) -> Iterator[StoredMatch]:
-        """What may be of the same machine: the matches of one boot id, or those under a short or a
-        full form of the name.
+        """Yields what may be of the same machine: the matches of one boot id, or those under a
+        short or a full form of the name.
         """
         if match.boot.id:
             rows = self._connection.execute(_OF_BOOT_ID, place).fetchall()
@@ -169,8 +169,8 @@ class Neighbours:
             yield name
 
     def boot_evidence(self, matches: Sequence[Match]) -> BootEvidence:
-        """What tells the boots of some matches apart, beside what they say themselves: where they
-        came in several streams, the banners between them.
+        """Returns what tells the boots of some matches apart, beside what they say themselves:
+        where they came in several streams, the banners between them.
         """
         known = BootEvidence(self._tolerance_us, unnamed=self._unnamed)
         if len({match.boot.stream or number for number, match in enumerate(matches)}) < 2:

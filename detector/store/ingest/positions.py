@@ -1,4 +1,4 @@
-"""Where each source stands: read, moved on and set, with the topic that a position is of.
+"""Positions of sources: read, moved on and set, with the topic that a position is of.
 
 A position belongs to a topic's id, not to its name, and to this history, which has an identity of
 its own: `about` holds it. Noise below `counted` is counted already, and not again when records are
@@ -40,8 +40,10 @@ Transaction = Callable[[], AbstractContextManager[None]]
 
 
 class Positions:
-    """The positions of one history. `history` is its identity; `copied_us` when the copy was made
-    that this history was restored from, None where it is no copy.
+    """The positions of one history.
+
+    `history` is its identity; `copied_us` when the copy was made that this history was restored
+    from, None where it is no copy.
     """
 
     def __init__(self, connection: Connection, transaction: Transaction) -> None:
@@ -61,13 +63,13 @@ class Positions:
         return {row[0]: _position(row[1:]) for row in self._connection.execute(query)}
 
     def get(self, source: str) -> Position | None:
-        """Where one source stands; None where nothing of it was read."""
+        """Returns where one source stands; None where nothing of it was read."""
         query = f"SELECT {_COLUMNS} FROM positions WHERE source = ?"  # noqa: S608
         row = self._connection.execute(query, (clean(source),)).fetchone()
         return _position(row) if row else None
 
     def reads(self, topic: str) -> bool:
-        """Whether any partition of a topic has a position."""
+        """Returns whether any partition of a topic has a position."""
         query = "SELECT 1 FROM positions WHERE substr(source, 1, ?) = ? LIMIT 1"
         start = clean(f"{topic}/")
         return self._connection.execute(query, (len(start), start)).fetchone() is not None

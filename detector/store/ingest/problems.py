@@ -1,5 +1,5 @@
-"""Problems: all reports and all incidents with one fingerprint, added up as they come, never
-counted anew.
+"""Problems: all reports and all incidents with one fingerprint, added up as they come,
+never counted anew.
 
 In: what one report or one incident adds to its problem before and after a change. Out: the sums of
 `problems` and of its hosts, kernels, hardware and days, and whether a problem that was resolved
@@ -112,8 +112,9 @@ _END = """
 
 @dataclass(frozen=True, slots=True)
 class ProblemPart:
-    """What one live incident, or one report, adds to its problem. `at_us` is None where no clock
-    told it; `fault` is the match whose report it is.
+    """The share of one live incident, or one report, in its problem.
+
+    `at_us` is None where no clock told it; `fault` is the match whose report it is.
     """
 
     counted: CountColumn
@@ -128,8 +129,8 @@ class ProblemPart:
 
 
 def of_incident(row: Row | None) -> ProblemPart | None:
-    """What an incident of its row adds; None for one without a fingerprint, or that became part of
-    another.
+    """Returns what an incident of its row adds; None for one without a fingerprint, or that
+    became part of another.
     """
     if row is None or row["fingerprint"] is None or row["joined_into"] is not None:
         return None
@@ -144,8 +145,10 @@ def of_incident(row: Row | None) -> ProblemPart | None:
 def move(
     connection: Connection, before: ProblemPart | None, after: ProblemPart | None, now_us: int
 ) -> str | None:
-    """What one adds has changed. Where a resolved problem is back, returns the release that was
-    said to hold the fix ("": none named).
+    """Returns what one adds has changed.
+
+    Where a resolved problem is back, returns the release that was said to hold the fix ("":
+    none named).
     """
     returned = None
     if after is not None and before != after:
@@ -179,7 +182,9 @@ def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> None
 
 
 def _take(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:
-    """Takes back what one added; where it was at an end of the time, the end is looked up again."""
+    """Takes back what one added; where it was at an end of the time, the end is looked up
+    again.
+    """
     facts = _facts(problem_part, now_us)
     _shrink(connection, "problems", None, facts)
     for table, column in _PARTS.items():
@@ -226,8 +231,9 @@ def _shrink(
 
 
 def _returned(connection: Connection, problem_part: ProblemPart, now_us: int) -> str | None:
-    """Whether this is a regression: it began after its problem was resolved, on no release older
-    than the one with the fix. The incident of a report that was one is one as well.
+    """Returns whether this is a regression: it began after its problem was resolved, on no
+    release older than the one with the fix. The incident of a report that was one is one as
+    well.
     """
     row = connection.execute(_RESOLVED, (problem_part.fingerprint,)).fetchone()
     if row is not None and row["state"] == "open" and row["regressed_fault"] == problem_part.fault:

@@ -1,4 +1,5 @@
-"""The stored rejected records: of each its place, why, and its first bytes; of them the newest.
+"""The stored rejected records: of each its place, why, and its first bytes; of them the
+newest.
 
 In: what the pipeline set aside. Out: what of it is new. Runs inside the transaction of the journal
 that owns the connection.
@@ -30,8 +31,9 @@ RETURNING id
 def add(
     connection: Connection, rows: Iterable[Rejected], now_us: int, limit: int = ROWS
 ) -> list[Rejected]:
-    """Stores what was set aside; returns what was not known of it. Of a place that holds another
-    record now the newer one stays.
+    """Stores what was set aside; returns what was not known of it.
+
+    Of a place that holds another record now the newer one stays.
     """
     new = [row for row in rows if connection.execute(_ADD, _row(row, now_us)).fetchall()]
     if new:

@@ -1,5 +1,5 @@
-"""The stored reports: what a fault printed, verbatim, with what was read from it; also the blocks
-that are still open.
+"""The stored reports: what a fault printed, verbatim, with what was read from it; also the
+blocks that are still open.
 
 In: blocks and crash reports. Out: blocks. Runs inside the transaction of the journal that owns the
 connection.

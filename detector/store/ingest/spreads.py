@@ -1,5 +1,5 @@
-"""On which hosts a value (a fingerprint, a program) was seen, by the hour; and the incidents that
-tell of it.
+"""Hosts of a value (a fingerprint, a program) by the hour; and the incidents that tell of
+it.
 
 In: sightings, spans. Out: hosts by the hour, the live incidents of a value. Every statement looks
 at a bounded number of rows, but where an incident takes in hours that it did not have. Runs inside
@@ -95,7 +95,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class GrownSpread:
-    """What an incident of many hosts covers by now: `hosts` are those that are new in hours that it
+    """The extent of an incident of many hosts: `hosts` are those that are new in hours that it
     had before.
     """
 
@@ -130,8 +130,8 @@ class Spreads:
         return self._connection.execute(_NOTE, row).rowcount > 0
 
     def sighting(self, match_id: int) -> Sighting | None:
-        """What a fault's report says as it is stored; None without a fingerprint or a wall time,
-        since hosts share no other clock.
+        """Returns what a fault's report says as it is stored; None without a fingerprint or a
+        wall time, since hosts share no other clock.
         """
         row = self._connection.execute(_SIGHTING, (match_id,)).fetchone()
         if row is None or row["fingerprint"] is None or row["wall_time_us"] is None:

@@ -1,4 +1,5 @@
-"""Stores where the streams of lines stand in their boots, and reads it again after a restart.
+"""Stores where the streams of lines stand in their boots, and reads it again after a
+restart.
 
 In: streams by name. Out: the same. Runs inside the transaction of the journal that owns it.
 """

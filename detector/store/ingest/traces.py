@@ -1,5 +1,5 @@
-"""The trace of each problem, as far as traces are compared: the functions of its first stored
-report.
+"""The trace of each problem, as far as traces are compared: the functions of its first
+stored report.
 
 In: a fault with a report. Out: `problems.trace` and `problem_frames`, by which problems with common
 frames are found. Runs inside the transaction of the journal that owns the connection.

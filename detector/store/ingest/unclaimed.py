@@ -1,5 +1,5 @@
-"""Writes how many lines no signature claims though they hold the phrase of a fault: a row for each
-reason, with its newest sample.
+"""Writes how many lines no signature claims though they hold the phrase of a fault: a row
+for each reason, with its newest sample.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Incidents that come to their end by themselves: nothing new for long, or a reboot that their rule
-accepts.
+"""Incidents that come to their end by themselves: nothing new for long, or a reboot that
+their rule accepts.
 
 In: the time, the settings. Out: incidents resolved, each with its reason, in the log of changes.
 Runs inside a transaction of its caller.

@@ -1,4 +1,5 @@
-"""The log of what became of incidents: every change goes in here, in the transaction that makes it.
+"""The log of what became of incidents: every change goes in here, in the transaction that
+makes it.
 
 In: an incident, what happened, who did it and why. Out: a row with a rising id, which notifications
 and live pages follow.
@@ -23,8 +24,9 @@ _INSERT = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one incident. `actor` is `oopswatch` or a person's name; `reason` is why, or
-    the note.
+    """One change of one incident.
+
+    `actor` is `oopswatch` or a person's name; `reason` is why, or the note.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""What may become of an incident: from which state, by which act, into which state.
+"""State machine of an incident: state, act, next state.
 
 In: a state and an act. Out: the next state and what the log of changes calls it, or a refusal that
 says why. Pure: no IO, no clock.
@@ -22,7 +22,7 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where an act leads: the state after it, and the name of the change."""
+    """A transition: the state after it, and the name of the change."""
 
     state: State
     what: What
@@ -44,8 +44,9 @@ _REFUSALS: dict[tuple[State, Act], str] = {
 
 
 def step(state: State, act: Act) -> Transition:
-    """The step that an act takes from a state. Raises `RefusedError` where the state does not allow
-    it; a note is always allowed.
+    """The step that an act takes from a state.
+
+    Raises `RefusedError` where the state does not allow it; a note is always allowed.
     """
     if act == "note":
         return Transition(state, "noted")

@@ -1,5 +1,5 @@
-"""What people know of a problem: its cause, a workaround, a ticket; and in which release it is
-fixed.
+"""Advice of people on a problem: its cause, a workaround, a ticket; and in which release
+it is fixed.
 
 In: a connection, a fingerprint. Out: frozen rows. Written by `lifecycle/actions.py`.
 """
@@ -30,5 +30,5 @@ class Advice:
 
 
 def advice_of(connection: Connection, fingerprint: str) -> list[Advice]:
-    """What is known of a problem, each kind once."""
+    """Returns what is known of a problem, each kind once."""
     return [Advice(**dict(row)) for row in connection.execute(_ADVICE, (fingerprint,))]

@@ -1,4 +1,5 @@
-"""Problems that resemble a crash: the same fingerprint first, then common functions in order.
+"""Problems that resemble a crash: the same fingerprint first, then common functions in
+order.
 
 In: a connection, a fingerprint, the functions of a trace as `ingest/traces.py` keeps them. Out:
 frozen rows, the most alike first. Functions that very many problems have lead to none.
@@ -28,8 +29,9 @@ _PROBLEMS = "SELECT * FROM problems WHERE fingerprint IN (SELECT value FROM json
 
 @dataclass(frozen=True, slots=True)
 class AlikeProblem:
-    """A problem that resembles a crash: `common` functions of the `of` that were compared stand in
-    the same order in the trace of its first report, which has `its`; `same`: the same fingerprint.
+    """A problem that resembles a crash: `common` functions of the `of` that were compared
+    stand in the same order in the trace of its first report, which has `its`; `same`: the same
+    fingerprint.
     """
 
     row: ProblemRow

@@ -1,4 +1,5 @@
-"""A stored incident as a JSON object: what `incidents show --json` prints and what the API answers.
+"""A stored incident as a JSON object: what `incidents show --json` prints and what the API
+answers.
 
 In: an `IncidentDetail`. Out: the object that `scan --json` prints of an incident, with what only
 the history knows of it.

@@ -142,7 +142,8 @@ def page(
     after: str | None,
     limit: int,
 ) -> Page[FaultRow]:
-    """Returns the faults of a filter, newest first; `heads` are the signatures that open reports.
+    """Returns the faults of a filter, newest first; `heads` are the signatures that open
+    reports.
 
     Raises FilterError for a field that faults do not have, and for what is no place of a list.
     """
@@ -232,8 +233,8 @@ def _search(connection: Connection, criteria: Filter) -> _Search:
 
 
 def _values(connection: Connection, criteria: Filter) -> dict[str, Sequence[str]]:
-    """The values asked for, by the names of the filter; a range of kernels as the releases in it, a
-    class as the signatures that have it.
+    """The values asked for, by the names of the filter; a range of kernels as the releases in
+    it, a class as the signatures that have it.
     """
     values: dict[str, Sequence[str]] = {
         name: getattr(criteria, name) for name in _COLUMNS if getattr(criteria, name)
@@ -296,7 +297,7 @@ def _begin(criteria: Filter) -> tuple[int, int]:
 
 
 def in_range(kernels: Sequence[str], kernel: str) -> bool:
-    """Whether a kernel is one of those asked for, by name or by range."""
+    """Returns whether a kernel is one of those asked for, by name or by range."""
     number = release_number(kernel)
     ranges = (release_range(text) for text in kernels)
     return kernel in kernels or any(

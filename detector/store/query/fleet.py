@@ -1,4 +1,4 @@
-"""How often the fleet crashes, by kernel release and by hardware model: counts beside rates.
+"""Crash rates of the fleet by kernel release and hardware model, beside the counts.
 
 In: a connection, a time. Out: frozen rows. A crash is a report of severity critical; a rate is
 crashes per 1,000 hosts and week. A host runs a kernel from the boot that told it until one that
@@ -49,9 +49,10 @@ SELECT value FROM fleet_days WHERE about = 'kernel' GROUP BY value HAVING max(ho
 
 @dataclass(frozen=True, slots=True)
 class CrashRate:
-    """The crashes of one kernel release or hardware model in a time. `hosts` have it at its end,
-    `host_weeks` is for how long together; `rate` is None without any; `few` marks small numbers;
-    `first_us` is the day on which it was first seen.
+    """The crashes of one kernel release or hardware model in a time.
+
+    `hosts` have it at its end, `host_weeks` is for how long together; `rate` is None without
+    any; `few` marks small numbers; `first_us` is the day on which it was first seen.
     """
 
     name: str
@@ -75,8 +76,8 @@ class CrashRates:
 
 @dataclass(frozen=True, slots=True)
 class ReleasesWith:
-    """The oldest and the newest release on which a problem was seen, and the next older one that
-    hosts ran without it.
+    """The oldest and the newest release on which a problem was seen, and the next older one
+    that hosts ran without it.
     """
 
     oldest: str
@@ -102,7 +103,7 @@ def rates(
 
 
 def releases_with(connection: Connection, fingerprint: str) -> ReleasesWith | None:
-    """Since which release a problem is seen; None where its kernels are no releases."""
+    """Returns since which release a problem is seen; None where its kernels are no releases."""
     seen = sorted(
         (row["release"], row["kernel"]) for row in connection.execute(_RELEASES, (fingerprint,))
     )

@@ -1,5 +1,5 @@
-"""Noise: which user-space programs crash where and how often, from counts by hour (older ones by
-day).
+"""Noise: which user-space programs crash where and how often, from counts by hour (older
+ones by day).
 
 In: a connection, hosts, programs, times. Out: frozen rows. Sums over hosts come from the counts by
 program, which are far fewer. Where a fleet's counts are more than can be looked at at once, the
@@ -52,8 +52,8 @@ _OLDEST = "SELECT hour_us FROM {table} WHERE {conditions} ORDER BY hour_us LIMIT
 
 @dataclass(slots=True)
 class _Counts:
-    """Where counts are looked for, and the conditions that an index answers (`conditions`) or that
-    each is compared with.
+    """Where counts are looked for, and the conditions that an index answers (`conditions`) or
+    that each is compared with.
     """
 
     table: str
@@ -73,8 +73,8 @@ def noise(
     *,
     quick: bool,
 ) -> Noise:
-    """Crashes added up by some columns, the most frequent first; `quick` looks at the newest counts
-    alone where they are too many.
+    """Crashes added up by some columns, the most frequent first; `quick` looks at the newest
+    counts alone where they are too many.
     """
     host = host and as_known(connection, host)
     parameters: dict[str, Any] = {
@@ -129,8 +129,8 @@ def _counts(
     process: str | None,
     parameters: dict[str, Any],
 ) -> _Counts:
-    """The smallest table that can answer, and the index that leads into it; the hosts of a pattern
-    are added to the parameters.
+    """The smallest table that can answer, and the index that leads into it; the hosts of a
+    pattern are added to the parameters.
     """
     programs = ["process = :process"] if process is not None else []
     if host is None and "host" not in by:
@@ -161,8 +161,8 @@ def _named(connection: Connection, host: str) -> list[str] | None:
 
 
 def _bounded(connection: Connection, counts: _Counts, parameters: dict[str, Any]) -> int | None:
-    """Draws the earlier end nearer, to whole hours, where more counts lie within; from when on they
-    are counted then, else None.
+    """Draws the earlier end nearer, to whole hours, where more counts lie within; from when on
+    they are counted then, else None.
     """
     if counts.looked is None:
         return None

@@ -1,4 +1,6 @@
-"""Who was told of an incident, when, and why not; and the silences that are in force. Reads only.
+"""Notifications of an incident, sent or not; and the silences that are in force.
+
+Reads only.
 
 In: an open history. Out: frozen rows. Times are µs since 1970.
 """
@@ -40,7 +42,7 @@ _SILENCES = (
 
 @dataclass(frozen=True, slots=True)
 class NotificationRow:
-    """What one receiver was told of one change of an incident, or why it was not.
+    """A notification of one receiver about one change, or the reason why none was sent.
 
     `outcome`: "waiting" (until `due_us`), "attempting", "delivered", "refused" (the receiver will
     never take it), "undelivered" (given up), "unchanged" (all of it was said before) or "not sent".
@@ -71,8 +73,8 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class SilenceRow:
-    """A silence: nobody is told of incidents that fit all of `host` (a shell pattern), `rule` and
-    `fingerprint` that are given.
+    """A silence: nobody is told of incidents that fit all of `host` (a shell pattern), `rule`
+    and `fingerprint` that are given.
     """
 
     id: int
@@ -86,8 +88,8 @@ class SilenceRow:
 
 
 def notifications_of(history: History, incident_id: str) -> list[NotificationRow]:
-    """Who was told of an incident (by its whole id) and of those joined into it, in the order in
-    which it was decided.
+    """Returns who was told of an incident (by its whole id) and of those joined into it, in
+    the order in which it was decided.
     """
     return [_notification(row) for row in _rows(history, _OF_INCIDENT, {"id": incident_id})]
 

@@ -1,4 +1,4 @@
-"""What on-call looks at first, and counts of the whole history: open incidents, new problems,
+"""The overview for on-call, and counts of the whole history: open incidents, new problems,
 regressions, a heat strip, noise, totals.
 
 In: a connection, the time now. Out: frozen rows. Every count is kept as it changes, or is of a
@@ -98,7 +98,7 @@ def unresolved(connection: Connection) -> dict[tuple[str, ...], int]:
 
 
 def overview(connection: Connection, now_us: int) -> Overview:
-    """Everything on the first page, as of `now_us`."""
+    """Returns everything on the first page, as of `now_us`."""
     week, ahead = now_us - 7 * DAY_US, now_us + DAY_US
     start = now_us - now_us % HOUR_US - (HEAT_HOURS - 1) * HOUR_US
     oldest = connection.execute(
@@ -147,7 +147,9 @@ def overview(connection: Connection, now_us: int) -> Overview:
 
 
 def open_problems(connection: Connection) -> list[OpenProblem]:
-    """What is open by problem, the worst first, of the `OPENED` incidents that changed last."""
+    """Returns what is open by problem, the worst first, of the `OPENED` incidents that changed
+    last.
+    """
     reasons = []
     for row in connection.execute(_OPEN_PROBLEMS, {"opened": OPENED, "severities": _SEVERITIES}):
         severity = next(item for item in SEVERITIES if _SEVERITIES.index(item) + 1 == row["worst"])
@@ -164,13 +166,13 @@ def unclaimed(connection: Connection) -> list[UnclaimedCount]:
 
 
 def totals(connection: Connection) -> HistoryTotals:
-    """How much the history holds."""
+    """Returns how much the history holds."""
     return HistoryTotals(**named(HistoryTotals, connection.execute(_TOTALS).fetchone()))
 
 
 def heat(connection: Connection, start_us: int) -> list[HeatRow]:
-    """The newest `HEATED` incidents of `HEAT_HOURS` hours by host and hour: the hosts with most,
-    then all others together.
+    """The newest `HEATED` incidents of `HEAT_HOURS` hours by host and hour: the hosts with
+    most, then all others together.
     """
     cells: dict[str, Counter[int]] = {}
     ends = (

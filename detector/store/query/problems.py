@@ -135,8 +135,8 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
 
 
 def hosts(connection: Connection, criteria: Filter, after: str | None, limit: int) -> Page[HostRow]:
-    """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored, the
-    rest for hosts of such incidents.
+    """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored,
+    the rest for hosts of such incidents.
 
     Those are looked for in the newest `incident_queries.SURVEYED` incidents of the filter.
     """

@@ -1,5 +1,6 @@
-"""What the history answers with: frozen rows of incidents, problems, hosts, noise and counts. No
-SQL is executed here.
+"""Results of queries: frozen rows of incidents, problems, hosts, noise and counts.
+
+No SQL is executed here.
 
 In: rows of queries. Out: values. Times are µs since 1970 (`*_kernel*_us`: since boot).
 """
@@ -28,8 +29,9 @@ GREATEST = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows of a list, and what to ask for next (`after`); None where these are the last. New
-    rows never shift a page.
+    """Some rows of a list, and what to ask for next (`after`); None where these are the last.
+
+    New rows never shift a page.
     """
 
     rows: list[T]
@@ -38,8 +40,10 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident of a list. `found_us` is when it was found, `matches` how many it rests on; its
-    anchor's report says what crashed.
+    """One incident of a list.
+
+    `found_us` is when it was found, `matches` how many it rests on; its anchor's report says
+    what crashed.
     """
 
     id: str
@@ -68,8 +72,8 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetail:
-    """All that is stored of one incident: the noun with its evidence, its anchor's block, what was
-    read from that, the diagnosis; and the known bugs that it looks like today.
+    """All that is stored of one incident: the noun with its evidence, its anchor's block, what
+    was read from that, the diagnosis; and the known bugs that it looks like today.
     """
 
     row: IncidentRow
@@ -90,7 +94,7 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many there are; `more` where counting stopped there."""
+    """A count; `more` where counting stopped there."""
 
     count: int
     more: bool
@@ -98,7 +102,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the incidents of a filter have in common, when they were, and the newest of them."""
+    """Common values of a filter's incidents, their times, and the newest of them."""
 
     counted: Counted
     facets: dict[str, list[Facet]]
@@ -108,8 +112,8 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """All reports and incidents with one fingerprint, added up; it is called as its latest incident
-    is, without one as its latest report, whose known bugs it has.
+    """All reports and incidents with one fingerprint, added up; it is called as its latest
+    incident is, without one as its latest report, whose known bugs it has.
     """
 
     fingerprint: str
@@ -135,7 +139,7 @@ class ProblemRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemShare:
-    """What one host, kernel release or hardware model has of a problem."""
+    """The share of one host, kernel release or hardware model in a problem."""
 
     name: str
     incidents: int
@@ -146,7 +150,7 @@ class ProblemShare:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """How many incidents of a problem are attributed to a known issue, how surely."""
+    """The number of a problem's incidents that are attributed to a known issue, by confidence."""
 
     known_issue: str
     confidence: str
@@ -155,8 +159,8 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """A problem with the hosts, kernels and hardware that have most of it, its days that had any
-    report, its newest incidents, and how many of these name which known issue.
+    """A problem with the hosts, kernels and hardware that have most of it, its days that had
+    any report, its newest incidents, and how many of these name which known issue.
     """
 
     row: ProblemRow
@@ -171,8 +175,8 @@ class ProblemDetail:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host: when lines of it were stored, the kernel of its latest boot that told one, its live
-    incidents.
+    """One host: when lines of it were stored, the kernel of its latest boot that told one, its
+    live incidents.
     """
 
     name: str
@@ -185,8 +189,8 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A record that was set aside: when, where it is, which stage raised, `size` of its bytes, and
-    the first of them.
+    """A record that was set aside: when, where it is, which stage raised, `size` of its bytes,
+    and the first of them.
     """
 
     id: int
@@ -228,8 +232,8 @@ class NoiseRow:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Rows of noise, the most frequent first; where there is too much to look at, what was counted
-    from `counted_us` on.
+    """Rows of noise, the most frequent first; where there is too much to look at, what was
+    counted from `counted_us` on.
     """
 
     rows: list[NoiseRow]
@@ -248,8 +252,8 @@ class HostDetail:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """Incidents of one host (or of all others together: host None), by the hour, the oldest hour
-    first.
+    """Incidents of one host (or of all others together: host None), by the hour, the oldest
+    hour first.
     """
 
     host: str | None
@@ -258,7 +262,7 @@ class HeatRow:
 
 @dataclass(frozen=True, slots=True)
 class HistoryTotals:
-    """How much the history holds; `incidents` without those that were joined into another."""
+    """Totals of the history; `incidents` without those that were joined into another."""
 
     hosts: int
     boots: int
@@ -274,9 +278,9 @@ class HistoryTotals:
 
 @dataclass(frozen=True, slots=True)
 class OpenProblem:
-    """The open and acknowledged incidents of one problem; an incident without a fingerprint is one
-    by itself. `incident` and `title` are of one of them, `severity` is the worst, times are of
-    their begin.
+    """The open and acknowledged incidents of one problem; an incident without a fingerprint is
+    one by itself. `incident` and `title` are of one of them, `severity` is the worst, times are
+    of their begin.
     """
 
     fingerprint: str | None
@@ -291,8 +295,10 @@ class OpenProblem:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What on-call looks at first. `open` and `acknowledged` count live incidents by severity;
-    problems are new or back within a week; `rejected` counts the records that were set aside.
+    """The overview for on-call.
+
+    `open` and `acknowledged` count live incidents by severity; problems are new or back within
+    a week; `rejected` counts the records that were set aside.
     """
 
     now_us: int
@@ -335,7 +341,7 @@ def row_number(text: str) -> int | None:
 
 
 def spell_place(*keys: int | str) -> str:
-    """Where a page ends, as an opaque word for `after`."""
+    """Returns where a page ends, as an opaque word for `after`."""
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
 
 

@@ -1,5 +1,4 @@
-"""What a trial of rules reads of a history, and what it finds in the copy that the rules were tried
-on.
+"""Reads the faults for a trial of rules, and the incidents that the trial raised.
 
 In: a connection, the names that rules ask for, a time. Out: faults with their reports in the order
 in which they were stored, counts of noise, boot banners; then the incidents by rule. Faults are
@@ -56,8 +55,8 @@ class StoredFault:
 
 @dataclass(frozen=True, slots=True)
 class RaisedIncidents:
-    """The live incidents of one rule: how many, on how many hosts, with how many fingerprints, and
-    when (µs); `parts` is how many more are part of another rule's incident.
+    """The live incidents of one rule: how many, on how many hosts, with how many fingerprints,
+    and when (µs); `parts` is how many more are part of another rule's incident.
     """
 
     rule: str
@@ -72,8 +71,8 @@ class RaisedIncidents:
 def faults(
     connection: Connection, names: Collection[str], since_us: int, *, reports: bool
 ) -> Iterator[list[StoredFault]]:
-    """Pages of the faults of some classes or signatures, and, where asked for, of all that have a
-    report with a fingerprint.
+    """Pages of the faults of some classes or signatures, and, where asked for, of all that
+    have a report with a fingerprint.
     """
     facts = {
         "names": json.dumps(sorted(names)), "since": since_us, "reports": reports, "limit": PAGE,
@@ -111,7 +110,7 @@ def banners(connection: Connection, since_us: int) -> Iterator[Match]:
 
 
 def raised(connection: Connection) -> list[RaisedIncidents]:
-    """What the rules have raised, by rule."""
+    """Returns what the rules have raised, by rule."""
     parts: dict[str, int] = dict(connection.execute(_PARTS).fetchall())
     live = [
         RaisedIncidents(

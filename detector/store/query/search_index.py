@@ -86,15 +86,15 @@ def index_all(connection: Connection) -> None:
 
 
 def place_of(wall_us: int) -> int:
-    """The least place of a time: incidents that begin then or later have this place or a greater
-    one.
+    """The least place of a time: incidents that begin then or later have this place or a
+    greater one.
     """
     return min(max(wall_us, 0), _LATEST_US) << PLACE_BITS
 
 
 def fact(field: str, value: str) -> str:
-    """The word that stands for one fact of an incident: no text of a log can be mistaken for it,
-    and any value has one.
+    """The word that stands for one fact of an incident: no text of a log can be mistaken for
+    it, and any value has one.
     """
     digest = hashlib.blake2b(value.encode(errors="surrogatepass"), digest_size=8).hexdigest()
     return f"{field}_{digest}"
@@ -106,8 +106,9 @@ def any_fact(field: str, values: Iterable[str]) -> str:
 
 
 def any_text(connection: Connection, texts: Iterable[str]) -> str:
-    """The expression for incidents in which all words of one of some texts occur. Nothing that a
-    person writes is read as an operator.
+    """The expression for incidents in which all words of one of some texts occur.
+
+    Nothing that a person writes is read as an operator.
     """
     return (
         "("
@@ -120,8 +121,8 @@ def any_text(connection: Connection, texts: Iterable[str]) -> str:
 
 
 def _any_name(connection: Connection, word: str) -> str:
-    """A word, or the names that begin with it: each by itself, since what begins alike is merged as
-    a whole before the first is found.
+    """A word, or the names that begin with it: each by itself, since what begins alike is
+    merged as a whole before the first is found.
     """
     if not word.endswith("*"):
         return f'"{word}"'
@@ -162,8 +163,8 @@ def _words(evidence: Sequence[Row]) -> list[str]:
 def _write(
     connection: Connection, row: Row, facts: Sequence[str], words_met: Sequence[str]
 ) -> None:
-    """Puts an incident in its place; a place that is still right stays, and words that are the same
-    are not written again.
+    """Puts an incident in its place; a place that is still right stays, and words that are the
+    same are not written again.
     """
     if row["kernel"] is not None:
         connection.execute(
@@ -194,8 +195,8 @@ def _write(
 
 
 def _free_place(connection: Connection, identity: str, start_us: int) -> int:
-    """A place at a time that no other has: eight tries in each microsecond, at slots that the id
-    chooses.
+    """A place at a time that no other has: eight tries in each microsecond, at slots that the
+    id chooses.
     """
     digest = hashlib.blake2b(identity.encode(), digest_size=16).digest()
     slots = [

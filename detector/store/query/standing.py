@@ -1,4 +1,4 @@
-"""How the problem of an incident stands: how often it was seen, where, since when. Reads only.
+"""Standing of an incident's problem: how often it was seen, where, since when. Reads only.
 
 In: an open history, an incident, the time. Out: a `ProblemStanding`. Times are µs since 1970.
 """
@@ -33,9 +33,10 @@ SELECT host FROM problem_hosts WHERE fingerprint = (SELECT fingerprint FROM inci
 
 @dataclass(frozen=True, slots=True)
 class ProblemStanding:
-    """What the history knows of the same problem. `count` of incidents and `hosts` include this
-    one; `new` where it is the first, and no earlier report had the problem; `advice` is what people
-    know.
+    """The history of the same problem.
+
+    `count` of incidents and `hosts` include this one; `new` where it is the first, and no
+    earlier report had the problem; `advice` is what people know.
 
     `regression_of` is the kernel release that was said to hold the fix ("" where none was named),
     None where it is no regression. `hosts_last_hour` names other hosts, the latest first.
@@ -53,8 +54,8 @@ class ProblemStanding:
 
 
 def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStanding | None:
-    """How the problem of an incident stands; None where its report has no fingerprint, so that it
-    cannot be told from others. Raises `StoreError`.
+    """Returns how the problem of an incident stands; None where its report has no fingerprint,
+    so that it cannot be told from others. Raises `StoreError`.
     """
     with explained(history.path):
         row = history.db.execute(_STANDING, {"id": incident_id}).fetchone()

@@ -1,4 +1,4 @@
-"""Who is told of incidents: silences, groups, messages and the log of every message sent or not
+"""Tables of alerts: silences, groups, messages and the log of every message sent or not
 sent.
 """
 
@@ -15,8 +15,8 @@ BEFORE = (history, life_cycle)
 
 @MIGRATIONS()
 def m003_alerts(db: Database) -> None:
-    """Silences, groups of incidents, messages to receivers, what became of each; and the problems
-    of older incidents, added up.
+    """Silences, groups of incidents, messages to receivers, what became of each; and the
+    problems of older incidents, added up.
     """
     db.executescript(_ALERTS)
     db.executescript(_PROBLEMS)

@@ -1,4 +1,4 @@
-"""What tells the boots of a host apart: banners, and where the streams of lines stand."""
+"""Tables of boots: banners, and the state of line streams."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BEFORE = (search,)
 
 @MIGRATIONS()
 def m005_boots(db: Database) -> None:
-    """Banners by host and wall time; streams know the boot before; a match may be of a boot before
-    the count of its stream.
+    """Banners by host and wall time; streams know the boot before; a match may be of a boot
+    before the count of its stream.
     """
     db.executescript(_BOOTS)
 

@@ -1,4 +1,5 @@
-"""Every kernel fault by what it is searched by, problems over all reports, and the fleet's kernels.
+"""Every kernel fault by what it is searched by, problems over all reports, and the fleet's
+kernels.
 
 What an older history holds is brought in later, in steps: see `ingest/backfill.py`.
 """

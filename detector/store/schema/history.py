@@ -1,5 +1,5 @@
-"""The first tables: hosts, boots, matches, reports, incidents with evidence, noise, and where every
-source stands.
+"""The first tables: hosts, boots, matches, reports, incidents with evidence, noise, and
+where every source stands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of incidents: their changes, and the problems that they belong to."""
+"""Tables of the incident life cycle: their changes, and the problems that they belong to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from detector.store.schema.migrations import MIGRATIONS
 
 @MIGRATIONS()
 def m002_life_cycle(db: Database) -> None:
-    """What incidents are searched by, every change of one with its actor, and problems with their
-    hosts, kernels and days.
+    """Adds what incidents are searched by, every change of one with its actor, and problems
+    with their hosts, kernels and days.
     """
     db.executescript(_LIFE_CYCLE)
 

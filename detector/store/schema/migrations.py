@@ -1,5 +1,5 @@
-"""The list that migrations enter themselves into, in the order in which `schema/__init__.py`
-imports their modules.
+"""The list that migrations enter themselves into, in the order in which
+`schema/__init__.py` imports their modules.
 """
 
 from __future__ import annotations

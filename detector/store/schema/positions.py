@@ -1,4 +1,4 @@
-"""Where each source stands, of which topic, and which history this is."""
+"""Tables of positions: each source's, its topic, and the identity of the history."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ BEFORE = (search,)
 
 @MIGRATIONS()
 def m005_rejected(db: Database) -> None:
-    """Where each of them is, what was raised, and its first bytes."""
+    """Adds set-aside records: place, error and first bytes."""
     db.executescript(_REJECTED)
 
 

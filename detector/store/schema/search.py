@@ -1,5 +1,5 @@
-"""What incidents are searched by: their place in time, the index of words, kernels, and counts that
-would be too slow to make anew.
+"""Tables that incidents are searched by: their place in time, the index of words, kernels,
+and counts that would be too slow to make anew.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BEFORE = (alerts,)
 
 @MIGRATIONS()
 def m004_search(db: Database) -> None:
-    """Places, words, kernels, and counts by day, by state and of noise by program; fills them from
-    what is there.
+    """Places, words, kernels, and counts by day, by state and of noise by program; fills them
+    from what is there.
     """
     db.executescript(_SEARCH)
     search_index.index_all(db.conn)

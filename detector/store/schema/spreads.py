@@ -1,4 +1,4 @@
-"""On which hosts a value was seen, by the hour, and the incidents of many hosts."""
+"""Tables of spreads: hosts of a value by the hour, and incidents of many hosts."""
 
 from __future__ import annotations
 
