@@ -29,14 +29,15 @@ class LineShape:
 
     `kind`: a frame of a trace, the line that starts one, a line that names itself (`label`), prose
     of a report (`text`), nothing (`blank`), or no line of a report (`foreign`). `name` is a label's
-    own name, or the class whose prose it is. `arch` is set where only one architecture prints so;
-    `style` is how a frame is written.
+    own name, `prose` the kinds whose sentences read so; empty for text that all print. `arch` is
+    set where only one architecture prints so; `style` is how a frame is written.
     """
 
     kind: LineKind
     name: str | None = None
     arch: str | None = None
     style: tuple[int, str, bool] | None = None
+    prose: frozenset[str] = frozenset()
 
 
 _SYM = r"\.?[A-Za-z_$][\w$.]*"
@@ -57,10 +58,10 @@ _FRAME = re.compile(
 # Where a stack begins: what system calls, interrupts from user space, new threads and idle CPUs
 # start with.
 _BOTTOM = re.compile(
-    r".*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp|syscall_call"
-    r"|system_call_fastpath|system_call"
+    r"(?!.*\? ).*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp"
+    r"|syscall_call|system_call_fastpath|system_call"
     r"|ret_from_fork(?:_asm)?|ret_from_kernel_thread|secondary_startup_64\w*|startup_32_smp"
-    r"|el0t?_(?:64_|32_)?(?:sync|svc|irq)\w*"
+    r"|el0t?_(?:64_|32_)?(?:sync|svc|irq)(?:_compat|_naked)?"
     r"|ret_fast_syscall|ret_to_user|ret_from_exception|syscall_common"
     r"|ret_from_syscall)(?:\.\w+)*(?:\+0x|\)? from )"
     r"|\s*</TASK>\s*$"
@@ -126,10 +127,8 @@ def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
         return LineShape("label", label(text), arch if arch != "all" else None)
     if _ENDS.match(words) is not None or _DATA.match(words) is not None:
         return LineShape("text")
-    for kind in kinds:
-        if _SAYS[kind].match(words) is not None:
-            return LineShape("text", kind)
-    return _FOREIGN
+    prose = frozenset(kind for kind in kinds if _SAYS[kind].match(words) is not None)
+    return LineShape("text", prose=prose) if prose else _FOREIGN
 
 
 def is_bottom(text: str) -> bool:

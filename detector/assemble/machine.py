@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from detector.assemble import shape
+from detector.assemble import shape, turns
 from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
@@ -201,6 +201,7 @@ class Assembler:
             opened.ended = opened.lingering = True
         self._counts["opened"] += 1
         closed += self._reports.make_room(line.host)
+        turns.begin(self._reports.on(line.host), opened)
         self._reports.add(opened)
         closed += self._reports.shrink()
 
@@ -260,7 +261,10 @@ class Assembler:
             return
         looks = shape_of(line.text, {kind: None for opened in near for kind in opened.prose})
         plain = line.continuation or looks.kind == "blank"
-        taker = newest(by_caller(near, line)) if plain else owner(near, line, looks, self._turn)
+        if plain:
+            taker = turns.blank(near) or newest(by_caller(near, line))
+        else:
+            taker = owner(near, line, looks, self._turn)
         if taker is None:
             self._foreign(line, by_caller(near, line), closed)
         elif taker.lingering and not shape.continues_after_end(line.text):
@@ -269,13 +273,18 @@ class Assembler:
             if looks.kind == "label" and len(near) > 1:
                 give_back(near, taker, line)
             self._append(taker, line, looks, now_us, closed)
+            if len(near) > 1:
+                turns.resume(near, line)
 
     def _foreign(self, line: Line, near: Sequence[Opened], closed: list[Block]) -> None:
         """A line of nobody's: some of them in a row end a report, few where its end mark has come,
         the stamps go on or nothing but its head did, more where they do not.
         """
         self._counts["foreign"] += 1
-        taker = newest(near)
+        next_one = None if shape.is_chatter(line.text) else turns.due(near)
+        taker = next_one or newest(near)
+        if next_one is not None:
+            next_one.turn = self._turn
         for opened in list(near):
             opened.pass_by(line, unknown=opened is taker and not shape.is_chatter(line.text))
             if opened.strangers >= self._patience(opened, line):

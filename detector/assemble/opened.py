@@ -37,8 +37,9 @@ class Opened:
     the lines in a row that did not belong to it, `away` those that came a gap later. `bottom`: the
     last frame of its trace has come. `paged`: the page table of its address was printed, after
     which show_pte's caller dies (arch/arm64/mm/fault.c). `superseded`: another report of its
-    context has printed its trace since. `stamps` says which source a line came from, `repeated`
-    that a source has begun to ship the report once more.
+    context has printed its trace since. `in_turns`: it prints line by line in turns with another
+    one, and has so many lines since (see `turns`), or 0. `stamps` says which source a line came
+    from, `repeated` that a source has begun to ship the report once more.
     """
 
     head: Match
@@ -56,6 +57,7 @@ class Opened:
     strangers: int = 0
     away: int = 0
     superseded: bool = False
+    in_turns: int = 0
     traced: bool = False
     bottom: bool = False
     paged: bool = False
@@ -145,8 +147,8 @@ class Opened:
             return False
         if line.arch and not self.traced and not shape.has_registers(self.latest):
             return False
-        if line.kind == "text" and line.name is not None:
-            return line.name in self.prose
+        if line.prose:
+            return not line.prose.isdisjoint(self.prose)
         return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
 
     def suits(self, line: LineShape) -> bool:
@@ -192,26 +194,29 @@ class Opened:
             return
         self.lines.append(text)
         self.size += len(text)
-        if looks.name is not None and looks.kind != "text":
+        if looks.name is not None:
             self.labels.add(looks.name)
         self.arch = self.arch or looks.arch
         self.style = looks.style or self.style
         self.traced = self.traced or looks.kind in ("trace", "frame")
         if looks.kind in ("trace", "frame"):
             self.bottom = looks.kind == "frame" and is_bottom(text)
+        elif looks.prose or looks.name == "CPU":
+            self.bottom = False  # another trace may follow: "Freed by task", "-> #1"
         self.nmi = self.nmi or shape.NMI_TRACE in text or text.startswith("NMI backtrace for ")
         if len(self.lines) > 1 and shape.is_end(text, self.head.cls):
             self.ended = self.lingering = True
 
-    def give_back(self, other: Opened) -> None:
+    def give_back(self, other: Opened) -> bool:
         """Hands over the lines that came after the newest one of another report, which they turn
-        out to be of.
+        out to be of, if it has come to them.
         """
         count = min(sum(turn > other.turn for turn in self.turns), len(self.lines) - 1)
         looks = [shape_of(text) for text in self.lines[-count:]] if count else []
-        names = {look.name for look in looks if look.name is not None and look.kind != "text"}
-        if not count or names & other.labels:  # it has lines of these names: both reports go on
-            return
+        names = {look.name for look in looks if look.name is not None}
+        # Other lines than those before a page table, or lines that it has: both reports go on.
+        if not count or names & other.labels or names - shape.BEFORE_PAGE_TABLE:
+            return False
         moved, self.lines = self.lines[-count:], self.lines[:-count]
         for _ in moved:
             self.turns.pop()
@@ -222,6 +227,7 @@ class Opened:
         kept = {label for text in self.lines if (label := shape_of(text).name)}
         self.labels -= names - kept
         other.labels |= names
+        return True
 
     def pass_by(self, line: Line, *, unknown: bool) -> None:
         """A line that does not look like one of a report: kept aside where the next line may prove

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from detector.assemble import shape
-from detector.assemble.grammar import LineShape
+from detector.assemble import shape, turns
+from detector.assemble.grammar import LineShape, is_bottom
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
 from detector.model import Line
@@ -47,13 +47,16 @@ def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Op
         return shadow
     able = [opened for opened in near if opened.fits(looks)]
     able = [opened for opened in able if opened.comes_like(line)] or able
-    if len(able) <= 1:
-        return able[0] if able else None
     if (named := _of_address(able, line)) is not None:
         return named
+    if (next_one := turns.by_turn(near, line, looks)) is not None:
+        return next_one
+    if len(able) <= 1:
+        return able[0] if able else None
     if looks.kind == "frame":
-        return _of_frame(able, looks, turn)
-    name = "Call Trace" if looks.kind == "trace" else looks.name if looks.kind == "label" else None
+        return _of_frame(able, line, looks, turn)
+    name = "Call Trace" if looks.kind == "trace" else looks.name
+    able = turns.followed(able, name)
     lacking = (
         [item for item in able if name not in item.labels and not item.lingering] if name else []
     )
@@ -77,9 +80,12 @@ def give_back(near: Sequence[Opened], taker: Opened, line: Line) -> None:
     if _of_address([taker], line) is not taker:
         return
     taker.paged = True
+    if turns.is_proved(near):
+        return
     for other in near:
-        if other is not taker and not other.shadow and line.caller is None:
-            other.give_back(taker)
+        given = other is not taker and not other.shadow and line.caller is None
+        if given and other.give_back(taker):
+            turns.stop(near)
 
 
 def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Opened | None:
@@ -94,6 +100,8 @@ def joined(near: Sequence[Opened], line: Line, head_class: str, turn: int) -> Op
     looks = shape_of(line.text)
     able = [opened for opened in able if opened.suits(looks)]
     able = [opened for opened in able if opened.comes_like(line)] or able
+    if (next_one := turns.due(near)) in able:
+        return next_one
     if len(able) <= 1:
         return able[0] if able else None
     name = looks.name
@@ -116,10 +124,11 @@ def _last(able: Sequence[Opened]) -> Opened | None:
     return newest(real or able)
 
 
-def _of_frame(able: Sequence[Opened], looks: LineShape, turn: int) -> Opened | None:
+def _of_frame(able: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Opened | None:
     """A frame belongs to a trace that has begun, and to one that is written as it is."""
     tracing = [opened for opened in able if opened.tracing] or able
-    tracing = [opened for opened in tracing if not opened.bottom] or tracing
+    if not is_bottom(line.text):
+        tracing = [opened for opened in tracing if not opened.bottom] or tracing
     alike = [opened for opened in tracing if opened.style in (None, looks.style)]
     tracing = alike or tracing
     return _other_of_two(tracing, turn) or newest(tracing)

@@ -32,6 +32,11 @@ _AFTER_END = re.compile(
     r"|Shutting down cpus|note|Fixing recursive fault)\b|\s*\(ftrace buffer "
     r"empty\)|\s*</?(?:TASK|IRQ|NMI)>|---\[ end "
 )
+# kernel/panic.c panic(), after its trace; arch/*/kernel/setup.c.
+_AFTER_PANIC = re.compile(
+    r"---\[ end Kernel panic|Rebooting in |SMP: stopping|Kernel Offset: |CPU features: "
+    r"|PHYS_OFFSET: |Memory Limit: |Shutting down cpus"
+)
 _NO_FAULT = re.compile(r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing ")
 _NAMED = re.compile(
     r"[\w./-]{1,32}(?: [\w.:-]{1,24}){0,2}(?: ?\([^)]{1,24}\)| ?\[\d+\])?: "
@@ -151,6 +156,13 @@ _PROSE = {
 }
 """Class → the kinds of prose (see `phrases`) that its reports print."""
 
+BEFORE_PAGE_TABLE = frozenset(
+    {"Mem abort info", "ESR", "EC", "SET", "EA", "FSC", "Data abort info", "ISV", "CM", "GCS"}
+    | {"user pgtable", "swapper pgtable", "pgd", "Exception class"}
+)
+"""What stands between the head of a memory fault and the page table of its address
+(arch/arm64/mm/fault.c, arch/arm/mm/fault.c)."""
+
 _NO_REGISTERS = frozenset(
     {"lockdep", "suspicious-rcu", "hung-task", "ubsan", "kasan", "kmsan", "kcsan", "atomic-sleep",
         "preemptible", "bad-page"}
@@ -204,6 +216,16 @@ def is_end(text: str, head_class: str) -> bool:
     return _END.match(text) is not None or (
         head_class in _SELF_CLOSING and _BAR.match(text) is not None
     )
+
+
+def is_of_others(text: str, head_class: str) -> bool:
+    """Whether reports with this newest head never print the line: an end mark where a trace is the
+    end, what follows a panic where there was none.
+    """
+    if head_class == "panic":
+        return False
+    traced = head_class in _TRACE_IS_END | _SELF_CLOSING and text.startswith("---[ end trace")
+    return traced or _AFTER_PANIC.match(text) is not None
 
 
 def is_one_line(head_class: str) -> bool:

@@ -24,7 +24,7 @@ LEAST = {
     "every third lost, from line 3": (100, 95, 100, 100),
     "chatter": (100, 100, 100, 92),
     "interleaved, with callers": (100, 100, 100, 100),
-    "interleaved": (94, 60, 20, 60),
+    "interleaved": (94, 85, 65, 75),
 }
 """Interleaved without callers: which of two frames belongs to which trace is often not to be
 known.
