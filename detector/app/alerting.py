@@ -31,6 +31,7 @@ from detector.errors import UserError
 from detector.settings import Settings
 from detector.store import Journal
 from detector.store.alerts import open_alert_store
+from detector.store.query.problem_names import ProblemNames
 
 # Incidents without a report are held together by their rule alone: a storm has many in a moment.
 _KINDLESS_US = 150 * SECOND_US
@@ -126,7 +127,7 @@ def timing_of(settings: Settings) -> Timing:
 
 def _notifier(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:
     known = known_bugs(settings, lambda: catalogue, _known_fault)
-    store = open_alert_store(str(settings.store.path), known)
+    store = open_alert_store(str(settings.store.path), ProblemNames(known))
     builder = NoticeBuilder(store.history(), catalogue, settings.alert.base_url.rstrip("/"))
     return Notifier(
         store, routing, builder, timing_of(settings), random.random, _on_event, _on_attempt

@@ -14,6 +14,7 @@ from detector.catalogue import Catalogue
 from detector.settings import Settings, shipped_patterns_dir
 from detector.sources.known.index_file import NAME, IndexFile
 from detector.store import History, open_history
+from detector.store.query.problem_names import ProblemNames
 
 if TYPE_CHECKING:
     from detector.known.lookup import KnownBugs
@@ -43,7 +44,8 @@ def _catalogue(settings: Settings) -> Catalogue:
 
 def history_of(settings: Settings, on_fault: Callable[[str], None] | None = None) -> History:
     """The history for reading, with what is known of its crashes."""
-    return open_history(settings.store.path, known_bugs(settings, on_fault=on_fault))
+    names = ProblemNames(known_bugs(settings, on_fault=on_fault))
+    return open_history(settings.store.path, names)
 
 
 def index_file(settings: Settings, on_fault: Callable[[str], None] | None = None) -> IndexFile:

@@ -111,7 +111,13 @@ def open_index(data: bytes) -> Index:
             raise UnreadableIndexError("its tables do not match its content: it is damaged")
         return _bugs(lines(number)[place - first[number]])[0]
 
-    return Index.made(header.traced, bug_at, tables_over(table, header.hot), header.version)
+    def mentioning(text: str) -> Iterator[Bug]:
+        key = text.encode()
+        for number in range(len(blocks)):
+            yield from (_bugs(line)[0] for line in lines(number) if key in line)
+
+    tables = tables_over(table, header.hot)
+    return Index.made(header.traced, bug_at, tables, mentioning, header.version)
 
 
 def traced_size(data: bytes) -> int:

@@ -121,18 +121,27 @@ class Index:
     by_function: Mapping[str, tuple[BugTrace, ...]] = field(repr=False)
     hot: frozenset[str] = field(repr=False)
     _counts: Mapping[str, int] = field(repr=False)
+    _mentioning: Callable[[str], Iterable[Bug]] = field(repr=False)
 
     @classmethod
     def of(cls, bugs: Iterable[Bug], version: str = "") -> Index:
         """The index of these bugs."""
         known = list({bug.id: bug for bug in bugs}.values())
-        return cls.made(len(known), known.__getitem__, IndexTables.of(known), version)
+        tables = IndexTables.of(known)
+        return cls.made(len(known), known.__getitem__, tables, lambda _text: known, version)
 
     @classmethod
     def made(
-        cls, size: int, bug_at: Callable[[int], Bug], tables: IndexTables, version: str = ""
+        cls,
+        size: int,
+        bug_at: Callable[[int], Bug],
+        tables: IndexTables,
+        mentioning: Callable[[str], Iterable[Bug]],
+        version: str = "",
     ) -> Index:
-        """The index of so many bugs, each of which is made when its place is asked for."""
+        """The index of so many bugs, each of which is made when its place is asked for;
+        `mentioning` gives the bugs that may mention a text.
+        """
         bugs = _BugsByPlace(size, cache(bug_at))
 
         def candidates(function: str, places: Sequence[int]) -> tuple[BugTrace, ...]:
@@ -144,7 +153,13 @@ class Index:
             )
 
         by_function = MadeWhenAsked(tables.functions, candidates)
-        return cls(version, bugs, by_function, tables.hot, tables.counts)
+        return cls(version, bugs, by_function, tables.hot, tables.counts, mentioning)
+
+    def mentioning(self, text: str) -> Iterable[Bug]:
+        """The bugs in which a part of an id or of a commit's hash stands, and maybe others: so a
+        bug is found without making all of them.
+        """
+        return self._mentioning(text)
 
     def weight(self, name: str) -> float:
         """How much a common function says: 1 for one that no bug has, near 0 for one of many."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from detector import crash
 from detector.catalogue import Catalogue
-from detector.known import words
+from detector.known import Bug, words
 from detector.known.index import Index, UnreadableIndexError
 from detector.known.match import Named, named
 from detector.known.names import KnownBug
@@ -20,6 +21,8 @@ from detector.known.releases import ReleaseStanding
 from detector.known.trace import trace_of
 from detector.model import Block, CrashReport
 from detector.release import KernelRelease
+
+T = TypeVar("T")
 
 # Answers that are kept: a fleet's problems are some thousands.
 _MOST_KEPT = 20_000
@@ -38,8 +41,8 @@ class StoredReport:
 
     def digest(self) -> bytes:
         """The key of the answer."""
-        told = "\n".join((self.issue or "", self.cls, self.lines))
-        return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).digest()
+        text = "\n".join((self.issue or "", self.cls, self.lines))
+        return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 class KnownBugs:
@@ -74,21 +77,44 @@ class KnownBugs:
         """
         if report is None or report.function is None:
             return ()
+        nothing: tuple[Named, ...] = ()
+        names = self._read(lambda index: self._named(report, index), nothing)
+        covered = self._covered(issue)
+        return tuple(item for item in names if not {item.bug.id, item.bug.main} & covered)
+
+    def may_name(self, function: str | None) -> bool:
+        """Whether a crash in this function may look like a known bug."""
+        return function is not None and self._read(
+            lambda index: function in index.by_function, default=False
+        )
+
+    def functions(self) -> list[str]:
+        """The functions in which a crash may look like a known bug."""
+        return self._read(lambda index: list(index.by_function), [])
+
+    def mentioning(self, text: str) -> list[Bug]:
+        """The bugs with a trace in which a part of an id or of a commit's hash stands."""
+        return self._read(lambda index: list(index.mentioning(text)), [])
+
+    def _named(self, report: CrashReport, index: Index) -> tuple[Named, ...]:
+        if report.function not in index.by_function:
+            return ()
+        kernel = KernelRelease.of(report.kernel, report.package)
+        crashed = trace_of(report, self._catalogue().generic_functions)
+        return named(crashed, kernel, report.arch, index)
+
+    def _read(self, question: Callable[[Index], T], default: T) -> T:
+        """The answer of the index in force; `default` where the part that it needs cannot be read,
+        which is said once.
+        """
         index = self._index()
         try:
-            if report.function not in index.by_function:
-                return ()
-            kernel = KernelRelease.of(report.kernel, report.package)
-            found = named(
-                trace_of(report, self._catalogue().generic_functions), kernel, report.arch, index
-            )
+            return question(index)
         except UnreadableIndexError as error:
             if self._faulty != index.version:
                 self._faulty = index.version
                 self._on_fault(f"the index of known bugs, version {index.version}: {error}")
-            return ()
-        covered = self._covered(issue)
-        return tuple(item for item in found if not {item.bug.id, item.bug.main} & covered)
+            return default
 
     def shown(self, report: CrashReport | None, issue: str | None = None) -> tuple[KnownBug, ...]:
         """The bugs that a report looks like, as they are shown."""

@@ -63,7 +63,7 @@ class _TableText:
     def entry(self, name: str) -> FunctionEntry:
         """What is known of a function; nothing of one that is not there."""
         if name not in self._entries:
-            self._entries[name] = self._found(_key(name).encode())
+            self._entries[name] = self._search(_key(name).encode())
         return self._entries[name]
 
     def lines(self) -> Iterator[tuple[str, FunctionEntry]]:
@@ -72,12 +72,12 @@ class _TableText:
             key, _, entry = line.partition(b"\t")
             yield _name(key), _entry(entry)
 
-    def _found(self, key: bytes) -> FunctionEntry:
+    def _search(self, key: bytes) -> FunctionEntry:
         place = bisect_left(range(len(self._text)), key, key=lambda at: self._line(at)[0])
         if place == len(self._text):
             return _NOTHING
-        found, entry = self._line(place)
-        return _entry(entry) if found == key else _NOTHING
+        name, entry = self._line(place)
+        return _entry(entry) if name == key else _NOTHING
 
     def _line(self, at: int) -> tuple[bytes, bytes]:
         """The line around a byte: its name, and what follows it."""

@@ -23,8 +23,10 @@ from detector.serve.http.access import Access
 from detector.serve.http.gate import Gate
 from detector.serve.http.headers import Answers
 from detector.serve.knowledge import Knowledge
+from detector.serve.naming import BackgroundNaming
 from detector.serve.sql_door import SqlDoor
 from detector.settings import Settings
+from detector.store.query.problem_names import ProblemNames
 
 OPENAPI = "/api/v1/openapi.json"
 
@@ -47,8 +49,11 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_us) -> Fast
     app.state.clock = clock
     app.state.access = access
     app.state.knowledge = Knowledge(settings)
-    reading = Connections(settings.store.path, app.state.knowledge.bugs)
+    names = ProblemNames(app.state.knowledge.bugs)
+    reading = Connections(settings.store.path, names)
     app.state.reading = reading
+    app.state.naming = BackgroundNaming(reading.history)
+    names.hand_over(app.state.naming.wake)
     serve = settings.serve
     app.state.sql_door = SqlDoor(
         settings.store.path,

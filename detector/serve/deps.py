@@ -16,7 +16,7 @@ from fastapi import Request
 from detector.store import History, StoreError, open_history
 
 if TYPE_CHECKING:
-    from detector.known.lookup import KnownBugs
+    from detector.store.query.problem_names import ProblemNames
 
 
 class Connections:
@@ -24,9 +24,9 @@ class Connections:
     up.
     """
 
-    def __init__(self, path: Path, known: KnownBugs | None = None) -> None:
+    def __init__(self, path: Path, names: ProblemNames | None = None) -> None:
         self.path = path
-        self._known = known
+        self._names = names
         self._local = threading.local()
 
     def history(self) -> History:
@@ -45,7 +45,7 @@ class Connections:
             return known[1]
         if known is not None:
             known[1].close()
-        opened = open_history(self.path, self._known)
+        opened = open_history(self.path, self._names)
         self._local.opened = (identity, opened)
         return opened
 

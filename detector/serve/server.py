@@ -127,6 +127,7 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.follower.close()
         self._app.state.sql_door.close()
+        self._app.state.naming.close()
         await super().shutdown(sockets)
 
 

@@ -34,7 +34,7 @@ from detector.store.query.notifications import SilenceRow, silences
 from detector.store.turns import begin_writing
 
 if TYPE_CHECKING:
-    from detector.known.lookup import KnownBugs
+    from detector.store.query.problem_names import ProblemNames
 
 T = TypeVar("T")
 
@@ -107,20 +107,20 @@ _group = reader_of(AlertGroup)
 _delivery = reader_of(AlertDelivery)
 
 
-def open_alert_store(path: str, known: KnownBugs | None = None) -> AlertStore:
-    """Opens a writing connection of its own, beside the journal's; `known` names the bugs that
+def open_alert_store(path: str, names: ProblemNames | None = None) -> AlertStore:
+    """Opens a writing connection of its own, beside the journal's; `names` tells the bugs that
     crashes look like. Raises `StoreError`.
     """
-    return AlertStore(connect_writing(path), path, known)
+    return AlertStore(connect_writing(path), path, names)
 
 
 class AlertStore:
     """Reads and writes the alert tables. Not thread-safe."""
 
-    def __init__(self, db: Database, path: str, known: KnownBugs | None = None) -> None:
+    def __init__(self, db: Database, path: str, names: ProblemNames | None = None) -> None:
         self.db = db
         self.path = path
-        self._known = known
+        self._names = names
         self._connection: Connection = db.conn
 
     @contextmanager
@@ -138,7 +138,7 @@ class AlertStore:
 
     def history(self) -> History:
         """Returns the same data for reading."""
-        return History(self.db, self.path, self._known)
+        return History(self.db, self.path, self._names)
 
     def begin(self, now_us: int) -> int:
         """Follows from where an earlier process stopped, else from the end: older changes are sent

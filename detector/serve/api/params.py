@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import JSONResponse, Response
 
 from detector.render.objects import as_object
+from detector.serve.deps import history
 from detector.serve.http.errors import HttpError, answers
 from detector.serve.schemas import model_of
 from detector.store.query import filters
 from detector.store.query.filters import Filter
+from detector.store.query.problem_names import NamingProgress
 from detector.store.query.results import Page
 
 # What may go wrong with any request to a list, for OpenAPI; and with any to one thing.
@@ -104,11 +106,15 @@ def answer(value: Any, status: int = 200) -> Response:
 def page(
     name: str, listed: Callable[..., Page[Any]], request: Request, parameters: ListParameters
 ) -> Response:
-    """A page of a list that fits a request's filter: its rows under their name, and `next`."""
-    page_read = listed(
-        filter_of(request, parameters), after=parameters.after, limit=parameters.limit
-    )
-    return answer({name: page_read.rows, "next": page_read.next})
+    """A page of a list that fits a request's filter: its rows under their name, and `next`;
+    where known bugs were asked for, how many problems are named by them so far.
+    """
+    criteria = filter_of(request, parameters)
+    page_read = listed(criteria, after=parameters.after, limit=parameters.limit)
+    members: dict[str, Any] = {name: page_read.rows, "next": page_read.next}
+    if criteria.known or criteria.fixable:
+        members["naming"] = history(request).naming()
+    return answer(members)
 
 
 def page_model(name: str, noun: type[Any]) -> type[BaseModel]:
@@ -118,7 +124,19 @@ def page_model(name: str, noun: type[Any]) -> type[BaseModel]:
         Field(description="give it as `after` for the rows that follow; null: there are none"),
     )
     row: Any = model_of(noun)
-    members: dict[str, Any] = {name: (list[row], ...), "next": next_type}
+    naming_type = (
+        model_of(NamingProgress) | None,
+        Field(
+            default=None,
+            description="where `known` or `fixable` is asked for: how many of the problems that "
+            "may look like a known bug have been looked at; the rest follows by itself",
+        ),
+    )
+    members: dict[str, Any] = {
+        name: (list[row], ...),
+        "next": next_type,
+        "naming": naming_type,
+    }
     made: type[BaseModel] = create_model(f"{name.capitalize()}Page", **members)
     return made
 

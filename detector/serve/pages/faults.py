@@ -12,7 +12,7 @@ from fastapi import Request
 from detector.app.faults import fault_item
 from detector.serve.deps import history
 from detector.serve.knowledge import bugs, catalogue
-from detector.serve.pages import query
+from detector.serve.pages import knowing, query
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query import filters
 from detector.store.query.faults import FIELDS
@@ -42,7 +42,8 @@ def faults(request: Request) -> PageContent:
         return PageContent("faults.html", "Faults", PLACE, view, {}, status=422, notice=str(error))
     data = {"query": filters.as_query(what.filter), "faults": page.rows, "next": page.next}
     view |= {"rows": page.rows, "next": what.next(page.next)}
-    return PageContent("faults.html", "Faults", PLACE, view, data, page.rows)
+    notice = knowing.naming_words(what.filter, reading.naming())
+    return PageContent("faults.html", "Faults", PLACE, view, data, page.rows, notice=notice)
 
 
 def fault(request: Request) -> PageContent:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request
 
 from detector.serve.deps import history
-from detector.serve.pages import histograms
+from detector.serve.pages import histograms, knowing
 from detector.serve.pages import query as asking
 from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, now_us
@@ -61,7 +61,10 @@ def incidents(request: Request) -> PageContent:
         "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
-    return PageContent("incidents.html", "Incidents", PLACE, view, data, matched.rows)
+    notice = knowing.naming_words(what.filter, history(request).naming())
+    return PageContent(
+        "incidents.html", "Incidents", PLACE, view, data, matched.rows, notice=notice
+    )
 
 
 def _form(what: PageQuery) -> dict[str, Any]:

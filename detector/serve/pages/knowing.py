@@ -8,6 +8,8 @@ from __future__ import annotations
 from detector.catalogue import Catalogue, Rule
 from detector.catalogue.known_issues import KnownIssue
 from detector.clock import HOUR_US
+from detector.store.query.filters import Filter
+from detector.store.query.problem_names import NamingProgress
 
 
 def rule_of(known: Catalogue, identity: str) -> Rule | None:
@@ -21,6 +23,16 @@ def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
         next((issue for issue in known.known_issues if issue.id == identity), None)
         if identity
         else None
+    )
+
+
+def naming_words(wanted: Filter, progress: NamingProgress | None) -> str:
+    """What is said of a list by known bugs while problems are still being named."""
+    if progress is None or progress.is_whole or not (wanted.known or wanted.fixable):
+        return ""
+    return (
+        f"Still naming older reports by known bugs: {progress.percent} % of "
+        f"{progress.of:,} problems are done. Load the page again for the rest."
     )
 
 

@@ -68,6 +68,7 @@ def problems(request: Request) -> PageContent:
         view | {"rows": page.rows, "next": what.next(page.next)},
         data,
         page.rows,
+        notice=knowing.naming_words(what.filter, history(request).naming()),
     )
 
 

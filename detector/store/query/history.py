@@ -55,9 +55,10 @@ from detector.store.rows import from_json, read_diagnosis
 from detector.unclaimed import UnclaimedCount
 
 if TYPE_CHECKING:
-    from detector.known.lookup import KnownBugs
+    from detector.store.query.problem_names import NamingProgress, ProblemNames
 
 T = TypeVar("T")
+_PROBLEMS_WITH = 1_000  # problems of one bug
 
 _LIST = f"""{INCIDENT}
 WHERE i.joined_into IS NULL
@@ -72,11 +73,11 @@ _CHANGES = "SELECT * FROM changes WHERE id > ? ORDER BY id LIMIT ?"
 _CHANGES_OF = "SELECT * FROM changes WHERE incident_id = ? ORDER BY id"
 
 
-def open_history(path: str | Path, known: KnownBugs | None = None) -> History:
-    """Opens an existing history for reading only; `known` names the bugs that its crashes look
+def open_history(path: str | Path, names: ProblemNames | None = None) -> History:
+    """Opens an existing history for reading only; `names` tells the bugs that its crashes look
     like. Raises `StoreError` where it is missing, not ours, damaged, or of another version.
     """
-    return History(connect_reading(str(path)), str(path), known)
+    return History(connect_reading(str(path)), str(path), names)
 
 
 class History:
@@ -84,10 +85,11 @@ class History:
     damaged or unreadable.
     """
 
-    def __init__(self, db: Database, path: str, known: KnownBugs | None = None) -> None:
+    def __init__(self, db: Database, path: str, names: ProblemNames | None = None) -> None:
         self.db = db
         self.path = path
-        self._known = known
+        self._names = names
+        self._known = names.known if names is not None else None
         self._connection: Connection = db.conn
 
     def search(
@@ -349,14 +351,27 @@ class History:
 
     def problems_with(self, bug: Bug) -> list[ProblemRow]:
         """The problems whose latest report looks like a bug, the latest first."""
-        return self.problems(Filter(known=(bug.id.lower(),)), limit=known_queries.LOOKED_AT).rows
+        return self.problems(Filter(known=(bug.id.lower(),)), limit=_PROBLEMS_WITH).rows
+
+    def naming(self) -> NamingProgress | None:
+        """How far the naming of problems has come; None where nothing names them."""
+        return self._names.naming() if self._names is not None else None
+
+    def name_problems(self) -> NamingProgress | None:
+        """Names the next problems, some at a time."""
+        return self._asked(self._names.step) if self._names is not None else None
+
+    def name_problems_again(self) -> None:
+        """Has every problem looked at once more, step by step."""
+        if self._names is not None:
+            self._asked(self._names.again)
 
     def _narrowed(self, wanted: Filter) -> Filter:
         """The filter with hosts as they are known, without what only the index knows: problems take
         its place.
         """
         return self._asked(
-            known_queries.narrowed, self._asked(with_known_hosts, wanted), self._known
+            known_queries.narrowed, self._asked(with_known_hosts, wanted), self._names
         )
 
     def _asked(self, question: Callable[..., T], *about: object) -> T:

@@ -39,6 +39,8 @@ _HOSTS_BESIDE = 200
 # A range of kernels that means more is compared row by row: each place is looked for in the list of
 # every alternative.
 _KERNELS = 40
+# More problems than the search index takes in one expression are compared row by row as well.
+_PROBLEMS = 400
 _END = (1 << 63) - 1
 
 # The anchor's report says what crashed; without a title of its own an incident is called by its
@@ -124,7 +126,7 @@ def conditions_of(connection: Connection, criteria: Filter) -> FilterSql:
     parts += [search_index.any_text(connection, criteria.text)] if criteria.text else []
     leading = hosts is not None and not parts
     for name, values in facts.items():
-        if values and leading:
+        if values and (leading or (name == "problem" and len(values) > _PROBLEMS)):
             _among(conditions, parameters, f"i.{search_index.COLUMNS[name]}", values)
         elif values:
             parts.append(search_index.any_fact(name, values))

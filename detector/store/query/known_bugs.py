@@ -1,18 +1,20 @@
-"""Known bugs of the history, told when it is read: names of problems, the filters `known` and
+"""Known bugs of the history, told when it is read: names of rows, the filters `known` and
 `fixable`, and which hosts run a kernel with a bug.
 
-In: a connection, the index behind `KnownBugs`. Out: rows with names, a filter that needs no index,
-an `Exposure`. Nothing of it is stored: a newer index names old crashes.
+In: a connection, the index behind `KnownBugs`, the problems that are named by it. Out: rows with
+names, a filter that needs no index, an `Exposure`. Nothing of it is stored: a newer index names old
+crashes.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
-from sqlite3 import Connection, Row
+from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
 from detector.known import Bug, standing
@@ -22,33 +24,23 @@ from detector.release import KernelRelease
 from detector.store.ingest.reports import block_of
 from detector.store.query.faults import FaultRow
 from detector.store.query.filters import Filter, FilterError
+from detector.store.query.problem_names import names_of
 from detector.store.query.results import ProblemRow
 
 if TYPE_CHECKING:
     # What reads crash reports: most commands over the history do without.
-    from detector.known.index import Index
     from detector.known.lookup import KnownBugs
+    from detector.store.query.problem_names import ProblemNames
 
-LOOKED_AT = 1_000
-"""Problems that a filter by known bugs looks at: the latest whose guilty function the index has."""
-# As many as the search index takes in one expression.
-_AMONG = 400
 _NONE = "0:0"  # a fingerprint that no problem has
+_WORDS = frozenset({"any", "likely"})  # what a filter may say instead of a bug
 _SHORTEST_HASH = 8
+_STORED_HASH = 12
 
-_WITH_LATEST = """
-SELECT p.fingerprint, p.known_issue, r.match_id, m.class, r.lines FROM ({}) p
-JOIN reports r ON r.match_id = (SELECT max(match_id) FROM reports WHERE fingerprint = p.fingerprint)
-JOIN matches m ON m.id = r.match_id
-ORDER BY p.last_us DESC
+_LINES = """
+SELECT r.match_id, m.class, r.lines FROM reports r JOIN matches m ON m.id = r.match_id
+WHERE r.match_id IN (SELECT value FROM json_each(?))
 """
-_CANDIDATES = _WITH_LATEST.format(
-    "SELECT * FROM problems WHERE function IN (SELECT value FROM json_each(?)) "
-    "ORDER BY last_us DESC LIMIT ?"
-)
-_LISTED = _WITH_LATEST.format(
-    "SELECT * FROM problems WHERE fingerprint IN (SELECT value FROM json_each(?))"
-)
 _KERNELS = """
 SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL
   ORDER BY id DESC LIMIT 1) AS kernel
@@ -78,9 +70,8 @@ def with_names(
     """The problems with the bugs that their latest reports look like."""
     if known is None:
         return list(rows)
-    functions = known.index().by_function if any(row.function for row in rows) else {}
-    names_given = json.dumps([row.fingerprint for row in rows if row.function in functions])
-    names = dict(_names(connection, connection.execute(_LISTED, (names_given,)), known))
+    fingerprints = [row.fingerprint for row in rows if known.may_name(row.function)]
+    names = names_of(connection, known, fingerprints)
     return [replace(row, known_bugs=names.get(row.fingerprint, row.known_bugs)) for row in rows]
 
 
@@ -88,53 +79,56 @@ def with_bugs(
     connection: Connection, rows: Sequence[FaultRow], known: KnownBugs | None
 ) -> list[FaultRow]:
     """The faults with the bugs that their reports look like; one look for equal crashes."""
+    from detector.known.lookup import StoredReport
+
     if known is None:
         return list(rows)
-    functions = known.index().by_function if any(row.function for row in rows) else {}
-    seen: dict[tuple[str | None, str | None], tuple[KnownBug, ...]] = {}
-    reasons = []
-    for row in rows:
-        alike = row.fingerprint, row.kernel
-        if row.function in functions and (row.fingerprint is None or alike not in seen):
-            seen[alike] = known.of_block(block_of(connection, row.id))
-        reasons.append(replace(row, known_bugs=seen[alike]) if row.function in functions else row)
-    return reasons
+    # Without a fingerprint a fault is alike to none.
+    alike = {row.id: (row.fingerprint or row.id, row.kernel) for row in rows}
+    examples = {alike[row.id]: row.id for row in rows if known.may_name(row.function)}
+    reports = connection.execute(_LINES, (json.dumps(list(examples.values())),)).fetchall()
+    names = known.of_stored(
+        StoredReport(
+            None, row["class"], row["lines"], partial(block_of, connection, row["match_id"])
+        )
+        for row in reports
+    )
+    bugs = {alike[row["match_id"]]: item for row, item in zip(reports, names, strict=True)}
+    return [replace(row, known_bugs=bugs.get(alike[row.id], row.known_bugs)) for row in rows]
 
 
-def narrowed(connection: Connection, criteria: Filter, known: KnownBugs | None) -> Filter:
+def narrowed(connection: Connection, criteria: Filter, names: ProblemNames | None) -> Filter:
     """The filter with the problems that have such bugs instead of `known` and `fixable`."""
     if not criteria.known and not criteria.fixable:
         return criteria
-    if known is None:
+    if names is None:
         raise FilterError("known" if criteria.known else "fixable", "no index of bugs is at hand")
-    names_given = {name.lower() for name in criteria.known}
-    functions = _functions(known, names_given)
-    index = known.index()
-    rows = connection.execute(_CANDIDATES, (json.dumps(functions), LOOKED_AT))
+    words = {word.lower() for word in criteria.known}
+    bugs = _bugs_of(names.known, words)
+    every = not words or bool(words & _WORDS)
+    functions = None if every else sorted(_guilty_functions(bugs.values()))
     fingerprints = [
         fingerprint
-        for fingerprint, names in _names(connection, rows, known)
-        if any(_fits(item, names_given, index, fixable=bool(criteria.fixable)) for item in names)
+        for fingerprint, items in names.names(connection, functions).items()
+        if any(_fits(item, words, bugs, fixable=bool(criteria.fixable)) for item in items)
     ]
     if criteria.problem:
         fingerprints = [item for item in fingerprints if item in criteria.problem]
-    return replace(criteria, known=(), fixable=(), problem=tuple(fingerprints[:_AMONG]) or (_NONE,))
+    return replace(criteria, known=(), fixable=(), problem=tuple(fingerprints) or (_NONE,))
 
 
-def _functions(known: KnownBugs, names: set[str]) -> list[str]:
-    """The functions that a crash with one of these bugs is guilty in."""
-    index = known.index()
-    if not names or names & {"any", "likely"}:
-        return list(index.by_function)
-    return sorted(
-        {
-            trace.function
-            for bug in index.bugs.values()
-            if is_named(bug, names)
-            for trace in bug.traces
-            if trace.function is not None
-        }
-    )
+def _bugs_of(known: KnownBugs, words: AbstractSet[str]) -> dict[str, Bug]:
+    """The bugs with a trace that these words name, by id."""
+    return {
+        bug.id: bug
+        for word in words - _WORDS
+        for bug in known.mentioning(word.removeprefix("cve-")[:_STORED_HASH])
+        if is_named(bug, (word,))
+    }
+
+
+def _guilty_functions(bugs: Iterable[Bug]) -> set[str]:
+    return {trace.function for bug in bugs for trace in bug.traces if trace.function is not None}
 
 
 def is_named(bug: Bug, names: Iterable[str]) -> bool:
@@ -151,32 +145,14 @@ def is_named(bug: Bug, names: Iterable[str]) -> bool:
     )
 
 
-def _fits(known_bug: KnownBug, names: set[str], index: Index, *, fixable: bool) -> bool:
+def _fits(
+    known_bug: KnownBug, words: Collection[str], bugs: Collection[str], *, fixable: bool
+) -> bool:
     if fixable and not known_bug.fixable:
         return False
-    if not names or "any" in names or ("likely" in names and known_bug.confidence == "likely"):
+    if not words or "any" in words or ("likely" in words and known_bug.confidence == "likely"):
         return True
-    return known_bug.id in index.bugs and is_named(index.bugs[known_bug.id], names)
-
-
-def _names(
-    connection: Connection, rows: Iterable[Row], known: KnownBugs
-) -> Iterator[tuple[str, tuple[KnownBug, ...]]]:
-    """The fingerprint of each row, and what its latest report looks like."""
-    from detector.known.lookup import StoredReport
-
-    latest = list(rows)
-    reports = (
-        StoredReport(
-            row["known_issue"],
-            row["class"],
-            row["lines"],
-            partial(block_of, connection, row["match_id"]),
-        )
-        for row in latest
-    )
-    names = known.of_stored(reports)
-    return zip((row["fingerprint"] for row in latest), names, strict=True)
+    return known_bug.id in bugs
 
 
 def exposure(connection: Connection, bug: Bug) -> Exposure:
