@@ -18,9 +18,11 @@ _PLAIN_SUFFIX = re.compile(
     r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?"
     r"|-talos|-arch\d{1,2}(?:-\d{1,3})?)*"
 )
-# What Debian's kernels print behind the number of their build: the package, which names the stable
-# release it is built on.
-_DEBIAN = re.compile(r"Debian (\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
+# What the kernels of Debian and Ubuntu print behind the number of their build: the package, which
+# names the stable release that it is built on (Ubuntu's in banners alone: CONFIG_VERSION_SIGNATURE
+# of its debian/rules.d).
+_PACKAGE = re.compile(r"\bDebian \d[^\s()]*|\bUbuntu [^\s()]+ \d{1,3}\.\d{1,3}\.\d{1,3}\b")
+_BUILT_ON = re.compile(r"(?:Debian |Ubuntu \S+ )(\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
 _FINAL = 1 << 30  # a final release comes after all its candidates
 
 
@@ -43,7 +45,7 @@ class KernelRelease:
         of package 6.1.119-1 is built on 6.1.119.
         """
         parsed = cls.parse(text or "")
-        named = _DEBIAN.match(package or "")
+        named = _BUILT_ON.match(package or "")
         if parsed is None or named is None or (int(named[1]), int(named[2])) != parsed.series:
             return parsed
         return replace(parsed, built_on=int(named[3]))
@@ -82,6 +84,14 @@ class KernelRelease:
         patch = f".{self.patch}" if self.patch or self.candidate == _FINAL else ""
         candidate = "" if self.candidate == _FINAL else f"-rc{self.candidate}"
         return f"{self.major}.{self.minor}{patch}{candidate}{self.suffix}"
+
+
+def package_of(banner: str) -> str | None:
+    """The package that a boot banner names behind the number of its build ("Debian 6.1.119-1",
+    "Ubuntu 5.15.0-112.122-generic 5.15.149"); the compiler's stands before it.
+    """
+    package = _PACKAGE.search(banner.partition(" #")[2])
+    return package[0] if package else None
 
 
 def within(kernel: KernelRelease, since: str, until: str | None) -> bool:

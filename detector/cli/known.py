@@ -30,7 +30,7 @@ from detector.settings import Settings, settings_of
 from detector.sources import SourceError
 from detector.sources.known.gather import gather
 from detector.sources.known.index_file import read, write
-from detector.store.query.known_bugs import Exposure, is_named
+from detector.store.query.known_bugs import Exposure, RunningKernel, is_named
 from detector.store.query.results import ProblemRow
 
 _NOTHING_KNOWN = 1
@@ -127,8 +127,8 @@ def _say_hosts_json(bug: Bug, exposed: Exposure) -> None:
     for status, kernels in exposed.kernels.items():
         for kernel, names in kernels.items():
             for name in names:
-                item = {"type": "exposure", "bug": bug.id, "host": name, "kernel": kernel or None}
-                click.echo(json.dumps(item | {"status": status}))
+                item = {"type": "exposure", "bug": bug.id, "host": name, "kernel": kernel.release}
+                click.echo(json.dumps(item | {"status": status, "package": kernel.package}))
 
 
 def _say_hosts(bug: Bug, exposed: Exposure) -> None:
@@ -147,11 +147,11 @@ def _say_hosts(bug: Bug, exposed: Exposure) -> None:
             click.echo(inert(f"    on the host: {command}"))
 
 
-def _say_kernels(kernels: Mapping[str, Sequence[str]]) -> None:
+def _say_kernels(kernels: Mapping[RunningKernel, Sequence[str]]) -> None:
     for kernel, names in kernels.items():
         shown = ", ".join(names[:_HOSTS_SHOWN])
         more = f" and {len(names) - _HOSTS_SHOWN:,} more" if len(names) > _HOSTS_SHOWN else ""
-        click.echo(inert(f"    {kernel or 'release not known'}: {shown}{more}"))
+        click.echo(inert(f"    {kernel}: {shown}{more}"))
 
 
 @known.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from detector.known.bug import Bug, Fix
 from detector.known.match import Named
@@ -33,6 +34,9 @@ EXPOSURE: dict[Status, str] = {
 _RPM = re.compile(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
 _SUSE = re.compile(r"-(?:default|rt|azure|preempt)$")
 _LONGEST_SUBJECT = 120
+
+KernelT = TypeVar("KernelT")
+"""A release as text, or what prints as one."""
 
 
 def running(report: CrashReport) -> str | None:
@@ -141,12 +145,12 @@ def check(bug: Bug, kernel: str) -> str:
     )
 
 
-def checks(bug: Bug, kernels: Iterable[str]) -> dict[str, list[str]]:
+def checks(bug: Bug, kernels: Iterable[KernelT]) -> dict[str, list[KernelT]]:
     """The commands that tell of vendors' kernels, each with those that it is for."""
-    by_reason: dict[str, list[str]] = {}
+    by_command: dict[str, list[KernelT]] = {}
     for kernel in kernels:
-        by_reason.setdefault(check(bug, kernel), []).append(kernel)
-    return by_reason
+        by_command.setdefault(check(bug, str(kernel)), []).append(kernel)
+    return by_command
 
 
 def record_lines(bug: Bug) -> Iterator[str]:

@@ -177,6 +177,54 @@ def test_hosts_by_how_their_kernels_stand(known):
     }
 
 
+BUILDS = {
+    # host: (release, what the banner prints after the compiler, how it stands)
+    "deb-old": ("6.1.0-1-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.4-1 (2023-01-07)", "vendor"),
+    "deb-new": (
+        "6.1.0-28-amd64",
+        "#1 SMP PREEMPT_DYNAMIC Debian 6.1.119-1 (2024-11-22)",
+        "vendor-fixed",
+    ),
+    "ubuntu": (
+        "6.1.0-1036-oem",
+        "#36-Ubuntu SMP PREEMPT_DYNAMIC Thu May 2 (Ubuntu 6.1.0-1036.36-oem 6.1.90)",
+        "vendor-fixed",
+    ),
+    "bare": ("6.1.0-28-amd64", "#1 SMP PREEMPT_DYNAMIC", "vendor"),
+    "foreign": ("6.1.0-28-amd64", "#1 SMP Debian 5.10.9-1", "vendor"),
+}
+
+
+def test_a_package_tells_the_base_of_its_kernel(tmp_path):
+    """Where the banner names it; else the whole series counts, and the command tells."""
+    path = fleet(tmp_path)
+    records(tmp_path)
+    update(tmp_path)
+    log = tmp_path / "banners.log"
+    log.write_text(
+        "".join(
+            f"Nov  2 10:00:00 {host} kernel: [    0.000000] Linux version {release} "
+            f"(debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0) {build}\n"
+            for host, (release, build, _) in BUILDS.items()
+        )
+    )
+    oops("scan", "--store", path, log)
+    lines = oops("known", "hosts", BUG, "--json", "--store", path).output.splitlines()
+    items = {item["host"]: item for item in map(json.loads, lines)}
+    assert {host: items[host]["status"] for host in BUILDS} == {
+        host: status for host, (_, _, status) in BUILDS.items()
+    }
+    assert (items["deb-new"]["kernel"], items["deb-new"]["package"]) == (
+        "6.1.0-28-amd64",
+        "Debian 6.1.119-1",
+    )
+    assert items["bare"]["package"] is None
+    said = oops("known", "hosts", BUG, "--store", path).output
+    assert "6.1.0-28-amd64 (Debian 6.1.119-1): deb-new" in said
+    assert "6.1.0-1036-oem (Ubuntu 6.1.0-1036.36-oem 6.1.90): ubuntu" in said
+    assert "6.1.0-28-amd64: bare, deb-1" in said
+
+
 def test_each_sort_of_package_has_its_command():
     """One command for Red Hat's and SUSE's kernels, one for Debian's and Ubuntu's."""
     kernels = ("5.14.0-503.el9.x86_64", "6.1.0-28-amd64", "6.4.0-150600.21-default")

@@ -224,7 +224,7 @@ class Journal:
         reports.save_report(self._connection, match_id, block, report, fingerprint)
         self._changed.add(match_id)
         if report and report.kernel:
-            self._sightings.boot(self._matches.get(match_id), report.kernel)
+            self._sightings.boot(self._matches.get(match_id), report.kernel, report.package)
 
     def save_open_blocks(
         self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()

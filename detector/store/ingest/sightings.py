@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from detector.boots import BOOT, ROUNDING_US
 from detector.model import Boot, Match
+from detector.release import package_of
 from detector.same_boot import counted_apart
 from detector.store.ingest import fleet
 from detector.store.rows import NAME_LIMIT, clean
@@ -28,14 +29,15 @@ ON CONFLICT (name) DO UPDATE SET
 """
 _BOOT = """
 INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, first_kernel_us, last_kernel_us,
-  kernel) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+  kernel, package) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BOOT_SEEN = """
 UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(epoch_us, :epoch),
   epoch_us, :epoch),
   first_kernel_us = coalesce(min(first_kernel_us, :first), first_kernel_us, :first),
   last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel =
-    coalesce(:kernel, kernel)
+    coalesce(:kernel, kernel),
+  package = iif(:kernel IS NULL OR :kernel = kernel, coalesce(:package, package), :package)
 WHERE id = :id
 """
 _BOOTS = """
@@ -49,13 +51,14 @@ ORDER BY boot_id IS NULL, id DESC
 
 @dataclass(slots=True)
 class _Seen:
-    """The earliest and latest match of one boot in this batch, and the kernel release if one was
-    told.
+    """The earliest and latest match of one boot in this batch, and the kernel release with its
+    package if they were told.
     """
 
     first: Match
     last: Match
     kernel: str | None = None
+    package: str | None = None
 
 
 class Sightings:
@@ -74,8 +77,8 @@ class Sightings:
             latest = last_us
         self._hosts[name] = (earliest, latest)
 
-    def boot(self, match: Match, kernel: str | None = None) -> None:
-        """A line of a boot was seen; a boot banner tells the kernel release."""
+    def boot(self, match: Match, kernel: str | None = None, package: str | None = None) -> None:
+        """A line of a boot was seen; a boot banner tells the kernel release and its package."""
         self.host(match.host, match.wall_time_us, match.wall_time_us)
         seen = self._seen(match)
         if _uptime(match) < _uptime(seen.first):
@@ -83,9 +86,11 @@ class Sightings:
         if _uptime(match) > _uptime(seen.last):
             seen.last = match
         if match.cls == BOOT:
-            kernel = match.fields.get("kernel", kernel)
+            kernel, package = match.fields.get("kernel", kernel), package_of(match.text)
         if kernel:
             seen.kernel = clean(kernel, NAME_LIMIT)
+        if package:
+            seen.package = clean(package, NAME_LIMIT)
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Writes hosts and boots: a boot that may be a known one extends it."""
@@ -103,6 +108,7 @@ class Sightings:
                     first,
                     last,
                     seen.kernel,
+                    seen.package,
                 )
                 connection.execute(_BOOT, row)
             else:
@@ -112,6 +118,7 @@ class Sightings:
                     "first": first,
                     "last": last,
                     "kernel": seen.kernel,
+                    "package": seen.package,
                     "id": known,
                 }
                 connection.execute(_BOOT_SEEN, facts)

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from sqlite3 import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from detector.known import Bug, standing
 from detector.known.names import KnownBug
@@ -42,11 +42,23 @@ SELECT r.match_id, m.class, r.lines FROM reports r JOIN matches m ON m.id = r.ma
 WHERE r.match_id IN (SELECT value FROM json_each(?))
 """
 _KERNELS = """
-SELECT h.name, (SELECT kernel FROM boots b WHERE b.host = h.name AND kernel IS NOT NULL
-  ORDER BY id DESC LIMIT 1) AS kernel
-FROM hosts h ORDER BY h.last_seen_us DESC LIMIT ?
+SELECT h.name, b.kernel, b.package FROM hosts h LEFT JOIN boots b ON b.id = (
+  SELECT id FROM boots WHERE host = h.name AND kernel IS NOT NULL ORDER BY id DESC LIMIT 1)
+ORDER BY h.last_seen_us DESC LIMIT ?
 """
 _HOSTS = 20_000
+
+
+class RunningKernel(NamedTuple):
+    """The kernel of a host's latest boot that told one, with its package where that was told."""
+
+    release: str | None
+    package: str | None
+
+    def __str__(self) -> str:
+        if self.release is None:
+            return "release not known"
+        return f"{self.release} ({self.package})" if self.package else self.release
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,7 @@ class Exposure:
 
     bug: str
     hosts: int
-    kernels: dict[Status, dict[str, tuple[str, ...]]]
+    kernels: dict[Status, dict[RunningKernel, tuple[str, ...]]]
 
     def count(self, *statuses: Status) -> int:
         """How many hosts stand so."""
@@ -157,11 +169,11 @@ def _fits(
 
 def exposure(connection: Connection, bug: Bug) -> Exposure:
     """The hosts by how the kernel of their latest boot that told one stands to a bug."""
-    hosts: defaultdict[str, list[str]] = defaultdict(list)
-    for name, kernel in connection.execute(_KERNELS, (_HOSTS,)):
-        hosts[kernel or ""].append(name)
-    kernels: defaultdict[Status, dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for kernel, names in sorted(hosts.items()):
-        status = standing(KernelRelease.parse(kernel), bug).status
+    hosts: defaultdict[RunningKernel, list[str]] = defaultdict(list)
+    for name, release, package in connection.execute(_KERNELS, (_HOSTS,)):
+        hosts[RunningKernel(release, package)].append(name)
+    kernels: defaultdict[Status, dict[RunningKernel, tuple[str, ...]]] = defaultdict(dict)
+    for kernel, names in sorted(hosts.items(), key=lambda item: str(item[0])):
+        status = standing(KernelRelease.of(kernel.release, kernel.package), bug).status
         kernels[status][kernel] = tuple(sorted(names))
     return Exposure(bug.id, sum(map(len, hosts.values())), dict(kernels))
