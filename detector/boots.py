@@ -118,6 +118,9 @@ class LineStream:
         if line.boot_id and self.boot_id:
             return line.boot_id != self.boot_id
         if banner:
+            # Of a quiet host nothing but banners is read: two that lie far apart are two boots.
+            if self.fresh and epoch_us is not None and self.epoch_us is not None:
+                return epoch_us - self.epoch_us > TOLERANCE_US
             return not self.fresh and not self._awaits_banner(epoch_us)
         time = line.kernel_time_us
         if time is None:

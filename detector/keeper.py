@@ -13,6 +13,7 @@ from typing import Protocol
 
 from detector.boots import LineStream
 from detector.correlate import StoredMatch
+from detector.kernel_errors.tally import KernelErrorTally
 from detector.model import Block, Match, Rejected
 from detector.noise import NoiseCount
 from detector.unclaimed import UnclaimedCount
@@ -72,5 +73,6 @@ class Correlating(Protocol):
     def add(self, stored: StoredMatch) -> None: ...  # noqa: D102
     def report(self, match_id: int, block: Block) -> None: ...  # noqa: D102
     def noise(self, rows: Sequence[NoiseCount]) -> None: ...  # noqa: D102
+    def kernel_errors(self, tally: KernelErrorTally) -> None: ...  # noqa: D102
     def raise_incidents(self) -> None: ...  # noqa: D102
     def raise_outbreaks(self) -> None: ...  # noqa: D102

@@ -116,6 +116,7 @@ class Matcher:
         self._timeouts: dict[str, int] = {}
         self._switched_off: dict[str, int] = {}
         self._untold: list[str] = []
+        self._last: tuple[str, Sequence[Candidate]] = ("", ())
 
     @property
     def literals(self) -> tuple[str, ...]:
@@ -185,7 +186,12 @@ class Matcher:
         return _ordered([candidates for literal, candidates in self._noise if literal in text])
 
     def _near(self, text: str) -> Sequence[Candidate]:
-        """All others whose literal occurs."""
+        """All others whose literal occurs. A line that nobody claims is asked for twice."""
+        if text != self._last[0]:
+            self._last = text, self._search(text)
+        return self._last[1]
+
+    def _search(self, text: str) -> Sequence[Candidate]:
         hits = [self._others[literal] for literal in self._wordless if literal in text]
         for word in self._by_word.keys() & text.split(" "):
             hits += [self._others[literal] for literal in self._by_word[word] if literal in text]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.clock import HOUR_US
+from detector.model import Line, Record
 
 # What a kernel prints of a user fault may not name the program: s390's "User process fault",
 # "potentially unexpected fatal signal 11."
@@ -110,6 +111,15 @@ class NoiseTally:
             self._since_us = now_us
             self._programs.clear()
             self._hosts.clear()
+
+    def count_line(
+        self, line: Line, process: str | None, signature: str, record: Record | None
+    ) -> None:
+        """Counts the crash that a line reports, at its wall time or else its record's arrival."""
+        wall_us = line.wall_time_us
+        if wall_us is None and record is not None:
+            wall_us = record.arrival_us
+        self.count(line.source, line.host, process, signature, wall_us, line.kernel_time_us)
 
     def count(
         self,

@@ -1,10 +1,11 @@
 """Incidents of many hosts: one crash on enough hosts is an outbreak, a program that crashes in user
-space on enough hosts a burst of noise.
+space on enough hosts a burst of noise, a new kernel error on enough hosts is news.
 
-In: reports as they end, counts of noise. Out: incidents in the journal, each with the hosts that it
-spread to. An outbreak takes in the incidents of lone faults that have its fingerprint. Where a
-value was seen is noted when a rule in force counts it; over which hours it has spread is decided in
-`spread`. Nothing is held between batches but what was noted in this one.
+In: reports as they end, counts of noise, kernel errors that are news. Out: incidents in the
+journal, each with the hosts that it spread to. An outbreak takes in the incidents of lone faults
+that have its fingerprint. Where a value was seen is noted when a rule in force counts it; over
+which hours it has spread is decided in `spread`. Nothing is held between batches but what was noted
+in this one.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from detector.model import Boot, Incident, Match
 from detector.noise import OTHERS, UNNAMED, NoiseCount
 from detector.spread import HourSpan, reach, span_around, spread_id
 from detector.store import Journal
+from detector.store.ingest.kernel_errors import KernelErrorNews
 from detector.store.ingest.spreads import GrownSpread
 
 # What stands for programs and hosts that are not told apart is neither.
 _NOBODY = frozenset((OTHERS, UNNAMED))
 FINGERPRINT = "fingerprint"
 PROCESS = "process"
+KERNEL_ERROR = "kernel-error"
 Save = Callable[[Incident, Sequence[int]], None]
 
 
@@ -62,6 +65,13 @@ class Outbreaks:
         for row in rows:
             if row.hour_us > 0 and not _NOBODY & {row.process, row.host}:
                 self._note(PROCESS, row.process, row.hour_us, row.host)
+
+    def kernel_errors(self, news: Iterable[KernelErrorNews]) -> None:
+        """Templates of kernel errors that are news were seen on hosts."""
+        if KERNEL_ERROR not in self._rules:
+            return
+        for one in news:
+            self._note(KERNEL_ERROR, one.id, one.at_us - one.at_us % HOUR_US, one.host)
 
     def _note(
         self, field: str, value: str, hour_us: int, host: str, match_id: int | None = None
@@ -113,7 +123,8 @@ class Outbreaks:
         spreads, field = self._journal.spreads, rule.group_by[0]
         host, anchor = spreads.first(field, value, span.first_us, hosts[span.first_us])
         if anchor is None:
-            anchor = _said(rule, value, host, span.first_us)
+            what = self._journal.kernel_error(value) if field == KERNEL_ERROR else value
+            anchor = _said(rule, what, host, span.first_us)
         return Incident(
             id=identity,
             rule=rule.id,
@@ -132,18 +143,23 @@ class Outbreaks:
         return (self._journal.add_match(incident.anchor)[0].id,)
 
 
-def _said(rule: Rule, process: str, host: str, hour_us: int) -> Match:
-    """A line that no kernel printed: of noise only counts are kept, and an incident has an
-    anchor.
+def _said(rule: Rule, what: str, host: str, hour_us: int) -> Match:
+    """A line that no kernel printed: of noise and of kernel errors only counts are kept, and an
+    incident has an anchor. `what` is a program, or a template.
     """
     hours = rule.timespan_us // HOUR_US
     within = "an hour" if hours == 1 else f"{hours} hours"
+    spread = f"on {rule.gte} hosts or more within {within}"
+    if rule.group_by == (KERNEL_ERROR,):
+        cls, text = "kernel-error", f"new kernel error {spread}: {what}"
+    else:
+        cls, text = "noise-burst", f"{what} crashed in user space {spread}"
     return Match(
         signature=f"oopswatch.{rule.id}",
-        cls="noise-burst",
+        cls=cls,
         origin="kernel",
         severity=rule.severity,
-        text=f"{process} crashed in user space on {rule.gte} hosts or more within {within}",
+        text=text,
         fields={},
         source="oopswatch",
         number=0,

@@ -8,7 +8,6 @@ pages are made from the journal, not here.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,9 +21,11 @@ from detector.held_positions import HeldPositions
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.keeper import Correlating, PipelineKeeper
+from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally
 from detector.literal_search import KeptDatabases
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
+from detector.new_counts import NewCounts
 from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.review import KNOWN_LINES, Review
@@ -44,8 +45,8 @@ class Pipeline:
     What is held between batches is bounded, whatever comes: see `Limits`, `NoiseTally`, `Boots`.
     `rules` are those in force, else those that need no setting. `keeps_noise` is False for a
     journal whose counts of noise nobody will read: they are only told. A keeper that is no history
-    brings the `correlating` that takes its matches and reports. `kept` are searches that were
-    compiled before.
+    brings the `correlating` that takes its matches and reports. `errors` says how kernel errors are
+    counted; None: they are not. `kept` are searches that were compiled before.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Pipeline:
         keeps_noise: bool = True,
         correlating: Correlating | None = None,
         boots: type[Boots] = Boots,
+        errors: KernelErrorPolicy | None = None,
         kept: KeptDatabases | None = None,
     ) -> None:
         self.catalogue = catalogue
@@ -72,12 +74,14 @@ class Pipeline:
         self.told = told or Hooks()
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
-        self.scanner = Scanner(self.matcher.literals, kept)
+        literals = self.matcher.literals
+        self.kernel_errors = KernelErrorTally(errors, lambda: Scanner(literals).ends)
+        self.scanner = Scanner((*literals, *self.kernel_errors.searched), kept)
         self._boots = boots
         self.boots = boots(journal.stream)
         self.noise = NoiseTally()
         self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
-        self._counts: Counter[str] = Counter()
+        self._counts = NewCounts(self._counted)
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
         self.followed = FollowedHosts(parser, assembler)
@@ -105,13 +109,13 @@ class Pipeline:
         """Goes back to what the journal holds."""
         self.parser.flush()
         self.assembler.flush()
-        self.noise.drain()
-        self.review.tally.drain()
+        tallies = (self.noise, self.kernel_errors, self.review.tally)
+        for tally in tallies:
+            tally.drain()
         self.correlator.forget()
         self.held_back = HeldPositions(self.journal)
         self.boots = self._boots(self.journal.stream)
-        own = (self, self.boots, self.noise, self.review.tally, self.assembler)
-        self._parts = (*own, self.held_back, self.followed)
+        self._parts = (self, self.boots, *tallies, self.assembler, self.held_back, self.followed)
         kept = self.journal.open_blocks()
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
@@ -136,6 +140,7 @@ class Pipeline:
         """
         begun = time.perf_counter()
         self.noise.renew(now_us)
+        self.kernel_errors.renew(now_us)
         positions = {chunk.source: chunk.end for chunk in batch}
 
         def work() -> None:
@@ -195,12 +200,13 @@ class Pipeline:
 
     def mark(self) -> None:
         """The pipeline's own state is good as it is now."""
-        own = (replace(self.totals), dict(self._heads), set(self._copies))
-        self._marked = (*own, self._kept, self._counts)
+        self._counts.mark()
+        self._marked = (replace(self.totals), dict(self._heads), set(self._copies), self._kept)
 
     def rewind(self) -> None:
         """Goes back to its state at the last mark."""
-        self.totals, self._heads, self._copies, self._kept, self._counts = self._marked
+        self._counts.rewind()
+        self.totals, self._heads, self._copies, self._kept = self._marked
         self.correlator.forget()
         self.mark()
 
@@ -211,7 +217,9 @@ class Pipeline:
         last = -1
         self._noise_from = self.journal.sources.counted(chunk.source)
         try:
-            for record, hit in self.scanner.select(chunk, self.followed.names):
+            selected = self.scanner.select(chunk, self.followed.names)
+            within = self.kernel_errors.within(selected, self.followed.names)
+            for record, hit in within:
                 last = record.number
                 self.totals.hits += hit
                 if self._isolation.careful:
@@ -295,7 +303,7 @@ class Pipeline:
         claim = self.matcher.claim(line)
         if claim is None:
             if line.number >= self._noise_from:
-                self.totals.unclaimed += self.review.count(line, self.assembler.is_open(line.host))
+                self._unclaimed(line, record)
             return None
         signature = claim.signature
         if signature.origin == "user":
@@ -324,22 +332,22 @@ class Pipeline:
             self._isolation.step(place, partial(self.correlator.add, stored))
         return match
 
+    def _unclaimed(self, line: Line, record: Record | None) -> None:
+        """Counts a line that no signature claims; an open report's lines are its own."""
+        reported = self.assembler.is_open(line.host)
+        self.totals.unclaimed += self.review.count(line, reported)
+        if not reported:
+            self.kernel_errors.count(line, record)
+
     def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:
         """Counts a fault of user space; only an open block of its host needs the match."""
         if line.number >= self._noise_from:
-            self._count_noise(line, claim, record)
+            self.totals.noise += 1
+            self.noise.count_line(line, claim.process, claim.signature.id, record)
         if self.assembler.is_open(line.host):
             return claim.match(line, self.boots.place(line))
         self.boots.follow(line)
         return None
-
-    def _count_noise(self, line: Line, claim: Claim, record: Record | None) -> None:
-        self.totals.noise += 1
-        wall_us = line.wall_time_us
-        if wall_us is None and record is not None:
-            wall_us = record.arrival_us
-        which = (line.host, claim.process, claim.signature.id)
-        self.noise.count(line.source, *which, wall_us, line.kernel_time_us)
 
     def _report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
@@ -350,9 +358,8 @@ class Pipeline:
         match_id = self._heads.pop(_head(block.head), None)
         alone = match_id in self._copies and len(block.lines) == 1
         self._copies.discard(match_id)
-        if (
-            match_id is None or alone
-        ):  # a copy of one line, such as a syslogd wall, says nothing that its report did not say
+        # A copy of one line, such as a syslogd wall, says nothing that its report did not say.
+        if match_id is None or alone:
             return
         self._isolation.step(place_of(block.head), partial(self.correlator.report, match_id, block))
 
@@ -374,7 +381,7 @@ class Pipeline:
         if unclaimed := self.review.tally.drain():
             self.journal.add_unclaimed(unclaimed)
             self._isolation.say(self.told.unclaimed, unclaimed)
-        counted = self._counted()
+        counted = self._counts.take()
         self.totals.cut_lines += counted["text_cut"] + counted["rows_cut"]
         for name, count in counted.items():
             self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
@@ -396,6 +403,7 @@ class Pipeline:
             self.journal.count_noise(rows)
             self.correlator.noise(rows)
             self._isolation.say(self.told.noise, rows)
+        self.correlator.kernel_errors(self.kernel_errors)
         self.journal.save_streams(self.boots.changed())
 
     def _store_rejected(self) -> None:
@@ -423,16 +431,10 @@ class Pipeline:
             changed = []
         self.journal.save_open_blocks(changed, opened.values())
 
-    def _counted(self) -> Counter[str]:
-        """What parser and assembler counted since the last batch: losses, disagreements, bounds
-        that acted.
-        """
-        now = Counter(
-            {**self.parser.counts, **self.assembler.counts, "noise_folded": self.noise.folded}
-        )
-        new = now - self._counts
-        self._counts = now
-        return new
+    def _counted(self) -> Mapping[str, int]:
+        """What parser, assembler and tallies counted from the beginning on."""
+        folded = {"noise_folded": self.noise.folded, FOLDED: self.kernel_errors.folded}
+        return {**self.parser.counts, **self.assembler.counts, **folded}
 
 
 def _head(match: Match) -> tuple[str, int, str]:

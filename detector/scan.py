@@ -38,6 +38,9 @@ MANY_NAMES = 512
 LONGEST_HOST = 255
 _PLAIN_NAME = re.compile(r"[\w.:%/-]{2,}", re.ASCII)
 
+Searched = str | bytes
+"""What is searched for in raw bytes: a text as it stands, or an expression, as bytes."""
+
 
 class Chunk(Protocol):
     """Contiguous bytes as they came, and the way to find the record at an offset.
@@ -63,10 +66,10 @@ class Chunk(Protocol):
 class Scanner:
     """Finds all literals at once in raw bytes. `kept` holds databases that were compiled before."""
 
-    def __init__(self, literals: Sequence[str], kept: KeptDatabases | None = None) -> None:
-        self._ends = search_of(
-            [literal.encode() for literal in dict.fromkeys(literals)], REVEALING, kept
-        )
+    def __init__(self, literals: Sequence[Searched], kept: KeptDatabases | None = None) -> None:
+        texts = [one.encode() for one in dict.fromkeys(literals) if isinstance(one, str)]
+        expressions = [one for one in literals if isinstance(one, bytes)]
+        self._ends = search_of(texts, (*REVEALING, *expressions), kept)
         self._names = HostNames()
 
     def ends(self, data: bytes) -> list[int]:

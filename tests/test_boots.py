@@ -59,6 +59,13 @@ def test_a_fall_of_the_kernel_time_begins_a_boot_but_jitter_does_not() -> None:
     assert place(Boots(), *lines) == [0, 0, 0, 1, 1]
 
 
+def test_banners_of_a_quiet_host_that_lie_days_apart_are_two_boots() -> None:
+    """Nothing but banners is read of most hosts; a banner that comes twice at once is one boot."""
+    day = DAY / SECOND
+    lines = [(0.0, 0.0, True), (0.0, 2.0, True), (0.0, 17 * day, True), (0.0, 17 * day, True)]
+    assert walls(*lines) == [(0, False), (0, False), (1, False), (1, False)]
+
+
 def test_a_banner_that_was_overtaken_does_not_count_its_boot_again() -> None:
     """The first line of a boot came before its banner: its fall of the kernel time told the boot
     already.

@@ -12,12 +12,15 @@ from detector.app.cache_folder import cache_folder
 from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
 from detector.catalogue import Catalogue, Rule, read
-from detector.clock import SECOND_US, now_us
+from detector.clock import DAY_US, SECOND_US, now_us
 from detector.hooks import Hooks
 from detector.keeper import Correlating, PipelineKeeper
+from detector.kernel_errors.priority import PRIORITIES
+from detector.kernel_errors.tally import KernelErrorPolicy
 from detector.match import Matcher
 from detector.parse import HostForm, Parser
 from detector.pipeline import Pipeline
+from detector.scan import Searched
 from detector.settings import Settings
 from detector.settings.pattern_files import pattern_files
 from detector.store import Journal, open_journal
@@ -92,7 +95,22 @@ def watch_of(
         kept=cache_folder(),
         correlating=correlating,
         boots=boots,
+        errors=kernel_error_policy(settings) if keeps_noise and correlating is None else None,
     )
+
+
+def kernel_error_policy(settings: Settings) -> KernelErrorPolicy | None:
+    """How kernel errors are counted; None where they are not."""
+    errors = settings.kernel_errors
+    return KernelErrorPolicy(errors.learning_days * DAY_US) if errors.count else None
+
+
+def searched(settings: Settings, catalogue: Catalogue, *, kept: bool) -> list[Searched]:
+    """What a scan looks for in raw bytes; kernel errors only where counts are `kept`."""
+    literals: list[Searched] = [
+        literal for signature in catalogue.signatures for literal in signature.literals
+    ]
+    return [*literals, *(PRIORITIES if kept and settings.kernel_errors.count else ())]
 
 
 def journal_of(settings: Settings, path: str | Path) -> Journal:

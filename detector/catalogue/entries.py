@@ -21,7 +21,9 @@ from detector.toml_tables import LocatedFault
 Opens = Literal["report", "rest"]
 RuleType = Literal["temporal", "temporal_ordered", "event_count", "value_count"]
 # The settings that put a shipped rule in force; each is off by default.
-RuleSwitch = Literal["rules.lone_faults", "rules.outbreaks", "rules.noise_bursts"]
+RuleSwitch = Literal[
+    "rules.lone_faults", "rules.outbreaks", "rules.noise_bursts", "rules.kernel_errors"
+]
 
 # A list's regexes meet function and process names, which are short; this bounds a pattern that
 # slipped through the checks.
@@ -95,10 +97,11 @@ class Rule:
     order, "temporal_ordered" in the order written; both have two names or more, and `anchor` is the
     one whose match identifies the incident. "event_count" asks for `gte` matches of any of the
     names; its `anchor` is "", since the earliest match identifies the incident. "value_count" asks
-    for one value of `group_by` (the fingerprint of a report, the process of noise) on `gte` hosts
-    within the hours of `timespan_us`, and names no signature. `switch` names the setting without
-    which the rule is not in force. `resolve_on_reboot`: a reboot of the host ends the incident,
-    since what it tells of does not outlive the running kernel.
+    for one value of `group_by` (the fingerprint of a report, the process of noise, the template of
+    a kernel error that is news) on `gte` hosts within the hours of `timespan_us`, and names no
+    signature. `switch` names the setting without which the rule is not in force.
+    `resolve_on_reboot`: a reboot of the host ends the incident, since what it tells of does not
+    outlive the running kernel.
     """
 
     id: str

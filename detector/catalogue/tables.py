@@ -122,7 +122,7 @@ class RuleTable(CatalogueTable):
     classes: list[str] = []
     signatures: list[str] = []
     anchor: str | None = None
-    group_by: list[Literal["host", "fingerprint", "process"]] = Field(
+    group_by: list[Literal["host", "fingerprint", "process", "kernel-error"]] = Field(
         alias="group-by", min_length=1
     )
     timespan: Annotated[str, AfterValidator(_timespan_checked)]
@@ -143,8 +143,10 @@ class RuleTable(CatalogueTable):
             return self
         if self.condition is None or self.condition.field is None or self.condition.gte < 2:
             raise ValueError('value_count needs condition = { field = "host", gte = 2 } or more')
-        if self.group_by not in (["fingerprint"], ["process"]):
-            raise ValueError('value_count needs group-by = ["fingerprint"] or ["process"]')
+        if self.group_by not in (["fingerprint"], ["process"], ["kernel-error"]):
+            raise ValueError(
+                'value_count needs group-by = ["fingerprint"], ["process"] or ["kernel-error"]'
+            )
         if self.classes or self.signatures or self.anchor:
             raise ValueError("value_count names no classes, no signatures and no anchor")
         hours, rest = divmod(timespan_us(self.timespan), _UNITS_US["h"])

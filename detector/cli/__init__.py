@@ -54,6 +54,7 @@ COMMANDS = {
     ),
     "incidents": "What happened: incidents of the history.",
     "faults": "Every kernel fault of the history, in an incident or not.",
+    "kernel-errors": "Errors of the kernel that no signature claims, by template; new ones first.",
     "problems": "What crashes alike: all reports with one fingerprint are one problem.",
     "fleet": "Which kernel release, or hardware model, crashes most.",
     "hosts": "Hosts, their boots and what happened on them.",
@@ -118,7 +119,8 @@ class Commands(click.Group):
         """The command of a name, imported now."""
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"detector.cli.{name}"), name)
+        module = name.replace("-", "_")
+        command = getattr(importlib.import_module(f"detector.cli.{module}"), module)
         assert isinstance(command, click.Command)
         return command
 

@@ -19,9 +19,11 @@ from detector.cli import terminal
 from detector.cli.options import NameParam
 from detector.cli.rule_tests import asked_for, failing
 from detector.cli.scan import ScanFindings, finding_item
-from detector.cli.settings_options import config_option, patterns_option
+from detector.cli.settings_options import config_option, patterns_option, store_option
 from detector.drive import run
+from detector.errors import UserError
 from detector.explain import failing_tests
+from detector.kernel_errors import draft as kernel_error_draft
 from detector.match import Matcher
 from detector.model import Boot, Line
 from detector.render.escape import inert
@@ -29,7 +31,7 @@ from detector.render.objects import Item, match_item, noise_item, rule_item
 from detector.render.units import several
 from detector.settings import SettingsError, settings_of
 from detector.sources import FileSource
-from detector.store import open_journal
+from detector.store import open_history, open_journal
 
 
 @click.group()
@@ -241,6 +243,30 @@ def test(what: str, folders: tuple[Path, ...], config_path: Path | None, *, upda
         return
     sound = _agree(Path(what), catalogue, config_path) if is_folder else _claimed(what, catalogue)
     sys.exit(0 if sound else 1)
+
+
+@patterns.command(
+    "draft",
+    epilog="""\b
+Example:
+  oopswatch patterns draft 4f1c20aa93be > our-patterns/driver.toml""",
+)
+@click.argument("identity", metavar="ID", type=NameParam())
+@store_option
+@config_option
+def draft(identity: str, store_path: Path | None, config_path: Path | None) -> None:
+    """The frame of a signature, from a kernel error of the history; its examples are its tests."""
+    settings, _ = settings_of(config_path, store__path=store_path)
+    found = open_history(settings.store.path).kernel_error(identity, clock.now_us())
+    if found is None:
+        raise UserError(
+            f"{settings.store.path}: no kernel error {identity}; `oopswatch kernel-errors list` "
+            "names them"
+        )
+    try:
+        click.echo(kernel_error_draft.draft(identity, found.samples), nl=False)
+    except kernel_error_draft.DraftError as error:
+        raise UserError(f"{identity}: {error}: {found.row.template}") from error
 
 
 def _claimed(line: str, catalogue: Catalogue) -> bool:

@@ -175,7 +175,7 @@ def scan(
     catalogue = build.catalogue_of(settings)
     bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
     found = ScanFindings(bugs=bugs, as_they_come=follow and as_json)
-    literals = [literal for signature in catalogue.signatures for literal in signature.literals]
+    literals = build.searched(settings, catalogue, kept=store_path is not None)
     source = FileSource(
         paths, follow=follow, jobs=jobs, literals=literals
     )  # its processes are begun before anything else is open

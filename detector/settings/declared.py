@@ -19,6 +19,7 @@ from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
 from detector.settings.hosts import HostSettings
 from detector.settings.kafka import Kafka
+from detector.settings.kernel_errors import KernelErrorSettings
 from detector.settings.netconsole import NetconsoleSettings
 from detector.settings.rules import RuleSettings
 from detector.settings.trust import TrustSettings
@@ -202,14 +203,17 @@ class Keep(Group):
     )
     noise_days: int = _setting(
         1_826,
-        "counts of noise, and of matches by signature",
+        "counts of noise, of matches by signature and of kernel errors",
         unit="days; 0: for ever",
         ge=0,
         le=36_500,
     )
     noise_hours_days: int = _setting(
         92,
-        "those counts by the hour, and on which hosts a crash was seen; later by the day",
+        (
+            "those counts by the hour, and on which hosts a crash or a kernel error was seen on a "
+            "day; later by the day"
+        ),
         unit="days; 0: for ever",
         ge=0,
         le=36_500,
@@ -319,6 +323,7 @@ class Settings(Group):
     match: Matching = Field(default_factory=Matching)
     assemble: Assemble = Field(default_factory=Assemble)
     rules: RuleSettings = Field(default_factory=RuleSettings)
+    kernel_errors: KernelErrorSettings = Field(default_factory=KernelErrorSettings)
     alert: Alert = Field(default_factory=Alert)
     keep: Keep = Field(default_factory=Keep)
     log: LogSettings = Field(default_factory=LogSettings)

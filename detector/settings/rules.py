@@ -27,6 +27,13 @@ class RuleSettings(Group):
         False,
         "a program that crashes in user space on 20 hosts within an hour is an incident, once",
     )
+    kernel_errors: bool = setting(
+        False,
+        (
+            "a kernel error that no signature claims, new or suddenly frequent, on 20 hosts within "
+            "24 hours is an incident, once"
+        ),
+    )
 
     def switched_on(self) -> frozenset[str]:
         """The names of the settings that are on, as rules name them."""

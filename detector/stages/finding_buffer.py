@@ -27,6 +27,7 @@ from detector.findings import (
     ReportFinding,
     UnclaimedFinding,
 )
+from detector.kernel_errors.tally import KernelErrorTally
 from detector.model import Block, Match, Rejected
 from detector.noise import NoiseCount
 from detector.store.rows import NAME_LIMIT, clean, clean_match
@@ -232,6 +233,9 @@ class FindingBuffer:
 
     def noise(self, rows: Sequence[NoiseCount]) -> None:
         """Counts were sent."""
+
+    def kernel_errors(self, tally: KernelErrorTally) -> None:
+        """Kernel errors are counted where the history is."""
 
     def raise_incidents(self) -> None:
         """See `forget`."""

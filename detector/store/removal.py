@@ -81,6 +81,27 @@ _REPORTS = _OLD_MATCHES.format(
     tables="reports r JOIN matches m ON m.id = r.match_id", id="r.match_id"
 )
 
+_OLD_HOST_DAYS = """
+DELETE FROM kernel_error_host_days WHERE (error_id, day_us, host) IN (
+  SELECT error_id, day_us, host FROM kernel_error_host_days
+    INDEXED BY kernel_error_host_days_day WHERE day_us < :cut LIMIT :rows)
+"""
+_OLD_ERROR_DAYS = """
+DELETE FROM kernel_error_days WHERE (error_id, day_us) IN (
+  SELECT error_id, day_us FROM kernel_error_days INDEXED BY kernel_error_days_day
+  WHERE day_us < :cut LIMIT :rows)
+"""
+_OLD_ERRORS = """
+SELECT id FROM kernel_errors INDEXED BY kernel_errors_last WHERE last_us < :cut
+  ORDER BY last_us LIMIT max(1, :rows / 50)
+"""
+_OF_ERRORS = (
+    ("kernel_error_host_days", "error_id"),
+    ("kernel_error_days", "error_id"),
+    ("kernel_error_hosts", "error_id"),
+    ("kernel_errors", "id"),
+)
+
 
 def incidents(connection: Connection, cut_us: int, rows: int) -> int:
     """The oldest incidents, with their evidence's links, their changes, and what was said of them
@@ -150,6 +171,28 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
 def value_hours(connection: Connection, cut_us: int, rows: int) -> int:
     """Hosts by value and hour; what incidents spread to is kept with them."""
     return connection.execute(_OLD_SIGHTINGS, {"cut": cut_us, "rows": rows}).rowcount
+
+
+def kernel_error_host_days(connection: Connection, cut_us: int, rows: int) -> int:
+    """Counts of kernel errors by host and day; those by day alone are kept longer."""
+    return connection.execute(_OLD_HOST_DAYS, {"cut": cut_us, "rows": rows}).rowcount
+
+
+def kernel_error_days(connection: Connection, cut_us: int, rows: int) -> int:
+    """Counts of kernel errors by day."""
+    return connection.execute(_OLD_ERROR_DAYS, {"cut": cut_us, "rows": rows}).rowcount
+
+
+def kernel_errors(connection: Connection, cut_us: int, rows: int) -> int:
+    """Templates that were not seen for so long, with their hosts."""
+    found = connection.execute(_OLD_ERRORS, {"cut": cut_us, "rows": rows}).fetchall()
+    ids = {"ids": json.dumps([row["id"] for row in found])}
+    for table, column in _OF_ERRORS:
+        connection.execute(
+            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(:ids))",  # noqa: S608
+            ids,
+        )
+    return len(found)
 
 
 def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:

@@ -100,6 +100,11 @@ class Keeper:
             yield from self._folding(table, due.noise_hours_days, now_us)
         hours = due.noise_hours_days
         yield from self._removal("value_hours", hours, now_us, removal.value_hours)
+        host_days = removal.kernel_error_host_days
+        yield from self._removal("kernel_error_host_days", hours, now_us, host_days)
+        days = due.noise_days
+        yield from self._removal("kernel_error_days", days, now_us, removal.kernel_error_days)
+        yield from self._removal("kernel_errors", days, now_us, removal.kernel_errors)
         yield from self._tidying()
 
     def close(self) -> None:

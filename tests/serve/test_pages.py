@@ -34,6 +34,7 @@ LISTS = (
     "/problems",
     "/hosts",
     "/noise",
+    "/kernel-errors",
     "/rules",
     "/signatures",
     "/silences",

@@ -22,7 +22,7 @@ from detector.settings import settings_of
 from detector.store import History, connection, open_history, open_journal
 from detector.store.alerts import open_alert_store
 from detector.store.lifecycle import auto_resolve as closing_rows
-from detector.store.query import faults, search_index
+from detector.store.query import faults, kernel_errors, search_index
 from detector.store.query.filters import Filter, parse
 from detector.store.query.standing import standing_of
 from detector.store.retention import Keeper, RetentionLimits
@@ -49,6 +49,9 @@ LARGE = (
     "value_hours",
     "spreads",
     "spread_hosts",
+    "kernel_error_hosts",
+    "kernel_error_days",
+    "kernel_error_host_days",
 )
 # The page of a list ends after so many rows, in the order of this index; what a pattern leaves out
 # is compared in it alone.
@@ -92,6 +95,10 @@ def ask_everything(history: History) -> None:
     history.is_complete()
     history.advice("1:nvme_irq")
     history.alike("1:nvme_irq", ["nvme_irq", "nvme_process_cq"])
+    for params, _ in QUERIES:
+        if set(params) <= set(kernel_errors.FIELDS):
+            history.kernel_errors(parse(params, NOW_US), now_us=NOW_US)
+    history.kernel_error("none", NOW_US)
     standing_of(history, row.id, NOW_US)
     history.problem("1:nvme_irq")
     history.host("db-1")

@@ -11,6 +11,13 @@ from detector.clock import HOUR_US
 from detector.store.query.filters import Filter
 from detector.store.query.problem_names import NamingProgress
 
+# What a rule counts hosts of.
+_COUNTED = {
+    "fingerprint": "fingerprint",
+    "process": "process in the noise",
+    "kernel-error": "kernel error that is news",
+}
+
 
 def rule_of(known: Catalogue, identity: str) -> Rule | None:
     """The rule with this id, None where the pattern files no longer have it."""
@@ -41,7 +48,7 @@ def rule_words(rule: Rule) -> str:
     names = list(rule.classes or rule.signatures)
     if rule.counts_hosts:
         hours = rule.timespan_us // HOUR_US
-        what = "process in the noise" if rule.group_by == ("process",) else "fingerprint"
+        what = _COUNTED[rule.group_by[0]]
         within = "an hour" if hours == 1 else f"{hours} hours"
         return f"One {what} on {rule.gte} hosts or more within {within} of wall time."
     if rule.type == "event_count":

@@ -41,6 +41,7 @@ NAVIGATION = (
     ("/hosts", "Hosts"),
     ("/fleet", "Fleet"),
     ("/noise", "Noise"),
+    ("/kernel-errors", "Kernel errors"),
     ("/rules", "Rules"),
     ("/signatures", "Signatures"),
     ("/explain", "Explain"),

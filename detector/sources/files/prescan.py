@@ -21,7 +21,7 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
-from detector.scan import Scanner
+from detector.scan import Scanner, Searched
 from detector.sources.files.decompress import DAMAGE, NotALogError, OpenInput, is_compressed
 from detector.sources.files.framing import HEAD_LIMIT, FileChunk
 from detector.sources.files.shapes import shape_of
@@ -50,7 +50,7 @@ class Ahead:
     """The processes, and what they have told so far. `jobs` of them share the tasks in turn."""
 
     def __init__(
-        self, files: Sequence[str], jobs: int, literals: Sequence[str], block: int
+        self, files: Sequence[str], jobs: int, literals: Sequence[Searched], block: int
     ) -> None:
         self._tasks = [task for file in dict.fromkeys(files) for task in _tasks(file, block)]
         self._firsts: dict[str, int] = {}
@@ -172,7 +172,10 @@ def _tasks(file: str, block: int) -> Iterator[ScanTask]:
 
 
 def _work(
-    tasks: Sequence[tuple[int, ScanTask]], literals: Sequence[str], block: int, pipe: Connection
+    tasks: Sequence[tuple[int, ScanTask]],
+    literals: Sequence[Searched],
+    block: int,
+    pipe: Connection,
 ) -> None:
     """One process: tells of its tasks in order, `WAITING` messages ahead of who takes them."""
     waiting: Queue[Any] = Queue(WAITING)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
+from detector.scan import Searched
 from detector.sources.errors import LostPartitionsError, SourceError, SourceProblem
 from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, OpenInput
 from detector.sources.files.follow import FileFollower
@@ -41,7 +42,7 @@ class FileSource:
         poll_s: float = POLL_S,
         on_progress: ReadProgress | None = None,
         jobs: int = 1,
-        literals: Sequence[str] = (),
+        literals: Sequence[Searched] = (),
     ) -> None:
         if follow and STDIN in paths:
             raise SourceError(

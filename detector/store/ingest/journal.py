@@ -21,6 +21,7 @@ from sqlite_utils import Database
 from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
+from detector.kernel_errors.tally import FOLDED, KernelErrorCount
 from detector.machine_names import UNNAMED
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
@@ -29,6 +30,7 @@ from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
 from detector.store.ingest import faults, incidents, rejected, reports, streams, unclaimed
 from detector.store.ingest.batch_counters import Tallies
+from detector.store.ingest.kernel_errors import KernelErrorNews, KernelErrors
 from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
 from detector.store.ingest.positions import Positions
@@ -111,6 +113,7 @@ class Journal:
         self._tallies = Tallies()
         self._unindexed: set[str] = set()
         self._changed: set[int] = set()
+        self._kernel_errors = KernelErrors(self._connection)
         self.spreads = Spreads(self._connection, clock)
         self.sources = Positions(self._connection, self.transaction)
 
@@ -316,6 +319,23 @@ class Journal:
             storable(row.first_kernel_us),
             storable(row.last_kernel_us),
         )
+
+    def count_kernel_errors(
+        self, rows: Sequence[KernelErrorCount], learning_us: int
+    ) -> list[KernelErrorNews]:
+        """Adds counts of lines that no signature claims; returns what of them is news."""
+        for row in rows:
+            self._sightings.host(clean(row.host, NAME_LIMIT), row.first_us, row.last_us)
+        # The banners of the same batch say which kernel printed the lines.
+        self._sightings.flush(self._connection)
+        news, lost = self._kernel_errors.add(rows, learning_us)
+        if lost:
+            self.add_counts({FOLDED: lost})
+        return news
+
+    def kernel_error(self, identity: str) -> str:
+        """The template of a kernel error that is stored."""
+        return self._kernel_errors.template(identity)
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""

@@ -22,7 +22,7 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill, incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
-from detector.store.query import alike, faults, fleet, overview
+from detector.store.query import alike, faults, fleet, kernel_errors, overview
 from detector.store.query import incidents as incident_queries
 from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
@@ -33,6 +33,7 @@ from detector.store.query.faults import FaultDetail, FaultRow
 from detector.store.query.filters import Filter
 from detector.store.query.fleet import By, CrashRates, ReleasesWith
 from detector.store.query.incidents import INCIDENT
+from detector.store.query.kernel_errors import KernelErrorDetail, KernelErrorRow
 from detector.store.query.known_bugs import Exposure
 from detector.store.query.known_hosts import as_known, with_known_hosts
 from detector.store.query.noise import EVERYTHING, NoiseColumn
@@ -309,6 +310,23 @@ class History:
         steps.
         """
         return not self._asked(backfill.is_due)
+
+    def kernel_errors(
+        self,
+        wanted: Filter,
+        *,
+        now_us: int,
+        news: bool = False,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[KernelErrorRow]:
+        """Templates of kernel errors that no signature claims, those that are news first."""
+        narrowed = self._asked(with_known_hosts, wanted)
+        return self._asked(kernel_errors.page, narrowed, news, now_us, after, limit)
+
+    def kernel_error(self, identity: str, now_us: int) -> KernelErrorDetail | None:
+        """One template of kernel errors by its id; None where there is none."""
+        return self._asked(kernel_errors.detail, identity, now_us)
 
     def rejected(self, *, after: str | None = None, limit: int = 50) -> Page[RejectedRow]:
         """The records that were set aside, newest first."""

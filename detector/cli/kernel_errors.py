@@ -1,0 +1,141 @@
+"""`oopswatch kernel-errors`: errors of the kernel that no signature claims."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detector import clock
+from detector.cli import terminal
+from detector.cli.options import (
+    NameParam,
+    all_rows,
+    filter_of,
+    filter_options,
+    limit_option,
+    output_options,
+    table_title,
+)
+from detector.cli.settings_options import config_option, store_option
+from detector.errors import UserError
+from detector.kernel_errors.tally import FOLDED
+from detector.render.escape import inert
+from detector.render.objects import as_object
+from detector.render.units import several
+from detector.settings import settings_of
+from detector.store import open_history
+from detector.store.query.kernel_errors import KernelErrorRow
+
+COLUMNS = ("id", "news", "hosts", "lines", "last (UTC)", "template")
+# Why a template is news, in words.
+NEWS = {"new": "new", "release": "new to release", "spread": "suddenly frequent"}
+
+
+@click.group()
+def kernel_errors() -> None:
+    """Errors of the kernel that no signature claims, by template; new ones first."""
+
+
+@kernel_errors.command(
+    "list",
+    epilog="""\b
+Examples:
+  oopswatch kernel-errors list --news
+  oopswatch kernel-errors list --host edge-32 --since 30d
+  oopswatch kernel-errors list --kernel 6.8.. --json""",
+)
+@click.option("--news", is_flag=True, help="Only what is new, or suddenly on many hosts.")
+@filter_options
+@limit_option(50)
+@output_options
+@store_option
+@config_option
+def list_(
+    news: bool,
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+    store_path: Path | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
+    """Templates of kernel errors: those that are news first, then by hosts."""
+    wanted = filter_of(options)
+    settings, _ = settings_of(config_path, store__path=store_path)
+    history = open_history(settings.store.path)
+    now_us = clock.now_us()
+    rows = all_rows(
+        lambda after, size: history.kernel_errors(
+            wanted, now_us=now_us, news=news, after=after, limit=size
+        ),
+        limit,
+    )
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps({"type": "kernel-error", **as_object(row)}))
+    elif as_csv:
+        terminal.say_csv(KernelErrorRow, rows)
+    else:
+        cells = [_cells(row) for row in rows]
+        if cells:
+            title = table_title(len(cells), "kernel error", more=rows.more, which="first")
+            terminal.say_table(terminal.console(), title, COLUMNS, cells)
+        else:
+            click.echo("No kernel error matches.")
+    if folded := history.counters().get(FOLDED):
+        lines = several(folded, "line")
+        click.echo(f"{lines} more were counted without their template: too many at once", err=True)
+
+
+def _cells(row: KernelErrorRow) -> tuple[str, ...]:
+    return (
+        row.id,
+        NEWS.get(row.news or "", ""),
+        f"{row.hosts:,}",
+        f"{row.count:,}",
+        terminal.when(row.last_us),
+        inert(row.template)[:160],
+    )
+
+
+@kernel_errors.command(
+    "show",
+    epilog="\b\nExample:\n  oopswatch kernel-errors show 4f1c20aa93be",
+)
+@click.argument("identity", metavar="ID", type=NameParam())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@store_option
+@config_option
+def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
+    """One template: hosts, kernel releases, lines by day, examples."""
+    settings, _ = settings_of(config_path, store__path=store_path)
+    found = open_history(settings.store.path).kernel_error(identity, clock.now_us())
+    if found is None:
+        raise UserError(
+            f"{settings.store.path}: no kernel error {identity}; `oopswatch kernel-errors list` "
+            "names them"
+        )
+    if as_json:
+        click.echo(json.dumps({"type": "kernel-error", **as_object(found)}))
+        return
+    row = found.row
+    click.echo(f"[{row.level}] {inert(row.template)}")
+    if row.news:
+        click.echo(f"  news        {NEWS[row.news]} since {terminal.when(row.news_us)} (UTC)")
+    click.echo(f"  seen        {terminal.when(row.first_us)} to {terminal.when(row.last_us)} (UTC)")
+    click.echo(f"  on          {several(row.hosts, 'host')}, {several(row.count, 'line')}")
+    for release in found.releases:
+        hosts = several(release.hosts, "host")
+        click.echo(f"  kernel      {inert(release.kernel or 'unknown')}: {hosts}")
+    for host in found.last_hosts[:10]:
+        lines = several(host.count, "line")
+        click.echo(f"  host        {inert(host.host)}: {lines}, last {terminal.when(host.last_us)}")
+    if len(found.last_hosts) > 10:
+        click.echo("              more with --json")
+    for sample in found.samples:
+        click.echo(f"  example     {inert(sample)}")
+    click.echo(f"  first       {inert(found.first_host)} {inert(found.source)}:{found.line_number}")
+    click.echo(f"  signature   oopswatch patterns draft {row.id}")

@@ -1,0 +1,217 @@
+"""Kernel errors that no signature claims: templates, those that are news first, then by hosts.
+
+In: a filter, the time now. Out: pages and details. Templates are bounded in number (see
+`ingest/kernel_errors.py`), so each list looks through all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection, Row
+from typing import Any
+
+from detector.clock import DAY_US
+from detector.kernel_errors.news import NEWS_DAYS
+from detector.render.series import Bucket
+from detector.store.query.faults import in_range
+from detector.store.query.filters import Filter, FilterError, is_pattern, words
+from detector.store.query.results import Page, named, read_place, spell_place
+
+# What kernel errors can be asked for by.
+FIELDS = ("host", "since", "until", "kernel", "text")
+_ATTRIBUTES = {"since": "since_us", "until": "until_us"}
+# Hosts that a pattern may mean, and those that a detail names.
+_HOSTS = 1_000
+NAMED = 100
+_KERNELS = 20
+LEVELS = ("emerg", "alert", "crit", "err")
+
+_FRESH = "(t.news IS NOT NULL AND t.news_us >= :fresh)"
+_ERROR = f"""
+SELECT t.id, t.template, t.level, t.count, t.hosts, t.first_us, t.last_us, t.samples,
+  t.source, t.number AS line_number, t.first_host, {_FRESH} AS fresh,
+  CASE WHEN {_FRESH} THEN t.news END AS news, CASE WHEN {_FRESH} THEN t.news_us END AS news_us,
+  CASE WHEN {_FRESH} THEN t.news_kernel END AS news_kernel FROM kernel_errors t
+"""  # noqa: S608
+_PLACE = f"({_FRESH}, t.hosts, t.id) < (:was_fresh, :was_hosts, :was_id)"
+_ORDER = "ORDER BY fresh DESC, t.hosts DESC, t.id DESC LIMIT :limit"
+_OF_HOSTS = """t.id IN (SELECT error_id FROM kernel_error_hosts INDEXED BY kernel_error_hosts_host
+  WHERE host IN (SELECT value FROM json_each(:hosts)))"""
+_OF_KERNELS = """EXISTS (SELECT 1 FROM kernel_error_hosts k INDEXED BY kernel_error_hosts_kernel
+  WHERE k.error_id = t.id AND k.kernel IN (SELECT value FROM json_each(:kernels)))"""
+_ON_KERNELS = """
+SELECT kernel, count(DISTINCT host) AS hosts, sum(count) AS count, min(first_us) AS first_us,
+  max(last_us) AS last_us FROM kernel_error_hosts INDEXED BY kernel_error_hosts_kernel
+WHERE error_id = ? GROUP BY kernel ORDER BY hosts DESC, kernel LIMIT ?
+"""
+_ON_HOSTS = """
+SELECT host, max(kernel) AS kernel, sum(count) AS count, min(first_us) AS first_us,
+  max(last_us) AS last_us FROM kernel_error_hosts WHERE error_id = ?
+GROUP BY host ORDER BY last_us DESC, host LIMIT ?
+"""
+_DAYS = "SELECT day_us, count FROM kernel_error_days WHERE error_id = ? ORDER BY day_us"
+_RELEASES = "SELECT DISTINCT value FROM fleet_days WHERE about = 'kernel'"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelErrorRow:
+    """A template of kernel errors. `level` is the most severe it was printed with; `hosts` goes up
+    to 1,000. `news` says why it is news, and `news_us` since when: "new" to the fleet, new to the
+    "release" `news_kernel`, or "spread" to many hosts suddenly.
+    """
+
+    id: str
+    template: str
+    level: str
+    count: int
+    hosts: int
+    first_us: int
+    last_us: int
+    news: str | None
+    news_us: int | None
+    news_kernel: str | None
+    sample: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelErrorRelease:
+    """The hosts of one kernel release that printed a template; an empty release is not known."""
+
+    kernel: str
+    hosts: int
+    count: int
+    first_us: int
+    last_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelErrorHost:
+    """How often one host printed a template."""
+
+    host: str
+    kernel: str
+    count: int
+    first_us: int
+    last_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelErrorDetail:
+    """A template with its releases, the hosts that printed it last, its lines by day, examples as
+    they were printed, and where the first of them stands.
+    """
+
+    row: KernelErrorRow
+    releases: tuple[KernelErrorRelease, ...]
+    last_hosts: tuple[KernelErrorHost, ...]
+    days: tuple[Bucket, ...]
+    samples: tuple[str, ...]
+    first_host: str
+    source: str
+    line_number: int
+
+
+def page(
+    connection: Connection,
+    wanted: Filter,
+    news: bool,
+    now_us: int,
+    after: str | None,
+    limit: int,
+) -> Page[KernelErrorRow]:
+    """Templates of a filter, or those among them that are `news`; those come first.
+
+    Raises FilterError for a field that they do not have, and for what is no place of a list.
+    """
+    _check(wanted)
+    parameters: dict[str, Any] = {"fresh": now_us - NEWS_DAYS * DAY_US, "limit": limit + 1}
+    conditions = [*_conditions(connection, wanted, parameters), *([_FRESH] if news else [])]
+    if after:
+        place = read_place(after, int, int, str)
+        parameters |= dict(zip(("was_fresh", "was_hosts", "was_id"), place, strict=True))
+        conditions.append(_PLACE)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = connection.execute(f"{_ERROR} {where} {_ORDER}", parameters).fetchall()
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = spell_place(last["fresh"], last["hosts"], last["id"]) if last else None
+    return Page([_row(row) for row in rows[:limit]], following)
+
+
+def detail(connection: Connection, identity: str, now_us: int) -> KernelErrorDetail | None:
+    """One template by its id; None where there is none."""
+    facts = {"id": identity, "fresh": now_us - NEWS_DAYS * DAY_US}
+    row = connection.execute(f"{_ERROR} WHERE t.id = :id", facts).fetchone()
+    if row is None:
+        return None
+    releases = connection.execute(_ON_KERNELS, (identity, _KERNELS))
+    hosts = connection.execute(_ON_HOSTS, (identity, NAMED))
+    days = connection.execute(_DAYS, (identity,))
+    return KernelErrorDetail(
+        _row(row),
+        tuple(KernelErrorRelease(**named(KernelErrorRelease, one)) for one in releases),
+        tuple(KernelErrorHost(**named(KernelErrorHost, one)) for one in hosts),
+        tuple(Bucket(day, day + DAY_US, count) for day, count in days),
+        tuple(json.loads(row["samples"])),
+        row["first_host"],
+        row["source"],
+        row["line_number"],
+    )
+
+
+def _row(row: Row) -> KernelErrorRow:
+    samples = json.loads(row["samples"])
+    facts = {name: row[name] for name in KernelErrorRow.__slots__ if name not in _MADE}
+    level = LEVELS[min(row["level"], len(LEVELS) - 1)]
+    return KernelErrorRow(level=level, sample=samples[0] if samples else "", **facts)
+
+
+_MADE = frozenset(("level", "sample"))
+
+
+def _conditions(connection: Connection, wanted: Filter, parameters: dict[str, Any]) -> list[str]:
+    """The conditions of a filter; their values are added to the parameters."""
+    conditions = []
+    if wanted.since_us is not None:
+        parameters["since"] = wanted.since_us
+        conditions.append("t.last_us >= :since")
+    if wanted.until_us is not None:
+        parameters["until"] = wanted.until_us
+        conditions.append("t.first_us < :until")
+    if wanted.host:
+        parameters["hosts"] = json.dumps(_hosts(connection, wanted.host))
+        conditions.append(_OF_HOSTS)
+    if wanted.kernel:
+        releases = [row["value"] for row in connection.execute(_RELEASES)]
+        meant = [kernel for kernel in releases if in_range(wanted.kernel, kernel)]
+        parameters["kernels"] = json.dumps(meant)
+        conditions.append(_OF_KERNELS)
+    every = tuple(dict.fromkeys(word.rstrip("*") for text in wanted.text for word in words(text)))
+    for number, word in enumerate(every):
+        parameters[f"word{number}"] = word
+        conditions.append(f"instr(lower(t.template), :word{number}) > 0")
+    return conditions
+
+
+def _hosts(connection: Connection, asked: Sequence[str]) -> list[str]:
+    """The hosts that names and patterns mean; raises FilterError where they are too many."""
+    found = [host for host in asked if not is_pattern(host)]
+    for pattern in filter(is_pattern, asked):
+        query = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
+        rows = connection.execute(query, (pattern, _HOSTS + 1)).fetchall()
+        if len(rows) > _HOSTS:
+            raise FilterError("host", f"{pattern} means more than {_HOSTS:,} hosts: ask for fewer")
+        found += [row["name"] for row in rows]
+    return found
+
+
+def _check(wanted: Filter) -> None:
+    """Raises FilterError for a field that kernel errors do not have."""
+    known = {_ATTRIBUTES.get(name, name) for name in FIELDS}
+    for name in Filter.__slots__:
+        if name not in known and getattr(wanted, name):
+            raise FilterError(
+                "class" if name == "cls" else name,
+                f"kernel errors are not found by it: there are {', '.join(FIELDS)}",
+            )
