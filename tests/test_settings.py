@@ -3,13 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.parse import FORMATS
 from detector.settings import Settings, SettingsError, load, shipped_patterns_dir, shown
-from detector.settings.declared import NAMES, declared
+from detector.settings.declared import NAMES, Format, declared
 
 ROOT = Path(__file__).parent.parent
 
@@ -177,6 +179,85 @@ def test_password_in_the_settings_file_is_refused(tmp_path):
 def test_settings_that_do_not_go_together_are_told(given, said):
     """What would fail late, or be ignored silently, fails at once."""
     assert any(said in line for line in faults(None, given))
+
+
+WRONG = {
+    "text": '"x y"',
+    "empty": '""',
+    "negative": "-1",
+    "huge": "100000000000000000000",
+    "fraction": "1.5",
+    "not a number": "nan",
+    "date": "2020-01-01",
+    "list": "[1]",
+    "table": "{ a = 1 }",
+    "lines": '"a\\nb"',
+}
+
+
+@pytest.mark.parametrize("value", WRONG.values(), ids=WRONG)
+def test_a_wrong_value_is_one_sentence_that_names_file_line_setting_and_what_is_allowed(
+    tmp_path, value
+):
+    """For every setting, whatever stands there; and no number is one that nothing can hold."""
+    refused = 0
+    for group, name, _ in declared():
+        path = written(tmp_path, f"[{group}]\n{name} = {value}\n")
+        try:
+            settings, _ = load(path, {}, {})
+        except SettingsError as error:
+            refused += 1
+            told = [line for line in error.faults if "cannot be read" not in line]
+            assert len(told) == 1, told
+            assert told[0].startswith(f"{path}:2: {group}.{name}")
+            assert "it must be " in told[0] or "a password does not belong here" in told[0]
+            assert told[0].isprintable()
+        else:
+            number = getattr(getattr(settings, group), name)
+            assert not isinstance(number, int) or abs(number) <= 10**9
+    assert refused > 20
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kafka = 1\n", "own.toml:1: kafka: it must be one table: write [kafka]"),
+        ("[[kafka]]\ntopics = ['a']\n", "own.toml:1: kafka: it must be one table: write [kafka]"),
+        ("[kafka.topics]\na = 1\n", "own.toml:1: kafka.topics = a=1: it must be a list of topics"),
+        ("[serve.limits]\na = 1\n", "own.toml:1: serve.limits: unknown setting"),
+    ],
+)
+def test_a_wrong_table_is_told_as_one(tmp_path, text, said):
+    """In place of a table, or a table in place of a setting."""
+    (told,) = faults(written(tmp_path, text))
+    assert said in told
+
+
+def test_a_misspelt_variable_is_told():
+    """Other names with the prefix are left alone; one that nearly is a setting's is not."""
+    assert faults(None, {}, {"OOPSWATCH_KAFAK_TOPICS": "a"}) == (
+        "OOPSWATCH_KAFAK_TOPICS: no setting: did you mean OOPSWATCH_KAFKA_TOPICS?",
+    )
+
+
+@pytest.mark.parametrize("full", sorted(NAMES))
+def test_every_variable_is_told_by_its_name(full):
+    """What a setting cannot be is refused with the variable, or it is taken."""
+    variable = f"OOPSWATCH_{full.upper().replace('.', '_')}"
+    for value in ("\udcff\n", "-1", "tru", "9" * 30):
+        told: tuple[str, ...] = ()
+        try:
+            load(None, {}, {variable: value})
+        except SettingsError as error:
+            told = error.faults
+        assert all(line.startswith(f"{variable}: ") for line in told)
+
+
+def test_formats_are_those_that_are_read():
+    """One that no reader knows is refused as any other value."""
+    assert get_args(Format) == FORMATS
+    (told,) = faults(None, {"parse.format": "dmseg"})
+    assert "it must be auto, dmesg, kmsg" in told
 
 
 @pytest.mark.parametrize("server", ["localhost", "b-1.example:9092", "10.0.0.1:9092", "[::1]:9092"])

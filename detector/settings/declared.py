@@ -24,6 +24,26 @@ from detector.settings.netconsole import NetconsoleSettings
 from detector.settings.rules import RuleSettings
 from detector.settings.trust import TrustSettings
 
+# The formats of `detector/parse`, which settings do not import: a test holds them together.
+Format = Literal[
+    "auto",
+    "dmesg",
+    "kmsg",
+    "netconsole",
+    "syslog",
+    "rfc5424",
+    "pstore",
+    "console",
+    "text",
+    "journald",
+    "dmesg-json",
+    "rsyslog",
+    "fluent-bit",
+    "beats",
+    "vector",
+    "otel",
+    "json",
+]
 # Where `serve` answers when `serve.port` is 0.
 DEFAULT_PORT = 8470
 
@@ -60,7 +80,7 @@ class Known(Group):
 class Parse(Group):
     """How records are read."""
 
-    format: str = _setting("auto", "transport format; auto tells each record by itself")
+    format: Format = _setting("auto", "transport format; auto tells each record by itself")
     host: str | None = _setting(
         None, "host of every record, whatever the record says: for one host's logs only"
     )
@@ -272,11 +292,13 @@ class Serve(Group):
         "X-Forwarded-User",
         "header in which a trusted proxy names the visitor",
         pattern=r"^[A-Za-z0-9-]+$",
+        allowed="the name of a header: letters, digits and hyphens",
     )
     roles_header: str = _setting(
         "X-Forwarded-Roles",
         "header in which it names roles: read, act, sql",
         pattern=r"^[A-Za-z0-9-]+$",
+        allowed="the name of a header: letters, digits and hyphens",
     )
     tls_certfile: FilePath | None = _setting(
         None, "own certificate with its chain, PEM; with it everything is https"

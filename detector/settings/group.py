@@ -16,6 +16,11 @@ from pydantic import (
     IPvAnyNetwork,
 )
 
+from detector.settings.allowed import Allowed
+
+# No setting needs a greater number: so many seconds are 31 years.
+GREATEST = 1_000_000_000
+
 
 def _listed(value: object) -> object:
     """The environment and the command line write a list as one word with commas."""
@@ -37,24 +42,56 @@ def _paired(value: object) -> object:
 BrokerAddress = Annotated[
     str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
 ]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+_TOPIC = "up to 249 letters, digits, dots, hyphens and underscores"
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), Allowed(f"a topic of {_TOPIC}")]
 BrokerAddresses = Annotated[
-    tuple[BrokerAddress, ...], BeforeValidator(_listed), Field(min_length=1)
+    tuple[BrokerAddress, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    Allowed('a list of brokers, as ["kafka-1:9092"]'),
 ]
-Topics = Annotated[tuple[Topic, ...], BeforeValidator(_listed), Field(min_length=1)]
-Folders = Annotated[tuple[DirectoryPath, ...], BeforeValidator(_listed)]
+Topics = Annotated[
+    tuple[Topic, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    Allowed(f"a list of topics, each of {_TOPIC}"),
+]
+Folders = Annotated[
+    tuple[DirectoryPath, ...],
+    BeforeValidator(_listed),
+    Allowed("a list of folders that are there"),
+]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Aliases = Annotated[dict[str, str], BeforeValidator(_paired)]
-PathPatterns = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[^{}]*\{host\}[^{}]*$")], ...], BeforeValidator(_listed)
+Aliases = Annotated[
+    dict[str, str],
+    BeforeValidator(_paired),
+    Allowed('a table of names, as { "10.0.0.12" = "web-12" }'),
 ]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
+PathPatterns = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[^{}]*\{host\}[^{}]*$")], ...],
+    BeforeValidator(_listed),
+    Allowed("a list of paths, each with {host} once and no other braces"),
+]
+Networks = Annotated[
+    tuple[IPvAnyNetwork, ...],
+    BeforeValidator(_listed),
+    Allowed('a list of addresses or networks, as ["10.0.0.0/8"]'),
+]
 
 
-def setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
-    """A setting with its default, its meaning, its unit and its bounds."""
+def setting(
+    default: Any, description: str, *, unit: str = "", allowed: str = "", **limits: Any
+) -> Any:
+    """A setting with its default, its meaning, its unit and its bounds; `allowed` says in words
+    what a pattern allows.
+    """
+    if isinstance(default, int) and not isinstance(default, bool):
+        limits.setdefault("le", GREATEST)
     return Field(
-        default=default, description=description, json_schema_extra={"unit": unit}, **limits
+        default=default,
+        description=description,
+        json_schema_extra={"unit": unit, "allowed": allowed},
+        **limits,
     )
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from detector.errors import UserError
+from detector.render.escape import inert
+from detector.settings.allowed import allowed
 from detector.settings.declared import NAMES, Settings, declared, text
 from detector.toml_tables import BadTomlError, TomlPlaces, parse_toml, suggestion
 
@@ -30,6 +34,12 @@ Origins = Mapping[str, str]
 # called oopswatch-metrics (kubernetes pkg/kubelet/envvars/envvars.go): no settings.
 _SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")
 _LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
+_DECLARED = {f"{group}.{name}": declaration for group, name, declaration in declared()}
+# Characters of a value that a message shows.
+_SHOWN = 80
+_VARIABLES = sorted(f"{PREFIX}{full.upper().replace('.', '_')}" for full in NAMES)
+_NEAR = 0.9
 
 Given = dict[str, tuple[object, str]]
 """Setting → its value and where that is from."""
@@ -120,11 +130,13 @@ def _from_file(path: Path | None, faults: list[str]) -> Given:
     given: Given = {}
     places = TomlPlaces(content)
     for group, table in tables.items():
-        if not isinstance(table, dict) or group not in Settings.model_fields:
-            faults.append(
-                f"{path}:{places.top(group)}: {group}: unknown "
-                f"table{suggestion(group, Settings.model_fields)}"
-            )
+        if group not in Settings.model_fields:
+            what = f"unknown table{suggestion(group, Settings.model_fields)}"
+            faults.append(f"{path}:{places.top(group)}: {inert(group)}: {what}")
+            continue
+        if not isinstance(table, dict):
+            what = f"it must be one table: write [{group}], and its settings below"
+            faults.append(f"{path}:{places.top(group)}: {group}: {what}")
             continue
         for name, value in table.items():
             given[f"{group}.{name}"] = (value, f"{path}:{places.key(places.table(group, 0), name)}")
@@ -144,9 +156,26 @@ def _from_environment(environment: Mapping[str, str], faults: list[str]) -> Give
         if _SERVICE_LINK.fullmatch(variable) or _LINK_ADDRESS.match(value):
             continue
         group, _, name = variable.removeprefix(PREFIX).lower().partition("_")
-        if variable.startswith(PREFIX) and name and group in Settings.model_fields:
+        if not variable.startswith(PREFIX):
+            continue
+        if not _is_utf8(value):
+            faults.append(f"{inert(variable)}: its value is not UTF-8")
+            continue
+        if name and group in Settings.model_fields:
             given[f"{group}.{name}"] = (value, variable)
+        elif near := get_close_matches(variable, _VARIABLES, n=1, cutoff=_NEAR):
+            # Other variables with the prefix are somebody else's: a misspelt one is not.
+            faults.append(f"{inert(variable)}: no setting: did you mean {near[0]}?")
     return _known(given, faults)
+
+
+def _is_utf8(value: str) -> bool:
+    """Whether a variable's value was text: Python keeps other bytes as surrogates (PEP 383)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _known(given: Given, faults: list[str]) -> Given:
@@ -155,7 +184,7 @@ def _known(given: Given, faults: list[str]) -> Given:
         _, origin = given.pop(full)
         group, _, name = full.partition(".")
         known = {setting.partition(".")[2] for setting in NAMES if setting.startswith(f"{group}.")}
-        faults.append(f"{origin}: {full}: unknown setting{suggestion(name, known)}")
+        faults.append(f"{origin}: {inert(full)}: unknown setting{suggestion(name, known)}")
     return given
 
 
@@ -164,10 +193,10 @@ def _read_password(merged: Given, faults: list[str]) -> None:
     password is stronger than a file.
     """
     path, origin = merged.get("kafka.sasl_password_file", (None, ""))
-    if path is None or "kafka.sasl_password" in merged:
+    if not isinstance(path, str | Path) or "kafka.sasl_password" in merged:
         return
     try:
-        merged["kafka.sasl_password"] = (Path(str(path)).read_text().rstrip("\r\n"), origin)
+        merged["kafka.sasl_password"] = (Path(path).read_text().rstrip("\r\n"), origin)
     except (OSError, UnicodeDecodeError) as error:
         faults.append(
             f"{origin}: kafka.sasl_password_file: {path} cannot be read: "
@@ -184,16 +213,18 @@ def _validate(merged: Given, faults: list[str]) -> Settings | None:
         return Settings.model_validate(tables)
     except ValidationError as error:
         mistakes = error.errors(include_url=False, include_context=False)
-        faults.extend(_in_words(mistake["loc"], mistake["msg"], merged) for mistake in mistakes)
+        # A list may hold many wrong parts: one sentence for each setting.
+        faults.extend(dict.fromkeys(_sentence(mistake, merged) for mistake in mistakes))
         return None
 
 
-def _in_words(location: tuple[int | str, ...], message: str, merged: Given) -> str:
-    full = ".".join(str(part) for part in location[:2])
-    origin = (
-        merged[full][1]
-        if full in merged
-        else next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
-    )
-    what = "" if full not in merged or full.endswith("password") else f" = {text(merged[full][0])}"
-    return f"{origin}: {full}{what}: {message.removeprefix('Value error, ')}"
+def _sentence(mistake: ErrorDetails, merged: Given) -> str:
+    """The place, the setting, its value, and what it must be."""
+    full = ".".join(str(part) for part in mistake["loc"][:2])
+    if full not in merged:
+        # Settings that do not agree: the table's first that was given is where to look.
+        origin = next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
+        return f"{origin}: {full}: {mistake['msg'].removeprefix('Value error, ')}"
+    value, origin = merged[full]
+    shown = "" if full.endswith("password") else f" = {inert(text(value))[:_SHOWN]}"
+    return f"{origin}: {full}{shown}: it must be {allowed(_DECLARED[full])}"
