@@ -39,7 +39,7 @@ def doctor(
 
     given = sum(origin != "default" for origin in origins.values())
     faults = 0
-    results = check_everything(settings, clock.now_us())
+    results = check_everything(settings, origins, clock.now_us())
     for result in (CheckResult("ok", "settings", f"{given} set, the rest by default"), *results):
         faults += result.level == "fault"
         if as_json:

@@ -166,7 +166,8 @@ def _records(what: str) -> Iterator[Record]:
             raise UserError(f"{what}: no such file; a line to explain is put in quotes, whole")
         yield from records_of(STDIN, what.encode(errors="surrogateescape"))
         return
-    with closing(FileSource([what])) as source:
+    with closing(FileSource([what])) as source, terminal.progress() as progress:
+        source.on_progress = progress
         for chunk in (chunk for batch in source.batches() for chunk in batch):
             position = 0
             while position < len(chunk.data):

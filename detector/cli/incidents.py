@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from detector.app import build
 from detector.app.known import history_of
+from detector.app.rule_names import demand_rule
 from detector.cli import actions, terminal
 from detector.cli.options import (
     ListedRows,
@@ -27,7 +29,7 @@ from detector.render.escape import inert
 from detector.render.objects import Item
 from detector.render.series import sparkline
 from detector.render.units import exact_seconds, several
-from detector.settings import settings_of
+from detector.settings import Settings, settings_of
 from detector.store import History, IncidentRow
 from detector.store.lifecycle.states import Act
 from detector.store.query.detail_item import detail_item
@@ -81,13 +83,17 @@ def list_(
     elif as_csv:
         terminal.say_csv(IncidentRow, rows)
     else:
-        _say_list(history, criteria, rows)
+        _say_list(history, criteria, rows, settings)
 
 
-def _say_list(history: History, criteria: Filter, rows: ListedRows[IncidentRow]) -> None:
+def _say_list(
+    history: History, criteria: Filter, rows: ListedRows[IncidentRow], settings: Settings
+) -> None:
     cells = [_cells(row) for row in rows]
     if not cells:
         click.echo("No incident matches.")
+        for rule in criteria.rule:
+            demand_rule(rule, build.catalogue_of(settings))
         return
     survey = history.survey(criteria)
     counted, buckets = survey.counted, survey.histogram

@@ -58,7 +58,9 @@ def noise(
 ) -> None:
     """User-space crashes, counted, most frequent first. `noise top` says the same."""
     del what
-    columns = [column.strip() for column in by.split(",") if column.strip()]
+    columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
+    if not columns:
+        raise click.UsageError(f"--by is empty: there are {', '.join(COLUMNS)}")
     if unknown := [column for column in columns if column not in COLUMNS]:
         raise click.UsageError(f"--by {unknown[0]}: there are {', '.join(COLUMNS)}")
     settings, _ = settings_of(config_path, store__path=store_path)

@@ -15,7 +15,9 @@ import click
 from detector import clock
 from detector.alert.example import example_notice
 from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
+from detector.app import build
 from detector.app.alerting import routing_of
+from detector.app.rule_names import demand_rule
 from detector.cli import terminal
 from detector.cli.options import RowNumberParam, limit_option, table_title
 from detector.cli.settings_options import config_option, store_option
@@ -149,6 +151,7 @@ def route(
 ) -> None:
     """Says who would be told of an incident now, and why. Sends nothing."""
     settings = _settings(config_path, routing_path, store_path)
+    demand_rule(rule, build.catalogue_of(settings))
     routing = _loaded(settings)
     facts = RoutingFacts(host, rule, severity, problem, known_issue)
     now = clock.now_us()
@@ -268,6 +271,8 @@ def add(
     number, unit = span[:-1], span[-1:]
     if not (number.isascii() and number.isdigit() and unit in UNITS_US) or len(number) > 6:
         raise UserError(f"--for {span}: write how long as 30m, 2h or 7d")
+    if rule is not None:
+        demand_rule(rule, build.catalogue_of(settings))
     starts_us = starts if starts is not None else clock.now_us()
     ends_us = starts_us + int(number) * UNITS_US[unit]
     actions = open_actions(settings.store.path)

@@ -113,7 +113,9 @@ Examples:
   journalctl -k -o json | oopswatch scan -     from a pipe
   oopswatch scan --json logs/ > found.ndjson   a folder, for a program
   oopswatch scan --store fleet.db logs/        … and keep what was found
-Exit: 0 nothing found, 1 kernel faults found, 2 usage or input that cannot be read."""
+Exit: 0 no kernel fault found, also where lines that hold a fault's phrase were not understood \
+(the last line says so, and `unclaimed` of --json), 1 kernel faults found, 2 usage or input that \
+cannot be read."""
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
@@ -194,7 +196,9 @@ def scan(
         source.on_progress = on_progress
         seconds = _timed(source, watch)
         watch.totals.cut_lines += source.cut_lines
-        if as_json:
+        if source.failed and not watch.totals.records and not as_json:
+            pass  # what could not be read is all that there is to say
+        elif as_json:
             _say_json(found, watch.totals, seconds)
         else:
             terminal.say_scan(

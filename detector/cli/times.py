@@ -7,7 +7,7 @@ from __future__ import annotations
 import click
 
 from detector import clock
-from detector.store.query.filters import UNITS_US, moment_us
+from detector.store.query.filters import UNITS_US, moment_us, time_fault
 
 __all__ = ["UNITS_US", "TimeParam"]
 
@@ -31,9 +31,5 @@ class TimeParam(click.ParamType[int]):
             return value
         try:
             return moment_us(str(value), self.now_us or clock.now_us())
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z",
-                param,
-                ctx,
-            )
+        except (ValueError, OverflowError) as error:
+            self.fail(time_fault(str(value), error), param, ctx)

@@ -18,7 +18,7 @@ from detector.doctor.topic import judge_topic
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several
-from detector.settings import Settings
+from detector.settings import Origins, Settings
 from detector.sources.kafka.survey import survey
 from detector.store import open_history
 from detector.store.ingest.positions import read_positions
@@ -26,11 +26,11 @@ from detector.store.ingest.positions import read_positions
 _OLD_INDEX_US = 90 * DAY_US
 
 
-def check_everything(settings: Settings, now_us: int) -> Iterator[CheckResult]:
+def check_everything(settings: Settings, origins: Origins, now_us: int) -> Iterator[CheckResult]:
     """Yields the result of each check; one that fails does not keep the others from running."""
     yield from check_machine(settings.store.path)
     yield from _patterns(settings)
-    yield from _index(settings, now_us)
+    yield from _index(settings, origins, now_us)
     positions: dict[str, Position] = {}
     yield from _history(settings, positions)
     yield from _receivers(settings)
@@ -53,12 +53,15 @@ def _patterns(settings: Settings) -> Iterator[CheckResult]:
     yield CheckResult("ok", "patterns", text)
 
 
-def _index(settings: Settings, now_us: int) -> Iterator[CheckResult]:
+def _index(settings: Settings, origins: Origins, now_us: int) -> Iterator[CheckResult]:
     faults: list[str] = []
     file = index_file(settings, faults.append)
     index = file.current()
+    place = f"{origins['known.index']}: " if settings.known.index is not None else ""
     for fault in faults:
-        yield CheckResult("fault", "known bugs", fault, "`oopswatch known update --from PATH`")
+        yield CheckResult(
+            "fault", "known bugs", f"{place}{fault}", "`oopswatch known update --from PATH`"
+        )
     if file.path is None:
         yield CheckResult(
             "note",

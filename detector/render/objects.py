@@ -33,9 +33,11 @@ def moment(wall_us: int | None) -> str | None:
     if wall_us is None:
         return None
     try:
-        return (_EPOCH + timedelta(microseconds=wall_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        when = (_EPOCH + timedelta(microseconds=wall_us)).replace(tzinfo=None)
     except OverflowError:
         return None
+    # Not strftime: its %Y has no leading zeros with glibc.
+    return f"{when.isoformat(timespec='microseconds')}Z"
 
 
 # Of all `…_us` these are distances, or times since boot.

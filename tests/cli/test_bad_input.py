@@ -5,6 +5,7 @@ and nothing lost.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import resource
 import sqlite3
@@ -308,3 +309,64 @@ def test_a_usage_error_names_what_is_wrong(arguments: list[str], told: str) -> N
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2
     assert told in done.output.splitlines()[-1]
+
+
+def test_a_scan_of_nothing_says_what_is_wrong_and_no_more(tmp_path: Path) -> None:
+    """A summary of nothing would read as "0 incidents"; with --json the summary is the last line
+    always.
+    """
+    done = oopswatch("scan", "no.log", cwd=tmp_path)
+    assert (complaint(done), done.stdout) == ("oopswatch: no.log: no such file or folder", "")
+    done = oopswatch("scan", "--json", "no.log", cwd=tmp_path)
+    assert done.returncode == 2
+    assert '"type": "summary"' in done.stdout
+    (tmp_path / "a.log").write_text(PAIR)
+    done = oopswatch("scan", "a.log", "no.log", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "2 kernel matches" in done.stdout
+
+
+def kept(folder: Path, text: str = PAIR) -> Path:
+    """A history with what a log holds."""
+    (folder / "a.log").write_text(text)
+    oopswatch("scan", folder / "a.log", "--store", folder / "h.db")
+    return folder / "h.db"
+
+
+def test_times_are_of_this_calendar(tmp_path: Path) -> None:
+    """So long ago that nothing was there yet is the beginning; a year that no log can have is
+    named.
+    """
+    store = kept(tmp_path)
+    for since in ("300000d", "99999999999999d", "1970-01-01"):
+        done = oopswatch("incidents", "list", "--store", store, "--since", since)
+        assert (done.returncode, "1 incident" in done.stdout) == (0, True), done.stderr
+    for command in (("incidents", "list"), ("noise",)):
+        done = oopswatch(*command, "--store", store, "--since", "0999-01-01")
+        assert done.returncode == 2
+        assert "'0999-01-01': the year must be between 1970 and 9998" in done.stderr
+
+
+def test_columns_of_noise_are_counted_by_once(tmp_path: Path) -> None:
+    """The same one again adds nothing; none is a mistake."""
+    store = kept(tmp_path, "[    1.000000] python[7]: segfault at 0 ip 0 sp 0 error 4\n")
+    done = oopswatch("noise", "--by", "process,process", "--store", store)
+    assert done.stdout.splitlines()[1].split() == ["process", "last", "(UTC)", "count"]
+    assert "--by is empty" in oopswatch("noise", "--by", " ,", "--store", store).stderr
+
+
+def test_little_of_an_id_changes_no_incident(tmp_path: Path) -> None:
+    """One character may fit the only incident of today, and another one tomorrow."""
+    store = kept(tmp_path)
+    listed = oopswatch("incidents", "list", "--store", store, "--json").stdout
+    identity: str = json.loads(listed)["id"]
+    for little in (identity[0], identity[:3]):
+        done = oopswatch("incidents", "resolve", little, "--store", store)
+        assert "give at least 4 characters of its id" in complaint(done)
+    assert oopswatch("incidents", "resolve", identity[:4], "--store", store).returncode == 0
+
+
+def test_a_rule_that_there_is_not_is_named_where_nothing_matches(tmp_path: Path) -> None:
+    """An empty list is an answer only to a question that could have had one."""
+    done = oopswatch("incidents", "list", "--rule", "lone-kernel-falt", "--store", kept(tmp_path))
+    assert "did you mean lone-kernel-fault?" in complaint(done)

@@ -12,6 +12,8 @@ from detector.cli import oopswatch
 from tests.alert.outboxes import World
 from tests.alert.receiving import answer, http_receiver
 
+RULE = "lone-kernel-fault"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -40,14 +42,15 @@ def test_check_and_route(folder: Path) -> None:
     path = hook(folder, "http://127.0.0.1:1/")
     assert run("check", "--file", path).output == f"{path}: 1 receiver, 1 route, 0 maintenances\n"
     assert (
-        run("route", "--file", path, "--host", "db-1", "--rule", "r").output
+        run("route", "--file", path, "--host", "db-1", "--rule", RULE).output
         == f"hook: by the route at {path}:5, team dba\n"
     )
     assert (
-        "nobody: no route of" in run("route", "--file", path, "--host", "web", "--rule", "r").output
+        "nobody: no route of"
+        in run("route", "--file", path, "--host", "web", "--rule", RULE).output
     )
     shown = json.loads(
-        run("route", "--file", path, "--host", "db-1", "--rule", "r", "--json").output
+        run("route", "--file", path, "--host", "db-1", "--rule", RULE, "--json").output
     )
     assert (shown["receivers"][0]["receiver"], shown["quiet"]) == ("hook", None)
     Path(path).write_text("[[rout]]\n")
@@ -59,6 +62,21 @@ def test_check_and_route(folder: Path) -> None:
     assert f"{path}.none: cannot be read" in missing.stderr
     missing = run("check")
     assert (missing.exit_code, "there is no routing file" in missing.stderr) == (2, True)
+
+
+def test_a_rule_that_there_is_not_is_refused(folder: Path) -> None:
+    """A silence or a question for it would be about nothing; a pattern must fit some rule."""
+    path, store = hook(folder, "http://127.0.0.1:1/"), str(folder / "h.db")
+    World(folder / "h.db").close()
+    refused = run("route", "--file", path, "--host", "db-1", "--rule", "lone-kernel-falt")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--rule: no rule is called lone-kernel-falt (did you mean lone-kernel-fault?)" in (
+        refused.stderr
+    )
+    silent = ("silence", "add", "--for", "1h", "--comment", "c", "--author", "a", "--store", store)
+    assert "no rule is called tpc-*" in run(*silent, "--rule", "tpc-*").stderr
+    assert run(*silent, "--rule", "tcp-*").exit_code == 0
+    assert run(*silent, "--rule", "oopswatch.*").exit_code == 0
 
 
 def test_a_real_test_message(folder: Path) -> None:
@@ -99,7 +117,7 @@ def test_silences_and_the_log(folder: Path) -> None:
     )
     assert made.output.startswith("silence #1 until ")
     assert "upgrade" in run("silence", "list", "--store", store).output
-    quiet = run("route", "--file", path, "--host", "db-1", "--rule", "r", "--store", store).output
+    quiet = run("route", "--file", path, "--host", "db-1", "--rule", RULE, "--store", store).output
     assert "but not now: silenced by #1 (ann)" in quiet
     assert run("silence", "expire", "1", "--store", store).output == "silence #1 is over\n"
     assert run("silence", "list", "--store", store, "--json").output == ""

@@ -75,5 +75,6 @@ def test_an_index_that_a_setting_names_and_is_not_there_is_a_fault(tmp_path, mon
     monkeypatch.setenv("OOPSWATCH_KNOWN_INDEX", str(tmp_path / "none.zst"))
     fault, used = results(doctor(tmp_path))["known bugs"]
     assert fault["level"] == "fault"
+    assert fault["text"].startswith("OOPSWATCH_KNOWN_INDEX: known.index: ")
     assert f"known.index: {tmp_path / 'none.zst'}: there is no such file" in fault["text"]
     assert used["level"] != "fault"

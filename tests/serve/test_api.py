@@ -328,6 +328,9 @@ def test_silences(own):
         ).json()["field"]
         == "ends"
     )
+    refused = client.post(f"{API}/silences", json=wanted | {"rule": "tpc-*"}, headers=csrf(client))
+    assert refused.status_code == 422
+    assert "no rule is called tpc-*" in refused.text
 
 
 def test_grafana(client):

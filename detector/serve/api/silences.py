@@ -12,10 +12,12 @@ from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from detector.app.rule_names import demand_rule
 from detector.serve.api.incidents import acted
 from detector.serve.api.params import ACT, LIST, answer, existing, list_model
 from detector.serve.deps import history
 from detector.serve.http.access import visitor
+from detector.serve.knowledge import catalogue
 from detector.serve.schemas import model_of
 from detector.store.query.notifications import SilenceRow, silences
 
@@ -57,6 +59,8 @@ def in_force(request: Request) -> Response:
 def silence(request: Request, body: NewSilence) -> Response:
     """Nobody is told of incidents that fit, while it lasts."""
     now = request.app.state.clock()
+    if body.rule is not None:
+        demand_rule(body.rule, catalogue(request))
     starts_us = now if body.starts is None else _us(body.starts)
     covers = {"host": body.host, "rule": body.rule, "fingerprint": body.fingerprint}
     ends_us, who = _us(body.ends), visitor(request).name

@@ -62,6 +62,10 @@ def open_actions(path: str | Path, clock: Callable[[], int] = now_us) -> Actions
     return Actions(connect_writing(str(path)), str(path), clock)
 
 
+# So much of an id is needed to change an incident.
+_LEAST_PREFIX = 4
+
+
 class Actions:
     """A short-lived writing connection. Every method is one transaction, and raises `StoreError`
     where it cannot be done.
@@ -266,6 +270,9 @@ class Actions:
         return change
 
     def _incident(self, identity: str) -> Row:
+        """The incident of an id, or of a beginning of it that no other has and nobody types by
+        mistake.
+        """
         query = (
             "SELECT id, state, joined_into FROM incidents WHERE id >= ?1 AND id < ?1 || x'f4' "
             "ORDER BY id LIMIT 2"
@@ -276,6 +283,11 @@ class Actions:
         if not rows:
             raise StoreError(
                 f"{self._path}: no incident {identity}; `oopswatch incidents list` names them"
+            )
+        if len(identity) < _LEAST_PREFIX and rows[0]["id"] != identity:
+            raise StoreError(
+                f"{self._path}: {identity} is too little to name an incident: give at least "
+                f"{_LEAST_PREFIX} characters of its id"
             )
         if len(rows) > 1 and rows[0]["id"] != identity:
             raise StoreError(

@@ -62,12 +62,17 @@ FIELDS: dict[str, str] = {
 }
 _CHOICES = {"severity": SEVERITIES, "state": STATES, "fixable": FIXABLE}
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
-_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_AGO = re.compile(r"([0-9]{1,18})([smhdw])")
 _KNOWN = re.compile(r"any|likely|CVE-[0-9]{4}-[0-9]{4,19}|[0-9a-f]{8,40}", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]+\*?")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 # Every release number lies between these.
 _LEAST, _GREATEST = 0, 10**12
+
+
+class YearError(ValueError):
+    """A time that no log of a Linux kernel holds."""
 
 
 class FilterError(UserError, ValueError):
@@ -147,16 +152,24 @@ def as_query(criteria: Filter) -> str:
 
 
 def moment_us(text: str, now_us: int) -> int:
-    """µs since 1970 of a time as people write it; ValueError or OverflowError for what is none that
-    a calendar holds.
+    """µs since 1970 of a time as people write it, so long ago never before 1970; ValueError or
+    OverflowError for what is none that a calendar holds.
     """
     if ago := _AGO.fullmatch(text):
-        when = _EPOCH + timedelta(microseconds=now_us - int(ago[1]) * UNITS_US[ago[2]])
-        return (when - _EPOCH) // timedelta(microseconds=1)
+        return max(0, now_us - int(ago[1]) * UNITS_US[ago[2]])
     # In an address an unescaped + of a zone arrives as a blank.
     when = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", text) if "T" in text else text)
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
+        raise YearError(f"the year must be between {_FIRST_YEAR} and {_LAST_YEAR}")
     return (when.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def time_fault(text: str, error: Exception) -> str:
+    """Says what is wrong with a time that `moment_us` refused."""
+    if isinstance(error, YearError):
+        return f"{text[:40]!r}: {error}"
+    return f"{text[:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or 2026-11-01T10:00:00Z"
 
 
 def is_pattern(host: str) -> bool:
@@ -249,13 +262,7 @@ def _one_time(name: str, values: tuple[str, ...], now_us: int) -> int | None:
     try:
         return moment_us(values[0], now_us)
     except (ValueError, OverflowError) as error:
-        raise FilterError(
-            name,
-            (
-                f"{values[0][:40]!r} is no time: write 30m, 24h, 7d, 2026-11-01 or "
-                "2026-11-01T10:00:00Z"
-            ),
-        ) from error
+        raise FilterError(name, time_fault(values[0], error)) from error
 
 
 def _spelled(wall_us: int) -> str:
