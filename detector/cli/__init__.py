@@ -22,6 +22,7 @@ import click
 import detector
 from detector.cli.streams import open_streams, print_error, print_fault, print_thread_fault
 from detector.errors import UserError
+from detector.render.escape import inert
 
 # Exit statuses beside 0 and 1 (found): sysexits.h has 70, shells add a signal's number to 128.
 INPUT, FAULT, INTERRUPTED, CLOSED_PIPE = 2, 70, 130, 141
@@ -213,12 +214,40 @@ def _status() -> int:
     except OSError as error:
         if error.filename is None and error.errno in {errno.ENOSPC, errno.EIO, errno.EPIPE}:
             raise
-        print_fault(error)
-        return FAULT
+        return _unusable(error)
     except Exception as error:  # the last resort: whatever it is, it is ours  # noqa: BLE001
         print_fault(error)
         return FAULT
     return result if isinstance(result, int) else 0
+
+
+# What the world does to a file or a folder, whatever we meant to do with it (errno(3)).
+_OF_FILES = frozenset(
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EMFILE,
+        errno.ENFILE,
+    )
+)
+
+
+def _unusable(error: OSError) -> int:
+    """Says which file cannot be used, and why; anything else is a fault of oopswatch."""
+    if error.filename is None or error.errno not in _OF_FILES:
+        print_fault(error)
+        return FAULT
+    print_error(inert(f"{os.fsdecode(error.filename)}: it cannot be used: {error.strerror}"))
+    return INPUT
 
 
 def _unwritable(error: OSError) -> int:

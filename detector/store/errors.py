@@ -27,9 +27,9 @@ _ADVICE = {
         "what was stored is kept"
     ),
     sqlite3.SQLITE_READONLY: "it cannot be written: give this user write permission on the file "
-    "and on its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, and this user must be "
-    "allowed to use it",
+    "and on its folder, on a disk that is not mounted read-only",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: its folder must exist, on a disk that is not "
+    "mounted read-only, and this user must be allowed to use it",
     sqlite3.SQLITE_PERM: "permission denied: give this user permission on the file and on its "
     "folder",
     sqlite3.SQLITE_BUSY: "it was busy for too long: wait and try again",

@@ -96,6 +96,32 @@ def test_our_own_fault_is_70(tmp_path: Path) -> None:
     assert b"this is a fault of oopswatch" in done.stderr
 
 
+def test_a_file_that_the_system_refuses_is_one_line() -> None:
+    """A disk that turned read-only, a name that is too long: whichever call met it."""
+    program = (
+        "import detector.cli, detector.cli.scan, errno, os, sys\n"
+        "def fail(*_, **__): raise OSError(errno.EROFS, os.strerror(errno.EROFS), '/srv/a\\nb')\n"
+        "detector.cli.scan.scan.callback = fail\n"
+        "sys.argv = ['oopswatch', 'scan', '-']\n"
+        "detector.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "oopswatch: /srv/a\\nb: it cannot be used: Read-only file system\n",
+    )
+
+
+@pytest.mark.parametrize("command", [["backup"], ["scan"], ["explain"], ["simulate", "--out"]])
+def test_a_name_that_is_too_long_is_one_line(command: list[str], tmp_path: Path) -> None:
+    """Of a file, or of a folder on the way to it."""
+    done = run([*command, "a" * 300], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.returncode in {0, 2}
+    assert b"Traceback" not in done.stderr
+
+
 KUBERNETES = {
     "OOPSWATCH_METRICS_PORT": "tcp://10.0.11.7:9090",
     "OOPSWATCH_METRICS_PORT_9090_TCP": "tcp://10.0.11.7:9090",
