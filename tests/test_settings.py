@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -268,6 +269,7 @@ def test_brokers_are_names_or_addresses(server):
     )
 
 
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(NAMES)),

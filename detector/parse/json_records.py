@@ -218,14 +218,16 @@ def _one_message(drafts: Iterable[Draft]) -> Iterator[Draft]:
 
 
 def _in_one_hand(drafts: Iterable[Draft], bare: bool) -> Iterator[Draft]:
-    """The lines of one message: once a syslog header says that a process wrote it, every line
-    after that is the process's as well.
+    """The lines of one message: once a syslog header says that a process wrote it, or a line of a
+    process's envelope (`bare`) proves nothing, every line after that is the process's as well.
     """
     user = False
     for draft in drafts:
         if user or (bare and draft.trust == "unknown"):
             draft.trust = "user"
-        user = user or (draft.trust == "user" and draft.transport in ("syslog", "rfc5424"))
+        user = user or (
+            draft.trust == "user" and (bare or draft.transport in ("syslog", "rfc5424"))
+        )
         yield draft
 
 

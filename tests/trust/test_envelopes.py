@@ -85,6 +85,30 @@ def test_the_page_is_the_tables():
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "<0>",
+        "<0>[   12.000034] ",
+        "0,12,12000034,-;",
+        "Feb 24 19:21:10 lab-3 kernel: [   12.000034] ",
+    ],
+)
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        '{"ddsource":"nginx","service":"web","message":"%s"}',
+        '{"logGroup":"web","logStream":"i-0","logEvents":[{"id":"1","timestamp":1,"message":"%s"}]}',
+    ],
+)
+def test_a_header_behind_a_line_end_of_a_programs_message_is_the_programs(
+    envelope: str, behind: str
+):
+    """What a program writes into its message forges no second one."""
+    assert not faults(envelope % f"[   12.000034] hello\\n{behind}{FAULT}")
+    assert not faults(envelope % f"hello\\n{behind}{FAULT}")
+
+
 WITNESSES = [
     ("_PID", "77"),
     ("_COMM", "x"),
