@@ -22,6 +22,7 @@ from detector.app.known import known_bugs
 from detector.catalogue import Catalogue
 from detector.cli import terminal
 from detector.cli.options import NameParam
+from detector.cli.progress import progress
 from detector.cli.settings_options import config_option, patterns_option
 from detector.errors import UserError
 from detector.explain import explain as diagnose
@@ -166,8 +167,8 @@ def _records(what: str) -> Iterator[Record]:
             raise UserError(f"{what}: no such file; a line to explain is put in quotes, whole")
         yield from records_of(STDIN, what.encode(errors="surrogateescape"))
         return
-    with closing(FileSource([what])) as source, terminal.progress() as progress:
-        source.on_progress = progress
+    with closing(FileSource([what])) as source, progress() as on_progress:
+        source.on_progress = on_progress
         for chunk in (chunk for batch in source.batches() for chunk in batch):
             position = 0
             while position < len(chunk.data):
