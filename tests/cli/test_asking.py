@@ -157,6 +157,10 @@ def test_what_cannot_be_is_one_line(
             ["problems", "resolve", "1:nvme_irq", "--fixed-in", "banana"],
             "--fixed-in: 'banana' is no kernel release",
         ),
+        (
+            ["problems", "resolve", "1:nvme_irq", "--fixed-in", "5.4banana"],
+            "--fixed-in: '5.4banana' is no kernel release",
+        ),
         (["backup", "/nonexistent/x.db"], "/nonexistent/x.db: there is no folder /nonexistent"),
         (["backup", str(path)], "such a file already"),
     ):

@@ -107,6 +107,7 @@ def test_refusals_name_the_field(params: Params, field: str) -> None:
         ({"since": ["9" * 19 + "w"]}, "no time"),
         ({"since": ["1969-12-31"]}, "between 1970 and 9998"),
         ({"since": ["9999-12-31T23:59:59-23:00"]}, "between 1970 and 9998"),
+        ({"kernel": ["5.4banana.."]}, "no kernel release"),
     ],
 )
 def test_bounds(params: Params, message: str) -> None:

@@ -217,7 +217,8 @@ def checked_release(name: str, text: str) -> None:
 def _number(text: str) -> tuple[int, int]:
     """The first and last release number that an end of a range means."""
     release = KernelRelease.parse(text)
-    if release is None:
+    # What a builder adds stands behind a sign: 5.4banana is a slip, 5.4-banana may be somebody's.
+    if release is None or release.suffix[:1].isalnum():
         raise ValueError(f"{text!r} is no kernel release: write 5.4, 5.4.210 or 5.5-rc3")
     first = ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(
         release.candidate, 999
