@@ -167,19 +167,13 @@ def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:
 
 def _asked(settings: Settings, name: str) -> list[Bug]:
     """The bugs of that name; the command ends where there is none."""
-    file = index_file(settings)
-    path = file.path
-    if told := file.missing():
-        terminal.say_fault(told)
-    if path is None:
-        raise SourceError("there is no index of known bugs: `oopswatch known update --from PATH`")
-    header, bugs = read(path, whole=True)
-    found = find(bugs, name)
-    if not found:
-        said = f"oopswatch: {inert(name)}: not among the {header.bugs:,} bugs of {path}"
-        click.echo(said, err=True)
+    path, header, bugs = index_file(settings, terminal.say_fault).whole()
+    bugs = find(bugs, name)
+    if not bugs:
+        text = f"oopswatch: {inert(name)}: not among the {header.bugs:,} bugs of {path}"
+        click.echo(text, err=True)
         sys.exit(_NOTHING_KNOWN)
-    return found
+    return bugs
 
 
 def find(bugs: list[Bug], name: str) -> list[Bug]:

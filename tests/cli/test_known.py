@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+import zstandard
 from click.testing import CliRunner, Result
 
 from detector.app.known import shipped_path
@@ -107,14 +109,6 @@ def test_a_source_that_lacks_most_is_not_taken_unasked(source, settings, tmp_pat
     assert not (tmp_path / "known-bugs.zst").exists()
 
 
-def test_an_index_of_no_use_is_told(settings, tmp_path):
-    """What is wrong with the file, and what writes a new one."""
-    (tmp_path / "known-bugs.zst").write_bytes(b"noise")
-    done = known("CVE-2024-00001", "--config", settings)
-    assert done.exit_code == 2
-    assert "known-bugs.zst: it is no index of known bugs, or is damaged" in done.output
-
-
 def test_the_shipped_index():
     """Thousands of bugs with a trace, within its size, with NOTICE and licence beside it."""
     data = shipped_path().read_bytes()
@@ -125,3 +119,29 @@ def test_the_shipped_index():
     folder: Path = shipped_path().parent
     assert "MITRE" in (folder / "NOTICE").read_text()
     assert "CVE Usage" in (folder / "LICENSES" / "cve-tou.txt").read_text()
+
+
+def put_old(path: Path) -> None:
+    """An index as the version before wrote it, as far as its header goes."""
+    path.write_bytes(zstandard.compress(b'{"format":1,"version":"x","bugs":0}\n'))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (put_old, "it is of format 1; this version reads format 2; `oopswatch known update`"),
+        (os.mkfifo, "is no file"),
+        (Path.mkdir, "is no file"),
+        (lambda path: path.write_bytes(b"junk"), "it is no index of known bugs, or is damaged"),
+    ],
+)
+def test_an_index_of_no_use_is_told_and_the_shipped_one_answers(settings, tmp_path, make, reason):
+    """One line, which names the file; nothing is waited for."""
+    index = tmp_path / "known-bugs.zst"
+    make(index)
+    done = known("CVE-2024-50126", "--config", settings)
+    assert done.exit_code == 0
+    assert "CVE-2024-50126 (net: sched" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert str(index) in line
+    assert reason in line

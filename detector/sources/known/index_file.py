@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeVar
 
 from detector.known.bug import Bug
@@ -75,16 +76,31 @@ class IndexFile:
             "`oopswatch known update --from PATH` writes it"
         )
 
+    def whole(self) -> tuple[Path, Header, list[Bug]]:
+        """Every bug, also those without a trace, and the file that holds them. Raises SourceError
+        where no file can be used.
+        """
+        usable = self._first(lambda path: (path, *read(path, whole=True)))
+        if usable is None:
+            raise SourceError(
+                "there is no index of known bugs: `oopswatch known update --from PATH`"
+            )
+        return usable
+
     def _read(self) -> Index:
+        return self._first(lambda path: _in(path, open_index)) or Index.of(())
+
+    def _first(self, reading: Callable[[Path], T]) -> T | None:
+        """What is read of the first file that can be used."""
         for path in self._paths:
             try:
-                return _in(path, open_index)
+                return reading(path)
             except FileNotFoundError:
                 if path == self._paths[0] and (told := self.missing()):
                     self._on_fault(told)
             except SourceError as error:
                 self._on_fault(str(error))
-        return Index.of(())
+        return None
 
 
 def read(path: Path, *, whole: bool = False) -> tuple[Header, list[Bug]]:
@@ -97,6 +113,8 @@ def read(path: Path, *, whole: bool = False) -> tuple[Header, list[Bug]]:
 def _in(path: Path, reading: Callable[[bytes], T]) -> T:
     """What is read of a file."""
     try:
+        if not S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise SourceError(f"{path}: is no file")
         with _without_collection():
             return reading(path.read_bytes())
     except FileNotFoundError:
