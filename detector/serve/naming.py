@@ -1,6 +1,6 @@
 """Names the problems of a history by known bugs beside the server, on a thread of its own.
 
-In: a history for the calling thread. Out: names, in steps of some 20 ms, each followed by a longer
+In: a history for the calling thread. Out: names, in steps of a few ms, each followed by a longer
 pause, so that pages keep most of a core. The thread begins when somebody asks for problems by their
 known bugs and not all are named; from then on it follows a new index and new reports.
 """

@@ -41,7 +41,8 @@ SELECT match_id, fingerprint, function FROM reports
 WHERE match_id IN (SELECT value FROM json_each(?)) AND NOT open
 """
 _ADDED_AT_ONCE = 1_000
-_NAMED_AT_ONCE = 16  # some 20 ms
+_FIRST = 16  # problems that the first answer names itself: some 20 ms
+_STEP = 4  # problems of a step beside pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class ProblemNames:
         self._names: dict[str, tuple[KnownBug, ...]] = {}
 
     def hand_over(self, on_due: Callable[[], None]) -> None:
-        """From now on an answer waits for one step at most: what is left is named by whoever is
-        called. Before, every answer is whole.
+        """From now on the first answer names a few problems and every other none: what is left is
+        named by whoever is called. Before, every answer is whole.
         """
         self._on_due = on_due
 
@@ -102,13 +103,16 @@ class ProblemNames:
                 self._name(
                     connection, [one for one in guilty if one in due or one not in self._names]
                 )
+            elif self._on_due is None:
+                self.step(connection, None)
             else:
-                self.step(connection, None if self._on_due is None else _NAMED_AT_ONCE)
+                self._begin(connection)
+                self.step(connection, 0 if self._names else _FIRST)
             if self._due and self._on_due is not None:
                 self._on_due()
             return dict(self._names)
 
-    def step(self, connection: Connection, most: int | None = _NAMED_AT_ONCE) -> NamingProgress:
+    def step(self, connection: Connection, most: int | None = _STEP) -> NamingProgress:
         """Names the next problems, so many at most."""
         with self._lock:
             self._begin(connection)
