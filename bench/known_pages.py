@@ -86,7 +86,7 @@ def crash(kernel: str, trace: Trace) -> Iterator[str]:
 
 def small_log(path: Path) -> None:
     """Writes one crash that is an incident, as syslog has it."""
-    ((kernel, trace), *_) = seen(read(shipped_path())[1])
+    ((kernel, trace), *_) = seen(sorted(read(shipped_path())[1], key=lambda bug: bug.id))
     with path.open("w") as file:
         for place, text in enumerate((_TCP, *crash(kernel, trace))):
             file.write(f"Nov  1 10:00:00 host-1 kernel: [3600.{place:06}] {text}\n")
