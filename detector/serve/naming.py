@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from detector.serve.http.errors import HttpError
 from detector.store import History, StoreError
 
 PAUSE = 3.0
@@ -34,7 +35,8 @@ class BackgroundNaming:
     def wake(self) -> None:
         """Says that there is something to name."""
         with self._lock:
-            if self._thread is None and not self._closing.is_set():
+            running = self._thread is not None and self._thread.is_alive()
+            if not running and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
                 self._thread.start()
         self._due.set()
@@ -57,11 +59,11 @@ class BackgroundNaming:
                 if started_s - looked_s >= AGAIN_S:
                     looked_s = started_s
                     history.name_problems_again()
-                progress = history.name_problems()
-            except StoreError:
-                # A history that is away or busy is asked again.
-                progress = None
-            if progress is not None and not progress.is_whole:
+                left = history.name_problems()
+            except (StoreError, HttpError):
+                # A history that is away or busy is asked again, as are pattern files with faults.
+                left = 0
+            if left:
                 self._closing.wait(PAUSE * (time.monotonic() - started_s))
             else:
                 self._due.wait(LOOK_S)

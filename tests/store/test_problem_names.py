@@ -9,8 +9,9 @@ import pytest
 from bench.history import fill
 from bench.known_pages import CrashedFleet
 from detector.app.known import known_bugs
+from detector.serve.naming import BackgroundNaming
 from detector.settings import Settings
-from detector.store import open_history
+from detector.store import StoreError, open_history
 from detector.store.query.filters import Filter
 from detector.store.query.problem_names import NamingProgress, ProblemNames
 from tests.alert.alertmanagers import wait_until
@@ -46,7 +47,7 @@ def test_an_answer_waits_for_one_step_where_somebody_goes_on(crashed):
     assert 0 < len(first) <= progress.named
     latest = [row.fingerprint for row in history.problems(Filter(), limit=progress.named).rows]
     assert {row.fingerprint for row in first} <= set(latest)
-    while not history.name_problems().is_whole:
+    while history.name_problems():
         pass
     calls.clear()
     later = history.problems(Filter(known=("any",)), limit=500).rows
@@ -89,6 +90,7 @@ def test_looking_again_keeps_the_names(crashed):
     history.name_problems_again()
     assert history.naming().is_whole
     assert history.problems(Filter(known=("any",)), limit=500).rows == before
+    assert history.name_problems() > 0, "all are looked at again"
 
 
 def test_what_comes_is_named(tmp_path, crashed):
@@ -131,4 +133,27 @@ def test_the_rest_is_named_beside_the_server(crashed):
         ]
     finally:
         naming.close()
+    assert "naming" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_history_that_is_away_is_asked_again(crashed):
+    """The thread goes on once it is back, and ends when it is told to."""
+    names, away = names_for(crashed), [True]
+    names.hand_over(lambda: None)
+
+    def history():
+        if away:
+            away.pop()
+            raise StoreError("away")
+        return open_history(crashed, names)
+
+    naming = BackgroundNaming(history)
+    try:
+        naming.wake()
+        wait_until(lambda: not away, "the first look")
+        naming.wake()
+        wait_until(lambda: names.naming().named == PROBLEMS, "all problems to be named", 60)
+    finally:
+        naming.close()
+    naming.wake()
     assert "naming" not in {thread.name for thread in threading.enumerate()}

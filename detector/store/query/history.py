@@ -375,9 +375,9 @@ class History:
         """How far the naming of problems has come; None where nothing names them."""
         return self._names.naming() if self._names is not None else None
 
-    def name_problems(self) -> NamingProgress | None:
-        """Names the next problems, some at a time."""
-        return self._asked(self._names.step) if self._names is not None else None
+    def name_problems(self) -> int:
+        """Names the next problems, some at a time; how many are left."""
+        return self._asked(self._names.step) if self._names is not None else 0
 
     def name_problems_again(self) -> None:
         """Has every problem looked at once more, step by step."""

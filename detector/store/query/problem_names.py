@@ -112,15 +112,15 @@ class ProblemNames:
                 self._on_due()
             return dict(self._names)
 
-    def step(self, connection: Connection, most: int | None = _STEP) -> NamingProgress:
-        """Names the next problems, so many at most."""
+    def step(self, connection: Connection, most: int | None = _STEP) -> int:
+        """Names the next problems, so many at most; how many are left."""
         with self._lock:
             self._begin(connection)
             taken: list[str] = []
             while self._due and (most is None or len(taken) < most):
                 taken.append(self._due.popleft())
             self._name(connection, taken)
-            return self.naming()
+            return len(self._due)
 
     def again(self, connection: Connection) -> None:
         """Looks at every problem once more, step by step: a report may have been read anew. The
