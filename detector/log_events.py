@@ -163,6 +163,11 @@ EVENTS: Mapping[str, Event] = {
         "the first of two stages begins",
         ("version", "source", "findings", "counts", "member", "signatures"),
     ),
+    "incidents_topic_failed": Event(
+        logging.ERROR,
+        "incidents could not be written to fleet.incidents_topic; it is tried again",
+        ("topic", "error"),
+    ),
     "findings_refused": Event(
         logging.WARNING,
         "the group went on without this member: what was in hand is dropped, and read again",

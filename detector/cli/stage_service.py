@@ -27,6 +27,7 @@ from detector.stages.archive import Archive
 from detector.stages.archive_input import ArchiveInput
 from detector.stages.detect import Detecting
 from detector.stages.detector import Detector
+from detector.stages.incident_topic import IncidentTopic
 from detector.store import Journal
 
 # A transaction of the history with so many findings takes about a second.
@@ -111,4 +112,15 @@ def archive_fleet(stopping: Stopping, config_path: Path | None, **overrides: obj
 def _archive(
     settings: Settings, journal: Journal, catalogue: Catalogue, hooks: Hooks
 ) -> BatchKeeper:
-    return ArchiveInput(Archive(journal, settings, catalogue=catalogue, hooks=hooks))
+    archive = Archive(journal, settings, catalogue=catalogue, hooks=hooks)
+    topic = settings.fleet.incidents_topic
+    if topic is None:
+        return ArchiveInput(archive)
+
+    def failed(error: str) -> None:
+        telemetry.say("incidents_topic_failed", topic=topic, error=error)
+
+    publisher = IncidentTopic(
+        journal, settings.kafka, topic, elapsed_s=time.monotonic, failed=failed
+    )
+    return ArchiveInput(archive, publisher.turn)

@@ -22,10 +22,11 @@ STAGE = "finding"
 
 
 class ArchiveInput:
-    """Takes batches of chunks into an archive."""
+    """Takes batches of chunks into an archive; `publish` is called after each."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, publish: Callable[[], None] = ignore) -> None:
         self._archive = archive
+        self._publish = publish
         self._took_s = 0.0
 
     @property
@@ -50,6 +51,7 @@ class ArchiveInput:
         """Says what there is to say of the batch that was stored last."""
         self._archive.tell()
         self._archive.told.batch(self._archive.totals, self._took_s)
+        self._publish()
 
 
 def records_of(chunk: Chunk) -> Iterator[Record]:

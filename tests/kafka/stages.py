@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -100,12 +101,16 @@ class Stages:
         """The last committed finding of each partition."""
         return {f"{one.topic}/{one.partition}": one.offset for one in self.records()}
 
-    def records(self) -> list[KafkaConsumer]:
-        """All findings that are committed, in the order of their partitions."""
+    def records(self, *topics: str) -> list[Any]:
+        """All that is committed to topics (by default those of findings), in the order of their
+        partitions.
+        """
         found = []
         with self._consumer(None) as consumer:
             parts = [
-                one for topic in (self.findings, self.noise) for one in _partitions(consumer, topic)
+                one
+                for topic in topics or (self.findings, self.noise)
+                for one in _partitions(consumer, topic)
             ]
             consumer.assign(parts)
             consumer.seek_to_beginning()

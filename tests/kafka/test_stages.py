@@ -4,6 +4,7 @@ partitions, wherever a partition goes, whoever falls asleep.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from detector.simulate import (
 from tests.kafka.broker import ApacheKafka
 from tests.kafka.facts import differences
 from tests.kafka.killable import Forked
-from tests.kafka.service import Service, stored
+from tests.kafka.service import Service, ask, stored
 from tests.kafka.stages import PARTITIONS, SETTINGS, Stages
 from tests.kafka.test_fleet import incidents, items, noise
 from tests.kafka.test_run import moving
@@ -73,10 +74,14 @@ def wrong(fleet: Simulation, store: Path) -> tuple[object, ...]:
 def test_two_stages_write_the_history_of_one_process(
     stages: Stages, fleet: Simulation, tmp_path: Path
 ) -> None:
-    """The same incidents, matches, reports, noise and counters as `run` over the same topic."""
+    """The same incidents, matches, reports, noise and counters as `run` over the same topic; and
+    each incident is in a topic of its own as it is now.
+    """
     stages.send(keyed(fleet))
-    detect, archive = stages.detect("a"), stages.archive()
+    topic = stages.broker.create_topic(config={"cleanup.policy": "compact"})
+    detect, archive = stages.detect("a"), stages.archive(fleet_incidents_topic=topic)
     stages.through(detect, archive)
+    archive.until(lambda: published(stages, topic) == as_they_are(stages.store))
     detect.stop()
     archive.stop()
     one = Service(
@@ -155,6 +160,18 @@ def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:
     (failed,) = detect.said("failed")
     assert "fleet: nowhere does not exist" in failed["error"]
     assert "kafka-topics.sh --create --topic nowhere" in failed["error"]
+
+
+def published(stages: Stages, topic: str) -> dict[str, object]:
+    """The latest state of each incident in a topic: its report's function."""
+    items = {record.key.decode(): json.loads(record.value) for record in stages.records(topic)}
+    return {key: item["function"] for key, item in items.items() if not item["joined_into"]}
+
+
+def as_they_are(store: Path) -> dict[str, object]:
+    """The same of the history."""
+    query = "SELECT id, function FROM incidents WHERE joined_into IS NULL"
+    return dict(ask(store, query))
 
 
 def both(first: Service, second: Service) -> None:

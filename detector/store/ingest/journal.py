@@ -383,6 +383,16 @@ class Journal:
         with explained(self.path):
             return streams.read_all(self._connection)
 
+    def cursor(self, name: str) -> int:
+        """How far a reader of the log of changes has come, by its name."""
+        row = self._connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def save_cursor(self, name: str, change_id: int) -> None:
+        """Stores how far a reader of the log of changes has come."""
+        about = "INSERT OR REPLACE INTO about (name, value) VALUES (?, ?)"
+        self._connection.execute(about, (name, str(change_id)))
+
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
         return History(self.db, self.path)
