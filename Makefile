@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos fleets known-eval mutilate truth lint format docs screenshots lock clean
+.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval mutilate truth lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go 
 
 chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: ten minutes (CHAOS_ROUNDS=50 for less)
 	$(BIN)/python -m tests.kafka.chaos $(or $(CHAOS_ROUNDS),200) $(SEED)
+
+stages: $(READY) ## kill both stages 220 times over a real Kafka, and have members sleep at each point: ten minutes (STAGE_ROUNDS=20)
+	$(BIN)/python -m tests.kafka.stage_chaos $(or $(STAGE_ROUNDS),110) $(SEED)
+	OOPSWATCH_STAGES=all $(BIN)/pytest -q tests/kafka/test_stages.py -k slept
 
 broker-faults: $(READY) ## 60 faults of a real Kafka while the service reads: ten minutes (FAULTS=20 for less, SEED=7)
 	$(BIN)/python -m tests.kafka.broker_faults $(or $(FAULTS),60) $(SEED)

@@ -62,10 +62,12 @@ class Correlator:
         self._on_report = on_report
         self._families = Families()
         self._diagnoser = Diagnoser(catalogue)
+        self._readings: dict[tuple[object, ...], BlockReading] = {}  # of this batch
 
     def forget(self) -> None:
         """Forgets what was added and not raised."""
         self._families = Families()
+        self._readings.clear()
         self._outbreaks.forget()
 
     def add(self, stored: StoredMatch) -> None:
@@ -88,11 +90,13 @@ class Correlator:
             raising = self._raise_lone if family.rule.is_lone else self._raise
             self._isolation.step(place, partial(raising, family))
 
-    def report(self, match_id: int, block: Block) -> None:
-        """The block of a match has ended: stores what it says, and says more of the incidents that
-        the match anchors.
+    def report(self, match_id: int, block: Block, reading: BlockReading | None = None) -> None:
+        """The block of a match has ended: stores what it says (as it was read, if it was), and says
+        more of the incidents that the match anchors.
         """
-        reading = self._read(block)
+        reading = reading or self._read(block)
+        if reading is not None:
+            self._readings[_as_read(block)] = reading
         report, fingerprint = (reading.report, reading.fingerprint) if reading else (None, None)
         self._isolation.stage = "store"
         self._journal.add_report(match_id, block, report, fingerprint)
@@ -123,6 +127,7 @@ class Correlator:
         self._isolation.stage = "correlate"
         work = partial(self._outbreaks.raise_incidents, self._save_raised)
         self._isolation.step(NOWHERE, work)
+        self._readings.clear()
 
     def _raise(self, family: Family) -> None:
         """Raises the incident that a batch's kin make, or says more of those that it belongs to;
@@ -203,7 +208,9 @@ class Correlator:
     ) -> None:
         """Stores an incident with its anchor's block as far as it has come."""
         block = self._journal.block_of(incident.anchor)
-        self._save(incident, evidence, self._read(block) if block else None, told=told)
+        known = self._readings.get(_as_read(block)) if block else None
+        reading = known or (self._read(block) if block else None)
+        self._save(incident, evidence, reading, told=told)
 
     def _read(self, block: Block) -> BlockReading | None:
         """Reads a block; None where it was set aside."""
@@ -216,3 +223,8 @@ class Correlator:
         self._isolation.stage = "explain"
         self._isolation.step(place_of(block.head), read)
         return reading
+
+
+def _as_read(block: Block) -> tuple[object, ...]:
+    """What the reading of a block rests on."""
+    return block.head.signature, block.lines, block.complete

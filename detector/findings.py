@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 
-from detector.model import Block, Match, Rejected
+from detector.model import Block, CrashReport, Match, Rejected
 from detector.noise import NoiseCount
 from detector.unclaimed import UnclaimedCount
 
@@ -53,11 +53,15 @@ class MatchFinding:
 @dataclass(frozen=True, slots=True)
 class ReportFinding:
     """The block that a fault printed; its head was sent before as a match. `times_us` are the
-    kernel times of its lines (None where a line has none), as many as there are lines.
+    kernel times of its lines (None where a line has none), as many as there are lines; nobody sends
+    them yet. `report` is what the block says, without its lines, `fingerprint` its identity: None
+    where it was not read.
     """
 
     block: Block
     times_us: tuple[int | None, ...] = ()
+    report: CrashReport | None = None
+    fingerprint: str | None = None
     ordinal: int = 0
     kind: Literal["report"] = "report"
     v: int = VERSION

@@ -158,6 +158,16 @@ class Assembler:
         """The heads of the open reports."""
         return [opened.head for opened in self._reports.all() if not opened.shadow]
 
+    def since(self) -> dict[str, int]:
+        """By source, the first record of what is open: read again from there, the open reports come
+        out the same.
+        """
+        first: dict[str, int] = {}
+        for opened in self._reports.all():
+            for source, number in opened.since.items() if opened.role != "shadow" else ():
+                first[source] = min(number, first.get(source, number))
+        return first
+
     def restore(self, blocks: Iterable[Block], now_us: int) -> None:
         """Opens again what `open_blocks` said was open; deadlines count from `now_us`."""
         for block in blocks:

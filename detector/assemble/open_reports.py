@@ -98,6 +98,7 @@ class OpenReports:
 
     def add(self, opened: Opened) -> None:
         """Opens a report."""
+        self._date(opened)
         self.size += opened.size
         if opened.head.host not in self.by_host:
             self._names = None
@@ -106,8 +107,16 @@ class OpenReports:
 
     def shadow(self, opened: Opened) -> None:
         """Follows what is no report beside the reports of its host."""
+        self._date(opened)
         self.by_host[opened.head.host].append(opened)
         self.size += opened.size
+
+    def _date(self, opened: Opened) -> None:
+        """Notes since when its host has had reports open."""
+        opened.since = {opened.head.source: opened.head.number}
+        for other in self.by_host.get(opened.head.host, ()):
+            for source, number in other.since.items():
+                opened.since[source] = min(number, opened.since.get(source, number))
 
     def close(self, opened: Opened, why: str, *, cut: bool) -> list[Block]:
         """Closes a report: its Block, or nothing for a shadow and for one that is closed

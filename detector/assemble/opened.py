@@ -39,7 +39,9 @@ class Opened:
     which show_pte's caller dies (arch/arm64/mm/fault.c). `superseded`: another report of its
     context has printed its trace since. `in_turns`: it prints line by line in turns with another
     one, and has so many lines since (see `turns`), or 0. `stamps` says which source a line came
-    from, `repeated` that a source has begun to ship the report once more.
+    from, `repeated` that a source has begun to ship the report once more. `since` is, by source,
+    the first record of all reports that its host has had open without a pause: read from there, it
+    comes out the same.
     """
 
     head: Match
@@ -75,6 +77,7 @@ class Opened:
     shipped: tuple[str, bool, bool] | None = None
     unknown: list[str] = field(default_factory=list)
     unknown_us: int | None = None
+    since: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def at(cls, head: Match, line: Line, now_us: int, role: BlockRole = "report") -> Opened:

@@ -33,12 +33,17 @@ _INLINED = re.compile(
 _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 
+def lines_of(block: Block) -> list[str]:
+    """The lines that are read of a block: without frames that were inlined, each cut."""
+    return [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
+
+
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     """The report that a block holds.
 
     `skip` are generic functions (allocation, locking, printing …): never guilty of a crash.
     """
-    lines = [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
+    lines = lines_of(block)
     head = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
     facts_read = facts([text[:LONGEST_HEAD] for text in lines])
     state = machine(lines, facts_read.kernel)

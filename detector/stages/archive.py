@@ -18,6 +18,8 @@ from detector.app import build
 from detector.boots import Boots, line_of
 from detector.catalogue import Catalogue
 from detector.correlator import Correlator
+from detector.crash.reading import lines_of
+from detector.diagnose import BlockReading
 from detector.findings import (
     CountersFinding,
     Finding,
@@ -186,7 +188,7 @@ class Archive:
         known = self._new_heads.get(head) or self._heads.get(head)
         match_id, new = known or self._stored_head(block.head)
         if match_id is not None and (new or len(block.lines) > 1):
-            self._correlator.report(match_id, block)
+            self._correlator.report(match_id, block, _reading(finding))
 
     def _stored_head(self, head: Match) -> tuple[int | None, bool]:
         stored = self.journal.find(head)
@@ -221,6 +223,14 @@ class Archive:
         self.totals.incidents += new
         self._raised.append(raised)
         self.told.incident(raised, new)
+
+
+def _reading(finding: ReportFinding) -> BlockReading | None:
+    """What the first stage read of a report."""
+    if finding.report is None:
+        return None
+    report = replace(finding.report, lines=tuple(lines_of(finding.block)))
+    return BlockReading(report, finding.fingerprint)
 
 
 def _head(match: Match) -> Head:

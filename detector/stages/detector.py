@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from detector.app import build
 from detector.boots import UnplacedBoots
 from detector.catalogue import Catalogue
+from detector.diagnose import Diagnoser
 from detector.findings import Finding
 from detector.hooks import Hooks, RunTotals
 from detector.scan import Chunk
@@ -62,7 +63,7 @@ class Detector:
         self._begin(self.totals)
 
     def _begin(self, totals: RunTotals) -> None:
-        self._buffer = FindingBuffer()
+        self._buffer = FindingBuffer(Diagnoser(self.catalogue))
         self._pipeline = build.watch_of(
             self._settings,
             self._buffer,
@@ -125,9 +126,7 @@ class Detector:
         """From where each source is read on, once all findings so far are out; `counted` says that
         the sums are too.
         """
-        opened: dict[str, int] = {}
-        for head in self._pipeline.assembler.heads():
-            opened[head.source] = min(opened.get(head.source, head.number), head.number)
+        opened = self._pipeline.assembler.since()
         points = {}
         for source, bounds in self._buffer.bounds.items():
             sums = max(bounds.counted, bounds.read) if counted else bounds.counted

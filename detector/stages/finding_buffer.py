@@ -17,6 +17,7 @@ from typing import Any
 
 from detector.boots import BOOT, LineStream
 from detector.correlate import StoredMatch
+from detector.diagnose import Diagnoser
 from detector.findings import (
     SAMPLE_BYTES,
     CountersFinding,
@@ -75,7 +76,8 @@ class FindingBuffer:
     pipeline: `sources` is itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, diagnoser: Diagnoser) -> None:
+        self._diagnoser = diagnoser
         self.bounds: dict[str, SourceBounds] = {}
         self.replaying = False
         self.records = self.bytes = 0
@@ -228,8 +230,14 @@ class FindingBuffer:
         del match_id
         head, lines = clean_match(block.head), tuple(clean(line) for line in block.lines)
         whole = replace(block, head=head, lines=lines)
-        ordinal = self._next(head.source, head.number)
-        self._staged.findings.append(ReportFinding(whole, ordinal=ordinal))
+        found = ReportFinding(whole, ordinal=self._next(head.source, head.number))
+        try:
+            reading = self._diagnoser.read(whole)
+            report = replace(reading.report, lines=())
+            found = replace(found, report=report, fingerprint=reading.fingerprint)
+        except Exception:  # noqa: BLE001  # who stores it reads it again, and says what is wrong
+            self._staged.counts.append({"reports_unread": 1})
+        self._staged.findings.append(found)
 
     def noise(self, rows: Sequence[NoiseCount]) -> None:
         """Counts were sent."""

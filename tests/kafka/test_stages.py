@@ -26,6 +26,7 @@ from tests.kafka.broker import ApacheKafka
 from tests.kafka.facts import differences
 from tests.kafka.killable import Forked
 from tests.kafka.service import Service, ask, stored
+from tests.kafka.stage_chaos import stage_chaos
 from tests.kafka.stages import PARTITIONS, SETTINGS, Stages
 from tests.kafka.test_fleet import incidents, items, noise
 from tests.kafka.test_run import moving
@@ -178,3 +179,11 @@ def both(first: Service, second: Service) -> None:
     """Waits until two members share the partitions."""
     first.until(lambda: len(moving(first)) + len(moving(second)) == PARTITIONS)
     second.until(lambda: len(moving(second)) == PARTITIONS // 2)
+
+
+def test_kills_of_both_stages_lose_nothing_and_double_nothing(
+    own_kafka: ApacheKafka, tmp_path: Path
+) -> None:
+    """The short form of `make stages`: numbered points and random times."""
+    outcome = stage_chaos(own_kafka, tmp_path, rounds=5)
+    assert outcome.agrees, str(outcome)
