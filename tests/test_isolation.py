@@ -199,7 +199,7 @@ FAULTS: dict[str, tuple[Inject, str]] = {
     "noise": (inject_noise, "match"),
     "assemble": (inject_assemble, "assemble"),
     "neighbours": (inject_store("neighbours"), "correlate"),
-    "kin": (inject_correlator("kin"), "correlate"),
+    "related": (inject_correlator("related_to"), "correlate"),
     "assemble_incident": (inject_correlator("assemble_incident"), "correlate"),
     "explain": (inject_correlator("explain"), "explain"),
     "read": (inject_read, "explain"),
@@ -248,7 +248,7 @@ ONCE: dict[str, tuple[str, str]] = {
     "match": ("detector.match.Matcher.claim", "match"),
     "assemble": ("detector.assemble.Assembler.feed", "assemble"),
     "explain": ("detector.diagnose.explain", "explain"),
-    "correlate": ("detector.correlator.kin", "correlate"),
+    "correlate": ("detector.correlator.related_to", "correlate"),
     "store": ("detector.store.Journal.add_match", "store"),
 }
 
