@@ -74,11 +74,8 @@ class Service:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What it has said so far, all starts of this store together; the last line of one that
-        failed is none of them.
-        """
-        lines = self.log.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if not line.startswith("oopswatch: ")]
+        """What it has said so far, all starts of this store together: every line is one."""
+        return [json.loads(line) for line in self.log.read_text(errors="replace").splitlines()]
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The events of a name."""

@@ -71,9 +71,11 @@ def reading(own_kafka: ApacheKafka, tmp_path: Path) -> Reading:
 
 
 def said(service: Service) -> str:
-    """The last line of a service that ended by itself."""
+    """What a service that ended by itself says last, which is JSON as all of its log."""
     assert service.process.wait(60) == 2, service.log.read_text()[-2_000:]
-    return service.log.read_text().splitlines()[-1]
+    last = service.events[-1]
+    assert last["event"] == "failed"
+    return str(last["error"])
 
 
 def test_a_write_ahead_log_that_was_deleted(reading: Reading) -> None:
@@ -134,7 +136,7 @@ def test_a_page_that_is_damaged(reading: Reading, table: str) -> None:
     reading.send()
     service = reading.start()
     line = said(service)
-    assert line.startswith(f"oopswatch: {reading.store}: it is damaged: restore a backup")
+    assert line.startswith(f"{reading.store}: it is damaged: restore a backup")
     reading.move_away()
     service = reading.start()
     reading.settle(service)
@@ -148,7 +150,7 @@ def test_a_file_that_is_removed_while_it_is_written(reading: Reading) -> None:
     reading.settle(service)
     reading.store.unlink()
     reading.send()
-    assert said(service).startswith(f"oopswatch: {reading.store}: the file was removed or replaced")
+    assert said(service).startswith(f"{reading.store}: the file was removed or replaced")
     reading.move_away()
     service = reading.start()
     reading.settle(service)
@@ -171,7 +173,7 @@ def test_a_disk_that_is_full(reading: Reading) -> None:
     reading.send(hosts=2_000)
     service = reading.start(limited)
     line = said(service)
-    assert line.startswith(f"oopswatch: {reading.store}: ")
+    assert line.startswith(f"{reading.store}: ")
     assert "limits; what was stored is kept" in line or "the disk is full" in line
     assert not ask(reading.store, "SELECT * FROM rejected")
     service = reading.start()
