@@ -49,6 +49,10 @@ COMMANDS = {
         "Reads findings from Kafka and keeps incidents, reports and noise counts in the "
         "history: the second of two stages."
     ),
+    "collect": (
+        "Sends what the last kernel left in pstore and kdump's folders to Kafka, once, keyed by "
+        "host."
+    ),
     "explain": (
         "Explains a pasted block, a log or a single line: what happened, where, why, which "
         "known bug, what to do next."

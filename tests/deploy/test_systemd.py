@@ -8,9 +8,15 @@ import pytest
 
 pytestmark = pytest.mark.debian
 MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
+AS_ROOT = {"oopswatch-collect.service": 25}  # the files of a crash are root's alone
 
 
-@pytest.fixture(params=["oopswatch.service", "oopswatch-serve.service", "oopswatch-listen.service"])
+UNITS = sorted(
+    path.name for path in (Path(__file__).parents[2] / "deploy" / "systemd").glob("*.service")
+)
+
+
+@pytest.fixture(params=UNITS)
 def unit(request, deploy, tmp_path) -> Path:
     """A shipped unit, with the command of this environment: systemd-analyze demands that the
     command exists.
@@ -63,7 +69,7 @@ def test_unit_is_hardened(unit, program):
         program("systemd-analyze", "systemd"),
         "security",
         "--offline=true",
-        f"--threshold={MOST_EXPOSED}",
+        f"--threshold={AS_ROOT.get(unit.name, MOST_EXPOSED)}",
         unit,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

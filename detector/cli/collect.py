@@ -1,0 +1,102 @@
+"""`oopswatch collect`: what a dead kernel left on disk, into the topic."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from detector.cli.settings_options import config_option
+from detector.errors import UserError
+from detector.render.escape import inert
+
+_SENT = Path("/var/lib/oopswatch/collected")
+# Where kafka.start_wait_s sets no bound.
+_WITHIN_S = 60
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  oopswatch collect --bootstrap kafka-1:9092 --topic kernel-logs      at boot, on each host
+  oopswatch collect --topic kernel-logs /var/crash/202611300312/vmcore-dmesg.txt
+  oopswatch collect --list
+Exit: 0 when everything is in Kafka, 2 when something is not: it is sent next time."""
+)
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--bootstrap", help="Brokers to begin with, host:port, with commas between them.")
+@click.option("--topic", help="Topic to write to. Default: the first of kafka.topics.")
+@click.option("--host", help="Name of this host, the key of its records. Default: its own.")
+@click.option(
+    "--sent",
+    "sent_path",
+    default=_SENT,
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that remembers what was sent.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Say what would be sent, and send nothing.")
+@config_option
+def collect(
+    files: tuple[Path, ...],
+    bootstrap: str | None,
+    topic: str | None,
+    host: str | None,
+    sent_path: Path,
+    only_list: bool,
+    config_path: Path | None,
+) -> None:
+    """Sends what the last kernel left in pstore and kdump's folders to Kafka, once, keyed by
+    host.
+    """
+    from detector.settings import settings_of
+    from detector.sources.dumps import content_of, digest_of, dump_files
+
+    settings, _ = settings_of(config_path, kafka__bootstrap_servers=bootstrap, kafka__topics=topic)
+    sent = _read_sent(sent_path)
+    waiting = [
+        (path, content, digest)
+        for path in files or dump_files()
+        if (content := content_of(path)) and (digest := digest_of(content)) not in sent
+    ]
+    if not waiting:
+        click.echo("nothing new: no file of pstore or kdump that was not sent")
+        return
+    key = (host or platform.node()).lower().encode()
+    if only_list:
+        for path, content, _ in waiting:
+            click.echo(f"{path}  {len(content):,} bytes, of host {key.decode()}")
+        return
+    from detector.app.delivery import Delivery
+
+    within_s = settings.kafka.start_wait_s or _WITHIN_S
+    with closing(Delivery(settings.kafka, settings.kafka.topics[0], within_s)) as delivery:
+        for path, content, digest in waiting:
+            delivery.send_text(key, content)
+            _remember(sent_path, digest, path)
+            click.echo(f"{path}  {len(content):,} bytes, sent to {settings.kafka.topics[0]}")
+
+
+def _read_sent(path: Path) -> set[str]:
+    """The digests of what was sent."""
+    try:
+        return {line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise UserError(f"--sent: {path} cannot be read: {error.strerror}") from error
+
+
+def _remember(path: Path, digest: str, file: Path) -> None:
+    """Notes that a file was sent."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="surrogateescape") as opened:
+            opened.write(f"{digest} {inert(str(file))}\n")
+    except OSError as error:
+        raise UserError(
+            f"--sent: {path} cannot be written: {error.strerror}: {file} was sent, and would be "
+            "sent again"
+        ) from error

@@ -1,0 +1,77 @@
+"""`oopswatch collect` before a real broker: a vmcore's log becomes one incident, sent once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.service import COMMAND, Service
+
+pytestmark = pytest.mark.kafka
+CHATTER = 20_000  # lines: more than one record holds
+RELEASE = "IPv4: Attempt to release TCP socket in state 10 00000000c0ffee00"
+FAULT = "Unable to handle kernel paging request at virtual address 0000000000019f2b"
+
+
+def vmcore_log(path: Path) -> Path:
+    """A dead kernel's log: chatter, the first half, chatter over a record's end, the second."""
+    lines = [f"[{number / 1_000:12.6f}] usb 1-1: device {number}" for number in range(CHATTER)]
+    lines[10] = f"[{9_000 - 0.1:12.6f}] {RELEASE}"
+    lines[11:] = [f"[{9_000:12.6f}] {line.partition('] ')[2]}" for line in lines[11:]]
+    lines.append(f"[{9_001.25:12.6f}] {FAULT}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    assert path.stat().st_size > 512 * 1024
+    return path
+
+
+def collect(
+    bootstrap: str, topic: str, *arguments: object, wait_s: int = 60
+) -> subprocess.CompletedProcess[str]:
+    """`oopswatch collect`."""
+    command = [*COMMAND, "collect", "--bootstrap", bootstrap, "--topic", topic, *arguments]
+    return subprocess.run(
+        [str(word) for word in command],
+        env=os.environ | {"OOPSWATCH_KAFKA_START_WAIT_S": str(wait_s)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_vmcores_log_becomes_an_incident_and_is_sent_once(own_kafka, tmp_path):
+    """kdump's file → Kafka → `run`; the second call has nothing to send."""
+    topic = own_kafka.create_topic(partitions=3)
+    path = vmcore_log(tmp_path / "crash" / "vmcore-dmesg.txt")
+    sent = tmp_path / "state" / "collected"
+    for expected in (f"sent to {topic}", "nothing new"):
+        done = collect(own_kafka.bootstrap, topic, "--host", "DB-7", "--sent", sent, path)
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
+    service = Service(own_kafka, topic, topic, tmp_path / "history.db")
+    try:
+        service.until(lambda: bool(service.said("incident_raised")))
+        (raised,) = service.said("incident_raised")
+    finally:
+        service.kill()
+    assert raised["host"] == "db-7"
+
+
+def test_what_is_not_sent_is_sent_next_time(tmp_path):
+    """No broker: one line, exit 2, and nothing is remembered."""
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+    sent = tmp_path / "collected"
+    path = vmcore_log(tmp_path / "vmcore-dmesg.txt")
+    done = collect(f"localhost:{port}", "kernel-logs", "--sent", sent, "--list", path)
+    assert (done.returncode, str(path) in done.stdout) == (0, True)
+    done = collect(f"localhost:{port}", "kernel-logs", "--sent", sent, path, wait_s=2)
+    assert (done.returncode, sent.exists()) == (2, False)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("oopswatch: not sent to topic kernel-logs: ")
+    assert line.endswith("; it is sent next time")
