@@ -69,12 +69,12 @@ def collect(
         for path, content, _ in waiting:
             click.echo(f"{path}  {len(content):,} bytes, of host {key.decode()}")
         return
-    from detector.app.delivery import Delivery
+    from detector.app.topic_producer import TopicProducer
 
     within_s = settings.kafka.start_wait_s or _WITHIN_S
-    with closing(Delivery(settings.kafka, settings.kafka.topics[0], within_s)) as delivery:
+    with closing(TopicProducer(settings.kafka, settings.kafka.topics[0], within_s)) as producer:
         for path, content, digest in waiting:
-            delivery.send_text(key, content)
+            producer.send_text(key, content)
             _remember(sent_path, digest, path)
             click.echo(f"{path}  {len(content):,} bytes, sent to {settings.kafka.topics[0]}")
 

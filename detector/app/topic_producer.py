@@ -15,7 +15,7 @@ from detector.sources.kafka.reach import why_unreachable
 from detector.sources.kafka.security import client_settings
 
 
-class Delivery:
+class TopicProducer:
     """A producer for one topic. Raises UserError where brokers or topic do not work."""
 
     def __init__(self, kafka: Kafka, topic: str, within_s: float) -> None:
