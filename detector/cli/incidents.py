@@ -11,9 +11,7 @@ from typing import Any
 
 import click
 
-from detector.app import build
 from detector.app.known import history_of
-from detector.app.rule_names import demand_rule
 from detector.cli import actions, terminal
 from detector.cli.options import (
     ListedRows,
@@ -86,14 +84,26 @@ def list_(
         _say_list(history, criteria, rows, settings)
 
 
+def _demand_rules(criteria: Filter, settings: Settings) -> None:
+    """Raises FilterError where a filter names a rule that there is not. The catalogue is read only
+    where one is named.
+    """
+    if criteria.rule:
+        from detector.app import build
+        from detector.app.rule_names import demand_rule
+
+        catalogue = build.catalogue_of(settings)
+        for rule in criteria.rule:
+            demand_rule(rule, catalogue)
+
+
 def _say_list(
     history: History, criteria: Filter, rows: ListedRows[IncidentRow], settings: Settings
 ) -> None:
     cells = [_cells(row) for row in rows]
     if not cells:
         click.echo("No incident matches.")
-        for rule in criteria.rule:
-            demand_rule(rule, build.catalogue_of(settings))
+        _demand_rules(criteria, settings)
         return
     survey = history.survey(criteria)
     counted, buckets = survey.counted, survey.histogram
