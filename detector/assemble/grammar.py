@@ -42,7 +42,8 @@ class LineShape:
 
 _SYM = r"\.?[A-Za-z_$][\w$.]*"
 _OFF = r"\+0x[0-9a-f]+/0x[0-9a-f]+"
-_AT = r"(?:\[<?(?:0x)?[0-9a-f]{8,16}>?\]\s*){1,2}"
+# An address in brackets; of one in angle brackets a web page may show the square ones alone.
+_AT = r"(?:\[(?:<?(?:0x)?[0-9a-f]{8,16}>?)?\]\s*){1,2}"
 _STACKS = r"(?:</?[#A-Z][A-Z/\d ]*> *)"
 _FRAME = re.compile(
     rf"(?P<indent>\s*)(?P<stack>{_STACKS}+)?"
@@ -110,7 +111,7 @@ _FOREIGN = LineShape("foreign")
 
 def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
     """What a line looks like; of prose, only the `kinds` given are looked for."""
-    text = text[:_LONGEST].rstrip()
+    text = restored(text[:_LONGEST]).rstrip()
     if not text:
         return _BLANK
     if any(mark in text for mark in _MARKS_OF_FRAMES) and (found := _FRAME.match(text)):
@@ -129,6 +130,11 @@ def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
         return LineShape("text")
     prose = frozenset(kind for kind in kinds if _SAYS[kind].match(words) is not None)
     return LineShape("text", prose=prose) if prose else _FOREIGN
+
+
+def restored(text: str) -> str:
+    """The text with the `0x` that a web page's editor made a multiplication sign of."""
+    return text.replace("0\u00d7", "0x")
 
 
 def is_bottom(text: str) -> bool:

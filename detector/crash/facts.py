@@ -35,7 +35,11 @@ _LINES = tuple(
         rf"EFLAGS: [0-9a-f]{{8}} +{_RELEASE}",
         # kernel/locking/lockdep.c print_kernel_ident; kernel/hung_task.c
         rf"(?P<release>\d+\.\d+\S*)(?: #\S+)?(?: SMP)?(?: PREEMPT\S*)? {_TAINT}\s*$",
-        rf"\s+{_TAINT}\s*{_RELEASE}",
+        rf"\s*{_TAINT}\s*{_RELEASE}",
+        # the same to 3.1: print_kernel_version()
+        r"(?P<release>\d+\.\d+\.\d+\S*) #\d\S*\s*$",
+        # dump_stack's line, cut at its front
+        rf"[^a-z]{{0,12}}?D: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*{_RELEASE}",
         # Debian's LINUX_PACKAGE_ID, after the release and the build's number
         rf".* {_TAINT}\s*\d+\.\d+\S* #\S+ +(?P<package>Debian \d\S*)",
         # kernel/panic.c __warn, both generations

@@ -24,7 +24,8 @@ SYMBOL = (
 )
 """A symbol as symbol_string prints it; a dot before the name is powerpc's (ELFv1 entry points)."""
 
-_ADDRESS = r"\[?<?(?:0x)?(?P<addr>[0-9a-f]{8,16})>?\]"
+# Of an address in angle brackets a web page may show the square brackets alone.
+_ADDRESS = r"(?:\[?<?(?:0x)?(?P<addr>[0-9a-f]{8,16})>?\]|\[\])"
 _PLAIN = re.compile(
     r"[\s(]*(?:</?[#A-Z/\d "
     rf"]+>\s+)*(?:\[[0-9a-f]{{8,"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping, Sequence
 
+from detector.assemble.grammar import restored
 from detector.crash.facts import facts
 from detector.crash.forms import UNNAMED_FAULT, UNNAMED_NULL, Form
 from detector.crash.frames import trace
@@ -43,7 +44,8 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
 
     `skip` are generic functions (allocation, locking, printing …): never guilty of a crash.
     """
-    lines = lines_of(block)
+    printed = lines_of(block)
+    lines = [restored(text) for text in printed]
     head = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
     facts_read = facts([text[:LONGEST_HEAD] for text in lines])
     state = machine(lines, facts_read.kernel)
@@ -85,7 +87,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         panic=facts_read.panic,
         complete=block.complete,
         pc=pc_of(lines),
-        lines=tuple(lines),
+        lines=tuple(printed),
         package=facts_read.package,
     )
 

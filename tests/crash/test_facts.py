@@ -88,3 +88,26 @@ def test_many_blanks_take_no_time() -> None:
     begun = time.perf_counter()
     facts(["CPU: 1 PID: 9 Comm: a Tainted: G" + " " * 280 + "x"] * 200)
     assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel", "comm", "pid"),
+    [
+        ("Not tainted 5.15.0-91-generic #101-Ubuntu", "5.15.0-91-generic", None, None),
+        ("3.0.0-rc2 #9", "3.0.0-rc2", None, None),
+        (
+            "PID: 4410 Comm: frob d Not tainted 5.4.0-26-generic #30",
+            "5.4.0-26-generic",
+            "frob d",
+            4410,
+        ),
+        ("1 PID: 4410 Comm: frobd Tainted: G           O 6.6.0 #1", "6.6.0", "frobd", 4410),
+        ("Copyright (C) 2.4.1 #9 of them", None, None, None),
+    ],
+)
+def test_lines_that_lost_their_front(
+    line: str, kernel: str | None, comm: str | None, pid: int | None
+) -> None:
+    """A paste without indentation, lockdep to 3.1, and a line that was cut at its front."""
+    read = facts([line])
+    assert (read.kernel, read.comm, read.pid) == (kernel, comm, pid)
