@@ -31,6 +31,19 @@ def report_of(log: str) -> CrashReport:
     return read(block, shipped().lists["generic-functions"])
 
 
+def test_a_failed_assertion_names_its_function() -> None:
+    """OpenZFS prints file, line and function of an assertion (spl-err.c spl_panic)."""
+    for head in (
+        "PANIC at dnode.c:16:dnode_setdirty()",
+        "SPLError: 5:0:(d.c:9:dnode_hold()) SPL PANIC",
+    ):
+        report = report_of(
+            head + "\nShowing stack for process 44943\nCall Trace:\n spl_panic+0xc9/0x110 [spl]\n"
+        )
+        assert report.function in ("dnode_setdirty", "dnode_hold")
+        assert report.title == f"ZFS panic in {report.function}"
+
+
 def test_multiplication_signs_and_lost_addresses() -> None:
     """An editor made `0x` a multiplication sign, and HTML took the addresses for tags."""
     report = report_of(PASTED)

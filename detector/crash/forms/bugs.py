@@ -27,6 +27,7 @@ _SLAB = (
     r"corrupt|Freechain corrupt)"
 )
 _UNMOUNT = recipe(re.compile(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
+_SPL_PLACE = recipe(re.compile(r"[\w.-]+:\d+:(?P<fn>\w+)\(\)"), plain=True)
 _LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
 
 SPINLOCK = recipe(TRACE, STACK, skip="spin_|_lock|_unlock")
@@ -85,6 +86,12 @@ BUGS = (
         r"Bad page (?P<what>state|cache)",
         "BUG: Bad page {what} in {function}",
         *BAD_PAGE,
+    ),
+    form(
+        "filesystem-error",
+        r"PANIC at [\w.-]+:\d+:\w+\(\)|\) SPL PANIC",
+        "ZFS panic in {function}",
+        _SPL_PLACE,
     ),
     form("bad-page", r"Bad page map", "BUG: Bad page map"),
     form("workqueue-lockup", r"BUG: workqueue lockup", "BUG: workqueue lockup"),
