@@ -66,6 +66,7 @@ COMMANDS = {
     "known": (
         "Known kernel bugs: the record of one, who runs a kernel with it, a new index of them."
     ),
+    "symbols": "Symbols packs of kernels: code, symbols and types, read out of their images.",
     "noise": "User-space crashes, counted, most frequent first.",
     "stats": (
         "The history in figures: how much there is, what is open, what is new, which programs "

@@ -77,6 +77,18 @@ class Known(Group):
     )
 
 
+class SymbolsSettings(Group):
+    """Symbols packs: code, symbols and types of kernels, which name the member behind a fault."""
+
+    directory: Path | None = _setting(
+        None,
+        (
+            "folder of the packs that `oopswatch symbols add` writes; without it the folder "
+            "`symbols` beside the history"
+        ),
+    )
+
+
 class Parse(Group):
     """How records are read."""
 
@@ -338,6 +350,7 @@ class Settings(Group):
     store: Store = Field(default_factory=Store)
     patterns: Patterns = Field(default_factory=Patterns)
     known: Known = Field(default_factory=Known)
+    symbols: SymbolsSettings = Field(default_factory=SymbolsSettings)
     parse: Parse = Field(default_factory=Parse)
     trust: TrustSettings = Field(default_factory=TrustSettings)
     hosts: HostSettings = Field(default_factory=HostSettings)

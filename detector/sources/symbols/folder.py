@@ -1,0 +1,176 @@
+"""The folder of symbols packs: one file for each kernel build, `RELEASE-DIGEST.symbols`.
+
+In: the folder, the path of an image. Out: packs by release. A pack is written beside its name, read
+back, checked, and only then renamed. Errors are SourceErrors of one line that name the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from detector.sources.errors import SourceError
+from detector.symbols.errors import MAX_IMAGE, UnreadableImageError, UnreadablePackError
+from detector.symbols.image import read_image, read_types
+from detector.symbols.pack import (
+    LONGEST_HEADER,
+    MAGIC,
+    PackHeader,
+    SymbolsPack,
+    encode_pack,
+    open_pack,
+    read_header,
+)
+
+SUFFIX = ".symbols"
+"""How the files of packs end."""
+
+T = TypeVar("T")
+_RELEASE = re.compile(r"\d[\w.+~-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class PackFile:
+    """A pack in the folder, by its header; `size` in bytes."""
+
+    path: Path
+    header: PackHeader
+    size: int
+
+
+class SymbolsFolder:
+    """The packs of one folder. A folder that is not there holds none; `add` makes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, image: Path, release: str | None = None) -> PackFile:
+        """Reads a kernel image, or the types of a running kernel (then with its release), and
+        writes its pack.
+        """
+        data = _read(image, MAX_IMAGE)
+        try:
+            kernel = read_image(data) if release is None else read_types(data, release)
+        except UnreadableImageError as error:
+            raise SourceError(f"{image}: {error}") from error
+        except MemoryError as error:
+            raise SourceError(f"{image}: it needs more memory than there is") from error
+        del data
+        if release is not None and not _RELEASE.fullmatch(release):
+            raise SourceError(f"{release!r} is no kernel release, such as 6.1.0-28-amd64")
+        pack = encode_pack(kernel)
+        del kernel
+        header, _ = read_header(pack)
+        path = self.path / f"{header.release}-{header.digest}{SUFFIX}"
+        _write(path, pack)
+        return PackFile(path, header, len(pack))
+
+    def files(self, on_fault: Callable[[str], None]) -> list[PackFile]:
+        """The packs, by release; a file that is none is told."""
+        files = []
+        for path in sorted(self.path.glob(f"*{SUFFIX}")) if self.path.is_dir() else []:
+            try:
+                files.append(_of(path))
+            except SourceError as error:
+                on_fault(str(error))
+        return files
+
+    def named(self, name: str) -> list[PackFile]:
+        """The packs of a release, or the one that a file's name says."""
+        return [
+            file
+            for file in self.files(lambda _text: None)
+            if name in (file.header.release, file.path.name, file.path.name.removesuffix(SUFFIX))
+        ]
+
+    def paths_of(self, release: str) -> list[Path]:
+        """The files of a release's builds, by their names alone: nothing is read."""
+        if not _RELEASE.fullmatch(release) or not self.path.is_dir():
+            return []
+        ending = re.compile(re.escape(release) + r"-[0-9a-f]{12}" + re.escape(SUFFIX))
+        return sorted(path for path in self.path.iterdir() if ending.fullmatch(path.name))
+
+
+def read_pack(path: Path) -> SymbolsPack:
+    """Opens a pack; its parts are unpacked when they are asked for."""
+    return _in(path, lambda: open_pack(_read(path, MAX_IMAGE)))
+
+
+def check_pack(path: Path) -> SymbolsPack:
+    """Reads all of a pack; raises SourceError where a part is damaged."""
+    pack = read_pack(path)
+    _in(path, pack.check)
+    return pack
+
+
+def remove_pack(path: Path) -> None:
+    """Deletes a pack."""
+    try:
+        path.unlink()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def _of(path: Path) -> PackFile:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC) + LONGEST_HEADER)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    header, _ = _in(path, lambda: read_header(head))
+    return PackFile(path, header, size)
+
+
+def _in(path: Path, reading: Callable[[], T]) -> T:
+    try:
+        return reading()
+    except UnreadablePackError as error:
+        raise SourceError(
+            f"{path}: {error}; `oopswatch symbols add IMAGE` makes a new one"
+        ) from error
+
+
+def _read(path: Path, most: int) -> bytes:
+    """The bytes of a file that is no larger than `most`."""
+    try:
+        # Without O_NONBLOCK a named pipe would wait for its writer for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise SourceError(f"{path}: is no regular file")
+            if state.st_size > most:
+                raise SourceError(
+                    f"{path}: has {state.st_size >> 20} MB, more than {most >> 20} MB: is it a "
+                    "vmlinux with debug information? /boot/vmlinuz-RELEASE is enough"
+                )
+            return file.read(most + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        check_pack(beside)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""The symbols of a kernel, looked up by name and by address.
+
+In: (address, kind, name). Out: a `SymbolTable`. `kind` is nm's letter ("t", "T": code).
+"""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from collections.abc import Iterable
+from functools import cached_property
+
+
+class SymbolTable:
+    """Names, kinds and addresses of equal length, ascending by address."""
+
+    def __init__(self, names: list[str], kinds: str, addresses: array[int]) -> None:
+        self.names = names
+        self.kinds = kinds
+        self.addresses = addresses
+
+    @classmethod
+    def of(cls, symbols: Iterable[tuple[int, str, str]]) -> SymbolTable:
+        """The table of (address, kind, name), in any order."""
+        ordered = sorted(symbols)
+        return cls(
+            [name for _, _, name in ordered],
+            "".join(kind or "?" for _, kind, _ in ordered),
+            array("Q", (address for address, _, _ in ordered)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            places.setdefault(name, []).append(place)
+        return places
+
+    def addresses_of(self, name: str) -> list[int]:
+        """The addresses of a name: functions of several files may share one."""
+        return [self.addresses[place] for place in self._by_name.get(name, ())]
+
+    def names_at(self, address: int) -> list[str]:
+        """The names of exactly this address."""
+        first = bisect.bisect_left(self.addresses, address)
+        last = bisect.bisect_right(self.addresses, address, first)
+        return self.names[first:last]
+
+    def end_of(self, address: int) -> int:
+        """The address of the next symbol, as the kernel computes a function's size
+        (kernel/kallsyms.c get_symbol_pos()); the address itself behind the last one.
+        """
+        place = bisect.bisect_right(self.addresses, address)
+        return self.addresses[place] if place < len(self.addresses) else address
+
+    def containing(self, address: int) -> int | None:
+        """The greatest address of a symbol that is not above this one."""
+        place = bisect.bisect_right(self.addresses, address)
+        return self.addresses[place - 1] if place else None

@@ -1,0 +1,63 @@
+"""Symbols packs: what goes in comes out; damage is said."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from detector.symbols.errors import UnreadablePackError
+from detector.symbols.image import read_image
+from detector.symbols.pack import encode_pack, open_pack
+from tests.symbols.images import TEXT, vmlinux
+from tests.symbols.test_image import CODE, OWN, assert_one_line, types
+
+
+@pytest.fixture(scope="module")
+def pack():
+    """The pack of a small kernel."""
+    return encode_pack(read_image(vmlinux(CODE, OWN, types())))
+
+
+def test_a_pack_holds_the_kernel(pack):
+    """Code, symbols and types come out; the same kernel gives the same bytes."""
+    opened = open_pack(pack)
+    opened.check()
+    assert (opened.header.release, opened.header.arch) == ("6.1.0-demo", "x86_64")
+    assert [(one.address, one.data) for one in opened.code] == [(TEXT, CODE)]
+    assert opened.symbols.addresses_of("tcp_v4_rcv") == [TEXT + 16]
+    assert opened.types.prototypes("tcp_v4_rcv")
+    assert encode_pack(read_image(vmlinux(CODE, OWN, types()))) == pack
+
+
+def test_another_build_of_a_release_has_another_digest(pack):
+    """Its code tells them apart."""
+    other = encode_pack(read_image(vmlinux(CODE[::-1], OWN, types())))
+    assert open_pack(other).header.digest != open_pack(pack).header.digest
+
+
+def test_a_kernel_without_types_says_so():
+    """It has symbols and code all the same."""
+    opened = open_pack(encode_pack(read_image(vmlinux(CODE, OWN))))
+    opened.check()
+    assert not opened.has_types
+    with pytest.raises(UnreadablePackError, match="built without types"):
+        _ = opened.types
+
+
+def test_every_damage_is_found(pack):
+    """A changed byte, a cut, an addition: one line."""
+    rng = random.Random(5)
+    for _ in range(200):
+        changed = bytearray(pack)
+        changed[rng.randrange(len(pack))] ^= 1 << rng.randrange(8)
+        try:
+            opened = open_pack(bytes(changed))
+            opened.check()
+        except UnreadablePackError as error:
+            assert_one_line(error)
+        else:  # a change of the header's words alone
+            assert opened.code == open_pack(pack).code or opened.header != open_pack(pack).header
+    for damaged in (pack[:-1], pack + b"x", pack[:40], b"", b"text"):
+        with pytest.raises(UnreadablePackError):
+            open_pack(damaged).check()
