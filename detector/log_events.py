@@ -81,6 +81,11 @@ EVENTS: Mapping[str, Event] = {
         "an index of known bugs is of no use; the next one is taken, or none",
         ("fault",),
     ),
+    "symbols_pack_refused": Event(
+        logging.WARNING,
+        "a symbols pack is damaged: no member is named by it until it is made anew",
+        ("fault",),
+    ),
     "input_alarm": Event(
         logging.ERROR, "something is wrong with the input, or no longer", ("kind", "over", "text")
     ),

@@ -6,9 +6,11 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from detector.app.cache_folder import cache_folder
+from detector.app.symbols import kernels_of
 from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
 from detector.catalogue import Catalogue, Rule, read
@@ -32,7 +34,8 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     What is shipped alone is not proved again at each start, which takes half a second: its tests
     did, and `patterns check` does.
     """
-    return read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
+    catalogue = read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
+    return replace(catalogue, kernels=kernels_of(settings))
 
 
 def rules_in_force(settings: Settings, catalogue: Catalogue) -> tuple[Rule, ...]:

@@ -1,14 +1,81 @@
-"""The folder of symbols packs, as the settings say where it is."""
+"""The folder of symbols packs, as the settings say where it is, and the kernels in it.
+
+In: settings. Out: the folder; kernels by release, read when a crash of that release is explained.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from detector import telemetry
+from detector.member.kernel import Kernel
 from detector.settings import Settings
-from detector.sources.symbols.folder import SymbolsFolder
+from detector.sources.errors import SourceError
+from detector.sources.symbols.folder import SymbolsFolder, read_pack
+from detector.symbols.errors import UnreadablePackError
 
 NAME = "symbols"
-"""What the folder is called where no setting names another."""
+"""The folder's name where no setting names another."""
+
+_KEPT = 2  # kernels in memory, of 50 to 100 MB each
 
 
 def symbols_folder(settings: Settings) -> SymbolsFolder:
     """The folder that `oopswatch symbols` writes and explanations read."""
     return SymbolsFolder(settings.symbols.directory or settings.store.path.parent / NAME)
+
+
+def kernels_of(settings: Settings) -> Callable[[str], Sequence[Kernel]]:
+    """The kernels of a release, by the packs of the folder."""
+    return KernelShelf(symbols_folder(settings)).of
+
+
+class KernelShelf:
+    """Kernels that are read from packs; the latest are kept. A pack that is damaged gives none."""
+
+    def __init__(self, folder: SymbolsFolder) -> None:
+        self._folder = folder
+        self._kept: dict[tuple[Path, int], Kernel | None] = {}
+
+    def of(self, release: str) -> list[Kernel]:
+        """The kernels of a release, one for each build; none where there is no pack."""
+        kernels = (self._kernel(path) for path in self._folder.paths_of(release))
+        return [kernel for kernel in kernels if kernel is not None]
+
+    def _kernel(self, path: Path) -> Kernel | None:
+        try:
+            key = path, path.stat().st_mtime_ns
+        except OSError:
+            return None
+        if key not in self._kept:
+            kernel = _read(path)
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[key] = kernel
+        return self._kept.get(key)
+
+
+def _read(path: Path) -> Kernel | None:
+    """The kernel of a pack; None where it is damaged, or has no types or no code."""
+    try:
+        pack = read_pack(path)
+        if not pack.has_types or not pack.header.code:
+            return None
+        return Kernel(pack.header.arch, pack.code, pack.symbols, pack.types)
+    except SourceError as error:
+        _say_fault(str(error))
+    except UnreadablePackError as error:
+        _say_fault(f"{path}: {error}; `oopswatch symbols add IMAGE` makes a new one")
+    return None
+
+
+def _say_fault(text: str) -> None:
+    """A service logs it; a command says it on standard error, apart from what it prints."""
+    if structlog.is_configured():
+        telemetry.say("symbols_pack_refused", fault=text)
+    else:
+        sys.stderr.write(f"oopswatch: {text}\n")

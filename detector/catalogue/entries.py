@@ -6,7 +6,7 @@ Nothing here reads TOML or judges a pattern: `tables` validates the shape, `chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -15,6 +15,7 @@ import regex
 
 from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.errors import UserError
+from detector.member.kernel import Kernel
 from detector.model import Origin, Severity
 from detector.toml_tables import LocatedFault
 
@@ -162,6 +163,11 @@ class NameList:
             return False
 
 
+def no_kernels(_release: str) -> Sequence[Kernel]:
+    """Knows no kernel's code."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything that the pattern files say, in the order of their paths and of the tables in
@@ -173,6 +179,8 @@ class Catalogue:
     known_issues: tuple[KnownIssue, ...] = ()
     structs: tuple[StructLayout, ...] = ()
     lists: Mapping[str, NameList] = field(default_factory=dict)
+    kernels: Callable[[str], Sequence[Kernel]] = field(default=no_kernels, compare=False)
+    """The builds of a release whose code, symbols and types are at hand (symbols packs)."""
     generic_functions: Container[str] = field(init=False, repr=False, compare=False)
     """Functions that are never the guilty one: allocation, locking, printk …"""
     _by_id: Mapping[str, Signature] = field(init=False, repr=False, compare=False)

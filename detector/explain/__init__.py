@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from detector.catalogue import Catalogue
+from detector.catalogue.known_issues import StructLayout
 from detector.explain.call_path import explain_path
 from detector.explain.decode.fault import Decoded, decode_fault
-from detector.explain.decode.machine import machine_of
+from detector.explain.decode.machine import Architecture, machine_of
 from detector.explain.issues import facts_of, failing_tests, recognise
 from detector.explain.kinds import explain_kind
 from detector.explain.kinds.hardware import explain_hardware
@@ -23,7 +24,8 @@ from detector.explain.sentences import explain_fault, explain_free_list
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released
 from detector.explain.verdict import explain_issue
-from detector.model import CrashReport, Diagnosis, Match
+from detector.member.kernel import Kernel
+from detector.model import CrashReport, Diagnosis, Match, Statement
 
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 
@@ -35,8 +37,9 @@ def explain(
     known issue.
     """
     machine = machine_of(report) if report is not None else None
+    kernels = catalogue.kernels(report.kernel) if report is not None and report.kernel else ()
     decoded = (
-        decode_fault(report, machine, catalogue.structs)
+        decode_fault(report, machine, _agreeing(catalogue.structs, kernels))
         if report is not None and machine is not None
         else Decoded()
     )
@@ -52,6 +55,7 @@ def explain(
         ]
         if machine is not None:
             statements += explain_fault(report, machine, decoded)
+            statements += _members(report, machine, decoded, kernels)
         statements += explain_path(report)
     statements += explain_issue(named)
     issue, confidence = (named.issue.id, named.when.confidence) if named else (None, None)
@@ -61,6 +65,31 @@ def explain(
         confidence,
         next_steps(report, evidence, evidence_sockets(evidence), named),
     )
+
+
+def _agreeing(structs: Sequence[StructLayout], kernels: Sequence[Kernel]) -> Sequence[StructLayout]:
+    """The layouts that no kernel at hand contradicts: its own types know better."""
+    return [
+        layout
+        for layout in structs
+        if all(
+            kernel.layouts.offset_of(layout.name, member) in (None, offset)
+            for kernel in kernels
+            for member, offset in layout.members.items()
+        )
+    ]
+
+
+def _members(
+    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Sequence[Kernel]
+) -> list[Statement]:
+    """The member behind the fault, where a kernel of this release is at hand."""
+    if not kernels:
+        return []
+    # Imported here: without packs, explanations start as quickly as ever.
+    from detector.explain.members import explain_member
+
+    return explain_member(report, machine, decoded, kernels)
 
 
 def evidence_sockets(evidence: Sequence[Match]) -> list[str]:

@@ -1,0 +1,139 @@
+"""The member behind a fault, in sentences: struct, member, pointer.
+
+In: a report, its decoded instruction, the kernels whose packs are of its release. Out: statements,
+at most likely: the chain of types is the evidence. Nothing is said where no kernel's code equals
+what the log prints, or where the types do not lead to the pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from detector.explain.decode.fault import Decoded, is_at_pc
+from detector.explain.decode.machine import Architecture
+from detector.explain.decode.operands import Operand
+from detector.member.kernel import Kernel
+from detector.member.matching import LoggedCode, locate
+from detector.member.naming import NamedAccess, name_access
+from detector.member.values import Basis
+from detector.model import Confidence, CrashReport, Frame, Statement
+
+_BASIS = {
+    Basis.DECLARED: "by the kernel's declarations, on every path to it",
+    Basis.SOME_PATHS: "by the kernel's declarations, on some of the paths to it",
+    Basis.USE: "by what the function does with the pointer",
+    Basis.ONLY_FIT: "as the only one that fits every access through the pointer",
+}
+_ALIASES_SHOWN = 4
+_LIST_POISON = 0xDEAD_0000_0000_0000  # include/linux/poison.h, CONFIG_ILLEGAL_POINTER_VALUE
+
+
+def explain_member(
+    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Iterable[Kernel]
+) -> list[Statement]:
+    """Names the member that was touched, and where its object would begin."""
+    operand, frame = decoded.operand, _frame(report)
+    if operand is None or decoded.address is None or frame is None or frame.module is not None:
+        return []
+    logged = logged_code(report, machine)
+    if logged is None or frame.offset is None or frame.size is None:
+        return []
+    for kernel in kernels:
+        if kernel.arch != machine.family:
+            continue
+        address = locate(kernel, frame.function, frame.offset, frame.size, logged)
+        access = name_access(kernel, address) if address is not None else None
+        if access is not None and _is_operand(access, operand):
+            return _statements(report, machine, decoded, access)
+    return []
+
+
+def logged_code(report: CrashReport, machine: Architecture) -> LoggedCode | None:
+    """The bytes of the report's `Code:` line; None where a word of it is none."""
+    size = {"x86_64": 2, "arm64": 8}.get(machine.family)
+    words = [word.strip("()<>") for word in report.code]
+    marked = (place for place, word in enumerate(report.code) if word[:1] in ("(", "<"))
+    mark = report.code_mark if report.code_mark is not None else next(marked, None)
+    if size is None or mark is None or any(len(word) != size for word in words):
+        return None
+    try:
+        parts = [bytes.fromhex(word) for word in words]
+    except ValueError:
+        return None
+    data = b"".join(part if size == 2 else part[::-1] for part in parts)
+    return LoggedCode(data, mark * size // 2)
+
+
+def _frame(report: CrashReport) -> Frame | None:
+    """The place of the program counter."""
+    if report.pc is not None:
+        return report.pc
+    if not is_at_pc(report) or report.display_function is None:
+        return None
+    return Frame(report.display_function, report.offset, report.size, report.module)
+
+
+def _is_operand(access: NamedAccess, operand: Operand) -> bool:
+    """Tell if the access that is named is the one that faulted."""
+    base = {"fp": "x29", "lr": "x30"}.get(access.base, access.base)
+    registers = [term.register for term in operand.terms]
+    return base in registers and access.displacement == operand.displacement
+
+
+def _statements(
+    report: CrashReport, machine: Architecture, decoded: Decoded, access: NamedAccess
+) -> list[Statement]:
+    operand = decoded.operand
+    assert operand is not None
+    confidence: Confidence = "possible" if access.basis == Basis.ONLY_FIT else "likely"
+    spot = f"{access.offset:#x} of {access.struct}"
+    verb = _verb(report, machine)
+    if access.member is not None:
+        what = f"{verb} member {access.member}: {access.size} bytes at offset {spot}"
+    else:
+        what = f"{verb} {access.size} bytes of the private area {access.private} of {access.struct}"
+    also = ""
+    if access.aliases:
+        shown = ", ".join(access.aliases[:_ALIASES_SHOWN])
+        more = " and others" if len(access.aliases) > _ALIASES_SHOWN else ""
+        also = f" A union keeps {shown}{more} in the same bytes."
+    source = f"types and code of {report.kernel}: {_BASIS[access.basis]}"
+    origin = " <- ".join(reversed(access.chain))
+    chain = f"{access.base} is {access.struct} *, from: {origin}"
+    statements = [Statement(f"The instruction {what}.{also}", confidence, (source, chain))]
+    if operand.address is not None and not access.indexed:
+        start = (operand.address - access.offset) & machine.mask
+        sum_ = f"{operand.address:#x} - {access.offset:#x} = {start:#x}"
+        text = f"The {access.struct} would begin at {start:#x}"
+        if meaning := _meaning(start, machine):
+            statements.append(Statement(f"{text}: {meaning}.", confidence, (sum_,)))
+    return statements
+
+
+def _verb(report: CrashReport, machine: Architecture) -> str:
+    """Returns "read" or "wrote", as the trap says, else "touched". x86: bit 1 of the page fault's
+    code; arm64: WnR of the ESR.
+    """
+    is_page_fault = report.kind == "memory-fault"
+    if machine.family == "arm64" and report.esr is not None and report.esr >> 26 & 0x3F == 0x25:
+        return "wrote" if report.esr & 0x40 else "read"
+    if machine.family == "x86_64" and report.error_code is not None and is_page_fault:
+        return "wrote" if report.error_code & 2 else "read"
+    return "touched"
+
+
+def _meaning(start: int, machine: Architecture) -> str | None:
+    """Reads what an address says of the pointer to an object; None where it may be one."""
+    if start == 0:
+        return "the pointer to it is NULL"
+    if start > machine.mask - 4095:
+        return f"the pointer to it is an error code, {start - machine.mask - 1}"
+    if start < 0x1_0000:
+        return "a small number, and no pointer"
+    if abs(start - _LIST_POISON) < 0x1_0000:
+        return "a poison of lists (LIST_POISON), so it was taken off its list before"
+    if machine.user_end and start < machine.user_end:
+        return "an address of user space, or a number, and no pointer of the kernel"
+    if machine.family == "x86_64" and start < (1 << 64) - (1 << 47):
+        return "no canonical address, so the pointer was overwritten, or is no pointer"
+    return None

@@ -1,0 +1,140 @@
+"""Names containers by what fits: accesses outside of a known struct that it is embedded in.
+
+In: an analysis whose accesses are noted. Out: the same, with pointers of basis `ONLY_FIT` where one
+container fits all accesses through one pointer. Generic nodes (`list_head`) are embedded
+everywhere, and are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from detector.member.kernel import Kernel
+from detector.member.layout import key_of
+from detector.member.values import Basis, PointerValue
+from detector.symbols.btf import COMPOSITES
+
+if TYPE_CHECKING:
+    from detector.member.semantics import Access, Semantics
+
+GENERIC = frozenset(
+    (
+        "list_head",
+        "hlist_node",
+        "hlist_head",
+        "rb_node",
+        "hlist_bl_node",
+        "callback_head",
+        "klist_node",
+        "llist_node",
+        "kref",
+        "work_struct",
+    )
+)
+"""Structs that are parts of so many others that what fits says nothing."""
+
+_MOST_CONTAINERS = 4000
+_FARTHEST_BACK = 4096
+
+
+def fit_containers(flow: Semantics) -> None:
+    """Names what only one container explains."""
+    groups: dict[tuple[int, frozenset[object]], list[Access]] = {}
+    for access in flow.accesses.values():
+        pointer = access.pointer
+        if not isinstance(pointer, PointerValue) or access.scale:
+            continue
+        if flow.types.kind(pointer.type) in COMPOSITES:
+            groups.setdefault((pointer.type, pointer.origins), []).append(access)
+    for (inner, _), accesses in groups.items():
+        if not all(access.place for access in accesses):
+            _fit(flow, inner, accesses)
+
+
+def _fit(flow: Semantics, inner: int, accesses: list[Access]) -> None:
+    info = flow.types.info(inner)
+    spots = {(_offset(access), access.size) for access in accesses}
+    lowest = min(offset for offset, _ in spots)
+    inside = lowest >= 0 and all(offset < info.value for offset, _ in spots)
+    if info.name in GENERIC or inside or lowest < -_FARTHEST_BACK:
+        return
+    fitting = [
+        (outer, at)
+        for outer, at in _containers(flow.kernel, inner)
+        if flow.types.info(outer).name
+        and (at == 0 or lowest < 0)
+        and lowest + at >= 0
+        and _fits(flow, outer, at, spots)
+    ]
+    chosen = _chosen(flow, fitting, spots, lowest)
+    if chosen is None:
+        return
+    outer, at = chosen
+    for access in accesses:
+        pointer = access.pointer
+        if access.place is None and isinstance(pointer, PointerValue):
+            offset = pointer.offset + at
+            place = flow.layouts.place(outer, offset, access.size, access.scale)
+            moved = replace(pointer, type=outer, offset=offset, basis=Basis.ONLY_FIT)
+            flow.accesses[access.address] = replace(access, pointer=moved, place=place)
+
+
+def _offset(access: Access) -> int:
+    assert isinstance(access.pointer, PointerValue)
+    return access.pointer.offset
+
+
+def _fits(flow: Semantics, outer: int, at: int, spots: Iterable[tuple[int, int]]) -> bool:
+    """Tell if each access is a member of its own size."""
+    return all(
+        any(
+            not leaf.type or (leaf.offset == 0 and flow.types.size(leaf.type) == size)
+            for leaf in flow.layouts.leaves(outer, offset + at, size)
+        )
+        for offset, size in spots
+    )
+
+
+def _chosen(
+    flow: Semantics, fitting: list[tuple[int, int]], spots: set[tuple[int, int]], lowest: int
+) -> tuple[int, int] | None:
+    """The container; of several that nest, and so name the same member, the smallest."""
+    if len(fitting) <= 1:
+        return fitting[0] if fitting else None
+    offset, size = sorted(spots)[-1 if lowest >= 0 else 0]
+    keys = set()
+    for outer, at in fitting:
+        leaf, _ = flow.layouts.best(flow.layouts.leaves(outer, offset + at, size), size)
+        keys.add(key_of(leaf.path) if leaf else ())
+    return min(fitting, key=lambda pair: flow.types.size(pair[0])) if len(keys) == 1 else None
+
+
+def _containers(kernel: Kernel, inner: int) -> list[tuple[int, int]]:
+    """(struct, offset) of every struct that embeds a type, directly or not."""
+    if kernel.containers is None:
+        kernel.containers = _index(kernel)
+    containers: list[tuple[int, int]] = []
+    todo, seen = [(inner, 0)], set()
+    while todo and len(containers) < _MOST_CONTAINERS:
+        number, offset = todo.pop()
+        for outer, at in kernel.containers.get(number, ()):
+            pair = outer, offset + at
+            if pair not in seen:
+                seen.add(pair)
+                containers.append(pair)
+                todo.append(pair)
+    return containers
+
+
+def _index(kernel: Kernel) -> dict[int, list[tuple[int, int]]]:
+    types = kernel.types
+    index: dict[int, list[tuple[int, int]]] = {}
+    for number, kind in enumerate(types.kinds):
+        if kind in COMPOSITES:
+            for member in types.members(number):
+                bare = types.bare(member.type)
+                if not member.bits and types.kind(bare) in COMPOSITES:
+                    index.setdefault(bare, []).append((number, member.offset))
+    return index

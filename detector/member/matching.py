@@ -1,0 +1,97 @@
+"""Holds the code that a log prints against the code of a kernel: equal, or nothing is said.
+
+In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the address of
+the instruction in that kernel, or None. What the kernel itself patches may differ: calls and jumps
+(ftrace, static calls, return thunks), nops (static branches, alternatives), and addresses that
+KASLR moves, all by one distance.
+
+Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG_PHYSICAL_ALIGN,
+2 MB), arch/arm64/kernel/patching.c (5.4 to 6.12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detector.member.kernel import FunctionCode, Kernel
+from detector.member.naming import flow_of
+
+_SLIDE = 0x20_0000
+_LOWEST_ADDRESS = 0x8000_0000  # low half of the addresses of x86-64's kernel
+_FEWEST_EQUAL = 2  # instructions, the faulting one among them
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCode:
+    """The bytes of a `Code:` line in memory order; the instruction begins at `mark`."""
+
+    data: bytes
+    mark: int
+
+
+def locate(kernel: Kernel, name: str, offset: int, size: int, logged: LoggedCode) -> int | None:
+    """The address of the instruction at `name+offset/size`, where all that is printed agrees."""
+    if is_instrumented(kernel):
+        return None
+    symbols = kernel.symbols
+    places = [
+        start + offset
+        for start in symbols.addresses_of(name)
+        if symbols.end_of(start) - start == size
+        and (function := kernel.function_at(start)) is not None
+        and _agrees(kernel, function, start + offset, logged)
+    ]
+    return places[0] if len(places) == 1 else None
+
+
+def is_instrumented(kernel: Kernel) -> bool:
+    """Tell if KASAN checks each access: then a check faults, not the access."""
+    names = ("__asan_load8", "__asan_loadN", "__hwasan_loadN_noabort", "kasan_check_range")
+    return any(kernel.symbols.addresses_of(name) for name in names)
+
+
+def _agrees(kernel: Kernel, function: FunctionCode, address: int, logged: LoggedCode) -> bool:
+    slides: set[int] = set()
+    equal = 0
+    flow = flow_of(kernel, function)
+    start = address - logged.mark
+    if address not in flow.instructions:
+        return False
+    for place, instruction in flow.instructions.items():
+        first, size = place - start, instruction.size
+        if first < 0 or first + size > len(logged.data):
+            continue
+        printed = logged.data[first : first + size]
+        own = function.code[place - function.start : place - function.start + size]
+        if printed == own or _is_moved(kernel, own, printed, slides):
+            equal += 1
+        elif place == address or not _is_patched(kernel, instruction):
+            return False
+    return equal >= _FEWEST_EQUAL and len(slides) <= 1
+
+
+def _is_patched(kernel: Kernel, instruction: Any) -> bool:
+    """Tell if the kernel rewrites such instructions at boot or while it runs."""
+    name = instruction.mnemonic
+    if kernel.arch == "arm64":
+        return name in ("nop", "b", "bl")
+    if name in ("call", "jmp"):
+        return instruction.bytes[0] in (0xE8, 0xE9, 0xEB)
+    return bool(name == "nop")
+
+
+def _is_moved(kernel: Kernel, own: bytes, printed: bytes, slides: set[int]) -> bool:
+    """Tell if only an address in the instruction differs, by the distance that KASLR chose."""
+    if kernel.arch != "x86_64" or len(own) < 5:
+        return False
+    for place in range(1, len(own) - 3):
+        if own[:place] != printed[:place] or own[place + 4 :] != printed[place + 4 :]:
+            continue
+        linked = int.from_bytes(own[place : place + 4], "little")
+        moved = int.from_bytes(printed[place : place + 4], "little")
+        slide = moved - linked
+        if linked >= _LOWEST_ADDRESS and slide > 0 and slide % _SLIDE == 0:
+            slides.add(slide)
+            return True
+    return False

@@ -1,0 +1,93 @@
+"""Values of registers and of the stack while a function is followed.
+
+A value has an origin: where it came into being, as an instruction's address. Hints of later rounds
+are about origins. `chain` says in words where a pointer is from, the latest step last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+Origin = Hashable
+Chain = tuple[str, ...]
+
+MASK = (1 << 64) - 1
+SEVERAL_PATHS: Chain = ("several paths",)
+
+
+class Basis(IntEnum):
+    """The ways to know a pointer's type, the surest first."""
+
+    DECLARED = 0
+    SOME_PATHS = 1
+    USE = 2
+    ONLY_FIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PointerValue:
+    """A pointer `offset` bytes into an object of a type (a number of the BTF)."""
+
+    type: int
+    offset: int
+    chain: Chain
+    origins: frozenset[Origin]
+    basis: Basis = Basis.DECLARED
+
+
+@dataclass(frozen=True, slots=True)
+class PlainValue:
+    """A value of no known pointer type, plus `offset`."""
+
+    origin: Origin
+    offset: int
+    chain: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantValue:
+    """A number, 64 bits."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StackValue:
+    """An address on the stack, relative to the stack pointer at the function's entry."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class MixedValue:
+    """Something that paths do not agree on, or nothing is known of."""
+
+    origin: Origin = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerCpuBase:
+    """The distance to this CPU's copy of per-CPU variables."""
+
+
+Value = PointerValue | PlainValue | ConstantValue | StackValue | MixedValue | PerCpuBase
+State = dict[Hashable, Value]
+"""Register names, and (“stack”, offset) → values."""
+
+UNKNOWN = MixedValue()
+
+
+def signed(number: int) -> int:
+    """The number as the machine counts it with a sign."""
+    return number - (1 << 64) if number >> 63 else number
+
+
+def add(value: Value, distance: int) -> Value:
+    """The value plus a constant."""
+    if isinstance(value, PointerValue | PlainValue | StackValue):
+        return replace(value, offset=value.offset + distance) if distance else value
+    if isinstance(value, ConstantValue):
+        return ConstantValue((value.number + distance) & MASK)
+    return value if distance == 0 else UNKNOWN
