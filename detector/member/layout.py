@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from detector.symbols.btf import COMPOSITES, Btf, Kind
 
@@ -77,7 +78,7 @@ class Layouts:
         if key not in self._leaves:
             if len(self._leaves) > 20_000:
                 self._leaves.clear()
-            self._leaves[key] = tuple(self._at(number, offset, size, 0))[:_MOST_LEAVES]
+            self._leaves[key] = tuple(islice(self._at(number, offset, size, 0), _MOST_LEAVES))
         return self._leaves[key]
 
     def _at(self, number: int, offset: int, size: int, depth: int) -> Iterator[Leaf]:

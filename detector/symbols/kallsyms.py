@@ -31,7 +31,8 @@ _FIRST_MARKERS = re.compile(
 _BLOCK = 256  # names between two markers
 _LONGEST_BLOCK = _BLOCK * 514
 _MOST_SYMBOLS = 1_000_000
-_MOST_PLACES = 8  # that are tried: a hostile image may hold many that nearly agree
+_MOST_PLACES = 4  # that are tried: a hostile image may hold many that nearly agree
+_MOST_WALKED = 4_000_000  # names that are walked over in all; a kernel's are 50,000 to 300,000
 _DEFAULT_BASE = 0xFFFF_8000_8000_0000  # arm64's, where the image leaves relocations to the boot
 
 
@@ -44,14 +45,38 @@ class _Names:
     count: int
 
 
+class _Walk:
+    """Walks over names, and gives up where an image is made to be walked over without end."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_WALKED
+
+    def agrees(self, data: bytes | bytearray, names: _Names, markers: list[int], end: int) -> bool:
+        """Tell if the names meet every marker and end where the markers begin."""
+        position = names.start
+        for number in range(names.count):
+            if number % _BLOCK == 0:
+                if position - names.start != markers[number // _BLOCK]:
+                    return False
+                self._left -= _BLOCK
+                if self._left < 0:
+                    raise UnreadableImageError("its symbols (kallsyms) cannot be told apart")
+            length, position = _length(data, position)
+            position += length
+            if not length or position > end:
+                return False
+        return end - position < 8
+
+
 def decode_kallsyms(data: bytes | bytearray) -> SymbolTable:
     """All symbols; addresses are those of the image as linked."""
+    walk = _Walk()
     for digits in _places_of_digits(data):
         tokens = _token_table(data, digits)
         if tokens is None:
             continue
         words, table, index_end = tokens
-        names = _names_before(data, table)
+        names = _names_before(data, table, walk)
         if names is None:
             continue
         addresses = _addresses(data, names, index_end)
@@ -98,7 +123,7 @@ def _token_table(data: bytes | bytearray, digits: int) -> tuple[list[bytes], int
     return None
 
 
-def _names_before(data: bytes | bytearray, end: int) -> _Names | None:
+def _names_before(data: bytes | bytearray, end: int, walk: _Walk) -> _Names | None:
     """The names whose markers stand before `end`. Chance makes short runs that look like markers,
     so the longest are tried first.
     """
@@ -110,7 +135,7 @@ def _names_before(data: bytes | bytearray, end: int) -> _Names | None:
             if (at := match.start()) % 4 == 0 and len(markers := _markers(data, at, end)) > 2
         ]
         for markers, at in heapq.nlargest(_MOST_PLACES, runs, key=lambda run: len(run[0])):
-            if names := _names_of(data, at, markers):
+            if names := _names_of(data, at, markers, walk):
                 return names
     return None
 
@@ -127,33 +152,23 @@ def _markers(data: bytes | bytearray, start: int, end: int) -> list[int]:
     return markers
 
 
-def _names_of(data: bytes | bytearray, markers_at: int, markers: list[int]) -> _Names | None:
+def _names_of(
+    data: bytes | bytearray, markers_at: int, markers: list[int], walk: _Walk
+) -> _Names | None:
     """The table of names in front of these markers."""
     blocks = len(markers)
-    for used in (blocks, blocks - 1):  # the word behind the last marker may look like one
+    for used in (blocks, blocks - 1):  # the word behind the last marker may look like another
         latest = markers_at - markers[used - 1]
         for start in range(latest & ~7, max(7, latest - _LONGEST_BLOCK), -8):
             count = int.from_bytes(data[start - 8 : start - 4], "little")
             if not (used - 1) * _BLOCK < count <= min(used * _BLOCK, _MOST_SYMBOLS):
                 continue
-            if data[start - 4 : start] == b"\0\0\0\0" and _agree(
-                data, start, count, markers[:used], markers_at
+            names = _Names(start - 8, start, count)
+            if data[start - 4 : start] == b"\0\0\0\0" and walk.agrees(
+                data, names, markers[:used], markers_at
             ):
-                return _Names(start - 8, start, count)
+                return names
     return None
-
-
-def _agree(data: bytes | bytearray, start: int, count: int, markers: list[int], end: int) -> bool:
-    """Whether a walk over the names meets every marker and ends where the markers begin."""
-    position = start
-    for number in range(count):
-        if number % _BLOCK == 0 and position - start != markers[number // _BLOCK]:
-            return False
-        length, position = _length(data, position)
-        position += length
-        if not length or position > end:
-            return False
-    return end - position < 8
 
 
 def _length(data: bytes | bytearray, position: int) -> tuple[int, int]:

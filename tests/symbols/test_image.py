@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -152,6 +153,17 @@ def test_damaged_images_are_read_or_refused():
                 read_image(bytes(cut))
             except UnreadableImageError as error:
                 assert_one_line(error)
+
+
+def test_symbols_that_nearly_agree_everywhere_cost_bounded_time():
+    """Words that are a count and a name of eight bytes at once agree wherever a walk begins."""
+    count, tables = 0xC807, kallsyms(many(TEXT), TEXT)
+    words = struct.pack("<Q", count) * (count + 20_000)
+    markers = struct.pack("<201I", *range(0, 201 * 2048, 2048))
+    tokens = tables.index(b"\0tcp_\0__\0")
+    hostile = words + bytes(16) + padded(markers) + tables[tokens:]
+    with pytest.raises(UnreadableImageError, match="cannot be told apart"):
+        decode_kallsyms(hostile)
 
 
 def test_types_alone_are_read_with_their_release():
