@@ -97,7 +97,8 @@ def _statements(
         shown = ", ".join(access.aliases[:_ALIASES_SHOWN])
         more = " and others" if len(access.aliases) > _ALIASES_SHOWN else ""
         also = f" A union keeps {shown}{more} in the same bytes."
-    source = f"types and code of {report.kernel}: {_BASIS[access.basis]}"
+    use = f": it is {access.use}" if access.use else ""
+    source = f"types and code of {report.kernel}: {_BASIS[access.basis]}{use}"
     origin = " <- ".join(reversed(access.chain))
     chain = f"{access.base} is {access.struct} *, from: {origin}"
     statements = [Statement(f"The instruction {what}.{also}", confidence, (source, chain))]

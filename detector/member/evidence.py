@@ -6,6 +6,7 @@ origin, where all uses agree.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from detector.member.layout import Layouts
@@ -33,6 +34,7 @@ class Hints:
         self._layouts = layouts
         self._known: dict[Origin, tuple[int, int]] = {}
         self._seen: dict[Origin, set[tuple[int, int]]] = {}
+        self._uses: dict[Origin, str] = {}
 
     def next_round(self) -> bool:
         """Puts what was collected in force; False where nothing is new."""
@@ -49,8 +51,12 @@ class Hints:
         """Begins to collect anew."""
         self._seen = {}
 
-    def used_as(self, value: Value, target: int) -> None:
-        """The value was used as a pointer to this type."""
+    def use_of(self, origins: Iterable[Origin]) -> str | None:
+        """The use that says the type of a value, in words."""
+        return next((self._uses[each] for each in origins if each in self._known), None)
+
+    def used_as(self, value: Value, target: int, use: str) -> None:
+        """The value was used as a pointer to this type: `use` says how."""
         types = self._layouts.types
         target = types.bare(target)
         info = types.info(target)
@@ -70,6 +76,7 @@ class Hints:
         if 0 <= back <= _FARTHEST:
             for origin in origins:
                 self._seen.setdefault(origin, set()).add((target, back))
+                self._uses.setdefault(origin, use)
 
     def applied(self, origin: Origin, value: Value) -> Value:
         """The value, with the type that its use says."""

@@ -178,7 +178,7 @@ class TypeFlow(Semantics, ABC):
         if transfer.kind == "jump" and name == "__x86_return_thunk":
             self.returned(state)
         elif transfer.kind == "jump" and name in self.types.functions:
-            self.pass_arguments(state, self.types.prototypes(name))
+            self.pass_arguments(state, self.types.prototypes(name), name)
         self.calls[address] = transfer.target, dict(state)
 
     def _ends(self, target: int | None) -> bool:

@@ -19,7 +19,8 @@ class NamedAccess:
     """An access of `size` bytes at `offset` of an object of type `struct`.
 
     `member` is its path, None in a `private` area, which is named instead; `aliases` are the other
-    members of unions there. `base` and `displacement` are of the instruction's operand; `indexed`:
+    members of unions there, `use` what the function does with the pointer where that is how its
+    type is known. `base` and `displacement` are of the instruction's operand; `indexed`:
     an index is added, so the operand's address is not that of the object plus `offset`.
     """
 
@@ -31,6 +32,7 @@ class NamedAccess:
     aliases: tuple[str, ...]
     chain: Chain
     basis: Basis
+    use: str | None
     base: str
     displacement: int
     indexed: bool
@@ -52,7 +54,8 @@ def name_access(kernel: Kernel, address: int) -> NamedAccess | None:
     function = kernel.function_at(address)
     if function is None:
         return None
-    access = flow_of(kernel, function).analyse().get(address)
+    flow = flow_of(kernel, function)
+    access = flow.analyse().get(address)
     if access is None or not isinstance(access.pointer, PointerValue):
         return None
     pointer, place = access.pointer, access.place
@@ -75,6 +78,7 @@ def name_access(kernel: Kernel, address: int) -> NamedAccess | None:
         tuple(kernel.layouts.aliases(place, pointer.type, offset, size)) if place else (),
         pointer.chain,
         pointer.basis,
+        flow.hints.use_of(pointer.origins) if pointer.basis == Basis.USE else None,
         access.base,
         access.displacement,
         bool(access.scale),

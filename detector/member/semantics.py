@@ -83,7 +83,7 @@ class Semantics:
         if (number := self.result_type(self.prototypes)) is not None:
             info = self.types.info(self.types.bare(number))
             if info.kind == Kind.PTR:
-                self.hints.used_as(state.get(self.result, UNKNOWN), info.value)
+                self.hints.used_as(state.get(self.result, UNKNOWN), info.value, "returned")
 
     def result_type(self, prototypes: Collection[int]) -> int | None:
         """The type that all of these return; None where they differ."""
@@ -92,7 +92,7 @@ class Semantics:
 
     def call(self, origin: Origin, state: State, prototypes: Collection[int], name: str) -> None:
         """Calls a function: its arguments are used as declared, its result is of its type."""
-        self.pass_arguments(state, prototypes)
+        self.pass_arguments(state, prototypes, name)
         for register in self.clobbered:
             state[register] = UNKNOWN
         chain = (f"return of {name}",)
@@ -124,7 +124,7 @@ class Semantics:
         else:
             self.call(origin, state, (), "a function pointer")
 
-    def pass_arguments(self, state: State, prototypes: Collection[int]) -> None:
+    def pass_arguments(self, state: State, prototypes: Collection[int], callee: str) -> None:
         """Notes what arguments are used as; what the stack holds behind one may be changed."""
         lists = [arguments_of(self, number) for number in prototypes]
         for register, (number, _, _) in lists[0].items() if lists else ():
@@ -133,7 +133,7 @@ class Semantics:
             if info.kind == Kind.PTR and all(
                 register in other and self.types.bare(other[register][0]) == bare for other in lists
             ):
-                self.hints.used_as(state.get(register, UNKNOWN), info.value)
+                self.hints.used_as(state.get(register, UNKNOWN), info.value, f"passed to {callee}")
         for register in self.arguments:
             value = state.get(register)
             if isinstance(value, StackValue):
@@ -202,7 +202,7 @@ class Semantics:
         if place is not None and place.type and place.offset == 0:
             info = self.types.info(self.types.bare(place.type))
             if info.kind == Kind.PTR:
-                self.hints.used_as(value, info.value)
+                self.hints.used_as(value, info.value, f"stored in {place.text}")
 
     def compared(self, first: Value, second: Value) -> None:
         """Values that are compared are of one type."""
@@ -210,7 +210,7 @@ class Semantics:
             if not isinstance(value, PointerValue) or not isinstance(other, PlainValue):
                 continue
             if value.offset == 0 and value.basis < Basis.USE:
-                self.hints.used_as(other, value.type)
+                self.hints.used_as(other, value.type, "compared with such a pointer")
                 return
 
     def element(self, value: Value, other: Value, origin: Origin) -> Value | None:

@@ -41,6 +41,7 @@ def test_a_container_is_known_by_what_its_pointer_is_passed_as(arch, offset):
     access = named(arch, "demo_walk", offset)
     assert (access.struct, access.member, access.offset) == ("struct demo_sock", "net", 0x30)
     assert (access.basis, access.displacement) == (Basis.USE, -0x38)
+    assert access.use == "passed to demo_use"
 
 
 def test_a_union_s_members_are_listed():
