@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from detector import telemetry
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.settings import Settings
 from detector.sources.errors import SourceError
 from detector.sources.symbols.folder import SymbolsFolder, read_pack
@@ -29,7 +29,7 @@ def symbols_folder(settings: Settings) -> SymbolsFolder:
     return SymbolsFolder(settings.symbols.directory or settings.store.path.parent / NAME)
 
 
-def kernels_of(settings: Settings) -> Callable[[str], Sequence[Kernel]]:
+def kernels_of(settings: Settings) -> Callable[[str], Sequence[KernelBuild]]:
     """The kernels of a release, by the packs of the folder."""
     return KernelShelf(symbols_folder(settings)).of
 
@@ -39,14 +39,14 @@ class KernelShelf:
 
     def __init__(self, folder: SymbolsFolder) -> None:
         self._folder = folder
-        self._kept: dict[tuple[Path, int], Kernel | None] = {}
+        self._kept: dict[tuple[Path, int], KernelBuild | None] = {}
 
-    def of(self, release: str) -> list[Kernel]:
+    def of(self, release: str) -> list[KernelBuild]:
         """The kernels of a release, one for each build; none where there is no pack."""
         kernels = (self._kernel(path) for path in self._folder.paths_of(release))
         return [kernel for kernel in kernels if kernel is not None]
 
-    def _kernel(self, path: Path) -> Kernel | None:
+    def _kernel(self, path: Path) -> KernelBuild | None:
         try:
             key = path, path.stat().st_mtime_ns
         except OSError:
@@ -59,13 +59,13 @@ class KernelShelf:
         return self._kept.get(key)
 
 
-def _read(path: Path) -> Kernel | None:
+def _read(path: Path) -> KernelBuild | None:
     """The kernel of a pack; None where it is damaged, or has no types or no code."""
     try:
         pack = read_pack(path)
         if not pack.has_types or not pack.header.code:
             return None
-        return Kernel(pack.header.arch, pack.code, pack.symbols, pack.types)
+        return KernelBuild(pack.header.arch, pack.code, pack.symbols, pack.types)
     except SourceError as error:
         _say_fault(str(error))
     except UnreadablePackError as error:

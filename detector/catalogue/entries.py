@@ -15,7 +15,7 @@ import regex
 
 from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.errors import UserError
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.model import Origin, Severity
 from detector.toml_tables import LocatedFault
 
@@ -163,7 +163,7 @@ class NameList:
             return False
 
 
-def no_kernels(_release: str) -> Sequence[Kernel]:
+def no_kernels(_release: str) -> Sequence[KernelBuild]:
     """Knows no kernel's code."""
     return ()
 
@@ -179,7 +179,7 @@ class Catalogue:
     known_issues: tuple[KnownIssue, ...] = ()
     structs: tuple[StructLayout, ...] = ()
     lists: Mapping[str, NameList] = field(default_factory=dict)
-    kernels: Callable[[str], Sequence[Kernel]] = field(default=no_kernels, compare=False)
+    kernels: Callable[[str], Sequence[KernelBuild]] = field(default=no_kernels, compare=False)
     """The builds of a release whose code, symbols and types are at hand (symbols packs)."""
     generic_functions: Container[str] = field(init=False, repr=False, compare=False)
     """Functions that are never the guilty one: allocation, locking, printk …"""

@@ -24,7 +24,7 @@ from detector.explain.sentences import explain_fault, explain_free_list
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released
 from detector.explain.verdict import explain_issue
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.model import CrashReport, Diagnosis, Match, Statement
 
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
@@ -67,7 +67,9 @@ def explain(
     )
 
 
-def _agreeing(structs: Sequence[StructLayout], kernels: Sequence[Kernel]) -> Sequence[StructLayout]:
+def _agreeing(
+    structs: Sequence[StructLayout], kernels: Sequence[KernelBuild]
+) -> Sequence[StructLayout]:
     """The layouts that no kernel at hand contradicts: its own types know better."""
     return [
         layout
@@ -81,7 +83,7 @@ def _agreeing(structs: Sequence[StructLayout], kernels: Sequence[Kernel]) -> Seq
 
 
 def _members(
-    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Sequence[Kernel]
+    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Sequence[KernelBuild]
 ) -> list[Statement]:
     """The member behind the fault, where a kernel of this release is at hand."""
     if not kernels:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from detector.explain.decode.fault import Decoded, is_at_pc
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.member.matching import LoggedCode, locate
 from detector.member.naming import NamedAccess, name_access
 from detector.member.values import Basis
@@ -29,7 +29,7 @@ _LIST_POISON = 0xDEAD_0000_0000_0000  # include/linux/poison.h, CONFIG_ILLEGAL_P
 
 
 def explain_member(
-    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Iterable[Kernel]
+    report: CrashReport, machine: Architecture, decoded: Decoded, kernels: Iterable[KernelBuild]
 ) -> list[Statement]:
     """Names the member that was touched, and where its object would begin."""
     operand, frame = decoded.operand, _frame(report)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detector.member.kernel import base_name
-from detector.member.values import Basis, PlainValue, PointerValue, State
+from detector.member.values import Basis, PlainValue, PointerValue, ValueState
 from detector.symbols.btf import COMPOSITES, Kind
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SYSTEM_CALLS = ("__x64_sys_", "__ia32_", "__do_sys_pt")
 class EntryState:
     """The argument registers at the entry; `asks_callers`: no prototype says their types."""
 
-    state: State
+    state: ValueState
     prototypes: Collection[int]
     asks_callers: bool
 
@@ -65,7 +65,7 @@ def arguments_of(flow: Semantics, prototype: int) -> RegisterParameters:
 def entry_state(flow: TypeFlow) -> EntryState:
     """The argument registers, as far as the prototype says their types."""
     name, types = flow.function.name, flow.types
-    state: State = {
+    state: ValueState = {
         register: PlainValue(("argument", register), 0, (f"register {register} on entry",))
         for register in flow.arguments
     }
@@ -91,7 +91,7 @@ def entry_state(flow: TypeFlow) -> EntryState:
     return EntryState(state, prototypes, asks)
 
 
-def _system_call(flow: TypeFlow, state: State) -> None:
+def _system_call(flow: TypeFlow, state: ValueState) -> None:
     """System calls take the registers of user space (arch/x86/include/asm/syscall_wrapper.h)."""
     first = flow.arguments[0]
     number = flow.types.struct("pt_regs")

@@ -20,12 +20,12 @@ from detector.member.values import (
     MASK,
     UNKNOWN,
     ConstantValue,
+    FlowValue,
     PerCpuBase,
     PlainValue,
     PointerValue,
     StackValue,
-    State,
-    Value,
+    ValueState,
     add,
     signed,
 )
@@ -53,7 +53,7 @@ _NO_EFFECT = frozenset(("b", "nop", "hint", "bti", "paciasp", "autiasp", "xpaclr
 class _Transfer:
     """A load or store, taken apart: where it begins and what it moves."""
 
-    pointer: Value
+    pointer: FlowValue
     scale: int | None
     size: int
     registers: list[Any]
@@ -71,7 +71,7 @@ class Arm64Flow(TypeFlow):
         """The instructions; words that are none are passed over."""
         return decode_all(capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN, self.function, 4)
 
-    def initial(self) -> State:
+    def initial(self) -> ValueState:
         """Nothing is known of the registers that are kept; the stack begins here."""
         names = [f"x{number}" for number in range(8, 31)]
         return {**dict.fromkeys(names, UNKNOWN), "sp": StackValue(0)}
@@ -89,7 +89,7 @@ class Arm64Flow(TypeFlow):
             return Transfer("return")
         return Transfer("call", operands[0].imm & MASK) if name == "bl" else NEXT
 
-    def step(self, instruction: Any, state: State) -> None:
+    def step(self, instruction: Any, state: ValueState) -> None:
         """Follows one instruction."""
         name, operands = instruction.mnemonic, instruction.operands
         if name in _NO_EFFECT or name.startswith(("b.", "cb", "tb", "prfm")):
@@ -113,7 +113,7 @@ class Arm64Flow(TypeFlow):
         else:
             self._others(instruction, name, state)
 
-    def _others(self, instruction: Any, name: str, state: State) -> None:
+    def _others(self, instruction: Any, name: str, state: ValueState) -> None:
         operands, address = instruction.operands, instruction.address
         if name == "csel":
             first, second = (self._value(instruction, each, state) for each in operands[1:3])
@@ -131,7 +131,7 @@ class Arm64Flow(TypeFlow):
             value = self.hints.plain((address, "computed"), ("computed",))
             self._set(instruction, operands[0], value, state)
 
-    def _value(self, instruction: Any, operand: Any, state: State) -> Value:
+    def _value(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
         if operand.type == cs.ARM64_OP_IMM:
             shift = operand.shift.value if operand.shift.type == cs.ARM64_SFT_LSL else 0
             return ConstantValue(operand.imm << shift & MASK)
@@ -148,7 +148,7 @@ class Arm64Flow(TypeFlow):
             return PlainValue((instruction.address, "shifted"), 0, ("computed",))
         return value
 
-    def _set(self, instruction: Any, operand: Any, value: Value, state: State) -> None:
+    def _set(self, instruction: Any, operand: Any, value: FlowValue, state: ValueState) -> None:
         if operand.type != cs.ARM64_OP_REG:
             return
         register, size = _WHOLE.get(instruction.reg_name(operand.reg), ("", 0))
@@ -160,7 +160,9 @@ class Arm64Flow(TypeFlow):
         chain = value.chain if isinstance(value, PlainValue) else ("int",)
         state[register] = self.hints.plain((instruction.address, register), chain)
 
-    def _pointer(self, instruction: Any, operand: Any, state: State) -> tuple[Value, int | None]:
+    def _pointer(
+        self, instruction: Any, operand: Any, state: ValueState
+    ) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
         memory = operand.mem
         base = _WHOLE.get(instruction.reg_name(memory.base), ("", 0))[0]
@@ -175,7 +177,7 @@ class Arm64Flow(TypeFlow):
             value = index
         return add(value, memory.disp), 1 << shift
 
-    def _memory(self, instruction: Any, memory: Any, state: State) -> None:
+    def _memory(self, instruction: Any, memory: Any, state: ValueState) -> None:
         base = _WHOLE.get(instruction.reg_name(memory.mem.base), ("", 0))[0]
         held = state.get(base, UNKNOWN)
         after = instruction.writeback and not instruction.op_str.rstrip().endswith("!")
@@ -205,7 +207,7 @@ class Arm64Flow(TypeFlow):
             return 4
         return 4 if register == "wzr" else _WHOLE.get(register, ("", 8))[1]
 
-    def _load(self, instruction: Any, parts: _Transfer, state: State) -> None:
+    def _load(self, instruction: Any, parts: _Transfer, state: ValueState) -> None:
         name = instruction.mnemonic
         single = name not in _PAIRS and name.startswith(_SINGLE_LOADS)
         targets = parts.registers[: 1 if single else 2]
@@ -224,7 +226,7 @@ class Arm64Flow(TypeFlow):
         for target, value in zip(targets, values, strict=True):
             self._set(instruction, target, value, state)
 
-    def _store(self, instruction: Any, parts: _Transfer, state: State) -> None:
+    def _store(self, instruction: Any, parts: _Transfer, state: ValueState) -> None:
         sources = parts.registers[: 2 if instruction.mnemonic in _PAIRS else 1]
         if instruction.mnemonic.startswith(("stx", "stlx")):
             status = PlainValue((instruction.address, "status"), 0, ("int",))
@@ -238,7 +240,7 @@ class Arm64Flow(TypeFlow):
             else:
                 self.written(target, parts.scale, parts.size, value)
 
-    def _system_register(self, instruction: Any) -> Value:
+    def _system_register(self, instruction: Any) -> FlowValue:
         """`current` is in sp_el0, the per-CPU offset in tpidr_el1 or el2 (asm/current.h, 4.10;
         asm/percpu.h).
         """
@@ -250,7 +252,7 @@ class Arm64Flow(TypeFlow):
             return PerCpuBase()
         return PlainValue(origin, 0, ("int",))
 
-    def _sum(self, instruction: Any, state: State) -> Value:
+    def _sum(self, instruction: Any, state: ValueState) -> FlowValue:
         target, *sources = instruction.operands
         first, second = (self._value(instruction, each, state) for each in sources)
         origin, adds = (instruction.address,), instruction.mnemonic == "add"
@@ -273,7 +275,7 @@ class Arm64Flow(TypeFlow):
         chain = first.chain if isinstance(first, PointerValue | PlainValue) else ()
         return self.hints.plain(origin, (*chain, "computed"))
 
-    def _call(self, instruction: Any, state: State) -> None:
+    def _call(self, instruction: Any, state: ValueState) -> None:
         names = self.kernel.symbols.names_at(instruction.operands[0].imm & MASK)
         name, origin = names[0] if names else "?", (instruction.address,)
         if name in _TRANSPARENT or name.startswith("__sanitizer"):

@@ -14,12 +14,12 @@ from detector.member.values import (
     SEVERAL_PATHS,
     Basis,
     ConstantValue,
+    FlowValue,
     MixedValue,
-    Origin,
     PerCpuBase,
     PlainValue,
     PointerValue,
-    Value,
+    ValueOrigin,
 )
 from detector.symbols.btf import COMPOSITES, Kind
 
@@ -32,9 +32,9 @@ class Hints:
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
-        self._known: dict[Origin, tuple[int, int]] = {}
-        self._seen: dict[Origin, set[tuple[int, int]]] = {}
-        self._uses: dict[Origin, str] = {}
+        self._known: dict[ValueOrigin, tuple[int, int]] = {}
+        self._seen: dict[ValueOrigin, set[tuple[int, int]]] = {}
+        self._uses: dict[ValueOrigin, str] = {}
 
     def next_round(self) -> bool:
         """Puts what was collected in force; False where nothing is new."""
@@ -51,18 +51,18 @@ class Hints:
         """Begins to collect anew."""
         self._seen = {}
 
-    def use_of(self, origins: Iterable[Origin]) -> str | None:
+    def use_of(self, origins: Iterable[ValueOrigin]) -> str | None:
         """The use that says the type of a value, in words."""
         return next((self._uses[each] for each in origins if each in self._known), None)
 
-    def used_as(self, value: Value, target: int, use: str) -> None:
+    def used_as(self, value: FlowValue, target: int, use: str) -> None:
         """The value was used as a pointer to this type: `use` says how."""
         types = self._layouts.types
         target = types.bare(target)
         info = types.info(target)
         if info.kind not in COMPOSITES or not info.name:
             return
-        origins: frozenset[Origin]
+        origins: frozenset[ValueOrigin]
         if isinstance(value, PlainValue):
             origins, back = frozenset((value.origin,)), -value.offset
         elif isinstance(value, MixedValue) and value.origin is not None:
@@ -78,7 +78,7 @@ class Hints:
                 self._seen.setdefault(origin, set()).add((target, back))
                 self._uses.setdefault(origin, use)
 
-    def applied(self, origin: Origin, value: Value) -> Value:
+    def applied(self, origin: ValueOrigin, value: FlowValue) -> FlowValue:
         """The value, with the type that its use says."""
         hint = self._known.get(origin)
         if hint is None:
@@ -98,13 +98,17 @@ class Hints:
             return PointerValue(kind, offset, value.chain, origins, Basis.USE)
         return value
 
-    def plain(self, origin: Origin, chain: tuple[str, ...]) -> Value:
+    def plain(self, origin: ValueOrigin, chain: tuple[str, ...]) -> FlowValue:
         """A value without a declared type."""
         return self.applied(origin, PlainValue(origin, 0, chain))
 
     def pointer(
-        self, number: int, chain: tuple[str, ...], origin: Origin, basis: Basis = Basis.DECLARED
-    ) -> Value | None:
+        self,
+        number: int,
+        chain: tuple[str, ...],
+        origin: ValueOrigin,
+        basis: Basis = Basis.DECLARED,
+    ) -> FlowValue | None:
         """A value of a declared type; None where that is no pointer."""
         types = self._layouts.types
         info = types.info(types.bare(number))
@@ -116,7 +120,7 @@ class Hints:
         pointer = PointerValue(target, 0, chain, frozenset((origin,)), basis)
         return self.applied(origin, pointer)
 
-    def merged(self, first: Value, second: Value, where: Origin) -> Value:
+    def merged(self, first: FlowValue, second: FlowValue, where: ValueOrigin) -> FlowValue:
         """Merge what two paths say of a value."""
         if first == second:
             return first
@@ -138,7 +142,9 @@ class Hints:
             return self.applied(where, mixed)
         return self._merged_plain(first, second, where)
 
-    def _merged_pointers(self, first: PointerValue, second: PointerValue, where: Origin) -> Value:
+    def _merged_pointers(
+        self, first: PointerValue, second: PointerValue, where: ValueOrigin
+    ) -> FlowValue:
         if (first.type, first.offset) != (second.type, second.offset):
             return self.applied(where, MixedValue(where))
         origins = first.origins | second.origins
@@ -150,7 +156,7 @@ class Hints:
             max(first.basis, second.basis),
         )
 
-    def _merged_plain(self, first: Value, second: Value, where: Origin) -> Value:
+    def _merged_plain(self, first: FlowValue, second: FlowValue, where: ValueOrigin) -> FlowValue:
         if isinstance(first, ConstantValue) and isinstance(second, PlainValue):
             first, second = second, first
         if isinstance(first, PlainValue) and isinstance(second, ConstantValue):

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.member.layout import key_of
 from detector.member.values import Basis, PointerValue
 from detector.symbols.btf import COMPOSITES
 
 if TYPE_CHECKING:
-    from detector.member.semantics import Access, Semantics
+    from detector.member.semantics import MemoryAccess, Semantics
 
 GENERIC = frozenset(
     (
@@ -41,7 +41,7 @@ _FARTHEST_BACK = 4096
 
 def fit_containers(flow: Semantics) -> None:
     """Names what only one container explains."""
-    groups: dict[tuple[int, frozenset[object]], list[Access]] = {}
+    groups: dict[tuple[int, frozenset[object]], list[MemoryAccess]] = {}
     for access in flow.accesses.values():
         pointer = access.pointer
         if not isinstance(pointer, PointerValue) or access.scale:
@@ -53,7 +53,7 @@ def fit_containers(flow: Semantics) -> None:
             _fit(flow, inner, accesses)
 
 
-def _fit(flow: Semantics, inner: int, accesses: list[Access]) -> None:
+def _fit(flow: Semantics, inner: int, accesses: list[MemoryAccess]) -> None:
     info = flow.types.info(inner)
     spots = {(_offset(access), access.size) for access in accesses}
     lowest = min(offset for offset, _ in spots)
@@ -81,7 +81,7 @@ def _fit(flow: Semantics, inner: int, accesses: list[Access]) -> None:
             flow.accesses[access.address] = replace(access, pointer=moved, place=place)
 
 
-def _offset(access: Access) -> int:
+def _offset(access: MemoryAccess) -> int:
     assert isinstance(access.pointer, PointerValue)
     return access.pointer.offset
 
@@ -111,7 +111,7 @@ def _chosen(
     return min(fitting, key=lambda pair: flow.types.size(pair[0])) if len(keys) == 1 else None
 
 
-def _containers(kernel: Kernel, inner: int) -> list[tuple[int, int]]:
+def _containers(kernel: KernelBuild, inner: int) -> list[tuple[int, int]]:
     """(struct, offset) of every struct that embeds a type, directly or not."""
     if kernel.containers is None:
         kernel.containers = _index(kernel)
@@ -128,7 +128,7 @@ def _containers(kernel: Kernel, inner: int) -> list[tuple[int, int]]:
     return containers
 
 
-def _index(kernel: Kernel) -> dict[int, list[tuple[int, int]]]:
+def _index(kernel: KernelBuild) -> dict[int, list[tuple[int, int]]]:
     types = kernel.types
     index: dict[int, list[tuple[int, int]]] = {}
     for number, kind in enumerate(types.kinds):

@@ -1,8 +1,8 @@
 """Follows a function's code and notes the type of every pointer that it uses.
 
-In: a function of a `Kernel`. Out: its `Access`es by address. This is the walk over the code, which
-no architecture changes: from block to block until nothing is new, in rounds of hints. Calls and
-memory are in `semantics`.
+In: a function of a `KernelBuild`. Out: its `MemoryAccess`es by address. This is the walk over the
+code, which no architecture changes: from block to block until nothing is new, in rounds of hints.
+Calls and memory are in `semantics`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from detector.member.arguments import argument_types, entry_state
 from detector.member.fit import fit_containers
-from detector.member.kernel import FunctionCode, Kernel
-from detector.member.semantics import Access, Semantics
-from detector.member.values import PointerValue, State
+from detector.member.kernel import FunctionCode, KernelBuild
+from detector.member.semantics import MemoryAccess, Semantics
+from detector.member.values import PointerValue, ValueState
 
 _MOST_VISITS = 12  # of one block: a value that still changes is not going to be named
 _NEVER_RETURN = frozenset(
@@ -50,14 +50,14 @@ class TypeFlow(Semantics, ABC):
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: KernelBuild,
         function: FunctionCode,
         *,
         follows_callers: bool = True,
         fits: bool = True,
     ) -> None:
         super().__init__(kernel, function)
-        self.calls: dict[int, tuple[int | None, State]] = {}
+        self.calls: dict[int, tuple[int | None, ValueState]] = {}
         self.instructions: Mapping[int, Any] = self.decode()
         self.order = sorted(self.instructions)
         self._follows_callers = follows_callers
@@ -74,15 +74,15 @@ class TypeFlow(Semantics, ABC):
         """The way on from an instruction."""
 
     @abstractmethod
-    def step(self, instruction: Any, state: State) -> None:
+    def step(self, instruction: Any, state: ValueState) -> None:
         """Changes the state as the instruction does, and notes its accesses."""
 
     @abstractmethod
-    def initial(self) -> State:
+    def initial(self) -> ValueState:
         """The registers at the entry that hold no arguments."""
 
     # The walk.
-    def analyse(self, rounds: int = 3) -> dict[int, Access]:
+    def analyse(self, rounds: int = 3) -> dict[int, MemoryAccess]:
         """Follows the function in rounds, until no use says anything new."""
         for _ in range(rounds):
             self._walk()
@@ -100,7 +100,7 @@ class TypeFlow(Semantics, ABC):
         rank = {address: place for place, address in enumerate(self.order)}
         leaders = self._leaders(rank)
         start = self.function.start
-        states: dict[int, State] = {start: self._entry()}
+        states: dict[int, ValueState] = {start: self._entry()}
         heap, waiting = [(0, start)], {start}
         visits: dict[int, int] = {}
         while heap:
@@ -127,7 +127,7 @@ class TypeFlow(Semantics, ABC):
         return leaders
 
     def _block(
-        self, address: int, state: State, rank: Mapping[int, int], leaders: set[int]
+        self, address: int, state: ValueState, rank: Mapping[int, int], leaders: set[int]
     ) -> list[int]:
         """Follows the code from a leader to the next one; the leaders that may come after it."""
         place = rank[address]
@@ -156,7 +156,7 @@ class TypeFlow(Semantics, ABC):
         self,
         address: int,
         transfer: Transfer,
-        state: State,
+        state: ValueState,
         rank: Mapping[int, int],
         following: int | None,
     ) -> list[int]:
@@ -171,7 +171,7 @@ class TypeFlow(Semantics, ABC):
                 targets.append(following)
         return [target for target in targets if target is not None]
 
-    def _tail_call(self, address: int, transfer: Transfer, state: State) -> None:
+    def _tail_call(self, address: int, transfer: Transfer, state: ValueState) -> None:
         """A jump out of the function: to a return thunk, or to a function with these arguments."""
         assert transfer.target is not None
         name = next(iter(self.kernel.symbols.names_at(transfer.target)), "")
@@ -187,13 +187,13 @@ class TypeFlow(Semantics, ABC):
         names = self.kernel.symbols.names_at(target)
         return bool(names) and names[0] in _NEVER_RETURN
 
-    def _meet(self, states: dict[int, State], target: int, state: State) -> bool:
+    def _meet(self, states: dict[int, ValueState], target: int, state: ValueState) -> bool:
         """Merges a state into that of a block; whether it changed."""
         present = states.get(target)
         if present is None:
             states[target] = dict(state)
             return True
-        merged: State = {}
+        merged: ValueState = {}
         changed = False
         for name, value in present.items():
             if name not in state:
@@ -209,9 +209,9 @@ class TypeFlow(Semantics, ABC):
             states[target] = merged
         return changed
 
-    def _entry(self) -> State:
+    def _entry(self) -> ValueState:
         entry = entry_state(self)
-        state: State = {**entry.state, **self.initial()}
+        state: ValueState = {**entry.state, **self.initial()}
         self.prototypes = entry.prototypes
         if entry.asks_callers and self._follows_callers and self._from_callers is None:
             self._from_callers = argument_types(self)

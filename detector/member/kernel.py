@@ -31,7 +31,7 @@ class FunctionCode:
     code: bytes
 
 
-class Kernel:
+class KernelBuild:
     """One kernel build."""
 
     def __init__(

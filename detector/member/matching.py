@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from detector.member.kernel import FunctionCode, Kernel
+from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.naming import flow_of
 
 _SLIDE = 0x20_0000
@@ -30,7 +30,9 @@ class LoggedCode:
     mark: int
 
 
-def locate(kernel: Kernel, name: str, offset: int, size: int, logged: LoggedCode) -> int | None:
+def locate(
+    kernel: KernelBuild, name: str, offset: int, size: int, logged: LoggedCode
+) -> int | None:
     """The address of the instruction at `name+offset/size`, where all that is printed agrees."""
     if is_instrumented(kernel):
         return None
@@ -45,13 +47,13 @@ def locate(kernel: Kernel, name: str, offset: int, size: int, logged: LoggedCode
     return places[0] if len(places) == 1 else None
 
 
-def is_instrumented(kernel: Kernel) -> bool:
+def is_instrumented(kernel: KernelBuild) -> bool:
     """Tell if KASAN checks each access: then a check faults, not the access."""
     names = ("__asan_load8", "__asan_loadN", "__hwasan_loadN_noabort", "kasan_check_range")
     return any(kernel.symbols.addresses_of(name) for name in names)
 
 
-def _agrees(kernel: Kernel, function: FunctionCode, address: int, logged: LoggedCode) -> bool:
+def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: LoggedCode) -> bool:
     slides: set[int] = set()
     equal = 0
     flow = flow_of(kernel, function)
@@ -71,7 +73,7 @@ def _agrees(kernel: Kernel, function: FunctionCode, address: int, logged: Logged
     return equal >= _FEWEST_EQUAL and len(slides) <= 1
 
 
-def _is_patched(kernel: Kernel, instruction: Any) -> bool:
+def _is_patched(kernel: KernelBuild, instruction: Any) -> bool:
     """Tell if the kernel rewrites such instructions at boot or while it runs."""
     name = instruction.mnemonic
     if kernel.arch == "arm64":
@@ -81,7 +83,7 @@ def _is_patched(kernel: Kernel, instruction: Any) -> bool:
     return bool(name == "nop")
 
 
-def _is_moved(kernel: Kernel, own: bytes, printed: bytes, slides: set[int]) -> bool:
+def _is_moved(kernel: KernelBuild, own: bytes, printed: bytes, slides: set[int]) -> bool:
     """Tell if only an address in the instruction differs, by the distance that KASLR chose."""
     if kernel.arch != "x86_64" or len(own) < 5:
         return False

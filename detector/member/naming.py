@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.member.flow import TypeFlow
-from detector.member.kernel import FunctionCode, Kernel
+from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.values import Basis, Chain, PointerValue
 from detector.symbols.btf import COMPOSITES
 
@@ -38,7 +38,7 @@ class NamedAccess:
     indexed: bool
 
 
-def flow_of(kernel: Kernel, function: FunctionCode) -> TypeFlow:
+def flow_of(kernel: KernelBuild, function: FunctionCode) -> TypeFlow:
     """The analysis of a function, for the kernel's architecture."""
     if kernel.arch == "arm64":
         from detector.member.arm64 import Arm64Flow
@@ -49,7 +49,7 @@ def flow_of(kernel: Kernel, function: FunctionCode) -> TypeFlow:
     return X86Flow(kernel, function)
 
 
-def name_access(kernel: Kernel, address: int) -> NamedAccess | None:
+def name_access(kernel: KernelBuild, address: int) -> NamedAccess | None:
     """The access of the instruction at an address."""
     function = kernel.function_at(address)
     if function is None:

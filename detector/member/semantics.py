@@ -12,19 +12,19 @@ from typing import ClassVar
 
 from detector.member.arguments import arguments_of
 from detector.member.evidence import Hints
-from detector.member.kernel import FunctionCode, Kernel, base_name
+from detector.member.kernel import FunctionCode, KernelBuild, base_name
 from detector.member.layout import Place
 from detector.member.values import (
     UNKNOWN,
     Basis,
     ConstantValue,
+    FlowValue,
     MixedValue,
-    Origin,
     PlainValue,
     PointerValue,
     StackValue,
-    State,
-    Value,
+    ValueOrigin,
+    ValueState,
 )
 from detector.symbols.btf import Kind
 
@@ -45,7 +45,7 @@ COPIES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class MemoryAccess:
     """One access of memory: `size` bytes at `pointer`.
 
     `scale` is the factor of an index that is added, `base` the register and `displacement` the
@@ -53,7 +53,7 @@ class Access:
     """
 
     address: int
-    pointer: Value
+    pointer: FlowValue
     scale: int | None
     size: int
     place: Place | None
@@ -70,15 +70,15 @@ class Semantics:
     clobbered: ClassVar[tuple[str, ...]]
     """The registers that a call may change."""
 
-    def __init__(self, kernel: Kernel, function: FunctionCode) -> None:
+    def __init__(self, kernel: KernelBuild, function: FunctionCode) -> None:
         self.kernel = kernel
         self.function = function
         self.types, self.layouts = kernel.types, kernel.layouts
         self.hints = Hints(kernel.layouts)
-        self.accesses: dict[int, Access] = {}
+        self.accesses: dict[int, MemoryAccess] = {}
         self.prototypes: Collection[int] = ()
 
-    def returned(self, state: State) -> None:
+    def returned(self, state: ValueState) -> None:
         """Uses the result as the function's prototype says."""
         if (number := self.result_type(self.prototypes)) is not None:
             info = self.types.info(self.types.bare(number))
@@ -90,7 +90,9 @@ class Semantics:
         kinds = {self.types.bare(self.types.info(number).value) for number in prototypes}
         return kinds.pop() if len(kinds) == 1 else None
 
-    def call(self, origin: Origin, state: State, prototypes: Collection[int], name: str) -> None:
+    def call(
+        self, origin: ValueOrigin, state: ValueState, prototypes: Collection[int], name: str
+    ) -> None:
         """Calls a function: its arguments are used as declared, its result is of its type."""
         self.pass_arguments(state, prototypes, name)
         for register in self.clobbered:
@@ -100,7 +102,7 @@ class Semantics:
         value = None if number is None else self.hints.pointer(number, chain, origin)
         state[self.result] = value if value is not None else self.hints.plain(origin, chain)
 
-    def call_variant(self, origin: Origin, state: State, name: str) -> None:
+    def call_variant(self, origin: ValueOrigin, state: ValueState, name: str) -> None:
         """Calls a copy of a function that the compiler made (`.isra.0`): its arguments may be
         others, its result is not.
         """
@@ -111,20 +113,20 @@ class Semantics:
             if value is not None:
                 state[self.result] = value
 
-    def call_copy(self, origin: Origin, state: State, name: str) -> None:
+    def call_copy(self, origin: ValueOrigin, state: ValueState, name: str) -> None:
         """Calls a function that returns its first argument."""
         value = state.get(self.arguments[0], UNKNOWN)
         self.call(origin, state, (), name)
         state[self.result] = value
 
-    def call_pointer(self, origin: Origin, state: State, pointer: Value) -> None:
+    def call_pointer(self, origin: ValueOrigin, state: ValueState, pointer: FlowValue) -> None:
         """Calls through a pointer to a function."""
         if isinstance(pointer, PointerValue) and self.types.kind(pointer.type) == Kind.FUNC_PROTO:
             self.call(origin, state, (pointer.type,), pointer.chain[-1])
         else:
             self.call(origin, state, (), "a function pointer")
 
-    def pass_arguments(self, state: State, prototypes: Collection[int], callee: str) -> None:
+    def pass_arguments(self, state: ValueState, prototypes: Collection[int], callee: str) -> None:
         """Notes what arguments are used as; what the stack holds behind one may be changed."""
         lists = [arguments_of(self, number) for number in prototypes]
         for register, (number, _, _) in lists[0].items() if lists else ():
@@ -139,7 +141,7 @@ class Semantics:
             if isinstance(value, StackValue):
                 self._forget_stack(state, value.offset)
 
-    def _forget_stack(self, state: State, start: int) -> None:
+    def _forget_stack(self, state: ValueState, start: int) -> None:
         for key, value in state.items():
             if not isinstance(key, tuple) or isinstance(value, StackValue):
                 continue
@@ -150,7 +152,7 @@ class Semantics:
     def note_access(
         self,
         address: int,
-        pointer: Value,
+        pointer: FlowValue,
         scale: int | None,
         size: int,
         base: str,
@@ -162,11 +164,18 @@ class Semantics:
             if isinstance(pointer, PointerValue)
             else None
         )
-        self.accesses[address] = Access(address, pointer, scale, size, place, base, displacement)
+        self.accesses[address] = MemoryAccess(
+            address, pointer, scale, size, place, base, displacement
+        )
 
     def read(
-        self, pointer: Value, scale: int | None, size: int, state: State, origin: Origin
-    ) -> Value:
+        self,
+        pointer: FlowValue,
+        scale: int | None,
+        size: int,
+        state: ValueState,
+        origin: ValueOrigin,
+    ) -> FlowValue:
         """Read memory: the value that comes of it."""
         if isinstance(pointer, StackValue):
             kept = None if scale else state.get(("stack", pointer.offset))
@@ -185,14 +194,14 @@ class Semantics:
                 return value
         return self.hints.plain(origin, chain)
 
-    def constant_chain(self, pointer: Value) -> tuple[str, ...]:
+    def constant_chain(self, pointer: FlowValue) -> tuple[str, ...]:
         """The words for a read at a fixed address."""
         if not isinstance(pointer, ConstantValue):
             return ("?",)
         name = next(iter(self.kernel.symbols.names_at(pointer.number)), hex(pointer.number))
         return (f"global {name}",)
 
-    def written(self, pointer: Value, scale: int | None, size: int, value: Value) -> None:
+    def written(self, pointer: FlowValue, scale: int | None, size: int, value: FlowValue) -> None:
         """A write says what the value is, where the member is a pointer."""
         if not isinstance(pointer, PointerValue) or size != 8:
             return
@@ -204,7 +213,7 @@ class Semantics:
             if info.kind == Kind.PTR:
                 self.hints.used_as(value, info.value, f"stored in {place.text}")
 
-    def compared(self, first: Value, second: Value) -> None:
+    def compared(self, first: FlowValue, second: FlowValue) -> None:
         """Values that are compared are of one type."""
         for value, other in ((first, second), (second, first)):
             if not isinstance(value, PointerValue) or not isinstance(other, PlainValue):
@@ -213,7 +222,7 @@ class Semantics:
                 self.hints.used_as(other, value.type, "compared with such a pointer")
                 return
 
-    def element(self, value: Value, other: Value, origin: Origin) -> Value | None:
+    def element(self, value: FlowValue, other: FlowValue, origin: ValueOrigin) -> FlowValue | None:
         """A pointer to a struct plus what is not known, or None where it is none."""
         if not isinstance(value, PointerValue) or not isinstance(other, PlainValue | MixedValue):
             return None
@@ -222,7 +231,7 @@ class Semantics:
             return None
         return None if self.layouts.is_flexible(value.type) else self.element_of(value, origin)
 
-    def element_of(self, pointer: PointerValue, origin: Origin) -> PointerValue:
+    def element_of(self, pointer: PointerValue, origin: ValueOrigin) -> PointerValue:
         """A pointer to an element of an array, whose index is not known."""
         return PointerValue(
             pointer.type,
@@ -232,7 +241,7 @@ class Semantics:
             max(pointer.basis, Basis.SOME_PATHS),
         )
 
-    def per_cpu(self, address: int, origin: Origin) -> Value:
+    def per_cpu(self, address: int, origin: ValueOrigin) -> FlowValue:
         """The address of a per-CPU variable of this CPU."""
         variable = self.kernel.per_cpu(address)
         if variable is None:

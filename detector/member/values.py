@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-Origin = Hashable
+ValueOrigin = Hashable
 Chain = tuple[str, ...]
 
 MASK = (1 << 64) - 1
@@ -33,7 +33,7 @@ class PointerValue:
     type: int
     offset: int
     chain: Chain
-    origins: frozenset[Origin]
+    origins: frozenset[ValueOrigin]
     basis: Basis = Basis.DECLARED
 
 
@@ -41,7 +41,7 @@ class PointerValue:
 class PlainValue:
     """A value of no known pointer type, plus `offset`."""
 
-    origin: Origin
+    origin: ValueOrigin
     offset: int
     chain: Chain
 
@@ -64,7 +64,7 @@ class StackValue:
 class MixedValue:
     """Something that paths do not agree on, or nothing is known of."""
 
-    origin: Origin = None
+    origin: ValueOrigin = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class PerCpuBase:
     """The distance to this CPU's copy of per-CPU variables."""
 
 
-Value = PointerValue | PlainValue | ConstantValue | StackValue | MixedValue | PerCpuBase
-State = dict[Hashable, Value]
+FlowValue = PointerValue | PlainValue | ConstantValue | StackValue | MixedValue | PerCpuBase
+ValueState = dict[Hashable, FlowValue]
 """Register names, and (“stack”, offset) → values."""
 
 UNKNOWN = MixedValue()
@@ -84,7 +84,7 @@ def signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
-def add(value: Value, distance: int) -> Value:
+def add(value: FlowValue, distance: int) -> FlowValue:
     """The value plus a constant."""
     if isinstance(value, PointerValue | PlainValue | StackValue):
         return replace(value, offset=value.offset + distance) if distance else value

@@ -19,12 +19,12 @@ from detector.member.values import (
     MASK,
     UNKNOWN,
     ConstantValue,
+    FlowValue,
     PerCpuBase,
     PlainValue,
     PointerValue,
     StackValue,
-    State,
-    Value,
+    ValueState,
     add,
     signed,
 )
@@ -70,7 +70,7 @@ class X86Flow(TypeFlow):
         """The instructions; bytes that are none are passed over."""
         return decode_all(capstone.CS_ARCH_X86, capstone.CS_MODE_64, self.function, 1)
 
-    def initial(self) -> State:
+    def initial(self) -> ValueState:
         """Nothing is known of the registers that are kept; the stack begins here."""
         names = ("rbx", "rbp", "r12", "r13", "r14", "r15", "rax", "r10", "r11")
         return {**dict.fromkeys(names, UNKNOWN), "rsp": StackValue(0)}
@@ -88,7 +88,7 @@ class X86Flow(TypeFlow):
             return Transfer("call", operands[0].imm & MASK)
         return NEXT
 
-    def step(self, instruction: Any, state: State) -> None:
+    def step(self, instruction: Any, state: ValueState) -> None:
         """Follows one instruction."""
         name = instruction.mnemonic
         if name[0] == "j":
@@ -118,7 +118,7 @@ class X86Flow(TypeFlow):
         else:
             self._others(instruction, name, state)
 
-    def _others(self, instruction: Any, name: str, state: State) -> None:
+    def _others(self, instruction: Any, name: str, state: ValueState) -> None:
         operands, address = instruction.operands, instruction.address
         registers = [operand for operand in operands if operand.type == cs.X86_OP_REG]
         if name == "xor" and len(registers) == 2 and registers[0].reg == registers[1].reg:
@@ -138,7 +138,7 @@ class X86Flow(TypeFlow):
         elif name not in _SILENT:
             self._unmodelled(instruction, state)
 
-    def _note(self, instruction: Any, name: str, state: State) -> None:
+    def _note(self, instruction: Any, name: str, state: ValueState) -> None:
         if name in ("lea", "nop") or name.startswith("prefetch"):
             return
         for operand in instruction.operands:
@@ -154,7 +154,9 @@ class X86Flow(TypeFlow):
                     instruction.address, pointer, scale, operand.size, base, displacement
                 )
 
-    def _pointer(self, instruction: Any, operand: Any, state: State) -> tuple[Value, int | None]:
+    def _pointer(
+        self, instruction: Any, operand: Any, state: ValueState
+    ) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
         memory = operand.mem
         base = instruction.reg_name(memory.base) if memory.base else ""
@@ -172,14 +174,14 @@ class X86Flow(TypeFlow):
             value = value if isinstance(value, PointerValue) else index
         return add(value, memory.disp), memory.scale
 
-    def _load(self, instruction: Any, operand: Any, state: State) -> Value:
+    def _load(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
         pointer, scale = self._pointer(instruction, operand, state)
         origin = (instruction.address,)
         if operand.mem.segment and instruction.reg_name(operand.mem.segment) == "gs":
             return self._load_per_cpu(pointer, operand.size, origin)
         return self.read(pointer, scale, operand.size, state, origin)
 
-    def _load_per_cpu(self, pointer: Value, size: int, origin: tuple[int]) -> Value:
+    def _load_per_cpu(self, pointer: FlowValue, size: int, origin: tuple[int]) -> FlowValue:
         variable = (
             self.kernel.per_cpu(pointer.number) if isinstance(pointer, ConstantValue) else None
         )
@@ -193,7 +195,7 @@ class X86Flow(TypeFlow):
         value = self.hints.pointer(leaf.type, chain, origin) if leaf and size == 8 else None
         return value if value is not None else self.hints.plain(origin, ("per-CPU",))
 
-    def _value(self, instruction: Any, operand: Any, state: State) -> Value:
+    def _value(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
         if operand.type == cs.X86_OP_IMM:
             return ConstantValue(operand.imm & MASK)
         if operand.type == cs.X86_OP_MEM:
@@ -203,7 +205,7 @@ class X86Flow(TypeFlow):
             return value
         return PlainValue((instruction.address, "part"), 0, ("int",))
 
-    def _set(self, instruction: Any, operand: Any, value: Value, state: State) -> None:
+    def _set(self, instruction: Any, operand: Any, value: FlowValue, state: ValueState) -> None:
         if operand.type != cs.X86_OP_REG:
             return
         register = _WHOLE.get(instruction.reg_name(operand.reg))
@@ -218,7 +220,7 @@ class X86Flow(TypeFlow):
         else:
             state[register] = PlainValue(origin, 0, ("int",))
 
-    def _move(self, instruction: Any, state: State) -> None:
+    def _move(self, instruction: Any, state: ValueState) -> None:
         target, source = instruction.operands
         value = self._value(instruction, source, state)
         if target.type == cs.X86_OP_REG:
@@ -231,7 +233,7 @@ class X86Flow(TypeFlow):
         else:
             self.written(pointer, scale, target.size, value)
 
-    def _lea(self, instruction: Any, state: State) -> Value:
+    def _lea(self, instruction: Any, state: ValueState) -> FlowValue:
         pointer, scale = self._pointer(instruction, instruction.operands[1], state)
         if not scale:
             return pointer
@@ -243,7 +245,7 @@ class X86Flow(TypeFlow):
             return self.element_of(pointer, origin)
         return PlainValue(origin, 0, (*pointer.chain, "indexed"))
 
-    def _sum(self, instruction: Any, name: str, state: State) -> Value:
+    def _sum(self, instruction: Any, name: str, state: ValueState) -> FlowValue:
         first, second = (self._value(instruction, each, state) for each in instruction.operands)
         origin = (instruction.address,)
         if isinstance(second, PerCpuBase):
@@ -263,14 +265,14 @@ class X86Flow(TypeFlow):
         chain = first.chain if isinstance(first, PointerValue | PlainValue) else ()
         return self.hints.plain(origin, (*chain, "computed"))
 
-    def _indexed(self, value: Value, other: Value, origin: tuple[int]) -> Value | None:
+    def _indexed(self, value: FlowValue, other: FlowValue, origin: tuple[int]) -> FlowValue | None:
         """A pointer plus what is not known: an element; a per-CPU offset of some CPU: its copy."""
         if isinstance(value, PlainValue) and isinstance(other, ConstantValue):
             is_copy = value.chain[-1:] == ("global __per_cpu_offset",)
             return self.per_cpu(other.number, origin) if is_copy else None
         return self.element(value, other, origin)
 
-    def _stack(self, instruction: Any, name: str, state: State) -> None:
+    def _stack(self, instruction: Any, name: str, state: ValueState) -> None:
         pointer = state.get("rsp", UNKNOWN)
         if name == "leave":
             state["rsp"], state["rbp"] = add(state.get("rbp", UNKNOWN), 8), UNKNOWN
@@ -286,7 +288,7 @@ class X86Flow(TypeFlow):
                 state["rsp"] = StackValue(pointer.offset + 8)
             self._set(instruction, instruction.operands[0], value, state)
 
-    def _exchange(self, instruction: Any, state: State) -> None:
+    def _exchange(self, instruction: Any, state: ValueState) -> None:
         first, second = instruction.operands
         if first.type == second.type == cs.X86_OP_REG:
             if first.size == 8:
@@ -297,7 +299,7 @@ class X86Flow(TypeFlow):
         register, memory = (first, second) if first.type == cs.X86_OP_REG else (second, first)
         self._set(instruction, register, self._load(instruction, memory, state), state)
 
-    def _unmodelled(self, instruction: Any, state: State) -> None:
+    def _unmodelled(self, instruction: Any, state: ValueState) -> None:
         try:
             written = instruction.regs_access()[1]
         except capstone.CsError:
@@ -314,7 +316,7 @@ class X86Flow(TypeFlow):
             if isinstance(pointer, StackValue):
                 state["stack", pointer.offset] = UNKNOWN
 
-    def _call(self, instruction: Any, state: State) -> None:
+    def _call(self, instruction: Any, state: ValueState) -> None:
         operand, origin = instruction.operands[0], (instruction.address,)
         if operand.type != cs.X86_OP_IMM:
             self.call_pointer(origin, state, self._value(instruction, operand, state))

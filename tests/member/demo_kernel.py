@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import struct
 
-from detector.member.kernel import Kernel
+from detector.member.kernel import KernelBuild
 from detector.symbols.btf import Btf
 from detector.symbols.image import CodeRange
 from detector.symbols.table import SymbolTable
@@ -126,4 +126,4 @@ def kernel(arch="x86_64", **changed):
     )
     code, symbols = assemble({**parts, **changed}, base, filler)
     end = [(base + len(code), "T", "_etext")]
-    return Kernel(arch, (CodeRange(base, code),), SymbolTable.of(symbols + end), Btf(types()))
+    return KernelBuild(arch, (CodeRange(base, code),), SymbolTable.of(symbols + end), Btf(types()))
