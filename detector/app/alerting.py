@@ -34,6 +34,8 @@ from detector.store.alerts import open_alert_store
 from detector.store.query.problem_names import ProblemNames
 
 # Incidents without a report are held together by their rule alone: a storm has many in a moment.
+# The least time between two updates about a group where outbreaks are told of.
+_OUTBREAK_S = 3_600
 _KINDLESS_US = 150 * SECOND_US
 _UPKEEP_US = 5 * SECOND_US
 # So long the pipeline may be about one batch before it does not live: the heartbeat stops.
@@ -122,7 +124,9 @@ def timing_of(settings: Settings) -> Timing:
         min(_KINDLESS_US, alert.group_window_s * SECOND_US),
         give_up,
     )
-    return Timing(alert.settle_ms * 1_000, alert.group_interval_s * SECOND_US, give_up, windows)
+    # An outbreak tells of further hosts as it grows, so that a group need not tell of each.
+    interval_s = max(alert.group_interval_s, _OUTBREAK_S if settings.rules.outbreaks else 0)
+    return Timing(alert.settle_ms * 1_000, interval_s * SECOND_US, give_up, windows)
 
 
 def _notifier(settings: Settings, catalogue: Catalogue, routing: Routing) -> Notifier:

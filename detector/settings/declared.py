@@ -182,7 +182,13 @@ class Alert(Group):
         ge=0,
     )
     group_interval_s: int = _setting(
-        150, "least time between two updates about a group", unit="s", ge=1
+        150,
+        (
+            "least time between two updates about a group; an hour at least where rules.outbreaks "
+            "is on, which tells of further hosts"
+        ),
+        unit="s",
+        ge=1,
     )
     give_up_s: int = _setting(
         86_400, "a message that nobody took for so long is given up, and counted", unit="s", ge=60

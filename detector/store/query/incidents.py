@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection
 from typing import Any
 
@@ -42,6 +42,19 @@ _KERNELS = 40
 # More problems than the search index takes in one expression are compared row by row as well.
 _PROBLEMS = 400
 _END = (1 << 63) - 1
+# The newest incidents of many hosts that are looked at for a host.
+_SPREADS = 500
+_SPREAD_ON = """
+SELECT i.place FROM spread_hosts s INDEXED BY spread_hosts_host
+  JOIN incidents i ON i.id = s.incident_id
+WHERE s.host IN (SELECT value FROM json_each(?)) AND i.place IS NOT NULL LIMIT ?
+"""
+_SPREAD_LIKE = """
+SELECT i.place FROM (SELECT incident_id FROM spreads INDEXED BY spreads_last
+  WHERE last_us > 0 ORDER BY last_us DESC LIMIT ?) n JOIN incidents i ON i.id = n.incident_id
+WHERE i.place IS NOT NULL AND EXISTS (
+  SELECT 1 FROM spread_hosts s WHERE s.incident_id = n.incident_id AND s.host GLOB ?)
+"""
 
 # The anchor's report says what crashed; without a title of its own an incident is called by its
 # anchor's text.
@@ -158,11 +171,31 @@ def _page(connection: Connection, places_met: Sequence[int], limit: int) -> Page
 def places(
     connection: Connection, criteria: Filter, limit: int, after: str | None = None
 ) -> list[int]:
-    """The places of the newest incidents of a filter, from `after` on."""
-    query = conditions_of(connection, criteria)
-    if after is not None:
-        query.parameters["to"] = min(query.parameters["to"], read_place(after, int)[0])
-    return [row[0] for row in connection.execute(query.sql(), query.parameters | {"limit": limit})]
+    """The places of the newest incidents of a filter, from `after` on. Asked for by host, those of
+    many hosts are found by each of them.
+    """
+    queries = [conditions_of(connection, criteria)]
+    if criteria.host and (spread := _spread_places(connection, criteria.host)):
+        beside = conditions_of(connection, replace(criteria, host=()))
+        beside.conditions.append("i.place IN (SELECT value FROM json_each(:spread))")
+        beside.parameters["spread"] = str(spread)
+        queries.append(beside)
+    before = _END if after is None else read_place(after, int)[0]
+    found: set[int] = set()
+    for query in queries:
+        parameters = query.parameters | {"limit": limit}
+        parameters["to"] = min(parameters["to"], before)
+        found.update(row[0] for row in connection.execute(query.sql(), parameters))
+    return sorted(found, reverse=True)[:limit]
+
+
+def _spread_places(connection: Connection, hosts: Sequence[str]) -> list[int]:
+    """The places of the newest incidents of many hosts, of which one is asked for."""
+    named = json.dumps([host for host in hosts if not is_pattern(host)])
+    found = {row[0] for row in connection.execute(_SPREAD_ON, (named, _SPREADS))}
+    for pattern in filter(is_pattern, hosts):
+        found.update(row[0] for row in connection.execute(_SPREAD_LIKE, (_SPREADS, pattern)))
+    return sorted(found, reverse=True)[:_SPREADS]
 
 
 def values_at(

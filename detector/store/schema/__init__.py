@@ -19,6 +19,7 @@ from detector.store.schema import (
     positions,
     rejected,
     search,
+    spread_search,
     spreads,
     unclaimed,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "positions",
     "rejected",
     "search",
+    "spread_search",
     "spreads",
     "unclaimed",
 ]
