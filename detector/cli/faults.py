@@ -64,12 +64,7 @@ def list_(
     rows = all_rows(
         lambda after, size: history.faults(criteria, heads, after=after, limit=size), limit
     )
-    if not history.is_complete():
-        click.echo(
-            f"{settings.store.path}: faults of this older history are still being entered, the "
-            "newest first: `oopswatch run` or `oopswatch keep run` does it",
-            err=True,
-        )
+    terminal.say_entered(settings.store.path, history.percent_entered())
     if as_json:
         for row in rows:
             click.echo(json.dumps({"type": "fault", **as_object(row)}))

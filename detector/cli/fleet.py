@@ -54,9 +54,9 @@ def fleet(
     now = clock.now_us()
     criteria = filters.parse(given, now)
     settings, _ = settings_of(config_path, store__path=store_path)
-    rates = open_history(settings.store.path).crash_rates(
-        by, criteria.since_us, criteria.until_us, now_us=now
-    )
+    history = open_history(settings.store.path)
+    terminal.say_entered(settings.store.path, history.percent_entered())
+    rates = history.crash_rates(by, criteria.since_us, criteria.until_us, now_us=now)
     if as_json:
         for row in rates.rows:
             click.echo(json.dumps({"type": "crash_rate", "by": by, **as_object(row)}))

@@ -78,6 +78,7 @@ def list_(
     criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
+    terminal.say_entered(settings.store.path, history.percent_entered())
     rows = all_rows(lambda after, size: history.problems(criteria, after=after, limit=size), limit)
     if as_json:
         for row in rows:

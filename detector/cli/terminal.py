@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -55,6 +56,15 @@ def console() -> Console:
 def say_fault(text: str) -> None:
     """Says on standard error what is wrong with something that can be done without."""
     print(f"oopswatch: {inert(text)}", file=sys.stderr)  # noqa: T201
+
+
+def say_entered(path: Path, percent: int | None) -> None:
+    """Says how much of an older history is entered so far; nothing where all is."""
+    if percent is not None:
+        say_fault(
+            f"{path}: still reading older reports: {percent} % is entered, the newest first; "
+            "`oopswatch run` and `oopswatch keep run` go on"
+        )
 
 
 def switched_off(signature: str) -> str:

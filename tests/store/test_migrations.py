@@ -5,14 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from click.testing import CliRunner
 from sqlite_utils import Database
 
+from detector.cli import oopswatch
 from detector.clock import DAY_US as DAY
 from detector.model import Block, CrashReport
 from detector.store import open_history, open_journal, schema
 from detector.store.query.filters import Filter
 from detector.store.retention import Keeper, RetentionLimits
 from detector.store.rows import read_match
+from tests.serve.visiting import client_of
 from tests.store.nouns import WALL, match
 
 
@@ -123,14 +126,16 @@ def test_an_older_history_gets_its_faults_and_problems_in_steps(tmp_path: Path) 
         closing(open_history(path)) as history,
         closing(Keeper(path, RetentionLimits())) as keeper,
     ):
-        assert not history.is_complete()
+        entered = [history.percent_entered()]
         for step in keeper.steps(WALL):
             steps.append(step.rows)
             listed.append(len(history.faults(Filter(), (), limit=5_000).rows))
             with journal.transaction():
                 number = len(steps)
                 journal.add_match(match(seconds=number, wall=number, host=f"new-{number}"))
-        assert history.is_complete()
+            entered.append(history.percent_entered())
+        assert (entered[0], entered[-1]) == (0, None)
+        assert any(percent is not None and 0 < percent < 100 for percent in entered)
         added = len(steps)
         assert added >= 4
         assert max(steps[:4]) < faults / 2
@@ -170,3 +175,27 @@ def test_rows_that_change_before_they_are_entered_are_counted_once(tmp_path: Pat
             assert sum(step.rows for step in keeper.steps(WALL)) == 3 + 2
         (row,) = journal.history().problems(Filter()).rows
         assert row.reports == 2
+
+
+def test_commands_and_pages_say_how_much_of_an_older_history_is_entered(tmp_path: Path) -> None:
+    """Lists that do not hold everything yet say so, each with the share."""
+    path = tmp_path / "old.db"
+    old_history(path, 500)
+    open_journal(path).close()
+    with closing(Keeper(path, RetentionLimits())) as keeper:
+        next(keeper.steps(WALL))
+    with closing(open_history(path)) as history:
+        percent = history.percent_entered()
+    assert percent is not None
+    client = client_of(path)
+    for words, address in (
+        (["faults", "list"], "/faults"),
+        (["problems", "list"], "/problems"),
+        (["fleet"], "/fleet"),
+    ):
+        told = CliRunner().invoke(oopswatch, [*words, "--store", str(path)])
+        assert f"still reading older reports: {percent} %" in told.stderr
+        assert f"Still reading older reports: {percent} %" in client.get(address).text
+    with closing(Keeper(path, RetentionLimits())) as keeper:
+        list(keeper.steps(WALL))
+    assert "older reports" not in client.get("/problems").text

@@ -92,7 +92,7 @@ def ask_everything(history: History) -> None:
     for by in ("kernel", "hardware"):
         history.crash_rates(by, now_us=NOW_US)
     history.releases_with("1:nvme_irq")
-    history.is_complete()
+    history.percent_entered()
     history.advice("1:nvme_irq")
     history.alike("1:nvme_irq", ["nvme_irq", "nvme_process_cq"])
     for params, _ in QUERIES:

@@ -34,7 +34,7 @@ def faults(request: Request) -> PageContent:
         "next": None,
     }
     heads, reading = catalogue(request).opening, history(request)
-    view["complete"] = reading.is_complete()
+    view["entered"] = reading.percent_entered()
     try:
         page = reading.faults(what.checked(), heads, after=what.after, limit=LIMIT)
     except FilterError as error:

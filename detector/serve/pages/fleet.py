@@ -29,6 +29,7 @@ def fleet(request: Request) -> PageContent:
         "fields": query.form(what, ("since", "until"), {}),
         "few": f"fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks",
         "rows": (),
+        "entered": history(request).percent_entered(),
     }
     try:
         parameters = what.checked()

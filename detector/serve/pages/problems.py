@@ -52,6 +52,7 @@ def problems(request: Request) -> PageContent:
     view: dict[str, Any] = {
         "fields": asking.form(what, _FORM, _CHOICES),
         "asked": bool(what.params),
+        "entered": history(request).percent_entered(),
     }
     try:
         page = history(request).problems(what.checked(), after=what.after, limit=LIMIT)

@@ -15,6 +15,11 @@ from detector.store.ingest import faults, fleet
 
 _IDS = "SELECT id FROM matches WHERE id <= ? ORDER BY id DESC LIMIT ?"
 _HOSTS = "SELECT name FROM hosts WHERE name > ? ORDER BY name LIMIT ?"
+# How many rows were walked, and how many there are.
+_DONE = {
+    "faults": "SELECT max(id) - CAST(? AS INTEGER), max(id) FROM matches",
+    "kernels": "SELECT coalesce(sum(name <= ?), 0), count(*) FROM hosts",
+}
 
 BackfillWalk = Callable[[Connection, str, int, int], tuple[int, str | None]]
 
@@ -22,6 +27,17 @@ BackfillWalk = Callable[[Connection, str, int, int], tuple[int, str | None]]
 def is_due(connection: Connection) -> bool:
     """Returns whether anything is left to enter."""
     return connection.execute("SELECT 1 FROM backfills LIMIT 1").fetchone() is not None
+
+
+def percent_entered(connection: Connection) -> int | None:
+    """Returns how much is entered, in percent: of the matches, then of the hosts' kernels; None
+    where nothing is left to enter.
+    """
+    row = connection.execute("SELECT name, place FROM backfills ORDER BY name LIMIT 1").fetchone()
+    if row is None:
+        return None
+    done, total = connection.execute(_DONE[row["name"]], (row["place"],)).fetchone()
+    return min(99, 100 * done // total) if total else 99
 
 
 def step(connection: Connection, rows: int, now_us: int) -> int:

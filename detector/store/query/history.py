@@ -305,11 +305,11 @@ class History:
         """Since which release a problem is seen; None where its kernels are no releases."""
         return self._asked(fleet.releases_with, fingerprint)
 
-    def is_complete(self) -> bool:
-        """Whether faults and problems hold all that is stored: an older history gets them in
-        steps.
+    def percent_entered(self) -> int | None:
+        """How much of an older history faults, problems and crash rates hold, in percent; None
+        where they hold all. `run` and `keep run` enter it in steps.
         """
-        return not self._asked(backfill.is_due)
+        return self._asked(backfill.percent_entered)
 
     def kernel_errors(
         self,
