@@ -16,11 +16,14 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from detector.catalogue import Rule
 from detector.machine_names import known_name
 from detector.model import Incident, Match, TimeBasis
 from detector.same_boot import NO_BANNERS, BootEvidence
+
+if TYPE_CHECKING:
+    from detector.catalogue import Rule
 
 # Evidence beyond this is stored and counted, but not looked through again for every further fault
 # of a storm.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
+if TYPE_CHECKING:
+    from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
 # What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise, and

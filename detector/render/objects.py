@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detector.catalogue import Rule
 from detector.correlate import boot_name
 from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected, Spread
 from detector.noise import NoiseCount
 from detector.render.headline import headline
 from detector.unclaimed import UnclaimedCount
+
+if TYPE_CHECKING:
+    from detector.catalogue import Rule
 
 Item = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
