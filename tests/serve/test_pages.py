@@ -606,7 +606,8 @@ def test_noise_is_counted_by_program_and_hour(asked: tuple[TestClient, dict[str,
         "java"
     ]
     page = client.get("/noise?process=python").text
-    assert "7 crashes over time" in page
+    assert "7 crashes in 7 d" in page
+    assert "<span>now</span>" in page
     assert ">java<" not in page
 
 

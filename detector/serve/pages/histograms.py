@@ -43,10 +43,11 @@ def histogram(
     noun: str,
     link: Callable[[int, int], str] | None = None,
     *,
+    now_us: int | None = None,
     height: int = 64,
 ) -> dict[str, Any] | None:
     """A chart of buckets in the order of time, each bar a link to its time; None where there is
-    nothing to draw.
+    nothing to draw. Its words name its span; where it ends `now_us`, its end is called so.
     """
     if not buckets or not any(bucket.count for bucket in buckets):
         return None
@@ -65,14 +66,21 @@ def histogram(
     total = sum(bucket.count for bucket in buckets)
     step = formatting.duration((buckets[0].end_us - buckets[0].start_us) // 1_000_000)
     most = max(bucket.count for bucket in buckets)
-    title = f"{several(total, noun)} over time"
+    end_us = buckets[-1].end_us
+    span = formatting.duration((end_us - buckets[0].start_us) // 1_000_000)
+    title = f"{several(total, noun)} in {span}"
+    end = "now" if now_us is not None and now_us <= end_us else _stamped(end_us)
     return {
         "svg": charts.bars(bars, f"{title}, a bar for each {step}", height=height),
         "words": title,
-        "start": f"{formatting.stamp(buckets[0].start_us)[:16]} UTC",
+        "start": _stamped(buckets[0].start_us),
         "middle": f"a bar is {step}, the highest {most:,}",
-        "end": f"{formatting.stamp(buckets[-1].end_us)[:16]} UTC",
+        "end": end,
     }
+
+
+def _stamped(wall_us: int) -> str:
+    return f"{formatting.stamp(wall_us)[:16]} UTC"
 
 
 def spread(

@@ -33,7 +33,8 @@ def incidents(request: Request) -> PageContent:
     reading = history(request)
     last_change = reading.last_change()
     try:
-        seen = reading.survey(what.checked(), FACETS, values=5, rows=LIMIT)
+        now = now_us(request)
+        seen = reading.survey(what.checked(), FACETS, values=5, rows=LIMIT, now_us=now)
         matched = (
             seen.first
             if what.after is None
@@ -53,6 +54,7 @@ def incidents(request: Request) -> PageContent:
         buckets,
         "incident",
         lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+        now_us=now,
     )
     view = _form(what) | {
         "last_change": last_change,

@@ -58,7 +58,7 @@ def kernel_error(request: Request) -> PageContent:
     if detail is None:
         return missing(f"kernel error {identity[:100]}", PLACE, "Ids stand in the list.")
     days = histograms.spread(detail.days, now - SHOWN_US, now, DAY_US)
-    chart = histograms.histogram(days, "line")
+    chart = histograms.histogram(days, "line", now_us=now)
     view = {"row": detail.row, "detail": detail, "chart": chart}
     return PageContent(
         "kernel_error.html", detail.row.template, PLACE, view, detail, detail.last_hosts

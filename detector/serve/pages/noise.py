@@ -66,6 +66,7 @@ def noise(request: Request) -> PageContent:
             hours,
             "crash",
             lambda start, end: what.link(since=query.spelled(start), until=query.spelled(end)),
+            now_us=now,
         ),
     }
     as_json = {"noise": page.rows[:SHOWN], "counted_us": page.counted_us, "hours": hours}

@@ -147,6 +147,7 @@ def signature(request: Request) -> PageContent:
             histograms.spread(hits, now - HITS_US, now, HOUR_US),
             "line",
             lambda start, end: _faults(signature_given, start, end),
+            now_us=now,
         ),
     }
     data = _signature(signature_given) | {

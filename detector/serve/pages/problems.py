@@ -105,7 +105,9 @@ def problem(request: Request) -> PageContent:
         "advice": detail.advice,
         "kinds": ADVICE,
         "said": dict.fromkeys(ADVICE) | {item.about: item.text for item in detail.advice},
-        "chart": _days(detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None)),
+        "chart": _days(
+            detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None), now_us(request)
+        ),
         "exposure": _exposure(request, reading, detail.row),
     }
     return PageContent(
@@ -156,14 +158,17 @@ def listed(page: Exposure, status: Status) -> str:
     return ", ".join(names[:SHOWN_HOSTS]) + more
 
 
-def _days(detail: ProblemDetail, what: PageQuery) -> dict[str, Any] | None:
+def _days(detail: ProblemDetail, what: PageQuery, now_us: int) -> dict[str, Any] | None:
+    """The days from the first report until now."""
     if not detail.days:
         return None
-    days = histograms.spread(detail.days, detail.days[0].start_us, detail.days[-1].end_us, DAY_US)
+    end_us = max(now_us, detail.days[-1].end_us)
+    days = histograms.spread(detail.days, detail.days[0].start_us, end_us, DAY_US)
     return histograms.histogram(
         days,
         "report",
-        lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
+        now_us=now_us,
+        link=lambda start, end: what.link(since=asking.spelled(start), until=asking.spelled(end)),
     )
 
 
