@@ -1,4 +1,4 @@
-"""What the parts of a pipeline counted since the last batch.
+"""Counts since the last batch, of counters that only rise.
 
 In: the counters of parser, assembler, noise and kernel errors, which only rise. Out: what is new of
 them. Stores nothing.
@@ -19,7 +19,7 @@ class NewCounts:
         self._marked = self._before
 
     def take(self) -> Counter[str]:
-        """What was counted since the last call: losses, disagreements, bounds that acted."""
+        """Returns what was counted since the last call: losses, bounds that acted."""
         now = Counter(self._read())
         new = now - self._before
         self._before = now

@@ -63,13 +63,13 @@ def list_(
     **options: Any,
 ) -> None:
     """Templates of kernel errors: those that are news first, then by hosts."""
-    wanted = filter_of(options)
+    criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     now_us = clock.now_us()
     rows = all_rows(
         lambda after, size: history.kernel_errors(
-            wanted, now_us=now_us, news=news, after=after, limit=size
+            criteria, now_us=now_us, news=news, after=after, limit=size
         ),
         limit,
     )
@@ -112,30 +112,32 @@ def _cells(row: KernelErrorRow) -> tuple[str, ...]:
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One template: hosts, kernel releases, lines by day, examples."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    found = open_history(settings.store.path).kernel_error(identity, clock.now_us())
-    if found is None:
+    detail = open_history(settings.store.path).kernel_error(identity, clock.now_us())
+    if detail is None:
         raise UserError(
             f"{settings.store.path}: no kernel error {identity}; `oopswatch kernel-errors list` "
             "names them"
         )
     if as_json:
-        click.echo(json.dumps({"type": "kernel-error", **as_object(found)}))
+        click.echo(json.dumps({"type": "kernel-error", **as_object(detail)}))
         return
-    row = found.row
+    row = detail.row
     click.echo(f"[{row.level}] {inert(row.template)}")
     if row.news:
         click.echo(f"  news        {NEWS[row.news]} since {terminal.when(row.news_us)} (UTC)")
     click.echo(f"  seen        {terminal.when(row.first_us)} to {terminal.when(row.last_us)} (UTC)")
     click.echo(f"  on          {several(row.hosts, 'host')}, {several(row.count, 'line')}")
-    for release in found.releases:
+    for release in detail.releases:
         hosts = several(release.hosts, "host")
         click.echo(f"  kernel      {inert(release.kernel or 'unknown')}: {hosts}")
-    for host in found.last_hosts[:10]:
+    for host in detail.last_hosts[:10]:
         lines = several(host.count, "line")
         click.echo(f"  host        {inert(host.host)}: {lines}, last {terminal.when(host.last_us)}")
-    if len(found.last_hosts) > 10:
+    if len(detail.last_hosts) > 10:
         click.echo("              more with --json")
-    for sample in found.samples:
+    for sample in detail.samples:
         click.echo(f"  example     {inert(sample)}")
-    click.echo(f"  first       {inert(found.first_host)} {inert(found.source)}:{found.line_number}")
+    click.echo(
+        f"  first       {inert(detail.first_host)} {inert(detail.source)}:{detail.line_number}"
+    )
     click.echo(f"  signature   oopswatch patterns draft {row.id}")

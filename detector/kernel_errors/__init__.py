@@ -1,4 +1,4 @@
-"""Kernel errors: lines of priority err or worse that the kernel wrote and that no signature claims.
+"""Kernel errors: lines of priority err or worse that no signature claims.
 
 `priority` says how the bytes of a record show such a priority, `template` reduces a line to what
 its message is, `tally` counts lines by template, host and day, `news` decides which templates are

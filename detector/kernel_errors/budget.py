@@ -1,4 +1,4 @@
-"""Bounds how many records are read for their priority alone, however many errors a fleet prints.
+"""Bounds how many records are read for their priority alone.
 
 In: the records that the scan selected. Out: the same without those beyond the budget, which are
 counted. A record that holds a literal, and one that an open report may need, always passes. The
@@ -22,26 +22,26 @@ MakeSearch = Callable[[], Callable[[bytes], Sequence[int]]]
 
 
 class ErrorBudget:
-    """What is left of the budget. `search` makes what finds the literals in some bytes, once it is
-    needed; `passed_over` is how many records were not read.
+    """The budget of a pipeline. `search` makes the search for the literals, once it is needed;
+    `passed_over` is the number of records that were not read.
     """
 
     def __init__(self, search: MakeSearch) -> None:
         self.passed_over = 0
         self._search = search
-        self._found: Callable[[bytes], Sequence[int]] | None = None
+        self._literals_in: Callable[[bytes], Sequence[int]] | None = None
         self._left = float(RESERVE)
         self._renewed_us: int | None = None
 
     def renew(self, now_us: int) -> None:
-        """Time has passed."""
+        """Adds what the time since the last call allows."""
         if self._renewed_us is not None:
             passed_s = max(0, now_us - self._renewed_us) / SECOND_US
             self._left = min(RESERVE, max(0, self._left) + passed_s * RATE)
         self._renewed_us = now_us
 
     def spend(self) -> None:
-        """A record was read for its priority."""
+        """Takes one record, which was read for its priority, off the budget."""
         self._left -= 1
 
     def within(
@@ -49,8 +49,9 @@ class ErrorBudget:
         selected: Iterator[tuple[Record, bool]],
         following: Callable[[], Collection[str] | None],
     ) -> Iterator[tuple[Record, bool]]:
-        """The selected records, each with whether it is a hit; `following` are the hosts with an
-        open report, None where each record may be of one.
+        """Yields the selected records within the budget, each with whether it is a hit.
+
+        `following` are the hosts with an open report, None where each record may be of one.
         """
         for record, hit in selected:
             if self._left <= 0 and hit and self._may_pass_over(record, following()):
@@ -61,6 +62,6 @@ class ErrorBudget:
     def _may_pass_over(self, record: Record, followed: Collection[str] | None) -> bool:
         if followed is None or followed:
             return False
-        if self._found is None:
-            self._found = self._search()
-        return not self._found(record.value)
+        if self._literals_in is None:
+            self._literals_in = self._search()
+        return not self._literals_in(record.value)

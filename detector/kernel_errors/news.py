@@ -1,5 +1,6 @@
-"""Decides which templates of kernel errors are news: new to the fleet, new to a kernel release, or
-suddenly on many hosts.
+"""Decides which templates of kernel errors are news.
+
+News is new to the fleet, new to a kernel release, or suddenly on many hosts.
 
 In: since when errors are counted, when a template was first seen, on how many hosts by day and
 release. Out: a reason, or None. A fleet is learned first: what it prints in its first days is
@@ -26,7 +27,7 @@ TIMES = 4
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a template when it is seen on one more host: times are µs since 1970.
+    """The past of a template that is seen on one more host; times are µs since 1970.
 
     `learned_us` is when the fleet's errors are known, `release_learned_us` when those of the host's
     release are, None where that is unknown. `first_us` is when the template was first seen,
@@ -45,7 +46,7 @@ class Seen:
 
 
 def reason_of(seen: Seen) -> NewsReason | None:
-    """Why a template is news now; None where it is not."""
+    """Returns why a template is news now; None where it is not."""
     if seen.at_us < seen.learned_us:
         return None
     if seen.first_us >= max(seen.learned_us, seen.at_us - NEWS_DAYS * DAY_US):

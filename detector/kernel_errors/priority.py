@@ -1,4 +1,4 @@
-"""How the bytes of a record show that the kernel wrote it with priority err or worse.
+"""Selects records that the kernel wrote with priority err or worse, by their bytes.
 
 In: nothing. Out: expressions that the scan searches for beside the literals, and the test of a line
 that was read. The expressions are generous: what they select is read, and `is_kernel_error`
@@ -36,7 +36,7 @@ PRIORITIES: tuple[bytes, ...] = (
 
 
 def is_kernel_error(line: Line) -> bool:
-    """Whether the kernel wrote a line with priority err or worse, as its transport proves. What
+    """Tells whether a line is a kernel error, as its transport proves it. What
     stands behind a line end within a message has no priority of its own.
     """
     return (

@@ -24,8 +24,10 @@ _CLOCK_US = 7 * DAY_US
 
 @dataclass(slots=True)
 class KernelErrorCount:
-    """How often one host printed one template on one day (`day_us` since 1970), and the first such
-    line with its place. `level` is the most severe.
+    """The lines of one template that one host printed on one day.
+
+    `day_us` is the day's start since 1970; `sample` is the first line, with its place; `level` is
+    the most severe.
     """
 
     template: str
@@ -45,13 +47,15 @@ _Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class KernelErrorPolicy:
-    """How kernel errors are counted: for so long (µs) what a fleet prints is taken for ordinary."""
+    """The settings of counting: for `learning_us` (µs) what a fleet prints is ordinary."""
 
     learning_us: int
 
 
 class KernelErrorTally:
-    """The counts since the last drain. `now_us` is the time of lines that have none; `search` is
+    """The counts since the last drain.
+
+    `now_us` is the time of lines that have none; `search` is
     that of `ErrorBudget`, which bounds what is read. Without a policy nothing is counted.
     """
 
@@ -74,7 +78,7 @@ class KernelErrorTally:
 
     @property
     def folded(self) -> int:
-        """How many lines were beyond a limit, from the beginning on."""
+        """The number of lines beyond a limit, from the beginning on."""
         return self._beyond + self._budget.passed_over
 
     @property
@@ -122,7 +126,9 @@ class KernelErrorTally:
 
 
 def time_of(line: Line, arrival_us: int | None, now_us: int) -> int:
-    """The wall time that a line is counted at: its own, unless that is far from its arrival; else
+    """Returns the wall time that a line is counted at.
+
+    It is its own, unless that is far from its arrival; else
     the arrival, else now.
     """
     wall_us = line.wall_time_us

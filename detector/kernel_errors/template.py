@@ -1,5 +1,4 @@
-"""Reduces a line of the kernel to its template: what varies from host to host and from time to time
-is a `*`.
+"""Reduces a line of the kernel to its template, with a `*` for what varies.
 
 In: a line's text. Out: its template, or its parts in order. Masked are numbers, addresses of every
 sort, bytes in hexadecimal, UUIDs, paths, names of devices, interfaces and processes. Kept is the
@@ -56,7 +55,7 @@ Part = tuple[bool, str]
 
 
 def template_of(text: str) -> str:
-    """The template of a line; the same for all lines that differ only in what varies."""
+    """Returns the template of a line; the same for all lines that differ only in what varies."""
     text = text[:LONGEST]
     driver = _DRIVER.match(text)
     start = driver.end() if driver else 0
@@ -65,19 +64,19 @@ def template_of(text: str) -> str:
 
 
 def template_id(template: str) -> str:
-    """The identity of a template, across hosts and histories."""
+    """Returns the identity of a template, across hosts and histories."""
     return hashlib.sha256(template.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def parts_of(text: str) -> Iterator[Part]:
-    """The pieces of a line in order; together they are its first `LONGEST` characters."""
+    """Yields the pieces of a line in order; together they are its first `LONGEST` characters."""
     text = text[:LONGEST]
     driver = _DRIVER.match(text)
     place = 0
-    for found in _VARIABLE.finditer(text, driver.end() if driver else 0):
-        if found.start() > place:
-            yield False, text[place : found.start()]
-        yield True, found[0]
-        place = found.end()
+    for variable in _VARIABLE.finditer(text, driver.end() if driver else 0):
+        if variable.start() > place:
+            yield False, text[place : variable.start()]
+        yield True, variable[0]
+        place = variable.end()
     if place < len(text):
         yield False, text[place:]

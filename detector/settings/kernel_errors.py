@@ -6,8 +6,8 @@ from detector.settings.group import Group, setting
 
 
 class KernelErrorSettings(Group):
-    """Kernel lines of priority err and worse that no signature claims, where the transport carries
-    the priority. `rules.kernel_errors` sends a message of new ones on many hosts.
+    """Kernel errors that no signature claims, where the transport says the priority.
+    `rules.kernel_errors` sends a message of new ones on many hosts.
     """
 
     count: bool = setting(

@@ -1,4 +1,4 @@
-"""Kernel errors that no signature claims: the list of their templates, and one with its hosts.
+"""Kernel errors that no signature claims: their templates, and each with its hosts.
 
 In: the filter of an address, or an id. Out: pages.
 """
@@ -37,18 +37,18 @@ def kernel_errors(request: Request) -> PageContent:
     news = bool(what.params.get("news"))
     reading = history(request)
     try:
-        wanted = what.checked()
-        found = reading.kernel_errors(wanted, now_us=now, news=news, after=what.after, limit=LIMIT)
+        criteria = what.checked()
+        page = reading.kernel_errors(criteria, now_us=now, news=news, after=what.after, limit=LIMIT)
     except FilterError as error:
         view |= {"wrong_field": error.field}
         return PageContent(
             "kernel_errors.html", TITLE, PLACE, view, {}, status=422, notice=str(error)
         )
-    asked = filters.as_query(what.filter)
-    data = {"query": asked, "news": news, "kernel_errors": found.rows, "next": found.next}
+    query_string = filters.as_query(what.filter)
+    data = {"query": query_string, "news": news, "kernel_errors": page.rows, "next": page.next}
     folded = reading.counters().get(FOLDED, 0)
-    view |= {"rows": found.rows, "next": what.next(found.next), "folded": folded}
-    return PageContent("kernel_errors.html", TITLE, PLACE, view, data, found.rows)
+    view |= {"rows": page.rows, "next": what.next(page.next), "folded": folded}
+    return PageContent("kernel_errors.html", TITLE, PLACE, view, data, page.rows)
 
 
 def kernel_error(request: Request) -> PageContent:

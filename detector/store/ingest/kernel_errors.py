@@ -101,13 +101,13 @@ class KernelErrors:
         learned_us = self._since(min(row.first_us for row in ordered)) + learning_us
         folded, news = 0, []
         for template, group in groupby(ordered, key=lambda row: row.template):
-            found = list(group)
-            lines = sum(row.count for row in found)
-            name = self._begin(clean(template, NAME_LIMIT), found[0])
+            of_template = list(group)
+            lines = sum(row.count for row in of_template)
+            name = self._begin(clean(template, NAME_LIMIT), of_template[0])
             if name is None:
                 folded += lines
                 continue
-            news += self._add(name, found, learned_us, learning_us)
+            news += self._add(name, of_template, learned_us, learning_us)
         return news, folded
 
     def template(self, identity: str) -> str:
@@ -128,8 +128,8 @@ class KernelErrors:
         if execute("SELECT 1 FROM kernel_errors WHERE id = ?", (name,)).fetchone():
             return name
         host = clean(first.host, NAME_LIMIT)
-        asked = (host, first.first_us - DAY_US, first.first_us + DAY_US, BEGUN)
-        if execute(_BEGUN_BY, asked).fetchone()[0] >= BEGUN:
+        begun = (host, first.first_us - DAY_US, first.first_us + DAY_US, BEGUN)
+        if execute(_BEGUN_BY, begun).fetchone()[0] >= BEGUN:
             return None
         if execute(_COUNT).fetchone()[0] >= TEMPLATES:
             return None
@@ -213,8 +213,8 @@ class KernelErrors:
     ) -> Seen:
         """What is known of a template now that it was seen on one more host."""
         execute = self._connection.execute
-        asked = (name, row.day_us - NEWS_DAYS * DAY_US, row.day_us)
-        before = tuple(item["hosts"] for item in execute(_DAYS_BEFORE, asked))
+        span = (name, row.day_us - NEWS_DAYS * DAY_US, row.day_us)
+        before = tuple(item["hosts"] for item in execute(_DAYS_BEFORE, span))
         hosts = execute(_DAY_HOSTS, (name, row.day_us)).fetchone()["hosts"]
         since = execute(_RELEASE_SINCE, (kernel,)).fetchone()[0] if kernel else None
         release = execute(_ON_RELEASE, (name, kernel)).fetchone()

@@ -1,4 +1,4 @@
-"""Kernel errors that no signature claims: templates, those that are news first, then by hosts.
+"""Kernel errors that no signature claims: those that are news first, then by hosts.
 
 In: a filter, the time now. Out: pages and details. Templates are bounded in number (see
 `ingest/kernel_errors.py`), so each list looks through all of them.
@@ -57,9 +57,11 @@ _RELEASES = "SELECT DISTINCT value FROM fleet_days WHERE about = 'kernel'"
 
 @dataclass(frozen=True, slots=True)
 class KernelErrorRow:
-    """A template of kernel errors. `level` is the most severe it was printed with; `hosts` goes up
-    to 1,000. `news` says why it is news, and `news_us` since when: "new" to the fleet, new to the
-    "release" `news_kernel`, or "spread" to many hosts suddenly.
+    """A template of kernel errors, seen on `hosts` hosts, which are counted up to 1,000.
+
+    `level` is the most severe that it was printed with. `news` says why it is news, and `news_us`
+    since when: "new" to the fleet, new to the "release" `news_kernel`, or "spread" to many hosts
+    suddenly.
     """
 
     id: str
@@ -88,7 +90,7 @@ class KernelErrorRelease:
 
 @dataclass(frozen=True, slots=True)
 class KernelErrorHost:
-    """How often one host printed a template."""
+    """The lines of a template that one host printed."""
 
     host: str
     kernel: str
@@ -99,7 +101,9 @@ class KernelErrorHost:
 
 @dataclass(frozen=True, slots=True)
 class KernelErrorDetail:
-    """A template with its releases, the hosts that printed it last, its lines by day, examples as
+    """A template with all that is known of it.
+
+    Its releases, the hosts that printed it last, its lines by day, examples as
     they were printed, and where the first of them stands.
     """
 
@@ -115,7 +119,7 @@ class KernelErrorDetail:
 
 def page(
     connection: Connection,
-    wanted: Filter,
+    criteria: Filter,
     news: bool,
     now_us: int,
     after: str | None,
@@ -125,9 +129,9 @@ def page(
 
     Raises FilterError for a field that they do not have, and for what is no place of a list.
     """
-    _check(wanted)
+    _check(criteria)
     parameters: dict[str, Any] = {"fresh": now_us - NEWS_DAYS * DAY_US, "limit": limit + 1}
-    conditions = [*_conditions(connection, wanted, parameters), *([_FRESH] if news else [])]
+    conditions = [*_conditions(connection, criteria, parameters), *([_FRESH] if news else [])]
     if after:
         place = read_place(after, int, int, str)
         parameters |= dict(zip(("was_fresh", "was_hosts", "was_id"), place, strict=True))
@@ -150,8 +154,8 @@ def detail(connection: Connection, identity: str, now_us: int) -> KernelErrorDet
     days = connection.execute(_DAYS, (identity,))
     return KernelErrorDetail(
         _row(row),
-        tuple(KernelErrorRelease(**named(KernelErrorRelease, one)) for one in releases),
-        tuple(KernelErrorHost(**named(KernelErrorHost, one)) for one in hosts),
+        tuple(KernelErrorRelease(**named(KernelErrorRelease, item)) for item in releases),
+        tuple(KernelErrorHost(**named(KernelErrorHost, item)) for item in hosts),
         tuple(Bucket(day, day + DAY_US, count) for day, count in days),
         tuple(json.loads(row["samples"])),
         row["first_host"],
@@ -170,47 +174,47 @@ def _row(row: Row) -> KernelErrorRow:
 _MADE = frozenset(("level", "sample"))
 
 
-def _conditions(connection: Connection, wanted: Filter, parameters: dict[str, Any]) -> list[str]:
+def _conditions(connection: Connection, criteria: Filter, parameters: dict[str, Any]) -> list[str]:
     """The conditions of a filter; their values are added to the parameters."""
     conditions = []
-    if wanted.since_us is not None:
-        parameters["since"] = wanted.since_us
+    if criteria.since_us is not None:
+        parameters["since"] = criteria.since_us
         conditions.append("t.last_us >= :since")
-    if wanted.until_us is not None:
-        parameters["until"] = wanted.until_us
+    if criteria.until_us is not None:
+        parameters["until"] = criteria.until_us
         conditions.append("t.first_us < :until")
-    if wanted.host:
-        parameters["hosts"] = json.dumps(_hosts(connection, wanted.host))
+    if criteria.host:
+        parameters["hosts"] = json.dumps(_hosts(connection, criteria.host))
         conditions.append(_OF_HOSTS)
-    if wanted.kernel:
+    if criteria.kernel:
         releases = [row["value"] for row in connection.execute(_RELEASES)]
-        meant = [kernel for kernel in releases if in_range(wanted.kernel, kernel)]
+        meant = [kernel for kernel in releases if in_range(criteria.kernel, kernel)]
         parameters["kernels"] = json.dumps(meant)
         conditions.append(_OF_KERNELS)
-    every = tuple(dict.fromkeys(word.rstrip("*") for text in wanted.text for word in words(text)))
+    every = tuple(dict.fromkeys(word.rstrip("*") for text in criteria.text for word in words(text)))
     for number, word in enumerate(every):
         parameters[f"word{number}"] = word
         conditions.append(f"instr(lower(t.template), :word{number}) > 0")
     return conditions
 
 
-def _hosts(connection: Connection, asked: Sequence[str]) -> list[str]:
+def _hosts(connection: Connection, hosts: Sequence[str]) -> list[str]:
     """The hosts that names and patterns mean; raises FilterError where they are too many."""
-    found = [host for host in asked if not is_pattern(host)]
-    for pattern in filter(is_pattern, asked):
+    names = [host for host in hosts if not is_pattern(host)]
+    for pattern in filter(is_pattern, hosts):
         query = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
         rows = connection.execute(query, (pattern, _HOSTS + 1)).fetchall()
         if len(rows) > _HOSTS:
             raise FilterError("host", f"{pattern} means more than {_HOSTS:,} hosts: ask for fewer")
-        found += [row["name"] for row in rows]
-    return found
+        names += [row["name"] for row in rows]
+    return names
 
 
-def _check(wanted: Filter) -> None:
+def _check(criteria: Filter) -> None:
     """Raises FilterError for a field that kernel errors do not have."""
     known = {_ATTRIBUTES.get(name, name) for name in FIELDS}
     for name in Filter.__slots__:
-        if name not in known and getattr(wanted, name):
+        if name not in known and getattr(criteria, name):
             raise FilterError(
                 "class" if name == "cls" else name,
                 f"kernel errors are not found by it: there are {', '.join(FIELDS)}",

@@ -1,4 +1,4 @@
-"""Kernel errors that no signature claims: templates, and on which hosts and days each was seen."""
+"""Kernel errors that no signature claims: templates, with their hosts and days."""
 
 from __future__ import annotations
 
