@@ -90,6 +90,17 @@ def test_sums():
     assert [text for text in false if not list(false_sums(text))] == []
 
 
+def test_a_sentence_may_show_its_own_sum():
+    """A number that a sentence computes in itself is the sum's, if the sum comes out; it wraps as
+    the processor's does.
+    """
+    log = "r12 = 000f888200000030, r14 = ffff888000000000"
+    shown = "0xf888200000030 + 0xffff888000000000 = {}"
+    for result, good in (("0xf110200000030", True), ("0xf110200000031", False)):
+        statement = {"text": shown.format(result), "evidence": [], "confidence": "likely"}
+        assert (differences(log, [statement]) == []) is good
+
+
 def test_two_ways_of_writing_one_instruction():
     """Sizes, blanks and the base of numbers are no difference; registers are."""
     assert plain("mov rax, qword ptr [rbx + 0x10]") == plain("mov    rax,QWORD PTR [rbx+0x10]")

@@ -43,6 +43,13 @@ def false_sums(text: str) -> Iterator[str]:
                 yield found[0]
 
 
+def sums_shown(text: str) -> Iterator[int]:
+    """What the sums of a text come to as they stand there; `false_sums` says which are wrong."""
+    for found in _SUM.finditer(text):
+        if re.search(r"[-+*%^]|>>|<<", found["left"]):
+            yield int(found["right"], 0)
+
+
 def _value(expression: str) -> int:
     """A sum of numbers, with the precedence of C for what occurs: `*`, `%`, then `+ -`, shifts,
     `^`.

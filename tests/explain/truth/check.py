@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.explain.truth import codes
-from tests.explain.truth.arithmetic import false_sums, log_numbers, numbers
+from tests.explain.truth.arithmetic import false_sums, log_numbers, numbers, sums_shown
 from tests.explain.truth.disassembly import disassemble, plain
 
 _CODE = re.compile(r"Code: (?P<raw>[0-9a-f]+) is `(?P<text>[^`]+)`")
@@ -258,7 +258,7 @@ def _machine_check(
 def _numbers(texts: tuple[str, ...], known: set[int], counts: Counts) -> Iterator[str]:
     """Every number of the sentence is in the log, or comes out of the sums of its evidence."""
     computed = {value for text in texts[1:] for _, value in numbers(text)} | _MAGIC
-    computed |= _derived(texts)
+    computed |= _derived(texts) | set(sums_shown(texts[0]))
     for word, value in numbers(_CONSTANT.sub("", texts[0])):
         counts.numbers += 1
         if value not in known and value not in computed:
