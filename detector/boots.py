@@ -86,11 +86,15 @@ class LineStream:
 
     def goes_on(self, line: Line) -> bool:
         """Whether a line is plainly the next one of the present boot, by both clocks."""
-        kernel, wall, epoch = line.kernel_time_us, line.wall_time_us, self.epoch_us
-        if kernel is None or wall is None or epoch is None or self.fresh:
+        return self.goes_on_at(line.kernel_time_us, line.wall_time_us, line.boot_id)
+
+    def goes_on_at(self, kernel_us: int | None, wall_us: int | None, boot_id: str | None) -> bool:
+        """The same of a line of these times."""
+        epoch = self.epoch_us
+        if kernel_us is None or wall_us is None or epoch is None or self.fresh:
             return False
-        near = -ROUNDING_US < wall - kernel - epoch < ROUNDING_US
-        return near and kernel >= self.latest_us and line.boot_id == self.boot_id
+        near = -ROUNDING_US < wall_us - kernel_us - epoch < ROUNDING_US
+        return near and kernel_us >= self.latest_us and boot_id == self.boot_id
 
     def is_late(self, line: Line, epoch_us: int | None) -> bool:
         """Whether a line is of the boot before the present one, and only came after its banner.
@@ -236,13 +240,22 @@ class Boots:
         if line.trust == "user" or line.transport in DUMPS:
             return
         key = (line.source, line.host)
+        if not self.follow_on(key, line.kernel_time_us, line.wall_time_us, line.boot_id):
+            self._moved(key, line, start_us(line), False)
+
+    def follow_on(
+        self, key: tuple[str, str], kernel_us: int | None, wall_us: int | None, boot_id: str | None
+    ) -> bool:
+        """Moves the stream of a source and a host on by a line of these times, if the line is
+        plainly the next one of the present boot, as nearly every line of noise is; else False.
+        """
         stream = self._held.get(key)
-        if stream is not None and stream.goes_on(line):  # as nearly every line of noise does
-            stream.latest_us = line.kernel_time_us or 0
-            if stream.latest_us > stream.saved_us + FALL_US:
-                self._changed[key] = stream
-            return
-        self._moved(key, line, start_us(line), False)
+        if stream is None or not stream.goes_on_at(kernel_us, wall_us, boot_id):
+            return False
+        stream.latest_us = kernel_us or 0
+        if stream.latest_us > stream.saved_us + FALL_US:
+            self._changed[key] = stream
+        return True
 
     def settle(self, line: Line, known: Boot) -> None:
         """A line that was placed turned out to be a copy of a known one: its stream is back in that
@@ -298,6 +311,12 @@ class UnplacedBoots(Boots):
 
     def follow(self, line: Line) -> None:  # noqa: D102
         del line
+
+    def follow_on(  # noqa: D102
+        self, key: tuple[str, str], kernel_us: int | None, wall_us: int | None, boot_id: str | None
+    ) -> bool:
+        del key, kernel_us, wall_us, boot_id
+        return True
 
     def settle(self, line: Line, known: Boot) -> None:  # noqa: D102
         del line, known

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from importlib.util import find_spec
 from operator import lt
 from typing import Any, Protocol
 
@@ -37,10 +38,17 @@ class KeptDatabases(Protocol):
 def search_of(
     literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None = None
 ) -> Ends:
-    """The search for some literals and regular expressions."""
+    """The search for some literals and regular expressions. With `re` instead of Hyperscan it
+    finds the first of literals that overlap.
+    """
     return _hyperscan(literals, expressions, kept) or alternation(
         [*map(re.escape, literals), *expressions]
     )
+
+
+def finds_all() -> bool:
+    """Whether a search finds each of literals that overlap."""
+    return find_spec("hyperscan") is not None
 
 
 def engine_of(expressions: Sequence[bytes], kept: KeptDatabases | None = None) -> Any:

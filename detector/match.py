@@ -124,6 +124,11 @@ class Matcher:
         return tuple(dict.fromkeys((*(literal for literal, _ in self._noise), *self._others)))
 
     @property
+    def noise(self) -> Sequence[tuple[str, Sequence[Candidate]]]:
+        """The literals of noise, each with the signatures that have it."""
+        return self._noise
+
+    @property
     def switched_off(self) -> Mapping[str, int]:
         """Ids of the signatures that are out, and after how many timeouts."""
         return MappingProxyType(self._switched_off)

@@ -27,6 +27,7 @@ from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.new_counts import NewCounts
 from detector.noise import NoiseTally
+from detector.noise_path import NoisePath, nothing_taken
 from detector.parse import Parser
 from detector.review import KNOWN_LINES, Review
 from detector.scan import Chunk, Scanner
@@ -46,7 +47,9 @@ class Pipeline:
     `rules` are those in force, else those that need no setting. `keeps_noise` is False for a
     journal whose counts of noise nobody will read: they are only told. A keeper that is no history
     brings the `correlating` that takes its matches and reports. `errors` says how kernel errors are
-    counted; None: they are not. `kept` are searches that were compiled before.
+    counted; None: they are not. `kept` are searches that were compiled before; `proved` says that
+    no expression of the catalogue can run out of its time, so that plain noise may take the short
+    way.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Pipeline:
         boots: type[Boots] = Boots,
         errors: KernelErrorPolicy | None = None,
         kept: KeptDatabases | None = None,
+        proved: bool = False,
     ) -> None:
         self.catalogue = catalogue
         self.journal = journal
@@ -80,6 +84,8 @@ class Pipeline:
         self._boots = boots
         self.boots = boots(journal.stream)
         self.noise = NoiseTally()
+        short = proved and self.scanner.finds_all
+        self._short = NoisePath(matcher, parser, assembler, self.noise) if short else None
         self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
         self._counts = NewCounts(self._counted)
         self._heads: dict[tuple[str, int, str], int] = {}
@@ -216,8 +222,10 @@ class Pipeline:
         """
         last = -1
         self._noise_from = self.journal.sources.counted(chunk.source)
+        short = None if self._isolation.careful or self._noise_from else self._short
+        taken = short.through(chunk, self.boots, now_us) if short else nothing_taken
         try:
-            selected = self.scanner.select(chunk, self.followed.names)
+            selected = self.scanner.select(chunk, self.followed.names, taken)
             within = self.kernel_errors.within(selected, self.followed.names)
             for record, hit in within:
                 last = record.number
@@ -233,6 +241,9 @@ class Pipeline:
             self._isolation.stage = "scan"
             reason = f"the rest of this chunk was not read: {reason_of(error)}"
             self._isolation.reject(RecordPlace(chunk.source, last + 1, chunk.data), reason)
+        if short:
+            self.totals.hits += short.taken
+            self.totals.noise += short.taken
         self.totals.records += chunk.count
         self.totals.bytes += len(chunk.data)
 

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from detector.literal_search import KeptDatabases, engine_of, search_of
+from detector.literal_search import KeptDatabases, engine_of, finds_all, search_of
 from detector.model import Record
 
 # What can hide a literal, or tells of a reboot, selects its record too: journald writes a message
@@ -71,16 +71,22 @@ class Scanner:
         expressions = [one for one in literals if isinstance(one, bytes)]
         self._ends = search_of(texts, (*REVEALING, *expressions), kept)
         self._names = HostNames()
+        self.finds_all = finds_all()
+        """Whether of literals that overlap each is found."""
 
     def ends(self, data: bytes) -> list[int]:
         """Where the hits in some bytes end, in rising order."""
         return self._ends(data)
 
     def select(
-        self, chunk: Chunk, following: Callable[[], Collection[str] | None]
+        self,
+        chunk: Chunk,
+        following: Callable[[], Collection[str] | None],
+        taken: Callable[[Sequence[int], int], int] = lambda _ends, _index: -1,
     ) -> Iterator[tuple[Record, bool]]:
         """Yields (record, hit) in order: those with a hit, and those that `following()` wants,
-        asked again after each.
+        asked again after each. `taken` is asked first at each hit, by the ends of all and its
+        number: it says where the next record starts if it has dealt with this one, else -1.
 
         It names the hosts with an open block, whose records come as well; None wants every record,
         nothing no more than the hits. What a chunk holds in `hits`, if it has that, are its hits,
@@ -94,7 +100,8 @@ class Scanner:
         hits_by = getattr(chunk, "hits_by", None)
         hits = hits_by(self._ends) if hits_by else getattr(chunk, "hits", None)
         near = self._names.places(chunk) if getattr(chunk, "names_inside", False) else None
-        for end in (*(self._ends(data) if hits is None else hits), size + 1):
+        ends = (*(self._ends(data) if hits is None else hits), size + 1)
+        for index, end in enumerate(ends):
             last = end - 1
             while position < min(last + 1, size):
                 wanted = following()
@@ -107,6 +114,10 @@ class Scanner:
                 yield record, last < after and end <= size
                 position = after
             if last < position or last >= size:
+                continue
+            after = taken(ends, index)
+            if after >= 0:
+                position = after
                 continue
             record, _, position = chunk.record_at(last)
             yield record, True

@@ -96,6 +96,7 @@ def watch_of(
         told=told,
         keeps_noise=keeps_noise,
         kept=cache_folder(),
+        proved=not settings.patterns.directories,
         correlating=correlating,
         boots=boots,
         errors=kernel_error_policy(settings) if keeps_noise and correlating is None else None,

@@ -17,13 +17,15 @@ from detector.parse.stamps import iso, micros, without_year
 _LONGEST = 4_096
 # A message begins as no caller id, no level and no vendor's addition does (see `printk`), and a
 # host as no year and no number does.
-_PLAIN = re.compile(
-    r"(?:(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)"
-    r"|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)))"
+_PLAIN = (
+    r"((?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}\d{1,2} \d\d:\d\d:\d\d"
+    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))"
     r" ([A-Za-z][\w.-]{0,254}) kernel: \[ {0,11}(\d{1,12})\.(\d{6})\] "
-    r"([A-Za-z0-9][!-Z\\-~][ -~]*[!-~])",
-    re.ASCII,
+    r"([A-Za-z0-9][!-Z\\-~][ -~]*[!-~])"
 )
+_PLAIN_TEXT = re.compile(_PLAIN, re.ASCII)
+PLAIN_BYTES = re.compile(_PLAIN.encode(), re.ASCII)
+"""The same line as bytes: stamp, host, seconds, fraction, message."""
 # Where a daemon was told to write facility and level, they stand like a host: `kern.warning kernel:
 # …`.
 _PAIR = re.compile(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
@@ -37,15 +39,24 @@ def read(text: str, context: Context) -> PlainLine | None:
     """(message, host, kernel time in µs, wall time in µs or None for a date that does not
     exist), or None where others must read it.
     """
-    matched = _PLAIN.fullmatch(text) if len(text) <= _LONGEST else None
+    matched = _PLAIN_TEXT.fullmatch(text) if len(text) <= _LONGEST else None
     if matched is None:
         return None
-    month, day, clock, dated, host, seconds, fraction, message = matched.groups()
-    if "ncfrag=" in message or host in _LEVEL_WORDS or ("." in host and _PAIR.fullmatch(host)):
+    stamp, host, seconds, fraction, message = matched.groups()
+    if "ncfrag=" in message or not is_host(host):
         return None
-    if month:
-        wall_us = without_year(month, day, clock, None, context)
-    else:
-        stamp = iso(dated, context.zone)
-        wall_us = stamp and stamp[0]
-    return message, host, micros(seconds, fraction), wall_us
+    return message, host, micros(seconds, fraction), wall_us(stamp, context)
+
+
+def is_host(word: str) -> bool:
+    """Whether what stands where a host does is one."""
+    return not (word in _LEVEL_WORDS or ("." in word and _PAIR.fullmatch(word)))
+
+
+def wall_us(stamp: str, context: Context) -> int | None:
+    """The wall time of a stamp in µs; None for a date that does not exist."""
+    if stamp[0].isdigit():
+        dated = iso(stamp, context.zone)
+        return dated and dated[0]
+    month, day, clock = stamp.split()
+    return without_year(month, day, clock, None, context)

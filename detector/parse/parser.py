@@ -325,13 +325,26 @@ class Parser:
             self._counts["host_disagreement"] += 1
         if self._host is not None:
             return self._host
-        written = (named or key)[:LONGEST_NAME] if named or key else ""
-        name = self._form.name(written) if written else self._form.of_path(record.source)
+        return self.host_named((named or key)[:LONGEST_NAME] if named or key else "", record.source)
+
+    def host_named(self, written: str, source: str) -> str:
+        """The host that a line or its key names, in the one form; else that of its source."""
+        name = self._form.name(written) if written else self._form.of_path(source)
         if name is None:
-            return record.source[:LONGEST_NAME]
+            return source[:LONGEST_NAME]
         if name != written:
-            self.spellings.note(name, written or record.source[:LONGEST_NAME])
+            self.spellings.note(name, written or source[:LONGEST_NAME])
         return name
+
+    def passes(self, source: str, now_us: int) -> Context | None:
+        """What shapes of raw lines are read by, where a line of a source may be taken past the
+        parser: nothing waits for it, and nothing was set that it would have to be asked for.
+        """
+        held = self._fragments or self._dumps or self._host is not None
+        if held or self._format != "auto" or self._context.after_kmsg:
+            return None
+        self._context.now_us, self._last_source = now_us, source
+        return self._context
 
     def _lost(self, incomplete: list[tuple[Record, Draft]]) -> list[Line | Unparsed]:
         """Messages of which fragments are missing, with the text that came."""

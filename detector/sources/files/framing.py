@@ -108,6 +108,18 @@ class FileChunk:
                 return Record(value, self.source, self._number(start)), start, after
         return Record(data[start:end], self.source, self._number(start)), start, after
 
+    def line_at(self, offset: int) -> tuple[int, int, int] | None:
+        """Where the line that covers byte `offset` starts and ends, and where the next one starts;
+        None where it may be wrapped.
+        """
+        data = self.data
+        start = data.rfind(b"\n", 0, offset) + 1
+        end = data.find(b"\n", offset)
+        after = end + 1
+        if end < 0:
+            end = after = len(data)
+        return None if may_be_wrapped(data, start, after) else (start, end, after)
+
     def _number(self, start: int) -> int:
         if start < self._counted_to:
             self._counted = self._counted_to = 0

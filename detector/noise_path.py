@@ -1,0 +1,164 @@
+"""The short way of noise: lines of user-space crashes, counted from the raw bytes of a chunk.
+
+In: places in a chunk at which a literal ends. Out: counts, and where the next record starts; -1 for
+every line that is not plainly noise: of another shape, with a second literal, of a host with an
+open report, or not the next one of its boot. Those go through the pipeline, whose counts are
+exactly the same. Only for catalogues whose expressions have all been proved: nothing here watches
+the time that one takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Protocol, runtime_checkable
+
+import regex
+
+from detector.assemble import Assembler
+from detector.boots import Boots
+from detector.catalogue import Signature
+from detector.match import Matcher
+from detector.noise import NoiseTally
+from detector.parse import Parser
+from detector.parse.fast_path import is_host
+from detector.parse.raw_lines import RawLines
+from detector.scan import Chunk
+
+LONGEST_TEXT = 1_024
+_HOSTS = 100_000
+_TAIL = 4
+_RANK = attrgetter("rank")
+
+
+Taken = Callable[[Sequence[int], int], int]
+"""The ends of all hits, and which of them is looked at → where the next record starts, or -1."""
+
+
+@runtime_checkable
+class LineChunk(Chunk, Protocol):
+    """A chunk whose records are the lines in its data, without keys and arrival times."""
+
+    def line_at(self, offset: int) -> tuple[int, int, int] | None:
+        """Where the line that covers a byte starts and ends, and where the next one starts; None
+        where it may be wrapped.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    """A signature of noise over bytes; `named` says that it captures the program."""
+
+    rank: int
+    id: str
+    match: Callable[[bytes], Any]
+    named: bool
+
+
+class NoisePath:
+    """Counts plain noise. The tally and the boots are the pipeline's."""
+
+    def __init__(
+        self, matcher: Matcher, parser: Parser, assembler: Assembler, noise: NoiseTally
+    ) -> None:
+        self._matcher = matcher
+        self._parser = parser
+        self._assembler = assembler
+        self._tally = noise
+        compiled: dict[int, _Expression] = {}
+        # By the last bytes of a literal: it, and the expressions of its signatures.
+        self._by_tail: dict[bytes, list[tuple[bytes, list[_Expression]]]] = {}
+        for text, near in matcher.noise:
+            literal = text.encode()
+            for rank, signature in near:
+                compiled.setdefault(rank, _expression(rank, signature))
+            own = [compiled[rank] for rank, _ in near]
+            self._by_tail.setdefault(literal[-_TAIL:], []).append((literal, own))
+        self._hosts: dict[bytes, str | None] = {}
+        self._source = ""
+        self.taken = 0
+
+    def through(
+        self, chunk: Chunk, boots: Boots, now_us: int
+    ) -> Callable[[Sequence[int], int], int]:
+        """What takes the noise of one chunk; `taken` then says how many lines it took."""
+        self.taken = 0
+        if not isinstance(chunk, LineChunk):
+            return nothing_taken
+        if chunk.source != self._source or len(self._hosts) > _HOSTS:
+            self._hosts, self._source = {}, chunk.source
+        lines: RawLines | None = None
+
+        def take(ends: Sequence[int], index: int) -> int:
+            nonlocal lines
+            context = self._parser.passes(chunk.source, now_us)
+            place = chunk.line_at(ends[index] - 1)
+            if context is None or place is None:
+                return -1
+            lines = lines or RawLines(context)
+            line = lines.read(chunk.data, place[0], place[1])
+            if line is None:
+                return -1
+            start, end, written, kernel_us, wall_us, boot_id = line
+            host = self._host(written)
+            if host is None or self._assembler.is_open(host):
+                return -1
+            claim = self._claim(chunk.data, start, end, ends, index)
+            key = (chunk.source, host)
+            if claim is None or not boots.follow_on(key, kernel_us, wall_us, boot_id):
+                return -1
+            self._tally.count(chunk.source, host, claim[1], claim[0], wall_us, kernel_us)
+            self.taken += 1
+            return place[2]
+
+        return take
+
+    def _host(self, written: bytes) -> str | None:
+        """The host that a line names; None where it is none."""
+        try:
+            return self._hosts[written]
+        except KeyError:
+            name = written.decode()
+            host = self._parser.host_named(name, self._source) if is_host(name) else None
+            self._hosts[written] = host
+            return host
+
+    def _claim(
+        self, data: bytes, start: int, end: int, ends: Sequence[int], index: int
+    ) -> tuple[str, str | None] | None:
+        """The signature of noise that claims a text, and the program; as `Matcher.claim`. The
+        literals in it end at the hits from `index` on.
+        """
+        text = data[start:end]
+        if len(text) > LONGEST_TEXT or text.isupper() or self._matcher.switched_off:
+            return None
+        near: list[_Expression] = []
+        while (hit := ends[index]) <= end:
+            for literal, own in self._by_tail.get(data[hit - _TAIL : hit], ()):
+                if hit - len(literal) >= start and data.startswith(literal, hit - len(literal)):
+                    near = sorted({*near, *own}, key=_RANK) if near else own
+            index += 1
+        for expression in near:
+            if (matched := expression.match(text)) is not None:
+                process = matched["process"] if expression.named else None
+                return expression.id, process.decode() if process else None
+        return None
+
+
+def nothing_taken(_ends: Sequence[int], _index: int) -> int:
+    """Takes nothing."""
+    return -1
+
+
+def _expression(rank: int, signature: Signature) -> _Expression:
+    """An expression over bytes: `re` is several times quicker, `regex` knows more."""
+    source = signature.regex.encode()
+    pattern: Any
+    try:
+        pattern = re.compile(source, re.ASCII)
+    except re.error:
+        pattern = regex.compile(source, regex.ASCII)
+    return _Expression(rank, signature.id, pattern.match, "process" in pattern.groupindex)
