@@ -37,10 +37,13 @@ SLICE = 10
 SLICES = {"Drain3": 100}  # learns ten times slower than the slowest of the others reads
 LIMITS = {SHARES[0]: 2.5, SHARES[1]: 6.0}
 OOPSWATCH, RIPGREP = "oopswatch scan", "ripgrep -c"
+BARE = "read and search"
+BARE_LIMIT = 2.0
 CORRELATING = ("SEC", "syslog-ng grouping-by", "rsigma", "plain Python regex")
 NOTES = {
     OOPSWATCH: "the whole catalogue, all rules, reports, diagnoses, noise by program",
-    RIPGREP: "counts lines with any of the same literals, nothing else: the limit",
+    RIPGREP: "counts lines with any of the same literals, nothing else",
+    BARE: "the file through Hyperscan with the same literals, start-up included: the limit",
     "SEC": "one rule; event time by Perl code in the rules, its own windows know only arrival",
     "syslog-ng grouping-by": "one rule; whole seconds of wall time",
     "rsigma": (
@@ -103,7 +106,14 @@ def _limit(one: Corpus, home: Path, results: Results) -> None:
         f"{one.title}: {lines:,} lines, {one.path.stat().st_size / 1e6:,.0f} MB, {hit:,} "
         f"hold a literal ({hit / lines:.3%})"
     )
-    commands = {OOPSWATCH: _oopswatch(one.path), RIPGREP: _ripgrep(home, one.path)}
+    bare = Command(
+        [sys.executable, "-m", "bench.bare_search", str(one.path), str(home / "literals")]
+    )
+    commands = {
+        OOPSWATCH: _oopswatch(one.path),
+        RIPGREP: _ripgrep(home, one.path),
+        BARE: bare,
+    }
     _agree(one, OOPSWATCH, run(commands[OOPSWATCH]), results)
     size = one.path.stat().st_size
     rows = in_turn(
@@ -120,6 +130,15 @@ def _limit(one: Corpus, home: Path, results: Results) -> None:
             "at most",
         )
     )
+    if one.share == SHARES[0]:
+        results.goals.append(
+            Goal(
+                f"files, {one.title}: time against reading and searching alone",
+                BARE_LIMIT,
+                paired_ratio(rows[0].seconds, rows[2].seconds),
+                "at most",
+            )
+        )
 
 
 def _peers(one: Corpus, home: Path, agreed: Mapping[str, bool], results: Results) -> None:

@@ -59,11 +59,12 @@ class Ahead:
         self._pipes: list[Connection] = []
         self._processes = []
         context = get_context("fork")
+        scanner = Scanner(literals if self._tasks else ())  # compiled once, for all of them
         for number in range(min(jobs, len(self._tasks))):
             receiving, sending = context.Pipe(duplex=False)
             mine = list(enumerate(self._tasks))[number::jobs]
             process = context.Process(
-                target=_work, args=(mine, literals, block, sending), daemon=True
+                target=_work, args=(mine, scanner, block, sending), daemon=True
             )
             process.start()
             sending.close()
@@ -173,14 +174,13 @@ def _tasks(file: str, block: int) -> Iterator[ScanTask]:
 
 def _work(
     tasks: Sequence[tuple[int, ScanTask]],
-    literals: Sequence[Searched],
+    scanner: Scanner,
     block: int,
     pipe: Connection,
 ) -> None:
     """One process: tells of its tasks in order, `WAITING` messages ahead of who takes them."""
     waiting: Queue[Any] = Queue(WAITING)
     Thread(target=_send, args=(waiting, pipe), daemon=True).start()
-    scanner = Scanner(literals)
     for number, task in tasks:
         for message in (
             [_look(task, block, scanner)] if task.last is not None else _unpack(task.file, block)
