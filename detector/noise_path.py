@@ -13,13 +13,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import regex
 
 from detector.assemble import Assembler
 from detector.boots import Boots
 from detector.catalogue import Signature
+from detector.hooks import RunTotals
 from detector.match import Matcher
 from detector.noise import NoiseTally
 from detector.parse import Parser
@@ -35,17 +36,6 @@ _RANK = attrgetter("rank")
 
 Taken = Callable[[Sequence[int], int], int]
 """The ends of all hits, and which of them is looked at → where the next record starts, or -1."""
-
-
-@runtime_checkable
-class LineChunk(Chunk, Protocol):
-    """A chunk whose records are the lines in its data, without keys and arrival times."""
-
-    def line_at(self, offset: int) -> tuple[int, int, int] | None:
-        """Where the line that covers a byte starts and ends, and where the next one starts; None
-        where it may be wrapped.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,8 @@ class NoisePath:
     ) -> Callable[[Sequence[int], int], int]:
         """What takes the noise of one chunk; `taken` then says how many lines it took."""
         self.taken = 0
-        if not isinstance(chunk, LineChunk):
+        line_at = getattr(chunk, "line_at", None)  # of files alone
+        if line_at is None:
             return nothing_taken
         if chunk.source != self._source or len(self._hosts) > _HOSTS:
             self._hosts, self._source = {}, chunk.source
@@ -95,7 +86,7 @@ class NoisePath:
         def take(ends: Sequence[int], index: int) -> int:
             nonlocal lines
             context = self._parser.passes(chunk.source, now_us)
-            place = chunk.line_at(ends[index] - 1)
+            place: tuple[int, int, int] | None = line_at(ends[index] - 1)
             if context is None or place is None:
                 return -1
             lines = lines or RawLines(context)
@@ -115,6 +106,11 @@ class NoisePath:
             return place[2]
 
         return take
+
+    def add_to(self, totals: RunTotals) -> None:
+        """Adds the lines that were taken of the last chunk: each a hit, and noise."""
+        totals.hits += self.taken
+        totals.noise += self.taken
 
     def _host(self, written: bytes) -> str | None:
         """The host that a line names; None where it is none."""

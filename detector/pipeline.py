@@ -48,8 +48,7 @@ class Pipeline:
     journal whose counts of noise nobody will read: they are only told. A keeper that is no history
     brings the `correlating` that takes its matches and reports. `errors` says how kernel errors are
     counted; None: they are not. `kept` are searches that were compiled before; `proved` says that
-    no expression of the catalogue can run out of its time, so that plain noise may take the short
-    way.
+    no expression of the catalogue can run out of its time: plain noise may take the short way.
     """
 
     def __init__(
@@ -84,8 +83,8 @@ class Pipeline:
         self._boots = boots
         self.boots = boots(journal.stream)
         self.noise = NoiseTally()
-        short = proved and self.scanner.finds_all
-        self._short = NoisePath(matcher, parser, assembler, self.noise) if short else None
+        plain = NoisePath(matcher, parser, assembler, self.noise)
+        self._short = plain if proved and self.scanner.finds_all else None
         self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
         self._counts = NewCounts(self._counted)
         self._heads: dict[tuple[str, int, str], int] = {}
@@ -242,8 +241,7 @@ class Pipeline:
             reason = f"the rest of this chunk was not read: {reason_of(error)}"
             self._isolation.reject(RecordPlace(chunk.source, last + 1, chunk.data), reason)
         if short:
-            self.totals.hits += short.taken
-            self.totals.noise += short.taken
+            short.add_to(self.totals)
         self.totals.records += chunk.count
         self.totals.bytes += len(chunk.data)
 
