@@ -28,13 +28,13 @@ MOST_BYTES = 256 * 1024 * 1024
 
 def dump_files(patterns: Iterable[str] = PLACES) -> list[Path]:
     """The files that fit absolute patterns with *, each once, the oldest first."""
-    found = {
+    paths = {
         path
         for pattern in patterns
         for path in Path("/").glob(pattern.removeprefix("/"))
         if path.is_file()
     }
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path))
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path))
 
 
 def content_of(path: Path) -> bytes:
@@ -48,12 +48,12 @@ def content_of(path: Path) -> bytes:
 
 
 def digest_of(content: bytes) -> str:
-    """What names a content: SHA-256, in hexadecimal."""
+    """Returns the SHA-256 of a content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def records_of(content: bytes) -> Iterator[bytes]:
-    """The content in pieces of `RECORD_BYTES` at most, cut behind a line end where there is one."""
+    """Cuts a content into pieces of `RECORD_BYTES` at most, behind line ends where there are any."""
     start = 0
     while start < len(content):
         end = start + RECORD_BYTES
