@@ -53,7 +53,7 @@ def digest_of(content: bytes) -> str:
 
 
 def records_of(content: bytes) -> Iterator[bytes]:
-    """Cuts a content into pieces of `RECORD_BYTES` at most, behind line ends where there are any."""
+    """Cuts a content into pieces of `RECORD_BYTES` at most, behind line ends if there are any."""
     start = 0
     while start < len(content):
         end = start + RECORD_BYTES
