@@ -1,5 +1,6 @@
-"""The history for a request: one read-only connection for each worker thread, opened anew where the
-file was replaced.
+"""The history for a request: a read-only connection for each worker thread.
+
+A connection is opened anew where the file was replaced.
 
 In: a request, on the thread that will read (an endpoint that is a plain `def`). Out: a `History`.
 Nothing is written.
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 
 class Connections:
-    """Hands each thread its own connection. SQLite's readers neither wait for a writer nor hold it
-    up.
+    """Hands each thread its own connection.
+
+    SQLite's readers neither wait for a writer nor hold it up.
     """
 
     def __init__(self, path: Path, names: ProblemNames | None = None) -> None:

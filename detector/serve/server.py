@@ -1,5 +1,6 @@
-"""The server: one uvicorn over the application, in the foreground or on a thread of its own beside
-the pipeline.
+"""The server: one uvicorn over the application.
+
+It runs in the foreground, or on a thread of its own beside the pipeline.
 
 In: settings. Out: a bound and listening server, or a `SettingsError` of one line. Signals are the
 caller's, who calls `stop`.

@@ -1,4 +1,4 @@
-"""What a setting may be, in words: the one sentence that is said where it is something else.
+"""The values that a setting allows, in words, for the message where it holds another.
 
 Comes in: a declaration. Goes out: "a whole number from 1 to 10", for messages. It checks nothing;
 pydantic does.
@@ -28,13 +28,13 @@ _BOUNDS = (("ge", "from"), ("gt", "above"), ("le", "up to"))
 
 
 class Allowed(str):
-    """What a type allows that says it by a pattern: part of its annotation."""
+    """The values that a type with a pattern allows, in words: part of its annotation."""
 
     __slots__ = ()
 
 
 def allowed(declaration: FieldInfo) -> str:
-    """What a setting may be: "a whole number from 0 to 65,535"."""
+    """The values that a setting allows, in words: "a whole number from 0 to 65,535"."""
     extra = declaration.json_schema_extra
     if isinstance(extra, dict) and extra.get("allowed"):
         return str(extra["allowed"])

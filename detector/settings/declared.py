@@ -49,7 +49,7 @@ DEFAULT_PORT = 8470
 
 
 class Store(Group):
-    """Where the history is kept."""
+    """The file of the history."""
 
     path: Path = _setting(
         Path("oopswatch.db"),
@@ -58,7 +58,7 @@ class Store(Group):
 
 
 class Patterns(Group):
-    """What is recognised, beside the shipped patterns."""
+    """Patterns beside the shipped ones."""
 
     directories: Folders = _setting(
         (), "folders whose TOML files are added; one that is named like a shipped file replaces it"
@@ -90,7 +90,7 @@ class SymbolsSettings(Group):
 
 
 class Parse(Group):
-    """How records are read."""
+    """The reading of records: their format, host and time zone."""
 
     format: Format = _setting("auto", "transport format; auto tells each record by itself")
     host: str | None = _setting(
@@ -102,7 +102,7 @@ class Parse(Group):
 
 
 class BootSettings(Group):
-    """How boots of a host are told apart."""
+    """The bound that tells the boots of a host apart."""
 
     tolerance_s: int = _setting(
         43_200,
@@ -117,7 +117,7 @@ class BootSettings(Group):
 
 
 class Matching(Group):
-    """How long a pattern may take."""
+    """The time that a pattern may take."""
 
     timeout_ms: int = _setting(
         50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000
@@ -151,8 +151,9 @@ class Assemble(Group):
 
 
 class Alert(Group):
-    """Who is told of incidents, and when. Receivers and routes are in a file of their own:
-    docs/alerts.md.
+    """Notifications of incidents: the file of routes, and the times of messages.
+
+    Receivers and routes are in a file of their own: docs/alerts.md.
     """
 
     file: Path | None = _setting(
@@ -211,8 +212,9 @@ class Alert(Group):
 
 
 class Keep(Group):
-    """How long what is kept. What an incident rests on stays as long as the incident; problems keep
-    their sums for ever.
+    """Retention: the time that each kind of row is kept.
+
+    What an incident rests on stays as long as the incident; problems keep their sums for ever.
     """
 
     incidents_days: int = _setting(
@@ -262,9 +264,11 @@ class Keep(Group):
 
 
 class LogSettings(Group):
-    """What `run` and `serve` say of themselves, on standard error: in one form from the first line
-    to the last, also what is wrong with settings (then `auto` unless `format` could be read as
-    json). Usage errors, which come before any setting, and other commands' errors are plain lines.
+    """The log of `run` and `serve` themselves, on standard error.
+
+    It has one form from the first line to the last, also for what is wrong with settings (then
+    `auto` unless `format` could be read as json). Usage errors, which come before any setting, and
+    other commands' errors are plain lines.
     """
 
     level: Literal["debug", "info", "warning", "error"] = _setting(
@@ -276,7 +280,7 @@ class LogSettings(Group):
 
 
 class Metrics(Group):
-    """Where the figures of docs/metrics.md can be read."""
+    """The address at which the figures of docs/metrics.md can be read."""
 
     address: str = _setting("127.0.0.1", "address to serve them at")
     port: int = _setting(0, "port to serve them at; 0 serves none", ge=0, le=65_535)

@@ -10,8 +10,9 @@ from detector.settings.group import Group, Topic, setting
 
 
 class FleetSettings(Group):
-    """The two stages, `oopswatch detect` and `oopswatch archive`: docs/fleet.md. `run` does without
-    them.
+    """The two stages, `oopswatch detect` and `oopswatch archive`: docs/fleet.md.
+
+    `run` does without them.
     """
 
     findings_topic: Topic = setting(

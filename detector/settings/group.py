@@ -1,4 +1,4 @@
-"""What every table of settings is made of: the base of its class, a setting, lists as one word.
+"""The parts of every table of settings: its base class, a setting, lists as one word.
 
 Nothing is declared or read here.
 """

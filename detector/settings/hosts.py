@@ -8,7 +8,7 @@ from detector.settings.group import Aliases, Group, Listed, PathPatterns, settin
 
 
 class HostSettings(Group):
-    """How the names of hosts are brought into one form: lower case, no dot at the end."""
+    """The names of hosts, in one form: lower case, no dot at the end."""
 
     domains: Listed = setting(
         (), "domains that are cut off: with example.com, web-12.example.com is web-12"

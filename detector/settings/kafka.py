@@ -1,4 +1,4 @@
-"""The settings of `[kafka]`: where the logs come from."""
+"""The settings of `[kafka]`: the brokers and topics that the logs come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detector.settings.group import BrokerAddresses, Group, Topic, Topics, setti
 
 
 class Kafka(Group):
-    """Where the logs come from."""
+    """The brokers and topics that the logs come from."""
 
     bootstrap_servers: BrokerAddresses = setting(
         ("localhost:9092",), "brokers to begin with, as host:port"

@@ -1,4 +1,4 @@
-"""How the layers of settings become one: command line over environment over file over default.
+"""Merges the layers of settings: command line over environment over file over default.
 
 In come a TOML file, the environment (`OOPSWATCH_<GROUP>_<NAME>`) and the command line's overrides;
 out go `Settings` and, for each setting, where its value is from. Mistakes are collected and told

@@ -10,7 +10,7 @@ from detector.settings.group import Group, Networks, Topic, setting
 
 
 class NetconsoleSettings(Group):
-    """Where `oopswatch listen` takes netconsole's datagrams, which it puts into Kafka."""
+    """The address at which `oopswatch listen` takes netconsole's datagrams into Kafka."""
 
     address: str = setting("0.0.0.0", "address to listen at; :: is IPv6 and IPv4")  # noqa: S104
     port: int = setting(6_666, "UDP port to listen at; 0 takes a free one", ge=0, le=65_535)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -31,7 +32,7 @@ def page() -> str:
         lines += [
             f"## [{group}]",
             "",
-            table.__doc__ or "",
+            inspect.cleandoc(table.__doc__ or ""),
             "",
             "| setting | default | meaning |",
             "| --- | --- | --- |",

@@ -6,8 +6,9 @@ from detector.settings.group import Group, setting
 
 
 class RuleSettings(Group):
-    """Shipped rules that are off until a site wants them: `oopswatch rules test` says beforehand
-    what one would have raised.
+    """Shipped rules that are off until a site switches them on.
+
+    `oopswatch rules test` says beforehand what a rule would have raised.
     """
 
     lone_faults: bool = setting(

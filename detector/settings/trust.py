@@ -9,7 +9,7 @@ from detector.trust_policy import KERNEL_FILES, TrustPolicy
 
 
 class TrustSettings(Group):
-    """Whose a line is where the line itself cannot prove it: docs/trust.md."""
+    """The owner of a line where the line itself cannot prove it: docs/trust.md."""
 
     kernel_files: Listed = setting(
         KERNEL_FILES,

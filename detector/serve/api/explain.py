@@ -64,5 +64,5 @@ class Decision(BaseModel):
     responses=answers(401, 403, 413, 422, 429, 503),
 )
 def explain(request: Request, body: Pasted) -> Response:
-    """What happened, where, why, which known bug, what to do next; which problems resemble it."""
+    """The faults of a pasted log, with cause, place, known bug, next step and similar problems."""
     return JSONResponse(decided(request, body.text, body.host))

@@ -46,7 +46,7 @@ class Target(BaseModel):
 
 
 class ChartQuery(BaseModel):
-    """What Grafana posts to /query."""
+    """The body that Grafana posts to /query."""
 
     range: Range
     targets: list[Target] = Field(max_length=20)
@@ -54,13 +54,13 @@ class ChartQuery(BaseModel):
 
 
 class Annotation(BaseModel):
-    """What an annotation query is called, and its filter."""
+    """The name of an annotation query, and its filter."""
 
     query: str = Field(default="", max_length=2_000, description="filters as in an address")
 
 
 class AnnotationQuery(BaseModel):
-    """What Grafana posts to /annotations."""
+    """The body that Grafana posts to /annotations."""
 
     range: Range
     annotation: Annotation = Annotation()
@@ -85,7 +85,7 @@ class Mark(BaseModel):
 @router.get("/", include_in_schema=False)
 @router.get("", summary="The data source answers")
 def check() -> dict[str, str]:
-    """What Grafana's Save & test asks for, with a slash behind the address."""
+    """Answers Grafana's Save & test, which asks with a slash behind the address."""
     return {"status": "ok"}
 
 

@@ -29,7 +29,7 @@ class Health(BaseModel):
 
 
 class SessionInfo(BaseModel):
-    """Who the server takes the visitor for."""
+    """The visitor as the server knows them: name, roles, and the way they were identified."""
 
     name: str
     roles: list[Role]

@@ -59,7 +59,7 @@ _CHANGED = {
 
 
 class ActReason(BaseModel):
-    """Why somebody acts."""
+    """The reason for an act."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,7 +106,7 @@ def changes(request: Request, id: IncidentId) -> Response:  # noqa: A002
     responses=ONE,
 )
 def notifications(request: Request, id: IncidentId) -> Response:  # noqa: A002
-    """Who was told of an incident and when, and why somebody was not."""
+    """The notifications of an incident: to whom, when, and why one was not sent."""
     existing(history(request).incident(id), f"incident {id}")
     return answer({"notifications": notifications_of(history(request), id)})
 

@@ -33,7 +33,7 @@ class FrameItem(BaseModel):
 
 
 class ReportItem(BaseModel):
-    """What a crash report says, read. Addresses and registers are hexadecimal."""
+    """A crash report, parsed. Addresses and registers are hexadecimal."""
 
     title: str | None
     kind: str

@@ -27,7 +27,7 @@ _ROWS = list_model("noise", NoiseRow, counted_us=_COUNTED)
 
 
 class NoiseParameters(Parameters):
-    """What of the noise is asked for."""
+    """The parameters of a list of noise."""
 
     by: list[Literal["host", "process", "signature"]] = Field(
         default=["host", "process", "signature"], description="what is kept apart"
@@ -42,7 +42,7 @@ class NoiseParameters(Parameters):
 
 
 class HoursParameters(Parameters):
-    """Whose noise is asked for, and of when."""
+    """The parameters of noise by hour: host, process and times."""
 
     host: str | None = Field(default=None, max_length=1_024, description="whole name of one host")
     process: str | None = Field(default=None, max_length=1_024, description="name of one program")

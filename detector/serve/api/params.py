@@ -1,5 +1,4 @@
-"""What every list of the API is asked with: the filter language as parameters, where a page begins,
-how many rows.
+"""The parameters of every list of the API: the filter language, a page's place, its rows.
 
 In: a request's parameters, checked against the models here, which OpenAPI shows. Out: a `Filter`,
 or a problem that names the parameter.

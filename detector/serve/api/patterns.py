@@ -95,13 +95,13 @@ class HitsParameters(Parameters):
 
 @router.get("/rules", summary="Rules in force", responses=LIST)
 def rules(request: Request) -> Rules:
-    """What raises incidents."""
+    """The rules that raise incidents."""
     return Rules(rules=[_rule(rule) for rule in catalogue(request).rules])
 
 
 @router.get("/signatures", summary="Signatures in force", responses=LIST)
 def signatures(request: Request) -> Signatures:
-    """What lines are known by."""
+    """The signatures that lines are recognised by."""
     return Signatures(
         signatures=[
             SignatureItem.model_validate(_signature(item)) for item in catalogue(request).signatures

@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api/v1/problems", tags=["problems"])
 
 
 class Resolution(BaseModel):
-    """How a problem was solved."""
+    """The solution of a problem: the release with the fix, and the reason."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class Resolution(BaseModel):
 
 
 class Advised(BaseModel):
-    """What somebody knows of a problem."""
+    """A piece of knowledge about a problem, in the words of a person."""
 
     model_config = ConfigDict(extra="forbid")
 

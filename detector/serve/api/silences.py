@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NewSilence(BaseModel):
-    """What a silence covers: incidents that fit all that is given, one at least."""
+    """A silence to make, for incidents that fit all of its conditions: one at least."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -87,7 +87,7 @@ def facets(request: Request, parameters: Annotated[FacetParameters, Query()]) ->
 
 @router.get("/histogram", summary="Incidents over time", response_model=Histogram, responses=LIST)
 def histogram(request: Request, parameters: Annotated[HistogramParameters, Query()]) -> Response:
-    """How many incidents of a filter there were, over time."""
+    """Counts the incidents of a filter over time."""
     survey = history(request).survey(
         filter_of(request, parameters), buckets=parameters.buckets, now_us=request.app.state.clock()
     )

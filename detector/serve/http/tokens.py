@@ -57,7 +57,7 @@ class _TokenTable(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _has_one_secret(self) -> Self:
         if (self.sha256 is None) == (self.token is None):
             raise ValueError("needs either sha256 or token")
         return self

@@ -1,5 +1,6 @@
-"""The pages: what a person asks of the history, rendered on the server. `router` holds them all,
-each also as JSON and CSV.
+"""The pages of the history, rendered on the server.
+
+`router` holds them all, each also as JSON and CSV.
 """
 
 from __future__ import annotations

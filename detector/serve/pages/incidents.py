@@ -1,5 +1,6 @@
-"""The search: what is asked for, facets that narrow it down, a histogram that leads to its times,
-the rows, the next page.
+"""The search for incidents: filter, facets, histogram, rows, and the link to the next page.
+
+Facets narrow the filter down, and bars of the histogram lead to their times.
 
 In: the filter of an address. Out: a page of incidents, newest first; also as JSON and CSV. A filter
 that cannot be understood is said in the page, with the status 422.

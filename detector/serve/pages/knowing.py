@@ -1,4 +1,4 @@
-"""What the catalogue says of a rule or a known issue, for pages.
+"""The catalogue's words about a rule or a known issue, for pages.
 
 In: the catalogue. Out: its entries by their ids, and rules as sentences. Pure.
 """
@@ -33,9 +33,9 @@ def issue_of(known: Catalogue, identity: str | None) -> KnownIssue | None:
     )
 
 
-def naming_words(wanted: Filter, progress: NamingProgress | None) -> str:
-    """What is said of a list by known bugs while problems are still being named."""
-    if progress is None or progress.is_whole or not (wanted.known or wanted.fixable):
+def naming_words(criteria: Filter, progress: NamingProgress | None) -> str:
+    """The notice over a list by known bugs while problems are still being named; else empty."""
+    if progress is None or progress.is_whole or not (criteria.known or criteria.fixable):
         return ""
     return (
         f"Still naming older reports by known bugs: {progress.percent} % of "

@@ -1,5 +1,6 @@
-"""Problems: the list, and one with its incidents over time, its hosts and kernels, and what is
-known of the bug.
+"""The list of problems, and the page of one problem.
+
+The page has the problem's incidents over time, its hosts and kernels, and what is known of the bug.
 
 In: the filter of an address, or a fingerprint. Out: pages. Resolving and reopening are forms that
 `acting` answers.

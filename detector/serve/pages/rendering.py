@@ -1,5 +1,6 @@
-"""From a page's content to its answer: HTML by a template, or the same as JSON or CSV. Every text
-in a template is made inert and escaped.
+"""Renders a page's content: HTML by a template, or the same as JSON or CSV.
+
+Every text in a template is made inert and escaped.
 
 In: a request and a `PageContent`. Out: a response. A template can neither forget to escape
 (autoescape) nor to make control characters and direction marks visible (`finalize`): both happen to
@@ -65,8 +66,10 @@ _ENDINGS = (".json", ".csv", ".html")
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """What a page says: `data` as JSON, `rows` as CSV, and `view`, what its template needs beside
-    the frame. `place` is where it hangs.
+    """The content of a page: `data` as JSON, `rows` as CSV, `view` for its template.
+
+    `view` holds what the template needs beside the frame; `place` is the page's entry in the
+    navigation.
     """
 
     template: str
@@ -84,8 +87,9 @@ Make = Callable[[Request], PageContent]
 
 
 def serve(router: APIRouter, path: str, make: Make) -> None:
-    """Adds a page with its JSON and its CSV; `path` may hold one name, whose page is the last to be
-    asked.
+    """Adds a page with its JSON and its CSV. `path` may hold one parameter.
+
+    The plain path comes last, so that an ending is a format before it is part of a name.
     """
     for ending, answer in ((".json", as_json), (".csv", as_csv), (".html", as_html), ("", as_html)):
         if path == "/" and ending:
@@ -194,17 +198,17 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
     """What every page has around its content."""
     who = visitor(request)
     path, query = request.url.path.removesuffix(".html"), request.url.query
-    asked = f"?{query}" if query else ""
+    suffix = f"?{query}" if query else ""
 
     def address(form: str) -> str:
-        return f"{'/overview' if path == '/' else path}.{form}{asked}"
+        return f"{'/overview' if path == '/' else path}.{form}{suffix}"
 
     return {
         "title": page.title,
         "place": page.place,
         "navigation": NAVIGATION,
         "theme": theme_of(request),
-        "here": f"{request.url.path}{asked}",
+        "here": f"{request.url.path}{suffix}",
         "address": address,
         "formats": FORMATS if page.data is not None and page.status < 400 else (),
         "notice": page.notice or DONE.get(request.query_params.get("done", ""), ""),
