@@ -45,8 +45,9 @@ Head = tuple[str, int, str]
 
 
 class Archive:
-    """The second stage over one history, which it alone writes. `hooks` hears of what happens, as
-    the pipeline of `run` tells it, once `tell` is called.
+    """The second stage over one history, which it alone writes.
+
+    `hooks` hears of what happens, as the pipeline of `run` tells it, once `tell` is called.
     """
 
     def __init__(

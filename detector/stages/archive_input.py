@@ -1,5 +1,6 @@
-"""Chunks of the findings' topics → findings → an archive: what `detector.drive` runs in the second
-stage.
+"""Chunks of the findings' topics → findings → an archive: the input of the second stage.
+
+`detector.drive` runs it.
 
 In: chunks with a finding in each record. Out: the positions after them, stored with them. A record
 that is no finding is set aside, and the rest goes on.
@@ -31,7 +32,7 @@ class ArchiveInput:
 
     @property
     def totals(self) -> RunTotals:
-        """What was read and found: records and bytes are those that the first stages read."""
+        """The sums of the run; records and bytes are those that the first stages read."""
         return self._archive.totals
 
     def store(

@@ -1,4 +1,6 @@
-"""The first stage over Kafka: a topic of logs in, topics of findings and of counts out, no store.
+"""The first stage over Kafka: a topic of logs in, topics of findings and counts out.
+
+It has no store.
 
 In: a member of a group and a producer. Out: transactions. For each one, always in this order:
 
@@ -93,12 +95,12 @@ class Detecting:
     def _commit(self, *, counts: bool) -> None:
         """One transaction, unless there is nothing to say."""
         points = self._detector.resume_at(counted=counts)
-        found = [*self._waiting, *(self._detector.take_counts() if counts else ())]
+        findings = [*self._waiting, *(self._detector.take_counts() if counts else ())]
         offsets = self._source.offsets({name: _commit_of(at) for name, at in points.items()})
         if len(offsets) < len(points):
             raise LostPartitionsError("partitions are held still, or went to others")
-        if found or points != self._points:
-            self._producer.commit(self._records(found), offsets, self._group)
+        if findings or points != self._points:
+            self._producer.commit(self._records(findings), offsets, self._group)
             self._source.committed(offsets)
         self._detector.sent(points)
         self._waiting, self._points = [], points

@@ -23,9 +23,10 @@ from detector.stages.finding_buffer import FindingBuffer
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """From where a source is read after a restart: `offset` is the head of the oldest open report,
-    or where the sums that were not taken begin. Findings below `sent` are out, sums below
-    `counted`.
+    """The place from which a source is read after a restart.
+
+    `offset` is the head of the oldest open report, or where the sums that were not taken begin.
+    Findings below `sent` are out, sums below `counted`.
     """
 
     offset: int
@@ -34,7 +35,9 @@ class ResumePoint:
 
 
 class Detector:
-    """The first stage, as the settings say (those in force without a file, where none are given).
+    """The first stage: takes chunks of logs, returns findings.
+
+    Without `settings`, those in force without a file are used.
 
     `feed` takes chunks and returns findings; `take_counts` returns the sums of noise and counters
     since its last call; `finish` ends the input and returns all that is left. `now_us` (µs since
@@ -77,12 +80,12 @@ class Detector:
 
     @property
     def totals(self) -> RunTotals:
-        """What was read and found, what was read again counted again."""
+        """The sums of the run; what was read again is counted again."""
         return self._pipeline.totals
 
     @property
     def waiting(self) -> int:
-        """How many sums of noise wait for `take_counts`."""
+        """The number of sums of noise that wait for `take_counts`."""
         return self._buffer.keys
 
     def begin(self, source: str, sent: int, counted: int) -> None:
@@ -137,7 +140,7 @@ class Detector:
         return points
 
     def sent(self, points: Mapping[str, ResumePoint]) -> None:
-        """What `resume_at` said is out: nothing before it is sent or counted again."""
+        """Notes that all below these points is out: it is neither sent nor counted again."""
         for source, point in points.items():
             bounds = self._buffer.of(source)
             bounds.sent, bounds.counted = point.sent, point.counted

@@ -1,5 +1,6 @@
-"""Keeps what a pipeline finds as findings, until they are taken: what stands in the place of a
-history where there is none.
+"""Keeps what a pipeline finds as findings, until they are taken.
+
+It stands in the place of a history where there is none.
 
 In: matches, reports, noise and counts, one transaction a batch. Out: findings. Matches below what
 was `sent` of a source, and noise below what was `counted` of it, are left out: after a restart,
@@ -37,8 +38,10 @@ from detector.unclaimed import UnclaimedCount, folded
 
 @dataclass(slots=True)
 class SourceBounds:
-    """What is done of one source: findings below `sent` are sent, noise below `counted` is. `read`
-    is the next position to read, `held` the first record of a message that waits for its rest.
+    """The progress of one source: findings below `sent` are sent, noise below `counted` is.
+
+    `read` is the next position to read, `held` the first record of a message that waits for its
+    rest.
     """
 
     read: int = 0
@@ -92,12 +95,12 @@ class FindingBuffer:
 
     @property
     def sources(self) -> FindingBuffer:
-        """Where sources stand."""
+        """The positions of sources, which the buffer holds itself."""
         return self
 
     @property
     def keys(self) -> int:
-        """How many sums of noise wait."""
+        """The number of sums of noise that wait."""
         return len(self._noise)
 
     def of(self, source: str) -> SourceBounds:
@@ -159,7 +162,7 @@ class FindingBuffer:
             self.of(source).held = None
 
     def set_positions(self, ends: Mapping[str, int], held: Mapping[str, int] | None = None) -> None:
-        """How far sources are read."""
+        """Notes how far sources are read."""
         for source, end in ends.items():
             bounds = self.of(source)
             bounds.read, bounds.held = end, (held or {}).get(source)
@@ -207,7 +210,7 @@ class FindingBuffer:
         self._staged.unclaimed += [_clean_unclaimed(row) for row in rows]
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
-        """What parser and assembler counted."""
+        """Counters of parser and assembler."""
         if not self.replaying:
             self._staged.counts.append(counts)
 
@@ -230,14 +233,14 @@ class FindingBuffer:
         del match_id
         head, lines = clean_match(block.head), tuple(clean(line) for line in block.lines)
         whole = replace(block, head=head, lines=lines)
-        found = ReportFinding(whole, ordinal=self._next(head.source, head.number))
+        finding = ReportFinding(whole, ordinal=self._next(head.source, head.number))
         try:
             reading = self._diagnoser.read(whole)
             report = replace(reading.report, lines=())
-            found = replace(found, report=report, fingerprint=reading.fingerprint)
+            finding = replace(finding, report=report, fingerprint=reading.fingerprint)
         except Exception:  # noqa: BLE001  # who stores it reads it again, and says what is wrong
             self._staged.counts.append({"reports_unread": 1})
-        self._staged.findings.append(found)
+        self._staged.findings.append(finding)
 
     def noise(self, rows: Sequence[NoiseCount]) -> None:
         """Counts were sent."""

@@ -1,4 +1,6 @@
-"""Writes every state of an incident to a topic, keyed by its id: for Kafka Connect, Flink, a SIEM.
+"""Writes every state of an incident to a topic, keyed by the incident's id.
+
+Kafka Connect, Flink or a SIEM may read it.
 
 In: the history's log of changes, behind a cursor that the history keeps for each topic. Out: one
 record for each incident that changed, as `incidents show --json` prints it, with its changes. The
@@ -31,8 +33,9 @@ _WAIT_MS = 3_000
 
 
 class IncidentTopic:
-    """One topic that the incidents of one history are written to. `failed` gets what the brokers
-    say; the producer is made at the first change.
+    """One topic that the incidents of one history are written to.
+
+    `failed` gets the brokers' error in one line; the producer is made at the first change.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
-"""Which hosts have their lines spread over partitions of one topic: a topic without keys, or with
-keys and several partitioners.
+"""Finds the hosts whose lines are spread over several partitions of one topic.
+
+That is so in a topic without keys, or with keys and several partitioners.
 
 In: hosts with the sources that their lines came from. Out: whether a partition holds a host's log
 whole. Where it does not, a boot banner in one partition says nothing to a count of boots in another

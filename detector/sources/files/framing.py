@@ -87,7 +87,7 @@ class FileChunk:
         """The number of the line after the chunk, where its lines follow each other."""
         return self._first + self.count
 
-    def found(self, hits: Sequence[int], count: int) -> None:
+    def take_hits(self, hits: Sequence[int], count: int) -> None:
         """Takes over the hits and the record count that another process found in these bytes."""
         self.hits, self._count = hits, count
 
@@ -109,8 +109,9 @@ class FileChunk:
         return Record(data[start:end], self.source, self._number(start)), start, after
 
     def line_at(self, offset: int) -> tuple[int, int, int] | None:
-        """Where the line that covers byte `offset` starts and ends, and where the next one starts;
-        None where it may be wrapped.
+        """The start and end of the line that covers byte `offset`, and the start of the next.
+
+        None where the line may be wrapped.
         """
         data = self.data
         start = data.rfind(b"\n", 0, offset) + 1

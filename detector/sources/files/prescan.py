@@ -1,10 +1,11 @@
-"""Processes that look through files ahead of the one that decides: what they find saves it the
-search, never the decision.
+"""Scans files ahead of the process that reads them, in processes of their own.
 
-In: files in the order in which they will be read. Out: what the scanner finds in each block of a
-plain one, the bytes of a compressed one. What is told of a block holds only for exactly those
-bytes, so that whoever reads the file gets the same with it as without. Blocks that nobody looked
-through (an odd end, a line of many blocks, a process that died) are simply not told.
+What they find saves the reader the search, never the decision.
+
+In: files in the order in which they will be read. Out: the scanner's hits in each block of a plain
+one, the bytes of a compressed one. Hits of a block hold only for exactly its bytes, so that whoever
+reads the file gets the same with them as without. Blocks that nobody looked through (an odd end, a
+line of many blocks, a process that died) come without hits.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ScanTask:
 
 
 class Ahead:
-    """The processes, and what they have told so far. `jobs` of them share the tasks in turn."""
+    """The processes, and their messages so far. `jobs` of them share the tasks in turn."""
 
     def __init__(
         self, files: Sequence[str], jobs: int, literals: Sequence[Searched], block: int
@@ -84,8 +85,9 @@ class Ahead:
         return Remote(self._messages(index))
 
     def facts(self, file: str) -> Iterator[PartFacts]:
-        """What was found in a plain file, for one block after the other: the same facts until they
-        end.
+        """Yields the facts of a plain file, once for each block.
+
+        The blocks of a part share its facts.
         """
         index = self._firsts.pop(file, None)
         while index is not None and index < len(self._tasks) and self._tasks[index].file == file:
@@ -104,9 +106,7 @@ class Ahead:
             pipe.close()
 
     def _messages(self, index: int) -> Iterator[Any]:
-        """What is told of one task; what was told of earlier ones that nobody asked for is passed
-        over.
-        """
+        """Yields the messages of one task; passes over those of earlier ones that nobody took."""
         pipe = self._pipes[index % len(self._pipes)]
         while True:
             try:
@@ -145,13 +145,13 @@ class Remote:
         return message
 
 
-def told(facts: PartFacts, chunk: FileChunk) -> None:
-    """Gives a chunk what was found in it, if it is one of those that were looked through."""
+def give_hits(facts: PartFacts, chunk: FileChunk) -> None:
+    """Gives a chunk its hits, if it is one of those that were looked through."""
     length, count, hits = facts.get(chunk.end, (-1, 0, b""))
     if length == len(chunk.data):
         ends = array("I")
         ends.frombytes(hits)
-        chunk.found(ends, count)
+        chunk.take_hits(ends, count)
 
 
 def _tasks(file: str, block: int) -> Iterator[ScanTask]:

@@ -17,7 +17,7 @@ from detector.sources.files.decompress import DAMAGE, STDIN, NotALogError, OpenI
 from detector.sources.files.follow import FileFollower
 from detector.sources.files.framing import FileChunk, Framer
 from detector.sources.files.paths import Input, expand
-from detector.sources.files.prescan import Ahead, PartFacts, told
+from detector.sources.files.prescan import Ahead, PartFacts, give_hits
 
 BLOCK_SIZE = 1024 * 1024
 POLL_S = 0.5
@@ -69,12 +69,12 @@ class FileSource:
 
     @property
     def failed(self) -> bool:
-        """Whether something that was asked for could not be read, or not wholly."""
+        """True where a path could not be read, or not wholly."""
         return any(problem.fatal for problem in self.problems)
 
     @property
     def cut_lines(self) -> int:
-        """How many lines were longer than 16 MiB and so came in pieces."""
+        """The number of lines that were longer than 16 MiB, and so came in pieces."""
         return self._cut + (self._follower.cut if self._follower else 0)
 
     def batches(self) -> Iterator[Sequence[FileChunk]]:
@@ -198,7 +198,7 @@ def _looked_through(
     chunks: Sequence[FileChunk], framer: Framer, facts: PartFacts
 ) -> Sequence[FileChunk]:
     for chunk in chunks if framer.plain else ():
-        told(facts, chunk)
+        give_hits(facts, chunk)
     return chunks
 
 

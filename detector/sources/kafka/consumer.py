@@ -1,4 +1,4 @@
-"""A Kafka consumer group as a source: positions of the history first, manual commit after it.
+"""A Kafka consumer group as a source: the history's positions first, commits after it.
 
 In: topics, and where the history stands. Out: batches with a chunk for each record batch that Kafka
 keeps (one for each partition where the settings or the client want it record by record); `commit`
@@ -29,7 +29,7 @@ from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
 from detector.sources.kafka.placement import PositionStore
-from detector.sources.kafka.placer import Committing, Found, Placer, name_of, partition_of
+from detector.sources.kafka.placer import Committing, OnPlaced, Placer, name_of, partition_of
 from detector.sources.kafka.security import client_settings
 
 # How long one question to a broker may take while records wait: shorter than what a SIGTERM is
@@ -86,10 +86,11 @@ class KafkaSource:
         self,
         positions: PositionStore,
         committing: Committing | None = None,
-        found: Found | None = None,
+        on_placed: OnPlaced | None = None,
     ) -> None:
         """Names the history whose positions are gone on from, before the first batch. `committing`
-        may put another commit in the place of one, `found` gets where partitions are placed.
+        may put another commit in the place of its own, `on_placed` gets where partitions are
+        placed.
         """
         self._placer = Placer(
             self._consumer,
@@ -99,22 +100,22 @@ class KafkaSource:
             topics=self._kafka.topics,
             earliest=self._kafka.auto_offset_reset == "earliest",
             committing=committing,
-            found=found,
+            on_placed=on_placed,
         )
 
     @property
     def lost(self) -> int:
-        """How many records retention deleted before they were read."""
+        """The number of records that retention deleted before they were read."""
         return self._placer.lost if self._placer else 0
 
     @property
     def skipped(self) -> int:
-        """How many offsets of batches that cannot be read were passed over."""
+        """The number of offsets that were passed over, in batches that cannot be read."""
         return self._damage.skipped
 
     @property
     def stopped_partitions(self) -> int:
-        """How many partitions stand still at a batch that cannot be read."""
+        """The number of partitions that stand still at a batch that cannot be read."""
         return self._damage.stopped
 
     @property
@@ -218,9 +219,9 @@ class KafkaSource:
         placer.watch_topics()
         chunks = [
             chunk
-            for one, records in polled.items()
-            if one not in placer.unplaced
-            for chunk in chunks_of(name_of(one), records)
+            for partition, records in polled.items()
+            if partition not in placer.unplaced
+            for chunk in chunks_of(name_of(partition), records)
         ]
         if placer.due and not brokers.away:
             brokers.ask(self._place)
@@ -245,8 +246,8 @@ class KafkaSource:
             self._brokers.ask(lambda: refresh(self._consumer, ASK_MS))
 
     def _place(self) -> None:
-        for one, position in self._placed.place(ASK_MS).items():
-            self._uncommitted[one] = position
+        for partition, position in self._placed.place(ASK_MS).items():
+            self._uncommitted[partition] = position
 
     def _take_moves(self) -> None:
         """What the group decided during the last poll."""
@@ -259,7 +260,9 @@ class KafkaSource:
                 self._placed.revoked(partitions)
                 self._damage.forget(partitions)
             self._uncommitted = {
-                one: end for one, end in self._uncommitted.items() if one not in partitions
+                partition: end
+                for partition, end in self._uncommitted.items()
+                if partition not in partitions
             }
             names = sorted(map(name_of, partitions))
             if names:
@@ -287,9 +290,9 @@ class KafkaSource:
         if isinstance(answer, kafka_errors.KafkaError) and not isinstance(answer, SHARED_OUT):
             self._survive(answer)
             return
-        for one, offset in offsets.items():
-            if self._uncommitted.get(one) == offset.offset:
-                del self._uncommitted[one]
+        for partition, offset in offsets.items():
+            if self._uncommitted.get(partition) == offset.offset:
+                del self._uncommitted[partition]
 
     def _commit(self) -> None:
         """Commits for the last time, and waits for it: what fails here, the history still knows."""
@@ -302,9 +305,9 @@ class KafkaSource:
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         assigned = self._consumer.assignment()
         return {
-            one: self._placed.committing(one, end)
-            for one, end in positions.items()
-            if one in assigned
+            partition: self._placed.committing(partition, end)
+            for partition, end in positions.items()
+            if partition in assigned
         }
 
     def _survive(self, error: Exception) -> None:

@@ -1,5 +1,4 @@
-"""Produces findings and commits the offsets that they rest on, in one Kafka transaction: both are
-there, or neither.
+"""Produces findings and commits their offsets in one Kafka transaction: both, or neither.
 
 In: records for topics, commits, the member that read. Out: nothing, or a refusal: the group has
 gone on without this member (LostPartitionsError), or another process has its name (SourceError).

@@ -1,9 +1,11 @@
-"""Reads topics as a member of a group that keeps the positions itself: for a reader without a
-history, whose offsets are committed in the transaction of what it produces (KIP-447).
+"""Reads topics as a member of a group that keeps the positions itself.
+
+It is for a reader without a history, whose offsets are committed in the transaction of what it
+produces (KIP-447).
 
 In: topics. Out: batches of chunks; for each partition that the group gave, up to where its findings
 were `sent` and its noise was `counted`, which the metadata of the commits say. What was read and
-not committed is read again, by whoever owns the partition then: `lost` says that it is so.
+not committed is read again, by whoever owns the partition then: `lost_partitions` says so.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class GroupPositions:
         self.placed: dict[str, Committed] = {}
 
     def get(self, source: str) -> Position | None:
-        """Where the group stands in a partition; None where nobody committed."""
+        """The position of the group in a partition; None where nobody committed."""
         commit = self._consumer.committed(partition_of(source), metadata=True, timeout_ms=ASK_MS)
         if commit is None:
             self.last.pop(source, None)
@@ -55,11 +57,13 @@ class GroupPositions:
         return False
 
     def place(self, positions: Mapping[str, Position]) -> None:
-        """Positions other than the commits': see `found`."""
+        """Stores nothing: the group keeps the positions; see `set_placed`."""
 
-    def found(self, positions: Mapping[str, Position]) -> None:
-        """From where partitions are read now. Where that is not where the commit stands, nothing of
-        what lies behind it is known to be sent.
+    def set_placed(self, positions: Mapping[str, Position]) -> None:
+        """Notes from where partitions are read now.
+
+        Where that is not where the commit stands, nothing of what lies behind it is known to be
+        sent.
         """
         for source, position in positions.items():
             known = self.last.get(source)
@@ -69,13 +73,15 @@ class GroupPositions:
             self.last[source] = self.placed[source] = known
 
     def committing(self, source: str, commit: Committed) -> Committed:
-        """What is committed outside of a transaction: what the last one said."""
+        """The commit outside of a transaction: that of the last transaction once more."""
         return replace(self.last.get(source, commit), member=commit.member)
 
 
 class GroupSource(KafkaSource):
-    """A member of a group without a history. `lost` says that partitions went to others, or have to
-    be read again: whoever reads starts anew (`again`).
+    """A member of a group without a history.
+
+    `lost_partitions` says that partitions went to others, or have to be read again: whoever reads
+    starts anew (`again`).
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -83,7 +89,7 @@ class GroupSource(KafkaSource):
         self.lost_partitions = False
         self.positions = GroupPositions(self._consumer)
         self._own: set[str] = set()
-        self.resume(self.positions, self.positions.committing, self._found)
+        self.resume(self.positions, self.positions.committing, self._take_positions)
 
     def group(self) -> Any:
         """The member as the group knows it now: to be asked before a batch is taken in, so that a
@@ -119,8 +125,8 @@ class GroupSource(KafkaSource):
         for name, point in points.items():
             partition = partition_of(name)
             if partition in owned:
-                said = self._placed.about(partition, point)
-                commits[partition] = OffsetAndMetadata(said.offset, said.metadata(), -1)
+                commit = self._placed.about(partition, point)
+                commits[partition] = OffsetAndMetadata(commit.offset, commit.metadata(), -1)
         return commits
 
     def committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -131,7 +137,7 @@ class GroupSource(KafkaSource):
             self._uncommitted.pop(partition, None)
 
     def read_to(self, positions: Mapping[str, int]) -> None:
-        """How far partitions are read, for `lag`."""
+        """Notes how far partitions are read, for `lag`."""
         self._placed.stored.update(positions)
 
     def drop(self, reason: LostPartitionsError) -> None:
@@ -144,9 +150,9 @@ class GroupSource(KafkaSource):
             self.lost_partitions = True
         super()._take_moves()
 
-    def _found(self, positions: Mapping[str, Position]) -> None:
+    def _take_positions(self, positions: Mapping[str, Position]) -> None:
         names: Collection[str] = positions.keys()
         if self._own & set(names):  # held meanwhile: a topic was made anew, a batch was damaged
             self.lost_partitions = True
         self._own |= set(names)
-        self.positions.found(positions)
+        self.positions.set_placed(positions)

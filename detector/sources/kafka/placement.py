@@ -1,10 +1,11 @@
-"""Decides from where a partition is read: pure, from what the history, the group and Kafka know.
+"""Decides from where a partition is read, by what the history, the group and Kafka know.
 
-A position belongs to a topic's id, and a committed offset says which history stands behind it. So
-these are told apart: a topic that was made anew, a history that was set back (its write-ahead log
-deleted, a backup restored), a fresh file, a partition that another member read with a history of
-its own, records that retention deleted. What this history misses is read again, as far as Kafka
-still holds it: identity makes that safe, and noise below `Position.counted` is not counted again.
+Pure. A position belongs to a topic's id, and a committed offset says which history stands behind
+it. So these are told apart: a topic that was made anew, a history that was set back (its
+write-ahead log deleted, a backup restored), a fresh file, a partition that another member read with
+a history of its own, records that retention deleted. What this history misses is read again, as far
+as Kafka still holds it: identity makes that safe, and noise below `Position.counted` is not counted
+again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PlacementReason = Literal[
 
 
 class PositionStore(Protocol):
-    """What a source needs of the history: see `detector.store.positions.Positions`."""
+    """The positions of a history, for a source: see `detector.store.positions.Positions`."""
 
     @property
     def history(self) -> str:
@@ -38,15 +39,15 @@ class PositionStore(Protocol):
 
     @property
     def copied_us(self) -> int | None:
-        """When the backup was made that this history is; None where it is none."""
+        """The time of the backup that this history is (µs since 1970); None where it is none."""
         ...
 
     def get(self, source: str) -> Position | None:
-        """Where one source stands; None where nothing of it was read."""
+        """The position of one source; None where nothing of it was read."""
         ...
 
     def reads(self, topic: str) -> bool:
-        """Whether any partition of a topic has a position."""
+        """True where any partition of a topic has a position."""
         ...
 
     def place(self, positions: Mapping[str, Position]) -> None:
@@ -56,8 +57,9 @@ class PositionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PartitionLog:
-    """What Kafka holds of a partition: the offsets from `beginning` up to `end`, of the topic that
-    `topic_id` names (None where brokers tell none).
+    """The log of a partition in Kafka: the offsets from `beginning` up to `end`.
+
+    `topic_id` names its topic; None where brokers tell none.
     """
 
     beginning: int
@@ -67,9 +69,11 @@ class PartitionLog:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the group remembers of a partition: an offset, and in its metadata of which topic, by
-    which history and by which member. All three are None where somebody else committed. A reader
-    without a history says also up to where its findings are sent, and its noise is counted.
+    """The commit of a partition: an offset, and metadata that say who committed it.
+
+    The metadata name the topic, the history and the member; all three are None where somebody else
+    committed. A reader without a history says also up to where its findings are sent, and its noise
+    is counted.
     """
 
     offset: int
@@ -83,12 +87,12 @@ class Committed:
         """The metadata of the commit: JSON, so that more may be added."""
         names = {"topic": self.topic_id, "history": self.history, "member": self.member}
         bounds = {"sent": self.sent, "counted": self.counted}
-        said = {name: value for name, value in names.items() if value}
-        return json.dumps(said | {name: at for name, at in bounds.items() if at is not None})
+        fields = {name: value for name, value in names.items() if value}
+        return json.dumps(fields | {name: at for name, at in bounds.items() if at is not None})
 
     @classmethod
     def read(cls, offset: int, metadata: str | None) -> Committed:
-        """What a commit says; whatever is not ours says nothing more than its offset."""
+        """Parses a commit; of one that is not ours, nothing but its offset is known."""
         try:
             names = json.loads(metadata or "")
         except ValueError:
@@ -104,13 +108,13 @@ class Committed:
             value = names.get(name)
             return value if isinstance(value, int) and value >= 0 else None
 
-        said = text("topic"), text("history"), text("member")
-        return cls(offset, *said, sent=number("sent"), counted=number("counted"))
+        identity = text("topic"), text("history"), text("member")
+        return cls(offset, *identity, sent=number("sent"), counted=number("counted"))
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryReader:
-    """Who reads: the identity of its history and its name in the group.
+    """A reader: the identity of its history, and its name in the group.
 
     `alone` says that the group had no other member when it joined; `begun` that its history has a
     position in another partition of the topic. `earliest` is the setting for what nobody has read.
@@ -123,7 +127,7 @@ class HistoryReader:
     earliest: bool = True
 
     def behind(self, committed: Committed) -> bool:
-        """Whether a commit tells of what this history, or one in its place, had read."""
+        """True for a commit of what this history, or one in its place, had read."""
         if committed.history is None:
             return self.alone
         if committed.history == self.history:

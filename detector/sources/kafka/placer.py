@@ -30,7 +30,7 @@ _SET_BACK = "its write-ahead log (-wal) was deleted, or an older copy was put in
 
 # What a reader without a history puts in the place of a commit, and where it hears what was placed.
 Committing = Callable[[str, Committed], Committed]
-Found = Callable[[Mapping[str, Position]], None]
+OnPlaced = Callable[[Mapping[str, Position]], None]
 
 
 class Placer:
@@ -51,9 +51,9 @@ class Placer:
         topics: Iterable[str],
         earliest: bool,
         committing: Committing | None = None,
-        found: Found | None = None,
+        on_placed: OnPlaced | None = None,
     ) -> None:
-        self._committing, self._on_found = committing, found
+        self._committing, self._on_placed = committing, on_placed
         self.unplaced: set[TopicPartition] = set()
         self.stored: dict[str, int] = {}
         self.lost = 0
@@ -73,7 +73,7 @@ class Placer:
 
     @property
     def due(self) -> bool:
-        """Whether there is something to ask the brokers."""
+        """True where there is something to ask the brokers."""
         return bool(self._placeable()) or (self._joined and self._alone is None)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
@@ -124,18 +124,18 @@ class Placer:
             for partition in partitions
         }
         self._store(placements)
-        if self._on_found is not None:
-            self._on_found({name_of(one): found.position for one, found in placements.items()})
-        for one, placement in placements.items():
+        if self._on_placed is not None:
+            self._on_placed({name_of(item): placed.position for item, placed in placements.items()})
+        for item, placement in placements.items():
             position = placement.position
-            self._consumer.seek(one, position.offset)
-            self._consumer.resume(one)
-            self.stored[name_of(one)] = position.offset
+            self._consumer.seek(item, position.offset)
+            self._consumer.resume(item)
+            self.stored[name_of(item)] = position.offset
             if position.topic_id:
-                self._topic_ids[one.topic] = position.topic_id
-            self._begun[one.topic] = True
+                self._topic_ids[item.topic] = position.topic_id
+            self._begun[item.topic] = True
         self.unplaced &= self._consumer.assignment() - set(partitions)
-        return {one: placement.position.offset for one, placement in placements.items()}
+        return {item: placement.position.offset for item, placement in placements.items()}
 
     def _placeable(self) -> list[TopicPartition]:
         """Those of a topic that is there: of one that is gone, no broker answers anything."""
@@ -143,11 +143,11 @@ class Placer:
         return sorted(item for item in unplaced if has_topic(self._consumer, item.topic))
 
     def committing(self, topic_partition: TopicPartition, offset: int) -> OffsetAndMetadata:
-        """What is committed for a partition: the offset, and who stands behind it."""
-        said = self.about(topic_partition, Committed(offset))
+        """The commit of a partition: the offset, and who stands behind it."""
+        commit = self.about(topic_partition, Committed(offset))
         if self._committing is not None:
-            said = self._committing(name_of(topic_partition), said)
-        return OffsetAndMetadata(said.offset, said.metadata(), -1)
+            commit = self._committing(name_of(topic_partition), commit)
+        return OffsetAndMetadata(commit.offset, commit.metadata(), -1)
 
     def about(self, topic_partition: TopicPartition, commit: Committed) -> Committed:
         """A commit with the topic's id, and who stands behind it."""
@@ -160,8 +160,8 @@ class Placer:
     ) -> Placement:
         committed = self._consumer.committed(topic_partition, metadata=True, timeout_ms=within_ms)
         begun = self._begun.get(topic_partition.topic, False)
-        said = Committed.read(committed.offset, committed.metadata) if committed else None
-        if said and said.history is None and begun:
+        commit = Committed.read(committed.offset, committed.metadata) if committed else None
+        if commit and commit.history is None and begun:
             self._alone = self._member.alone()  # an older oopswatch committed: who may it have been
         reader = HistoryReader(
             self._positions.history,
@@ -171,21 +171,21 @@ class Placer:
             earliest=self._earliest,
         )
         log = PartitionLog(beginning, end, topic_id(self._consumer, topic_partition.topic))
-        return place(self._positions.get(name_of(topic_partition)), said, log, reader)
+        return place(self._positions.get(name_of(topic_partition)), commit, log, reader)
 
     def _store(self, placements: dict[TopicPartition, Placement]) -> None:
         # What is counted ahead of a position is cut only once the position was placed.
         changed = {
-            name_of(one): placement.position
-            for one, placement in placements.items()
-            if placement.position != self._positions.get(name_of(one))
+            name_of(item): placement.position
+            for item, placement in placements.items()
+            if placement.position != self._positions.get(name_of(item))
             or placement.position.counted > placement.position.offset
         }
         copied_us = self._positions.copied_us
         if changed:
             self._positions.place(changed)
-        for one, placement in placements.items():
-            self._say(name_of(one), placement, copied_us)
+        for item, placement in placements.items():
+            self._say(name_of(item), placement, copied_us)
 
     def _say(self, name: str, placement: Placement, copied_us: int | None) -> None:
         """Says what is out of the ordinary."""

@@ -26,15 +26,16 @@ from detector.known.index import Index, UnreadableIndexError
 from detector.sources.errors import SourceError
 
 NAME = "known-bugs.zst"
-"""What the file is called, wherever it is."""
+"""The name of the file, in whatever folder."""
 
 T = TypeVar("T")
 Stamp = tuple[str, int, int, int]
 
 
 class IndexFile:
-    """The index in force. Asking costs one look at the file's state unless that has changed; safe
-    to share between threads.
+    """The index in force, safe to share between threads.
+
+    Reading it costs a look at the file's state, unless that has changed.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class IndexFile:
 
     def current(self) -> Index:
         """The index; one without bugs where no file can be used."""
-        stamp = tuple(found for path in self._paths if (found := _stamp(path)) is not None)
+        stamp = tuple(state for path in self._paths if (state := _stamp(path)) is not None)
         if stamp == self._stamp:
             return self._index
         with self._lock:
@@ -68,7 +69,7 @@ class IndexFile:
         return next((path for path in self._paths if path.is_file()), None)
 
     def missing(self) -> str | None:
-        """What is said of the file that a setting names where it is not there; None where it is."""
+        """The message about a setting's file that is not there; None where it is there."""
         if self._setting is None or self._paths[0].exists():
             return None
         return (
@@ -96,8 +97,8 @@ class IndexFile:
             try:
                 return reading(path)
             except FileNotFoundError:
-                if path == self._paths[0] and (told := self.missing()):
-                    self._on_fault(told)
+                if path == self._paths[0] and (fault := self.missing()):
+                    self._on_fault(fault)
             except SourceError as error:
                 self._on_fault(str(error))
         return None
