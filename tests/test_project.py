@@ -157,18 +157,6 @@ UNMENDED = {
     "detector/scan.py",
     "detector/serve/api/__init__.py",
     "detector/store/alert_rows.py",
-    "detector/store/alerts.py",
-    "detector/store/ingest/journal.py",
-    "detector/store/ingest/sightings.py",
-    "detector/store/lifecycle/actions.py",
-    "detector/store/query/filters.py",
-    "detector/store/query/history.py",
-    "detector/store/query/incidents.py",
-    "detector/store/query/known_bugs.py",
-    "detector/store/query/problem_names.py",
-    "detector/store/removal.py",
-    "detector/store/retention.py",
-    "detector/store/schema/__init__.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""The alert store: the cursor over changes, groups, deliveries, and the log of notifications.
+"""The alert store: cursor over changes, groups, deliveries, and the log of notifications.
 
 In: writes that a plan of `detector/alert` decided. Out: snapshots as typed rows. `apply` belongs
 inside `with store.transaction():`. Decides nothing.
@@ -289,5 +289,7 @@ class AlertStore:
 
     def _all(self, query: str, *values: Collection[str] | Collection[int] | int) -> list[Row]:
         """Returns the rows of a query; a collection is passed as a JSON list."""
-        asked = [value if isinstance(value, int) else json.dumps(sorted(value)) for value in values]
-        return self._connection.execute(query, asked).fetchall()
+        parameters = [
+            value if isinstance(value, int) else json.dumps(sorted(value)) for value in values
+        ]
+        return self._connection.execute(query, parameters).fetchall()

@@ -104,9 +104,7 @@ _OF_ERRORS = (
 
 
 def incidents(connection: Connection, cut_us: int, rows: int) -> int:
-    """The oldest incidents, with their evidence's links, their changes, and what was said of them
-    to whom.
-    """
+    """Removes the oldest incidents, with links to evidence, changes and notifications."""
     held = {row[0] for row in connection.execute(_HELD)}
     held |= {row[0] for item in tuple(held) for row in connection.execute(_HELD_IN, (item,))}
     rows_old = connection.execute(
@@ -132,8 +130,9 @@ def incidents(connection: Connection, cut_us: int, rows: int) -> int:
 
 
 def changes(connection: Connection, cut_us: int, rows: int) -> int:
-    """The oldest changes with what was said of them to whom; never the latest, nor what alerts have
-    not seen.
+    """Removes the oldest changes, with their notifications.
+
+    Never the latest change, nor those that alerts have not seen.
     """
     ids = json.dumps([row[0] for row in connection.execute(_OLD_CHANGES, (rows,))])
     old = "SELECT id FROM changes WHERE id IN (SELECT value FROM json_each(:ids)) AND at_us < :cut"
@@ -185,19 +184,20 @@ def kernel_error_days(connection: Connection, cut_us: int, rows: int) -> int:
 
 def kernel_errors(connection: Connection, cut_us: int, rows: int) -> int:
     """Templates that were not seen for so long, with their hosts."""
-    found = connection.execute(_OLD_ERRORS, {"cut": cut_us, "rows": rows}).fetchall()
-    ids = {"ids": json.dumps([row["id"] for row in found])}
+    old_errors = connection.execute(_OLD_ERRORS, {"cut": cut_us, "rows": rows}).fetchall()
+    ids = {"ids": json.dumps([row["id"] for row in old_errors])}
     for table, column in _OF_ERRORS:
         connection.execute(
             f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(:ids))",  # noqa: S608
             ids,
         )
-    return len(found)
+    return len(old_errors)
 
 
 def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:
-    """Old reports of faults that no incident rests on; the fault stays, with its line and what it
-    is searched by.
+    """Removes old reports of faults that no incident rests on.
+
+    The fault stays, with its line and what it is searched by.
     """
     rows_old = connection.execute(
         _REPORTS, {"cut": cut_us, "start": start, "rows": rows}

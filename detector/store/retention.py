@@ -1,5 +1,6 @@
-"""How long what is kept: removes what is older than its limit, folds old hours into days, gives
-free pages back; and enters what an older version of the file lacks.
+"""Retention: removes what is older than its limit, folds old hours into days.
+
+It also gives free pages back, and enters what an older version of the file lacks.
 
 In: limits in days, the time now. Out: what each step did. Every step is one transaction of its own
 that is meant to last no longer than `STEP_S`, so that a pipeline which writes beside it never waits
@@ -48,7 +49,7 @@ _HOURLY = {
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """Days after which a kind is removed (0: never), and after which hours are folded into days."""
+    """Days after which a kind is removed, or its hours are folded into days; 0: never."""
 
     incidents_days: int = 0
     matches_days: int = 0
@@ -60,7 +61,7 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class RetentionStep:
-    """What one step did, to how many rows, and for how long it held the file."""
+    """A step: its work in words, its rows, and the seconds for which it held the file."""
 
     what: str
     rows: int
@@ -139,15 +140,15 @@ class Keeper:
         """
         place: int | None = 0
         while days and place is not None:
-            found: list[int | None] = []
+            places: list[int | None] = []
 
-            def walk(rows: int, start: int = place, found: list[int | None] = found) -> int:
+            def walk(rows: int, start: int = place, places: list[int | None] = places) -> int:
                 removed, following = remove(self._connection, now_us - days * DAY_US, start, rows)
-                found.append(following)
+                places.append(following)
                 return removed
 
             step = self._step(f"{what} removed", walk)
-            place = found[-1]
+            place = places[-1]
             if step.rows:
                 yield step
 
@@ -203,8 +204,9 @@ class Keeper:
 
 
 class Background:
-    """Keeps a history from a thread of its own, beside the service: at once, then every `every_s`
-    seconds, with pauses between steps.
+    """Applies the limits to a history from a thread of its own, beside the service.
+
+    It does so at once, then every `every_s` seconds, with pauses between steps.
     """
 
     def __init__(
@@ -212,17 +214,17 @@ class Background:
         path: str | Path,
         limits: RetentionLimits,
         clock: Callable[[], int],
-        told: Callable[[dict[str, int], str | None], None],
+        on_round: Callable[[dict[str, int], str | None], None],
         every_s: float,
     ) -> None:
-        """`told` gets, after each round, the rows by what was done with them, and what went wrong
-        in one line.
+        """`on_round` gets, after each round, the rows by what was done with them, and what went
+        wrong in one line.
         """
-        self._path, self._limits, self._clock, self._told, self._every_s = (
+        self._path, self._limits, self._clock, self._on_round, self._every_s = (
             path,
             limits,
             clock,
-            told,
+            on_round,
             every_s,
         )
         self._stopping = Event()
@@ -246,7 +248,7 @@ class Background:
             except StoreError as error:
                 fault = str(error)
             if done or fault:
-                self._told(done, fault)
+                self._on_round(done, fault)
             self._stopping.wait(self._every_s)
 
     def _round(self, done: dict[str, int]) -> None:
@@ -259,8 +261,9 @@ class Background:
 
 
 def check(path: str | Path) -> list[str]:
-    """What SQLite finds wrong with a history, nothing where it is sound. Only reads, beside a
-    running service; long for a large file.
+    """The faults that SQLite finds in a history; none where it is sound.
+
+    Only reads, and may run beside a service; takes long for a large file.
     """
     with closing(connect_reading(str(path))) as db, explained(str(path)):
         faults = [row[0] for row in db.conn.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
@@ -271,8 +274,9 @@ def check(path: str | Path) -> list[str]:
 
 
 def vacuum(path: str | Path) -> None:
-    """Writes the file anew without free pages, able to give pages back later. Holds the file, and
-    needs its size again on the disk.
+    """Writes the file anew without free pages, able to give pages back later.
+
+    Holds the file, and needs its size again on the disk.
     """
     with closing(connect_writing(str(path))) as db, explained(str(path)):
         db.conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -285,14 +289,14 @@ def _aged(table: str) -> Callable[[Connection, int, int], int]:
         keys, total, _ = _HOURLY[table]
         columns = ", ".join((*keys, "hour_us", total))
         old = f"SELECT {columns} FROM {table} WHERE hour_us > 0 AND hour_us < ? LIMIT ?"  # noqa: S608
-        found = connection.execute(old, (cut_us // DAY_US * DAY_US, rows)).fetchall()
-        _delete(connection, table, found)
+        counts = connection.execute(old, (cut_us // DAY_US * DAY_US, rows)).fetchall()
+        _delete(connection, table, counts)
         if table == "noise":
             connection.execute(
                 "UPDATE sizes SET rows = rows - ? WHERE name = 'noise'",
-                (sum(row[total] for row in found),),
+                (sum(row[total] for row in counts),),
             )
-        return len(found)
+        return len(counts)
 
     return remove
 
@@ -302,7 +306,7 @@ def _fold(connection: Connection, table: str, day_us: int, rows: int) -> int:
     keys, total, extremes = _HOURLY[table]
     columns = (*keys, "hour_us", total, *extremes)
     query = f"SELECT {', '.join(columns)} FROM {table} WHERE hour_us > ? AND hour_us < ? LIMIT ?"  # noqa: S608
-    found = connection.execute(query, (day_us, day_us + DAY_US, rows)).fetchall()
+    hours = connection.execute(query, (day_us, day_us + DAY_US, rows)).fetchall()
     changes = [f"{total} = {total} + excluded.{total}"]
     for column in extremes:
         least = "min" if column.startswith("first") else "max"
@@ -313,9 +317,9 @@ def _fold(connection: Connection, table: str, day_us: int, rows: int) -> int:
     row = f"{table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     fold = f"INSERT INTO {row} ON CONFLICT DO UPDATE SET {', '.join(changes)}"
     at = len(keys)
-    connection.executemany(fold, [(*row[:at], day_us, *row[at + 1 :]) for row in found])
-    _delete(connection, table, found)
-    return len(found)
+    connection.executemany(fold, [(*row[:at], day_us, *row[at + 1 :]) for row in hours])
+    _delete(connection, table, hours)
+    return len(hours)
 
 
 def _delete(connection: Connection, table: str, rows: list[Row]) -> None:

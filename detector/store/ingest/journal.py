@@ -1,5 +1,6 @@
-"""Writes the history: matches, reports, incidents, noise and positions, one transaction a batch;
-answers what correlation asks of it.
+"""Writes the history: matches, reports, incidents, noise and positions.
+
+Each batch is one transaction. It also answers the questions of correlation.
 
 In: nouns. Out: stored matches and their neighbours. Whatever is added again changes nothing, in
 whatever order it comes: equal lines of one boot fold into one match. Noise counts are the
@@ -74,11 +75,10 @@ def open_journal(
     unnamed: Collection[str] = UNNAMED,
     clock: Callable[[], int] = now_us,
 ) -> Journal:
-    """Opens the history at `path` (":memory:" for one that is not kept) for writing; creates it, or
-    brings an older one up to date.
+    """Opens the history at `path` for writing; creates it, or brings an older one up to date.
 
-    Raises `StoreError` for a file that is not ours, damaged, newer than this version, locked or not
-    writable.
+    The path ":memory:" is a history that is not kept. Raises `StoreError` for a file that is not
+    ours, damaged, newer than this version, locked or not writable.
     """
     db = connect_writing(str(path))
     try:
@@ -90,8 +90,10 @@ def open_journal(
 
 
 class Journal:
-    """The history, open for writing. `clock` says when an incident was found; `sources` where each
-    source stands, `spreads` on which hosts a value was seen.
+    """The history, open for writing.
+
+    `clock` says when an incident was found; `sources` where each source stands, `spreads` on which
+    hosts a value was seen.
     """
 
     def __init__(
@@ -213,7 +215,7 @@ class Journal:
         return self._neighbours.of(stored, span_us)
 
     def boot_evidence(self, matches: Sequence[Match]) -> BootEvidence:
-        """What tells the boots of stored matches apart; see `Neighbours.boot_evidence`."""
+        """The evidence that tells boots of stored matches apart; see `Neighbours.boot_evidence`."""
         return self._neighbours.boot_evidence(matches)
 
     def add_report(
@@ -245,7 +247,7 @@ class Journal:
             return reports.open_blocks(self._connection)
 
     def block_of(self, match: Match) -> Block | None:
-        """What is stored so far of the block that a match opened."""
+        """The part that is stored so far of the block that a match opened; None where none is."""
         stored = self._matches.find(match)
         return reports.block_of(self._connection, stored.id) if stored else None
 
@@ -364,8 +366,9 @@ class Journal:
         self.sources.advance(ends, held)
 
     def positions(self) -> dict[str, int]:
-        """Where every source stood at the last commit: on a restart these win over what a broker
-        remembers.
+        """The position of every source at the last commit.
+
+        On a restart these win over what a broker remembers.
         """
         with explained(self.path):
             return {source: position.offset for source, position in self.sources.all().items()}
@@ -375,16 +378,16 @@ class Journal:
         streams.save(self._connection, moved)
 
     def stream(self, name: str) -> LineStream | None:
-        """Where one stream stood when it was stored."""
+        """One stream as it was stored last; None where it never was."""
         return streams.read(self._connection, name)
 
     def streams(self) -> dict[str, LineStream]:
-        """Where the streams stood at the last commit."""
+        """The streams, by name, as they were at the last commit."""
         with explained(self.path):
             return streams.read_all(self._connection)
 
     def cursor(self, name: str) -> int:
-        """How far a reader of the log of changes has come, by its name."""
+        """The id of the last change that a reader of the log of changes has read; 0 without one."""
         row = self._connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 

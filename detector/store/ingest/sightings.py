@@ -62,7 +62,7 @@ class _Seen:
 
 
 class Sightings:
-    """What a batch has seen. `flush` writes it and forgets it, `clear` only forgets."""
+    """The sightings of a batch. `flush` writes and forgets them, `clear` only forgets them."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, tuple[int | None, int | None]] = {}
@@ -173,11 +173,11 @@ class Sightings:
 
 
 def one_boot(a: Match, b: Match) -> bool:
-    """Whether two matches at any uptimes are counted to one boot: by their ids, by their stream's
-    count, else by their starts.
+    """True where two matches, at any uptimes, are counted to one boot.
 
-    Clocks drift and step; but a second boot cannot begin before the last line of the first was
-    printed, so starts that lie closer together than the first one's uptime are one boot.
+    The boots' ids decide, else their stream's count, else their starts. Clocks drift and step; but
+    a second boot cannot begin before the last line of the first was printed, so starts that lie
+    closer together than the first one's uptime are one boot.
     """
     if a.boot.id and b.boot.id:
         return a.boot.id == b.boot.id

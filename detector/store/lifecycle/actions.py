@@ -1,5 +1,6 @@
-"""What people do with incidents and problems: acknowledge, resolve, reopen, note, silence; each
-with who did it, when and why.
+"""Acts of people on incidents and problems: acknowledge, resolve, reopen, note, silence.
+
+Each is kept with who did it, when and why.
 
 In: an incident's id (or a beginning that no other has), an act, an actor. Out: the change that it
 made. A connection of its own, so that it works beside a running service, which notices the change
@@ -46,14 +47,16 @@ _OPEN_OF_PROBLEM = (
 
 
 class ActionRefused(StoreError):  # noqa: N818
-    """What is asked for does not fit the state of the incident, problem or silence; the message
-    says why.
+    """An act that does not fit the state of the incident, problem or silence.
+
+    The message says why.
     """
 
 
 def open_actions(path: str | Path, clock: Callable[[], int] = now_us) -> Actions:
-    """Opens an existing history for acts of people. Raises `StoreError` where there is none, or it
-    cannot be written.
+    """Opens an existing history for acts of people.
+
+    Raises `StoreError` where there is none, or it cannot be written.
     """
     if not Path(path).is_file():
         raise StoreError(
@@ -67,8 +70,9 @@ _LEAST_PREFIX = 4
 
 
 class Actions:
-    """A short-lived writing connection. Every method is one transaction, and raises `StoreError`
-    where it cannot be done.
+    """A short-lived writing connection for acts.
+
+    Every method is one transaction, and raises `StoreError` where it cannot be done.
     """
 
     def __init__(self, db: Database, path: str, clock: Callable[[], int] = now_us) -> None:
@@ -166,10 +170,10 @@ class Actions:
         """
         with self._transaction():
             rows = self._connection.execute(_OPEN_OF_PROBLEM, (fingerprint,)).fetchall()
-            found = [self._incident(row["id"]) for row in rows]
+            unresolved = [self._incident(row["id"]) for row in rows]
             return [
                 self._act(row, "acknowledge", actor, reason, None)
-                for row in found
+                for row in unresolved
                 if row["state"] == "open"
             ]
 

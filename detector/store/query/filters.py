@@ -1,5 +1,6 @@
-"""The filter language: one set of names and values for command line, API and page addresses. The
-address is the query.
+"""The filter language: one set of names and values for command line, API and pages.
+
+The address of a page is the query.
 
 In: names with their values as people wrote them, and the time now. Out: a `Filter`, or a
 `FilterError` that names the field; and a filter as the one canonical query string that parses to it
@@ -76,7 +77,10 @@ class YearError(ValueError):
 
 
 class FilterError(UserError, ValueError):
-    """A filter that cannot be understood: `field` names it, `message` says what may stand there."""
+    """A filter that cannot be understood.
+
+    `field` names the wrong part of it, `message` says what may stand there.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -86,8 +90,10 @@ class FilterError(UserError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is asked for. Values of one field: any of them; fields: all of them. Times are µs since
-    1970; `until_us` is not included.
+    """The conditions of a query.
+
+    Of the values of one field, any fits; of the fields, all must. Times are µs since 1970;
+    `until_us` is not included.
     """
 
     host: tuple[str, ...] = ()
@@ -173,13 +179,14 @@ def time_fault(text: str, error: Exception) -> str:
 
 
 def is_pattern(host: str) -> bool:
-    """Whether a host is a pattern that may mean many."""
+    """True for a host that is a pattern, which may mean many hosts."""
     return any(sign in host for sign in "*?[")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text as they are indexed and asked for: letters, digits and _, in lower case;
-    a word asked for may end in *.
+    """The words of a text, as the index has them: letters, digits and _, in lower case.
+
+    In a search, a word may end in *.
     """
     return tuple(dict.fromkeys(_WORD.findall(text.lower())))
 

@@ -1,5 +1,6 @@
-"""Reads the history: incidents, problems, hosts, noise, counts. Pure SQL over the file, with or
-without a running service beside it.
+"""Reads the history: incidents, problems, hosts, noise, counts.
+
+Pure SQL over the file, with or without a running service beside it.
 
 In: filters. Out: frozen values (`answers.py`). Writes nothing. Times are µs since 1970; `since_us`
 is included, `until_us` is not. Each connection belongs to one thread.
@@ -94,16 +95,16 @@ class History:
         self._connection: Connection = db.conn
 
     def search(
-        self, wanted: Filter, *, after: str | None = None, limit: int = 50
+        self, criteria: Filter, *, after: str | None = None, limit: int = 50
     ) -> Page[IncidentRow]:
         """Live incidents of a filter, newest first; `after` is an earlier page's `next`
         (`FilterError` for anything else).
         """
-        return self._asked(incident_queries.page, self._narrowed(wanted), after, limit)
+        return self._query(incident_queries.page, self._narrowed(criteria), after, limit)
 
     def survey(
         self,
-        wanted: Filter,
+        criteria: Filter,
         names: Sequence[str] = (),
         *,
         values: int = 10,
@@ -111,15 +112,15 @@ class History:
         now_us: int | None = None,
         rows: int = 0,
     ) -> Survey:
-        """How many live incidents a filter has, the most frequent values of some fields, and when
-        they were: of the newest so many.
+        """Counts the live incidents of a filter, by the values of some fields and over time.
 
-        With the first page of `rows` rows, as `search` has it. Fields are those of
+        Of each field the most frequent values are counted. The survey looks at the newest so many
+        incidents, and has the first page of `rows` rows, as `search` has it. Fields are those of
         `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is
         bounded.
         """
-        narrowed = self._narrowed(wanted)
-        return self._asked(incident_queries.survey, narrowed, names, values, buckets, now_us, rows)
+        narrowed = self._narrowed(criteria)
+        return self._query(incident_queries.survey, narrowed, names, values, buckets, now_us, rows)
 
     def incidents(
         self,
@@ -135,8 +136,8 @@ class History:
         """Live incidents, newest first; `host` is a shell pattern (`db-*`), `limit` -1 means
         all.
         """
-        wanted = {
-            "host": host and self._asked(as_known, host),
+        parameters = {
+            "host": host and self._query(as_known, host),
             "since": since_us,
             "until": until_us,
             "rule": rule,
@@ -144,7 +145,7 @@ class History:
             "state": state,
             "limit": limit,
         }
-        return [incident_row(row) for row in self._rows(_LIST, wanted)]
+        return [incident_row(row) for row in self._rows(_LIST, parameters)]
 
     def incident(self, identity: str) -> IncidentDetail | None:
         """One incident, also a joined one, by its id or by a beginning that no other id has; None
@@ -181,11 +182,11 @@ class History:
         ]
 
     def changes(self, after_id: int = 0, limit: int = 100) -> list[Change]:
-        """What became of incidents after one change, in order."""
+        """The changes of incidents after one change, in order."""
         return [read_change(row) for row in self._rows(_CHANGES, (after_id, limit))]
 
     def changes_of(self, identity: str) -> list[Change]:
-        """What became of one incident, by its whole id, in order."""
+        """The changes of one incident, by its whole id, in order."""
         return [read_change(row) for row in self._rows(_CHANGES_OF, (identity,))]
 
     def last_change(self) -> int:
@@ -193,44 +194,46 @@ class History:
         return int(self._rows("SELECT coalesce(max(id), 0) AS id FROM changes", ())[0]["id"])
 
     def problems(
-        self, wanted: Filter, *, after: str | None = None, limit: int = 50
+        self, criteria: Filter, *, after: str | None = None, limit: int = 50
     ) -> Page[ProblemRow]:
         """Problems of a filter, the one that happened last first; see
         `problem_queries.problems`.
         """
-        page = self._asked(problem_queries.problems, self._narrowed(wanted), after, limit)
-        rows = self._asked(known_queries.with_names, page.rows, self._known)
+        page = self._query(problem_queries.problems, self._narrowed(criteria), after, limit)
+        rows = self._query(known_queries.with_names, page.rows, self._known)
         return Page(rows, page.next)
 
     def problem(self, fingerprint: str) -> ProblemDetail | None:
         """One problem by its whole fingerprint; None where there is none."""
-        detail = self._asked(problem_queries.problem, fingerprint)
+        detail = self._query(problem_queries.problem, fingerprint)
         if detail is None:
             return None
-        (row,) = self._asked(known_queries.with_names, [detail.row], self._known)
+        (row,) = self._query(known_queries.with_names, [detail.row], self._known)
         return replace(detail, row=row)
 
     def advice(self, fingerprint: str) -> list[Advice]:
-        """What people know of a problem."""
-        return self._asked(advice_of, fingerprint)
+        """The advice that people left on a problem."""
+        return self._query(advice_of, fingerprint)
 
     def alike(
         self, fingerprint: str | None, functions: Sequence[str], limit: int = 10
     ) -> list[AlikeProblem]:
         """The problems that resemble a crash, the most alike first."""
-        return self._asked(alike.alike, fingerprint, functions, limit)
+        return self._query(alike.alike, fingerprint, functions, limit)
 
-    def hosts(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> Page[HostRow]:
+    def hosts(
+        self, criteria: Filter, *, after: str | None = None, limit: int = 50
+    ) -> Page[HostRow]:
         """Hosts of a filter, by name; see `problem_queries.hosts`."""
-        return self._asked(problem_queries.hosts, self._narrowed(wanted), after, limit)
+        return self._query(problem_queries.hosts, self._narrowed(criteria), after, limit)
 
     def host(self, name: str) -> HostDetail | None:
         """One host by its whole name; None where there is none."""
-        return self._asked(problem_queries.host, name)
+        return self._query(problem_queries.host, name)
 
     def overview(self, now_us: int) -> Overview:
-        """What on-call looks at first."""
-        return self._asked(overview.overview, now_us)
+        """The overview that on-call looks at first."""
+        return self._query(overview.overview, now_us)
 
     def noise(
         self,
@@ -249,7 +252,7 @@ class History:
         `host` is a shell pattern, `process` a whole name. `quick` looks at the newest so many
         counts: see `noise_queries`.
         """
-        return self._asked(
+        return self._query(
             partial(noise_queries.noise, quick=quick), by, host, process, since_us, until_us, top
         )
 
@@ -259,23 +262,23 @@ class History:
         """Crashes of user space by the hour (older ones by the day), hours that have any; of one
         host and one process, or of all.
         """
-        return self._asked(noise_queries.noise_hours, host, process, since_us, until_us)
+        return self._query(noise_queries.noise_hours, host, process, since_us, until_us)
 
     def signature_hits(self, signature: str, since_us: int, until_us: int) -> list[Bucket]:
         """The matches of a signature by the hour (older ones by the day), hours that have any."""
-        return self._asked(overview.signature_hits, signature, since_us, until_us)
+        return self._query(overview.signature_hits, signature, since_us, until_us)
 
     def unresolved(self) -> dict[tuple[str, ...], int]:
         """Numbers of incidents that are not resolved, by state and severity."""
-        return self._asked(overview.unresolved)
+        return self._query(overview.unresolved)
 
     def totals(self) -> HistoryTotals:
-        """How much the history holds."""
-        return self._asked(overview.totals)
+        """The numbers of hosts, matches, incidents and other rows that the history holds."""
+        return self._query(overview.totals)
 
     def faults(
         self,
-        wanted: Filter,
+        criteria: Filter,
         heads: Collection[str],
         *,
         after: str | None = None,
@@ -284,36 +287,37 @@ class History:
         """Kernel faults of a filter, in an incident or not, newest first; `heads` are the
         signatures that open reports. A page may hold fewer rows than `limit` and still have a next.
         """
-        found = self._asked(faults.page, self._narrowed(wanted), heads, after, limit)
-        return Page(self._asked(known_queries.with_bugs, found.rows, self._known), found.next)
+        page = self._query(faults.page, self._narrowed(criteria), heads, after, limit)
+        return Page(self._query(known_queries.with_bugs, page.rows, self._known), page.next)
 
     def fault(self, identity: int) -> FaultDetail | None:
         """One kernel fault by its number."""
-        detail = self._asked(faults.fault, identity)
+        detail = self._query(faults.fault, identity)
         if detail is None:
             return None
-        (row,) = self._asked(known_queries.with_bugs, [detail.row], self._known)
+        (row,) = self._query(known_queries.with_bugs, [detail.row], self._known)
         return replace(detail, row=row)
 
     def crash_rates(
         self, by: By, since_us: int | None = None, until_us: int | None = None, *, now_us: int
     ) -> CrashRates:
         """Crashes per 1,000 hosts and week, by kernel release or hardware model."""
-        return self._asked(fleet.rates, by, since_us, until_us, now_us)
+        return self._query(fleet.rates, by, since_us, until_us, now_us)
 
     def releases_with(self, fingerprint: str) -> ReleasesWith | None:
         """Since which release a problem is seen; None where its kernels are no releases."""
-        return self._asked(fleet.releases_with, fingerprint)
+        return self._query(fleet.releases_with, fingerprint)
 
     def percent_entered(self) -> int | None:
-        """How much of an older history faults, problems and crash rates hold, in percent; None
-        where they hold all. `run` and `keep run` enter it in steps.
+        """The percentage of an older history that faults, problems and crash rates hold.
+
+        None where they hold all. `run` and `keep run` enter the rest in steps.
         """
-        return self._asked(backfill.percent_entered)
+        return self._query(backfill.percent_entered)
 
     def kernel_errors(
         self,
-        wanted: Filter,
+        criteria: Filter,
         *,
         now_us: int,
         news: bool = False,
@@ -321,12 +325,12 @@ class History:
         limit: int = 50,
     ) -> Page[KernelErrorRow]:
         """Templates of kernel errors that no signature claims, those that are news first."""
-        narrowed = self._asked(with_known_hosts, wanted)
-        return self._asked(kernel_errors.page, narrowed, news, now_us, after, limit)
+        narrowed = self._query(with_known_hosts, criteria)
+        return self._query(kernel_errors.page, narrowed, news, now_us, after, limit)
 
     def kernel_error(self, identity: str, now_us: int) -> KernelErrorDetail | None:
         """One template of kernel errors by its id; None where there is none."""
-        return self._asked(kernel_errors.detail, identity, now_us)
+        return self._query(kernel_errors.detail, identity, now_us)
 
     def rejected(self, *, after: str | None = None, limit: int = 50) -> Page[RejectedRow]:
         """The records that were set aside, newest first."""
@@ -344,7 +348,7 @@ class History:
 
     def unclaimed(self) -> list[UnclaimedCount]:
         """The lines that hold the phrase of a kernel fault and were not understood, by reason."""
-        return self._asked(overview.unclaimed)
+        return self._query(overview.unclaimed)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -365,34 +369,34 @@ class History:
 
     def exposure(self, bug: Bug) -> Exposure:
         """The hosts by how their kernels stand to a bug."""
-        return self._asked(known_queries.exposure, bug)
+        return self._query(known_queries.exposure, bug)
 
     def problems_with(self, bug: Bug) -> list[ProblemRow]:
         """The problems whose latest report looks like a bug, the latest first."""
         return self.problems(Filter(known=(bug.id.lower(),)), limit=_PROBLEMS_WITH).rows
 
     def naming(self) -> NamingProgress | None:
-        """How far the naming of problems has come; None where nothing names them."""
+        """The progress of naming problems; None where nothing names them."""
         return self._names.naming() if self._names is not None else None
 
     def name_problems(self) -> int:
         """Names the next problems, some at a time; how many are left."""
-        return self._asked(self._names.step) if self._names is not None else 0
+        return self._query(self._names.step) if self._names is not None else 0
 
     def name_problems_again(self) -> None:
         """Has every problem looked at once more, step by step."""
         if self._names is not None:
-            self._asked(self._names.again)
+            self._query(self._names.again)
 
-    def _narrowed(self, wanted: Filter) -> Filter:
+    def _narrowed(self, criteria: Filter) -> Filter:
         """The filter with hosts as they are known, without what only the index knows: problems take
         its place.
         """
-        return self._asked(
-            known_queries.narrowed, self._asked(with_known_hosts, wanted), self._names
+        return self._query(
+            known_queries.narrowed, self._query(with_known_hosts, criteria), self._names
         )
 
-    def _asked(self, question: Callable[..., T], *about: object) -> T:
+    def _query(self, question: Callable[..., T], *about: object) -> T:
         with explained(self.path):
             return question(self._connection, *about)
 

@@ -1,5 +1,6 @@
-"""Lists of incidents: pages of a filter, and surveys of it (a count, facets, a histogram), from the
-search index.
+"""Lists incidents from the search index: pages and surveys of a filter.
+
+A survey is a count, facets and a histogram.
 
 In: a connection, a filter. Out: frozen rows. Every question first asks an index for places, the
 newest first, then for what stands there. A survey looks at the newest so many, and its answer says
@@ -78,11 +79,10 @@ _DAYS = (
 
 @dataclass(slots=True)
 class FilterSql:
-    """A filter as SQL: an expression of the search index (None: every incident), conditions beside
-    it, and their parameters.
+    """A filter as SQL: an expression of the search index, conditions beside it, parameters.
 
-    `hosts` says that hosts are few and named: their index leads then, and every fact is compared
-    row by row.
+    The expression is None where every incident fits. `hosts` says that hosts are few and named:
+    their index leads then, and every fact is compared row by row.
     """
 
     expression: str | None
@@ -171,8 +171,9 @@ def _page(connection: Connection, places_met: Sequence[int], limit: int) -> Page
 def places(
     connection: Connection, criteria: Filter, limit: int, after: str | None = None
 ) -> list[int]:
-    """The places of the newest incidents of a filter, from `after` on. Asked for by host, those of
-    many hosts are found by each of them.
+    """The places of the newest incidents of a filter, from `after` on.
+
+    A filter of hosts also finds incidents of many hosts, by each of them.
     """
     queries = [conditions_of(connection, criteria)]
     if criteria.host and (spread := _spread_places(connection, criteria.host)):
@@ -181,21 +182,21 @@ def places(
         beside.parameters["spread"] = str(spread)
         queries.append(beside)
     before = _END if after is None else read_place(after, int)[0]
-    found: set[int] = set()
+    newest: set[int] = set()
     for query in queries:
         parameters = query.parameters | {"limit": limit}
         parameters["to"] = min(parameters["to"], before)
-        found.update(row[0] for row in connection.execute(query.sql(), parameters))
-    return sorted(found, reverse=True)[:limit]
+        newest.update(row[0] for row in connection.execute(query.sql(), parameters))
+    return sorted(newest, reverse=True)[:limit]
 
 
 def _spread_places(connection: Connection, hosts: Sequence[str]) -> list[int]:
     """The places of the newest incidents of many hosts, of which one is asked for."""
     named = json.dumps([host for host in hosts if not is_pattern(host)])
-    found = {row[0] for row in connection.execute(_SPREAD_ON, (named, _SPREADS))}
+    newest = {row[0] for row in connection.execute(_SPREAD_ON, (named, _SPREADS))}
     for pattern in filter(is_pattern, hosts):
-        found.update(row[0] for row in connection.execute(_SPREAD_LIKE, (_SPREADS, pattern)))
-    return sorted(found, reverse=True)[:_SPREADS]
+        newest.update(row[0] for row in connection.execute(_SPREAD_LIKE, (_SPREADS, pattern)))
+    return sorted(newest, reverse=True)[:_SPREADS]
 
 
 def values_at(
@@ -223,13 +224,14 @@ def survey(
     now_us: int | None,
     rows: int,
 ) -> Survey:
-    """How many incidents a filter has, the most frequent values of some fields, when they were, and
-    the first page of `rows` rows.
+    """Counts the incidents of a filter, by the values of some fields and over time.
 
-    Of the newest `SURVEYED` incidents, with one exception: asked for by nothing but time and
-    severity, all are charted, in whole days. The chart has at most `buckets` equal parts. It begins
-    at `since`, else with the first incident that is counted, and ends at `until`, else `now_us`,
-    else with the last.
+    Of each field the most frequent values are counted; the first page has `rows` rows.
+
+    Only the newest `SURVEYED` incidents are looked at, with one exception: asked for by nothing but
+    time and severity, all are charted, in whole days. The chart has at most `buckets` equal parts.
+    It begins at `since`, else with the first incident that is counted, and ends at `until`, else
+    `now_us`, else with the last.
     """
     for name in names:
         if name not in search_index.COLUMNS:

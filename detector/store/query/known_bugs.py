@@ -63,8 +63,9 @@ class RunningKernel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """The hosts whose kernels stand alike to a bug: status → kernel → hosts, by name. `hosts` is
-    how many were looked at, the latest seen first.
+    """The hosts whose kernels stand alike to a bug: status → kernel → hosts, by name.
+
+    `hosts` is how many were looked at, the latest seen first.
     """
 
     bug: str
@@ -72,7 +73,7 @@ class Exposure:
     kernels: dict[Status, dict[RunningKernel, tuple[str, ...]]]
 
     def count(self, *statuses: Status) -> int:
-        """How many hosts stand so."""
+        """The number of hosts with any of these statuses."""
         return sum(len(hosts) for item in statuses for hosts in self.kernels.get(item, {}).values())
 
 
@@ -144,8 +145,9 @@ def _guilty_functions(bugs: Iterable[Bug]) -> set[str]:
 
 
 def is_named(bug: Bug, names: Iterable[str]) -> bool:
-    """Whether one of these words, in lower case, is the bug's id or one of its commits, shortened
-    or whole.
+    """True where one of these words is the bug's id or one of its commits.
+
+    Words are in lower case; a commit may be shortened.
     """
     return any(
         bug.id.lower() == word

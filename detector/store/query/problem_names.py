@@ -1,5 +1,6 @@
-"""The known bugs of all problems, named in bounded steps: the latest problems first, then whatever
-comes.
+"""Names the known bugs of all problems, in bounded steps.
+
+The latest problems come first; new ones are taken as they come.
 
 In: a connection, `KnownBugs`. Out: the problems that look like known bugs, and how far naming has
 come. Nothing is stored: the names are those of the index in force, and another index begins anew.
@@ -47,14 +48,14 @@ _STEP = 4  # problems of a step beside pages
 
 @dataclass(frozen=True, slots=True)
 class NamingProgress:
-    """How far naming has come: `named` of `of` problems whose function the index has."""
+    """The progress of naming: `named` of `of` problems whose function the index has."""
 
     named: int
     of: int
 
     @property
     def is_whole(self) -> bool:
-        """Whether every problem has been looked at."""
+        """True once every problem has been looked at."""
         return self.named >= self.of
 
     @property
@@ -64,8 +65,9 @@ class NamingProgress:
 
 
 class ProblemNames:
-    """Which problems look like which known bugs. Threads may share it, each with its own
-    connection.
+    """The known bugs that each problem looks like.
+
+    Threads may share it, each with its own connection.
     """
 
     def __init__(self, known: KnownBugs) -> None:
@@ -85,7 +87,7 @@ class ProblemNames:
         self._on_due = on_due
 
     def naming(self) -> NamingProgress:
-        """How far it has come."""
+        """The progress so far."""
         with self._lock:
             return NamingProgress(len(self._names), len(self._names.keys() | set(self._due)))
 
@@ -101,7 +103,8 @@ class ProblemNames:
                 due = set(self._due)
                 guilty = self._guilty(connection, functions)
                 self._name(
-                    connection, [one for one in guilty if one in due or one not in self._names]
+                    connection,
+                    [problem for problem in guilty if problem in due or problem not in self._names],
                 )
             elif self._on_due is None:
                 self.step(connection, None)
@@ -171,7 +174,7 @@ class ProblemNames:
 def names_of(
     connection: Connection, known: KnownBugs, fingerprints: Sequence[str]
 ) -> dict[str, tuple[KnownBug, ...]]:
-    """What the latest report of each problem looks like."""
+    """The known bugs that the latest report of each problem looks like, by fingerprint."""
     from detector.known.lookup import StoredReport
 
     rows = connection.execute(_REPORTS, (json.dumps(list(fingerprints)),)).fetchall()

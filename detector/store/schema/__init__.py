@@ -1,5 +1,6 @@
-"""The tables of the history, as migrations: each is applied once, in order, and never changed after
-a release.
+"""The tables of the history, as migrations.
+
+Each migration is applied once, in order, and never changed after a release.
 
 Times are integer microseconds: `*_us` since 1970-01-01 UTC, `*kernel*_us` since boot. Text is clean
 UTF-8 (`rows.clean`). `docs/schema.md` explains every column. Connecting, pragmas and refusals are
