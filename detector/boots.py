@@ -1,4 +1,4 @@
-"""Places lines in boots: by journald's id, and by a count within the stream that they came in.
+"""Places lines in boots: by journald's id, or by a count within the stream they came in.
 
 In: lines, and which of them a signature takes for a boot banner. Out: `Boot` values. A banner, or a
 fall of the kernel time, begins the next boot of a stream; a wall clock only tells lines of an
@@ -39,8 +39,8 @@ STREAMS = 20_000
 
 
 def start_us(line: Line) -> int | None:
-    """When the line's boot began by the wall clock; None where the line does not tell, or where
-    its clock had not been set.
+    """Returns when the line's boot began by the wall clock, in µs since 1970.
+    None where the line does not show it, or where its clock had not been set.
     """
     kernel, wall = line.kernel_time_us, line.wall_time_us
     if kernel is None or wall is None or wall < FIRST_WALL_US or _is_unset(kernel, wall):
@@ -66,7 +66,7 @@ def _is_unset(kernel_us: int, wall_us: int) -> bool:
 
 @dataclass(slots=True)
 class LineStream:
-    """Where the lines of one host in one source stand.
+    """The state of one host's lines in one source: its present boot and the times of that.
 
     `count` numbers the present boot, `latest_us` is its greatest kernel time, `fresh` says that
     nothing but banners was seen of it, `begun` that a banner was. By the wall clock: `began_us` is
@@ -85,7 +85,7 @@ class LineStream:
     saved_us: int = field(default=0, compare=False)
 
     def goes_on(self, line: Line) -> bool:
-        """Whether a line is plainly the next one of the present boot, by both clocks."""
+        """Returns whether a line is plainly the next one of the present boot, by both clocks."""
         return self.goes_on_at(line.kernel_time_us, line.wall_time_us, line.boot_id)
 
     def goes_on_at(self, kernel_us: int | None, wall_us: int | None, boot_id: str | None) -> bool:
@@ -97,7 +97,7 @@ class LineStream:
         return near and kernel_us >= self.latest_us and boot_id == self.boot_id
 
     def is_late(self, line: Line, epoch_us: int | None) -> bool:
-        """Whether a line is of the boot before the present one, and only came after its banner.
+        """Returns whether a line is of the boot before the present one, and came after its banner.
 
         Its start by the wall clock is that boot's. Where a dump was read into the stream, all its
         lines are stamped when it was read: after the banner, and nearer to the boot before, or with
@@ -118,7 +118,7 @@ class LineStream:
         return behind > ROUNDING_US and -FALL_US <= ahead <= (FALL_US if stamped_before else behind)
 
     def is_over(self, line: Line, epoch_us: int | None, banner: bool) -> bool:
-        """Whether a line that is not late begins another boot."""
+        """Returns whether a line that is not late begins another boot."""
         if line.boot_id and self.boot_id:
             return line.boot_id != self.boot_id
         if banner:
@@ -188,7 +188,7 @@ class Boots:
 
     @property
     def held(self) -> int:
-        """How many streams are held now."""
+        """Returns how many streams are held now."""
         return len(self._held)
 
     def mark(self) -> None:
@@ -301,8 +301,8 @@ class Boots:
 
 
 class UnplacedBoots(Boots):
-    """Leaves it to a later stage in which boot of its stream a line was printed: says only what the
-    line tells by itself. `before` says that it is a dump's.
+    """Leaves it to a later stage in which boot of its stream a line was printed.
+    Says only what the line shows by itself. `before` says that it is a dump's.
     """
 
     def place(self, line: Line, *, banner: bool = False) -> Boot:  # noqa: D102

@@ -1,5 +1,4 @@
-"""The alerts of `oopswatch run`: a dispatcher as the settings say, the watchdog of the input, and
-their figures.
+"""The alerts of `oopswatch run`: a dispatcher, the watchdog of the input, their figures.
 
 In: settings, catalogue, journal. Out: a running dispatcher, woken after each batch, and incidents
 about the input itself.
@@ -75,8 +74,8 @@ class Alerts:
 
 
 def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Alerts:
-    """The alerts as the settings say, not yet started. A routing file that is bad at the start is
-    an error.
+    """Makes the alerts as the settings say, not yet started.
+    A routing file that is bad at the start is an error.
     """
     routing = routing_of(settings)
     beat = [now_us()]
@@ -104,8 +103,8 @@ def alerts_of(settings: Settings, catalogue: Catalogue, journal: Journal) -> Ale
 
 
 def routing_of(settings: Settings) -> Routing:
-    """The routing file of the settings, or a routing that tells nobody. Raises `UserError` with all
-    that is wrong.
+    """Reads the routing file of the settings; without one, a routing that notifies nobody.
+    Raises `UserError` with all that is wrong.
     """
     if settings.alert.file is None:
         return Routing()

@@ -1,5 +1,4 @@
-"""The pipeline as the settings say: the catalogue, a parser, a watch over a journal, and what they
-need of each other.
+"""The pipeline as the settings say: a catalogue, a parser, and a watch over a journal.
 
 In: settings. Out: working parts. Commands that only read the history do without, and start sooner.
 """
@@ -104,13 +103,13 @@ def watch_of(
 
 
 def kernel_error_policy(settings: Settings) -> KernelErrorPolicy | None:
-    """How kernel errors are counted; None where they are not."""
+    """Returns the policy by which kernel errors are counted; None where they are not."""
     errors = settings.kernel_errors
     return KernelErrorPolicy(errors.learning_days * DAY_US) if errors.count else None
 
 
 def searched(settings: Settings, catalogue: Catalogue, *, kept: bool) -> list[Searched]:
-    """What a scan looks for in raw bytes; kernel errors only where counts are `kept`."""
+    """Returns what a scan looks for in raw bytes; kernel errors only where counts are `kept`."""
     literals: list[Searched] = [
         literal for signature in catalogue.signatures for literal in signature.literals
     ]
@@ -127,5 +126,5 @@ def journal_of(settings: Settings, path: str | Path) -> Journal:
 
 
 def tolerance_us(settings: Settings) -> int:
-    """How far wall clocks may drift within one boot."""
+    """Returns how far wall clocks may drift within one boot, in µs."""
     return settings.boots.tolerance_s * SECOND_US

@@ -1,4 +1,4 @@
-"""What is computed at each start and may be kept between them: the compiled search for literals.
+"""The cache folder: keeps the compiled search for literals from one start to the next.
 
 In: a key and bytes. Out: the same bytes at a later start, or nothing: a folder that cannot be
 written, a damaged file, or one that somebody else could have written is as good as none. Files are
@@ -29,7 +29,7 @@ class CacheFolder:
         self._folder = folder
 
     def load(self, key: str) -> bytes | None:
-        """What was kept under a key."""
+        """Returns the bytes kept under a key; None where there are none that can be trusted."""
         if self._folder is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The index of known bugs as the settings say where it is, and the history that is read with it.
+"""The index of known bugs at the place set for it, and the history that is read with it.
 
 In: settings. Out: an `IndexFile`, which reads nothing before it is asked; `KnownBugs` over it.
 """
@@ -55,7 +55,7 @@ def index_file(settings: Settings, on_fault: Callable[[str], None] | None = None
 
 
 def own_path(settings: Settings) -> Path:
-    """Where `oopswatch known update` writes."""
+    """Returns the path to which `oopswatch known update` writes."""
     return settings.known.index or settings.store.path.parent / NAME
 
 

@@ -1,5 +1,4 @@
-"""What `oopswatch run` makes of the pipeline's hooks: metrics, log events, the alerts' turn,
-letters of records that were set aside.
+"""The hooks of `oopswatch run`: metrics, log events, alerts, letters of rejected records.
 
 In: what the pipeline says of a batch once it is stored. Out: counters and lines. Nothing is decided
 here.
@@ -202,15 +201,15 @@ def _unclaimed(now_us: Callable[[], int]) -> Callable[[Sequence[UnclaimedCount]]
     """Counts lines that nobody claims; each reason is said when it first comes, then once an
     hour.
     """
-    said: dict[str, int] = {}
+    printed_us: dict[str, int] = {}
     waiting: dict[str, UnclaimedCount] = {}
 
     def tell(rows: Sequence[UnclaimedCount]) -> None:
         waiting.update(folded(waiting, rows))
         for row in rows:
             telemetry.UNCLAIMED.labels(row.reason).inc(row.count)
-            if now_us() - said.get(row.reason, -HOUR_US) >= HOUR_US:
-                said[row.reason] = now_us()
+            if now_us() - printed_us.get(row.reason, -HOUR_US) >= HOUR_US:
+                printed_us[row.reason] = now_us()
                 first = waiting.pop(row.reason)
                 telemetry.say(
                     "unclaimed_sample",

@@ -33,7 +33,7 @@ _SENDERS = 100_000
 
 
 class Producer(Protocol):
-    """What is asked of kafka-python's producer."""
+    """The part of kafka-python's producer that the relay calls."""
 
     def send(self, topic: str, *, key: bytes, value: bytes) -> Any:
         """Hands over one record; returns its future."""

@@ -1,4 +1,4 @@
-"""Whether a name or a pattern means a rule: of the catalogue, or of oopswatch about itself.
+"""Checks that a name or a pattern means a rule: of the catalogue, or of oopswatch itself.
 
 In: what a person wrote. Out: nothing, or a `FilterError` that says which rules there are like it. A
 silence, a filter or a route for a rule that does not exist would do nothing, in silence.

@@ -1,4 +1,4 @@
-"""The lines of kernel reports: whether a text can be one, of what part, of which architecture.
+"""The grammar of kernel reports' lines: the kind, the part and the architecture of each.
 
 In: a line's text. Out: a `Shape`. Every format here is a printk of the kernel; what no entry fits
 is foreign to a report: the ordinary chatter of a host. It keeps no state: which report a line
@@ -25,7 +25,7 @@ LineKind = Literal["frame", "trace", "label", "text", "blank", "foreign"]
 
 @dataclass(frozen=True, slots=True)
 class LineShape:
-    """What a line looks like.
+    """The shape of a line: its kind, name, sentences, architecture and style.
 
     `kind`: a frame of a trace, the line that starts one, a line that names itself (`label`), prose
     of a report (`text`), nothing (`blank`), or no line of a report (`foreign`). `name` is a label's
@@ -110,13 +110,13 @@ _FOREIGN = LineShape("foreign")
 
 
 def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
-    """What a line looks like; of prose, only the `kinds` given are looked for."""
+    """Returns a line's shape; of prose, only the `kinds` given are looked for."""
     text = restored(text[:_LONGEST]).rstrip()
     if not text:
         return _BLANK
-    if any(mark in text for mark in _MARKS_OF_FRAMES) and (found := _FRAME.match(text)):
+    if any(mark in text for mark in _MARKS_OF_FRAMES) and (frame := _FRAME.match(text)):
         return LineShape(
-            "frame", style=(len(found["indent"]), _range(found["at"]), " from " in text)
+            "frame", style=(len(frame["indent"]), _range(frame["at"]), " from " in text)
         )
     words = text.lstrip()
     if _TRACE.match(words) is not None:
@@ -138,7 +138,7 @@ def restored(text: str) -> str:
 
 
 def is_bottom(text: str) -> bool:
-    """Whether a frame is the lowest one of its stack."""
+    """Returns whether a frame is the lowest one of its stack."""
     return _BOTTOM.match(text[:_LONGEST]) is not None
 
 
@@ -151,8 +151,8 @@ def _range(address: str | None) -> str:
 
 
 def label(text: str) -> str | None:
-    """What a report prints once only names itself by: `CPU`, `Mem abort info`, `x29`, `pgd`; None
-    for frames and prose.
+    """Returns the name that a line gives itself, of lines that a report prints only once.
+    Examples: `CPU`, `Mem abort info`, `x29`, `pgd`. None for frames and prose.
     """
-    found = _LABEL.match(text)
-    return found[1] if found else None
+    matched = _LABEL.match(text)
+    return matched[1] if matched else None

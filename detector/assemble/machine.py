@@ -26,8 +26,8 @@ from detector.model import Block, Boot, Line, Match
 
 
 class Assembler:
-    """Collects the lines of kernel reports. `opening` names the signatures that open one, or what
-    is left of one.
+    """Collects the lines of kernel reports.
+    `opening` names the signatures that open one, or what is left of one.
     """
 
     def __init__(self, opening: Mapping[str, Opens], limits: AssemblyLimits | None = None) -> None:
@@ -41,16 +41,16 @@ class Assembler:
 
     @property
     def following(self) -> bool:
-        """Whether a report is open anywhere, so that every line is wanted."""
+        """Returns whether a report is open anywhere, so that every line is needed."""
         return self._reports.count > 0
 
     @property
     def open_hosts(self) -> int:
-        """How many hosts have an open report."""
+        """Returns how many hosts have an open report."""
         return len(self._reports.by_host)
 
     def is_open(self, host: str) -> bool:
-        """Whether a host has an open report."""
+        """Returns whether a host has an open report."""
         return host in self._reports.by_host
 
     @property
@@ -60,7 +60,7 @@ class Assembler:
 
     @property
     def turn(self) -> int:
-        """How many lines have been looked at: `open_blocks` tells what has changed after that."""
+        """Counts the lines looked at: `open_blocks` returns what has changed after that."""
         return self._turn
 
     @property
@@ -70,8 +70,9 @@ class Assembler:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What happened, by name: `opened`, `complete`, `incomplete`, `folded`, `foreign`, and
-        `cut:<why>` for what cut a report short.
+        """Counts of reports and lines by what became of them.
+        The names are `opened`, `complete`, `incomplete`, `folded`, `foreign`, and `cut:<why>` for
+        what cut a report short.
         """
         return self._counts
 

@@ -1,5 +1,4 @@
-"""A report that is being collected: its head, its lines so far, and what tells where the next line
-belongs.
+"""A report that is being collected: its head, its lines so far, and where the next belongs.
 
 In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 """
@@ -121,8 +120,8 @@ class Opened:
 
     @property
     def shadow(self) -> bool:
-        """Whether this is no report: it only keeps its lines out of one beside it, or waits for a
-        line that makes it one.
+        """Returns whether this is no report: only a place for lines that are not another report's.
+        It keeps them out of the report beside it, or waits for a line that makes it one.
         """
         return self.role != "report"
 
@@ -141,11 +140,11 @@ class Opened:
 
     @property
     def tracing(self) -> bool:
-        """Whether frames may follow."""
+        """Returns whether frames may follow."""
         return self.traced and not self.lingering
 
     def fits(self, line: LineShape) -> bool:
-        """Whether a line of this shape can be one of this report."""
+        """Returns whether a line of this shape can be one of this report."""
         if line.kind == "foreign" or not self.suits(line):
             return False
         if line.arch and not self.traced and not shape.has_registers(self.latest):
@@ -155,12 +154,12 @@ class Opened:
         return self.nmi or not (line.name and shape.never_prints(self.latest, line.name))
 
     def suits(self, line: LineShape) -> bool:
-        """Whether the architecture allows it."""
+        """Returns whether a line's architecture can be this report's."""
         return line.arch is None or self.arch is None or line.arch == self.arch
 
     def comes_like(self, line: Line) -> bool:
-        """Whether the line was shipped as this report's lines are: the same transport, the same
-        sorts of stamps.
+        """Returns whether the line was shipped as this report's lines are.
+        That is by the same transport, with the same sorts of stamps.
         """
         return self.shipped == _shipping(line)
 
@@ -257,8 +256,8 @@ class Opened:
         return abs(line.kernel_time_us - stamp_us) <= _WITHIN_US
 
     def holds(self, line: Line) -> bool:
-        """Whether this is a copy of a line that is already in: printed by a second console, or
-        shipped by a second transport.
+        """Returns whether the line is a copy of one that is already in the report.
+        A second console printed it, or a second transport shipped it.
 
         A trace may rightly repeat a frame, so a copy from the same source counts only directly
         after its original, or once the source has begun to repeat the report from its head. What
@@ -277,7 +276,7 @@ class Opened:
         return again and _may_be_one(caller, line.caller)
 
     def repeats(self, line: Line) -> bool:
-        """Whether this is the report's head once more."""
+        """Returns whether the line is the report's head once more."""
         return (
             line.kernel_time_us is not None
             and (line.kernel_time_us, line.text) == (self.head.kernel_time_us, self.head.text)
@@ -285,19 +284,19 @@ class Opened:
         )
 
     def replays_head(self, line: Line) -> bool:
-        """Whether this is the report's head whole, which was cut on the console."""
+        """Returns whether the line is the whole of the report's head, which the console had cut."""
         return self.replaying and len(self.lines) == 1 and line.text.startswith(self.lines[0])
 
     def after_us(self, line: Line) -> int:
-        """How long after the newest line of the report this line was printed, negative for before;
-        0 where the stamps do not say.
+        """Returns how many µs after the newest line of the report this line was printed.
+        Negative for before; 0 where the stamps do not say.
         """
         stamp = line.kernel_time_us if self.stamped == "kernel" else line.wall_time_us
         return stamp - self.at_us if stamp is not None and self.at_us is not None else 0
 
     def before_head(self, line: Line) -> int:
-        """How long before the report's head this line was printed; 0 where the stamps do not say,
-        or say "after".
+        """Returns how many µs before the report's head this line was printed.
+        0 where the stamps do not say, or say "after".
         """
         if line.kernel_time_us is None or self.head.kernel_time_us is None:
             return 0

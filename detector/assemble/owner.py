@@ -1,4 +1,4 @@
-"""Which of several open reports a line belongs to.
+"""Decides to which of several open reports a line belongs.
 
 In: the open reports of one host that the stamps allow, a line and its shape. Out: one of them, or
 None for a line of nobody's. What decides, best first: printk's caller id; what a report of this
@@ -74,8 +74,8 @@ def _of_address(able: Sequence[Opened], line: Line) -> Opened | None:
 
 
 def give_back(near: Sequence[Opened], taker: Opened, line: Line) -> None:
-    """Gives a report the lines before its page table's, printed by the same CPU, that another one
-    took while nothing told them apart.
+    """Gives a report the lines before its page table's that another report took.
+    The same CPU printed them, and nothing told the two reports apart until then.
     """
     if _of_address([taker], line) is not taker:
         return

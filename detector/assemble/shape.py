@@ -1,5 +1,4 @@
-"""What kernel reports of each class are like: what ends one, what continues it, what it can print,
-which heads belong together.
+"""The shape of kernel reports by class: their ends, continuations, lines, and double heads.
 
 In: a line's text or the classes of heads. Out: yes or no. No state: the machine keeps that.
 """
@@ -184,7 +183,7 @@ _AFTER_TRACE = frozenset(
 
 
 def joins(head_class: str, later_class: str, lines: int, *, traced: bool) -> bool:
-    """Whether a later head is a line of the open report and not a report of its own.
+    """Returns whether a later head is a line of the open report and not a report of its own.
 
     The kernel announces some faults twice: `kernel BUG at` and then `invalid opcode`, `Unable to
     handle` and then `Internal error: Oops`, `refcount_t: underflow` and then `WARNING:`; and a
@@ -198,20 +197,21 @@ def joins(head_class: str, later_class: str, lines: int, *, traced: bool) -> boo
 
 
 def expands(text: str, later: str) -> bool:
-    """Whether a head is the line before it once more, for the function that an inlined one was
-    compiled into (scripts/decode_stacktrace.sh and syzbot print one line for each).
+    """Returns whether a head repeats the one before it for the caller of an inlined function.
+    scripts/decode_stacktrace.sh and syzbot print one line for each function that the inlined one
+    was compiled into.
     """
     return text.rstrip().endswith("[inline]") and text[:_SAME_START] == later[:_SAME_START]
 
 
 def is_banner(text: str) -> bool:
-    """Whether the line opens a new boot: init/main.c, arch/arm64/kernel/setup.c."""
+    """Returns whether the line opens a new boot: init/main.c, arch/arm64/kernel/setup.c."""
     return _BANNER.match(text) is not None
 
 
 def is_end(text: str, head_class: str) -> bool:
-    """Whether the line is the last one of a report with this head: the end trace, the end of a
-    panic, the closing bar of a sanitiser.
+    """Returns whether the line is the last one of a report with this head.
+    That is the end trace, the end of a panic, or the closing bar of a sanitiser.
     """
     return _END.match(text) is not None or (
         head_class in _SELF_CLOSING and _BAR.match(text) is not None
@@ -219,8 +219,8 @@ def is_end(text: str, head_class: str) -> bool:
 
 
 def is_of_others(text: str, head_class: str) -> bool:
-    """Whether reports with this newest head never print the line: an end mark where a trace is the
-    end, what follows a panic where there was none.
+    """Returns whether reports with this newest head never print the line.
+    That is an end mark where a trace is the end, or what follows a panic where there was none.
     """
     if head_class == "panic":
         return False
@@ -229,19 +229,19 @@ def is_of_others(text: str, head_class: str) -> bool:
 
 
 def is_one_line(head_class: str) -> bool:
-    """Whether a report of this class is whole with its head, so that nothing need be followed for
-    it.
+    """Returns whether a report of this class is whole with its head.
+    Nothing need be followed for it then.
     """
     return head_class in _ONE_LINE
 
 
 def is_whole(head_class: str, *, traced: bool) -> bool:
-    """Whether a report that prints no end mark has all it prints once something else follows."""
+    """Returns whether a report without an end mark is whole once something else follows."""
     return traced and head_class in _TRACE_IS_END
 
 
 def has_bare_trace(head_class: str) -> bool:
-    """Whether the frames of a report with this head follow without a line that says so."""
+    """Returns whether the frames of a report with this head follow without a line above them."""
     return head_class in _BARE_TRACE
 
 
@@ -251,45 +251,45 @@ def prose(head_class: str) -> tuple[str, ...]:
 
 
 def never_prints(head_class: str, name: str) -> bool:
-    """Whether reports with this head have no line of this name: kernel/hung_task.c shows the task
-    as the scheduler knows it, without the lines of dump_stack().
+    """Returns whether reports with this head have no line of this name.
+    kernel/hung_task.c shows the task as the scheduler knows it, without the lines of dump_stack().
     """
     return head_class in _SCHED_SHOWS_TASK and name in _DUMP_LABELS
 
 
 def has_registers(head_class: str) -> bool:
-    """Whether reports with this head show registers before their trace."""
+    """Returns whether reports with this head show registers before their trace."""
     return head_class not in _NO_REGISTERS
 
 
 def follows_trace(name: str) -> bool:
-    """Whether a line of this name may stand behind the trace as well as before it."""
+    """Returns whether a line of this name may stand behind the trace as well as before it."""
     return name in _AFTER_TRACE
 
 
 def tells_no_fault(text: str) -> bool:
-    """Whether a message prints a trace and reports no fault: lib/fault-inject.c fail_dump,
-    fs/userfaultfd.c handle_userfault.
+    """Returns whether a message prints a trace and reports no fault.
+    lib/fault-inject.c fail_dump, fs/userfaultfd.c handle_userfault.
     """
     return _NO_FAULT.match(text) is not None
 
 
 def is_chatter(text: str) -> bool:
-    """Whether a text begins with the name of who printed it: `eth0: `, `EXT4-fs (sda1): `,
-    `systemd[1]: `.
+    """Returns whether a text begins with the name of who printed it.
+    Examples: `eth0: `, `EXT4-fs (sda1): `, `systemd[1]: `.
     """
     return _NAMED.match(text) is not None
 
 
 def continues_after_end(text: str) -> bool:
-    """Whether a line after the end trace is still the report's: x86 repeats the registers there, a
-    panic adds its own.
+    """Returns whether a line after the end trace is still the report's.
+    x86 repeats the registers there, a panic adds its own.
     """
     return _AFTER_END.match(text) is not None
 
 
 def looks_user(text: str) -> bool:
-    """Whether the line, next to a user fault, is that fault's: arm64's old block repeats the
-    kernel's lines with user addresses.
+    """Returns whether the line, next to a user fault, is a part of that fault's report.
+    arm64's old block repeats the kernel's lines with user addresses.
     """
     return _USER.match(text) is not None

@@ -40,8 +40,8 @@ _PROOF = 3
 
 
 def begin(near: Sequence[Opened], opened: Opened) -> None:
-    """A report opens beside another one of no known caller: they may take turns from here on. Of
-    three nobody can tell.
+    """Notes that a report opens beside another one of no known caller.
+    They may take turns from here on; of three, whose line it is cannot be decided.
     """
     others = [item for item in near if not item.shadow and not item.lingering]
     alone = len(others) == 1 and others[0].caller is None and opened.caller is None
@@ -69,8 +69,8 @@ def due(near: Sequence[Opened]) -> Opened | None:
 
 
 def blank(near: Sequence[Opened]) -> Opened | None:
-    """The report that a line which says nothing belongs to: the one whose turn it is, if it did not
-    miss its last one.
+    """Returns the report that a blank line belongs to.
+    It is the one whose turn it is, if it did not miss its last one.
     """
     taker = due(near)
     others = [opened for opened in near if opened.in_turns and opened is not taker]
@@ -83,8 +83,9 @@ def _has_missed(taker: Opened, other: Opened) -> bool:
 
 
 def by_turn(near: Sequence[Opened], line: Line, looks: LineShape) -> Opened | None:
-    """The report whose turn it is, if the line can be its next one. One that misses a turn may have
-    lost a line; at the second in a row it is over, and what comes is the other one's.
+    """Returns the report whose turn it is, if the line can be its next one.
+    One that misses a turn may have lost a line; at the second in a row it is over, and what comes
+    is the other one's.
     """
     taker = due(near)
     if taker is None:
@@ -104,7 +105,7 @@ def by_turn(near: Sequence[Opened], line: Line, looks: LineShape) -> Opened | No
 
 
 def is_proved(near: Sequence[Opened]) -> bool:
-    """Whether so many lines came in turns that it is no chance."""
+    """Returns whether so many lines came in turns that it is no chance."""
     turns = [opened.in_turns for opened in near if opened.in_turns]
     return len(turns) == 2 and min(turns) > _PROOF
 

@@ -20,8 +20,9 @@ _EXPLAIN = "explain"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One question. `path` has its parameters in braces; a tool with `body` sends what is not in
-    the path as JSON, others as the query.
+    """A question that an assistant may ask the API.
+    `path` has its parameters in braces; a tool with `body` sends what is not in the path as JSON,
+    others as the query.
     """
 
     name: str

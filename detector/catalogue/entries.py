@@ -79,8 +79,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """A rule's own test: `given` holds (signature or class, host, kernel time in µs) in order of
-    arrival, for value_count (value, host, wall time in µs); `expect` counts the incidents.
+    """A rule's own test: the matches that are given, and how many incidents to expect.
+    `given` holds (signature or class, host, kernel time in µs) in order of arrival, for value_count
+    (value, host, wall time in µs); `expect` counts the incidents.
     """
 
     name: str
@@ -91,8 +92,8 @@ class RuleTest:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What makes one incident: mostly signatures or classes that meet on one host within
-    `timespan_us`.
+    """The conditions of one incident: mostly signatures or classes that meet on one host.
+    They meet within `timespan_us`.
 
     Exactly one of `classes` and `signatures` is filled. Type "temporal" asks for all names in any
     order, "temporal_ordered" in the order written; both have two names or more, and `anchor` is the
@@ -124,19 +125,19 @@ class Rule:
 
     @property
     def counts_hosts(self) -> bool:
-        """Whether the rule asks on how many hosts one value is seen."""
+        """Returns whether the rule asks on how many hosts one value is seen."""
         return self.type == "value_count"
 
     @property
     def is_lone(self) -> bool:
-        """Whether one match alone raises its incident."""
+        """Returns whether one match alone raises its incident."""
         return self.type == "event_count" and self.gte == 1
 
 
 @dataclass(frozen=True, slots=True)
 class NameList:
-    """A named list of names (functions to skip, say): whole names, and regexes that must cover a
-    whole name.
+    """A named list of names, such as functions to skip.
+    It holds whole names, and regexes that must cover a whole name.
     """
 
     id: str

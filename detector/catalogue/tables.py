@@ -1,5 +1,5 @@
-"""The shape of the tables in pattern files, as pydantic models: what TOML may say before its
-meaning is checked.
+"""The tables of pattern files as pydantic models: the shapes that TOML may have.
+Their meaning is checked later.
 
 In: tables as tomllib reads them (floats as Decimal). Out: validated models; `reading` turns them
 into frozen entries.
@@ -29,12 +29,12 @@ _TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
 
 def timespan_us(text: str) -> int:
     """Microseconds of "10s", "5m" or "1h"; raises ValueError on anything else."""
-    found = _TIMESPAN.fullmatch(text)
-    if found is None:
+    matched = _TIMESPAN.fullmatch(text)
+    if matched is None:
         raise ValueError(
             f'bad timespan "{text}": write a whole number and s, m or h, as in "10s", "5m", "1h"'
         )
-    return int(found[1]) * _UNITS_US[found[2]]
+    return int(matched[1]) * _UNITS_US[matched[2]]
 
 
 def _timespan_checked(text: str) -> str:
@@ -71,7 +71,7 @@ OneOrMore = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class CatalogueTable(BaseModel):
-    """What all tables share: no key is silently ignored, no value silently converted."""
+    """The base of all tables: no key is silently ignored, no value silently converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
 
