@@ -57,11 +57,13 @@ COMMANDS = {
         "Explains a pasted block, a log or a single line: what happened, where, why, which "
         "known bug, what to do next."
     ),
-    "incidents": "What happened: incidents of the history.",
+    "incidents": "Incidents of the history: what happened.",
     "faults": "Every kernel fault of the history, in an incident or not.",
     "kernel-errors": "Errors of the kernel that no signature claims, by template; new ones first.",
-    "problems": "What crashes alike: all reports with one fingerprint are one problem.",
-    "fleet": "Which kernel release, or hardware model, crashes most.",
+    "problems": "Crashes that are alike: all reports with one fingerprint are one problem.",
+    "fleet": (
+        "Ranks kernel releases, or hardware models, by crash reports per 1,000 hosts and week."
+    ),
     "hosts": "Hosts, their boots and what happened on them.",
     "known": (
         "Known kernel bugs: the record of one, who runs a kernel with it, a new index of them."
@@ -78,9 +80,9 @@ COMMANDS = {
         "gives it its name."
     ),
     "keep": "Looks after the history's file.",
-    "positions": "Where reading goes on in each partition, and how to set it: docs/positions.md.",
+    "positions": "The positions where reading goes on in each partition: docs/positions.md.",
     "rejected": "Records that were set aside because a stage raised on them.",
-    "rules": "What raises incidents: rules, in force or not, and what each would have raised.",
+    "rules": "The rules that raise incidents, in force or not, and what each would have raised.",
     "patterns": "The catalogue: signatures, rules, known issues.",
     "simulate": (
         "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots."
@@ -95,7 +97,7 @@ COMMANDS = {
         "reading question of the API, and explain."
     ),
     "tokens": "Bearer tokens of pages and API: who may come in, and what each may do.",
-    "notify": "Who is told of incidents: routes, receivers, silences, the log of messages.",
+    "notify": "Notification of people: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
     "doctor": (
         "Checks settings, brokers, topics, history, receivers and machine, and says what to mend."
@@ -153,11 +155,11 @@ def _meant(error: click.UsageError) -> str:
     """What a misspelt command may be, as a question, or why a number is no option; else ""."""
     if isinstance(error, click.NoSuchOption) and re.match(r"-\d", error.option_name):
         return " A negative number is no value here."
-    found = re.fullmatch(r"No such command '(.*)'\.", error.message)
+    matched = re.fullmatch(r"No such command '(.*)'\.", error.message)
     context = error.ctx
-    if found is None or context is None or not isinstance(context.command, click.Group):
+    if matched is None or context is None or not isinstance(context.command, click.Group):
         return ""
-    near = get_close_matches(found[1], context.command.list_commands(context), n=1)
+    near = get_close_matches(matched[1], context.command.list_commands(context), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -106,7 +106,7 @@ def became_item(history: History, identity: str) -> Item:
 
 
 def say_became(history: History, identity: str) -> None:
-    """What became of an incident, and who was told of it, when, or why not."""
+    """Prints what became of an incident, and who was notified of it, when, or why not."""
     click.echo("  what became of it:")
     for change in history.changes_of(identity):
         click.echo(f"    {_line(change)}")

@@ -1,5 +1,5 @@
-"""`oopswatch archive`: the second stage, findings in, history out. What takes long to import is
-imported when signals are minded: `detector/cli/stage_service.py`.
+"""`oopswatch archive`: the second stage, findings in, history out.
+What takes long to import is imported when signals are minded: `detector/cli/stage_service.py`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def archive(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Reads findings from Kafka and keeps incidents, reports and noise counts in the history: the
-    second of two stages. docs/fleet.md says when, and how.
+    """Reads findings from Kafka and keeps incidents, reports and noise counts in the
+    history: the second of two stages. docs/fleet.md says when, and how.
     """
     stopping = Stopping()
     from detector.cli.stage_service import archive_fleet

@@ -36,8 +36,8 @@ def detect(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Reads the fleet's kernel logs from Kafka and sends what it finds to a topic: the first of two
-    stages. It keeps no history: docs/fleet.md.
+    """Reads the fleet's kernel logs from Kafka and sends what it finds to a topic:
+    the first of two stages. It keeps no history: docs/fleet.md.
     """
     stopping = Stopping()
     from detector.cli.stage_service import detect_fleet

@@ -88,8 +88,8 @@ def explain(
     folders: tuple[Path, ...],
     config_path: Path | None,
 ) -> None:
-    """Explains a pasted block, a log or a single line: what happened, where, why, which known bug,
-    what to do next.
+    """Explains a pasted block, a log or a single line: what happened, where, why, which
+    known bug, what to do next.
     """
     settings, _ = settings_of(config_path, patterns__directories=folders)
     catalogue = build.catalogue_of(settings)

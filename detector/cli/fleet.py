@@ -47,8 +47,8 @@ def fleet(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Which kernel release, or hardware model, crashes most: crash reports per 1,000 hosts and
-    week, highest first.
+    """Ranks kernel releases, or hardware models, by crash reports per 1,000 hosts and week.
+    The highest comes first.
     """
     given = {name: [text] for name, text in (("since", since), ("until", until)) if text}
     now = clock.now_us()

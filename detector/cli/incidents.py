@@ -1,5 +1,5 @@
-"""`oopswatch incidents`: the history's incidents, from the SQLite file alone; and what people do
-with them.
+"""`oopswatch incidents`: incidents of a history, and what people do with them.
+It needs the SQLite file alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLUMNS = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issu
 
 @click.group()
 def incidents() -> None:
-    """What happened: incidents of the history."""
+    """Incidents of the history: what happened."""
 
 
 @incidents.command(
@@ -147,8 +147,8 @@ Examples:
 @store_option
 @config_option
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """One incident: evidence, report verbatim, what it means, who was told, what became of it. ID
-    may be a beginning that no other has.
+    """Shows an incident: evidence, report verbatim, what it means, what became of it.
+    That includes who was notified. ID may be a beginning that no other has.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)

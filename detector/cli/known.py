@@ -73,7 +73,7 @@ def show(bug: str, as_json: bool, store_path: Path | None, config_path: Path | N
     problems of the history look like it.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
-    for entry in _asked(settings, bug):
+    for entry in _bugs_named(settings, bug):
         problems = _problems(settings, entry)
         if as_json:
             prints = [row.fingerprint for row in problems]
@@ -103,11 +103,12 @@ Examples:
 @store_option
 @config_option
 def hosts(bug: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
-    """Which hosts run a kernel with a bug that was seen here, which have the fix, and of which that
-    cannot be told, by the kernel of each host's last boot that told one.
+    """Lists the hosts whose kernel has a bug that was seen here, and those that have the fix.
+    Hosts of which it cannot be told are a list of their own. The kernel is that of each host's last
+    boot that named one.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
-    for entry in _asked(settings, bug):
+    for entry in _bugs_named(settings, bug):
         with closing(history_of(settings, terminal.say_fault)) as history:
             if not history.problems_with(entry):
                 click.echo(
@@ -161,11 +162,11 @@ def _say_kernels(kernels: Mapping[RunningKernel, Sequence[str]]) -> None:
 def draft(bug: str, store_path: Path | None, config_path: Path | None) -> None:
     """Prints the frame of a known issue in TOML, for a file of patterns/known-issues/."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    for entry in _asked(settings, bug):
+    for entry in _bugs_named(settings, bug):
         click.echo(draft_of(entry))
 
 
-def _asked(settings: Settings, name: str) -> list[Bug]:
+def _bugs_named(settings: Settings, name: str) -> list[Bug]:
     """The bugs of that name; the command ends where there is none."""
     path, header, bugs = index_file(settings, terminal.say_fault).whole()
     bugs = find(bugs, name)
@@ -178,8 +179,8 @@ def _asked(settings: Settings, name: str) -> list[Bug]:
 
 def find(bugs: list[Bug], name: str) -> list[Bug]:
     """The bugs of an id, or those that a commit fixes; its hash may be shortened or whole."""
-    asked = name.strip().lower()
-    return [bug for bug in bugs if is_named(bug, (asked,))]
+    identity = name.strip().lower()
+    return [bug for bug in bugs if is_named(bug, (identity,))]
 
 
 @known.command(

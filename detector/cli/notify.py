@@ -1,5 +1,5 @@
-"""`oopswatch notify`: the routing file and its tests, who would be told, real test messages, the
-log of messages, silences.
+"""`oopswatch notify`: the routing file and its tests, messages, silences.
+It says who would be notified, sends real test messages, and shows the log of messages.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Examples:
 def notify(
     context: click.Context, tested: str | None, routing_path: Path | None, config_path: Path | None
 ) -> None:
-    """Who is told of incidents: routes, receivers, silences, the log of messages."""
+    """Notification of people: routes, receivers, silences, the log of messages."""
     if context.invoked_subcommand is not None:
         return
     if tested is None:
@@ -109,8 +109,8 @@ def _try(receiver: Receiver) -> bool:
 @file_option
 @config_option
 def check(routing_path: Path | None, config_path: Path | None) -> None:
-    """Reads the routing file and runs the tests in it; every fault with file and line. Exit 2 on
-    faults.
+    """Reads the routing file and runs the tests in it.
+    Names every fault with file and line. Exit 2 on faults.
     """
     routing = _routing(config_path, routing_path)
     click.echo(
@@ -264,8 +264,8 @@ def add(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Nobody is told of incidents that fit all that is given, until it ends. They are kept in the
-    history all the same.
+    """Silences the incidents that fit all that is given, until the silence ends.
+    Nobody is notified of them; they are kept in the history all the same.
     """
     settings, _ = settings_of(config_path, store__path=store_path)
     number, unit = span[:-1], span[-1:]

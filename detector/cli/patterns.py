@@ -55,8 +55,8 @@ Exit: 0 all in order, 1 faults, each with file and line."""
 @patterns_option
 @config_option
 def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path | None) -> None:
-    """Checks every pattern file: shape, ids, examples, regexes, times; and runs the tests of rules
-    and known issues.
+    """Checks every pattern file: shape, ids, examples, regexes, times.
+    Runs the tests of rules and known issues.
 
     Message templates are read and tried, too.
     """
@@ -78,13 +78,13 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
     tests = sum(len(rule.tests) for rule in catalogue.rules)
     cases = sum(len(issue.test) for issue in catalogue.known_issues)
     examples = sum(len(entry.examples) + len(entry.rejects) for entry in catalogue.signatures)
-    found = (
+    checked = (
         f"{several(len(catalogue.signatures), 'signature')} with {several(examples, 'example')}, "
         f"{several(len(catalogue.rules), 'rule')} with {several(tests, 'test')}"
     )
     click.echo(
         (
-            f"{several(len(faults), 'fault')} in {found}, "
+            f"{several(len(faults), 'fault')} in {checked}, "
             f"{several(len(catalogue.known_issues), 'known issue')} with "
             f"{several(cases, 'test')}{worded}"
         ),
@@ -187,7 +187,7 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
 
 def _issue_item(issue: KnownIssue) -> Item:
     """A known issue as people read it: what is not told is left out."""
-    told = {
+    values = {
         "id": issue.id,
         "title": issue.title,
         "summary": issue.summary,
@@ -202,7 +202,7 @@ def _issue_item(issue: KnownIssue) -> Item:
         "next": list(issue.next_steps),
         "covers": list(issue.covers),
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 @patterns.command(
@@ -228,8 +228,8 @@ Exit: 0 at least one line is claimed, or all cases agree; 1 none, or one differs
 @patterns_option
 @config_option
 def test(what: str, folders: tuple[Path, ...], config_path: Path | None, *, update: bool) -> None:
-    """Which signature claims a message (without its stamp), and with which fields; `-` reads
-    messages from standard input.
+    """Names the signature that claims a message (without its stamp), and the fields it finds.
+    `-` reads messages from standard input.
 
     A FOLDER is searched for golden cases, each a log and what a scan of it must say, and every case
     is run.
@@ -257,16 +257,16 @@ Example:
 def draft(identity: str, store_path: Path | None, config_path: Path | None) -> None:
     """The frame of a signature, from a kernel error of the history; its examples are its tests."""
     settings, _ = settings_of(config_path, store__path=store_path)
-    found = open_history(settings.store.path).kernel_error(identity, clock.now_us())
-    if found is None:
+    kept = open_history(settings.store.path).kernel_error(identity, clock.now_us())
+    if kept is None:
         raise UserError(
             f"{settings.store.path}: no kernel error {identity}; `oopswatch kernel-errors list` "
             "names them"
         )
     try:
-        click.echo(kernel_error_draft.draft(identity, found.samples), nl=False)
+        click.echo(kernel_error_draft.draft(identity, kept.samples), nl=False)
     except kernel_error_draft.DraftError as error:
-        raise UserError(f"{identity}: {error}: {found.row.template}") from error
+        raise UserError(f"{identity}: {error}: {kept.row.template}") from error
 
 
 def _claimed(line: str, catalogue: Catalogue) -> bool:
@@ -274,17 +274,17 @@ def _claimed(line: str, catalogue: Catalogue) -> bool:
     matcher = Matcher(catalogue)
     claimed = 0
     for message in sys.stdin if line == "-" else [line]:
-        found = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "text"), Boot())
-        claimed += found is not None
+        match = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "text"), Boot())
+        claimed += match is not None
         fields = (
-            " ".join(f"{name}={value}" for name, value in found.fields.items()) if found else ""
+            " ".join(f"{name}={value}" for name, value in match.fields.items()) if match else ""
         )
-        said = (
-            f"{found.signature} ({found.cls}, {found.origin}, {found.severity}) {fields}"
-            if found
+        claim = (
+            f"{match.signature} ({match.cls}, {match.origin}, {match.severity}) {fields}"
+            if match
             else "no signature"
         )
-        click.echo(inert(f"{said}: {message.rstrip()}") if line == "-" else inert(said))
+        click.echo(inert(f"{claim}: {message.rstrip()}") if line == "-" else inert(claim))
     return claimed > 0
 
 
@@ -292,11 +292,13 @@ def _agree(folder: Path, catalogue: Catalogue, config_path: Path | None) -> bool
     """Runs the golden cases below a folder, a line for each; whether all agree."""
     sound = True
     for case in _cases(folder):
-        found = golden.differences(
+        differing = golden.differences(
             case, lambda log, options: scanned(log, options, catalogue, config_path)
         )
-        sound = sound and not found
-        click.echo(inert(f"differs  {case}: {'; '.join(found)}" if found else f"ok       {case}"))
+        sound = sound and not differing
+        click.echo(
+            inert(f"differs  {case}: {'; '.join(differing)}" if differing else f"ok       {case}")
+        )
     return sound
 
 
@@ -336,17 +338,23 @@ def scanned(
         )
     except SettingsError as error:
         raise golden.CaseError(str(error)) from error
-    found = ScanFindings()
+    findings = ScanFindings()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
         watch = build.watch_of(
-            settings, journal, catalogue, host=options.get("host"), told=found.told()
+            settings, journal, catalogue, host=options.get("host"), told=findings.told()
         )
         run(source, watch, clock.now_us)
         watch.finish(clock.now_us())
         if source.failed:
             raise golden.CaseError("; ".join(str(problem) for problem in source.problems))
-    matches = [match_item(stored.match, found.reports.get(stored.id)) for stored in found.matches]
-    return [*matches, *map(finding_item, found.findings.values()), *map(noise_item, found.noise())]
+    matches = [
+        match_item(stored.match, findings.reports.get(stored.id)) for stored in findings.matches
+    ]
+    return [
+        *matches,
+        *map(finding_item, findings.findings.values()),
+        *map(noise_item, findings.noise()),
+    ]
 
 
 def _catalogue(folders: Sequence[Path], config_path: Path | None) -> Catalogue:

@@ -22,7 +22,9 @@ from detector.store.query.filters import moment_us
 
 @click.group()
 def positions() -> None:
-    """Where reading goes on in each partition, and how to set it: docs/positions.md."""
+    """The positions where reading goes on in each partition: docs/positions.md.
+    They can be set, too.
+    """
 
 
 @positions.command(

@@ -50,7 +50,7 @@ _WIDTH = 30
 
 @click.group()
 def problems() -> None:
-    """What crashes alike: all reports with one fingerprint are one problem."""
+    """Crashes that are alike: all reports with one fingerprint are one problem."""
 
 
 @problems.command(

@@ -1,4 +1,4 @@
-"""How far a scan has come, on a terminal."""
+"""The progress of a scan, on a terminal."""
 
 from __future__ import annotations
 

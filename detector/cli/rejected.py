@@ -45,7 +45,7 @@ def list_(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Where they are, which stage raised what, and their first bytes, newest first."""
+    """Lists rejected records, newest first: position, the stage that raised what, first bytes."""
     settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     rows = all_rows(lambda after, size: history.rejected(after=after, limit=size), limit)

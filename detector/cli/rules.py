@@ -31,7 +31,7 @@ _WEEK_US = 7 * DAY_US
 
 @click.group()
 def rules() -> None:
-    """What raises incidents: rules, in force or not, and what each would have raised."""
+    """The rules that raise incidents, in force or not, and what each would have raised."""
 
 
 @rules.command(
@@ -129,8 +129,8 @@ def test(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """What rules would have raised on a history, how often, before anyone is told: all rules,
-    or those that are named, in force or not.
+    """Counts what rules would have raised on a history, before anyone is notified.
+    That is of all rules, or those that are named, in force or not.
 
     Rules that are tried together, and those in force, take part in each other's incidents: a lone
     fault may be part of an outbreak.

@@ -47,7 +47,7 @@ REJECTED_SHOWN = 20
 
 @dataclass(slots=True)
 class ScanFindings:
-    """What a scan has found so far; `told` is how the pipeline tells it."""
+    """The findings of a scan so far; `told` makes the hooks by which the pipeline fills them."""
 
     matches: list[StoredMatch] = field(default_factory=list)
     reports: dict[int, CrashReport] = field(default_factory=dict)
@@ -238,12 +238,14 @@ def _timed(source: FileSource, watch: Pipeline) -> float:
 def _say_nameless(matches: Sequence[StoredMatch]) -> None:
     """Says which sources with faults name no host: a history keeps them under the source's name."""
     sources = list(
-        dict.fromkeys(one.match.source for one in matches if one.match.host == one.match.source)
+        dict.fromkeys(
+            stored.match.source for stored in matches if stored.match.host == stored.match.source
+        )
     )
     if sources:
         more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
-        told = f"no host is named in {sources[0]}{more}; --host NAME says whose it is"
-        click.echo(inert(f"oopswatch: {told}"), err=True)
+        text = f"no host is named in {sources[0]}{more}; --host NAME says whose it is"
+        click.echo(inert(f"oopswatch: {text}"), err=True)
 
 
 def finding_item(finding: RaisedIncident, bugs: KnownBugs | None = None) -> Item:

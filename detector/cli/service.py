@@ -1,5 +1,5 @@
-"""The service behind `oopswatch run` and `oopswatch archive`: Kafka in, history, alerts and pages
-out. They differ in what they read and in what takes it in.
+"""The service behind `oopswatch run` and `oopswatch archive`.
+Kafka in, history, alerts and pages out. They differ in what they read and in what takes it in.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _serve(
         alerts = alerts_of(settings, catalogue, journal)
         source.resume(journal.sources)
         letters = DeadLetters(settings.kafka)
-        told = metrics_hooks(source, alerts, letters)
-        watch = taking(settings, journal, catalogue, told)
+        hooks = metrics_hooks(source, alerts, letters)
+        watch = taking(settings, journal, catalogue, hooks)
         serve_metrics(settings, settings.store.path)
         pages = _pages(settings)
         telemetry.say(

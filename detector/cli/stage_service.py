@@ -1,4 +1,4 @@
-"""The services behind `oopswatch detect` and `oopswatch archive`: the two stages over Kafka."""
+"""The services behind `oopswatch detect` and `oopswatch archive`: two stages over Kafka."""
 
 from __future__ import annotations
 

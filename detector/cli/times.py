@@ -13,8 +13,8 @@ __all__ = ["UNITS_US", "TimeParam"]
 
 
 class TimeParam(click.ParamType[int]):
-    """A wall time in µs since 1970: so long ago (30m, 24h, 7d, 2w), or a date and time of ISO 8601
-    (UTC unless it says otherwise).
+    """A wall time in µs since 1970, given as an age or as a date and time of ISO 8601.
+    Ages are 30m, 24h, 7d, 2w; a date and time is in UTC unless it says otherwise.
     """
 
     name = "time"
