@@ -1,5 +1,5 @@
-"""Incidents of a batch: what correlation decides about stored matches, stored with all that can be
-said of it.
+"""The incidents of a batch: correlates stored matches and stores what they raise.
+Each is stored with all that can be said of it.
 
 In: matches as they are stored, blocks as they end. Out: incidents, reports and diagnoses in the
 journal, each a step of the isolation: an incident whose explanation raises is stored without one.
@@ -155,9 +155,9 @@ class Correlator:
         if assembled is None:
             return
         incident, evidence = assembled
-        live = (one for one, goes_on in own.items() if one == goes_on != incident.id)
+        live = (identity for identity, goes_on in own.items() if identity == goes_on != incident.id)
         incident = replace(incident, joined=tuple(sorted(live)))
-        self._save_raised(incident, evidence, told=not others)
+        self._save_raised(incident, evidence, notify=not others)
         if others:
             self._journal.join(incident.id, min(others))
 
@@ -185,7 +185,7 @@ class Correlator:
         evidence: Sequence[int],
         reading: BlockReading | None,
         *,
-        told: bool = True,
+        notify: bool = True,
     ) -> None:
         """Stores an incident with all that can be said of it now, and tells of it."""
         report, fingerprint = (reading.report, reading.fingerprint) if reading else (None, None)
@@ -199,18 +199,18 @@ class Correlator:
         self._isolation.step(place_of(incident.anchor), explain)
         self._isolation.stage = "store"
         new = self._journal.save_incident(incident, evidence, diagnosis, report)
-        if told:
+        if notify:
             finding = RaisedIncident(incident, report, fingerprint, diagnosis)
             self._isolation.say(self._on_incident, finding, new)
 
     def _save_raised(
-        self, incident: Incident, evidence: Sequence[int], *, told: bool = True
+        self, incident: Incident, evidence: Sequence[int], *, notify: bool = True
     ) -> None:
         """Stores an incident with its anchor's block as far as it has come."""
         block = self._journal.block_of(incident.anchor)
         known = self._readings.get(_as_read(block)) if block else None
         reading = known or (self._read(block) if block else None)
-        self._save(incident, evidence, reading, told=told)
+        self._save(incident, evidence, reading, notify=notify)
 
     def _read(self, block: Block) -> BlockReading | None:
         """Reads a block; None where it was set aside."""

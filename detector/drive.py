@@ -14,7 +14,7 @@ from detector.sources import LostPartitionsError, Source
 
 
 class BatchKeeper(Protocol):
-    """What takes batches of a source in: see `Pipeline` for each."""
+    """The part that takes in the batches of a source: see `Pipeline` for each method."""
 
     def store(  # noqa: D102
         self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore

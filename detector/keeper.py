@@ -1,5 +1,4 @@
-"""What the pipeline needs of whoever keeps what it finds: a history, or findings on their way to
-one.
+"""The interfaces of what keeps the pipeline's results: a history, or findings sent to one.
 
 Interfaces only. A `PipelineKeeper` takes matches, noise and counts in, one transaction a batch; a
 `Correlating` makes incidents of matches and reports, or leaves that to a later stage.
@@ -20,7 +19,7 @@ from detector.unclaimed import UnclaimedCount
 
 
 class KeptPositions(Protocol):
-    """Where sources stand, as far as the pipeline asks."""
+    """The stored positions of sources, as far as the pipeline reads and moves them."""
 
     def counted(self, source: str) -> int:
         """The position below which this source's noise is counted already."""

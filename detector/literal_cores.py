@@ -29,18 +29,18 @@ Wholes = Sequence[tuple[int, bytes]]
 
 
 def cores(literals: Sequence[bytes], starts: Sequence[int] | None = None) -> Mapping[bytes, Wholes]:
-    """The core of each literal, in their order, with the literals that it stands for; `starts` says
-    where the cores begin, else they are chosen.
+    """Returns the core of each literal, in their order, with the literals that it stands for.
+    `starts` says where the cores begin, else they are chosen.
     """
-    found: dict[bytes, list[tuple[int, bytes]]] = {}
+    by_core: dict[bytes, list[tuple[int, bytes]]] = {}
     for literal, start in zip(literals, starts or core_starts(literals), strict=True):
         core = literal[start : start + CORE_BYTES]
-        found.setdefault(core, []).append((start, literal))
-    return found
+        by_core.setdefault(core, []).append((start, literal))
+    return by_core
 
 
 def core_starts(literals: Iterable[bytes]) -> list[int]:
-    """Where the core of each literal begins in it."""
+    """Returns where the core of each literal begins in it."""
     return [_start(literal) for literal in literals]
 
 

@@ -1,5 +1,4 @@
-"""Literals → where they end in bytes: Hyperscan where it is installed, one alternation of `re`
-elsewhere.
+"""Finds literals in bytes: with Hyperscan where it is installed, else with `re`.
 
 Hyperscan looks for the cores of the literals (see `literal_cores`), and at each core it is compared
 whether a whole literal stands there: what is found is the same. Does no IO: who has compiled
@@ -27,7 +26,7 @@ class KeptDatabases(Protocol):
     """Compiled databases that outlive the process. What they hold may be lost at any time."""
 
     def load(self, key: str) -> bytes | None:
-        """What was kept under a key."""
+        """Returns the bytes kept under a key, or None."""
         ...
 
     def save(self, key: str, data: bytes) -> None:
@@ -47,7 +46,7 @@ def search_of(
 
 
 def finds_all() -> bool:
-    """Whether a search finds each of literals that overlap."""
+    """Returns whether a search finds each of literals that overlap."""
     return find_spec("hyperscan") is not None
 
 
@@ -80,7 +79,7 @@ def engine_of(expressions: Sequence[bytes], kept: KeptDatabases | None = None) -
 def alternation(expressions: Sequence[bytes]) -> Ends:
     """The search with `re`, which finds the first of hits that overlap."""
     pattern = re.compile(b"|".join(expressions))
-    return lambda data: [found.end() for found in pattern.finditer(data)]
+    return lambda data: [matched.end() for matched in pattern.finditer(data)]
 
 
 def _starts(literals: Sequence[bytes], kept: KeptDatabases | None) -> Sequence[int]:
@@ -108,8 +107,8 @@ def _hyperscan(
         return None
     # For each expression: from the end of its hit back to where a literal begins, and that literal.
     wholes = [
-        [(before + len(core), literal) for before, literal in found]
-        for core, found in by_core.items()
+        [(before + len(core), literal) for before, literal in members]
+        for core, members in by_core.items()
     ]
     cut = len(wholes)
 
@@ -121,16 +120,16 @@ def _hyperscan(
                 (number, end)
             ),
         )
-        found: list[int] = []
+        places: list[int] = []
         for number, end in hits:
             if number >= cut:
-                found.append(end)
+                places.append(end)
                 continue
             for back, literal in wholes[number]:
                 start = end - back
                 if start >= 0 and data.startswith(literal, start):
-                    found.append(start + len(literal))
-        found.sort()
-        return found
+                    places.append(start + len(literal))
+        places.sort()
+        return places
 
     return ends

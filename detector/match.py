@@ -42,7 +42,7 @@ Candidate = tuple[int, Signature]
 
 
 class Claim:
-    """What claims a line: a signature, and where its regex found what."""
+    """A signature that claims a line, with the fields that its regex captured."""
 
     __slots__ = ("_found", "signature")
 

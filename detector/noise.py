@@ -25,8 +25,8 @@ Key = tuple[str, str, str, str, int]
 
 @dataclass(slots=True)
 class NoiseCount:
-    """How often one process of one host crashed in one way in one hour (`hour_us` since 1970, 0
-    where no wall time is known).
+    """The number of crashes of one process of one host, in one way, in one hour.
+    `hour_us` is since 1970, 0 where no wall time is known.
 
     First and last are wall times, `_kernel_us` kernel times; None where the lines carry none.
     """
@@ -86,7 +86,7 @@ class NoiseTally:
 
     @property
     def held(self) -> int:
-        """How many names and counts are held now."""
+        """Returns how many names and counts are held now."""
         return len(self._programs) + len(self._hosts) + len(self)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The short way of noise: lines of user-space crashes, counted from the raw bytes of a chunk.
+"""The short way of noise: counts lines of user-space crashes from a chunk's raw bytes.
 
 In: places in a chunk at which a literal ends. Out: counts, and where the next record starts; -1 for
 every line that is not plainly noise: of another shape, with a second literal, of a host with an
@@ -74,7 +74,9 @@ class NoisePath:
     def through(
         self, chunk: Chunk, boots: Boots, now_us: int
     ) -> Callable[[Sequence[int], int], int]:
-        """What takes the noise of one chunk; `taken` then says how many lines it took."""
+        """Returns the function that takes the noise of a chunk.
+        `taken` then says how many lines it took.
+        """
         self.taken = 0
         line_at = getattr(chunk, "line_at", None)  # of files alone
         if line_at is None:

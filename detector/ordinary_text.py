@@ -1,5 +1,5 @@
-"""What logs hold on an ordinary day: invented lines of kernels and services, in the formats in
-which they travel.
+"""The text of logs on an ordinary day: invented lines of kernels and services.
+They are in the formats in which they travel.
 
 They say which letters stand beside each other in bytes that hold no fault, so that the scan looks
 for the rarest part of each literal. Nothing depends on it but speed.

@@ -1,5 +1,6 @@
-"""Incidents of many hosts: one crash on enough hosts is an outbreak, a program that crashes in user
-space on enough hosts a burst of noise, a new kernel error on enough hosts is news.
+"""The incidents of many hosts: outbreaks, bursts of noise, and news.
+One crash on enough hosts is an outbreak, a program that crashes in user space on enough hosts a
+burst of noise, a new kernel error on enough hosts is news.
 
 In: reports as they end, counts of noise, kernel errors that are news. Out: incidents in the
 journal, each with the hosts that it spread to. An outbreak takes in the incidents of lone faults
@@ -32,7 +33,7 @@ Save = Callable[[Incident, Sequence[int]], None]
 
 
 class Outbreaks:
-    """What was seen of the values that rules count, in the batch at hand."""
+    """Notes the values that rules count, in the batch at hand, and raises what has spread."""
 
     def __init__(self, rules: Iterable[Rule], journal: Journal) -> None:
         self._journal = journal
@@ -70,8 +71,8 @@ class Outbreaks:
         """Templates of kernel errors that are news were seen on hosts."""
         if KERNEL_ERROR not in self._rules:
             return
-        for one in news:
-            self._note(KERNEL_ERROR, one.id, one.at_us - one.at_us % HOUR_US, one.host)
+        for row in news:
+            self._note(KERNEL_ERROR, row.id, row.at_us - row.at_us % HOUR_US, row.host)
 
     def _note(
         self, field: str, value: str, hour_us: int, host: str, match_id: int | None = None
@@ -124,7 +125,7 @@ class Outbreaks:
         host, anchor = spreads.first(field, value, span.first_us, hosts[span.first_us])
         if anchor is None:
             what = self._journal.kernel_error(value) if field == KERNEL_ERROR else value
-            anchor = _said(rule, what, host, span.first_us)
+            anchor = _anchor_of(rule, what, host, span.first_us)
         return Incident(
             id=identity,
             rule=rule.id,
@@ -143,7 +144,7 @@ class Outbreaks:
         return (self._journal.add_match(incident.anchor)[0].id,)
 
 
-def _said(rule: Rule, what: str, host: str, hour_us: int) -> Match:
+def _anchor_of(rule: Rule, what: str, host: str, hour_us: int) -> Match:
     """A line that no kernel printed: of noise and of kernel errors only counts are kept, and an
     incident has an anchor. `what` is a program, or a template.
     """

@@ -1,4 +1,4 @@
-"""The sentence: source → scan → parse → match → assemble → correlate → store, then the offsets.
+"""The pipeline: source → scan → parse → match → assemble → correlate → store, then offsets.
 
 `Pipeline` is one pipeline with its state; `detector.drive` runs it over a source. What comes in are
 batches of chunks; what goes out is in the journal, and is told to those in `Hooks`. Alerts and
@@ -258,15 +258,15 @@ class Pipeline:
     ) -> None:
         for line in lines:
             # what the parser held back came out with another's record
-            asked = hit or (record is not None and line.number != record.number)
+            is_candidate = hit or (record is not None and line.number != record.number)
             if isinstance(line, Unparsed):
                 self._unread(line, record)
                 if hit and record is not None and line.number >= self._noise_from:
                     self.totals.unclaimed += self.review.count_unread(line, record)
             elif self._isolation.careful:
-                self._take_apart(line, asked, now_us, record)
+                self._take_apart(line, is_candidate, now_us, record)
             else:
-                match = self._match(line, record) if asked else None
+                match = self._match(line, record) if is_candidate else None
                 self._isolation.stage = "assemble"
                 for block in self.assembler.feed(line, match, now_us):
                     self._report(block)

@@ -1,4 +1,4 @@
-"""Kernel releases: what `uname -r` says, and how that kernel stands to a bug fixed upstream.
+"""Kernel releases: reads `uname -r`, and decides whether that kernel has a bug's fix.
 
 In: a release string and a `KnownIssue`. Out: a `KernelRelease`, a `ReleaseStatus`. A vendor's build
 is never called fixed by its number alone: its patches are its own.
@@ -30,8 +30,9 @@ _FINAL = 1 << 30  # a final release comes after all its candidates
 
 @dataclass(frozen=True, slots=True, order=True)
 class KernelRelease:
-    """(major, minor, patch, candidate) in order; `suffix` is what the builder added, `built_on` the
-    patch level of the stable release that a package names, both outside the order.
+    """A kernel's release: (major, minor, patch, candidate) in order.
+    `suffix` is what the builder added, `built_on` the patch level of the stable release that a
+    package names, both outside the order.
     """
 
     major: int
@@ -76,8 +77,8 @@ class KernelRelease:
 
     @property
     def vendor(self) -> bool:
-        """Whether somebody's own patches may be in it: any suffix that the kernel's own build does
-        not add.
+        """Returns whether a builder's own patches may be in it.
+        That is any suffix that the kernel's own build does not add.
         """
         return not _PLAIN_SUFFIX.fullmatch(self.suffix)
 
@@ -97,14 +98,15 @@ def package_of(banner: str) -> str | None:
 
 
 def within(kernel: KernelRelease, since: str, until: str | None) -> bool:
-    """Whether the base of `kernel` lies in [since, until)."""
+    """Returns whether the base of `kernel` lies in [since, until)."""
     start, end = KernelRelease.parse(since), KernelRelease.parse(until or "")
     return start is not None and start <= kernel.base and (end is None or kernel.base < end)
 
 
 def status(kernel: KernelRelease | None, issue: KnownIssue) -> ReleaseStatus:
-    """How `kernel` stands to `issue`; an issue without releases says nothing of any kernel, and of
-    a vendor's kernel on an older base nobody knows what was ported back into it.
+    """Returns whether `kernel` has the bug of `issue` or its fix, as far as releases show it.
+    An issue without releases says nothing of any kernel, and of a vendor's kernel on an older base
+    nobody knows what was ported back into it.
     """
     if kernel is None or (issue.since is None and issue.fixed is None):
         return "unknown"

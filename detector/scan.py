@@ -64,18 +64,22 @@ class Chunk(Protocol):
 
 
 class Scanner:
-    """Finds all literals at once in raw bytes. `kept` holds databases that were compiled before."""
+    """Finds all literals at once in raw bytes.
+    `kept` holds databases that were compiled before.
+    """
 
     def __init__(self, literals: Sequence[Searched], kept: KeptDatabases | None = None) -> None:
-        texts = [one.encode() for one in dict.fromkeys(literals) if isinstance(one, str)]
-        expressions = [one for one in literals if isinstance(one, bytes)]
+        texts = [
+            literal.encode() for literal in dict.fromkeys(literals) if isinstance(literal, str)
+        ]
+        expressions = [literal for literal in literals if isinstance(literal, bytes)]
         self._ends = search_of(texts, (*REVEALING, *expressions), kept)
         self._names = HostNames()
         self.finds_all = finds_all()
         """Whether of literals that overlap each is found."""
 
     def ends(self, data: bytes) -> list[int]:
-        """Where the hits in some bytes end, in rising order."""
+        """Returns where the hits in some bytes end, in rising order."""
         return self._ends(data)
 
     def select(
@@ -104,10 +108,10 @@ class Scanner:
         for index, end in enumerate(ends):
             last = end - 1
             while position < min(last + 1, size):
-                wanted = following()
-                if wanted is not None and not wanted:
+                names = following()
+                if names is not None and not names:
                     break
-                at = position if near is None or wanted is None else near.next(wanted, position)
+                at = position if near is None or names is None else near.next(names, position)
                 if at > last or at == size:
                     break
                 record, _, after = chunk.record_at(at)
@@ -124,8 +128,8 @@ class Scanner:
 
 
 class HostNames:
-    """Finds the records that hold some host's name: by plain searches while few are sought, with
-    the engine of the literals beyond that.
+    """Finds the records that hold some host's name.
+    By plain searches while few are sought, with the engine of the literals beyond that.
     """
 
     def __init__(self) -> None:
@@ -157,34 +161,36 @@ class _HostPlaces:
         self._wanted: Collection[str] = ()
         self._all = False
 
-    def next(self, wanted: Collection[str], position: int) -> int:
+    def next(self, names: Collection[str], position: int) -> int:
         """A byte of the next record at or after `position` that may be of a wanted host; the size
         of the chunk where there is none.
 
         A host named as the source is that of every line that names none, and what a JSON writer may
         escape is not searched for.
         """
-        if wanted is not self._wanted:
-            self._want(wanted, position)
+        if names is not self._wanted:
+            self._want(names, position)
         if self._all:
             return position
         at = bisect_left(self._places, (position, ""))
-        while at < len(self._places) and self._places[at][1] not in wanted:
+        while at < len(self._places) and self._places[at][1] not in names:
             at += 1
         return self._places[at][0] if at < len(self._places) else len(self._data)
 
-    def _want(self, wanted: Collection[str], position: int) -> None:
-        self._wanted = wanted
+    def _want(self, names: Collection[str], position: int) -> None:
+        self._wanted = names
         self._all = (
-            len(wanted) > MANY_NAMES
-            or self._source in wanted
-            or not all(_PLAIN_NAME.fullmatch(name) for name in wanted)
+            len(names) > MANY_NAMES
+            or self._source in names
+            or not all(_PLAIN_NAME.fullmatch(name) for name in names)
         )
-        new = frozenset(wanted) - self._known
+        new = frozenset(names) - self._known
         if new and not self._all:
             self._known |= new
-            found = self._names.find(new, self._data, position)
-            self._places = sorted((*self._places, *((position + at, name) for at, name in found)))
+            occurrences = self._names.find(new, self._data, position)
+            self._places = sorted(
+                (*self._places, *((position + at, name) for at, name in occurrences))
+            )
 
 
 def _one_by_one(names: Iterable[str], data: bytes) -> list[tuple[int, str]]:
@@ -207,13 +213,13 @@ def _searcher(names: Iterable[str]) -> Callable[[bytes], list[tuple[int, str]]]:
         return lambda data: _one_by_one(ordered, data)
 
     def search(data: bytes) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
+        places: list[tuple[int, str]] = []
         engine.scan(
             data,
-            match_event_handler=lambda name, _start, end, _flags, _context: found.append(
+            match_event_handler=lambda name, _start, end, _flags, _context: places.append(
                 (end - 1, ordered[name])
             ),
         )
-        return found
+        return places
 
     return search

@@ -35,9 +35,10 @@ _DIGITS = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an index holds: `newest` is the latest release that a fix in it came with; `version`
-    names the content. `blocks` are the bytes and the bugs of each block with traces, `digests`
-    those of all blocks and of the other bugs, `hot` the functions that crash for others.
+    """The contents of an index, as its header lists them.
+    `newest` is the latest release that a fix in it came with; `version` names the content. `blocks`
+    are the bytes and the bugs of each block with traces, `digests` those of all blocks and of the
+    other bugs, `hot` the functions that crash for others.
     """
 
     version: str
@@ -93,8 +94,8 @@ def decode(data: bytes, *, whole: bool = False) -> tuple[Header, list[Bug]]:
 
 
 def open_index(data: bytes) -> Index:
-    """The index of the bugs with a trace, which are unpacked and read when they are asked for; what
-    cannot be read then raises `UnreadableIndexError`.
+    """Opens the index of the bugs with a trace; a bug is unpacked when it is read first.
+    What cannot be read then raises `UnreadableIndexError`.
     """
     header, table, blocks, _ = _parts(data)
     first = [0]

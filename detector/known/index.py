@@ -1,4 +1,4 @@
-"""The index of known bugs: look-up of traces by guilty function, and how rare a function is.
+"""The index of known bugs: finds traces by guilty function, and weighs how rare it is.
 
 In: bugs with their traces, or tables made of them and a way to read a bug when it is asked for.
 Out: candidates for a guilty function, the weight of a function's name, the functions that too many
@@ -37,8 +37,9 @@ class BugTrace:
 
 @dataclass(frozen=True, slots=True)
 class IndexTables:
-    """What is asked before any bug is: `functions`, the places of the bugs that each is guilty in;
-    those that are `hot`; `counts`, in how many bugs a function stands.
+    """The tables that are read before any bug is.
+    `functions` are the places of the bugs that each is guilty in; `hot` those that crash for
+    others; `counts`, in how many bugs a function stands.
     """
 
     functions: Mapping[str, Sequence[int]]
@@ -162,7 +163,7 @@ class Index:
         return self._mentioning(text)
 
     def weight(self, name: str) -> float:
-        """How much a common function says: 1 for one that no bug has, near 0 for one of many."""
+        """Returns how distinctive a function is: 1 for one of no bug, near 0 for one of many."""
         bugs = max(len(self.bugs), _FEWEST)
         return math.log(bugs / (self._counts.get(name, 0) + 1)) / math.log(bugs)
 

@@ -1,4 +1,4 @@
-"""Looks up the known bugs of a crash report: the one way in for explain, pages, alerts, API.
+"""Looks up the known bugs of a crash report, for explain, pages, alerts and API alike.
 
 In: a report, and the hand-written issue that it was given. Out: the bugs that it looks like, as
 values and as JSON. Hand-written issues come first: what one of them covers is not named again.
@@ -30,8 +30,8 @@ _MOST_KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """A report as the history holds it: the class of its head and its lines as they are stored tell
-    it from every other; `block` reads it.
+    """A report as the history holds it; `block` reads it.
+    The class of its head and its lines as they are stored distinguish it from every other.
     """
 
     issue: str | None
@@ -83,7 +83,7 @@ class KnownBugs:
         return tuple(item for item in names if not {item.bug.id, item.bug.main} & covered)
 
     def may_name(self, function: str | None) -> bool:
-        """Whether a crash in this function may look like a known bug."""
+        """Returns whether a crash in this function may look like a known bug."""
         return function is not None and self._read(
             lambda index: function in index.by_function, default=False
         )
@@ -167,8 +167,8 @@ def shown(names: Iterable[Named], kernel: str | None) -> tuple[KnownBug, ...]:
 
 
 def is_fixable(kernel: KernelRelease | None, stands: ReleaseStanding) -> bool:
-    """Whether a later release of the kernel's own series has the fix. A mainline release is the
-    next series; of a vendor's build nobody knows.
+    """Returns whether a later release of the kernel's own series has the fix.
+    A mainline release is the next series; of a vendor's build nobody knows.
     """
     fix = KernelRelease.parse(stands.fix.release) if stands.fix else None
     return (

@@ -16,7 +16,7 @@ from detector.known.index import IndexTables, UnreadableIndexError
 
 
 class FunctionEntry(NamedTuple):
-    """What is known of a function."""
+    """The index's entry of a function."""
 
     bugs: int
     places: tuple[int, ...]
@@ -34,8 +34,8 @@ def table_text(tables: IndexTables) -> str:
 
 
 def tables_over(text: bytes, hot: frozenset[str]) -> IndexTables:
-    """The tables over such text. A line that cannot be read raises `UnreadableIndexError` when it
-    is asked for.
+    """Returns the tables over such text, whose lines are read when they are needed.
+    A line that cannot be read raises `UnreadableIndexError` then.
     """
     table = _TableText(text)
     return IndexTables(_Functions(table), hot, _Counts(table))

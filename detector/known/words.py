@@ -1,4 +1,4 @@
-"""Known bugs in words: what a crash looks like and why, and how the running kernel stands to it.
+"""Known bugs in words: what a crash looks like and why, and whether its kernel has the bug.
 
 In: a `Named` bug and the release as the log prints it. Out: `Statement`s, none surer than the name.
 A vendor's build is called neither fixed nor unfixed: the sentence names the command that tells.
@@ -47,8 +47,8 @@ def running(report: CrashReport) -> str | None:
 def statements(
     bugs: Sequence[Named], kernel: str | None, issue: str | None = None
 ) -> list[Statement]:
-    """What is said of the bugs that one crash looks like, beside the hand-written issue that names
-    it.
+    """Returns the sentences on the bugs that a crash looks like.
+    They stand beside the hand-written issue that names it.
     """
     if not bugs:
         return []
@@ -63,7 +63,7 @@ def statements(
 
 
 def likeness(bugs: Sequence[Named], also: str = "") -> str:
-    """What the crash looks like, in one sentence."""
+    """Words what the crash looks like, in one sentence."""
     if len(bugs) == 1:
         return f"It {also}looks like {title(bugs[0].bug)}."
     return f"It {also}looks like one of these, which cannot be told apart: " + "; ".join(
@@ -83,7 +83,7 @@ def _reason(named: Named) -> str:
 
 
 def release(bug: Bug, standing: ReleaseStanding, kernel: str | None) -> str:
-    """How the kernel stands to the bug, and where the fix is."""
+    """Words whether the kernel has the bug, and where the fix is."""
     fixed = _fixed(bug, standing.fix)
     running = kernel or "The release is not known, which"
     match standing.status:
@@ -131,8 +131,8 @@ def _fixed(bug: Bug, fix: Fix | None) -> str:
 
 
 def check(bug: Bug, kernel: str) -> str:
-    """The command that tells whether a vendor's package has the fix. Every word of it that comes
-    from a record is quoted for a shell.
+    """Words the command that shows whether a vendor's package has the fix.
+    Every word of it that comes from a record is quoted for a shell.
     """
     words = " ".join(
         f"-e {shlex.quote(word)}" for word in (bug.id, bug.subject) if word and word.isprintable()

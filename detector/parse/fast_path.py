@@ -49,7 +49,7 @@ def read(text: str, context: Context) -> PlainLine | None:
 
 
 def is_host(word: str) -> bool:
-    """Whether what stands where a host does is one."""
+    """Returns whether a word in the host's place is a host's name."""
     return not (word in _LEVEL_WORDS or ("." in word and _PAIR.fullmatch(word)))
 
 

@@ -135,11 +135,11 @@ class Parser:
         ready = self.overdue(now_us)
         unread = False
         try:
-            for found in self._found(record.value):
-                if isinstance(found, Draft) and _is_readable(found):
-                    ready += self._settled(found, record, now_us)
+            for part in self._parts(record.value):
+                if isinstance(part, Draft) and _is_readable(part):
+                    ready += self._settled(part, record, now_us)
                 elif not unread:
-                    reason = "not-text" if isinstance(found, Draft) else found
+                    reason = "not-text" if isinstance(part, Draft) else part
                     # Counts are of records: a record of thousands of bad parts is one.
                     ready.append(self._unparsed(reason or f"not-{self._format}", record))
                     unread = True
@@ -180,11 +180,11 @@ class Parser:
     def _plain(self, record: Record) -> Line | None:
         """The line of a record that one look reads; None for all others."""
         value = record.value
-        found = fast_path.read(value.decode("ascii"), self._context) if value.isascii() else None
-        if found is None:
+        fields = fast_path.read(value.decode("ascii"), self._context) if value.isascii() else None
+        if fields is None:
             return None
         self._context.after_kmsg = False
-        text, named, kernel_us, wall_us = found
+        text, named, kernel_us, wall_us = fields
         host = self._host_of(named, record)
         return Line(
             text,
@@ -197,7 +197,7 @@ class Parser:
             trust="kernel",
         )
 
-    def _found(self, value: bytes) -> Iterable[_Drafted]:
+    def _parts(self, value: bytes) -> Iterable[_Drafted]:
         """A record's parts: Drafts, reasons for what is unreadable, None for a line that is not of
         the format that was set.
         """
@@ -222,22 +222,22 @@ class Parser:
             return json_records.read(text, self._context)
         return lines.read_all(text, self._context, self._reader)
 
-    def _settled(self, found: Draft, record: Record, now_us: int) -> Iterable[Line]:
+    def _settled(self, draft: Draft, record: Record, now_us: int) -> Iterable[Line]:
         """A part of a record → what can go on now."""
-        if found.sequence is not None:
-            stream = (record.source, record.key, found.host)
-            self._compare(stream, found, record.number)
-            if found.fragment is not None:
+        if draft.sequence is not None:
+            stream = (record.source, record.key, draft.host)
+            self._compare(stream, draft, record.number)
+            if draft.fragment is not None:
                 self._counts["fragment"] += 1
-                whole = self._fragments.add(stream, found, record, now_us)
+                whole = self._fragments.add(stream, draft, record, now_us)
                 return self._finished(whole[1], whole[0]) if whole else ()
-        if found.part is not None or (
+        if draft.part is not None or (
             self._dumps
-            and found.transport in _OF_DUMPS
+            and draft.transport in _OF_DUMPS
             and (record.source, record.key) in self._dumps
         ):
-            return self._ordered(found, record, now_us)
-        return self._finished(found, record)
+            return self._ordered(draft, record, now_us)
+        return self._finished(draft, record)
 
     def _compare(self, stream: StreamId, draft: Draft, number: int) -> None:
         """Counts the records that the kernel numbered and that never came."""
@@ -266,11 +266,11 @@ class Parser:
             draft.trust = self._context.policy.unproven
         if "\n" not in draft.text:
             return [self._line(draft.text, host, draft, record)]
-        found: list[Line] = []
+        own_lines: list[Line] = []
         for piece in draft.text.split("\n"):
-            found.append(self._line(piece, host, draft, record))
+            own_lines.append(self._line(piece, host, draft, record))
             draft.inner = draft.inner or not is_rule(piece)
-        return found
+        return own_lines
 
     def _note_console(self, draft: Draft, record: Record) -> None:
         """A file with lines that begin with stamps, and that say nothing of their writer, is a
@@ -337,8 +337,8 @@ class Parser:
         return name
 
     def passes(self, source: str, now_us: int) -> Context | None:
-        """What shapes of raw lines are read by, where a line of a source may be taken past the
-        parser: nothing waits for it, and nothing was set that it would have to be asked for.
+        """Returns the context by which raw lines are read past the parser; None where they may not.
+        They may where nothing waits for a line of the source, and no setting would need the parser.
         """
         held = self._fragments or self._dumps or self._host is not None
         if held or self._format != "auto" or self._context.after_kmsg:

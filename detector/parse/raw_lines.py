@@ -48,11 +48,11 @@ class RawLines:
         self._last = 0
 
     def read(self, data: bytes, start: int, end: int) -> RawLine | None:
-        """What stands between two bytes of some data."""
+        """Reads the line between two positions of some data; None where it has no known shape."""
         for _ in _SHAPES:
-            pattern, found = _SHAPES[self._last]
+            pattern, reader = _SHAPES[self._last]
             if (matched := pattern.fullmatch(data, start, end)) is not None:
-                return found(self, matched)
+                return reader(self, matched)
             self._last = (self._last + 1) % len(_SHAPES)
         return None
 

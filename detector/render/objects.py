@@ -1,5 +1,4 @@
-"""The nouns as JSON objects: what `--json` prints, what the store keeps of reports and diagnoses,
-what other programs read.
+"""The nouns as JSON objects, for `--json`, for stored reports, and for other programs.
 
 In: values of `model`. Out: dictionaries of JSON types, `type` first, fields only ever added.
 Addresses and register values are hexadecimal strings, since JSON readers lose integers beyond
@@ -29,8 +28,8 @@ SAMPLE_BYTES = 512
 
 
 def moment(wall_us: int | None) -> str | None:
-    """A wall time in µs as RFC 3339 in UTC, "2026-03-01T12:00:00.123456Z"; None for None or a year
-    that no calendar holds.
+    """Returns a wall time in µs as RFC 3339 in UTC, "2026-03-01T12:00:00.123456Z".
+    None for None or a year that no calendar holds.
     """
     if wall_us is None:
         return None
@@ -63,13 +62,13 @@ def as_object(value: Any) -> Any:
 
 
 def is_wall_time(name: str) -> bool:
-    """Whether a field is a wall time in µs."""
+    """Returns whether a field is a wall time in µs."""
     return name.endswith("_us") and "kernel" not in name and name not in _NO_WALL_TIME
 
 
 def moment_name(name: str, taken: Container[str]) -> str:
-    """What the text beside a wall time is called: `first_us` → `first`; where a field has that
-    name, as `state_us`, it is `state_at`.
+    """Names the text beside a wall time: `first_us` → `first`.
+    Where a field has that name, as beside `state_us`, it is `state_at`.
     """
     short = name.removesuffix("_us")
     return f"{short}_at" if short in taken else short
@@ -78,8 +77,9 @@ def moment_name(name: str, taken: Container[str]) -> str:
 def match_item(
     match: Match, report: CrashReport | None = None, known_bugs: Sequence[Item] = ()
 ) -> Item:
-    """A kernel match, with its report where its block has been read, and the known bugs that the
-    report looks like. A fault that the kernel panicked after is critical, whatever it began as.
+    """Makes a kernel match's object, with its report where its block has been read.
+    The known bugs that the report looks like stand in it. A fault that the kernel panicked after is
+    critical, whatever it began as.
     """
     item: Item = {
         "type": "match",

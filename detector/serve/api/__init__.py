@@ -1,5 +1,5 @@
-"""The API, `/api/v1`: one module for each kind of thing. Fields and parameters are only ever
-added.
+"""The API, `/api/v1`: one module for each kind of thing.
+Fields and parameters are only ever added.
 """
 
 from __future__ import annotations
