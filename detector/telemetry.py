@@ -15,7 +15,6 @@ from threading import Thread
 from typing import Any, TextIO
 from wsgiref.simple_server import WSGIServer
 
-import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -227,14 +226,27 @@ def say(event: str, **fields: object) -> None:
             f"log event {event!r} has the fields {', '.join(declared.fields)}, not "
             f"{', '.join(fields)}"
         )
+    import structlog  # what only reads files never logs, and starts without it
+
     structlog.get_logger("oopswatch").log(declared.level, event, **fields)
+
+
+def is_logging() -> bool:
+    """Returns whether a log has begun."""
+    if "structlog" not in sys.modules:
+        return False
+    import structlog
+
+    return structlog.is_configured()
 
 
 def is_json() -> bool:
     """Returns whether a log has begun that is JSON."""
-    return structlog.is_configured() and isinstance(
-        structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer
-    )
+    if not is_logging():
+        return False
+    import structlog
+
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
@@ -244,6 +256,8 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     Values come from log lines, so control characters are escaped in both styles. The Kafka client
     is quiet unless `level` is "debug".
     """
+    import structlog
+
     stream = stream or sys.stderr
     console = style == "console" or (style == "auto" and stream.isatty())
     least = logging.getLevelNamesMapping()[level.upper()]

@@ -9,9 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
-from detector import telemetry
 from detector.member.kernel import KernelBuild
 from detector.settings import Settings
 from detector.sources.errors import SourceError
@@ -75,7 +72,9 @@ def _read(path: Path) -> KernelBuild | None:
 
 def _say_fault(text: str) -> None:
     """A service logs it; a command says it on standard error, apart from what it prints."""
-    if structlog.is_configured():
+    from detector import telemetry
+
+    if telemetry.is_logging():
         telemetry.say("symbols_pack_refused", fault=text)
     else:
         sys.stderr.write(f"oopswatch: {text}\n")
