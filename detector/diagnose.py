@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from detector import crash
 from detector.assemble import Assembler
 from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue
 from detector.correlate import gap
-from detector.explain import explain, with_instruction
-from detector.known.lookup import KnownBugs
 from detector.match import Matcher
 from detector.model import Block, CrashReport, Diagnosis, Line, Match, Record, Unparsed
 from detector.parse import Parser
 from detector.render.objects import Item, as_object, diagnosis_item, report_item
+
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
 
 # A pasted log is read as one story only as far as the default rule's timespan reaches.
 NEAR_US = 10_000_000
@@ -41,12 +42,18 @@ class Diagnoser:
 
     def read(self, block: Block) -> BlockReading:
         """Reads a block: its report, with the failing instruction decoded, and its fingerprint."""
+        # Most logs hold no crash, and are read without what explains one.
+        from detector import crash
+        from detector.explain import with_instruction
+
         generic = self._catalogue.generic_functions
         report = with_instruction(crash.read(block, generic))
         return BlockReading(report, crash.fingerprint(report, generic))
 
     def explain(self, report: CrashReport | None, evidence: Sequence[Match]) -> Diagnosis:
         """Explains a report with the matches near it."""
+        from detector.explain import explain
+
         return explain(report, evidence, self._catalogue)
 
 

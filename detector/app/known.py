@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from detector.catalogue import Catalogue
 from detector.settings import Settings, shipped_patterns_dir
 from detector.sources.known.index_file import NAME, IndexFile
-from detector.store import History, open_history
-from detector.store.query.problem_names import ProblemNames
 
 if TYPE_CHECKING:
     from detector.known.lookup import KnownBugs
     from detector.known.message import MessageReader
+    from detector.store import History
 
 
 def known_bugs(
@@ -44,6 +43,9 @@ def _catalogue(settings: Settings) -> Catalogue:
 
 def history_of(settings: Settings, on_fault: Callable[[str], None] | None = None) -> History:
     """The history for reading, with what is known of its crashes."""
+    from detector.store import open_history
+    from detector.store.query.problem_names import ProblemNames
+
     names = ProblemNames(known_bugs(settings, on_fault=on_fault))
     return open_history(settings.store.path, names)
 

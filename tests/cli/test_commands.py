@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click import Context
@@ -31,6 +32,20 @@ def test_help_imports_no_command() -> None:
     assert "Serves pages and API" in done.stdout
     imported = set(done.stdout.splitlines()[-1].split())
     assert not imported & {"detector.pipeline", "detector.store", "fastapi", "rich", "pydantic"}
+
+
+def test_a_scan_without_a_crash_starts_without_what_explains_one(tmp_path: Path) -> None:
+    """Nor does it import what services log by, or what reads a history back."""
+    log = tmp_path / "kern.log"
+    log.write_text("[  100.000001] usb 1-1: new device\n")
+    code = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "
+        f"from detector.cli import oopswatch; oopswatch(['scan', {str(log)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert "detector.pipeline" in imported
+    assert not imported & {"detector.explain", "structlog", "detector.store.query.history"}
 
 
 def test_reading_the_history_needs_no_pipeline() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection, Error
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
@@ -38,7 +39,6 @@ from detector.store.ingest.positions import Positions
 from detector.store.ingest.sightings import Sightings
 from detector.store.ingest.spreads import Spreads
 from detector.store.query import search_index
-from detector.store.query.history import History
 from detector.store.rows import (
     COUNT_LIMIT,
     NAME_LIMIT,
@@ -49,6 +49,9 @@ from detector.store.rows import (
 )
 from detector.store.turns import begin_writing
 from detector.unclaimed import UnclaimedCount
+
+if TYPE_CHECKING:
+    from detector.store.query.history import History
 
 _NOISE = """
 INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us,
@@ -398,6 +401,8 @@ class Journal:
 
     def history(self) -> History:
         """The same data for reading, over the same connection: also of a history in memory."""
+        from detector.store.query.history import History  # a scan never asks its own history
+
         return History(self.db, self.path)
 
     def close(self) -> None:
