@@ -32,11 +32,15 @@ class BackgroundNaming:
         self._due = threading.Event()
         self._closing = threading.Event()
 
+    @property
+    def is_running(self) -> bool:
+        """True while its thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
     def wake(self) -> None:
         """Says that there is something to name."""
         with self._lock:
-            running = self._thread is not None and self._thread.is_alive()
-            if not running and not self._closing.is_set():
+            if not self.is_running and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
                 self._thread.start()
         self._due.set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from bench.history import fill
@@ -133,7 +131,7 @@ def test_the_rest_is_named_beside_the_server(crashed):
         ]
     finally:
         naming.close()
-    assert "naming" not in {thread.name for thread in threading.enumerate()}
+    assert not naming.is_running, "servers of other tests may name theirs"
 
 
 def test_a_history_that_is_away_is_asked_again(crashed):
@@ -156,4 +154,4 @@ def test_a_history_that_is_away_is_asked_again(crashed):
     finally:
         naming.close()
     naming.wake()
-    assert "naming" not in {thread.name for thread in threading.enumerate()}
+    assert not naming.is_running, "servers of other tests may name theirs"
