@@ -20,6 +20,7 @@ from detector.sources.errors import SourceError
 from detector.sources.symbols.folder import PackFile, SymbolsFolder, check_pack, remove_pack
 
 _FAULTS = 1
+_REFUSED = 2
 
 
 def _folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,10 +70,20 @@ def add(
     store_path: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Reads kernel images and writes one pack for each: its code, its symbols, its types."""
+    """Reads kernel images and writes one pack for each: its code, its symbols, its types.
+
+    An image that cannot be read keeps none of the others from being added.
+    """
     folder = _folder(directory, store_path, config_path)
+    refused = False
     for image in images:
-        _say(folder.add(image, release))
+        try:
+            _say(folder.add(image, release))
+        except SourceError as error:
+            terminal.say_fault(str(error))
+            refused = True
+    if refused:
+        sys.exit(_REFUSED)
 
 
 @symbols.command(name="list")
@@ -123,12 +134,12 @@ def remove(
 ) -> None:
     """Deletes the packs of a release, or one pack by the name of its file."""
     folder = _folder(directory, store_path, config_path)
-    files = folder.named(name)
-    if not files:
+    paths = folder.named(name)
+    if not paths:
         raise SourceError(f"{folder.path}: no pack of {inert(name)}: `oopswatch symbols list`")
-    for file in files:
-        remove_pack(file.path)
-        click.echo(f"{file.path}: removed")
+    for path in paths:
+        remove_pack(path)
+        click.echo(inert(f"{path}: removed"))
 
 
 def _folder(

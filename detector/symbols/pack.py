@@ -66,12 +66,18 @@ class SymbolsPack:
     @cached_property
     def symbols(self) -> SymbolTable:
         """The symbols."""
-        names = self._part("names").decode().split("\n") if self.header.symbols else []
-        steps = array("Q", self._part("addresses"))
-        kinds = self._part("kinds").decode()
-        if not len(names) == len(steps) == len(kinds):
+        try:
+            names = self._part("names").decode().split("\n") if self.header.symbols else []
+            steps = array("Q", self._part("addresses"))
+            kinds = self._part("kinds").decode()
+            addresses = array("Q", accumulate(steps))
+        except UnreadablePackError:
+            raise
+        except (ValueError, OverflowError) as error:
+            raise UnreadablePackError("it is damaged: its symbols cannot be read") from error
+        if not self.header.symbols == len(names) == len(steps) == len(kinds):
             raise UnreadablePackError("it is damaged: its symbols do not fit each other")
-        return SymbolTable(names, kinds, array("Q", accumulate(steps)))
+        return SymbolTable(names, kinds, addresses)
 
     @cached_property
     def types(self) -> Btf:
@@ -91,7 +97,7 @@ class SymbolsPack:
     def check(self) -> None:
         """Unpacks every part and compares it with its digest."""
         if self.has_types:
-            Btf(self._part("types"))
+            _ = self.types
         self._part("code")
         _ = self.symbols
 
@@ -147,7 +153,7 @@ def read_header(data: bytes) -> tuple[PackHeader, int]:
     end = data.find(b"\n", len(MAGIC), len(MAGIC) + LONGEST_HEADER)
     try:
         return _header(json.loads(data[len(MAGIC) : end])), end + 1
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UnreadablePackError("it is damaged: its header cannot be read") from error
 
 
@@ -162,12 +168,16 @@ def _header(item: Mapping[str, Any]) -> PackHeader:
         0 <= number <= MAX_IMAGE for number in bounds
     ):
         raise ValueError("parts")
+    code = tuple((int(address), int(size)) for address, size in item["code"])
+    held = next(size for name, _, size, _ in parts if name == "code")
+    if min((0, *(size for _, size in code))) < 0 or sum(size for _, size in code) != held:
+        raise ValueError("code")
     return PackHeader(
         str(item["release"]),
         str(item["build"]),
         str(item["arch"]),
         str(item["digest"]),
         int(item["symbols"]),
-        tuple((int(address), int(size)) for address, size in item["code"]),
+        code,
         parts,
     )

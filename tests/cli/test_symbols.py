@@ -103,3 +103,26 @@ def test_a_damaged_pack_is_said_and_the_others_are_checked(image, settings, tmp_
     assert f"{path}: sound" in done.output
     assert f"{damaged}: it is damaged" in done.output
     assert "`oopswatch symbols add IMAGE` makes a new one" in done.output
+
+
+def test_an_image_that_is_none_keeps_no_other_from_being_added(image, settings, tmp_path):
+    """As in `symbols add /boot/vmlinuz-*`: each that is refused is one line."""
+    (tmp_path / "text").write_text("no kernel")
+    done = symbols("add", tmp_path / "text", image, tmp_path / "missing", "--config", settings)
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 2
+    assert done.stdout.count("\n") == 1
+    assert len(list((tmp_path / "symbols").iterdir())) == 1
+
+
+def test_a_damaged_pack_is_removed_by_its_file(image, settings, tmp_path):
+    """`check` names it, so `remove` takes that name, and no file outside the folder."""
+    assert symbols("add", image, "--config", settings).exit_code == 0
+    (path,) = (tmp_path / "symbols").iterdir()
+    path.write_bytes(b"text")
+    (tmp_path / "outside.symbols").write_bytes(b"text")
+    assert path.name in symbols("check", "--config", settings).output
+    assert symbols("remove", "../outside", "--config", settings).exit_code == 2
+    done = symbols("remove", path.name, "--config", settings)
+    assert (done.exit_code, path.exists()) == (0, False)
+    assert (tmp_path / "outside.symbols").exists()

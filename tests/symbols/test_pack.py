@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 
 import pytest
+import zstandard
 
 from detector.symbols.errors import UnreadablePackError
 from detector.symbols.image import read_image
-from detector.symbols.pack import encode_pack, open_pack
+from detector.symbols.pack import MAGIC, encode_pack, open_pack
 from tests.symbols.images import TEXT, vmlinux
 from tests.symbols.test_image import CODE, OWN, assert_one_line, types
 
@@ -61,3 +64,51 @@ def test_every_damage_is_found(pack):
     for damaged in (pack[:-1], pack + b"x", pack[:40], b"", b"text"):
         with pytest.raises(UnreadablePackError):
             open_pack(damaged).check()
+
+
+def _rewritten(pack: bytes, parts: dict[str, bytes] | None = None, **header: object) -> bytes:
+    """The pack with other header words and parts whose digests are right."""
+    opened = open_pack(pack)
+    contents = {
+        "names": "\n".join(opened.symbols.names).encode(),
+        "kinds": opened.symbols.kinds.encode(),
+        "addresses": b"\0" * 8 * len(opened.symbols),
+        "types": b"",
+        "code": b"".join(part.data for part in opened.code),
+    } | (parts or {})
+    frames = {name: zstandard.compress(data) for name, data in contents.items()}
+    end = pack.index(b"\n", len(MAGIC))
+    item = json.loads(pack[len(MAGIC) : end])
+    item["parts"] = [
+        [name, len(frames[name]), len(data), hashlib.sha256(data).hexdigest()]
+        for name, data in contents.items()
+    ]
+    return MAGIC + json.dumps(item | header).encode() + b"\n" + b"".join(frames.values())
+
+
+@pytest.mark.parametrize(
+    ("parts", "header"),
+    [
+        ({"names": b"\xff"}, {}),
+        ({"kinds": b"\xff"}, {}),
+        ({"addresses": b"\0" * 7}, {}),
+        ({"addresses": b"\xff" * 16, "names": b"a\nb", "kinds": b"tt"}, {"symbols": 2}),
+        ({"types": b"\x9f\xeb\x01\x00" + b"\xff" * 60}, {}),
+        ({}, {"symbols": 10**300}),
+        ({}, {"symbols": float("inf")}),
+        ({}, {"code": [[TEXT, 10**9]]}),
+        ({}, {"code": [[TEXT, -5], [TEXT, len(CODE) + 5]]}),
+    ],
+)
+def test_a_pack_with_right_digests_and_wrong_content_is_refused(pack, parts, header):
+    """One line, whatever a stranger wrote into it."""
+    open_pack(_rewritten(pack)).check()
+    with pytest.raises(UnreadablePackError) as caught:
+        open_pack(_rewritten(pack, parts, **header)).check()
+    assert_one_line(caught.value)
+
+
+def test_a_header_without_end_is_refused():
+    """Deep nesting ends the reader of JSON, not the program."""
+    with pytest.raises(UnreadablePackError, match="header cannot be read"):
+        open_pack(MAGIC + b"[" * 60_000 + b"\n")

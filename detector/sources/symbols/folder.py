@@ -81,13 +81,13 @@ class SymbolsFolder:
                 on_fault(str(error))
         return files
 
-    def named(self, name: str) -> list[PackFile]:
-        """The packs of a release, or the one that a file's name says."""
-        return [
-            file
-            for file in self.files(lambda _text: None)
-            if name in (file.header.release, file.path.name, file.path.name.removesuffix(SUFFIX))
-        ]
+    def named(self, name: str) -> list[Path]:
+        """The packs of a release, or the file of this name, which may be damaged."""
+        named = self.path / f"{name.removesuffix(SUFFIX)}{SUFFIX}"
+        if named.parent == self.path and named.is_file():
+            return [named]
+        files = self.files(lambda _text: None)
+        return [file.path for file in files if file.header.release == name]
 
     def paths_of(self, release: str) -> list[Path]:
         """The files of a release's builds, by their names alone: nothing is read."""
