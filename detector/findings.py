@@ -23,6 +23,8 @@ from detector.unclaimed import UnclaimedCount
 VERSION = 1
 # What is set aside is shown by its first bytes.
 SAMPLE_BYTES = 4_096
+# No stage counts so many of anything before it sends the sum.
+_MOST_COUNTED = 1 << 48
 
 
 class FindingError(ValueError):
@@ -154,11 +156,16 @@ def from_json(value: bytes) -> Finding:
     FindingError.
     """
     try:
-        return _ADAPTER.validate_json(value)
+        finding = _ADAPTER.validate_json(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "finding"
         raise FindingError(f"{where}: {first['msg']}") from error
+    if isinstance(finding, NoiseFinding | UnclaimedFinding):
+        count = finding.count.count
+        if not 0 <= count <= _MOST_COUNTED:
+            raise FindingError(f"{finding.kind}.count.count: no stage counts {count}")
+    return finding
 
 
 def schema() -> dict[str, Any]:

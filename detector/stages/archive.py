@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from detector.app import build
 from detector.boots import Boots, line_of
@@ -42,6 +43,7 @@ from detector.unclaimed import UnclaimedCount
 # The heads of reports whose matches were stored lately: their reports follow within seconds.
 HEADS = 20_000
 Head = tuple[str, int, str]
+Sum = TypeVar("Sum", NoiseCount, UnclaimedCount)
 
 
 class Archive:
@@ -125,18 +127,21 @@ class Archive:
         self._isolation.tell()
 
     def _work(self, findings: Sequence[tuple[Finding, RecordPlace]]) -> None:
-        noise: list[NoiseCount] = []
-        unclaimed: list[UnclaimedCount] = []
+        noise: list[tuple[NoiseCount, RecordPlace]] = []
+        unclaimed: list[tuple[UnclaimedCount, RecordPlace]] = []
         for finding, place in findings:
             if isinstance(finding, NoiseFinding):
-                noise.append(finding.count)
+                noise.append((finding.count, place))
             elif isinstance(finding, UnclaimedFinding):
-                unclaimed.append(finding.count)
+                unclaimed.append((finding.count, place))
             else:
                 self._isolation.stage = "store"
                 self._isolation.step(place, partial(self._take, finding), (self.boots,))
         self._correlator.raise_incidents()
-        self._count(noise, unclaimed)
+        self._count(
+            self._each(noise, self.journal.count_noise),
+            self._each(unclaimed, self.journal.add_unclaimed),
+        )
         self._correlator.raise_outbreaks()
         self._isolation.stage = "store"
         self.journal.save_streams(self.boots.changed())
@@ -203,15 +208,25 @@ class Archive:
         self.journal.add_counts(counts)
         self._isolation.say(self.told.counts, counts)
 
-    def _count(self, noise: list[NoiseCount], unclaimed: list[UnclaimedCount]) -> None:
+    def _each(
+        self, sums: Sequence[tuple[Sum, RecordPlace]], store: Callable[[Sequence[Sum]], None]
+    ) -> list[Sum]:
+        """Stores sums, with care one by one; returns those that are stored."""
         self._isolation.stage = "store"
+        if not self._isolation.careful:
+            rows = [row for row, _ in sums]
+            if rows:
+                store(rows)
+            return rows
+        return [row for row, place in sums if self._isolation.step(place, partial(store, [row]))]
+
+    def _count(self, noise: list[NoiseCount], unclaimed: list[UnclaimedCount]) -> None:
+        """Says what sums were stored."""
         if noise:
-            self.journal.count_noise(noise)
             self._correlator.noise(noise)
             self.totals.noise += sum(row.count for row in noise)
             self._isolation.say(self.told.noise, noise)
         if unclaimed:
-            self.journal.add_unclaimed(unclaimed)
             self.totals.unclaimed += sum(row.count for row in unclaimed)
             self._isolation.say(self.told.unclaimed, unclaimed)
 

@@ -69,6 +69,15 @@ def test_what_is_no_finding_is_said_with_its_field(value: bytes, where: str) -> 
         from_json(value)
 
 
+@pytest.mark.parametrize("count", [-5, 1 << 49, 1 << 200])
+def test_a_count_that_no_stage_makes_is_refused(count: int) -> None:
+    """It would take from what is counted, or be too large for the history."""
+    noise = next(json.loads(line) for line in VERSION_1 if b'"kind":"noise"' in line)
+    noise["count"]["count"] = count
+    with pytest.raises(FindingError, match=r"noise\.count\.count: no stage counts"):
+        from_json(json.dumps(noise).encode())
+
+
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])), kernel=TIMES, wall=TIMES)
 def test_matches_come_back_as_they_were(text: str, kernel: int | None, wall: int | None) -> None:
     """Whatever their texts and times."""

@@ -13,7 +13,6 @@ from detector.api import (
     Archive,
     Detector,
     Finding,
-    NoiseFinding,
     ReportFinding,
     from_json,
     open_history,
@@ -21,9 +20,12 @@ from detector.api import (
     to_json,
 )
 from detector.app import build
+from detector.findings import NoiseFinding, UnclaimedFinding
+from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.simulate import SimulationPlan, records, simulate
 from detector.sources.kafka.chunks import KafkaChunk
+from detector.unclaimed import UnclaimedCount
 from tests.fleet_log import lines
 from tests.kafka.facts import differences
 from tests.shipped import shipped
@@ -156,3 +158,23 @@ def test_the_example_of_the_page_runs(
     Path("kern.log").write_text("".join(f"{line}\n" for line in lines()))
     exec(compile(example, "docs/fleet.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_a_sum_that_the_history_cannot_hold_is_set_aside(tmp_path: Path) -> None:
+    """It alone: the archive goes on, and the other sums of its batch are stored."""
+    times = (None, None, None, None)
+    sound, broken, other = (
+        NoiseFinding(NoiseCount("k/0", "h", process, "user.segfault", 0, count, *times))
+        for process, count in (("a", 3), ("b", 1 << 70), ("c", 4))
+    )
+    unclaimed = UnclaimedFinding(UnclaimedCount("copy", 2, "s", "k/0", 1, "h", "\ud800"))
+    with closing(open_history(tmp_path / "h.db")) as journal:
+        archive = Archive(journal, catalogue=shipped())
+        archive.take([sound, broken, unclaimed, other])
+        assert archive.totals.noise == 7
+        assert archive.totals.unclaimed == 2
+        assert archive.totals.rejected == 1
+        archive.take([sound])
+        assert archive.totals.noise == 10
+        noise = journal.history().noise(by=("process",)).rows
+        assert {row.process: row.count for row in noise} == {"a": 6, "c": 4}
