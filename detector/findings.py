@@ -10,6 +10,7 @@ is `schema()`; docs/fleet.md shows an example of each.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -161,11 +162,21 @@ def from_json(value: bytes) -> Finding:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "finding"
         raise FindingError(f"{where}: {first['msg']}") from error
-    if isinstance(finding, NoiseFinding | UnclaimedFinding):
-        count = finding.count.count
+    for name, count in _sums(finding):
         if not 0 <= count <= _MOST_COUNTED:
-            raise FindingError(f"{finding.kind}.count.count: no stage counts {count}")
+            raise FindingError(f"{finding.kind}.{name}: no stage counts {count}")
     return finding
+
+
+def _sums(finding: Finding) -> Iterator[tuple[str, int]]:
+    """The sums of a finding, with their fields."""
+    if isinstance(finding, NoiseFinding | UnclaimedFinding):
+        yield "count.count", finding.count.count
+    elif isinstance(finding, CountersFinding):
+        yield "records", finding.records
+        yield "bytes", finding.bytes
+        for name, count in finding.counts.items():
+            yield f"counts.{name}", count
 
 
 def schema() -> dict[str, Any]:

@@ -175,9 +175,9 @@ def inject_correlator(name: str) -> Inject:
 
     def inject(watch: Pipeline, patch: pytest.MonkeyPatch) -> None:
         del watch
-        from detector import correlator, diagnose
+        from detector import correlator, explain
 
-        module = diagnose if name == "explain" else correlator
+        module = explain if name == "explain" else correlator
         patch.setattr(module, name, failing(getattr(module, name), of_culprit))
 
     return inject
@@ -247,7 +247,7 @@ ONCE: dict[str, tuple[str, str]] = {
     "parse": ("detector.parse.parser.Parser.feed", "parse"),
     "match": ("detector.match.Matcher.claim", "match"),
     "assemble": ("detector.assemble.Assembler.feed", "assemble"),
-    "explain": ("detector.diagnose.explain", "explain"),
+    "explain": ("detector.explain.explain", "explain"),
     "correlate": ("detector.correlator.related_to", "correlate"),
     "store": ("detector.store.Journal.add_match", "store"),
 }

@@ -78,6 +78,17 @@ def test_a_count_that_no_stage_makes_is_refused(count: int) -> None:
         from_json(json.dumps(noise).encode())
 
 
+@pytest.mark.parametrize("field", ["records", "bytes", "counts.text_cut"])
+@pytest.mark.parametrize("count", [-7, 1 << 70])
+def test_a_counter_that_no_stage_makes_is_refused(field: str, count: int) -> None:
+    """A counter never goes back, and a negative one would end the archive."""
+    counters: dict[str, object] = {"kind": "counters", "v": 1, "counts": {}}
+    name, _, key = field.partition(".")
+    counters[name] = {key: count} if key else count
+    with pytest.raises(FindingError, match=f"counters.{field}: no stage counts {count}"):
+        from_json(json.dumps(counters).encode())
+
+
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])), kernel=TIMES, wall=TIMES)
 def test_matches_come_back_as_they_were(text: str, kernel: int | None, wall: int | None) -> None:
     """Whatever their texts and times."""
