@@ -17,6 +17,7 @@ from detector.member.matching import LoggedCode, locate
 from detector.member.naming import NamedAccess, name_access
 from detector.member.values import Basis
 from detector.model import Confidence, CrashReport, Frame, Statement
+from detector.render.units import several
 
 _BASIS = {
     Basis.DECLARED: "by the kernel's declarations, on every path to it",
@@ -88,10 +89,11 @@ def _statements(
     confidence: Confidence = "possible" if access.basis == Basis.ONLY_FIT else "likely"
     spot = f"{access.offset:#x} of {access.struct}"
     verb = _verb(report, machine)
+    size = several(access.size, "byte")
     if access.member is not None:
-        what = f"{verb} member {access.member}: {access.size} bytes at offset {spot}"
+        what = f"{verb} member {access.member}: {size} at offset {spot}"
     else:
-        what = f"{verb} {access.size} bytes of the private area {access.private} of {access.struct}"
+        what = f"{verb} {size} of the private area {access.private} of {access.struct}"
     also = ""
     if access.aliases:
         shown = ", ".join(access.aliases[:_ALIASES_SHOWN])
@@ -132,7 +134,7 @@ def _meaning(start: int, machine: Architecture) -> str | None:
     if start < 0x1_0000:
         return "a small number, and no pointer"
     if abs(start - _LIST_POISON) < 0x1_0000:
-        return "a poison of lists (LIST_POISON), so it was taken off its list before"
+        return "near the kernel's poison values (0xdead…), as a list leaves in an entry taken off"
     if machine.user_end and start < machine.user_end:
         return "an address of user space, or a number, and no pointer of the kernel"
     if machine.family == "x86_64" and start < (1 << 64) - (1 << 47):

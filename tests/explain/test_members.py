@@ -106,7 +106,7 @@ def test_the_member_is_named_with_its_chain(settings):
     [
         (0x194DB, "an address of user space, or a number"),
         (0x14, "a small number"),
-        (0xDEAD000000000100, "a poison of lists"),
+        (0xDEAD000000000100, "near the kernel's poison values"),
         (0xFFFFFFFFFFFFFFF4, "an error code, -12"),
         (0x6B6B6B6B6B6B6B6B, "no canonical address"),
         (0xFFFF888100000000, None),
