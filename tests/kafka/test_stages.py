@@ -141,21 +141,6 @@ def test_a_member_that_slept_past_its_session_sends_nothing_twice(
     assert first.process.poll() in (None, 2)
 
 
-def test_two_members_with_one_name(stages: Stages, fleet: Simulation) -> None:
-    """One of them ends with one line that says why, the other one goes on; nothing is lost."""
-    stages.send(keyed(fleet))
-    first, archive = stages.detect("a"), stages.archive()
-    first.until(lambda: len(moving(first)) == PARTITIONS)
-    second = stages.detect("a")
-    archive.until(lambda: any(one.process.poll() is not None for one in (first, second)))
-    living, ended = (second, first) if first.process.poll() is not None else (first, second)
-    assert ended.process.poll() == 2
-    (failed,) = first.said("failed")  # the log is of both
-    assert "another process" in failed["error"]
-    stages.through(living, archive)
-    assert wrong(fleet, stages.store) == ((), (), {})
-
-
 def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:
     """One line that says how to make it."""
     detect = stages.detect("a", fleet_findings_topic="nowhere")
