@@ -91,7 +91,7 @@ class KernelErrorTally:
         if self.policy is None:
             return
         self._budget.spend()
-        if not is_kernel_error(line):
+        if not is_kernel_error(line) or not line.text.strip():
             return
         at_us = time_of(line, record.arrival_us if record else None, self.now_us)
         key = (template_of(line.text), line.host, at_us - at_us % DAY_US)

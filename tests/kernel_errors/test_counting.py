@@ -101,6 +101,13 @@ def test_pages_go_on_behind_the_last_row(tmp_path):
     assert sorted(seen) == sorted(texts)
 
 
+def test_line_without_text_is_no_error(tmp_path):
+    """A kernel prints empty lines between others: there is nothing to list of them."""
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, [syslog("h1", day(0), text) for text in ("", "   ", "acme: gone")])
+        assert [row.template for row in rows(watch)] == ["acme: gone"]
+
+
 def test_bounds(tmp_path, monkeypatch):
     """Templates, hosts of a template, templates that one host begins: what is beyond is counted."""
     monkeypatch.setattr(ingest, "HOSTS", 3)
