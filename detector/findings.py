@@ -162,6 +162,11 @@ def from_json(value: bytes) -> Finding:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "finding"
         raise FindingError(f"{where}: {first['msg']}") from error
+    if finding.v > VERSION:
+        raise FindingError(
+            f"v: {finding.v} was written by a later oopswatch, and this one reads up to {VERSION}: "
+            "upgrade `archive` before `detect`"
+        )
     for name, count in _sums(finding):
         if not 0 <= count <= _MOST_COUNTED:
             raise FindingError(f"{finding.kind}.{name}: no stage counts {count}")

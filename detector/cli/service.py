@@ -49,7 +49,12 @@ def _pipeline(
     return build.watch_of(settings, journal, catalogue, told=hooks)
 
 
-def keep_history(stopping: Stopping, settings: Settings, taking: Taking) -> None:
+def keep_history(
+    stopping: Stopping,
+    settings: Settings,
+    taking: Taking,
+    source_of: Callable[[Settings], KafkaSource] | None = None,
+) -> None:
     """Reads the topics of the settings into the history until a signal comes."""
     # A reload that is asked for before there is anything to reload ends nothing.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -58,7 +63,7 @@ def keep_history(stopping: Stopping, settings: Settings, taking: Taking) -> None
     try:
         stopping.then(stop_early)
         catalogue = build.catalogue_of(settings)
-        source = kafka_source(settings)
+        source = (source_of or kafka_source)(settings)
         stopping.then(source.stop)
         with closing(source):
             totals = _serve(settings, catalogue, source, taking)
@@ -122,8 +127,8 @@ def _serve(
         return watch.totals
 
 
-def kafka_source(settings: Settings) -> KafkaSource:
-    """The Kafka source of the settings, once brokers answer.
+def kafka_source(settings: Settings, setting: str = "kafka.topics") -> KafkaSource:
+    """The Kafka source of the settings, once brokers answer; `setting` names its topics.
 
     The group knows this member by host and store, so that a process that was killed takes its
     partitions over at once when it is started again, not when the group misses it.
@@ -132,7 +137,7 @@ def kafka_source(settings: Settings) -> KafkaSource:
         f"{platform.node()}\0{settings.store.path.resolve()}".encode()
     ).hexdigest()[:16]
     client = {"group_instance_id": f"{settings.kafka.client_id}-{member}"}
-    return KafkaSource(settings.kafka, on_event=say_event, client=client)
+    return KafkaSource(settings.kafka, on_event=say_event, client=client, setting=setting)
 
 
 def say_event(name: str, fields: Mapping[str, Any]) -> None:

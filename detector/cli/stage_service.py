@@ -15,12 +15,14 @@ from detector.app import build
 from detector.app.dead_letters import DeadLetters
 from detector.app.metrics_hooks import detect_hooks, serve_metrics
 from detector.catalogue import Catalogue
-from detector.cli.service import keep_history, say_event, say_stopped
+from detector.cli.service import kafka_source, keep_history, say_event, say_stopped
 from detector.cli.service_settings import service_settings
 from detector.cli.stopping import StoppedEarly, Stopping, stop_early
 from detector.drive import BatchKeeper
 from detector.hooks import Hooks, RunTotals
 from detector.settings import Settings
+from detector.sources import SourceError
+from detector.sources.kafka.consumer import KafkaSource
 from detector.sources.kafka.finding_producer import FindingProducer
 from detector.sources.kafka.group_source import GroupSource
 from detector.stages.archive import Archive
@@ -55,7 +57,8 @@ def detect_fleet(stopping: Stopping, config_path: Path | None, **overrides: obje
 
 def _detect(settings: Settings, catalogue: Catalogue, source: GroupSource) -> RunTotals:
     fleet, member = settings.fleet, _member(settings)
-    source.demand([fleet.findings_topic, fleet.noise_topic])
+    source.demand([fleet.findings_topic], "fleet.findings_topic")
+    source.demand([fleet.noise_topic], "fleet.noise_topic")
     letters = DeadLetters(settings.kafka)
     with (
         closing(letters),
@@ -106,7 +109,19 @@ def archive_fleet(stopping: Stopping, config_path: Path | None, **overrides: obj
             "max_records": min(settings.kafka.max_records, MOST_FINDINGS),
         }
     )
-    keep_history(stopping, settings.model_copy(update={"kafka": kafka}), _archive)
+    keep_history(stopping, settings.model_copy(update={"kafka": kafka}), _archive, _findings_source)
+
+
+def _findings_source(settings: Settings) -> KafkaSource:
+    """The topics of findings, once brokers answer and all topics of the fleet are there."""
+    source = kafka_source(settings, setting="fleet.findings_topic, fleet.noise_topic")
+    incidents = settings.fleet.incidents_topic
+    try:
+        source.demand([incidents] if incidents else [], "fleet.incidents_topic")
+    except SourceError:
+        source.close()
+        raise
+    return source
 
 
 def _archive(

@@ -5,7 +5,7 @@ In: settings, the time. Out: results, as they come. Reads only; sends no message
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 from detector.app import build
@@ -14,12 +14,12 @@ from detector.app.known import index_file
 from detector.clock import DAY_US
 from detector.doctor.machine import check_machine
 from detector.doctor.result import CheckResult
-from detector.doctor.topic import judge_topic
+from detector.doctor.topic import judge_findings, judge_incidents, judge_topic
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several
 from detector.settings import Origins, Settings
-from detector.sources.kafka.survey import survey
+from detector.sources.kafka.survey import TopicSurvey, survey
 from detector.store import open_history
 from detector.store.ingest.positions import read_positions
 
@@ -34,7 +34,12 @@ def check_everything(settings: Settings, origins: Origins, now_us: int) -> Itera
     positions: dict[str, Position] = {}
     yield from _history(settings, positions)
     yield from _receivers(settings)
-    yield from _topics(settings, positions, now_us)
+    stages = any(
+        name.startswith("fleet.") and origin != "default" for name, origin in origins.items()
+    )
+    yield from _topics(settings, positions, now_us, stages=stages)
+    if stages:
+        yield from _fleet_topics(settings, positions)
 
 
 def _patterns(settings: Settings) -> Iterator[CheckResult]:
@@ -119,15 +124,44 @@ def _receivers(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _topics(
-    settings: Settings, positions: dict[str, Position], now_us: int
+    settings: Settings, positions: Mapping[str, Position], now_us: int, *, stages: bool
 ) -> Iterator[CheckResult]:
-    servers = ", ".join(settings.kafka.bootstrap_servers)
+    """Judges the topics of logs."""
     for topic in settings.kafka.topics:
-        try:
-            survey_result = survey(settings.kafka, topic)
-        except UserError as error:
-            advice = f"mend [kafka] in the settings, or the brokers at {servers}"
-            yield CheckResult("fault", "kafka", str(error), advice)
+        surveyed = _surveyed(settings, topic, "kafka.topics")
+        if isinstance(surveyed, CheckResult):
+            yield surveyed
+        else:
+            own = _positions_in(surveyed, positions)
+            yield from judge_topic(surveyed, own, now_us, stages=stages)
+
+
+def _fleet_topics(settings: Settings, positions: Mapping[str, Position]) -> Iterator[CheckResult]:
+    """Judges the topics of `detect` and `archive`, where a setting of [fleet] is made."""
+    fleet = settings.fleet
+    for setting in ("findings_topic", "noise_topic", "incidents_topic"):
+        topic = getattr(fleet, setting)
+        if topic is None:
             continue
-        own = {number: positions.get(f"{topic}/{number}") for number in survey_result.logs}
-        yield from judge_topic(survey_result, own, now_us)
+        surveyed = _surveyed(settings, topic, f"fleet.{setting}")
+        if isinstance(surveyed, CheckResult):
+            yield surveyed
+        elif setting == "incidents_topic":
+            yield from judge_incidents(surveyed)
+        else:
+            yield from judge_findings(surveyed, _positions_in(surveyed, positions))
+
+
+def _surveyed(settings: Settings, topic: str, setting: str) -> TopicSurvey | CheckResult:
+    try:
+        return survey(settings.kafka, topic, setting)
+    except UserError as error:
+        servers = ", ".join(settings.kafka.bootstrap_servers)
+        advice = f"mend {setting} or [kafka] in the settings, or the brokers at {servers}"
+        return CheckResult("fault", "kafka", str(error), advice)
+
+
+def _positions_in(
+    surveyed: TopicSurvey, positions: Mapping[str, Position]
+) -> dict[int, Position | None]:
+    return {number: positions.get(f"{surveyed.topic}/{number}") for number in surveyed.logs}

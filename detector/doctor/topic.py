@@ -20,14 +20,50 @@ _SHOWN = 3
 
 
 def judge_topic(
-    survey: TopicSurvey, positions: Mapping[int, Position | None], now_us: int
+    survey: TopicSurvey,
+    positions: Mapping[int, Position | None],
+    now_us: int,
+    *,
+    stages: bool = False,
 ) -> Iterator[CheckResult]:
-    """Yields what there is to say of a topic, for a reader at these positions by partition."""
+    """Yields what there is to say of a topic of logs, for a reader at these positions by
+    partition.
+
+    `stages` says that `detect` reads it: then keys do not matter.
+    """
     yield _size(survey)
-    yield from _keys(survey)
+    if not stages:
+        yield from _keys(survey)
     yield from _stamps(survey, now_us)
     yield from _retention(survey)
     yield from _lag(survey, positions)
+
+
+def judge_findings(
+    survey: TopicSurvey, positions: Mapping[int, Position | None]
+) -> Iterator[CheckResult]:
+    """Yields what there is to say of a topic of findings or noise, for an archive at these
+    positions.
+    """
+    records = sum(log.end - log.beginning for log in survey.logs.values())
+    text = f"{several(len(survey.logs), 'partition')}, {several(records, 'record')}"
+    yield CheckResult("ok", _subject(survey), text)
+    yield from _retention(survey)
+    yield from _lag(survey, positions, "archive")
+
+
+def judge_incidents(survey: TopicSurvey) -> Iterator[CheckResult]:
+    """Yields what there is to say of the topic that incidents are written to."""
+    text = several(len(survey.logs), "partition")
+    if not survey.config or "compact" in survey.config.get("cleanup.policy", ""):
+        yield CheckResult("ok", _subject(survey), text)
+        return
+    yield CheckResult(
+        "note",
+        _subject(survey),
+        f"{text}, not compacted: states of old incidents are removed by retention",
+        f"kafka-configs.sh --alter --topic {survey.topic} --add-config cleanup.policy=compact",
+    )
 
 
 def _subject(survey: TopicSurvey) -> str:
@@ -120,7 +156,9 @@ def _retention(survey: TopicSurvey) -> Iterator[CheckResult]:
         )
 
 
-def _lag(survey: TopicSurvey, positions: Mapping[int, Position | None]) -> Iterator[CheckResult]:
+def _lag(
+    survey: TopicSurvey, positions: Mapping[int, Position | None], command: str = "run"
+) -> Iterator[CheckResult]:
     read = {number: position for number, position in positions.items() if position is not None}
     if not read:
         return
@@ -136,6 +174,6 @@ def _lag(survey: TopicSurvey, positions: Mapping[int, Position | None]) -> Itera
             "fault",
             _subject(survey),
             f"{several(lost, 'record')} that were not read are removed by retention",
-            "start `oopswatch run`, and raise retention.ms or the number of processes",
+            f"start `oopswatch {command}`, and raise retention.ms or the number of processes",
         )
     yield CheckResult("ok", _subject(survey), f"lag {several(lag, 'record')}")

@@ -5,20 +5,23 @@ Kafka Connect, Flink or a SIEM may read it.
 In: the history's log of changes, behind a cursor that the history keeps for each topic. Out: one
 record for each incident that changed, as `incidents show --json` prints it, with its changes. The
 cursor moves on once the brokers have the records: after a kill some are written again, which a
-compacted topic forgets. While they do not take them, nothing waits but the cursor.
+compacted topic forgets. While they do not take them, nothing waits but the cursor. An incident that
+is larger than the brokers take goes without its longest parts, which `left_out` names; so no
+incident keeps the others waiting.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from detector.render.escape import inert
-from detector.render.objects import as_object
+from detector.render.objects import Item, as_object
 from detector.settings.kafka import Kafka
 from detector.sources.kafka.security import client_settings
 from detector.store import Journal
@@ -30,6 +33,9 @@ MOST = 500
 # What did not work is tried again so much later.
 PAUSE_S = 5.0
 _WAIT_MS = 3_000
+# Parts of an incident that grow with what a kernel printed and what people did, longest first.
+_LONG_PARTS = ("report_lines", "report", "changes", "diagnosis")
+_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
 class IncidentTopic:
@@ -97,8 +103,39 @@ class IncidentTopic:
             detail = self._history.incident(identity)
             if detail is not None:
                 changes = [as_object(change) for change in self._history.changes_of(identity)]
-                value = json.dumps(detail_item(detail) | {"changes": changes}).encode()
-                sent.append(self._producer.send(self._topic, value=value, key=identity.encode()))
+                forms = shorter_forms(detail_item(detail) | {"changes": changes})
+                sent.append((identity, forms, self._send(identity, next(forms))))
         self._producer.flush(_WAIT_MS / 1_000)
-        for future in sent:
-            future.get(_WAIT_MS / 1_000)
+        for identity, forms, future in sent:
+            self._acknowledge(identity, forms, future)
+
+    def _send(self, identity: str, item: Item) -> Any:
+        assert self._producer is not None
+        value = json.dumps(item).encode()
+        return self._producer.send(self._topic, value=value, key=identity.encode())
+
+    def _acknowledge(self, identity: str, forms: Iterator[Item], future: Any) -> None:
+        """Waits for the brokers' answer; what is too large for them is sent again, shorter."""
+        while True:
+            try:
+                future.get(_WAIT_MS / 1_000)
+                return
+            except _TOO_LARGE as error:
+                shorter = next(forms, None)
+                if shorter is None:
+                    self._failed(f"{identity} was left out: {inert(str(error))[:200]}")
+                    return
+                future = self._send(identity, shorter)
+
+
+def shorter_forms(item: Item) -> Iterator[Item]:
+    """Yields an incident whole, then without its longest parts, one after another.
+
+    `left_out` names them.
+    """
+    yield item
+    left_out: list[str] = []
+    for name in _LONG_PARTS:
+        item = {key: value for key, value in item.items() if key != name}
+        left_out.append(name)
+        yield item | {"left_out": list(left_out)}

@@ -69,6 +69,23 @@ def test_a_missing_topic_is_a_fault(kafka: Broker, tmp_path, monkeypatch):
     assert not (tmp_path / "history.db").exists()
 
 
+@pytest.mark.kafka
+def test_topics_of_two_stages_are_judged_where_a_setting_names_them(
+    kafka: Broker, tmp_path, monkeypatch
+):
+    """A missing one is a fault that says how to make it."""
+    findings = kafka.create_topic(partitions=2)
+    monkeypatch.setenv("OOPSWATCH_KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap)
+    monkeypatch.setenv("OOPSWATCH_KAFKA_TOPICS", kafka.create_topic())
+    monkeypatch.setenv("OOPSWATCH_FLEET_FINDINGS_TOPIC", findings)
+    monkeypatch.setenv("OOPSWATCH_FLEET_NOISE_TOPIC", "no-such-noise")
+    found = results(doctor(tmp_path))
+    assert found[f"topic {findings}"][0]["text"] == "2 partitions, 0 records"
+    (missing,) = found["kafka"]
+    assert missing["text"].startswith("fleet.noise_topic: no-such-noise does not exist")
+    assert "kafka-topics.sh --create --topic no-such-noise" in missing["text"]
+
+
 def test_an_index_that_a_setting_names_and_is_not_there_is_a_fault(tmp_path, monkeypatch):
     """By the setting's name; the one that came with oopswatch is used, and said."""
     monkeypatch.setenv("OOPSWATCH_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")

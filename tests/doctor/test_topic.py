@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.doctor.topic import judge_topic
+from detector.doctor.topic import judge_findings, judge_incidents, judge_topic
 from detector.model import Position
 from detector.sources.kafka.placement import PartitionLog
 from detector.sources.kafka.survey import TopicSurvey
@@ -73,3 +73,25 @@ def test_lag_and_what_retention_removed_are_counted():
         "fault 60 records that were not read are removed by retention",
         "ok lag 860 records",
     ]
+
+
+def test_keys_do_not_matter_to_two_stages():
+    """`detect` keys its findings itself."""
+    results = judge_topic(replace(SOUND, unkeyed=3), {}, NOW, stages=True)
+    assert not [result for result in results if result.level == "fault"]
+
+
+def test_findings_that_retention_removed_are_a_fault():
+    """The advice names the command that reads them; records without a key are in order."""
+    read = {0: None, 1: Position(40)}
+    results = list(judge_findings(replace(SOUND, unkeyed=9), read))
+    (fault,) = [result for result in results if result.level == "fault"]
+    assert fault.text.startswith("60 records that were not read")
+    assert "oopswatch archive" in fault.advice
+
+
+@pytest.mark.parametrize(("policy", "level"), [("compact", "ok"), ("delete", "note")])
+def test_the_topic_of_incidents_is_best_compacted(policy, level):
+    """Else retention removes old incidents from it."""
+    (result,) = judge_incidents(replace(SOUND, config={"cleanup.policy": policy}))
+    assert result.level == level

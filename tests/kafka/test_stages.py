@@ -146,8 +146,17 @@ def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:
     detect = stages.detect("a", fleet_findings_topic="nowhere")
     assert detect.process.wait(60) == 2
     (failed,) = detect.said("failed")
-    assert "fleet: nowhere does not exist" in failed["error"]
+    assert "fleet.findings_topic: nowhere does not exist" in failed["error"]
     assert "kafka-topics.sh --create --topic nowhere" in failed["error"]
+
+
+def test_a_topic_of_incidents_that_is_not_there(stages: Stages) -> None:
+    """`archive` says so before it begins, not at the first incident; nothing is made."""
+    archive = stages.archive(fleet_incidents_topic="nowhere")
+    assert archive.process.wait(60) == 2
+    (failed,) = archive.said("failed")
+    assert "fleet.incidents_topic: nowhere does not exist" in failed["error"]
+    assert not stages.store.exists()
 
 
 def published(stages: Stages, topic: str) -> dict[str, object]:

@@ -190,16 +190,33 @@ class _Overheard(logging.Handler):
         )
 
 
-def demand_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> None:
-    """Raises SourceError where one of the topics is not there, and says which are."""
+def demand_topics(
+    consumer: KafkaConsumer, topics: Sequence[str], setting: str = "kafka.topics"
+) -> None:
+    """Raises SourceError where one of the topics is not there, and says which are.
+
+    `setting` is the one that names the topics. Topics of `fleet` are made by whoever sets oopswatch
+    up, so that the error says how.
+    """
     there = _topics(consumer)
     missing = sorted(set(topics) - there)
     if missing:
-        others = sorted(topic for topic in there if not topic.startswith("__"))
-        known = f"there are {', '.join(others[:20])}" if others else "the brokers show none"
         raise SourceError(
-            f"kafka.topics: {', '.join(missing)} does not exist, or may not be read: {known}"
+            f"{setting}: {', '.join(missing)} does not exist, or may not be "
+            + (_how_to_make(missing[0]) if setting.startswith("fleet") else _others(there))
         )
+
+
+def _others(there: set[str]) -> str:
+    others = sorted(topic for topic in there if not topic.startswith("__"))
+    return f"read: there are {', '.join(others[:20])}" if others else "read: the brokers show none"
+
+
+def _how_to_make(topic: str) -> str:
+    return (
+        "seen: make it first, for example "
+        f"kafka-topics.sh --create --topic {topic} --partitions 12 (docs/fleet.md)"
+    )
 
 
 def _topics(consumer: KafkaConsumer) -> set[str]:

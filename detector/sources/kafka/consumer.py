@@ -47,7 +47,8 @@ class KafkaSource:
 
     It waits for the brokers, and reads once it knows a history to go on from (`resume`). Events are
     told to `on_event`. `client` overrides options of the client; `sole` says that
-    the group has no other member, which an embedded broker cannot tell.
+    the group has no other member, which an embedded broker cannot tell; `setting` is the one that
+    names the topics.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class KafkaSource:
         on_event: SourceLog,
         client: Mapping[str, Any] | None = None,
         sole: bool = False,
+        setting: str = "kafka.topics",
     ) -> None:
         self._tell = on_event
         self._kafka = kafka
@@ -77,10 +79,14 @@ class KafkaSource:
             # In this order: a list of topics that changes after the first join makes the group
             # share out anew at once.
             self._consumer.subscribe(list(kafka.topics), listener=self._listener)
-            demand_topics(self._consumer, kafka.topics)
+            self.demand(kafka.topics, setting)
         except BaseException:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise
+
+    def demand(self, topics: Sequence[str], setting: str) -> None:
+        """Raises SourceError where topics that a setting names are not there."""
+        demand_topics(self._consumer, topics, setting)
 
     def resume(
         self,

@@ -10,14 +10,14 @@ not committed is read again, by whoever owns the partition then: `lost_partition
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from detector.model import Position
-from detector.sources.errors import LostPartitionsError, SourceError
+from detector.sources.errors import LostPartitionsError
 from detector.sources.kafka.consumer import ASK_MS, KafkaSource
 from detector.sources.kafka.placement import Committed
 from detector.sources.kafka.placer import name_of, partition_of
@@ -96,15 +96,6 @@ class GroupSource(KafkaSource):
         transaction of it is refused once the group has gone on.
         """
         return self._consumer.group_metadata()
-
-    def demand(self, topics: Sequence[str]) -> None:
-        """Raises SourceError where topics to write to are not there."""
-        missing = sorted(set(topics) - set(self._consumer.topics()))
-        if missing:
-            raise SourceError(
-                f"fleet: {', '.join(missing)} does not exist, or may not be seen: make it first, "
-                f"for example kafka-topics.sh --create --topic {missing[0]} --partitions 12"
-            )
 
     def again(self) -> None:
         """Has all partitions placed anew, at what is committed."""

@@ -44,11 +44,14 @@ class TopicSurvey:
     newest_us: int | None
 
 
-def survey(kafka: Kafka, topic: str) -> TopicSurvey:
-    """Surveys a topic. Raises SourceError where no broker answers, or there is no such topic."""
+def survey(kafka: Kafka, topic: str, setting: str = "kafka.topics") -> TopicSurvey:
+    """Surveys a topic that a setting names.
+
+    Raises SourceError where no broker answers, or there is no such topic.
+    """
     with closing(connect(kafka, client_settings(kafka) | {"group_id": None})) as consumer:
         try:
-            demand_topics(consumer, [topic])
+            demand_topics(consumer, [topic], setting)
             partitions = [
                 TopicPartition(topic, number)
                 for number in sorted(consumer.partitions_for_topic(topic))
