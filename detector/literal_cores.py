@@ -9,11 +9,11 @@ a search is, never what it finds.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
+from detector.lazy_regex import lazy_regex
 from detector.ordinary_text import ordinary_text
 
 # Hyperscan compares so many bytes at once. Cores have one more: shorter ones stand in more lines.
@@ -22,7 +22,7 @@ CORE_BYTES = _COMPARED + 1
 # What the score of a core has for each part of it that ordinary text holds, for all of it, and for
 # each letter that makes its longest word long: two halves of words are rarer than one word.
 _PART_BYTES, _PART, _WHOLE, _LETTER, _SHORT_WORD = 4, 3.0, 20.0, 4.0, 4
-_LETTERS = re.compile(rb"[A-Za-z]+")
+_LETTERS = lazy_regex(rb"[A-Za-z]+")
 
 Wholes = Sequence[tuple[int, bytes]]
 """Literals that hold a core: how many bytes of the literal stand before it, and the literal."""

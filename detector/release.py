@@ -10,21 +10,23 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from detector.lazy_regex import lazy_regex
+
 if TYPE_CHECKING:
     from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
+_RELEASE = lazy_regex(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?:-rc(\d{1,2}))?(.*)", re.DOTALL)
 # What scripts/setlocalversion and linux-next add to a tree that is upstream's otherwise, and
 # distributions that build upstream's stable releases as they are.
-_PLAIN_SUFFIX = re.compile(
+_PLAIN_SUFFIX = lazy_regex(
     r"(?:\+|-dirty|-next-\d{8}|-\d{5}-g[0-9a-f]{7,40}|-g[0-9a-f]{7,40}|-syzkaller(?:-[0-9a-g-]+)?"
     r"|-talos|-arch\d{1,2}(?:-\d{1,3})?)*"
 )
 # What the kernels of Debian and Ubuntu print behind the number of their build: the package, which
 # names the stable release that it is built on (Ubuntu's in banners alone: CONFIG_VERSION_SIGNATURE
 # of its debian/rules.d).
-_PACKAGE = re.compile(r"\bDebian \d[^\s()]*|\bUbuntu [^\s()]+ \d{1,3}\.\d{1,3}\.\d{1,3}\b")
-_BUILT_ON = re.compile(r"(?:Debian |Ubuntu \S+ )(\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
+_PACKAGE = lazy_regex(r"\bDebian \d[^\s()]*|\bUbuntu [^\s()]+ \d{1,3}\.\d{1,3}\.\d{1,3}\b")
+_BUILT_ON = lazy_regex(r"(?:Debian |Ubuntu \S+ )(\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
 _FINAL = 1 << 30  # a final release comes after all its candidates
 
 

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from detector.lazy_regex import lazy_regex
 from detector.literal_search import KeptDatabases, engine_of, finds_all, search_of
 from detector.model import Record
 
@@ -36,7 +37,7 @@ FEW_NAMES = 8
 MANY_NAMES = 512
 # Characters of a host's name, and those that every writer writes as they are.
 LONGEST_HOST = 255
-_PLAIN_NAME = re.compile(r"[\w.:%/-]{2,}", re.ASCII)
+_PLAIN_NAME = lazy_regex(r"[\w.:%/-]{2,}", re.ASCII)
 
 Searched = str | bytes
 """What is searched for in raw bytes: a text as it stands, or an expression, as bytes."""

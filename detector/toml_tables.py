@@ -9,19 +9,20 @@ found (inline tables, say) falls back to the nearest enclosing one.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-_HEADER = re.compile(r"\s*(\[{1,2})\s*([A-Za-z0-9_.-]+)\s*\]{1,2}\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
-_TOKEN = re.compile(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
+from detector.lazy_regex import lazy_regex
+
+_HEADER = lazy_regex(r"\s*(\[{1,2})\s*([A-Za-z0-9_.-]+)\s*\]{1,2}\s*(?:#.*)?$")
+_KEY = lazy_regex(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
+_TOKEN = lazy_regex(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
 
 
-_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = lazy_regex(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _NAMED = 20  # names that a fault lists
 
 

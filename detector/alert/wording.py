@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.render.escape import inert
 from detector.render.objects import moment
 
@@ -15,7 +16,7 @@ from detector.render.objects import moment
 LINE_LIMIT = 1_000
 # What chat programs wake everybody up for: `@channel` in many, `<!channel>`, `<@U1>`, `<#C1>` in
 # Slack's own spelling.
-_MENTION = re.compile(r"@(?=channel|here|everyone|all\b|room\b)|<(?=[!@#])", re.IGNORECASE)
+_MENTION = lazy_regex(r"@(?=channel|here|everyone|all\b|room\b)|<(?=[!@#])", re.IGNORECASE)
 _LOOKALIKES = {"@": "\uff20", "<": "\uff1c"}
 
 

@@ -13,12 +13,12 @@ kernel/sched/core.c, lib/nmi_backtrace.c.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from detector.assemble.phrases import COMMON, DUMPS, PROSE
+from detector.lazy_regex import lazy_regex
 
 LineKind = Literal["frame", "trace", "label", "text", "blank", "foreign"]
 
@@ -45,7 +45,7 @@ _OFF = r"\+0x[0-9a-f]+/0x[0-9a-f]+"
 # An address in brackets; of one in angle brackets a web page may show the square ones alone.
 _AT = r"(?:\[(?:<?(?:0x)?[0-9a-f]{8,16}>?)?\]\s*){1,2}"
 _STACKS = r"(?:</?[#A-Z][A-Z/\d ]*> *)"
-_FRAME = re.compile(
+_FRAME = lazy_regex(
     rf"(?P<indent>\s*)(?P<stack>{_STACKS}+)?"
     rf"(?:\(?(?P<at>{_AT})?\(?(?:\? +)?(?:\d+:)?{_SYM}{_OFF}(?P<rest>[\s)\[(].*)?$"
     rf"|{_AT}\(?(?:\? +)?(?:0x[0-9a-f]+|\(null\)|{_SYM})\)?(?: \(unreliable\)| \[[\w ]+\]| from "
@@ -58,7 +58,7 @@ _FRAME = re.compile(
 )
 # Where a stack begins: what system calls, interrupts from user space, new threads and idle CPUs
 # start with.
-_BOTTOM = re.compile(
+_BOTTOM = lazy_regex(
     r"(?!.*\? ).*\b(?:entry_SYSCALL\w*|entry_SYSENTER\w*|entry_INT80\w*|sysenter_past_esp"
     r"|syscall_call|system_call_fastpath|system_call"
     r"|ret_from_fork(?:_asm)?|ret_from_kernel_thread|secondary_startup_64\w*|startup_32_smp"
@@ -67,15 +67,15 @@ _BOTTOM = re.compile(
     r"|ret_from_syscall)(?:\.\w+)*(?:\+0x|\)? from )"
     r"|\s*</TASK>\s*$"
 )
-_STACK_MARK = re.compile(rf"{_STACKS}+$")
-_TRACE = re.compile(
+_STACK_MARK = lazy_regex(rf"{_STACKS}+$")
+_TRACE = lazy_regex(
     r"(?:[0-9a-f\s]{8,}(?=Call))?(?:Call [Tt]race|[Bb]acktrace|stack backtrace|Stack "
     r"traceback|Trace)\b[^:]{0,24}:"
 )
-_ENDS = re.compile(r"(?:---\[|-{12}\[|8<--- cut here|={16,}|-{16,}|_{16,}|\*{3} )")
+_ENDS = lazy_regex(r"(?:---\[|-{12}\[|8<--- cut here|={16,}|-{16,}|_{16,}|\*{3} )")
 
 # A line that is all hexadecimal: stack words, code, shadow and object dumps.
-_DATA = re.compile(
+_DATA = lazy_regex(
     r"(?:"
     r"(?:<d> ?)?(?:\(?[0-9a-f]{8,16}[\s)]+)*\(?[0-9a-f]{8,16}[\s)]*$"  # stack words, code words
     r"|[>#*]?(?:0x)?[0-9a-f]{8,16}: [0-9a-f \[<>]{2}.{0,120}$"  # shadow, objects, s390's code
@@ -86,7 +86,7 @@ _DATA = re.compile(
     r"|\^$)"
 )
 
-_LABEL = re.compile(r"\s*(?:\[[0-9a-f]+\] \*?)?([A-Za-z_][\w -]{0,30}?) ?[:=]")
+_LABEL = lazy_regex(r"\s*(?:\[[0-9a-f]+\] \*?)?([A-Za-z_][\w -]{0,30}?) ?[:=]")
 
 
 def _any(fragments: Iterable[str]) -> str:
@@ -94,11 +94,11 @@ def _any(fragments: Iterable[str]) -> str:
 
 
 # One expression for all lines that name themselves; the group that matched says whose they are.
-_OWN = re.compile(
+_OWN = lazy_regex(
     _any(f"(?P<{arch}>{_any(fragments)})" for arch, fragments in DUMPS.items())
     + f"|(?P<all>{_any(COMMON)})"
 )
-_SAYS = {kind: re.compile(_any(fragments)) for kind, fragments in PROSE.items()}
+_SAYS = {kind: lazy_regex(_any(fragments)) for kind, fragments in PROSE.items()}
 _MARKS_OF_FRAMES = ("+0x", " from ", "0x", ".c:", ".h:", ".S:", ".rs:", "] ", "---", "LR = ")
 
 _LONGEST = 600

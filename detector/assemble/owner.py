@@ -8,16 +8,16 @@ once); how its frames are written; the report that got the line before.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from detector.assemble import shape, turns
 from detector.assemble.grammar import LineShape, is_bottom
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.opened import Opened
+from detector.lazy_regex import lazy_regex
 from detector.model import Line
 
-_PAGE_TABLE = re.compile(r"\[([0-9a-f]{8,16})\] \*?pgd")
+_PAGE_TABLE = lazy_regex(r"\[([0-9a-f]{8,16})\] \*?pgd")
 # So many lines without one of its own, and a report no longer asks for what others lack too.
 _SILENT = 8
 # Two CPUs that print at one time get their turns after so few lines; a later one, and the other was

@@ -5,7 +5,7 @@ In: a line's text or the classes of heads. Out: yes or no. No state: the machine
 
 from __future__ import annotations
 
-import re
+from detector.lazy_regex import lazy_regex
 
 WITHIN = "report-within"
 """Class of the lines that stand within a report and open none: a register dump, a trace."""
@@ -17,12 +17,12 @@ REPLAY = "** replaying previous printk message **"
 """kernel/printk/printk.c to 5.9: the line before this one was cut on the console and follows once
 more, whole."""
 
-_BANNER = re.compile(r"Linux version \d|Booting Linux on physical CPU")
-_END = re.compile(
+_BANNER = lazy_regex(r"Linux version \d|Booting Linux on physical CPU")
+_END = lazy_regex(
     r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ seconds|Starting crashdump kernel"
 )
-_BAR = re.compile(r"={32,}$")
-_AFTER_END = re.compile(
+_BAR = lazy_regex(r"={32,}$")
+_AFTER_END = lazy_regex(
     r"\s*(?:RIP|EIP|Code|RSP|ESP|EFLAGS|R[A-D]X|R[SDB][IP]|R\d\d|E[A-D]X|ESI|FS|CS|CR2|DR\d|PKRU"
     r"|Modules "
     r"linked in|Kernel Offset"
@@ -32,16 +32,16 @@ _AFTER_END = re.compile(
     r"empty\)|\s*</?(?:TASK|IRQ|NMI)>|---\[ end "
 )
 # kernel/panic.c panic(), after its trace; arch/*/kernel/setup.c.
-_AFTER_PANIC = re.compile(
+_AFTER_PANIC = lazy_regex(
     r"---\[ end Kernel panic|Rebooting in |SMP: stopping|Kernel Offset: |CPU features: "
     r"|PHYS_OFFSET: |Memory Limit: |Shutting down cpus"
 )
-_NO_FAULT = re.compile(r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing ")
-_NAMED = re.compile(
+_NO_FAULT = lazy_regex(r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing ")
+_NAMED = lazy_regex(
     r"[\w./-]{1,32}(?: [\w.:-]{1,24}){0,2}(?: ?\([^)]{1,24}\)| ?\[\d+\])?: "
     r"|device \S+ (?:entered|left) |.{0,32}\bIN=\S* OUT="
 )
-_USER = re.compile(r"(?:PC|LR) is at 0x|(?:pc|lr|sp) : (?:\[<)?0000|Code: ")
+_USER = lazy_regex(r"(?:PC|LR) is at 0x|(?:pc|lr|sp) : (?:\[<)?0000|Code: ")
 
 _SELF_CLOSING = frozenset({"kasan", "kmsan", "kcsan", "kfence", "ubsan"})
 """Reports between two bars of `=` (mm/kasan/report.c, mm/kmsan/report.c, kernel/kcsan/report.c,

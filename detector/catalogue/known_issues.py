@@ -8,12 +8,12 @@ so that a misspelt one is a fault. Recognising is the part of `detector.explain.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Confidence
 
 ReleaseStatus = Literal["affected", "vendor", "fixed", "vendor-fixed", "before", "unknown"]
@@ -23,7 +23,7 @@ the bug, or not known."""
 
 _BUG = r"^(CVE-\d{4}-\d{4,19}|[0-9a-f]{12})$"
 _ID = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
-_RELEASE = re.compile(r"\d{1,3}\.\d{1,3}(\.\d{1,3})?(-rc\d{1,2})?")
+_RELEASE = lazy_regex(r"\d{1,3}\.\d{1,3}(\.\d{1,3})?(-rc\d{1,2})?")
 
 
 def _kebab(name: str) -> str:

@@ -7,7 +7,6 @@ into frozen entries.
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from detector.catalogue.entries import RuleSwitch, RuleType
 from detector.catalogue.known_issues import KnownIssueTable, StructTable
+from detector.lazy_regex import lazy_regex
 from detector.model import Origin, Severity
 
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
@@ -24,7 +24,7 @@ MOST_EVENTS = 16
 # Hours and hosts of a rule that counts hosts: so many are looked at again for every new host.
 MOST_HOURS = 168
 MOST_HOSTS = 1_000
-_TIMESPAN = re.compile(r"([1-9][0-9]{0,5})([smh])")
+_TIMESPAN = lazy_regex(r"([1-9][0-9]{0,5})([smh])")
 
 
 def timespan_us(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ from detector.errors import UserError
 from detector.explain import explain as diagnose
 from detector.explain import terminal_text
 from detector.known.words import running, statements
+from detector.lazy_regex import lazy_regex
 from detector.match import Matcher
 from detector.model import Block, Line, Record
 from detector.parse import Parser
@@ -43,7 +43,7 @@ from detector.store.query.alike import AlikeProblem
 from detector.unclaimed import REASONS
 
 # A name of a file rather than a line of a log: one word with a folder or an ending.
-_FILE = re.compile(r"\S*(?:/\S+|[\w-]\.(?:log|txt|json|jsonl|ndjson|gz|xz|zst|bz2))")
+_FILE = lazy_regex(r"\S*(?:/\S+|[\w-]\.(?:log|txt|json|jsonl|ndjson|gz|xz|zst|bz2))")
 # As `scan` has it: standard input.
 STDIN = "-"
 # So few lines are each told step by step.

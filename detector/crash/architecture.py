@@ -6,11 +6,12 @@ In: the lines of a block, its release. Out: a name, or None where nothing tells.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from detector.lazy_regex import lazy_regex
+
 _DUMPS = tuple(
-    (re.compile(pattern), name)
+    (lazy_regex(pattern), name)
     for pattern, name in (
         (r"\s*(?:RIP|RSP|RAX|RDX): |RIP  \[<", "x86_64"),
         (r"\s*(?:EIP|EAX|ESI|eax): |EIP is at ", "i386"),
@@ -48,7 +49,7 @@ _RELEASES = (
 """What distributions put into the release."""
 
 _WORDING = tuple(
-    (re.compile(pattern), name)
+    (lazy_regex(pattern), name)
     for pattern, name in (
         # entry code and system calls, as traces name them
         (r"\b(?:entry_SYSCALL_64|do_syscall_64|system_call_fastpath)", "x86_64"),

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from detector.lazy_regex import lazy_regex
+
 _BASIC = {
     "a": "i8", "b": "bool", "c": "char", "d": "f64", "e": "str", "f": "f32", "h": "u8",
     "i": "isize", "j": "usize", "l": "i32",
@@ -19,8 +21,8 @@ _BASIC = {
 }  # fmt: skip
 _POINTERS = {"R": "&", "Q": "&mut ", "P": "*const ", "O": "*mut "}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_HASH = re.compile(r"h[0-9a-f]{16}")
-_NESTED = re.compile(r"_ZN?[KLrV]*(?=\d)")
+_HASH = lazy_regex(r"h[0-9a-f]{16}")
+_NESTED = lazy_regex(r"_ZN?[KLrV]*(?=\d)")
 _DEEPEST = 24
 _LONGEST = 512
 """Longer names are kept as they are: KSYM_NAME_LEN is 512 since 6.1 (include/linux/kallsyms.h)."""

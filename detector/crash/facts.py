@@ -7,10 +7,11 @@ names may hold anything: blanks, `#`, `/`, `:`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+
+from detector.lazy_regex import lazy_regex
 
 # Red Hat's kernels print the flags of their own among dashes, one place for each: `G           OE
 # ------------ T`, `G --L------------`, `--------- -t -`.
@@ -19,7 +20,7 @@ _COMM = r"(?P<comm>(?s:.{0,64}))"  # a process may put a line end into its name
 _RELEASE = r"\(?(?P<release>\d+\.\d+[^\s)]*)"
 
 _LINES = tuple(
-    re.compile(pattern)
+    lazy_regex(pattern)
     for pattern in (
         # lib/dump_stack.c dump_stack_print_info, from 3.10 on; UID from 6.11 on
         rf"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: {_COMM} {_TAINT}\s*{_RELEASE}",
@@ -96,7 +97,7 @@ _LINES = tuple(
 _OF_TASK = frozenset({"cpu", "pid", "comm"})
 """What a line says of one task: from two tasks' lines it would name a third that does not exist."""
 
-_IN_COMM = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: ")
+_IN_COMM = lazy_regex(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: ")
 
 
 @dataclass(frozen=True, slots=True)

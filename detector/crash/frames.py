@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Frame
 
 SYMBOL = (
@@ -26,24 +27,24 @@ SYMBOL = (
 
 # Of an address in angle brackets a web page may show the square brackets alone.
 _ADDRESS = r"(?:\[?<?(?:0x)?(?P<addr>[0-9a-f]{8,16})>?\]|\[\])"
-_PLAIN = re.compile(
+_PLAIN = lazy_regex(
     r"[\s(]*(?:</?[#A-Z/\d "
     rf"]+>\s+)*(?:\[[0-9a-f]{{8,"
     rf"16}}\]\s+)?(?:{_ADDRESS}\s*)?\(?(?P<doubt>\?\s+)?(?:\d+:)?{SYMBOL}(?P<rest>.*)"
 )
-_ARM = re.compile(
+_ARM = lazy_regex(
     r"\s*(?:\[<(?P<addr>[0-9a-f]{8})>\] "
     r")?\(?(?P<fn>[A-Za-z_$][\w$.]*)(?:\+0x(?P<off>[0-9a-f]+)/0x(?P<size>[0-9a-f]+))?"
     r"(?: \[(?P<mod>\w+)[^\]]*\])?\)? from (?:\[<[0-9a-f]{8}>\] )?\(?"
     + SYMBOL.replace("?P<", "?P<up_")
     + r"\)?"
 )
-_DECODED = re.compile(
+_DECODED = lazy_regex(
     rf"\s*(?:{_ADDRESS}\s*)?(?P<doubt>\?\s+)?(?P<fn>[A-Za-z_$][\w$.]*) "
     r"\(?(?:\./)?[\w./-]+\.[chS]:\d+(?P<rest>.*)"
 )
 
-TRACE_START = re.compile(
+TRACE_START = lazy_regex(
     r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Stack "
     r"traceback|Trace)(?: "
     r"\(crc [0-9a-f]+\))?\s*:"
@@ -51,7 +52,7 @@ TRACE_START = re.compile(
 """The line above the frames of the crashing context; x86 to 4.9 glued it to the last stack word
 (show_stack_log_lvl in arch/x86/kernel/dumpstack_64.c ends no line)."""
 
-_OTHER_TRACE = re.compile(
+_OTHER_TRACE = lazy_regex(
     r"\s*(?:(?:Allocated|Freed)(?: by task \d+(?: on cpu \d+)?.*)?:|Uninit was "
     r"(?:created|stored to memory) at:"
     r"|Local variable .* created at:|(?:Last|Second to last) potentially related work "
@@ -63,14 +64,14 @@ _OTHER_TRACE = re.compile(
     r"dump for CPU)"
 )
 
-_ORIGIN = re.compile(
+_ORIGIN = lazy_regex(
     r"\s*(?:Uninit was |Local variable .* created at:|(?:Allocated|Freed)(?: by task "
     r"\d+.*)?:|(?:allocated|freed) by task \d)"
 )
 """Headings of stacks that tell of an object's past. Where the report's own trace is lost they are
 not it."""
 
-_BYSTANDER = re.compile(r"(?:rcu: )?RCU grace-period kthread stack dump:")
+_BYSTANDER = lazy_regex(r"(?:rcu: )?RCU grace-period kthread stack dump:")
 """RCU shows its own thread before the CPU that stalls (rcu_check_gp_kthread_starvation, 4.16
 on)."""
 

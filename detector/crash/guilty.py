@@ -20,6 +20,7 @@ from typing import Literal
 from detector.crash import syscall_entries
 from detector.crash.frames import SYMBOL, TRACE_START, frames_of
 from detector.crash.identity import base, identity
+from detector.lazy_regex import lazy_regex
 from detector.model import Frame
 
 SearchPart = Literal["pc", "trace", "stack"] | re.Pattern[str]
@@ -27,27 +28,27 @@ PC: SearchPart = "pc"
 TRACE: SearchPart = "trace"
 STACK: SearchPart = "stack"
 
-_PC_LINE = re.compile(
+_PC_LINE = lazy_regex(
     r"(?:.*\s)?(?:[RE]?IP|NIP|pc|PC is at|EIP is at|epc|ERA|Krnl PSW)\b *:?\s+(?:[0-9a-f]{4}:)?"
     r"(?:\[?<?(?:0x)?[0-9a-f]{8,16}>?\]?:?\s+){0,2}(?:\([\w ]+\)\s+)?\(?" + SYMBOL
 )
-_SYMBOL = re.compile(r"(?<![\w.])" + SYMBOL)
-_PC_BARE = re.compile(
+_SYMBOL = lazy_regex(r"(?<![\w.])" + SYMBOL)
+_PC_BARE = lazy_regex(
     r"\s*(?:RIP: 0033:|(?:[RE]?IP|pc|PC is at|epc)\b *:?\s+(?:[0-9a-f]{4}:)?"
     r"(?:0x[0-9a-f]+\s*$|\s*\(null\)|(?:\[<[ "
     r"0-9a-f]*(?:\(null\))?>\]\s*)+(?:0x[0-9a-f]+|\(null\))?\s*$))"
 )
-_CALLS = re.compile(r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace)\s*:")
-_LR_LINE = re.compile(
+_CALLS = lazy_regex(r"(?:[0-9a-f\s]{8,}(?=Call))?\s*(?:Call [Tt]race|Backtrace)\s*:")
+_LR_LINE = lazy_regex(
     r"\s*(?:LR is at|lr :|LR \[[0-9a-f]+\]|ra *:)\s+(?:\[?<?[0-9a-f]{8,16}>?\]?\s+)?" + SYMBOL
 )
-_NEW_TRACE = re.compile(
+_NEW_TRACE = lazy_regex(
     r".*(?:Call [Tt]race|Allocated:|Allocated by task \d+|Freed:|Freed by task \d+|[^k] "
     r"backtrace(?: \(crc [0-9a-f]*\))?:|Backtrace:"
     r"|Uninit was (?:stored to memory|created) at|status: [0-9a-f]{16} badaddr: )"
 )
 
-_RISCV_CAUSE = re.compile(r"\s*status: [0-9a-f]{16} badaddr: ")
+_RISCV_CAUSE = lazy_regex(r"\s*status: [0-9a-f]{16} badaddr: ")
 """The last of riscv's registers; the frames follow without a line that says so
 (arch/riscv/kernel/process.c)."""
 
@@ -201,7 +202,7 @@ def _seek(lines: Sequence[str], start: int, part: SearchPart) -> tuple[int, list
         for at in range(start, len(lines)):
             if TRACE_START.match(lines[at]) or _RISCV_CAUSE.match(lines[at]):
                 return at + 1, []
-    return (len(lines) if isinstance(part, re.Pattern) else start), []
+    return (len(lines) if not isinstance(part, str) else start), []
 
 
 def _hit(text: str, part: SearchPart) -> list[Frame] | None:
@@ -213,7 +214,7 @@ def _hit(text: str, part: SearchPart) -> list[Frame] | None:
         return [frame] if frame is not None else [] if _PC_BARE.match(text) else None
     if part == TRACE:
         return [] if _CALLS.match(text) else None
-    assert isinstance(part, re.Pattern)
+    assert not isinstance(part, str)
     matched = part.search(text)
     if matched is None:
         return None

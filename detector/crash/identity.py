@@ -7,9 +7,8 @@ and titles without what varies.
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.demangle import demangled
+from detector.lazy_regex import lazy_regex
 from detector.model import Frame
 
 _SYSCALL_PREFIXES = (
@@ -20,7 +19,7 @@ _SYSCALL_PREFIXES = (
 
 # What varies from one crash to the next, and what syzbot's titles put in its place.
 _VARIABLE = tuple(
-    (re.compile(pattern), put)
+    (lazy_regex(pattern), put)
     for pattern, put in (
         (r"syz-executor\.?[0-9]+(?:[/:][0-9]+)?", "syz-executor"),
         (r"syzkaller[0-9]+(?:[/:][0-9]+)?", "syzkaller"),

@@ -7,7 +7,6 @@ say is None. No line makes this raise.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping, Sequence
 
 from detector.assemble.grammar import restored
@@ -18,6 +17,7 @@ from detector.crash.guilty import Guilty, find, link_register, named_in, pc_of
 from detector.crash.heading import LONGEST_HEAD, heading
 from detector.crash.identity import title
 from detector.crash.registers import machine
+from detector.lazy_regex import lazy_regex
 from detector.model import Block, CrashReport
 
 # printk's records hold at most 1 KiB (PRINTKRB_RECORD_MAX, kernel/printk/internal.h); what is
@@ -26,7 +26,7 @@ _LONGEST_LINE = 1024
 _PAGE = 4096  # show_fault_oops in arch/x86/mm/fault.c and its like: below, it is a NULL pointer
 # What scripts/decode_stacktrace.sh and syzbot's symbolizer add to a line that the kernel printed
 # once: the same line for every function that was inlined there.
-_INLINED = re.compile(
+_INLINED = lazy_regex(
     r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG "
     r").{1,400} \[inline\]\s*$"
 )

@@ -17,50 +17,51 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detector.crash.architecture import architecture
+from detector.lazy_regex import lazy_regex
 
-_USER = re.compile(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
-_KERNEL = re.compile(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
+_USER = lazy_regex(r"\s*(?:RIP: 0033:|EIP: 00(?:73|23):|RIP: 0023:)")
+_KERNEL = lazy_regex(r"\s*(?:RIP: 0010:|EIP: 0060:|RIP: e030:)")
 
-_X86 = re.compile(
+_X86 = lazy_regex(
     (
         r"\b(R(?:[ABCD]X|[SD]I|[BSI]P|\d\d)|E(?:[ABCD]X|[SD]I|[BSI]P|FLAGS)|CR[0-4]|FS|GS|PKRU): "
         r"*(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{16}|[0-9a-f]{8})\b"
     ),
     re.IGNORECASE,  # i386 printed small letters to 2.6.25
 )
-_ARM64 = re.compile(
+_ARM64 = lazy_regex(
     r"\b(x\d{1,2}|sp|lr|pc|pstate) ?: ?\[?<?([0-9a-f]{16}|(?<=pstate: )[0-9a-f]{8})\b"
 )
-_ARM = re.compile(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
-_POWER = re.compile(
+_ARM = lazy_regex(r"\b(r\d{1,2}|sp|lr|pc|ip|fp|psr) ?: ?\[?<?([0-9a-f]{8})\b")
+_POWER = lazy_regex(
     r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK): +<?"
     r"([0-9a-f]{16}|[0-9a-f]{8}|(?<=IRQMASK: )[0-9a-f]{1,2})\b"
 )
-_RISCV = re.compile(
+_RISCV = lazy_regex(
     r"\b(epc|ra|sp|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause) ?: ?([0-9a-f]{16})\b"
 )
-_LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s\d|ERA|BADV)(?: |: )([0-9a-f]{16})\b")
-_MIPS = re.compile(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{16}|[0-9a-f]{8})\b")
+_LOONGARCH = lazy_regex(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s\d|ERA|BADV)(?: |: )([0-9a-f]{16})\b")
+_MIPS = lazy_regex(r"(Hi|Lo|epc|ra|Status|Cause|BadVA)\s*: ([0-9a-f]{16}|[0-9a-f]{8})\b")
 _ROWS = {
-    "ppc64": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
-    "ppc": re.compile(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8}\b\s*)+)"),
-    "mips": re.compile(
+    "ppc64": lazy_regex(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
+    "ppc": lazy_regex(r"\s*GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8}\b\s*)+)"),
+    "mips": lazy_regex(
         r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:(?:[0-9a-f]{16}|[0-9a-f]{8})\b\s*)+)"
     ),
-    "loongarch64": re.compile(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
+    "loongarch64": lazy_regex(r"\s*\$ ?(?P<first>\d+)\s*: (?P<values>(?:[0-9a-f]{16}\b\s*)+)"),
 }
 _NAMED = {
     "x86_64": _X86, "i386": _X86, "arm64": _ARM64, "arm": _ARM, "ppc64": _POWER, "ppc": _POWER,
     "riscv64": _RISCV,
     "loongarch64": _LOONGARCH, "mips": _MIPS,
 }  # fmt: skip
-_PSW = re.compile(r"\s*Krnl PSW : ([0-9a-f]{16}) ([0-9a-f]{16})")
-_GPRS = re.compile(r"\s*(?:.*Krnl GPRS: |)((?:[0-9a-f]{16} ?){4})\s*$")
-_LEADING_ZERO = re.compile(r"^(r)0(?=\d)")  # x86 prints R08, everyone else calls it r8
+_PSW = lazy_regex(r"\s*Krnl PSW : ([0-9a-f]{16}) ([0-9a-f]{16})")
+_GPRS = lazy_regex(r"\s*(?:.*Krnl GPRS: |)((?:[0-9a-f]{16} ?){4})\s*$")
+_LEADING_ZERO = lazy_regex(r"^(r)0(?=\d)")  # x86 prints R08, everyone else calls it r8
 _ARM_ALIASES = {"fp": "r11", "ip": "r12", "sp": "r13", "lr": "r14", "pc": "r15"}
 
-_CODE = re.compile(r"\s*(?:Code|Instruction dump): ?(.*)")
-_CODE_WORD = re.compile(r"[<(]?[0-9a-fXx]{2,8}[>)]?")
+_CODE = lazy_regex(r"\s*(?:Code|Instruction dump): ?(.*)")
+_CODE_WORD = lazy_regex(r"[<(]?[0-9a-fXx]{2,8}[>)]?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_DISPATCHERS = re.compile(
+from detector.lazy_regex import lazy_regex
+
+_DISPATCHERS = lazy_regex(
     r"""
     # work, system calls, interrupts, timers, threads
     process_one_work | do_syscall_ | do_fast_syscall_ | sysenter_dispatch | tracesys_phase2
@@ -53,7 +55,7 @@ _WAITED_FOR = {
 }
 """Waits that hang because of somebody else: one group each (None keeps the function's own name)."""
 
-_WAITING = re.compile(
+_WAITING = lazy_regex(
     "sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|__switch_to|cancel_delayed_work|rcu_barrier"
 )
 

@@ -7,12 +7,12 @@ NAPI, IP, TCP, block, files, memory) and leaves out what it does not know.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from detector.crash.frames import trace_start
 from detector.crash.identity import base
 from detector.explain.block_text import every
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
 # Whole names: `nmi_cpu_backtrace` sends one, `kthread_stop` waits for one.
@@ -60,7 +60,7 @@ _DETECTORS = frozenset({
     "watchdog_timer_fn", "dump_cpu_task", "nmi_cpu_backtrace", "update_process_times",
 })  # fmt: skip
 # A line that says whose trace follows: the usual header, sched_show_task() (5.11 on, and before).
-_NAMES = re.compile(
+_NAMES = lazy_regex(
     r"(?:CPU: \d+ )?(?:UID: \d+ )?P[Ii][Dd]: \d+,? [Cc]omm: +(.{1,64}?)(?: Kdump: loaded)? "
     r"(?:Not tainted|Tainted)"
     r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ "

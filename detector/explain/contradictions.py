@@ -16,6 +16,7 @@ from detector.explain.decode.fault import Decoded, fault_address_of, is_protecti
 from detector.explain.decode.fault_codes_arm import Syndrome, syndrome_of
 from detector.explain.decode.instruction import decode
 from detector.explain.decode.machine import Architecture
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
 Clash = tuple[str, tuple[str, ...]]
@@ -23,23 +24,23 @@ Clash = tuple[str, tuple[str, ...]]
 
 # Lines that print a part of the ESR once more: name, line, shift, mask.
 _ESR_PARTS: tuple[tuple[str, re.Pattern[str], int, int], ...] = (
-    ("EC", re.compile(r"\s*EC = 0x(?P<value>[0-9a-f]{1,2}):"), 26, 0x3F),
-    ("FSC", re.compile(r"\s*FSC = 0x(?P<value>[0-9a-f]{1,2}):"), 0, 0x3F),
-    ("ISS", re.compile(r"\s*ISV = \d, ISS = 0x(?P<value>[0-9a-f]{1,8})"), 0, 0x1FF_FFFF),
-    ("WnR", re.compile(r"\s*CM = \d, WnR = (?P<value>[01])"), 6, 1),
+    ("EC", lazy_regex(r"\s*EC = 0x(?P<value>[0-9a-f]{1,2}):"), 26, 0x3F),
+    ("FSC", lazy_regex(r"\s*FSC = 0x(?P<value>[0-9a-f]{1,2}):"), 0, 0x3F),
+    ("ISS", lazy_regex(r"\s*ISV = \d, ISS = 0x(?P<value>[0-9a-f]{1,8})"), 0, 0x1FF_FFFF),
+    ("WnR", lazy_regex(r"\s*CM = \d, WnR = (?P<value>[01])"), 6, 1),
 )
 _PAGE = 4096  # x86 speaks of NULL below it (arch/x86/mm/fault.c show_fault_oops())
-_BOTH_ESRS = (re.compile(r"\s+ESR = 0x"), re.compile(r"Internal error: "))
-_ATOMIC = re.compile(r"(?:ld|st)(?:add|clr|eor|set|[su]max|[su]min)")
+_BOTH_ESRS = (lazy_regex(r"\s+ESR = 0x"), lazy_regex(r"Internal error: "))
+_ATOMIC = lazy_regex(r"(?:ld|st)(?:add|clr|eor|set|[su]max|[su]min)")
 _ARM_HEADS = (("write to read-only memory", True), ("read from unreadable memory", False))
-_OOPS = re.compile(r"(?:Oops: )*Oops: (?P<code>[0-9a-f]{4}) \[#")
-_WORDS = re.compile(
+_OOPS = lazy_regex(r"(?:Oops: )*Oops: (?P<code>[0-9a-f]{4}) \[#")
+_WORDS = lazy_regex(
     r"#PF: (?P<who>supervisor|user) (?P<what>read access|write access|instruction fetch) in"
 )
-_CODE = re.compile(r"#PF: error_code\(0x(?P<code>[0-9a-f]+)\) - (?P<page>not-present page)?")
-_SELECTOR = re.compile(r"[RE]IP: (?P<cs>[0-9a-f]{4}):")
-_READS = re.compile(r"(?:mov(?:zx|sx|sxd|abs)? \w+, |(?:cmp|test) ).*\[")
-_WRITES = re.compile(r"mov(?:abs|nti)? (?:\w+ ptr )?(?:[fg]s:)?\[")
+_CODE = lazy_regex(r"#PF: error_code\(0x(?P<code>[0-9a-f]+)\) - (?P<page>not-present page)?")
+_SELECTOR = lazy_regex(r"[RE]IP: (?P<cs>[0-9a-f]{4}):")
+_READS = lazy_regex(r"(?:mov(?:zx|sx|sxd|abs)? \w+, |(?:cmp|test) ).*\[")
+_WRITES = lazy_regex(r"mov(?:abs|nti)? (?:\w+ ptr )?(?:[fg]s:)?\[")
 
 
 def explain_contradictions(

@@ -8,17 +8,17 @@ of a virtual machine.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detector.explain.kinds.hangs import is_virtual
 from detector.explain.kinds.hardware import CLASSES as HARDWARE_CLASSES
 from detector.explain.kinds.panics import HARDWARE as HARDWARE_REASONS
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match
 
-_JIT = re.compile(r"bpf_prog_(?P<tag>[0-9a-f]{16})(?:_\w*)?$")
-_GROUP = re.compile(r".*oom_memcg=(?P<path>/[\w./:@-]{1,200}),")
+_JIT = lazy_regex(r"bpf_prog_(?P<tag>[0-9a-f]{16})(?:_\w*)?$")
+_GROUP = lazy_regex(r".*oom_memcg=(?P<path>/[\w./:@-]{1,200}),")
 
 OOPS = frozenset(
     {"memory-fault", "oops", "kernel-bug", "kernel-trap", "divide-error", "invalid-opcode",

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from detector.explain.issues import Recognised
 from detector.explain.step_rules import RULES, StepFacts, group_of, jit_tag
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match
 
-_SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.$]{0,127}")
-_MODULE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RAW_POINTER = re.compile(r"[0-9a-f]{8,16}")
+_SYMBOL = lazy_regex(r"[A-Za-z_][A-Za-z0-9_.$]{0,127}")
+_MODULE = lazy_regex(r"[A-Za-z0-9_-]{1,64}")
+_RAW_POINTER = lazy_regex(r"[0-9a-f]{8,16}")
 
 
 def next_steps(
@@ -129,4 +130,4 @@ _WORDS: Mapping[str, Callable[[StepFacts], str | None]] = {
     "GROUP": group_of,
     "TAG": jit_tag,
 }
-_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
+_WORD = lazy_regex(rf"\b(?:{'|'.join(_WORDS)})\b")

@@ -12,18 +12,19 @@ import re
 from collections.abc import Sequence
 
 from detector.kernel_errors.template import BETWEEN, parts_of
+from detector.lazy_regex import lazy_regex
 
 _WRITE = "WRITE: "
 # Characters that some JSON writer escapes, and those beyond ASCII: none may stand in a literal.
-_UNSAFE = re.compile(r"[^ -~]|[\"'`\\/<>&=+]")
+_UNSAFE = lazy_regex(r"[^ -~]|[\"'`\\/<>&=+]")
 _SHORTEST = 4
 # What the sort of a varying part may be spelled with, the narrowest that fits first, and its name.
 _SORTS = (
-    (re.compile(r"\d{1,20}"), r"\d{1,20}", "number"),
-    (re.compile(r"0[xX][0-9a-fA-F]{1,32}"), r"0[xX][0-9a-fA-F]{1,32}", "value"),
-    (re.compile(r"[0-9a-fA-F.:/ -]{1,200}"), r"[0-9a-fA-F.:/ -]{1,200}", "address"),
-    (re.compile(r"/\S{1,255}"), r"/\S{1,255}", "path"),
-    (re.compile(r"\S{1,64}"), r"\S{1,64}", "device"),
+    (lazy_regex(r"\d{1,20}"), r"\d{1,20}", "number"),
+    (lazy_regex(r"0[xX][0-9a-fA-F]{1,32}"), r"0[xX][0-9a-fA-F]{1,32}", "value"),
+    (lazy_regex(r"[0-9a-fA-F.:/ -]{1,200}"), r"[0-9a-fA-F.:/ -]{1,200}", "address"),
+    (lazy_regex(r"/\S{1,255}"), r"/\S{1,255}", "path"),
+    (lazy_regex(r"\S{1,64}"), r"\S{1,64}", "device"),
 )
 
 

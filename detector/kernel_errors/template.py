@@ -12,6 +12,8 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+from detector.lazy_regex import lazy_regex
+
 # A line's first characters: what follows in a longer one is a dump of values.
 LONGEST = 400
 MASK = "*"
@@ -24,7 +26,7 @@ _DEVICES = (
     r"|(?:veth|cali|lxc|tap|vnet|macvtap|docker|virbr|bond|team|tun|eth|wlan|dm-|md|loop|nbd|rbd"
     r"|zram|ib|can)[0-9][0-9a-zA-Z]{0,15}|(?:veth|cali|lxc|tap)[0-9a-f_]{6,15}"
 )
-_VARIABLE = re.compile(
+_VARIABLE = lazy_regex(
     # UUID
     rf"(?<!\w)(?:{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}"
     # a path
@@ -44,11 +46,11 @@ _VARIABLE = re.compile(
     re.ASCII,
 )
 # `driver address: message` (dev_printk in drivers/base/core.c).
-_DRIVER = re.compile(r"[A-Za-z][\w-]{1,31}(?= [0-9a-fA-F]{1,8}(?::[0-9a-fA-F.]{1,8}){1,4}:? )")
-_BLANKS = re.compile(r"\s+")
+_DRIVER = lazy_regex(r"[A-Za-z][\w-]{1,31}(?= [0-9a-fA-F]{1,8}(?::[0-9a-fA-F.]{1,8}){1,4}:? )")
+_BLANKS = lazy_regex(r"\s+")
 # What may stand between the numbers of a list, whose length varies.
 BETWEEN = r"(?:[,/.+-] ?|[ :])?"
-_RUN = re.compile(rf"\*(?:{BETWEEN}\*)+")
+_RUN = lazy_regex(rf"\*(?:{BETWEEN}\*)+")
 
 Part = tuple[bool, str]
 """Whether a piece of a text varies, and the piece."""

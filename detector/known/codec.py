@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,13 +23,14 @@ from detector.known.index import Index, IndexTables, UnreadableIndexError
 from detector.known.items import bug_item, item_bug
 from detector.known.releases import spelled
 from detector.known.tables import table_text, tables_over
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 
 FORMAT = 2
 _LEVEL = 19
 _BLOCK = 512 * 1024  # bytes of a block: smaller ones are unpacked sooner and together take more
 _LARGEST = 256 * 1024 * 1024  # bytes that a frame may unpack to
-_DIGITS = re.compile(r"\d{1,9}")
+_DIGITS = lazy_regex(r"\d{1,9}")
 
 
 @dataclass(frozen=True, slots=True)

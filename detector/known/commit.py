@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from detector.known.bug import Fix
 from detector.known.cve import Published, between, subject_line
 from detector.known.releases import merged, spelled
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 
 HINTS = (
@@ -25,11 +26,11 @@ HINTS = (
 """A message with one of these may quote a report: an extended regular expression for `git log`."""
 
 _SHORT = 12
-_UPSTREAM = re.compile(
+_UPSTREAM = lazy_regex(
     r"\s*(?:commit ([0-9a-f]{40}) upstream|\[ ?Upstream commit ([0-9a-f]{40}) ?\])", re.IGNORECASE
 )
-_FIXES = re.compile(r"^Fixes:\s*([0-9a-f]{8,40})\b", re.MULTILINE)
-_RELEASE_SUBJECT = re.compile(r"Linux (\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?:-rc\d{1,2})?)")
+_FIXES = lazy_regex(r"^Fixes:\s*([0-9a-f]{8,40})\b", re.MULTILINE)
+_RELEASE_SUBJECT = lazy_regex(r"Linux (\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?:-rc\d{1,2})?)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from typing import Any
 
 from detector.known.bug import Fix
 from detector.known.releases import merged, spelled
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 
-_CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
-_COMMIT = re.compile(r"[0-9a-f]{12,64}")
-_NUMBERS = re.compile(r"\d{1,3}(?:\.\d{1,3}){1,3}(?:-rc\d{1,2})?")
+_CVE = lazy_regex(r"CVE-\d{4}-\d{4,19}")
+_COMMIT = lazy_regex(r"[0-9a-f]{12,64}")
+_NUMBERS = lazy_regex(r"\d{1,3}(?:\.\d{1,3}){1,3}(?:-rc\d{1,2})?")
 _NEVER = KernelRelease(999, 0)
 _SHORT = 12  # characters of a commit hash that are kept: unique among the kernel's 1.4 million
 _LONGEST_SUBJECT = 240

@@ -7,23 +7,23 @@ as a log's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector import crash
 from detector.assemble import Assembler
 from detector.catalogue import Catalogue, Opens
+from detector.lazy_regex import lazy_regex
 from detector.match import Matcher
 from detector.model import Boot, CrashReport, Line
 
-_WORTH = re.compile(r"\+0x[0-9a-f]+/0x|[Cc]all [Tt]race|BUG: |WARNING: |INFO: |\.c:\d")
+_WORTH = lazy_regex(r"\+0x[0-9a-f]+/0x|[Cc]all [Tt]race|BUG: |WARNING: |INFO: |\.c:\d")
 
-_BARE_HEAD = re.compile(
+_BARE_HEAD = lazy_regex(
     r"(?:Call [Tt]race|Backtrace|.{0,80}[Cc]all (?:trace|stack|path|chain).{0,80}:$)"
 )
-_BARE = re.compile(r"(?:\d{1,3}[.)]\s*|->\s*|=>\s*|\?\s*|#\d{1,3} )?([a-z_]\w{4,80})(?:\(\))?$")
-_CALLED = re.compile(r"\b([a-z_][a-z0-9_]{3,80})\(")
+_BARE = lazy_regex(r"(?:\d{1,3}[.)]\s*|->\s*|=>\s*|\?\s*|#\d{1,3} )?([a-z_]\w{4,80})(?:\(\))?$")
+_CALLED = lazy_regex(r"\b([a-z_][a-z0-9_]{3,80})\(")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from detector.lazy_regex import lazy_regex
+
 HEADLESS = "?"
 """The kind of a trace whose head says nothing that is read."""
 
@@ -54,8 +56,8 @@ _ALIKE: Mapping[frozenset[str], float] = {
     )
 }
 
-_ACCESS = re.compile(r"\b(read|write|invalid-free)\b", re.IGNORECASE)
-_PLACE = re.compile(r" in [^ ]+(?: */ *[^ ]+)?$")
+_ACCESS = lazy_regex(r"\b(read|write|invalid-free)\b", re.IGNORECASE)
+_PLACE = lazy_regex(r" in [^ ]+(?: */ *[^ ]+)?$")
 
 
 def nature(kind: str, title: str | None, *, near_null: bool = False) -> str:

@@ -7,40 +7,40 @@ Authors wrap long heads, leave out the first line, run traces through scripts/de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from detector.lazy_regex import lazy_regex
 from detector.parse.printk import STAMP
 
-_QUOTE = re.compile(r"(?:\s{0,16}[|>#](?=\s|[|>#]|$)){0,4}\s{0,64}")
-_CALLER = re.compile(r"\[ {0,8}[TC]?\d{1,10}(?:\.\d{1,6})?\]\s?(?:\[ {0,8}[TC]\d{1,10}\]\s?)?")
+_QUOTE = lazy_regex(r"(?:\s{0,16}[|>#](?=\s|[|>#]|$)){0,4}\s{0,64}")
+_CALLER = lazy_regex(r"\[ {0,8}[TC]?\d{1,10}(?:\.\d{1,6})?\]\s?(?:\[ {0,8}[TC]\d{1,10}\]\s?)?")
 # What syslog puts before a line: `Feb 21 09:47:35 host kernel: `, or what is left of it.
-_TAG = re.compile(r"(?:[^+<>]{0,60}\s)?kernel:(?:\s|$)")
-_LEVEL = re.compile(r"<\d>")
+_TAG = lazy_regex(r"(?:[^+<>]{0,60}\s)?kernel:(?:\s|$)")
+_LEVEL = lazy_regex(r"<\d>")
 _LONGEST_LINE = 512
 _MOST_LINES = 2_000
 
 # A detector names an inlined function first and the one it was inlined into in the next head.
-_INLINED_HEAD = re.compile(r"(?:BUG: K\w{1,6}SAN: |WARNING: |[RE]IP: ).{0,300}\[inline\]\s*$")
-_WRAPPED = re.compile(
+_INLINED_HEAD = lazy_regex(r"(?:BUG: K\w{1,6}SAN: |WARNING: |[RE]IP: ).{0,300}\[inline\]\s*$")
+_WRAPPED = lazy_regex(
     r"(?:general protection fault, .{0,60}|BUG: unable to handle .{0,60}|Unable to handle kernel "
     r".{0,60}|CPU: \d+ .{0,120})(?:address:?|for|at|virtual|ainted|[A-Z])$"
 )
 # decode_stacktrace.sh moves the place behind the symbol: `WARNING: CPU: 0 PID: 1 at f+0x1/0x2
 # mm/slab.c:1`; abbreviated heads lack the CPU that the kernel prints from 6.17 on.
-_MOVED = re.compile(
+_MOVED = lazy_regex(
     r"WARNING: (CPU: \d+ PID: \d+ )?at ([\w.]{1,100}(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w+\])?) "
     r"\(?(\S{1,160}:\d+)\)?"
 )
-_WITHOUT_CPU = re.compile(r"(WARNING: [\w./-]{1,200}:\d+ at [^\s,]{1,200}(?: \[[^\]]{1,80}\])?)$")
-_LEAK = re.compile(r"(?:kmemleak: )?unreferenced object 0x")
+_WITHOUT_CPU = lazy_regex(r"(WARNING: [\w./-]{1,200}:\d+ at [^\s,]{1,200}(?: \[[^\]]{1,80}\])?)$")
+_LEAK = lazy_regex(r"(?:kmemleak: )?unreferenced object 0x")
 _LEAK_HEAD = "BUG: memory leak"
-_PROTECTION = re.compile(
+_PROTECTION = lazy_regex(
     r"KASAN: (?:maybe |probably )?(?:null-ptr-deref|wild-memory-access|user-memory-access) in "
     r"range "
     r"\[(?:0x)?([0-9a-f]{8,16})-"
 )
-_PROTECTION_HEAD = re.compile(r"(?:Oops: )?general protection fault|BUG: |kasan: GPF")
+_PROTECTION_HEAD = lazy_regex(r"(?:Oops: )?general protection fault|BUG: |kasan: GPF")
 _NEAR = 3  # lines before a hint in which its head stands
 
 _KASAN_SHADOW = 0xDFFF_FC00_0000_0000  # arch/x86/include/asm/kasan.h KASAN_SHADOW_OFFSET

@@ -6,12 +6,12 @@ as fixed or as older than the bug by its number: vendors backport fixes and bugs
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from detector.known.bug import Bug, Fix
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 
 Status = Literal[
@@ -31,7 +31,7 @@ nothing; that of the whole series where its name has no patch number. `unknown`:
 bug's releases are not known."""
 
 # A build from git names the last tag only: it may hold what the next release introduced.
-_FROM_GIT = re.compile(r"\+|-dirty|-next-\d|-\d{5}-g[0-9a-f]{7}|-g[0-9a-f]{7}|-syzkaller")
+_FROM_GIT = lazy_regex(r"\+|-dirty|-next-\d|-\d{5}-g[0-9a-f]{7}|-g[0-9a-f]{7}|-syzkaller")
 _LAST_MINOR = {4: 20, 5: 19, 6: 19}  # the last series before the next major number
 
 

@@ -14,6 +14,7 @@ from detector.crash.frames import frames_of
 from detector.crash.identity import identity
 from detector.known.bug import Trace
 from detector.known.nature import HEADLESS, STUCK, nature
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame
 
 KEPT = 9
@@ -23,7 +24,7 @@ BESIDE = 6
 
 # Functions through which every trace of their sort goes: entry code, fault handlers, reporting,
 # dispatch of interrupts, softirqs and work, idle. The kernel's own names, 3.x to 6.x.
-_PASSED = re.compile(
+_PASSED = lazy_regex(
     r"""
     ret_from_ | entry_ | do_syscall | x64_sys_call | syscall_ | invoke_syscall | do_sys(?:call|$)
     | el0 | el1 | el\d | do_el0_svc | asm_ | sysvec_ | exc_ | _start | secondary_startup
@@ -53,15 +54,15 @@ _SHADOW_OF_NULL = 0xDFFF_FC00_0000_0000
 _SHADOW_SCALE = 8
 _PAGE = 4096
 # A BPF program is called by the hash of its code: kernel/bpf/core.c bpf_get_prog_name.
-_BPF_PROGRAM = re.compile(r"bpf_prog_[0-9a-f]{16}(?:_.*)?$")
+_BPF_PROGRAM = lazy_regex(r"bpf_prog_[0-9a-f]{16}(?:_.*)?$")
 
-_ALLOCATED = re.compile(
+_ALLOCATED = lazy_regex(
     r"(?:Allocated by|Allocated:|allocated by|Uninit was (?:created|stored)|Local variable .{1,80} "
     r"created at)"
 )
-_FREED = re.compile(r"(?:Freed by|Freed:|freed by)")
-_MAIN = re.compile(r"(?:Call [Tt]race|Backtrace)")
-_OTHER = re.compile(r"(?:Last potentially|Second to last|The buggy address)")
+_FREED = lazy_regex(r"(?:Freed by|Freed:|freed by)")
+_MAIN = lazy_regex(r"(?:Call [Tt]race|Backtrace)")
+_OTHER = lazy_regex(r"(?:Last potentially|Second to last|The buggy address)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from detector.known.bug import Bug, Fix
 from detector.known.match import Named
 from detector.known.releases import ReleaseStanding, Status
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
 CAUTION = (
@@ -31,8 +32,8 @@ EXPOSURE: dict[Status, str] = {
     "unknown": "cannot be told: the release is not known",
 }
 """How a host stands to a bug, the most urgent first."""
-_RPM = re.compile(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
-_SUSE = re.compile(r"-(?:default|rt|azure|preempt)$")
+_RPM = lazy_regex(r"\.(?:el|fc|amzn|oe|ky|an|tl|uek)\d|\.(?:el|fc|amzn|oe|uek)", re.IGNORECASE)
+_SUSE = lazy_regex(r"-(?:default|rt|azure|preempt)$")
 _LONGEST_SUBJECT = 120
 
 KernelT = TypeVar("KernelT")

@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.parse import printk
 from detector.parse.draft import Context, Draft
 
-_EMBEDDED = re.compile(r"\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
-_CALLED = re.compile(r"\[ *+\d{1,12}\.\d{6}\] ?\[ *+[TC]\d{1,10}\]", re.ASCII)
-_DROPPED = re.compile(r"\*\* (\d{1,12}) printk messages dropped \*\* ?")
-_LOGIN = re.compile(r"(?:\S{1,64} )?login: ")
-_PROMPT = re.compile(
+_EMBEDDED = lazy_regex(r"\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
+_CALLED = lazy_regex(r"\[ *+\d{1,12}\.\d{6}\] ?\[ *+[TC]\d{1,10}\]", re.ASCII)
+_DROPPED = lazy_regex(r"\*\* (\d{1,12}) printk messages dropped \*\* ?")
+_LOGIN = lazy_regex(r"(?:\S{1,64} )?login: ")
+_PROMPT = lazy_regex(
     r"(?:\[?[\w.-]{1,64}@[\w.-]{1,64}[ :][^\]#$]{0,128}\]?|[\w./~-]{0,64}) ?[#$] ?"
 )
-_STARTUP = re.compile(
+_STARTUP = lazy_regex(
     r"(?:Starting|Stopping|Loading|Mounting) [^\[\"'`]{0,128}[:.] ?|.{0,128}(?:\.\.\.|\]|\*\*) ?"
 )
 # A shell's error whose line end is missing: exvwarning() in dash's error.c, file_error() in bash's.
-_SHELL = re.compile(r"[\w./-]{1,64}: (?:line )?\d{1,6}: [^\s:]{1,64}: ?", re.ASCII)
-_CLOCK = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
-_SEARCHED = re.compile(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
-_FOUND = re.compile(r"[\w./~-]{1,256}[:-]\d{1,9}[:-]$", re.ASCII)
-_QUOTED = re.compile(r">[> ]+")
-_GLUED = re.compile(r"(?<=[^\s\"'`(<=|,>\\])\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
+_SHELL = lazy_regex(r"[\w./-]{1,64}: (?:line )?\d{1,6}: [^\s:]{1,64}: ?", re.ASCII)
+_CLOCK = lazy_regex(r"\d\d:\d\d:\d\d", re.ASCII)
+_SEARCHED = lazy_regex(r"[\w./~-]{1,256}[:-](?:\d{1,9}[:-])?", re.ASCII)
+_FOUND = lazy_regex(r"[\w./~-]{1,256}[:-]\d{1,9}[:-]$", re.ASCII)
+_QUOTED = lazy_regex(r">[> ]+")
+_GLUED = lazy_regex(r"(?<=[^\s\"'`(<=|,>\\])\[ *+\d{1,12}\.\d{6}\](?=[ \[]|$)", re.ASCII)
 _GLUE_US = 60_000_000
 _GLUED_BOUND = 8
 _QUOTING = frozenset("\"'`(<=|,>\\")

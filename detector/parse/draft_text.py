@@ -6,7 +6,7 @@ Comes in: decoded text. Goes out: the same without what no log means. It knows n
 
 from __future__ import annotations
 
-import re
+from detector.lazy_regex import lazy_regex
 
 LINE_BOUND = 16_384
 """Characters of one line that are read. printk stores at most 1,024 (kernel/printk/printk.c),
@@ -14,11 +14,11 @@ extended consoles print at most 8,192."""
 ROWS_BOUND = 100_000
 """Lines of one record that are read."""
 
-_ESCAPES = re.compile(
+_ESCAPES = lazy_regex(
     r"\x1b(?:\[[0-9;?]{0,32}[ "
     r"-/]?[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()#][0-9A-Za-z]|[0-9=>A-Zc-z])?"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
+_CONTROLS = lazy_regex(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 _BYTE_ORDER_MARK = "\ufeff"
 _HEAD = 256
 _START = 16

@@ -11,16 +11,17 @@ bits little-endian, the bytes, a line end. A blank line ends an entry.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import islice
+
+from detector.lazy_regex import lazy_regex
 
 HEAD = b"__CURSOR="
 # In a row these stand for the line ends between fields and within one. A journal exports a field
 # with control characters in the form with a size, so no text holds them.
 BETWEEN = b"\x1f"
 WITHIN = b"\x1e"
-_KEY = re.compile(rb"([A-Za-z0-9_]{1,64})([=\n])")
+_KEY = lazy_regex(rb"([A-Za-z0-9_]{1,64})([=\n])")
 _SIZE = 8
 _FIELDS_BOUND = 1_024
 _ENTRIES_BOUND = 100_000

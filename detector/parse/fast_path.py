@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.parse.draft import Context
 from detector.parse.printk import LEVELS
 from detector.parse.stamps import iso, micros, without_year
@@ -23,12 +24,12 @@ _PLAIN = (
     r" ([A-Za-z][\w.-]{0,254}) kernel: \[ {0,11}(\d{1,12})\.(\d{6})\] "
     r"([A-Za-z0-9][!-Z\\-~][ -~]*[!-~])"
 )
-_PLAIN_TEXT = re.compile(_PLAIN, re.ASCII)
-PLAIN_BYTES = re.compile(_PLAIN.encode(), re.ASCII)
+_PLAIN_TEXT = lazy_regex(_PLAIN, re.ASCII)
+PLAIN_BYTES = lazy_regex(_PLAIN.encode(), re.ASCII)
 """The same line as bytes: stamp, host, seconds, fraction, message."""
 # Where a daemon was told to write facility and level, they stand like a host: `kern.warning kernel:
 # …`.
-_PAIR = re.compile(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
+_PAIR = lazy_regex(r"[a-z]{3,8}\d?\.[a-z]{3,7}", re.ASCII)
 # Or a level in capitals: `INFO kernel: …`.
 _LEVEL_WORDS = frozenset(name.upper() for name in LEVELS)
 

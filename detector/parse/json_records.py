@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Trust
 from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk, wrappers
 from detector.parse.draft import Context, Draft, shipped_as, trust_of
@@ -41,13 +42,13 @@ def _pairs(pairs: list[tuple[str, object]]) -> JsonObject:
 
 # Decimals stay text: kernel times are exact.
 _decode = json.JSONDecoder(parse_float=str, strict=False, object_pairs_hook=_pairs).decode
-_STARTS = re.compile(r'\s*+(?:@cee: ?)?(?=\{\s*+(?:["}]|$)|\[\s*+\{)')
-_FLUENT_STDOUT = re.compile(
+_STARTS = lazy_regex(r'\s*+(?:@cee: ?)?(?=\{\s*+(?:["}]|$)|\[\s*+\{)')
+_FLUENT_STDOUT = lazy_regex(
     r"\[\d{1,9}\] \S{1,128}: \[\[?(\d{1,12}(?:\.\d{1,9})?)(?:, \{[^{}]{0,512}\}\])?, (\{.*\})\]$",
     re.ASCII,
 )
-_FLUENT_ARROW = re.compile(r'(?<!\\)"=>')
-_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+_FLUENT_ARROW = lazy_regex(r'(?<!\\)"=>')
+_SECONDS = lazy_regex(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _DMESG_FIELDS = frozenset(("fac", "pri", "time", "caller", "msg"))
 _OBJECT_BOUND = 100_000
 FieldValue = str | tuple[str, ...]

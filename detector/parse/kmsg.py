@@ -13,24 +13,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detector.lazy_regex import lazy_regex
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.draft_text import cleaned
 
-_RECORD = re.compile(
+_RECORD = lazy_regex(
     (
         r"(\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?(\d{1,4}),(\d{1,20}),(\d{1,18}),([^,;\s]{1,2})(,"
         r"[^;\n]{0,600})?;"
     ),
     re.ASCII,
 )
-_NEXT = re.compile(
+_NEXT = lazy_regex(
     r"\n(?=(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[^,;\s]{1,2}[,;])", re.ASCII
 )
-_FRAGMENT = re.compile(r",ncfrag=(\d{1,6})/(\d{1,6})(?=,|$)", re.ASCII)
-_CALLER = re.compile(r",caller=([TC]\d{1,10})(?=,|$)", re.ASCII)
-_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
-_DICTIONARY = re.compile(r" ?(?:SUBSYSTEM|DEVICE)=")
-_ANY_KEY = re.compile(r" [A-Za-z_][\w.-]{0,63}=", re.ASCII)
+_FRAGMENT = lazy_regex(r",ncfrag=(\d{1,6})/(\d{1,6})(?=,|$)", re.ASCII)
+_CALLER = lazy_regex(r",caller=([TC]\d{1,10})(?=,|$)", re.ASCII)
+_ESCAPE = lazy_regex(rb"\\x([0-9a-f]{2})")
+_DICTIONARY = lazy_regex(r" ?(?:SUBSYSTEM|DEVICE)=")
+_ANY_KEY = lazy_regex(r" [A-Za-z_][\w.-]{0,63}=", re.ASCII)
 _FRAGMENT_BOUND = 65_536
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from detector.lazy_regex import lazy_regex
 from detector.trust_policy import TrustPolicy
 
 JsonObject = dict[str, object]
@@ -30,7 +31,7 @@ _STREAMS = frozenset(("stdout", "stderr"))
 _UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".timer", ".path", ".swap")
 _INPUTS = frozenset(("imuxsock", "docker_logs", "kubernetes_logs", "container", "docker"))
 _SERVICES = ("/aws/", "/ecs/", "/eks/")
-_READERS = re.compile(r"(?:\S*/)?(?:sudo (?:\S*/)?)?(?:dmesg|journalctl|cat|tail|head)(?= |$)")
+_READERS = lazy_regex(r"(?:\S*/)?(?:sudo (?:\S*/)?)?(?:dmesg|journalctl|cat|tail|head)(?= |$)")
 _NOTHING = frozenset(("", "-", "0"))
 
 
@@ -64,9 +65,9 @@ def _kinds() -> dict[str, str]:
 
 
 _KINDS = _kinds()
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_MARKS = re.compile(r"[^a-z0-9]+")
-_ORCHESTRATED = re.compile(r"(?:.*_)?(?:k8s|kubernetes)_(?!node|cluster|host|master)")
+_CAMEL = lazy_regex(r"(?<=[a-z0-9])(?=[A-Z])")
+_MARKS = lazy_regex(r"[^a-z0-9]+")
+_ORCHESTRATED = lazy_regex(r"(?:.*_)?(?:k8s|kubernetes)_(?!node|cluster|host|master)")
 _NAME_BOUND = 160
 
 

@@ -8,12 +8,12 @@ decides nothing about what a line means.
 
 from __future__ import annotations
 
-import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from functools import lru_cache
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Line, Record, Unparsed
 from detector.parse import export, fast_path, json_records, lines
 from detector.parse.draft import Context, Draft
@@ -47,7 +47,7 @@ _RECORD_BOUND = 64 << 20
 _DUMP_BOUND = 1_000
 _OF_CONSOLES = ("dmesg", "console")
 _OF_DUMPS = ("dmesg", "text", "pstore")
-_HOST_NAME = re.compile(r"[\w.:%-]{1,255}")
+_HOST_NAME = lazy_regex(r"[\w.:%-]{1,255}")
 _Drafted = Draft | str | None
 
 

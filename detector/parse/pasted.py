@@ -11,14 +11,16 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-_FENCE = re.compile(rb"\s*+(?:```|~~~)[\w+-]{0,32}\s*+$")
-_QUOTE = re.compile(rb"\s{0,8}(?:[>|]\s?)+(?=\s*+\S)")
+from detector.lazy_regex import lazy_regex
+
+_FENCE = lazy_regex(rb"\s*+(?:```|~~~)[\w+-]{0,32}\s*+$")
+_QUOTE = lazy_regex(rb"\s{0,8}(?:[>|]\s?)+(?=\s*+\S)")
 # A line's number, as editors, `cat -n`, `grep -n`, pages of code and lists write it.
-_NUMBER = re.compile(rb"\s{0,8}(?:[\w./-]{1,256}:)?(\d{1,7})(?:[:.)|]\s?|\t| {1,4}(?=[\[<]))")
-_BULLET = re.compile(rb"\s{0,8}[*+-]\s+(?=[\[<\w])")
+_NUMBER = lazy_regex(rb"\s{0,8}(?:[\w./-]{1,256}:)?(\d{1,7})(?:[:.)|]\s?|\t| {1,4}(?=[\[<]))")
+_BULLET = lazy_regex(rb"\s{0,8}[*+-]\s+(?=[\[<\w])")
 _MARKS = (b'"', b"'", b"`", "“".encode(), "‘".encode(), "«".encode())
 _CLOSING = {"“".encode(): "”".encode(), "‘".encode(): "’".encode(), "«".encode(): "»".encode()}
-_STAMP = re.compile(rb"[\[<]\s*+\d")
+_STAMP = lazy_regex(rb"[\[<]\s*+\d")
 
 
 def plain(lines: Sequence[bytes]) -> list[bytes]:

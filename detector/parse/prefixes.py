@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from detector.lazy_regex import lazy_regex
 from detector.parse import origin
 from detector.parse.draft import Context, Draft
 from detector.parse.stamps import instant, iso, zone_of
@@ -32,37 +33,37 @@ _FORMED = (
     r"\[ *+\d{1,12}\.\d{1,9}|<\d{1,4}>|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |"
     r"\d{4}-\d\d-\d\d[T ]\d\d:"
 )
-_BRACKETED = re.compile(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re.ASCII)
+_BRACKETED = lazy_regex(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re.ASCII)
 # Seconds since the logger began, and since the line before: grabserial.
-_ELAPSED = re.compile(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
-_CLOCKED = re.compile(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
-_TIMED = re.compile(rf"({_CLOCK}) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII)
+_ELAPSED = lazy_regex(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
+_CLOCKED = lazy_regex(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
+_TIMED = lazy_regex(rf"({_CLOCK}) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII)
 # A receiver of netconsole writes who sent a record, and some the port; Xen's console writes of
 # which domain a line is, `(d12) ` (guest_printk() in xen/drivers/char/console.c).
 _RECORD = r"(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[-c+][,;]"
-_SENDER = re.compile(
+_SENDER = lazy_regex(
     rf"(?:\(d\d{{1,5}}\)|({_IPV4}|\[{_IPV6}\]|{_IPV6})(?::\d{{1,5}})?:?) {{1,2}}"
     rf"(?=\[ *+\d{{1,12}}\.\d|<\d{{1,4}}>|{_RECORD})",
     re.ASCII,
 )
-_COLUMN = re.compile(rf"(?:((?:{_DATE}){_CLOCK})|({_ADDRESS}))[ \t]*+[|;,\t][ \t]*+", re.ASCII)
-_BEHIND_COLUMNS = re.compile(_FORMED, re.ASCII)
+_COLUMN = lazy_regex(rf"(?:((?:{_DATE}){_CLOCK})|({_ADDRESS}))[ \t]*+[|;,\t][ \t]*+", re.ASCII)
+_BEHIND_COLUMNS = lazy_regex(_FORMED, re.ASCII)
 _COLUMNS = 4
-_CONTAINER = re.compile(
+_CONTAINER = lazy_regex(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) "
     r"[FP](?::\S{1,16})? ?",
     re.ASCII,
 )
-_CLOUDWATCH = re.compile(
+_CLOUDWATCH = lazy_regex(
     rf"(\d{{4}}-\d\d-\d\dT{_CLOCK}) (i-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})) (?={_FORMED})", re.ASCII
 )
-_LABELLED = re.compile(
+_LABELLED = lazy_regex(
     r'(\d{4}-\d\d-\d\dT\S{1,40}) \{((?:[\w.-]{1,64}="(?:[^"\\]|\\.){0,256}"(?:, ?)?){1,32})\} ?',
     re.ASCII,
 )
-_LABEL = re.compile(r'([\w.-]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
-_CRASH = re.compile(r'PANIC: "(.{1,1024}?)(?:"(?: \(check log for details\))?)?$')
-_NUMBERS = re.compile(
+_LABEL = lazy_regex(r'([\w.-]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
+_CRASH = lazy_regex(r'PANIC: "(.{1,1024}?)(?:"(?: \(check log for details\))?)?$')
+_NUMBERS = lazy_regex(
     r"(?:(\d{1,4})[-/.:](\d{1,2})[-/.:](\d{1,4})[T ] ?)(\d\d?:\d\d:\d\d)(?:[.,](\d{1,9}))?"
     r"(?: ?([AP])M)?(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?",
     re.ASCII,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.parse.draft import Context, Draft, trust_of
 from detector.parse.stamps import CLOCK, iso, micros, with_year, without_year
 
@@ -59,7 +60,7 @@ LEVELS = {
 }
 
 _CALLER = r"(?: ?\[ *+([TC]\d{1,10})\])?"
-STAMP = re.compile(
+STAMP = lazy_regex(
     (
         rf"\[ *+(\d{{1,12}})\.(\d{{1,9}})s?(?:@\d{{1,3}})?(?: *+<[ +\d.-]{{1,24}}>)? "
         rf"*+\]{_CALLER}(?: "
@@ -69,17 +70,17 @@ STAMP = re.compile(
 )
 """An uptime of any width; Amlogic's `@cpu`; dmesg -d's `< delta>`; the caller id, glued or after a
 blank; an old priority."""
-_DATE = re.compile(
+_DATE = lazy_regex(
     (
         rf"\[(\D\S{{0,11}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?: *+<[ "
         rf"+\d.-]{{1,24}}>)?\]{_CALLER} ?"
     ),
     re.ASCII,
 )
-_LOCAL_DATE = re.compile(
+_LOCAL_DATE = lazy_regex(
     rf"\[[^\W\d][^\[\]\d]{{1,20}}[^\[\]]{{1,24}}\d\d:\d\d:\d\d[^\[\]:.]{{0,12}}\]{_CALLER} ?"
 )
-_DELTA = re.compile(
+_DELTA = lazy_regex(
     (
         rf"\[(?:<[ \d.]{{1,20}}>|([A-Z][a-z]{{2}}) ?(\d{{1,2}}) (\d\d:\d\d)(?: "
         rf"\+(\d{{1,9}})\.(\d{{6}}))?"
@@ -87,9 +88,9 @@ _DELTA = re.compile(
     ),
     re.ASCII,
 )
-_STAMPED = re.compile(r" *+(?:<(\d{1,4})>)?(?=\[ *+\d{1,12}\.\d)", re.ASCII)
-_DECODED = re.compile(r"([a-z]{3,8}\d?) *+:([a-z]{3,6}) *+: ", re.ASCII)
-_VENDOR = re.compile(
+_STAMPED = lazy_regex(r" *+(?:<(\d{1,4})>)?(?=\[ *+\d{1,12}\.\d)", re.ASCII)
+_DECODED = lazy_regex(r"([a-z]{3,8}\d?) *+:([a-z]{3,6}) *+: ", re.ASCII)
+_VENDOR = lazy_regex(
     r"[A-Z ]?\[\d{1,2}:.{15}: *+\d{1,7}\] ?"  # Samsung: level, CPU, comm padded to 15, pid
     # Huawei: wall clock, pid, CPU, comm
     r"|\[\d{4}:\d\d:\d\d \d\d:\d\d:\d\d\] ?|\[pid:\d{1,7},cpu\d{1,3},[^\]]{1,20}\] ?"
@@ -99,14 +100,14 @@ _VENDOR = re.compile(
     re.ASCII,
 )
 _VENDORS = 3
-_BUILD_CLOCK = re.compile(r" *+\[ *+\d{1,9}s\] ", re.ASCII)
-_LOST_BRACKETS = re.compile(r"c *+(\d{1,12})\.(\d{6})! ?", re.ASCII)
-_LOST_PAIR = re.compile(r"c([#<][^!]{1,40})!")
-_ISO_COMMA = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:?\d\d ", re.ASCII)
-_HEADLESS = re.compile(r"\d{1,12}\.\d{6}\] ", re.ASCII)
+_BUILD_CLOCK = lazy_regex(r" *+\[ *+\d{1,9}s\] ", re.ASCII)
+_LOST_BRACKETS = lazy_regex(r"c *+(\d{1,12})\.(\d{6})! ?", re.ASCII)
+_LOST_PAIR = lazy_regex(r"c([#<][^!]{1,40})!")
+_ISO_COMMA = lazy_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:?\d\d ", re.ASCII)
+_HEADLESS = lazy_regex(r"\d{1,12}\.\d{6}\] ", re.ASCII)
 # Only before a stamp: a process may be called `: BUG` or `kernel: BUG`.
-_REPEATED_TAG = re.compile(r"(?:kernel: |: ){1,4}(?=\[ *+\d{1,12}\.\d)", re.ASCII)
-_MONOTONIC = re.compile(r"(?:([\w.-]{1,253}) )?kernel: ?", re.ASCII)
+_REPEATED_TAG = lazy_regex(r"(?:kernel: |: ){1,4}(?=\[ *+\d{1,12}\.\d)", re.ASCII)
+_MONOTONIC = lazy_regex(r"(?:([\w.-]{1,253}) )?kernel: ?", re.ASCII)
 
 
 def without_vendor(text: str) -> str:

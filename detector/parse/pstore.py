@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Line
 from detector.parse.draft import Draft
 
-_HEADER = re.compile(
+_HEADER = lazy_regex(
     r"(Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(\d{1,9}) Part(\d{1,9})\s*$",
     re.ASCII,
 )
-_RAMOOPS = re.compile(r"====\d{1,12}\.\d{1,9}(?:-[CD])?$", re.ASCII)
+_RAMOOPS = lazy_regex(r"====\d{1,12}\.\d{1,9}(?:-[CD])?$", re.ASCII)
 _HELD_BOUND = 20_000
 _HOLD_US = 10_000_000
 _AGE_US = 60_000_000

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from detector.lazy_regex import lazy_regex
 from detector.parse import fast_path
 from detector.parse.draft import Context
 
@@ -99,6 +100,6 @@ _SHAPES: Sequence[
     tuple[re.Pattern[bytes], Callable[[RawLines, re.Match[bytes]], RawLine | None]]
 ] = (
     (fast_path.PLAIN_BYTES, _syslog),
-    (re.compile(_RSYSLOG.encode(), re.ASCII), _syslog),
-    (re.compile(_JOURNALD.encode(), re.ASCII), _journald),
+    (lazy_regex(_RSYSLOG.encode(), re.ASCII), _syslog),
+    (lazy_regex(_JOURNALD.encode(), re.ASCII), _journald),
 )

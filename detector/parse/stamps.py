@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 from detector.clock import DAY_US, SECOND_US
+from detector.lazy_regex import lazy_regex
 from detector.parse.draft import Context
 
 # printk's clock is a u64 of nanoseconds (ts_nsec of struct printk_info,
@@ -31,11 +32,11 @@ _MONTHS = {
         start=1,
     )
 }
-_ISO = re.compile(
+_ISO = lazy_regex(
     rf"(\d{{4}})-(\d\d)-(\d\d)[T ]{CLOCK} ?(Z|UTC|[+-]\d\d:?\d\d)?(?=[ :]|$)", re.ASCII
 )
-_DATED = re.compile(rf"([^\W\d]\S{{1,11}}) {{1,2}}(\d{{1,2}}) {CLOCK}")
-_NUMBER = re.compile(r"(-?\d{1,20})(?:\.(\d{1,18}))?", re.ASCII)
+_DATED = lazy_regex(rf"([^\W\d]\S{{1,11}}) {{1,2}}(\d{{1,2}}) {CLOCK}")
+_NUMBER = lazy_regex(r"(-?\d{1,20})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 def micros(seconds: str, fraction: str | None = None) -> int:

@@ -13,26 +13,27 @@ from __future__ import annotations
 
 import re
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Trust
 from detector.parse import kmsg, printk
 from detector.parse.draft import Context, Draft, shipped_as, trust_of
 from detector.parse.stamps import CLOCK, iso, with_year, without_year, zone_of
 
-_MONTH_FIRST = re.compile(
+_MONTH_FIRST = lazy_regex(
     rf"(\S{{1,12}}) {{1,2}}(\d{{1,2}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?",
     re.ASCII,
 )
-_DAY_FIRST = re.compile(
+_DAY_FIRST = lazy_regex(
     rf"(\d{{1,2}})\.? (\S{{1,12}}) (?:(\d{{4}}) )?{CLOCK}(?: ((?:19|20)\d\d))?(?=[ :]|$):? ?",
     re.ASCII,
 )
-_YEAR_FIRST = re.compile(
+_YEAR_FIRST = lazy_regex(
     rf"(\d{{4}}) (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK}(?=[ :]|$):? ?", re.ASCII
 )
-_WEEKDAY = re.compile(
+_WEEKDAY = lazy_regex(
     rf"[^\s\d]{{1,12}},? (\S{{1,12}}) {{1,2}}(\d{{1,2}}) {CLOCK} (\d{{4}})(?= |$) ?", re.ASCII
 )
-_FULL = re.compile(
+_FULL = lazy_regex(
     r"[^\s\d]{1,12} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?) (\S{1,8})(?= |$) ?", re.ASCII
 )
 
@@ -44,26 +45,26 @@ _HOST = (
     r"([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){1,7}:[0-9A-Fa-f.]{1,"
     r"15}(?:%\w{1,15})?) )?"
 )
-_TAIL = re.compile(
+_TAIL = lazy_regex(
     rf"{_HOST}(?:([a-z]{{3,8}}\d?)\.([a-z]{{3,7}}) |({_LEVEL}) "
     rf")?([^\s:\[\]]{{1,128}})(\[[^\]\s]{{0,64}}\])?: ?",
     re.ASCII,
 )
 # netconsole's packets have neither PRI nor header: a daemon that receives them writes the sender's
 # address where a host stands. A message without a tag that has a header names its host.
-_ADDRESSED = re.compile(
+_ADDRESSED = lazy_regex(
     r"((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) (?=[\[\d])", re.ASCII
 )
-_PAIR = re.compile(r"([a-z]{3,8}\d?)\.([a-z]{3,7}) +", re.ASCII)
-_KERNEL_TAG = re.compile(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
-_RFC5424 = re.compile(
+_PAIR = lazy_regex(r"([a-z]{3,8}\d?)\.([a-z]{3,7}) +", re.ASCII)
+_KERNEL_TAG = lazy_regex(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
+_RFC5424 = lazy_regex(
     (
         r"1 (\S{1,48}) (\S{1,255}) (\S{1,64}) \S{1,128} \S{1,64} "
         r'(?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+"|\\.)*+\])++)(?: \ufeff?|$)'
     ),
     re.DOTALL,
 )
-_PRIORITY = re.compile(r"(?:\d{1,6} )?<(\d{1,4})>", re.ASCII)
+_PRIORITY = lazy_regex(r"(?:\d{1,6} )?<(\d{1,4})>", re.ASCII)
 
 
 def priority(text: str) -> tuple[int, str] | None:

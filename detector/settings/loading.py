@@ -8,7 +8,6 @@ all at once, each with its place. No setting is read anywhere else.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from detector.errors import UserError
+from detector.lazy_regex import lazy_regex
 from detector.render.escape import inert
 from detector.settings.allowed import allowed
 from detector.settings.declared import NAMES, Settings, declared, text
@@ -32,8 +32,8 @@ Origins = Mapping[str, str]
 
 # What Kubernetes and Docker put into a container for each service of the namespace, which may be
 # called oopswatch-metrics (kubernetes pkg/kubelet/envvars/envvars.go): no settings.
-_SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")
-_LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_LINK = lazy_regex(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")
+_LINK_ADDRESS = lazy_regex(r"(tcp|udp|sctp)://")
 
 _DECLARED = {f"{group}.{name}": declaration for group, name, declaration in declared()}
 # Characters of a value that a message shows.

@@ -6,11 +6,11 @@ UnreadableImageError with what is wrong. Pure.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from detector.lazy_regex import lazy_regex
 from detector.symbols.btf import HEADER, Btf, find_btf
 from detector.symbols.elf import Segment, read_elf
 from detector.symbols.errors import UnreadableImageError
@@ -18,7 +18,7 @@ from detector.symbols.kallsyms import decode_kallsyms
 from detector.symbols.table import SymbolTable
 from detector.symbols.unpack import is_arm64_image, unpack
 
-_BANNER = re.compile(rb"Linux version (\d[\w.+~-]{1,100}) (\([^\n\0]{1,600})\n")
+_BANNER = lazy_regex(rb"Linux version (\d[\w.+~-]{1,100}) (\([^\n\0]{1,600})\n")
 # Where the code begins and ends, and that of the boot (include/asm-generic/sections.h).
 _LARGEST_HEAD = 2 * 1024 * 1024
 _SAMPLED_CALLS = 400

@@ -14,18 +14,18 @@ kallsyms_sym_address() (5.4 to 6.12).
 from __future__ import annotations
 
 import heapq
-import re
 import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from detector.lazy_regex import lazy_regex
 from detector.symbols.errors import UnreadableImageError
 from detector.symbols.table import SymbolTable
 
 _DIGITS = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00"
-_FIRST_MARKERS = re.compile(
+_FIRST_MARKERS = lazy_regex(
     rb"(?=\x00{4}[\x00-\xff][\x01-\x7f]\x00\x00[\x00-\xff]{2}[\x00\x01]\x00)"
 )
 _BLOCK = 256  # names between two markers

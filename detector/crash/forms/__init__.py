@@ -9,8 +9,6 @@ of heads are the kernel's own; the file that prints each is named in the pattern
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.bugs import BUGS
 from detector.crash.forms.faults import FAULTS
 from detector.crash.forms.form import Form
@@ -19,12 +17,13 @@ from detector.crash.forms.locks import LOCKS
 from detector.crash.forms.rest import RESTS, UNNAMED_FAULT, UNNAMED_NULL
 from detector.crash.forms.sanitisers import SANITISERS
 from detector.crash.forms.warnings import WARNINGS
+from detector.lazy_regex import lazy_regex
 
 __all__ = ["ANNOUNCES", "FORMS", "UNNAMED_FAULT", "UNNAMED_NULL", "Form"]
 
 FORMS: tuple[Form, ...] = (*SANITISERS, *FAULTS, *BUGS, *WARNINGS, *LOCKS, *HANGS, *RESTS)
 
-ANNOUNCES = re.compile(
+ANNOUNCES = lazy_regex(
     r"refcount_t: |list_(?:add|del|replace)|usercopy: |ODEBUG: |kernel tried to execute "
     r"|Kernel attempted to |Insufficient stack space"
     r"|kernel stack overflow \(|Oops: stack guard page|(?:\S+: )?detected (?:buffer "

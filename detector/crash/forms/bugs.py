@@ -4,10 +4,9 @@ its like, without an exception.
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.form import CALLERS, form, recipe
 from detector.crash.guilty import STACK, TRACE
+from detector.lazy_regex import lazy_regex
 
 _SPINLOCK = (
     r"BUG: (?P<lock>spinlock|rwlock) (?P<what>lockup suspected|already "
@@ -26,16 +25,16 @@ _SLAB = (
     r"BUG \S+ .*: (?P<what>.*overwritten|Invalid object pointer|Objects remaining|Freepointer "
     r"corrupt|Freechain corrupt)"
 )
-_UNMOUNT = recipe(re.compile(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
-_SPL_PLACE = recipe(re.compile(r"[\w.-]+:\d+:(?P<fn>\w+)\(\)"), plain=True)
-_LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
+_UNMOUNT = recipe(lazy_regex(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
+_SPL_PLACE = recipe(lazy_regex(r"[\w.-]+:\d+:(?P<fn>\w+)\(\)"), plain=True)
+_LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 
 SPINLOCK = recipe(TRACE, STACK, skip="spin_|_lock|_unlock")
 PREEMPTIBLE = recipe(
     TRACE, STACK, skip="dump_stack|preemption|preempt|debug_|processor_id|this_cpu"
 )
 BAD_PAGE = (
-    recipe(re.compile("page last allocated"), STACK, skip=_PAGES),
+    recipe(lazy_regex("page last allocated"), STACK, skip=_PAGES),
     recipe(TRACE, STACK, skip=_PAGES + "|bad_page"),
 )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from detector.crash.frames import SYMBOL
 from detector.crash.guilty import PC, STACK, TRACE, Recipe, SearchPart
+from detector.lazy_regex import lazy_regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,18 @@ class Form:
 def form(kind: str, head: str, title: str, *recipes: Recipe, body: str | None = None) -> Form:
     """A form, with its patterns compiled."""
     return Form(
-        kind, re.compile(head), title, recipes, re.compile(body) if body is not None else None
+        kind, lazy_regex(head), title, recipes, lazy_regex(body) if body is not None else None
     )
 
 
 def recipe(*parts: SearchPart, skip: str = "", choose: str = "", plain: bool = False) -> Recipe:
     """A recipe, with what else it skips compiled."""
-    return Recipe(parts, re.compile(skip) if skip else None, choose, plain)
+    return Recipe(parts, lazy_regex(skip) if skip else None, choose, plain)
 
 
 def after(line: str, symbol: re.Pattern[str]) -> Recipe:
     """The function that the first symbol after a line names, as it is."""
-    return recipe(re.compile(line), symbol, plain=True)
+    return recipe(lazy_regex(line), symbol, plain=True)
 
 
 NAME = (
@@ -50,9 +51,9 @@ NAME = (
 )
 """A function, with or without the offset."""
 
-AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] *)?" + SYMBOL)
-LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] *)?" + NAME)
-ADDRESS_AND_NAME = re.compile(r"\[<[0-9a-f]+>\] +" + SYMBOL)
+AT = lazy_regex(r"\bat: (?:\[<[0-9a-f]+>\] *)?" + SYMBOL)
+LOCK_AT = lazy_regex(r"\bat: (?:\[<[0-9a-f]+>\] *)?" + NAME)
+ADDRESS_AND_NAME = lazy_regex(r"\[<[0-9a-f]+>\] +" + SYMBOL)
 
 FAULT = recipe(PC, TRACE, STACK)
 """The function at the program counter, or who called it."""

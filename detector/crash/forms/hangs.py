@@ -4,22 +4,21 @@ what ends everything: panics.
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.form import CALLERS, FAULT, LOOP, NAME, form, recipe
 from detector.crash.guilty import PC, STACK, TRACE
+from detector.lazy_regex import lazy_regex
 
 _TIMER = "apic_timer_interrupt|rcu"
 STALLS = (
-    recipe(re.compile("apic_timer_interrupt"), PC, STACK, skip=_TIMER, choose="stall"),
+    recipe(lazy_regex("apic_timer_interrupt"), PC, STACK, skip=_TIMER, choose="stall"),
     recipe(
-        re.compile("apic_timer_interrupt|Exception stack|el1h_64_irq"),
+        lazy_regex("apic_timer_interrupt|Exception stack|el1h_64_irq"),
         STACK,
         skip=_TIMER,
         choose="stall",
     ),
 )
-_CORRUPTED_IN = recipe(re.compile(r"is corrupted in: (?!\[?<?[0-9a-f]{8})" + NAME), plain=True)
+_CORRUPTED_IN = recipe(lazy_regex(r"is corrupted in: (?!\[?<?[0-9a-f]{8})" + NAME), plain=True)
 
 HANGS = (
     form("soft-lockup", r"BUG: soft lockup", "BUG: soft lockup in {function}", LOOP, FAULT),

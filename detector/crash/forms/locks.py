@@ -5,10 +5,9 @@ To 4.11 they say INFO or BUG in brackets and name the function in the line `at:`
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.form import ADDRESS_AND_NAME, AT, CALLERS, LOCK_AT, after, form, recipe
 from detector.crash.guilty import STACK, TRACE
+from detector.lazy_regex import lazy_regex
 
 _DEADLOCK = "possible deadlock in {function}"
 _ACQUIRES = after("is trying to acquire", LOCK_AT)
@@ -34,7 +33,7 @@ LOCKS = (
         "lockdep",
         r"WARNING: .*-safe -> .*-unsafe lock order detected",
         _DEADLOCK,
-        recipe(re.compile("which became .* at:"), STACK),
+        recipe(lazy_regex("which became .* at:"), STACK),
     ),
     form("lockdep", r"WARNING: possible recursive locking detected", _DEADLOCK, _ACQUIRES),
     form(

@@ -6,8 +6,6 @@ A report may be known by a line of its text, or by a frame of the function that 
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.bugs import BAD_PAGE, PREEMPTIBLE, SPINLOCK
 from detector.crash.forms.faults import NULL_TITLE, PAGING_TITLE
 from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, Form, after, form, recipe
@@ -15,6 +13,7 @@ from detector.crash.forms.hangs import STALLS
 from detector.crash.forms.locks import NON_STATIC
 from detector.crash.forms.sanitisers import LEAK, UBSAN
 from detector.crash.guilty import STACK, TRACE
+from detector.lazy_regex import lazy_regex
 
 UNNAMED_FAULT = form("memory-fault", r"", PAGING_TITLE, FAULT)
 UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
@@ -27,7 +26,7 @@ _DEADLOCK = recipe(TRACE, STACK, skip=_OWN)
 """The lock validator's own functions stand on top (kernel/locking/lockdep.c)."""
 
 _WORK = "process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
-_LAST_FUNCTION = recipe(re.compile(r"last function: (?P<fn>\w+)"), plain=True)
+_LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 _TAKES = after(r"\] takes:", LOCK_AT)
 
 

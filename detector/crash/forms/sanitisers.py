@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.form import NAME, form, recipe
 from detector.crash.guilty import STACK, TRACE
+from detector.lazy_regex import lazy_regex
 
 _ENCRYPTS = "_encrypt$|^(?:crypto|cipher|drbg|rng)_"
 """Uninitialised data shows up here, and comes from the caller."""
@@ -15,12 +14,12 @@ _ALLOCATES = (
     "kmemleak|mmap|kmem|slab|alloc|create_object|idr_get|list_lru_init|kasprintf|kvasprintf"
     "|pcpu_create|strdup|strndup|memdup"
 )
-_KASAN_NAMES = re.compile(r"BUG: KASAN: [a-z -]+? in " + NAME)
+_KASAN_NAMES = lazy_regex(r"BUG: KASAN: [a-z -]+? in " + NAME)
 _KASAN = recipe(_KASAN_NAMES, TRACE, STACK, skip="kernel_fault|tag_check|mem_abort|^el1_|^el1h_")
 _KASAN_FREE = recipe(_KASAN_NAMES, TRACE, STACK, skip="slab_|kfree|vunmap|vfree")
-_KCSAN = recipe(re.compile(r"BUG: KCSAN: (?:data-race|assert: race) in " + NAME), plain=True)
-_KFENCE = recipe(re.compile(r"BUG: KFENCE: [a-z -]+? in " + NAME), STACK)
-LEAK = recipe(re.compile(r"backtrace(?: \(crc [0-9a-f]*\))?:"), STACK, skip=_ALLOCATES)
+_KCSAN = recipe(lazy_regex(r"BUG: KCSAN: (?:data-race|assert: race) in " + NAME), plain=True)
+_KFENCE = recipe(lazy_regex(r"BUG: KFENCE: [a-z -]+? in " + NAME), STACK)
+LEAK = recipe(lazy_regex(r"backtrace(?: \(crc [0-9a-f]*\))?:"), STACK, skip=_ALLOCATES)
 UBSAN = recipe(TRACE, STACK, skip="ubsan|overflow")
 _KFENCE_SAYS = (
     "(?:use-after-free|out-of-bounds|invalid) (?:read|write)|invalid free|memory corruption"

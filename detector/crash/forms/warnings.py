@@ -4,11 +4,10 @@ all others; and the unwinder's own.
 
 from __future__ import annotations
 
-import re
-
 from detector.crash.forms.form import form, recipe
 from detector.crash.frames import SYMBOL
 from detector.crash.guilty import PC, STACK, TRACE, Recipe
+from detector.lazy_regex import lazy_regex
 
 # `WARNING: CPU: 0 PID: 1 at FILE:LINE SYMBOL`, `WARNING: at FILE:LINE SYMBOL`, `WARNING: FILE:LINE
 # at SYMBOL, CPU#0: comm/1`
@@ -19,7 +18,7 @@ _USB = "usb_submit_urb|usb_start_wait_urb|usb_bulk_msg|usb_interrupt_msg|usb_con
 _ODEBUG = "debug_|rcu|hrtimer_|timer_|work_|percpu_|vunmap|vfree|__free_|debug_check|kobject_"
 
 
-_TRAPPED_AT = re.compile(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
+_TRAPPED_AT = lazy_regex(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
 """powerpc: WARN() is a trap, and a panic of panic_on_warn shows only this of the function
 (show_stack in arch/powerpc/kernel/process.c)."""
 

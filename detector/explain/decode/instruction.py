@@ -16,9 +16,10 @@ from typing import Any
 
 from detector.explain.decode.machine import ArchFamily, Architecture
 from detector.explain.decode.operands import Operand
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport
 
-_HEX = re.compile(r"[0-9a-fA-F]+")
+_HEX = lazy_regex(r"[0-9a-fA-F]+")
 _LONGEST_X86 = 15  # bytes: Intel SDM volume 2, chapter 2
 _KERNEL_NAMES: Mapping[str, Mapping[str, str]] = {
     "arm64": {"fp": "x29", "lr": "x30"},

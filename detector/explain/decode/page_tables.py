@@ -8,16 +8,16 @@ __do_kernel_fault() and do_page_fault(), whose words the head line keeps (4.12 t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detector.explain.block_text import first, quoted
 from detector.explain.decode.fault import Decoded, fault_address_of, is_protection_fault
 from detector.explain.decode.machine import Architecture
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_WALK = re.compile(r"\s*PGD (?P<entries>[0-9a-f]+(?: (?:P4D|PUD|PMD|PTE) [0-9a-f]+)*)")
+_WALK = lazy_regex(r"\s*PGD (?P<entries>[0-9a-f]+(?: (?:P4D|PUD|PMD|PTE) [0-9a-f]+)*)")
 _LEVELS = ("PGD", "P4D", "PUD", "PMD", "PTE")
 _PRESENT, _WRITABLE, _USER, _HUGE, _NO_EXECUTE = 1, 1 << 1, 1 << 2, 1 << 7, 1 << 63
 _AC = 1 << 18  # EFLAGS.AC: set by stac, which lets the kernel touch user pages for a while

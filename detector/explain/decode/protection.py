@@ -17,19 +17,20 @@ from detector.explain.decode.fault import Decoded, is_canonical
 from detector.explain.decode.instruction import Instruction
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.poison import byte_poison, pointer_poison
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_HEAD = re.compile(
+_HEAD = lazy_regex(
     r"(?:Oops: )?(?:segment-related )?general protection fault(?:, (?P<hint>probably for "
     r"non-canonical "
     r"address|maybe for address|probably LASS violation for address|kernel NULL pointer "
     r"dereference) "
     r"0x(?P<address>[0-9a-f]{1,16}))?: (?P<code>[0-9a-f]{4}) "
 )
-_CONTROL = re.compile(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
-_INDIRECT = re.compile(r"(?:call|jmp) (?P<register>r\w+)$")
-_THUNK = re.compile(r"__x86_indirect_(?:thunk|call_thunk|jump_thunk)_(?P<register>r\w+)$")
-_SEGMENT = re.compile(r"(?:mov|pop|l[defgs]s) (?:[defgs]s)\b|pop [fg]s")
+_CONTROL = lazy_regex(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
+_INDIRECT = lazy_regex(r"(?:call|jmp) (?P<register>r\w+)$")
+_THUNK = lazy_regex(r"__x86_indirect_(?:thunk|call_thunk|jump_thunk)_(?P<register>r\w+)$")
+_SEGMENT = lazy_regex(r"(?:mov|pop|l[defgs]s) (?:[defgs]s)\b|pop [fg]s")
 _MSR = ("wrmsr", "rdmsr")
 _PRIVILEGED = ("xsetbv", "lgdt", "lidt", "lldt", "ltr", "lmsw", "invpcid", "swapgs", "rdpmc",
     "clts",

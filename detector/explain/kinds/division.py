@@ -7,17 +7,17 @@ and IDIV. The trap leaves the registers as they were before the instruction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping
 
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_DIVISION = re.compile(r"(?P<sign>i?)div (?P<divisor>\w+)$")
-_LEGACY = re.compile(
+_DIVISION = lazy_regex(r"(?P<sign>i?)div (?P<divisor>\w+)$")
+_LEGACY = lazy_regex(
     r"(?P<part>[re]?)(?P<name>[abcd]x|[sd]i|[sb]p)$|(?P<byte>[abcd])(?P<half>[lh])$"
 )
-_LOW_BYTE = re.compile(r"(?P<name>[sd]i|[sb]p)l$")
-_NUMBERED = re.compile(r"(?P<name>r\d+)(?P<part>[dwb]?)$")
+_LOW_BYTE = lazy_regex(r"(?P<name>[sd]i|[sb]p)l$")
+_NUMBERED = lazy_regex(r"(?P<name>r\d+)(?P<part>[dwb]?)$")
 _BITS: Mapping[str, int] = {"r": 64, "e": 32, "": 16, "d": 32, "w": 16, "b": 8}
 
 

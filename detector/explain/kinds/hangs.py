@@ -12,21 +12,22 @@ from collections.abc import Container, Iterator, Sequence
 
 from detector.crash.identity import base
 from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
-_HUNG = re.compile(
+_HUNG = lazy_regex(
     r"INFO: task (?P<comm>.{1,40}):(?P<pid>\d+) (?P<what>blocked(?: in I/O wait)?|can't die) for "
     r"more than (?P<seconds>\d+) seconds"
 )
-_OWNER = re.compile(
+_OWNER = lazy_regex(
     r"INFO: task .{1,40}:\d+ (?:<\w+> )?(?:is )?blocked on an? (?P<lock>mutex|semaphore|"
     r"rw-semaphore),? (?:likely (?:owned|last held) by task (?P<owner>.{1,40}):(?P<pid>\d+)"
     r"|but the (?:owner|last holder) is not found)"
 )
-_TASK = re.compile(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*pid: ?(?P<pid>\d+)\b")
-_TRACE = re.compile(r"\s*Call [Tt]race\s*:")
-_HOLDER = re.compile(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
-_LOCK = re.compile(
+_TASK = lazy_regex(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*pid: ?(?P<pid>\d+)\b")
+_TRACE = lazy_regex(r"\s*Call [Tt]race\s*:")
+_HOLDER = lazy_regex(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
+_LOCK = lazy_regex(
     r" #(?P<depth>\d+): +(?P<address>[0-9a-f]{8,16}) "
     r"\((?P<name>[^{]{1,80}?)\)\{\S{3,4}\}(?:-\{\S+\})?,? "
     r"at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
@@ -54,22 +55,22 @@ _WAITS: tuple[tuple[tuple[str, ...], str], ...] = (
      "a completion that another task or an interrupt has to signal"),
 )  # fmt: skip
 _OF_NO_KIND = ("I/O", "a completion that another task or an interrupt has to signal")
-_SOFT = re.compile(
+_SOFT = lazy_regex(
     r"(?:\S+ )?(?:\S+ )?BUG: soft lockup[ -]*(?:CPU#(?P<cpu>\d+),? stuck for (?P<seconds>\d+)s! "
     r"\[(?P<comm>.*):(?P<pid>\d+)\])?"
 )
-_TRACED = re.compile(r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: \d+ Comm: ")
-_HARD = re.compile(
+_TRACED = lazy_regex(r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: \d+ Comm: ")
+_HARD = lazy_regex(
     r".*(?:hard LOCKUP on cpu|LOCKUP on CPU|Hard LOCKUP)\D{0,3}(?P<cpu>\d+)?", re.IGNORECASE
 )
-_POOL = re.compile(r".*workqueue lockup - pool(?P<pool>.*?) stuck for (?P<seconds>\d+)s!")
-_FLIGHT = re.compile(r"\s+in-flight: (?P<pid>\d+)\S*:(?P<function>[\w.]+)")
+_POOL = lazy_regex(r".*workqueue lockup - pool(?P<pool>.*?) stuck for (?P<seconds>\d+)s!")
+_FLIGHT = lazy_regex(r"\s+in-flight: (?P<pid>\d+)\S*:(?P<function>[\w.]+)")
 _SPINS = ("queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "_raw_spin_lock",
           "do_raw_spin_lock", "__raw_spin_lock", "queued_write_lock_slowpath",
           "queued_read_lock_slowpath", "__pv_queued_spin_lock_slowpath",
           "pv_native_safe_halt_spin", "ticket_spin_lock", "__ticket_spin_lock",
           "arch_spin_lock", "spin_lock")  # fmt: skip
-_VIRTUAL = re.compile(
+_VIRTUAL = lazy_regex(
     r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon "
     r"EC2(?!.*metal)|Virtual Machine"
 )

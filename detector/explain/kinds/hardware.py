@@ -9,20 +9,20 @@ ESR_ELx_FSC_SERROR (6.x); Arm ARM DDI 0487, ISS of an SError exception.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from detector.explain.block_text import first, quoted
 from detector.explain.decode.fault_codes_arm import PLAIN_CLASSES, syndrome
 from detector.explain.decode.machine_check import GLOBAL_FLAGS, error_code, flags
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match, Statement
 
-_SERROR = re.compile(
+_SERROR = lazy_regex(
     r"(?:SError Interrupt on CPU ?(?P<cpu>\d+)|Bad mode in Error handler detected on CPU "
     r"?(?P<mode>\d+))"
     r", (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- SError"
 )
-_UNEXPECTED = re.compile(
+_UNEXPECTED = lazy_regex(
     r"(?:Bad mode in .{1,40} handler detected on CPU ?\d+|Unhandled (?:64|32)-bit el[01][th]? "
     r"\S{2,12} "
     r"exception on CPU ?\d+), (?:code|ESR) 0x(?P<esr>[0-9a-f]{8,16}) -- (?!SError)"

@@ -13,50 +13,51 @@ from collections.abc import Container, Iterator
 
 from detector.crash.identity import base
 from detector.explain.block_text import distinctive, first, place, quoted, stack_after
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
-_HEAD = re.compile(r"BUG: KASAN: (?P<what>[a-z-]+(?: [a-z-]+)*?)(?: in | on address |$)")
-_OLD_ACCESS = re.compile(
+_HEAD = lazy_regex(r"BUG: KASAN: (?P<what>[a-z-]+(?: [a-z-]+)*?)(?: in | on address |$)")
+_OLD_ACCESS = lazy_regex(
     r"(?P<access>Read|Write) of size (?P<size>\d+) by task (?P<comm>.{1,40})/(?P<pid>\d+)"
 )  # 4.9 and before, where the head ends in `at addr`
-_AT = re.compile(r"BUG: KASAN: .* at addr (?P<address>[0-9a-f]{8,16})")
-_ACCESS = re.compile(
+_AT = lazy_regex(r"BUG: KASAN: .* at addr (?P<address>[0-9a-f]{8,16})")
+_ACCESS = lazy_regex(
     r"(?P<access>Read|Write|Free) (?:of size (?P<size>\d+) )?(?:at|of) addr "
     r"(?P<address>[0-9a-f]{8,16}) "
     r"by task (?P<comm>.{1,40})/(?P<pid>\d+)"
 )
-_ALLOCATED = re.compile(r"Allocated(?: by task (?P<pid>\d+).*)?:")
-_FREED = re.compile(r"Freed(?: by task (?P<pid>\d+).*)?:")
-_QUEUED = re.compile(r"Last (?:potentially related work creation|call_rcu\(\)):")
-_CACHE = re.compile(r"\s*which belongs to the cache (?P<cache>\S+) of size (?P<size>\d+)")
-_OBJECT = re.compile(
+_ALLOCATED = lazy_regex(r"Allocated(?: by task (?P<pid>\d+).*)?:")
+_FREED = lazy_regex(r"Freed(?: by task (?P<pid>\d+).*)?:")
+_QUEUED = lazy_regex(r"Last (?:potentially related work creation|call_rcu\(\)):")
+_CACHE = lazy_regex(r"\s*which belongs to the cache (?P<cache>\S+) of size (?P<size>\d+)")
+_OBJECT = lazy_regex(
     r"Object at (?P<start>[0-9a-f]+), in cache (?P<cache>\S+) size: (?P<size>\d+)"  # 4.9 and before
 )
-_INSIDE = re.compile(
+_INSIDE = lazy_regex(
     r"The buggy address is located (?P<bytes>\d+) bytes (?P<where>inside of|to the "
     r"(?:right|left) of)"
 )
-_VARIABLE = re.compile(r"The buggy address belongs to the variable:")
-_SYMBOL = re.compile(
+_VARIABLE = lazy_regex(r"The buggy address belongs to the variable:")
+_SYMBOL = lazy_regex(
     r"\s*(?P<name>[A-Za-z_$][\w$.]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
 )
-_TAGS = re.compile(
+_TAGS = lazy_regex(
     r"Pointer tag: \[(?P<pointer>[0-9a-f]{2})\], memory tag: \[(?P<memory>[0-9a-f]{2})\]"
 )
 _FREED_TAG = 0xFE  # KASAN_TAG_INVALID, mm/kasan/kasan.h (5.0 to 6.x)
-_STACK = re.compile(r"The buggy address belongs to stack of task (?P<task>.{1,40}/\d+)")
-_KFENCE = re.compile(
+_STACK = lazy_regex(r"The buggy address belongs to stack of task (?P<task>.{1,40}/\d+)")
+_KFENCE = lazy_regex(
     r"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)|"
     r"invalid (?:read|write)|invalid free|memory corruption)"
 )
-_KFENCE_OBJECT = re.compile(
+_KFENCE_OBJECT = lazy_regex(
     r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>[^\s\]]+)"
 )
-_KFENCE_ASIDE = re.compile(
+_KFENCE_ASIDE = lazy_regex(
     r"Out-of-bounds \w+ at \S+ \((?P<bytes>\d+)B (?P<side>left|right) of kfence-#\d+\)"
 )
-_KFENCE_ALLOCATED = re.compile(r"allocated by task (?P<pid>\d+)\b.*:")
-_KFENCE_FREED = re.compile(r"freed by task (?P<pid>\d+)\b.*:")
+_KFENCE_ALLOCATED = lazy_regex(r"allocated by task (?P<pid>\d+)\b.*:")
+_KFENCE_FREED = lazy_regex(r"freed by task (?P<pid>\d+)\b.*:")
 
 # What each kind of bug means; mm/kasan/report_generic.c get_shadow_bug_type(), get_wild_bug_type().
 _BUGS: tuple[tuple[str, str], ...] = (

@@ -12,6 +12,7 @@ import re
 from collections.abc import Container, Iterator
 
 from detector.explain.block_text import distinctive, first, place, quoted
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
 _LOCKDEP: tuple[tuple[str, str], ...] = (
@@ -88,39 +89,39 @@ _LOCK = (
     r"(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,120}?)\)\{[^}]*\}(?:-\{\S+\})?,? at: "
     r"(?:\[<[0-9a-f]+>\] *)?(?P<place>\S+)"
 )
-_WANTS = re.compile(r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to acquire lock:")
-_HOLDS = re.compile(r"but task is already holding lock:")
-_RELEASES = re.compile(
+_WANTS = lazy_regex(r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to acquire lock:")
+_HOLDS = lazy_regex(r"but task is already holding lock:")
+_RELEASES = lazy_regex(
     r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to release lock \((?P<name>.{1,120})\) at:"
 )
-_AT = re.compile(r"\s*" + _LOCK)
-_USAGE = re.compile(r"inconsistent \{(?P<before>\S+)\} -> \{(?P<now>\S+)\} usage\.")
-_ATOMIC = re.compile(
+_AT = lazy_regex(r"\s*" + _LOCK)
+_USAGE = lazy_regex(r"inconsistent \{(?P<before>\S+)\} -> \{(?P<now>\S+)\} usage\.")
+_ATOMIC = lazy_regex(
     r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: "
     r"(?P<block>\d),)? "
     r"pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$"
 )
-_NEST = re.compile(r"RCU nest depth: (?P<depth>[1-9]\d*), expected: 0")
-_CONTEXT = re.compile(
+_NEST = lazy_regex(r"RCU nest depth: (?P<depth>[1-9]\d*), expected: 0")
+_CONTEXT = lazy_regex(
     r"(?:BUG|Debug): sleeping function called from invalid context at (?P<place>\S+)"
 )
-_SCHEDULING = re.compile(
+_SCHEDULING = lazy_regex(
     r"(?:BUG: )?scheduling while atomic: (?P<comm>.{1,40})/(?P<pid>\d+)/0x(?P<count>[0-9a-f]{1,8})"
 )
-_DISABLED = re.compile(r"Preemption disabled at:")
-_CALL = re.compile(
+_DISABLED = lazy_regex(r"Preemption disabled at:")
+_CALL = lazy_regex(
     r"BUG: using (?P<call>\w+)\(\) in preemptible \[[0-9a-f]+\] code: (?P<comm>.+)/(?P<pid>\d+)"
 )
-_CALLER = re.compile(r"caller is (?P<caller>\S+)")
+_CALLER = lazy_regex(r"caller is (?P<caller>\S+)")
 _CHECKS = (
     "processor_id|preempt|this_cpu|dump_stack|debug_"  # the check itself and what it prints with
 )
-_SPINLOCK = re.compile(
+_SPINLOCK = lazy_regex(
     r"BUG: (?P<lock>spinlock|rwlock)(?:-\w+)? (?P<what>lockup suspected|lockup|already unlocked|"
     r"recursion|cpu recursion|bad magic|wrong owner|wrong CPU|uninitialized|trylock failure on UP)"
     r"(?: on CPU#(?P<cpu>\d+), (?P<comm>.{1,40})/(?P<pid>\d+))?"
 )
-_STATE = re.compile(
+_STATE = lazy_regex(
     r" lock: (?P<lock>.*?), \.magic: (?P<magic>[0-9a-f]{8}), \.owner: "
     r"(?P<owner>.{1,40})/(?P<pid>-?\d+), "
     r"\.owner_cpu: (?P<cpu>-?\d+)"

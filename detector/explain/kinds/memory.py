@@ -12,34 +12,35 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from detector.explain.block_text import every, first, quoted
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match, Statement
 
-_INVOKED = re.compile(
+_INVOKED = lazy_regex(
     r"(?P<comm>.{0,16}?) invoked oom-killer: gfp_mask=(?P<gfp>0x[0-9a-f]+)(?:\((?P<flags>[^)]*)\))?"
     r".*?order=(?P<order>-?\d+)"
 )
-_SUMMARY = re.compile(
+_SUMMARY = lazy_regex(
     r"oom-kill:constraint=(?P<constraint>CONSTRAINT_\w+),(?:nodemask=(?P<nodes>[^,(]*"
     r"|\(null\)),)?.*?"
     r"(?:oom_memcg=(?P<memcg>[^,]*),)?(?:global_oom,)?task_memcg=(?P<task_memcg>[^,]*),"
     r"task=(?P<task>.*),pid=(?P<pid>\d+),uid=(?P<uid>\d+)"
 )
-_KILLED = re.compile(
+_KILLED = lazy_regex(
     r"(?P<what>(?:Memory cgroup o|O)ut of memory(?: \([a-z_]+\))?): Kill(?:ed)? process "
     r"(?P<pid>\d+) "
     r"\((?P<comm>.{0,16}?)\)(?:,)?(?: (?:total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB|"
     r"score (?P<score>\d+)))?"
 )
-_KILLED_OLD = re.compile(
+_KILLED_OLD = lazy_regex(
     r"Killed process (?P<pid>\d+) \((?P<comm>.{0,16}?)\),?(?: UID \d+,)? total-vm:(?P<vm>\d+)kB, "
     r"anon-rss:(?P<anon>\d+)kB"
 )
-_LIMIT = re.compile(
+_LIMIT = lazy_regex(
     r"memory: usage (?P<usage>\d+)kB, limit (?P<limit>\d+)kB, failcnt (?P<count>\d+)"
 )
-_TASK_IN = re.compile(r"Task in (?P<task>\S+) killed as a result of limit of (?P<limit>\S+)")
-_SWAP = re.compile(r"Free swap +=? ?(?P<free>\d+)kB")
-_SWAP_TOTAL = re.compile(r"Total swap +=? ?(?P<total>\d+)kB")
+_TASK_IN = lazy_regex(r"Task in (?P<task>\S+) killed as a result of limit of (?P<limit>\S+)")
+_SWAP = lazy_regex(r"Free swap +=? ?(?P<free>\d+)kB")
+_SWAP_TOTAL = lazy_regex(r"Total swap +=? ?(?P<total>\d+)kB")
 _CONSTRAINTS = {
     "CONSTRAINT_NONE": "the whole host was out of memory",
     "CONSTRAINT_MEMCG": "a memory cgroup was at its limit; the host need not be short of memory",
@@ -48,11 +49,11 @@ _CONSTRAINTS = {
     "CONSTRAINT_MEMORY_POLICY": "the memory nodes that its NUMA policy allows were exhausted, not "
     "the whole host",
 }
-_FAILED = re.compile(
+_FAILED = lazy_regex(
     r"(?P<comm>.{0,16}?): page allocation failure[:.] order:(?P<order>\d+), "
     r"mode:(?P<gfp>0x[0-9a-f]+)(?:\((?P<flags>[^)]*)\))?"
 )
-_VMALLOC = re.compile(
+_VMALLOC = lazy_regex(
     r"(?P<comm>.{0,16}?): vmalloc(?:: allocation failure: (?P<bytes>\d+) bytes| error: size "
     r"(?P<size>\d+))"
 )

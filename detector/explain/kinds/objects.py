@@ -15,9 +15,10 @@ from collections.abc import Container, Iterator
 from detector.explain.block_text import first, quoted
 from detector.explain.decode.machine import machine_of
 from detector.explain.decode.poison import byte_poison, pointer_poison
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_REFCOUNT = re.compile(
+_REFCOUNT = lazy_regex(
     r"refcount_t: (?P<what>saturated|underflow|addition on 0|increment on 0|decrement hit 0|hit "
     r"zero|"
     r"overflow)"
@@ -41,20 +42,20 @@ _COUNTS = {
     "hit zero": "The last reference was dropped by a call that must not drop the last one.",
     "overflow": "A reference was taken although the count was at its limit.",
 }
-_LIST = re.compile(r"list_(?:add|del|replace_init)(?:_valid)? (?:corruption|double add)")
-_SHOULD = re.compile(
+_LIST = lazy_regex(r"list_(?:add|del|replace_init)(?:_valid)? (?:corruption|double add)")
+_SHOULD = lazy_regex(
     r".*corruption\.? (?:(?P<field>\w+->\w+) )?should be (?:\w+ "
     r")?\(?(?P<should>[0-9a-f]{8,16})\)?, "
     r"but was (?P<was>[0-9a-f]{8,16}|NULL|\(null\))"
 )
-_MARKED = re.compile(
+_MARKED = lazy_regex(
     r".*corruption, (?P<entry>[0-9a-f]{8,16})->(?P<field>next|prev) is "
     r"(?P<what>LIST_POISON[12]|NULL)"
 )
-_DOUBLE = re.compile(
+_DOUBLE = lazy_regex(
     r"list_add double add: new=(?P<new>[0-9a-f]+), prev=(?P<prev>[0-9a-f]+), next="
 )
-_SLAB = re.compile(r"BUG (?P<cache>\S+)(?: \(.*?\))?: +(?P<what>.{3,80}?)\s*$")
+_SLAB = lazy_regex(r"BUG (?P<cache>\S+)(?: \(.*?\))?: +(?P<what>.{3,80}?)\s*$")
 _SLAB_WORDS: tuple[tuple[str, str], ...] = (
     ("Object already free", "an object was freed that is free already"),
     ("Right Redzone overwritten", "bytes behind the end of an object were overwritten"),
@@ -69,12 +70,12 @@ _SLAB_WORDS: tuple[tuple[str, str], ...] = (
     ("Objects remaining", "the cache was destroyed while objects of it are in use: they leak"),
     ("Wrong object count", "the count of objects of a slab page does not fit what lies in it"),
 )
-_BYTE = re.compile(
+_BYTE = lazy_regex(
     r"(?:INFO: |\[[\w ]{3,40} overwritten\] )?(?:0x)?[0-9a-f]{8,16}-(?:0x)?[0-9a-f]{8,16}\.?"
     r"(?: @offset=\d+\.?)? First byte 0x(?P<was>[0-9a-f]{1,2}) instead of "
     r"0x(?P<should>[0-9a-f]{1,2})"
 )
-_PAGE = re.compile(
+_PAGE = lazy_regex(
     r"(?:BUG: )?Bad page (?P<what>state|map|cache) in process (?P<comm>.{1,24}?) "
     r"+(?:pfn|pte):(?P<value>[0-9a-f]+)"
 )
@@ -83,12 +84,12 @@ _PAGE_WORDS = {
     "map": "A page-table entry of a process does not fit the page that it points to",
     "cache": "A page was taken out of the page cache in a state that it must not have then",
 }
-_DUMPED = re.compile(r"page dumped because: (?P<why>.{3,120})")
-_USERCOPY = re.compile(
+_DUMPED = lazy_regex(r"page dumped because: (?P<why>.{3,120})")
+_USERCOPY = lazy_regex(
     r"usercopy: [kK]ernel memory (?P<what>exposure|overwrite) attempt detected (?:from|to) "
     r"(?P<to>.{1,120})"
 )
-_ODEBUG = re.compile(
+_ODEBUG = lazy_regex(
     r"ODEBUG: (?P<what>\w+) (?P<state>active|not available|initialized|destroyed|inactive|not "
     r"initialized)\b.*object(?: type|: [0-9a-f]+ object type): (?P<type>\S+)(?: hint: "
     r"(?P<hint>\S+))?"

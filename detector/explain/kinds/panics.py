@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
 _REASONS: tuple[tuple[str, str], ...] = (
@@ -101,7 +102,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         ),
     ),
 )
-_INIT = re.compile(r"Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
+_INIT = lazy_regex(r"Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
             15: "SIGTERM", 31: "SIGSYS"}  # fmt: skip
 HARDWARE = (

@@ -14,39 +14,40 @@ from collections.abc import Container, Iterator
 
 from detector.explain.block_text import every, first, quoted
 from detector.explain.kinds.hangs import snapshot
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_HEAD = re.compile(
+_HEAD = lazy_regex(
     r"(?:rcu: )?INFO: (?P<flavour>rcu\w*) (?P<self>self-)?detected (?P<expedited>expedited "
     r")?stalls?"
     r"(?P<on> on (?:CPUs?/tasks:|CPU|tasks:))?(?: \{(?P<who>[^}]*)\})?(?: (?P<jiffies>\d+) "
     r"jiffies)?"
 )
-_SINCE = re.compile(r".*\((?:detected by (?P<by>\d+), )?t=(?P<jiffies>\d+) jiffies")
-_CPU = re.compile(
+_SINCE = lazy_regex(r".*\((?:detected by (?P<by>\d+), )?t=(?P<jiffies>\d+) jiffies")
+_CPU = lazy_regex(
     r"(?:rcu: )?\s*(?P<cpu>\d+)-?[.!?\dOoND]{0,5}: \((?P<count>\d+) (?P<what>ticks this GP|GPs "
     r"behind"
     r"|GPs? behind)\)"
 )
-_TASKS = re.compile(
+_TASKS = lazy_regex(
     r"(?:rcu: )?\s*Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]+\):(?P<tasks>.*)"
 )
-_STARVED = re.compile(
+_STARVED = lazy_regex(
     r"(?:rcu: )?(?P<flavour>rcu\w*) kthread starved for (?P<jiffies>\d+) jiffies!"
     r"(?:.*->state=(?:0x)?(?P<state>[0-9a-f]+))?(?:.*->cpu=(?P<cpu>\d+))?"
 )
-_TIMER = re.compile(
+_TIMER = lazy_regex(
     r"(?:rcu: )?(?P<flavour>rcu\w*) kthread timer wakeup didn't happen for (?P<jiffies>\d+) "
     r"jiffies!"
 )
-_TIMER_CPU = re.compile(r"(?:rcu: )?\s*Possible timer handling issue on cpu=(?P<cpu>\d+)")
-_ENDED = re.compile(
+_TIMER_CPU = lazy_regex(r"(?:rcu: )?\s*Possible timer handling issue on cpu=(?P<cpu>\d+)")
+_ENDED = lazy_regex(
     r"(?:rcu: )?INFO: Stall ended (?:before state dump start|during stack backtracing)"
 )
-_SEEN = re.compile(
+_SEEN = lazy_regex(
     r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
 )
-_USED = re.compile(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
+_USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _MOST = 8
 
 

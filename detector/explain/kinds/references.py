@@ -8,25 +8,25 @@ net/core/dev.c netdev_wait_allrefs(), kernel/fork.c check_mm() (3.x to 6.x).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 
 from detector.explain.block_text import first, quoted
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_DENTRY = re.compile(
+_DENTRY = lazy_regex(
     r"BUG: Dentry .{1,200} still in use \((?P<count>-?\d+)\) *\[unmount of (?P<what>[^\]]{1,80})\]"
 )
-_INODES = re.compile(r"VFS: Busy inodes after unmount of (?P<what>\S+?)[. ]")
-_CLOSED = re.compile(r"VFS: Close: file count is 0")
-_NETDEV = re.compile(
+_INODES = lazy_regex(r"VFS: Busy inodes after unmount of (?P<what>\S+?)[. ]")
+_CLOSED = lazy_regex(r"VFS: Close: file count is 0")
+_NETDEV = lazy_regex(
     r"unregister_netdevice: waiting for (?P<device>\S{1,32}) to become free\. "
     r"Usage count = (?P<count>-?\d+)"
 )
-_RSS = re.compile(
+_RSS = lazy_regex(
     r"BUG: Bad rss-counter state mm:\S+ (?:idx|type):(?P<type>\w+) val:(?P<value>-?\d+)"
 )
-_TABLES = re.compile(r"BUG: non-zero (?P<what>\w+) on freeing mm: (?P<value>-?\d+)")
+_TABLES = lazy_regex(r"BUG: non-zero (?P<what>\w+) on freeing mm: (?P<value>-?\d+)")
 
 
 def explain_vfs_busy(report: CrashReport, skip: Container[str]) -> list[Statement]:

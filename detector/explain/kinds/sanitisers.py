@@ -7,26 +7,26 @@ mm/kmsan/report.c (6.1 to 6.x), kernel/kcsan/report.c (5.8 to 6.x), lib/ubsan.c 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterator
 
 from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_KMSAN = re.compile(r"BUG: KMSAN: (?P<what>[a-z-]+) in (?P<place>\S+)")
-_ORIGIN = re.compile(r"Uninit was (?P<how>created|stored to memory) at:")
-_LOCAL = re.compile(r"Local variable (?P<name>\S+) created at:")
-_BYTES = re.compile(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
-_RACE = re.compile(
+_KMSAN = lazy_regex(r"BUG: KMSAN: (?P<what>[a-z-]+) in (?P<place>\S+)")
+_ORIGIN = lazy_regex(r"Uninit was (?P<how>created|stored to memory) at:")
+_LOCAL = lazy_regex(r"Local variable (?P<name>\S+) created at:")
+_BYTES = lazy_regex(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
+_RACE = lazy_regex(
     r"(?P<what>read|write|read-write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, "
     r"]+)\) )?"
     r"to 0x(?P<address>[0-9a-f]{8,16}) of (?P<size>\d+) bytes by (?P<who>task "
     r"(?P<pid>\d+)|interrupt)"
     r" on cpu (?P<cpu>\d+):"
 )
-_CHANGED = re.compile(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f]+)")
-_UBSAN = re.compile(r"UBSAN: (?P<what>.{3,60}?) in (?P<place>\S+?:\d+)(?::\d+)?")
-_OVERFLOW = re.compile(
+_CHANGED = lazy_regex(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f]+)")
+_UBSAN = lazy_regex(r"UBSAN: (?P<what>.{3,60}?) in (?P<place>\S+?:\d+)(?::\d+)?")
+_OVERFLOW = lazy_regex(
     r"(?P<text>index -?\d+ is out of range for type .{1,120}|shift exponent -?\d+ .{1,120}"
     r"|-?\d+ [+*/-] -?\d+ cannot be represented in type .{1,80}|left shift of .{1,120}"
     r"|negation of -?\d+ .{1,80}|division (?:by zero|of -?\d+ by -1 .{1,80})"
@@ -38,10 +38,10 @@ _OVERFLOW = re.compile(
     r"|calling __builtin_unreachable\(\)|variable length array bound value .{1,80}"
     r"|signed integer overflow: .{1,120})\s*$"
 )
-_LEAK = re.compile(
+_LEAK = lazy_regex(
     r"unreferenced object (?:\(.*\) )?0x(?P<address>[0-9a-f]+) \(size (?P<size>\d+)\):"
 )
-_COMM = re.compile(r"\s*comm \"(?P<comm>[^\"]{0,40})\", pid (?P<pid>\d+), jiffies \d+")
+_COMM = lazy_regex(r"\s*comm \"(?P<comm>[^\"]{0,40})\", pid (?P<pid>\d+), jiffies \d+")
 
 
 def explain_kmsan(report: CrashReport, skip: Container[str]) -> list[Statement]:

@@ -8,17 +8,17 @@ arch/arm64/include/asm/brk-imm.h (4.x to 6.x).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 
 from detector.explain.block_text import first, quoted
 from detector.explain.kinds.objects import explain_list, explain_odebug, explain_refcount
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
-_WARNING = re.compile(
+_WARNING = lazy_regex(
     r"WARNING: (?:CPU: \d+ PID: \d+ )?(?:at )?(?:\[.*\] )?(?P<place>[\w./-]+\.[chSrs]+:\d+)"
 )
-_BUG = re.compile(r"[kK]ernel BUG at (?P<place>[^\s:!]{1,200}:\d+)")
+_BUG = lazy_regex(r"[kK]ernel BUG at (?P<place>[^\s:!]{1,200}:\d+)")
 _MESSAGES: tuple[tuple[str, str], ...] = (
     (
         "int3",

@@ -27,6 +27,7 @@ from typing import Literal
 
 from fastapi import Request
 
+from detector.lazy_regex import lazy_regex
 from detector.serve.http.errors import HttpError
 from detector.serve.http.rate_limit import Buckets
 from detector.serve.http.tokens import ROLES, Role, Token, find, read_tokens
@@ -42,7 +43,7 @@ _MOST_SESSIONS = 10_000
 # Who guesses tokens gets so many tries at once, then one every ten seconds.
 _WRONG_TRIES = 10
 _WRONG_RATE = 0.1
-_NAME = re.compile(r"[\w@.+-][\w@.+ -]{0,63}")
+_NAME = lazy_regex(r"[\w@.+-][\w@.+ -]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import re
 import sys
 import zlib
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 import zstandard
+
+from detector.lazy_regex import lazy_regex
 
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 HEAD_SIZE = 64 * 1024
@@ -54,7 +55,7 @@ _CONTROL_SHARE = 0.05
 _UTF16_SHARE = 0.3
 _MARKED_UTF16_SHARE = 0.1
 # A line of text among binary data: by chance so many printable characters do not begin a line.
-_TEXT_LINE = re.compile(rb"(?m)^\0*[\t\x1b -~]{20}")
+_TEXT_LINE = lazy_regex(rb"(?m)^\0*[\t\x1b -~]{20}")
 
 
 class NotALogError(Exception):

@@ -7,10 +7,10 @@ or of the line end (CRLF). Does no IO.
 
 from __future__ import annotations
 
-import re
+from detector.lazy_regex import lazy_regex
 
 # A line of bare dmesg or of a console (printk's "[%5lu.%06lu]").
-_STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ *\d+\.\d+\]")
+_STAMPED = lazy_regex(rb"(?:<\d{1,3}>)?\[ *\d+\.\d+\]")
 
 
 def are_cr(head: bytes, *, last: bool = False) -> bool | None:

@@ -17,18 +17,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.lazy_regex import lazy_regex
 from detector.sources.errors import SourceProblem
 from detector.sources.files.decompress import STDIN
 
 # fs/pstore/platform.c pstore_dump(): "%s#%d Part%u\n", the reasons by kmsg_dump_reason_str(); part
 # 1 holds the newest text.
-PART = re.compile(rb"([A-Z][a-z]+)#(\d+) Part(\d+)\r?\n")
+PART = lazy_regex(rb"([A-Z][a-z]+)#(\d+) Part(\d+)\r?\n")
 # drivers/firmware/efi/efi-pstore.c names a record by its second, two digits of part, three of
 # count: parts of one dump share the second.
-EFI_NAME = re.compile(r"dmesg-efi\w*-(\d+?)\d{5}$")
+EFI_NAME = lazy_regex(r"dmesg-efi\w*-(\d+?)\d{5}$")
 # logrotate: kern.log.2.gz, or with dateext kern.log-20261122 and, with `extension`, kern.1.log and
 # kern-20261122.log.
-ROTATED = re.compile(
+ROTATED = lazy_regex(
     r"(.+?)(?:\.(\d{1,4})|-(\d{8}(?:-?\d{1,10})?))(\.log)?(?:\.(?:gz|xz|bz2|zst))?", re.ASCII
 )
 

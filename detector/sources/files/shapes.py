@@ -10,10 +10,10 @@ Sources: util-linux sys-utils/dmesg.c (2.41), --json and --human; systemd's jour
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import Protocol
 
+from detector.lazy_regex import lazy_regex
 from detector.sources.files.wrapping import Wrapping, is_wrapped
 
 Rows = tuple[list[bytes], list[int]]
@@ -23,23 +23,23 @@ Rows = tuple[list[bytes], list[int]]
 HEAD = rb'(?:\xef\xbb\xbf)?\{\s*+"dmesg"\s*+:\s*+\['
 GAP = rb"(?:[\s,\]}]|" + HEAD + rb")*+"
 BODY = rb'\{(?:[^"{}]++|"(?:[^"\\\n]|\\.)*+")*+'
-DOCUMENT = re.compile(rb"\s*+" + HEAD)
-UNDECIDED = re.compile(rb'(?:\xef\xbb\xbf)?\s*+(?:\{\s*+(?:"dmesg"\s*+:?\s*+)?)?')
-ENTRY = re.compile(GAP + rb"(" + BODY + rb"\})")
-ENTRY_BEGUN = re.compile(GAP + rb"(?:" + BODY + rb'(?:"(?:[^"\\\n]|\\.)*+\\?)?+)?+')
-MESSAGE_KEY = re.compile(rb'"msg"\s*+:')
+DOCUMENT = lazy_regex(rb"\s*+" + HEAD)
+UNDECIDED = lazy_regex(rb'(?:\xef\xbb\xbf)?\s*+(?:\{\s*+(?:"dmesg"\s*+:?\s*+)?)?')
+ENTRY = lazy_regex(GAP + rb"(" + BODY + rb"\})")
+ENTRY_BEGUN = lazy_regex(GAP + rb"(?:" + BODY + rb'(?:"(?:[^"\\\n]|\\.)*+\\?)?+)?+')
+MESSAGE_KEY = lazy_regex(rb'"msg"\s*+:')
 
-EXPORT = re.compile(rb"__CURSOR=[^\n]*+\n")
+EXPORT = lazy_regex(rb"__CURSOR=[^\n]*+\n")
 # What stands for the line ends of an entry that became one row: control characters that no journal
 # writes as text (see `parse.export`).
 BETWEEN, WITHIN = b"\x1f", b"\x1e"
-_SIZED = re.compile(rb"(?:^|\n)([A-Za-z0-9_]{1,64})\n")
+_SIZED = lazy_regex(rb"(?:^|\n)([A-Za-z0-9_]{1,64})\n")
 _SIZE = 8
-_MESSAGE = re.compile(rb"(?:^|\x1f)MESSAGE=")
+_MESSAGE = lazy_regex(rb"(?:^|\x1f)MESSAGE=")
 
 _COLOUR = rb"(?:\x1b\[[0-9;]{0,16}m){0,4}"
-RELATIVE = re.compile(_COLOUR + rb"\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\] ")
-_RELATIVE_LINE = re.compile(
+RELATIVE = lazy_regex(_COLOUR + rb"\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\] ")
+_RELATIVE_LINE = lazy_regex(
     rb"(" + _COLOUR + rb")\[(?:([A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d)| {1,3}\+(\d{1,9})\.(\d{6}))\]"
 )
 

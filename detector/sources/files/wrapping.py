@@ -10,13 +10,14 @@ the further lines of a message.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from detector.lazy_regex import lazy_regex
+
 # What begins a line of any log that has stamps: dmesg, a priority, dates, /dev/kmsg, dmesg -x; and
 # the heads of pstore's parts (fs/pstore/platform.c).
-_STAMPED = re.compile(
+_STAMPED = lazy_regex(
     rb"<\d{1,3}>|\[ *\d+\.\d{3,9}\]|\[?[A-Z][a-z]{2} [A-Z][a-z]{2} |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d"
     rb"|\[?\d{4}-\d\d-\d\d[T ]\d\d:|\d{1,3},\d+,\d+,|kern *:|\{"
     rb"|(?:Panic|Oops|Emergency|Shutdown|Restart|Halt|Poweroff|Unknown)#\d{1,9} Part\d"
@@ -32,11 +33,11 @@ _SAMPLE = 2_000
 _CUTS = 2
 _BRACKET = ord("[")
 _UPTIME = b" 0123456789"
-_WORD = re.compile(rb"\S+")
+_WORD = lazy_regex(rb"\S+")
 # A symbol's offset or size, or the digits of a register: where only both sides make a whole.
-_BROKEN = re.compile(rb"(?:\+0x[0-9a-f]*|/0x?|/0x[0-9a-f]*|[\[(]<?[0-9a-f]{1,15})$")
-_DIGITS_BEFORE = re.compile(rb"[0-9a-f]+$")
-_DIGITS_AFTER = re.compile(rb"[0-9a-f]+")
+_BROKEN = lazy_regex(rb"(?:\+0x[0-9a-f]*|/0x?|/0x[0-9a-f]*|[\[(]<?[0-9a-f]{1,15})$")
+_DIGITS_BEFORE = lazy_regex(rb"[0-9a-f]+$")
+_DIGITS_AFTER = lazy_regex(rb"[0-9a-f]+")
 
 
 class Wrapping:

@@ -7,19 +7,19 @@ Only what is there is read, nothing is fetched. Branches: mainline is the newest
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.known.commit import HINTS, Commit, Stable, facts
 from detector.known.cve import Published
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 from detector.sources.errors import SourceError
 from detector.sources.known.archive import Progress
 
-_TAG = re.compile(r"v(\d{1,3}\.\d{1,3}(?:-rc\d{1,2})?|2\.6\.\d{1,2}(?:-rc\d{1,2})?)")
-_STABLE = re.compile(r"(?:.*/)?linux-(\d{1,3}\.\d{1,3})\.y")
+_TAG = lazy_regex(r"v(\d{1,3}\.\d{1,3}(?:-rc\d{1,2})?|2\.6\.\d{1,2}(?:-rc\d{1,2})?)")
+_STABLE = lazy_regex(r"(?:.*/)?linux-(\d{1,3}\.\d{1,3})\.y")
 _FORMAT = "--format=%H%x00%s%x00%b%x00%x01"
 _SAFE = (
     "-c",

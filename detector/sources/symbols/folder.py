@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from detector.lazy_regex import lazy_regex
 from detector.sources.errors import SourceError
 from detector.symbols.errors import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.image import read_image, read_types
@@ -32,7 +33,7 @@ SUFFIX = ".symbols"
 """How the files of packs end."""
 
 T = TypeVar("T")
-_RELEASE = re.compile(r"\d[\w.+~-]{1,100}")
+_RELEASE = lazy_regex(r"\d[\w.+~-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)

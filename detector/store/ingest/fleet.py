@@ -8,12 +8,12 @@ inside the transaction of the journal that owns the connection.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from sqlite3 import Connection, Row
 
 from detector.clock import DAY_US
+from detector.lazy_regex import lazy_regex
 
 # A report counts as a crash of its kernel where its signature has this severity.
 CRASH = "critical"
@@ -33,7 +33,7 @@ UPDATE hosts SET hardware = :hardware, hardware_us = :at WHERE name = :host
 """
 # What follows the model: the firmware (drivers/firmware/dmi_scan.c, dmi_format_ids), or where the
 # name is from (arch/arm64/kernel/setup.c, setup_machine_fdt).
-_AFTER_MODEL = re.compile(r",? BIOS .*| \(DT\)$")
+_AFTER_MODEL = lazy_regex(r",? BIOS .*| \(DT\)$")
 
 Runs = list[tuple[int, str]]
 

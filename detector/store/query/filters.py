@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from detector.errors import UserError
+from detector.lazy_regex import lazy_regex
 from detector.release import KernelRelease
 
 UNITS_US = {
@@ -63,10 +64,10 @@ FIELDS: dict[str, str] = {
 }
 _CHOICES = {"severity": SEVERITIES, "state": STATES, "fixable": FIXABLE}
 _ATTRIBUTES = {"class": "cls", "since": "since_us", "until": "until_us"}
-_AGO = re.compile(r"([0-9]{1,18})([smhdw])")
-_KNOWN = re.compile(r"any|likely|CVE-[0-9]{4}-[0-9]{4,19}|[0-9a-f]{8,40}", re.IGNORECASE)
+_AGO = lazy_regex(r"([0-9]{1,18})([smhdw])")
+_KNOWN = lazy_regex(r"any|likely|CVE-[0-9]{4}-[0-9]{4,19}|[0-9a-f]{8,40}", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WORD = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]+\*?")
+_WORD = lazy_regex(r"[A-Za-z0-9_\u0080-\U0010ffff]+\*?")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 # Every release number lies between these.
 _LEAST, _GREATEST = 0, 10**12

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection, Row
 
+from detector.lazy_regex import lazy_regex
 from detector.store.query.filters import FilterError, words
 from detector.store.rows import from_json, release_number
 
@@ -26,7 +26,7 @@ WORDS_INDEXED = 4_000
 # How many names a word that ends in * may stand for.
 NAMES = 500
 # Numbers and addresses: without end, and never asked for by how they begin.
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*|[0-9a-f]{8,}")
+_NUMBER = lazy_regex(r"\d+|0x[0-9a-f]*|[0-9a-f]{8,}")
 _LATEST_US = (1 << 63 - PLACE_BITS) - 1_000_000
 # A place that was taken is this far from the time at most, unless thousands begin in one
 # microsecond.
