@@ -16,7 +16,8 @@ def test_it_matches_as_a_compiled_expression_does() -> None:
     """Text, bytes, flags, groups and substitution are those of `re.compile`."""
     lazy = lazy_regex(r"(?P<word>[a-z]+) (\d+)", re.IGNORECASE)
     matched = lazy.fullmatch("CPU 7")
-    assert matched is not None and matched["word"] == "CPU"
+    assert matched is not None
+    assert matched["word"] == "CPU"
     assert lazy.groupindex == {"word": 1}
     assert lazy.sub(r"\2", "cpu 7, cpu 8") == "7, 8"
     assert lazy.search("cpu 7", 1) is not None
