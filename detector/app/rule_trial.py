@@ -59,7 +59,7 @@ def try_rules(
     """Tries rules on what a history holds since a time (µs, 0 for all); raises `StoreError`."""
     in_force = build.rules_in_force(settings, catalogue)
     taking_part = (*rules, *(rule for rule in in_force if rule not in rules))
-    with _copy(settings) as journal, explained(history.path):
+    with temporary_history(settings) as journal, explained(history.path):
         trial = _Trial(journal, catalogue, taking_part)
         trial.feed(history, since_us)
         raised_by_rule = {item.rule: item for item in rule_trial.raised(journal.db.conn)}
@@ -125,7 +125,7 @@ class _Trial:
 
 
 @contextmanager
-def _copy(settings: Settings) -> Iterator[Journal]:
+def temporary_history(settings: Settings) -> Iterator[Journal]:
     """An empty history that is gone afterwards; no power cut matters to it."""
     with TemporaryDirectory(prefix="oopswatch-") as folder:
         path = Path(folder) / "trial.db"

@@ -83,6 +83,7 @@ COMMANDS = {
     "positions": "The positions where reading goes on in each partition: docs/positions.md.",
     "rejected": "Records that were set aside because a stage raised on them.",
     "rules": "The rules that raise incidents, in force or not, and what each would have raised.",
+    "replay": ("Runs today's patterns and rules over logs, a topic, or the faults of the history."),
     "patterns": "The catalogue: signatures, rules, known issues.",
     "simulate": (
         "Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots."
