@@ -10,7 +10,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval mutilate truth lint format docs screenshots lock clean
+.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,17 @@ mutilate: $(READY) ## damage reports as logs do, and say how much of each is sti
 
 known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
 	$(BIN)/python -m bench.known_eval $(CASES)
+
+SPARK := .tools/spark
+spark: $(SPARK)/.ready ## hold the Spark job against scan over 1 GB: ten minutes (LAKE_MB=100 for less)
+	$(SPARK)/bin/python -m bench.spark
+
+$(SPARK)/.ready: requirements.lock
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(SPARK)/bin/pip install --quiet --disable-pip-version-check pyspark==4.3.0
+	@$(SPARK)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize …
 	$(BIN)/pytest -q tests/deploy

@@ -11,6 +11,7 @@ docs/fleet.md shows an example. Names that are not in `__all__` may change at an
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from detector.app import build
@@ -30,6 +31,7 @@ from detector.findings import (
     to_json,
 )
 from detector.hooks import RaisedIncident
+from detector.render.objects import incident_item
 from detector.scan import Chunk
 from detector.settings import Settings, settings_of
 from detector.sources import FileSource
@@ -59,6 +61,7 @@ __all__ = [
     "UnclaimedFinding",
     "catalogue_of",
     "from_json",
+    "incident_json",
     "open_history",
     "schema",
     "settings_from",
@@ -79,6 +82,12 @@ def catalogue_of(settings: Settings) -> Catalogue:
     CatalogueError.
     """
     return build.catalogue_of(settings)
+
+
+def incident_json(raised: RaisedIncident) -> bytes:
+    """The JSON object of an incident, as `scan --json` prints it, without known bugs."""
+    item = incident_item(raised.incident, raised.fingerprint, raised.report, raised.diagnosis)
+    return json.dumps(item).encode()
 
 
 def open_history(path: Path | str, settings: Settings | None = None) -> Journal:
