@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from detector.alert.routing_file import load_routing
@@ -26,13 +27,14 @@ def test_hadolint_has_nothing_to_say(deploy):
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_compose_file_keeps_the_schema(deploy):
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.stages.yaml"])
+def test_compose_files_keep_the_schema(deploy, name):
     """The compose specification knows every key."""
     command = [
         BIN / "check-jsonschema",
         "--builtin-schema",
         "vendor.compose-spec",
-        deploy / "compose.yaml",
+        deploy / name,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -82,6 +84,24 @@ def test_settings_of_the_compose_file_hold(deploy, tmp_path):
             if volume.startswith("./"):
                 assert (deploy / volume.split(":")[0]).exists(), volume
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_stages_of_the_compose_file_agree(deploy):
+    """Settings hold, the topics that they name are made, and every service is one that is there."""
+    base, stages = (
+        yaml.safe_load((deploy / name).read_text())["services"]
+        for name in ("compose.yaml", "compose.stages.yaml")
+    )
+    (made,) = stages["topics"]["command"]
+    for name in ("detect", "oopswatch"):
+        environment = base.get(name, {}).get("environment", {}) | stages[name]["environment"]
+        named = ("OOPSWATCH_KAFKA", "OOPSWATCH_FLEET")
+        about = {key: str(value) for key, value in environment.items() if key.startswith(named)}
+        settings, _ = load(None, {}, about)
+        fleet = settings.fleet
+        for topic in (fleet.findings_topic, fleet.noise_topic, fleet.incidents_topic):
+            assert topic is None or topic in made
+        assert stages[name]["depends_on"].keys() <= (base | stages).keys()
 
 
 def test_token_of_the_compose_file_is_made_once(deploy, tmp_path):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 import yaml
 
 from detector.alert.routing_file import load_routing
+from detector.cli import COMMANDS
 from detector.settings import load
 
 pytestmark = pytest.mark.debian
 BIN = Path(sys.executable).parent
-OVERLAYS = ["base", "overlays/prometheus-operator"]
+OVERLAYS = ["base", "overlays/prometheus-operator", "overlays/fleet"]
+# Kinds of operators, of which Kubernetes has no schema.
+OF_OPERATORS = ("PodMonitor", "ScaledObject")
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -37,12 +41,25 @@ def built(request, program: Callable[[str, str], str], deploy: Path, tmp_path: P
     return file
 
 
-def _objects(built: Path) -> dict[str, dict[str, Any]]:
-    """The manifests by kind: there is one of each."""
-    listed = list(yaml.safe_load_all(built.read_text()))
+def _objects(built: Path, name: str = "oopswatch") -> dict[str, dict[str, Any]]:
+    """The manifests of the app of this name by kind: there is one of each."""
+    listed = [
+        item
+        for item in yaml.safe_load_all(built.read_text())
+        if item["metadata"]["labels"]["app.kubernetes.io/name"] == name
+    ]
     objects = {item["kind"]: item for item in listed}
     assert len(objects) == len(listed)
     return objects
+
+
+def _pods(built: Path) -> list[dict[str, Any]]:
+    """The pods of all apps."""
+    return [
+        item["spec"]["template"]["spec"]
+        for item in yaml.safe_load_all(built.read_text())
+        if item["kind"] == "StatefulSet"
+    ]
 
 
 def _validated(file: Path) -> subprocess.CompletedProcess[str]:
@@ -57,11 +74,11 @@ def _validated(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_manifests_keep_the_schemas(built):
-    """Every field is known; only the operator's own kind has no schema in Kubernetes."""
+    """Every field is known; only the operators' own kinds have no schema in Kubernetes."""
     done = _validated(built)
     assert done.returncode == 0, done.stdout + done.stderr
     warned = [line for line in (done.stdout + done.stderr).splitlines() if "WARN" in line]
-    assert all("kind PodMonitor" in line for line in warned)
+    assert all(any(f"kind {kind}" in line for kind in OF_OPERATORS) for line in warned)
 
 
 def test_an_unknown_field_would_be_noticed(built):
@@ -70,19 +87,19 @@ def test_an_unknown_field_would_be_noticed(built):
     assert _validated(built).returncode != 0
 
 
-def test_pod_is_restricted(built):
+def test_pods_are_restricted(built):
     """What Pod Security's level `restricted` demands, and a root file system that nobody writes."""
-    pod = _objects(built)["StatefulSet"]["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert pod["enableServiceLinks"] is False
-    assert pod["automountServiceAccountToken"] is False
+    for pod in _pods(built):
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod["enableServiceLinks"] is False
+        assert pod["automountServiceAccountToken"] is False
 
 
 def test_settings_of_the_pod_hold(built, tmp_path):
@@ -107,6 +124,8 @@ def test_settings_of_the_pod_hold(built, tmp_path):
     assert {"/etc/oopswatch", "/etc/oopswatch-access", "/tmp"} <= set(mounts)
     volumes = {volume["name"] for volume in pod["volumes"]} | {"history"}
     assert set(mounts.values()) == volumes
+    command, *_ = container["args"]
+    assert command in COMMANDS
     (settings_volume,) = [item for item in pod["volumes"] if item["name"] == "settings"]
     assert settings_volume["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -129,3 +148,38 @@ def test_selectors_select_the_pod(built):
     for selector in selectors:
         assert selector
         assert selector.items() <= labels.items()
+
+
+def test_stages_of_the_fleet_agree(program, deploy, tmp_path):
+    """Both read one settings file, and KEDA counts the lag of the group that `detect` is in."""
+    done = subprocess.run(
+        [program("kubectl", "kubectl"), "kustomize", deploy / "kubernetes" / "overlays" / "fleet"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    built = tmp_path / "fleet.yaml"
+    built.write_text(done.stdout)
+    archive, detect = _objects(built), _objects(built, "oopswatch-detect")
+    pods = [item["StatefulSet"]["spec"]["template"]["spec"] for item in (archive, detect)]
+    assert [pod["containers"][0]["args"][0] for pod in pods] == ["archive", "detect"]
+    name = archive["ConfigMap"]["metadata"]["name"]
+    for pod in pods:
+        assert {"name": "settings", "configMap": {"name": name}} in pod["volumes"]
+    labels = detect["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    for selector in (
+        detect["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        detect["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+        assert not selector.items() <= archive["StatefulSet"]["metadata"]["labels"].items()
+    (trigger,) = detect["ScaledObject"]["spec"]["triggers"]
+    path = tmp_path / "oopswatch.toml"
+    path.write_text(archive["ConfigMap"]["data"]["oopswatch.toml"])
+    kafka = tomllib.loads(path.read_text())["kafka"]
+    assert trigger["metadata"]["bootstrapServers"] in kafka["bootstrap_servers"]
+    assert trigger["metadata"]["topic"] in kafka["topics"]
+    assert trigger["metadata"]["consumerGroup"] == kafka["group"]
+    target = detect["ScaledObject"]["spec"]["scaleTargetRef"]
+    assert target == {"kind": "StatefulSet", "name": detect["StatefulSet"]["metadata"]["name"]}
