@@ -235,7 +235,7 @@ def fill(path: Path, size: float, made: Callable[[float], Fleet] = Fleet) -> Non
     fleet, unfinished = made(size), path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with closing(open_journal(unfinished)) as journal:
-        connection = journal.db.conn
+        connection = journal.db
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.create_function("release_number", 1, release_number)

@@ -2,7 +2,7 @@
 
 Hyperscan looks for the cores of the literals (see `literal_cores`), and at each core it is compared
 whether a whole literal stands there: what is found is the same. Does no IO: who has compiled
-databases kept hands over how (`KeptDatabases`).
+databases kept hands over how (`KeptBytes`).
 """
 
 from __future__ import annotations
@@ -14,28 +14,17 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from operator import lt
-from typing import Any, Protocol
+from typing import Any
 
+from detector.kept_bytes import KeptBytes
 from detector.literal_cores import core_starts, cores
 
 Ends = Callable[[bytes], list[int]]
 """A search: bytes → where hits end, in rising order."""
 
 
-class KeptDatabases(Protocol):
-    """Compiled databases that outlive the process. What they hold may be lost at any time."""
-
-    def load(self, key: str) -> bytes | None:
-        """Returns the bytes kept under a key, or None."""
-        ...
-
-    def save(self, key: str, data: bytes) -> None:
-        """Keeps some bytes under a key."""
-        ...
-
-
 def search_of(
-    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None = None
+    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptBytes | None = None
 ) -> Ends:
     """The search for some literals and regular expressions. With `re` instead of Hyperscan it
     finds the first of literals that overlap.
@@ -50,7 +39,7 @@ def finds_all() -> bool:
     return find_spec("hyperscan") is not None
 
 
-def engine_of(expressions: Sequence[bytes], kept: KeptDatabases | None = None) -> Any:
+def engine_of(expressions: Sequence[bytes], kept: KeptBytes | None = None) -> Any:
     """Hyperscan's database of some expressions; None where it has no wheel for this machine."""
     try:
         import hyperscan
@@ -82,7 +71,7 @@ def alternation(expressions: Sequence[bytes]) -> Ends:
     return lambda data: [matched.end() for matched in pattern.finditer(data)]
 
 
-def _starts(literals: Sequence[bytes], kept: KeptDatabases | None) -> Sequence[int]:
+def _starts(literals: Sequence[bytes], kept: KeptBytes | None) -> Sequence[int]:
     """Where the cores of literals begin, as kept or chosen anew."""
     key = f"cores {sha256(repr(literals).encode()).hexdigest()}"
     data = kept.load(key) if kept else None
@@ -99,7 +88,7 @@ def _starts(literals: Sequence[bytes], kept: KeptDatabases | None) -> Sequence[i
 
 
 def _hyperscan(
-    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptDatabases | None
+    literals: Sequence[bytes], expressions: Sequence[bytes], kept: KeptBytes | None
 ) -> Ends | None:
     by_core = cores(literals, _starts(literals, kept))
     database = engine_of([*map(re.escape, by_core), *expressions], kept)

@@ -21,8 +21,8 @@ from detector.held_positions import HeldPositions
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.keeper import Correlating, PipelineKeeper
+from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally
-from detector.literal_search import KeptDatabases
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.new_counts import NewCounts
@@ -66,7 +66,7 @@ class Pipeline:
         correlating: Correlating | None = None,
         boots: type[Boots] = Boots,
         errors: KernelErrorPolicy | None = None,
-        kept: KeptDatabases | None = None,
+        kept: KeptBytes | None = None,
         proved: bool = False,
     ) -> None:
         self.catalogue = catalogue

@@ -12,8 +12,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from detector.kept_bytes import KeptBytes
 from detector.lazy_regex import lazy_regex
-from detector.literal_search import KeptDatabases, engine_of, finds_all, search_of
+from detector.literal_search import engine_of, finds_all, search_of
 from detector.model import Record
 
 # What can hide a literal, or tells of a reboot, selects its record too: journald writes a message
@@ -69,7 +70,7 @@ class Scanner:
     `kept` holds databases that were compiled before.
     """
 
-    def __init__(self, literals: Sequence[Searched], kept: KeptDatabases | None = None) -> None:
+    def __init__(self, literals: Sequence[Searched], kept: KeptBytes | None = None) -> None:
         texts = [
             literal.encode() for literal in dict.fromkeys(literals) if isinstance(literal, str)
         ]

@@ -100,15 +100,29 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(names[:_NAMED]) or 'none'}{more}"
 
 
+Outline = tuple[list[tuple[str, int]], list[tuple[int, str]]]
+"""Headers and keys of a text, each with its line."""
+
+
 class TomlPlaces:
     """The headers and keys of one TOML text, walked once; what stands inside multi-line
     strings is skipped.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, outline: Outline | None = None) -> None:
         self._lines = text.split("\n")
         self._headers: list[tuple[str, int]] = []
         self._keys: list[tuple[int, str]] = []
+        if outline is None:
+            self._walk()
+        else:
+            self._headers, self._keys = outline
+
+    def outline(self) -> Outline:
+        """Returns what the walk over the text has found."""
+        return self._headers, self._keys
+
+    def _walk(self) -> None:
         closing: str | None = None
         for number, line in enumerate(self._lines, 1):
             if closing is None:

@@ -188,9 +188,9 @@ def test_statements_of_a_batch_do_not_grow_with_its_noise(
     pipeline = watch(catalogue, journal, Parser())
     for crashes in (1, 100, 1_000):
         statements: list[str] = []
-        journal.db.conn.set_trace_callback(statements.append)
+        journal.db.set_trace_callback(statements.append)
         pipeline.handle([chunk(*(line("db-1", number, NOISE) for number in range(crashes)))], 1)
-        journal.db.conn.set_trace_callback(None)
+        journal.db.set_trace_callback(None)
         counted.append(len(statements))
     assert counted[1] == counted[2] < 40
 
@@ -228,11 +228,11 @@ def test_a_storm_raises_its_incident_once_a_batch(catalogue: Catalogue, journal:
     ]
     pipeline = watch(catalogue, journal, Parser())
     statements: list[str] = []
-    journal.db.conn.set_trace_callback(statements.append)
+    journal.db.set_trace_callback(statements.append)
     pipeline.handle(
         [chunk(*(line("db-1", 10 * number, text) for number, text in enumerate(texts)))], 1
     )
-    journal.db.conn.set_trace_callback(None)
+    journal.db.set_trace_callback(None)
     saved = [one for one in statements if one.lstrip().startswith("INSERT INTO incidents")]
     (row,) = journal.history().incidents()
     detail = journal.history().incident(row.id)

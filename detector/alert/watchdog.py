@@ -105,7 +105,7 @@ def keep(journal: Journal, alarm: Alarm, host: str, now_us: int) -> bool:
     rule = f"oopswatch.{alarm.kind}"
     with journal.transaction():
         if alarm.over:
-            return close_rule(journal.db.conn, now_us, rule, host, alarm.text) > 0
+            return close_rule(journal.db, now_us, rule, host, alarm.text) > 0
         stored, _ = journal.add_match(_match(alarm, rule, host))
         anchor = stored.match
         incident = Incident(

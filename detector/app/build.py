@@ -33,7 +33,11 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     What is shipped alone is not proved again at each start, which takes half a second: its tests
     did, and `patterns check` does.
     """
-    catalogue = read(pattern_files(settings), prove=prove or bool(settings.patterns.directories))
+    catalogue = read(
+        pattern_files(settings),
+        prove=prove or bool(settings.patterns.directories),
+        kept=cache_folder(),
+    )
     return replace(catalogue, kernels=kernels_of(settings))
 
 
@@ -122,6 +126,7 @@ def journal_of(settings: Settings, path: str | Path) -> Journal:
         path,
         tolerance_us=tolerance_us(settings),
         unnamed=[host_form(settings).name(name) for name in settings.hosts.unnamed],
+        images=cache_folder(),
     )
 
 

@@ -62,7 +62,7 @@ def try_rules(
     with temporary_history(settings) as journal, explained(history.path):
         trial = _Trial(journal, catalogue, taking_part)
         trial.feed(history, since_us)
-        raised_by_rule = {item.rule: item for item in rule_trial.raised(journal.db.conn)}
+        raised_by_rule = {item.rule: item for item in rule_trial.raised(journal.db)}
         reading = journal.history()
         tried = [
             TriedRule(
@@ -90,7 +90,7 @@ class _Trial:
 
     def feed(self, history: History, since_us: int) -> None:
         """Stores again what the rules ask for, a transaction a page."""
-        connection = history.db.conn
+        connection = history.db
         fields = {field for rule in self._rules if rule.counts_hosts for field in rule.group_by}
         names = {name for rule in self._rules for name in (*rule.classes, *rule.signatures)}
         with self._journal.transaction():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Generic, TypeVar, get_args
 
 import regex
@@ -23,6 +22,7 @@ from detector.catalogue.checks import (
     list_complaints,
     signature_complaints,
 )
+from detector.catalogue.documents import Document, documents
 from detector.catalogue.entries import (
     Catalogue,
     CatalogueError,
@@ -33,12 +33,11 @@ from detector.catalogue.entries import (
 )
 from detector.catalogue.known_issues import KnownIssueTable, StructTable
 from detector.catalogue.tables import TABLES, ListTable, RuleTable, SignatureTable, timespan_us
+from detector.kept_bytes import KeptBytes
 from detector.toml_tables import (
-    BadTomlError,
     LocatedFault,
     TomlPlaces,
     key_fault,
-    parse_toml,
     suggestion,
     tables_by_kind,
 )
@@ -70,17 +69,19 @@ class _ValidatedTable(Generic[_TableT]):
         return f'{self.kind} "{getattr(self.table, "id", "")}"'
 
 
-def read(files: Mapping[str, str], *, prove: bool = True) -> Catalogue:
+def read(
+    files: Mapping[str, str], *, prove: bool = True, kept: KeptBytes | None = None
+) -> Catalogue:
     """The catalogue of these pattern files (path → TOML text); raises CatalogueError with every
     fault of all of them.
 
     Without `prove` the regexes are taken at their word: for files whose examples and times on
-    hostile lines have been tried before.
+    hostile lines have been tried before. `kept` keeps the parsed documents.
     """
     faults: list[LocatedFault] = []
     tables: list[_ValidatedTable[Any]] = []
-    for path in sorted(files):
-        tables += _tables(path, files[path], faults)
+    for path, document in documents(files, kept, faults).items():
+        tables += _tables(path, document, faults)
     faults += _duplicates(tables)
     if prove:
         faults += _unproved(tables)
@@ -112,14 +113,11 @@ def _of(tables: list[_ValidatedTable[Any]], model: type[_TableT]) -> list[_Valid
     return [item for item in tables if type(item.table) is model]
 
 
-def _tables(path: str, text: str, faults: list[LocatedFault]) -> Iterator[_ValidatedTable[Any]]:
+def _tables(
+    path: str, located: Document, faults: list[LocatedFault]
+) -> Iterator[_ValidatedTable[Any]]:
     """The valid tables of one file; what is wrong with the others is added to `faults`."""
-    try:
-        document = parse_toml(text, parse_float=Decimal)
-    except BadTomlError as error:
-        faults.append(LocatedFault(path, error.line, str(error)))
-        return
-    places = TomlPlaces(text)
+    document, places = located
 
     def fault(kind: str, message: str) -> None:
         faults.append(LocatedFault(path, places.top(kind), message))

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from sqlite3 import Connection, Error, Row
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlite_utils import Database
-
 from detector.store.alert_rows import (
     AlertDelivery,
     AlertGroup,
@@ -117,11 +115,11 @@ def open_alert_store(path: str, names: ProblemNames | None = None) -> AlertStore
 class AlertStore:
     """Reads and writes the alert tables. Not thread-safe."""
 
-    def __init__(self, db: Database, path: str, names: ProblemNames | None = None) -> None:
+    def __init__(self, db: Connection, path: str, names: ProblemNames | None = None) -> None:
         self.db = db
         self.path = path
         self._names = names
-        self._connection: Connection = db.conn
+        self._connection = db
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

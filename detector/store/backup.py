@@ -64,18 +64,18 @@ def _copy(source: str, target: Path, progress: Callable[[int, int], None] | None
     the copy begin again.
     """
     with closing(connect_reading(source)) as db, explained(source):
-        db.conn.execute("BEGIN")
-        expected = totals(db.conn)
+        db.execute("BEGIN")
+        expected = totals(db)
         with explained(str(target)), closing(sqlite3.connect(target)) as copy:
 
             def tell(_status: int, remaining: int, total: int) -> None:
                 if progress:
                     progress(total - remaining, total)
 
-            db.conn.backup(copy, pages=_PAGES, progress=tell, sleep=0)
+            db.backup(copy, pages=_PAGES, progress=tell, sleep=0)
             mark_copy(copy, time.time_ns() // 1_000)
             copy.commit()
-        db.conn.execute("COMMIT")
+        db.execute("COMMIT")
     return expected
 
 

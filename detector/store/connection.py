@@ -1,7 +1,7 @@
 """Opens the history's file for writing or for reading, and refuses what is not ours.
 
-In: a path. Out: a connected `sqlite_utils.Database` whose schema is ours and current, or a
-`StoreError` of one line. The tables are in `schema.py`; here are only pragmas.
+In: a path. Out: a connection to a file whose schema is ours and current, or a `StoreError` of one
+line. The tables are in `schema/`; here are only pragmas.
 
 Durability: write-ahead log, one transaction a batch, `synchronous=FULL`: a batch that is committed
 survives kill -9 and a power cut, so the offsets that a source commits to Kafka afterwards never run
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from sqlite3 import Connection
 
-from sqlite_utils import Database
-
-from detector.store import schema
+from detector.kept_bytes import KeptBytes
+from detector.store.blank_image import fill, keep
 from detector.store.errors import StoreError, explained
 from detector.store.turns import MEMORY
 
@@ -26,20 +26,26 @@ _LOG_BYTES = 64 << 20
 _CACHE_KIB = 64 << 10
 
 
-def connect_writing(path: str) -> Database:
-    """Opens or creates a history, and brings an older one up to date, in one transaction."""
+def connect_writing(path: str, images: KeptBytes | None = None) -> Connection:
+    """Opens or creates a history, and brings an older one up to date, in one transaction.
+
+    `images` is where the image of a blank history is kept, for one in memory.
+    """
     with explained(path):
         # No transactions of the driver's own: `Journal.transaction` begins and ends each.
         db = _database(sqlite3.connect(path, isolation_level=None, cached_statements=256))
         try:
-            _prepare(db, path)
+            if path != MEMORY or images is None or not fill(db, images):
+                _prepare(db, path)
+                if path == MEMORY and images is not None:
+                    keep(db, images)
         except BaseException:
             db.close()
             raise
     return db
 
 
-def connect_reading(path: str) -> Database:
+def connect_reading(path: str) -> Connection:
     """Opens a history that exists, for reading only, also beside a running service and from a
     read-only disk.
     """
@@ -50,8 +56,10 @@ def connect_reading(path: str) -> Database:
     with explained(path):
         db = _database(_open_reading(path)[0])
         try:
-            _check(db, path)
-            if schema.MIGRATIONS.pending(db):
+            from detector.store import upgrade
+
+            upgrade.check(db, path)
+            if upgrade.is_due(db):
                 raise StoreError(
                     f"{path}: written by an older oopswatch: start `oopswatch run` on it "
                     "once, which brings it up to date"
@@ -119,7 +127,7 @@ def _open_reading(path: str) -> tuple[sqlite3.Connection, str]:
     return connection, uri
 
 
-def _database(connection: sqlite3.Connection) -> Database:
+def _database(connection: sqlite3.Connection) -> Connection:
     """`trusted_schema` and `cell_size_check`: a file may come from anywhere."""
     connection.row_factory = sqlite3.Row
     for pragma in (
@@ -127,14 +135,17 @@ def _database(connection: sqlite3.Connection) -> Database:
         "foreign_keys = ON",
         "trusted_schema = OFF",
         "cell_size_check = ON",
+        "recursive_triggers = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return Database(connection, execute_plugins=False)
+    return connection
 
 
-def _prepare(db: Database, path: str) -> None:
+def _prepare(db: Connection, path: str) -> None:
     """Nothing is written before the file is known to be ours or empty."""
-    _check(db, path)
+    from detector.store import upgrade
+
+    upgrade.check(db, path)
     if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         # Before the first table, or never: so that retention gives pages back to the disk.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -145,43 +156,5 @@ def _prepare(db: Database, path: str) -> None:
         f"cache_size = -{_CACHE_KIB}",
     ):
         db.execute(f"PRAGMA {pragma}")
-    if not schema.MIGRATIONS.pending(db):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have been quicker: look again, now that the file is held.
-        _check(db, path)
-        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        schema.MIGRATIONS.apply(db)
-        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS.applied(db))}")
-        db.execute("COMMIT")
-    except BaseException:
-        db.rollback()
-        raise
-
-
-def _check(db: Database, path: str) -> None:
-    """Refuses a file of another program, and one whose schema is newer than ours."""
-    identity = db.execute("PRAGMA application_id").fetchone()[0]
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if identity != schema.APPLICATION_ID and (identity or tables):
-        raise StoreError(f"{path}: an SQLite file of another program: name another file")
-    applied = {migration.name for migration in schema.MIGRATIONS.applied(db)}
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    known = _known()
-    if version > len(applied):
-        raise sqlite3.DatabaseError(f"schema {version} with {len(applied)} migrations")
-    if version > len(known) or not applied <= known:
-        raise StoreError(
-            f"{path}: written by a newer oopswatch (schema {version}, this one knows "
-            f"{len(known)}): upgrade oopswatch"
-        )
-
-
-def _known() -> frozenset[str]:
-    """The names of the migrations of this version: all are pending on an empty database."""
-    empty = Database(memory=True)
-    try:
-        return frozenset(migration.name for migration in schema.MIGRATIONS.pending(empty))
-    finally:
-        empty.close()
+    if upgrade.is_due(db):
+        upgrade.apply(db, path)

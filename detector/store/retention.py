@@ -83,7 +83,7 @@ class Keeper:
         self._limits = limits
         self._timer = timer
         self._db = connect_writing(self._path)
-        self._connection: Connection = self._db.conn
+        self._connection = self._db
         self._rows = _ROWS
 
     def steps(self, now_us: int) -> Iterator[RetentionStep]:
@@ -266,8 +266,8 @@ def check(path: str | Path) -> list[str]:
     Only reads, and may run beside a service; takes long for a large file.
     """
     with closing(connect_reading(str(path))) as db, explained(str(path)):
-        faults = [row[0] for row in db.conn.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-        dangling = db.conn.execute("PRAGMA foreign_key_check").fetchmany(20)
+        faults = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        dangling = db.execute("PRAGMA foreign_key_check").fetchmany(20)
     return faults + [
         f"{row[0]}: row {row[1]} refers to a row of {row[2]} that is not there" for row in dangling
     ]
@@ -279,8 +279,8 @@ def vacuum(path: str | Path) -> None:
     Holds the file, and needs its size again on the disk.
     """
     with closing(connect_writing(str(path))) as db, explained(str(path)):
-        db.conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.conn.execute("VACUUM")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("VACUUM")
 
 
 def _aged(table: str) -> Callable[[Connection, int, int], int]:

@@ -42,7 +42,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AlertSto
             journal.save_incident(made, [fault.id, half.id])
             identities.append(made.id)
         for part in identities[4:]:
-            journal.db.conn.execute(
+            journal.db.execute(
                 "UPDATE incidents SET joined_into = ?, state = 'resolved' WHERE id = ?",
                 (identities[0], part),
             )

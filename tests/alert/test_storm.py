@@ -19,7 +19,7 @@ def test_five_thousand_hosts_within_a_minute_are_three_messages(tmp_path: Path) 
     """
     world = World(tmp_path / "h.db", TWO + '[[route]]\nreceivers = ["a", "b"]\n')
     began, step = world.now, 60 * SECOND // HOSTS
-    connection = world.journal.db.conn
+    connection = world.journal.db
     for batch in range(0, HOSTS, 100):
         with world.journal.transaction():
             for host in range(batch, batch + 100):

@@ -79,10 +79,10 @@ def test_a_quiet_incident_ends_and_says_since_when(tmp_path: Path) -> None:
     tables = world.outbox.store
     for hours, expected in ((23, 0), (25, 1), (50, 0)):
         with tables.transaction():
-            assert close_quiet(tables.db.conn, WALL + hours * HOUR, 24 * HOUR) == expected
+            assert close_quiet(tables.db, WALL + hours * HOUR, 24 * HOUR) == expected
     spared = world.crash("db-2")
     with tables.transaction():
-        assert close_quiet(tables.db.conn, WALL + 99 * HOUR, 24 * HOUR, {"pair"}) == 0
+        assert close_quiet(tables.db, WALL + 99 * HOUR, 24 * HOUR, {"pair"}) == 0
     reasons = dict(
         tables.db.execute(
             "SELECT incident_id, reason FROM changes WHERE what = 'resolved'"
@@ -113,7 +113,7 @@ def test_a_reboot_ends_what_its_rule_lets_it(tmp_path: Path) -> None:
             world.journal.note_boot(banner)
         tables = world.outbox.store
         with tables.transaction():
-            return close_rebooted(tables.db.conn, world.now, rules, 600 * SECOND)
+            return close_rebooted(tables.db, world.now, rules, 600 * SECOND)
 
     assert ended(Boot("b0", WALL - 9_000 * SECOND)) == 0
     assert ended(Boot("b1", WALL + SECOND)) == 0

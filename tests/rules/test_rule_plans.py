@@ -25,7 +25,7 @@ def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     with closing(World(path)) as world:
         for db in (world.journal.db, world.outbox.store.db):
-            db.conn.set_trace_callback(statements.add)
+            db.set_trace_callback(statements.add)
         watch = pipeline(world, lone_faults=True, outbreaks=True, noise_bursts=True)
         for number in range(24):
             ship(world, watch, f"web-{number}", *CRASH, SEGFAULT)
@@ -36,7 +36,7 @@ def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:
         rules = {row.rule for row in rows}
         assert rules >= {"outbreak", "noise-burst", "tcp-release-and-memory-fault"}
         with closing(open_history(path)) as history:
-            history.db.conn.set_trace_callback(statements.add)
+            history.db.set_trace_callback(statements.add)
             for row in rows:
                 history.incident(row.id)
         with closing(Keeper(path, RetentionLimits(*[1] * 6))) as keeper:
@@ -45,7 +45,7 @@ def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:
         assert "value_hours removed" in removed
         for table in ("value_hours", "spreads", "spread_hosts"):
             assert any(table in one for one in statements)
-        assert scans(world.journal.db.conn, statements) == set()
+        assert scans(world.journal.db, statements) == set()
 
 
 def test_an_incident_whose_part_changed_last_outlives_the_retention(tmp_path: Path) -> None:

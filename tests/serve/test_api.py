@@ -468,4 +468,4 @@ def check(answer) -> None:
 
 def dump(history: History) -> list[str]:
     """All that a history holds."""
-    return list(history.db.conn.iterdump())
+    return list(history.db.iterdump())

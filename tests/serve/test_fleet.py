@@ -99,12 +99,12 @@ def test_rates_are_those_of_counting_hosts_by_hand(history: History) -> None:
     """From a midnight to noon of the 29th day: 40 hosts for 21 days and 30 for 7.5 on the old
     release, 10 for 7.5 on the new.
     """
-    found = rates(history.db.conn, "kernel", NOW_US - 28 * DAY, None, NOW_US)
+    found = rates(history.db, "kernel", NOW_US - 28 * DAY, None, NOW_US)
     assert found.rows == [
         CrashRate(NEW, 7, 10, 10.7, 653.3, True, MIDNIGHT - 7 * DAY),
         CrashRate(OLD, 1, 30, 152.1, 6.6, True, MIDNIGHT - 100 * DAY),
     ]
-    (board,) = rates(history.db.conn, "hardware", NOW_US - 28 * DAY, None, NOW_US).rows
+    (board,) = rates(history.db, "hardware", NOW_US - 28 * DAY, None, NOW_US).rows
     assert (board.name, board.crashes, board.hosts) == (BOARD, 8, 7)
 
 

@@ -74,8 +74,8 @@ def test_an_equal_history_dumps_equal(tmp_path: Path) -> None:
     fill(path)
     backup.backup(path, copy)
     with closing(open_history(path)) as history, closing(open_history(copy)) as restored:
-        copied = [line for line in restored.db.conn.iterdump() if "'copied_us'" not in line]
-        assert list(history.db.conn.iterdump()) == copied
+        copied = [line for line in restored.db.iterdump() if "'copied_us'" not in line]
+        assert list(history.db.iterdump()) == copied
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(

@@ -63,7 +63,7 @@ def test_a_new_file_is_ours_and_current(tmp_path: Path) -> None:
         }
         strict = [
             table.name
-            for table in journal.db.tables
+            for table in Database(journal.db).tables
             if not table.strict and not table.name.startswith(("_", "incident_words"))
         ]
         assert journal.db.execute("PRAGMA synchronous").fetchone()[0] == 2
@@ -97,7 +97,7 @@ def test_an_older_file_is_brought_up_to_date(
     for _ in range(2):
         with closing(open_journal(path)) as journal:
             assert journal.db.execute("PRAGMA user_version").fetchone()[0] == shipped + 1
-            assert [row["owner"] for row in journal.db["hosts"].rows] == [None]
+            assert [row["owner"] for row in Database(journal.db)["hosts"].rows] == [None]
     with closing(open_history(path)) as history:
         assert history.totals().matches == 1
 

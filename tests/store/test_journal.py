@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Match
@@ -35,7 +36,7 @@ def rows(journal: Journal, table: str) -> list[dict[str, Any]]:
     """A table without its ids, in an order of its own."""
     found = [
         {name: value for name, value in row.items() if name != "id"}
-        for row in journal.db[table].rows
+        for row in Database(journal.db)[table].rows
     ]
     return sorted(found, key=repr)
 
@@ -197,7 +198,8 @@ def test_a_transaction_is_all_or_nothing(journal: Journal) -> None:
     with pytest.raises(KeyError, match="anything"):
         batch()
     assert [
-        journal.db[name].count for name in ("hosts", "boots", "matches", "noise", "positions")
+        Database(journal.db)[name].count
+        for name in ("hosts", "boots", "matches", "noise", "positions")
     ] == [0] * 5
     add(journal, match())
     assert [row["name"] for row in rows(journal, "hosts")] == ["db-1"]

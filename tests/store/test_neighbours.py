@@ -124,7 +124,7 @@ def test_every_lookup_uses_an_index() -> None:
     seen: list[str] = []
     with closing(open_journal(":memory:")) as journal:
         with journal.transaction():
-            journal.db.conn.set_trace_callback(seen.append)
+            journal.db.set_trace_callback(seen.append)
             for one in [
                 match("tcp-state", 5, number=number, text=str(number))
                 for number in range(CROWD + 5)
@@ -137,7 +137,7 @@ def test_every_lookup_uses_an_index() -> None:
             ]:
                 stored, _ = journal.add_match(one)
             journal.neighbours(stored, SPAN)
-            journal.db.conn.set_trace_callback(None)
+            journal.db.set_trace_callback(None)
         queries = {query for query in seen if query.lstrip().startswith(("SELECT", "WITH"))}
         plans = [
             row["detail"]

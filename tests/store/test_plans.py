@@ -11,7 +11,6 @@ from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
-from sqlite_utils import Database
 
 from detector.app import build
 from detector.assemble import Assembler
@@ -155,7 +154,7 @@ def test_no_question_reads_through_a_large_table(history: History) -> None:
     """Each statement that SQLite was given is explained: a scan is of a small table, or of an index
     in the order of the list.
     """
-    connection = history.db.conn
+    connection = history.db
     statements: set[str] = set()
     connection.set_trace_callback(statements.add)
     ask_everything(history)
@@ -173,7 +172,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
     statements: set[str] = set()
     opened = connection._database
 
-    def traced(made: Connection) -> Database:
+    def traced(made: Connection) -> Connection:
         made.set_trace_callback(statements.add)
         return opened(made)
 
@@ -190,11 +189,9 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
             watch.handle([Lines(*REST, END)], NOW_US)
             watch.finish(NOW_US)
             with journal.transaction():
-                closing_rows.close_rule(journal.db.conn, NOW_US, "input-silent", "db-1", "over")
-                closing_rows.close_rebooted(
-                    journal.db.conn, NOW_US, ["tcp-release-and-memory-fault"], 1
-                )
-                closing_rows.close_quiet(journal.db.conn, NOW_US, 1)
+                closing_rows.close_rule(journal.db, NOW_US, "input-silent", "db-1", "over")
+                closing_rows.close_rebooted(journal.db, NOW_US, ["tcp-release-and-memory-fault"], 1)
+                closing_rows.close_quiet(journal.db, NOW_US, 1)
     with closing(open_alert_store(str(path))) as outbox:
         outbox.begin(NOW_US)
         outbox.changes(10)
@@ -209,7 +206,7 @@ def test_neither_start_nor_batch_nor_upkeep_reads_through_a_large_table(
     monkeypatch.undo()
     with closing(open_journal(path)) as journal:
         assert len(statements) > 100
-        assert scans(journal.db.conn, statements) == set()
+        assert scans(journal.db, statements) == set()
 
 
 def test_an_incident_costs_the_same_however_much_there_is() -> None:
@@ -217,14 +214,14 @@ def test_an_incident_costs_the_same_however_much_there_is() -> None:
 
     def cost(journal, number: int) -> int:
         statements: list[str] = []
-        journal.db.conn.set_trace_callback(statements.append)
+        journal.db.set_trace_callback(statements.append)
         with journal.transaction():
             pair = [
                 journal.add_match(match(cls, 5, number * 60, host=f"h{number}"))[0]
                 for cls in ("memory-fault", "tcp-state")
             ]
             journal.save_incident(incident(*pair), [one.id for one in pair])
-        journal.db.conn.set_trace_callback(None)
+        journal.db.set_trace_callback(None)
         return len([one for one in statements if not one.startswith("--") and "'main'." not in one])
 
     with closing(open_journal(":memory:")) as journal:
@@ -241,9 +238,9 @@ def test_what_is_only_evidence_costs_one_row_a_batch_more(tmp_path: Path) -> Non
     with closing(open_journal(tmp_path / "history.db")) as journal:
         statements: list[str] = []
         with journal.transaction():
-            journal.db.conn.set_trace_callback(statements.append)
+            journal.db.set_trace_callback(statements.append)
             for number in range(100):
                 journal.add_match(match(seconds=number, wall=number))
-        journal.db.conn.set_trace_callback(None)
+        journal.db.set_trace_callback(None)
     assert 1 <= sum("signature_hours" in one for one in statements) <= 2
     assert sum("incident_words" in one for one in statements) == 0

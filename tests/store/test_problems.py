@@ -129,7 +129,7 @@ def test_the_work_does_not_grow_with_the_problem() -> None:
         steps: list[int] = []
         for number in range(1_000):
             count = [0]
-            journal.db.conn.set_progress_handler(
+            journal.db.set_progress_handler(
                 lambda count=count: count.__setitem__(0, count[0] + 1), 100
             )
             save(journal, f"h{number}", 1, "1:x" if number % 2 else "1:y", "5.10.1")
@@ -200,7 +200,7 @@ def test_a_report_in_no_incident_is_an_occurrence_and_a_regression() -> None:
         journal.db.execute(
             "UPDATE problems SET state = 'resolved', state_us = ?, fixed_in = '5.10.9'", [now[0]]
         )
-        journal.db.conn.commit()
+        journal.db.commit()
         crash("c", 5, "5.10.8")
         assert journal.history().problems(Filter()).rows[0].regressions == 0
         crash("c", 6, "5.10.9")

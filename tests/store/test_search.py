@@ -281,7 +281,7 @@ def test_thousands_in_one_microsecond_have_their_places(tmp_path: Path) -> None:
     microseconds.
     """
     with closing(open_journal(":memory:")) as journal:
-        connection = journal.db.conn
+        connection = journal.db
         with journal.transaction():
             pair = [journal.add_match(match(cls, 5, 0))[0] for cls in ("memory-fault", "tcp-state")]
             journal.save_incident(incident(*pair), [one.id for one in pair])
@@ -349,8 +349,8 @@ def test_the_index_follows_what_becomes_of_an_incident(tmp_path: Path) -> None:
 def test_an_older_history_is_indexed_when_it_is_opened(filled: Filled) -> None:
     """What no index was kept of is searched all the same."""
     with closing(open_journal(":memory:")) as journal:
-        filled.history.db.conn.backup(journal.db.conn)
-        connection = journal.db.conn
+        filled.history.db.backup(journal.db)
+        connection = journal.db
         connection.execute("DELETE FROM incident_words")
         connection.execute("UPDATE incidents SET place = NULL")
         assert journal.history().search(Filter()).rows == []
@@ -365,11 +365,11 @@ def test_an_older_history_is_indexed_when_it_is_opened(filled: Filled) -> None:
 def test_an_index_that_is_right_is_not_written_again(filled: Filled) -> None:
     """One look at the incident, one at its evidence, one at its words: no statement that writes."""
     with closing(open_journal(":memory:")) as journal:
-        filled.history.db.conn.backup(journal.db.conn)
+        filled.history.db.backup(journal.db)
         statements: list[str] = []
-        journal.db.conn.set_trace_callback(statements.append)
-        search_index.index(journal.db.conn, filled.ids["listener"])
-        journal.db.conn.set_trace_callback(None)
+        journal.db.set_trace_callback(statements.append)
+        search_index.index(journal.db, filled.ids["listener"])
+        journal.db.set_trace_callback(None)
     outer = [statement for statement in statements if not statement.startswith("--")]
     assert [
         statement

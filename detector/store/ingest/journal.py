@@ -18,11 +18,10 @@ from pathlib import Path
 from sqlite3 import Connection, Error
 from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-
 from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
+from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import FOLDED, KernelErrorCount
 from detector.machine_names import UNNAMED
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
@@ -77,13 +76,15 @@ def open_journal(
     tolerance_us: int = TOLERANCE_US,
     unnamed: Collection[str] = UNNAMED,
     clock: Callable[[], int] = now_us,
+    images: KeptBytes | None = None,
 ) -> Journal:
     """Opens the history at `path` for writing; creates it, or brings an older one up to date.
 
-    The path ":memory:" is a history that is not kept. Raises `StoreError` for a file that is not
-    ours, damaged, newer than this version, locked or not writable.
+    The path ":memory:" is a history that is not kept; `images` keeps what it begins as. Raises
+    `StoreError` for a file that is not ours, damaged, newer than this version, locked or not
+    writable.
     """
-    db = connect_writing(str(path))
+    db = connect_writing(str(path), images)
     try:
         with explained(str(path)):
             return Journal(db, str(path), tolerance_us, unnamed, clock)
@@ -101,7 +102,7 @@ class Journal:
 
     def __init__(
         self,
-        db: Database,
+        db: Connection,
         path: str,
         tolerance_us: int,
         unnamed: Collection[str],
@@ -110,7 +111,7 @@ class Journal:
         self.db = db
         self.path = path
         self._clock = clock
-        self._connection: Connection = db.conn
+        self._connection = db
         self._file = file_of(path)
         self._matches = Matches(self._connection, tolerance_us)
         self._neighbours = Neighbours(self._connection, tolerance_us, unnamed)

@@ -127,4 +127,4 @@ def mark_copy(connection: Connection, now_us: int) -> None:
 def read_positions(path: str | Path) -> dict[str, Position]:
     """The positions of a history that exists, also beside a running service."""
     with closing(connect_reading(str(path))) as db, explained(str(path)):
-        return Positions(db.conn, nullcontext).all()
+        return Positions(db, nullcontext).all()

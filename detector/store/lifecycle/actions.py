@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection, Error, Row
 
-from sqlite_utils import Database
-
 from detector.clock import now_us
 from detector.store.connection import connect_writing
 from detector.store.errors import StoreError, explained
@@ -75,11 +73,11 @@ class Actions:
     Every method is one transaction, and raises `StoreError` where it cannot be done.
     """
 
-    def __init__(self, db: Database, path: str, clock: Callable[[], int] = now_us) -> None:
+    def __init__(self, db: Connection, path: str, clock: Callable[[], int] = now_us) -> None:
         self._db = db
         self._path = path
         self._clock = clock
-        self._connection: Connection = db.conn
+        self._connection = db
 
     def act(
         self,

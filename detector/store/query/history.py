@@ -15,8 +15,6 @@ from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlite_utils import Database
-
 from detector.known import Bug
 from detector.render.series import Bucket
 from detector.store.connection import connect_reading
@@ -87,12 +85,12 @@ class History:
     damaged or unreadable.
     """
 
-    def __init__(self, db: Database, path: str, names: ProblemNames | None = None) -> None:
+    def __init__(self, db: Connection, path: str, names: ProblemNames | None = None) -> None:
         self.db = db
         self.path = path
         self._names = names
         self._known = names.known if names is not None else None
-        self._connection: Connection = db.conn
+        self._connection = db
 
     def search(
         self, criteria: Filter, *, after: str | None = None, limit: int = 50

@@ -119,4 +119,4 @@ def _notification(row: Row) -> NotificationRow:
 
 def _rows(history: History, query: str, parameters: dict[str, Any]) -> list[Row]:
     with explained(history.path):
-        return history.db.conn.execute(query, parameters).fetchall()
+        return history.db.execute(query, parameters).fetchall()

@@ -79,5 +79,5 @@ def standing_of(history: History, incident_id: str, now_us: int) -> ProblemStand
             regression_of=(row["fixed_in"] or "") if row["regression"] else None,
             hosts_last_hour=tuple(other["host"] for other in others),
             reports=row["reports"],
-            advice=tuple(advice_of(history.db.conn, row["fingerprint"])),
+            advice=tuple(advice_of(history.db, row["fingerprint"])),
         )
