@@ -125,7 +125,7 @@ class _StoredFaults:
 
     def feed(self, history: History, given: ReplayedInput) -> None:
         """Takes banners, faults and noise, a transaction a page."""
-        connection = history.db.conn
+        connection = history.db
         with self._journal.transaction():
             for banner in rule_trial.banners(connection, given.since_us):
                 self._journal.note_boot(banner)
@@ -179,8 +179,8 @@ def changes(
     Of logs, rules that count hosts are left out: they rest on the whole fleet.
     """
     tolerance_us = build.tolerance_us(settings)
-    before = ReplaySide(history.db.conn, tolerance_us)
-    after = ReplaySide(given.journal.db.conn, tolerance_us)
+    before = ReplaySide(history.db, tolerance_us)
+    after = ReplaySide(given.journal.db, tolerance_us)
     counting = {rule.id for rule in catalogue.rules if rule.counts_hosts}
     left_out = counting if given.ranges is not None else frozenset[str]()
     with explained(history.path):
