@@ -1,4 +1,4 @@
-"""What is kept from one start to the next: a compiled search, a parsed catalogue, a blank history.
+"""Bytes kept from one start to the next: a search, a catalogue, a blank history.
 
 The floors that make such things hand them over as bytes and do no IO; `app/cache_folder.py` keeps
 them.

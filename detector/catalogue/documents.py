@@ -26,8 +26,8 @@ _DECIMAL = "\0decimal"
 def documents(
     files: Mapping[str, str], kept: KeptBytes | None, faults: list[LocatedFault]
 ) -> dict[str, Document]:
-    """Path → document of each file that is TOML, in the order of the paths; what is wrong with the
-    others is added to `faults`.
+    """Path → document of each file that is TOML, in the order of the paths; the faults of the
+    others are added to `faults`.
     """
     key = _key(files)
     if kept is not None and (data := kept.load(key)):

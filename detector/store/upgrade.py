@@ -1,4 +1,4 @@
-"""Brings a history's schema up to date, and refuses files of other programs and newer versions.
+"""Brings a history's schema up to date; refuses other programs' files and newer versions.
 
 In: a connection. Out: nothing, or a `StoreError` of one line. The migrations are in `schema/`.
 `sqlite-utils`, which applies them, takes longer to import than a small file takes to scan.

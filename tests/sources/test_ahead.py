@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_what_is_told_of_blocks_is_what_the_scanner_finds(tmp_path: Path) -> Non
     scanner = Scanner(LITERALS)
     told = 0
     with closing(FileSource([str(path)], jobs=2, literals=LITERALS)) as source:
-        for (chunk,) in source.batches():
+        for chunk in chain.from_iterable(source.batches()):
             assert chunk.count == chunk.data.count(b"\n")
             if chunk.hits is not None:
                 assert list(chunk.hits) == scanner.ends(chunk.data)
@@ -129,7 +130,7 @@ def test_damage_and_what_is_no_log_are_told_as_without_jobs(tmp_path: Path) -> N
                 literals=LITERALS,
             )
         ) as source:
-            read = b"".join(chunk.data for (chunk,) in source.batches())
+            read = b"".join(chunk.data for chunk in chain.from_iterable(source.batches()))
             told.append((read, [(one.path, one.text, one.fatal) for one in source.problems]))
     assert told[0] == told[1]
     assert [text.split(":")[0] for _, text, _ in told[0][1]] == [
@@ -147,7 +148,10 @@ def test_a_process_that_died_costs_time_only(tmp_path: Path) -> None:
         assert source._ahead is not None
         source._ahead.close()
         source._ahead._pipes = [gone() for _ in source._ahead._pipes]
-        assert b"".join(chunk.data for (chunk,) in source.batches()) == path.read_bytes()
+        assert (
+            b"".join(chunk.data for chunk in chain.from_iterable(source.batches()))
+            == path.read_bytes()
+        )
 
 
 def gone() -> object:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import sys
 import zlib
-from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 import zstandard
@@ -79,13 +79,13 @@ class OpenInput:
 
     def __init__(self, path: str) -> None:
         self._raw: BinaryIO = (
-            sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115
+            sys.stdin.buffer if path == STDIN else open(path, "rb")  # noqa: PTH123, SIM115
         )  # close() closes it
         try:
             self.seekable = self._raw.seekable()
             head = cast("_Peekable", self._raw).peek(8)
             self._stream, self.compressed = _decompressed(self._raw, head)
-            packed = _PACKED_NAMES.get(Path(path).suffix.lower())
+            packed = _PACKED_NAMES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122
             self.misnamed = None if self.compressed else packed
             self._damage: Exception | None = None
             self._head = b""

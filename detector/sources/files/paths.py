@@ -80,10 +80,10 @@ def _rotation(file: str) -> tuple[str, tuple[int, ...]]:
     """The log that a file was rotated out of (itself, if it was not), and what sorts such files
     oldest first.
     """
-    path = Path(file)
-    rotated = ROTATED.fullmatch(path.name)
+    rotated = ROTATED.fullmatch(os.path.basename(file))  # Path takes 10 µs a file  # noqa: PTH119
     if rotated is None:
         return file, (1,)
+    path = Path(file)
     stem, number, date, suffix = rotated.groups()
     age = (-int(number),) if number else tuple(int(part) for part in date.split("-"))
     return str(path.with_name(stem + (suffix or ""))), (0, *age)
@@ -114,10 +114,11 @@ def _inside(folder: str, problems: list[SourceProblem]) -> Iterator[str]:
 
     for inner, folders, names in os.walk(folder, onerror=closed):
         folders.sort()
+        base = str(Path(inner) / "_")[:-1]  # Path takes 10 µs a file
         for name in sorted(names):
-            file = str(Path(inner) / name)
+            file = f"{base}{name}"
             try:
-                regular = stat.S_ISREG(Path(file).stat().st_mode)
+                regular = stat.S_ISREG(os.stat(file).st_mode)  # noqa: PTH116
             except OSError:
                 regular = True  # opening it will say what is wrong
             if regular:
@@ -132,7 +133,7 @@ def _why_nothing(path: str) -> str:
 
 def _identity(file: str) -> object:
     try:
-        status = Path(file).stat()
+        status = os.stat(file)  # Path takes 10 µs a file  # noqa: PTH116
     except OSError:
         return file
     return (
@@ -172,6 +173,8 @@ def _pstore_part(file: str) -> tuple[tuple[str, ...], int, int] | None:
     """(folder, reason and count, second), the part's number, the length of its first line;
     None for what is no part of a dump.
     """
+    if "dmesg-" not in file:
+        return None
     path = Path(file)
     if not path.name.startswith("dmesg-"):
         return None

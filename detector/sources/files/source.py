@@ -1,12 +1,14 @@
 """Files, folders, globs and standard input as a source.
 
-In: paths. Out: batches of one chunk each, a file after the other, each to its end; with `follow`,
-from then on what is added to them. What cannot be read is a `SourceProblem` and stops nothing else.
+In: paths. Out: batches of chunks, a file after the other, each to its end; with `follow`, from then
+on what is added to them. What cannot be read is a `SourceProblem` and stops nothing else.
 Positions are not kept: a file is read from its beginning each time.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
@@ -20,6 +22,8 @@ from detector.sources.files.paths import Input, expand
 from detector.sources.files.prescan import Ahead, PartFacts, give_hits
 
 BLOCK_SIZE = 1024 * 1024
+# Chunks of small files are one batch up to so many bytes.
+GATHERED = BLOCK_SIZE // 2
 POLL_S = 0.5
 
 ReadProgress = Callable[[int, int | None], None]
@@ -78,15 +82,13 @@ class FileSource:
         return self._cut + (self._follower.cut if self._follower else 0)
 
     def batches(self) -> Iterator[Sequence[FileChunk]]:
-        """One chunk a batch. While following, an empty batch each time nothing has come."""
+        """One chunk a batch, or those of many small files: a batch is a transaction. While
+        following, an empty batch each time nothing has come.
+        """
         if self._follow:
             yield from self._followed()
             return
-        for item in self._inputs:
-            for chunk in self._read(item):
-                if self._stopped.is_set():
-                    return
-                yield [chunk]
+        yield from self._gathered()
         self._judge_folders()
 
     def commit(self, positions: Mapping[str, int]) -> None:
@@ -109,6 +111,23 @@ class FileSource:
             self._follower.close()
         if self._ahead:
             self._ahead.close()
+
+    def _gathered(self) -> Iterator[list[FileChunk]]:
+        """Batches of chunks. What a pipe has said is not held until another input says more."""
+        least = 0 if self._total is None else GATHERED
+        batch: list[FileChunk] = []
+        size = 0
+        for item in self._inputs:
+            for chunk in self._read(item):
+                if self._stopped.is_set():
+                    return
+                batch.append(chunk)
+                size += len(chunk.data)
+                if size >= least:
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch
 
     def _read(self, item: Input) -> Iterator[FileChunk]:
         framer = Framer(item.name)
@@ -210,10 +229,10 @@ def _total(inputs: Sequence[Input]) -> int | None:
             if file == STDIN:
                 return None
             try:
-                path = Path(file)
-                total += path.stat().st_size
-                if not path.is_file():
-                    return None
+                status = os.stat(file)  # Path takes 10 µs a file  # noqa: PTH116
             except OSError:
                 continue
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            total += status.st_size
     return total

@@ -17,11 +17,13 @@ from detector.lazy_regex import lazy_regex
 
 # What begins a line of any log that has stamps: dmesg, a priority, dates, /dev/kmsg, dmesg -x; and
 # the heads of pstore's parts (fs/pstore/platform.c).
-_STAMPED = lazy_regex(
+_STAMP = (
     rb"<\d{1,3}>|\[ *\d+\.\d{3,9}\]|\[?[A-Z][a-z]{2} [A-Z][a-z]{2} |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d"
     rb"|\[?\d{4}-\d\d-\d\d[T ]\d\d:|\d{1,3},\d+,\d+,|kern *:|\{"
     rb"|(?:Panic|Oops|Emergency|Shutdown|Restart|Halt|Poweroff|Unknown)#\d{1,9} Part\d"
 )
+_STAMPED = lazy_regex(_STAMP)
+_UNSTAMPED = lazy_regex(rb"\n(?!\n|\Z|" + _STAMP + rb")")
 # Screens and mails are this wide; a log whose longest line is longer was not wrapped.
 _NARROWEST = 60
 _WIDEST = 240
@@ -143,9 +145,11 @@ def is_wrapped(head: bytes) -> bool:
     if not _STAMPED.match(head):
         return False
     lines = head.split(b"\n", _SAMPLE)[:_SAMPLE]
-    if max(map(len, lines)) > _WIDEST or all(not line or _STAMPED.match(line) for line in lines):
+    if max(map(len, lines)) > _WIDEST:
         return False
     sample = b"\n".join(lines)
+    if _UNSTAMPED.search(sample) is None:
+        return False
     rows = list(Wrapping().rows(sample))
     return len(rows) > 1 and all(_STAMPED.match(row) for row, _ in rows if row)
 
