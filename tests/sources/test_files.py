@@ -364,13 +364,13 @@ def test_standard_input_cannot_be_followed() -> None:
 def test_small_files_share_a_batch_and_a_pipe_waits_for_none(tmp_path: Path) -> None:
     """A batch is a transaction: half a megabyte of small files is one, a large chunk its own."""
     for number in range(200):
-        (tmp_path / f"{number:03d}.log").write_bytes(TEXT)
+        (tmp_path / f"{number:03d}.log").write_bytes(b"a line of a small file\n" * 9)
     (tmp_path / "large.log").write_bytes(b"a line of a large file\n" * 60_000)
     batches = list(FileSource([str(tmp_path)]).batches())
     assert len(batches) <= 4
     assert sum(len(batch) for batch in batches) == 202
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    Thread(target=pipe.write_bytes, args=(TEXT,), daemon=True).start()
+    Thread(target=pipe.write_bytes, args=(b"a line\n",), daemon=True).start()
     first = next(iter(FileSource([str(pipe), str(tmp_path / "000.log")]).batches()))
     assert len(first) == 1
