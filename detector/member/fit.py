@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from detector.member.kernel import KernelBuild
-from detector.member.layout import key_of
+from detector.member.layout import Leaf, key_of
 from detector.member.values import Basis, PointerValue
-from detector.symbols.btf import COMPOSITES
+from detector.symbols.btf import COMPOSITES, Kind
 
 if TYPE_CHECKING:
     from detector.member.semantics import MemoryAccess, Semantics
@@ -87,14 +87,19 @@ def _offset(access: MemoryAccess) -> int:
 
 
 def _fits(flow: Semantics, outer: int, at: int, spots: Iterable[tuple[int, int]]) -> bool:
-    """Tell if each access is a member of its own size."""
+    """Tell if each access is a member of its own size, or a part of a number: a compiler tests
+    one bit of a long by its byte.
+    """
     return all(
-        any(
-            not leaf.type or (leaf.offset == 0 and flow.types.size(leaf.type) == size)
-            for leaf in flow.layouts.leaves(outer, offset + at, size)
-        )
+        any(_holds(flow, leaf, size) for leaf in flow.layouts.leaves(outer, offset + at, size))
         for offset, size in spots
     )
+
+
+def _holds(flow: Semantics, leaf: Leaf, size: int) -> bool:
+    width = flow.types.size(leaf.type) if leaf.type else size
+    is_part = leaf.type and flow.types.kind(leaf.type) == Kind.INT and leaf.offset + size < width
+    return bool(is_part) or (leaf.offset == 0 and width == size)
 
 
 def _chosen(

@@ -46,6 +46,10 @@ def types():
     btf.function("demo_union", number, ("sk", to_sock))
     btf.function("demo_private", number, ("sk", to_sock))
     btf.function("demo_caller", 0, ("table", to_table))
+    reference = btf.struct("demo_ref", 8, ("count", number, 0))
+    btf.struct("demo_key", 0x18, ("usage", reference, 0), ("flags", number, 0x10))
+    btf.struct("demo_signal", 0x18, ("live", reference, 0), ("state", byte, 0x11))
+    btf.function("demo_fit", 0, ("ref", btf.pointer(reference)))
     return bytes(btf)
 
 
@@ -84,6 +88,8 @@ X86 = {
     "demo_caller": lambda at: call(at, "demo_caller", "demo_hidden", 0) + b"\xc3",
     # mov rax, [rdi+8]; ret: no prototype, its caller says the type
     "demo_hidden": bytes.fromhex("488b4708 c3"),
+    # mov rax, [rdi+0x10]; ret: behind the end of what the prototype says
+    "demo_fit": bytes.fromhex("488b4710 c3"),
 }
 ARM64 = {
     # ldr x1, [x0]; ldr x2, [x1, #0x30]; str x1, [x2, #8]; ret

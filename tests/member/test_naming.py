@@ -78,6 +78,19 @@ def test_what_types_do_not_lead_to_is_not_named(code):
     assert named("x86_64", "demo_lookup", 0, demo_lookup=bytes.fromhex(code)) is None
 
 
+def test_the_only_container_that_fits_is_named():
+    """Of those that embed what the pointer is declared as."""
+    access = named("x86_64", "demo_fit", 0)
+    assert (access.struct, access.member) == ("struct demo_key", "flags")
+    assert access.basis == Basis.ONLY_FIT
+
+
+def test_a_bit_of_a_long_fits_too_so_nothing_is_the_only_one():
+    """One bit is tested by its byte: the byte may be a part of a long, or a member of its own."""
+    code = bytes.fromhex("f6471102 c3")  # test byte [rdi+0x11], 2; ret
+    assert named("x86_64", "demo_fit", 0, demo_fit=code) is None
+
+
 def test_paths_that_disagree_name_nothing():
     """One path holds a socket, the other a table."""
     # test rsi, rsi; je +3; mov rdi, [rdi]; mov rax, [rdi+8]; ret
