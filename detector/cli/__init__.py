@@ -19,7 +19,6 @@ from typing import Any
 
 import click
 
-import detector
 from detector.cli.streams import open_streams, print_error, print_fault, print_thread_fault
 from detector.errors import UserError
 from detector.render.escape import inert
@@ -164,10 +163,23 @@ def _meant(error: click.UsageError) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def _say_versions(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if not given or context.resilient_parsing:
+        return
+    from detector.app.versions import versions
+
+    for line in versions():
+        click.echo(line)
+    context.exit()
+
+
 @click.group(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(detector.__version__, prog_name="oopswatch")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_versions,
+    help="Program, patterns and index of known bugs, and exit.",
+)  # fmt: skip
 def oopswatch() -> None:
     """Watches the kernel logs of a fleet: noise apart, faults recognised, one incident with its
     explanation.
