@@ -40,16 +40,6 @@ from detector.sources.kafka.reach import why_unreachable
 from detector.sources.kafka.security import client_settings
 from detector.store import Journal, open_history, open_journal
 
-PLAN = SimulationPlan(
-    seed=1,
-    hosts=200,
-    lines=200_000,
-    incidents=20,
-    noise_share=0.02,
-    half_signatures=12,
-    reboots=6,
-    forged=10,
-)
 FORMAT = "rsyslog"
 DELIVERY = "late-hosts"
 PARTITIONS = 3

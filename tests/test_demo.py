@@ -8,10 +8,11 @@ from kafka.admin import KafkaAdminClient
 
 from detector.app import build
 from detector.cli import oopswatch
-from detector.demo import PLAN, DemoBroker, DemoError, demo, embedded_broker, read_back, tabulate
+from detector.demo import DemoBroker, DemoError, demo, embedded_broker, read_back, tabulate
 from detector.settings import settings_of
 from detector.settings.kafka import Kafka
 from detector.simulate import simulate
+from detector.simulate.demo_plan import PLAN
 
 SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
 

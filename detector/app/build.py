@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.app.cache_folder import cache_folder
-from detector.app.symbols import kernels_of
-from detector.assemble import Assembler, AssemblyLimits
 from detector.boots import Boots
-from detector.catalogue import Catalogue, Rule, read
 from detector.clock import DAY_US, SECOND_US, now_us
 from detector.hooks import Hooks
 from detector.keeper import Correlating, PipelineKeeper
 from detector.kernel_errors.priority import PRIORITIES
 from detector.kernel_errors.tally import KernelErrorPolicy
-from detector.match import Matcher
 from detector.parse import HostForm, Parser
-from detector.pipeline import Pipeline
 from detector.scan import Searched
-from detector.settings import Settings
-from detector.settings.pattern_files import pattern_files
-from detector.store import Journal, open_journal
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue, Rule
+    from detector.pipeline import Pipeline
+    from detector.settings import Settings
+    from detector.store import Journal
 
 
 def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
@@ -33,6 +32,10 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     What is shipped alone is not proved again at each start, which takes half a second: its tests
     did, and `patterns check` does.
     """
+    from detector.app.symbols import kernels_of
+    from detector.catalogue import read
+    from detector.settings.pattern_files import pattern_files
+
     catalogue = read(
         pattern_files(settings),
         prove=prove or bool(settings.patterns.directories),
@@ -77,6 +80,10 @@ def watch_of(
     boots: type[Boots] = Boots,
 ) -> Pipeline:
     """A pipeline as the settings say."""
+    from detector.assemble import Assembler, AssemblyLimits
+    from detector.match import Matcher
+    from detector.pipeline import Pipeline
+
     bounds = settings.assemble
     limits = AssemblyLimits(
         lines=bounds.max_lines,
@@ -122,6 +129,8 @@ def searched(settings: Settings, catalogue: Catalogue, *, kept: bool) -> list[Se
 
 def journal_of(settings: Settings, path: str | Path) -> Journal:
     """The history at a path, open for writing; raises `StoreError`."""
+    from detector.store import open_journal
+
     return open_journal(
         path,
         tolerance_us=tolerance_us(settings),

@@ -10,13 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.catalogue import Catalogue
-from detector.settings import Settings, shipped_patterns_dir
-from detector.sources.known.index_file import NAME, IndexFile
-
 if TYPE_CHECKING:
+    from detector.catalogue import Catalogue
     from detector.known.lookup import KnownBugs
     from detector.known.message import MessageReader
+    from detector.settings import Settings
+    from detector.sources.known.index_file import IndexFile
     from detector.store import History
 
 
@@ -52,17 +51,24 @@ def history_of(settings: Settings, on_fault: Callable[[str], None] | None = None
 
 def index_file(settings: Settings, on_fault: Callable[[str], None] | None = None) -> IndexFile:
     """The user's own index, else the one that came with the package."""
+    from detector.sources.known.index_file import IndexFile
+
     setting = "known.index" if settings.known.index is not None else None
     return IndexFile((own_path(settings), shipped_path()), on_fault, setting)
 
 
 def own_path(settings: Settings) -> Path:
     """Returns the path to which `oopswatch known update` writes."""
+    from detector.sources.known.index_file import NAME
+
     return settings.known.index or settings.store.path.parent / NAME
 
 
 def shipped_path() -> Path:
     """The index in the package, or in the checkout."""
+    from detector.settings import shipped_patterns_dir
+    from detector.sources.known.index_file import NAME
+
     return shipped_patterns_dir() / "known-bugs" / NAME
 
 

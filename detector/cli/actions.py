@@ -11,20 +11,22 @@ import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from detector import clock
 from detector.cli import terminal
 from detector.cli.options import NameParam
-from detector.cli.settings_options import Command, config_option, store_option
+from detector.cli.settings_options import Command, config_option, settings_of, store_option
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
-from detector.settings import settings_of
-from detector.store import History, open_actions
 from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act
-from detector.store.query.notifications import NotificationRow, notifications_of
+
+if TYPE_CHECKING:
+    from detector.store import History
+    from detector.store.query.notifications import NotificationRow
 
 
 def actor_option(command: Command) -> Command:
@@ -67,6 +69,8 @@ Examples:
         store_path: Path | None,
         config_path: Path | None,
     ) -> None:
+        from detector.store import open_actions
+
         if request and len(identities) > 1:
             raise click.UsageError("--request is for one incident")
         settings, _ = settings_of(config_path, store__path=store_path)
@@ -95,6 +99,8 @@ def change_item(change: Change) -> Item:
 
 def became_item(history: History, identity: str) -> Item:
     """Returns what became of an incident, and who was told of it, as JSON."""
+    from detector.store.query.notifications import notifications_of
+
     rows = [
         asdict(notification) | {"at": moment(notification.at_us)}
         for notification in notifications_of(history, identity)
@@ -107,6 +113,8 @@ def became_item(history: History, identity: str) -> Item:
 
 def say_became(history: History, identity: str) -> None:
     """Prints what became of an incident, and who was notified of it, when, or why not."""
+    from detector.store.query.notifications import notifications_of
+
     click.echo("  what became of it:")
     for change in history.changes_of(identity):
         click.echo(f"    {_line(change)}")

@@ -10,10 +10,8 @@ from pathlib import Path
 import click
 
 from detector.cli import terminal
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.units import several
-from detector.settings import settings_of
-from detector.store.backup import backup as copy
 
 
 @click.command(
@@ -32,6 +30,8 @@ def backup(target: Path, as_json: bool, store_path: Path | None, config_path: Pa
     """Copies the history to FILE as it is at one moment, checks the copy, and only then gives
     it its name.
     """
+    from detector.store.backup import backup as copy
+
     settings, _ = settings_of(config_path, store__path=store_path)
     held = copy(settings.store.path, target, _progress if sys.stderr.isatty() else None)
     if as_json:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from detector.cli.settings_options import config_option
-from detector.settings import settings_of, shown
+from detector.cli.settings_options import config_option, settings_of
 
 
 @click.group()
@@ -26,6 +25,8 @@ Examples:
 @config_option
 def show(as_json: bool, config_path: Path | None) -> None:
     """Every setting with its value and its origin: default, file:line, environment."""
+    from detector.settings import shown
+
     rows = shown(*settings_of(config_path))
     if as_json:
         click.echo(

@@ -10,25 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from detector import demo as demonstration
 from detector.app import build
 from detector.cli import terminal as text
 from detector.cli.options import program
-from detector.cli.settings_options import config_option, patterns_option, store_option
-from detector.demo import PLAN, DemoBroker, DemoError, DemoResult
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.errors import UserError
 from detector.hooks import Hooks
-from detector.pipeline import Pipeline
 from detector.render.escape import inert
-from detector.settings import DEFAULT_PORT, settings_of
-from detector.settings.kafka import Kafka
-from detector.store import Journal
+from detector.simulate.demo_plan import PLAN
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from detector.demo import DemoBroker, DemoResult
+    from detector.pipeline import Pipeline
+    from detector.settings.kafka import Kafka
+    from detector.store import Journal
 
 _MEANINGS = {
     "incident": "socket released in a live state, and a kernel fault within 10 s",
@@ -88,6 +89,9 @@ def demo(
     """Ships the kernel logs of a simulated fleet through Kafka into the pipeline, and prints
     what was planted and what was found.
     """
+    from detector import demo as demonstration
+    from detector.demo import DemoError
+
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
     settings, _ = settings_of(config_path, **overrides)
     catalogue = build.catalogue_of(settings)
@@ -127,6 +131,9 @@ def _fresh(path: Path | None) -> Path:
 @contextmanager
 def _broker(kafka: Kafka, *, given: bool) -> Iterator[DemoBroker]:
     """The brokers of the settings, where some were given; else the embedded one."""
+    from detector import demo as demonstration
+    from detector.demo import DemoBroker
+
     if given:
         yield DemoBroker("Kafka", kafka)
     else:
@@ -137,6 +144,9 @@ def _broker(kafka: Kafka, *, given: bool) -> Iterator[DemoBroker]:
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
     """A bar on standard error with records and time, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     if not sys.stderr.isatty():
         yield None
         return
@@ -148,6 +158,10 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 
 def _say(console: Console, outcome: DemoResult) -> None:
     """The table, the rate, and how to look further."""
+    from rich.table import Table
+
+    from detector.settings import DEFAULT_PORT
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("kind", "planted", "to find", "found", "", "what it is"):
         table.add_column(

@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 
 from detector import clock
-from detector.cli.settings_options import config_option, patterns_option, store_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.render.escape import inert
-from detector.settings import settings_of
 
 
 @click.command(

@@ -10,37 +10,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from detector import clock
-from detector import diagnose as decision
 from detector.app import build
-from detector.app.alike import alike_of, alike_words
 from detector.app.known import known_bugs
-from detector.catalogue import Catalogue
 from detector.cli import terminal
 from detector.cli.options import NameParam
 from detector.cli.progress import progress
-from detector.cli.settings_options import config_option, patterns_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of
 from detector.errors import UserError
-from detector.explain import explain as diagnose
-from detector.explain import terminal_text
 from detector.known.words import running, statements
 from detector.lazy_regex import lazy_regex
-from detector.match import Matcher
 from detector.model import Block, Line, Record
 from detector.parse import Parser
 from detector.render.escape import inert
 from detector.render.objects import as_object, match_item
 from detector.render.units import several
-from detector.review import KNOWN_LINES, Review
-from detector.settings import settings_of
-from detector.sources import FileSource
-from detector.sources.files.paste import records_of, unquoted
-from detector.store import open_history
 from detector.store.query.alike import AlikeProblem
 from detector.unclaimed import REASONS
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue
 
 # A name of a file rather than a line of a log: one word with a folder or an ending.
 _FILE = lazy_regex(r"\S*(?:/\S+|[\w-]\.(?:log|txt|json|jsonl|ndjson|gz|xz|zst|bz2))")
@@ -91,6 +84,13 @@ def explain(
     """Explains a pasted block, a log or a single line: what happened, where, why, which
     known bug, what to do next.
     """
+    from detector import diagnose as decision
+    from detector.app.alike import alike_of
+    from detector.explain import explain as diagnose
+    from detector.explain import terminal_text
+    from detector.sources.files.paste import unquoted
+    from detector.store import open_history
+
     settings, _ = settings_of(config_path, patterns__directories=folders)
     catalogue = build.catalogue_of(settings)
     read = _read(unquoted(_records(what)), build.parser_of(settings, host=host))
@@ -136,6 +136,8 @@ def explain(
 
 def _say_alike(problems: list[AlikeProblem]) -> None:
     """The problems of the history that resemble it."""
+    from detector.app.alike import alike_words
+
     for alike_problem in problems:
         row = alike_problem.row
         text = (
@@ -150,6 +152,8 @@ def _say_alike(problems: list[AlikeProblem]) -> None:
 
 def _read(records: Iterable[Record], parser: Parser) -> list[Line]:
     """The lines; what cannot be read is said on standard error."""
+    from detector import diagnose as decision
+
     lines, unread = decision.read_lines(records, parser, clock.now_us())
     for item in unread:
         click.echo(f"line {item.number}: not read: {item.reason}", err=True)
@@ -160,6 +164,9 @@ def _records(what: str) -> Iterator[Record]:
     """The records of a file or of standard input, read as `scan` reads them, or the line that was
     given itself.
     """
+    from detector.sources import FileSource
+    from detector.sources.files.paste import records_of
+
     if what != STDIN and not os.path.exists(  # noqa: PTH110
         what
     ):  # a long line is no path: Path.exists raises where it is too long
@@ -184,6 +191,9 @@ def _unclear(read: list[Line], blocks: Sequence[Block], catalogue: Catalogue) ->
     """The lines to tell step by step: all of a few, else those that hold the phrase of a fault and
     were not understood.
     """
+    from detector.match import Matcher
+    from detector.review import KNOWN_LINES, Review
+
     if len(read) <= FEW:
         return read
     matcher = Matcher(catalogue)
@@ -201,6 +211,9 @@ def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
     """For a few lines: how each was read, who wrote it, which signatures were near, which one
     claims it, and what follows.
     """
+    from detector.match import Matcher
+    from detector.review import KNOWN_LINES, Review
+
     if not lines:
         return
     matcher = Matcher(catalogue)

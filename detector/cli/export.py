@@ -14,11 +14,9 @@ import click
 
 from detector.app.known import history_of
 from detector.cli import terminal
-from detector.cli.incidents import item_of
 from detector.cli.options import all_rows, filter_of, filter_options
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
-from detector.settings import settings_of
 from detector.store import IncidentRow
 
 # Rows of one Parquet row group.
@@ -67,6 +65,8 @@ def export(
     """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON
     all that is known of it.
     """
+    from detector.cli.incidents import item_of
+
     criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)

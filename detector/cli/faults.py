@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from detector.app import build
-from detector.app.faults import fault_item
 from detector.app.known import history_of, known_bugs
 from detector.cli import terminal
 from detector.cli.options import (
@@ -21,11 +20,10 @@ from detector.cli.options import (
     output_options,
     table_title,
 )
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import as_object
-from detector.settings import settings_of
 from detector.store.query.faults import FaultRow
 
 COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "known", "incident")
@@ -103,6 +101,8 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
 @config_option
 def show(identity: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One fault: its line, its report verbatim, what it means."""
+    from detector.app.faults import fault_item
+
     settings, _ = settings_of(config_path, store__path=store_path)
     detail = history_of(settings, terminal.say_fault).fault(identity)
     if detail is None:

@@ -11,11 +11,9 @@ import click
 from detector import clock
 from detector.cli import terminal
 from detector.cli.options import output_options
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
 from detector.render.objects import as_object
-from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query import filters
 from detector.store.query.fleet import FEW_CRASHES, FEW_HOST_WEEKS, CrashRate
 
@@ -50,6 +48,8 @@ def fleet(
     """Ranks kernel releases, or hardware models, by crash reports per 1,000 hosts and week.
     The highest comes first.
     """
+    from detector.store import open_history
+
     given = {name: [text] for name, text in (("since", since), ("until", until)) if text}
     now = clock.now_us()
     criteria = filters.parse(given, now)

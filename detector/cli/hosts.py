@@ -20,12 +20,11 @@ from detector.cli.options import (
     output_options,
     table_title,
 )
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import several, uptime
-from detector.settings import settings_of
 from detector.store.query.results import HostDetail, HostRow
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,17 +21,20 @@ from detector.cli.options import (
     filter_options,
     limit_option,
 )
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item
 from detector.render.series import sparkline
 from detector.render.units import exact_seconds, several
-from detector.settings import Settings, settings_of
-from detector.store import History, IncidentRow
+from detector.store import IncidentRow
 from detector.store.lifecycle.states import Act
 from detector.store.query.detail_item import detail_item
 from detector.store.query.filters import Filter
+
+if TYPE_CHECKING:
+    from detector.settings import Settings
+    from detector.store import History
 
 COLUMNS = ("id", "started (UTC)", "host", "severity", "what", "gap", "known issue", "state")
 

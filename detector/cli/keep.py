@@ -6,13 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from detector import clock, telemetry
-from detector.cli.settings_options import config_option, store_option
-from detector.settings import Settings, settings_of
-from detector.store import retention
+from detector import clock
+from detector.cli.settings_options import config_option, settings_of, store_option
+
+if TYPE_CHECKING:
+    from detector.settings import Settings
+    from detector.store import retention
 
 
 @click.group()
@@ -32,6 +35,8 @@ def run(store_path: Path | None, config_path: Path | None) -> None:
     """Removes what is older than the settings `keep.…` say, and folds old hours into days; in
     short steps, beside a running service.
     """
+    from detector.store import retention
+
     settings, _ = settings_of(config_path, store__path=store_path)
     done: dict[str, int] = {}
     with closing(retention.Keeper(settings.store.path, limits_of(settings))) as keeper:
@@ -55,6 +60,8 @@ def check(store_path: Path | None, config_path: Path | None) -> None:
     """Reads the whole file and says what is damaged. Only reads; may run beside the service,
     and long.
     """
+    from detector.store import retention
+
     settings, _ = settings_of(config_path, store__path=store_path)
     faults = retention.check(settings.store.path)
     for fault in faults:
@@ -71,6 +78,8 @@ def vacuum(store_path: Path | None, config_path: Path | None) -> None:
     """Writes the file anew without its empty pages. Stop the service first: it holds the file,
     and needs its size again on the disk.
     """
+    from detector.store import retention
+
     settings, _ = settings_of(config_path, store__path=store_path)
     before = settings.store.path.stat().st_size if settings.store.path.exists() else 0
     retention.vacuum(settings.store.path)
@@ -82,6 +91,8 @@ def vacuum(store_path: Path | None, config_path: Path | None) -> None:
 
 def limits_of(settings: Settings) -> retention.RetentionLimits:
     """Returns how long what is kept, as the settings say."""
+    from detector.store import retention
+
     kept = settings.keep
     return retention.RetentionLimits(
         kept.incidents_days,
@@ -96,6 +107,8 @@ def limits_of(settings: Settings) -> retention.RetentionLimits:
 @contextmanager
 def kept(settings: Settings) -> Iterator[None]:
     """Keeps the history in the background meanwhile, unless the settings say never."""
+    from detector.store import retention
+
     if not settings.keep.every_s:
         yield
         return
@@ -110,6 +123,8 @@ def kept(settings: Settings) -> Iterator[None]:
 
 
 def _tell(done: dict[str, int], fault: str | None) -> None:
+    from detector import telemetry
+
     if done:
         telemetry.say("history_kept", rows=done)
     if fault:

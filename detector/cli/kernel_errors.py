@@ -19,14 +19,12 @@ from detector.cli.options import (
     output_options,
     table_title,
 )
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.kernel_errors.tally import FOLDED
 from detector.render.escape import inert
 from detector.render.objects import as_object
 from detector.render.units import several
-from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query.kernel_errors import KernelErrorRow
 
 COLUMNS = ("id", "news", "hosts", "lines", "last (UTC)", "template")
@@ -63,6 +61,8 @@ def list_(
     **options: Any,
 ) -> None:
     """Templates of kernel errors: those that are news first, then by hosts."""
+    from detector.store import open_history
+
     criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
@@ -111,6 +111,8 @@ def _cells(row: KernelErrorRow) -> tuple[str, ...]:
 @config_option
 def show(identity: str, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One template: hosts, kernel releases, lines by day, examples."""
+    from detector.store import open_history
+
     settings, _ = settings_of(config_path, store__path=store_path)
     detail = open_history(settings.store.path).kernel_error(identity, clock.now_us())
     if detail is None:

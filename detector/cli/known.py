@@ -8,30 +8,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from detector.app import build
 from detector.app.known import history_of, index_file, own_path, reader_of
 from detector.cli import terminal
 from detector.cli.options import NameParam
-from detector.cli.settings_options import config_option, patterns_option, store_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.known.bug import Bug
-from detector.known.codec import Header, encode
 from detector.known.draft import draft as draft_of
 from detector.known.items import bug_item
-from detector.known.update import Gathered
 from detector.known.words import EXPOSURE, checks, record_lines, title
 from detector.render.escape import inert
 from detector.render.units import several
-from detector.settings import Settings, settings_of
-from detector.sources import SourceError
-from detector.sources.known.gather import gather
-from detector.sources.known.index_file import read, write
 from detector.store.query.known_bugs import Exposure, RunningKernel, is_named
 from detector.store.query.results import ProblemRow
+
+if TYPE_CHECKING:
+    from detector.known.codec import Header
+    from detector.known.update import Gathered
+    from detector.settings import Settings
 
 _NOTHING_KNOWN = 1
 _EVERY_S = 10.0  # seconds between two lines of progress where there is no terminal
@@ -221,6 +219,10 @@ def update(
     config_path: Path | None,
 ) -> None:
     """Reads published fixes and writes a new index; a running service takes it by itself."""
+    from detector.known.codec import encode
+    from detector.sources.known.gather import gather
+    from detector.sources.known.index_file import write
+
     settings, _ = settings_of(config_path, store__path=store_path, patterns__directories=folders)
     path = target or own_path(settings)
     reader = reader_of(build.catalogue_of(settings))
@@ -235,6 +237,9 @@ def update(
 
 def _refuse_to_shrink(present: Path | None, bugs: int) -> None:
     """A copy that lacks most records would silently forget bugs."""
+    from detector.sources import SourceError
+    from detector.sources.known.index_file import read
+
     if present is None:
         return
     try:
@@ -263,6 +268,9 @@ def _say(header: Header, path: Path, size: int, gathered: Gathered) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, a line now and then elsewhere; both on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     if not sys.stderr.isatty():
         yield _lines_of_progress()
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,8 @@ def mcp(
     """Answers assistants over standard input and output, by the Model Context Protocol: every
     reading question of the API, and explain.
     """
+    import asyncio
+
     try:
         from detector.assistant.server import serve_assistant
     except ImportError as error:

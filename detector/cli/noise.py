@@ -10,12 +10,11 @@ import click
 
 from detector.cli import terminal
 from detector.cli.options import ROWS
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import moment
-from detector.settings import settings_of
-from detector.store import NoiseColumn, NoiseRow, open_history
+from detector.store import NoiseColumn, NoiseRow
 
 COLUMNS = ("process", "signature", "host", "hour")
 
@@ -57,6 +56,8 @@ def noise(
     config_path: Path | None,
 ) -> None:
     """User-space crashes, counted, most frequent first. `noise top` says the same."""
+    from detector.store import open_history
+
     del what
     columns = list(dict.fromkeys(column.strip() for column in by.split(",") if column.strip()))
     if not columns:

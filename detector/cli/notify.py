@@ -8,28 +8,26 @@ import getpass
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from detector import clock
-from detector.alert.example import example_notice
-from detector.alert.routing import Receiver, Routing, RoutingFacts, why_quiet
 from detector.app import build
-from detector.app.alerting import routing_of
-from detector.app.rule_names import demand_rule
 from detector.cli import terminal
 from detector.cli.options import RowNumberParam, limit_option, table_title
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
 from detector.render.escape import inert
 from detector.render.objects import moment
 from detector.render.units import several
-from detector.settings import Settings, settings_of
-from detector.store import open_actions, open_history
-from detector.store.query.notifications import NotificationRow, SilenceRow, latest, silences
+
+if TYPE_CHECKING:
+    from detector.alert.routing import Receiver, Routing
+    from detector.settings import Settings
+    from detector.store.query.notifications import NotificationRow, SilenceRow
 
 OUTCOMES = ("delivered", "waiting", "attempting", "refused", "undelivered", "unchanged", "not sent")
 
@@ -92,6 +90,8 @@ def _test(routing: Routing, name: str) -> None:
 
 def _try(receiver: Receiver) -> bool:
     """A fire, and then its end where the receiver knows one, so that nothing stays open."""
+    from detector.alert.example import example_notice
+
     now = clock.now_us()
     notice = example_notice(now)
     outcome = receiver.sender.send(notice, now)
@@ -150,6 +150,9 @@ def route(
     config_path: Path | None,
 ) -> None:
     """Says who would be told of an incident now, and why. Sends nothing."""
+    from detector.alert.routing import RoutingFacts, why_quiet
+    from detector.app.rule_names import demand_rule
+
     settings = _settings(config_path, routing_path, store_path)
     demand_rule(rule, build.catalogue_of(settings))
     routing = _loaded(settings)
@@ -190,6 +193,9 @@ def log(
     config_path: Path | None,
 ) -> None:
     """Every message sent or not sent, with its reason."""
+    from detector.store import open_history
+    from detector.store.query.notifications import latest
+
     settings, _ = settings_of(config_path, store__path=store_path)
     rows = latest(
         open_history(settings.store.path), receiver=receiver, outcome=outcome, limit=limit + 1
@@ -267,6 +273,9 @@ def add(
     """Silences the incidents that fit all that is given, until the silence ends.
     Nobody is notified of them; they are kept in the history all the same.
     """
+    from detector.app.rule_names import demand_rule
+    from detector.store import open_actions
+
     settings, _ = settings_of(config_path, store__path=store_path)
     number, unit = span[:-1], span[-1:]
     if not (number.isascii() and number.isdigit() and unit in UNITS_US) or len(number) > 6:
@@ -293,6 +302,9 @@ def add(
 @config_option
 def list_(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """Silences that are not over."""
+    from detector.store import open_history
+    from detector.store.query.notifications import silences
+
     settings, _ = settings_of(config_path, store__path=store_path)
     rows = silences(open_history(settings.store.path), clock.now_us())
     if as_json:
@@ -329,6 +341,8 @@ def expire(
     identity: int, actor: str | None, store_path: Path | None, config_path: Path | None
 ) -> None:
     """Ends a silence now."""
+    from detector.store import open_actions
+
     settings, _ = settings_of(config_path, store__path=store_path)
     open_actions(settings.store.path).expire_silence(identity, actor=actor or getpass.getuser())
     click.echo(f"silence #{identity} is over")
@@ -351,6 +365,8 @@ def _routing(config_path: Path | None, routing_path: Path | None) -> Routing:
 
 
 def _loaded(settings: Settings) -> Routing:
+    from detector.app.alerting import routing_of
+
     if settings.alert.file is None:
         raise UserError(
             "there is no routing file: set alert.file, or name one with --file; "
@@ -361,6 +377,9 @@ def _loaded(settings: Settings) -> Routing:
 
 def _silences(settings: Settings, now_us: int) -> list[SilenceRow]:
     """Those of the history, where there is one already."""
+    from detector.store import open_history
+    from detector.store.query.notifications import silences
+
     return (
         silences(open_history(settings.store.path), now_us) if settings.store.path.is_file() else []
     )

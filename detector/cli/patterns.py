@@ -7,31 +7,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from detector import clock, golden
-from detector.alert.templates import check_folder
 from detector.app import build
-from detector.catalogue import Catalogue, Signature
-from detector.catalogue.known_issues import KnownIssue
 from detector.cli import terminal
 from detector.cli.options import NameParam
-from detector.cli.rule_tests import asked_for, failing
-from detector.cli.scan import ScanFindings, finding_item
-from detector.cli.settings_options import config_option, patterns_option, store_option
-from detector.drive import run
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.errors import UserError
-from detector.explain import failing_tests
 from detector.kernel_errors import draft as kernel_error_draft
-from detector.match import Matcher
 from detector.model import Boot, Line
 from detector.render.escape import inert
 from detector.render.objects import Item, match_item, noise_item, rule_item
 from detector.render.units import several
-from detector.settings import SettingsError, settings_of
-from detector.sources import FileSource
-from detector.store import open_history, open_journal
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue, Signature
+    from detector.catalogue.known_issues import KnownIssue
 
 
 @click.group()
@@ -61,6 +55,8 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
     Message templates are read and tried, too.
     """
     from detector.catalogue import CatalogueError
+    from detector.cli.rule_tests import failing
+    from detector.explain import failing_tests
 
     worded, faults = _check_templates(templates, config_path)
     try:
@@ -95,6 +91,8 @@ def check(templates: Path | None, folders: tuple[Path, ...], config_path: Path |
 
 def _check_templates(folder: Path | None, config_path: Path | None) -> tuple[str, list[str]]:
     """How many message templates there are, in words, and what is wrong with them."""
+    from detector.alert.templates import check_folder
+
     settings, _ = settings_of(config_path, alert__templates=folder)
     if settings.alert.templates is None:
         return "", []
@@ -119,6 +117,8 @@ Examples:
 @config_option
 def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Every signature, rule and known issue."""
+    from detector.cli.rule_tests import asked_for
+
     catalogue = _catalogue(folders, config_path)
     if as_json:
         for item in [_signature_item(entry) for entry in catalogue.signatures] + [
@@ -256,6 +256,8 @@ Example:
 @config_option
 def draft(identity: str, store_path: Path | None, config_path: Path | None) -> None:
     """The frame of a signature, from a kernel error of the history; its examples are its tests."""
+    from detector.store import open_history
+
     settings, _ = settings_of(config_path, store__path=store_path)
     kept = open_history(settings.store.path).kernel_error(identity, clock.now_us())
     if kept is None:
@@ -271,6 +273,8 @@ def draft(identity: str, store_path: Path | None, config_path: Path | None) -> N
 
 def _claimed(line: str, catalogue: Catalogue) -> bool:
     """Says who claims a message, or each of standard input; whether any is claimed."""
+    from detector.match import Matcher
+
     matcher = Matcher(catalogue)
     claimed = 0
     for message in sys.stdin if line == "-" else [line]:
@@ -330,6 +334,12 @@ def scanned(
 
     Raises CaseError where an option is of no use or the log cannot be read.
     """
+    from detector.cli.scan import ScanFindings, finding_item
+    from detector.drive import run
+    from detector.settings import SettingsError
+    from detector.sources import FileSource
+    from detector.store import open_journal
+
     try:
         settings, _ = settings_of(
             config_path,

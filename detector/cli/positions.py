@@ -9,14 +9,11 @@ from pathlib import Path
 import click
 
 from detector import clock
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several
-from detector.settings import settings_of
-from detector.store import open_journal
 from detector.store.hold import held
-from detector.store.ingest.positions import read_positions
 from detector.store.query.filters import moment_us
 
 
@@ -37,6 +34,8 @@ def positions() -> None:
 @config_option
 def list_positions(as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """Each source with the next offset to read, and the topic id that this is of."""
+    from detector.store.ingest.positions import read_positions
+
     settings, _ = settings_of(config_path, store__path=store_path)
     positions_read = read_positions(settings.store.path)
     if as_json:
@@ -72,6 +71,8 @@ def set_position(
     """Sets from where `oopswatch run` reads. Stop it first; it says at its start where it
     begins.
     """
+    from detector.store import open_journal
+
     settings, _ = settings_of(config_path, store__path=store_path)
     path = settings.store.path
     if not path.is_file():

@@ -6,21 +6,13 @@ import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from detector import clock
 from detector.app import build
 from detector.app.known import history_of
-from detector.app.standing import (
-    attributed_words,
-    is_dated,
-    kernels_by_status,
-    since_words,
-    trend_words,
-)
-from detector.catalogue.known_issues import KnownIssue
 from detector.cli import actions as acting
 from detector.cli import terminal
 from detector.cli.options import (
@@ -32,18 +24,20 @@ from detector.cli.options import (
     output_options,
     table_title,
 )
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.series import sparkline, spread
 from detector.render.units import several
-from detector.settings import settings_of
-from detector.store import History, open_actions
 from detector.store.query.advice import ADVICE
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemRow
+
+if TYPE_CHECKING:
+    from detector.catalogue.known_issues import KnownIssue
+    from detector.store import History
 
 _WIDTH = 30
 
@@ -170,6 +164,8 @@ def advise(
     **columns: str | None,
 ) -> None:
     """Keeps what you know of a problem: its next incident, and the message about that, say it."""
+    from detector.store import open_actions
+
     if all(text is None for text in columns.values()):
         raise click.UsageError("give --cause, --workaround or --ticket")
     settings, _ = settings_of(config_path, store__path=store_path)
@@ -208,6 +204,8 @@ def resolve(
     config_path: Path | None,
 ) -> None:
     """Says that a problem is solved; its open incidents are resolved with it."""
+    from detector.store import open_actions
+
     settings, _ = settings_of(config_path, store__path=store_path)
     with closing(open_actions(settings.store.path, clock.now_us)) as actions:
         changes = actions.resolve_problem(
@@ -264,6 +262,8 @@ def known_of(row: ProblemRow) -> str:
 def _facts(
     detail: ProblemDetail, issue: KnownIssue | None, releases: ReleasesWith | None
 ) -> tuple[tuple[str, str], ...]:
+    from detector.app.standing import is_dated, since_words, trend_words
+
     row = detail.row
     solved = (
         ", resolved by "
@@ -302,6 +302,8 @@ def _facts(
 
 def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
     """Returns how much of a problem its known issue explains."""
+    from detector.app.standing import attributed_words, kernels_by_status
+
     return [attributed_words(detail, issue.id)] + [
         f"{several(kernel.reports, 'report')} on {kernel.words}: {', '.join(kernel.kernels)}"
         for kernel in kernels_by_status(detail.kernels, issue)

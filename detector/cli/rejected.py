@@ -10,13 +10,11 @@ import click
 
 from detector.cli import terminal
 from detector.cli.options import all_rows, limit_option, output_options, table_title
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.model import Rejected
 from detector.render.csv_rows import write_csv
 from detector.render.escape import inert
 from detector.render.objects import Item, moment, rejected_item
-from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query.results import RejectedRow
 
 COLUMNS = ("id", "at", "source", "number", "stage", "reason", "size", "sample")
@@ -46,6 +44,8 @@ def list_(
     config_path: Path | None,
 ) -> None:
     """Lists rejected records, newest first: position, the stage that raised what, first bytes."""
+    from detector.store import open_history
+
     settings, _ = settings_of(config_path, store__path=store_path)
     history = open_history(settings.store.path)
     rows = all_rows(lambda after, size: history.rejected(after=after, limit=size), limit)

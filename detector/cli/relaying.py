@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detector import clock, telemetry
-from detector.app.metrics_hooks import serve_metrics
-from detector.app.relay import Relay, producer_of, topic_of
-from detector.cli.service_settings import service_settings
+from detector import clock
 from detector.cli.stopping import StoppedEarly, Stopping, stop_early
 from detector.errors import UserError
-from detector.settings import Settings
-from detector.sources.kafka.connect import wait_for_brokers
-from detector.sources.kafka.security import client_settings
-from detector.sources.netconsole import DatagramSocket, sender_names
+
+if TYPE_CHECKING:
+    from detector.app.relay import Relay
+    from detector.settings import Settings
+    from detector.sources.netconsole import DatagramSocket
 
 _LOOK_S = 0.5
 # After a signal: enough to empty the socket's buffer, and an end under a flood.
@@ -25,6 +23,12 @@ _LAST_BATCHES = 500
 
 def relay_datagrams(stopping: Stopping, config_path: Path | None, **overrides: object) -> None:
     """Sends datagrams on to Kafka until a signal comes."""
+    from detector import telemetry
+    from detector.app.metrics_hooks import serve_metrics
+    from detector.app.relay import Relay, producer_of
+    from detector.cli.service_settings import service_settings
+    from detector.sources.netconsole import DatagramSocket, sender_names
+
     settings = service_settings(config_path, **overrides)
     names = sender_names(settings.netconsole.hosts_file, settings.hosts.aliases)
     sent = lost = 0
@@ -60,6 +64,10 @@ def _pass_on(opened: DatagramSocket, relay: Relay, stopping: Stopping) -> None:
 
 def _demand_topic(settings: Settings) -> None:
     """Waits for brokers. Raises UserError where they do not have the topic."""
+    from detector.app.relay import topic_of
+    from detector.sources.kafka.connect import wait_for_brokers
+    from detector.sources.kafka.security import client_settings
+
     topic = topic_of(settings)
     options = client_settings(settings.kafka)
     with closing(wait_for_brokers(settings.kafka, options, _log)) as consumer:
@@ -68,4 +76,6 @@ def _demand_topic(settings: Settings) -> None:
 
 
 def _log(event: str, fields: Mapping[str, Any]) -> None:
+    from detector import telemetry
+
     telemetry.say(event, **fields)

@@ -7,29 +7,23 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from detector import clock
 from detector.app import build
-from detector.app.rule_trial import temporary_history
-from detector.catalogue import Catalogue
 from detector.cli import terminal
-from detector.cli.settings_options import config_option, patterns_option, store_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import several
-from detector.settings import Settings, settings_of
-from detector.sources import FileSource
-from detector.stages.replay import (
-    ReplayChange,
-    ReplayedInput,
-    changes,
-    replay_logs,
-    replay_stored,
-)
-from detector.store import open_history
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue
+    from detector.settings import Settings
+    from detector.stages.replay import ReplayChange, ReplayedInput
 
 _KINDS = ("incident", "fault")
 _CHANGES = ("new", "gone", "changed", "same")
@@ -77,6 +71,10 @@ def replay(
     Of logs and topics only what was read can be gone, and rules that count hosts are left out: they
     rest on the whole fleet.
     """
+    from detector.app.rule_trial import temporary_history
+    from detector.stages.replay import ReplayedInput, changes, replay_stored
+    from detector.store import open_history
+
     if (bool(paths), bool(topic), stored).count(True) != 1:
         raise click.UsageError("say what to replay: PATH..., --topic TOPIC or --stored")
     if paths and (since or until):
@@ -116,6 +114,9 @@ def _replay_logs(
     given: ReplayedInput,
 ) -> bool:
     """Feeds files or a topic; returns whether some of it could not be read."""
+    from detector.sources import FileSource
+    from detector.stages.replay import replay_logs
+
     if topic is None:
         with closing(FileSource(paths)) as source:
             replay_logs(source.batches(), settings, catalogue, given, clock.now_us)

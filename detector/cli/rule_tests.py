@@ -4,11 +4,14 @@ incidents the rule makes of them.
 
 from __future__ import annotations
 
-from detector.catalogue import Catalogue, Rule, RuleTest
+from typing import TYPE_CHECKING
+
 from detector.clock import HOUR_US
 from detector.correlate import StoredMatch, assemble_incident, in_order, related_to
 from detector.model import Boot, Match
-from detector.spread import all_spans
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue, Rule, RuleTest
 
 
 def asked_for(rule: Rule) -> str:
@@ -66,6 +69,8 @@ def _spread_by(rule: Rule, given: RuleTest) -> int:
     """Returns how many incidents a rule that counts hosts raises from the values that a test
     gives.
     """
+    from detector.spread import all_spans
+
     seen: dict[str, dict[int, set[str]]] = {}
     for value, host, time_us in given.given:
         hours = seen.setdefault(value, {})

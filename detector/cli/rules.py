@@ -6,25 +6,26 @@ import json
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from detector import clock
 from detector.app import build
-from detector.app.rule_trial import TriedRule, try_rules
-from detector.catalogue import Catalogue, Rule
 from detector.cli import terminal
-from detector.cli.rule_tests import asked_for
-from detector.cli.settings_options import config_option, patterns_option, store_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
 from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment, rule_item
 from detector.render.units import several, span
-from detector.settings import Settings, settings_of
-from detector.store import open_history
 from detector.store.query.filters import parse
 from detector.store.query.rule_trial import RaisedIncidents
+
+if TYPE_CHECKING:
+    from detector.app.rule_trial import TriedRule
+    from detector.catalogue import Catalogue, Rule
+    from detector.settings import Settings
 
 _WEEK_US = 7 * DAY_US
 
@@ -46,6 +47,8 @@ Examples:
 @config_option
 def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """Every rule, and whether it is in force."""
+    from detector.cli.rule_tests import asked_for
+
     settings, catalogue = _known(folders, config_path)
     in_force = build.rules_in_force(settings, catalogue)
     if as_json:
@@ -74,6 +77,8 @@ def list_(as_json: bool, folders: tuple[Path, ...], config_path: Path | None) ->
 @config_option
 def show(name: str, as_json: bool, folders: tuple[Path, ...], config_path: Path | None) -> None:
     """All of one rule."""
+    from detector.cli.rule_tests import asked_for
+
     settings, catalogue = _known(folders, config_path)
     (rule,) = _named(catalogue, (name,))
     in_force = build.rules_in_force(settings, catalogue)
@@ -135,6 +140,9 @@ def test(
     Rules that are tried together, and those in force, take part in each other's incidents: a lone
     fault may be part of an outbreak.
     """
+    from detector.app.rule_trial import try_rules
+    from detector.store import open_history
+
     settings, catalogue = _known(folders, config_path, store_path)
     rules_given = _named(catalogue, names) if names else catalogue.rules
     since_us = (parse({"since": [since]}, clock.now_us()).since_us or 0) if since else 0

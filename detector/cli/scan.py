@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,16 +17,13 @@ from detector.app import build
 from detector.app.known import known_bugs
 from detector.cli import terminal
 from detector.cli.progress import progress
-from detector.cli.settings_options import config_option, patterns_option
+from detector.cli.settings_options import config_option, patterns_option, settings_of
 from detector.clock import SECOND_US
 from detector.correlate import StoredMatch
-from detector.drive import run
 from detector.hooks import Hooks, RaisedIncident, RunTotals
-from detector.known.lookup import KnownBugs
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.parse import FORMATS
-from detector.pipeline import Pipeline
 from detector.render.escape import inert
 from detector.render.objects import (
     Item,
@@ -37,9 +35,12 @@ from detector.render.objects import (
     rejected_item,
     unclaimed_item,
 )
-from detector.settings import settings_of
-from detector.sources import FileSource
 from detector.unclaimed import UnclaimedCount, folded
+
+if TYPE_CHECKING:
+    from detector.known.lookup import KnownBugs
+    from detector.pipeline import Pipeline
+    from detector.sources import FileSource
 
 # Of the records that were set aside so many are shown.
 REJECTED_SHOWN = 20
@@ -168,6 +169,8 @@ def scan(
 
     PATH is a file (plain, .gz, .xz, .zst, .bz2), a folder, a glob, or - for standard input.
     """
+    from detector.sources import FileSource
+
     overrides = {
         "parse__format": log_format,
         "parse__timezone": timezone,
@@ -224,6 +227,8 @@ def _timed(source: FileSource, watch: Pipeline) -> float:
     """Runs the pipeline to the end of its input, or until the user interrupts; returns the seconds
     it took.
     """
+    from detector.drive import run
+
     started = clock.now_us()
     try:
         run(source, watch, clock.now_us)

@@ -1,15 +1,19 @@
 """The options that every command with settings has: `--config`, `--patterns`, `--store`.
 
-It imports nothing of the history, so that a service has its options before its imports.
+It imports neither the history nor the settings' models, so that help is quick and a service has
+its options before its imports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from detector.settings import Origins, Settings
 
 Command = Callable[..., Any]
 
@@ -41,3 +45,10 @@ def store_option(command: Command) -> Command:
     return click.option(
         "--store", "store_path", type=path, help="History file (SQLite); default from the settings."
     )(command)
+
+
+def settings_of(config_path: Path | None, **overrides: object) -> tuple[Settings, Origins]:
+    """The settings in force: see `detector.settings.settings_of`, which is imported now."""
+    from detector import settings
+
+    return settings.settings_of(config_path, **overrides)

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from kafka.errors import KafkaError
 
-from detector.cli.settings_options import Command, config_option
+from detector.cli.settings_options import Command, config_option, settings_of
 from detector.cli.times import TimeParam
 from detector.errors import UserError
-from detector.settings import settings_of
 from detector.simulate import (
     CLOCKS,
     DELIVERIES,
@@ -31,7 +29,6 @@ from detector.simulate import (
     write_truth,
 )
 from detector.simulate import simulate as simulated
-from detector.sources.kafka.security import client_settings
 
 _DEFAULT = SimulationPlan()
 
@@ -136,6 +133,10 @@ def simulate(
     """Writes a fleet's kernel logs with planted incidents, noise, half signatures and reboots,
     to standard output, files or Kafka.
     """
+    from kafka.errors import KafkaError
+
+    from detector.sources.kafka.security import client_settings
+
     try:
         plan = SimulationPlan(
             start=start,

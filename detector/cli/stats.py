@@ -10,12 +10,10 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
 from detector.render.series import sparkline
 from detector.render.units import several
-from detector.settings import settings_of
-from detector.store import open_history
 from detector.store.query.filters import Filter
 from detector.store.query.results import Overview
 from detector.unclaimed import unclaimed_summary
@@ -29,6 +27,8 @@ def stats(as_json: bool, store_path: Path | None, config_path: Path | None) -> N
     """The history in figures: how much there is, what is open, what is new, which programs
     crash most.
     """
+    from detector.store import open_history
+
     settings, _ = settings_of(config_path, store__path=store_path)
     history, now = open_history(settings.store.path), clock.now_us()
     seen = history.overview(now)

@@ -6,18 +6,17 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from detector.app.symbols import symbols_folder
 from detector.cli import terminal
 from detector.cli.options import NameParam
-from detector.cli.settings_options import config_option, store_option
+from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
-from detector.settings import settings_of
-from detector.sources.errors import SourceError
-from detector.sources.symbols.folder import PackFile, SymbolsFolder, check_pack, remove_pack
+
+if TYPE_CHECKING:
+    from detector.sources.symbols.folder import PackFile, SymbolsFolder
 
 _FAULTS = 1
 _REFUSED = 2
@@ -74,6 +73,8 @@ def add(
 
     An image that cannot be read keeps none of the others from being added.
     """
+    from detector.sources.errors import SourceError
+
     folder = _folder(directory, store_path, config_path)
     refused = False
     for image in images:
@@ -108,6 +109,9 @@ def list_packs(
 @_folder_options
 def check(directory: Path | None, store_path: Path | None, config_path: Path | None) -> None:
     """Reads every pack wholly and compares it with its digests."""
+    from detector.sources.errors import SourceError
+    from detector.sources.symbols.folder import check_pack
+
     folder = _folder(directory, store_path, config_path)
     faults: list[str] = []
     files = folder.files(faults.append)
@@ -133,6 +137,9 @@ def remove(
     name: str, directory: Path | None, store_path: Path | None, config_path: Path | None
 ) -> None:
     """Deletes the packs of a release, or one pack by the name of its file."""
+    from detector.sources.errors import SourceError
+    from detector.sources.symbols.folder import remove_pack
+
     folder = _folder(directory, store_path, config_path)
     paths = folder.named(name)
     if not paths:
@@ -145,6 +152,8 @@ def remove(
 def _folder(
     directory: Path | None, store_path: Path | None, config_path: Path | None
 ) -> SymbolsFolder:
+    from detector.app.symbols import symbols_folder
+
     settings, _ = settings_of(config_path, store__path=store_path, symbols__directory=directory)
     return symbols_folder(settings)
 

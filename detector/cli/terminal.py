@@ -15,10 +15,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from detector.correlate import StoredMatch
 from detector.model import CrashReport, Rejected, Unparsed
 from detector.noise import OTHERS, NoiseCount
@@ -30,6 +26,8 @@ from detector.unclaimed import UnclaimedCount, unclaimed_summary
 
 if TYPE_CHECKING:
     # The whole pipeline: most commands print without it.
+    from rich.console import Console
+
     from detector.hooks import RunTotals
 
 SHOWN = 20
@@ -39,18 +37,13 @@ HOSTS = 10
 STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
-class _Output(Console):
-    """A console that leaves a closed pipe to `main`; rich's own would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        """Raises the error on."""
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """Returns standard output: as wide as the terminal, never folding a log line in a pipe."""
-    out = _Output(highlight=False, soft_wrap=True)
-    return out if out.is_terminal else _Output(highlight=False, soft_wrap=True, width=200)
+    # Imported here: a command's help prints without rich.
+    from detector.cli.output import Output
+
+    out = Output(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Output(highlight=False, soft_wrap=True, width=200)
 
 
 def say_fault(text: str) -> None:
@@ -89,6 +82,8 @@ def say_scan(
     """All that a scan found: incidents, a crash summary, the noise by process, what could not
     be read, the totals.
     """
+    from rich.text import Text
+
     out = console()
     for finding in findings:
         say_incident(out, finding, whole=False)
@@ -122,6 +117,8 @@ def say_scan(
 
 def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
     """The first records that a stage raised on, and how many more there are."""
+    from rich.text import Text
+
     for row in rejected:
         text = f"set aside: {row.source}:{row.number}: {row.stage} raised {row.reason}"
         sample = row.value[:80].decode(errors="replace")
@@ -132,6 +129,8 @@ def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
 
 def say_unclaimed(rows: Sequence[UnclaimedCount]) -> None:
     """The last words of a scan: lines that hold the phrase of a fault and were not understood."""
+    from rich.text import Text
+
     if (summary := unclaimed_summary(rows)) is not None:
         console().print(Text(f"{inert(summary)}; oopswatch explain says why"))
 
@@ -178,6 +177,8 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
     """One incident: what, where, both lines, what it means, which bug; `whole` adds all
     sentences and what to do.
     """
+    from rich.text import Text
+
     out.print(
         Text.assemble(
             (f"[{item['severity']}] ", STYLES.get(item["severity"], "")),
@@ -287,6 +288,9 @@ def say_table(
 
     Columns named like numbers are right-aligned.
     """
+    from rich.table import Table
+    from rich.text import Text
+
     if not rows:
         return
     table = Table(

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from detector.cli.settings_options import config_option
+from detector.cli.settings_options import config_option, settings_of
 from detector.errors import UserError
-from detector.serve.http.tokens import ROLES, add_token, read_tokens
-from detector.settings import settings_of
+from detector.serve.http.roles import ROLES
 
 _file = click.option(
     "--file",
@@ -45,6 +44,8 @@ def add(name: str, roles: tuple[str, ...], file: Path | None, config_path: Path 
     """Makes a token, prints it once, and keeps its hash in the file of tokens. Restart what
     serves, so that it holds.
     """
+    from detector.serve.http.tokens import add_token
+
     click.echo(add_token(_path(file, config_path), name, roles))
 
 
@@ -55,6 +56,8 @@ def add(name: str, roles: tuple[str, ...], file: Path | None, config_path: Path 
 @config_option
 def list_tokens(file: Path | None, config_path: Path | None) -> None:
     """Names and roles of the tokens in the file."""
+    from detector.serve.http.tokens import read_tokens
+
     for token in read_tokens(_path(file, config_path)):
         click.echo(f"{token.name}  {', '.join(sorted(token.roles))}")
 

@@ -34,6 +34,23 @@ def test_help_imports_no_command() -> None:
     assert not imported & {"detector.pipeline", "detector.store", "fastapi", "rich", "pydantic"}
 
 
+def test_no_help_imports_what_the_commands_work_with() -> None:
+    """Help and completion of every command come without models, engines and clients: the time
+    they take is that of what is imported.
+    """
+    code = (
+        "import importlib, sys; from detector.cli import COMMANDS; "
+        '[importlib.import_module(f\'detector.cli.{name.replace("-", "_")}\') '
+        "for name in COMMANDS]; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {
+        *("pydantic", "hyperscan", "regex", "jinja2", "kafka", "sqlite_utils", "rich"),
+        *("prometheus_client", "fastapi", "structlog", "zstandard", "capstone", "asyncio"),
+        *("detector.pipeline", "detector.catalogue", "detector.settings.declared"),
+    }
+
+
 def test_a_scan_without_a_crash_starts_without_what_explains_one(tmp_path: Path) -> None:
     """Nor does it import what services log by, or what reads a history back."""
     log = tmp_path / "kern.log"

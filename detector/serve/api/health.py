@@ -17,7 +17,7 @@ from detector import telemetry
 from detector.serve.deps import history
 from detector.serve.http.access import csrf_token, visitor
 from detector.serve.http.errors import answers
-from detector.serve.http.tokens import Role
+from detector.serve.http.roles import Role
 
 router = APIRouter(tags=["service"])
 

@@ -30,7 +30,8 @@ from fastapi import Request
 from detector.lazy_regex import lazy_regex
 from detector.serve.http.errors import HttpError
 from detector.serve.http.rate_limit import Buckets
-from detector.serve.http.tokens import ROLES, Role, Token, find, read_tokens
+from detector.serve.http.roles import ROLES, Role
+from detector.serve.http.tokens import Token, find, read_tokens
 from detector.settings import Settings, SettingsError
 
 Via = Literal["token", "session", "proxy", "loopback"]

@@ -20,7 +20,7 @@ from detector import telemetry
 from detector.serve.http.access import CSRF_FIELD, CSRF_HEADER, Access, Visitor
 from detector.serve.http.errors import HttpError, respond_to, wants_page
 from detector.serve.http.rate_limit import Buckets
-from detector.serve.http.tokens import Role
+from detector.serve.http.roles import Role
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What a stranger may ask for: whether the process lives, the log-in, and the style sheets of both.

@@ -17,15 +17,14 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from detector.serve.http.roles import Role
 from detector.settings import SettingsError
 from detector.toml_tables import BadTomlError, parse_toml
 
-Role = Literal["read", "act", "sql"]
-ROLES: frozenset[str] = frozenset(get_args(Role))
 # A token that can be guessed is none.
 _LEAST = 16
 # Of a token that is made here.
