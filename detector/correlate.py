@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from detector.machine_names import known_name
 from detector.model import Incident, Match, TimeBasis
-from detector.same_boot import NO_BANNERS, BootEvidence
+from detector.same_boot import NO_BANNERS, BootEvidence, known_name
 
 if TYPE_CHECKING:
     from detector.catalogue import Rule

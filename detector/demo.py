@@ -36,8 +36,7 @@ from detector.simulate import (
 from detector.simulate.targets import Shipped
 from detector.simulate.truth import host_name
 from detector.sources.kafka.consumer import KafkaSource
-from detector.sources.kafka.reach import why_unreachable
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings, why_unreachable
 from detector.store import Journal, open_history, open_journal
 
 FORMAT = "rsyslog"

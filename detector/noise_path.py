@@ -24,8 +24,7 @@ from detector.hooks import RunTotals
 from detector.match import Matcher
 from detector.noise import NoiseTally
 from detector.parse import Parser
-from detector.parse.fast_path import is_host
-from detector.parse.raw_lines import RawLines
+from detector.parse.fast_path import RawLines, is_host
 from detector.scan import Chunk
 
 LONGEST_TEXT = 1_024

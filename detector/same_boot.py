@@ -4,15 +4,53 @@ In: matches, the boot banners of their host. Out: yes or no. What the kernel sai
 boot id, else the count of boots in a stream, else a banner between two lines of several streams.
 Wall clocks step and stamp late, so starts by the wall clock (wall time minus kernel time) part only
 what lies hours apart. Where nothing parts two matches they may be of one boot. Reads no clock.
+
+Only what the kernel said joins two names: one boot id, or one start of the boot. Settings bring the
+spellings of a name into one form before (`parse.host_names`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
-from detector.machine_names import UNNAMED
 from detector.model import Boot, Match
+
+# What a machine is called before it has a name: systemd's fallback, Red Hat's, and the kernel's own
+# (CONFIG_DEFAULT_HOSTNAME, init/version.c).
+UNNAMED = frozenset(("localhost", "localhost.localdomain", "(none)"))
+
+
+def one_machine(a: Match, b: Match, unnamed: Collection[str] = UNNAMED) -> bool:
+    """Returns whether two matches are of one machine: by name, or by what joins a name to
+    another.
+
+    Under one boot id a machine that had no name gets one, and a short name is that of the full
+    name. Memory snapshots run under one boot id with names of their own: those stay apart. Without
+    ids a short and a full name are one where the boots began together.
+    """
+    if a.host == b.host:
+        return True
+    short = is_short_of(a.host, b.host) or is_short_of(b.host, a.host)
+    if a.boot.id and b.boot.id:
+        return a.boot.id == b.boot.id and (short or a.host in unnamed or b.host in unnamed)
+    start, other = a.boot.epoch_us, b.boot.epoch_us
+    return short and start is not None and other is not None and abs(start - other) <= FALL_US
+
+
+def is_short_of(short: str, full: str) -> bool:
+    """Returns whether a name is the first label of a full one; addresses have no labels."""
+    label, dot, _ = full.partition(".")
+    return bool(dot) and label == short and not full.replace(".", "").isdigit()
+
+
+def known_name(host: str, others: Iterable[str], unnamed: Collection[str] = UNNAMED) -> str:
+    """The name that a machine is known by: its own, unless that says nothing and another does."""
+    if host not in unnamed:
+        return host
+    return next((name for name in others if name not in unnamed), host)
+
 
 # What shippers and phones' loggers round kernel times to, the coarsest first: tenths, hundredths
 # and thousandths of a second.

@@ -8,7 +8,7 @@ import pytest
 
 from detector.catalogue import CatalogueError, read
 from detector.settings import settings_of
-from detector.settings.pattern_files import pattern_files
+from detector.settings.loading import pattern_files
 from detector.store import Journal, open_journal, upgrade
 from tests.store.nouns import match
 

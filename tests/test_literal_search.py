@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.literal_cores import CORE_BYTES, cores
-from detector.literal_search import search_of
+from detector.literal_search import CORE_BYTES, cores, search_of
 from detector.simulate.background import templates
 from tests.shipped import shipped
 

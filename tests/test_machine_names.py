@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from detector.machine_names import known_name, one_machine
 from detector.model import Boot
+from detector.same_boot import known_name, one_machine
 from tests.test_correlate import SECOND, match
 
 

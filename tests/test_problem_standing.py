@@ -14,7 +14,7 @@ from detector.app.standing import (
     trend_words,
 )
 from detector.clock import DAY_US
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import Attribution, ProblemDetail, ProblemRow, ProblemShare
 from tests.shipped import shipped

@@ -15,9 +15,9 @@ from typing import Any
 
 from detector.alert.groups import GroupBook
 from detector.alert.notice import SendOutcome
-from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.plan import (
     Handout,
+    backoff_us,
     plan_attempt,
     plan_end,
     plan_logs,
@@ -25,8 +25,8 @@ from detector.alert.plan import (
     plan_outcome,
 )
 from detector.alert.routing import Receiver, Routing
-from detector.alert.schedule import backoff_us
 from detector.alert.stages import RoutedChange, StageContext, Windows, run_stages, scopes_of
+from detector.alert.subject import NoticeBuilder
 from detector.clock import SECOND_US
 from detector.store.alert_rows import DueMessage, FollowedChange
 from detector.store.alert_writes import MoveCursor

@@ -15,12 +15,12 @@ from typing import Any
 from detector import telemetry
 from detector.alert.dispatcher import Dispatcher, Duties
 from detector.alert.notice import SendOutcome
-from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Notifier, Timing
 from detector.alert.plan import Handout
 from detector.alert.routing import Routing
 from detector.alert.routing_file import RoutingError, load_routing
 from detector.alert.stages import Windows
+from detector.alert.subject import NoticeBuilder
 from detector.alert.watchdog import RULES, Watchdog, keep
 from detector.app import build
 from detector.app.known import known_bugs

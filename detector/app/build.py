@@ -34,7 +34,7 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     """
     from detector.app.symbols import kernels_of
     from detector.catalogue import read
-    from detector.settings.pattern_files import pattern_files
+    from detector.settings.loading import pattern_files
 
     catalogue = read(
         pattern_files(settings),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from detector.catalogue import Catalogue
     from detector.known.lookup import KnownBugs
-    from detector.known.message import MessageReader
+    from detector.known.quotes import MessageReader
     from detector.settings import Settings
     from detector.sources.known.index_file import IndexFile
     from detector.store import History
@@ -74,6 +74,6 @@ def shipped_path() -> Path:
 
 def reader_of(catalogue: Catalogue) -> MessageReader:
     """A reader of quoted reports with the signatures of a catalogue."""
-    from detector.known.message import MessageReader
+    from detector.known.quotes import MessageReader
 
     return MessageReader.of(catalogue, catalogue.generic_functions)

@@ -17,7 +17,7 @@ from typing import Any
 import detector
 from detector import clock, telemetry
 from detector.app.alerting import Alerts
-from detector.app.dead_letters import DeadLetters
+from detector.app.topic_producer import DeadLetters
 from detector.clock import HOUR_US
 from detector.correlate import StoredMatch
 from detector.errors import UserError

@@ -19,7 +19,7 @@ from kafka import errors as kafka_errors
 from detector import telemetry
 from detector.clock import MINUTE_US
 from detector.settings import Settings
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 from detector.sources.netconsole import Datagram
 
 # How long a record may wait for a broker before it is given up.

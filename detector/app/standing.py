@@ -1,4 +1,4 @@
-"""Standing of a problem: its known issue, and the weeks before.
+"""Standing of a problem: its known issue, the weeks before; problems alike.
 
 In: a problem with its shares, a known issue, the time now. Out: sentences and rows, the same on
 pages and on the command line. Whether a crash is the issue is decided when it is diagnosed, not
@@ -11,10 +11,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from detector.catalogue import Catalogue
 from detector.catalogue.known_issues import KnownIssue, ReleaseStatus
 from detector.clock import DAY_US
+from detector.diagnose import Diagnoser, Story, explanation_item
+from detector.known.lookup import KnownBugs
 from detector.release import KernelRelease, status
+from detector.render.objects import Item, as_object
 from detector.render.units import several
+from detector.store import History
+from detector.store.ingest.traces import names
+from detector.store.query.alike import AlikeProblem
+from detector.store.query.faults import FaultDetail
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemShare
 
@@ -102,3 +110,37 @@ def since_words(releases: ReleasesWith | None) -> str:
     )
     without = f"; not on {releases.before}, the next older release that hosts run or ran"
     return f"seen {seen}{without if releases.before else ''}"
+
+
+SHOWN = 5
+
+
+def alike_of(story: Story, catalogue: Catalogue, history: History) -> list[AlikeProblem]:
+    """The problems that resemble the report of a story, the most alike first."""
+    if story.block is None:
+        return []
+    reading = Diagnoser(catalogue).read(story.block)
+    return history.alike(reading.fingerprint, names(reading.report.frames), SHOWN)
+
+
+def alike_words(alike_problem: AlikeProblem) -> str:
+    """Returns how much a problem resembles it."""
+    if alike_problem.same:
+        return "the same crash"
+    return f"{alike_problem.common} of {alike_problem.of} functions of the trace in the same order"
+
+
+def fault_item(detail: FaultDetail, catalogue: Catalogue, known_bugs: KnownBugs) -> Item:
+    """Returns a fault's row, its line, its report verbatim, what it means, which known bugs it
+    looks like.
+    """
+    story = Story(detail.block, (detail.match,))
+    return {
+        "type": "fault",
+        **as_object(detail.row),
+        "text": detail.match.text,
+        "source": detail.match.source,
+        "line_number": detail.match.number,
+        "report_lines": list(detail.block.lines) if detail.block else [],
+        "explanation": explanation_item(story, catalogue, known_bugs),
+    }

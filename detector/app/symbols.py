@@ -13,7 +13,7 @@ from detector.member.kernel import KernelBuild
 from detector.settings import Settings
 from detector.sources.errors import SourceError
 from detector.sources.symbols.folder import SymbolsFolder, read_pack
-from detector.symbols.errors import UnreadablePackError
+from detector.symbols import UnreadablePackError
 
 NAME = "symbols"
 """The folder's name where no setting names another."""

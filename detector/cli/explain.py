@@ -85,7 +85,7 @@ def explain(
     known bug, what to do next.
     """
     from detector import diagnose as decision
-    from detector.app.alike import alike_of
+    from detector.app.standing import alike_of
     from detector.explain import explain as diagnose
     from detector.explain import terminal_text
     from detector.sources.files.paste import unquoted
@@ -136,7 +136,7 @@ def explain(
 
 def _say_alike(problems: list[AlikeProblem]) -> None:
     """The problems of the history that resemble it."""
-    from detector.app.alike import alike_words
+    from detector.app.standing import alike_words
 
     for alike_problem in problems:
         row = alike_problem.row

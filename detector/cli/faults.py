@@ -101,7 +101,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
 @config_option
 def show(identity: int, as_json: bool, store_path: Path | None, config_path: Path | None) -> None:
     """One fault: its line, its report verbatim, what it means."""
-    from detector.app.faults import fault_item
+    from detector.app.standing import fault_item
 
     settings, _ = settings_of(config_path, store__path=store_path)
     detail = history_of(settings, terminal.say_fault).fault(identity)

@@ -25,8 +25,7 @@ from detector.cli.settings_options import config_option, settings_of, store_opti
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item
-from detector.render.series import sparkline
-from detector.render.units import exact_seconds, several
+from detector.render.units import exact_seconds, several, sparkline
 from detector.store import IncidentRow
 from detector.store.lifecycle.states import Act
 from detector.store.query.detail_item import detail_item

@@ -17,9 +17,8 @@ from detector.app.known import history_of, index_file, own_path, reader_of
 from detector.cli import terminal
 from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
-from detector.known.bug import Bug
+from detector.known.bug import Bug, bug_item
 from detector.known.draft import draft as draft_of
-from detector.known.items import bug_item
 from detector.known.words import EXPOSURE, checks, record_lines, title
 from detector.render.escape import inert
 from detector.render.units import several
@@ -220,7 +219,7 @@ def update(
 ) -> None:
     """Reads published fixes and writes a new index; a running service takes it by itself."""
     from detector.known.codec import encode
-    from detector.sources.known.gather import gather
+    from detector.sources.known import gather
     from detector.sources.known.index_file import write
 
     settings, _ = settings_of(config_path, store__path=store_path, patterns__directories=folders)

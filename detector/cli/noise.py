@@ -9,9 +9,8 @@ from typing import cast
 import click
 
 from detector.cli import terminal
-from detector.cli.options import ROWS
+from detector.cli.options import ROWS, TimeParam
 from detector.cli.settings_options import config_option, settings_of, store_option
-from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import moment
 from detector.store import NoiseColumn, NoiseRow

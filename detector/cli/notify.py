@@ -15,14 +15,14 @@ import click
 from detector import clock
 from detector.app import build
 from detector.cli import terminal
-from detector.cli.options import RowNumberParam, limit_option, table_title
+from detector.cli.options import RowNumberParam, TimeParam, limit_option, table_title
 from detector.cli.settings_options import config_option, settings_of, store_option
-from detector.cli.times import UNITS_US, TimeParam
 from detector.errors import UserError
 from detector.model import Severity
 from detector.render.escape import inert
 from detector.render.objects import moment
 from detector.render.units import several
+from detector.store.query.filters import UNITS_US
 
 if TYPE_CHECKING:
     from detector.alert.routing import Receiver, Routing
@@ -90,7 +90,7 @@ def _test(routing: Routing, name: str) -> None:
 
 def _try(receiver: Receiver) -> bool:
     """A fire, and then its end where the receiver knows one, so that nothing stays open."""
-    from detector.alert.example import example_notice
+    from detector.alert.templates import example_notice
 
     now = clock.now_us()
     notice = example_notice(now)

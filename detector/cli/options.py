@@ -19,7 +19,7 @@ import click
 from detector import clock
 from detector.cli.settings_options import Command
 from detector.render.units import several
-from detector.store.query.filters import FIELDS, Filter, parse
+from detector.store.query.filters import FIELDS, Filter, moment_us, parse, time_fault
 from detector.store.query.results import GREATEST, Page, row_number
 
 T = TypeVar("T")
@@ -141,3 +141,26 @@ def output_options(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="NDJSON, one object a line.")(
         command
     )
+
+
+class TimeParam(click.ParamType[int]):
+    """A wall time in µs since 1970, given as an age or as a date and time of ISO 8601.
+    Ages are 30m, 24h, 7d, 2w; a date and time is in UTC unless it says otherwise.
+    """
+
+    name = "time"
+
+    def __init__(self, now_us: int | None = None) -> None:
+        """`now_us` stands in for the clock, in tests."""
+        self.now_us = now_us
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The µs since 1970 of what was written."""
+        if isinstance(value, int):
+            return value
+        try:
+            return moment_us(str(value), self.now_us or clock.now_us())
+        except (ValueError, OverflowError) as error:
+            self.fail(time_fault(str(value), error), param, ctx)

@@ -13,8 +13,8 @@ from detector.cli.settings_options import config_option, settings_of, store_opti
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several
-from detector.store.hold import held
 from detector.store.query.filters import moment_us
+from detector.store.turns import held
 
 
 @click.group()

@@ -29,8 +29,7 @@ from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
-from detector.render.series import sparkline, spread
-from detector.render.units import several
+from detector.render.units import several, sparkline, spread
 from detector.store.query.advice import ADVICE
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemRow

@@ -66,7 +66,7 @@ def _demand_topic(settings: Settings) -> None:
     """Waits for brokers. Raises UserError where they do not have the topic."""
     from detector.app.relay import topic_of
     from detector.sources.kafka.connect import wait_for_brokers
-    from detector.sources.kafka.security import client_settings
+    from detector.sources.kafka.reach import client_settings
 
     topic = topic_of(settings)
     options = client_settings(settings.kafka)

@@ -14,8 +14,8 @@ import click
 from detector import clock
 from detector.app import build
 from detector.cli import terminal
+from detector.cli.options import TimeParam
 from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
-from detector.cli.times import TimeParam
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import several

@@ -16,8 +16,8 @@ import detector
 from detector import clock, telemetry
 from detector.app import build
 from detector.app.alerting import alerts_of
-from detector.app.dead_letters import DeadLetters
 from detector.app.metrics_hooks import metrics_hooks, serve_metrics
+from detector.app.topic_producer import DeadLetters
 from detector.catalogue import Catalogue
 from detector.cli.keep import kept
 from detector.cli.service_settings import service_settings
@@ -28,7 +28,7 @@ from detector.hooks import Hooks, RunTotals
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store import Journal
-from detector.store.hold import held
+from detector.store.turns import held
 
 if TYPE_CHECKING:
     from detector.serve.server import Server

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from detector.cli.options import TimeParam
 from detector.cli.settings_options import Command, config_option, settings_of
-from detector.cli.times import TimeParam
 from detector.errors import UserError
 from detector.simulate import (
     CLOCKS,
@@ -135,7 +135,7 @@ def simulate(
     """
     from kafka.errors import KafkaError
 
-    from detector.sources.kafka.security import client_settings
+    from detector.sources.kafka.reach import client_settings
 
     try:
         plan = SimulationPlan(

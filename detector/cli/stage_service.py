@@ -12,8 +12,8 @@ from pathlib import Path
 import detector
 from detector import clock, telemetry
 from detector.app import build
-from detector.app.dead_letters import DeadLetters
 from detector.app.metrics_hooks import detect_hooks, serve_metrics
+from detector.app.topic_producer import DeadLetters
 from detector.catalogue import Catalogue
 from detector.cli.service import kafka_source, keep_history, say_event, say_stopped
 from detector.cli.service_settings import service_settings

@@ -12,8 +12,7 @@ from detector import clock
 from detector.cli import terminal
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
-from detector.render.series import sparkline
-from detector.render.units import several
+from detector.render.units import several, sparkline
 from detector.store.query.filters import Filter
 from detector.store.query.results import Overview
 from detector.unclaimed import unclaimed_summary

@@ -5,8 +5,8 @@ In: the lines of one kernel fault, verbatim. Out: facts and nothing that is not 
 they mean is told by explain.
 """
 
-from detector.crash.fingerprint import fingerprint
+from detector.crash.facts import TAINTS
+from detector.crash.identity import fingerprint
 from detector.crash.reading import read
-from detector.crash.taint import TAINTS
 
 __all__ = ["TAINTS", "fingerprint", "read"]

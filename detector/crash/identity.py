@@ -1,15 +1,22 @@
-"""Names of functions as identity: without what the compiler and the architecture add to
-them.
+"""Names of functions as identity, and the fingerprint of a crash that is made of them.
 
 In: a symbol as printed. Out: the name under which the same function meets itself on other kernels;
 and titles without what varies.
+
+Version 1 hashes the kind, the guilty function and up to three functions that called it: reliable
+frames only, without what every path shares (generic functions, entry code), without offsets,
+suffixes, modules' addresses. Few frames on purpose: deep callers differ between ways to the same
+bug, and a truncated trace has lost them.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Container
+
 from detector.crash.demangle import demangled
 from detector.lazy_regex import lazy_regex
-from detector.model import Frame
+from detector.model import CrashReport, Frame
 
 _SYSCALL_PREFIXES = (
     "SYSC_", "SyS_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_", "__sys_",
@@ -65,3 +72,26 @@ def title(text: str) -> str:
         for char in text[:_LONGEST_TITLE]
     )
     return " ".join(kept.split())
+
+
+VERSION = 1
+_CALLERS = 2
+
+
+def fingerprint(report: CrashReport, skip: Container[str] = ()) -> str:
+    """The versioned fingerprint; reports without any function meet by their title."""
+    names = [
+        identity(frame) for frame in report.frames if frame.reliable and frame.function not in skip
+    ]
+    names = [name for name in dict.fromkeys(names) if name not in skip]
+    guilty = report.function
+    if guilty in names:
+        names = names[names.index(guilty) :]
+    path = [name for name in names if name != guilty][:_CALLERS]
+    subject = (
+        [report.kind, guilty, *path]
+        if guilty is not None
+        else [report.kind, report.title or "", *path]
+    )
+    text = "\x1f".join(map(str, subject))
+    return f"{VERSION}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

@@ -1,6 +1,6 @@
 """The table of next steps: for which kinds, under which condition, which commands.
 
-In: a `Crash`. Out: `RULES`, which `steps` fills in and `steps_page` writes as docs/next-steps.md. A
+In: a `Crash`. Out: `RULES`, which `steps` fills in and `__main__` writes as docs/next-steps.md. A
 condition asks whether the step can work on that host: a dump only of a kernel that died, a live
 look only at one that goes on, no symbol of code that a program put there, no management controller
 of a virtual machine.

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from detector.clock import DAY_US
-from detector.kernel_errors.budget import ErrorBudget, MakeSearch
-from detector.kernel_errors.priority import PRIORITIES, is_kernel_error
+from detector.kernel_errors.priority import PRIORITIES, ErrorBudget, MakeSearch, is_kernel_error
 from detector.kernel_errors.template import LONGEST, template_of
 from detector.model import Line, Record
 

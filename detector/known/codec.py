@@ -18,9 +18,8 @@ from functools import cache
 
 import zstandard
 
-from detector.known.bug import Bug
+from detector.known.bug import Bug, bug_item, item_bug
 from detector.known.index import Index, IndexTables, UnreadableIndexError
-from detector.known.items import bug_item, item_bug
 from detector.known.releases import spelled
 from detector.known.tables import table_text, tables_over
 from detector.lazy_regex import lazy_regex

@@ -19,9 +19,8 @@ from itertools import islice
 
 from detector.lazy_regex import lazy_regex
 from detector.model import Trust
-from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk, wrappers
-from detector.parse.draft import Context, Draft, shipped_as, trust_of
-from detector.parse.draft_text import cleaned, is_rule
+from detector.parse import journald, json_fields, kmsg, lines, origin, otel, printk
+from detector.parse.draft import Context, Draft, cleaned, is_rule, shipped_as, trust_of
 from detector.parse.json_fields import FieldNames, FieldPlan
 from detector.parse.origin import JsonObject
 from detector.parse.stamps import any_time, micros
@@ -115,7 +114,7 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
         yield "json-shape"
     elif isinstance(rows := item.get("dmesg"), list):
         yield from _items(rows, context)
-    elif (wrapped := wrappers.unwrap(item)) is not None:
+    elif (wrapped := json_fields.unwrap(item)) is not None:
         yield from _unwrapped(wrapped, context)
     elif otel.is_batch(item):
         records = list(islice(otel.records(item), _OBJECT_BOUND))
@@ -131,7 +130,9 @@ def _items(item: object, context: Context) -> Iterator[Draft | str]:
         yield from _object(item, None, context)
 
 
-def _unwrapped(wrapped: Iterator[wrappers.WrappedText], context: Context) -> Iterator[Draft | str]:
+def _unwrapped(
+    wrapped: Iterator[json_fields.WrappedText], context: Context
+) -> Iterator[Draft | str]:
     """The lines of a wrapper's records; a text that is JSON is a record that a converter wrote
     as text.
     """

@@ -14,8 +14,7 @@ import re
 from collections.abc import Iterator
 
 from detector.lazy_regex import lazy_regex
-from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.draft_text import cleaned
+from detector.parse.draft import Context, Draft, cleaned, trust_of
 
 _RECORD = lazy_regex(
     (

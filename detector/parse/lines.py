@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from detector.parse import console, kmsg, prefixes, printk, pstore, syslog
-from detector.parse.draft import Context, Draft, trust_of
-from detector.parse.draft_text import LINE_BOUND, ROWS_BOUND, cleaned
+from detector.parse.draft import LINE_BOUND, ROWS_BOUND, Context, Draft, cleaned, trust_of
 
 LineReader = Callable[[str, Context], Draft | None]
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from detector.model import Record
 from detector.parse import kmsg
-from detector.parse.draft import Draft
-from detector.parse.draft_text import cleaned
+from detector.parse.draft import Draft, cleaned
 
 _PENDING_BOUND = 256
 _HOLD_US = 10_000_000

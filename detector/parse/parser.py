@@ -15,9 +15,8 @@ from functools import lru_cache
 
 from detector.lazy_regex import lazy_regex
 from detector.model import Line, Record, Unparsed
-from detector.parse import export, fast_path, json_records, lines
-from detector.parse.draft import Context, Draft
-from detector.parse.draft_text import LINE_BOUND, is_rule, is_text
+from detector.parse import fast_path, journald, json_records, lines
+from detector.parse.draft import LINE_BOUND, Context, Draft, is_rule, is_text
 from detector.parse.host_names import HostForm, Spellings
 from detector.parse.netconsole import Fragments, Sequences, StreamId
 from detector.parse.pstore import Parts
@@ -213,8 +212,8 @@ class Parser:
             self._counts["text_cut"] += 1
             self._context.cut += 1
             value = value[:LINE_BOUND]
-        if value.startswith(export.HEAD) and (self._reader is None or self._format == "auto"):
-            return json_records.of_fields(export.entries(value), self._context)
+        if value.startswith(journald.HEAD) and (self._reader is None or self._format == "auto"):
+            return json_records.of_fields(journald.entries(value), self._context)
         text = value.decode("utf-8", "replace")
         if self._reader is None:
             return json_records.read(text, self._context) if json_records.is_json(text) else (None,)

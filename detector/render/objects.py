@@ -12,14 +12,31 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from detector.correlate import boot_name
+from detector.correlate import boot_name, gap
 from detector.model import CrashReport, Diagnosis, Frame, Incident, Match, Rejected, Spread
 from detector.noise import NoiseCount
-from detector.render.headline import headline
+from detector.render.units import exact_seconds
 from detector.unclaimed import UnclaimedCount
 
 if TYPE_CHECKING:
     from detector.catalogue import Rule
+
+
+# Characters of the other half's line that a headline quotes.
+QUOTED = 120
+
+
+def headline(title: str | None, incident: Incident) -> str:
+    """Returns the symptom first, then the distance to the nearest other half and its line."""
+    what = title or incident.anchor.text
+    half = incident.nearest
+    apart = gap(half, incident.anchor) if half else None
+    if half is None or apart is None:
+        return what
+    order = "after" if apart[0] >= 0 else "before"
+    quoted = half.text if len(half.text) <= QUOTED else half.text[: QUOTED - 1] + "…"
+    return f"{what}, {exact_seconds(abs(apart[0]))} {order}: {quoted}"
+
 
 Item = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,6 +1,9 @@
-"""Spans and counts in words, the same at every door."""
+"""Spans, counts and series of counts in words, the same at every door."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def seconds(span_us: int | None) -> str:
@@ -38,3 +41,34 @@ def span(span_us: int) -> str:
         if span_us >= size_us and span_us % size_us == 0:
             return f"{span_us // size_us:,} {unit}"
     return f"{span_us / 1_000:g} ms"
+
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Counts of a span of time; `end_us` is not included."""
+
+    start_us: int
+    end_us: int
+    count: int
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """One block for each count, the highest for the greatest; a blank for none at all, so that
+    rare events show.
+    """
+    most = max(counts, default=0)
+    return "".join(
+        BLOCKS[(count * (len(BLOCKS) - 1) + most - 1) // most] if count else " " for count in counts
+    )
+
+
+def spread(days: Sequence[Bucket], start_us: int, end_us: int, width: int) -> list[int]:
+    """Counts of a time in `width` equal parts, from buckets that may leave out what is empty."""
+    counts = [0] * width
+    for bucket in days:
+        if start_us <= bucket.start_us < end_us:
+            counts[(bucket.start_us - start_us) * width // (end_us - start_us)] += bucket.count
+    return counts

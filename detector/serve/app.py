@@ -16,13 +16,12 @@ import detector
 from detector.clock import now_us
 from detector.serve import api, pages
 from detector.serve.api import events
-from detector.serve.deps import Connections
+from detector.serve.deps import Connections, Knowledge
 from detector.serve.follower import ChangeFollower
 from detector.serve.http import errors, login
 from detector.serve.http.access import Access
 from detector.serve.http.gate import Gate
 from detector.serve.http.headers import Answers
-from detector.serve.knowledge import Knowledge
 from detector.serve.naming import BackgroundNaming
 from detector.serve.sql_door import SqlDoor
 from detector.settings import Settings

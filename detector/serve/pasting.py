@@ -11,9 +11,8 @@ import threading
 from fastapi import Request
 
 from detector.render.objects import Item, as_object, match_item
-from detector.serve.deps import history
+from detector.serve.deps import bugs, catalogue, history
 from detector.serve.http.errors import HttpError
-from detector.serve.knowledge import bugs, catalogue
 
 LONGEST = 256 * 1_024
 # Reading a pasted log is the dearest thing that a visitor can ask for.
@@ -38,7 +37,7 @@ def decided(request: Request, text: str, host: str | None) -> Item:
 def _decided(request: Request, text: str, host: str | None) -> Item:
     # Imported here: a start need not wait for what reads and explains logs.
     from detector import diagnose
-    from detector.app.alike import alike_of
+    from detector.app.standing import alike_of
     from detector.parse import Parser
     from detector.sources.files.paste import records_of
 

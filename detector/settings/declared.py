@@ -17,12 +17,9 @@ from pydantic.fields import FieldInfo
 from detector.settings.fleet import FleetSettings
 from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
-from detector.settings.hosts import HostSettings
+from detector.settings.hosts import HostSettings, KernelErrorSettings, RuleSettings, TrustSettings
 from detector.settings.kafka import Kafka
-from detector.settings.kernel_errors import KernelErrorSettings
 from detector.settings.netconsole import NetconsoleSettings
-from detector.settings.rules import RuleSettings
-from detector.settings.trust import TrustSettings
 
 # The formats of `detector/parse`, which settings do not import: a test holds them together.
 Format = Literal[

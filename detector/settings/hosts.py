@@ -1,10 +1,11 @@
-"""The settings of hosts: how their names are brought into one form, and where else a name
-stands.
-"""
+"""Settings of how records are judged: hosts, trust, rules, kernel errors."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from detector.settings.group import Aliases, Group, Listed, PathPatterns, setting
+from detector.trust_policy import KERNEL_FILES, TrustPolicy
 
 
 class HostSettings(Group):
@@ -30,4 +31,88 @@ class HostSettings(Group):
             "where the path of a file names the host of its lines, which name none: {host} is a "
             "name that begins with a letter, * anything within one folder's name"
         ),
+    )
+
+
+class TrustSettings(Group):
+    """The owner of a line where the line itself cannot prove it: docs/trust.md."""
+
+    kernel_files: Listed = setting(
+        KERNEL_FILES,
+        "files of which a shipper's lines may be the kernel's: patterns with * (log.file.path …)",
+    )
+    other_files: Literal["user", "unknown"] = setting(
+        "user", "whose a line is that a shipper read from any other file"
+    )
+    kernel_tags: Listed = setting(
+        (), "syslog tags that are the kernel's as `kernel` is, as vmcore-dmesg of rsyslog's imfile"
+    )
+    unproven: Literal["unknown", "user"] = setting(
+        "unknown",
+        "whose a line is that says nothing of its writer: unknown lines are matched, user's never",
+    )
+
+    def policy(self) -> TrustPolicy:
+        """Returns what the parser trusts."""
+        return TrustPolicy(
+            files=self.kernel_files,
+            other_files=self.other_files,
+            tags=frozenset(self.kernel_tags),
+            unproven=self.unproven,
+        )
+
+
+class RuleSettings(Group):
+    """Shipped rules that are off until a site switches them on.
+
+    `oopswatch rules test` says beforehand what a rule would have raised.
+    """
+
+    lone_faults: bool = setting(
+        False,
+        (
+            "a kernel panic, oops or use-after-free alone is an incident; where a pair rests on "
+            "the "
+            "same fault, it is part of the pair's"
+        ),
+    )
+
+    outbreaks: bool = setting(
+        False,
+        "one crash (fingerprint) on five hosts within 24 hours is one incident of all of them",
+    )
+    noise_bursts: bool = setting(
+        False,
+        "a program that crashes in user space on 20 hosts within an hour is an incident, once",
+    )
+    kernel_errors: bool = setting(
+        False,
+        (
+            "a kernel error that no signature claims, new or suddenly frequent, on 20 hosts within "
+            "24 hours is an incident, once"
+        ),
+    )
+
+    def switched_on(self) -> frozenset[str]:
+        """The names of the settings that are on, as rules name them."""
+        return frozenset(f"rules.{name}" for name, on in self if on)
+
+
+class KernelErrorSettings(Group):
+    """Kernel errors that no signature claims, where the transport says the priority.
+    `rules.kernel_errors` sends a message of new ones on many hosts.
+    """
+
+    count: bool = setting(
+        True, "they are counted by template, host and day; `oopswatch kernel-errors` lists them"
+    )
+    learning_days: int = setting(
+        7,
+        (
+            "what a fleet, or a new kernel release, prints in its first days is taken for "
+            "ordinary, and is not listed as new"
+        ),
+        unit="days",
+        ge=0,
+        le=90,
     )

@@ -3,6 +3,8 @@
 In come a TOML file, the environment (`OOPSWATCH_<GROUP>_<NAME>`) and the command line's overrides;
 out go `Settings` and, for each setting, where its value is from. Mistakes are collected and told
 all at once, each with its place. No setting is read anywhere else.
+
+A file that cannot be read is a `SettingsError` that names it.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from pydantic_core import ErrorDetails
 from detector.errors import UserError
 from detector.lazy_regex import lazy_regex
 from detector.render.escape import inert
-from detector.settings.allowed import allowed
-from detector.settings.declared import NAMES, Settings, declared, text
+from detector.settings.declared import NAMES, Settings, declared, shipped_patterns_dir, text
+from detector.settings.group import allowed
 from detector.toml_tables import BadTomlError, TomlPlaces, parse_toml, suggestion
 
 PREFIX = "OOPSWATCH_"
@@ -228,3 +230,16 @@ def _sentence(mistake: ErrorDetails, merged: Given) -> str:
     value, origin = merged[full]
     shown = "" if full.endswith("password") else f" = {inert(text(value))[:_SHOWN]}"
     return f"{origin}: {full}{shown}: it must be {allowed(_DECLARED[full])}"
+
+
+def pattern_files(settings: Settings) -> dict[str, str]:
+    """Path → text of the pattern files in force."""
+    files: dict[str, tuple[Path, str]] = {}
+    for folder in (shipped_patterns_dir(), *settings.patterns.directories):
+        for path in sorted(folder.rglob("*.toml")):
+            try:
+                files[str(path.relative_to(folder))] = path, path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise SettingsError([f"{path}: cannot be read: {reason}"]) from error
+    return {str(path): text for path, text in files.values()}

@@ -7,10 +7,9 @@ same plan gives the same bytes.
 """
 
 from detector.simulate.clocks import CLOCKS
-from detector.simulate.delivery import DELIVERIES, halves_apart
+from detector.simulate.delivery import DELIVERIES, Simulation, halves_apart, simulate
 from detector.simulate.formats import FORMATS, NO_WALL_CLOCK
 from detector.simulate.plan import SimulationPlan
-from detector.simulate.stream import Simulation, simulate
 from detector.simulate.targets import (
     TRUTH_FILE,
     needs_a_file_per_host,

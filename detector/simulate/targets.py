@@ -15,10 +15,9 @@ from random import Random
 from typing import Any, BinaryIO
 
 from detector.simulate.clocks import CLOCKS
-from detector.simulate.delivery import DELIVERIES
+from detector.simulate.delivery import DELIVERIES, Simulation
 from detector.simulate.fleet import LogEntry
 from detector.simulate.formats import FORMATS, NO_HOST
-from detector.simulate.stream import Simulation
 from detector.simulate.truth import Truth, write_ndjson
 
 Shipped = tuple[str, bytes]

@@ -5,6 +5,12 @@ incidents, noise and counts in the history, one transaction for each call, and t
 raised or changed. In which boot a line was printed is decided here, by the stream of its host in
 its source; what belongs together in `correlate`. What raises on a finding is set aside, the rest
 goes on.
+
+That is so in a topic without keys, or with keys and several partitioners.
+
+Where it does not, a boot banner in one partition says nothing to a count of boots in another one,
+so the count is left out and banners and clocks part boots. What was seen of a host is asked of the
+history where it is not held.
 """
 
 from __future__ import annotations
@@ -36,9 +42,36 @@ from detector.model import Match, Rejected
 from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.sources import LostPartitionsError
-from detector.stages.spread_hosts import SpreadHosts
 from detector.store import Journal
 from detector.unclaimed import UnclaimedCount
+
+# Hosts that are held in memory.
+HOSTS = 50_000
+
+
+class SpreadHosts:
+    """Hosts by their source; `seen` gives the sources that the history knows of a host."""
+
+    def __init__(self, seen: Callable[[str], Iterable[str]], limit: int = HOSTS) -> None:
+        self._seen = seen
+        self._limit = limit
+        self._sources: OrderedDict[str, set[str]] = OrderedDict()
+
+    def note(self, host: str, source: str) -> bool:
+        """A line of a host came from a source; says whether other partitions of its topic hold
+        lines of it too.
+        """
+        sources = self._sources.get(host)
+        if sources is None:
+            sources = self._sources[host] = set(self._seen(host))
+            if len(self._sources) > self._limit:
+                self._sources.popitem(last=False)
+        sources.add(source)
+        topic, slash, partition = source.rpartition("/")
+        if len(sources) < 2 or not slash or not partition.isdigit():
+            return False
+        return any(other != source and other.rpartition("/")[0] == topic for other in sources)
+
 
 # The heads of reports whose matches were stored lately: their reports follow within seconds.
 HEADS = 20_000

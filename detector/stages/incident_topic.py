@@ -23,7 +23,7 @@ from kafka import errors as kafka_errors
 from detector.render.escape import inert
 from detector.render.objects import Item, as_object
 from detector.settings.kafka import Kafka
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 from detector.store import Journal
 from detector.store.query.detail_item import detail_item
 from detector.store.query.history import History

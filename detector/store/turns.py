@@ -6,6 +6,9 @@ Here whoever begins a transaction passes a gate first, and keeps it shut while i
 lock. The gate is an advisory lock (flock) of the history's folder, so it needs no file of its own
 and holds between processes as between threads. It only orders: where it cannot be had, SQLite's
 lock alone decides.
+
+SQLite's own locks are of a moment: they keep two writers from writing at once, not from reading one
+topic into one history twice. The kernel lets go of the lock when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection
+
+from detector.store.errors import StoreError
 
 MEMORY = ":memory:"
 # So long may one who is stopped at the gate, or another program's lock, hold up the others.
@@ -63,3 +68,20 @@ def _pass(descriptor: int) -> None:
             return
         else:
             return
+
+
+@contextmanager
+def held(path: str | Path) -> Iterator[None]:
+    """Holds the history at `path`, which exists; raises StoreError where another process does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            # Not fcntl's: those are SQLite's, and are let go when any descriptor is closed.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{path}: another `oopswatch run` reads into this history: stop it first"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from detector.symbols.errors import UnreadableImageError
+from detector.symbols import UnreadableImageError
 
 HEADER = b"\x9f\xeb\x01\x00\x18\x00\x00\x00"
 """Magic, version 1, no flags, 24 bytes of header: how the kernel's own BTF begins."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from detector.lazy_regex import lazy_regex
-from detector.symbols.errors import UnreadableImageError
+from detector.symbols import UnreadableImageError
 from detector.symbols.table import SymbolTable
 
 _DIGITS = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00"

@@ -18,8 +18,8 @@ from typing import Any
 
 import zstandard
 
+from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.btf import Btf
-from detector.symbols.errors import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.image import CodeRange, KernelImage
 from detector.symbols.table import SymbolTable
 

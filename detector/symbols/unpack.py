@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from detector.symbols.errors import MAX_IMAGE, UnreadableImageError
+from detector.symbols import MAX_IMAGE, UnreadableImageError
 
 ELF_MAGIC = b"\x7fELF"
 _STEP = 1024 * 1024

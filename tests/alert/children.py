@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.dispatcher import Dispatcher, Duties
-from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Notifier
 from detector.alert.routing import Routing
 from detector.alert.routing_file import load_routing
+from detector.alert.subject import NoticeBuilder
 from detector.catalogue import Catalogue
 from detector.clock import now_us
 from detector.store.alerts import open_alert_store

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from detector.alert.example import example_notice
 from detector.alert.notice import Notice
+from detector.alert.templates import example_notice
 
 SECOND = 1_000_000
 NOW = 1_790_000_000 * SECOND

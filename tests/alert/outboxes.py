@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from detector.alert.notice import Action, Notice, SendOutcome
-from detector.alert.notice_builder import NoticeBuilder
 from detector.alert.notifier import Notifier, Timing
 from detector.alert.plan import Handout
 from detector.alert.routing import Routing
 from detector.alert.routing_file import read_routing
 from detector.alert.stages import Windows
+from detector.alert.subject import NoticeBuilder
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
 from detector.store.alerts import open_alert_store

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alert.schedule import Notified, action_of, backoff_us, due_us
+from detector.alert.plan import Notified, action_of, backoff_us, due_us
 from detector.store.lifecycle.states import State
 
 SECOND = 1_000_000

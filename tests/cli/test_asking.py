@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from detector import clock as clock_module
 from detector.cli import main, oopswatch
-from detector.render.series import sparkline
+from detector.render.units import sparkline
 from detector.store import open_history
 from detector.store.query.filters import Filter
 from tests.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detector.explain.kinds.division import explain_divide
+from detector.explain.kinds.traps import explain_divide
 from detector.model import CrashReport
 
 FIT = "[likely] The registers shown do not explain the trap"

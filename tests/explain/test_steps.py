@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from detector.explain.__main__ import page
 from detector.explain.step_rules import OOPS, RULES, StepFacts
 from detector.explain.steps import next_steps
-from detector.explain.steps_page import page
 from detector.model import CrashReport
 from tests.explain.crashes import match
 from tests.shipped import ROOT as PATTERNS

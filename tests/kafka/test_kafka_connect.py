@@ -15,7 +15,7 @@ import pytest
 from detector.settings.kafka import Kafka
 from detector.sources import SourceError
 from detector.sources.kafka import KafkaSource, connect
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 from tests.kafka.broker import PASSWORD, USER, ApacheKafka, Broker
 from tests.kafka.reader import Reader, lines
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from detector.cli import oopswatch
 from detector.model import Position
 from detector.store import open_journal
-from detector.store.hold import held
+from detector.store.turns import held
 from tests.kafka.broker import Broker
 from tests.kafka.reader import lines
 

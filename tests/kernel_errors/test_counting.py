@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from detector.clock import DAY_US
-from detector.kernel_errors import budget
+from detector.kernel_errors import priority
 from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally, time_of
 from detector.model import Line, Record
 from detector.store import open_history
@@ -138,7 +138,7 @@ def test_tally_is_bounded_and_rewinds():
 
 def test_storm_of_errors_is_read_within_a_budget(tmp_path, monkeypatch):
     """What is beyond it is counted; a record that holds a literal is read all the same."""
-    monkeypatch.setattr(budget, "RESERVE", 20)
+    monkeypatch.setattr(priority, "RESERVE", 20)
     storm = [syslog("h1", day(0, k), "acme 7: gone") for k in range(1_000)]
     fault = "Kernel panic - not syncing: Fatal exception"
     with counting(tmp_path / "x.db") as watch:

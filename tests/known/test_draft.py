@@ -12,10 +12,10 @@ from detector.app.known import shipped_path
 from detector.catalogue import read
 from detector.explain.issues import failing_tests
 from detector.known import Bug, Fix, Trace
-from detector.known.build import bug_of
 from detector.known.codec import decode
 from detector.known.cve import published
 from detector.known.draft import draft
+from detector.known.update import bug_of
 from tests.known.records import record
 from tests.known.test_records import reader
 

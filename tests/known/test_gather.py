@@ -15,8 +15,8 @@ import pytest
 from detector.app.known import reader_of
 from detector.known.codec import encode
 from detector.sources import SourceError
+from detector.sources.known import gather
 from detector.sources.known.archive import LARGEST
-from detector.sources.known.gather import gather
 from tests.known.records import as_bytes, record
 from tests.shipped import shipped
 

@@ -14,7 +14,7 @@ from detector.known import Fix
 from detector.known.commit import introduced_by, release_of, upstream
 from detector.release import KernelRelease
 from detector.sources import SourceError
-from detector.sources.known.gather import gather
+from detector.sources.known import gather
 from tests.known.records import TRACE, as_bytes, record
 from tests.shipped import shipped
 

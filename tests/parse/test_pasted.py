@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.parse.pasted import plain
+from detector.sources.files.paste import plain
 
 LINES = (
     b"[136523.743141] Unable to handle kernel paging request at virtual address 00000c08ff000820",

@@ -13,10 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from detector.serve.app import create_app
-from detector.serve.http.access import COOKIE, is_loopback
+from detector.serve.http.access import COOKIE, SECOND_US, Buckets, is_loopback
 from detector.serve.http.gate import PUBLIC, READING_POSTS, SAFE, role_for
 from detector.serve.http.login import inward
-from detector.serve.http.rate_limit import SECOND_US, Buckets
 from detector.serve.http.tokens import read_tokens
 from detector.settings import SettingsError
 from tests import queries

@@ -135,10 +135,10 @@ def test_a_head_that_does_not_come_is_not_waited_for(
     """Half a head, and half of a second one on a connection that was used: closed; slow but whole
     is answered.
     """
-    from detector.serve.http import connections
+    from detector.serve import server
     from tests.serve.visiting import served
 
-    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
     queries.fill(tmp_path / "history.db")
     head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with served(tmp_path / "history.db") as one:

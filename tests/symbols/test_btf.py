@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from detector.symbols import UnreadableImageError
 from detector.symbols.btf import Btf, Kind, find_btf
-from detector.symbols.errors import UnreadableImageError
 from tests.symbols.btf_writer import CONST, TYPEDEF, UNION, BtfWriter
 from tests.symbols.test_image import assert_one_line
 

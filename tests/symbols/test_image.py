@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.symbols import UnreadableImageError
 from detector.symbols import unpack as unpacking
-from detector.symbols.errors import UnreadableImageError
 from detector.symbols.image import read_image, read_types
 from detector.symbols.kallsyms import decode_kallsyms
 from tests.symbols.btf_writer import BtfWriter

@@ -9,7 +9,7 @@ import random
 import pytest
 import zstandard
 
-from detector.symbols.errors import UnreadablePackError
+from detector.symbols import UnreadablePackError
 from detector.symbols.image import read_image
 from detector.symbols.pack import MAGIC, encode_pack, open_pack
 from tests.symbols.images import TEXT, vmlinux

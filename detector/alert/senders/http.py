@@ -8,21 +8,68 @@ would carry the body, and the token in it, to somebody else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
 
 from detector.alert.notice import SendOutcome
-from detector.alert.senders.deadline import Deadline
 from detector.alert.senders.options import HttpOptions, redacted, tls_context
 from detector.render.escape import inert
+
+
+class Deadline:
+    """A span of time, as a context. `passed` tells whether it is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def watch(self, opened: socket.socket) -> None:
+        """A socket to shut down when time is up; at once where it is up already."""
+        with self._lock:
+            if opened not in self._sockets:
+                self._sockets.append(opened)
+            if self.passed:
+                _shut(opened)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.passed = True
+            for item in self._sockets:
+                _shut(item)
+
+
+def _shut(item: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        item.shutdown(socket.SHUT_RDWR)
+
 
 # The clients log every URL that they call, and a webhook's URL is its token.
 for _name in ("httpx2", "httpcore2"):

@@ -24,7 +24,7 @@ from detector.render.escape import inert
 from detector.settings.group import BrokerAddresses, Topic
 from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 
 _DETAIL_LIMIT = 300
 # What no second attempt would mend. Authorisation is among them: who mends it knows, and says

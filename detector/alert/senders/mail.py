@@ -22,7 +22,7 @@ from pydantic import Field, FilePath, SecretStr, model_validator
 from detector.alert.message import compose, plain
 from detector.alert.notice import Action, Notice, SendOutcome
 from detector.alert.payload import notice_item
-from detector.alert.senders.deadline import Deadline
+from detector.alert.senders.http import Deadline
 from detector.alert.senders.options import (
     Options,
     hidden,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 
-from detector.explain.kinds.division import explain_divide
 from detector.explain.kinds.hangs import (
     explain_hard_lockup,
     explain_hung,
@@ -27,17 +26,15 @@ from detector.explain.kinds.memory import explain_allocation, explain_oom
 from detector.explain.kinds.objects import (
     explain_bad_page,
     explain_list,
+    explain_mm_teardown,
+    explain_netdev,
     explain_refcount,
     explain_slab,
     explain_usercopy,
+    explain_vfs_busy,
 )
 from detector.explain.kinds.panics import explain_panic, then_panicked
 from detector.explain.kinds.rcu import explain_rcu_stall, explain_suspicious_rcu
-from detector.explain.kinds.references import (
-    explain_mm_teardown,
-    explain_netdev,
-    explain_vfs_busy,
-)
 from detector.explain.kinds.sanitisers import (
     explain_kcsan,
     explain_kmsan,
@@ -46,6 +43,7 @@ from detector.explain.kinds.sanitisers import (
 )
 from detector.explain.kinds.traps import (
     explain_bug,
+    explain_divide,
     explain_invalid_opcode,
     explain_trap,
     explain_warning,

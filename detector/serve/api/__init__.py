@@ -7,15 +7,11 @@ from __future__ import annotations
 from detector.serve.api import (
     events,
     explain,
-    export,
     faults,
-    fleet,
     grafana,
     health,
     hosts,
     incidents,
-    kernel_errors,
-    noise,
     patterns,
     problems,
     silences,
@@ -24,24 +20,21 @@ from detector.serve.api import (
 )
 
 # Not one router of routers: each would have all routes made anew.
-ROUTERS = tuple(
-    part.router
-    for part in (
-        health,
-        incidents,
-        faults,
-        fleet,
-        problems,
-        hosts,
-        noise,
-        kernel_errors,
-        stats,
-        patterns,
-        silences,
-        explain,
-        sql,
-        export,
-        events,
-        grafana,
-    )
+ROUTERS = (
+    health.router,
+    incidents.router,
+    faults.router,
+    hosts.fleet_router,
+    problems.router,
+    hosts.router,
+    stats.noise_router,
+    faults.kernel_errors_router,
+    stats.router,
+    patterns.router,
+    silences.router,
+    explain.router,
+    sql.router,
+    incidents.export_router,
+    events.router,
+    grafana.router,
 )

@@ -17,10 +17,10 @@ from pydantic import BaseModel, create_model
 from starlette.responses import Response, StreamingResponse
 
 from detector.render.objects import as_object
+from detector.serve.api.models import model_of
 from detector.serve.deps import Connections
 from detector.serve.follower import ChangeFollower
 from detector.serve.http.errors import HttpError, answers
-from detector.serve.schemas import model_of
 from detector.store import IncidentRow
 from detector.store.lifecycle.changes import Change
 

@@ -12,10 +12,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from detector.serve.api.models import ExplanationItem, MatchItem
+from detector.serve.api.models import ExplanationItem, MatchItem, model_of
 from detector.serve.http.errors import answers
 from detector.serve.pasting import LONGEST, decided
-from detector.serve.schemas import model_of
 from detector.store.query.alike import AlikeProblem
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])

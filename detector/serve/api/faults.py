@@ -1,4 +1,4 @@
-"""Kernel faults: every one of the history, in an incident or not.
+"""Kernel faults, in an incident or not, and kernel errors that no signature claims.
 
 In: filters, numbers. Out: rows and details.
 """
@@ -9,15 +9,15 @@ from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from detector.app.faults import fault_item
-from detector.serve.api.models import ExplanationItem
+from detector.app.standing import fault_item
+from detector.serve.api.models import ExplanationItem, model_of
 from detector.serve.api.params import LIST, ONE, ListParameters, answer, existing, page, page_model
-from detector.serve.deps import history
-from detector.serve.knowledge import bugs, catalogue
-from detector.serve.schemas import model_of
+from detector.serve.deps import bugs, catalogue, history
 from detector.store.query.faults import FaultRow
+from detector.store.query.kernel_errors import KernelErrorDetail, KernelErrorRow
 
 router = APIRouter(prefix="/api/v1/faults", tags=["faults"])
 FaultId = Annotated[int, Path(ge=0, lt=1 << 63, description="the number of a fault")]
@@ -51,3 +51,40 @@ def fault(request: Request, id: FaultId) -> Response:  # the name in the address
     """A fault with its line, its report verbatim, and what it means."""
     detail = existing(history(request).fault(id), f"fault {id}")
     return answer(fault_item(detail, catalogue(request), bugs(request)))
+
+
+kernel_errors_router = APIRouter(prefix="/api/v1/kernel-errors", tags=["kernel errors"])
+TemplateId = Annotated[str, Path(max_length=100, description="the id of a template")]
+
+
+class KernelErrorParameters(ListParameters):
+    """A filter, and whether only news is wanted."""
+
+    news: bool = Field(default=False, description="only what is new, or suddenly on many hosts")
+
+
+@kernel_errors_router.get(
+    "",
+    summary="Kernel errors that no signature claims",
+    response_model=page_model("kernel_errors", KernelErrorRow),
+    responses=LIST,
+)
+def kernel_errors(
+    request: Request, parameters: Annotated[KernelErrorParameters, Query()]
+) -> Response:
+    """Templates of kernel errors that fit a filter: those that are news first, then by hosts."""
+    now_us = request.app.state.clock()
+    listed = partial(history(request).kernel_errors, now_us=now_us, news=parameters.news)
+    return page("kernel_errors", listed, request, parameters)
+
+
+@kernel_errors_router.get(
+    "/{id}",
+    summary="One kernel error",
+    response_model=model_of(KernelErrorDetail),
+    responses=ONE,
+)
+def kernel_error(request: Request, id: TemplateId) -> Response:  # the address's name  # noqa: A002
+    """A template with its releases, the hosts that printed it last, its lines by day, examples."""
+    now_us = request.app.state.clock()
+    return answer(existing(history(request).kernel_error(id, now_us), f"kernel error {id}"))

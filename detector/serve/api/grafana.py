@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from detector.render.objects import moment
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.serve.deps import history
 from detector.serve.http.errors import HttpError, answers
 from detector.store.query import filters

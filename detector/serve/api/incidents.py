@@ -3,41 +3,47 @@ what is like it; and what people do with it.
 
 In: filters, ids, acts. Out: rows and objects. An act is done once for each `Idempotency-Key`, under
 the visitor's name.
+
+It is read page by page, so that it holds up nobody and takes no memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from detector.serve.api.models import IncidentItem
+from detector.serve.api.models import IncidentItem, model_of
 from detector.serve.api.params import (
     ACT,
     LIST,
     ONE,
+    FilterParameters,
     IncidentId,
     ListParameters,
+    Parameters,
     answer,
     existing,
+    filter_of,
     list_model,
     page,
     page_model,
 )
-from detector.serve.deps import history
+from detector.serve.deps import Made, done, history
 from detector.serve.http.access import visitor
 from detector.serve.http.errors import HttpError
-from detector.serve.schemas import model_of
-from detector.serve.writing import Made, done
 from detector.store import IncidentRow
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act
 from detector.store.query.detail_item import detail_item
+from detector.store.query.filters import Filter
 from detector.store.query.notifications import NotificationRow, notifications_of
+from detector.store.query.results import Page
 
 router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 
@@ -170,3 +176,41 @@ def acted(request: Request, order: Callable[[Actions], Made]) -> Made:
 def request_of(who: str, key: str | None) -> str | None:
     """A request's id in the log of changes: one visitor's keys are not another's."""
     return f"{who} {key}" if key else None
+
+
+export_router = APIRouter(prefix="/api/v1", tags=["incidents"])
+_PAGE = 100
+_NDJSON = "application/x-ndjson"
+
+
+@export_router.get(
+    "/export",
+    summary="Every incident of a filter",
+    response_class=StreamingResponse,
+    responses=LIST
+    | {
+        200: {
+            "description": "one object of /api/v1/incidents/{id} a line",
+            "content": {_NDJSON: {}},
+        }
+    },
+)
+def export(request: Request, parameters: Annotated[FilterParameters, Query()]) -> Response:
+    """NDJSON: whole incidents, as `incidents list --json` prints them."""
+    assert isinstance(parameters, Parameters)
+    criteria = filter_of(request, parameters)
+    # A filter that cannot be answered is said before the answer begins.
+    first = history(request).search(criteria, limit=_PAGE)
+    return StreamingResponse(_lines(request, criteria, first), media_type=_NDJSON)
+
+
+def _lines(request: Request, criteria: Filter, listed: Page[IncidentRow]) -> Iterator[str]:
+    """Each step may run on another thread, and asks for the history there."""
+    while True:
+        details = (history(request).incident(row.id) for row in listed.rows)
+        yield "".join(
+            f"{json.dumps(detail_item(detail))}\n" for detail in details if detail is not None
+        )
+        if listed.next is None:
+            return
+        listed = history(request).search(criteria, after=listed.next, limit=_PAGE)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import JSONResponse, Response
 
 from detector.render.objects import as_object
+from detector.serve.api.models import model_of
 from detector.serve.deps import history
 from detector.serve.http.errors import HttpError, answers
-from detector.serve.schemas import model_of
 from detector.store.query import filters
 from detector.store.query.filters import Filter
 from detector.store.query.problem_names import NamingProgress

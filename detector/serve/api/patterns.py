@@ -14,11 +14,10 @@ from detector.catalogue import Rule, Signature
 from detector.catalogue.entries import RuleSwitch, RuleType
 from detector.model import Severity
 from detector.render.objects import as_object
-from detector.render.series import Bucket
+from detector.render.units import Bucket
+from detector.serve.api.models import model_of
 from detector.serve.api.params import LIST, ONE, Parameters, existing, span
-from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
-from detector.serve.schemas import model_of
+from detector.serve.deps import catalogue, history
 from detector.store.query.filters import FIELDS
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])

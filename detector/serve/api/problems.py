@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from detector.serve.api.incidents import IdempotencyKey, acted, request_of
+from detector.serve.api.models import model_of
 from detector.serve.api.params import (
     ACT,
     LIST,
@@ -26,7 +27,6 @@ from detector.serve.api.params import (
 )
 from detector.serve.deps import history
 from detector.serve.http.access import visitor
-from detector.serve.schemas import model_of
 from detector.store.query.advice import TEXT_LIMIT, AdviceKind
 from detector.store.query.results import ProblemDetail, ProblemRow
 

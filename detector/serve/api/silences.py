@@ -14,11 +14,10 @@ from starlette.responses import Response
 
 from detector.app.rule_names import demand_rule
 from detector.serve.api.incidents import acted
+from detector.serve.api.models import model_of
 from detector.serve.api.params import ACT, LIST, answer, existing, list_model
-from detector.serve.deps import history
+from detector.serve.deps import catalogue, history
 from detector.serve.http.access import visitor
-from detector.serve.knowledge import catalogue
-from detector.serve.schemas import model_of
 from detector.store.query.notifications import SilenceRow, silences
 
 router = APIRouter(prefix="/api/v1/silences", tags=["silences"])

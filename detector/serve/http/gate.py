@@ -17,9 +17,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from detector import telemetry
-from detector.serve.http.access import CSRF_FIELD, CSRF_HEADER, Access, Visitor
+from detector.serve.http.access import CSRF_FIELD, CSRF_HEADER, Access, Buckets, Visitor
 from detector.serve.http.errors import HttpError, respond_to, wants_page
-from detector.serve.http.rate_limit import Buckets
 from detector.serve.http.roles import Role
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -15,11 +15,11 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from detector.clock import HOUR_US
+from detector.serve.deps import done
 from detector.serve.http.access import require, visitor
 from detector.serve.http.gate import form_of
 from detector.serve.pages.rendering import PageContent, as_html, now_us, problem_page, segment
-from detector.serve.pages.silenced import LENGTHS
-from detector.serve.writing import done
+from detector.serve.pages.silences import LENGTHS
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.states import Act
 from detector.store.query.advice import ADVICE, TEXT_LIMIT

@@ -1,4 +1,4 @@
-"""Hosts: the list, and one with its boots, incidents and noise.
+"""Hosts: the list, one with its boots and incidents, and crash rates of the fleet.
 
 In: a pattern, or a host's name. Out: pages.
 """
@@ -9,11 +9,12 @@ from typing import Any
 
 from fastapi import Request
 
-from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
+from detector.serve.deps import catalogue, history
 from detector.serve.pages import query
+from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query.filters import Filter, FilterError
+from detector.store.query.fleet import FEW_CRASHES, FEW_HOST_WEEKS, By, CrashRate, CrashRates
 from detector.store.query.results import BootRow
 
 PLACE = "/hosts"
@@ -83,3 +84,60 @@ def boot_name(boot: BootRow) -> str:
     if boot.boot_id:
         return boot.boot_id
     return "wall clock" if boot.epoch_us is not None else f"counted in its stream, row {boot.id}"
+
+
+FLEET_PLACE = "/fleet"
+SHOWN = 100
+_FIELDS = ("by", "since", "until")
+
+
+def fleet(request: Request) -> PageContent:
+    """Crashes per 1,000 hosts and week."""
+    what = query.page_query(request, now_us(request), _FIELDS)
+    view: dict[str, Any] = {
+        "by": "kernel",
+        "fields": query.form(what, ("since", "until"), {}),
+        "few": f"fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks",
+        "rows": (),
+        "entered": history(request).percent_entered(),
+    }
+    try:
+        parameters = what.checked()
+        view["by"] = by = _by(what)
+        rates = history(request).crash_rates(
+            by, parameters.since_us, parameters.until_us, now_us=now_us(request)
+        )
+    except FilterError as error:
+        view |= {"wrong_field": error.field}
+        return PageContent(
+            "fleet.html", "Fleet", FLEET_PLACE, view, {}, status=422, notice=str(error)
+        )
+    view |= {
+        "found": rates,
+        "rows": [{"row": row, "href": _faults(row, rates)} for row in rates.rows[:SHOWN]],
+        "more": max(0, len(rates.rows) - SHOWN),
+    }
+    return PageContent("fleet.html", "Fleet", FLEET_PLACE, view, rates, rates.rows)
+
+
+def _by(what: PageQuery) -> By:
+    """Returns what crashes are counted by; raises `FilterError` for what they are not counted
+    by.
+    """
+    given = what.params.get("by", ["kernel"])
+    if given in (["hardware"], ["kernel"]):
+        return "hardware" if given == ["hardware"] else "kernel"
+    raise FilterError("by", f"{', '.join(given)[:100]!r} is neither kernel nor hardware")
+
+
+def _faults(row: CrashRate, rates: CrashRates) -> str | None:
+    """The crashes behind a rate: faults are found by kernel, not by hardware."""
+    if rates.by != "kernel":
+        return None
+    parameters = {
+        "kernel": [row.name],
+        "severity": ["critical"],
+        "since": [query.spelled(rates.since_us)],
+        "until": [query.spelled(rates.until_us)],
+    }
+    return PageQuery("/faults", parameters, Filter(), None).link()

@@ -17,12 +17,11 @@ from fastapi import Request
 from detector.catalogue import Catalogue
 from detector.correlate import boot_name
 from detector.model import Diagnosis, Match
-from detector.render.headline import headline as headline_of
+from detector.render.objects import headline as headline_of
 from detector.render.units import exact_seconds
 from detector.serve import charts
-from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
-from detector.serve.pages import formatting, highlight, knowing, silenced
+from detector.serve.deps import catalogue, history
+from detector.serve.pages import formatting, highlight, silences
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store import History, IncidentDetail
 from detector.store.query.detail_item import detail_item
@@ -58,7 +57,7 @@ def incident(request: Request) -> PageContent:
     headline = headline_of(detail.row.title, detail.incident)
     data = detail_item(detail) | became
     view = _view(detail, known, headline) | became | {"last_change": last_change}
-    view |= silenced.of_incident(reading, detail.row, now_us(request))
+    view |= silences.of_incident(reading, detail.row, now_us(request))
     return PageContent("incident.html", headline, PLACE, view, data, became["changes"])
 
 
@@ -94,7 +93,7 @@ def _problem(reading: History, fingerprint: str) -> Any:
 
 
 def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, Any]:
-    row, rule = detail.row, knowing.rule_of(known, detail.row.rule)
+    row, rule = detail.row, formatting.rule_of(known, detail.row.rule)
     diagnosis = detail.diagnosis or Diagnosis()
     lines = detail.block.lines[:SHOWN_LINES] if detail.block else ()
     left = len(detail.block.lines) - len(lines) if detail.block else 0
@@ -103,14 +102,14 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         "headline": headline,
         "report": _Report(detail.report or {}),
         "rule": rule,
-        "rule_words": knowing.rule_words(rule) if rule else "",
+        "rule_words": formatting.rule_words(rule) if rule else "",
         "window_words": f"the rule's window of {rule.timespan_us / 1_000_000:g} s"
         if rule
         else "the rule's window",
         "timeline": _timeline(detail, known, rule.timespan_us if rule else 0),
         "evidence": [_evidence(match, detail, known) for match in detail.incident.evidence],
         "statements": diagnosis.statements,
-        "issue": knowing.issue_of(known, diagnosis.known_issue),
+        "issue": formatting.issue_of(known, diagnosis.known_issue),
         "issue_confidence": diagnosis.known_issue_confidence,
         "known_bugs": detail.known_bugs,
         "next_steps": [_step(step) for step in diagnosis.next_steps],

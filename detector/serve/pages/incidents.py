@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import Request
 
 from detector.serve.deps import history
-from detector.serve.pages import histograms, knowing
+from detector.serve.pages import formatting, histograms
 from detector.serve.pages import query as asking
 from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, now_us
@@ -64,7 +64,7 @@ def incidents(request: Request) -> PageContent:
         "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
-    notice = knowing.naming_words(what.filter, history(request).naming())
+    notice = formatting.naming_words(what.filter, history(request).naming())
     return PageContent(
         "incidents.html", "Incidents", PLACE, view, data, matched.rows, notice=notice
     )

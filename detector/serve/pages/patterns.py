@@ -15,9 +15,8 @@ from fastapi import Request
 
 from detector.catalogue import Catalogue, Rule, Signature
 from detector.clock import HOUR_US
-from detector.serve.deps import history
-from detector.serve.knowledge import catalogue
-from detector.serve.pages import highlight, histograms, knowing, query
+from detector.serve.deps import catalogue, history
+from detector.serve.pages import formatting, highlight, histograms, query
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query.filters import Filter
 from detector.store.query.results import row_number
@@ -51,7 +50,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "timespan_us": rule.timespan_us,
         "gte": rule.gte,
         "setting": rule.switch,
-        "words": knowing.rule_words(rule),
+        "words": formatting.rule_words(rule),
         "reasoning": rule.reasoning,
     }
 

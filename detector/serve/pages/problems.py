@@ -18,9 +18,8 @@ from detector.catalogue import Catalogue
 from detector.clock import DAY_US
 from detector.known.releases import Status
 from detector.known.words import EXPOSURE, checks
-from detector.serve.deps import history
-from detector.serve.knowledge import bugs, catalogue
-from detector.serve.pages import histograms, knowing, silenced
+from detector.serve.deps import bugs, catalogue, history
+from detector.serve.pages import formatting, histograms, silences
 from detector.serve.pages import query as asking
 from detector.serve.pages.query import PageQuery
 from detector.serve.pages.rendering import PageContent, missing, now_us
@@ -70,7 +69,7 @@ def problems(request: Request) -> PageContent:
         view | {"rows": page.rows, "next": what.next(page.next)},
         data,
         page.rows,
-        notice=knowing.naming_words(what.filter, history(request).naming()),
+        notice=formatting.naming_words(what.filter, history(request).naming()),
     )
 
 
@@ -101,7 +100,7 @@ def problem(request: Request) -> PageContent:
             PageQuery("/faults", {"problem": [fingerprint]}, only, None),
             {"host": _shares(detail.hosts), "kernel": _shares(detail.kernels)},
         ),
-        **silenced.of_problem(reading, fingerprint, now_us(request)),
+        **silences.of_problem(reading, fingerprint, now_us(request)),
         "hardware": detail.hardware,
         "advice": detail.advice,
         "kinds": ADVICE,
@@ -118,7 +117,7 @@ def problem(request: Request) -> PageContent:
 
 def _known(known: Catalogue, detail: ProblemDetail) -> dict[str, Any]:
     """The known issue of a problem, how many of it are attributed to it, how its kernels stand."""
-    issue = knowing.issue_of(known, detail.row.known_issue)
+    issue = formatting.issue_of(known, detail.row.known_issue)
     if issue is None:
         return {"issue": None}
     return {

@@ -3,14 +3,17 @@
 In: pieces of any size. Out: `FileChunk`s. A record is a line, or what a file of another shape has
 for a record (see `shapes`). Where CR alone ends the lines, a chunk has LFs in their places. Does no
 IO.
+
+In a file with LFs a CR is part of its line (a progress bar, what a process wrote into its message)
+or of the line end (CRLF). Does no IO.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detector.lazy_regex import lazy_regex
 from detector.model import Record
-from detector.sources.files import line_ends
 from detector.sources.files.shapes import UNDECIDED, FileShape, shape_of
 from detector.sources.files.wrapping import Wrapping, may_be_wrapped
 
@@ -164,12 +167,12 @@ class Framer:
         if self._cr is None:
             data = b"".join((*self._pieces, data))
             enough = len(data) >= min(CR_LIMIT, self._longest)
-            self._cr = line_ends.are_cr(data, last=enough)
+            self._cr = are_cr(data, last=enough)
             self._hold(data if self._cr is None else b"")
             if self._cr is None:
                 return []
         if self._cr:
-            data = line_ends.as_lf(data)
+            data = as_lf(data)
         end = data.rfind(b"\n") + 1
         if end:
             whole = (
@@ -198,7 +201,7 @@ class Framer:
         rest = b"".join(self._pieces)
         self._hold(b"")
         if self._cr is None:
-            rest = line_ends.unified(rest)
+            rest = unified(rest)
         chunks = self._chunks(rest, last=True) if rest else []
         if self._shape is not None:
             chunks += self._rows(*self._shape.end())
@@ -243,3 +246,35 @@ class Framer:
         self._shape = None
         self._line = shape.line
         return [self._lines(shape.rest, not shape.rest.endswith(b"\n"))]
+
+
+# A line of bare dmesg or of a console (printk's "[%5lu.%06lu]").
+_STAMPED = lazy_regex(rb"(?:<\d{1,3}>)?\[ *\d+\.\d+\]")
+
+
+def are_cr(head: bytes, *, last: bool = False) -> bool | None:
+    """Returns whether CR alone ends the lines; None where more of the file must come to tell.
+
+    `last` says that no more is waited for.
+
+    Behind one LF at the end only where the first line has printk's stamp: what a daemon ends with a
+    LF is one message, into which a process may have written CRs and a kernel's line.
+    """
+    between, ended = b"\n" in head[:-1], head.endswith(b"\n")
+    if between or (ended and not _STAMPED.match(head)):
+        return False
+    # a CR at the very end divides nothing, and a LF may follow it
+    divided = head.count(b"\r") - head.count(b"\r\n") - head.endswith(b"\r") > 0
+    if last:
+        return divided
+    return False if ended and not divided else None
+
+
+def as_lf(data: bytes) -> bytes:
+    """The same bytes, each CR a LF."""
+    return data.replace(b"\r", b"\n")
+
+
+def unified(text: bytes) -> bytes:
+    """A whole text with LFs between its lines."""
+    return as_lf(text) if are_cr(text, last=True) else text

@@ -22,15 +22,14 @@ from kafka import errors as kafka_errors
 from detector.scan import Chunk
 from detector.settings.kafka import Kafka
 from detector.sources.errors import LostPartitionsError
-from detector.sources.kafka.brokers import BrokerHealth
 from detector.sources.kafka.chunks import chunks_of
-from detector.sources.kafka.connect import SourceLog, demand_topics, wait_for_brokers
+from detector.sources.kafka.connect import BrokerHealth, SourceLog, demand_topics, wait_for_brokers
 from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
 from detector.sources.kafka.placement import PositionStore
 from detector.sources.kafka.placer import Committing, OnPlaced, Placer, name_of, partition_of
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 
 # How long one question to a broker may take while records wait: shorter than what a SIGTERM is
 # given.

@@ -18,7 +18,7 @@ from kafka import errors as kafka_errors
 from detector.settings.kafka import Kafka
 from detector.sources.errors import LostPartitionsError, SourceError
 from detector.sources.kafka.connect import explained
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 
 # How long the brokers may take to end what a predecessor left open, and a topic's metadata.
 _WAIT_MS = 30_000

@@ -17,7 +17,7 @@ from detector.sources.kafka.connect import connect, demand_topics, explained
 from detector.sources.kafka.internals import topic_id
 from detector.sources.kafka.placement import PartitionLog
 from detector.sources.kafka.placer import name_of
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 
 ASK_MS = 10_000
 

@@ -19,7 +19,7 @@ from detector.settings.kafka import Kafka
 from detector.sources.errors import SourceError
 from detector.sources.kafka.connect import connect, demand_topics, explained
 from detector.sources.kafka.placement import PartitionLog
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 
 SAMPLE = 500  # records of a partition
 _SAMPLE_S = 5.0

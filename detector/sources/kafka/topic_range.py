@@ -20,7 +20,7 @@ from detector.sources.errors import SourceError
 from detector.sources.kafka.chunks import Damaged, chunks_of
 from detector.sources.kafka.connect import connect, demand_topics, explained
 from detector.sources.kafka.placer import name_of
-from detector.sources.kafka.security import client_settings
+from detector.sources.kafka.reach import client_settings
 from detector.sources.kafka.whole_batches import changed, hand_out_records
 
 _ASK_MS = 10_000

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from detector.lazy_regex import lazy_regex
 from detector.sources.errors import SourceError
-from detector.symbols.errors import MAX_IMAGE, UnreadableImageError, UnreadablePackError
+from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.image import read_image, read_types
 from detector.symbols.pack import (
     LONGEST_HEADER,

@@ -8,9 +8,12 @@ is rolled back.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from sqlite3 import Connection
 
 from detector.clock import HOUR_US
+from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, clean, storable
+from detector.unclaimed import UnclaimedCount
 
 _SIGNATURE = """
 INSERT INTO signature_hours (signature, hour_us, matches) VALUES (?, ?, ?)
@@ -78,3 +81,31 @@ class Tallies:
         self._signatures.clear()
         self._programs.clear()
         self._times.clear()
+
+
+_ADD = f"""
+INSERT INTO unclaimed (reason, count, signature, source, number, host, sample)
+  VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (reason) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT}), signature =
+  excluded.signature,
+  source = excluded.source, number = excluded.number, host = excluded.host, sample = excluded.sample
+"""  # noqa: S608
+
+
+def add(connection: Connection, rows: Sequence[UnclaimedCount]) -> None:
+    """Adds to the counts."""
+    connection.executemany(
+        _ADD,
+        [
+            (
+                clean(row.reason, NAME_LIMIT),
+                min(row.count, COUNT_LIMIT),
+                clean(row.signature, NAME_LIMIT),
+                clean(row.source),
+                storable(row.number) or 0,
+                clean(row.host, NAME_LIMIT),
+                clean(row.sample),
+            )
+            for row in rows
+        ],
+    )

@@ -23,13 +23,12 @@ from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import FOLDED, KernelErrorCount
-from detector.machine_names import UNNAMED
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
-from detector.same_boot import BootEvidence
+from detector.same_boot import UNNAMED, BootEvidence
 from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
-from detector.store.ingest import faults, incidents, rejected, reports, streams, unclaimed
+from detector.store.ingest import batch_counters, faults, incidents, positions, rejected, reports
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.kernel_errors import KernelErrorNews, KernelErrors
 from detector.store.ingest.matches import Matches
@@ -363,7 +362,7 @@ class Journal:
 
     def add_unclaimed(self, rows: Sequence[UnclaimedCount]) -> None:
         """Adds to the counts of lines that no signature claims, and keeps the newest samples."""
-        unclaimed.add(self._connection, rows)
+        batch_counters.add(self._connection, rows)
 
     def set_positions(self, ends: Mapping[str, int], held: Mapping[str, int] | None = None) -> None:
         """Stores where every source stands after this batch; see `Positions.advance`."""
@@ -379,16 +378,16 @@ class Journal:
 
     def save_streams(self, moved: Mapping[str, LineStream]) -> None:
         """Stores where streams of lines stand in their boots: those that moved in this batch."""
-        streams.save(self._connection, moved)
+        positions.save(self._connection, moved)
 
     def stream(self, name: str) -> LineStream | None:
         """One stream as it was stored last; None where it never was."""
-        return streams.read(self._connection, name)
+        return positions.read(self._connection, name)
 
     def streams(self) -> dict[str, LineStream]:
         """The streams, by name, as they were at the last commit."""
         with explained(self.path):
-            return streams.read_all(self._connection)
+            return positions.read_all(self._connection)
 
     def cursor(self, name: str) -> int:
         """The id of the last change that a reader of the log of changes has read; 0 without one."""

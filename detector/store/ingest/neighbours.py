@@ -13,9 +13,8 @@ from sqlite3 import Connection, Row
 from typing import Any
 
 from detector.correlate import StoredMatch
-from detector.machine_names import is_short_of, one_machine
 from detector.model import Match
-from detector.same_boot import Banner, BootEvidence, same_boot
+from detector.same_boot import Banner, BootEvidence, is_short_of, one_machine, same_boot
 from detector.store.rows import MAYBE_SAME_BOOT, read_match
 
 # A window with more matches than this is a storm, or the same minute of many boots: of each

@@ -4,6 +4,8 @@ A position belongs to a topic's id, not to its name, and to this history, which 
 its own: `about` holds it. Noise below `counted` is counted already, and not again when records are
 read again; files, which are read anew each time, have none. Moving on belongs inside a batch's
 transaction; placing opens its own.
+
+Runs inside the transaction of the journal that owns it.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from sqlite3 import Connection, DatabaseError
+from sqlite3 import Connection, DatabaseError, Row
 
+from detector.boots import LineStream
 from detector.model import Position
 from detector.store.connection import connect_reading
 from detector.store.errors import explained
-from detector.store.rows import clean
+from detector.store.rows import NAME_LIMIT, clean, storable
 
 # Files, which have nothing counted, are not read from where they stand: nothing is held for them.
 _ADVANCE = """
@@ -128,3 +131,54 @@ def read_positions(path: str | Path) -> dict[str, Position]:
     """The positions of a history that exists, also beside a running service."""
     with closing(connect_reading(str(path))) as db, explained(str(path)):
         return Positions(db, nullcontext).all()
+
+
+_SAVE = """
+INSERT INTO streams (name, boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us,
+  earlier_epoch_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET boot_count = excluded.boot_count, latest_kernel_us =
+  excluded.latest_kernel_us, fresh = excluded.fresh,
+  begun = excluded.begun, boot_id = excluded.boot_id, began_us = excluded.began_us, epoch_us =
+    excluded.epoch_us,
+  earlier_epoch_us = excluded.earlier_epoch_us
+"""
+_SELECT = """
+SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us,
+  name FROM streams
+"""
+
+
+def save(connection: Connection, moved: Mapping[str, LineStream]) -> None:
+    """Stores some streams as they stand."""
+    rows = [
+        (
+            clean(name),
+            stream.count,
+            storable(stream.latest_us) or 0,
+            stream.fresh,
+            stream.begun,
+            stream.boot_id and clean(stream.boot_id, NAME_LIMIT),
+            storable(stream.began_us),
+            storable(stream.epoch_us),
+            storable(stream.earlier_us),
+        )
+        for name, stream in moved.items()
+    ]
+    connection.executemany(_SAVE, rows)
+
+
+def read(connection: Connection, name: str) -> LineStream | None:
+    """One stream as it was stored."""
+    row = connection.execute(f"{_SELECT} WHERE name = ?", (clean(name),)).fetchone()
+    return _stream(row) if row else None
+
+
+def read_all(connection: Connection) -> dict[str, LineStream]:
+    """All streams as they were stored."""
+    return {row["name"]: _stream(row) for row in connection.execute(_SELECT).fetchall()}
+
+
+def _stream(row: Row) -> LineStream:
+    count, latest, fresh, begun, boot_id, began, epoch, earlier = row[:8]
+    return LineStream(count, latest, bool(fresh), bool(begun), boot_id, began, epoch, earlier)

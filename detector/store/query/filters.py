@@ -5,14 +5,17 @@ The address of a page is the query.
 In: names with their values as people wrote them, and the time now. Out: a `Filter`, or a
 `FilterError` that names the field; and a filter as the one canonical query string that parses to it
 again. Reads no clock and no file, and knows no SQL.
+
+A host that no line named is its source's, which may hold capitals.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from sqlite3 import Connection
 from urllib.parse import quote
 
 from detector.errors import UserError
@@ -276,3 +279,19 @@ def _one_time(name: str, values: tuple[str, ...], now_us: int) -> int | None:
 
 def _spelled(wall_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=wall_us)).isoformat().replace("+00:00", "Z")
+
+
+_KNOWN_HOST = "SELECT 1 FROM hosts WHERE name GLOB ? LIMIT 1"
+
+
+def as_known(connection: Connection, host: str) -> str:
+    """A host's name, or a pattern of names, as the history spells it."""
+    if host == host.lower() or connection.execute(_KNOWN_HOST, (host,)).fetchone():
+        return host
+    return host.lower()
+
+
+def with_known_hosts(connection: Connection, criteria: Filter) -> Filter:
+    """The filter with its hosts as the history spells them."""
+    hosts = tuple(as_known(connection, host) for host in criteria.host)
+    return criteria if hosts == criteria.host else replace(criteria, host=hosts)

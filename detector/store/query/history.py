@@ -16,7 +16,7 @@ from sqlite3 import Connection, Row
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from detector.known import Bug
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill, incidents, reports
@@ -29,12 +29,11 @@ from detector.store.query import problems as problem_queries
 from detector.store.query.advice import Advice, advice_of
 from detector.store.query.alike import AlikeProblem
 from detector.store.query.faults import FaultDetail, FaultRow
-from detector.store.query.filters import Filter
+from detector.store.query.filters import Filter, as_known, with_known_hosts
 from detector.store.query.fleet import By, CrashRates, ReleasesWith
 from detector.store.query.incidents import INCIDENT
 from detector.store.query.kernel_errors import KernelErrorDetail, KernelErrorRow
 from detector.store.query.known_bugs import Exposure
-from detector.store.query.known_hosts import as_known, with_known_hosts
 from detector.store.query.noise import EVERYTHING, NoiseColumn
 from detector.store.query.results import (
     HistoryTotals,

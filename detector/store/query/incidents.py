@@ -17,7 +17,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from detector.clock import DAY_US
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query import search_index
 from detector.store.query.filters import Filter, FilterError, is_pattern, release_range
 from detector.store.query.results import (

@@ -14,7 +14,7 @@ from typing import Any
 
 from detector.clock import DAY_US
 from detector.kernel_errors.news import NEWS_DAYS
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query.faults import in_range
 from detector.store.query.filters import Filter, FilterError, is_pattern, words
 from detector.store.query.results import Page, named, read_place, spell_place

@@ -15,9 +15,8 @@ from sqlite3 import Connection
 from typing import Any, Literal
 
 from detector.clock import DAY_US, HOUR_US
-from detector.render.series import Bucket
-from detector.store.query.filters import is_pattern
-from detector.store.query.known_hosts import as_known
+from detector.render.units import Bucket
+from detector.store.query.filters import as_known, is_pattern
 from detector.store.query.results import Noise, NoiseRow, named
 
 NoiseColumn = Literal["host", "process", "signature", "hour"]

@@ -11,7 +11,7 @@ from collections import Counter
 from sqlite3 import Connection
 
 from detector.clock import DAY_US, HOUR_US
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query import incidents as incident_queries
 from detector.store.query import search_index
 from detector.store.query.filters import SEVERITIES, Filter

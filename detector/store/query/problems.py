@@ -11,12 +11,11 @@ from sqlite3 import Connection
 from typing import Any
 
 from detector.clock import DAY_US
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query import faults
 from detector.store.query import incidents as incident_queries
 from detector.store.query.advice import advice_of
-from detector.store.query.filters import Filter
-from detector.store.query.known_hosts import as_known
+from detector.store.query.filters import Filter, as_known
 from detector.store.query.noise import EVERYTHING, noise
 from detector.store.query.results import (
     Attribution,

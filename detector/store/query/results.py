@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from detector.known.names import KnownBug
 from detector.model import Block, Diagnosis, Incident
 from detector.render.objects import Item
-from detector.render.series import Bucket
+from detector.render.units import Bucket
 from detector.store.query.advice import Advice
 from detector.store.query.filters import FilterError
 from detector.unclaimed import UnclaimedCount
