@@ -61,7 +61,7 @@ DUMPS: dict[str, tuple[str, ...]] = {
 """Registers and what stands with them, by the architecture that alone prints it."""
 
 COMMON: tuple[str, ...] = (
-    r"Exception stack\(", r"CPU: *\d", r"[^a-z]{0,12}D: \d+ Comm: ",
+    r"Exception stack\(", r"CPU: *\d", r"[^a-z]{0,12}(?:(?:D|i?d): )?\d+,? [Cc]omm: ",
     r"CPU \d+(?:\s*$|:? (?:Modules|Pid))", r"Pid: \d",
     "Hardware name: ", "Tainted: ", "Not tainted", "Workqueue: ", "Sched_ext: ",
     "Modules linked in:", r"\[last unloaded", "Code: ", "Code : ", "Stack ?:", r"task: ?\S",

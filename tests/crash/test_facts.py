@@ -102,6 +102,19 @@ def test_many_blanks_take_no_time() -> None:
             4410,
         ),
         ("1 PID: 4410 Comm: frobd Tainted: G           O 6.6.0 #1", "6.6.0", "frobd", 4410),
+        (
+            "4410 Comm: frobd Not tainted 5.3.6-300.fc31.x86_64 #1",
+            "5.3.6-300.fc31.x86_64",
+            "frobd",
+            None,
+        ),
+        ("id: 4410, comm: frobd Not tainted 3.4.0+ #288", "3.4.0+", "frobd", 4410),
+        (
+            "CPU: 0 PID: p Comm: frob/u2:0Tainted: G        W        5.18.0-rc7 #5",
+            "5.18.0-rc7",
+            "frob/u2:0",
+            None,
+        ),
         ("Copyright (C) 2.4.1 #9 of them", None, None, None),
     ],
 )

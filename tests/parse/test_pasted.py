@@ -32,6 +32,13 @@ def test_what_is_taken_off(form: str):
     assert plain(decorated(form)) == list(LINES)
 
 
+def test_escapes_of_markdown():
+    """A page of notes writes its brackets and underscores with a backslash."""
+    written = [rb"\[ 274.331\] sd 4:0:0:0: \[sdc\] a\_b", rb"\[ 274.332\] x: \[ y"]
+    assert plain(written) == [b"[ 274.331] sd 4:0:0:0: [sdc] a_b", b"[ 274.332] x: [ y"]
+    assert plain([rb"a path C:\[x\]"]) == [rb"a path C:\[x\]"]
+
+
 def test_fences_become_blank():
     """The lines keep their numbers."""
     assert plain([b"```text", *LINES, b"```"]) == [b"", *LINES, b""]

@@ -54,6 +54,9 @@ _BULLET = lazy_regex(rb"\s{0,8}[*+-]\s+(?=[\[<\w])")
 _MARKS = (b'"', b"'", b"`", "“".encode(), "‘".encode(), "«".encode())
 _CLOSING = {"“".encode(): "”".encode(), "‘".encode(): "’".encode(), "«".encode(): "»".encode()}
 _STAMP = lazy_regex(rb"[\[<]\s*+\d")
+# What Markdown writes for a bracket, a star or an underscore that is to be read as one.
+_ESCAPED = lazy_regex(rb"\s{0,8}\\\[\s*+\d")
+_ESCAPE = lazy_regex(rb"\\(?=[\[\]_*<>#`])")
 
 
 def plain(lines: Sequence[bytes]) -> list[bytes]:
@@ -62,6 +65,8 @@ def plain(lines: Sequence[bytes]) -> list[bytes]:
     if _most(matched, _QUOTE):
         matched = [_without(line, _QUOTE) for line in matched]
     matched = [_unmarked(line) for line in matched]
+    if _most(matched, _ESCAPED):
+        matched = [_ESCAPE.sub(b"", line) for line in matched]
     if _numbered(matched):
         matched = [_without(line, _NUMBER) for line in matched]
     elif _most(matched, _BULLET):
