@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import BugTrace, Index
 from detector.known.names import BugConfidence
-from detector.known.nature import (
+from detector.known.releases import ReleaseStanding, standing
+from detector.known.trace import (
     BYSTANDERS,
     HEADLESS,
     STUCK,
@@ -24,7 +25,6 @@ from detector.known.nature import (
     likeness,
     nature,
 )
-from detector.known.releases import ReleaseStanding, standing
 from detector.release import KernelRelease
 
 COMPARED = 7
