@@ -59,7 +59,7 @@ class Pipeline:
         assembler: Assembler,
         now_us: int,
         rules: Sequence[Rule] | None = None,
-        told: Hooks | None = None,
+        hooks: Hooks | None = None,
         keeps_noise: bool = True,
         correlating: Correlating | None = None,
         boots: type[Boots] = Boots,
@@ -72,7 +72,7 @@ class Pipeline:
         self.parser = parser
         self.matcher = matcher
         self.assembler = assembler
-        self.told = told or Hooks()
+        self.hooks = hooks or Hooks()
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
         literals = self.matcher.literals
@@ -105,7 +105,7 @@ class Pipeline:
             self._isolation,
             rules=rules,
             on_incident=self._incident,
-            on_report=self.told.report,
+            on_report=self.hooks.report,
         )
 
     def _restore(self, now_us: int) -> None:
@@ -162,8 +162,8 @@ class Pipeline:
         """Says what there is to say of the batch that was stored last."""
         self._isolation.tell()
         if not self.keeps_noise and len(self.noise) >= TOLD_AT_ONCE:
-            self.told.noise(self.noise.drain())
-        self.told.batch(self.totals, self._took_s)
+            self.hooks.noise(self.noise.drain())
+        self.hooks.batch(self.totals, self._took_s)
 
     def finish(self, now_us: int) -> None:
         """The input has ended: what parser and assembler still hold is taken in."""
@@ -175,7 +175,7 @@ class Pipeline:
         self._attempt(work, now_us)
         self._isolation.tell()
         if not self.keeps_noise:
-            self.told.noise(self.noise.drain())
+            self.hooks.noise(self.noise.drain())
 
     def _attempt(self, work: Callable[[], None], now_us: int) -> None:
         """Does the work of one batch in one transaction. Where a record makes it raise, once more
@@ -296,7 +296,7 @@ class Pipeline:
         """A record that no format reads is counted; one that a reader raised on is set aside."""
         if not line.reason.startswith("error-"):
             self.totals.unparsed += 1
-            self._isolation.say(self.told.unparsed, line)
+            self._isolation.say(self.hooks.unparsed, line)
             return
         self._isolation.stage = "parse"
         place = record or RecordPlace(line.source, line.number, line.sample)
@@ -330,7 +330,7 @@ class Pipeline:
             self._copies.add(stored.id)
         if new:
             self.totals.matches += 1
-            self._isolation.say(self.told.match, stored)
+            self._isolation.say(self.hooks.match, stored)
         else:
             self.boots.settle(line, stored.match.boot)
         if new or stored.refined:  # an incident's identity has the exact time of its fault
@@ -387,20 +387,20 @@ class Pipeline:
         self._isolation.stage = "store"
         if unclaimed := self.review.tally.drain():
             self.journal.add_unclaimed(unclaimed)
-            self._isolation.say(self.told.unclaimed, unclaimed)
+            self._isolation.say(self.hooks.unclaimed, unclaimed)
         counted = self._counts.take()
         self.totals.cut_lines += counted["text_cut"] + counted["rows_cut"]
         for name, count in counted.items():
             self._isolation.step(NOWHERE, partial(self.journal.add_counts, {name: count}))
-        self._isolation.say(self.told.counts, counted)
+        self._isolation.say(self.hooks.counts, counted)
         self.held_back.store(positions, self.parser.waiting())
         for signature in self.matcher.take_switched_off():
             strikes = self.matcher.switched_off[signature]
-            self._isolation.say(self.told.switched_off, signature, strikes)
+            self._isolation.say(self.hooks.switched_off, signature, strikes)
 
     def _incident(self, finding: RaisedIncident, new: bool) -> None:
         self.totals.incidents += new
-        self.told.incident(finding, new)
+        self.hooks.incident(finding, new)
 
     def _store_counts(self) -> None:
         """Noise counts and streams, as far as they have come."""
@@ -409,7 +409,7 @@ class Pipeline:
             rows = self.noise.drain()
             self.journal.count_noise(rows)
             self.correlator.noise(rows)
-            self._isolation.say(self.told.noise, rows)
+            self._isolation.say(self.hooks.noise, rows)
         self.correlator.kernel_errors(self.kernel_errors)
         self.journal.save_streams(self.boots.changed())
 
@@ -417,7 +417,7 @@ class Pipeline:
         """What was set aside; only what is new of it is said."""
         for row in self.journal.add_rejected(self._isolation.rejected):
             self.totals.rejected += 1
-            self._isolation.say(self.told.rejected, row)
+            self._isolation.say(self.hooks.rejected, row)
 
     def _keep_open(self) -> None:
         """Stores the blocks that are still open, and forgets the heads of all others."""

@@ -69,4 +69,4 @@ def chunks(rows: Sequence[str], size: int) -> Iterator[FileChunk]:
 
 def watched(journal: Journal, told: Hooks, *, keeps_noise: bool = True) -> Pipeline:
     """A pipeline over a journal, as the settings say."""
-    return build.watch_of(Settings(), journal, shipped(), told=told, keeps_noise=keeps_noise)
+    return build.watch_of(Settings(), journal, shipped(), hooks=told, keeps_noise=keeps_noise)

@@ -20,7 +20,7 @@ SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
 def watch(journal, told):
     """A pipeline with the settings' defaults."""
     settings, _ = settings_of(None)
-    return build.watch_of(settings, journal, build.catalogue_of(settings), told=told)
+    return build.watch_of(settings, journal, build.catalogue_of(settings), hooks=told)
 
 
 def incident(host, halves):

@@ -81,7 +81,7 @@ def outcome(chunks: Sequence[Sequence[bytes]], *, short: bool) -> tuple[Any, ...
             settings,
             journal,
             catalogue,
-            told=Hooks(noise=noise.extend, unclaimed=counts.extend),
+            hooks=Hooks(noise=noise.extend, unclaimed=counts.extend),
             keeps_noise=False,
         )
         taken = _noticed(watch, short=short)

@@ -70,7 +70,7 @@ def watch(catalogue: Catalogue, journal: Journal, told: Hooks | None = None) -> 
         matcher=Matcher(catalogue),
         assembler=assembler,
         now_us=0,
-        told=told,
+        hooks=told,
     )
 
 

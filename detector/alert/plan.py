@@ -119,7 +119,7 @@ def plan_message(
 ) -> Sequence[AlertWrite]:
     """Schedules a message about a group: the one that waits already, or a new one."""
     group, sums, waiting = state.group, state.sums, state.waiting
-    last = Notified(group.told, group.messages, group.sent_us)
+    last = Notified(group.sent_state, group.messages, group.sent_us)
     due = due_us(last, sums.state, sums.total, now_us, interval_us)
     if waiting is None:
         return (PlanMessage(group.id, group.receiver, reason, now_us, due),)
@@ -139,11 +139,11 @@ def plan_attempt(
         if sums.state == "resolved" or sender.repeat_s is None:
             return (RepeatAt(group.id, None),), None
         return (), "fire"
-    action = action_of(group.told, sums.state)
-    if group.told == sums.state and group.said == digest:
+    action = action_of(group.sent_state, sums.state)
+    if group.sent_state == sums.state and group.sent_digest == digest:
         detail = "all of it was said before"
         return (EndMessage(delivery.id, "unchanged", now_us, detail),), None
-    last = Notified(group.told, group.messages, group.sent_us)
+    last = Notified(group.sent_state, group.messages, group.sent_us)
     later = due_us(last, sums.state, sums.total, now_us, interval_us)
     if later > now_us:  # planned while an earlier message was under way
         return (Reschedule(delivery.id, delivery.reason, later),), None
@@ -188,7 +188,7 @@ def plan_outcome(
     if state.sums.state == handout.state:
         return (ended, marked)
     messages = state.group.messages + 1
-    group = replace(state.group, told=handout.state, messages=messages, sent_us=now_us)
+    group = replace(state.group, sent_state=handout.state, messages=messages, sent_us=now_us)
     following = replace(state, group=group)
     return (ended, marked, *plan_message(following, "it is over by now", now_us, interval_us))
 

@@ -100,7 +100,7 @@ def demo(
     console = text.console()
 
     def watch(journal: Journal, summary: Hooks) -> Pipeline:
-        return build.watch_of(settings, journal, catalogue, told=summary)
+        return build.watch_of(settings, journal, catalogue, hooks=summary)
 
     try:
         with _broker(settings.kafka, given=bootstrap is not None) as broker:

@@ -351,7 +351,7 @@ def scanned(
     findings = ScanFindings()
     with closing(open_journal(":memory:")) as journal, closing(FileSource([str(log)])) as source:
         watch = build.watch_of(
-            settings, journal, catalogue, host=options.get("host"), told=findings.told()
+            settings, journal, catalogue, host=options.get("host"), hooks=findings.hooks()
         )
         run(source, watch, clock.now_us)
         watch.finish(clock.now_us())
@@ -362,7 +362,7 @@ def scanned(
     ]
     return [
         *matches,
-        *map(finding_item, findings.findings.values()),
+        *map(finding_item, findings.raised.values()),
         *map(noise_item, findings.noise()),
     ]
 

@@ -48,11 +48,11 @@ REJECTED_SHOWN = 20
 
 @dataclass(slots=True)
 class ScanFindings:
-    """The findings of a scan so far; `told` makes the hooks by which the pipeline fills them."""
+    """The findings of a scan so far; `hooks` makes the hooks by which the pipeline fills them."""
 
     matches: list[StoredMatch] = field(default_factory=list)
     reports: dict[int, CrashReport] = field(default_factory=dict)
-    findings: dict[str, RaisedIncident] = field(default_factory=dict)
+    raised: dict[str, RaisedIncident] = field(default_factory=dict)
     programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
@@ -60,7 +60,7 @@ class ScanFindings:
     bugs: KnownBugs | None = None
     as_they_come: bool = False
 
-    def told(self) -> Hooks:
+    def hooks(self) -> Hooks:
         """The callables that collect."""
         return Hooks(
             match=self.matches.append,
@@ -81,8 +81,8 @@ class ScanFindings:
 
     def _incident(self, finding: RaisedIncident, new: bool) -> None:
         for joined in finding.incident.joined:
-            self.findings.pop(joined, None)
-        self.findings[finding.incident.id] = finding
+            self.raised.pop(joined, None)
+        self.raised[finding.incident.id] = finding
         if new and self.as_they_come:
             say_item(finding_item(finding, self.bugs))
 
@@ -112,7 +112,7 @@ Examples:
   oopswatch scan /var/log/kern.log*            plain and compressed files of one host
   oopswatch scan --host db-17 vmcore-dmesg.txt a log that does not name its host
   journalctl -k -o json | oopswatch scan -     from a pipe
-  oopswatch scan --json logs/ > found.ndjson   a folder, for a program
+  oopswatch scan --json logs/ > findings.ndjson   a folder, for a program
   oopswatch scan --store fleet.db logs/        … and keep what was found
 Exit: 0 no kernel fault found, also where lines that hold a fault's phrase were not understood \
 (the last line says so, and `unclaimed` of --json), 1 kernel faults found, 2 usage or input that \
@@ -179,7 +179,7 @@ def scan(
     settings, _ = settings_of(config_path, **overrides)
     catalogue = build.catalogue_of(settings)
     bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
-    found = ScanFindings(bugs=bugs, as_they_come=follow and as_json)
+    findings = ScanFindings(bugs=bugs, as_they_come=follow and as_json)
     literals = build.searched(settings, catalogue, kept=store_path is not None)
     source = FileSource(
         paths, follow=follow, jobs=jobs, literals=literals
@@ -193,7 +193,7 @@ def scan(
             journal,
             catalogue,
             host=host,
-            told=found.told(),
+            hooks=findings.hooks(),
             keeps_noise=store_path is not None,
         )
         source.on_progress = on_progress
@@ -202,25 +202,25 @@ def scan(
         if source.failed and not watch.totals.records and not as_json:
             pass  # what could not be read is all that there is to say
         elif as_json:
-            _say_json(found, watch.totals, seconds)
+            _say_json(findings, watch.totals, seconds)
         else:
             terminal.say_scan(
-                found.matches,
-                found.reports,
+                findings.matches,
+                findings.reports,
                 catalogue.opening,
-                [finding_item(finding, bugs) for finding in found.findings.values()],
-                found.noise(),
-                found.unparsed,
-                found.rejected,
+                [finding_item(finding, bugs) for finding in findings.raised.values()],
+                findings.noise(),
+                findings.unparsed,
+                findings.rejected,
                 watch.totals,
                 seconds,
             )
-            terminal.say_unclaimed(list(found.unclaimed.values()))
+            terminal.say_unclaimed(list(findings.unclaimed.values()))
     for problem in source.problems:
         click.echo(f"oopswatch: {problem}", err=True)
     if store_path is not None:
-        _say_nameless(found.matches)
-    sys.exit(2 if source.failed else 1 if found.matches else 0)
+        _say_nameless(findings.matches)
+    sys.exit(2 if source.failed else 1 if findings.matches else 0)
 
 
 def _timed(source: FileSource, watch: Pipeline) -> float:
@@ -270,20 +270,20 @@ def say_item(item: Item) -> None:
     click.echo(json.dumps(item))
 
 
-def _say_json(found: ScanFindings, totals: RunTotals, seconds: float) -> None:
-    for stored in found.matches:
-        report = found.reports.get(stored.id)
-        names = as_object(found.bugs.shown(report)) if found.bugs else ()
+def _say_json(findings: ScanFindings, totals: RunTotals, seconds: float) -> None:
+    for stored in findings.matches:
+        report = findings.reports.get(stored.id)
+        names = as_object(findings.bugs.shown(report)) if findings.bugs else ()
         say_item(match_item(stored.match, report, names))
-    if not found.as_they_come:
-        for finding in found.findings.values():
-            say_item(finding_item(finding, found.bugs))
-    for row in found.noise():
+    if not findings.as_they_come:
+        for finding in findings.raised.values():
+            say_item(finding_item(finding, findings.bugs))
+    for row in findings.noise():
         say_item(noise_item(row))
-    say_item(summary_item(totals, found, seconds))
+    say_item(summary_item(totals, findings, seconds))
 
 
-def summary_item(totals: RunTotals, found: ScanFindings, seconds: float) -> Item:
+def summary_item(totals: RunTotals, findings: ScanFindings, seconds: float) -> Item:
     """The last line of `scan --json`."""
     return {
         "type": "summary",
@@ -291,16 +291,16 @@ def summary_item(totals: RunTotals, found: ScanFindings, seconds: float) -> Item
         "bytes": totals.bytes,
         "seconds": round(seconds, 6),
         "matches": totals.matches,
-        "incidents": len(found.findings),
+        "incidents": len(findings.raised),
         "noise": totals.noise,
         "noise_folded": totals.folded,
         "cut_lines": totals.cut_lines,
         "unparsed": totals.unparsed,
         "unparsed_reasons": {
-            reason: {"count": count, "sample": one.sample.decode(errors="replace")}
-            for reason, (count, one) in found.unparsed.items()
+            reason: {"count": count, "sample": sample.sample.decode(errors="replace")}
+            for reason, (count, sample) in findings.unparsed.items()
         },
         "rejected": totals.rejected,
-        "rejected_first": [rejected_item(row) for row in found.rejected],
-        **unclaimed_item(list(found.unclaimed.values())),
+        "rejected_first": [rejected_item(row) for row in findings.rejected],
+        **unclaimed_item(list(findings.unclaimed.values())),
     }

@@ -46,7 +46,7 @@ def serve_fleet(stopping: Stopping, config_path: Path | None, **overrides: objec
 def _pipeline(
     settings: Settings, journal: Journal, catalogue: Catalogue, hooks: Hooks
 ) -> BatchKeeper:
-    return build.watch_of(settings, journal, catalogue, told=hooks)
+    return build.watch_of(settings, journal, catalogue, hooks=hooks)
 
 
 def keep_history(

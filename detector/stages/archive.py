@@ -95,7 +95,7 @@ class Archive:
     ) -> None:
         settings = settings or Settings()
         self.journal = journal
-        self.told = hooks or Hooks()
+        self.hooks = hooks or Hooks()
         self.totals = RunTotals()
         self.boots = Boots(journal.stream)
         self._spread = SpreadHosts(journal.sources_of)
@@ -107,7 +107,7 @@ class Archive:
             self._isolation,
             rules=build.rules_in_force(settings, catalogue),
             on_incident=self._incident,
-            on_report=self.told.report,
+            on_report=self.hooks.report,
         )
         self._heads: OrderedDict[Head, tuple[int, bool]] = OrderedDict()
         self._new_heads: dict[Head, tuple[int, bool]] = {}
@@ -211,7 +211,7 @@ class Archive:
         self._new_heads[_head(match)] = (stored.id, new)
         if new:
             self.totals.matches += 1
-            self._isolation.say(self.told.match, stored)
+            self._isolation.say(self.hooks.match, stored)
         else:
             self.boots.settle(line, stored.match.boot)
         if new or stored.refined:
@@ -239,7 +239,7 @@ class Archive:
         counts = finding.counts
         self.totals.cut_lines += counts.get("text_cut", 0) + counts.get("rows_cut", 0)
         self.journal.add_counts(counts)
-        self._isolation.say(self.told.counts, counts)
+        self._isolation.say(self.hooks.counts, counts)
 
     def _each(
         self, sums: Sequence[tuple[Sum, RecordPlace]], store: Callable[[Sequence[Sum]], None]
@@ -258,20 +258,20 @@ class Archive:
         if noise:
             self._correlator.noise(noise)
             self.totals.noise += sum(row.count for row in noise)
-            self._isolation.say(self.told.noise, noise)
+            self._isolation.say(self.hooks.noise, noise)
         if unclaimed:
             self.totals.unclaimed += sum(row.count for row in unclaimed)
-            self._isolation.say(self.told.unclaimed, unclaimed)
+            self._isolation.say(self.hooks.unclaimed, unclaimed)
 
     def _store_rejected(self) -> None:
         for row in self.journal.add_rejected(self._isolation.rejected):
             self.totals.rejected += 1
-            self._isolation.say(self.told.rejected, row)
+            self._isolation.say(self.hooks.rejected, row)
 
     def _incident(self, raised: RaisedIncident, new: bool) -> None:
         self.totals.incidents += new
         self._raised.append(raised)
-        self.told.incident(raised, new)
+        self.hooks.incident(raised, new)
 
 
 def _reading(finding: ReportFinding) -> BlockReading | None:

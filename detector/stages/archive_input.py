@@ -51,7 +51,7 @@ class ArchiveInput:
     def tell(self) -> None:
         """Says what there is to say of the batch that was stored last."""
         self._archive.tell()
-        self._archive.told.batch(self._archive.totals, self._took_s)
+        self._archive.hooks.batch(self._archive.totals, self._took_s)
         self._publish()
 
 

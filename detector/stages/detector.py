@@ -72,7 +72,7 @@ class Detector:
             self._buffer,
             self.catalogue,
             host=self._host,
-            told=self._hooks,
+            hooks=self._hooks,
             correlating=self._buffer,
             boots=UnplacedBoots,
         )

@@ -42,7 +42,7 @@ class FollowedChange:
 class AlertGroup:
     """The incidents that one receiver hears of under one key.
 
-    `told` is the state that it was told, `said` the digest of the last message, `messages` how
+    `sent_state` is the state that the last message said, `sent_digest` its digest, `messages` how
     many it took.
     """
 
@@ -54,8 +54,8 @@ class AlertGroup:
     fingerprint: str | None
     team: str | None
     last_us: int
-    told: State | None
-    said: str | None
+    sent_state: State | None
+    sent_digest: str | None
     messages: int
     sent_us: int | None
     repeat_us: int | None

@@ -56,11 +56,12 @@ _MEMBERS = """
 SELECT incident_id, group_id FROM alert_members
   WHERE incident_id IN (SELECT value FROM json_each(?)) ORDER BY group_id
 """
-_GROUPS = "SELECT * FROM alert_groups WHERE id IN (SELECT value FROM json_each(?))"
-_OF_SCOPES = """
-SELECT * FROM alert_groups WHERE receiver IN (SELECT value FROM json_each(?))
+_GROUP = "SELECT *, told AS sent_state, said AS sent_digest FROM alert_groups"
+_GROUPS = f"{_GROUP} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+_OF_SCOPES = f"""
+{_GROUP} WHERE receiver IN (SELECT value FROM json_each(?))
   AND scope IN (SELECT value FROM json_each(?)) AND last_us >= ?
-"""
+"""  # noqa: S608
 _LIVE = """
 SELECT m.group_id, count(*) AS live FROM alert_members m JOIN incidents i ON i.id = m.incident_id
   WHERE m.group_id IN (SELECT value FROM json_each(?)) AND i.state <> 'resolved'
@@ -85,8 +86,8 @@ SELECT d.* FROM deliveries d WHERE state = 'waiting' AND receiver = ? AND due_us
   ORDER BY attempts, due_us, id LIMIT 1
 """
 _REPEAT = (
-    "SELECT * FROM alert_groups WHERE receiver = ? AND repeat_us IS NOT NULL AND repeat_us <= "
-    "? ORDER BY repeat_us LIMIT 1"
+    f"{_GROUP} WHERE receiver = ? AND repeat_us IS NOT NULL AND repeat_us <= ? "
+    "ORDER BY repeat_us LIMIT 1"
 )
 _INCIDENTS = """
 SELECT i.id FROM alert_members m JOIN incidents i ON i.id = m.incident_id
@@ -271,7 +272,7 @@ class AlertStore:
         self.db.close()
 
     def _group(self, group_id: int) -> AlertGroup:
-        row = self._connection.execute("SELECT * FROM alert_groups WHERE id = ?", (group_id,))
+        row = self._connection.execute(f"{_GROUP} WHERE id = ?", (group_id,))
         return _group(row.fetchone())
 
     def _sums(self, group_id: int) -> GroupSums:

@@ -19,7 +19,7 @@ def test_noise_is_folded_over_batches_and_hours() -> None:
     """One row for each program, with all its crashes and the whole span."""
     found = ScanFindings()
     for rows in ([row("a", 0), row("b", 0)], [], [row("a", 3600, 2)]):
-        found.told().noise(rows)
+        found.hooks().noise(rows)
     assert [(one.process, one.count, one.first_us, one.last_us) for one in found.noise()] == [
         ("a", 3, 0, 3605),
         ("b", 1, 0, 5),
@@ -33,6 +33,6 @@ def test_a_batch_costs_what_it_brings() -> None:
     found = ScanFindings()
     begun = perf_counter()
     for batch in range(3_000):
-        found.told().noise([row(f"p{batch}-{number}", 0) for number in range(10)])
+        found.hooks().noise([row(f"p{batch}-{number}", 0) for number in range(10)])
     assert perf_counter() - begun < 5
     assert len(found.noise()) == 30_000

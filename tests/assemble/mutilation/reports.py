@@ -80,7 +80,7 @@ def scanned(logs: Sequence[str]) -> list[Scanned]:
             report=reports.__setitem__,
         )
         with closing(open_journal(":memory:")) as journal, closing(FileSource([folder])) as source:
-            watch = build.watch_of(settings, journal, shipped(), told=told, keeps_noise=False)
+            watch = build.watch_of(settings, journal, shipped(), hooks=told, keeps_noise=False)
             run(source, watch, lambda: 0)
             watch.finish(0)
             assert watch.totals.rejected == 0
