@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from detector.member.kernel import KernelBuild
 from detector.settings import Settings
 from detector.sources.errors import SourceError
 from detector.sources.symbols.folder import SymbolsFolder, read_pack
-from detector.symbols import UnreadablePackError
+from detector.symbols import UnreadableImageError, UnreadablePackError
+from detector.symbols.btf import Btf
+from detector.symbols.pack import SymbolsPack
 
 NAME = "symbols"
 """The folder's name where no setting names another."""
 
+_MODULES_KEPT = 4
 _KEPT = 2  # kernels in memory, of 50 to 100 MB each
 
 
@@ -56,13 +60,37 @@ class KernelShelf:
         return self._kept.get(key)
 
 
+class _Modules:
+    """The modules of one pack, read when a crash in one is explained; the latest are kept."""
+
+    def __init__(self, path: Path, pack: SymbolsPack) -> None:
+        self._path, self._pack = path, pack
+        self.named = lru_cache(maxsize=_MODULES_KEPT)(self._named)
+
+    def _named(self, name: str) -> KernelBuild | None:
+        try:
+            module = self._pack.module(name)
+            if module is None or not module.has_types:
+                return None
+            types = Btf(module.split_types, self._pack.types)
+            code, symbols, relocated = module.code, module.symbols, module.relocated
+            arch = self._pack.header.arch
+            return KernelBuild(arch, code, symbols, types, relocated=relocated)
+        except (UnreadablePackError, UnreadableImageError) as error:
+            _say_fault(f"{self._path}: module {name}: {error}")
+        return None
+
+
 def _read(path: Path) -> KernelBuild | None:
     """The kernel of a pack; None where it is damaged, or has no types or no code."""
     try:
         pack = read_pack(path)
         if not pack.has_types or not pack.header.code:
             return None
-        return KernelBuild(pack.header.arch, pack.code, pack.symbols, pack.types)
+        modules = _Modules(path, pack)
+        return KernelBuild(
+            pack.header.arch, pack.code, pack.symbols, pack.types, modules=modules.named
+        )
     except SourceError as error:
         _say_fault(str(error))
     except UnreadablePackError as error:

@@ -14,6 +14,7 @@ from detector.cli import terminal
 from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
+from detector.render.units import several
 
 if TYPE_CHECKING:
     from detector.sources.symbols.folder import PackFile, SymbolsFolder
@@ -47,6 +48,7 @@ def symbols() -> None:
 Images: /boot/vmlinuz-RELEASE of x86-64 and arm64, plain or packed by gzip, xz, zstd or lz4.
 Examples:
   oopswatch symbols add /boot/vmlinuz-6.1.0-28-amd64
+  oopswatch symbols add /boot/vmlinuz-6.1.0-28-amd64 --modules /lib/modules/6.1.0-28-amd64
   oopswatch symbols add /sys/kernel/btf/vmlinux --release 6.1.0-28-amd64"""
 )
 @click.argument(
@@ -61,10 +63,26 @@ Examples:
     help="The kernel release of types alone (/sys/kernel/btf/vmlinux): layouts of structs without "
     "code.",
 )
+@click.option(
+    "--modules",
+    "modules",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder whose modules go into the pack, such as /lib/modules/RELEASE/kernel/net.",
+)
+@click.option(
+    "--module",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="With --modules: this module alone; may be given again.",
+)
 @_folder_options
 def add(
     images: tuple[Path, ...],
     release: str | None,
+    modules: Path | None,
+    names: tuple[str, ...],
     directory: Path | None,
     store_path: Path | None,
     config_path: Path | None,
@@ -74,12 +92,18 @@ def add(
     An image that cannot be read keeps none of the others from being added.
     """
     from detector.sources.errors import SourceError
+    from detector.sources.symbols.modules import find_modules
 
     folder = _folder(directory, store_path, config_path)
+    if names and modules is None:
+        raise click.UsageError("--module names modules of a folder: give --modules DIR too")
+    if modules is not None and (len(images) > 1 or release is not None):
+        raise click.UsageError("--modules goes with one image: modules are of one build")
+    files = find_modules(modules, names) if modules is not None else []
     refused = False
     for image in images:
         try:
-            _say(folder.add(image, release))
+            _say(folder.add(image, release, files))
         except SourceError as error:
             terminal.say_fault(str(error))
             refused = True
@@ -165,6 +189,7 @@ def _say(file: PackFile) -> None:
     types = next(size for name, _, size, _ in header.parts if name == "types")
     without = "" if types else ", no types (BTF): no member is named"
     arch = f" {header.arch}" if header.arch else ""
+    held += f", {several(len(header.modules), 'module')}" if header.modules else ""
     click.echo(
         inert(f"{file.path}: {header.release}{arch}, {held}{without}; {file.size / 1e6:.2f} MB")
     )
@@ -181,5 +206,6 @@ def _item(file: PackFile) -> dict[str, object]:
         "digest": header.digest,
         "symbols": header.symbols,
         "code_bytes": sum(size for _, size in header.code),
+        "modules": header.modules,
         "bytes": file.size,
     }

@@ -13,7 +13,7 @@ from detector.explain.decode.fault import Decoded, is_at_pc
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.member.kernel import KernelBuild
-from detector.member.matching import LoggedCode, locate
+from detector.member.matching import LoggedCode, is_instrumented, locate
 from detector.member.naming import NamedAccess, name_access
 from detector.member.values import Basis
 from detector.model import Confidence, CrashReport, Frame, Statement
@@ -34,13 +34,14 @@ def explain_member(
 ) -> list[Statement]:
     """Names the member that was touched, and where its object would begin."""
     operand, frame = decoded.operand, _frame(report)
-    if operand is None or decoded.address is None or frame is None or frame.module is not None:
+    if operand is None or decoded.address is None or frame is None:
         return []
     logged = logged_code(report, machine)
     if logged is None or frame.offset is None or frame.size is None:
         return []
-    for kernel in kernels:
-        if kernel.arch != machine.family:
+    for build in kernels:
+        kernel = build if frame.module is None else build.module(frame.module)
+        if kernel is None or kernel.arch != machine.family or is_instrumented(build):
             continue
         address = locate(kernel, frame.function, frame.offset, frame.size, logged)
         access = name_access(kernel, address) if address is not None else None

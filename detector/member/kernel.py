@@ -32,16 +32,29 @@ class FunctionCode:
 
 
 class KernelBuild:
-    """One kernel build."""
+    """One kernel build, or a module of one. `relocated` are the (address, bytes) that a module's
+    loader fills in; `modules` gives the modules by name, where they are at hand.
+    """
 
     def __init__(
-        self, arch: str, code: Sequence[CodeRange], symbols: SymbolTable, types: Btf
+        self,
+        arch: str,
+        code: Sequence[CodeRange],
+        symbols: SymbolTable,
+        types: Btf,
+        *,
+        relocated: Sequence[tuple[int, int]] = (),
+        modules: Callable[[str], KernelBuild | None] | None = None,
     ) -> None:
         self.arch = arch
         self.symbols = symbols
         self.types = types
         self.layouts = Layouts(types)
         self._code = tuple(code)
+        self._relocated = frozenset(
+            address + byte for address, size in relocated for byte in range(size)
+        )
+        self.module = modules or _no_module
         self.containers: dict[int, list[tuple[int, int]]] | None = None
 
     def function_at(self, address: int) -> FunctionCode | None:
@@ -62,6 +75,10 @@ class KernelBuild:
                 start = address - part.address
                 return part.data[start : start + size]
         return b""
+
+    def is_relocated(self, address: int) -> bool:
+        """Tell if a module's loader fills in this byte."""
+        return address in self._relocated
 
     def per_cpu(self, address: int) -> tuple[str, int, int] | None:
         """(name, type, offset) of the per-CPU variable at an address."""
@@ -90,6 +107,10 @@ class KernelBuild:
                 if target in known:
                     calls.setdefault(target, []).append(site)
         return calls
+
+
+def _no_module(_name: str) -> None:
+    """A kernel without modules at hand."""
 
 
 def _x86_calls(part: CodeRange) -> Iterator[tuple[int, int]]:

@@ -2,8 +2,8 @@
 
 In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the address of
 the instruction in that kernel, or None. What the kernel itself patches may differ: calls and jumps
-(ftrace, static calls, return thunks), nops (static branches, alternatives), and addresses that
-KASLR moves, all by one distance.
+(ftrace, static calls, return thunks), nops (static branches, alternatives), addresses that
+KASLR moves, all by one distance, and in a module what its loader fills in.
 
 Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG_PHYSICAL_ALIGN,
 2 MB), arch/arm64/kernel/patching.c (5.4 to 6.12).
@@ -66,11 +66,25 @@ def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: L
             continue
         printed = logged.data[first : first + size]
         own = function.code[place - function.start : place - function.start + size]
+        printed = _without_relocations(kernel, place, own, printed)
         if printed == own or _is_moved(kernel, own, printed, slides):
             equal += 1
         elif place == address or not _is_patched(kernel, instruction):
             return False
     return equal >= _FEWEST_EQUAL and len(slides) <= 1
+
+
+def _without_relocations(kernel: KernelBuild, place: int, own: bytes, printed: bytes) -> bytes:
+    """What is printed, but for the bytes that a module's loader fills in. On arm64 these are a part
+    of a word, so all of it is left out of the comparison.
+    """
+    spots = [kernel.is_relocated(place + byte) for byte in range(len(own))]
+    if not any(spots):
+        return printed
+    return bytes(
+        mine if is_filled else theirs
+        for mine, theirs, is_filled in zip(own, printed, spots, strict=True)
+    )
 
 
 def _is_patched(kernel: KernelBuild, instruction: Any) -> bool:

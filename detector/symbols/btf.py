@@ -97,19 +97,22 @@ _VOID = TypeInfo(Kind.VOID, "void", 0)
 
 
 class Btf:
-    """The types by their numbers; 0 is void. Functions, structs and variables by name."""
+    """The types by their numbers; 0 is void. Functions, structs and variables by name. With `base`
+    these are a module's, which go on from the types and the names of its kernel (split BTF).
+    """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, base: Btf | None = None) -> None:
         if len(data) > _LARGEST:
             raise UnreadableImageError(f"its types have more than {_LARGEST >> 20} MB")
-        start, self._strings = _parts(data)
-        self._data = data
-        self._places = array("I", (0,))
-        self.kinds = bytearray(1)
-        self.functions: dict[str, list[int]] = {}
-        self.composites: dict[str, list[int]] = {}
-        self.variables: dict[str, list[int]] = {}
-        self._walk(*start)
+        (start, end), strings = _parts(data)
+        self.strings: bytes = strings if base is None else base.strings + strings
+        self.data: bytes = data[start:end] if base is None else base.data + data[start:end]
+        self.places: array[int] = array("I", (0,) if base is None else base.places)
+        self.kinds: bytearray = bytearray(1) if base is None else base.kinds[:]
+        self.functions: dict[str, list[int]] = dict(base.functions) if base else {}
+        self.composites: dict[str, list[int]] = dict(base.composites) if base else {}
+        self.variables: dict[str, list[int]] = dict(base.variables) if base else {}
+        self._walk(0 if base is None else len(base.data), len(self.data))
         self.info = lru_cache(maxsize=65_536)(self._info)
         self.members = lru_cache(maxsize=16_384)(self._members)
 
@@ -123,13 +126,14 @@ class Btf:
         sizes = [12 + _FIXED.get(Kind(kind), 0) for kind in Kind]
         each = [_EACH.get(Kind(kind), 0) for kind in Kind]
         unpack = struct.Struct("<III").unpack_from
-        data, places, kinds = self._data, self._places, self.kinds
+        data, places, kinds = self.data, self.places, self.kinds
         try:
             while position < end:
                 name, head, _ = unpack(data, position)
                 kind = head >> 24 & 0x1F
                 if kind in tables and name:
-                    tables[kind].setdefault(self._string(name), []).append(len(places))
+                    text = self._string(name)
+                    tables[kind][text] = [*tables[kind].get(text, ()), len(places)]
                 places.append(position)
                 kinds.append(kind)
                 position += sizes[kind] + each[kind] * (head & 0xFFFF)
@@ -139,20 +143,39 @@ class Btf:
             raise UnreadableImageError("its types (BTF) are damaged: the last one is cut")
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
+
+    def belongs_to(self, base: Btf) -> bool:
+        """Tell if these types of a module go on from those of this kernel, and of no other build:
+        its names begin where names of the kernel begin, its functions have prototypes.
+        """
+        for number in range(len(base), len(self)):
+            info = self.info(number)
+            place = self.places[number]
+            names = [place]
+            if info.kind in COMPOSITES or info.kind == Kind.FUNC_PROTO:
+                step = _EACH[Kind(info.kind)]
+                names += range(info.extra, info.extra + step * info.count, step)
+            for at in names:
+                (name,) = struct.unpack_from("<I", self.data, at)
+                if 0 < name < len(base.strings) and self.strings[name - 1]:
+                    return False
+            if info.kind == Kind.FUNC and self.kind(info.value) != Kind.FUNC_PROTO:
+                return False
+        return True
 
     def _string(self, offset: int) -> str:
-        if not offset < len(self._strings):
+        if not offset < len(self.strings):
             raise UnreadableImageError("its types (BTF) are damaged: a name is outside of them")
-        return self._strings[offset : self._strings.index(b"\0", offset)].decode("utf-8", "replace")
+        return self.strings[offset : self.strings.index(b"\0", offset)].decode("utf-8", "replace")
 
     def _info(self, number: int) -> TypeInfo:
         if number == 0:
             return _VOID
-        if number >= len(self._places):
+        if number >= len(self.places):
             raise UnreadableImageError(f"its types (BTF) are damaged: there is no type {number}")
-        place = self._places[number]
-        name, head, value = struct.unpack_from("<III", self._data, place)
+        place = self.places[number]
+        name, head, value = struct.unpack_from("<III", self.data, place)
         return TypeInfo(
             head >> 24 & 0x1F,
             self._string(name),
@@ -179,7 +202,7 @@ class Btf:
         info = self.info(number)
         members = []
         for index in range(info.count if info.kind in COMPOSITES else 0):
-            name, kind, offset = struct.unpack_from("<III", self._data, info.extra + 12 * index)
+            name, kind, offset = struct.unpack_from("<III", self.data, info.extra + 12 * index)
             bits = offset >> 24 if info.flag else 0
             offset = offset & 0xFF_FFFF if info.flag else offset
             members.append(Member(self._string(name), kind, offset, bits))
@@ -189,14 +212,14 @@ class Btf:
         """(name, type) of each parameter of a FUNC_PROTO."""
         info = self.info(prototype)
         pairs = (
-            struct.unpack_from("<II", self._data, info.extra + 8 * index)
+            struct.unpack_from("<II", self.data, info.extra + 8 * index)
             for index in range(info.count)
         )
         return [(self._string(name), kind) for name, kind in pairs]
 
     def array(self, number: int) -> tuple[int, int]:
         """(type of an element, number of elements) of an ARRAY."""
-        element, _, count = struct.unpack_from("<III", self._data, self.info(number).extra)
+        element, _, count = struct.unpack_from("<III", self.data, self.info(number).extra)
         return element, count
 
     def size(self, number: int, depth: int = 0) -> int:

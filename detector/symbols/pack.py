@@ -2,7 +2,9 @@
 
 In: a `KernelImage`. Out: bytes: a line of magic, a line of JSON with release, build, architecture
 and the digest of each part, then the parts as zstd frames. And back: `open_pack` unpacks a part
-when it is asked for. Bytes that are damaged, cut or of another format raise UnreadablePackError.
+when it is asked for. A module is a pack inside of the pack, a part of its own, so an explanation
+reads those alone that it needs. Bytes that are damaged, cut or of another format raise
+UnreadablePackError.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -21,11 +23,15 @@ import zstandard
 from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.btf import Btf
 from detector.symbols.image import CodeRange, KernelImage
+from detector.symbols.module import ModuleImage, decode_places, encode_places
 from detector.symbols.table import SymbolTable
 
 MAGIC = b"oopswatch symbols 1\n"
+_PARTS = frozenset(("names", "kinds", "addresses", "types", "code"))
+_RELOCATED = "relocated"
+_MODULE = "module "  # in front of a module's name
 _LEVEL = 12  # 19 takes nine times as long for 9 % less
-LONGEST_HEADER = 65_536
+LONGEST_HEADER = 1_048_576
 """Bytes that the header of a pack has at most."""
 
 
@@ -42,6 +48,12 @@ class PackHeader:
     symbols: int
     code: tuple[tuple[int, int], ...]
     parts: tuple[tuple[str, int, int, str], ...]  # name, bytes packed, bytes unpacked, SHA-256
+
+    @property
+    def modules(self) -> list[str]:
+        """The names of the modules that are in it."""
+        names = (part[0] for part in self.parts)
+        return [name.removeprefix(_MODULE) for name in names if name.startswith(_MODULE)]
 
 
 class SymbolsPack:
@@ -94,11 +106,34 @@ class SymbolsPack:
         """Tell if it holds types."""
         return bool(self._frames["types"][1])
 
+    def module(self, name: str) -> SymbolsPack | None:
+        """The pack of a module, by the name that logs print; None where it was not asked for."""
+        part = _MODULE + name
+        return open_pack(self._part(part)) if part in self._frames else None
+
+    @property
+    def split_types(self) -> bytes:
+        """The types of a module, which go on from those of its kernel."""
+        return self._part("types")
+
+    @property
+    def relocated(self) -> list[tuple[int, int]]:
+        """(address, bytes) of what a module's loader fills in."""
+        return decode_places(self._part(_RELOCATED)) if _RELOCATED in self._frames else []
+
     def check(self) -> None:
         """Unpacks every part and compares it with its digest."""
         if self.has_types:
             _ = self.types
-        self._part("code")
+        self.check_parts()
+        for name in self.header.modules:
+            if (module := self.module(name)) is not None:
+                module.check_parts()
+
+    def check_parts(self) -> None:
+        """The same, but for what the types mean: those of a module are half of them."""
+        for name in self._frames:
+            self._part(name)
         _ = self.symbols
 
     def _part(self, name: str) -> bytes:
@@ -112,8 +147,16 @@ class SymbolsPack:
         return data
 
 
-def encode_pack(image: KernelImage) -> bytes:
-    """The pack of a kernel; equal for equal images."""
+def encode_pack(image: KernelImage, modules: Sequence[ModuleImage] = ()) -> bytes:
+    """The pack of a kernel; equal for equal images and modules."""
+    return _encode(image, {_MODULE + module.name: _encode_module(module) for module in modules})
+
+
+def _encode_module(module: ModuleImage) -> bytes:
+    return _encode(module.image, {_RELOCATED: encode_places(module.relocated)})
+
+
+def _encode(image: KernelImage, others: Mapping[str, bytes]) -> bytes:
     table = image.symbols
     steps = array("Q", (later - earlier for earlier, later in pairwise((0, *table.addresses))))
     contents = {
@@ -123,6 +166,8 @@ def encode_pack(image: KernelImage) -> bytes:
         "types": image.btf,
         "code": b"".join(part.data for part in image.code),
     }
+    own = len(contents)
+    contents |= others
     packing = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
     frames = {name: packing.compress(content) for name, content in contents.items()}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -130,7 +175,7 @@ def encode_pack(image: KernelImage) -> bytes:
         "release": image.release,
         "build": image.build,
         "arch": image.arch,
-        "digest": hashlib.sha256("".join(digests.values()).encode()).hexdigest()[:12],
+        "digest": hashlib.sha256("".join([*digests.values()][:own]).encode()).hexdigest()[:12],
         "symbols": len(table),
         "code": [[part.address, len(part.data)] for part in image.code],
         "parts": [[name, len(frames[name]), len(contents[name]), digests[name]] for name in frames],
@@ -164,9 +209,7 @@ def _header(item: Mapping[str, Any]) -> PackHeader:
     )
     names = {name for name, _, _, _ in parts}
     bounds = [number for _, packed, size, _ in parts for number in (packed, size)]
-    if names != {"names", "kinds", "addresses", "types", "code"} or not all(
-        0 <= number <= MAX_IMAGE for number in bounds
-    ):
+    if not names >= _PARTS or not all(0 <= number <= MAX_IMAGE for number in bounds):
         raise ValueError("parts")
     code = tuple((int(address), int(size)) for address, size in item["code"])
     held = next(size for name, _, size, _ in parts if name == "code")

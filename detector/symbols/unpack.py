@@ -31,7 +31,7 @@ def unpack(data: bytes | bytearray) -> bytes | bytearray:
     if is_plain(data):
         return data
     payload = _payload(memoryview(data))
-    kernel = _decompress(payload)
+    kernel = decompress(payload)
     if not is_plain(kernel[:64]):
         raise UnreadableImageError("what is packed inside is neither an ELF file nor an Image")
     return kernel
@@ -64,7 +64,8 @@ def _payload(data: memoryview) -> memoryview:
     return data[start : start + size]
 
 
-def _decompress(payload: memoryview) -> bytes | bytearray:
+def decompress(payload: memoryview) -> bytes | bytearray:
+    """What gzip, xz, zstd or lz4 packed; no more of it than shows that it is no kernel."""
     steps = _steps_of(bytes(payload[:8]))
     made: bytes | bytearray = b""
     try:

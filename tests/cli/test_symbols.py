@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from detector.cli import oopswatch
 from tests.symbols.images import bzimage, vmlinux
+from tests.symbols.modules import module
 from tests.symbols.test_image import CODE, OWN, types
 
 
@@ -126,3 +127,22 @@ def test_a_damaged_pack_is_removed_by_its_file(image, settings, tmp_path):
     done = symbols("remove", path.name, "--config", settings)
     assert (done.exit_code, path.exists()) == (0, False)
     assert (tmp_path / "outside.symbols").exists()
+
+
+def test_modules_are_added_by_folder_and_name(image, settings, tmp_path):
+    """One line where one is missing, of another release, or where nothing says which."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "demo-mod.ko").write_bytes(module(b""))
+    (folder / "later.ko").write_bytes(module(b"", "6.2.0-demo", "later"))
+    done = symbols("add", image, "--modules", folder, "--module", "demo_mod", "--config", settings)
+    assert (done.exit_code, "1 module;" in done.output) == (0, True), done.output
+    for words, text in (
+        (("--modules", folder, "--module", "absent"), "no module absent"),
+        (("--modules", folder), "is a module of 6.2.0-demo, the image is 6.1.0-demo"),
+        (("--module", "demo_mod"), "give --modules DIR"),
+        (("--modules", folder, image), "goes with one image"),
+    ):
+        refused = symbols("add", image, *words, "--config", settings)
+        assert refused.exit_code == 2
+        assert text in refused.output

@@ -14,6 +14,7 @@ from detector.cli import oopswatch
 from detector.explain import explain
 from tests.member.demo_kernel import ARM64, arm64_demo_image, kernel, x86_image
 from tests.symbols.images import PACKED, bzimage
+from tests.symbols.modules import module
 
 X86_OOPS = """\
 BUG: unable to handle page fault for address: {cr2:016x}
@@ -51,6 +52,9 @@ Call trace:
 Code: {code}
 ---[ end trace 0000000000000000 ]---
 """
+
+
+MODULE_CODE = "48 8b 05 11 22 33 44 48 8b 47 08 <48> 8b 40 30 e8 55 66 77 88 c3"
 
 
 @pytest.fixture
@@ -119,6 +123,28 @@ def test_what_the_pointer_is_is_said(settings, rax, meaning):
     if meaning is not None:
         assert f"would begin at {rax:#x}: " in texts[1]
         assert meaning in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        (MODULE_CODE, 2),
+        (MODULE_CODE.replace("47 08", "4f 08"), 0),
+        (MODULE_CODE.replace("8b 05", "8b 0d"), 0),
+    ],
+)
+def test_a_member_is_named_in_a_module(settings, code, count):
+    """What the loader fills in may differ, nothing else."""
+    folder = settings.with_name("modules")
+    folder.mkdir()
+    (folder / "demo-mod.ko").write_bytes(module())
+    image = settings.with_name("vmlinuz")
+    run("symbols", "add", image, "--modules", folder, "--config", settings)
+    run("symbols", "check", "--config", settings)
+    report = x86(code).replace("demo_lookup+0x3/0x40", "mod_find+0xb/0x15 [demo_mod]")
+    found = statements(settings, report)
+    assert len(found) == count
+    assert not found or "from: struct mod_priv.sk <- argument 1" in " ".join(found[0]["evidence"])
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from detector.lazy_regex import lazy_regex
 from detector.sources.errors import SourceError
+from detector.sources.symbols.files import read_file
+from detector.sources.symbols.modules import read_modules
 from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.image import read_image, read_types
 from detector.symbols.pack import (
@@ -51,11 +52,13 @@ class SymbolsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def add(self, image: Path, release: str | None = None) -> PackFile:
-        """Reads a kernel image, or the types of a running kernel (then with its release), and
-        writes its pack.
+    def add(
+        self, image: Path, release: str | None = None, modules: Sequence[Path] = ()
+    ) -> PackFile:
+        """Reads a kernel image and these modules of it, or the types of a running kernel (then with
+        its release), and writes its pack.
         """
-        data = _read(image, MAX_IMAGE)
+        data = read_file(image, MAX_IMAGE)
         try:
             kernel = read_image(data) if release is None else read_types(data, release)
         except UnreadableImageError as error:
@@ -65,7 +68,7 @@ class SymbolsFolder:
         del data
         if release is not None and not _RELEASE.fullmatch(release):
             raise SourceError(f"{release!r} is no kernel release, such as 6.1.0-28-amd64")
-        pack = encode_pack(kernel)
+        pack = encode_pack(kernel, read_modules(modules, kernel) if modules else ())
         del kernel
         header, _ = read_header(pack)
         path = self.path / f"{header.release}-{header.digest}{SUFFIX}"
@@ -100,7 +103,7 @@ class SymbolsFolder:
 
 def read_pack(path: Path) -> SymbolsPack:
     """Opens a pack; its parts are unpacked when they are asked for."""
-    return _in(path, lambda: open_pack(_read(path, MAX_IMAGE)))
+    return _in(path, lambda: open_pack(read_file(path, MAX_IMAGE)))
 
 
 def check_pack(path: Path) -> SymbolsPack:
@@ -136,24 +139,6 @@ def _in(path: Path, reading: Callable[[], T]) -> T:
         raise SourceError(
             f"{path}: {error}; `oopswatch symbols add IMAGE` makes a new one"
         ) from error
-
-
-def _read(path: Path, most: int) -> bytes:
-    """The bytes of a file that is no larger than `most`."""
-    try:
-        # Without O_NONBLOCK a named pipe would wait for its writer for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise SourceError(f"{path}: is no regular file")
-            if state.st_size > most:
-                raise SourceError(
-                    f"{path}: has {state.st_size >> 20} MB, more than {most >> 20} MB: is it a "
-                    "vmlinux with debug information? /boot/vmlinuz-RELEASE is enough"
-                )
-            return file.read(most + 1)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:
