@@ -32,8 +32,10 @@ class FunctionCode:
 
 
 class KernelBuild:
-    """One kernel build, or a module of one. `relocated` are the (address, bytes) that a module's
-    loader fills in; `modules` gives the modules by name, where they are at hand.
+    """One kernel build, or a module of one.
+
+    `relocated` are the (address, bytes) that a module's loader fills in; `modules` gives the
+    modules by name, where they are at hand.
     """
 
     def __init__(

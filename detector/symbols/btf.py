@@ -97,8 +97,10 @@ _VOID = TypeInfo(Kind.VOID, "void", 0)
 
 
 class Btf:
-    """The types by their numbers; 0 is void. Functions, structs and variables by name. With `base`
-    these are a module's, which go on from the types and the names of its kernel (split BTF).
+    """The types by their numbers; 0 is void. Functions, structs and variables by name.
+
+    With `base` these are a module's, which go on from the types and the names of its kernel (split
+    BTF).
     """
 
     def __init__(self, data: bytes, base: Btf | None = None) -> None:

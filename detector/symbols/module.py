@@ -42,8 +42,9 @@ _MOST_SYMBOLS = 500_000
 
 @dataclass(frozen=True, slots=True)
 class ModuleImage:
-    """A module by the name that logs print. `relocated` are the addresses of bytes that the loader
-    fills in.
+    """A module by the name that logs print.
+
+    `relocated` are the (address, bytes) that the loader fills in.
     """
 
     name: str

@@ -65,7 +65,7 @@ def _payload(data: memoryview) -> memoryview:
 
 
 def decompress(payload: memoryview) -> bytes | bytearray:
-    """What gzip, xz, zstd or lz4 packed; no more of it than shows that it is no kernel."""
+    """Unpacks gzip, xz, zstd or lz4; stops where the first bytes are no kernel's."""
     steps = _steps_of(bytes(payload[:8]))
     made: bytes | bytearray = b""
     try:

@@ -23,18 +23,18 @@ _LARGEST = 64 * 1024 * 1024
 
 def find_modules(folder: Path, names: Collection[str] = ()) -> list[Path]:
     """The files of the modules below a folder; with names, of these alone."""
-    wanted = {_plain(name) for name in names}
-    found = {
+    chosen = {_plain(name) for name in names}
+    files = {
         _plain(match[1]): path
         for path in sorted(folder.rglob("*.ko*"))
-        if (match := _FILE.fullmatch(path.name)) and (not wanted or _plain(match[1]) in wanted)
+        if (match := _FILE.fullmatch(path.name)) and (not chosen or _plain(match[1]) in chosen)
     }
-    missing = sorted(wanted - set(found))
+    missing = sorted(chosen - set(files))
     if missing:
         raise SourceError(f"{folder}: no module {missing[0]} is below it")
-    if not found:
+    if not files:
         raise SourceError(f"{folder}: no modules (*.ko, *.ko.xz …) are below it")
-    return [*found.values()]
+    return [*files.values()]
 
 
 def read_modules(paths: Sequence[Path], kernel: KernelImage) -> list[ModuleImage]:
@@ -52,7 +52,7 @@ def read_modules(paths: Sequence[Path], kernel: KernelImage) -> list[ModuleImage
         if held > MAX_MODULES:
             raise SourceError(
                 f"{path}: with it the modules have more than {MAX_MODULES >> 20} MB: name those "
-                "that are wanted with --module NAME, as lsmod lists them"
+                "that are needed with --module NAME, as lsmod lists them"
             )
     return modules
 
