@@ -24,6 +24,8 @@ from detector.model import Boot, Line, Match
 # PRINTK_MESSAGE_MAX 2048): nothing that the kernel reports stands further right, and a bound keeps
 # a pattern's time on a ten-megabyte line in hand.
 _LONGEST = 4096
+# Transport of a line without any stamp, tag or field around it.
+BARE = "text"
 # How many times longer the second try of a regex may take that ran out of its time.
 _AGAIN = 10
 
@@ -153,6 +155,8 @@ class Matcher:
         claim = self._first(self._near_noise(text), text) or self._first(self._near(text), text)
         if claim and claim.signature.origin == "kernel" and (named := _OF_PROCESS.match(text)):
             return self._first(self._behind(named.end(), text), text)
+        if claim and claim.signature.fallback and line.transport == BARE:
+            return None  # any program's output or change log may read so
         return claim
 
     def candidates(self, text: str) -> tuple[Signature, ...]:

@@ -321,3 +321,11 @@ def test_a_regex_that_ran_out_of_time_once_is_tried_again(monkeypatch):
 def test_literals_are_named_once_each():
     """What the byte scanner is compiled from."""
     assert sorted(MATCHER.literals) == LITERALS
+
+
+def test_a_phrase_of_any_program_needs_a_stamp_or_a_tag():
+    """`BUG: ` with free words after it stands in change logs and in outputs of programs too."""
+    matcher = Matcher(shipped())
+    text = "BUG: leaked a reference in frobnicate"
+    assert matcher.claim(Line(text, "a.log", 1, "h1", "text")) is None
+    assert matcher.claim(Line(text, "a.log", 1, "h1", "dmesg")) is not None

@@ -278,7 +278,7 @@ def _claimed(line: str, catalogue: Catalogue) -> bool:
     matcher = Matcher(catalogue)
     claimed = 0
     for message in sys.stdin if line == "-" else [line]:
-        match = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "text"), Boot())
+        match = matcher.match(Line(message.rstrip("\r\n"), "-", 1, "-", "dmesg"), Boot())
         claimed += match is not None
         fields = (
             " ".join(f"{name}={value}" for name, value in match.fields.items()) if match else ""

@@ -41,7 +41,8 @@ _LINES = tuple(
         r"(?P<release>\d+\.\d+\.\d+\S*) #\d\S*\s*$",
         # dump_stack's line, cut at its front, or without some of its characters
         rf"[^a-z]{{0,12}}?(?:D: |i?d: )(?P<pid>\d+),? [Cc]omm: {_COMM} {_TAINT}\s*{_RELEASE}",
-        rf"CPU: (?P<cpu>\d+) [^,]{{0,40}}?Comm: {_COMM} ?{_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) PID: (?!\d+ )\S{{0,12}} Comm: {_COMM}(?<! ) ?{_TAINT}\s*{_RELEASE}",
+        rf"CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) Comm: {_COMM}(?<! ){_TAINT}\s*{_RELEASE}",
         rf"(?:\d{{0,10}}[ ,]{{1,2}})?[Cc]omm: {_COMM} {_TAINT}\s*{_RELEASE}",
         # Debian's LINUX_PACKAGE_ID, after the release and the build's number
         rf".* {_TAINT}\s*\d+\.\d+\S* #\S+ +(?P<package>Debian \d\S*)",
