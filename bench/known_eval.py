@@ -26,7 +26,7 @@ from detector.known.codec import traced_size
 from detector.known.index import Index
 from detector.known.lookup import KnownBugs
 from detector.known.match import Named, named
-from detector.known.trace import HEADLESS
+from detector.known.nature import HEADLESS
 from detector.model import Record
 from detector.release import KernelRelease
 from detector.settings import Settings, settings_of

@@ -28,7 +28,7 @@ from bench.running import Command, run
 from detector.app.known import shipped_path
 from detector.known import Bug, Trace
 from detector.known.codec import encode
-from detector.known.trace import HEADLESS
+from detector.known.nature import HEADLESS
 from detector.sources.known.index_file import read
 
 STARTS = 15

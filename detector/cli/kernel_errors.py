@@ -14,20 +14,20 @@ from detector.cli.options import (
     NameParam,
     all_rows,
     filter_of,
-    filter_options,
+    filter_options_of,
     limit_option,
     output_options,
     table_title,
 )
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
-from detector.kernel_errors.tally import FOLDED
+from detector.kernel_errors.tally import FOLDED, REMOVED
 from detector.render.escape import inert
 from detector.render.objects import as_object
 from detector.render.units import several
-from detector.store.query.kernel_errors import KernelErrorRow
+from detector.store.query.kernel_errors import FIELDS, KernelErrorRow
 
-COLUMNS = ("id", "news", "hosts", "lines", "last (UTC)", "template")
+COLUMNS = ("id", "news", "hosts", "kernel", "lines", "last (UTC)", "template")
 # Why a template is news, in words.
 NEWS = {"new": "new", "release": "new to release", "spread": "suddenly frequent"}
 
@@ -46,7 +46,7 @@ Examples:
   oopswatch kernel-errors list --kernel 6.8.. --json""",
 )
 @click.option("--news", is_flag=True, help="Only what is new, or suddenly on many hosts.")
-@filter_options
+@filter_options_of(FIELDS)
 @limit_option(50)
 @output_options
 @store_option
@@ -85,20 +85,29 @@ def list_(
             terminal.say_table(terminal.console(), title, COLUMNS, cells)
         else:
             click.echo("No kernel error matches.")
-    if folded := history.counters().get(FOLDED):
+    counters = history.counters()
+    if folded := counters.get(FOLDED):
         lines = several(folded, "line")
         click.echo(f"{lines} more were counted without their template: too many at once", err=True)
+    if removed := counters.get(REMOVED):
+        templates = several(removed, "template")
+        click.echo(f"{templates} of one host each made room for others", err=True)
 
 
 def _cells(row: KernelErrorRow) -> tuple[str, ...]:
     return (
         row.id,
         NEWS.get(row.news or "", ""),
-        f"{row.hosts:,}",
+        _hosts(row),
+        inert(", ".join(row.kernels)),
         f"{row.count:,}",
         terminal.when(row.last_us),
         inert(row.template)[:160],
     )
+
+
+def _hosts(row: KernelErrorRow) -> str:
+    return f"{row.hosts:,}{'+' if row.more_hosts else ''}"
 
 
 @kernel_errors.command(
@@ -128,7 +137,8 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
     if row.news:
         click.echo(f"  news        {NEWS[row.news]} since {terminal.when(row.news_us)} (UTC)")
     click.echo(f"  seen        {terminal.when(row.first_us)} to {terminal.when(row.last_us)} (UTC)")
-    click.echo(f"  on          {several(row.hosts, 'host')}, {several(row.count, 'line')}")
+    hosts = several(row.hosts, "host") + (" or more" if row.more_hosts else "")
+    click.echo(f"  on          {hosts}, {several(row.count, 'line')}")
     for release in detail.releases:
         hosts = several(release.hosts, "host")
         click.echo(f"  kernel      {inert(release.kernel or 'unknown')}: {hosts}")

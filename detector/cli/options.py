@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -40,20 +40,32 @@ def program() -> str:
 
 
 def filter_options(command: Command) -> Command:
-    """An option for each field of the filter language; they arrive as `asked_…`."""
-    for name, meaning in reversed(FIELDS.items()):
-        names = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
-        again = "" if name in _ONCE else " Again: any of them."
-        text = f"{meaning[0].upper()}{meaning[1:]}.{again}"
-        command = click.option(*names, f"asked_{name}", multiple=True, metavar="TEXT", help=text)(
-            command
-        )
-    return command
+    """Adds an option for each field of the filter language; they arrive as `asked_…`."""
+    return filter_options_of(FIELDS)(command)
+
+
+def filter_options_of(fields: Collection[str]) -> Callable[[Command], Command]:
+    """Returns what adds an option for each of some fields of the filter language."""
+
+    def add(command: Command) -> Command:
+        for name in reversed([name for name in FIELDS if name in fields]):
+            command = _filter_option(name)(command)
+        return command
+
+    return add
+
+
+def _filter_option(name: str) -> Callable[[Command], Command]:
+    meaning = FIELDS[name]
+    names = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+    again = "" if name in _ONCE else " Again: any of them."
+    text = f"{meaning[0].upper()}{meaning[1:]}.{again}"
+    return click.option(*names, f"asked_{name}", multiple=True, metavar="TEXT", help=text)
 
 
 def filter_of(options: dict[str, Any]) -> Filter:
     """The filter that options ask for, which are taken out of `options`; raises `FilterError`."""
-    params = {name: list(options.pop(f"asked_{name}")) for name in FIELDS}
+    params = {name: list(options.pop(f"asked_{name}", ())) for name in FIELDS}
     return parse(params, clock.now_us())
 
 

@@ -18,6 +18,10 @@ _WRITE = "WRITE: "
 # Characters that some JSON writer escapes, and those beyond ASCII: none may stand in a literal.
 _UNSAFE = lazy_regex(r"[^ -~]|[\"'`\\/<>&=+]")
 _SHORTEST = 4
+# Control, format and private characters, separators of lines, what is no character.
+_UNSEEN = lazy_regex(
+    r"[\x80-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 # What the sort of a varying part may be spelled with, the narrowest that fits first, and its name.
 _SORTS = (
     (lazy_regex(r"\d{1,20}"), r"\d{1,20}", "number"),
@@ -122,5 +126,11 @@ def _unlike(sample: str, literal: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A TOML basic string: JSON's, which escapes everything that TOML's needs escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A TOML string; characters that a terminal or an editor would act on are spelled out."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _UNSEEN.sub(_spelled_out, text)
+
+
+def _spelled_out(unseen: re.Match[str]) -> str:
+    code = ord(unseen[0])
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

@@ -17,6 +17,8 @@ from detector.model import Line, Record
 KEYS = 20_000
 # The counter of lines that were not told apart.
 FOLDED = "kernel_errors_folded"
+# The counter of templates of one host that were removed to make room for others.
+REMOVED = "kernel_errors_removed"
 # A line's clock that is further from its arrival than this is wrong.
 _CLOCK_US = 7 * DAY_US
 

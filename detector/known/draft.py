@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from detector.known.bug import Bug, Trace
-from detector.known.trace import HEADLESS
+from detector.known.nature import HEADLESS
 
 _LONGEST_ID = 48
 _WRITE = "WRITE: "

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from detector.known.bug import Bug, Fix, Trace
 from detector.known.index import BugTrace, Index
 from detector.known.names import BugConfidence
-from detector.known.releases import ReleaseStanding, standing
-from detector.known.trace import (
+from detector.known.nature import (
     BYSTANDERS,
     HEADLESS,
     STUCK,
@@ -25,6 +24,7 @@ from detector.known.trace import (
     likeness,
     nature,
 )
+from detector.known.releases import ReleaseStanding, standing
 from detector.release import KernelRelease
 
 COMPARED = 7

@@ -17,8 +17,9 @@ from detector.crash.guilty import program_counter
 from detector.crash.identity import identity
 from detector.known.bug import Bug, Trace
 from detector.known.cve import Published, UnusableError, published
+from detector.known.nature import HEADLESS
 from detector.known.quotes import MessageReader, bare_trace, mentioned, quoted_lines, worth_reading
-from detector.known.trace import HEADLESS, stacks, tidied, trace_of
+from detector.known.trace import stacks, tidied, trace_of
 
 _FEWEST = 2  # frames that a trace without a readable head must have, with offsets
 _FEWEST_BARE = 3  # the same for bare names

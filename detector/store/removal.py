@@ -7,8 +7,8 @@ Out: how many were removed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from sqlite3 import Connection
+from collections.abc import Callable, Sequence
+from sqlite3 import Connection, Row
 
 from detector.store.query import search_index
 
@@ -94,6 +94,10 @@ DELETE FROM kernel_error_days WHERE (error_id, day_us) IN (
 _OLD_ERRORS = """
 SELECT id FROM kernel_errors INDEXED BY kernel_errors_last WHERE last_us < :cut
   ORDER BY last_us LIMIT max(1, :rows / 50)
+"""
+_LONE_ERRORS = """
+SELECT id FROM kernel_errors INDEXED BY kernel_errors_last WHERE hosts <= 1
+  ORDER BY last_us LIMIT :rows
 """
 _OF_ERRORS = (
     ("kernel_error_host_days", "error_id"),
@@ -185,13 +189,24 @@ def kernel_error_days(connection: Connection, cut_us: int, rows: int) -> int:
 def kernel_errors(connection: Connection, cut_us: int, rows: int) -> int:
     """Templates that were not seen for so long, with their hosts."""
     old_errors = connection.execute(_OLD_ERRORS, {"cut": cut_us, "rows": rows}).fetchall()
-    ids = {"ids": json.dumps([row["id"] for row in old_errors])}
+    _remove_errors(connection, old_errors)
+    return len(old_errors)
+
+
+def lone_kernel_errors(connection: Connection, rows: int) -> int:
+    """Removes templates that one host alone has printed: those that were not seen for longest."""
+    lone = connection.execute(_LONE_ERRORS, {"rows": rows}).fetchall()
+    _remove_errors(connection, lone)
+    return len(lone)
+
+
+def _remove_errors(connection: Connection, errors: Sequence[Row]) -> None:
+    ids = {"ids": json.dumps([row["id"] for row in errors])}
     for table, column in _OF_ERRORS:
         connection.execute(
             f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(:ids))",  # noqa: S608
             ids,
         )
-    return len(old_errors)
 
 
 def reports(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:

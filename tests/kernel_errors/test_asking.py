@@ -5,6 +5,7 @@ catalogue takes.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,11 @@ def test_draft_is_a_signature_whose_tests_pass(path, tmp_path, monkeypatch):
     tried = CliRunner().invoke(oopswatch, ["patterns", "test", *ours, LINE.format(9, 77)])
     assert tried.exit_code == 0
     assert f"-{identity[:4]} " in tried.output
+
+
+def test_help_offers_the_filters_that_there_are():
+    """Those that kernel errors are not found by are no options."""
+    done = CliRunner().invoke(oopswatch, ["kernel-errors", "list", "--help"])
+    options = set(re.findall(r"--[a-z-]+", done.output))
+    assert {"--host", "--since", "--until", "--kernel", "--text", "--news"} <= options
+    assert not {"--class", "--severity", "--module", "--function", "--known"} & options

@@ -8,12 +8,19 @@ import pytest
 
 from detector.clock import DAY_US
 from detector.kernel_errors import priority
-from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally, time_of
+from detector.kernel_errors.tally import (
+    FOLDED,
+    REMOVED,
+    KernelErrorPolicy,
+    KernelErrorTally,
+    time_of,
+)
 from detector.model import Line, Record
 from detector.store import open_history
 from detector.store.ingest import kernel_errors as ingest
+from detector.store.query import kernel_errors as query
 from detector.store.query.filters import Filter, FilterError, parse
-from tests.kernel_errors.shipping import START, booted, counting, day, ship, syslog
+from tests.kernel_errors.shipping import BANNER, START, booted, counting, day, ship, syslog
 
 ERROR = Line("acme 7: gone", "test", 1, "h1", "kmsg", wall_time_us=START, level=3, trust="kernel")
 
@@ -113,6 +120,7 @@ def test_bounds(tmp_path, monkeypatch):
     monkeypatch.setattr(ingest, "HOSTS", 3)
     monkeypatch.setattr(ingest, "BEGUN", 2)
     monkeypatch.setattr(ingest, "TEMPLATES", 4)
+    monkeypatch.setattr(ingest, "ROOM", 0)
     with counting(tmp_path / "x.db") as watch:
         ship(watch, [syslog(f"h{k}", day(0, k), "acme: gone") for k in range(8)])
         ship(watch, [syslog("bad", day(0, k), f"garbage {chr(97 + k)}") for k in range(9)])
@@ -168,3 +176,85 @@ def test_time_of_a_line(wall, arrival, counted):
     record = Record(b"", "t/0", 1, None, arrival)
     line = Line("x", "t/0", 1, "h", "kmsg", wall_time_us=wall)
     assert time_of(line, record.arrival_us, 5) == counted
+
+
+def garbage(host: str, second: int, count: int) -> list[bytes]:
+    """Errors of one host that are all of another template."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = (letters[n // 26 % 26] + letters[n % 26] + letters[n // 676 % 26] for n in range(count))
+    return [syslog(host, day(0, second + n), f"{host}zz {word}") for n, word in enumerate(words)]
+
+
+def test_garbage_of_many_hosts_keeps_no_error_out(tmp_path, monkeypatch):
+    """Where all templates are taken, those of one host make room; those of a fleet stay."""
+    monkeypatch.setattr(ingest, "TEMPLATES", 40)
+    monkeypatch.setattr(ingest, "ROOM", 5)
+    fleet = [syslog(f"f{n}", day(0, n), "acme 7: gone") for n in range(3)]
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, fleet)
+        for host in ("a", "b", "c"):
+            ship(watch, garbage(host, 60, 30))
+        later = [syslog(f"f{n}", day(20, n), "pump 3 stopped") for n in range(3)]
+        ship(watch, later, day(20))
+        found = rows(watch)
+        with closing(open_history(watch.journal.path)) as history:
+            counters = history.counters()
+            news = history.kernel_errors(Filter(), news=True, now_us=day(20)).rows
+    assert [row.template for row in news][:1] == ["pump * stopped"]
+    assert "acme *: gone" in {row.template for row in found}
+    assert len(found) <= 40
+    assert counters[REMOVED] >= 50
+    assert FOLDED not in counters
+
+
+def test_learning_is_not_begun_again_where_the_first_templates_are_removed(tmp_path, monkeypatch):
+    """What is new after the first week is news, though no day of that week is left."""
+    monkeypatch.setattr(ingest, "TEMPLATES", 10)
+    monkeypatch.setattr(ingest, "ROOM", 10)
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, garbage("a", 0, 10))
+        ship(watch, [syslog("b", day(20), "pump 3 stopped")], day(20))
+        with closing(open_history(watch.journal.path)) as history:
+            (row,) = history.kernel_errors(Filter(), now_us=day(20)).rows
+    assert (row.template, row.news) == ("pump * stopped", "new")
+
+
+def test_release_is_known_where_banners_have_no_kernel_stamp(tmp_path):
+    """Plain syslog: the banner's wall time is when the boot began."""
+    banner = BANNER.format(release="6.8.0-45")
+    lines = [
+        b"<5>1 2026-09-28T00:00:00.000000+00:00 h1 kernel - - - " + banner.encode(),
+        b"<3>1 2026-09-28T00:10:00.000000+00:00 h1 kernel - - - acme 7: gone",
+    ]
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, lines)
+        with closing(open_history(watch.journal.path)) as history:
+            (row,) = history.kernel_errors(Filter(), now_us=day(2)).rows
+            detail = history.kernel_error(row.id, day(2))
+            rates = history.crash_rates("kernel", now_us=day(2)).rows
+    assert [release.kernel for release in detail.releases] == ["6.8.0-45"]
+    assert [rate.name for rate in rates] == ["6.8.0-45"]
+
+
+def test_pattern_that_means_many_hosts(tmp_path, monkeypatch):
+    """Hosts beyond what an index is asked for are looked at by template."""
+    monkeypatch.setattr(query, "_HOSTS", 2)
+    lines = [syslog(f"node-{n}", day(0, n), "acme 7: gone") for n in range(5)]
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, [*lines, syslog("web-1", day(0, 9), "pump 3 stopped")])
+        assert [row.template for row in rows(watch, host=["node-*"])] == ["acme *: gone"]
+        assert len(rows(watch, host=["node-*", "web-1"])) == 2
+        assert rows(watch, host=["db-*"]) == []
+
+
+def test_hosts_beyond_those_that_are_kept_are_said(tmp_path, monkeypatch):
+    """`more_hosts` says that the number is a bound."""
+    monkeypatch.setattr(ingest, "HOSTS", 3)
+    monkeypatch.setattr(query, "HOSTS", 3)
+    with counting(tmp_path / "x.db") as watch:
+        ship(watch, [booted(f"h{n}", day(0), f"6.{n % 2}.0") for n in range(3)])
+        ship(watch, [syslog(f"h{n}", day(0, 60 + n), "acme: gone") for n in range(9)])
+        ship(watch, [syslog("h1", day(0, 99), "pump 3 stopped")])
+        first, second = rows(watch)
+    assert (first.hosts, first.more_hosts, first.kernels) == (3, True, ("6.0.0", "6.1.0"))
+    assert (second.hosts, second.more_hosts, second.kernels) == (1, False, ("6.1.0",))

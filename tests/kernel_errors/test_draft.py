@@ -18,6 +18,7 @@ SAMPLES = (
     ],
     ["acme: path /srv/data/7 \"quoted\" 'x' <y> & z\\ has gone away"],
     ["acmedisk sdb: sense   00 00 11 f8 at 1, 2, 3"],
+    ["acme: name \u202e\u2066gnp.exe\U000e0041 of thing 4 is bad"],
     ["acme: Ümlaut in the name of thing 4 (regex: .*+?[a-z]{1,2}$^)"],
 )
 
@@ -39,3 +40,10 @@ def test_template_without_words_makes_none():
     """There is nothing to search for."""
     with pytest.raises(DraftError, match="long enough"):
         draft("4f1c20aa93be", ["12 34 0x1f"])
+
+
+def test_characters_that_reorder_text_are_spelled_out():
+    """A driver's name may hold them; a terminal would act on them."""
+    text = draft("4f1c20aa93be", ["acme: name \u202e\u2066gnp.exe\U000e0041 of thing 4 is bad"])
+    assert text.isascii()
+    assert r"\u202E\u2066gnp.exe\U000E0041" in text

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detector.app.known import reader_of
 from detector.known.cve import UnusableError, published
+from detector.known.nature import HEADLESS, nature
 from detector.known.quotes import MessageReader, quoted_lines
-from detector.known.trace import HEADLESS, nature
 from detector.known.update import bug_of
 from tests.known.records import TRACE, hash_of, record
 from tests.shipped import shipped

@@ -22,7 +22,7 @@ from detector.boots import TOLERANCE_US, LineStream
 from detector.clock import now_us
 from detector.correlate import EVIDENCE_LIMIT, StoredMatch
 from detector.kept_bytes import KeptBytes
-from detector.kernel_errors.tally import FOLDED, KernelErrorCount
+from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
 from detector.same_boot import UNNAMED, BootEvidence
@@ -333,9 +333,8 @@ class Journal:
             self._sightings.host(clean(row.host, NAME_LIMIT), row.first_us, row.last_us)
         # The banners of the same batch say which kernel printed the lines.
         self._sightings.flush(self._connection)
-        news, lost = self._kernel_errors.add(rows, learning_us)
-        if lost:
-            self.add_counts({FOLDED: lost})
+        news, counts = self._kernel_errors.add(rows, learning_us)
+        self.add_counts(counts)
         return news
 
     def kernel_error(self, identity: str) -> str:

@@ -2,7 +2,9 @@
 
 In: counts of one batch. Out: rows, and the templates that are news with the hosts that they were
 seen on. What is kept is bounded: so many templates, of which one host begins no more than some a
-day, and so many hosts of each; lines beyond are counted. Runs inside the transaction of the journal
+day, and so many hosts of each; lines beyond are counted. Where all places are taken, templates of
+one host that were not seen for longest make room: a fleet's errors are on many hosts, garbage is
+not. Runs inside the transaction of the journal
 that owns the connection.
 """
 
@@ -16,11 +18,14 @@ from sqlite3 import Connection
 
 from detector.clock import DAY_US
 from detector.kernel_errors.news import NEWS_DAYS, NewsReason, Seen, reason_of
-from detector.kernel_errors.tally import KernelErrorCount
+from detector.kernel_errors.tally import FOLDED, REMOVED, KernelErrorCount
 from detector.kernel_errors.template import template_id
+from detector.store import removal
 from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, clean, storable
 
 TEMPLATES = 20_000
+# Where all are taken, so many of those that one host alone has printed make room.
+ROOM = 500
 HOSTS = 1_000
 # Templates that one host may begin within a day: a host that prints garbage fills no table.
 BEGUN = 200
@@ -70,7 +75,10 @@ UPDATE kernel_error_host_days SET count = min(count + ?, {COUNT_LIMIT})
   WHERE error_id = ? AND day_us = ? AND host = ?
 """  # noqa: S608
 _HOST_DAY_NEW = "INSERT INTO kernel_error_host_days VALUES (?, ?, ?, ?)"
-_SINCE = "SELECT min(day_us) FROM kernel_error_days"
+# Since when errors are counted is kept apart from the days: those of removed templates are gone.
+_SINCE = "SELECT value FROM about WHERE name = 'kernel_errors_since_us'"
+_FIRST_DAY = "SELECT min(day_us) FROM kernel_error_days"
+_SET_SINCE = "INSERT OR REPLACE INTO about (name, value) VALUES ('kernel_errors_since_us', ?)"
 _COUNT = "SELECT count(*) FROM kernel_errors INDEXED BY kernel_errors_last"
 
 
@@ -88,16 +96,20 @@ class KernelErrors:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._removed = 0
 
     def add(
         self, rows: Iterable[KernelErrorCount], learning_us: int
-    ) -> tuple[list[KernelErrorNews], int]:
-        """Adds counts; returns what of them is news, and how many lines were not told apart. A
-        fleet, and a release, is learned for `learning_us`.
+    ) -> tuple[list[KernelErrorNews], dict[str, int]]:
+        """Adds counts; returns what of them is news, and counters: of lines that were not told
+        apart, and of templates that made room.
+
+        A fleet, and a release, is learned for `learning_us`.
         """
+        self._removed = 0
         ordered = sorted(rows, key=lambda row: (row.template, row.day_us, row.first_us, row.host))
         if not ordered:
-            return [], 0
+            return [], {}
         learned_us = self._since(min(row.first_us for row in ordered)) + learning_us
         folded, news = 0, []
         for template, group in groupby(ordered, key=lambda row: row.template):
@@ -108,7 +120,8 @@ class KernelErrors:
                 folded += lines
                 continue
             news += self._add(name, of_template, learned_us, learning_us)
-        return news, folded
+        counts = {FOLDED: folded, REMOVED: self._removed}
+        return news, {name: count for name, count in counts.items() if count}
 
     def template(self, identity: str) -> str:
         """The template of an id."""
@@ -117,9 +130,14 @@ class KernelErrors:
         return row["template"] if row else identity
 
     def _since(self, first_us: int) -> int:
-        """Since when errors are counted: from the first day of which counts are kept."""
-        since: int | None = self._connection.execute(_SINCE).fetchone()[0]
-        return first_us if since is None else min(since, first_us)
+        """Returns since when errors are counted: the first time that any was counted at."""
+        execute = self._connection.execute
+        row = execute(_SINCE).fetchone()
+        known = int(row["value"]) if row else execute(_FIRST_DAY).fetchone()[0]
+        since = first_us if known is None else min(known, first_us)
+        if row is None or since != known:
+            execute(_SET_SINCE, (str(since),))
+        return since
 
     def _begin(self, template: str, first: KernelErrorCount) -> str | None:
         """The id of a template, entered where it is new; None where there is no room for it."""
@@ -132,7 +150,10 @@ class KernelErrors:
         if execute(_BEGUN_BY, begun).fetchone()[0] >= BEGUN:
             return None
         if execute(_COUNT).fetchone()[0] >= TEMPLATES:
-            return None
+            room = removal.lone_kernel_errors(self._connection, ROOM)
+            self._removed += room
+            if not room:
+                return None
         place = (clean(first.source, NAME_LIMIT), storable(first.number) or 0)
         times = (first.first_us, first.first_us)
         execute(_BEGIN, (name, template, first.level, *times, host, *place))

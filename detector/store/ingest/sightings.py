@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from detector.boots import BOOT, ROUNDING_US
+from detector.boots import BOOT, FIRST_WALL_US, ROUNDING_US
 from detector.model import Boot, Match
 from detector.release import package_of
 from detector.same_boot import counted_apart
-from detector.store.ingest import faults
+from detector.store.ingest import fleet
 from detector.store.rows import NAME_LIMIT, clean
 
 # Matches that lie anywhere in time: starts by the wall clock that are this close are one boot.
@@ -29,7 +29,7 @@ ON CONFLICT (name) DO UPDATE SET
 """
 _BOOT = """
 INSERT INTO boots (host, boot_id, epoch_us, stream, boot_count, first_kernel_us, last_kernel_us,
-  kernel, package) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  kernel, package, banner_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BOOT_SEEN = """
 UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(epoch_us, :epoch),
@@ -37,7 +37,8 @@ UPDATE boots SET boot_id = coalesce(boot_id, :boot_id), epoch_us = coalesce(min(
   first_kernel_us = coalesce(min(first_kernel_us, :first), first_kernel_us, :first),
   last_kernel_us = coalesce(max(last_kernel_us, :last), last_kernel_us, :last), kernel =
     coalesce(:kernel, kernel),
-  package = iif(:kernel IS NULL OR :kernel = kernel, coalesce(:package, package), :package)
+  package = iif(:kernel IS NULL OR :kernel = kernel, coalesce(:package, package), :package),
+  banner_us = iif(:kernel <> kernel, coalesce(:banner, banner_us), coalesce(banner_us, :banner))
 WHERE id = :id
 """
 _BOOTS = """
@@ -52,13 +53,14 @@ ORDER BY boot_id IS NULL, id DESC
 @dataclass(slots=True)
 class _Seen:
     """The earliest and latest match of one boot in this batch, and the kernel release with its
-    package if they were told.
+    package if they were told; `banner_us` is the wall time of its banner, µs since 1970.
     """
 
     first: Match
     last: Match
     kernel: str | None = None
     package: str | None = None
+    banner_us: int | None = None
 
 
 class Sightings:
@@ -87,6 +89,7 @@ class Sightings:
             seen.last = match
         if match.cls == BOOT:
             kernel, package = match.fields.get("kernel", kernel), package_of(match.text)
+            seen.banner_us = seen.banner_us or _banner_us(match)
         if kernel:
             seen.kernel = clean(kernel, NAME_LIMIT)
         if package:
@@ -109,6 +112,7 @@ class Sightings:
                     last,
                     seen.kernel,
                     seen.package,
+                    seen.banner_us,
                 )
                 connection.execute(_BOOT, row)
             else:
@@ -119,10 +123,11 @@ class Sightings:
                     "last": last,
                     "kernel": seen.kernel,
                     "package": seen.package,
+                    "banner": seen.banner_us,
                     "id": known,
                 }
                 connection.execute(_BOOT_SEEN, facts)
-        faults.refresh_kernels(
+        fleet.refresh_kernels(
             connection,
             {
                 host
@@ -188,6 +193,15 @@ def one_boot(a: Match, b: Match) -> bool:
         return True
     first = a if start <= other else b
     return abs(start - other) <= min(DRIFT_US, max(ROUNDING_US, first.kernel_time_us or 0))
+
+
+def _banner_us(match: Match) -> int | None:
+    """The wall time of a banner without a kernel stamp; with one, the boot's start tells more, or
+    the clock had not been set.
+    """
+    wall_us = match.wall_time_us
+    known = match.kernel_time_us is None and wall_us is not None and wall_us >= FIRST_WALL_US
+    return wall_us if known else None
 
 
 def _uptime(match: Match) -> int:

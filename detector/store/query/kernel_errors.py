@@ -7,7 +7,7 @@ In: a filter, the time now. Out: pages and details. Templates are bounded in num
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection, Row
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from detector.clock import DAY_US
 from detector.kernel_errors.news import NEWS_DAYS
 from detector.render.units import Bucket
+from detector.store.ingest.kernel_errors import HOSTS
 from detector.store.query.faults import in_range
 from detector.store.query.filters import Filter, FilterError, is_pattern, words
 from detector.store.query.results import Page, named, read_place, spell_place
@@ -26,6 +27,7 @@ _ATTRIBUTES = {"since": "since_us", "until": "until_us"}
 _HOSTS = 1_000
 NAMED = 100
 _KERNELS = 20
+_SHOWN_KERNELS = 3
 LEVELS = ("emerg", "alert", "crit", "err")
 
 _FRESH = "(t.news IS NOT NULL AND t.news_us >= :fresh)"
@@ -39,6 +41,8 @@ _PLACE = f"({_FRESH}, t.hosts, t.id) < (:was_fresh, :was_hosts, :was_id)"
 _ORDER = "ORDER BY fresh DESC, t.hosts DESC, t.id DESC LIMIT :limit"
 _OF_HOSTS = """t.id IN (SELECT error_id FROM kernel_error_hosts INDEXED BY kernel_error_hosts_host
   WHERE host IN (SELECT value FROM json_each(:hosts)))"""
+_OF_PATTERN = """EXISTS (SELECT 1 FROM kernel_error_hosts h
+  WHERE h.error_id = t.id AND h.host GLOB :pattern{number})"""
 _OF_KERNELS = """EXISTS (SELECT 1 FROM kernel_error_hosts k INDEXED BY kernel_error_hosts_kernel
   WHERE k.error_id = t.id AND k.kernel IN (SELECT value FROM json_each(:kernels)))"""
 _ON_KERNELS = """
@@ -51,14 +55,21 @@ SELECT host, max(kernel) AS kernel, sum(count) AS count, min(first_us) AS first_
   max(last_us) AS last_us FROM kernel_error_hosts WHERE error_id = ?
 GROUP BY host ORDER BY last_us DESC, host LIMIT ?
 """
+_ON_RELEASES = """
+SELECT error_id, kernel FROM kernel_error_hosts INDEXED BY kernel_error_hosts_kernel
+WHERE error_id IN (SELECT value FROM json_each(?)) AND kernel <> ''
+GROUP BY error_id, kernel ORDER BY error_id, count(*) DESC, max(first_us) DESC, kernel
+"""
 _DAYS = "SELECT day_us, count FROM kernel_error_days WHERE error_id = ? ORDER BY day_us"
 _RELEASES = "SELECT DISTINCT value FROM fleet_days WHERE about = 'kernel'"
 
 
 @dataclass(frozen=True, slots=True)
 class KernelErrorRow:
-    """A template of kernel errors, seen on `hosts` hosts, which are counted up to 1,000.
+    """A template of kernel errors, seen on `hosts` hosts, which are counted up to 1,000:
+    `more_hosts` says that there may be more.
 
+    `kernels` are the releases that most of its hosts ran, three at most.
     `level` is the most severe that it was printed with. `news` says why it is news, and `news_us`
     since when: "new" to the fleet, new to the "release" `news_kernel`, or "spread" to many hosts
     suddenly.
@@ -75,6 +86,8 @@ class KernelErrorRow:
     news_us: int | None
     news_kernel: str | None
     sample: str
+    more_hosts: bool
+    kernels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +153,8 @@ def page(
     rows = connection.execute(f"{_ERROR} {where} {_ORDER}", parameters).fetchall()
     last = rows[limit - 1] if len(rows) > limit else None
     following = spell_place(last["fresh"], last["hosts"], last["id"]) if last else None
-    return Page([_row(row) for row in rows[:limit]], following)
+    kernels = _kernels(connection, [row["id"] for row in rows[:limit]])
+    return Page([_row(row, kernels) for row in rows[:limit]], following)
 
 
 def detail(connection: Connection, identity: str, now_us: int) -> KernelErrorDetail | None:
@@ -153,7 +167,7 @@ def detail(connection: Connection, identity: str, now_us: int) -> KernelErrorDet
     hosts = connection.execute(_ON_HOSTS, (identity, NAMED))
     days = connection.execute(_DAYS, (identity,))
     return KernelErrorDetail(
-        _row(row),
+        _row(row, _kernels(connection, [identity])),
         tuple(KernelErrorRelease(**named(KernelErrorRelease, item)) for item in releases),
         tuple(KernelErrorHost(**named(KernelErrorHost, item)) for item in hosts),
         tuple(Bucket(day, day + DAY_US, count) for day, count in days),
@@ -164,14 +178,30 @@ def detail(connection: Connection, identity: str, now_us: int) -> KernelErrorDet
     )
 
 
-def _row(row: Row) -> KernelErrorRow:
+def _kernels(connection: Connection, identities: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The releases of templates, those of most hosts first."""
+    kernels: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(_ON_RELEASES, (json.dumps(identities),)):
+        known = kernels.get(row["error_id"], ())
+        if len(known) < _SHOWN_KERNELS:
+            kernels[row["error_id"]] = (*known, row["kernel"])
+    return kernels
+
+
+def _row(row: Row, kernels: Mapping[str, tuple[str, ...]]) -> KernelErrorRow:
     samples = json.loads(row["samples"])
     facts = {name: row[name] for name in KernelErrorRow.__slots__ if name not in _MADE}
     level = LEVELS[min(row["level"], len(LEVELS) - 1)]
-    return KernelErrorRow(level=level, sample=samples[0] if samples else "", **facts)
+    return KernelErrorRow(
+        level=level,
+        sample=samples[0] if samples else "",
+        more_hosts=row["hosts"] >= HOSTS,
+        kernels=kernels.get(row["id"], ()),
+        **facts,
+    )
 
 
-_MADE = frozenset(("level", "sample"))
+_MADE = frozenset(("level", "sample", "more_hosts", "kernels"))
 
 
 def _conditions(connection: Connection, criteria: Filter, parameters: dict[str, Any]) -> list[str]:
@@ -184,8 +214,7 @@ def _conditions(connection: Connection, criteria: Filter, parameters: dict[str, 
         parameters["until"] = criteria.until_us
         conditions.append("t.first_us < :until")
     if criteria.host:
-        parameters["hosts"] = json.dumps(_hosts(connection, criteria.host))
-        conditions.append(_OF_HOSTS)
+        conditions.append(_of_hosts(connection, criteria.host, parameters))
     if criteria.kernel:
         releases = [row["value"] for row in connection.execute(_RELEASES)]
         meant = [kernel for kernel in releases if in_range(criteria.kernel, kernel)]
@@ -198,16 +227,23 @@ def _conditions(connection: Connection, criteria: Filter, parameters: dict[str, 
     return conditions
 
 
-def _hosts(connection: Connection, hosts: Sequence[str]) -> list[str]:
-    """The hosts that names and patterns mean; raises FilterError where they are too many."""
+def _of_hosts(connection: Connection, hosts: Sequence[str], parameters: dict[str, Any]) -> str:
+    """The condition on hosts: by index where they are few, else the hosts of each template."""
     names = [host for host in hosts if not is_pattern(host)]
+    wide = []
     for pattern in filter(is_pattern, hosts):
         query = "SELECT name FROM hosts WHERE name GLOB ? LIMIT ?"
         rows = connection.execute(query, (pattern, _HOSTS + 1)).fetchall()
         if len(rows) > _HOSTS:
-            raise FilterError("host", f"{pattern} means more than {_HOSTS:,} hosts: ask for fewer")
-        names += [row["name"] for row in rows]
-    return names
+            wide.append(pattern)
+        else:
+            names += [row["name"] for row in rows]
+    parameters["hosts"] = json.dumps(names)
+    conditions = [_OF_HOSTS]
+    for number, pattern in enumerate(wide):
+        parameters[f"pattern{number}"] = pattern
+        conditions.append(_OF_PATTERN.format(number=number))
+    return f"({' OR '.join(conditions)})"
 
 
 def _check(criteria: Filter) -> None:

@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from detector.store.schema import (
     alerts,
+    banner_times,
     boots,
     faults,
     history,
+    kernel_errors,
     life_cycle,
+    packages,
+    positions,
     rejected,
     search,
+    spread_search,
     spreads,
+    unclaimed,
 )
 from detector.store.schema.migrations import MIGRATIONS
 
@@ -25,13 +31,19 @@ __all__ = [
     "APPLICATION_ID",
     "MIGRATIONS",
     "alerts",
+    "banner_times",
     "boots",
     "faults",
     "history",
+    "kernel_errors",
     "life_cycle",
+    "packages",
+    "positions",
     "rejected",
     "search",
+    "spread_search",
     "spreads",
+    "unclaimed",
 ]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).
