@@ -13,11 +13,10 @@ from dataclasses import replace
 from functools import partial
 
 from detector.assemble import Assembler
+from detector.batch_state import FollowedHosts, HeldPositions, NewCounts
 from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
-from detector.followed_hosts import FollowedHosts
-from detector.held_positions import HeldPositions
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.keeper import Correlating, PipelineKeeper
@@ -25,7 +24,6 @@ from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
-from detector.new_counts import NewCounts
 from detector.noise import NoiseTally
 from detector.noise_path import NoisePath, nothing_taken
 from detector.parse import Parser

@@ -12,7 +12,7 @@ from detector.demo import DemoBroker, DemoError, demo, embedded_broker, read_bac
 from detector.settings import settings_of
 from detector.settings.kafka import Kafka
 from detector.simulate import simulate
-from detector.simulate.demo_plan import PLAN
+from detector.simulate.plan import PLAN
 
 SMALL = replace(PLAN, hosts=60, lines=20_000, incidents=9)
 

@@ -21,7 +21,7 @@ from detector.cli.settings_options import config_option, patterns_option, settin
 from detector.errors import UserError
 from detector.hooks import Hooks
 from detector.render.escape import inert
-from detector.simulate.demo_plan import PLAN
+from detector.simulate.plan import PLAN
 
 if TYPE_CHECKING:
     from rich.console import Console

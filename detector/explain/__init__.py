@@ -16,14 +16,13 @@ from detector.catalogue.known_issues import StructLayout
 from detector.explain.call_path import explain_path
 from detector.explain.decode.fault import Decoded, decode_fault
 from detector.explain.decode.machine import Architecture, machine_of
-from detector.explain.issues import facts_of, failing_tests, recognise
+from detector.explain.issues import explain_issue, facts_of, failing_tests, recognise
 from detector.explain.kinds import explain_kind
 from detector.explain.kinds.hardware import explain_hardware
 from detector.explain.kinds.memory import explain_kill_matches
 from detector.explain.sentences import explain_fault, explain_free_list
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released
-from detector.explain.verdict import explain_issue
 from detector.member.kernel import KernelBuild
 from detector.model import CrashReport, Diagnosis, Match, Statement
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from detector.explain.decode.fault import fault_address_of
+from detector.explain.issues import OPENING
 from detector.explain.steps import location_of
 from detector.explain.tcp import STATES, released
-from detector.explain.verdict import OPENING
 from detector.model import Block, CrashReport, Diagnosis, Match, Statement
 from detector.render.escape import inert
 

@@ -86,3 +86,15 @@ class SimulationPlan:
     def end(self) -> int:
         """The wall time in µs at which the last line may be written."""
         return self.start + self.duration_s * 1_000_000
+
+
+PLAN = SimulationPlan(
+    seed=1,
+    hosts=200,
+    lines=200_000,
+    incidents=20,
+    noise_share=0.02,
+    half_signatures=12,
+    reboots=6,
+    forged=10,
+)

@@ -9,14 +9,12 @@ of heads are the kernel's own; the file that prints each is named in the pattern
 
 from __future__ import annotations
 
-from detector.crash.forms.bugs import BUGS
+from detector.crash.forms.bugs import BUGS, WARNINGS
 from detector.crash.forms.faults import FAULTS
 from detector.crash.forms.form import Form
-from detector.crash.forms.hangs import HANGS
-from detector.crash.forms.locks import LOCKS
+from detector.crash.forms.hangs import HANGS, LOCKS
 from detector.crash.forms.rest import RESTS, UNNAMED_FAULT, UNNAMED_NULL
 from detector.crash.forms.sanitisers import SANITISERS
-from detector.crash.forms.warnings import WARNINGS
 from detector.lazy_regex import lazy_regex
 
 __all__ = ["ANNOUNCES", "FORMS", "UNNAMED_FAULT", "UNNAMED_NULL", "Form"]

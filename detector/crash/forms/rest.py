@@ -9,8 +9,7 @@ from __future__ import annotations
 from detector.crash.forms.bugs import BAD_PAGE, PREEMPTIBLE, SPINLOCK
 from detector.crash.forms.faults import NULL_TITLE, PAGING_TITLE
 from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, Form, after, form, recipe
-from detector.crash.forms.hangs import STALLS
-from detector.crash.forms.locks import NON_STATIC
+from detector.crash.forms.hangs import NON_STATIC, STALLS
 from detector.crash.forms.sanitisers import LEAK, UBSAN
 from detector.crash.guilty import STACK, TRACE
 from detector.lazy_regex import lazy_regex

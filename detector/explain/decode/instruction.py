@@ -115,10 +115,10 @@ def _kernel_names(text: str, family: ArchFamily) -> str:
 
 
 def _operands(decoded: Any, machine: Architecture, registers: Mapping[str, int]) -> list[Operand]:
-    from detector.explain.decode import operands_arm, operands_x86
+    from detector.explain.decode import operands, operands_arm
 
     if machine.family == "arm64":
         return operands_arm.arm64(decoded, registers)
     if machine.family == "arm":
         return operands_arm.arm(decoded, registers)
-    return operands_x86.x86(decoded, machine.bits, registers)
+    return operands.x86(decoded, machine.bits, registers)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from sqlite3 import Connection
 
-from detector.store.ingest import faults, fleet
+from detector.store.ingest import faults
 
 _IDS = "SELECT id FROM matches WHERE id <= ? ORDER BY id DESC LIMIT ?"
 _HOSTS = "SELECT name FROM hosts WHERE name > ? ORDER BY name LIMIT ?"
@@ -63,7 +63,7 @@ def _faults(connection: Connection, place: str, rows: int, now_us: int) -> tuple
 def _kernels(connection: Connection, place: str, rows: int, now_us: int) -> tuple[int, str | None]:
     del now_us
     names = [row["name"] for row in connection.execute(_HOSTS, (place, rows))]
-    fleet.refresh_kernels(connection, names)
+    faults.refresh_kernels(connection, names)
     return len(names), names[-1] if len(names) == rows else None
 
 

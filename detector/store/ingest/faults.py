@@ -4,15 +4,21 @@ report adds to its problem and to the days of the fleet.
 In: ids of matches that are new or changed. Out: their rows, made anew from matches and reports:
 doing it again changes nothing. A fault that the kernel panicked after is critical, whatever it
 began as. Runs inside the transaction of the journal that owns the connection.
+
+A host runs a kernel from the boot that told it until the boot that told another. Runs inside the
+transaction of the journal that owns the connection.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from sqlite3 import Connection, Row
 
-from detector.store.ingest import fleet, problems
+from detector.clock import DAY_US
+from detector.lazy_regex import lazy_regex
+from detector.store.ingest import problems
 from detector.store.ingest.problems import ProblemPart
 from detector.store.rows import NAME_LIMIT, clean, release_number
 
@@ -41,9 +47,9 @@ def refresh(connection: Connection, ids: Collection[int], now_us: int) -> None:
         old = before.get(identity)
         if old is None or tuple(old) != tuple(row):
             problems.move(connection, part(old), part(row), now_us)
-            fleet.move_crash(connection, old, row)
+            move_crash(connection, old, row)
             if row["hardware"] is not None:
-                fleet.tell_hardware(connection, row["host"], row["hardware"], row["at_us"])
+                tell_hardware(connection, row["host"], row["hardware"], row["at_us"])
 
 
 def part(row: Row | None) -> ProblemPart | None:
@@ -70,5 +76,98 @@ def _known_facts(row: Row) -> tuple[object, ...]:
     """The row as it is stored: hardware by its model alone."""
     values = dict(row)
     if values["hardware"] is not None:
-        values["hardware"] = clean(fleet.model_of(values["hardware"]), NAME_LIMIT)
+        values["hardware"] = clean(model_of(values["hardware"]), NAME_LIMIT)
     return tuple(values.values())
+
+
+# A report counts as a crash of its kernel where its signature has this severity.
+CRASH = "critical"
+
+_RUNS = "SELECT from_us, kernel FROM host_kernels WHERE host = ? ORDER BY from_us"
+_BOOTS = """
+SELECT coalesce(epoch_us, banner_us) AS from_us, kernel FROM boots
+WHERE host = ? AND kernel IS NOT NULL AND coalesce(epoch_us, banner_us) > 0 ORDER BY from_us, id
+"""
+_DAY = """
+INSERT INTO fleet_days (about, value, day_us, hosts, crashes) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET hosts = hosts + excluded.hosts, crashes = crashes + excluded.crashes
+"""
+_HARDWARE = """
+UPDATE hosts SET hardware = :hardware, hardware_us = :at WHERE name = :host
+  AND (hardware_us IS NULL OR hardware_us <= :at)
+"""
+# What follows the model: the firmware (drivers/firmware/dmi_scan.c, dmi_format_ids), or where the
+# name is from (arch/arm64/kernel/setup.c, setup_machine_fdt).
+_AFTER_MODEL = lazy_regex(r",? BIOS .*| \(DT\)$")
+
+Runs = list[tuple[int, str]]
+
+
+def model_of(hardware: str) -> str:
+    """The model of a "Hardware name:": without firmware version and date."""
+    return _AFTER_MODEL.sub("", hardware).strip() or hardware
+
+
+def refresh_kernels(connection: Connection, hosts: Iterable[str]) -> None:
+    """Makes the kernels of hosts anew from their boots, and moves the hosts of each day."""
+    for host in hosts:
+        before = [tuple(row) for row in connection.execute(_RUNS, (host,))]
+        after = _runs(connection.execute(_BOOTS, (host,)))
+        if before == after:
+            continue
+        connection.execute("DELETE FROM host_kernels WHERE host = ?", (host,))
+        connection.executemany(
+            "INSERT INTO host_kernels VALUES (?, ?, ?)", [(host, *run) for run in after]
+        )
+        change = _changes(after)
+        change.subtract(_changes(before))
+        connection.executemany(
+            _DAY,
+            [("kernel", kernel, day, count, 0) for (kernel, day), count in change.items() if count],
+        )
+
+
+def move_crash(connection: Connection, before: Row | None, after: Row) -> None:
+    """Counts the crash of a fault on its day, and takes back what was counted of it."""
+    change = _crash(after)
+    change.subtract(_crash(before))
+    connection.executemany(_DAY, [(*key, 0, count) for key, count in change.items() if count])
+
+
+def tell_hardware(connection: Connection, host: str, hardware: str, at_us: int) -> None:
+    """Notes the hardware of a host: the one that was told last."""
+    connection.execute(_HARDWARE, {"host": host, "hardware": hardware, "at": at_us})
+
+
+def _runs(boots: Iterable[Row]) -> Runs:
+    """Returns from when on which kernel ran: of equal ones in a row the first, of one time the
+    last.
+    """
+    runs: Runs = []
+    for began, kernel in boots:
+        if runs and runs[-1][0] == began:
+            runs.pop()
+        if not runs or runs[-1][1] != kernel:
+            runs.append((began, kernel))
+    return runs
+
+
+def _changes(runs: Iterable[tuple[int, str]]) -> Counter[tuple[str, int]]:
+    """Returns by kernel and day: one host more where it begins to run, one less where it ends."""
+    counted: Counter[tuple[str, int]] = Counter()
+    last = None
+    for began, kernel in runs:
+        day = began - began % DAY_US
+        counted[kernel, day] += 1
+        if last is not None:
+            counted[last, day] -= 1
+        last = kernel
+    return counted
+
+
+def _crash(row: Row | None) -> Counter[tuple[str, str, int]]:
+    if row is None or row["severity"] != CRASH:
+        return Counter()
+    day = row["at_us"] - row["at_us"] % DAY_US
+    facts = (("kernel", row["kernel"]), ("hardware", row["hardware"]))
+    return Counter((about, value, day) for about, value in facts if value is not None)

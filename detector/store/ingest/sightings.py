@@ -13,7 +13,7 @@ from detector.boots import BOOT, FIRST_WALL_US, ROUNDING_US
 from detector.model import Boot, Match
 from detector.release import package_of
 from detector.same_boot import counted_apart
-from detector.store.ingest import fleet
+from detector.store.ingest import faults
 from detector.store.rows import NAME_LIMIT, clean
 
 # Matches that lie anywhere in time: starts by the wall clock that are this close are one boot.
@@ -127,7 +127,7 @@ class Sightings:
                     "id": known,
                 }
                 connection.execute(_BOOT_SEEN, facts)
-        fleet.refresh_kernels(
+        faults.refresh_kernels(
             connection,
             {
                 host

@@ -15,15 +15,10 @@ from detector.store.schema import (
     boots,
     faults,
     history,
-    kernel_errors,
     life_cycle,
-    packages,
-    positions,
     rejected,
     search,
-    spread_search,
     spreads,
-    unclaimed,
 )
 from detector.store.schema.migrations import MIGRATIONS
 
@@ -35,15 +30,10 @@ __all__ = [
     "boots",
     "faults",
     "history",
-    "kernel_errors",
     "life_cycle",
-    "packages",
-    "positions",
     "rejected",
     "search",
-    "spread_search",
     "spreads",
-    "unclaimed",
 ]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).

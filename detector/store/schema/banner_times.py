@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store.schema import packages, spread_search
+from detector.store.schema import spreads
 from detector.store.schema.migrations import MIGRATIONS
 
 # Migrations are entered in the order of import: these come before.
-BEFORE = (packages, spread_search)
+BEFORE = (spreads,)
 
 
 @MIGRATIONS()

@@ -1,6 +1,8 @@
-"""Tables of boots: banners, and the state of line streams."""
+"""Tables of where reading stands: boots and line streams, positions, lines not understood."""
 
 from __future__ import annotations
+
+import secrets
 
 from sqlite_utils import Database
 
@@ -35,4 +37,42 @@ CREATE TABLE banners (
   boot_id TEXT,
   PRIMARY KEY (host, wall_us)
 ) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def m006_positions(db: Database) -> None:
+    """Topic ids of positions, up to where noise is counted, and an identity of the history."""
+    db.executescript(_POSITIONS)
+    db.execute("INSERT INTO about (name, value) VALUES ('history', ?)", (secrets.token_hex(8),))
+
+
+_POSITIONS = """
+ALTER TABLE positions ADD COLUMN topic_id TEXT;
+ALTER TABLE positions ADD COLUMN counted INTEGER;
+ALTER TABLE positions ADD COLUMN set_us INTEGER;
+
+CREATE TABLE about (
+  name TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def m007_unclaimed(db: Database) -> None:
+    """A count and the newest sample for each reason."""
+    db.executescript(_UNCLAIMED)
+
+
+_UNCLAIMED = """
+CREATE TABLE unclaimed (
+  reason TEXT PRIMARY KEY,
+  count INTEGER NOT NULL,
+  signature TEXT NOT NULL,
+  source TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  host TEXT NOT NULL,
+  sample TEXT NOT NULL
+) STRICT;
 """

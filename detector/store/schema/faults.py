@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store.schema import unclaimed
+from detector.store.schema import boots
 from detector.store.schema.migrations import MIGRATIONS
 
 # Migrations are entered in the order of import: these come before.
-BEFORE = (unclaimed,)
+BEFORE = (boots,)
 
 
 @MIGRATIONS()
