@@ -27,7 +27,7 @@ from detector.diagnose import BlockReading, Diagnoser
 from detector.families import Families, Family
 from detector.hooks import RaisedIncident
 from detector.isolation import NOWHERE, Isolation, place_of
-from detector.kernel_errors.tally import KernelErrorTally
+from detector.kernel_errors.tally import KernelErrorCount, KernelErrorPolicy, KernelErrorTally
 from detector.model import Block, CrashReport, Diagnosis, Incident
 from detector.noise import NoiseCount
 from detector.outbreak import Outbreaks
@@ -119,8 +119,14 @@ class Correlator:
     def kernel_errors(self, tally: KernelErrorTally) -> None:
         """Stores the counts of kernel errors, and notes where those that are news were seen."""
         if tally.policy and (rows := tally.drain()):
-            news = self._journal.count_kernel_errors(rows, tally.policy.learning_us)
-            self._outbreaks.kernel_errors(news)
+            self.count_kernel_errors(rows, tally.policy)
+
+    def count_kernel_errors(
+        self, rows: Sequence[KernelErrorCount], policy: KernelErrorPolicy
+    ) -> None:
+        """Stores counts of kernel errors, and notes where those that are news were seen."""
+        news = self._journal.count_kernel_errors(rows, policy.learning_us)
+        self._outbreaks.kernel_errors(news)
 
     def raise_outbreaks(self) -> None:
         """Raises the incidents of many hosts, after the reports and the noise of the batch."""

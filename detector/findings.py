@@ -3,7 +3,8 @@
 In: what the pipeline finds in chunks. Out: frozen values, and JSON of them that this version and
 every later one reads: `v` is the version that wrote it, and fields are only added. A `match` is a
 line that a kernel signature claims (or a boot banner), a `report` the whole block that a fault
-printed, `noise` counts of user-space crashes, `unclaimed` counts of lines that were not understood,
+printed, `noise` counts of user-space crashes, `kernel-error` counts of errors of the kernel that no
+signature claims, `unclaimed` counts of lines that were not understood,
 `counters` what parser and assembler counted, `rejected` a record that a stage raised on. The schema
 is `schema()`; docs/fleet.md shows an example of each.
 """
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 
+from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Block, CrashReport, Match, Rejected
 from detector.noise import NoiseCount
 from detector.unclaimed import UnclaimedCount
@@ -92,6 +94,22 @@ class NoiseFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelErrorFinding:
+    """A count of lines of one template that one host's kernel printed on one day, since the
+    last finding of the same.
+    """
+
+    count: KernelErrorCount
+    kind: Literal["kernel-error"] = "kernel-error"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Returns whose it is."""
+        return self.count.host
+
+
+@dataclass(frozen=True, slots=True)
 class UnclaimedFinding:
     """A count of lines that were not understood for one reason, with a sample."""
 
@@ -137,12 +155,13 @@ Finding = (
     MatchFinding
     | ReportFinding
     | NoiseFinding
+    | KernelErrorFinding
     | UnclaimedFinding
     | CountersFinding
     | RejectedFinding
 )
 # Those that are sums: they are counted together before they are sent.
-COUNTS = (NoiseFinding, UnclaimedFinding, CountersFinding)
+COUNTS = (NoiseFinding, KernelErrorFinding, UnclaimedFinding, CountersFinding)
 
 _ADAPTER: TypeAdapter[Finding] = TypeAdapter(Annotated[Finding, Discriminator("kind")])
 
@@ -175,7 +194,7 @@ def from_json(value: bytes) -> Finding:
 
 def _sums(finding: Finding) -> Iterator[tuple[str, int]]:
     """The sums of a finding, with their fields."""
-    if isinstance(finding, NoiseFinding | UnclaimedFinding):
+    if isinstance(finding, NoiseFinding | KernelErrorFinding | UnclaimedFinding):
         yield "count.count", finding.count.count
     elif isinstance(finding, CountersFinding):
         yield "records", finding.records

@@ -343,7 +343,7 @@ class Pipeline:
         """Counts a line that no signature claims; an open report's lines are its own."""
         reported = self.assembler.is_open(line.host)
         self.totals.unclaimed += self.review.count(line, reported)
-        if not reported:
+        if not reported and line.number >= self._noise_from:
             self.kernel_errors.count(line, record)
 
     def _noise(self, line: Line, claim: Claim, record: Record | None) -> Match | None:

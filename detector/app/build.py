@@ -109,7 +109,7 @@ def watch_of(
         proved=not settings.patterns.directories,
         correlating=correlating,
         boots=boots,
-        errors=kernel_error_policy(settings) if keeps_noise and correlating is None else None,
+        errors=kernel_error_policy(settings) if keeps_noise else None,
     )
 
 

@@ -42,6 +42,13 @@ class KernelErrorCount:
     source: str
     number: int
 
+    def add(self, other: KernelErrorCount) -> None:
+        """Adds the lines of a later count of the same template, host and day."""
+        self.count += other.count
+        self.level = min(self.level, other.level)
+        self.first_us = min(self.first_us, other.first_us)
+        self.last_us = max(self.last_us, other.last_us)
+
 
 _Key = tuple[str, str, int]
 

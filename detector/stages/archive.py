@@ -30,6 +30,7 @@ from detector.diagnose import BlockReading
 from detector.findings import (
     CountersFinding,
     Finding,
+    KernelErrorFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
@@ -38,6 +39,7 @@ from detector.findings import (
 )
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal
+from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Match, Rejected
 from detector.noise import NoiseCount
 from detector.settings import Settings
@@ -76,7 +78,7 @@ class SpreadHosts:
 # The heads of reports whose matches were stored lately: their reports follow within seconds.
 HEADS = 20_000
 Head = tuple[str, int, str]
-Sum = TypeVar("Sum", NoiseCount, UnclaimedCount)
+Sum = TypeVar("Sum", NoiseCount, KernelErrorCount, UnclaimedCount)
 
 
 class Archive:
@@ -109,6 +111,7 @@ class Archive:
             on_incident=self._incident,
             on_report=self.hooks.report,
         )
+        self._errors = build.kernel_error_policy(settings)
         self._heads: OrderedDict[Head, tuple[int, bool]] = OrderedDict()
         self._new_heads: dict[Head, tuple[int, bool]] = {}
         self._raised: list[RaisedIncident] = []
@@ -161,10 +164,13 @@ class Archive:
 
     def _work(self, findings: Sequence[tuple[Finding, RecordPlace]]) -> None:
         noise: list[tuple[NoiseCount, RecordPlace]] = []
+        errors: list[tuple[KernelErrorCount, RecordPlace]] = []
         unclaimed: list[tuple[UnclaimedCount, RecordPlace]] = []
         for finding, place in findings:
             if isinstance(finding, NoiseFinding):
                 noise.append((finding.count, place))
+            elif isinstance(finding, KernelErrorFinding):
+                errors.append((finding.count, place))
             elif isinstance(finding, UnclaimedFinding):
                 unclaimed.append((finding.count, place))
             else:
@@ -175,6 +181,8 @@ class Archive:
             self._each(noise, self.journal.count_noise),
             self._each(unclaimed, self.journal.add_unclaimed),
         )
+        if self._errors is not None:
+            self._each(errors, partial(self._correlator.count_kernel_errors, policy=self._errors))
         self._correlator.raise_outbreaks()
         self._isolation.stage = "store"
         self.journal.save_streams(self.boots.changed())

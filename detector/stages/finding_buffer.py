@@ -23,13 +23,14 @@ from detector.findings import (
     SAMPLE_BYTES,
     CountersFinding,
     Finding,
+    KernelErrorFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
     ReportFinding,
     UnclaimedFinding,
 )
-from detector.kernel_errors.tally import KernelErrorTally
+from detector.kernel_errors.tally import FOLDED, KEYS, KernelErrorCount, KernelErrorTally
 from detector.model import Block, Match, Rejected
 from detector.noise import NoiseCount
 from detector.store.rows import NAME_LIMIT, clean, clean_match
@@ -56,6 +57,7 @@ class _Staged:
 
     findings: list[Finding] = field(default_factory=list)
     noise: list[NoiseCount] = field(default_factory=list)
+    errors: list[KernelErrorCount] = field(default_factory=list)
     unclaimed: list[UnclaimedCount] = field(default_factory=list)
     counts: list[Mapping[str, int]] = field(default_factory=list)
 
@@ -69,7 +71,7 @@ class _Staged:
             del part[length:]
 
     def _parts(self) -> tuple[list[Any], ...]:
-        return self.findings, self.noise, self.unclaimed, self.counts
+        return self.findings, self.noise, self.errors, self.unclaimed, self.counts
 
 
 class FindingBuffer:
@@ -90,6 +92,7 @@ class FindingBuffer:
         self._staged = _Staged()
         self._findings: list[Finding] = []
         self._noise: dict[tuple[str, str, str, int], NoiseCount] = {}
+        self._errors: dict[tuple[str, str, int], KernelErrorCount] = {}
         self._unclaimed: dict[str, UnclaimedCount] = {}
         self._counts: Counter[str] = Counter()
 
@@ -100,8 +103,8 @@ class FindingBuffer:
 
     @property
     def keys(self) -> int:
-        """The number of sums of noise that wait."""
-        return len(self._noise)
+        """The number of sums of noise and of kernel errors that wait."""
+        return len(self._noise) + len(self._errors)
 
     def of(self, source: str) -> SourceBounds:
         """The bounds of a source."""
@@ -113,14 +116,15 @@ class FindingBuffer:
         return findings
 
     def take_counts(self) -> list[Finding]:
-        """The sums since the last call: noise by key, what was not understood, and counters with
-        what was read.
+        """The sums since the last call: noise and kernel errors by key, what was not understood,
+        and counters with what was read.
         """
         sums: list[Finding] = [NoiseFinding(row) for row in self._noise.values()]
+        sums += [KernelErrorFinding(row) for row in self._errors.values()]
         sums += [UnclaimedFinding(row) for row in self._unclaimed.values()]
         if self.records or self._counts:
             sums.append(CountersFinding(dict(self._counts), self.records, self.bytes))
-        self._noise, self._unclaimed, self._counts = {}, {}, Counter()
+        self._noise, self._errors, self._unclaimed, self._counts = {}, {}, {}, Counter()
         self.records = self.bytes = 0
         return sums
 
@@ -135,6 +139,8 @@ class FindingBuffer:
         self._findings += staged.findings
         for row in staged.noise:
             self._add_noise(row)
+        for error in staged.errors:
+            self._add_error(error)
         self._unclaimed = folded(self._unclaimed, staged.unclaimed)
         for counts in staged.counts:
             self._counts.update(counts)
@@ -246,7 +252,8 @@ class FindingBuffer:
         """Counts were sent."""
 
     def kernel_errors(self, tally: KernelErrorTally) -> None:
-        """Kernel errors are counted where the history is."""
+        """Counts of kernel errors; whether they are news is decided where the history is."""
+        self._staged.errors += tally.drain()
 
     def raise_incidents(self) -> None:
         """See `forget`."""
@@ -268,6 +275,20 @@ class FindingBuffer:
             self._noise[key] = replace(row, host=host, process=process)
         else:
             known.add(row)
+
+    def _add_error(self, row: KernelErrorCount) -> None:
+        template, host = clean(row.template, NAME_LIMIT), clean(row.host, NAME_LIMIT)
+        key = (template, host, row.day_us)
+        known = self._errors.get(key)
+        if known is not None:
+            known.add(row)
+        elif len(self._errors) < KEYS:
+            source, sample = clean(row.source, NAME_LIMIT), clean(row.sample, NAME_LIMIT)
+            self._errors[key] = replace(
+                row, template=template, host=host, source=source, sample=sample
+            )
+        else:
+            self._counts[FOLDED] += row.count
 
 
 def _clean_unclaimed(row: UnclaimedCount) -> UnclaimedCount:

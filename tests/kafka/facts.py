@@ -20,6 +20,10 @@ QUERIES = {
         " FROM reports r JOIN matches m ON m.id = r.match_id"
     ),
     "noise": "SELECT host, process, signature, sum(count) FROM noise GROUP BY 1, 2, 3",
+    "kernel errors": (
+        "SELECT e.template, e.level, e.count, e.hosts, e.first_us, e.last_us, h.host, h.count"
+        " FROM kernel_errors e JOIN kernel_error_hosts h ON h.error_id = e.id"
+    ),
     "rejected": "SELECT source, number, stage FROM rejected",
     "counters": "SELECT name, count FROM counters",
 }

@@ -11,6 +11,7 @@ from detector.finding_schema import page
 from detector.findings import (
     CountersFinding,
     FindingError,
+    KernelErrorFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
@@ -25,6 +26,7 @@ from detector.noise import NoiseCount
 HERE = Path(__file__).parent
 KINDS = (
     CountersFinding,
+    KernelErrorFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,

@@ -20,6 +20,7 @@ from detector.api import (
     to_json,
 )
 from detector.app import build
+from detector.clock import SECOND_US
 from detector.findings import NoiseFinding, UnclaimedFinding
 from detector.noise import NoiseCount
 from detector.settings import Settings
@@ -28,6 +29,8 @@ from detector.sources.kafka.chunks import KafkaChunk
 from detector.unclaimed import UnclaimedCount
 from tests.fleet_log import lines
 from tests.kafka.facts import differences
+from tests.kafka.service import ask
+from tests.kernel_errors.shipping import syslog
 from tests.shipped import shipped
 
 NOW_US = 1_800_000_000_000_000
@@ -49,9 +52,14 @@ def shipped_chunks(size: int, parts: int = 3) -> Iterator[list[KafkaChunk]]:
     waiting: dict[int, list[Polled]] = {part: [] for part in range(parts)}
     for number, (host, value) in enumerate(records(simulate(PLAN), format="rsyslog")):
         part = sum(host.encode()) % parts
-        polled = Polled(len(logs[part]), host, value)
-        logs[part].append(polled)
-        waiting[part].append(polled)
+        values = [value]
+        if number % 200 == 0:  # an error that no signature claims
+            text = f"acme {number}: {'fan' if number % 3 else 'pump'} stopped"
+            values.append(syslog(host, NOW_US + number * SECOND_US, text))
+        for record in values:
+            polled = Polled(len(logs[part]), host, record)
+            logs[part].append(polled)
+            waiting[part].append(polled)
         if number % size == size - 1:
             yield [KafkaChunk(f"k/{one}", rows) for one, rows in waiting.items() if rows]
             waiting = {one: [] for one in waiting}
@@ -84,6 +92,7 @@ def test_two_stages_write_the_history_of_one_process(tmp_path: Path, size: int) 
     findings += detector.finish(NOW_US)
     archived(tmp_path / "two.db", findings, size)
     assert differences(tmp_path / "two.db", tmp_path / "one.db") == {}
+    assert ask(tmp_path / "two.db", "SELECT count FROM kernel_errors WHERE hosts > 1")
 
 
 def test_a_successor_goes_on_where_a_detector_was_killed(tmp_path: Path) -> None:
