@@ -10,9 +10,9 @@ cd "$target/debs"
 apt-get -qq download "linux-image-$release-$arch-unsigned:$arch" "linux-image-$release-$arch-dbg:$arch"
 dpkg-deb --fsys-tarfile linux-image-*-unsigned_*.deb | tar -x -C .. ./boot ./lib/modules
 dpkg-deb --fsys-tarfile linux-image-*-dbg_*.deb | tar -x -C .. ./usr/lib/debug/boot
-cd ..
+cd "$target"
 rm -r debs
 mv boot/vmlinuz-* vmlinuz
 mv usr/lib/debug/boot/vmlinux-* vmlinux
 rm -r usr boot
-touch done
+touch "$target/done"

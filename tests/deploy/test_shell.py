@@ -9,7 +9,11 @@ import pytest
 
 pytestmark = pytest.mark.debian
 ROOT = Path(__file__).parents[2]
-SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "tests").rglob("*.sh"))]
+FOLDERS = "bench", "deploy", "tests"
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *(p for name in FOLDERS for p in sorted((ROOT / name).rglob("*.sh"))),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -8,7 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.debian
 MOST_EXPOSED = 15  # tenths: systemd's own scale goes to 100
-AS_ROOT = {"oopswatch-collect.service": 25}  # the files of a crash are root's alone
+# The files of a crash, and kernel images, are root's alone.
+AS_ROOT = {"oopswatch-collect.service": 25, "oopswatch-send-image.service": 25}
 
 
 UNITS = sorted(
