@@ -46,7 +46,7 @@ def explain_member(
         address = locate(kernel, frame.function, frame.offset, frame.size, logged)
         access = name_access(kernel, address) if address is not None else None
         if access is not None and _is_operand(access, operand):
-            return _statements(report, machine, decoded, access)
+            return _statements(report, machine, decoded, access, frame)
     return []
 
 
@@ -83,16 +83,24 @@ def _is_operand(access: NamedAccess, operand: Operand) -> bool:
 
 
 def _statements(
-    report: CrashReport, machine: Architecture, decoded: Decoded, access: NamedAccess
+    report: CrashReport,
+    machine: Architecture,
+    decoded: Decoded,
+    access: NamedAccess,
+    frame: Frame,
 ) -> list[Statement]:
     operand = decoded.operand
     assert operand is not None
-    confidence: Confidence = "possible" if access.basis == Basis.ONLY_FIT else "likely"
+    is_sure = access.basis != Basis.ONLY_FIT and access.neighbours is None
+    confidence: Confidence = "likely" if is_sure else "possible"
     spot = f"{access.offset:#x} of {access.struct}"
     verb = _verb(report, machine)
     size = several(access.size, "byte")
     if access.member is not None:
         what = f"{verb} member {access.member}: {size} at offset {spot}"
+    elif access.neighbours is not None:
+        what = f"{verb} {size} at offset {spot}, where it has no member: between "
+        what += " and ".join(access.neighbours)
     else:
         what = f"{verb} {size} of the private area {access.private} of {access.struct}"
     also = ""
@@ -104,14 +112,25 @@ def _statements(
     source = f"types and code of {report.kernel}: {_BASIS[access.basis]}{use}"
     origin = " <- ".join(reversed(access.chain))
     chain = f"{access.base} is {access.struct} *, from: {origin}"
-    statements = [Statement(f"The instruction {what}.{also}", confidence, (source, chain))]
-    if operand.address is not None and not access.indexed:
+    # The title may name the caller of what faulted.
+    at = f" in {frame.function}" if frame.function != report.display_function else ""
+    statements = [Statement(f"The instruction{at} {what}.{also}", confidence, (source, chain))]
+    if operand.address is not None and not access.indexed and not _is_null(decoded):
         start = (operand.address - access.offset) & machine.mask
         sum_ = f"{operand.address:#x} - {access.offset:#x} = {start:#x}"
         text = f"The {access.struct} would begin at {start:#x}"
         if meaning := _meaning(start, machine):
             statements.append(Statement(f"{text}: {meaning}.", confidence, (sum_,)))
     return statements
+
+
+def _is_null(decoded: Decoded) -> bool:
+    """Tell if the register is NULL, which the address has said already. An object around a member
+    at NULL has no pointer of its own to speak of.
+    """
+    base = decoded.operand.base if decoded.operand is not None else None
+    marks = {meaning.mark for meaning in decoded.meanings}
+    return base is not None and base.value == 0 and "null" in marks
 
 
 def _verb(report: CrashReport, machine: Architecture) -> str:

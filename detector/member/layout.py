@@ -182,6 +182,20 @@ class Layouts:
             return None
         return path_text(leaf.path[:-1])
 
+    def neighbours(self, number: int, offset: int, size: int) -> tuple[str, str] | None:
+        """The members before and behind bytes of a struct where it has none: in a hole of it."""
+        before, behind = "", ""
+        for member in self.types.members(number):
+            end = member.offset + self.types.size(member.type)
+            name = member.name or "an unnamed part"
+            if member.bits or member.offset < offset + size and offset < end:
+                return None
+            if end <= offset:
+                before = f"{name} (to {end:#x})"
+            elif not behind:
+                behind = f"{name} (from {member.offset:#x})"
+        return (before, behind) if before and behind else None
+
     def offset_of(self, struct: str, member: str) -> int | None:
         """The offset of a member of a struct, also of one in an unnamed part of it; None where
         there is none.

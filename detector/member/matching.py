@@ -3,7 +3,7 @@
 In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the address of
 the instruction in that kernel, or None. What the kernel itself patches may differ: calls and jumps
 (ftrace, static calls, return thunks), nops (static branches, alternatives), addresses that
-KASLR moves, all by one distance, and in a module what its loader fills in.
+KASLR moves, all by one distance, lock prefixes (machines with one CPU), and in a module what its loader fills in.
 
 Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG_PHYSICAL_ALIGN,
 2 MB), arch/arm64/kernel/patching.c (5.4 to 6.12).
@@ -67,7 +67,8 @@ def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: L
         printed = logged.data[first : first + size]
         own = function.code[place - function.start : place - function.start + size]
         printed = _without_relocations(kernel, place, own, printed)
-        if printed == own or _is_moved(kernel, own, printed, slides):
+        same = printed == own or _is_unlocked(kernel, own, printed)
+        if same or _is_moved(kernel, own, printed, slides):
             equal += 1
         elif place == address or not _is_patched(kernel, instruction):
             return False
@@ -85,6 +86,12 @@ def _without_relocations(kernel: KernelBuild, place: int, own: bytes, printed: b
         mine if is_filled else theirs
         for mine, theirs, is_filled in zip(own, printed, spots, strict=True)
     )
+
+
+def _is_unlocked(kernel: KernelBuild, own: bytes, printed: bytes) -> bool:
+    """Tell if only the lock prefix differs, which a machine with one CPU makes a segment's: DS."""
+    prefixes = own[:1], printed[:1]
+    return kernel.arch == "x86_64" and prefixes == (b"\xf0", b"\x3e") and own[1:] == printed[1:]
 
 
 def _is_patched(kernel: KernelBuild, instruction: Any) -> bool:

@@ -18,7 +18,8 @@ from detector.symbols.btf import COMPOSITES
 class NamedAccess:
     """An access of `size` bytes at `offset` of an object of type `struct`.
 
-    `member` is its path, None in a `private` area, which is named instead; `aliases` are the other
+    `member` is its path, None in a `private` area, which is named instead, or where the struct has
+    none: between its `neighbours`; `aliases` are the other
     members of unions there, `use` what the function does with the pointer where that is how its
     type is known. `base` and `displacement` are of the instruction's operand; `indexed`:
     an index is added, so the operand's address is not that of the object plus `offset`.
@@ -29,6 +30,7 @@ class NamedAccess:
     size: int
     member: str | None
     private: str | None
+    neighbours: tuple[str, str] | None
     aliases: tuple[str, ...]
     chain: Chain
     basis: Basis
@@ -66,8 +68,11 @@ def name_access(kernel: KernelBuild, address: int) -> NamedAccess | None:
         private = kernel.layouts.private_area(pointer.type, pointer.offset)
     elif not place.text:
         return None
+    neighbours = None
     if place is None and private is None:
-        return None
+        neighbours = kernel.layouts.neighbours(pointer.type, pointer.offset, access.size)
+        if neighbours is None or access.scale:
+            return None
     offset, size = pointer.offset, access.size
     return NamedAccess(
         kernel.types.name(pointer.type),
@@ -75,6 +80,7 @@ def name_access(kernel: KernelBuild, address: int) -> NamedAccess | None:
         size,
         place.text if place else None,
         private,
+        neighbours,
         tuple(kernel.layouts.aliases(place, pointer.type, offset, size)) if place else (),
         pointer.chain,
         pointer.basis,

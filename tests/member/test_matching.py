@@ -81,6 +81,17 @@ def test_arm64_code_is_located():
     assert located(demo, "demo_walk", 20, 64, data, 20) is None
 
 
+@pytest.mark.parametrize(("prefix", "agrees"), [(0x3E, True), (0x2E, False)])
+def test_a_machine_with_one_cpu_has_no_lock_prefixes(prefix, agrees):
+    """The kernel makes them the prefix of DS (alternatives_smp_unlock)."""
+    code = bytes.fromhex("488b07 f0ff08 c3")  # mov rax, [rdi]; lock dec dword [rax]; ret
+    demo = kernel(demo_lookup=code)
+    start = demo.symbols.addresses_of("demo_lookup")[0]
+    data = bytearray(code)
+    data[3] = prefix
+    assert located(demo, "demo_lookup", 3, 64, data, 3) == (start + 3 if agrees else None)
+
+
 def test_a_kernel_with_kasan_is_not_read():
     """There the shadow check faults, and not the access."""
     demo = kernel()

@@ -56,6 +56,15 @@ def test_a_private_area_is_not_named_inside():
     assert (access.member, access.private) == (None, "cb")
 
 
+def test_a_hole_is_named_by_its_neighbours():
+    """Where a struct has no member; one that reaches into the next is no access of it."""
+    demo = named("x86_64", "demo_union", 0, demo_union=bytes.fromhex("488b4750 c3"))
+    assert (demo.struct, demo.member, demo.private) == ("struct demo_sock", None, None)
+    assert demo.neighbours == ("net (to 0x38)", "node (from 0x68)")
+    code = bytes.fromhex("488b4764 c3")  # mov rax, [rdi+0x64]
+    assert named("x86_64", "demo_union", 0, demo_union=code) is None
+
+
 def test_a_caller_says_the_type_of_an_argument():
     """Where a function has no prototype: never more than on some paths."""
     access = named("x86_64", "demo_hidden", 0)
