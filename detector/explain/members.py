@@ -93,16 +93,7 @@ def _statements(
     assert operand is not None
     is_sure = access.basis != Basis.ONLY_FIT and access.neighbours is None
     confidence: Confidence = "likely" if is_sure else "possible"
-    spot = f"{access.offset:#x} of {access.struct}"
-    verb = _verb(report, machine)
-    size = several(access.size, "byte")
-    if access.member is not None:
-        what = f"{verb} member {access.member}: {size} at offset {spot}"
-    elif access.neighbours is not None:
-        what = f"{verb} {size} at offset {spot}, where it has no member: between "
-        what += " and ".join(access.neighbours)
-    else:
-        what = f"{verb} {size} of the private area {access.private} of {access.struct}"
+    what = _what(report, machine, access)
     also = ""
     if access.aliases:
         shown = ", ".join(access.aliases[:_ALIASES_SHOWN])
@@ -122,6 +113,19 @@ def _statements(
         if meaning := _meaning(start, machine):
             statements.append(Statement(f"{text}: {meaning}.", confidence, (sum_,)))
     return statements
+
+
+def _what(report: CrashReport, machine: Architecture, access: NamedAccess) -> str:
+    """Says what was touched: a member, a private area, or a hole between members."""
+    spot = f"{access.offset:#x} of {access.struct}"
+    verb = _verb(report, machine)
+    size = several(access.size, "byte")
+    if access.member is not None:
+        return f"{verb} member {access.member}: {size} at offset {spot}"
+    if access.neighbours is not None:
+        between = " and ".join(access.neighbours)
+        return f"{verb} {size} at offset {spot}, where it has no member: between {between}"
+    return f"{verb} {size} of the private area {access.private} of {access.struct}"
 
 
 def _is_null(decoded: Decoded) -> bool:

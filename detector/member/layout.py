@@ -188,7 +188,7 @@ class Layouts:
         for member in self.types.members(number):
             end = member.offset + self.types.size(member.type)
             name = member.name or "an unnamed part"
-            if member.bits or member.offset < offset + size and offset < end:
+            if member.bits or (member.offset < offset + size and offset < end):
                 return None
             if end <= offset:
                 before = f"{name} (to {end:#x})"

@@ -2,8 +2,9 @@
 
 In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the address of
 the instruction in that kernel, or None. What the kernel itself patches may differ: calls and jumps
-(ftrace, static calls, return thunks), nops (static branches, alternatives), addresses that
-KASLR moves, all by one distance, lock prefixes (machines with one CPU), and in a module what its loader fills in.
+(ftrace, static calls, return thunks), nops (static branches, alternatives), lock prefixes (on a
+machine with one CPU), addresses that KASLR moves, all by one distance, and in a module what its
+loader fills in.
 
 Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG_PHYSICAL_ALIGN,
 2 MB), arch/arm64/kernel/patching.c (5.4 to 6.12).

@@ -19,14 +19,12 @@ pytestmark = pytest.mark.debian
 def script(deploy, tmp_path, program):
     """Runs the script, with the boot folder and the packs of this test."""
     program("rsync", "rsync")
-    (tmp_path / "own.toml").write_text(f'[store]\npath = "{tmp_path / "history.db"}"\n')
     environment = {
         **os.environ,
         "BOOT": str(tmp_path / "boot"),
         "RELEASE": RELEASE,
         "OOPSWATCH": str(Path(sys.executable).with_name("oopswatch")),
-        "OOPSWATCH_CONFIG": str(tmp_path / "own.toml"),
-        "OOPSWATCH_SYMBOLS__DIRECTORY": str(tmp_path / "packs"),
+        "OOPSWATCH_SYMBOLS_DIRECTORY": str(tmp_path / "packs"),
     }
 
     def run(*words):
