@@ -14,7 +14,7 @@ import click
 
 from detector.app.known import history_of
 from detector.cli import terminal
-from detector.cli.options import all_rows, filter_of, filter_options
+from detector.cli.listing import all_rows, filter_of, filter_options
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.store import IncidentRow
@@ -52,7 +52,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; NDJSON goes to standard output without it.",
 )
-@filter_options
+@filter_options()
 @store_option
 @config_option
 def export(

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from detector.app import build
 from detector.app.known import history_of, known_bugs
 from detector.cli import terminal
-from detector.cli.options import (
-    RowNumberParam,
-    all_rows,
-    filter_of,
-    filter_options,
-    limit_option,
-    output_options,
-    table_title,
-)
+from detector.cli.listing import ListForm, ListRequest, list_options
+from detector.cli.options import RowNumberParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
-from detector.render.objects import as_object
+from detector.render.objects import Item, as_object
 from detector.store.query.faults import FaultRow
 
 COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "known", "incident")
@@ -41,41 +33,23 @@ Examples:
   oopswatch faults list --host edge-32 --since 30d
   oopswatch faults list --class memory-fault --kernel 5.4..5.15 --json""",
 )
-@filter_options
-@limit_option(100)
-@output_options
-@store_option
-@config_option
-def list_(
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-    **options: Any,
-) -> None:
+@list_options(100)
+def list_(request: ListRequest) -> None:
     """Kernel faults, newest first."""
-    criteria = filter_of(options)
-    settings, _ = settings_of(config_path, store__path=store_path)
+    settings = request.settings
     heads = build.catalogue_of(settings).opening
     history = history_of(settings, terminal.say_fault)
-    rows = all_rows(
-        lambda after, size: history.faults(criteria, heads, after=after, limit=size), limit
+    rows = request.rows(
+        lambda after, size: history.faults(request.criteria, heads, after=after, limit=size)
     )
     terminal.say_entered(settings.store.path, history.percent_entered())
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps({"type": "fault", **as_object(row)}))
-    elif as_csv:
-        terminal.say_csv(FaultRow, rows)
-    else:
-        cells = [_cells(row) for row in rows]
-        if not cells:
-            click.echo("No fault matches.")
-            return
-        terminal.say_table(
-            terminal.console(), table_title(len(cells), "fault", more=rows.more), COLUMNS, cells
-        )
+    request.say(
+        rows, ListForm(FaultRow, _item, "fault", COLUMNS, _cells, empty="No fault matches.")
+    )
+
+
+def _item(row: FaultRow) -> Item:
+    return {"type": "fault", **as_object(row)}
 
 
 def _cells(row: FaultRow) -> tuple[str, ...]:

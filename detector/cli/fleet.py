@@ -10,7 +10,7 @@ import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import output_options
+from detector.cli.listing import output_options
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.render.escape import inert
 from detector.render.objects import as_object

@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from detector.app.known import history_of
 from detector.cli import terminal
-from detector.cli.options import (
-    NameParam,
-    all_rows,
-    filter_of,
-    filter_options,
-    limit_option,
-    output_options,
-    table_title,
-)
+from detector.cli.listing import ListForm, ListRequest, list_options
+from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import several, uptime
 from detector.store.query.results import HostDetail, HostRow
+
+COLUMNS = ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count")
 
 
 @click.group()
@@ -41,48 +35,27 @@ Examples:
   oopswatch hosts list --known-issue tcp-listener-race --csv
   oopswatch hosts list --since 1h --json""",
 )
-@filter_options
-@limit_option(100)
-@output_options
-@store_option
-@config_option
-def list_(
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-    **options: Any,
-) -> None:
+@list_options(100)
+def list_(request: ListRequest) -> None:
     """Hosts by name: of which lines are stored, or that have incidents of a filter."""
-    criteria = filter_of(options)
-    settings, _ = settings_of(config_path, store__path=store_path)
-    history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.hosts(criteria, after=after, limit=size), limit)
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(host_item(row)))
-    elif as_csv:
-        terminal.say_csv(HostRow, rows)
-    else:
-        cells = [
-            (
-                inert(row.name),
-                inert(row.kernel or ""),
-                terminal.when(row.last_seen_us),
-                terminal.when(row.last_incident_us),
-                f"{row.incidents:,}",
-            )
-            for row in rows
-        ]
-        terminal.say_table(
-            terminal.console(),
-            table_title(len(cells), "host", more=rows.more, which="first"),
-            ("host", "kernel", "last line (UTC)", "last incident (UTC)", "count"),
-            cells,
-        )
-        if not cells:
-            click.echo("No host matches.")
+    history = history_of(request.settings, terminal.say_fault)
+    rows = request.rows(
+        lambda after, size: history.hosts(request.criteria, after=after, limit=size)
+    )
+    form = ListForm(
+        HostRow, host_item, "host", COLUMNS, _cells, empty="No host matches.", which="first"
+    )
+    request.say(rows, form)
+
+
+def _cells(row: HostRow) -> tuple[str, ...]:
+    return (
+        inert(row.name),
+        inert(row.kernel or ""),
+        terminal.when(row.last_seen_us),
+        terminal.when(row.last_incident_us),
+        f"{row.incidents:,}",
+    )
 
 
 @hosts.command(

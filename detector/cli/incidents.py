@@ -7,20 +7,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from detector.app.known import history_of
 from detector.cli import actions, terminal
-from detector.cli.options import (
-    ListedRows,
-    NameParam,
-    all_rows,
-    filter_of,
-    filter_options,
-    limit_option,
-)
+from detector.cli.listing import ListedRows, ListForm, ListRequest, list_options
+from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.render.escape import inert
@@ -53,37 +47,25 @@ Examples:
   oopswatch incidents list --state open --state acknowledged
   oopswatch incidents list --severity critical --csv > incidents.csv""",
 )
-@filter_options
-@limit_option(100)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="NDJSON: whole incidents, as scan --json prints them, with their state.",
+@list_options(
+    100, json_help="NDJSON: whole incidents, as scan --json prints them, with their state."
 )
-@click.option("--csv", "as_csv", is_flag=True, help="CSV, one row each.")
-@store_option
-@config_option
-def list_(
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-    **options: Any,
-) -> None:
+def list_(request: ListRequest) -> None:
     """Incidents, newest first."""
-    criteria = filter_of(options)
-    settings, _ = settings_of(config_path, store__path=store_path)
-    history = history_of(settings, terminal.say_fault)
-    rows = all_rows(lambda after, size: history.search(criteria, after=after, limit=size), limit)
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(item_of(history, row.id)))
-    elif as_csv:
-        terminal.say_csv(IncidentRow, rows)
-    else:
-        _say_list(history, criteria, rows, settings)
+    history = history_of(request.settings, terminal.say_fault)
+    rows = request.rows(
+        lambda after, size: history.search(request.criteria, after=after, limit=size)
+    )
+    form = ListForm(
+        IncidentRow,
+        lambda row: item_of(history, row.id),
+        "incident",
+        COLUMNS,
+        _cells,
+        empty="No incident matches.",
+    )
+    if not request.say_data(rows, form):
+        _say_list(history, request.criteria, rows, request.settings)
 
 
 def _demand_rules(criteria: Filter, settings: Settings) -> None:

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from detector import clock
 from detector.cli import terminal
-from detector.cli.options import (
-    NameParam,
-    all_rows,
-    filter_of,
-    filter_options_of,
-    limit_option,
-    output_options,
-    table_title,
-)
+from detector.cli.listing import ListForm, ListRequest, list_options
+from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.kernel_errors.tally import FOLDED, REMOVED
 from detector.render.escape import inert
-from detector.render.objects import as_object
+from detector.render.objects import Item, as_object
 from detector.render.units import several
-from detector.store.query.kernel_errors import FIELDS, KernelErrorRow
+from detector.store.query.kernel_errors import FIELDS, KernelErrorDetail, KernelErrorRow
 
 COLUMNS = ("id", "news", "hosts", "kernel", "lines", "last (UTC)", "template")
 # Why a template is news, in words.
@@ -46,45 +38,28 @@ Examples:
   oopswatch kernel-errors list --kernel 6.8.. --json""",
 )
 @click.option("--news", is_flag=True, help="Only what is new, or suddenly on many hosts.")
-@filter_options_of(FIELDS)
-@limit_option(50)
-@output_options
-@store_option
-@config_option
-def list_(
-    news: bool,
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-    **options: Any,
-) -> None:
+@list_options(50, fields=FIELDS)
+def list_(request: ListRequest, news: bool) -> None:
     """Templates of kernel errors: those that are news first, then by hosts."""
     from detector.store import open_history
 
-    criteria = filter_of(options)
-    settings, _ = settings_of(config_path, store__path=store_path)
-    history = open_history(settings.store.path)
+    history = open_history(request.settings.store.path)
     now_us = clock.now_us()
-    rows = all_rows(
+    rows = request.rows(
         lambda after, size: history.kernel_errors(
-            criteria, now_us=now_us, news=news, after=after, limit=size
-        ),
-        limit,
+            request.criteria, now_us=now_us, news=news, after=after, limit=size
+        )
     )
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps({"type": "kernel-error", **as_object(row)}))
-    elif as_csv:
-        terminal.say_csv(KernelErrorRow, rows)
-    else:
-        cells = [_cells(row) for row in rows]
-        if cells:
-            title = table_title(len(cells), "kernel error", more=rows.more, which="first")
-            terminal.say_table(terminal.console(), title, COLUMNS, cells)
-        else:
-            click.echo("No kernel error matches.")
+    form = ListForm(
+        KernelErrorRow,
+        _item,
+        "kernel error",
+        COLUMNS,
+        _cells,
+        empty="No kernel error matches.",
+        which="first",
+    )
+    request.say(rows, form)
     counters = history.counters()
     if folded := counters.get(FOLDED):
         lines = several(folded, "line")
@@ -92,6 +67,10 @@ def list_(
     if removed := counters.get(REMOVED):
         templates = several(removed, "template")
         click.echo(f"{templates} of one host each made room for others", err=True)
+
+
+def _item(row: KernelErrorRow | KernelErrorDetail) -> Item:
+    return {"type": "kernel-error", **as_object(row)}
 
 
 def _cells(row: KernelErrorRow) -> tuple[str, ...]:
@@ -130,7 +109,7 @@ def show(identity: str, as_json: bool, store_path: Path | None, config_path: Pat
             "names them"
         )
     if as_json:
-        click.echo(json.dumps({"type": "kernel-error", **as_object(detail)}))
+        click.echo(json.dumps(_item(detail)))
         return
     row = detail.row
     click.echo(f"[{row.level}] {inert(row.template)}")

@@ -15,7 +15,8 @@ import click
 from detector import clock
 from detector.app import build
 from detector.cli import terminal
-from detector.cli.options import RowNumberParam, TimeParam, limit_option, table_title
+from detector.cli.listing import limit_option, table_title
+from detector.cli.options import RowNumberParam, TimeParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
 from detector.model import Severity

@@ -6,7 +6,7 @@ import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,15 +15,8 @@ from detector.app import build
 from detector.app.known import history_of
 from detector.cli import actions as acting
 from detector.cli import terminal
-from detector.cli.options import (
-    NameParam,
-    all_rows,
-    filter_of,
-    filter_options,
-    limit_option,
-    output_options,
-    table_title,
-)
+from detector.cli.listing import ListForm, ListRequest, list_options
+from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.clock import DAY_US
 from detector.errors import UserError
@@ -39,6 +32,17 @@ if TYPE_CHECKING:
     from detector.store import History
 
 _WIDTH = 30
+COLUMNS = (
+    "problem",
+    "what",
+    "state",
+    "last (UTC)",
+    "hosts",
+    "reports",
+    "incidents",
+    "30 days",
+    "known",
+)
 
 
 @click.group()
@@ -54,48 +58,25 @@ Examples:
   oopswatch problems list --module nvme --kernel 5.4..6.1
   oopswatch problems list --state open --json""",
 )
-@filter_options
-@limit_option(50)
-@output_options
-@store_option
-@config_option
-def list_(
-    limit: int,
-    as_json: bool,
-    as_csv: bool,
-    store_path: Path | None,
-    config_path: Path | None,
-    **options: Any,
-) -> None:
+@list_options(50)
+def list_(request: ListRequest) -> None:
     """Problems, the one that happened last first, with the reports of the last 30 days."""
-    criteria = filter_of(options)
-    settings, _ = settings_of(config_path, store__path=store_path)
+    settings = request.settings
     history = history_of(settings, terminal.say_fault)
     terminal.say_entered(settings.store.path, history.percent_entered())
-    rows = all_rows(lambda after, size: history.problems(criteria, after=after, limit=size), limit)
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(problem_item(row)))
-    elif as_csv:
-        terminal.say_csv(ProblemRow, rows)
-    else:
-        now = clock.now_us()
-        cells = [_cells(history, row, now) for row in rows]
-        columns = (
-            "problem",
-            "what",
-            "state",
-            "last (UTC)",
-            "hosts",
-            "reports",
-            "incidents",
-            "30 days",
-            "known",
-        )
-        title = table_title(len(cells), "problem", more=rows.more)
-        terminal.say_table(terminal.console(), title, columns, cells)
-        if not cells:
-            click.echo("No problem matches.")
+    rows = request.rows(
+        lambda after, size: history.problems(request.criteria, after=after, limit=size)
+    )
+    now_us = clock.now_us()
+    form = ListForm(
+        ProblemRow,
+        problem_item,
+        "problem",
+        COLUMNS,
+        lambda row: _cells(history, row, now_us),
+        empty="No problem matches.",
+    )
+    request.say(rows, form)
 
 
 @problems.command(
