@@ -19,6 +19,8 @@ from detector.catalogue import Catalogue, Rule
 from detector.correlator import Correlator
 from detector.hooks import ignore
 from detector.isolation import Isolation
+from detector.kernel_errors.tally import KernelErrorPolicy
+from detector.outbreak import KERNEL_ERROR
 from detector.settings import Settings
 from detector.store import History, Journal
 from detector.store.errors import explained
@@ -26,6 +28,9 @@ from detector.store.query import rule_trial
 from detector.store.query.filters import Filter
 from detector.store.query.results import IncidentRow
 from detector.store.query.rule_trial import RaisedIncidents, StoredFault
+
+# What the history found to be news is news from its first line on.
+_NEWS_AT_ONCE = KernelErrorPolicy(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,12 @@ class TriedRule:
 
 @dataclass(frozen=True, slots=True)
 class RuleTrial:
-    """Result of a trial, with the numbers of faults and noise counts that were read."""
+    """Result of a trial, with the numbers of faults, noise and error counts that were read."""
 
     tried: tuple[TriedRule, ...]
     faults: int
     noise: int
+    kernel_errors: int
 
 
 def try_rules(
@@ -72,7 +78,7 @@ def try_rules(
             )
             for rule in rules
         ]
-    return RuleTrial(tuple(tried), trial.faults, trial.noise)
+    return RuleTrial(tuple(tried), trial.faults, trial.noise, trial.kernel_errors)
 
 
 class _Trial:
@@ -81,6 +87,7 @@ class _Trial:
     def __init__(self, journal: Journal, catalogue: Catalogue, rules: Sequence[Rule]) -> None:
         self.faults = 0
         self.noise = 0
+        self.kernel_errors = 0
         self._journal = journal
         self._rules = rules
         self._isolation = Isolation(journal)
@@ -106,6 +113,11 @@ class _Trial:
             with self._batch():
                 self._correlator.noise(rows)
             self.noise += len(rows)
+        errors = rule_trial.kernel_errors(connection, since_us) if KERNEL_ERROR in fields else ()
+        for counts in errors:
+            with self._batch():
+                self._correlator.count_kernel_errors(counts, _NEWS_AT_ONCE)
+            self.kernel_errors += len(counts)
 
     @contextmanager
     def _batch(self) -> Iterator[None]:

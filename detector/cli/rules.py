@@ -160,6 +160,8 @@ def test(
     read = several(trial.faults, "fault")
     if trial.noise:
         read += f" and {several(trial.noise, 'count')} of noise"
+    if trial.kernel_errors:
+        read += f" and {several(trial.kernel_errors, 'count')} of new kernel errors"
     terminal.say_table(terminal.console(), f"Raised on {read}", columns, cells)
     for tried in most_first:
         rows = [

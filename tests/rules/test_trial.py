@@ -14,6 +14,8 @@ from detector.cli import oopswatch
 from detector.store import open_history
 from detector.store.query.filters import Filter
 from tests.alert.outboxes import World
+from tests.kernel_errors import shipping as errors
+from tests.kernel_errors.shipping import counting, day, syslog
 from tests.rules.test_outbreak import CRASH, SEGFAULT, pipeline, ship
 from tests.rules.test_rule_plans import RELEASE
 
@@ -110,6 +112,25 @@ def test_tables_name_what_was_read(plain: Path) -> None:
     assert lines[0].startswith("Raised on ")
     assert lines[0].endswith("24 counts of noise")
     assert lines[2].startswith("outbreak ")
+
+
+@pytest.mark.parametrize("in_force", [False, True])
+def test_new_kernel_errors_are_tried(tmp_path: Path, in_force: bool) -> None:
+    """An error that is new on 24 hosts is one incident; one that the fleet always had is none."""
+    store = tmp_path / "history.db"
+    settings = {"rules__kernel_errors": in_force, "kernel_errors__learning_days": 7}
+    with counting(store, **settings) as watch:
+        for at in range(21):
+            known = [syslog(f"h{number}", day(at, number), "acme 7: gone") for number in range(30)]
+            errors.ship(watch, known, day(at))
+        rows = [syslog(f"h{number}", day(20, number), "pump 3 stopped") for number in range(24)]
+        errors.ship(watch, rows, day(20))
+    if in_force:
+        assert raised(store) == {"new-kernel-error": (1, 24)}
+    (item,) = run("rules", "test", "new-kernel-error", "--json", "--store", str(store))
+    assert (item["incidents"], item["hosts"]) == (1, 24)
+    (newest,) = item["newest"]  # type: ignore[misc]
+    assert "pump * stopped" in newest["title"]
 
 
 def test_rules_are_listed_with_what_puts_them_in_force(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from sqlite3 import Connection
+from sqlite3 import Connection, Row
 
+from detector.clock import DAY_US
+from detector.kernel_errors.news import NEWS_DAYS
+from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Block, Boot, Match
 from detector.noise import NoiseCount
 from detector.store.rows import from_json, read_match
@@ -29,6 +32,13 @@ ORDER BY m.id LIMIT :limit
 _NOISE = """
 SELECT DISTINCT host, process, hour_us FROM noise INDEXED BY noise_hour WHERE hour_us >= ?
   AND hour_us > 0 ORDER BY hour_us
+"""
+# From the day on which a template became news, as long as it is listed as such.
+_KERNEL_ERRORS = """
+SELECT e.template, e.level, e.news_us, e.source, e.number, d.host, d.day_us, d.count
+FROM kernel_errors e JOIN kernel_error_host_days d ON d.error_id = e.id
+WHERE e.news_us IS NOT NULL AND d.day_us >= :since
+  AND d.day_us BETWEEN e.news_us - :day AND e.news_us + :listed ORDER BY d.day_us, e.id, d.host
 """
 _BANNERS = "SELECT host, wall_us, boot_id FROM banners WHERE wall_us >= ?"
 _RAISED = """
@@ -98,6 +108,23 @@ def noise(connection: Connection, since_us: int) -> Iterator[list[NoiseCount]]:
             )
             for row in page
         ]
+
+
+def kernel_errors(connection: Connection, since_us: int) -> Iterator[list[KernelErrorCount]]:
+    """Pages of the kernel errors that are news, by host and day: hours are not kept."""
+    times = {"since": since_us, "day": DAY_US - 1, "listed": NEWS_DAYS * DAY_US}
+    rows = connection.execute(_KERNEL_ERRORS, times)
+    while page := rows.fetchmany(PAGE):
+        yield [_kernel_error(row) for row in page]
+
+
+def _kernel_error(row: Row) -> KernelErrorCount:
+    at_us = max(row["day_us"], row["news_us"])
+    day_us = at_us - at_us % DAY_US
+    return KernelErrorCount(
+        row["template"], row["host"], day_us, row["count"], row["level"], at_us, at_us,
+        row["template"], row["source"], row["number"],
+    )  # fmt: skip
 
 
 def banners(connection: Connection, since_us: int) -> Iterator[Match]:
