@@ -23,8 +23,11 @@ from detector.parse.stamps import instant, iso, zone_of
 
 PrefixReader = Callable[[str, Context], Draft]
 
-_DATE = r"(?:\d{4}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})[T ] ?"
-_CLOCK = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+# `date` in a Chinese or Japanese locale: `2026年 02月 24日 星期二 19:21:10 CST`.
+_EASTERN = r"\d{4}年 ?\d\d?月 ?\d\d?日(?: ?\(?(?:星期|周)?[日一二三四五六月火水木金土]曜?日?\)?)? ?"
+_DATE = rf"(?:(?:\d{{4}}[-/.:]\d\d?[-/.:]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{{4}})[T ] ?|{_EASTERN})"
+# Terminals on Windows put a colon before the milliseconds: `[19:21:10:123]`.
+_CLOCK = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9}|:\d{3})?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _IPV6 = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
 _ADDRESS = rf"{_IPV4}|{_IPV6}"
@@ -36,8 +39,12 @@ _FORMED = (
 _BRACKETED = lazy_regex(rf"\[((?:{_DATE})?{_CLOCK})\] ?(?= *+(?:{_FORMED}))", re.ASCII)
 # Seconds since the logger began, and since the line before: grabserial.
 _ELAPSED = lazy_regex(rf"\[\d{{1,9}}\.\d{{6}} \d{{1,9}}\.\d{{6}}\] ?(?= *+(?:{_FORMED}))", re.ASCII)
-_CLOCKED = lazy_regex(rf"((?:{_DATE})?{_CLOCK}) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII)
-_TIMED = lazy_regex(rf"({_CLOCK}) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII)
+_CLOCKED = lazy_regex(
+    rf"((?:{_DATE})?{_CLOCK}(?: [A-Z]{{3,5}})?) ?[|#:;,-]?[ \t]*+(?=\[ *+\d|<\d{{1,4}}>)", re.ASCII
+)
+_TIMED = lazy_regex(
+    rf"((?:{_EASTERN})?{_CLOCK}(?: [A-Z]{{3,5}})?) (?:([\w.-]{{1,253}}) )?(?=kernel: )", re.ASCII
+)
 # A receiver of netconsole writes who sent a record, and some the port; Xen's console writes of
 # which domain a line is, `(d12) ` (guest_printk() in xen/drivers/char/console.c).
 _RECORD = r"(?:\d{1,3}\.\d{1,4}[^,;\s]{0,80},)?\d{1,4},\d{1,20},\d{1,18},[-c+][,;]"
@@ -64,7 +71,8 @@ _LABELLED = lazy_regex(
 _LABEL = lazy_regex(r'([\w.-]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
 _CRASH = lazy_regex(r'PANIC: "(.{1,1024}?)(?:"(?: \(check log for details\))?)?$')
 _NUMBERS = lazy_regex(
-    r"(?:(\d{1,4})[-/.:](\d{1,2})[-/.:](\d{1,4})[T ] ?)(\d\d?:\d\d:\d\d)(?:[.,](\d{1,9}))?"
+    r"(?:(\d{1,4})[-/.:年] ?(\d{1,2})[-/.:月] ?(\d{1,4})(?:[T ] ?|日\D{0,6}))"
+    r"(\d\d?:\d\d:\d\d)(?:[.,:](\d{1,9}))?"
     r"(?: ?([AP])M)?(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?",
     re.ASCII,
 )

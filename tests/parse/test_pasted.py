@@ -32,6 +32,12 @@ def test_what_is_taken_off(form: str):
     assert plain(decorated(form)) == list(LINES)
 
 
+def test_numbers_before_a_date():
+    """The numbers of a long file, before lines of a daemon."""
+    lines = [b"Mar  3 15:04:11 lab-3 kernel: x", b"Mar  3 15:04:11 lab-3 kernel: y"]
+    assert plain([b"32789 " + lines[0], b"32790 " + lines[1]]) == lines
+
+
 def test_escapes_of_markdown():
     """A page of notes writes its brackets and underscores with a backslash."""
     written = [rb"\[ 274.331\] sd 4:0:0:0: \[sdc\] a\_b", rb"\[ 274.332\] x: \[ y"]

@@ -22,6 +22,8 @@ CLOCKS = {
     "a console logger's date in brackets": "[2026-02-24 19:21:10] ",
     "glued, minicom": "[2026-02-24 19:21:10]",
     "tio": "[19:21:10.123] ",
+    "a terminal on Windows": "[19:21:10:123] ",
+    "a locale's date": "2026年 02月 24日 星期二 19:21:10 CST ",
     "conserver": "[Tue Feb 24 19:21:10 2026] ",
     "grabserial": "[12.000034 0.000012] ",
     "ts": "19:21:10 ",
@@ -54,6 +56,10 @@ def test_a_stamped_line_behind_a_clock(line: Callable[..., Line], name: str):
     [
         ("[2026-02-24 19:21:10.000012] ", WALL_US + 12),
         ("[Tue Feb 24 19:21:10 2026]", WALL_US),
+        ("[2026-02-24 19:21:10:123] ", WALL_US + 123_000),
+        ("2026年 02月 24日 星期二 19:21:10 ", WALL_US),
+        ("2026年2月24日(火) 19:21:10 ", WALL_US),
+        ("[2026年02月24日 19:21:10] ", WALL_US),
         ("2026/02/24 19:21:10 ", WALL_US),
         ("02/24/2026 07:21:10 PM ", WALL_US),
         ("24.02.2026 19:21:10 ", WALL_US),
@@ -76,6 +82,7 @@ def test_the_clock_of_a_prefix(line: Callable[..., Line], prefix: str, wall_us: 
         (f"2026-02-24T19:21:10Z kern.err lab-3 kernel: {STAMPED}", "lab-3", "kernel"),
         (f"2026-02-24T19:21:10Z kern.err kernel: {STAMPED}", "kern.log", "kernel"),
         (f"kern.alert kernel: {STAMPED}", "kern.log", "unknown"),
+        (f"2026年 02月 24日 19:21:10 lab-3 kernel: {STAMPED}", "lab-3", "unknown"),
         (f"kern.alert lab-3 kernel: {STAMPED}", "lab-3", "unknown"),
         (
             f"2026-02-24 19:21:10 | 192.0.2.1 | <1>Feb 24 19:21:09 lab-3 kernel: {STAMPED}",

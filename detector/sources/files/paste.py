@@ -49,7 +49,9 @@ def _framed(source: str, text: bytes) -> Iterator[Record]:
 _FENCE = lazy_regex(rb"\s*+(?:```|~~~)[\w+-]{0,32}\s*+$")
 _QUOTE = lazy_regex(rb"\s{0,8}(?:[>|]\s?)+(?=\s*+\S)")
 # A line's number, as editors, `cat -n`, `grep -n`, pages of code and lists write it.
-_NUMBER = lazy_regex(rb"\s{0,8}(?:[\w./-]{1,256}:)?(\d{1,7})(?:[:.)|]\s?|\t| {1,4}(?=[\[<]))")
+_NUMBER = lazy_regex(
+    rb"\s{0,8}(?:[\w./-]{1,256}:)?(\d{1,7})(?:[:.)|]\s?|\t| {1,4}(?=[\[<]|[A-Z][a-z]{2} [ \d]\d ))"
+)
 _BULLET = lazy_regex(rb"\s{0,8}[*+-]\s+(?=[\[<\w])")
 _MARKS = (b'"', b"'", b"`", "“".encode(), "‘".encode(), "«".encode())
 _CLOSING = {"“".encode(): "”".encode(), "‘".encode(): "’".encode(), "«".encode(): "»".encode()}
