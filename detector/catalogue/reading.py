@@ -258,13 +258,18 @@ def _signature(item: _ValidatedTable[SignatureTable]) -> Signature:
         marker=table.marker,
         fallback=table.fallback,
         source=table.source,
-        meaning=table.meaning,
+        meaning=_folded(table.meaning),
         runbook=table.runbook,
         examples=tuple(table.match),
         rejects=tuple(table.reject),
         path=item.path,
         line=item.line,
     )
+
+
+def _folded(prose: str) -> str:
+    """Prose on one line, however a file breaks it."""
+    return " ".join(prose.split())
 
 
 def _rule(item: _ValidatedTable[RuleTable]) -> Rule:
@@ -279,7 +284,7 @@ def _rule(item: _ValidatedTable[RuleTable]) -> Rule:
         group_by=tuple(table.group_by),
         timespan_us=timespan_us(table.timespan),
         severity=table.severity,
-        reasoning=table.reasoning,
+        reasoning=_folded(table.reasoning),
         resolve_on_reboot=table.resolve_on_reboot,
         gte=table.condition.gte if table.condition else 1,
         switch=table.setting,

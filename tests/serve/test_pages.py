@@ -433,7 +433,7 @@ def test_an_incident_is_acknowledged_noted_resolved_and_reopened(
         fields = form(page, f"{address}/act") | {"what": what, "reason": f"because of <{what}>"}
         answer = client.post(f"{address}/act", data=fields, follow_redirects=False)
         assert answer.status_code == 303
-        assert answer.headers["location"] == f"{address}?done={what}"
+        assert answer.headers["location"] == f"{address}?done={what}#acts"
         assert DONE[what] in client.get(answer.headers["location"]).text
         item = client.get(f"{address}.json").json()
         assert item["state"] == state
@@ -544,7 +544,10 @@ def test_a_problem_is_resolved_with_its_incidents_and_reopened(
         data=form(page, f"{address}/act") | {"what": "resolve", "fixed_in": "6.1"},
         follow_redirects=False,
     )
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{address}?done=resolve")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"{address}?done=resolve#acts",
+    )
     row = client.get(f"{address}.json").json()["row"]
     assert (row["state"], row["fixed_in"], row["state_by"]) == ("resolved", "6.1", "local")
     assert client.get(f"/incidents/{ids['disk']}.json").json()["state"] == "resolved"

@@ -272,9 +272,14 @@ def form_of(body: bytes) -> dict[str, str]:
     """The fields of a form that a page posted; of fields that are named twice the last. Raises
     Problem for too many.
     """
+    return dict(fields_of(body))
+
+
+def fields_of(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form that a page posted, as they came. Raises Problem for too many."""
     try:
-        return dict(
-            parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+        return parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100
         )
     except ValueError as error:
         raise HttpError(422, "too many fields", field="body") from error

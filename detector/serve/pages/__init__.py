@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from detector.serve.pages import (
     actions,
+    compare,
     explain,
     faults,
     files,
@@ -31,6 +32,7 @@ for _path, _make in (
     ("/", overview.overview),
     ("/incidents", incidents.incidents),
     ("/incidents/{identity}", incident.incident),
+    ("/compare", compare.compare),
     ("/faults", faults.faults),
     ("/faults/{identity}", faults.fault),
     ("/fleet", hosts.fleet),

@@ -8,18 +8,20 @@ it was refused. The form carries an id of its own, so that sending it twice does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
+from starlette.datastructures import URL
 from starlette.responses import RedirectResponse, Response
 
 from detector.clock import HOUR_US
-from detector.serve.deps import done
+from detector.serve.deps import done, history
 from detector.serve.http.access import require, visitor
-from detector.serve.http.gate import form_of
+from detector.serve.http.gate import fields_of
+from detector.serve.http.login import inward
 from detector.serve.pages.rendering import PageContent, as_html, now_us, problem_page, segment
-from detector.serve.pages.silences import LENGTHS
+from detector.serve.pages.silences import LENGTHS, of_each
 from detector.store.lifecycle.actions import ActionRefused, Actions
 from detector.store.lifecycle.states import Act
 from detector.store.query.advice import ADVICE, TEXT_LIMIT
@@ -37,10 +39,16 @@ router = APIRouter(include_in_schema=False, dependencies=_MAY_ACT)
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
-    return {name: value.strip() for name, value in form_of(await request.body()).items()}
+    return {name: value.strip() for name, value in fields_of(await request.body())}
+
+
+async def _chosen(request: Request) -> Sequence[str]:
+    """The incidents that are selected in a list."""
+    return [value.strip() for name, value in fields_of(await request.body()) if name == "id"]
 
 
 FormFields = Annotated[Mapping[str, str], Depends(_fields)]
+Chosen = Annotated[Sequence[str], Depends(_chosen)]
 
 
 @router.post("/incidents/{identity}/act")
@@ -63,6 +71,33 @@ def act(request: Request, identity: str, fields: FormFields) -> Response:
         back,
         what,
     )
+
+
+@router.post("/incidents/{what}")
+def act_on_many(request: Request, what: str, chosen: Chosen, back: str = "/incidents") -> Response:
+    """Acknowledges or resolves the selected incidents; those whose state does not allow it stay."""
+    back = inward(back)
+    if what not in {"acknowledge", "resolve"}:
+        return _refused(request, "Selected incidents can be acknowledged or resolved.", back)
+    if not chosen:
+        return _refused(request, "No incident is selected.", back, hint="Select some in the list.")
+
+    def order(actions: Actions) -> dict[str, int]:
+        acted = [
+            _acted(actions, identity, _ACTS[what], visitor(request).name) for identity in chosen
+        ]
+        return {"count": sum(acted), "left": len(acted) - sum(acted)}
+
+    return _done(request, order, back, what)
+
+
+def _acted(actions: Actions, identity: str, what: Act, who: str) -> bool:
+    """Acts on one incident; False where its state does not allow it."""
+    try:
+        actions.act(identity, what, actor=who)
+    except ActionRefused:
+        return False
+    return True
 
 
 @router.post("/problems/{fingerprint}/act")
@@ -115,11 +150,15 @@ def _advise(actions: Actions, fingerprint: str, fields: Mapping[str, str], who: 
 
 
 @router.post("/silences")
-def silence(request: Request, fields: FormFields) -> Response:
-    """A new silence, from now on."""
-    return _done(
-        request, lambda actions: _silence(actions, request, fields), "/silences", "silenced"
-    )
+def silence(request: Request, fields: FormFields, chosen: Chosen) -> Response:
+    """A new silence from now on, or one for each problem and host of the selected incidents."""
+    each = of_each(history(request), chosen) if chosen else [fields]
+
+    def order(actions: Actions) -> None:
+        for covers in each:
+            _silence(actions, request, {**fields, **covers})
+
+    return _done(request, order, "/silences", "silenced")
 
 
 def _silence(actions: Actions, request: Request, fields: Mapping[str, str]) -> None:
@@ -154,17 +193,27 @@ def _request(fields: Mapping[str, str]) -> str | None:
 
 
 def _done(request: Request, order: Callable[[Actions], Any], back: str, what: str) -> Response:
+    """Does what a form orders and leads back, to where the form stood; an order that returns
+    counts has them said.
+    """
     try:
-        done(request, order)
+        counts = done(request, order)
     except ActionRefused as refusal:
         return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
-    return RedirectResponse(f"{back}?done={what}", 303)
+    said = {"done": what} | (counts if isinstance(counts, dict) else {})
+    address = URL(back).remove_query_params(["done", "count", "left"])
+    return RedirectResponse(f"{address.include_query_params(**said)}#acts", 303)
 
 
-def _refused(request: Request, why: str, back: str) -> Response:
+def _refused(
+    request: Request,
+    why: str,
+    back: str,
+    hint: str = "Somebody else may have been quicker: look at it again.",
+) -> Response:
     view = {
         "text": why,
-        "hint": "Somebody else may have been quicker: look at it again.",
+        "hint": hint,
         "back": back,
         "back_words": "Back",
     }

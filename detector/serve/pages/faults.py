@@ -33,7 +33,6 @@ def faults(request: Request) -> PageContent:
         "fields": query.form(what, _FORM, {"severity": filters.SEVERITIES}),
         "asked": bool(what.params),
         "rows": (),
-        "next": None,
     }
     heads, reading = catalogue(request).opening, history(request)
     view["entered"] = reading.percent_entered()
@@ -43,7 +42,7 @@ def faults(request: Request) -> PageContent:
         view |= {"wrong_field": error.field}
         return PageContent("faults.html", "Faults", PLACE, view, {}, status=422, notice=str(error))
     data = {"query": filters.as_query(what.filter), "faults": page.rows, "next": page.next}
-    view |= {"rows": page.rows, "next": what.next(page.next)}
+    view |= {"rows": page.rows, **what.neighbours(page.next)}
     notice = formatting.naming_words(what.filter, reading.naming())
     return PageContent("faults.html", "Faults", PLACE, view, data, page.rows, notice=notice)
 
@@ -73,7 +72,6 @@ def kernel_errors(request: Request) -> PageContent:
         "fields": query.form(what, (*ERROR_FIELDS, "news"), {"news": ("yes",)}),
         "asked": bool(what.params),
         "rows": (),
-        "next": None,
     }
     news = bool(what.params.get("news"))
     reading = history(request)
@@ -94,7 +92,7 @@ def kernel_errors(request: Request) -> PageContent:
     query_string = filters.as_query(what.filter)
     data = {"query": query_string, "news": news, "kernel_errors": page.rows, "next": page.next}
     folded = reading.counters().get(FOLDED, 0)
-    view |= {"rows": page.rows, "next": what.next(page.next), "folded": folded}
+    view |= {"rows": page.rows, "folded": folded, **what.neighbours(page.next)}
     return PageContent(
         "kernel_errors.html", KERNEL_ERRORS_TITLE, KERNEL_ERRORS_PLACE, view, data, page.rows
     )

@@ -74,6 +74,11 @@ def shortened(text: object, limit: int = 200) -> str:
     return inert(whole) if len(whole) <= limit else f"{inert(whole[:limit])}…"
 
 
+def multiline(text: str) -> Markup:
+    """What a person wrote, on the lines on which it was written, each inert."""
+    return Markup("\n").join(inert(line) for line in text.splitlines())
+
+
 def pattern(host: str) -> str:
     """A host's name as a filter that means it alone: the signs of patterns are put in brackets."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in host)

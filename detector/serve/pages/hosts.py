@@ -26,10 +26,9 @@ def hosts(request: Request) -> PageContent:
     """Hosts that a filter asks for."""
     what = query.page_query(request, now_us(request))
     view: dict[str, Any] = {
-        "asked_host": (what.params.get("host") or [""])[0],
+        "fields": query.form(what, ("host",)),
         "asked": bool(what.params),
         "rows": (),
-        "next": None,
     }
     try:
         page = history(request).hosts(what.checked(), after=what.after, limit=LIMIT)
@@ -48,7 +47,7 @@ def hosts(request: Request) -> PageContent:
         "hosts.html",
         "Hosts",
         PLACE,
-        view | {"rows": page.rows, "next": what.next(page.next)},
+        view | {"rows": page.rows, **what.neighbours(page.next)},
         data,
         page.rows,
     )
@@ -96,7 +95,8 @@ def fleet(request: Request) -> PageContent:
     what = query.page_query(request, now_us(request), _FIELDS)
     view: dict[str, Any] = {
         "by": "kernel",
-        "fields": query.form(what, ("since", "until"), {}),
+        "fields": query.form(what, _FIELDS, {"by": ("kernel", "hardware")}, always=("by",)),
+        "asked": bool(what.params),
         "few": f"fewer than {FEW_CRASHES} crashes or {FEW_HOST_WEEKS:g} host-weeks",
         "rows": (),
         "entered": history(request).percent_entered(),

@@ -60,7 +60,7 @@ def incidents(request: Request) -> PageContent:
     view = _form(what) | {
         "last_change": last_change,
         "rows": matched.rows,
-        "next": what.next(matched.next),
+        **what.neighbours(matched.next),
         "groups": asking.facets(what, seen.facets),
         "chart": chart,
     }
@@ -79,7 +79,7 @@ def _wrong(what: PageQuery, error: FilterError, last_change: int) -> PageContent
     view = _form(what) | {
         "last_change": last_change,
         "rows": (),
-        "next": None,
+        **what.neighbours(None),
         "groups": (),
         "chart": None,
         "wrong_field": error.field,

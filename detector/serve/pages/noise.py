@@ -23,24 +23,14 @@ SHOWN = 80
 MOST = 10_000
 PROGRAMS: tuple[NoiseColumn, ...] = ("process", "signature")
 _NAMES = ("host", "process", "since", "until")
-_EXAMPLES = {"host": "db-*", "process": "nginx", "since": "24h", "until": ""}
 
 
 def noise(request: Request) -> PageContent:
     """Programs that crashed, the most frequent first."""
     now = now_us(request)
     what = query.page_query(request, now, _NAMES)
-    fields = [
-        {
-            "name": name,
-            "label": name.capitalize(),
-            "value": (what.params.get(name) or [""])[0],
-            "example": _EXAMPLES[name],
-        }
-        for name in _NAMES
-    ]
     view: dict[str, Any] = {
-        "fields": fields,
+        "fields": query.form(what, _NAMES),
         "asked": bool(what.params),
         "most": MOST,
         "rows": (),

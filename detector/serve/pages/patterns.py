@@ -79,6 +79,7 @@ def signatures(request: Request) -> PageContent:
     rows = [_signature(item) for item in known]
     view = {
         "groups": pages[max(at, 1) - 1],
+        "previous": f"{SIGNATURES}?page={at - 1}" if at > 1 else None,
         "next": f"{SIGNATURES}?page={at + 1}" if at < len(pages) else None,
     }
     return PageContent(

@@ -57,7 +57,7 @@ def problems(request: Request) -> PageContent:
     try:
         page = history(request).problems(what.checked(), after=what.after, limit=LIMIT)
     except FilterError as error:
-        view |= {"rows": (), "next": None, "wrong_field": error.field}
+        view |= {"rows": (), "wrong_field": error.field}
         return PageContent(
             "problems.html", "Problems", PLACE, view, {}, status=422, notice=str(error)
         )
@@ -66,7 +66,7 @@ def problems(request: Request) -> PageContent:
         "problems.html",
         "Problems",
         PLACE,
-        view | {"rows": page.rows, "next": what.next(page.next)},
+        view | {"rows": page.rows, **what.neighbours(page.next)},
         data,
         page.rows,
         notice=formatting.naming_words(what.filter, history(request).naming()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,7 +30,12 @@ _EXAMPLES = {
     "signature": "kernel.paging-request",
     "class": "memory-fault",
     "known": "any or CVE-2024-50126",
+    "process": "nginx",
 }
+# Pages that "Previous page" leads back through.
+LONGEST_TRAIL = 100
+# What an address says of an act that led to it: no part of the query.
+_SAID = ("done", "count", "left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class PageQuery:
     filter: Filter
     after: str | None
     wrong: FilterError | None = None
+    trail: tuple[str, ...] = ()
 
     def checked(self) -> Filter:
         """The filter; raises `FilterError` where it could not be understood."""
@@ -69,9 +76,18 @@ class PageQuery:
         kept = [item for item in chosen if item != value] if there else [*chosen, value]
         return _address(self.path, {**self.params, name: kept}), there
 
-    def next(self, after: str | None) -> str | None:
-        """The address of the page that begins after a row."""
-        return _address(self.path, {**self.params, "after": [after]}) if after else None
+    def neighbours(self, after: str | None) -> dict[str, str | None]:
+        """The addresses of the pages before this one and after it, which begins after a row.
+
+        A page knows only where the next begins: the way back is the trail that an address keeps.
+        """
+        back = {"after": list(self.trail[-1:]), "trail": list(self.trail[:-1])}
+        trail = (*self.trail, self.after) if self.after else ()
+        ahead = {"after": [after], "trail": list(trail[-LONGEST_TRAIL:])} if after else None
+        return {
+            "previous": _address(self.path, {**self.params, **back}) if self.after else None,
+            "next": _address(self.path, {**self.params, **ahead}) if ahead else None,
+        }
 
 
 def page_query(request: Request, now_us: int, names: Iterable[str] | None = None) -> PageQuery:
@@ -87,6 +103,9 @@ def page_query(request: Request, now_us: int, names: Iterable[str] | None = None
     for ending in (".json", ".csv", ".html"):
         path = path.removesuffix(ending)
     after = next(iter(given.pop("after", [])), None)
+    trail = tuple(given.pop("trail", ())[-LONGEST_TRAIL:]) if after else ()
+    for name in ("trail", *_SAID):
+        given.pop(name, None)
     allowed = set(filters.FIELDS if names is None else names)
     try:
         for name in given:
@@ -96,7 +115,7 @@ def page_query(request: Request, now_us: int, names: Iterable[str] | None = None
                     f"there is no such filter here: there are {', '.join(sorted(allowed))}",
                 )
         known = {name: values for name, values in given.items() if name in filters.FIELDS}
-        return PageQuery(path, given, filters.parse(known, now_us), after)
+        return PageQuery(path, given, filters.parse(known, now_us), after, trail=trail)
     except FilterError as error:
         return PageQuery(
             path,
@@ -108,15 +127,21 @@ def page_query(request: Request, now_us: int, names: Iterable[str] | None = None
 
 
 def form(
-    what: PageQuery, names: Sequence[str], choices: Mapping[str, Sequence[str]]
+    what: PageQuery,
+    names: Sequence[str],
+    choices: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    always: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """The fields of a search form, filled with what is asked for."""
+    """The fields of a search form, filled with what is asked for; those `always` asked for have
+    no empty choice.
+    """
     return [
         {
             "name": name,
             "label": name.replace("_", " ").capitalize(),
             "value": (what.params.get(name) or [""])[0],
             "choices": choices.get(name, ()),
+            "optional": name not in always,
             "example": _EXAMPLES.get(name, ""),
         }
         for name in names

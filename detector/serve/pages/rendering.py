@@ -29,6 +29,7 @@ from detector.render.units import exact_seconds, several, uptime
 from detector.serve.http.access import csrf_token, visitor
 from detector.serve.http.errors import HttpError
 from detector.serve.pages import formatting
+from detector.store.query.results import row_number
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,6 +61,8 @@ DONE = {
     "expired": "The silence is over.",
     "advised": "Kept: the next incident and its message say it.",
 }
+# The same of the `?count=` incidents that were selected in a list.
+DONE_WITH_MANY = {"acknowledge": "acknowledged", "resolve": "resolved"}
 # A page of a name that ends like a format is asked for with one more ending.
 _ENDINGS = (".json", ".csv", ".html")
 
@@ -211,8 +214,9 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
         "here": f"{request.url.path}{suffix}",
         "address": address,
         "formats": FORMATS if page.data is not None and page.status < 400 else (),
-        "notice": page.notice or DONE.get(request.query_params.get("done", ""), ""),
+        "notice": page.notice or _done(request.query_params),
         "notice_wrong": page.status >= 400,
+        "wrong_field": None,
         "visitor": who,
         "may_act": who.may("act"),
         "may_log_out": who.via == "session",
@@ -220,6 +224,17 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
         "request_id": secrets.token_hex(12),
         "now_us": now_us(request),
     }
+
+
+def _done(said: Mapping[str, str]) -> str:
+    """Returns what the act did that led to this page; empty where none did."""
+    words = DONE.get(said.get("done", ""), "")
+    count, left = row_number(said.get("count", "")), row_number(said.get("left", ""))
+    many = DONE_WITH_MANY.get(said.get("done", ""))
+    if many is None or count is None:
+        return words
+    rest = f" {several(left, 'incident')} stayed: the state does not allow it." if left else ""
+    return f"{several(count, 'incident')} {many}.{rest}"
 
 
 def _inert(value: object) -> object:
@@ -254,6 +269,7 @@ def _environment() -> Environment:
         "problem_page": problem_page,
         "known_page": known_page,
         "pattern": formatting.pattern,
+        "multiline": formatting.multiline,
     }
     environment.globals["newline"] = Markup("\n")
     return environment

@@ -7,6 +7,7 @@ In: the history. Out: a page of the silences that are not over.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Request
@@ -21,6 +22,8 @@ from detector.store.query.notifications import SilenceRow
 from detector.store.query.notifications import silences as stored_silences
 from detector.store.query.results import IncidentRow
 
+# Incidents that are silenced at once: those of a page.
+MOST_CHOSEN = 50
 LENGTHS = (
     (1, "1 hour"),
     (4, "4 hours"),
@@ -31,13 +34,24 @@ LENGTHS = (
 )
 
 
+def of_each(reading: History, identities: Iterable[str]) -> list[dict[str, str]]:
+    """One silence of its problem on its host for each incident, none twice."""
+    details = [reading.incident(identity) for identity in dict.fromkeys(identities)]
+    covers = [_facts(detail.row) for detail in details if detail is not None]
+    return [one for number, one in enumerate(covers) if one not in covers[:number]]
+
+
+def _facts(row: IncidentRow) -> dict[str, str]:
+    """Returns what a silence of an incident's problem on its host covers."""
+    facts = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
+    return facts if row.fingerprint else facts | {"rule": row.rule}
+
+
 def of_incident(reading: History, row: IncidentRow, now_us: int) -> dict[str, Any]:
     """The silences that cover an incident, and one of its problem on its host to add."""
     facts = RoutingFacts(row.host, row.rule, row.severity, row.fingerprint, row.known_issue)  # type: ignore[arg-type]  # stored severities
     silences_read = [item for item in _in_force(reading, now_us) if covers(item, facts)]
-    facts_of_row = {"host": pattern(row.host), "fingerprint": row.fingerprint or ""}
-    facts_of_row |= {} if row.fingerprint else {"rule": row.rule}
-    return {"silences": silences_read, "silence": facts_of_row, "lengths": LENGTHS}
+    return {"silences": silences_read, "silence": _facts(row), "lengths": LENGTHS}
 
 
 def of_problem(reading: History, fingerprint: str, now_us: int) -> dict[str, Any]:
@@ -54,12 +68,17 @@ PLACE = "/silences"
 
 
 def silences(request: Request) -> PageContent:
-    """Silences in force and to come. `?host=`, `?rule=` and `?fingerprint=` fill the form."""
+    """Silences in force and to come. `?host=`, `?rule=` and `?fingerprint=` fill the form;
+    `?id=`, again and again, are incidents to silence.
+    """
     rows = notifications.silences(history(request), now_us(request))
+    chosen = request.query_params.getlist("id")[:MOST_CHOSEN]
     view = {
         "silences": [_shown(row) for row in rows],
         "rules": [rule.id for rule in catalogue(request).rules],
         "lengths": LENGTHS,
+        "chosen": chosen,
+        "each": of_each(history(request), chosen),
         "given": {
             name: request.query_params.get(name, "")[:200]
             for name in ("host", "rule", "fingerprint")

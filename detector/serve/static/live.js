@@ -33,17 +33,37 @@
     if (time && !time.title) time.title = `${new Date(time.dateTime).toLocaleString()} here`;
   });
 
-  // "/" goes to the search, j and k to the next and the previous row of a list.
+  // After an act the page stays where it was; loaded again, it no longer says what was done.
+  const KEPT = `place:${location.pathname}`;
+  document.addEventListener("submit", (event) => {
+    if (event.target.method === "post" || event.submitter?.formMethod === "post") sessionStorage.setItem(KEPT, String(scrollY));
+  });
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    for (const name of ["done", "count", "left"]) here.searchParams.delete(name);
+    here.hash = "";
+    history.replaceState(null, "", here);
+    const place = sessionStorage.getItem(KEPT);
+    if (place !== null) scrollTo(0, Number(place));
+  }
+  sessionStorage.removeItem(KEPT);
+
+  // "/" goes to the search, j and k to the next and the previous row of a list, x selects the row, a goes to the acts.
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), textarea, select")) return;
     if (event.key === "/") {
       event.preventDefault();
       document.querySelector(".find input")?.focus();
     } else if (event.key === "j" || event.key === "k") {
-      const rows = [...document.querySelectorAll("table.rows .what > a")];
-      const at = rows.indexOf(document.activeElement);
+      const rows = [...document.querySelectorAll("table.rows tbody tr")].map((row) => row.querySelector(".what > a") || row.querySelector("a")).filter(Boolean);
+      const at = rows.findIndex((row) => row === document.activeElement || row.closest("tr").contains(document.activeElement));
       const next = event.key === "j" ? at + 1 : at < 0 ? rows.length - 1 : at - 1;
       rows[Math.min(Math.max(next, 0), rows.length - 1)]?.focus();
+    } else if (event.key === "x") {
+      document.activeElement.closest("tr")?.querySelector(".pick input")?.click();
+    } else if (event.key === "a") {
+      const act = document.querySelector(".many:has(.pick :checked) .bar button.first") || document.querySelector("#acts button");
+      act?.focus();
     }
   });
 
@@ -66,7 +86,7 @@
 
   function replace(old, fresh) {
     if (!old || !fresh || old.innerHTML === fresh.innerHTML) return;
-    const writing = [...old.querySelectorAll("textarea")].some((one) => one.value);
+    const writing = [...old.querySelectorAll("textarea")].some((one) => one.value) || old.querySelector(".pick :checked");
     if (writing) return;
     const focus = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     fresh.classList.add("fresh");
