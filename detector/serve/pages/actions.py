@@ -75,7 +75,7 @@ def act(request: Request, identity: str, fields: FormFields) -> Response:
 
 @router.post("/incidents/{what}")
 def act_on_many(request: Request, what: str, chosen: Chosen, back: str = "/incidents") -> Response:
-    """Acknowledges or resolves the selected incidents; those whose state does not allow it stay."""
+    """Acknowledges or resolves the selected incidents that their state allows it for."""
     back = inward(back)
     if what not in {"acknowledge", "resolve"}:
         return _refused(request, "Selected incidents can be acknowledged or resolved.", back)
@@ -200,9 +200,9 @@ def _done(request: Request, order: Callable[[Actions], Any], back: str, what: st
         counts = done(request, order)
     except ActionRefused as refusal:
         return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
-    said = {"done": what} | (counts if isinstance(counts, dict) else {})
+    result = {"done": what} | (counts if isinstance(counts, dict) else {})
     address = URL(back).remove_query_params(["done", "count", "left"])
-    return RedirectResponse(f"{address.include_query_params(**said)}#acts", 303)
+    return RedirectResponse(f"{address.include_query_params(**result)}#acts", 303)
 
 
 def _refused(

@@ -34,7 +34,7 @@ class Pair:
 
     @property
     def same(self) -> bool:
-        """Whether both have the same."""
+        """True where both texts are equal."""
         return self.left == self.right
 
 
@@ -76,8 +76,8 @@ def _refused(count: int) -> PageContent:
 def _alike(left: IncidentDetail, right: IncidentDetail, path: Sequence[Pair]) -> str:
     """Returns in a sentence how much of two incidents is the same."""
     problem = left.row.fingerprint
-    one = problem is not None and problem == right.row.fingerprint
-    words = "One problem: the fingerprints are equal." if one else "Two problems."
+    equal = problem is not None and problem == right.row.fingerprint
+    words = "One problem: the fingerprints are equal." if equal else "Two problems."
     if not path:
         return words
     common = sum(pair.same for pair in path)

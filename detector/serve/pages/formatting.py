@@ -75,7 +75,7 @@ def shortened(text: object, limit: int = 200) -> str:
 
 
 def multiline(text: str) -> Markup:
-    """What a person wrote, on the lines on which it was written, each inert."""
+    """The text of a person with its own line ends, each line inert."""
     return Markup("\n").join(inert(line) for line in text.splitlines())
 
 

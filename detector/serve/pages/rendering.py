@@ -226,11 +226,11 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
     }
 
 
-def _done(said: Mapping[str, str]) -> str:
+def _done(params: Mapping[str, str]) -> str:
     """Returns what the act did that led to this page; empty where none did."""
-    words = DONE.get(said.get("done", ""), "")
-    count, left = row_number(said.get("count", "")), row_number(said.get("left", ""))
-    many = DONE_WITH_MANY.get(said.get("done", ""))
+    words = DONE.get(params.get("done", ""), "")
+    count, left = row_number(params.get("count", "")), row_number(params.get("left", ""))
+    many = DONE_WITH_MANY.get(params.get("done", ""))
     if many is None or count is None:
         return words
     rest = f" {several(left, 'incident')} stayed: the state does not allow it." if left else ""

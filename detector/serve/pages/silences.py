@@ -38,7 +38,7 @@ def of_each(reading: History, identities: Iterable[str]) -> list[dict[str, str]]
     """One silence of its problem on its host for each incident, none twice."""
     details = [reading.incident(identity) for identity in dict.fromkeys(identities)]
     covers = [_facts(detail.row) for detail in details if detail is not None]
-    return [one for number, one in enumerate(covers) if one not in covers[:number]]
+    return [item for number, item in enumerate(covers) if item not in covers[:number]]
 
 
 def _facts(row: IncidentRow) -> dict[str, str]:
