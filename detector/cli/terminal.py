@@ -138,11 +138,12 @@ def say_unclaimed(rows: Sequence[UnclaimedCount]) -> None:
 def _incident_rows(item: Item) -> list[tuple[str, str]]:
     """Returns the labelled facts of an incident; an empty value is left out."""
     report = item["report"] or {}
+    host, boot = item["host"], item["boot"].replace(f"{item['host']}#", "#", 1)
     return [
         ("incident", f"{item['id']}   rule {item['rule']}   state {item.get('state', 'open')}"),
         (
             "host",
-            f"{item['host']}, up {uptime(item['anchor']['kernel_time_us'])}, boot {item['boot']}",
+            f"{shown_host(host)}, up {uptime(item['anchor']['kernel_time_us'])}, boot {boot}",
         ),
         ("started", f"{item['started'] or 'unknown'} (UTC)"),
         (
@@ -160,6 +161,11 @@ def _incident_rows(item: Item) -> list[tuple[str, str]]:
         ("joined", ", ".join(item.get("joined", ()))),
         ("hosts", _hosts(item.get("spread"))),
     ]
+
+
+def shown_host(host: str) -> str:
+    """Names a host for people: one that is known by its log's path alone, by the file's name."""
+    return f"{host.rsplit('/', 1)[-1]} (names no host)" if host.startswith("/") else host
 
 
 def _hosts(spread: Item | None) -> str:
@@ -182,7 +188,7 @@ def say_incident(out: Console, item: Item, *, whole: bool = True) -> None:
     out.print(
         Text.assemble(
             (f"[{item['severity']}] ", STYLES.get(item["severity"], "")),
-            (inert(f"{item['host']}: {item['headline']}"), "bold"),
+            (inert(f"{shown_host(item['host'])}: {item['headline']}"), "bold"),
         )
     )
     for label, value in _incident_rows(item):
@@ -267,7 +273,10 @@ def _noise(out: Console, noise: Sequence[NoiseCount]) -> None:
     counted: Counter[tuple[str, str, str]] = Counter()
     for row in noise:
         counted[inert(row.process), row.signature, inert(row.host)] += row.count
-    rows = [(*key, f"{count:,}") for key, count in counted.most_common(SHOWN)]
+    rows = [
+        (process, signature, shown_host(host), f"{count:,}")
+        for (process, signature, host), count in counted.most_common(SHOWN)
+    ]
     say_table(
         out,
         "Noise: user-space programs that crashed",
