@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from detector.parse import FORMATS
 from detector.settings import Settings, SettingsError, load, shipped_patterns_dir, shown
-from detector.settings.declared import NAMES, Format, declared
+from detector.settings.declared import NAMES, declared
+from detector.settings.records import Format
 
 ROOT = Path(__file__).parent.parent
 

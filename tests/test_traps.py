@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from detector.cli.patterns import scanned
+from detector.cli.pattern_tests import scanned
 from tests.shipped import shipped
 
 PAIR_RULE = "tcp-release-and-memory-fault"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import DirectoryPath, Field, FilePath, model_validator
 from pydantic.fields import FieldInfo
@@ -17,30 +16,19 @@ from pydantic.fields import FieldInfo
 from detector.settings.fleet import FleetSettings
 from detector.settings.group import Folders, Group, Listed, Networks
 from detector.settings.group import setting as _setting
-from detector.settings.hosts import HostSettings, KernelErrorSettings, RuleSettings, TrustSettings
 from detector.settings.kafka import Kafka
 from detector.settings.netconsole import NetconsoleSettings
+from detector.settings.records import (
+    Assemble,
+    BootSettings,
+    HostSettings,
+    KernelErrorSettings,
+    Matching,
+    Parse,
+    RuleSettings,
+    TrustSettings,
+)
 
-# The formats of `detector/parse`, which settings do not import: a test holds them together.
-Format = Literal[
-    "auto",
-    "dmesg",
-    "kmsg",
-    "netconsole",
-    "syslog",
-    "rfc5424",
-    "pstore",
-    "console",
-    "text",
-    "journald",
-    "dmesg-json",
-    "rsyslog",
-    "fluent-bit",
-    "beats",
-    "vector",
-    "otel",
-    "json",
-]
 # Where `serve` answers when `serve.port` is 0.
 DEFAULT_PORT = 8470
 
@@ -84,67 +72,6 @@ class SymbolsSettings(Group):
             "`symbols` beside the history"
         ),
     )
-
-
-class Parse(Group):
-    """The reading of records: their format, host and time zone."""
-
-    format: Format = _setting("auto", "transport format; auto tells each record by itself")
-    host: str | None = _setting(
-        None, "host of every record, whatever the record says: for one host's logs only"
-    )
-    timezone: ZoneInfo = _setting(
-        ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin"
-    )
-
-
-class BootSettings(Group):
-    """The bound that tells the boots of a host apart."""
-
-    tolerance_s: int = _setting(
-        43_200,
-        (
-            "lines at one uptime whose wall clocks tell starts further apart are of two boots even "
-            "where no boot banner lies between; wall clocks may step by less"
-        ),
-        unit="s",
-        ge=1,
-        le=604_800,
-    )
-
-
-class Matching(Group):
-    """The time that a pattern may take."""
-
-    timeout_ms: int = _setting(
-        50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000
-    )
-    strikes: int = _setting(3, "timeouts after which a signature is switched off", ge=1)
-
-
-class Assemble(Group):
-    """The bounds of a crash report that is still being printed."""
-
-    deadline_s: int = _setting(
-        5,
-        "a report that got no line for so long is cut and marked incomplete",
-        unit="s",
-        ge=1,
-        le=3_600,
-    )
-    max_age_s: int = _setting(
-        60,
-        "a report that is open for so long is cut, whatever still comes",
-        unit="s",
-        ge=1,
-        le=3_600,
-    )
-    max_lines: int = _setting(1_000, "most lines of one report", unit="lines", ge=10)
-    max_characters: int = _setting(
-        65_536, "most characters of one report", unit="characters", ge=1_024
-    )
-    max_open_per_host: int = _setting(8, "most reports open at once on one host", ge=1)
-    max_open: int = _setting(10_000, "most reports open at once in all", ge=1)
 
 
 class Alert(Group):

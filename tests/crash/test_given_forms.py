@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from detector.cli.patterns import scanned
+from detector.cli.pattern_tests import scanned
 from tests.explain.logs import explained
 from tests.shipped import shipped
 

@@ -12,7 +12,7 @@ import pytest
 from detector.app import build
 from detector.catalogue import Rule
 from detector.settings import settings_of
-from detector.settings.hosts import RuleSettings
+from detector.settings.records import RuleSettings
 from tests.alert.outboxes import World
 from tests.rules.worlds import FAULT, HALF, Delivery, fault, rule
 from tests.shipped import shipped

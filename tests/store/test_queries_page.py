@@ -12,8 +12,7 @@ from urllib.parse import parse_qs
 from click.testing import CliRunner
 
 from detector.cli import oopswatch
-from detector.store.query import faults, filters, search_index
-from detector.store.query import incidents as incident_queries
+from detector.store.query import faults, filters, search_index, survey
 from detector.store.query import noise as noise_queries
 from detector.store.query.filters import FIELDS, parse
 from tests.queries import NOW_US, fill
@@ -33,8 +32,8 @@ def test_bounds_are_those_of_the_code() -> None:
     for phrase in (
         f"the {faults.LOOKED[-1]:,} newest of what its most telling field leads to",
         f"are those of the {faults.LOOKED_ALIKE:,} newest such faults",
-        f"of the newest {incident_queries.SURVEYED:,} incidents of a filter",
-        f"are those of the newest {incident_queries.SURVEYED:,} incidents of the filter",
+        f"of the newest {survey.SURVEYED:,} incidents of a filter",
+        f"are those of the newest {survey.SURVEYED:,} incidents of the filter",
         (
             f"the newest {noise_queries.LOOKED:,} hourly counts of noise by host, or "
             f"{noise_queries.LOOKED_PROGRAMS:,} over all hosts"

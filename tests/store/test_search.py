@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from detector.store import History, open_actions, open_history, open_journal
-from detector.store.query import incidents as incident_queries
-from detector.store.query import search_index
+from detector.store.query import search_index, survey
 from detector.store.query.filters import FIELDS, Filter, FilterError, parse
 from detector.store.query.results import Counted
 from tests.queries import HOSTS, NOW_US, PLANTED, PROBLEMS, QUERIES, Params, fill
@@ -117,7 +116,7 @@ def test_a_survey_is_of_the_newest_and_says_so(
     """Seven incidents, of which three are looked at; asked for by nothing but severity, the chart
     has all of them.
     """
-    monkeypatch.setattr(incident_queries, "SURVEYED", 3)
+    monkeypatch.setattr(survey, "SURVEYED", 3)
     everything = filled.history.survey(Filter(), ["severity"], rows=2)
     assert everything.counted == Counted(3, more=True)
     assert sum(facet.count for facet in everything.facets["severity"]) == 3

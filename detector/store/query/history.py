@@ -21,7 +21,7 @@ from detector.store.connection import connect_reading
 from detector.store.errors import StoreError, explained
 from detector.store.ingest import backfill, incidents, reports
 from detector.store.lifecycle.changes import Change, read_change
-from detector.store.query import alike, faults, fleet, kernel_errors, overview
+from detector.store.query import alike, faults, fleet, kernel_errors, overview, survey
 from detector.store.query import incidents as incident_queries
 from detector.store.query import known_bugs as known_queries
 from detector.store.query import noise as noise_queries
@@ -113,11 +113,11 @@ class History:
 
         Of each field the most frequent values are counted. The survey looks at the newest so many
         incidents, and has the first page of `rows` rows, as `search` has it. Fields are those of
-        `search.COLUMNS`; `FilterError` for others. See `incident_queries.survey` for what is
+        `search.COLUMNS`; `FilterError` for others. See `survey.survey` for what is
         bounded.
         """
         narrowed = self._narrowed(criteria)
-        return self._query(incident_queries.survey, narrowed, names, values, buckets, now_us, rows)
+        return self._query(survey.survey, narrowed, names, values, buckets, now_us, rows)
 
     def incidents(
         self,

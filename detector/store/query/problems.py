@@ -30,6 +30,7 @@ from detector.store.query.results import (
     read_place,
     spell_place,
 )
+from detector.store.query.survey import SURVEYED
 
 # What a detail shows of each.
 SHOWN = 20
@@ -79,7 +80,7 @@ def problems(
     """Problems, the one that happened last first.
 
     Host, kernel, class and signature are looked for in the newest `faults.LOOKED_ALIKE` faults that
-    have them; rule and text, which only incidents have, in the newest `incident_queries.SURVEYED`
+    have them; rule and text, which only incidents have, in the newest `SURVEYED`
     incidents.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
@@ -137,7 +138,7 @@ def hosts(connection: Connection, criteria: Filter, after: str | None, limit: in
     """Hosts by name; `since` and `until` ask for hosts of which lines in that time are stored,
     the rest for hosts of such incidents.
 
-    Those are looked for in the newest `incident_queries.SURVEYED` incidents of the filter.
+    Those are looked for in the newest `SURVEYED` incidents of the filter.
     """
     conditions, parameters = ["TRUE"], dict[str, Any](limit=limit + 1)
     if set(_given(criteria)) - {"host", "since_us", "until_us"}:
@@ -238,7 +239,7 @@ def _matching(connection: Connection, criteria: Filter) -> list[set[str]]:
 
 def _values(connection: Connection, criteria: Filter, column: str) -> list[str]:
     """The values of a column among the newest incidents of a filter."""
-    sets = incident_queries.places(connection, criteria, incident_queries.SURVEYED)
+    sets = incident_queries.places(connection, criteria, SURVEYED)
     return sorted(
         {
             row[0]

@@ -1,11 +1,94 @@
-"""Settings of how records are judged: hosts, trust, rules, kernel errors."""
+"""Settings of how records are read and judged: format, host, boots, reports, trust, rules."""
 
 from __future__ import annotations
 
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from detector.settings.group import Aliases, Group, Listed, PathPatterns, setting
 from detector.trust_policy import KERNEL_FILES, TrustPolicy
+
+# The formats of `detector/parse`, which settings do not import: a test holds them together.
+Format = Literal[
+    "auto",
+    "dmesg",
+    "kmsg",
+    "netconsole",
+    "syslog",
+    "rfc5424",
+    "pstore",
+    "console",
+    "text",
+    "journald",
+    "dmesg-json",
+    "rsyslog",
+    "fluent-bit",
+    "beats",
+    "vector",
+    "otel",
+    "json",
+]
+
+
+class Parse(Group):
+    """The reading of records: their format, host and time zone."""
+
+    format: Format = setting("auto", "transport format; auto tells each record by itself")
+    host: str | None = setting(
+        None, "host of every record, whatever the record says: for one host's logs only"
+    )
+    timezone: ZoneInfo = setting(
+        ZoneInfo("UTC"), "zone of stamps that carry none, as Europe/Berlin"
+    )
+
+
+class BootSettings(Group):
+    """The bound that tells the boots of a host apart."""
+
+    tolerance_s: int = setting(
+        43_200,
+        (
+            "lines at one uptime whose wall clocks tell starts further apart are of two boots even "
+            "where no boot banner lies between; wall clocks may step by less"
+        ),
+        unit="s",
+        ge=1,
+        le=604_800,
+    )
+
+
+class Matching(Group):
+    """The time that a pattern may take."""
+
+    timeout_ms: int = setting(
+        50, "longest time for one regex on one line", unit="ms", ge=1, le=10_000
+    )
+    strikes: int = setting(3, "timeouts after which a signature is switched off", ge=1)
+
+
+class Assemble(Group):
+    """The bounds of a crash report that is still being printed."""
+
+    deadline_s: int = setting(
+        5,
+        "a report that got no line for so long is cut and marked incomplete",
+        unit="s",
+        ge=1,
+        le=3_600,
+    )
+    max_age_s: int = setting(
+        60,
+        "a report that is open for so long is cut, whatever still comes",
+        unit="s",
+        ge=1,
+        le=3_600,
+    )
+    max_lines: int = setting(1_000, "most lines of one report", unit="lines", ge=10)
+    max_characters: int = setting(
+        65_536, "most characters of one report", unit="characters", ge=1_024
+    )
+    max_open_per_host: int = setting(8, "most reports open at once on one host", ge=1)
+    max_open: int = setting(10_000, "most reports open at once in all", ge=1)
 
 
 class HostSettings(Group):
