@@ -11,7 +11,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval mutilate truth spark lint format docs screenshots lock clean
+.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ member-eval: $(READY) ## how often members are named rightly, held against debug
 	@for each in $(or $(KERNELS),6.1.0-55:amd64 6.1.0-55:arm64 6.12.115+deb12:amd64); do \
 	  release=$${each%:*} arch=$${each#*:}; bench/fetch_kernel.sh $$release $$arch $(MEMBER_EVAL) && \
 	  $(BIN)/python -m bench.member_eval $(MEMBER_EVAL)/$$release-$$arch/vmlinuz $(MEMBER_EVAL)/$$release-$$arch/vmlinux $(ACCESSES) $(SEED) || exit 1; done
+
+symbols-fuzz: $(READY) ## damage kernel images, modules, types and packs 100,000 times: ten minutes (ROUNDS=5000, IMAGES="FILE …" of real size)
+	$(BIN)/python -m tests.symbols.fuzz $(or $(ROUNDS),100000) $(IMAGES)
 
 validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize …
 	$(BIN)/pytest -q tests/deploy

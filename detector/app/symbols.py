@@ -81,16 +81,18 @@ class _Modules:
         return None
 
 
+def kernel_of_pack(path: Path, pack: SymbolsPack) -> KernelBuild | None:
+    """The kernel of an opened pack; None where it has no types. Raises UnreadablePackError."""
+    if not pack.has_types:
+        return None
+    modules = _Modules(path, pack)
+    return KernelBuild(pack.header.arch, pack.code, pack.symbols, pack.types, modules=modules.named)
+
+
 def _read(path: Path) -> KernelBuild | None:
-    """The kernel of a pack; None where it is damaged, or has no types or no code."""
+    """The kernel of a pack; None where it is damaged, or has no types."""
     try:
-        pack = read_pack(path)
-        if not pack.has_types or not pack.header.code:
-            return None
-        modules = _Modules(path, pack)
-        return KernelBuild(
-            pack.header.arch, pack.code, pack.symbols, pack.types, modules=modules.named
-        )
+        return kernel_of_pack(path, read_pack(path))
     except SourceError as error:
         _say_fault(str(error))
     except UnreadablePackError as error:

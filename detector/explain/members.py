@@ -8,16 +8,18 @@ what the log prints, or where the types do not lead to the pointer.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from detector.explain.decode.fault import Decoded, is_at_pc
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.member.kernel import KernelBuild
-from detector.member.matching import LoggedCode, is_instrumented, locate
+from detector.member.matching import LoggedCode, build_of_log, is_instrumented, locate
 from detector.member.naming import NamedAccess, name_access
 from detector.member.values import Basis
 from detector.model import Confidence, CrashReport, Frame, Statement
 from detector.render.units import several
+from detector.symbols import UnreadableImageError
 
 _BASIS = {
     Basis.DECLARED: "by the kernel's declarations, on every path to it",
@@ -39,15 +41,34 @@ def explain_member(
     logged = logged_code(report, machine)
     if logged is None or frame.offset is None or frame.size is None:
         return []
+    place = frame.function, frame.offset, frame.size, logged
     for build in kernels:
-        kernel = build if frame.module is None else build.module(frame.module)
-        if kernel is None or kernel.arch != machine.family or is_instrumented(build):
+        is_log_s = not build.arch and frame.module is None  # a pack of types alone
+        if is_log_s:
+            kernel = build_of_log(build, machine.family, *place)
+        else:
+            kernel = build if frame.module is None else build.module(frame.module)
+        access = _named(kernel, machine, place) if kernel is not None else None
+        if access is None or not _is_operand(access, operand) or is_instrumented(build):
             continue
-        address = locate(kernel, frame.function, frame.offset, frame.size, logged)
-        access = name_access(kernel, address) if address is not None else None
-        if access is not None and _is_operand(access, operand):
-            return _statements(report, machine, decoded, access, frame)
+        if is_log_s:  # what is not printed may jump back to in front of the instruction
+            access = replace(access, basis=max(access.basis, Basis.SOME_PATHS))
+        source = "the log" if is_log_s else str(report.kernel)
+        return _statements(report, machine, decoded, access, frame, source)
     return []
+
+
+def _named(
+    kernel: KernelBuild, machine: Architecture, place: tuple[str, int, int, LoggedCode]
+) -> NamedAccess | None:
+    """The access at a place of the log, where the kernel's code equals it."""
+    if kernel.arch != machine.family:
+        return None
+    try:
+        address = locate(kernel, *place)
+        return name_access(kernel, address) if address is not None else None
+    except UnreadableImageError:  # types that are damaged in a place that nobody had read
+        return None
 
 
 def logged_code(report: CrashReport, machine: Architecture) -> LoggedCode | None:
@@ -88,6 +109,7 @@ def _statements(
     decoded: Decoded,
     access: NamedAccess,
     frame: Frame,
+    code: str,
 ) -> list[Statement]:
     operand = decoded.operand
     assert operand is not None
@@ -100,7 +122,9 @@ def _statements(
         more = " and others" if len(access.aliases) > _ALIASES_SHOWN else ""
         also = f" A union keeps {shown}{more} in the same bytes."
     use = f": it is {access.use}" if access.use else ""
-    source = f"types and code of {report.kernel}: {_BASIS[access.basis]}{use}"
+    one = f"types and code of {report.kernel}"
+    known = one if code == report.kernel else f"types of {report.kernel}, code of {code}"
+    source = f"{known}: {_BASIS[access.basis]}{use}"
     origin = " <- ".join(reversed(access.chain))
     chain = f"{access.base} is {access.struct} *, from: {origin}"
     # The title may name the caller of what faulted.

@@ -95,8 +95,8 @@ class TypeFlow(Semantics, ABC):
     def _walk(self) -> None:
         self.hints.forget_round()
         self.accesses, self.calls = {}, {}
-        if not self.order:
-            return
+        if self.function.start not in self.instructions:
+            return  # it does not begin with an instruction
         rank = {address: place for place, address in enumerate(self.order)}
         leaders = self._leaders(rank)
         start = self.function.start

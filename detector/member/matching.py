@@ -17,9 +17,12 @@ from typing import Any
 
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.naming import flow_of
+from detector.symbols.image import CodeRange
+from detector.symbols.table import SymbolTable
 
 _SLIDE = 0x20_0000
 _LOWEST_ADDRESS = 0x8000_0000  # low half of the addresses of x86-64's kernel
+_ANYWHERE = 0xFFFF_FFFF_8100_0000  # where code stands whose address nothing says
 _FEWEST_EQUAL = 2  # instructions, the faulting one among them
 
 
@@ -48,10 +51,25 @@ def locate(
     return places[0] if len(places) == 1 else None
 
 
+def build_of_log(
+    types: KernelBuild, arch: str, name: str, offset: int, size: int, logged: LoggedCode
+) -> KernelBuild | None:
+    """A kernel of whose types alone there is a pack, with the code that the log prints; None where
+    the function's entry is not printed.
+    """
+    start = logged.mark - offset
+    if start < 0 or size <= offset or name not in types.types.functions:
+        return None
+    code = logged.data[start : start + size]
+    symbols = SymbolTable.of(((_ANYWHERE, "t", name), (_ANYWHERE + size, "t", "")))
+    return KernelBuild(arch, (CodeRange(_ANYWHERE, code),), symbols, types.types)
+
+
 def is_instrumented(kernel: KernelBuild) -> bool:
     """Tell if KASAN checks each access: then a check faults, not the access."""
     names = ("__asan_load8", "__asan_loadN", "__hwasan_loadN_noabort", "kasan_check_range")
-    return any(kernel.symbols.addresses_of(name) for name in names)
+    functions = kernel.types.functions
+    return any(name in functions or kernel.symbols.addresses_of(name) for name in names)
 
 
 def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: LoggedCode) -> bool:

@@ -21,6 +21,7 @@ from detector.symbols.unpack import is_arm64_image, unpack
 _BANNER = lazy_regex(rb"Linux version (\d[\w.+~-]{1,100}) (\([^\n\0]{1,600})\n")
 # Where the code begins and ends, and that of the boot (include/asm-generic/sections.h).
 _LARGEST_HEAD = 2 * 1024 * 1024
+_LARGEST_CODE = 40 * 1024 * 1024  # Debian's 6.12 has 17 MB
 _SAMPLED_CALLS = 400
 _CODE = (("_stext", "_etext"), ("_sinittext", "_einittext"))
 
@@ -125,6 +126,8 @@ def _code(
             continue
         start, end = starts[0], ends[0]
         for segment in segments:
+            if end - start > _LARGEST_CODE:
+                raise UnreadableImageError(f"its code has more than {_LARGEST_CODE >> 20} MB")
             if segment.address <= start < end <= segment.address + segment.size:
                 offset = segment.offset + start - segment.address
                 ranges.append(CodeRange(start, bytes(kernel[offset : offset + end - start])))

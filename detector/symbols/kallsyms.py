@@ -30,7 +30,7 @@ _FIRST_MARKERS = lazy_regex(
 )
 _BLOCK = 256  # names between two markers
 _LONGEST_BLOCK = _BLOCK * 514
-_MOST_SYMBOLS = 1_000_000
+_MOST_SYMBOLS = 400_000
 _MOST_PLACES = 4  # that are tried: a hostile image may hold many that nearly agree
 _MOST_WALKED = 4_000_000  # names that are walked over in all; a kernel's are 50,000 to 300,000
 _DEFAULT_BASE = 0xFFFF_8000_8000_0000  # arm64's, where the image leaves relocations to the boot

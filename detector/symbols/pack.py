@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -30,7 +30,7 @@ MAGIC = b"oopswatch symbols 1\n"
 _PARTS = frozenset(("names", "kinds", "addresses", "types", "code"))
 _RELOCATED = "relocated"
 _MODULE = "module "  # in front of a module's name
-_LEVEL = 12  # 19 takes nine times as long for 9 % less
+_LEVEL = 10  # 12 takes 20 MB of memory and 0.6 s more for 0.3 % less
 LONGEST_HEADER = 1_048_576
 """Bytes that the header of a pack has at most."""
 
@@ -159,28 +159,39 @@ def _encode_module(module: ModuleImage) -> bytes:
 def _encode(image: KernelImage, others: Mapping[str, bytes]) -> bytes:
     table = image.symbols
     steps = array("Q", (later - earlier for earlier, later in pairwise((0, *table.addresses))))
-    contents = {
-        "names": "\n".join(table.names).encode(),
-        "kinds": table.kinds.encode(),
-        "addresses": steps.tobytes(),
-        "types": image.btf,
-        "code": b"".join(part.data for part in image.code),
+    # One after the other: together they would take as much memory as the image itself.
+    contents: dict[str, Callable[[], Sequence[bytes]]] = {
+        "names": lambda: ["\n".join(table.names).encode()],
+        "kinds": lambda: [table.kinds.encode()],
+        "addresses": lambda: [steps.tobytes()],
+        "types": lambda: [image.btf],
+        "code": lambda: [part.data for part in image.code],
+        **{name: partial(list, (content,)) for name, content in others.items()},
     }
-    own = len(contents)
-    contents |= others
-    packing = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
-    frames = {name: packing.compress(content) for name, content in contents.items()}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    frames = {name: _frame(content()) for name, content in contents.items()}
+    digests = "".join(frames[name][2] for name in contents if name not in others)
     head = {
         "release": image.release,
         "build": image.build,
         "arch": image.arch,
-        "digest": hashlib.sha256("".join([*digests.values()][:own]).encode()).hexdigest()[:12],
+        "digest": hashlib.sha256(digests.encode()).hexdigest()[:12],
         "symbols": len(table),
         "code": [[part.address, len(part.data)] for part in image.code],
-        "parts": [[name, len(frames[name]), len(contents[name]), digests[name]] for name in frames],
+        "parts": [[name, len(frame), size, sha] for name, (frame, size, sha) in frames.items()],
     }
-    return MAGIC + json.dumps(head).encode() + b"\n" + b"".join(frames.values())
+    line = json.dumps(head).encode()
+    return b"".join((MAGIC, line, b"\n", *(frame for frame, _, _ in frames.values())))
+
+
+def _frame(pieces: Sequence[bytes]) -> tuple[bytes, int, str]:
+    """What these bytes are packed into, their number, their SHA-256."""
+    size, digest = sum(map(len, pieces)), hashlib.sha256()
+    packing = zstandard.ZstdCompressor(level=_LEVEL).compressobj(size=size)
+    frame = []
+    for piece in pieces:
+        digest.update(piece)
+        frame.append(packing.compress(piece))
+    return b"".join((*frame, packing.flush())), size, digest.hexdigest()
 
 
 def open_pack(data: bytes) -> SymbolsPack:

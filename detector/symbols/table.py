@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 
@@ -22,11 +22,20 @@ class SymbolTable:
     @classmethod
     def of(cls, symbols: Iterable[tuple[int, str, str]]) -> SymbolTable:
         """The table of (address, kind, name), in any order."""
-        ordered = sorted(symbols)
+        names: list[str] = []
+        kinds, addresses = bytearray(), array("Q")
+        for address, kind, name in symbols:
+            names.append(name)
+            kinds += kind[:1].encode("ascii", "replace") or b"?"
+            addresses.append(address)
+        # By address alone first: a tuple for each symbol would take as much memory as all of them.
+        order = sorted(range(len(names)), key=addresses.__getitem__)
+        for start, end in _equal_runs(order, addresses):
+            order[start:end] = sorted(order[start:end], key=lambda n: (kinds[n], names[n]))
         return cls(
-            [name for _, _, name in ordered],
-            "".join(kind or "?" for _, kind, _ in ordered),
-            array("Q", (address for address, _, _ in ordered)),
+            [names[place] for place in order],
+            bytes(kinds[place] for place in order).decode(),
+            array("Q", map(addresses.__getitem__, order)),
         )
 
     def __len__(self) -> int:
@@ -60,3 +69,13 @@ class SymbolTable:
         """The greatest address of a symbol that is not above this one."""
         place = bisect.bisect_right(self.addresses, address)
         return self.addresses[place - 1] if place else None
+
+
+def _equal_runs(order: Sequence[int], addresses: array[int]) -> Iterator[tuple[int, int]]:
+    """Where symbols of one address begin and end, of those that share it."""
+    start = 0
+    for place in range(1, len(order) + 1):
+        if place == len(order) or addresses[order[place]] != addresses[order[start]]:
+            if place - start > 1:
+                yield start, place
+            start = place

@@ -12,7 +12,7 @@ from detector.catalogue import Catalogue
 from detector.catalogue.known_issues import StructLayout
 from detector.cli import oopswatch
 from detector.explain import explain
-from tests.member.demo_kernel import ARM64, arm64_demo_image, call, kernel, x86_image
+from tests.member.demo_kernel import ARM64, arm64_demo_image, call, kernel, types, x86_image
 from tests.symbols.images import PACKED, bzimage
 from tests.symbols.modules import module
 
@@ -198,6 +198,30 @@ def test_what_faulted_is_named_where_the_title_names_its_caller(settings):
     text = text.replace("RDI: ffff888100000000", f"RDI: {0:016x}")
     (first,) = statements(settings, text)
     assert first["text"].startswith(f"The instruction in {generic} read member mask: 8 bytes")
+
+
+@pytest.mark.parametrize(
+    ("code", "offset", "count"),
+    [
+        (CODE, "0x3", 1),
+        (CODE.replace("48 8b 07 <48>", "<48>"), "0x3", 0),  # the entry is not printed
+        (CODE, "0x4", 0),  # what would be the entry is none
+    ],
+)
+def test_types_alone_name_what_the_log_prints_from_the_entry_on(tmp_path, code, offset, count):
+    """/sys/kernel/btf/vmlinux and the code of the log: never more than on some paths."""
+    path = tmp_path / "own.toml"
+    path.write_text(f'[store]\npath = "{tmp_path / "history.db"}"\n')
+    (tmp_path / "btf").write_bytes(types())
+    run("symbols", "add", tmp_path / "btf", "--release", "6.1.0-demo", "--config", path)
+    found = statements(path, x86(code).replace("+0x3/", f"+{offset}/"))
+    assert len(found) == count
+    if count:
+        assert "member net: 8 bytes at offset 0x30 of struct demo_sock" in found[0]["text"]
+        assert found[0]["evidence"][0] == (
+            "types of 6.1.0-demo, code of the log: by the kernel's declarations, on some of the "
+            "paths to it"
+        )
 
 
 def test_a_damaged_pack_is_said_once_and_nothing_is_named(settings, tmp_path):

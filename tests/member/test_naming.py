@@ -80,6 +80,7 @@ def test_a_caller_says_the_type_of_an_argument():
         "488b8700100000 c3",  # mov rax, [rdi+0x1000]: beyond the struct
         "488b442408 c3",  # mov rax, [rsp+8]: the stack
         "c3",
+        "06 488b4708 c3",  # no instruction of x86-64 in front
     ],
 )
 def test_what_types_do_not_lead_to_is_not_named(code):
