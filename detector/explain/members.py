@@ -122,8 +122,8 @@ def _statements(
         more = " and others" if len(access.aliases) > _ALIASES_SHOWN else ""
         also = f" A union keeps {shown}{more} in the same bytes."
     use = f": it is {access.use}" if access.use else ""
-    one = f"types and code of {report.kernel}"
-    known = one if code == report.kernel else f"types of {report.kernel}, code of {code}"
+    both = f"types and code of {report.kernel}"
+    known = both if code == report.kernel else f"types of {report.kernel}, code of {code}"
     source = f"{known}: {_BASIS[access.basis]}{use}"
     origin = " <- ".join(reversed(access.chain))
     chain = f"{access.base} is {access.struct} *, from: {origin}"

@@ -54,8 +54,9 @@ def locate(
 def build_of_log(
     types: KernelBuild, arch: str, name: str, offset: int, size: int, logged: LoggedCode
 ) -> KernelBuild | None:
-    """A kernel of whose types alone there is a pack, with the code that the log prints; None where
-    the function's entry is not printed.
+    """A kernel by its types and by the code that the log prints, where a pack has no code.
+
+    None where the function's entry is not printed.
     """
     start = logged.mark - offset
     if start < 0 or size <= offset or name not in types.types.functions:
