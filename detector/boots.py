@@ -257,6 +257,15 @@ class Boots:
             self._changed[key] = stream
         return True
 
+    def count_next(
+        self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None
+    ) -> int:
+        """The count of the present boot where `follow_on` would say yes, else -1; moves nothing."""
+        stream = self._held.get(key)
+        if stream is None or not stream.goes_on_at(kernel_us, wall_us, boot_id):
+            return -1
+        return stream.count
+
     def settle(self, line: Line, known: Boot) -> None:
         """A line that was placed turned out to be a copy of a known one: its stream is back in that
         boot (a file or a topic read again).
@@ -317,6 +326,12 @@ class UnplacedBoots(Boots):
     ) -> bool:
         del key, kernel_us, wall_us, boot_id
         return True
+
+    def count_next(  # noqa: D102
+        self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None
+    ) -> int:
+        del key, kernel_us, wall_us, boot_id
+        return -1
 
     def settle(self, line: Line, known: Boot) -> None:  # noqa: D102
         del line, known

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from detector.correlate import StoredMatch
 from detector.model import CrashReport, Diagnosis, Incident, Rejected, Unparsed
 from detector.noise import NoiseCount
+from detector.repeats import RepeatCount
 from detector.unclaimed import UnclaimedCount
 
 
@@ -50,14 +51,15 @@ class Hooks:
     nothing.
 
     `incident` gets every state of an incident, and whether it is new; `report` a match's id in the
-    journal, and its report; `unclaimed` what a batch held that no signature claims; `switched_off`
-    a signature and its timeouts; `counts` what parser and assembler counted in one batch; `batch`
-    the totals and the batch's seconds.
+    journal, and its report; `repeats` counts of lines like a match; `unclaimed` what a batch held
+    that no signature claims; `switched_off` a signature and its timeouts; `counts` what parser and
+    assembler counted in one batch; `batch` the totals and the batch's seconds.
     """
 
     match: Callable[[StoredMatch], None] = ignore
     report: Callable[[int, CrashReport], None] = ignore
     incident: Callable[[RaisedIncident, bool], None] = ignore
+    repeats: Callable[[Sequence[RepeatCount]], None] = ignore
     noise: Callable[[Sequence[NoiseCount]], None] = ignore
     unparsed: Callable[[Unparsed], None] = ignore
     rejected: Callable[[Rejected], None] = ignore

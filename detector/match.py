@@ -34,10 +34,11 @@ _AGAIN = 10
 # everywhere, `%s invoked oom-killer` (mm/oom_kill.c), `%s: page allocation failure` (warn_alloc()
 # in mm/page_alloc.c), `%s uses obsolete` (net/core/sock.c). x86's `Oops: 0000 [1] SMP` of 2.6 is
 # none.
-_OF_PROCESS = regex.compile(
+OF_PROCESS = (
     r".{0,15}?(?: ?\(\d{1,7}\)|\[\d{1,7}\](?! (?:SMP|PREEMPT|DEBUG|KASAN)|$)|/\d{1,7}(?=:)"
     r"|(?= invoked oom-killer|: page allocation |: vmalloc | uses obsolete ))"
 )
+_OF_PROCESS = regex.compile(OF_PROCESS)
 
 Candidate = tuple[int, Signature]
 """A signature with its rank: the order in which signatures are asked."""
@@ -129,6 +130,11 @@ class Matcher:
     def noise(self) -> Sequence[tuple[str, Sequence[Candidate]]]:
         """The literals of noise, each with the signatures that have it."""
         return self._noise
+
+    @property
+    def others(self) -> Sequence[tuple[str, Sequence[Candidate]]]:
+        """The literals of all that is no noise, each with the signatures that have it."""
+        return tuple(self._others.items())
 
     @property
     def switched_off(self) -> Mapping[str, int]:

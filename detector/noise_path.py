@@ -24,21 +24,33 @@ from detector.hooks import RunTotals
 from detector.match import Matcher
 from detector.noise import NoiseTally
 from detector.parse import Parser
-from detector.parse.fast_path import RawLines, is_host
+from detector.parse.fast_path import RawLine, RawLines, is_host
 from detector.scan import Chunk
 
 LONGEST_TEXT = 1_024
 _HOSTS = 100_000
-_TAIL = 4
+TAIL = 4
 _RANK = attrgetter("rank")
 
+
+@dataclass(frozen=True, slots=True)
+class RawPlace:
+    """A line of a chunk: its first byte, and what was read of it."""
+
+    start: int
+    line: RawLine
+
+
+Repeating = Callable[[Chunk, RawPlace, str, tuple[Sequence[int], int], int, int], bool]
+"""A chunk, a line of it, its host, the hits and the line's first, the count of its boot, now →
+whether the line was counted."""
 
 Taken = Callable[[Sequence[int], int], int]
 """The ends of all hits, and which of them is looked at → where the next record starts, or -1."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Expression:
+class Expression:
     """A signature of noise over bytes; `named` says that it captures the program."""
 
     rank: int
@@ -57,18 +69,20 @@ class NoisePath:
         self._parser = parser
         self._assembler = assembler
         self._tally = noise
-        compiled: dict[int, _Expression] = {}
+        compiled: dict[int, Expression] = {}
         # By the last bytes of a literal: it, and the expressions of its signatures.
-        self._by_tail: dict[bytes, list[tuple[bytes, list[_Expression]]]] = {}
+        self._by_tail: dict[bytes, list[tuple[bytes, list[Expression]]]] = {}
         for text, near in matcher.noise:
             literal = text.encode()
             for rank, signature in near:
-                compiled.setdefault(rank, _expression(rank, signature))
+                compiled.setdefault(rank, expression(rank, signature))
             own = [compiled[rank] for rank, _ in near]
-            self._by_tail.setdefault(literal[-_TAIL:], []).append((literal, own))
+            self._by_tail.setdefault(literal[-TAIL:], []).append((literal, own))
         self._hosts: dict[bytes, str | None] = {}
         self._source = ""
-        self.taken = 0
+        self.taken = self.repeated = 0
+        self.repeating: Repeating | None = None
+        """Asked for lines that are no noise: whether it has counted one."""
 
     def through(
         self, chunk: Chunk, boots: Boots, now_us: int
@@ -76,7 +90,7 @@ class NoisePath:
         """Returns the function that takes the noise of a chunk.
         `taken` then says how many lines it took.
         """
-        self.taken = 0
+        self.taken = self.repeated = 0
         line_at = getattr(chunk, "line_at", None)  # of files alone
         if line_at is None:
             return nothing_taken
@@ -100,8 +114,15 @@ class NoisePath:
                 return -1
             claim = self._claim(chunk.data, start, end, ends, index)
             key = (chunk.source, host)
-            if claim is None or not boots.follow_on(key, kernel_us, wall_us, boot_id):
+            if claim is None and not self._repeats(
+                chunk, RawPlace(place[0], line), host, (ends, index), boots, now_us
+            ):
                 return -1
+            if not boots.follow_on(key, kernel_us, wall_us, boot_id):
+                return -1
+            if claim is None:
+                self.repeated += 1
+                return place[2]
             self._tally.count(chunk.source, host, claim[1], claim[0], wall_us, kernel_us)
             self.taken += 1
             return place[2]
@@ -109,9 +130,24 @@ class NoisePath:
         return take
 
     def add_to(self, totals: RunTotals) -> None:
-        """Adds the lines that were taken of the last chunk: each a hit, and noise."""
-        totals.hits += self.taken
+        """Adds the lines that were taken of the last chunk: each a hit, most of them noise."""
+        totals.hits += self.taken + self.repeated
         totals.noise += self.taken
+
+    def _repeats(
+        self,
+        chunk: Chunk,
+        raw: RawPlace,
+        host: str,
+        hits: tuple[Sequence[int], int],
+        boots: Boots,
+        now_us: int,
+    ) -> bool:
+        """Returns whether a line that is no noise was counted as one that repeats."""
+        if self.repeating is None:
+            return False
+        count = boots.count_next((chunk.source, host), *raw.line[3:])
+        return count >= 0 and self.repeating(chunk, raw, host, hits, count, now_us)
 
     def _host(self, written: bytes) -> str | None:
         """The host that a line names; None where it is none."""
@@ -132,9 +168,9 @@ class NoisePath:
         text = data[start:end]
         if len(text) > LONGEST_TEXT or text.isupper() or self._matcher.switched_off:
             return None
-        near: list[_Expression] = []
+        near: list[Expression] = []
         while (hit := ends[index]) <= end:
-            for literal, own in self._by_tail.get(data[hit - _TAIL : hit], ()):
+            for literal, own in self._by_tail.get(data[hit - TAIL : hit], ()):
                 if hit - len(literal) >= start and data.startswith(literal, hit - len(literal)):
                     near = sorted({*near, *own}, key=_RANK) if near else own
             index += 1
@@ -150,7 +186,7 @@ def nothing_taken(_ends: Sequence[int], _index: int) -> int:
     return -1
 
 
-def _expression(rank: int, signature: Signature) -> _Expression:
+def expression(rank: int, signature: Signature) -> Expression:
     """An expression over bytes: `re` is several times quicker, `regex` knows more."""
     source = signature.regex.encode()
     pattern: Any
@@ -158,4 +194,4 @@ def _expression(rank: int, signature: Signature) -> _Expression:
         pattern = re.compile(source, re.ASCII)
     except re.error:
         pattern = regex.compile(source, regex.ASCII)
-    return _Expression(rank, signature.id, pattern.match, "process" in pattern.groupindex)
+    return Expression(rank, signature.id, pattern.match, "process" in pattern.groupindex)

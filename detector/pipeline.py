@@ -16,17 +16,21 @@ from detector.assemble import Assembler
 from detector.batch_state import FollowedHosts, HeldPositions, NewCounts
 from detector.boots import BOOT, Boots
 from detector.catalogue import Catalogue, Rule
+from detector.correlate import StoredMatch
 from detector.correlator import Correlator
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of, reason_of
 from detector.keeper import Correlating, PipelineKeeper
 from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import FOLDED, KernelErrorPolicy, KernelErrorTally
+from detector.kernel_matches import KernelMatches, MakeRepeats
 from detector.match import Claim, Matcher
 from detector.model import Block, Line, Match, Record, Unparsed
 from detector.noise import NoiseTally
 from detector.noise_path import NoisePath, nothing_taken
 from detector.parse import Parser
+from detector.repeat_path import RepeatPath
+from detector.repeats import RepeatPolicy, Repeats
 from detector.review import KNOWN_LINES, Review
 from detector.scan import Chunk, Scanner
 from detector.sources import LostPartitionsError
@@ -85,13 +89,21 @@ class Pipeline:
         self._short = plain if proved and self.scanner.finds_all else None
         self.review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset[str]()))
         self._counts = NewCounts(self._counted)
-        self._heads: dict[tuple[str, int, str], int] = {}
-        self._copies: set[int | None] = set()
         self.followed = FollowedHosts(parser, assembler)
-        self._kept = 0
         self._isolation = Isolation(journal)
         in_force = catalogue.rules_in_force() if rules is None else rules
         self.correlator = correlating or self._correlator(in_force)
+        self.matches = KernelMatches(
+            journal,
+            self.correlator,
+            self._isolation,
+            assembler,
+            self._is_new,
+            self.hooks.repeats,
+            self._repeats(in_force),
+        )
+        if self._short and self.matches.repeats:
+            self._short.repeating = RepeatPath(matcher, parser, self.matches.repeats).takes
         self._noise_from = 0
         self._took_s = 0.0
         self.held_back = HeldPositions(journal)
@@ -108,6 +120,15 @@ class Pipeline:
             on_report=self.hooks.report,
         )
 
+    def _repeats(self, rules: Sequence[Rule]) -> MakeRepeats | None:
+        if not isinstance(self.journal, Journal):
+            return None
+        return partial(Repeats, RepeatPolicy(rules), self.journal.repeating)
+
+    def _is_new(self, stored: StoredMatch) -> None:
+        self.totals.matches += 1
+        self._isolation.say(self.hooks.match, stored)
+
     def _restore(self, now_us: int) -> None:
         """Goes back to what the journal holds."""
         self.parser.flush()
@@ -119,12 +140,9 @@ class Pipeline:
         self.held_back = HeldPositions(self.journal)
         self.boots = self._boots(self.journal.stream)
         self._parts = (self, self.boots, *tallies, self.assembler, self.held_back, self.followed)
-        kept = self.journal.open_blocks()
-        self._heads = {_head(block.head): match_id for match_id, block in kept}
-        self._copies.clear()
-        self.followed.restore(block.head.host for _, block in kept)
-        self._kept = self.assembler.turn
-        self.assembler.restore((block for _, block in kept), now_us)
+        kept = self.matches.restore()
+        self.followed.restore(block.head.host for block in kept)
+        self.assembler.restore(kept, now_us)
 
     def handle(self, batch: Sequence[Chunk], now_us: int) -> dict[str, int]:
         """Takes one batch in and tells of it; returns the positions after it, by source."""
@@ -170,6 +188,8 @@ class Pipeline:
 
         def work() -> None:
             self._take(self._parsed(self.parser.flush, NOWHERE), True, now_us, None)
+            if self.matches.repeats:
+                self.matches.repeats.finish()
             self._settle(self.assembler.flush, {})
 
         self._attempt(work, now_us)
@@ -204,12 +224,14 @@ class Pipeline:
     def mark(self) -> None:
         """The pipeline's own state is good as it is now."""
         self._counts.mark()
-        self._marked = (replace(self.totals), dict(self._heads), set(self._copies), self._kept)
+        self.matches.mark()
+        self._marked = replace(self.totals)
 
     def rewind(self) -> None:
         """Goes back to its state at the last mark."""
         self._counts.rewind()
-        self.totals, self._heads, self._copies, self._kept = self._marked
+        self.totals = self._marked
+        self.matches.rewind()
         self.correlator.forget()
         self.mark()
 
@@ -267,7 +289,7 @@ class Pipeline:
                 match = self._match(line, record) if is_candidate else None
                 self._isolation.stage = "assemble"
                 for block in self.assembler.feed(line, match, now_us):
-                    self._report(block)
+                    self.matches.report(block)
 
     def _take_apart(self, line: Line, hit: bool, now_us: int, record: Record | None) -> None:
         """The same, each step for itself. A line that cannot be matched is no line of a report."""
@@ -289,7 +311,7 @@ class Pipeline:
             (self.assembler,),
         )
         for block in blocks:
-            self._report(block)
+            self.matches.report(block)
         self.correlator.raise_incidents()
 
     def _unread(self, line: Unparsed, record: Record | None) -> None:
@@ -324,19 +346,10 @@ class Pipeline:
             if signature.cls == BOOT:
                 self.journal.note_boot(match)
             return match
-        stored, new = self.journal.add_match(match)
-        self._heads[_head(match)] = stored.id
-        if not new:
-            self._copies.add(stored.id)
-        if new:
-            self.totals.matches += 1
-            self._isolation.say(self.hooks.match, stored)
-        else:
-            self.boots.settle(line, stored.match.boot)
-        if new or stored.refined:  # an incident's identity has the exact time of its fault
-            self._isolation.stage = "correlate"
-            place = place_of(line, record)
-            self._isolation.step(place, partial(self.correlator.add, stored))
+        again = line.number < self._noise_from
+        known = self.matches.add(match, signature, place_of(line, record), again=again)
+        if known is not None:
+            self.boots.settle(line, known.boot)
         return match
 
     def _unclaimed(self, line: Line, record: Record | None) -> None:
@@ -356,20 +369,6 @@ class Pipeline:
         self.boots.follow(line)
         return None
 
-    def _report(self, block: Block) -> None:
-        """A block is whole, or as whole as it gets: read it, and say more of the incidents that it
-        anchors.
-        """
-        if block.head.origin == "user":
-            return
-        match_id = self._heads.pop(_head(block.head), None)
-        alone = match_id in self._copies and len(block.lines) == 1
-        self._copies.discard(match_id)
-        # A copy of one line, such as a syslogd wall, says nothing that its report did not say.
-        if match_id is None or alone:
-            return
-        self._isolation.step(place_of(block.head), partial(self.correlator.report, match_id, block))
-
     def _settle(self, due: Callable[[], Sequence[Block]], positions: Mapping[str, int]) -> None:
         """The end of a batch: blocks that are due, incidents, noise counts, open blocks, streams,
         positions.
@@ -378,12 +377,12 @@ class Pipeline:
         self._isolation.stage = "assemble"
         self._isolation.step(NOWHERE, lambda: blocks.extend(due()), (self.assembler,))
         for block in blocks:
-            self._report(block)
+            self.matches.report(block)
         self.correlator.raise_incidents()
         self.totals.folded = self.noise.folded
         self._store_counts()
         self.correlator.raise_outbreaks()
-        self._keep_open()
+        self.matches.keep_open()
         self._isolation.stage = "store"
         if unclaimed := self.review.tally.drain():
             self.journal.add_unclaimed(unclaimed)
@@ -412,6 +411,8 @@ class Pipeline:
             self._isolation.say(self.hooks.noise, rows)
         self.correlator.kernel_errors(self.kernel_errors)
         self.journal.save_streams(self.boots.changed())
+        if isinstance(self.journal, Journal):
+            self.totals.matches += self.matches.store_counts(self.journal.add_repeats)
 
     def _store_rejected(self) -> None:
         """What was set aside; only what is new of it is said."""
@@ -419,30 +420,7 @@ class Pipeline:
             self.totals.rejected += 1
             self._isolation.say(self.hooks.rejected, row)
 
-    def _keep_open(self) -> None:
-        """Stores the blocks that are still open, and forgets the heads of all others."""
-        heads = (_head(head) for head in self.assembler.heads())
-        opened = {head: self._heads[head] for head in heads if head in self._heads}
-        moved = self.assembler.open_blocks(since=self._kept)
-        changed = [
-            (opened[_head(block.head)], block) for block in moved if _head(block.head) in opened
-        ]
-        self._heads = opened
-        self._kept = self.assembler.turn
-        self._copies.intersection_update(opened.values())
-        self._isolation.stage = "store"
-        if self._isolation.careful:
-            for match_id, block in changed:
-                work = partial(self.journal.save_open_blocks, [(match_id, block)], opened.values())
-                self._isolation.step(place_of(block.head), work)
-            changed = []
-        self.journal.save_open_blocks(changed, opened.values())
-
     def _counted(self) -> Mapping[str, int]:
         """What parser, assembler and tallies counted from the beginning on."""
         folded = {"noise_folded": self.noise.folded, FOLDED: self.kernel_errors.folded}
         return {**self.parser.counts, **self.assembler.counts, **folded}
-
-
-def _head(match: Match) -> tuple[str, int, str]:
-    return match.source, match.number, match.text

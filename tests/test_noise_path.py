@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from detector.app import build
 from detector.hooks import Hooks
 from detector.noise import NoiseCount
-from detector.noise_path import _expression
+from detector.noise_path import expression
 from detector.parse import FORMATS
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
@@ -161,7 +161,7 @@ def test_plain_noise_takes_the_short_way(shape: int) -> None:
 @pytest.mark.parametrize("one", NOISE, ids=lambda one: one.id)
 def test_its_expressions_claim_what_the_catalogue_s_claim(one: Any) -> None:
     """`re` over bytes and `regex` over text find the same in every example."""
-    match = _expression(0, one).match
+    match = expression(0, one).match
     for text in TEXTS:
         if not text.isascii():
             continue

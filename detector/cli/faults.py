@@ -58,7 +58,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
         terminal.when(row.wall_time_us),
         inert(row.host),
         row.severity,
-        inert(row.title)[:100],
+        terminal.repeated(inert(row.title)[:100], row.times),
         inert(row.kernel or ""),
         " or ".join(bug.id for bug in row.known_bugs),
         row.incident or "",
@@ -90,7 +90,8 @@ def show(identity: int, as_json: bool, store_path: Path | None, config_path: Pat
         click.echo(json.dumps(item))
         return
     row = detail.row
-    click.echo(f"[{row.severity}] {inert(row.host)}: {inert(row.title)}")
+    title = terminal.repeated(inert(row.title), row.times)
+    click.echo(f"[{row.severity}] {inert(row.host)}: {title}")
     click.echo(f"  time        {terminal.when(row.wall_time_us)} (UTC)")
     click.echo(f"  kernel      {inert(row.kernel or 'unknown')}")
     click.echo(f"  hardware    {inert(row.hardware or 'unknown')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from detector.render.objects import (
     rejected_item,
     unclaimed_item,
 )
+from detector.repeats import RepeatCount
 from detector.unclaimed import UnclaimedCount, folded
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class ScanFindings:
     matches: list[StoredMatch] = field(default_factory=list)
     reports: dict[int, CrashReport] = field(default_factory=dict)
     raised: dict[str, RaisedIncident] = field(default_factory=dict)
+    repeats: Counter[int] = field(default_factory=Counter)
     programs: dict[tuple[str, str, str, str], NoiseCount] = field(default_factory=dict)
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
@@ -66,6 +69,7 @@ class ScanFindings:
             match=self.matches.append,
             report=self.reports.__setitem__,
             incident=self._incident,
+            repeats=self._repeats,
             noise=self._noise,
             unparsed=self._unparsed,
             rejected=self._rejected,
@@ -85,6 +89,10 @@ class ScanFindings:
         self.raised[finding.incident.id] = finding
         if new and self.as_they_come:
             say_item(finding_item(finding, self.bugs))
+
+    def _repeats(self, rows: Sequence[RepeatCount]) -> None:
+        for row in rows:
+            self.repeats[row.match_id] += row.count
 
     def _noise(self, rows: Sequence[NoiseCount]) -> None:
         for row in by_program(rows):
@@ -208,6 +216,7 @@ def scan(
                 findings.matches,
                 findings.reports,
                 catalogue.opening,
+                findings.repeats,
                 [finding_item(finding, bugs) for finding in findings.raised.values()],
                 findings.noise(),
                 findings.unparsed,
@@ -274,7 +283,7 @@ def _say_json(findings: ScanFindings, totals: RunTotals, seconds: float) -> None
     for stored in findings.matches:
         report = findings.reports.get(stored.id)
         names = as_object(findings.bugs.shown(report)) if findings.bugs else ()
-        say_item(match_item(stored.match, report, names))
+        say_item(match_item(stored.match, report, names, findings.repeats[stored.id]))
     if not findings.as_they_come:
         for finding in findings.raised.values():
             say_item(finding_item(finding, findings.bugs))

@@ -72,6 +72,7 @@ def say_scan(
     matches: Sequence[StoredMatch],
     reports: Mapping[int, CrashReport],
     opening: Container[str],
+    repeats: Counter[int],
     findings: Sequence[Item],
     noise: Sequence[NoiseCount],
     unparsed: Mapping[str, tuple[int, Unparsed]],
@@ -87,7 +88,7 @@ def say_scan(
     out = console()
     for finding in findings:
         say_incident(out, finding, whole=False)
-    _crashes(out, matches, reports, opening)
+    _crashes(out, matches, reports, opening, repeats)
     _noise(out, noise)
     for reason, (count, sample) in unparsed.items():
         out.print(
@@ -125,6 +126,11 @@ def _set_aside(out: Console, rejected: Sequence[Rejected], count: int) -> None:
         out.print(Text(inert(f"{text} ({sample})")))
     if count > len(rejected):
         out.print(f"… and {count - len(rejected):,} more set aside")
+
+
+def repeated(text: str, times: int) -> str:
+    """Returns a line with how often it was printed, where that is more than once."""
+    return f"{text} ({times:,} times)" if times > 1 else text
 
 
 def say_unclaimed(rows: Sequence[UnclaimedCount]) -> None:
@@ -248,8 +254,9 @@ def _crashes(
     matches: Sequence[StoredMatch],
     reports: Mapping[int, CrashReport],
     opening: Container[str],
+    repeats: Counter[int],
 ) -> None:
-    """A row for each sort of fault.
+    """A row for each sort of fault; lines that were counted count to the line before them.
 
     A head that opens reports and got none of its own is a line of the report before it.
     """
@@ -261,7 +268,7 @@ def _crashes(
         what = (report.title if report and report.title else None) or stored.match.text
         counted[
             inert(what)[:100], stored.match.signature, (report.kernel if report else None) or ""
-        ] += 1
+        ] += 1 + repeats[stored.id]
     rows = [
         (what, signature, inert(kernel), f"{count:,}")
         for (what, signature, kernel), count in counted.most_common(SHOWN)

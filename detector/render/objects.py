@@ -92,11 +92,14 @@ def moment_name(name: str, taken: Container[str]) -> str:
 
 
 def match_item(
-    match: Match, report: CrashReport | None = None, known_bugs: Sequence[Item] = ()
+    match: Match,
+    report: CrashReport | None = None,
+    known_bugs: Sequence[Item] = (),
+    repeats: int = 0,
 ) -> Item:
     """Makes a kernel match's object, with its report where its block has been read.
     The known bugs that the report looks like stand in it. A fault that the kernel panicked after is
-    critical, whatever it began as.
+    critical, whatever it began as. `repeats` lines like it were counted after it.
     """
     item: Item = {
         "type": "match",
@@ -113,6 +116,8 @@ def match_item(
         "fields": dict(match.fields),
         "text": match.text,
     }
+    if repeats:
+        item["repeats"] = repeats
     if report is not None:
         item["report"] = report_item(report)
         item["known_bugs"] = list(known_bugs)

@@ -126,8 +126,9 @@ class FileChunk:
 
     def _number(self, start: int) -> int:
         if start < self._counted_to:
-            self._counted = self._counted_to = 0
-        self._counted += self.data.count(b"\n", self._counted_to, start)
+            self._counted -= self.data.count(b"\n", start, self._counted_to)
+        else:
+            self._counted += self.data.count(b"\n", self._counted_to, start)
         self._counted_to = start
         return (
             self._numbers[self._counted]

@@ -41,6 +41,10 @@ class Tallies:
         """A new match; one without a wall time counts to hour 0."""
         self._signatures[signature, (wall_us or 0) // HOUR_US * HOUR_US] += 1
 
+    def repeats(self, signature: str, hour_us: int, count: int) -> None:
+        """Matches of one hour that were counted; below 0 where one is kept whole after all."""
+        self._signatures[signature, hour_us] += count
+
     def noise(
         self,
         process: str,

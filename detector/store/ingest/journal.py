@@ -25,10 +25,19 @@ from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
+from detector.repeats import Repeat, RepeatCount, RepeatKey
 from detector.same_boot import UNNAMED, BootEvidence
 from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
-from detector.store.ingest import batch_counters, faults, incidents, positions, rejected, reports
+from detector.store.ingest import (
+    batch_counters,
+    faults,
+    incidents,
+    positions,
+    rejected,
+    repeats,
+    reports,
+)
 from detector.store.ingest.batch_counters import Tallies
 from detector.store.ingest.kernel_errors import KernelErrorNews, KernelErrors
 from detector.store.ingest.matches import Matches
@@ -340,6 +349,21 @@ class Journal:
     def kernel_error(self, identity: str) -> str:
         """The template of a kernel error that is stored."""
         return self._kernel_errors.template(identity)
+
+    def add_repeats(
+        self, counts: Sequence[RepeatCount], changed: Sequence[tuple[RepeatKey, Repeat]]
+    ) -> None:
+        """Adds counts of lines that repeat, and stores how far those have come that changed."""
+        repeats.save(self._connection, counts, changed)
+        for row in counts:
+            self._tallies.repeats(row.signature, row.hour_us, row.count)
+        for _, repeat in changed:
+            if isinstance(repeat.held, Match):
+                self._sightings.boot(clean_match(repeat.held))
+
+    def repeating(self, label: str) -> Iterator[tuple[RepeatKey, Repeat]]:
+        """Yields the lines that repeat on the hosts of one label, as they were stored last."""
+        return repeats.of_label(self._connection, label)
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""

@@ -52,6 +52,8 @@ _FAULT = """
 SELECT f.id, f.host, m.wall_time_us, m.kernel_time_us, f.severity, f.signature, f.class AS cls,
   coalesce(r.title, m.text) AS title, r.kind, f.function, f.module, f.kernel, f.hardware,
     f.fingerprint, f.at_us,
+  1 + coalesce((SELECT sum(count) FROM repeats WHERE match_id = f.id
+    GROUP BY source ORDER BY sum(count) DESC LIMIT 1), 0) AS times,
   (SELECT coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id
    WHERE e.match_id = f.id ORDER BY i.joined_into IS NOT NULL LIMIT 1) AS incident
 FROM {faults} f JOIN matches m ON m.id = f.id LEFT JOIN reports r ON r.match_id = f.id
@@ -88,7 +90,8 @@ SELECT class FROM faults INDEXED BY faults_signature WHERE signature = :signatur
 @dataclass(frozen=True, slots=True)
 class FaultRow:
     """One kernel fault. `title` is its report's, else the line itself; `incident` is the live
-    incident that it is evidence of. Times are µs, the kernel's since boot.
+    incident that it is evidence of. Times are µs, the kernel's since boot. `times` counts the line
+    and those like it that were counted between it and the next one that is kept whole.
     """
 
     id: int
@@ -106,6 +109,7 @@ class FaultRow:
     hardware: str | None
     fingerprint: str | None
     incident: str | None
+    times: int = 1
     known_bugs: tuple[KnownBug, ...] = ()
 
 

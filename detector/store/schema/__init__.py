@@ -17,6 +17,7 @@ from detector.store.schema import (
     history,
     life_cycle,
     rejected,
+    repeats,
     search,
     spreads,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "history",
     "life_cycle",
     "rejected",
+    "repeats",
     "search",
     "spreads",
 ]
