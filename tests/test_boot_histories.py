@@ -21,8 +21,8 @@ from detector.parse import HostForm, Parser
 from detector.pipeline import Pipeline
 from detector.store import open_journal
 from detector.trust_policy import TrustPolicy
-from tests.boot_histories import DAY, HISTORIES, SECOND, START, History, Shipped, fleet
-from tests.shipped import shipped
+from tests.support.boot_histories import DAY, HISTORIES, SECOND, START, History, Shipped, fleet
+from tests.support.shipped import shipped
 
 NOW_US = (START + 30 * DAY) * SECOND
 FORM = HostForm(paths=["/var/crash/{host}/"])

@@ -8,7 +8,7 @@ import pytest
 
 from detector.boots import Boots, LineStream, start_us
 from detector.model import Boot, Line
-from tests.test_correlate import SECOND
+from tests.support.matches import SECOND
 
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR

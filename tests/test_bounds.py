@@ -25,7 +25,7 @@ from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.sources.files.framing import FileChunk
 from detector.store import Journal, open_journal
-from tests.feeding import blocks
+from tests.support.feeding import blocks
 
 FAULT = "Unable to handle kernel paging request at virtual address 0000000000012345"
 NOISE = (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from detector.correlate import StoredMatch
 from detector.families import Families
-from tests.shipped import shipped
-from tests.store.nouns import match
+from tests.support.nouns import match
+from tests.support.shipped import shipped
 
 RULE, OTHER = shipped().rules[0], replace(shipped().rules[0], id="another")
 KIN = st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True), max_size=15)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from detector import golden
 from detector.cli import oopswatch
 from detector.cli.pattern_tests import scanned
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 ROOT = Path(__file__).parent / "golden"
 PAIR = """\

@@ -23,7 +23,7 @@ from detector.model import Line, Match, Record, Rejected
 from detector.noise import NoiseCount
 from detector.pipeline import Pipeline
 from detector.store import open_history, open_journal
-from tests.fleet_log import CULPRIT, HOSTS, chunks, lines, watched
+from tests.support.fleet_log import CULPRIT, HOSTS, chunks, lines, watched
 
 
 @dataclass

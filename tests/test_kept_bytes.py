@@ -10,7 +10,7 @@ from detector.catalogue import CatalogueError, read
 from detector.settings import settings_of
 from detector.settings.loading import pattern_files
 from detector.store import Journal, open_journal, upgrade
-from tests.store.nouns import match
+from tests.support.nouns import match
 
 
 class Kept(dict[str, bytes]):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.literal_search import CORE_BYTES, cores, search_of
 from detector.simulate.background import templates
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 LITERALS = sorted(
     {text.encode() for signature in shipped().signatures for text in signature.literals}

@@ -8,7 +8,7 @@ import pytest
 
 from detector.model import Boot
 from detector.same_boot import known_name, one_machine
-from tests.test_correlate import SECOND, match
+from tests.support.matches import SECOND, match
 
 
 @pytest.mark.parametrize(

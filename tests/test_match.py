@@ -14,7 +14,7 @@ from detector import match as match_module
 from detector.catalogue import Catalogue, CatalogueError, Signature, read
 from detector.match import Matcher
 from detector.model import Boot, Line
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 BOOT = Boot(epoch_us=5)
 MATCHER = Matcher(shipped())

@@ -8,7 +8,7 @@ import pytest
 
 from detector.match import Matcher
 from detector.model import Boot, Line
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 MATCHER = Matcher(shipped())
 

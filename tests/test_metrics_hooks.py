@@ -7,7 +7,7 @@ from contextlib import closing
 from detector import __version__, telemetry
 from detector.app.metrics_hooks import describe_process
 from detector.store import open_actions, open_journal
-from tests.store.nouns import WALL, incident, match
+from tests.support.nouns import WALL, incident, match
 
 
 def _unresolved() -> dict[tuple[str, ...], float]:

@@ -22,7 +22,7 @@ from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.sources.files.framing import FileChunk
 from detector.store import open_journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 NOW_US = 1_800_000_000_000_000
 NOISE = [one for one in shipped().signatures if one.origin == "user"]

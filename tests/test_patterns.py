@@ -12,7 +12,7 @@ from detector.catalogue import read
 from detector.cli.rule_tests import failing
 from detector.match import Matcher
 from detector.model import Boot, Line
-from tests.shipped import ROOT, shipped, shipped_files
+from tests.support.shipped import ROOT, shipped, shipped_files
 
 MATCHER = Matcher(shipped())
 BOOT = Boot()

@@ -17,7 +17,7 @@ from detector.clock import DAY_US
 from detector.render.units import Bucket
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import Attribution, ProblemDetail, ProblemRow, ProblemShare
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 NOW_US = 20_000 * DAY_US + DAY_US // 2
 ROW = ProblemRow(

@@ -138,6 +138,15 @@ def test_words_are_those_of_the_glossary(path):
     assert not faults
 
 
+def test_no_test_file_imports_another():
+    """What tests share lies in files that hold no tests, most of it in tests/support/: a test that
+    is renamed breaks no other.
+    """
+    imported = re.compile(r"^from tests\S*\.test_|^from tests\S* import .*\btest_", re.MULTILINE)
+    files = [path for path in tracked() if path.suffix == ".py"]
+    assert [name_of(path) for path in files if imported.search(path.read_text())] == []
+
+
 def test_floors_hold():
     """Imports go down only, and the lower floors touch nothing."""
     done = subprocess.run(

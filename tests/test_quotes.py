@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from detector.model import Boot
-from tests.feeding import matcher, parsed
-from tests.shipped import shipped
+from tests.support.feeding import matcher, parsed
+from tests.support.shipped import shipped
 
 EXAMPLES = [
     text

@@ -8,7 +8,7 @@ import pytest
 
 from detector.model import Boot, Match
 from detector.same_boot import Banner, BootEvidence, same_boot
-from tests.test_correlate import SECOND, match
+from tests.support.matches import SECOND, match
 
 DAY = 86_400 * SECOND
 NOW = 1_790_000_000 * SECOND

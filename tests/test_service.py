@@ -21,19 +21,8 @@ from detector.parse import Parser
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.store import Journal, StoreError, open_journal
-from tests.test_scan import Lines
-
-RELEASE = b"[  100.100000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000"
-FAULT = b"[  100.600000] Unable to handle kernel paging request at virtual address 0000000000012345"
-REST = [
-    b"[  100.600010] Internal error: Oops: 96000004 [#1] SMP",
-    b"[  100.600020] pc : my_driver_poll+0x10/0x80 [mydrv]",
-]
-END = b"[  100.600090] ---[ end trace 0123456789abcdef ]---"
-NOISE = (
-    b"[  100.200000] python[77]: segfault at 10 ip 00007f0000000000 sp 00007ffc00000000 error 4 "
-    b"in libc.so[7f0000000000+1000]"
-)
+from tests.support.chunks import Lines
+from tests.support.crash_lines import END, FAULT, NOISE, RELEASE, REST
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from detector.cli import oopswatch
 from detector.hooks import Hooks
 from detector.sources.files.framing import FileChunk
 from detector.store import open_journal
-from tests.fleet_log import watched
+from tests.support.fleet_log import watched
 
 FAULTS = {
     "arm64": "Unable to handle kernel paging request at virtual address ffff80001234a7c8",

@@ -14,7 +14,7 @@ import pytest
 from detector.hooks import Hooks
 from detector.model import Rejected
 from detector.store import Journal, StoreError, open_history, open_journal
-from tests.fleet_log import chunks, lines, watched
+from tests.support.fleet_log import chunks, lines, watched
 
 PAGE = 4_096
 FLEET = tuple(f"web-{number}" for number in range(12))

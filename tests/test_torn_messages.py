@@ -14,7 +14,7 @@ from detector.hooks import Hooks
 from detector.model import Position
 from detector.sources.files.framing import FileChunk
 from detector.store import Journal, open_history, open_journal
-from tests.fleet_log import watched
+from tests.support.fleet_log import watched
 
 FAULT = "Unable to handle kernel paging request at virtual address ffff80001234a001"
 SOURCE = "kmsg/0"

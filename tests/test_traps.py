@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from detector.cli.pattern_tests import scanned
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 PAIR_RULE = "tcp-release-and-memory-fault"
 RELEASE = "IPv4: Attempt to release TCP socket in state 10 ffff80011c2d3e00"

@@ -23,7 +23,7 @@ from detector.unclaimed import (
     folded,
     unclaimed_summary,
 )
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 FAULT = "Unable to handle kernel paging request at virtual address 0001950b"
 LINES = {
@@ -153,7 +153,7 @@ def test_the_history_keeps_counts_and_the_newest_sample(tmp_path: Path):
         log.write_text(f"{text}\n")
         scan(log, "--store", str(store))
     from detector.store import open_history
-    from tests.serve.visiting import client_of
+    from tests.support.visiting import client_of
 
     history = open_history(store)
     rows = {row.reason: row for row in history.unclaimed()}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.alert.receiving import Receiver
+from tests.support.receivers import Receiver
 
 PROGRAM = "prometheus-alertmanager"
 # The second member waits so long for word of the first one's notification, after the group's own

@@ -19,7 +19,7 @@ from detector.alert.subject import NoticeBuilder
 from detector.catalogue import Catalogue
 from detector.clock import now_us
 from detector.store.alerts import open_alert_store
-from tests.alert.outboxes import TIMING
+from tests.support.outboxes import TIMING
 
 # Children come from a server that has imported everything: a test kills and starts many.
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -15,8 +15,8 @@ import pytest
 
 from detector.alert.senders import sender_of
 from tests.alert.alertmanagers import PEER_WAIT_S, Member, alertmanagers, installed, wait_until
-from tests.alert.notices import SECOND, hostile, notice
-from tests.alert.receiving import Receiver, http_receiver
+from tests.support.notices import SECOND, hostile, notice
+from tests.support.receivers import Receiver, http_receiver
 
 pytestmark = pytest.mark.debian
 

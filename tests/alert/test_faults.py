@@ -20,20 +20,13 @@ import pytest
 
 from detector.store import open_actions, open_journal
 from tests.alert import children
-from tests.alert.outboxes import World
-from tests.alert.receiving import Receiver, answer, http_receiver, raw, reset
+from tests.support.outboxes import World
+from tests.support.receivers import Receiver, answer, http_receiver, raw, reset
+from tests.support.waiting import wait_for
 
 INCIDENTS = 1_000
 RESOLVED = 100
 KILLS = 8
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Waits until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.01)
 
 
 def routing_file(folder: Path, url: str, **more: Any) -> Path:

@@ -16,7 +16,7 @@ from detector.store.alert_rows import AlertGroup, FollowedChange, GroupSnapshot
 from detector.store.alert_writes import JoinGroup, LeaveGroup, OpenGroup
 from detector.store.alerts import AlertStore, open_alert_store
 from detector.store.lifecycle.states import State
-from tests.store.nouns import incident, match
+from tests.support.nouns import incident, match
 
 RECEIVERS = ("pager", "chat")
 SCOPES = ("problem 1:a", "problem 1:b")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.alert.receiving import http_receiver
-from tests.alert.test_faults import wait_for
 from tests.kafka.broker import Broker
+from tests.support.receivers import http_receiver
+from tests.support.waiting import wait_for
 
 INCIDENTS = 200
 PER_SECOND = 20

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from detector.alert.message import SHORT_LIMIT, TITLE_LIMIT, compose, cut, headline, plain
 from detector.store.query.advice import Advice
 from detector.store.query.standing import ProblemStanding
-from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
+from tests.support.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
 
 EXAMPLE = (
     "[critical] db-17: TCP socket released while listening, then paging fault in "

@@ -11,8 +11,8 @@ import pytest
 
 from detector.alert.notice import Notice, SendOutcome
 from detector.model import Block, CrashReport, Diagnosis
-from tests.alert.outboxes import DELIVERED, HOUR, World
-from tests.store.nouns import SECOND, incident, match
+from tests.support.nouns import SECOND, incident, match
+from tests.support.outboxes import DELIVERED, HOUR, World
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from detector.alert.payload import notice_item
-from tests.alert.notices import FORBIDDEN, hostile, notice, storm
+from tests.support.notices import FORBIDDEN, hostile, notice, storm
 
 PAGE = Path(__file__).parents[2] / "docs" / "receivers.md"
 

@@ -12,8 +12,8 @@ from detector.alert.notice import SendOutcome
 from detector.alert.routing import RoutingFacts, why_quiet
 from detector.alert.routing_file import RoutingError, load_routing, read_routing
 from detector.store.query.notifications import SilenceRow
-from tests.alert.outboxes import Fake, World
-from tests.store.nouns import SECOND, WALL
+from tests.support.nouns import SECOND, WALL
+from tests.support.outboxes import Fake, World
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "notify.toml"
 FILE = """

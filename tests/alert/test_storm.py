@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.alert.outboxes import World
-from tests.store.nouns import SECOND
+from tests.support.nouns import SECOND
+from tests.support.outboxes import World
 
 HOSTS = 5_000
 TWO = "".join(f'[[receiver]]\nname = "{name}"\nkind = "fake"\n' for name in ("a", "b"))

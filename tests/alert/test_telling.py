@@ -19,7 +19,7 @@ from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import History, open_history, open_journal
 from detector.store.query.standing import standing_of
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 LOG = Path(__file__).parents[1] / "golden" / "founding-journald" / "log.json"
 BEGAN = 1_773_029_873_000_000

@@ -14,7 +14,7 @@ from detector.alert.payload import notice_item
 from detector.alert.senders.slack import escaped
 from detector.alert.templates import BODY_LIMIT, Templates, check_file, check_folder, load
 from detector.cli import oopswatch
-from tests.alert.notices import FORBIDDEN, hostile, notice
+from tests.support.notices import FORBIDDEN, hostile, notice
 
 
 def template(folder: Path, text: str, name: str = "body.j2") -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 from detector.alert.watchdog import Watchdog, keep
 from detector.model import Block, Boot, CrashReport, Diagnosis
 from detector.store.lifecycle.auto_resolve import close_quiet, close_rebooted
-from tests.alert.outboxes import HOUR, World
-from tests.store.nouns import SECOND, WALL, incident, match
+from tests.support.nouns import SECOND, WALL, incident, match
+from tests.support.outboxes import HOUR, World
 
 
 def words(watchdog: Watchdog, *batches: tuple[float, int, int]) -> list[tuple[str, bool]]:

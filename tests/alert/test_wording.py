@@ -13,7 +13,7 @@ from detector.alert.wording import (
     inert_line,
     ordinal,
 )
-from tests.alert.notices import FORBIDDEN, HOSTILE
+from tests.support.notices import FORBIDDEN, HOSTILE
 
 
 @pytest.mark.parametrize(

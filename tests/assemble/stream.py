@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line, Match
-from tests.feeding import found, matched, opening, parsed
+from tests.support.feeding import found, matched, opening, parsed
 
 FOLDER = Path(__file__).parents[1] / "crash" / "blocks"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.assemble.mutilation.kinds import stamped
 from tests.assemble.mutilation.reports import scanned
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 SYSRQ_TASKS = """\
 sysrq: Show Blocked State

@@ -21,7 +21,7 @@ from tests.assemble.stream import (
     stored,
     texts,
 )
-from tests.feeding import blocks, matched, opening, parsed
+from tests.support.feeding import blocks, matched, opening, parsed
 
 SECOND = 1_000_000
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detector.assemble import Assembler, AssemblyLimits
 from detector.model import Block, Line
 from tests.assemble.stream import FAULT_TEXTS, called, shifted, stored, texts
-from tests.feeding import assembled, blocks, found, opening, parsed
+from tests.support.feeding import assembled, blocks, found, opening, parsed
 
 TEXTS = [
     *FAULT_TEXTS,

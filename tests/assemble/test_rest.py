@@ -6,8 +6,8 @@ import pytest
 
 from detector.crash import read
 from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, feed, stored
-from tests.feeding import blocks, parsed
-from tests.shipped import shipped
+from tests.support.feeding import blocks, parsed
+from tests.support.shipped import shipped
 
 SKIP = shipped().lists["generic-functions"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from detector.crash import read
 from detector.model import CrashReport
 from tests.assemble.stream import FAULT, FAULT_TEXTS, assembler, called, interleave, shifted, stored
-from tests.feeding import blocks, found, parsed
-from tests.shipped import shipped
+from tests.support.feeding import blocks, found, parsed
+from tests.support.shipped import shipped
 
 
 def reports(log: str) -> list[CrashReport]:

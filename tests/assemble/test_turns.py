@@ -8,7 +8,7 @@ from itertools import zip_longest
 import pytest
 
 from tests.assemble.stream import FAULT_TEXTS, stored, texts
-from tests.feeding import blocks
+from tests.support.feeding import blocks
 
 
 def stamped(rows: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from detector.assistant.tools import tools_of
 from detector.serve.app import create_app
 from detector.settings import load
 from detector.store import open_journal
-from tests.store.nouns import WALL, incident, match
+from tests.support.nouns import WALL, incident, match
 
 COMMAND = (sys.executable, "-c", "from detector.cli import main; main()")
 LINE = (

@@ -10,7 +10,7 @@ from detector.known.index import Index
 from detector.settings import Settings
 from detector.sources.known.index_file import read
 from tests.known.fleet import crash, oops, records
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 
 def test_cases_and_own_traces_are_counted(tmp_path):

@@ -16,7 +16,7 @@ from detector.settings import Settings
 from detector.simulate import SimulationPlan, records, simulate, to_stream
 from detector.sources.files.source import FileSource
 from detector.store import open_journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "example.log"
 SECOND_US = 1_000_000

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import queries
-from tests.serve.test_tls import certificate
-from tests.serve.visiting import ACT, served, tokens_file
+from tests.support import queries
+from tests.support.certificates import certificate
+from tests.support.visiting import ACT, served, tokens_file
 
 NAME = "oopswatch.test"
 

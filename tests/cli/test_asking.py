@@ -20,8 +20,8 @@ from detector.cli import main, oopswatch
 from detector.render.units import sparkline
 from detector.store import open_history
 from detector.store.query.filters import Filter
-from tests.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill
-from tests.serve.visiting import client_of
+from tests.support.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill
+from tests.support.visiting import client_of
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from detector.cli import oopswatch
-from tests.alert.outboxes import World
-from tests.alert.receiving import answer, http_receiver
+from tests.support.outboxes import World
+from tests.support.receivers import answer, http_receiver
 
 RULE = "lone-kernel-fault"
 

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from detector.cli import oopswatch
+from tests.support.kernel_image import CODE, OWN, types
 from tests.symbols.images import bzimage, vmlinux
 from tests.symbols.modules import module
-from tests.symbols.test_image import CODE, OWN, types
 
 
 def symbols(*arguments: object) -> Result:

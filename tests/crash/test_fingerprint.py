@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from detector.crash import fingerprint, read
 from detector.model import CrashReport, Frame
-from tests.feeding import blocks
-from tests.shipped import shipped
+from tests.support.feeding import blocks
+from tests.support.shipped import shipped
 
 FOLDER = Path(__file__).parent / "blocks"
 BUGS = (

@@ -12,7 +12,7 @@ import pytest
 
 from detector.cli.pattern_tests import scanned
 from tests.explain.logs import explained
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 ROOT = Path(__file__).parents[2]
 TABLE = tomllib.loads(Path(__file__).with_name("forms.toml").read_text(encoding="utf-8"))["form"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detector.crash import fingerprint, read
 from detector.model import Block, Boot, Match
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 FOLDER = Path(__file__).parent / "blocks"
 REAL = sorted(

@@ -6,7 +6,7 @@ from detector import crash
 from detector.crash.facts import facts
 from detector.crash.frames import trace
 from detector.model import Block
-from tests.explain.crashes import match
+from tests.support.crashes import match
 
 
 def test_pid_and_name_are_of_one_task():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from detector.crash import read
 from detector.model import CrashReport
-from tests.feeding import blocks
-from tests.shipped import shipped
+from tests.support.feeding import blocks
+from tests.support.shipped import shipped
 
 PASTED = """\
 Unable to handle kernel paging request at virtual address f899b670

@@ -11,8 +11,8 @@ import pytest
 
 from detector.crash import TAINTS, read
 from detector.model import Block, Boot, CrashReport, Match
-from tests.feeding import blocks
-from tests.shipped import shipped
+from tests.support.feeding import blocks
+from tests.support.shipped import shipped
 
 FOLDER = Path(__file__).parent / "blocks"
 

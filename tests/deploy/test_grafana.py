@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests import queries
-from tests.serve.visiting import READ, client_of, tokens_file
+from tests.support import queries
+from tests.support.visiting import READ, client_of, tokens_file
 
 
 def test_the_data_source_is_answered(deploy: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from detector.settings import Settings
-from tests import queries
-from tests.serve.visiting import app_of
+from tests.support import queries
+from tests.support.visiting import app_of
 
 HOST = "oopswatch.example.org"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from detector.catalogue import Catalogue
-from tests.explain.crashes import shipped
+from tests.support.crashes import shipped
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from detector import diagnose
 from detector.explain import explain
 from detector.model import CrashReport, Diagnosis, Match, Record
 from detector.parse import Parser
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 
 @dataclass(frozen=True)

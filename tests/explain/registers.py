@@ -15,8 +15,8 @@ from detector import crash
 from detector.explain import decode_fault
 from detector.explain.decode.machine import machine_of
 from detector.model import CrashReport
-from tests.feeding import blocks
-from tests.shipped import shipped
+from tests.support.feeding import blocks
+from tests.support.shipped import shipped
 
 
 def outcome(report: CrashReport) -> str | None:

@@ -8,7 +8,7 @@ from detector.explain.decode.fault_codes_arm import CLASSES, FAULT_STATUS, expla
 from detector.explain.decode.fault_codes_x86 import ARM_STATUS, X86_BITS, explain_oops_code
 from detector.explain.decode.machine import machine_of
 from detector.model import CrashReport
-from tests.explain.crashes import FOUNDING, STABLE
+from tests.support.crashes import FOUNDING, STABLE
 
 
 def test_exception_classes_are_complete():

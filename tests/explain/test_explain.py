@@ -8,7 +8,7 @@ import pytest
 from detector.explain import explain, with_instruction
 from detector.explain.terminal_text import WIDTH, as_json, text_lines
 from detector.model import Frame
-from tests.explain.crashes import FOUNDING, STABLE, fault, frames, match, release
+from tests.support.crashes import FOUNDING, STABLE, fault, frames, match, release
 
 
 def said(diagnosis):

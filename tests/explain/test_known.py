@@ -10,7 +10,7 @@ from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.explain import failing_tests
 from detector.explain.issues import CrashFacts, judge
 from detector.explain.tcp import STATES, explain_release, released, same_socket_twice
-from tests.explain.crashes import PATTERNS, match, release
+from tests.support.crashes import PATTERNS, match, release
 
 SMALL = """
 id = "x"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detector.explain.decode.fault import decode_fault
 from detector.explain.decode.machine import machine_of
-from tests.explain.crashes import FOUNDING, STABLE, shipped
+from tests.support.crashes import FOUNDING, STABLE, shipped
 
 CATALOGUE = shipped()
 

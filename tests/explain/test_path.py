@@ -6,7 +6,7 @@ import pytest
 
 from detector.explain.call_path import context, explain_path, stations
 from detector.model import Frame
-from tests.explain.crashes import FOUNDING, STABLE, frames
+from tests.support.crashes import FOUNDING, STABLE, frames
 
 
 def test_receive_path():

@@ -11,7 +11,7 @@ from detector.explain.decode.hash_nulls import WALKS
 from detector.explain.decode.machine import machine_of
 from detector.explain.terminal_text import WIDTH, as_json, text_lines
 from detector.model import CrashReport, Frame
-from tests.explain.crashes import STABLE, match, release, shipped
+from tests.support.crashes import STABLE, match, release, shipped
 
 CATALOGUE = shipped()
 ARCHES = (

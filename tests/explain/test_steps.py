@@ -15,8 +15,8 @@ from detector.explain.__main__ import page
 from detector.explain.step_rules import OOPS, RULES, StepFacts
 from detector.explain.steps import next_steps
 from detector.model import CrashReport
-from tests.explain.crashes import match
-from tests.shipped import ROOT as PATTERNS
+from tests.support.crashes import match
+from tests.support.shipped import ROOT as PATTERNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 QEMU = "QEMU Standard PC (i440FX + PIIX, 1996), BIOS 1.13.0 04/01/2014"

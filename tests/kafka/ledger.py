@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from tests.fleet_log import report
 from tests.kafka.broker import Broker
 from tests.kafka.service import ask
+from tests.support.fleet_log import report
 
 _NOISE = "SELECT host, sum(count) FROM noise GROUP BY 1"
 _INCIDENTS = "SELECT host, count(*) FROM incidents WHERE joined_into IS NULL GROUP BY 1"

@@ -4,13 +4,11 @@ and the same after ten kills.
 
 from __future__ import annotations
 
-import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import pytest
 
 from detector.simulate import SimulationPlan, Truth, compare, records, simulate, to_kafka
 from tests.kafka.broker import Broker
+from tests.support.fleet_items import incidents, items, noise
 
 LINES = 1_000_000
 KILLS = 10
@@ -96,42 +95,6 @@ def finish(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM ends the service cleanly."""
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-
-
-def incidents(store: Path, *options: str) -> list[dict[str, object]]:
-    """What the command says about the history."""
-    command = [
-        sys.executable,
-        "-c",
-        "from detector.cli import main; main()",
-        "incidents",
-        "list",
-        "--json",
-        "--store",
-        str(store),
-        *options,
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return [json.loads(line) for line in said.splitlines()]
-
-
-def noise(store: Path) -> list[tuple[object, ...]]:
-    """How often each program of each host crashed in which way. Hours are left out: a running
-    service folds those of old logs into days.
-    """
-    with closing(sqlite3.connect(store)) as history:
-        return history.execute(
-            "SELECT host, process, signature, sum(count) FROM noise GROUP BY 1, 2, 3 ORDER "
-            "BY 1, 2, 3"
-        ).fetchall()
-
-
-def items(rows: list[tuple[object, ...]]) -> Iterator[dict[str, object]]:
-    """Noise rows as `scan --json` says them."""
-    return (
-        {"type": "noise", "host": row[0], "process": row[1], "signature": row[2], "count": row[3]}
-        for row in rows
-    )
 
 
 @pytest.mark.timeout(900)

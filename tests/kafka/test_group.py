@@ -18,7 +18,7 @@ from tests.kafka.broker import ApacheKafka
 from tests.kafka.killable import Forked
 from tests.kafka.ledger import Ledger
 from tests.kafka.service import Service, ask
-from tests.kafka.test_run import clean, moving
+from tests.support.kafka_runs import clean, moving
 
 pytestmark = pytest.mark.kafka
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer
 
-from tests.fleet_log import CULPRIT, lines, report
 from tests.kafka.broker import Broker
+from tests.support.fleet_log import CULPRIT, lines, report
 
 pytestmark = pytest.mark.kafka
 

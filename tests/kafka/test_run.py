@@ -14,6 +14,7 @@ import pytest
 from tests.kafka.broker import ApacheKafka, Broker
 from tests.kafka.reader import lines
 from tests.kafka.service import Service, stored
+from tests.support.kafka_runs import clean, moving
 
 pytestmark = pytest.mark.kafka
 
@@ -52,14 +53,6 @@ class Load:
         self._stop.set()
         self._thread.join()
         return self.sent
-
-
-def clean(service: Service) -> None:
-    """It ended as it should: the last line says so, and nothing says anything of a failure."""
-    events = service.events
-    assert events[-1]["event"] == "stopped"
-    assert events[-1]["reason"] == "SIGTERM"
-    assert {event["level"] for event in events} <= {"info", "warning"}
 
 
 def test_brokers_that_are_away_at_the_start_are_waited_for(nobody: str, tmp_path: Path) -> None:
@@ -153,12 +146,3 @@ def test_a_clean_end_hands_the_partitions_over_at_once(
         clean(second)
     finally:
         load.stop()
-
-
-def moving(service: Service) -> set[str]:
-    """The partitions that a service says it has now."""
-    owned: set[str] = set()
-    for event in service.said("rebalance"):
-        owned -= set(event["revoked"])
-        owned |= set(event["assigned"])
-    return owned

@@ -28,8 +28,8 @@ from tests.kafka.killable import Forked
 from tests.kafka.service import Service, ask, stored
 from tests.kafka.stage_chaos import stage_chaos
 from tests.kafka.stages import PARTITIONS, SETTINGS, Stages
-from tests.kafka.test_fleet import incidents, items, noise
-from tests.kafka.test_run import moving
+from tests.support.fleet_items import incidents, items, noise
+from tests.support.kafka_runs import moving
 
 pytestmark = pytest.mark.kafka
 

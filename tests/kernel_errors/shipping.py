@@ -11,8 +11,8 @@ from detector.app import build
 from detector.clock import DAY_US
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
-from tests.shipped import shipped
-from tests.test_scan import Lines
+from tests.support.chunks import Lines
+from tests.support.shipped import shipped
 
 # A Monday, midnight UTC.
 START = 1_790_553_600_000_000

@@ -15,8 +15,8 @@ from detector import clock
 from detector.cli import oopswatch
 from detector.clock import DAY_US
 from tests.kernel_errors.shipping import booted, counting, ship, syslog
-from tests.queries import NOW_US
-from tests.serve.visiting import client_of
+from tests.support.queries import NOW_US
+from tests.support.visiting import client_of
 
 HOSTILE = "acme: <script>alert(1)</script> \"'{{7*7}} of 7 \x1b[31m"
 LINE = "acmenic 0000:3b:00.0 eth{}: ring {} lost its fence"

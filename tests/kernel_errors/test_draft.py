@@ -9,7 +9,7 @@ from detector.kernel_errors.draft import DraftError, draft
 from detector.kernel_errors.template import template_of
 from detector.match import Matcher
 from detector.model import Boot, Line
-from tests.shipped import shipped_files
+from tests.support.shipped import shipped_files
 
 SAMPLES = (
     [

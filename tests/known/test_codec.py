@@ -16,7 +16,7 @@ from detector.known.index import Index, IndexTables, UnreadableIndexError
 from detector.known.lookup import KnownBugs
 from detector.known.tables import table_text, tables_over
 from detector.model import CrashReport
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 names = st.lists(st.sampled_from(["demo_read", "demo_turn", "a"]), max_size=3).map(tuple)
 words = st.text(st.characters(codec="utf-8"), max_size=8)

@@ -17,7 +17,7 @@ from detector.known.cve import published
 from detector.known.draft import draft
 from detector.known.update import bug_of
 from tests.known.records import record
-from tests.known.test_records import reader
+from tests.support.message_reader import reader
 
 
 def issue(text: str):

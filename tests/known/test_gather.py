@@ -18,7 +18,7 @@ from detector.sources import SourceError
 from detector.sources.known import gather
 from detector.sources.known.archive import LARGEST
 from tests.known.records import as_bytes, record
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 FOREIGN = (
     b'{"dataType": "CVE_RECORD", "cveMetadata": {"cveId": "CVE-2024-99999", "state": '

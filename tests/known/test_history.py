@@ -19,8 +19,8 @@ from detector.settings import Settings
 from detector.store import open_history
 from detector.store.query.filters import Filter, FilterError, parse
 from tests.known.fleet import FIX, HOSTS, fleet, oops, records
-from tests.serve.visiting import client_of
-from tests.shipped import shipped
+from tests.support.shipped import shipped
+from tests.support.visiting import client_of
 
 BUG = "CVE-2024-00007"
 

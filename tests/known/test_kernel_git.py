@@ -16,7 +16,7 @@ from detector.release import KernelRelease
 from detector.sources import SourceError
 from detector.sources.known import gather
 from tests.known.records import TRACE, as_bytes, record
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 AUTHOR = {

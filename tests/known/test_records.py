@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import deepcopy
-from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.app.known import reader_of
 from detector.known.cve import UnusableError, published
 from detector.known.nature import HEADLESS, nature
-from detector.known.quotes import MessageReader, quoted_lines
+from detector.known.quotes import quoted_lines
 from detector.known.update import bug_of
 from tests.known.records import TRACE, hash_of, record
-from tests.shipped import shipped
-
-
-@cache
-def reader() -> MessageReader:
-    """A reader with the shipped signatures."""
-    return reader_of(shipped())
+from tests.support.message_reader import reader
 
 
 def traces(text: str):

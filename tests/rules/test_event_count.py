@@ -24,9 +24,7 @@ from tests.rules.worlds import (
     raised,
     rule,
 )
-
-PAIR = rule("pair", "temporal", (HALF, FAULT), 10)
-LONE = rule("lone", "event_count", (FAULT, "panic"), 20)
+from tests.support.rules import LONE, PAIR
 
 matches = st.lists(
     st.builds(

@@ -13,9 +13,9 @@ from detector.app import build
 from detector.catalogue import Rule
 from detector.settings import settings_of
 from detector.settings.records import RuleSettings
-from tests.alert.outboxes import World
 from tests.rules.worlds import FAULT, HALF, Delivery, fault, rule
-from tests.shipped import shipped
+from tests.support.outboxes import World
+from tests.support.shipped import shipped
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ from pathlib import Path
 from detector.store import open_history
 from detector.store.query.filters import Filter
 from detector.store.retention import Keeper, RetentionLimits
-from tests.alert.outboxes import World
-from tests.rules.test_event_count import LONE, PAIR
-from tests.rules.test_outbreak import CRASH, SEGFAULT, pipeline, ship
 from tests.rules.worlds import FAULT, HALF, Delivery, fault
-from tests.store.test_plans import scans
-
-RELEASE = "[{up}.100000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000"
+from tests.support.outboxes import World
+from tests.support.outbreaks import CRASH, RELEASE, SEGFAULT, pipeline, ship
+from tests.support.query_plans import scans
+from tests.support.rules import LONE, PAIR
 
 
 def test_the_statements_of_rules_are_led_by_indexes(tmp_path: Path) -> None:

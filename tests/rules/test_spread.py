@@ -17,27 +17,8 @@ from detector.outbreak import Outbreaks
 from detector.spread import HourSpan, all_spans, spread_id
 from detector.store import Journal, open_journal
 from tests.rules.worlds import Delivery, fault, rule
-from tests.store.nouns import noise
-
-HOUR = 3_600_000_000
-START = 500_000 * HOUR
-
-
-def counting(field: str, hours: int, gte: int) -> Rule:
-    """A rule that counts the hosts of one value."""
-    return Rule(
-        id=f"many-{field}",
-        title="many hosts",
-        type="value_count",
-        classes=(),
-        signatures=(),
-        anchor="",
-        group_by=(field,),
-        timespan_us=hours * HOUR,
-        severity="error",
-        reasoning="",
-        gte=gte,
-    )
+from tests.support.nouns import noise
+from tests.support.rules import HOUR, START, counting
 
 
 class Fleet:

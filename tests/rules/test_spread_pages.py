@@ -15,9 +15,9 @@ from fastapi.testclient import TestClient
 from detector.cli import oopswatch
 from detector.outbreak import Outbreaks
 from detector.store import open_journal
-from tests.rules.test_spread import HOUR, START, counting
-from tests.serve.test_pages import visit
-from tests.store.nouns import noise
+from tests.support.nouns import noise
+from tests.support.pages import visit
+from tests.support.rules import HOUR, START, counting
 
 NAME = "<script>x{{7}}'"
 

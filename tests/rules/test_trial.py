@@ -13,11 +13,10 @@ from click.testing import CliRunner
 from detector.cli import oopswatch
 from detector.store import open_history
 from detector.store.query.filters import Filter
-from tests.alert.outboxes import World
 from tests.kernel_errors import shipping as errors
 from tests.kernel_errors.shipping import counting, day, syslog
-from tests.rules.test_outbreak import CRASH, SEGFAULT, pipeline, ship
-from tests.rules.test_rule_plans import RELEASE
+from tests.support.outboxes import World
+from tests.support.outbreaks import CRASH, RELEASE, SEGFAULT, pipeline, ship
 
 Found = dict[str, tuple[int, int]]
 

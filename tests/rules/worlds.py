@@ -16,7 +16,7 @@ from detector.hooks import RaisedIncident
 from detector.isolation import Isolation
 from detector.model import Block, Boot, Match
 from detector.store import Journal, open_journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 SECOND = 1_000_000
 FAULT = "memory-fault"

@@ -18,8 +18,8 @@ from detector.serve.http.gate import PUBLIC, READING_POSTS, SAFE, role_for
 from detector.serve.http.login import inward
 from detector.serve.http.tokens import read_tokens
 from detector.settings import SettingsError
-from tests import queries
-from tests.serve.visiting import (
+from tests.support import queries
+from tests.support.visiting import (
     ACT,
     BASE,
     READ,

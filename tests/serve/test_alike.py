@@ -22,8 +22,8 @@ from detector.cli import oopswatch
 from detector.store import open_history
 from detector.store.query import alike
 from tests.browser.fleet import EXAMPLE, HOST, take
-from tests.queries import NOW_US
-from tests.serve.visiting import client_of, csrf
+from tests.support.queries import NOW_US
+from tests.support.visiting import client_of, csrf
 
 EXAMPLE_TEXT = EXAMPLE.read_text()
 

@@ -18,8 +18,8 @@ from detector.serve.api.stats import FacetName
 from detector.store import History, open_history
 from detector.store.query.detail_item import detail_item
 from detector.store.query.search_index import COLUMNS
-from tests import queries
-from tests.serve.visiting import client_of, csrf
+from tests.support import queries
+from tests.support.visiting import client_of, csrf
 
 API = "/api/v1"
 ATTACKS = (

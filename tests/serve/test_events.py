@@ -16,8 +16,8 @@ import pytest
 
 from detector.serve.follower import BATCH, ChangeFollower
 from detector.store import open_actions
-from tests import queries
-from tests.serve.visiting import READ, bearer, served, tokens_file
+from tests.support import queries
+from tests.support.visiting import READ, bearer, served, tokens_file
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from detector.cli import oopswatch
 from detector.model import Block, Boot, CrashReport, Match
 from detector.store import History, open_history, open_journal
 from detector.store.query.fleet import CrashRate, rates
-from tests.queries import NOW_US
-from tests.serve.visiting import client_of
-from tests.store.nouns import match
+from tests.support.nouns import match
+from tests.support.queries import NOW_US
+from tests.support.visiting import client_of
 
 DAY = clock.DAY_US
 MIDNIGHT = NOW_US - NOW_US % DAY

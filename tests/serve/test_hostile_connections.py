@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import queries
-from tests.serve.test_sql_door import ENDLESS
-from tests.serve.visiting import SQL, bearer, tokens_file
+from tests.support import queries
+from tests.support.pages import ENDLESS
+from tests.support.visiting import SQL, bearer, tokens_file
 
 HALF_OPEN = 1_000
 
@@ -136,7 +136,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(
     is answered.
     """
     from detector.serve import server
-    from tests.serve.visiting import served
+    from tests.support.visiting import served
 
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     queries.fill(tmp_path / "history.db")
@@ -156,7 +156,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(
 
 def test_the_cap_is_kept_where_all_are_busy(tmp_path: Path) -> None:
     """No connection waits for its head: the one too many is told 503 and not left alone."""
-    from tests.serve.visiting import served
+    from tests.support.visiting import served
 
     queries.fill(tmp_path / "history.db")
     listen = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -22,34 +22,12 @@ from detector.serve.app import create_app
 from detector.serve.pages.rendering import DONE
 from detector.settings import Settings
 from detector.store import open_actions, open_history, open_journal
-from tests import queries
 from tests.browser import fleet
-from tests.store.nouns import incident, match, noise
+from tests.support import queries
+from tests.support.nouns import incident, match, noise
+from tests.support.pages import LISTS, links, visit
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u202e\"'`{{7*7}}{% x %}"
-LISTS = (
-    "/incidents",
-    "/faults",
-    "/fleet",
-    "/problems",
-    "/hosts",
-    "/noise",
-    "/kernel-errors",
-    "/rules",
-    "/signatures",
-    "/silences",
-)
-
-
-def visit(path: Path, now_us: int) -> TestClient:
-    """A browser on this machine."""
-    settings = Settings.model_validate(
-        {
-            "store": {"path": str(path)},
-            "serve": {"requests_per_second": 1000, "request_burst": 10_000},
-        }
-    )
-    return TestClient(create_app(settings, clock=lambda: now_us), base_url="http://127.0.0.1:8470")
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +141,6 @@ def every_page(client: TestClient) -> list[str]:
         f"/hosts/{host}",
         "/signatures/kernel.paging-request",
     ]
-
-
-def links(page: str) -> list[str]:
-    """Where a page leads to."""
-    return [unescape(one) for one in re.findall(r'href="([^"]*)"', page)]
 
 
 def test_every_page_answers_as_html_json_and_csv(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.render.escape import inert
 from detector.serve.pages.highlight import Piece, pieces
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 LINE = "IPv4: Attempt to release TCP socket in state 10 ffff801f5d0e7300"
 REGEX = r"^IPv4: Attempt to release TCP socket in state (?P<state>\d+) (?P<socket>[0-9a-f]+)"

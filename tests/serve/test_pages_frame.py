@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from detector.store.query.results import spell_place
-from tests import queries
-from tests.serve.visiting import client_of
+from tests.support import queries
+from tests.support.visiting import client_of
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from detector.serve.pages import incidents, patterns
-from tests import queries
 from tests.browser import fleet
-from tests.serve.test_pages import LISTS, links, visit
+from tests.support import queries
+from tests.support.pages import LISTS, links, visit
 
 Acting = tuple[TestClient, dict[str, str]]
 

@@ -12,7 +12,7 @@ from detector.cli import oopswatch
 from detector.model import Rejected
 from detector.store import open_journal
 from detector.unclaimed import UnclaimedCount
-from tests.serve.visiting import client_of
+from tests.support.visiting import client_of
 
 HOSTILE = "<script>alert(1)</script>"
 

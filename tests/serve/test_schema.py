@@ -11,8 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
 
-from tests import queries
-from tests.serve.visiting import ACT, SQL, app_of, bearer, tokens_file
+from tests.support import queries
+from tests.support.visiting import ACT, SQL, app_of, bearer, tokens_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 BOTH = f'[[token]]\nname = "all"\nroles = ["read", "act", "sql"]\ntoken = "{ACT}{SQL}"\n'

@@ -11,8 +11,8 @@ import pytest
 
 from detector.serve.server import Server
 from detector.settings import SettingsError
-from tests import queries
-from tests.serve.visiting import settings_of
+from tests.support import queries
+from tests.support.visiting import settings_of
 
 
 @pytest.fixture

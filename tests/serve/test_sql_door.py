@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from detector.serve.sql_door import RefusedQuery, SqlDoor
-from tests import queries
-from tests.serve.visiting import client_of, csrf
-
-ENDLESS = "WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n) SELECT sum(a) FROM n"
+from tests.support import queries
+from tests.support.pages import ENDLESS
+from tests.support.visiting import client_of, csrf
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ answer, what does not fit is said.
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import httpx2
@@ -13,23 +12,11 @@ import pytest
 
 from detector.serve.server import Server
 from detector.settings import SettingsError
-from tests import queries
-from tests.serve.visiting import served, settings_of
+from tests.support import queries
+from tests.support.certificates import certificate
+from tests.support.visiting import served, settings_of
 
 pytestmark = pytest.mark.debian
-
-
-def certificate(folder: Path, name: str) -> dict[str, str]:
-    """A certificate for loopback with its key, signed by itself, as settings."""
-    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    about = ["-subj", "/CN=oopswatch", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *kind, *about, "-keyout", key, "-out", cert],
-        check=True,
-        capture_output=True,
-    )
-    return {"tls_certfile": str(cert), "tls_keyfile": str(key)}
 
 
 @pytest.fixture(scope="module")

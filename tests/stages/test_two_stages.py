@@ -27,11 +27,11 @@ from detector.settings import Settings
 from detector.simulate import SimulationPlan, records, simulate
 from detector.sources.kafka.chunks import KafkaChunk
 from detector.unclaimed import UnclaimedCount
-from tests.fleet_log import lines
 from tests.kafka.facts import differences
 from tests.kafka.service import ask
 from tests.kernel_errors.shipping import syslog
-from tests.shipped import shipped
+from tests.support.fleet_log import lines
+from tests.support.shipped import shipped
 
 NOW_US = 1_800_000_000_000_000
 PLAN = SimulationPlan(

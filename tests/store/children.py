@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from detector.store import Journal, StoreError, open_history, open_journal
-from tests.store.nouns import match, noise
+from tests.support.nouns import match, noise
 
 ROOT = Path(__file__).parents[2]
 MATCHES = 200

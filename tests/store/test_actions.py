@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from detector.store import ActionRefused, Actions, Journal, StoreError, open_actions, open_journal
 from detector.store.lifecycle.states import Act, RefusedError, State, after_evidence, step
 from detector.store.query.notifications import silences
-from tests.store.nouns import SECOND, WALL, incident, match
+from tests.support.nouns import SECOND, WALL, incident, match
 
 NOW = WALL + 999 * SECOND
 

@@ -16,8 +16,8 @@ from detector.cli import oopswatch
 from detector.store import StoreError, open_actions, open_history
 from detector.store.query.advice import Advice
 from detector.store.query.standing import standing_of
-from tests.queries import NOW_US, fill
-from tests.serve.visiting import client_of, csrf
+from tests.support.queries import NOW_US, fill
+from tests.support.visiting import client_of, csrf
 
 PROBLEM = "1:nvme_irq"
 

@@ -10,8 +10,8 @@ import pytest
 
 from detector.store import StoreError, backup, open_history, open_journal, retention
 from detector.store.query.filters import Filter
-from tests.queries import fill
-from tests.store.nouns import incident, match
+from tests.support.nouns import incident, match
+from tests.support.queries import fill
 
 
 def write(path: Path, stop: Event, started: Event, numbers: list[int]) -> None:

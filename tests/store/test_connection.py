@@ -16,7 +16,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from detector.store import StoreError, open_history, open_journal, schema
-from tests.store.nouns import match
+from tests.support.nouns import match
 
 
 def refusal(path: Path, opener: Callable[[Path], object] = open_journal) -> str:

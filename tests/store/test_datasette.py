@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.queries import fill
+from tests.support.queries import fill
 
 METADATA = Path(__file__).parents[2] / "deploy" / "datasette" / "metadata.json"
 ARGUMENTS = {"host": "db-1", "word": 'kfree" OR "pc', "fingerprint": "1:nvme_irq"}

@@ -11,7 +11,7 @@ import pytest
 
 from detector.store import StoreError, open_journal
 from tests.store.children import MATCHES, batch, fill, start
-from tests.store.nouns import match
+from tests.support.nouns import match
 
 
 def batches_of(path: Path) -> int:

@@ -10,8 +10,8 @@ import pytest
 from detector.store import History, open_history
 from detector.store.query import faults
 from detector.store.query.filters import Filter, FilterError, parse
-from tests import queries
-from tests.queries import NOW_US
+from tests.support import queries
+from tests.support.queries import NOW_US
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from detector.store.query.filters import (
     release_range,
     words,
 )
-from tests.queries import NOW_US, QUERIES, REFUSED, Params
-from tests.store.nouns import HOUR, SECOND
+from tests.support.nouns import HOUR, SECOND
+from tests.support.queries import NOW_US, QUERIES, REFUSED, Params
 
 TEXT = (
     st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)

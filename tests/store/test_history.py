@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from detector.store import History, StoreError, open_history, open_journal
-from tests import queries
-from tests.store.nouns import HOUR, SECOND, WALL, incident, match, noise
+from tests.support import queries
+from tests.support.nouns import HOUR, SECOND, WALL, incident, match, noise
 
 DAY = 86_400
 

@@ -10,7 +10,7 @@ import pytest
 from detector.correlate import StoredMatch
 from detector.model import Block, CrashReport, Diagnosis, Match, Statement
 from detector.store import Journal, StoreError, open_journal
-from tests.store.nouns import SECOND, WALL, incident, match
+from tests.support.nouns import SECOND, WALL, incident, match
 
 NOW = WALL + 999 * SECOND
 

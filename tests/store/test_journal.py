@@ -16,7 +16,7 @@ from sqlite_utils import Database
 from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Match
 from detector.store import Journal, open_journal
-from tests.store.nouns import SECOND, WALL, match, noise
+from tests.support.nouns import SECOND, WALL, match, noise
 
 
 @pytest.fixture

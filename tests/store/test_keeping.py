@@ -16,8 +16,8 @@ from detector.model import Block, CrashReport
 from detector.store import StoreError, open_actions, open_history, open_journal, retention
 from detector.store.query.filters import Filter
 from detector.store.retention import Background, Keeper, RetentionLimits
-from tests.queries import DAY, NOW_US, fill
-from tests.store.nouns import HOUR, match, noise
+from tests.support.nouns import HOUR, match, noise
+from tests.support.queries import DAY, NOW_US, fill
 
 
 def run(

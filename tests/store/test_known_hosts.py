@@ -11,7 +11,7 @@ import pytest
 from detector.model import Boot
 from detector.store import History, open_history, open_journal
 from detector.store.query.filters import Filter
-from tests.store.nouns import HOUR, incident, match, noise
+from tests.support.nouns import HOUR, incident, match, noise
 
 HOSTS = ("web-12", "Kern.LOG")
 

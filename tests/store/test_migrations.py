@@ -15,8 +15,8 @@ from detector.store import open_history, open_journal, schema
 from detector.store.query.filters import Filter
 from detector.store.retention import Keeper, RetentionLimits
 from detector.store.rows import read_match
-from tests.serve.visiting import client_of
-from tests.store.nouns import WALL, match
+from tests.support.nouns import WALL, match
+from tests.support.visiting import client_of
 
 
 def test_incidents_from_before_problems_were_kept_are_added_up(tmp_path: Path) -> None:

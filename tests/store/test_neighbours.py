@@ -14,7 +14,7 @@ from detector.model import Boot, Match
 from detector.same_boot import same_boot
 from detector.store import open_journal
 from detector.store.ingest.neighbours import CROWD, EACH_SIDE
-from tests.store.nouns import SECOND, WALL, match
+from tests.support.nouns import SECOND, WALL, match
 
 SPAN = 10 * SECOND
 BOOTS = [

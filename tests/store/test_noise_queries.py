@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from detector.store import History, open_history, open_journal
 from detector.store.query import noise as noise_queries
-from tests.store.nouns import HOUR, noise
+from tests.support.nouns import HOUR, noise
 
 HOURS = 30
 HOSTS = [f"{kind}-{number}" for kind in ("db", "web") for number in range(4)]

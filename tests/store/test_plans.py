@@ -4,8 +4,7 @@ does not grow with the history.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
@@ -25,38 +24,11 @@ from detector.store.query import faults, kernel_errors, search_index
 from detector.store.query.filters import Filter, parse
 from detector.store.query.standing import standing_of
 from detector.store.retention import Keeper, RetentionLimits
-from tests.queries import NOW_US, QUERIES, fill
-from tests.store.nouns import incident, match
-from tests.test_scan import Lines
-from tests.test_service import END, FAULT, NOISE, RELEASE, REST
-
-LARGE = (
-    "matches",
-    "evidence",
-    "reports",
-    "incidents",
-    "changes",
-    "noise",
-    "noise_programs",
-    "signature_hours",
-    "problem_hosts",
-    "problem_days",
-    "problem_kernels",
-    "problem_hardware",
-    "problem_frames",
-    "faults",
-    "value_hours",
-    "spreads",
-    "spread_hosts",
-    "kernel_error_hosts",
-    "kernel_error_days",
-    "kernel_error_host_days",
-)
-# The page of a list ends after so many rows, in the order of this index; what a pattern leaves out
-# is compared in it alone.
-IN_ORDER = ("incidents_place", "problems_last", "problems_first", "problems_regressed")
-# Hold nothing but the reports and incidents that are open now.
-SMALL = ("reports_open", "incidents_live")
+from tests.support.chunks import Lines
+from tests.support.crash_lines import END, FAULT, NOISE, RELEASE, REST
+from tests.support.nouns import incident, match
+from tests.support.queries import NOW_US, QUERIES, fill
+from tests.support.query_plans import scans
 
 
 @pytest.fixture(scope="module")
@@ -111,43 +83,6 @@ def ask_everything(history: History) -> None:
         history.noise(process="python", since_us=1, quick=quick)
         history.noise(host="*", process="python", until_us=NOW_US, quick=quick)
         history.noise(by=["process"], quick=quick)
-
-
-def scans(connection: Connection, statements: Iterable[str]) -> set[tuple[str, str]]:
-    """Those of some statements that read through a large table, with what SQLite plans."""
-    found = set()
-    for statement in statements:
-        if (
-            not statement.lstrip()
-            .upper()
-            .startswith(("SELECT", "WITH", "UPDATE", "DELETE", "INSERT"))
-            or "'main'." in statement
-        ):
-            continue
-        if statement.endswith("ORDER BY id DESC LIMIT 1"):  # the last row of a table
-            continue
-        if re.search(
-            r"\b(?:old|new)\b", statement
-        ):  # a step of a trigger, or of a removal over a table that is gone
-            continue
-        for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"):
-            if scan := re.match(
-                r"SCAN (?:TABLE )?(\w+)(?: USING (?:COVERING )?INDEX (\w+))?", row[3]
-            ):
-                names = {
-                    "i": "incidents",
-                    "m": "matches",
-                    "e": "evidence",
-                    "p": "problems",
-                    "h": "hosts",
-                    "r": "reports",
-                    "v": "value_hours",
-                    "s": "spreads",
-                }
-                table = names.get(scan[1], scan[1])
-                if table in LARGE and scan[2] not in (*IN_ORDER, *SMALL):
-                    found.add((row[3], " ".join(statement.split())[:300]))
-    return found
 
 
 def test_no_question_reads_through_a_large_table(history: History) -> None:

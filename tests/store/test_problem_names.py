@@ -14,7 +14,7 @@ from detector.store.query.filters import Filter
 from detector.store.query.problem_names import NamingProgress, ProblemNames
 from tests.alert.alertmanagers import wait_until
 from tests.known.fleet import fleet
-from tests.serve.visiting import client_of
+from tests.support.visiting import client_of
 
 PROBLEMS = 50
 

@@ -15,7 +15,7 @@ from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
 from detector.store.lifecycle.actions import ActionRefused
 from detector.store.query.filters import Filter
-from tests.store.nouns import SECOND, WALL, incident, match
+from tests.support.nouns import SECOND, WALL, incident, match
 
 DAY = 86_400
 NOW = WALL + 999 * DAY * SECOND

@@ -15,7 +15,7 @@ from detector.cli import oopswatch
 from detector.store.query import faults, filters, search_index, survey
 from detector.store.query import noise as noise_queries
 from detector.store.query.filters import FIELDS, parse
-from tests.queries import NOW_US, fill
+from tests.support.queries import NOW_US, fill
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
 

@@ -13,7 +13,7 @@ from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
 from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number
-from tests.store.nouns import SECOND, incident, match, noise
+from tests.support.nouns import SECOND, incident, match, noise
 
 HOSTILE = [
     "a\0b",

@@ -15,8 +15,8 @@ from detector.store import History, open_actions, open_history, open_journal
 from detector.store.query import search_index, survey
 from detector.store.query.filters import FIELDS, Filter, FilterError, parse
 from detector.store.query.results import Counted
-from tests.queries import HOSTS, NOW_US, PLANTED, PROBLEMS, QUERIES, Params, fill
-from tests.store.nouns import HOUR, SECOND, WALL, incident, match
+from tests.support.nouns import HOUR, SECOND, WALL, incident, match
+from tests.support.queries import HOSTS, NOW_US, PLANTED, PROBLEMS, QUERIES, Params, fill
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 
 from detector.symbols import UnreadableImageError
 from detector.symbols.btf import Btf, Kind, find_btf
+from tests.support.kernel_image import assert_one_line
 from tests.symbols.btf_writer import CONST, TYPEDEF, UNION, BtfWriter
-from tests.symbols.test_image import assert_one_line
 
 
 @pytest.fixture

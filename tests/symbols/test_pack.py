@@ -12,8 +12,8 @@ import zstandard
 from detector.symbols import UnreadablePackError
 from detector.symbols.image import read_image
 from detector.symbols.pack import MAGIC, encode_pack, open_pack
+from tests.support.kernel_image import CODE, OWN, assert_one_line, types
 from tests.symbols.images import TEXT, vmlinux
-from tests.symbols.test_image import CODE, OWN, assert_one_line, types
 
 
 @pytest.fixture(scope="module")

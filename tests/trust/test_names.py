@@ -8,7 +8,7 @@ from detector.catalogue import Catalogue
 from detector.match import Matcher
 from detector.model import Line, Record
 from detector.parse import Parser
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 # Lines that the kernel begins with a process's name: arch/x86/mm/fault.c, mm/oom_kill.c,
 # fs/drop_caches.c, kernel/exit.c, mm/page_alloc.c, arch/x86/kernel/signal.c, kernel/signal.c,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alert.receiving import http_receiver
+from tests.support.receivers import http_receiver
 
 CERTIFICATE = Path(__file__).parents[1] / "fixtures" / "localhost.pem"
 

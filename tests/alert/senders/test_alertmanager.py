@@ -13,8 +13,8 @@ import yaml
 from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
 from detector.alert.senders.alertmanager import ANNOTATION_LIMIT, together
-from tests.alert.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
-from tests.alert.receiving import answer, http_receiver, reset
+from tests.support.notices import FORBIDDEN, NOW, SECOND, hostile, notice, storm
+from tests.support.receivers import answer, http_receiver, reset
 
 API = yaml.safe_load(
     (Path(__file__).parents[1] / "fixtures" / "alertmanager-openapi.yaml").read_text()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from detector.alert.senders import sender_of
-from tests.alert.notices import FORBIDDEN, NOW, hostile, notice
-from tests.alert.receiving import answer, http_receiver
+from tests.support.notices import FORBIDDEN, NOW, hostile, notice
+from tests.support.receivers import answer, http_receiver
 
 
 def made(tmp_path: Path, url: str, **options: Any) -> Any:

@@ -14,8 +14,8 @@ import pytest
 
 from detector.alert.senders import sender_of
 from detector.alert.senders.http import retry_after_s
-from tests.alert.notices import NOW, SECOND, notice
-from tests.alert.receiving import Receiver, answer, dripping, http_receiver, raw, reset, silent
+from tests.support.notices import NOW, SECOND, notice
+from tests.support.receivers import Receiver, answer, dripping, http_receiver, raw, reset, silent
 
 SECRET_PATH = "services/T000/B000/not-to-be-shown"
 

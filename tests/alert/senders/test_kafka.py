@@ -12,8 +12,8 @@ from kafka import KafkaConsumer, TopicPartition
 from detector.alert.payload import SCHEMA
 from detector.alert.senders import sender_of
 from detector.alert.senders.kafka import records
-from tests.alert.notices import NOW, hostile, notice, storm
 from tests.kafka.broker import Broker
+from tests.support.notices import NOW, hostile, notice, storm
 
 
 def test_one_record_for_each_incident() -> None:

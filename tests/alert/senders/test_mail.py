@@ -15,8 +15,8 @@ import pytest
 
 from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
-from tests.alert.notices import FORBIDDEN, NOW, hostile, notice
-from tests.alert.receiving import MailServer, smtp_receiver
+from tests.support.notices import FORBIDDEN, NOW, hostile, notice
+from tests.support.receivers import MailServer, smtp_receiver
 
 
 def send(server: MailServer, given: Notice, **options: Any) -> SendOutcome:

@@ -12,8 +12,8 @@ import pytest
 
 from detector.alert.notice import Notice, SendOutcome
 from detector.alert.senders import sender_of
-from tests.alert.notices import FORBIDDEN, NOW, hostile, notice, storm
-from tests.alert.receiving import answer, http_receiver
+from tests.support.notices import FORBIDDEN, NOW, hostile, notice, storm
+from tests.support.receivers import answer, http_receiver
 
 KEY = "0123456789abcdef0123456789abcdef"
 SCHEMA = json.loads(

@@ -12,8 +12,8 @@ import pytest
 from detector.alert.notice import Notice
 from detector.alert.senders import sender_of
 from detector.alert.senders.slack import BLOCKS, HEADER_LIMIT, SECTION_LIMIT, escaped, fitting
-from tests.alert.notices import FORBIDDEN, HOSTILE, NOW, hostile, notice, storm
-from tests.alert.receiving import answer, http_receiver
+from tests.support.notices import FORBIDDEN, HOSTILE, NOW, hostile, notice, storm
+from tests.support.receivers import answer, http_receiver
 
 
 def sent(given: Notice, tmp_path: Path, **options: Any) -> dict[str, Any]:

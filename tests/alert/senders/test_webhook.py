@@ -10,8 +10,8 @@ from pathlib import Path
 from detector.alert.payload import notice_item
 from detector.alert.senders import sender_of
 from detector.alert.senders.webhook import notice_key
-from tests.alert.notices import NOW, SECOND, notice
-from tests.alert.receiving import http_receiver
+from tests.support.notices import NOW, SECOND, notice
+from tests.support.receivers import http_receiver
 
 
 def test_what_is_posted_is_the_documented_object() -> None:

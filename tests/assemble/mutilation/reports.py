@@ -24,7 +24,7 @@ from detector.parse import Parser
 from detector.settings import settings_of
 from detector.sources import FileSource
 from detector.store import open_journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 _LONGEST = 1_000
 """Lines after a report's head in which its own are looked for."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detector.catalogue import Catalogue, read
 
-ROOT = Path(__file__).parents[1] / "patterns"
+ROOT = Path(__file__).parents[2] / "patterns"
 
 
 @cache

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from detector.model import Block, CrashReport, Diagnosis
 from detector.store import open_actions, open_journal
-from tests.store.nouns import HOUR, SECOND, incident, match, noise
+from tests.support.nouns import HOUR, SECOND, incident, match, noise
 
 DAY = 24 * HOUR
 # 2026-11-20T12:00:00Z

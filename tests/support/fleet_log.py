@@ -12,7 +12,7 @@ from detector.pipeline import Pipeline
 from detector.settings import Settings
 from detector.sources.files.framing import FileChunk
 from detector.store import Journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 CULPRIT = "db-culprit-7"
 HOSTS = ("db-1", "db-2", CULPRIT, "db-3")

@@ -13,7 +13,7 @@ from detector.catalogue import Opens
 from detector.match import Matcher
 from detector.model import Block, Boot, Line, Match, Record
 from detector.parse import Parser
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 
 @cache

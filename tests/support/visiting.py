@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from detector.serve.app import create_app
 from detector.serve.server import Server
 from detector.settings import Settings
-from tests import queries
+from tests.support import queries
 
 BASE = "http://127.0.0.1:8470"
 READ, ACT, SQL = "read-token-0123456789", "act-token-0123456789", "sql-token-0123456789"

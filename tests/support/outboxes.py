@@ -19,8 +19,8 @@ from detector.model import Block, CrashReport, Diagnosis
 from detector.store import Journal, open_actions, open_journal
 from detector.store.alerts import open_alert_store
 from detector.store.query.notifications import NotificationRow, notifications_of
-from tests.shipped import shipped
-from tests.store.nouns import SECOND, WALL, incident, match
+from tests.support.nouns import SECOND, WALL, incident, match
+from tests.support.shipped import shipped
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
