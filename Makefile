@@ -11,7 +11,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
+.PHONY: help site demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,17 @@ mutilate: $(READY) ## damage reports as logs do, and say how much of each is sti
 
 known-eval: $(READY) ## how well known bugs are named, on cases that are known (CASES=FILE.jsonl for others)
 	$(BIN)/python -m bench.known_eval $(CASES)
+
+SITE := .tools/site
+site: $(SITE)/.ready ## make the documentation as a site: build/site
+	@$(PYTHON) deploy/site/sources.py build/site-sources
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet --strict --config-file deploy/site/mkdocs.yml
+	@echo "build/site/index.html"
+
+$(SITE)/.ready: deploy/site/requirements.txt
+	@$(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/pip install --quiet --disable-pip-version-check -r deploy/site/requirements.txt
+	@touch $@
 
 SPARK := .tools/spark
 spark: $(SPARK)/.ready ## hold the Spark job against scan over 1 GB: ten minutes (LAKE_MB=100 for less)
