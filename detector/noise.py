@@ -69,25 +69,28 @@ class NoiseCount:
 class NoiseTally:
     """The counts since the last drain.
 
-    At most `programs` are told apart an hour, over all hosts; what else crashes is counted by host
-    and signature, under the name OTHERS, for at most `hosts` of these, then under that name for all
-    hosts. `folded` is how many crashes were counted so.
+    At most `programs` of hosts are told apart an hour. Of what else crashes the host is given up
+    first, since hosts are many and programs few: it is counted by program, for as many programs,
+    under the host OTHERS; then by host, under the program OTHERS, for at most `hosts` of these;
+    then under that name for all. `folded` is how many crashes lost their program's name so,
+    `hosts_folded` how many lost their host's and kept the program's.
     """
 
     def __init__(self, programs: int = PROGRAMS, hosts: int = HOSTS) -> None:
-        self.folded = 0
+        self.folded = self.hosts_folded = 0
+        self._names: set[tuple[str, str, str]] = set()
         self._limits = (programs, hosts)
         self._programs: set[tuple[str, str, str, str]] = set()
         self._hosts: set[tuple[str, str, str]] = set()
         self._since_us: int | None = None
         self._counts: dict[Key, NoiseCount] = {}
         self._marked: dict[Key, NoiseCount] = {}
-        self._folded_before = 0
+        self._folded_before = (0, 0)
 
     @property
     def held(self) -> int:
         """Returns how many names and counts are held now."""
-        return len(self._programs) + len(self._hosts) + len(self)
+        return len(self._programs) + len(self._names) + len(self._hosts) + len(self)
 
     def __len__(self) -> int:
         """How many counts the next drain hands out."""
@@ -96,20 +99,21 @@ class NoiseTally:
     def mark(self) -> None:
         """The counts are good as they are now: `rewind` goes back to them."""
         self._merge()
-        self._folded_before = self.folded
+        self._folded_before = self.folded, self.hosts_folded
 
     def rewind(self) -> None:
         """Goes back to the counts at the last mark, those apart that were drained since then. Names
         that were seen stay.
         """
         self._counts = {}
-        self.folded = self._folded_before
+        self.folded, self.hosts_folded = self._folded_before
 
     def renew(self, now_us: int) -> None:
         """An hour after the last time, other programs may be told apart."""
         if self._since_us is None or now_us - self._since_us >= HOUR_US:
             self._since_us = now_us
             self._programs.clear()
+            self._names.clear()
             self._hosts.clear()
 
     def count_line(
@@ -150,8 +154,13 @@ class NoiseTally:
         if len(self._programs) < programs:
             self._programs.add(program)
             return program
+        source, host, process, signature = program
+        name = (source, process, signature)
+        if name in self._names or len(self._names) < programs:
+            self._names.add(name)
+            self.hosts_folded += 1
+            return source, OTHERS, process, signature
         self.folded += 1
-        source, host, _, signature = program
         if (source, host, signature) not in self._hosts:
             if len(self._hosts) >= hosts:
                 return source, OTHERS, OTHERS, signature

@@ -422,5 +422,9 @@ class Pipeline:
 
     def _counted(self) -> Mapping[str, int]:
         """What parser, assembler and tallies counted from the beginning on."""
-        folded = {"noise_folded": self.noise.folded, FOLDED: self.kernel_errors.folded}
+        folded = {
+            "noise_folded": self.noise.folded,
+            "noise_hosts_folded": self.noise.hosts_folded,
+            FOLDED: self.kernel_errors.folded,
+        }
         return {**self.parser.counts, **self.assembler.counts, **folded}

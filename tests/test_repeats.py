@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import repeats
 from detector.app import build
+from detector.cli import oopswatch
 from detector.pipeline import Pipeline
 from detector.settings import settings_of
 from detector.sources.files.framing import FileChunk
@@ -306,3 +308,13 @@ def test_what_a_rule_counts_or_rests_on_is_whole() -> None:
             assert spacing is None
         elif signature.cls == "tcp-state":
             assert spacing is None or spacing == 10_000_000
+
+
+def test_a_replay_of_the_same_log_finds_nothing_new(tmp_path: Path) -> None:
+    """A replay keeps every line whole: what the history counted is known to it."""
+    log, store = tmp_path / "a.log", tmp_path / "history.db"
+    log.write_text("".join(f"{line}\n" for line in shipped_lines(storm())[0]))
+    runner = CliRunner()
+    assert runner.invoke(oopswatch, ["scan", "--store", str(store), str(log)]).exit_code == 1
+    replayed = runner.invoke(oopswatch, ["replay", "--store", str(store), str(log)])
+    assert replayed.exit_code == 0, replayed.output

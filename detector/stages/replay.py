@@ -204,7 +204,9 @@ def _incidents(
 
 def _faults(before: ReplaySide, after: ReplaySide, given: ReplayedInput) -> Iterator[ReplayChange]:
     for new in after.faults(0):
-        yield _fault(before.fault(new.match), new)
+        old = before.fault(new.match)
+        if old is not None or not before.counts(new.match):
+            yield _fault(old, new)
     for old in before.faults(given.since_us):
         if given.covers(old.match) and after.fault(old.match) is None:
             yield _fault(old, None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection, Row
 
 from detector.model import Block, Match
+from detector.repeats import shape_of
 from detector.store.ingest.matches import Matches
 from detector.store.rows import from_json, read_match
 
@@ -29,6 +30,10 @@ SELECT * FROM incidents WHERE id > ? AND joined_into IS NULL
   AND coalesce(started_us, found_us) >= ? ORDER BY id LIMIT ?
 """
 _INCIDENT = "SELECT * FROM incidents WHERE id = ?"
+_COUNTED = """
+SELECT m.text FROM matches m JOIN repeats r ON r.match_id = m.id
+WHERE m.host = ? AND m.signature = ? AND r.first_kernel_us <= ? AND r.last_kernel_us >= ?
+"""
 _EVIDENCE = """
 SELECT m.* FROM evidence e JOIN matches m ON m.id = e.match_id WHERE e.incident_id = ? LIMIT 1000
 """
@@ -81,6 +86,15 @@ class ReplaySide:
         if known is None:
             return None
         return _fault(self._connection.execute(_FAULT, (known.id,)).fetchone())
+
+    def counts(self, match: Match) -> bool:
+        """Returns whether a match is one of the lines that were counted here, not stored."""
+        if match.kernel_time_us is None:
+            return False
+        place = (match.host, match.signature, match.kernel_time_us, match.kernel_time_us)
+        shape = shape_of(match.text.encode(errors="surrogatepass"))
+        texts = self._connection.execute(_COUNTED, place).fetchall()
+        return any(shape_of(row["text"].encode()) == shape for row in texts)
 
     def incidents(self, since_us: int) -> Iterator[ReplayedIncident]:
         """All incidents since a time that are not part of another one."""
