@@ -35,8 +35,8 @@ from detector.unclaimed import REASONS
 if TYPE_CHECKING:
     from detector.catalogue import Catalogue
 
-# A name of a file rather than a line of a log: one word with a folder or an ending.
-_FILE = lazy_regex(r"\S*(?:/\S+|[\w-]\.(?:log|txt|json|jsonl|ndjson|gz|xz|zst|bz2))")
+# A name of a file rather than a line of a log: one word.
+_FILE = lazy_regex(r"\S+")
 # As `scan` has it: standard input.
 STDIN = "-"
 # So few lines are each told step by step.
@@ -115,7 +115,9 @@ def explain(
         meaning = diagnose(report, story.near, catalogue)
         kernel, issue = running(report) if report else None, meaning.known_issue
         known = statements(bugs.of(report, issue), kernel, issue)
-        lines = terminal_text.text_lines(report, story.near, meaning, story.block, known)
+        lines = terminal_text.text_lines(
+            report, story.near, meaning, story.block, known, terminal.width(terminal_text.WIDTH)
+        )
         click.echo("\n".join((*lines, "")))
         if history is not None:
             _say_alike(alike_of(story, catalogue, history))

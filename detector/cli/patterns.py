@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,10 +173,12 @@ def show(name: str, folders: tuple[Path, ...], config_path: Path | None) -> None
     rule = next((entry for entry in catalogue.rules if entry.id == name), None)
     issue = next((entry for entry in catalogue.known_issues if entry.id == name), None)
     if signature is None and rule is None and issue is None:
-        issues = ", ".join(entry.id for entry in catalogue.known_issues)
+        lists = (catalogue.signatures, catalogue.rules, catalogue.known_issues)
+        near = get_close_matches(name, [entry.id for rows in lists for entry in rows], n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
         raise click.UsageError(
-            f"no signature, rule or known issue is called {name}; `oopswatch patterns list` names "
-            f"signatures and rules, known issues are {issues}"
+            f"no signature, rule or known issue is called {name}.{meant} "
+            "`oopswatch patterns list` names all"
         )
     item = _signature_item(signature) if signature else rule_item(rule) if rule else {}
     item = item or (_issue_item(issue) if issue else {})

@@ -8,6 +8,7 @@ only on a terminal and without NO_COLOR.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -44,6 +45,18 @@ def console() -> Console:
 
     out = Output(highlight=False, soft_wrap=True)
     return out if out.is_terminal else Output(highlight=False, soft_wrap=True, width=200)
+
+
+def is_terminal() -> bool:
+    """True where standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def width(most: int) -> int:
+    """Returns how wide sentences are: as the terminal, at most `most`."""
+    if not is_terminal():
+        return most
+    return max(40, min(most, shutil.get_terminal_size((most, 24)).columns))
 
 
 def say_fault(text: str) -> None:
@@ -242,7 +255,7 @@ def wrapped(label: str, sentence: str) -> str:
     """A labelled sentence, folded so that the eye finds the labels."""
     return textwrap.fill(
         inert(sentence),
-        110,
+        width(110),
         initial_indent=f"  {label:<12}",
         subsequent_indent=" " * 14,
         break_on_hyphens=False,

@@ -1,7 +1,7 @@
 """A diagnosis laid out: plain lines for a terminal, in the order a tired person asks, and a
 JSON-able dictionary.
 
-In: report, evidence, diagnosis. Out: text lines of at most `WIDTH` columns without colours or
+In: report, evidence, diagnosis. Out: text lines of at most a width's columns without colours or
 markup, or nested lists and dictionaries. What came from a log is inert: what does not print is
 spelled out. It decides nothing about the crash.
 """
@@ -9,7 +9,8 @@ spelled out. It decides nothing about the crash.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from detector.explain.decode.fault import fault_address_of
@@ -77,23 +78,25 @@ def text_lines(
     diagnosis: Diagnosis,
     block: Block | None = None,
     known_bugs: Sequence[Statement] = (),
+    width: int = WIDTH,
 ) -> list[str]:
     """The diagnosis for a terminal: what, where, why, which known issue, which known bugs,
     what to do; the evidence beneath.
     """
-    lines = _wrapped(headline(report, evidence, block), "")
+    fold = partial(_wrapped, width)
+    lines = fold(headline(report, evidence, block), "")
     statements = list(diagnosis.statements)
     known = next(
         (index for index, statement in enumerate(statements) if statement.text.startswith(OPENING)),
         len(statements),
     )
     sections = {
-        "WHERE": [line for item in _where(report) for line in _wrapped(item, "  ", "            ")],
-        "WHY": [line for statement in statements[:known] for line in _statement(statement)],
-        "KNOWN ISSUE": [line for statement in statements[known:] for line in _statement(statement)],
-        "KNOWN BUG": [line for statement in known_bugs for line in _statement(statement)],
-        "WHAT TO DO": [line for step in diagnosis.next_steps for line in _wrapped(step, "  - ")],
-        "EVIDENCE": [line for text in _evidence(evidence) for line in _wrapped(text, "  ")],
+        "WHERE": [line for item in _where(report) for line in fold(item, "  ", "            ")],
+        "WHY": [line for statement in statements[:known] for line in _statement(statement, fold)],
+        "KNOWN ISSUE": [line for item in statements[known:] for line in _statement(item, fold)],
+        "KNOWN BUG": [line for statement in known_bugs for line in _statement(statement, fold)],
+        "WHAT TO DO": [line for step in diagnosis.next_steps for line in fold(step, "  - ")],
+        "EVIDENCE": [line for text in _evidence(evidence) for line in fold(text, "  ")],
     }
     if diagnosis.known_issue is not None:
         sections["KNOWN ISSUE"].insert(
@@ -132,11 +135,11 @@ def _where(report: CrashReport | None) -> Iterator[str]:
         yield "the report is cut: its end was not seen"
 
 
-def _statement(statement: Statement) -> list[str]:
+def _statement(statement: Statement, fold: Callable[..., list[str]]) -> list[str]:
     label = f"  [{statement.confidence}] "
-    lines = _wrapped(statement.text, label)
+    lines = fold(statement.text, label)
     for item in statement.evidence:
-        lines += _wrapped(item, "      | ", "        ")
+        lines += fold(item, "      | ", "        ")
     return lines
 
 
@@ -152,14 +155,14 @@ def _evidence(evidence: Sequence[Match]) -> Iterator[str]:
         yield f"and {len(evidence) - _MOST_EVIDENCE} more"
 
 
-def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    """`text` made inert and broken to the width; `first` opens the first line, `rest` (blanks
+def _wrapped(width: int, text: str, first: str, rest: str | None = None) -> list[str]:
+    """`text` made inert and broken to `width`; `first` opens the first line, `rest` (blanks
     as wide as `first`) the others.
     """
     shown = inert(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
     after = " " * len(first) if rest is None else rest
     return textwrap.wrap(
-        shown, WIDTH, initial_indent=first, subsequent_indent=after, break_on_hyphens=False
+        shown, width, initial_indent=first, subsequent_indent=after, break_on_hyphens=False
     ) or [first.rstrip()]
 
 

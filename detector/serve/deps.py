@@ -12,6 +12,7 @@ Pattern files with faults are a problem of the server.
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -70,6 +71,12 @@ def history(request: Request) -> History:
     """The history that this request reads; call it on the thread that queries."""
     reading: Connections = request.app.state.reading
     return reading.history()
+
+
+def store_option(request: Request) -> str:
+    """The option by which a command in a terminal reads this history, whatever its folder."""
+    path = Path(request.app.state.settings.store.path).absolute()
+    return f"--store {shlex.quote(str(path))}"
 
 
 Made = TypeVar("Made")

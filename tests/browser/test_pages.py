@@ -16,6 +16,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser import fleet
 
 PHONE = {"width": 360, "height": 740}
+# On a telephone: what its layout decides, and the colours of the pages that have parts of their
+# own there.
+LAYOUT_RULES = ["target-size", "scrollable-region-focusable", "skip-link", "bypass", "label"]
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
+ON_PHONE_ALONE = {"incident", "incidents"}
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+    'a[href], button, input:not([type=hidden]), select, textarea, summary')]
+  .map((one) => one.type === 'checkbox' ? one.closest('label') : one)
+  .filter((one) => one.checkVisibility() && !one.closest('svg') && !one.closest('.skip'))
+  .map((one) => [one.outerHTML.slice(0, 120), one.getBoundingClientRect()])
+  .filter(([, box]) => box.width < 23.9 || box.height < 23.9).map(([words]) => words)"""
 DESKTOP = {"width": 1100, "height": 680}
 # Screenshots for the README.
 KEPT = {
@@ -55,6 +66,7 @@ def founding(page: Page) -> dict[str, str]:
 def every_page(page: Page) -> dict[str, str]:
     """Name → address, one page of each kind."""
     row = founding(page)
+    other = json.loads(page.request.get("/incidents.json").text())["incidents"][1]
     return {
         "overview": "/",
         "incidents": "/incidents",
@@ -64,6 +76,9 @@ def every_page(page: Page) -> dict[str, str]:
         "fleet": "/fleet",
         "hardware": "/fleet?by=hardware",
         "explain": "/explain",
+        "kernel errors": "/kernel-errors",
+        "side by side": f"/compare?id={row['id']}&id={other['id']}",
+        "selected silences": f"/silences?id={row['id']}&id={other['id']}",
         "problems": "/problems",
         "problem": f"/problems/{row['fingerprint']}",
         "hosts": "/hosts",
@@ -171,12 +186,13 @@ def test_commands_are_copied(browser: Browser, address: str) -> None:
     button = (
         page.get_by_role("listitem")
         .filter(has_text="oopswatch incidents show")
-        .get_by_role("button")
+        .first.get_by_role("button")
     )
     button.click()
     expect(button).to_have_text("Copied")
-    assert (
-        page.evaluate("navigator.clipboard.readText()") == f"oopswatch incidents show {row['id']}"
+    assert re.fullmatch(
+        rf"oopswatch incidents show {row['id']} --store /\S+/history\.db",
+        page.evaluate("navigator.clipboard.readText()"),
     )
     context.close()
 
@@ -271,6 +287,69 @@ def test_on_a_telephone_what_is_long_is_folded_and_acts_are_in_reach(
     context.close()
 
 
+def test_selected_incidents_are_acknowledged_by_keyboard(context: BrowserContext) -> None:
+    """`j` to a row, `x` selects it, `a` goes to the act, Enter does it; the page says so and
+    stays where it was; loaded again, it no longer says so.
+    """
+    page = context.new_page()
+    page.goto("/incidents?state=open")
+    rows = page.locator(".what > a")
+    chosen = [rows.nth(place).get_attribute("href") for place in (3, 4)]
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_hidden()
+    for key in "jjjjxjx":
+        page.keyboard.press(key)
+    page.keyboard.press("a")
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_focused()
+    place = page.evaluate("scrollY")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("2 incidents acknowledged.")
+    expect(page.get_by_role("status")).to_be_in_viewport()
+    assert abs(page.evaluate("scrollY") - place) < 5
+    for link in chosen:
+        expect(page.locator(f'.what > a[href="{link}"]')).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"state=open$"))
+
+
+def test_by_thumb_two_are_set_side_by_side_and_silenced(browser: Browser, address: str) -> None:
+    """Two touches select, a third acts; the bar is within reach wherever the list is."""
+    context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
+    page = context.new_page()
+    page.goto("/incidents")
+    boxes = page.locator(".pick label")
+    for place in (1, 2):
+        boxes.nth(place).tap()
+    compare = page.get_by_role("button", name="Compare two")
+    expect(compare).to_be_in_viewport()
+    compare.tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Two incidents")
+    page.go_back()
+    expect(page.locator(".pick :checked")).to_have_count(2)
+    page.get_by_role("button", name="Silence…").tap()
+    page.get_by_label("Why").fill("a rollout")
+    page.get_by_role("button", name="Silence", exact=True).tap()
+    expect(page.get_by_role("status")).to_have_text("Silenced.")
+    assert page.get_by_role("row").filter(has_text="a rollout").count() in {1, 2}
+    for _ in page.get_by_role("button", name="End now").all():
+        page.get_by_role("button", name="End now").first.tap()
+    context.close()
+
+
+def test_after_an_act_the_page_stays_where_it_was(browser: Browser, address: str) -> None:
+    """On a telephone: the note is kept, what was done is seen, and the place is the same."""
+    context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
+    page = context.new_page()
+    page.goto(f"/incidents/{founding(page)['id']}")
+    page.get_by_role("link", name="Act", exact=True).tap()
+    page.get_by_label("Reason or note").fill("first line\nsecond line")
+    place = page.evaluate("scrollY")
+    page.get_by_role("button", name="Add note").tap()
+    expect(page.get_by_role("status")).to_have_text("The note is kept.")
+    expect(page.get_by_role("status")).to_be_in_viewport()
+    assert abs(page.evaluate("scrollY") - place) < 80
+    assert page.locator("#history .written").last.inner_text() == "first line\nsecond line"
+    context.close()
+
+
 def test_an_incident_prints(context: BrowserContext, tmp_path: Path) -> None:
     """On paper: dark on white whatever the theme, no navigation and no forms, the evidence and the
     explanation.
@@ -292,27 +371,40 @@ def test_an_incident_prints(context: BrowserContext, tmp_path: Path) -> None:
     assert printed.count(b"/Type /Page\n") <= 8
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_no_page_has_an_obstacle_or_is_too_wide(
-    browser: Browser, address: str, images: Path, size: dict[str, int]
+    browser: Browser, address: str, images: Path
 ) -> None:
-    """axe-core finds nothing on any page in either theme; no page is wider than the screen; some
-    are kept as pictures.
+    """axe-core finds nothing on any page in either theme; no page is wider than the screen; what
+    is touched is at least 24 px wide and high; some pages are kept as pictures.
     """
-    context = browser.new_context(base_url=address, color_scheme="light", viewport=size)
-    page, axe = context.new_page(), Axe()
+    context = browser.new_context(base_url=address, color_scheme="light", viewport=DESKTOP)
+    page = context.new_page()
     for name, path in every_page(page).items():
+        page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light")
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
-        for theme, rules in (("light", None), ("dark", ["color-contrast", "link-in-text-block"])):
-            page.emulate_media(color_scheme=theme)
-            found = axe.run(
-                page,
-                options={"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {}),
-            )
-            assert found.violations_count == 0, f"{name} {theme}: {found.generate_report()}"
-            place = f"{name}-{theme}{'-phone' if size is PHONE else ''}"
-            if place in KEPT:
-                assert len(page.screenshot(path=images / f"{place}.png")) <= KEPT_BYTES, place
+        assert page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"], name
+        for theme, rules in (("light", None), ("dark", COLOUR_RULES)):
+            no_obstacle(page, f"{name}-{theme}", images, rules)
+        page.set_viewport_size(PHONE)
+        page.emulate_media(color_scheme="light")
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
+        assert page.evaluate(SMALL_TARGETS) == [], name
+        colours = COLOUR_RULES if name in ON_PHONE_ALONE else []
+        for theme, rules in (("light", [*LAYOUT_RULES, *colours]), ("dark", colours)):
+            no_obstacle(page, f"{name}-{theme}-phone", images, rules)
     context.close()
+
+
+def no_obstacle(page: Page, place: str, images: Path, rules: list[str] | None) -> None:
+    """Asks axe-core by some rules, by all where none are given; keeps the picture where it is one
+    of the README.
+    """
+    page.emulate_media(color_scheme="dark" if "-dark" in place else "light")
+    if rules != []:
+        options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+        found = Axe().run(page, options=options)
+        assert found.violations_count == 0, f"{place}: {found.generate_report()}"
+    if place in KEPT:
+        assert len(page.screenshot(path=images / f"{place}.png")) <= KEPT_BYTES, place

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from detector.cli import oopswatch
+from detector.cli import oopswatch, terminal
 
 FAULT = "Unable to handle kernel paging request at virtual address 0001950b"
 STRAY = "[  500.000000] IPv4: Attempt to release TCP socket in state 10 ffff80001234a000\n"
@@ -28,6 +28,26 @@ def explain(*arguments: str) -> str:
     done = CliRunner().invoke(oopswatch, ["explain", *arguments], catch_exceptions=False)
     assert done.exit_code == 0
     return done.output
+
+
+def test_sentences_are_as_wide_as_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Narrower where it is narrow, no wider than can be read where it is wide; of one width in a
+    pipe.
+    """
+    path = tmp_path / "crash.txt"
+    ordinary = [f"[  {number}.000000] usb 1-1: new device" for number in range(11)]
+    path.write_text("\n".join(ordinary + BLOCK))
+
+    def longest() -> int:
+        return max(map(len, explain(str(path)).splitlines()))
+
+    assert 60 < longest() <= 100
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    for columns, most in ((60, 60), (300, 100)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert most - 20 < longest() <= most
 
 
 def test_a_line_is_told_step_by_step() -> None:
@@ -119,7 +139,9 @@ def test_a_line_by_itself(line: str) -> None:
     assert len(matches(result)) == 1
 
 
-@pytest.mark.parametrize("name", ["nosuchfile.log", "logs/crash", "./x.txt", "/var/log/none.gz"])
+@pytest.mark.parametrize(
+    "name", ["nosuchfile.log", "logs/crash", "./x.txt", "/var/log/none.gz", "nosuch", "x.log.1"]
+)
 def test_a_file_that_is_not_there_is_said(name: str) -> None:
     """And not explained as a line of a log; a line with a path in it still is."""
     done = CliRunner().invoke(oopswatch, ["explain", name])

@@ -38,7 +38,7 @@ def test_the_first_page_and_stats_say_what_was_set_aside_or_not_understood(tmp_p
     assert json.loads(stats(path, "--json"))["rejected"] == 3
     with client_of(path) as client:
         page = client.get("/").text
-        assert "3 records: <code>oopswatch rejected list</code>" in page
+        assert f"3 records: <code>oopswatch rejected list --store {path}</code>" in page
         assert "5 lines hold the phrase" in page
         assert HOSTILE not in page
         assert client.get("/api/v1/stats/overview").json()["rejected"] == 3

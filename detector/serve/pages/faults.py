@@ -12,7 +12,7 @@ from fastapi import Request
 from detector.app.standing import fault_item
 from detector.clock import DAY_US
 from detector.kernel_errors.tally import FOLDED
-from detector.serve.deps import bugs, catalogue, history
+from detector.serve.deps import bugs, catalogue, history, store_option
 from detector.serve.pages import formatting, histograms, query
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store.query import filters
@@ -108,7 +108,7 @@ def kernel_error(request: Request) -> PageContent:
         )
     days = histograms.spread(detail.days, now - SHOWN_US, now, DAY_US)
     chart = histograms.histogram(days, "line", now_us=now)
-    view = {"row": detail.row, "detail": detail, "chart": chart}
+    view = {"row": detail.row, "detail": detail, "chart": chart, "store": store_option(request)}
     return PageContent(
         "kernel_error.html",
         detail.row.template,

@@ -20,7 +20,7 @@ from detector.model import Diagnosis, Match
 from detector.render.objects import headline as headline_of
 from detector.render.units import exact_seconds
 from detector.serve import charts
-from detector.serve.deps import catalogue, history
+from detector.serve.deps import catalogue, history, store_option
 from detector.serve.pages import formatting, highlight, silences
 from detector.serve.pages.rendering import PageContent, missing, now_us
 from detector.store import History, IncidentDetail
@@ -57,6 +57,7 @@ def incident(request: Request) -> PageContent:
     headline = headline_of(detail.row.title, detail.incident)
     data = detail_item(detail) | became
     view = _view(detail, known, headline) | became | {"last_change": last_change}
+    view["commands"] = _commands(detail, store_option(request))
     view |= silences.of_incident(reading, detail.row, now_us(request))
     return PageContent("incident.html", headline, PLACE, view, data, became["changes"])
 
@@ -120,7 +121,6 @@ def _view(detail: IncidentDetail, known: Catalogue, headline: str) -> dict[str, 
         "more_lines": f"{left:,} more lines are not shown." if left else "",
         "actions": () if row.joined_into else _ACTS.get(row.state, ()),
         "facts": _facts(detail),
-        "commands": _commands(detail),
     }
 
 
@@ -211,21 +211,13 @@ def _facts(detail: IncidentDetail) -> Sequence[tuple[str, str]]:
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
 
 
-def _commands(detail: IncidentDetail) -> list[str]:
-    """Returns what shows the same in a terminal; names that a log gave are quoted for the
-    shell.
+def _commands(detail: IncidentDetail, store: str) -> list[str]:
+    """Returns what shows the same in a terminal, in any folder; names that a log gave are quoted
+    for the shell.
     """
-    shown = [f"oopswatch incidents show {detail.row.id}"]
+    show = f"oopswatch incidents show {detail.row.id} {store}"
     source = detail.incident.anchor.source
-    if (
-        source.isprintable()
-        and not source.startswith("-")
-        and not source.rpartition("/")[2].isdecimal()
-    ):
-        shown.append(f"oopswatch explain {shlex.quote(source)}")
-    elif detail.block:
-        shown.append(
-            f"oopswatch incidents show {detail.row.id} --json | jq -r '.report_lines[]' | "
-            "oopswatch explain -"
-        )
-    return shown
+    if source.startswith("/") and source.isprintable():
+        return [show, f"oopswatch explain {shlex.quote(source)}"]
+    lines = f"{show} --json | jq -r '.report_lines[]' | oopswatch explain -"
+    return [show, lines] if detail.block else [show]

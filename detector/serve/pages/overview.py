@@ -15,7 +15,7 @@ from markupsafe import Markup
 from detector.clock import HOUR_US
 from detector.render.escape import inert
 from detector.render.units import several
-from detector.serve.deps import history
+from detector.serve.deps import history, store_option
 from detector.serve.pages import formatting, histograms
 from detector.serve.pages.rendering import PageContent, now_us
 from detector.store import History
@@ -42,7 +42,7 @@ def overview(request: Request) -> PageContent:
         "new_problems": overview_row.new_problems[:SHOWN_PROBLEMS],
         "regressions": overview_row.regressions[:SHOWN_PROBLEMS],
         "noise": overview_row.noise,
-        "health": _health(overview_row, reading, now),
+        "health": _health(overview_row, reading, now, store_option(request)),
     }
     return PageContent(
         "overview.html",
@@ -111,7 +111,9 @@ def _strip(row: HeatRow, starts: list[int], most: int) -> dict[str, Any]:
     }
 
 
-def _health(overview_row: Overview, reading: History, now: int) -> list[tuple[str, str | Markup]]:
+def _health(
+    overview_row: Overview, reading: History, now: int, store: str
+) -> list[tuple[str, str | Markup]]:
     totals = overview_row.totals
     unread = sum(
         count for name, count in reading.counters().items() if name.startswith("unparsed:")
@@ -133,16 +135,16 @@ def _health(overview_row: Overview, reading: History, now: int) -> list[tuple[st
             several(unread, "record") if unread else "nothing: every record had a known format",
         ),
         ("not understood", _not_understood(overview_row)),
-        ("set aside", _set_aside(overview_row)),
+        ("set aside", _set_aside(overview_row, store)),
     ]
 
 
-def _set_aside(overview_row: Overview) -> str | Markup:
+def _set_aside(overview_row: Overview, store: str) -> str | Markup:
     """Records that a stage raised on, and the command that lists them."""
     if not overview_row.rejected:
         return "nothing: no stage raised on a record"
-    return Markup("{}: <code>oopswatch rejected list</code>").format(
-        several(overview_row.rejected, "record")
+    return Markup("{}: <code>oopswatch rejected list {}</code>").format(
+        several(overview_row.rejected, "record"), store
     )
 
 
