@@ -15,7 +15,7 @@ from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.member.kernel import KernelBuild
 from detector.member.matching import LoggedCode, build_of_log, is_instrumented, locate
-from detector.member.naming import NamedAccess, name_access
+from detector.member.naming import NamedAccess, name_in
 from detector.member.values import Basis
 from detector.model import Confidence, CrashReport, Frame, Statement
 from detector.render.units import several
@@ -65,8 +65,8 @@ def _named(
     if kernel.arch != machine.family:
         return None
     try:
-        address = locate(kernel, *place)
-        return name_access(kernel, address) if address is not None else None
+        located = locate(kernel, *place)
+        return name_in(located.flow, located.address) if located is not None else None
     except UnreadableImageError:  # types that are damaged in a place that nobody had read
         return None
 

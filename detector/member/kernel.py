@@ -52,7 +52,7 @@ class KernelBuild:
         self.symbols = symbols
         self.types = types
         self.layouts = Layouts(types)
-        self._code = tuple(code)
+        self.code = tuple(code)
         self._relocated = frozenset(
             address + byte for address, size in relocated for byte in range(size)
         )
@@ -72,7 +72,7 @@ class KernelBuild:
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """The code at an address; less than asked for at the end of a range."""
-        for part in self._code:
+        for part in self.code:
             if part.address <= address < part.address + len(part.data):
                 start = address - part.address
                 return part.data[start : start + size]
@@ -104,7 +104,7 @@ class KernelBuild:
         scan: Callable[[CodeRange], Iterator[tuple[int, int]]]
         scan = _arm64_calls if self.arch == "arm64" else _x86_calls
         calls: dict[int, list[int]] = {}
-        for part in self._code:
+        for part in self.code:
             for site, target in scan(part):
                 if target in known:
                     calls.setdefault(target, []).append(site)

@@ -14,6 +14,7 @@ from detector.symbols.btf import COMPOSITES, Btf, Kind
 
 _DEEPEST = 12
 _MOST_LEAVES = 512
+_MOST_KEPT = 2_000  # offsets; 20,000 of structs with unions took a gigabyte
 _PRIVATE = frozenset(
     (
         "cb",
@@ -76,7 +77,7 @@ class Layouts:
         """Everything that stands at an offset, all members of unions included."""
         key = number, offset, size
         if key not in self._leaves:
-            if len(self._leaves) > 20_000:
+            if len(self._leaves) > _MOST_KEPT:
                 self._leaves.clear()
             self._leaves[key] = tuple(islice(self._at(number, offset, size, 0), _MOST_LEAVES))
         return self._leaves[key]

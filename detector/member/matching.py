@@ -1,10 +1,10 @@
 """Holds the code that a log prints against the code of a kernel: equal, or nothing is said.
 
-In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the address of
-the instruction in that kernel, or None. What the kernel itself patches may differ: calls and jumps
-(ftrace, static calls, return thunks), nops (static branches, alternatives), lock prefixes (on a
-machine with one CPU), addresses that KASLR moves, all by one distance, and in a module what its
-loader fills in.
+In: a kernel, a function's name, offset and size, the bytes of the `Code:` line. Out: the
+instruction in that kernel, its function decoded, or None. What the kernel itself patches may
+differ: calls and jumps (ftrace, static calls, return thunks), nops (static branches, alternatives),
+lock prefixes (on a machine with one CPU), addresses that KASLR moves, all by one distance, and in a
+module what its loader fills in.
 
 Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG_PHYSICAL_ALIGN,
 2 MB), arch/arm64/kernel/patching.c (5.4 to 6.12).
@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from detector.member.flow import TypeFlow
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.naming import flow_of
 from detector.symbols.image import CodeRange
@@ -34,19 +35,27 @@ class LoggedCode:
     mark: int
 
 
+@dataclass(frozen=True, slots=True)
+class LocatedCode:
+    """An instruction of the kernel, and its function, decoded."""
+
+    address: int
+    flow: TypeFlow
+
+
 def locate(
     kernel: KernelBuild, name: str, offset: int, size: int, logged: LoggedCode
-) -> int | None:
-    """The address of the instruction at `name+offset/size`, where all that is printed agrees."""
+) -> LocatedCode | None:
+    """The instruction at `name+offset/size`, where all that is printed agrees."""
     if is_instrumented(kernel):
         return None
     symbols = kernel.symbols
     places = [
-        start + offset
+        LocatedCode(start + offset, flow)
         for start in symbols.addresses_of(name)
         if symbols.end_of(start) - start == size
         and (function := kernel.function_at(start)) is not None
-        and _agrees(kernel, function, start + offset, logged)
+        and (flow := _agreeing(kernel, function, start + offset, logged)) is not None
     ]
     return places[0] if len(places) == 1 else None
 
@@ -73,13 +82,16 @@ def is_instrumented(kernel: KernelBuild) -> bool:
     return any(name in functions or kernel.symbols.addresses_of(name) for name in names)
 
 
-def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: LoggedCode) -> bool:
+def _agreeing(
+    kernel: KernelBuild, function: FunctionCode, address: int, logged: LoggedCode
+) -> TypeFlow | None:
+    """The function, decoded; None where its code is not what the log prints."""
     slides: set[int] = set()
     equal = 0
     flow = flow_of(kernel, function)
     start = address - logged.mark
     if address not in flow.instructions:
-        return False
+        return None
     for place, instruction in flow.instructions.items():
         first, size = place - start, instruction.size
         if first < 0 or first + size > len(logged.data):
@@ -91,8 +103,8 @@ def _agrees(kernel: KernelBuild, function: FunctionCode, address: int, logged: L
         if same or _is_moved(kernel, own, printed, slides):
             equal += 1
         elif place == address or not _is_patched(kernel, instruction):
-            return False
-    return equal >= _FEWEST_EQUAL and len(slides) <= 1
+            return None
+    return flow if equal >= _FEWEST_EQUAL and len(slides) <= 1 else None
 
 
 def _without_relocations(kernel: KernelBuild, place: int, own: bytes, printed: bytes) -> bytes:

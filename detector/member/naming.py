@@ -56,7 +56,12 @@ def name_access(kernel: KernelBuild, address: int) -> NamedAccess | None:
     function = kernel.function_at(address)
     if function is None:
         return None
-    flow = flow_of(kernel, function)
+    return name_in(flow_of(kernel, function), address)
+
+
+def name_in(flow: TypeFlow, address: int) -> NamedAccess | None:
+    """The access of an instruction of a function that is decoded already."""
+    kernel = flow.kernel
     access = flow.analyse().get(address)
     if access is None or not isinstance(access.pointer, PointerValue):
         return None
