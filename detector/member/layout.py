@@ -22,6 +22,7 @@ _PRIVATE = frozenset(
         "priv",
         "args",
         "ctx",
+        "__ctx",
         "data",
         "__data",
         "private",
@@ -171,10 +172,17 @@ class Layouts:
         """Bytes of an array whose content another layer defines: they are not named."""
         if not leaf.path or not leaf.path[-1].is_element:
             return False
-        if not leaf.type or self.types.kind(leaf.type) != Kind.INT:
+        kind = self.types.kind(leaf.type)
+        is_number = bool(leaf.type) and kind == Kind.INT
+        if not is_number and not (kind == Kind.PTR and not self._pointed(leaf.type)):
             return False
         name = next((step.member for step in reversed(leaf.path) if not step.is_element), "")
-        return bool(leaf.offset) or self.types.size(leaf.type) != size or name in _PRIVATE
+        is_part = bool(leaf.offset) or self.types.size(leaf.type) != size
+        return name in _PRIVATE or (is_number and is_part)
+
+    def _pointed(self, pointer: int) -> int:
+        """The type that a pointer leads to; 0 for void."""
+        return self.types.bare(self.types.info(pointer).value)
 
     def private_area(self, number: int, offset: int) -> str | None:
         """The path of the private array at an offset, or None where there is none."""

@@ -49,6 +49,9 @@ def types():
     reference = btf.struct("demo_ref", 8, ("count", number, 0))
     btf.struct("demo_key", 0x18, ("usage", reference, 0), ("flags", number, 0x10))
     btf.struct("demo_signal", 0x18, ("live", reference, 0), ("state", byte, 0x11))
+    rest = btf.array(btf.pointer(0), 0)
+    context = btf.struct("demo_desc", 8, ("tfm", number, 0), ("__ctx", rest, 8))
+    btf.function("demo_context", 0, ("desc", btf.pointer(context)))
     btf.function("demo_fit", 0, ("ref", btf.pointer(reference)))
     return bytes(btf)
 

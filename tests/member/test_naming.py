@@ -56,6 +56,12 @@ def test_a_private_area_is_not_named_inside():
     assert (access.member, access.private) == (None, "cb")
 
 
+def test_pointers_to_nothing_known_are_a_private_area_too():
+    """`void *__ctx[]` is room for another layer's struct."""
+    access = named("x86_64", "demo_context", 0, demo_context=bytes.fromhex("488b4718 c3"))
+    assert (access.member, access.private) == (None, "__ctx")
+
+
 def test_a_hole_is_named_by_its_neighbours():
     """Where a struct has no member; one that reaches into the next is no access of it."""
     demo = named("x86_64", "demo_union", 0, demo_union=bytes.fromhex("488b4750 c3"))
