@@ -29,7 +29,7 @@ PAGES = [
     *sorted((ROOT / "deploy").rglob("*.md")),
     ROOT / "patterns" / "README.md",
 ]
-MOST_LINES = 450
+MOST_LINES = 430
 MOST_LINES_OF_A_FUNCTION = 60
 ODDS_AND_ENDS = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 

@@ -1,17 +1,18 @@
-"""Counts that would be too slow to make from the rows they count: of matches by signature,
-of noise by program, each by the hour.
+"""Counts that a batch adds: noise, and sums that would be too slow to make from their rows.
 
-In: what a batch adds. Out: a few rows at its end, added to what is there. Forgotten when the batch
-is rolled back.
+In: what a batch adds. Out: a few rows at its end, added to what is there: matches by signature and
+noise by program, each by the hour. Forgotten when the batch is rolled back.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
 from detector.clock import HOUR_US
+from detector.noise import NoiseCount
+from detector.store.ingest.sightings import Sightings
 from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, clean, storable
 from detector.unclaimed import UnclaimedCount
 
@@ -112,4 +113,50 @@ def add(connection: Connection, rows: Sequence[UnclaimedCount]) -> None:
             )
             for row in rows
         ],
+    )
+
+
+_NOISE = """
+INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us,
+  last_kernel_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (host, process, signature, hour_us) DO UPDATE SET count = count + excluded.count,
+  first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
+  last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
+  first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us,
+    excluded.first_kernel_us),
+  last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us,
+    excluded.last_kernel_us)
+"""
+
+
+def add_noise(
+    connection: Connection, rows: Iterable[NoiseCount], sightings: Sightings, tallies: Tallies
+) -> None:
+    """Adds counts of user-space crashes to those of their host, process, signature and hour."""
+    connection.executemany(_NOISE, [_noise_row(row, sightings, tallies) for row in rows])
+
+
+def _noise_row(
+    row: NoiseCount, sightings: Sightings, tallies: Tallies
+) -> tuple[str | int | None, ...]:
+    host = clean(row.host, NAME_LIMIT)
+    process, signature, hour = (
+        clean(row.process, NAME_LIMIT),
+        clean(row.signature, NAME_LIMIT),
+        max(0, storable(row.hour_us) or 0),
+    )
+    first, last = storable(row.first_us), storable(row.last_us)
+    sightings.host(host, first, last)
+    tallies.noise(process, signature, hour, row.count, first, last)
+    return (
+        host,
+        process,
+        signature,
+        hour,
+        row.count,
+        first,
+        last,
+        storable(row.first_kernel_us),
+        storable(row.last_kernel_us),
     )

@@ -52,7 +52,6 @@ from detector.store.rows import (
     clean,
     clean_match,
     read_match,
-    storable,
 )
 from detector.store.turns import begin_writing
 from detector.unclaimed import UnclaimedCount
@@ -60,18 +59,6 @@ from detector.unclaimed import UnclaimedCount
 if TYPE_CHECKING:
     from detector.store.query.history import History
 
-_NOISE = """
-INSERT INTO noise (host, process, signature, hour_us, count, first_us, last_us, first_kernel_us,
-  last_kernel_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (host, process, signature, hour_us) DO UPDATE SET count = count + excluded.count,
-  first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
-  last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
-  first_kernel_us = coalesce(min(first_kernel_us, excluded.first_kernel_us), first_kernel_us,
-    excluded.first_kernel_us),
-  last_kernel_us = coalesce(max(last_kernel_us, excluded.last_kernel_us), last_kernel_us,
-    excluded.last_kernel_us)
-"""
 _COUNTER = f"""
 INSERT INTO counters (name, count) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET count = min(count + excluded.count, {COUNT_LIMIT})
@@ -310,29 +297,7 @@ class Journal:
 
     def count_noise(self, rows: Iterable[NoiseCount]) -> None:
         """Adds counts of user-space crashes to those of their host, process, signature and hour."""
-        self._connection.executemany(_NOISE, [self._noise_row(row) for row in rows])
-
-    def _noise_row(self, row: NoiseCount) -> tuple[str | int | None, ...]:
-        host = clean(row.host, NAME_LIMIT)
-        process, signature, hour = (
-            clean(row.process, NAME_LIMIT),
-            clean(row.signature, NAME_LIMIT),
-            max(0, storable(row.hour_us) or 0),
-        )
-        first, last = storable(row.first_us), storable(row.last_us)
-        self._sightings.host(host, first, last)
-        self._tallies.noise(process, signature, hour, row.count, first, last)
-        return (
-            host,
-            process,
-            signature,
-            hour,
-            row.count,
-            first,
-            last,
-            storable(row.first_kernel_us),
-            storable(row.last_kernel_us),
-        )
+        batch_counters.add_noise(self._connection, rows, self._sightings, self._tallies)
 
     def count_kernel_errors(
         self, rows: Sequence[KernelErrorCount], learning_us: int
