@@ -62,7 +62,7 @@ def explained(path: str) -> Iterator[None]:
             raise
         raise StoreError(f"{path}: {_ADVICE[sqlite3.SQLITE_CORRUPT]} ({error.reason})") from error
     except sqlite3.Error as error:
-        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", _code_of(error)) & 0xFF)
+        advice = _ADVICE.get(_code_of(error) & 0xFF)
         if advice is None:
             raise
         holders = lock_holders(path) if advice is _ADVICE[sqlite3.SQLITE_BUSY] else []
@@ -85,9 +85,13 @@ def is_fault(error: BaseException) -> bool:
 
 
 def _code_of(error: sqlite3.Error) -> int:
-    """Returns what has no code of SQLite's was raised by Python's module or by us, where
-    something in the file is not what was written: text that is no UTF-8 or no JSON.
+    """Returns SQLite's code of an error. What has none was raised by Python's module or by us,
+    where something in the file is not what was written: text that is no UTF-8 or no JSON. Of
+    stored text that is no JSON SQLite itself knows no code either.
     """
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is not None and str(error) != "malformed JSON":
+        return code
     plain = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
     return sqlite3.SQLITE_CORRUPT if plain else 0
 
