@@ -11,7 +11,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help site demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
+.PHONY: help site deb demo test test-fast validate first-minutes bench broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ $(SITE)/.ready: deploy/site/requirements.txt
 	@$(PYTHON) -m venv $(SITE)
 	@$(SITE)/bin/pip install --quiet --disable-pip-version-check -r deploy/site/requirements.txt
 	@touch $@
+
+deb: ## make a package for this release of Debian or Ubuntu: build/oopswatch_….deb (a minute; python3-venv)
+	deploy/debian/build.sh
 
 SPARK := .tools/spark
 spark: $(SPARK)/.ready ## hold the Spark job against scan over 1 GB: ten minutes (LAKE_MB=100 for less)

@@ -13,6 +13,7 @@ FOLDERS = "bench", "deploy", "tests"
 SCRIPTS = [
     ROOT / ".ci" / "run",
     *(p for name in FOLDERS for p in sorted((ROOT / name).rglob("*.sh"))),
+    *(ROOT / "deploy" / "debian" / name for name in ("postinst", "prerm", "postrm")),
 ]
 
 
