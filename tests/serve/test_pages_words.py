@@ -93,3 +93,17 @@ def test_a_name_as_a_pattern_means_that_name_alone(name: str, other: str) -> Non
     finally:
         connection.close()
     assert hits == (1, int(name == other))
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("db-1", "db-1"),
+        ("/var/log/old/kern.log", "kern.log"),
+        ("kmsg/0", "kmsg/0"),
+        ("logs/dmesg.0", "dmesg.0"),
+    ],
+)
+def test_a_host_without_a_name_is_shown_by_its_file(host: str, shown: str) -> None:
+    """Not by its path; a partition of a topic keeps its topic."""
+    assert formatting.host_name(host) == shown

@@ -270,6 +270,7 @@ def _environment() -> Environment:
         "known_page": known_page,
         "pattern": formatting.pattern,
         "multiline": formatting.multiline,
+        "host_name": formatting.host_name,
     }
     environment.globals["newline"] = Markup("\n")
     return environment
