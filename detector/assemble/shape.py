@@ -69,6 +69,10 @@ _TRACE_IS_END = frozenset(
         "oom",
         "memory-pressure",
         "workqueue-leak",
+        "kobject",
+        "reference-leak",
+        "msr-access",
+        "suspend-failed",
     }
 )
 """Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h,
@@ -82,6 +86,7 @@ _ONE_LINE = frozenset(
         "lockdep-exhausted",
         "firmware-panic",
         "unwinder",
+        "driver-warning",
     }
 )
 """Reports of one line that tells, without a trace; some are repeated every ten seconds for
@@ -118,7 +123,7 @@ _JOINS = {
 _JOINS_WITHIN = 32
 _SAME_START = 11  # "BUG: KASAN:", "WARNING: CP"
 
-_BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence"})
+_BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence", "reference-leak"})
 """Reports whose frames follow without a line that says so (mm/kmsan/report.c,
 kernel/kcsan/report.c, mm/kfence/report.c)."""
 
@@ -140,6 +145,7 @@ _PROSE = {
     "memory-pressure": ("memory", "page"),
     "panic": ("memory", "rcu-stall", "hung-task"),
     "rust-panic": ("rust-panic",),
+    "suspend-failed": ("hung-task", "workqueue-lockup", "lockdep"),
     "kernel-bug-message": ("page", "slab", "kasan", "memory-leak", "hung-task", "lockdep"),
     **dict.fromkeys(
         (
@@ -167,7 +173,8 @@ _NO_REGISTERS = frozenset(
         "preemptible", "bad-page"}
     | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak",
         "spinlock-bug", "mm-teardown"}
-    | {"vfs-busy", "netdev-reference", "lockdep-exhausted"}
+    | {"vfs-busy", "netdev-reference", "lockdep-exhausted", "kobject", "reference-leak",
+        "msr-access", "suspend-failed"}
 )  # fmt: skip
 """Reports that call dump_stack(): registers stand only under its trace, those of user space
 (show_trace_log_lvl)."""

@@ -25,6 +25,12 @@ _SLAB = (
     r"corrupt|Freechain corrupt)"
 )
 _UNMOUNT = recipe(lazy_regex(r"still in use \([0-9]+\) *\[(?P<fn>unmount) of "), plain=True)
+_SLAB_ERROR = recipe(
+    TRACE, STACK, skip="slab_error|cache_free_debugcheck|verify_redzone|kmem_cache_|^kfree"
+)
+_KOBJECT = recipe(TRACE, STACK, skip="^sysfs_|^kobject_|^kernfs_|^internal_create_|^device_add")
+_HOLDS = "ref_tracker|alloc|^(?:netdev|dev|get_net|maybe_get_net)_?(?:hold|track|get)|dst_init"
+_MSR = recipe(TRACE, STACK, skip="native_(?:read|write)_msr|_safe$|msr_(?:read|write)|rd?msr|wrmsr")
 _SPL_PLACE = recipe(lazy_regex(r"[\w.-]+:\d+:(?P<fn>\w+)\(\)"), plain=True)
 _LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 
@@ -43,6 +49,12 @@ BUGS = (
         _SPINLOCK,
         "BUG: {lock} {what} in {function}",
         SPINLOCK,
+    ),
+    form(
+        "atomic-sleep",
+        r"bad: scheduling from the idle thread!",
+        "BUG: scheduling from the idle thread in {function}",
+        recipe(TRACE, STACK, skip="schedule|_task"),
     ),
     form(
         "atomic-sleep",
@@ -106,6 +118,44 @@ BUGS = (
         r"unregister_netdevice: waiting for .* to become free",
         "unregister_netdevice: waiting for DEV to become free",
     ),
+    form("slab", r"slab error in \w+\(\): ", "BUG: slab error in {function}", _SLAB_ERROR),
+    form(
+        "kobject",
+        r"cannot create duplicate filename|kobject_add_internal failed for .* with -EEXIST",
+        "sysfs: name given twice in {function}",
+        _KOBJECT,
+    ),
+    form(
+        "kobject",
+        r"is not initialized, yet kobject_|tried to init an initialized object",
+        "kobject: object used or set up in the wrong order in {function}",
+        _KOBJECT,
+    ),
+    form(
+        "reference-leak",
+        r"leaked reference|has \d+/\d+ users at|reference already released",
+        "ref_tracker: leaked reference in {function}",
+        recipe(STACK, skip=_HOLDS),
+    ),
+    form(
+        "msr-access",
+        r"unchecked MSR access error",
+        "unchecked MSR access error in {function}",
+        _MSR,
+    ),
+    form(
+        "suspend-failed",
+        r"tasks refusing to freeze",
+        "tasks refuse to freeze in {function}",
+        recipe(TRACE, STACK, choose="hung"),
+    ),
+    form(
+        "suspend-failed",
+        r"DPM device timeout",
+        "DPM device timeout in {function}",
+        recipe(TRACE, STACK, choose="hung"),
+    ),
+    form("driver-warning", r"^[a-z][\w-]+ \S+: (?P<what>WARNING: .*)", "{what}"),
 )
 
 

@@ -90,6 +90,7 @@ HANGS = (
         r"Kernel panic - not syncing: Couldn't open N_TTY ldisc for ",
         "kernel panic: Couldn't open N_TTY ldisc",
     ),
+    form("panic", r"PANIC: early exception ", "PANIC: early exception in {function}", FAULT),
     form(
         "panic",
         r"Kernel panic(?: - not syncing)?: (?P<what>.*?) ?(?:\]---)?$",
