@@ -121,7 +121,7 @@ BUGS = (
     form("slab", r"slab error in \w+\(\): ", "BUG: slab error in {function}", _SLAB_ERROR),
     form(
         "kobject",
-        r"cannot create duplicate filename|kobject_add_internal failed for .* with -EEXIST",
+        r"cannot create duplicate filename",
         "sysfs: name given twice in {function}",
         _KOBJECT,
     ),
