@@ -73,6 +73,8 @@ _TRACE_IS_END = frozenset(
         "reference-leak",
         "msr-access",
         "suspend-failed",
+        "waiting-task",
+        "cpu-backtrace",
     }
 )
 """Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h,
@@ -145,6 +147,8 @@ _PROSE = {
     "memory-pressure": ("memory", "page"),
     "panic": ("memory", "rcu-stall", "hung-task"),
     "rust-panic": ("rust-panic",),
+    "waiting-task": ("hung-task", "lockdep"),
+    "cpu-backtrace": ("rcu-stall", "hung-task", "lockdep"),
     "suspend-failed": ("hung-task", "workqueue-lockup", "lockdep"),
     "kernel-bug-message": ("page", "slab", "kasan", "memory-leak", "hung-task", "lockdep"),
     **dict.fromkeys(
@@ -174,12 +178,12 @@ _NO_REGISTERS = frozenset(
     | {"slab", "memory-leak", "oom", "memory-pressure", "workqueue-lockup", "workqueue-leak",
         "spinlock-bug", "mm-teardown"}
     | {"vfs-busy", "netdev-reference", "lockdep-exhausted", "kobject", "reference-leak",
-        "msr-access", "suspend-failed"}
+        "msr-access", "suspend-failed", "waiting-task"}
 )  # fmt: skip
 """Reports that call dump_stack(): registers stand only under its trace, those of user space
 (show_trace_log_lvl)."""
 
-_SCHED_SHOWS_TASK = frozenset({"hung-task"})
+_SCHED_SHOWS_TASK = frozenset({"hung-task", "waiting-task"})
 _DUMP_LABELS = frozenset({"CPU", "Pid", "Hardware name", "Modules linked in"})
 _AFTER_TRACE = frozenset(
     {"Code", "RIP", "RSP", "RAX", "RDX", "RBP", "R10", "R13", "ORIG_RAX", "FS", "CS", "CR2", "DR0",

@@ -32,7 +32,7 @@ LOG = """\
 [  301.000011]  frob_register+0x80/0x120 [frob]
 [  301.000012]  do_syscall_64+0x5c/0x90
 [  301.000013]  </TASK>
-[  401.000000] unchecked MSR access error: RDMSR from 0x852 at rIP: 0xffffffff9ae7eb87 (native_read_msr+0x7/0x40)
+[  401.000000] unchecked MSR access error: RDMSR from 0x852 at rIP: 0xffffffff9ae7eb87 (frob+0x7/0x40)
 [  401.000001] Call Trace:
 [  401.000002]  <TASK>
 [  401.000003]  ? native_read_msr+0x7/0x40
@@ -55,6 +55,24 @@ LOG = """\
 [  601.000008]  frob_enter+0x11/0x20
 """
 
+HEADLESS = {
+    "[  100.000001] task:frobd  state:D stack:13880 pid:4711  ppid:1      flags:0x00004006\n"
+    "[  100.000002] Call Trace:\n"
+    "[  100.000004]  __schedule+0x2eb/0x8d0\n"
+    "[  100.000005]  schedule+0x5b/0xd0\n"
+    "[  100.000006]  frob_wait+0xb3/0x1a0 [frob]\n": "task in uninterruptible sleep in frob_wait",
+    "[  100.000001] Sending NMI from CPU 3 to CPUs 0-2:\n"
+    "[  100.000002] NMI backtrace for cpu 1\n"
+    "[  100.000003] CPU: 1 PID: 4711 Comm: frobd Not tainted 6.1.0-example #1\n"
+    "[  100.000005] RIP: 0010:frob_spin+0x64/0x2a0 [frob]\n"
+    "[  100.000009] Call Trace:\n"
+    "[  100.000011]  frob_ioctl+0x44/0x90 [frob]\n": "backtrace of CPUs, in frob_spin",
+    "[   12.100000] Bad kernel stack pointer c00000003ffe7fb0 at c00000000000e7a4\n"
+    "[   12.100001] Oops: Bad kernel stack pointer, sig: 6 [#1]\n"
+    "[   12.100010] NIP [c00000000000e7a4] frob_exit+0x24/0x60\n": "kernel oops in frob_exit",
+}
+"""Reports whose head is lost, and powerpc's that are announced: title by log."""
+
 TITLES = [
     "unregister_netdevice: waiting for DEV to become free",
     "ref_tracker: leaked reference in frob_attach",
@@ -71,3 +89,12 @@ def test_each_is_a_report_with_its_function(tmp_path: Path) -> None:
     path.write_text(LOG, encoding="utf-8")
     items = [item for item in scanned(path, {}, shipped()) if item["type"] == "match"]
     assert [item["report"]["title"] for item in items] == TITLES
+
+
+def test_what_lost_its_head_still_names_its_function(tmp_path: Path) -> None:
+    """A hung task, a lockup's traces, and a head that only announces: one report each."""
+    for number, (log, title) in enumerate(HEADLESS.items()):
+        path = tmp_path / str(number)
+        path.write_text(log, encoding="utf-8")
+        reports = [item["report"] for item in scanned(path, {}, shipped()) if item.get("report")]
+        assert [report["title"] for report in reports] == [title]

@@ -26,7 +26,9 @@ ANNOUNCES = lazy_regex(
     r"|Kernel attempted to |Insufficient stack space"
     r"|kernel stack overflow \(|Oops: stack guard page|(?:\S+: )?detected (?:buffer "
     r"overflow|field-spanning|out-of-bounds)|CFI failure"
+    r"|Bad kernel stack pointer |Unrecoverable (?:exception|FP|VMX|VSX) "
     r"|Bad mode in |SError Interrupt on CPU|Unhandled (?:64|32)-bit |unable to execute "
     r"userspace code|Ignoring spurious kernel translation"
+    r"|(?:traps: )?Missing ENDBR: "
 )
 """Heads that only announce: the report's own head follows."""

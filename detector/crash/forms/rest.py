@@ -29,6 +29,9 @@ _LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 _TAKES = after(r"\] takes:", LOCK_AT)
 
 
+_SLEEPS = "schedule|^_*(?:mutex|down|rwsem|rt_mutex)_|^wait_(?:for|on)|io_schedule|^_*folio"
+
+
 def _by(printer: str, kind: str, title: str, skip: str = "^$") -> Form:
     """A report that is known by the frame of the function that prints it; `skip` are its
     helpers.
@@ -180,6 +183,18 @@ RESTS = (
         r'^"echo 0 > /proc',
         "INFO: task hung in {function}",
         recipe(TRACE, STACK, choose="hung"),
+    ),
+    form(
+        "waiting-task",
+        r"^task:.* state:D |^\S.{0,14}? +D (?:ffff|0000)",
+        "task in uninterruptible sleep in {function}",
+        recipe(TRACE, STACK, skip=_SLEEPS),
+    ),
+    form(
+        "cpu-backtrace",
+        r"^(?:Sending NMI from CPU|NMI backtrace for cpu) ",
+        "backtrace of CPUs, in {function}",
+        FAULT,
     ),
     form(
         "report-rest",
