@@ -99,10 +99,18 @@ class Assembler:
             if not opened.shadow and self._is_near(opened, line)
         ]
         if signature.opens == "rest":
-            return None if by_caller(near, line) else claim.match(line, boot)
+            known = by_caller(near, line) or self._requested(line)
+            return None if known else claim.match(line, boot)
         copied = any(opened.repeats(line) or opened.holds(line) for opened in near)
         alone = not copied and joined(near, line, signature.cls, self._turn) is None
         return claim.match(line, boot, alone=alone)
+
+    def _requested(self, line: Line) -> bool:
+        """Returns whether traces that were asked for are being printed on the line's host."""
+        return any(
+            opened.head.cls == shape.REQUESTED and self._is_near(opened, line)
+            for opened in self._reports.on(line.host)
+        )
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
@@ -188,7 +196,7 @@ class Assembler:
             self._counts["folded"] += 1
             return
         looks = shape_of(line.text)
-        if match.cls == shape.WITHIN:
+        if match.cls in (shape.WITHIN, shape.REQUESTED):
             self._orphan(line, match, looks, near, now_us, closed)
             return
         before = joined(
@@ -205,7 +213,9 @@ class Assembler:
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
         if orphan is not None:
-            if match.cls == "panic" or self._opening.get(match.signature) == "rest":
+            if orphan.head.cls == shape.REQUESTED:
+                pass  # what was asked for is no part of a report
+            elif match.cls == "panic" or self._opening.get(match.signature) == "rest":
                 opened.adopt(orphan)
             self._reports.close(orphan, "orphan", cut=True)
         if shape.is_end(line.text, match.cls):

@@ -10,6 +10,9 @@ from detector.lazy_regex import lazy_regex
 WITHIN = "report-within"
 """Class of the lines that stand within a report and open none: a register dump, a trace."""
 
+REQUESTED = "trace-requested"
+"""Class of the lines after which somebody sees the traces that he had the kernel show (SysRq)."""
+
 NMI_TRACE = "Sending NMI from CPU"
 """After this line the other CPUs print their traces into the report (lib/nmi_backtrace.c)."""
 

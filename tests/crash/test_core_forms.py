@@ -32,7 +32,7 @@ LOG = """\
 [  301.000011]  frob_register+0x80/0x120 [frob]
 [  301.000012]  do_syscall_64+0x5c/0x90
 [  301.000013]  </TASK>
-[  401.000000] unchecked MSR access error: RDMSR from 0x852 at rIP: 0xffffffff9ae7eb87 (frob+0x7/0x40)
+[  401.00000] unchecked MSR access error: RDMSR from 0x852 at rIP: 0xffffffff9ae7eb87 (frob+0x7/0x9)
 [  401.000001] Call Trace:
 [  401.000002]  <TASK>
 [  401.000003]  ? native_read_msr+0x7/0x40
@@ -89,6 +89,15 @@ def test_each_is_a_report_with_its_function(tmp_path: Path) -> None:
     path.write_text(LOG, encoding="utf-8")
     items = [item for item in scanned(path, {}, shipped()) if item["type"] == "match"]
     assert [item["report"]["title"] for item in items] == TITLES
+
+
+def test_traces_that_were_asked_for_are_no_report(tmp_path: Path) -> None:
+    """SysRq says so above them."""
+    path = tmp_path / "log"
+    for asked in ("sysrq: Show Blocked State", "sysrq: SysRq : Show backtrace of all active CPUs"):
+        for log in list(HEADLESS)[:2]:
+            path.write_text(f"[  100.000000] {asked}\n{log}", encoding="utf-8")
+            assert not [item for item in scanned(path, {}, shipped()) if item["type"] == "match"]
 
 
 def test_what_lost_its_head_still_names_its_function(tmp_path: Path) -> None:

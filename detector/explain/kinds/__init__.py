@@ -91,7 +91,8 @@ _FIXED: Mapping[str, str] = {
         "kernel stack had overflowed."
     ),
     "stack-overflow": (
-        "A kernel stack ran over its end: too deep a chain of calls, or too large local variables."
+        "A kernel stack ran over its end: as a rule too deep a chain of calls (a function "
+        "that calls itself), or too large local variables."
     ),
     "unwinder": (
         "The stack unwinder met a frame that it could not follow; the trace above may be "

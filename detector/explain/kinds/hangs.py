@@ -75,8 +75,7 @@ _VIRTUAL = lazy_regex(
     r"EC2(?!.*metal)|Virtual Machine"
 )
 SNAPSHOT = (
-    " The trace shows where that CPU was when the watchdog looked, not necessarily where the fault "
-    "is."
+    " The trace shows where that CPU was when it was looked at, not necessarily where the fault is."
 )
 
 

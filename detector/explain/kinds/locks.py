@@ -203,7 +203,7 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
             words
             for words, flag in (
                 (
-                    "preemption is off (a spinlock is held, or an interrupt is served)",
+                    "preemption is off (a spinlock, an interrupt, or switched off itself)",
                     atomic["atomic"],
                 ),
                 ("interrupts are off", atomic["irqs"]),

@@ -17,8 +17,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (
         "Fatal exception in interrupt",
         (
-            "The exception before it struck in an interrupt, where no task can be killed in its "
-            "place."
+            "The exception before it struck in an interrupt, or where soft interrupts were off: "
+            "there no task can be killed in its place."
         ),
     ),
     (

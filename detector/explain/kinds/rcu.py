@@ -63,9 +63,10 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
     evidence = dict.fromkeys(quoted(item) for item in (matched, since) if item is not None)
     period = f"{jiffies} jiffies" if jiffies else "longer than its stall detector allows"
     kind = "an expedited grace period" if matched["expedited"] else "a grace period"
+    quiet = first(report.lines, _SEEN) is not None  # then no CPU is late, and none is shown
     text = (
         f"RCU ({matched['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
-        f"{snapshot(report)}"
+        f"{'' if quiet else snapshot(report)}"
     )
     statements = [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
     if (ended := first(report.lines, _ENDED)) is not None:

@@ -77,7 +77,7 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """Two accesses without an order between them: what, where, and how the value changed."""
     accesses = list(every(report.lines, _RACE))[:2]
     if not accesses:
-        text = "KCSAN saw two CPUs access one variable without synchronisation."
+        text = "KCSAN saw two accesses to a variable, or a change of it, without synchronisation."
         return [Statement(text, "certain", (report.title or "",))]
     shown = []
     for access in accesses:

@@ -33,8 +33,8 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     (
         "stack segment",
         (
-            "The kernel used its stack pointer, or rbp, at an address that is not "
-            "canonical: it was overwritten, or the stack was."
+            "The kernel used an address that is not canonical, relative to rsp or rbp. Where "
+            "rsp was used, the stack pointer is wrong; rbp may hold any pointer."
         ),
     ),
     (
@@ -50,8 +50,8 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     (
         "illegal operation",
         (
-            "The CPU met an instruction that it does not know: a BUG(), or code that "
-            "was overwritten."
+            "The CPU met an instruction that it does not know: a BUG(), one that this machine "
+            "lacks, or code that was overwritten."
         ),
     ),
 )
@@ -98,8 +98,8 @@ def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[St
     if (report.instruction or "").startswith("ud"):
         text = (
             "The kernel ran into an instruction that is there to stop it: a BUG() whose place is "
-            "not "
-            "printed, or a point that the compiler held to be out of reach."
+            "not printed, a check that the compiler put there (UBSAN, CFI), or a point that it "
+            "held to be out of reach."
         )
         return [Statement(text, "certain", (f"`{report.instruction}`",))]
     if report.instruction:
@@ -109,7 +109,9 @@ def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[St
         )
         return [Statement(text, "likely", (f"`{report.instruction}`",))]
     text = (
-        "The CPU met an instruction that it does not know: a BUG(), or code that was overwritten."
+        "The CPU met an instruction that it does not know or does not allow there: a BUG() or "
+        "another trap that the compiler put there, one that this machine lacks, or code that was "
+        "overwritten."
     )
     return [Statement(text, "certain", (report.title or "",))]
 
