@@ -213,11 +213,7 @@ class Assembler:
         opened = Opened.at(match, line, now_us)
         opened.add(line, looks, now_us, self._turn)
         if orphan is not None:
-            if orphan.head.cls == shape.REQUESTED:
-                pass  # what was asked for is no part of a report
-            elif match.cls == "panic" or self._opening.get(match.signature) == "rest":
-                opened.adopt(orphan)
-            self._reports.close(orphan, "orphan", cut=True)
+            self._end_orphan(orphan, opened)
         if shape.is_end(line.text, match.cls):
             opened.ended = opened.lingering = True
         self._counts["opened"] += 1
@@ -225,6 +221,15 @@ class Assembler:
         turns.begin(self._reports.on(line.host), opened)
         self._reports.add(opened)
         closed += self._reports.shrink()
+
+    def _end_orphan(self, orphan: Opened, opened: Opened) -> None:
+        """Closes what had no head when a report opens: it is the report's beginning where that lost
+        its own, and no part of it where it was asked for.
+        """
+        lost = opened.head.cls == "panic" or self._opening.get(opened.head.signature) == "rest"
+        if lost and orphan.head.cls != shape.REQUESTED:
+            opened.adopt(orphan)
+        self._reports.close(orphan, "orphan", cut=True)
 
     def _orphan(
         self,

@@ -138,7 +138,14 @@ def _is(*kinds: str) -> Callable[[StepFacts], bool]:
     return lambda crash: crash.kind in kinds and not crash.panicked and not crash.hardware
 
 
-_STALLS = ("soft-lockup", "hard-lockup", "rcu-stall", "workqueue-lockup", "spinlock-bug")
+_STALLS = (
+    "soft-lockup",
+    "hard-lockup",
+    "rcu-stall",
+    "workqueue-lockup",
+    "spinlock-bug",
+    "cpu-backtrace",
+)
 _ANY = "every kind"
 
 RULES: tuple[StepRule, ...] = (
@@ -194,9 +201,9 @@ RULES: tuple[StepRule, ...] = (
         ),
     ),
     StepRule(
-        "hung-task",
+        "hung-task, waiting-task",
         "the kernel goes on",
-        _is("hung-task"),
+        _is("hung-task", "waiting-task"),
         (
             ("host: cat /proc/PID/stack; grep State /proc/PID/status (does it still wait, and "
             "where?)"),
@@ -211,7 +218,7 @@ RULES: tuple[StepRule, ...] = (
         ("host: echo d > /proc/sysrq-trigger; dmesg (who holds which locks)",),
     ),
     StepRule(
-        "soft-lockup, hard-lockup, rcu-stall, workqueue-lockup, spinlock-bug",
+        "soft-lockup, hard-lockup, rcu-stall, workqueue-lockup, spinlock-bug, cpu-backtrace",
         "the kernel goes on",
         _is(*_STALLS),
         ("host: echo l > /proc/sysrq-trigger; dmesg (what every CPU does now)",),
