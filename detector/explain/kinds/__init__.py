@@ -99,10 +99,30 @@ _FIXED: Mapping[str, str] = {
         "wrong, nothing else need be."
     ),
     "cfi": (
-        "An indirect call led to a function of another type than the caller expects: the function "
-        "pointer was overwritten, or cast where it must not be."
+        "An indirect call or jump led to where it may not: the function pointer was overwritten, "
+        "or leads to code of another type, or to code that was built without these checks."
     ),
-    "fortify": "A copy was larger than the object that it goes to or comes from.",
+    "kobject": (
+        "The kernel's tree of devices (sysfs) was used wrongly by the driver below: a name given "
+        "twice, or an object used before it was set up or after it was torn down."
+    ),
+    "reference-leak": (
+        "Who took the reference below has not given it back when it should have been; what it "
+        "refers to cannot be freed."
+    ),
+    "msr-access": (
+        "The processor, or the hypervisor in its place, refused an access to a model-specific "
+        "register; the kernel went on without it."
+    ),
+    "waiting-task": (
+        "The task was in uninterruptible sleep when the kernel showed it; why it was shown is not "
+        "in the report."
+    ),
+    "cpu-backtrace": (
+        "The CPUs were made to show what they do; why, is not in the report. Which of them is the "
+        "one that does not come back, if any, only its trace can tell."
+    ),
+    "fortify": "A copy, or the search for the end of a string, would have left its object.",
     "lockdep-exhausted": (
         "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds "
         "very "

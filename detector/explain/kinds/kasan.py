@@ -253,7 +253,7 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
         "invalid read": "a read of memory that is no object's",
         "invalid write": "a write to memory that is no object's",
         "invalid free": "a free of a pointer that is none that was allocated, or was freed before",
-        "memory corruption": "bytes behind an object that were changed before it was freed",
+        "memory corruption": "bytes beside an object that were changed before it was freed",
     }
     what = head["what"] if head is not None else ""
     result = next((text for name, text in words.items() if what.startswith(name)), None)

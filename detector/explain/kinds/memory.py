@@ -28,7 +28,7 @@ _SUMMARY = lazy_regex(
 _KILLED = lazy_regex(
     r"(?P<what>(?:Memory cgroup o|O)ut of memory(?: \([a-z_]+\))?): Kill(?:ed)? process "
     r"(?P<pid>\d+) "
-    r"\((?P<comm>.{0,16}?)\)(?:,)?(?: (?:total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB|"
+    r"\((?P<comm>.{0,15})\)(?:,)?(?: (?:total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB|"
     r"score (?P<score>\d+)))?"
 )
 _KILLED_OLD = lazy_regex(
@@ -56,6 +56,10 @@ _FAILED = lazy_regex(
 _VMALLOC = lazy_regex(
     r"(?P<comm>.{0,16}?): vmalloc(?:: allocation failure: (?P<bytes>\d+) bytes| error: size "
     r"(?P<size>\d+))"
+)
+
+_PERCPU = lazy_regex(
+    r"percpu: allocation failed, size=(?P<bytes>\d+) align=\d+ atomic=[01], (?P<why>.{4,80}?)\.?$"
 )
 
 
@@ -150,14 +154,13 @@ def explain_kills(lines: Sequence[str]) -> Iterator[Statement]:
             if groups.get("score")
             else ""
         )
-        yield Statement(
-            f"{matched['comm']} (pid {matched['pid']}) was killed{size}. Victims are chosen by "
-            "size "
-            f"and "
-            "oom_score_adj, not by fault.",
-            "certain",
-            (quoted(matched),),
+        chosen = (
+            "It was the one that asked (vm.oom_kill_allocating_task)."
+            if "(oom_kill_allocating_task)" in matched[0]
+            else "Victims are chosen by size and oom_score_adj, not by fault."
         )
+        text = f"{matched['comm']} (pid {matched['pid']}) was killed{size}. {chosen}"
+        yield Statement(text, "certain", (quoted(matched),))
 
 
 def explain_kill_matches(evidence: Sequence[Match]) -> list[Statement]:
@@ -185,4 +188,7 @@ def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statem
     if (area := first(report.lines, _VMALLOC)) is not None:
         text = f"{area['comm']} got no area of {area['bytes'] or area['size']} bytes from vmalloc."
         return [Statement(text, "certain", (quoted(area),))]
+    if (shared := first(report.lines, _PERCPU)) is not None:
+        text = f"{shared['bytes']} bytes for each CPU were not to be had: {shared['why']}."
+        return [Statement(text, "certain", (quoted(shared),))]
     return [Statement("An allocation failed.", "certain", (report.title or "",))]

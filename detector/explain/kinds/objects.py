@@ -229,8 +229,9 @@ def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statemen
         return [Statement(text, "certain", (report.title or "",))]
     way = "to user space from" if matched["what"] == "exposure" else "from user space to"
     text = (
-        f"A copy {way} {matched['to'].strip('! ')} was refused: it would cross the object's bounds."
+        f"A copy {way} {matched['to'].strip('! ')} was refused: it does not lie within an object "
     )
+    text += "that may be copied so."
     return [Statement(text, "certain", (quoted(matched),))]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detector.explain.block_text import first, quoted
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -79,7 +80,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (
         "stack-protector",
         (
-            "The guard word on the stack of a function was overwritten: a local buffer "
+            "The guard word on the stack of a function was overwritten: as a rule a local buffer "
             "ran over, in that function or in one that it called."
         ),
     ),
@@ -102,6 +103,9 @@ _REASONS: tuple[tuple[str, str], ...] = (
         ),
     ),
 )
+_EARLY = lazy_regex(
+    r"PANIC: early exception (?P<vector>(?:0x)?[0-9a-f]{2}) (?:IP|rip) [0-9a-f]+:(?P<pc>[0-9a-f]+) "
+)
 _INIT = lazy_regex(r"Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
             15: "SIGTERM", 31: "SIGSYS"}  # fmt: skip
@@ -119,6 +123,12 @@ HARDWARE = (
 
 def explain_panic(report: CrashReport) -> list[Statement]:
     """Returns what the reason means; the reason itself where it is not known."""
+    if not report.panic and (early := first(report.lines, _EARLY)) is not None:
+        text = (
+            f"The kernel took the exception {early['vector']} at {early['pc']} while it was "
+            "starting, before it had handlers for any: it stops there."
+        )
+        return [Statement(text, "certain", (quoted(early),))]
     if not report.panic:
         text = "The kernel stopped for good; its reason is not in the report."
         return [Statement(text, "certain", (report.title or "",))]
