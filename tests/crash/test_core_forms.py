@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detector.cli.patterns import scanned
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 LOG = """\
 [  201.086710] unregister_netdevice: waiting for demo0 to become free. Usage count = 2
