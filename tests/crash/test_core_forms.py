@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detector.cli.patterns import scanned
+from detector.cli.pattern_tests import scanned
 from tests.support.shipped import shipped
 
 LOG = """\
