@@ -76,12 +76,12 @@ def test_the_classes_that_rules_and_people_count_on_are_there():
     assert expected <= shipped().classes
 
 
-def test_only_boot_banners_are_markers():
+def test_only_banners_and_requests_are_markers():
     """Everything else that the catalogue knows reports a fault, is noise, or a line from within a
-    report.
+    report; traces that somebody asked for report none.
     """
     markers = [one for one in shipped().signatures if one.marker]
-    assert {one.cls for one in markers} == {"boot", "report-within"}
+    assert {one.cls for one in markers} == {"boot", "report-within", "trace-requested"}
     assert all(one.opens == "rest" for one in markers if one.cls != "boot")
 
 
