@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 from detector import __version__, telemetry
-from detector.app.metrics_hooks import describe_process
+from detector.app.metrics_hooks import _repeats, describe_process
+from detector.repeats import RepeatCount
 from detector.store import open_actions, open_journal
 from tests.support.nouns import WALL, incident, match
 
@@ -54,3 +55,14 @@ def _python() -> str:
         family for family in telemetry.REGISTRY.collect() if family.name == "oopswatch_build_info"
     ]
     return family.samples[0].labels["python"]
+
+
+def test_lines_that_are_counted_are_matches_of_the_metric() -> None:
+    """A line that is kept whole after all came as a match of its own: it is taken off the next."""
+    said = _repeats()
+
+    def lines(count: int) -> float:
+        said([RepeatCount(1, "a.log", "kernel.repeated", 0, count)])
+        return telemetry.MATCHES.labels("kernel.repeated")._value.get()
+
+    assert [lines(count) for count in (40, -1, 30, 0)] == [40, 40, 69, 69]

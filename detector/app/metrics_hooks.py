@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields, replace
@@ -25,6 +26,7 @@ from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
+from detector.repeats import RepeatCount
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.errors import StoreError
@@ -36,6 +38,7 @@ def metrics_hooks(source: KafkaSource, alerts: Alerts, letters: DeadLetters) -> 
     """Everything that the service says of its batches."""
     return Hooks(
         match=_match,
+        repeats=_repeats(),
         incident=_incident,
         noise=_noise,
         unparsed=_unparsed(),
@@ -138,6 +141,20 @@ def _batch(
 
 def _match(stored: StoredMatch) -> None:
     telemetry.MATCHES.labels(stored.match.signature).inc()
+
+
+def _repeats() -> Callable[[Sequence[RepeatCount]], None]:
+    """Counts lines that repeat; one that is kept whole after all was counted as a match again."""
+    owed: Counter[str] = Counter()
+
+    def count(rows: Sequence[RepeatCount]) -> None:
+        for row in rows:
+            owed[row.signature] += row.count
+        for signature in {row.signature for row in rows}:
+            if owed[signature] > 0:
+                telemetry.MATCHES.labels(signature).inc(owed.pop(signature))
+
+    return count
 
 
 def _incident(finding: RaisedIncident, new: bool) -> None:
