@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from detector.catalogue import Rule, Signature
 from detector.clock import HOUR_US
 from detector.correlate import terms
 from detector.model import Boot, Match
+
+if TYPE_CHECKING:
+    from detector.catalogue import Rule, Signature
 
 # So many lines are whole where a line begins to repeat.
 BEGINNING = 16
