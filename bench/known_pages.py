@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from bench.crashes import Crash
 from bench.history import Fleet, fill
 from bench.pages import REQUESTS, ask, p95, server
 from bench.running import Command, run
@@ -32,6 +32,8 @@ from detector.known.nature import HEADLESS
 from detector.sources.known.index_file import read
 
 STARTS = 15
+# Each is read by the pipeline once.
+TRACES = 1_000
 LISTS = (
     "problems",
     "problems?known=any",
@@ -45,15 +47,14 @@ _TCP = "IPv4: Attempt to release TCP socket in state 10 00000000a1b2c3d4"
 class CrashedFleet(Fleet):
     """The made-up fleet, whose reports are crashes with the bugs of the shipped index."""
 
-    def report_rows(self) -> Iterator[tuple[Any, ...]]:
-        """A report of each fault, every trace of the index in turn."""
+    def made(self) -> Iterator[tuple[str, str, Crash]]:
+        """The crashes, with traces of the index in turn."""
         traces = seen(read(shipped_path())[1])
-        for number in range(self.incidents):
+        traces = traces[:: max(1, len(traces) // TRACES)]
+        for number, (_, _, one) in enumerate(super().made()):
             kernel, trace = traces[number % len(traces)]
-            lines = list(crash(kernel, trace))
-            title = f"BUG: unable to handle kernel paging request in {trace.function}"
-            print_ = f"1:{trace.function}:{number % len(traces)}"
-            yield number * 10 + 1, json.dumps(lines), title, trace.function, kernel, print_
+            text = "\n".join(crash(kernel, trace))
+            yield text.replace("{", "{{").replace("}", "}}"), kernel, one
 
 
 def seen(bugs: Sequence[Bug]) -> list[tuple[str, Trace]]:
