@@ -115,7 +115,7 @@ def compare(history: Path, empty: Path) -> None:
         servers = []
         for number, index in enumerate(indexes):
             os.environ["OOPSWATCH_KNOWN_INDEX"] = str(index)
-            servers.append(stack.enter_context(server(history, number))[0])
+            servers.append(stack.enter_context(server(history, number)).connection)
         for address in addresses(servers[0]):
             taken: list[list[float]] = [[], []]
             for connection in servers:

@@ -22,6 +22,7 @@ from statistics import median
 from bench.pages import ask, p95, server
 from detector.clock import now_us
 from detector.store import open_history, open_journal
+from detector.store.query.filters import Filter
 from detector.store.retention import Keeper, RetentionLimits
 
 ADDRESSES = ("/", "/faults", "/problems", "/incidents", "/api/v1/problems", "/fleet")
@@ -52,13 +53,13 @@ def main() -> None:
     print(f"  opened: {opened:.1f} s, {time.process_time() - cpu:.1f} s CPU", flush=True)
     told, tells = (context := get_context("spawn")).Pipe(duplex=False)
     taken: dict[str, list[float]] = {address: [] for address in ADDRESSES}
-    with server(chosen.scratch) as (connection, _):
+    with server(chosen.scratch) as served:
         child = context.Process(target=enter, args=(chosen.scratch, tells))
         begun = time.perf_counter()
         child.start()
         while not told.poll(0.05):
             for address, times in taken.items():
-                times.append(ask(connection, address)[0])
+                times.append(ask(served.connection, address)[0])
         held, rows, cpu = told.recv()
         child.join()
     print(
@@ -70,7 +71,7 @@ def main() -> None:
     for address, times in taken.items():
         print(f"  {address}: p50 {median(times):.1f} ms, p95 {p95(times):.1f} ms meanwhile")
     with closing(open_history(chosen.scratch)) as history:
-        problems, faults = history.problems().rows, history.faults().rows
+        problems, faults = history.problems(Filter()).rows, history.faults(Filter(), ()).rows
         print(f"  after: {len(problems)} problems and {len(faults)} faults on the first page")
 
 

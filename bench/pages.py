@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from urllib.parse import quote
 from bench import options
 from bench.corpora import HOSTS, SHARES, corpora
 from bench.figures import Goal, Results
-from bench.history import fill
+from bench.history import LARGEST, fill
 from bench.machine import BROKER_CORE, facts, keep
 from bench.running import FailedError, pinned
 
@@ -43,11 +44,11 @@ FILTERS = (
     "host=db-*",
     "host=*99",
     "since=24h",
-    "function=function_0",
+    "function=stamped_fn_00000",
     "text=paging",
-    "text=frame_12*",
+    "text=caller_path_12*",
     "kernel=5.4..6.8&state=open",
-    "module=module_3&rule=machine-check-then-panic&severity=warning",
+    "module=stamped_mod_03&rule=tcp-release-and-memory-fault&severity=warning",
     "known_issue=tcp-listener-race",
     "host=web-*&state=open&text=paging",
 )
@@ -58,15 +59,15 @@ FAULTS = (
     "host=*99",
     "since=24h",
     "since=2023-01-01&until=2023-02-01",
-    "function=function_0",
-    "function=function_2999",
+    "function=stamped_fn_00000",
+    "function=stamped_fn_02999",
     "kernel=5.4..6.8",
-    "class=class-3",
-    "signature=kernel.fault-39",
+    "class=oops",
+    "signature=kernel.scsi-dead-device",
     "severity=warning",
-    "host=web-*&class=memory-fault&kernel=6.16.90",
+    "host=web-*&class=memory-fault&kernel=6.12.17",
     "host=nowhere-*",
-    "problem=1:function_0&host=db-*",
+    f"problem={LARGEST}&host=db-*",
 )
 NOISE = (
     "",
@@ -130,11 +131,23 @@ def addresses(history: Path) -> list[str]:
     return pages + [f"/api/v1{one}" for one in api]
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server of pages: its process, a connection to it, and the seconds until it answered."""
+
+    pid: int
+    connection: http.client.HTTPConnection
+    seconds: float
+
+    def cpu_ms(self) -> float:
+        """The processor's time of all its threads so far."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+
 @contextmanager
-def server(history: Path, number: int = 0) -> Iterator[tuple[http.client.HTTPConnection, float]]:
-    """`oopswatch serve`, and the seconds from its start to its first answer. Each of several at a
-    time has a number.
-    """
+def server(history: Path, number: int = 0) -> Iterator[Served]:
+    """`oopswatch serve`. Each of several at a time has a number."""
     limits = {
         "OOPSWATCH_SERVE_REQUESTS_PER_SECOND": "10000",
         "OOPSWATCH_SERVE_REQUEST_BURST": "100000",
@@ -159,7 +172,7 @@ def server(history: Path, number: int = 0) -> Iterator[tuple[http.client.HTTPCon
                         f"oopswatch serve --port {PORT + number} did not start: {process.poll()}"
                     ) from None
                 time.sleep(0.005)
-        yield connection, time.perf_counter() - begun
+        yield Served(process.pid, connection, time.perf_counter() - begun)
     finally:
         connection.close()
         process.terminate()
@@ -207,11 +220,12 @@ def main() -> int:
     results = Results("pages", facts())
     started = []
     for _ in range(STARTS):
-        with server(history) as (_, seconds):
-            started.append(seconds)
+        with server(history) as served:
+            started.append(served.seconds)
     slowest: dict[str, tuple[float, str]] = {}
     largest = (0.0, "")
-    with server(history) as (connection, _), writer(history, corpus.path) as writing:
+    with server(history) as served, writer(history, corpus.path) as writing:
+        connection = served.connection
         time.sleep(2)  # The writer begins after its own start-up.
         for address in addresses(history):
             ask(connection, address)

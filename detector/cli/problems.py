@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
-from detector.render.units import several, sparkline, spread
+from detector.render.units import Bucket, several, sparkline, spread
 from detector.store.query.advice import ADVICE
 from detector.store.query.fleet import ReleasesWith
 from detector.store.query.results import ProblemDetail, ProblemRow
@@ -119,7 +120,12 @@ def show(
         return
     catalogue = build.catalogue_of(settings)
     issues = {issue.id: issue for issue in catalogue.known_issues}
-    _say(detail, issues.get(detail.row.known_issue or ""), history.releases_with(fingerprint))
+    _say(
+        detail,
+        history.problem_days(fingerprint),
+        issues.get(detail.row.known_issue or ""),
+        history.releases_with(fingerprint),
+    )
 
 
 @problems.command(
@@ -211,8 +217,8 @@ def problem_item(row: ProblemRow) -> Item:
 
 
 def _cells(history: History, row: ProblemRow, now_us: int) -> tuple[str, ...]:
-    detail = history.problem(row.fingerprint)
-    days = spread(detail.days if detail else [], now_us - _WIDTH * DAY_US, now_us, _WIDTH)
+    since_us = now_us - _WIDTH * DAY_US
+    days = spread(history.problem_days(row.fingerprint, since_us), since_us, now_us, _WIDTH)
     what, issue = inert(row.title or "-"), inert(known_of(row))
     return (
         inert(row.fingerprint),
@@ -290,12 +296,17 @@ def _issue_words(detail: ProblemDetail, issue: KnownIssue) -> list[str]:
     ]
 
 
-def _say(detail: ProblemDetail, issue: KnownIssue | None, releases: ReleasesWith | None) -> None:
+def _say(
+    detail: ProblemDetail,
+    days: Sequence[Bucket],
+    issue: KnownIssue | None,
+    releases: ReleasesWith | None,
+) -> None:
     row = detail.row
     click.echo(inert(row.title or row.fingerprint))
     for label, value in _facts(detail, issue, releases):
         click.echo(f"  {label:<12}{inert(value)}")
-    counts = spread(detail.days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
+    counts = spread(days, row.first_us - row.first_us % DAY_US, row.last_us + DAY_US, 60)
     click.echo(f"  {'over time':<12}{sparkline(counts)}\n")
     for title, shares in (
         ("host", detail.hosts),

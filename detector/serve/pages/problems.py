@@ -18,6 +18,7 @@ from detector.catalogue import Catalogue
 from detector.clock import DAY_US
 from detector.known.releases import Status
 from detector.known.words import EXPOSURE, checks
+from detector.render.units import Bucket
 from detector.serve.deps import bugs, catalogue, history
 from detector.serve.pages import formatting, histograms, silences
 from detector.serve.pages import query as asking
@@ -106,7 +107,9 @@ def problem(request: Request) -> PageContent:
         "kinds": ADVICE,
         "said": dict.fromkeys(ADVICE) | {item.about: item.text for item in detail.advice},
         "chart": _days(
-            detail, PageQuery("/faults", {"problem": [fingerprint]}, only, None), now_us(request)
+            reading.problem_days(fingerprint),
+            PageQuery("/faults", {"problem": [fingerprint]}, only, None),
+            now_us(request),
         ),
         "exposure": _exposure(request, reading, detail.row),
     }
@@ -158,12 +161,11 @@ def listed(page: Exposure, status: Status) -> str:
     return ", ".join(names[:SHOWN_HOSTS]) + more
 
 
-def _days(detail: ProblemDetail, what: PageQuery, now_us: int) -> dict[str, Any] | None:
+def _days(met: list[Bucket], what: PageQuery, now_us: int) -> dict[str, Any] | None:
     """The days from the first report until now."""
-    if not detail.days:
+    if not met:
         return None
-    end_us = max(now_us, detail.days[-1].end_us)
-    days = histograms.spread(detail.days, detail.days[0].start_us, end_us, DAY_US)
+    days = histograms.spread(met, met[0].start_us, max(now_us, met[-1].end_us), DAY_US)
     return histograms.histogram(
         days,
         "report",

@@ -208,6 +208,10 @@ class History:
         (row,) = self._query(known_queries.with_names, [detail.row], self._known)
         return replace(detail, row=row)
 
+    def problem_days(self, fingerprint: str, since_us: int = 0) -> list[Bucket]:
+        """The days of a problem that had any report, from the day of a time on."""
+        return self._query(problem_queries.problem_days, fingerprint, since_us)
+
     def advice(self, fingerprint: str) -> list[Advice]:
         """The advice that people left on a problem."""
         return self._query(advice_of, fingerprint)

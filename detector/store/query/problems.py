@@ -34,6 +34,7 @@ from detector.store.query.survey import SURVEYED
 
 # What a detail shows of each.
 SHOWN = 20
+SHOWN_DAYS = 366
 _PROBLEMS = (
     "SELECT * FROM problems p WHERE {where} ORDER BY last_us DESC, fingerprint DESC LIMIT :limit"
 )
@@ -42,6 +43,10 @@ _SHARES = (
     "= ? "
     "ORDER BY max(incidents, reports) DESC, {name} LIMIT ?"
 )
+_DAYS = """
+SELECT day_us, max(incidents, reports) AS count FROM problem_days
+WHERE fingerprint = ? AND day_us > ? ORDER BY day_us
+"""
 # Of the newest incidents of a problem.
 _ATTRIBUTED = """
 SELECT known_issue, confidence, count(*) AS incidents FROM (
@@ -112,16 +117,13 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
     ).fetchone()
     if row is None:
         return None
-    days = connection.execute(
-        "SELECT day_us, max(incidents, reports) AS count FROM problem_days WHERE fingerprint = ? "
-        "ORDER BY day_us",
-        (fingerprint,),
-    )
+    days = problem_days(connection, fingerprint, 0)
     return ProblemDetail(
         row=ProblemRow(**named(ProblemRow, row)),
         hosts=_shares(connection, "problem_hosts", "host", fingerprint),
         kernels=_shares(connection, "problem_kernels", "kernel", fingerprint),
-        days=[Bucket(day["day_us"], day["day_us"] + DAY_US, day["count"]) for day in days],
+        days=days[-SHOWN_DAYS:],
+        days_total=len(days),
         incidents=incident_queries.page(
             connection, Filter(problem=(fingerprint,)), None, SHOWN
         ).rows,
@@ -132,6 +134,12 @@ def problem(connection: Connection, fingerprint: str) -> ProblemDetail | None:
         ],
         advice=advice_of(connection, fingerprint),
     )
+
+
+def problem_days(connection: Connection, fingerprint: str, since_us: int) -> list[Bucket]:
+    """The days of a problem that had any report, from the day of a time on."""
+    rows = connection.execute(_DAYS, (fingerprint, since_us - DAY_US))
+    return [Bucket(row["day_us"], row["day_us"] + DAY_US, row["count"]) for row in rows]
 
 
 def hosts(connection: Connection, criteria: Filter, after: str | None, limit: int) -> Page[HostRow]:

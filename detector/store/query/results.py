@@ -159,8 +159,9 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """A problem with the hosts, kernels and hardware that have most of it, its days that had
-    any report, its newest incidents, and how many of these name which known issue.
+    """A problem with the hosts, kernels and hardware that have most of it, its newest days that
+    had any report (of `days_total`), its newest incidents, and how many of these name which known
+    issue.
     """
 
     row: ProblemRow
@@ -171,6 +172,7 @@ class ProblemDetail:
     hardware: list[ProblemShare]
     attributed: list[Attribution]
     advice: list[Advice]
+    days_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
