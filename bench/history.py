@@ -31,7 +31,7 @@ from detector.app import build
 from detector.catalogue import Catalogue
 from detector.settings import Settings
 from detector.store import History, open_history, open_journal
-from detector.store.ingest import fleet as fleet_rows
+from detector.store.ingest import faults as fault_rows
 from detector.store.ingest import traces
 from detector.store.query import search_index
 from detector.store.query.filters import Filter, parse
@@ -142,7 +142,7 @@ def fill(path: Path, size: float, made: Callable[[float], Fleet] = Fleet) -> Non
 def add_up(connection: Connection) -> None:
     """Makes every sum that the service keeps as it stores."""
     connection.create_function("release_number", 1, release_number)
-    connection.create_function("model_of", 1, lambda name: name and fleet_rows.model_of(name))
+    connection.create_function("model_of", 1, lambda name: name and fault_rows.model_of(name))
     connection.create_function("trace_of", 1, _trace)
     for statement in SUMS:
         _timed(" ".join(statement.split())[:60], partial(connection.execute, statement))

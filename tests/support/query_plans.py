@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlite3 import Connection
 
 LARGE = (
+    "boots",
     "matches",
     "evidence",
     "reports",

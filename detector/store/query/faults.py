@@ -21,7 +21,7 @@ from detector.store.query.results import Page, named, read_place, spell_place
 from detector.store.rows import read_match, release_number
 
 # Rows of the leading index that one page looks at, a few first: most pages need no more.
-LOOKED = (500, 20_000)
+LOOKED = (500, 8_000)
 # The newest faults whose problems are those of a filter.
 LOOKED_ALIKE = 4_000
 # What a fault can be asked for by; the rest belongs to incidents.

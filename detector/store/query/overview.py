@@ -37,8 +37,8 @@ SHOWN = 10
 OPENED = 2_000
 
 _TOTALS = """
-SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*)
-  FROM boots) AS boots,
+SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts,
+  (SELECT rows FROM sizes WHERE name = 'boots') AS boots,
   (SELECT coalesce(max(id), 0) FROM matches) - (SELECT rows FROM sizes
     WHERE name = 'removed matches') AS matches,
   (SELECT rows FROM sizes WHERE name = 'reports') AS reports, (SELECT count(*) FROM reports
@@ -46,8 +46,8 @@ SELECT (SELECT rows FROM sizes WHERE name = 'hosts') AS hosts, (SELECT count(*)
   (SELECT coalesce(sum(incidents), 0) FROM incident_counts) AS incidents,
   (SELECT rows FROM sizes WHERE name = 'joined') AS joined,
   (SELECT rows FROM sizes WHERE name = 'noise') AS noise,
-  (SELECT min(first_seen_us) FROM hosts) AS first_us, (SELECT max(last_seen_us)
-    FROM hosts) AS last_us
+  (SELECT rows FROM sizes WHERE name = 'first seen') AS first_us,
+  (SELECT rows FROM sizes WHERE name = 'last seen') AS last_us
 """
 _STATES = "SELECT severity, incidents FROM incident_counts WHERE state = ? AND incidents > 0"
 _UNRESOLVED = """

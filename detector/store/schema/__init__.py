@@ -20,6 +20,7 @@ from detector.store.schema import (
     repeats,
     search,
     spreads,
+    totals,
 )
 from detector.store.schema.migrations import MIGRATIONS
 
@@ -36,6 +37,7 @@ __all__ = [
     "repeats",
     "search",
     "spreads",
+    "totals",
 ]
 
 # "oops": tells our files from any other SQLite file (PRAGMA application_id).
