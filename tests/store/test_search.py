@@ -42,6 +42,28 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
         yield Filled(path, ids, history)
 
 
+@pytest.mark.parametrize("compared", [1, 2, 50_000])
+@pytest.mark.parametrize(("params", "labels"), QUERIES, ids=[str(params) for params, _ in QUERIES])
+def test_pages_go_on_where_a_bounded_look_ended(
+    filled: Filled, params: Params, labels: list[str], compared: int, monkeypatch
+) -> None:
+    """Whatever a page compares: each incident once, in order; also where hosts are many."""
+    monkeypatch.setattr(incident_queries, "COMPARED", compared)
+    monkeypatch.setattr(incident_queries, "_HOSTS", 0)
+    monkeypatch.setattr(incident_queries, "_HOSTS_BESIDE", 0)
+    monkeypatch.setattr(incident_queries, "_KERNELS", 0)
+    wanted, rows, after = parse(params, NOW_US), [], None
+    while True:
+        page = filled.history.search(wanted, after=after, limit=2)
+        rows += page.rows
+        after = page.next
+        if after is None:
+            break
+    assert filled.labels(rows) == labels
+    counted = filled.history.survey(wanted).counted
+    assert counted == Counted(len(labels), more=False) or counted.more
+
+
 @pytest.mark.parametrize(("params", "labels"), QUERIES, ids=[str(params) for params, _ in QUERIES])
 def test_questions_have_their_answers(filled: Filled, params: Params, labels: list[str]) -> None:
     """Rows, their count, their histogram and their pages of one say the same."""

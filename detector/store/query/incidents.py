@@ -1,7 +1,8 @@
 """Lists the incidents of a filter from the search index, page by page.
 
 In: a connection, a filter. Out: frozen rows. Every question first asks an index for places, the
-newest first, then for what stands there.
+newest first, then for what stands there. Where facts are compared row by row beside words, a page
+looks at a bounded number of rows, and its `next` goes on behind them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from detector.store.query.results import (
     spell_place,
 )
 
+# The newest incidents with the words of a filter that are compared row by row with the rest of it.
+COMPARED = 20_000
 # A pattern of hosts that means more is compared row by row; with words or evidence to look up
 # beside it, which leave fewer rows, sooner.
 _HOSTS = 2_000
@@ -57,6 +60,12 @@ FROM incidents i JOIN matches m ON m.id = i.anchor_id
 """
 _ROWS = f"{INCIDENT} WHERE i.place IN (SELECT value FROM json_each(?)) ORDER BY i.place DESC"  # noqa: S608
 
+_WORDS = """
+SELECT rowid AS place FROM incident_words WHERE incident_words MATCH :expression
+  AND rowid >= :from AND rowid < :to ORDER BY rowid DESC
+"""
+_FLOOR = f"{_WORDS} LIMIT 1 OFFSET :beyond"
+
 
 @dataclass(slots=True)
 class FilterSql:
@@ -71,14 +80,20 @@ class FilterSql:
     parameters: dict[str, Any]
     hosts: bool = False
 
+    @property
+    def is_compared(self) -> bool:
+        """Returns whether facts are compared beside the expression."""
+        return self.expression is not None and bool(self.conditions)
+
     def sql(self) -> str:
         """The query for the places of the newest incidents. Facts beside the expression are
         compared in an index that has them all.
         """
         beside = "CROSS JOIN incidents i INDEXED BY incidents_place ON i.place"
-        if self.expression is not None:
+        if self.is_compared:
+            tables, place = f"({_WORDS} LIMIT :compared) w {beside} = w.place", "w.place"
+        elif self.expression is not None:
             tables, place = "incident_words", "incident_words.rowid"
-            tables += f" {beside} = {place}" if self.conditions else ""
         elif self.hosts:
             tables, place = "incidents h INDEXED BY incidents_host", "h.place"
             tables += (
@@ -88,9 +103,20 @@ class FilterSql:
             )
         else:
             tables, place = "incidents i INDEXED BY incidents_place", "i.place"
-        words = ["incident_words MATCH :expression"] if self.expression is not None else []
+        matched = self.expression is not None and not self.is_compared
+        words = ["incident_words MATCH :expression"] if matched else []
         where = " AND ".join((*words, f"{place} >= :from", f"{place} < :to", *self.conditions))
         return f"SELECT {place} FROM {tables} WHERE {where} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesFound:
+    """The newest places of a filter; the place down to which was looked, where older ones were
+    not.
+    """
+
+    places: list[int]
+    floor: int | None
 
 
 def conditions_of(connection: Connection, criteria: Filter) -> FilterSql:
@@ -137,22 +163,31 @@ def page(
     connection: Connection, criteria: Filter, after: str | None, limit: int
 ) -> Page[IncidentRow]:
     """The incidents of a filter, newest first, from `after` on."""
-    return page_at(connection, places(connection, criteria, limit + 1, after), limit)
+    return page_at(connection, newest(connection, criteria, limit + 1, after), limit)
 
 
-def page_at(connection: Connection, places_met: Sequence[int], limit: int) -> Page[IncidentRow]:
-    """The first so many of some places; there are more where there is one more."""
-    more = limit and len(places_met) > limit
-    return Page(
-        rows_at(connection, places_met[:limit]),
-        spell_place(places_met[limit - 1]) if more else None,
-    )
+def page_at(connection: Connection, found: PlacesFound, limit: int) -> Page[IncidentRow]:
+    """The first so many of some places; there are more where there is one more, or where older ones
+    were not looked at.
+    """
+    following = found.floor
+    if len(found.places) > limit:
+        following = found.places[limit - 1] if limit else None
+    rows = rows_at(connection, found.places[:limit])
+    return Page(rows, None if following is None else spell_place(following))
 
 
 def places(
     connection: Connection, criteria: Filter, limit: int, after: str | None = None
 ) -> list[int]:
-    """The places of the newest incidents of a filter, from `after` on.
+    """The places of the newest incidents of a filter, from `after` on."""
+    return newest(connection, criteria, limit, after).places
+
+
+def newest(
+    connection: Connection, criteria: Filter, limit: int, after: str | None = None
+) -> PlacesFound:
+    """The places of the newest incidents of a filter, and how far was looked.
 
     A filter of hosts also finds incidents of many hosts, by each of them.
     """
@@ -163,12 +198,19 @@ def places(
         beside.parameters["spread"] = str(spread)
         queries.append(beside)
     before = _END if after is None else read_place(after, int)[0]
-    newest: set[int] = set()
+    met: set[int] = set()
+    floor: int | None = None
     for query in queries:
-        parameters = query.parameters | {"limit": limit}
+        parameters = query.parameters | {"limit": limit, "compared": COMPARED}
         parameters["to"] = min(parameters["to"], before)
-        newest.update(row[0] for row in connection.execute(query.sql(), parameters))
-    return sorted(newest, reverse=True)[:limit]
+        found = [row[0] for row in connection.execute(query.sql(), parameters)]
+        met.update(found)
+        if query.is_compared and len(found) < limit:
+            row = connection.execute(_FLOOR, parameters | {"beyond": COMPARED - 1}).fetchone()
+            floor = floor if row is None else max(floor or 0, row[0])
+    # What one of the queries did not reach comes with the next page.
+    ordered = sorted((place for place in met if place >= (floor or 0)), reverse=True)
+    return PlacesFound(ordered[:limit], floor)
 
 
 def _spread_places(connection: Connection, hosts: Sequence[str]) -> list[int]:

@@ -34,7 +34,7 @@ from detector.store.query.survey import SURVEYED
 
 # What a detail shows of each.
 SHOWN = 20
-SHOWN_DAYS = 366
+SHOWN_DAYS = 92
 _PROBLEMS = (
     "SELECT * FROM problems p WHERE {where} ORDER BY last_us DESC, fingerprint DESC LIMIT :limit"
 )

@@ -14,7 +14,7 @@ from detector.clock import DAY_US
 from detector.render.units import Bucket
 from detector.store.query import search_index
 from detector.store.query.filters import Filter, FilterError
-from detector.store.query.incidents import page_at, places, values_at
+from detector.store.query.incidents import newest, page_at, values_at
 from detector.store.query.results import (
     Counted,
     Facet,
@@ -60,14 +60,14 @@ def survey(
             raise FilterError(
                 name, f"there are no counts of it: there are of {', '.join(search_index.COLUMNS)}"
             )
-    places_met = places(connection, criteria, SURVEYED + 1)
-    more = len(places_met) > SURVEYED
-    del places_met[SURVEYED:]
+    found = newest(connection, criteria, SURVEYED + 1)
+    more = len(found.places) > SURVEYED or found.floor is not None
+    places_met = found.places[:SURVEYED]
     return Survey(
         counted=Counted(len(places_met), more),
         facets=_facets(connection, places_met, names, values),
         histogram=_histogram(connection, criteria, places_met, more, buckets, now_us),
-        first=page_at(connection, places_met, rows),
+        first=page_at(connection, found, rows),
     )
 
 

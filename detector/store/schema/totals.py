@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store.schema import banner_times
+from detector.store.schema import repeats
 from detector.store.schema.migrations import MIGRATIONS
 
 # Migrations are entered in the order of import: these come before.
-BEFORE = (banner_times,)
+BEFORE = (repeats,)
 
 
 @MIGRATIONS()
-def m013_totals(db: Database) -> None:
+def m014_totals(db: Database) -> None:
     """Counted once here, and by triggers from then on: no page reads through boots and hosts."""
     db.executescript(_TOTALS)
 
