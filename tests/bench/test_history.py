@@ -25,7 +25,7 @@ LEFT_OUT = {
     "evidence": {"match_id"},
     "incidents": {"anchor_id"},
 }
-NOT_MADE = {"about", "streams", "positions", "counters", "banners"}
+NOT_MADE = {"about", "streams", "repeating", "positions", "counters", "banners"}
 CRASHES, HOSTS = 12, 3
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from detector.store import History, open_actions, open_history, open_journal
+from detector.store.query import incidents as incident_queries
 from detector.store.query import search_index, survey
 from detector.store.query.filters import FIELDS, Filter, FilterError, parse
 from detector.store.query.results import Counted
