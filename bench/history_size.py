@@ -19,24 +19,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import RemoteDisconnected
+from itertools import count as count_from
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
 from bench import options
-from bench.corpora import HOSTS, SHARES, corpora
+from bench.growth import new_matches
 from bench.history import LARGEST, fill
-from bench.machine import facts
-from bench.pages import GOAL_KB, GOAL_MS, Served, addresses, ask, p95, server, writer
-from bench.running import Command, FailedError, run
+from bench.machine import BROKER_CORE, facts
+from bench.pages import GOAL_KB, GOAL_MS, Served, addresses, ask, p95, server
+from bench.running import Command, FailedError, pinned, run
 from detector.store import open_journal
 
 ROUNDS, COMMAND_ROUNDS = 20, 2
 _FACTS = ("processor", "memory", "system")
-_WRITER_BYTES = 50_000_000
+# Lines that the writer reads at a time.
+_LINES = 5_000
 COMMANDS = (
     ("incidents", "list"),
     ("incidents", "list", "--host", "db-8"),
@@ -91,6 +95,40 @@ def deep(served: Served) -> Iterator[str]:
         yield f"/{place}?{after[1:]}"
 
 
+def store_on(history: Path, ended: Event, stores: Event) -> None:
+    """Stores lines that no earlier round held, until the end; says when the first are stored."""
+    for number in count_from(int(time.time()) % 100_000):
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "kern.log"
+            log.write_text("".join(new_matches(number)[:_LINES]), encoding="utf-8")
+            words = [program(), "scan", "--json", "--store", str(history), str(log)]
+            run(Command(pinned(words, BROKER_CORE), fine=(0, 1)))
+        stores.set()
+        if ended.is_set():
+            return
+
+
+@contextmanager
+def storing(history: Path) -> Iterator[Event]:
+    """A process that runs `oopswatch scan --store` again and again, on the other core; set once
+    the first lines are stored.
+    """
+    context = get_context("spawn")
+    ended, stores = context.Event(), context.Event()
+    writer = context.Process(target=store_on, args=(history, ended, stores))
+    writer.start()
+    try:
+        yield stores
+    finally:
+        ended.set()
+        writer.join()
+
+
+def program() -> str:
+    """The command itself."""
+    return str(Path(sys.executable).with_name("oopswatch"))
+
+
 def json_of(served: Served) -> dict[str, object]:
     """The answer to the request that was sent."""
     read: dict[str, object] = json.loads(served.connection.getresponse().read())
@@ -118,12 +156,14 @@ def ask_all(served: Served, found: Sequence[str], rounds: int) -> list[Asked]:
 
 def command_ms(words: Sequence[str], store: Path) -> float:
     """The processor's time of a command over a history."""
+    before = _children_ms()
+    run(Command([program(), *words, "--store", str(store)], fine=(0, 1, 2)))
+    return _children_ms() - before
+
+
+def _children_ms() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    before = used.ru_utime + used.ru_stime
-    program = str(Path(sys.executable).with_name("oopswatch"))
-    run(Command([program, *words, "--store", str(store)], fine=(0, 1, 2)))
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (used.ru_utime + used.ru_stime - before) * 1_000
+    return (used.ru_utime + used.ru_stime) * 1_000
 
 
 def ask_commands(history: Path, rounds: int) -> Iterator[tuple[str, float, float]]:
@@ -213,16 +253,14 @@ def main() -> None:
     if not chosen.history.exists():
         chosen.history.parent.mkdir(parents=True, exist_ok=True)
         fill(chosen.history, chosen.size)
-    (corpus,) = corpora([(HOSTS[-1], SHARES[-1])], _WRITER_BYTES)
     before, load = count(chosen.history), os.getloadavg()[0]
-    with server(chosen.history) as served, writer(chosen.history, corpus.path) as writing:
-        time.sleep(2)
+    with server(chosen.history) as served, storing(chosen.history) as stores:
         asked = ask_all(served, more_addresses(served, chosen.history), chosen.rounds)
         for one in sorted(asked, key=lambda one: -p95(one.cpu))[:20]:
             print(f"  {p95(one.cpu):.0f} ms CPU {one.address}", file=sys.stderr, flush=True)
         commands = list(ask_commands(chosen.history, COMMAND_ROUNDS))
-        if writing.poll() is not None:
-            raise FailedError("the writer ended while pages were asked for")
+        if not stores.is_set():
+            raise FailedError("nothing was stored while pages were asked for")
     loads = (load, os.getloadavg()[0])
     stored = count(chosen.history) - before
     lines = page(chosen.history, asked, commands, loads, stored)

@@ -33,7 +33,7 @@ from detector.store.query.results import Facet, ProblemDetail, ProblemRow, Probl
 
 PLACE = "/problems"
 LIMIT = 50
-SHOWN_INCIDENTS = 12
+SHOWN_INCIDENTS = 8
 SHOWN_FAULTS = 6
 SHOWN_HOSTS = 8
 _FORM = (
