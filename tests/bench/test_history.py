@@ -13,7 +13,7 @@ from detector.app import build
 from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.store import open_journal
-from tests.shipped import shipped
+from tests.support.shipped import shipped
 
 # Numbers of rows that are given as they come, and the state of what has not ended.
 LEFT_OUT = {
