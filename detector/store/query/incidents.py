@@ -166,14 +166,15 @@ def page(
     return page_at(connection, newest(connection, criteria, limit + 1, after), limit)
 
 
-def page_at(connection: Connection, found: PlacesFound, limit: int) -> Page[IncidentRow]:
-    """The first so many of some places; there are more where there is one more, or where older ones
-    were not looked at.
+def page_at(connection: Connection, met: PlacesFound, limit: int) -> Page[IncidentRow]:
+    """The first so many of some places, and where the next page begins.
+
+    There is one where there is one place more, or where older ones were not looked at.
     """
-    following = found.floor
-    if len(found.places) > limit:
-        following = found.places[limit - 1] if limit else None
-    rows = rows_at(connection, found.places[:limit])
+    following = met.floor
+    if len(met.places) > limit:
+        following = met.places[limit - 1] if limit else None
+    rows = rows_at(connection, met.places[:limit])
     return Page(rows, None if following is None else spell_place(following))
 
 
@@ -203,9 +204,9 @@ def newest(
     for query in queries:
         parameters = query.parameters | {"limit": limit, "compared": COMPARED}
         parameters["to"] = min(parameters["to"], before)
-        found = [row[0] for row in connection.execute(query.sql(), parameters)]
-        met.update(found)
-        if query.is_compared and len(found) < limit:
+        rows = [row[0] for row in connection.execute(query.sql(), parameters)]
+        met.update(rows)
+        if query.is_compared and len(rows) < limit:
             row = connection.execute(_FLOOR, parameters | {"beyond": COMPARED - 1}).fetchone()
             floor = floor if row is None else max(floor or 0, row[0])
     # What one of the queries did not reach comes with the next page.

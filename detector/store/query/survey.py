@@ -60,14 +60,14 @@ def survey(
             raise FilterError(
                 name, f"there are no counts of it: there are of {', '.join(search_index.COLUMNS)}"
             )
-    found = newest(connection, criteria, SURVEYED + 1)
-    more = len(found.places) > SURVEYED or found.floor is not None
-    places_met = found.places[:SURVEYED]
+    met = newest(connection, criteria, SURVEYED + 1)
+    more = len(met.places) > SURVEYED or met.floor is not None
+    places_met = met.places[:SURVEYED]
     return Survey(
         counted=Counted(len(places_met), more),
         facets=_facets(connection, places_met, names, values),
         histogram=_histogram(connection, criteria, places_met, more, buckets, now_us),
-        first=page_at(connection, found, rows),
+        first=page_at(connection, met, rows),
     )
 
 
