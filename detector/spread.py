@@ -3,7 +3,8 @@ hosts.
 
 In: the hosts that a value was seen on, by the hour. Out: spans of hours. A window is as many hours
 next to each other as a rule's timespan has; windows with enough hosts are one span where at most a
-day lies between them. What is seen later only adds hosts, so spans grow and join. No IO, no clock.
+day lies between them. What is seen later only adds hosts, so spans grow and join. A rule that
+compares with what is usual counts by the day instead. No IO, no clock.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from detector.clock import DAY_US, HOUR_US
 
 # A value that was on enough hosts again within so long has not stopped spreading.
 QUIET_US = DAY_US
+# What is usual is the most of these days. The day before the one that is judged is none of them: a
+# line that is late by a day changes no decision.
+USUAL_DAYS = range(2, 16)
+# Where fewer of them saw any program crash, counting has just begun, or was off.
+_WATCHED_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,6 +91,48 @@ def all_spans(rule: Rule, hosts: Mapping[int, Collection[str]]) -> list[HourSpan
             met = [span for span in spans if span.meets(hours_held)]
             spans = [*(span for span in spans if span not in met), hours_held.with_(met)]
     return sorted(spans)
+
+
+def day_of(hour_us: int) -> HourSpan:
+    """The hours of the day that holds an hour."""
+    day_us = hour_us - hour_us % DAY_US
+    return HourSpan(day_us, day_us + DAY_US - HOUR_US)
+
+
+def usual_days(day_us: int) -> list[int]:
+    """The days that say what is usual on a day."""
+    return [day_us - number * DAY_US for number in USUAL_DAYS]
+
+
+def is_unusual(rule: Rule, hosts: int, usual: int, watched: int) -> bool:
+    """Returns whether a value on `hosts` of one day is far above the most that it was on; `watched`
+    of the days that say so saw any value.
+    """
+    return watched >= _WATCHED_DAYS and hosts >= max(rule.gte, rule.times_usual * usual)
+
+
+def all_unusual_days(
+    rule: Rule, seen: Mapping[str, Mapping[int, Collection[str]]]
+) -> dict[str, list[HourSpan]]:
+    """The spans of a whole history by value, of a rule that compares with what is usual; `seen` are
+    the hosts of each value by the hour.
+    """
+    days: dict[str, dict[int, set[str]]] = {}
+    for value, hours in seen.items():
+        for hour, hosts in hours.items():
+            days.setdefault(value, {}).setdefault(day_of(hour).first_us, set()).update(hosts)
+    watched = set().union(*days.values())
+    spans: dict[str, list[HourSpan]] = {}
+    for value, by_day in days.items():
+        for day in sorted(by_day):
+            before = usual_days(day)
+            usual = max(len(by_day.get(earlier, ())) for earlier in before)
+            if not is_unusual(rule, len(by_day[day]), usual, len(watched.intersection(before))):
+                continue
+            held = spans.setdefault(value, [])
+            met = [span for span in held if span.meets(day_of(day))]
+            spans[value] = [*(span for span in held if span not in met), day_of(day).with_(met)]
+    return spans
 
 
 def spread_id(rule: str, value: str, first_us: int) -> str:

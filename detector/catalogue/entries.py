@@ -101,9 +101,9 @@ class Rule:
     names; its `anchor` is "", since the earliest match identifies the incident. "value_count" asks
     for one value of `group_by` (the fingerprint of a report, the process of noise, the template of
     a kernel error that is news) on `gte` hosts within the hours of `timespan_us`, and names no
-    signature. `switch` names the setting without which the rule is not in force.
-    `resolve_on_reboot`: a reboot of the host ends the incident, since what it tells of does not
-    outlive the running kernel.
+    signature; where `times_usual` is not 0, on so many times as many hosts a day as usual, too.
+    `switch` names the setting without which the rule is not in force. `resolve_on_reboot`: a reboot
+    of the host ends the incident, since what it tells of does not outlive the running kernel.
     """
 
     id: str
@@ -118,6 +118,7 @@ class Rule:
     reasoning: str
     resolve_on_reboot: bool = False
     gte: int = 1
+    times_usual: int = 0
     switch: RuleSwitch | None = None
     tests: tuple[RuleTest, ...] = ()
     path: str = ""

@@ -287,6 +287,7 @@ def _rule(item: _ValidatedTable[RuleTable]) -> Rule:
         reasoning=_folded(table.reasoning),
         resolve_on_reboot=table.resolve_on_reboot,
         gte=table.condition.gte if table.condition else 1,
+        times_usual=(table.condition.times_usual or 0) if table.condition else 0,
         switch=table.setting,
         tests=tuple(
             RuleTest(

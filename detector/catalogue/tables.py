@@ -111,6 +111,7 @@ class RuleConditionTable(CatalogueTable):
 
     gte: Annotated[int, Field(ge=1, le=MOST_HOSTS)]
     field: Literal["host"] | None = None
+    times_usual: int | None = Field(default=None, alias="times-usual", ge=2, le=100)
 
 
 class RuleTable(CatalogueTable):
@@ -138,8 +139,8 @@ class RuleTable(CatalogueTable):
         if self.type != "value_count":
             if self.group_by != ["host"]:
                 raise ValueError(f'{self.type} is about one host: write group-by = ["host"]')
-            if self.condition and self.condition.field is not None:
-                raise ValueError(f'{self.type} counts matches: its condition has no "field"')
+            if self.condition and (self.condition.field or self.condition.times_usual):
+                raise ValueError(f"{self.type} counts matches: its condition has nothing but gte")
             return self
         if self.condition is None or self.condition.field is None or self.condition.gte < 2:
             raise ValueError('value_count needs condition = { field = "host", gte = 2 } or more')
@@ -152,6 +153,8 @@ class RuleTable(CatalogueTable):
         hours, rest = divmod(timespan_us(self.timespan), _UNITS_US["h"])
         if rest or hours > MOST_HOURS:
             raise ValueError(f"value_count counts by the hour: timespan is 1h to {MOST_HOURS}h")
+        if self.condition.times_usual and (self.group_by, hours) != (["process"], 24):
+            raise ValueError('times-usual needs group-by = ["process"] and timespan = "24h"')
         return self
 
     @model_validator(mode="after")

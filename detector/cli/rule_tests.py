@@ -18,7 +18,8 @@ def asked_for(rule: Rule) -> str:
     """Returns what a rule asks for, in short: "a + b", "3 of a, b"."""
     names = rule.classes or rule.signatures
     if rule.counts_hosts:
-        return f"one {' and '.join(rule.group_by)} on {rule.gte} hosts"
+        usual = f", {rule.times_usual} times as many as usual" if rule.times_usual else ""
+        return f"one {' and '.join(rule.group_by)} on {rule.gte} hosts{usual}"
     if rule.type == "event_count":
         return f"{rule.gte} of {', '.join(names)}"
     return " + ".join(names)
@@ -69,12 +70,14 @@ def _spread_by(rule: Rule, given: RuleTest) -> int:
     """Returns how many incidents a rule that counts hosts raises from the values that a test
     gives.
     """
-    from detector.spread import all_spans
+    from detector.spread import all_spans, all_unusual_days
 
     seen: dict[str, dict[int, set[str]]] = {}
     for value, host, time_us in given.given:
         hours = seen.setdefault(value, {})
         hours.setdefault(time_us - time_us % HOUR_US, set()).add(host)
+    if rule.times_usual:
+        return sum(map(len, all_unusual_days(rule, seen).values()))
     return sum(len(all_spans(rule, hours)) for hours in seen.values())
 
 

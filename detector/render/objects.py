@@ -286,6 +286,7 @@ def rule_item(rule: Rule) -> Item:
         "group_by": list(rule.group_by),
         "timespan_us": rule.timespan_us,
         "gte": rule.gte,
+        "times_usual": rule.times_usual,
         "setting": rule.switch,
         "severity": rule.severity,
         "reasoning": " ".join(rule.reasoning.split()),

@@ -166,7 +166,10 @@ class RuleSettings(Group):
     )
     noise_bursts: bool = setting(
         False,
-        "a program that crashes in user space on 20 hosts within an hour is an incident, once",
+        (
+            "a program that crashes in user space on 20 hosts within an hour, or on five times as "
+            "many hosts a day as usual, is an incident, once"
+        ),
     )
     kernel_errors: bool = setting(
         False,

@@ -67,6 +67,10 @@ DELETE FROM value_hours WHERE (field, value, hour_us, host) IN (
   SELECT field, value, hour_us, host FROM value_hours INDEXED BY value_hours_hour
     WHERE hour_us < :cut ORDER BY hour_us LIMIT :rows)
 """
+_OLD_PROGRAM_DAYS = """
+DELETE FROM program_days WHERE (day_us, process) IN (
+  SELECT day_us, process FROM program_days WHERE day_us < :cut ORDER BY day_us LIMIT :rows)
+"""
 _OLD_MATCHES = """
 SELECT m.id, m.wall_time_us < :cut AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.match_id = m.id)
   AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.anchor_id = m.id)
@@ -174,6 +178,11 @@ def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple
 def value_hours(connection: Connection, cut_us: int, rows: int) -> int:
     """Hosts by value and hour; what incidents spread to is kept with them."""
     return connection.execute(_OLD_SIGHTINGS, {"cut": cut_us, "rows": rows}).rowcount
+
+
+def program_days(connection: Connection, cut_us: int, rows: int) -> int:
+    """Numbers of hosts by program and day."""
+    return connection.execute(_OLD_PROGRAM_DAYS, {"cut": cut_us, "rows": rows}).rowcount
 
 
 def kernel_error_host_days(connection: Connection, cut_us: int, rows: int) -> int:

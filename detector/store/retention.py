@@ -104,6 +104,7 @@ class Keeper:
         host_days = removal.kernel_error_host_days
         yield from self._removal("kernel_error_host_days", hours, now_us, host_days)
         days = due.noise_days
+        yield from self._removal("program_days", days, now_us, removal.program_days)
         yield from self._removal("kernel_error_days", days, now_us, removal.kernel_error_days)
         yield from self._removal("kernel_errors", days, now_us, removal.kernel_errors)
         yield from self._tidying()

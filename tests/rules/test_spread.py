@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ class Fleet:
         self.journal.add_report(stored.id, Block(head, (head.text,), True), report, value)
         self.outbreaks.report(stored.id)
 
-    def save(self, incident: Incident, evidence: tuple[int, ...]) -> None:
+    def save(self, incident: Incident, evidence: Sequence[int], *, notify: bool = True) -> None:
         """Stores an incident as the correlator does, without an explanation."""
         self.journal.save_incident(incident, evidence)
 

@@ -4,7 +4,7 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from detector.cli import oopswatch
+from detector.model import Incident
 from detector.outbreak import Outbreaks
 from detector.store import open_journal
 from tests.support.nouns import noise
@@ -28,11 +29,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("burst") / "history.db"
     with closing(open_journal(path, clock=lambda: START + HOUR)) as journal:
         outbreaks = Outbreaks([counting("process", 1, 20)], journal)
+
+        def save(incident: Incident, evidence: Sequence[int], *, notify: bool = True) -> None:
+            journal.save_incident(incident, evidence)
+
         rows = [noise(NAME, f"h{host:02}<b>", hour_us=START) for host in range(60)]
         with journal.transaction():
             journal.count_noise(rows)
             outbreaks.noise(rows)
-            outbreaks.raise_incidents(journal.save_incident)
+            outbreaks.raise_incidents(save)
     return path
 
 

@@ -23,6 +23,7 @@ LARGE = (
     "problem_frames",
     "faults",
     "value_hours",
+    "program_days",
     "spreads",
     "spread_hosts",
     "kernel_error_hosts",

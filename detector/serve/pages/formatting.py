@@ -130,7 +130,10 @@ def rule_words(rule: Rule) -> str:
         hours = rule.timespan_us // HOUR_US
         what = _COUNTED[rule.group_by[0]]
         within = "an hour" if hours == 1 else f"{hours} hours"
-        return f"One {what} on {rule.gte} hosts or more within {within} of wall time."
+        spread = f"One {what} on {rule.gte} hosts or more within {within} of wall time"
+        if rule.times_usual:
+            spread += f", and on {rule.times_usual} times as many as usual"
+        return f"{spread}."
     if rule.type == "event_count":
         listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
         what = "One" if rule.is_lone else f"{rule.gte} or more within {_span(rule)}"

@@ -49,6 +49,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "group_by": list(rule.group_by),
         "timespan_us": rule.timespan_us,
         "gte": rule.gte,
+        "times_usual": rule.times_usual,
         "setting": rule.switch,
         "words": formatting.rule_words(rule),
         "reasoning": rule.reasoning,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from detector.clock import HOUR_US
+from detector.clock import DAY_US, HOUR_US
 from detector.model import Incident, Match, Spread
 from detector.spread import HourSpan
 from detector.store.ingest import incidents
@@ -44,6 +44,22 @@ _NEXT_HOUR = (
     "SELECT min(hour_us) FROM value_hours WHERE field = ? AND value = ? AND hour_us >= ? AND "
     "hour_us <= ?"
 )
+# Whether a host was seen in another hour of the day as well.
+_OF_DAY = f"""
+SELECT 1 FROM value_hours WHERE field = 'process' AND value = ? AND host = ?
+  AND hour_us IN ({", ".join("?" * (DAY_US // HOUR_US))}) LIMIT 1 OFFSET 1
+"""  # noqa: S608
+_COUNT_DAY = """
+INSERT INTO program_days (day_us, process, hosts) VALUES (?, ?, 1)
+ON CONFLICT (day_us, process) DO UPDATE SET hosts = hosts + 1
+"""
+_ON_DAY = "SELECT hosts FROM program_days WHERE day_us = ? AND process = ?"
+_USUAL = """
+SELECT coalesce(max((SELECT p.hosts FROM program_days p
+    WHERE p.day_us = d.value AND p.process = ?)), 0),
+  count(*) FILTER (WHERE EXISTS (SELECT 1 FROM program_days p WHERE p.day_us = d.value))
+FROM json_each(?) d
+"""
 _HOSTS = "SELECT host FROM value_hours WHERE field = ? AND value = ? AND hour_us = ? LIMIT ?"
 _LIVE = """
 SELECT s.incident_id, s.first_us, s.last_us FROM spreads s JOIN incidents i ON i.id = s.incident_id
@@ -128,6 +144,28 @@ class Spreads:
         """Notes that a value was seen on a host in an hour; False where that is known."""
         row = (field, clean(value, NAME_LIMIT), hour_us, clean(host, NAME_LIMIT), match_id)
         return self._connection.execute(_NOTE, row).rowcount > 0
+
+    def count_day(self, process: str, hour_us: int, host: str) -> None:
+        """Counts the host of a new note on its day, unless another hour of it has the host."""
+        value, day_us = clean(process, NAME_LIMIT), hour_us - hour_us % DAY_US
+        hours = range(day_us, day_us + DAY_US, HOUR_US)
+        values = (value, clean(host, NAME_LIMIT), *hours)
+        if self._connection.execute(_OF_DAY, values).fetchone() is None:
+            self._connection.execute(_COUNT_DAY, (day_us, value))
+
+    def hosts_on(self, process: str, day_us: int) -> int:
+        """Returns on how many hosts a program crashed on a day."""
+        value = clean(process, NAME_LIMIT)
+        row = self._connection.execute(_ON_DAY, (day_us, value)).fetchone()
+        return row[0] if row else 0
+
+    def usual(self, process: str, days: Sequence[int]) -> tuple[int, int]:
+        """Returns the most hosts that a program crashed on in one of some days, and on how many of
+        them any program did.
+        """
+        values = (clean(process, NAME_LIMIT), json.dumps(list(days)))
+        most, watched = self._connection.execute(_USUAL, values).fetchone()
+        return most, watched
 
     def sighting(self, match_id: int) -> Sighting | None:
         """Returns what a fault's report says as it is stored; None without a fingerprint or a

@@ -137,3 +137,19 @@ def m011_spread_search(db: Database) -> None:
     """The indexes that lead from a host to its outbreaks."""
     db.execute("CREATE INDEX spread_hosts_host ON spread_hosts (host)")
     db.execute("CREATE INDEX spreads_last ON spreads (last_us)")
+
+
+@MIGRATIONS()
+def m014_program_days(db: Database) -> None:
+    """On how many hosts a program crashed, by the day; counted from now on."""
+    db.executescript(_PROGRAM_DAYS)
+
+
+_PROGRAM_DAYS = """
+CREATE TABLE program_days (
+  day_us INTEGER NOT NULL,
+  process TEXT NOT NULL,
+  hosts INTEGER NOT NULL,
+  PRIMARY KEY (day_us, process)
+) STRICT, WITHOUT ROWID;
+"""
