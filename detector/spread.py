@@ -105,8 +105,8 @@ def usual_days(day_us: int) -> list[int]:
 
 
 def is_unusual(rule: Rule, hosts: int, usual: int, watched: int) -> bool:
-    """Returns whether a value on `hosts` of one day is far above the most that it was on; `watched`
-    of the days that say so saw any value.
+    """Returns whether a value is on far more hosts of a day than usual.
+    `watched` of the days that say what is usual saw any value.
     """
     return watched >= _WATCHED_DAYS and hosts >= max(rule.gte, rule.times_usual * usual)
 
@@ -114,8 +114,8 @@ def is_unusual(rule: Rule, hosts: int, usual: int, watched: int) -> bool:
 def all_unusual_days(
     rule: Rule, seen: Mapping[str, Mapping[int, Collection[str]]]
 ) -> dict[str, list[HourSpan]]:
-    """The spans of a whole history by value, of a rule that compares with what is usual; `seen` are
-    the hosts of each value by the hour.
+    """The spans of a whole history by value, of a rule that compares with what is usual.
+    `seen` are the hosts of each value by the hour.
     """
     days: dict[str, dict[int, set[str]]] = {}
     for value, hours in seen.items():

@@ -37,7 +37,8 @@ _VARIABLE = lazy_regex(
     rf"|{_HEX}{{1,8}}(?::{_HEX}{{0,4}}){{2,7}}(?:\.\d{{1,3}})?(?!\w)"
     r"|\d{1,3}(?:\.\d{1,3}){3}(?![\w.])"
     rf"|0[xX]{_HEX}{{1,32}}"
-    rf"|(?={_HEX}{{0,40}}\d){_HEX}{{8,64}}(?!\w)"
+    # eight letters from a to f and more are hexadecimal too: no word has nothing else
+    rf"|{_HEX}{{8,64}}(?!\w)"
     rf"|(?:{_DEVICES})(?!\w))"
     # the name that a process chose
     r"|(?<=[Cc]omm[ =])[^\s:,()]{1,15}|(?<=[Cc]omm: )[^\s:,()]{1,15}"

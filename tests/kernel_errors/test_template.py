@@ -28,6 +28,8 @@ CASES = (
     ("overlay: upperdir=/var/lib/x/ab12cd/diff is in use", "overlay: upperdir=* is in use"),
     ("bad word ffffffff81234567 at 0x1f", "bad word * at *"),
     ("bond0: aa:bb:cc:dd:ee:ff   moved", "*: * moved"),
+    ("quux: crc is aecbcacb, not DEADBEEF", "quux: crc is *, not *"),
+    ("a facade, defaced by abed", "a facade, defaced by abed"),
     ("read/write is one word", "read/write is one word"),
 )  # fmt: skip
 HOSTILE = ("a", "0", ":", "f:", "/a", "ab ", "en", "sd", "* ", "1.", "eno1", "-", "ab/", "0x", "1a")
