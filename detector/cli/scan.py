@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     from detector.pipeline import Pipeline
     from detector.sources import FileSource
 
+STDIN = "-"
+# So much of standard input is looked at before it is read: what a pipe holds.
+PIPE_BYTES = 65_536
 # Of the records that were set aside so many are shown.
 REJECTED_SHOWN = 20
 
@@ -179,6 +184,7 @@ def scan(
     """
     from detector.sources import FileSource
 
+    host = host or _own_host(paths)
     overrides = {
         "parse__format": log_format,
         "parse__timezone": timezone,
@@ -230,6 +236,21 @@ def scan(
     if store_path is not None:
         _say_nameless(findings.matches)
     sys.exit(2 if source.failed else 1 if findings.matches else 0)
+
+
+def _own_host(paths: Sequence[str]) -> str | None:
+    """This machine's name where standard input is the kernel log of its present boot."""
+    if tuple(paths) != (STDIN,) or sys.stdin.isatty():
+        return None
+    from detector.sources.own_boot import is_of_this_boot, own_records
+
+    with suppress(OSError, AttributeError):  # a closed input, or one that is no file
+        # As much as a pipe holds is looked at, and nothing is taken.
+        opened = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), PIPE_BYTES)
+        head = opened.peek(PIPE_BYTES)
+        sys.stdin = io.TextIOWrapper(opened)
+        return socket.gethostname() if is_of_this_boot(head, own_records()) else None
+    return None
 
 
 def _timed(source: FileSource, watch: Pipeline) -> float:

@@ -22,7 +22,7 @@ from detector.noise import OTHERS, NoiseCount
 from detector.render.csv_rows import columns_of, write_csv
 from detector.render.escape import inert
 from detector.render.objects import Item, as_object, moment
-from detector.render.units import seconds, several, uptime
+from detector.render.units import host_name, seconds, several, uptime
 from detector.unclaimed import UnclaimedCount, unclaimed_summary
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def _incident_rows(item: Item) -> list[tuple[str, str]]:
 
 def shown_host(host: str) -> str:
     """Names a host for people: one that is known by its log's path alone, by the file's name."""
-    return f"{host.rsplit('/', 1)[-1]} (names no host)" if host.startswith("/") else host
+    name = host_name(host)
+    return host if name == host else f"{name} (names no host)"
 
 
 def _hosts(spread: Item | None) -> str:

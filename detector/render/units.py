@@ -1,4 +1,4 @@
-"""Spans, counts and series of counts in words, the same at every door."""
+"""Spans, counts, hosts and series of counts in words, the same at every door."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def uptime(kernel_us: int | None) -> str:
     minutes = kernel_us // 60_000_000
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     return f"{days:,} d {hours} h {minutes} min" if days else f"{hours} h {minutes} min"
+
+
+def host_name(name: str) -> str:
+    """Returns a host's name; of one that is known by its log's path alone, the file's name."""
+    return name.rpartition("/")[2] or name if name.startswith("/") else name
 
 
 def several(count: int, item: str, many: str | None = None) -> str:

@@ -74,13 +74,6 @@ def shortened(text: object, limit: int = 200) -> str:
     return inert(whole) if len(whole) <= limit else f"{inert(whole[:limit])}…"
 
 
-def host_name(name: str) -> str:
-    """A host's name; of one that is known by its log's path alone, the file's name."""
-    file = name.rpartition("/")[2]
-    is_path = name.startswith("/") or ("/" in name and "." in file)
-    return file if is_path and file else name
-
-
 def multiline(text: str) -> Markup:
     """The text of a person with its own line ends, each line inert."""
     return Markup("\n").join(inert(line) for line in text.splitlines())

@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from detector.render.csv_rows import write_csv
 from detector.render.escape import inert
 from detector.render.objects import as_object
-from detector.render.units import exact_seconds, several, uptime
+from detector.render.units import exact_seconds, host_name, several, uptime
 from detector.serve.http.access import csrf_token, visitor
 from detector.serve.http.errors import HttpError
 from detector.serve.pages import formatting
@@ -270,7 +270,7 @@ def _environment() -> Environment:
         "known_page": known_page,
         "pattern": formatting.pattern,
         "multiline": formatting.multiline,
-        "host_name": formatting.host_name,
+        "host_name": host_name,
     }
     environment.globals["newline"] = Markup("\n")
     return environment
