@@ -33,8 +33,8 @@ def is_of_this_boot(head: bytes, own: Iterable[Stamped]) -> bool:
     ]
     known = set(own)
     first = min((at_us for at_us, _ in known), default=0)
-    told = [line for line in lines if line[0] > max(first, 0)]
-    return len(told) >= LEAST and all(line in known for line in told)
+    later = [line for line in lines if line[0] > max(first, 0)]
+    return len(later) >= LEAST and all(line in known for line in later)
 
 
 def own_records(path: str = KMSG) -> Iterator[Stamped]:
