@@ -23,8 +23,9 @@ Stamped = tuple[int, bytes]
 
 
 def is_of_this_boot(head: bytes, own: Iterable[Stamped]) -> bool:
-    """True where the whole lines at the beginning of a log are in the kernel's own buffer, as far
-    back as that goes.
+    """True where the kernel's own buffer has all whole lines of a log's beginning.
+
+    The buffer is a ring: lines that are older than its first are not missed.
     """
     whole = head[: head.rfind(b"\n") + 1]
     lines = [
@@ -66,6 +67,6 @@ def _lines(record: bytes) -> Iterator[Stamped]:
     fields = header.split(b",")
     if len(fields) < 3 or not fields[2].isdigit():
         return
-    text = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), rest.split(b"\n", 1)[0])
+    text = _ESCAPED.sub(lambda matched: bytes([int(matched[1], 16)]), rest.split(b"\n", 1)[0])
     for line in text.split(b"\n"):
         yield int(fields[2]), line.rstrip()
