@@ -10,8 +10,6 @@ written beside the old one, read back, and then renamed over it.
 from __future__ import annotations
 
 import gc
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from detector.known.bug import Bug
 from detector.known.codec import Header, decode, open_index
 from detector.known.index import Index, UnreadableIndexError
 from detector.sources.errors import SourceError
+from detector.sources.whole_file import write_whole
 
 NAME = "known-bugs.zst"
 """The name of the file, in whatever folder."""
@@ -142,24 +141,7 @@ def _without_collection() -> Iterator[None]:
 
 def write(path: Path, data: bytes) -> Header:
     """Writes an index: beside the old one, read back, then renamed over it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        header, _ = read(beside, whole=True)
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    header, _ = write_whole(path, data, partial(read, whole=True))
     return header
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from detector.lazy_regex import lazy_regex
 from detector.sources.errors import SourceError
 from detector.sources.symbols.files import read_file
 from detector.sources.symbols.modules import read_modules
+from detector.sources.whole_file import write_whole
 from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
 from detector.symbols.image import read_image, read_types
 from detector.symbols.pack import (
@@ -72,7 +72,7 @@ class SymbolsFolder:
         del kernel
         header, _ = read_header(pack)
         path = self.path / f"{header.release}-{header.digest}{SUFFIX}"
-        _write(path, pack)
+        write_whole(path, pack, check_pack)
         return PackFile(path, header, len(pack))
 
     def files(self, on_fault: Callable[[str], None]) -> list[PackFile]:
@@ -139,24 +139,3 @@ def _in(path: Path, reading: Callable[[], T]) -> T:
         raise SourceError(
             f"{path}: {error}; `oopswatch symbols add IMAGE` makes a new one"
         ) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        check_pack(beside)
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)
