@@ -138,13 +138,14 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class NameList:
     """A named list of names, such as functions to skip.
-    It holds whole names, and regexes that must cover a whole name.
+    It holds whole names, and regexes that must cover a whole name; those are compiled when the
+    first name is asked for.
     """
 
     id: str
     title: str = ""
     entries: frozenset[str] = frozenset()
-    regexes: tuple[regex.Pattern[str], ...] = ()
+    regexes: tuple[str, ...] = ()
     _holds: Callable[[str], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -160,9 +161,17 @@ class NameList:
         if name in self.entries:
             return True
         try:
-            return any(pattern.fullmatch(name, timeout=_NAME_TIMEOUT_S) for pattern in self.regexes)
+            return any(
+                pattern.fullmatch(name, timeout=_NAME_TIMEOUT_S)
+                for pattern in _compiled(self.regexes)
+            )
         except TimeoutError:
             return False
+
+
+@lru_cache(maxsize=64)
+def _compiled(regexes: tuple[str, ...]) -> tuple[regex.Pattern[str], ...]:
+    return tuple(map(regex.compile, regexes))
 
 
 def no_kernels(_release: str) -> Sequence[KernelBuild]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_args
 
-import regex
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -310,6 +309,4 @@ def _anchor(table: RuleTable) -> str:
 
 
 def _name_list(table: ListTable) -> NameList:
-    return NameList(
-        table.id, table.title, frozenset(table.entries), tuple(map(regex.compile, table.regexes))
-    )
+    return NameList(table.id, table.title, frozenset(table.entries), tuple(table.regexes))
