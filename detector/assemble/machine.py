@@ -99,7 +99,9 @@ class Assembler:
             if not opened.shadow and self._is_near(opened, line)
         ]
         if signature.opens == "rest":
-            known = by_caller(near, line) or self._requested(line)
+            known = by_caller(near, line) or (
+                signature.cls != shape.REQUESTED and self._requested(line)
+            )
             return None if known else claim.match(line, boot)
         copied = any(opened.repeats(line) or opened.holds(line) for opened in near)
         alone = not copied and joined(near, line, signature.cls, self._turn) is None
@@ -244,6 +246,10 @@ class Assembler:
         it is a line like others.
         """
         known = by_caller(near, line)
+        if match.cls == shape.REQUESTED:  # more that was asked for: what came before is over
+            for old in known:
+                self._reports.close(old, "orphan", cut=True)
+            known = []
         if known:
             self._append(known[0], line, looks, now_us, closed)
             return
