@@ -109,10 +109,8 @@ class Assembler:
 
     def _requested(self, line: Line) -> bool:
         """Returns whether traces that were asked for are being printed on the line's host."""
-        return any(
-            opened.head.cls == shape.REQUESTED and self._is_near(opened, line)
-            for opened in self._reports.on(line.host)
-        )
+        mine = [item for item in self._reports.on(line.host) if self._is_near(item, line)]
+        return any(item.head.cls == shape.REQUESTED for item in mine)
 
     def feed(self, line: Line, match: Match | None, now_us: int) -> list[Block]:
         """Takes the next line; returns the blocks that it closed."""
