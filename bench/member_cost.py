@@ -1,8 +1,8 @@
 """How long the member behind a fault takes: python -m bench.member_cost IMAGE.
 
 Places are drawn of all of a kernel's code; each is located by the bytes that a log would print and
-named, as an explanation does it. CPU time; the first, which makes what is kept of a kernel, is
-printed by itself. Then the largest functions, as the worst of the worst.
+named, as an explanation does it, weighted by the size of functions. CPU time; the first, which
+makes what is kept of a kernel, is printed by itself.
 """
 
 from __future__ import annotations
@@ -13,39 +13,36 @@ import time
 from pathlib import Path
 
 from bench.member_eval import kernel_of
-from detector.member.kernel import KernelBuild
+from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.matching import LoggedCode, locate
-from detector.member.naming import name_in
+from detector.member.naming import flow_of, name_in
 
-PLACES = 300
+PLACES = 150
 BEFORE, PRINTED = 42, 64  # bytes of a Code: line of x86-64
 
 
-def explained(kernel: KernelBuild, address: int) -> tuple[float, bool] | None:
-    """(seconds, whether it is named); None where no instruction begins there."""
-    start = kernel.symbols.containing(address)
-    if start is None:
-        return None
-    offset, size = address - start, kernel.symbols.end_of(start) - start
-    before = min(BEFORE if kernel.arch == "x86_64" else 16, offset)
-    code = kernel.bytes_at(address - before, PRINTED if kernel.arch == "x86_64" else 20)
-    name = kernel.symbols.names_at(start)[0]
+def explained(kernel: KernelBuild, function: FunctionCode, address: int) -> float:
+    """The seconds that locating and naming an instruction takes."""
+    is_x86 = kernel.arch == "x86_64"
+    offset, size = address - function.start, kernel.symbols.end_of(function.start) - function.start
+    before = min(BEFORE if is_x86 else 16, offset)
+    code = kernel.bytes_at(address - before, PRINTED if is_x86 else 20)
     began = time.process_time()
-    place = locate(kernel, name, offset, size, LoggedCode(code, before))
-    access = name_in(place.flow, place.address) if place is not None else None
-    return (time.process_time() - began, access is not None) if place is not None else None
+    place = locate(kernel, function.name, offset, size, LoggedCode(code, before))
+    if place is not None:
+        name_in(place.flow, place.address)
+    return time.process_time() - began
 
 
 def main() -> None:
     """Prints the percentiles."""
     kernel = kernel_of(Path(sys.argv[1]))
     draw, part = random.Random(7), kernel.code[0]
-    step = 4 if kernel.arch == "arm64" else 1
     times: list[float] = []
     while len(times) < PLACES:
-        done = explained(kernel, part.address + draw.randrange(0, len(part.data), step))
-        if done is not None:
-            times.append(done[0])
+        function = kernel.function_at(part.address + draw.randrange(len(part.data)))
+        if function is not None and (order := sorted(flow_of(kernel, function).instructions)):
+            times.append(explained(kernel, function, draw.choice(order)))
     first, *times = times
     times.sort()
     shown = ", ".join(f"p{p} {times[len(times) * p // 100] * 1e3:.1f} ms" for p in (50, 95, 99))
