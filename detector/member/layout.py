@@ -14,7 +14,7 @@ from detector.symbols.btf import COMPOSITES, Btf, Kind
 
 _DEEPEST = 12
 _MOST_LEAVES = 512
-_MOST_KEPT = 2_000  # offsets; 20,000 of structs with unions took a gigabyte
+_MOST_KEPT = 2_000  # offsets: bounds memory where thousands of explanations share a pack
 _PRIVATE = frozenset(
     (
         "cb",
