@@ -2,12 +2,12 @@
 
 The history is the correlator's memory; this module only decides.
 
-In: a rule, the match that was just stored, the matches stored near it. Out: the kin that make an
-incident, and the incident that kin makes. Any order of arrival gives the same incidents: a fault is
-paired when the rule's other halves lie within the timespan of it; paired faults that share evidence
-are one incident, anchored at the earliest paired fault. A rule that counts takes as many matches
-within one timespan as it asks for; windows that share a match are one incident, anchored at the
-earliest match. Keeps no window and no clock, and does no IO.
+In: a rule, the match that was just stored, the matches stored near it. Out: the related matches
+that make an incident, and the incident that they make. Any order of arrival gives the same
+incidents: a fault is paired when the rule's other halves lie within the timespan of it; paired
+faults that share evidence are one incident, anchored at the earliest paired fault. A rule that
+counts takes as many matches within one timespan as it asks for; windows that share a match are one
+incident, anchored at the earliest match. Keeps no window and no clock, and does no IO.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def related_to(
     near = [other for other in neighbours if other.id != new.id and concerns(rule, other.match)]
     near = [other for other in near if boots.same_boot(new.match, other.match)]
     if rule.type == "event_count":
-        return _counted_kin(rule, new, near)
+        return _counted_together(rule, new, near)
     faults = [other for other in (new, *near) if _term(rule, other.match) == rule.anchor]
     stored_by_id: dict[int, StoredMatch] = {}
     for fault in faults:
@@ -87,7 +87,7 @@ def related_to(
     return tuple(stored_by_id.values()) if new.id in stored_by_id else ()
 
 
-def _counted_kin(
+def _counted_together(
     rule: Rule, new: StoredMatch, near: Iterable[StoredMatch]
 ) -> tuple[StoredMatch, ...]:
     """The matches in the windows that `new` completes or extends: each of `gte` matches next to

@@ -1,9 +1,11 @@
-"""The kin that one batch brings together, put together themselves: what shares a match or
-an incident is one family.
+"""Families of a batch: matches that make one incident together, found from any of them.
 
-In: a rule and the kin of one match, as often as matches come. Out: families, each to be raised
-once, however many matches it has: a storm of faults costs what its matches cost, not a new incident
-for each. Decides nothing about what makes an incident; does no IO.
+A batch finds the matches related to each of its matches; sets that share a match, or an incident,
+are one family.
+
+In: a rule and the matches related to one match, as often as matches come. Out: families, each to be
+raised once, however many matches it has: a storm of faults costs what its matches cost, not a new
+incident for each. Decides nothing about what makes an incident; does no IO.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Families:
         self._of: dict[tuple[str, int | str], Family] = {}
 
     def add(self, rule: Rule, related: Sequence[StoredMatch]) -> None:
-        """The kin of one match: a new family, or a part of those that it shares something with."""
+        """Adds the matches related to one: a new family, or a part of those that share a match."""
         incidents = {
             stored_match.incidents[rule.id]
             for stored_match in related

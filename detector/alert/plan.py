@@ -2,8 +2,6 @@
 
 In: snapshots of the alert store, the time. Out: writes for `AlertStore.apply`. Pure: no IO, no
 clock.
-
-Pure: no IO, no clock.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ from detector.store import Journal
 from detector.store.alerts import open_alert_store
 from detector.store.query.problem_names import ProblemNames
 
-# Incidents without a report are held together by their rule alone: a storm has many in a moment.
 # The least time between two updates about a group where outbreaks are told of.
 _OUTBREAK_S = 3_600
+# Incidents without a report are held together by their rule alone: a storm has many in a moment.
 _KINDLESS_US = 150 * SECOND_US
 _UPKEEP_US = 5 * SECOND_US
 # So long the pipeline may be about one batch before it does not live: the heartbeat stops.

@@ -16,7 +16,7 @@ from detector.cli.settings_options import config_option, settings_of, store_opti
 from detector.errors import UserError
 from detector.render.escape import inert
 from detector.render.objects import Item, as_object
-from detector.store.query.faults import FaultRow
+from detector.store.query.faults import FIELDS, FaultRow
 
 COLUMNS = ("id", "time (UTC)", "host", "severity", "what", "kernel", "known", "incident")
 
@@ -33,7 +33,7 @@ Examples:
   oopswatch faults list --host edge-32 --since 30d
   oopswatch faults list --class memory-fault --kernel 5.4..5.15 --json""",
 )
-@list_options(100)
+@list_options(100, fields=FIELDS)
 def list_(request: ListRequest) -> None:
     """Kernel faults, newest first."""
     settings = request.settings

@@ -103,7 +103,7 @@ class Knowledge:
         self.bugs = known_bugs(settings, self.catalogue, _refused)
 
     def catalogue(self) -> Catalogue:
-        """The catalogue. Raises Problem where the pattern files have faults."""
+        """The catalogue. Raises HttpError where the pattern files have faults."""
         with self._lock:
             if self._catalogue is None:
                 try:

@@ -166,7 +166,7 @@ _act_route("note", "Write something down")
 
 
 def acted(request: Request, order: Callable[[Actions], Made]) -> Made:
-    """Does one thing. Raises Problem for what the state does not allow."""
+    """Does one thing. Raises HttpError for what the state does not allow."""
     try:
         return done(request, order)
     except ActionRefused as refusal:

@@ -82,7 +82,7 @@ class Gate:
             await self._app(scope, _replayed(body, receive), _audited(request, send))
 
     async def _admit(self, request: Request) -> bytes | None:
-        """Checks everything; returns the body where it had to be read for that. Raises Problem."""
+        """Checks everything; returns the body where it had to be read. Raises HttpError."""
         path, method = request.url.path, request.method
         address = self._access.client_address(request)
         if path not in ANY_HOST and not self._access.host_allowed(request.headers.get("host", "")):
@@ -276,7 +276,7 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def fields_of(body: bytes) -> list[tuple[str, str]]:
-    """The fields of a form that a page posted, as they came. Raises Problem for too many."""
+    """The fields of a form that a page posted, as they came. Raises HttpError for too many."""
     try:
         return parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100

@@ -125,7 +125,7 @@ def as_html(request: Request, page: PageContent) -> Response:
 
 
 def as_json(request: Request, page: PageContent) -> Response:
-    """The page for programs. Raises Problem where it has no such form, or is an error."""
+    """The page for programs. Raises HttpError where it has no such form, or is an error."""
     del request
     if page.status >= 400:
         raise HttpError(page.status, page.notice or page.title, field=page.view.get("wrong_field"))

@@ -3,7 +3,7 @@ report adds to its problem and to the days of the fleet.
 
 In: ids of matches that are new or changed. Out: their rows, made anew from matches and reports:
 doing it again changes nothing. A fault that the kernel panicked after is critical, whatever it
-began as. Runs inside the transaction of the journal that owns the connection.
+began as.
 
 A host runs a kernel from the boot that told it until the boot that told another. Runs inside the
 transaction of the journal that owns the connection.

@@ -21,8 +21,8 @@ SELECT id, changed_us FROM incidents INDEXED BY incidents_live
 WHERE state <> 'resolved' AND changed_us < ? AND joined_into IS NULL
   AND rule NOT IN (SELECT value FROM json_each(?)) LIMIT ?
 """
-# A boot that began after the fault's own, told as in `boots.same_boot`: by both starts on the wall
-# clock, or by the count in one stream.
+# A boot that began after the fault's own, told as in `same_boot.same_boot`: by both starts on the
+# wall clock, or by the count in one stream.
 _REBOOTED = """
 SELECT i.id, min(b.epoch_us) AS epoch_us FROM incidents i INDEXED BY incidents_live
   CROSS JOIN matches m ON m.id = i.anchor_id CROSS JOIN boots b ON b.host = i.host

@@ -4,7 +4,7 @@ The address of a page is the query.
 
 In: names with their values as people wrote them, and the time now. Out: a `Filter`, or a
 `FilterError` that names the field; and a filter as the one canonical query string that parses to it
-again. Reads no clock and no file, and knows no SQL.
+again. Reads no clock and no file.
 
 A host that no line named is its source's, which may hold capitals.
 """
