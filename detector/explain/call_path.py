@@ -68,6 +68,8 @@ _NAMES = lazy_regex(
 )
 _HEADER = 3  # lines of a dump that has no line of its own above the frames
 _WATCHDOGS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
+# Of a stack that is used up most is the task's own.
+_OWN_STACK = frozenset({"stack-overflow", "stack-guard", "double-fault"})
 
 # (prefixes of function names, the station in words), innermost stations first where a name fits
 # two.
@@ -182,6 +184,14 @@ def _own_frames(report: CrashReport) -> Sequence[Frame]:
     return report.frames[at:]
 
 
+def _within_interrupt(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The frames since the last interrupt struck: what it interrupted did not call it."""
+    for at, frame in enumerate(frames):
+        if frame.reliable and base(frame.function) in _ENTRIES:
+            return frames[: at + 1]
+    return frames
+
+
 def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
     """(station, function) from the outermost call in, neighbours of one station joined."""
     results: list[tuple[str, str]] = []
@@ -209,7 +219,9 @@ def explain_path(report: CrashReport) -> list[Statement]:
     if _is_of_another(report):
         return []
     where = context(report)
-    way = stations(_own_frames(report))
+    way = stations(_within_interrupt(_own_frames(report)))
+    if len(way) > 1 and way[-1][1].startswith(("do_page_fault", "exc_page_fault")):
+        way = way[:-1]  # the handler of this very fault
     statements: list[Statement] = []
     if where:
         statements.append(Statement(_context_sentence(where, report), "likely"))
@@ -231,7 +243,7 @@ def _context_sentence(where: str, report: CrashReport) -> str:
             "; the CPU was idle before"
             if idle
             else f"; the task it names, {comm}, need not be involved"
-            if comm
+            if comm and report.kind not in _OWN_STACK
             else ""
         )
         return f"It happened in {'an' if where[0] in 'iN' else 'a'} {where}{task}."

@@ -39,9 +39,9 @@ _ALLOCATORS = (
     "slab_alloc",
 )
 _FREELIST = (
-    "The slab allocator followed its list of free objects to a bad address: that pointer "
-    "lies inside a freed object, and something wrote "
-    "over it after the release. The function named here is the victim, not the cause."
+    "The slab allocator followed its own lists of free objects to a bad address: something "
+    "wrote over them, most often into a freed object, where the list of free ones is kept. The "
+    "function named here is the victim, not the cause."
 )
 
 

@@ -217,7 +217,7 @@ def test_nothing_to_say(catalogue):
         ({"kind": "warning", "title": "WARNING: refcount bug in foo"}, "reference counter"),
         ({"kind": "rcu-stall", "title": "INFO: rcu detected stall in foo"}, "quiescent state"),
         ({"kind": "panic", "title": "kernel panic: out of memory"}, "stopped for good"),
-        ({"function": "kmem_cache_alloc", "frames": ()}, "inside a freed object"),
+        ({"function": "kmem_cache_alloc", "frames": ()}, "into a freed object"),
     ],
 )
 def test_kinds(catalogue, change, expected):

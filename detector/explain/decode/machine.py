@@ -8,9 +8,11 @@ tell. Decodes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from detector.explain.block_text import first
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport
 
 ArchFamily = Literal["arm64", "x86_64", "i386", "arm", "other"]
@@ -72,6 +74,9 @@ _OTHERS: Mapping[str, int] = {
     "mips": 32,
     "riscv32": 32,
 }
+# arch/arm64/mm/fault.c, show_pte(): 4.x to 6.x.
+_VA_BITS = lazy_regex(r"(?:user|swapper) pgtable: \d+k pages, (?P<bits>3\d|4\d|5\d)-bit VAs")
+_BETWEEN = lazy_regex(r"\[[0-9a-f]{8,16}\] address between user and kernel address ranges")
 # A register that only this family prints.
 _TELLTALES: tuple[tuple[str, str], ...] = (
     ("x0", "arm64"),
@@ -92,4 +97,18 @@ def machine_of(report: CrashReport) -> Architecture | None:
     name = _SPELLINGS.get(arch) or next(
         (family for register, family in _TELLTALES if register in report.registers), None
     )
-    return _MACHINES[name] if name else None
+    if name is None:
+        return None
+    machine = _MACHINES[name]
+    return replace(machine, user_end=_user_end(report)) if name == "arm64" else machine
+
+
+def _user_end(report: CrashReport) -> int:
+    """Where user space ends on arm64, as the page tables' line tells (show_pte, "39-bit VAs").
+
+    Where the kernel says that an address lies between both ranges, the least that is usual.
+    """
+    if (bits := first(report.lines, _VA_BITS)) is not None:
+        return 1 << min(int(bits["bits"]), 52)
+    between = first(report.lines, _BETWEEN)
+    return 1 << 39 if between is not None else _MACHINES["arm64"].user_end

@@ -52,8 +52,8 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
     (
         "inconsistent lock state",
         (
-            "Lockdep saw one lock taken in an interrupt and also with that "
-            "interrupt enabled: where it strikes the holder, the CPU waits for itself."
+            "Lockdep saw one lock taken in an interrupt and also where that interrupt may "
+            "strike: where it strikes the holder, the CPU waits for itself."
         ),
     ),
     (
@@ -70,7 +70,10 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
         "held when returning to user space",
         "A system call went back to user space with a lock held.",
     ),
-    ("still has locks held", "A task froze, or ended, with locks held."),
+    (
+        "still has locks held",
+        "A task held locks where it must hold none: it ended, froze, or could be frozen there.",
+    ),
     ("lock held at task exit", "A task ended with a lock held."),
     ("Nested lock was not taken", "A lock was taken as nested in another one that is not held."),
     (
@@ -154,7 +157,7 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
     if (release := first(report.lines, _RELEASES)) is not None:
         statements.append(
             Statement(
-                f"{release['comm']} (pid {release['pid']}) released {release['name']}.",
+                f"{release['comm']} (pid {release['pid']}) was to release {release['name']}.",
                 "certain",
                 (quoted(release),),
             )
@@ -225,10 +228,15 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
 def _preempt_count(count: int) -> str:
     """The fields of preempt_count in words: bits 0 to 7 preemption, 8 to 15 soft interrupts,
     16 to 19 interrupts, 20 to 23 NMIs.
+
+    schedule() itself has switched preemption off once (in_atomic_preempt_off); a soft interrupt
+    that is served counts 1, local_bh_disable() 2 (SOFTIRQ_DISABLE_OFFSET).
     """
+    softirqs = count >> 8 & 0xFF
     fields = (
-        (count & 0xFF, "preemption is off (depth {})"),
-        (count >> 8 & 0xFF, "soft interrupts are off or one is served (count {})"),
+        (max(0, (count & 0xFF) - 1), "preemption is off (depth {}, the scheduler's own apart)"),
+        (softirqs & 1, "a soft interrupt is served"),
+        (softirqs >> 1, "soft interrupts are off (depth {})"),
         (count >> 16 & 0xF, "an interrupt is served (depth {})"),
         (count >> 20 & 0xF, "an NMI is served (depth {})"),
     )

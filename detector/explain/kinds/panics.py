@@ -18,8 +18,9 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (
         "Fatal exception in interrupt",
         (
-            "The exception before it struck in an interrupt, or where soft interrupts were off: "
-            "there no task can be killed in its place."
+            "The kernel counted the exception before it as one in an interrupt, or with soft "
+            "interrupts off, where no task can be killed in its place. The handlers of double "
+            "faults and breakpoints count as such by themselves."
         ),
     ),
     (

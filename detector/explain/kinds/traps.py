@@ -26,8 +26,8 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     (
         "int3",
         (
-            "The kernel met a breakpoint that nobody had set there: code that is being patched, or "
-            "was overwritten."
+            "The kernel met a breakpoint that none of its users (kprobes, patching of code) "
+            "claimed: code that is being patched meanwhile, or was overwritten."
         ),
     ),
     (
@@ -64,11 +64,8 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     matched = first(report.lines, _WARNING)
     where = f" at {matched['place']}" if matched is not None else ""
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
-    went_on = "" if stopped else ", said so, and went on"
-    text = (
-        f"A WARN(){where} was hit: the kernel found a state that its author held "
-        f"impossible{went_on}."
-    )
+    went_on = "" if stopped else "; the kernel said so and went on"
+    text = f"A WARN(){where} was hit: a check in the code failed{went_on}."
     evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [Statement(text, "certain", evidence), *explain_odebug(report)]
 
