@@ -313,3 +313,10 @@ def test_page_is_what_the_code_says():
         cwd=ROOT,
     ).stdout
     assert made == (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_a_group_of_two_words_is_set_by_the_environment():
+    """`OOPSWATCH_<GROUP>_<NAME>` for every group."""
+    settings, origins = load(None, {}, {"OOPSWATCH_KERNEL_ERRORS_COUNT": "false"})
+    assert settings.kernel_errors.count is False
+    assert origins["kernel_errors.count"] == "OOPSWATCH_KERNEL_ERRORS_COUNT"

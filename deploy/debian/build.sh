@@ -30,6 +30,7 @@ grep -rlI "$prefix" "$prefix/bin" "$prefix/pyvenv.cfg" | xargs sed -i "s|$prefix
 grep -rlI "$prefix" "$prefix/lib" | xargs -r sed -i "s|$prefix|/opt/oopswatch|g"
 
 install -D -m 644 -t "$root/usr/lib/systemd/system" deploy/systemd/*.service
+install -m 755 deploy/images/kernel-images.sh "$prefix/kernel-images.sh"
 install -D -m 644 deploy/oopswatch.toml "$root/etc/oopswatch/oopswatch.toml"
 install -D -m 644 deploy/notify.toml "$root/usr/share/doc/oopswatch/examples/notify.toml"
 cp -r deploy/shippers deploy/prometheus deploy/grafana "$root/usr/share/doc/oopswatch/examples/"

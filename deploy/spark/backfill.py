@@ -114,7 +114,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files of logs, globs")
     out = parser.add_mutually_exclusive_group(required=True)
     out.add_argument("--history", help="SQLite history to store everything in")
-    out.add_argument("--parquet", help="folder to write incidents to")
+    out.add_argument("--parquet", help="new folder to write incidents to")
     given = parser.parse_args()
     paths = {path for pattern in given.paths for path in glob(pattern)}  # noqa: PTH207
     if not paths:
@@ -144,7 +144,7 @@ def main() -> None:
         else:
             schema = ", ".join(f"{name} string" for name in COLUMNS)
             table = spark.createDataFrame(found.mapPartitions(correlate), schema)
-            table.write.mode("overwrite").parquet(given.parquet)
+            table.write.mode("error").parquet(given.parquet)
             done = f"incidents: {given.parquet}"
     finally:
         spark.stop()

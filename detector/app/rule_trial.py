@@ -30,7 +30,7 @@ from detector.store.query.results import IncidentRow
 from detector.store.query.rule_trial import RaisedIncidents, StoredFault
 
 # What the history found to be news is news from its first line on.
-_NEWS_AT_ONCE = KernelErrorPolicy(0)
+NEWS_AT_ONCE = KernelErrorPolicy(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class _Trial:
         errors = rule_trial.kernel_errors(connection, since_us) if KERNEL_ERROR in fields else ()
         for counts in errors:
             with self._batch():
-                self._correlator.count_kernel_errors(counts, _NEWS_AT_ONCE)
+                self._correlator.count_kernel_errors(counts, NEWS_AT_ONCE)
             self.kernel_errors += len(counts)
 
     @contextmanager

@@ -1,7 +1,7 @@
 """Names the versions of what came with the package: program, patterns, index of known bugs.
 
-The version of the patterns is a digest of their files: two installations with the same one decide
-alike.
+The version of the patterns is a digest of the files that came with the package; own ones and an
+index of one's own are not in it.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ cannot be read. The history is only read; nobody is notified."""
 )
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--stored", is_flag=True, help="Replay the faults that the history holds.")
+@click.option("--host", help="The host of every line of files, whatever the lines say.")
 @click.option("--topic", help="Replay a topic of Kafka.")
 @click.option("--since", type=TimeParam(), help="Begin there: 30d, 12h, a date.")
 @click.option("--until", type=TimeParam(), help="End there, of a topic.")
@@ -56,6 +57,7 @@ cannot be read. The history is only read; nobody is notified."""
 def replay(
     paths: tuple[str, ...],
     stored: bool,
+    host: str | None,
     topic: str | None,
     since: int | None,
     until: int | None,
@@ -79,6 +81,10 @@ def replay(
         raise click.UsageError("say what to replay: PATH..., --topic TOPIC or --stored")
     if paths and (since or until):
         raise click.UsageError("--since and --until are for --topic and --stored")
+    if host and not paths:
+        raise click.UsageError("--host is for PATH...")
+    if since and until and since >= until:
+        raise click.UsageError("--since is not before --until")
     if stored and until:
         raise click.UsageError("--until is for --topic")
     settings, _ = settings_of(
@@ -96,7 +102,7 @@ def replay(
             replay_stored(history, settings, catalogue, given)
             failed = False
         else:
-            failed = _replay_logs(paths, topic, (since, until), settings, catalogue, given)
+            failed = _replay_logs(paths, host, topic, (since, until), settings, catalogue, given)
         for change in changes(history, given, settings, catalogue):
             counts[change.kind, change.change] += 1
             _say(change, as_json, counts[change.kind, change.change] <= limit)
@@ -107,6 +113,7 @@ def replay(
 
 def _replay_logs(
     paths: tuple[str, ...],
+    host: str | None,
     topic: str | None,
     times: tuple[int | None, int | None],
     settings: Settings,
@@ -119,7 +126,7 @@ def _replay_logs(
 
     if topic is None:
         with closing(FileSource(paths)) as source:
-            replay_logs(source.batches(), settings, catalogue, given, clock.now_us)
+            replay_logs(source.batches(), settings, catalogue, given, clock.now_us, host)
         problems = [str(problem) for problem in source.problems]
         failed = bool(source.failed)
     else:

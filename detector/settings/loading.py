@@ -157,18 +157,25 @@ def _from_environment(environment: Mapping[str, str], faults: list[str]) -> Give
     for variable, value in environment.items():
         if _SERVICE_LINK.fullmatch(variable) or _LINK_ADDRESS.match(value):
             continue
-        group, _, name = variable.removeprefix(PREFIX).lower().partition("_")
+        group, name = _group_of(variable.removeprefix(PREFIX).lower())
         if not variable.startswith(PREFIX):
             continue
         if not _is_utf8(value):
             faults.append(f"{inert(variable)}: its value is not UTF-8")
             continue
-        if name and group in Settings.model_fields:
+        if name and group:
             given[f"{group}.{name}"] = (value, variable)
         elif near := get_close_matches(variable, _VARIABLES, n=1, cutoff=_NEAR):
             # Other variables with the prefix are somebody else's: a misspelt one is not.
             faults.append(f"{inert(variable)}: no setting: did you mean {near[0]}?")
     return _known(given, faults)
+
+
+def _group_of(words: str) -> tuple[str, str]:
+    """The group and the name in a variable's words; a group's own name may hold a "_"."""
+    groups = [group for group in Settings.model_fields if words.startswith(f"{group}_")]
+    group = max(groups, key=len, default="")
+    return group, words.removeprefix(f"{group}_") if group else ""
 
 
 def _is_utf8(value: str) -> bool:

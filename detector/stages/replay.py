@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from detector.app import build
+from detector.app.rule_trial import NEWS_AT_ONCE
 from detector.boots import line_of
 from detector.catalogue import Catalogue
 from detector.correlator import Correlator
@@ -31,7 +32,9 @@ from detector.store.query.replay import ReplayedFault, ReplayedIncident, ReplayS
 
 # Faults that are stored again in one transaction.
 _BATCH = 500
-_INCIDENT_FIELDS = ("rule", "severity", "title", "function", "fingerprint", "known_issue")
+_INCIDENT_FIELDS = (
+    "rule", "severity", "title", "function", "fingerprint", "known_issue", "joined_into",
+)  # fmt: skip
 _FAULT_FIELDS = ("title", "function", "fingerprint")
 
 
@@ -86,10 +89,11 @@ def replay_logs(
     catalogue: Catalogue,
     given: ReplayedInput,
     now_us: Callable[[], int],
+    host: str | None = None,
 ) -> None:
-    """Feeds logs through both stages into the temporary history."""
+    """Feeds logs through both stages into the temporary history; `host` is that of every line."""
     given.ranges = {}
-    detector = Detector(settings, catalogue=catalogue)
+    detector = Detector(settings, catalogue=catalogue, host=host)
     archive = Archive(given.journal, settings, catalogue=catalogue)
     for batch in batches:
         for chunk in batch:
@@ -138,6 +142,9 @@ class _StoredFaults:
         for rows in rule_trial.noise(connection, given.since_us):
             with self._batch():
                 self._correlator.noise(rows)
+        for counts in rule_trial.kernel_errors(connection, given.since_us):
+            with self._batch():
+                self._correlator.count_kernel_errors(counts, NEWS_AT_ONCE)
 
     @contextmanager
     def _batch(self) -> Iterator[None]:
@@ -195,7 +202,11 @@ def _incidents(
         if new.rule not in left_out:
             yield _incident(before.incident(new.id), new)
     for old in before.incidents(given.since_us):
-        if old.rule in left_out or after.incident(old.id) is not None:
+        if old.rule in left_out:
+            continue
+        if (known := after.incident(old.id)) is not None:
+            if known.joined_into is not None:
+                yield _incident(old, known)
             continue
         evidence = before.evidence(old.id)
         if all(given.covers(match) or after.fault(match) for match in evidence):

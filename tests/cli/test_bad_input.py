@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_what_was_stored_stays(log: Path, tmp_path: 
     big = tmp_path / "big.log"
     big.write_text(
         "".join(
-            f"[{n:5d}.000000] IPv4: Attempt to release TCP socket in state 10 ffff8000{n:08x}\n"
+            f"[{n:5d}.000000] Unable to handle kernel paging request at virtual address {n:016x}\n"
             for n in range(5000)
         )
     )

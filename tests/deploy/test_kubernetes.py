@@ -165,7 +165,9 @@ def test_stages_of_the_fleet_agree(program, deploy, tmp_path):
     pods = [item["StatefulSet"]["spec"]["template"]["spec"] for item in (archive, detect)]
     assert [pod["containers"][0]["args"][0] for pod in pods] == ["archive", "detect"]
     name = archive["ConfigMap"]["metadata"]["name"]
-    for pod in pods:
+    for pod in pods:  # files that the settings name are there
+        mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert {"/etc/oopswatch", "/etc/oopswatch-access"} <= mounts
         assert {"name": "settings", "configMap": {"name": name}} in pod["volumes"]
     labels = detect["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     for selector in (

@@ -15,6 +15,7 @@ from detector.cli import oopswatch
 from detector.settings import shipped_patterns_dir
 from detector.simulate import SimulationPlan, records, simulate
 from tests.kafka.broker import Broker
+from tests.kernel_errors.shipping import counting, day, ship, syslog
 
 PLAN = SimulationPlan(
     seed=5, hosts=12, lines=3_000, incidents=6, half_signatures=4, reboots=2, noise_share=0.01
@@ -151,6 +152,32 @@ def test_a_file_that_is_not_there(replay: Replay, tmp_path: Path) -> None:
     done = replay(tmp_path / "none.log")
     assert done.exit_code == 2
     assert "none.log" in done.stderr
+
+
+def test_new_kernel_errors_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An incident of them is the same where the history is read anew."""
+    path = tmp_path / "errors.db"
+    with counting(path, rules__kernel_errors=True) as watch:
+        ship(watch, [syslog("h0", day(0), "acme 7: gone")])
+        rows = [syslog(f"h{number}", day(20, number), "pump 3 stopped") for number in range(24)]
+        ship(watch, rows, day(20))
+    monkeypatch.setenv("OOPSWATCH_RULES_KERNEL_ERRORS", "true")
+    done = CliRunner().invoke(oopswatch, ["replay", "--stored", "--store", str(path), "--json"])
+    changes, summary = items(done)
+    assert changes == []
+    assert summary["incidents"] == {"new": 0, "gone": 0, "changed": 0, "same": 1}
+
+
+def test_incidents_that_another_takes_in_are_changed(
+    replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lone faults are incidents; with the rule switched on they are new, and stay counted."""
+    monkeypatch.setenv("OOPSWATCH_RULES_LONE_FAULTS", "true")
+    _, before = items(replay("--stored"))
+    monkeypatch.setenv("OOPSWATCH_RULES_OUTBREAKS", "true")
+    _, after = items(replay("--stored"))
+    assert before["incidents"]["new"] > 0
+    assert before["incidents"]["same"] == after["incidents"]["same"] == 6
 
 
 @pytest.mark.kafka
