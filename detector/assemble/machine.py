@@ -404,7 +404,7 @@ class Assembler:
         closed: list[Block] = []
         for opened in list(mine):
             after_us = opened.after_us(line)
-            if boot or (opened.lingering and after_us > self._limits.linger_us):
+            if boot or opened.is_over(line, self._limits.linger_us):
                 closed += self._reports.close(opened, "boot" if boot else "gap", cut=False)
             elif after_us > self._limits.gap_us:
                 opened.away += 1

@@ -15,6 +15,11 @@ from detector.assemble.grammar import LineShape, is_bottom
 from detector.assemble.grammar import shape as shape_of
 from detector.model import Block, Line, Match
 
+# include/asm-generic/bug.h, lib/bug.c (3.x to 6.x): what a WARN() or BUG() prints first.
+_BEGINS = "------------[ cut here ]"
+# The lines of one fault are stamped within milliseconds of each other; syslog has whole seconds.
+_AT_ONCE_US = 2_000_000
+
 BlockRole = Literal["report", "shadow", "orphan"]
 """A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a
 register dump or a trace without a head: what is left of a report, or a message's; only its end can
@@ -293,6 +298,14 @@ class Opened:
         """
         stamp = line.kernel_time_us if self.stamped == "kernel" else line.wall_time_us
         return stamp - self.at_us if stamp is not None and self.at_us is not None else 0
+
+    def is_over(self, line: Line, linger_us: int) -> bool:
+        """Returns whether a line comes too late for the report: for one that has ended; or a line
+        that begins another one, which is printed at once where it is of the same fault.
+        """
+        if not self.lingering and not line.text.startswith(_BEGINS):
+            return False
+        return self.after_us(line) > (linger_us if self.lingering else _AT_ONCE_US)
 
     def before_head(self, line: Line) -> int:
         """Returns how many µs before the report's head this line was printed.

@@ -82,6 +82,8 @@ def export(
         else:
             with output.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(item_of(history, row.id)) + "\n" for row in rows)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
 

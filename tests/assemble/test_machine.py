@@ -444,3 +444,23 @@ def test_the_page_tables_address_says_whose_report_goes_on() -> None:
     assert second.lines[0].endswith("000bb028")
     assert second.lines[1].startswith("pgd = ")
     assert second.lines[-1].startswith("PC is at")
+
+
+WARNING = """[  105.200000] ------------[ cut here ]------------
+[  105.200001] WARNING: CPU: 3 PID: 812 at net/demo/demo.c:442 demo_watchdog+0x25c/0x264
+[  105.200002] Modules linked in: demo
+[  105.200003] CPU: 3 PID: 812 Comm: app Not tainted 4.14.0 #1
+[  105.200004] Call trace:
+[  105.200005]  demo_watchdog+0x25c/0x264
+[  105.200006]  demo_timer+0x30/0x150
+[  105.200007] ---[ end trace 1234567890abcdef ]---
+"""
+
+
+def test_a_head_whose_block_was_lost_takes_no_later_warnings_trace() -> None:
+    """What begins another report seconds later ends it; within milliseconds it may be its own."""
+    head = "Unable to handle kernel paging request at virtual address 00013fcb"
+    first, second = blocks(f"[  100.100000] {head}\n{WARNING}")
+    assert first.lines == (head,)
+    assert len(second.lines) >= 6
+    assert "demo_watchdog" in "\n".join(second.lines)

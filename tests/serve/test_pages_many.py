@@ -162,3 +162,34 @@ def test_texts_keep_their_lines(acting: Acting) -> None:
     page = client.get(address).text
     assert r"\n" not in page
     assert re.search(r"<textarea[^>]*>one\ntwo &lt;b&gt;</textarea>", page)
+
+
+def test_an_unknown_incident_among_those_selected_is_left(acting: Acting) -> None:
+    """The others are acted on, each once; the count says how many were left."""
+    client, _ = acting
+    where, token = button(client.get("/incidents").text, "Acknowledge")
+    (first, *_) = shown(client.get("/incidents?state=open").text)
+    form = {"csrf_token": token, "id": [first, first, "nope"]}
+    done = client.post(where, data=form, follow_redirects=False)
+    assert done.status_code == 303
+    assert "count=1" in done.headers["location"]
+    assert "left=1" in done.headers["location"]
+
+
+def test_silencing_incidents_that_are_gone_is_refused(acting: Acting) -> None:
+    """Nobody believes in a silence that there is not."""
+    client, _ = acting
+    _, token = button(client.get("/incidents").text, "Acknowledge")
+    form = {"csrf_token": token, "id": "nope", "hours": "1"}
+    done = client.post("/silences", data=form, follow_redirects=False)
+    assert done.status_code != 303
+    assert "None of the selected incidents" in done.text
+
+
+def test_a_filter_of_thousands_of_bad_values_is_answered_at_once(acting: Acting) -> None:
+    """The error page shows some of them."""
+    client, _ = acting
+    values = "&".join(f"host=h{number}" for number in range(3_000))
+    answer = client.get(f"/incidents?{values}")
+    assert answer.status_code == 422
+    assert answer.text.count("chip") < 200

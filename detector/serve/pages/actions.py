@@ -22,7 +22,7 @@ from detector.serve.http.gate import fields_of
 from detector.serve.http.login import inward
 from detector.serve.pages.rendering import PageContent, as_html, now_us, problem_page, segment
 from detector.serve.pages.silences import LENGTHS, of_each
-from detector.store.lifecycle.actions import ActionRefused, Actions
+from detector.store.lifecycle.actions import ActionRefused, Actions, UnknownIncidentError
 from detector.store.lifecycle.states import Act
 from detector.store.query.advice import ADVICE, TEXT_LIMIT
 
@@ -83,19 +83,18 @@ def act_on_many(request: Request, what: str, chosen: Chosen, back: str = "/incid
         return _refused(request, "No incident is selected.", back, hint="Select some in the list.")
 
     def order(actions: Actions) -> dict[str, int]:
-        acted = [
-            _acted(actions, identity, _ACTS[what], visitor(request).name) for identity in chosen
-        ]
+        who = visitor(request).name
+        acted = [_acted(actions, item, _ACTS[what], who) for item in dict.fromkeys(chosen)]
         return {"count": sum(acted), "left": len(acted) - sum(acted)}
 
     return _done(request, order, back, what)
 
 
 def _acted(actions: Actions, identity: str, what: Act, who: str) -> bool:
-    """Acts on one incident; False where its state does not allow it."""
+    """Acts on one incident; False where its state does not allow it, or it is there no more."""
     try:
         actions.act(identity, what, actor=who)
-    except ActionRefused:
+    except (ActionRefused, UnknownIncidentError):
         return False
     return True
 
@@ -153,6 +152,8 @@ def _advise(actions: Actions, fingerprint: str, fields: Mapping[str, str], who: 
 def silence(request: Request, fields: FormFields, chosen: Chosen) -> Response:
     """A new silence from now on, or one for each problem and host of the selected incidents."""
     each = of_each(history(request), chosen) if chosen else [fields]
+    if not each:
+        return _refused(request, "None of the selected incidents is there any more.", "/incidents")
 
     def order(actions: Actions) -> None:
         for covers in each:
@@ -198,6 +199,8 @@ def _done(request: Request, order: Callable[[Actions], Any], back: str, what: st
     """
     try:
         counts = done(request, order)
+    except UnknownIncidentError:
+        return _refused(request, "There is no such incident, or it was removed.", back)
     except ActionRefused as refusal:
         return _refused(request, f"{str(refusal)[:1].upper()}{str(refusal)[1:]}.", back)
     result = {"done": what} | (counts if isinstance(counts, dict) else {})

@@ -21,6 +21,9 @@ from detector.store.query import filters
 from detector.store.query.filters import Filter, FilterError
 from detector.store.query.results import Facet
 
+# What a refused filter is shown with again.
+_SHOWN_VALUES = 20
+_SHOWN_CHARACTERS = 200
 _EXAMPLES = {
     "host": "db-*",
     "since": "7d or 2026-11-01",
@@ -119,7 +122,11 @@ def page_query(request: Request, now_us: int, names: Iterable[str] | None = None
     except FilterError as error:
         return PageQuery(
             path,
-            {name: values for name, values in given.items() if name in allowed},
+            {
+                name: [value[:_SHOWN_CHARACTERS] for value in values[:_SHOWN_VALUES]]
+                for name, values in given.items()
+                if name in allowed
+            },
             Filter(),
             None,
             error,

@@ -44,6 +44,10 @@ _OPEN_OF_PROBLEM = (
 )
 
 
+class UnknownIncidentError(StoreError):
+    """There is no incident of that id, or no more."""
+
+
 class ActionRefused(StoreError):  # noqa: N818
     """An act that does not fit the state of the incident, problem or silence.
 
@@ -283,7 +287,7 @@ class Actions:
             self._connection.execute(query, (identity,)).fetchall() if identity else []
         )
         if not rows:
-            raise StoreError(
+            raise UnknownIncidentError(
                 f"{self._path}: no incident {identity}; `oopswatch incidents list` names them"
             )
         if len(identity) < _LEAST_PREFIX and rows[0]["id"] != identity:
