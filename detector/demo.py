@@ -58,6 +58,10 @@ class DemoError(UserError):
     """A fault that keeps the demo from running, in one line with its remedy."""
 
 
+class SilentBrokerError(DemoError):
+    """The broker takes records and hands none out."""
+
+
 @dataclass(frozen=True, slots=True)
 class DemoBroker:
     """The broker of the demo's topic: settings to reach it, options that all its clients need,
@@ -169,8 +173,10 @@ def demo(
             sender.join()
         watch.finish(now_us())
         seconds = time.monotonic() - begun
-    if reader.error or sender.error:
-        raise DemoError(reader.error or f"the broker does not take the records: {sender.error}")
+    if reader.error:
+        raise SilentBrokerError(reader.error)
+    if sender.error:
+        raise DemoError(f"the broker does not take the records: {sender.error}")
     items, noise = read_back(store)
     return DemoResult(
         tabulate(simulation.truth, items, noise),

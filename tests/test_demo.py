@@ -6,9 +6,18 @@ import pytest
 from click.testing import CliRunner
 from kafka.admin import KafkaAdminClient
 
+from detector import demo as demonstration
 from detector.app import build
 from detector.cli import oopswatch
-from detector.demo import DemoBroker, DemoError, demo, embedded_broker, read_back, tabulate
+from detector.demo import (
+    DemoBroker,
+    DemoError,
+    SilentBrokerError,
+    demo,
+    embedded_broker,
+    read_back,
+    tabulate,
+)
 from detector.settings import settings_of
 from detector.settings.kafka import Kafka
 from detector.simulate import simulate
@@ -134,3 +143,22 @@ def test_command_names_a_broker_that_cannot_be_reached(tmp_path):
     assert (
         "oopswatch: demo: kafka.bootstrap_servers: localhost:1: Connection refused" in result.output
     )
+
+
+def test_a_silent_broker_of_its_own_is_tried_once_more(tmp_path, monkeypatch):
+    """The mock cluster is left for another one, and the history begun is made anew."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    once = demonstration.demo
+    silent = [SilentBrokerError("the broker handed out nothing for 30 s")]
+
+    def twice(plan, broker, watch, store, progress):
+        if silent:
+            store.write_text("begun")
+            raise silent.pop()
+        return once(plan, broker, watch, store, progress)
+
+    monkeypatch.setattr(demonstration, "demo", twice)
+    store = tmp_path / "demo.db"
+    shown = CliRunner().invoke(oopswatch, ["demo", "--lines", "20000", "--store", str(store)])
+    assert shown.exit_code == 0, shown.output
+    assert "once more, with another one" in shown.output
