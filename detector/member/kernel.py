@@ -19,7 +19,8 @@ from detector.symbols.image import CodeRange
 from detector.symbols.table import SymbolTable
 
 _SUFFIXES = (".isra", ".part", ".constprop", ".cold", ".llvm")
-_LONGEST = 256 * 1024  # bytes of a function
+# Bytes of a function: those of kernels are 15 KiB at most; what is longer is padding behind a mark.
+_LONGEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,13 @@ class KernelBuild:
         self.containers: dict[int, list[tuple[int, int]]] | None = None
 
     def function_at(self, address: int) -> FunctionCode | None:
-        """The function that holds an address."""
+        """The function that holds an address; None for what is too long for one."""
         start = self.symbols.containing(address)
         if start is None:
             return None
-        size = min(self.symbols.end_of(start) - start, _LONGEST)
+        size = self.symbols.end_of(start) - start
+        if size > _LONGEST:
+            return None
         code = self.bytes_at(start, size)
         names = self.symbols.names_at(start)
         known = (name for name in names if name in self.types.functions)
