@@ -9,7 +9,7 @@ incidents.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,13 +119,8 @@ class _Trial:
                 self._correlator.count_kernel_errors(counts, NEWS_AT_ONCE)
             self.kernel_errors += len(counts)
 
-    @contextmanager
-    def _batch(self) -> Iterator[None]:
-        self._isolation.begin(careful=False)
-        with self._journal.transaction():
-            yield
-            self._correlator.raise_incidents()
-            self._correlator.raise_outbreaks()
+    def _batch(self) -> AbstractContextManager[None]:
+        return trial_batch(self._journal, self._isolation, self._correlator)
 
     def _store(self, stored_fault: StoredFault) -> None:
         stored, new = self._journal.add_match(stored_fault.match)
@@ -134,6 +129,16 @@ class _Trial:
         if stored_fault.block is not None:
             self._journal.add_report(stored.id, stored_fault.block, None, stored_fault.fingerprint)
             self._correlator.seen(stored.id)
+
+
+@contextmanager
+def trial_batch(journal: Journal, isolation: Isolation, correlator: Correlator) -> Iterator[None]:
+    """Runs one transaction of a temporary history, whose incidents are raised at its end."""
+    isolation.begin(careful=False)
+    with journal.transaction():
+        yield
+        correlator.raise_incidents()
+        correlator.raise_outbreaks()
 
 
 @contextmanager

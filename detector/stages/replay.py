@@ -8,12 +8,12 @@ notified. Of logs, only what was read can be gone: a fault of another source is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from detector.app import build
-from detector.app.rule_trial import NEWS_AT_ONCE
+from detector.app.rule_trial import NEWS_AT_ONCE, trial_batch
 from detector.boots import line_of
 from detector.catalogue import Catalogue
 from detector.correlator import Correlator
@@ -146,13 +146,8 @@ class _StoredFaults:
             with self._batch():
                 self._correlator.count_kernel_errors(counts, NEWS_AT_ONCE)
 
-    @contextmanager
-    def _batch(self) -> Iterator[None]:
-        self._isolation.begin(careful=False)
-        with self._journal.transaction():
-            yield
-            self._correlator.raise_incidents()
-            self._correlator.raise_outbreaks()
+    def _batch(self) -> AbstractContextManager[None]:
+        return trial_batch(self._journal, self._isolation, self._correlator)
 
     def _take(self, fault: ReplayedFault) -> None:
         old = fault.match
