@@ -128,7 +128,7 @@ class _StoredFaults:
         )
 
     def feed(self, history: History, given: ReplayedInput) -> None:
-        """Takes banners, faults and noise, a transaction a page."""
+        """Takes banners, faults, noise and new kernel errors, a transaction a page."""
         connection = history.db
         with self._journal.transaction():
             for banner in rule_trial.banners(connection, given.since_us):
