@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from detector.alert.notice import Action, Notice, Subject
-from detector.alert.wording import clock, duration, gap, harmless, ordinal
+from detector.alert.wording import clock, duration, gap, harmless, inert_line, ordinal
 from detector.model import Severity
 from detector.render.escape import inert
 from detector.store.query.standing import ProblemStanding
@@ -87,6 +87,12 @@ def headline(notice: Notice, limit: int) -> str:
     wordings = tuple(_wordings(notice, limit))
     fitting = next((wording for wording in wordings if len(wording) <= limit), None)
     return fitting or wordings[-1][: limit - 1].rstrip(" ,") + "…"
+
+
+def summary(subject: Subject) -> str:
+    """Host and what happened there on one line, for programs that file an incident as a record."""
+    happened = ", then ".join(subject.what_happened) or subject.title
+    return inert_line(f"{subject.host}: {happened}")
 
 
 def _wordings(notice: Notice, limit: int) -> Iterator[str]:

@@ -1,14 +1,16 @@
-"""`oopswatch export`: incidents for other programs, as NDJSON or as Parquet."""
+"""`oopswatch export`: incidents for other programs, as NDJSON, as Parquet, as log records of
+OpenTelemetry, or as documents of the Elastic Common Schema.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,8 +19,14 @@ from detector.cli import terminal
 from detector.cli.listing import all_rows, filter_of, filter_options
 from detector.cli.settings_options import config_option, settings_of, store_option
 from detector.errors import UserError
+from detector.render.objects import Item
 from detector.store import IncidentRow
 
+if TYPE_CHECKING:
+    from detector.settings import Settings
+    from detector.store import History
+
+LineKind = Literal["ndjson", "otlp", "ecs"]
 # Rows of one Parquet row group.
 _GROUP = 10_000
 _INTEGERS = {
@@ -37,36 +45,36 @@ _INTEGERS = {
 Examples:
   oopswatch export --format ndjson --since 30d > incidents.ndjson
   oopswatch export --format ndjson --host 'db-*' --output db.ndjson
-  oopswatch export --format parquet --output incidents.parquet"""
+  oopswatch export --format parquet --output incidents.parquet
+  oopswatch export --format ecs --since 1d > incidents.ecs.ndjson
+  oopswatch export --format otlp --since 1d --output incidents.otlp.jsonl"""
 )
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["ndjson", "parquet"]),
+    type=click.Choice(["ndjson", "parquet", "otlp", "ecs"]),
     default="ndjson",
     show_default=True,
-    help="NDJSON: whole incidents.",
+    help="NDJSON: whole incidents. OTLP, ECS: a record a line for OpenTelemetry, Elastic.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; NDJSON goes to standard output without it.",
+    help="File to write; all but Parquet go to standard output without it.",
 )
 @filter_options()
 @store_option
 @config_option
 def export(
-    kind: str,
+    kind: LineKind | Literal["parquet"],
     output: Path | None,
     store_path: Path | None,
     config_path: Path | None,
     **options: Any,
 ) -> None:
     """Every incident of a filter, newest first. Parquet holds a row for each incident, NDJSON
-    all that is known of it.
+    all that is known of it; OTLP and ECS what a message says.
     """
-    from detector.cli.incidents import item_of
-
     criteria = filter_of(options)
     settings, _ = settings_of(config_path, store__path=store_path)
     history = history_of(settings, terminal.say_fault)
@@ -76,16 +84,31 @@ def export(
             if output is None:
                 raise click.UsageError("--format parquet needs --output FILE")
             _write_parquet(iter(rows), output)
-        elif output is None:
+            return
+        item = _item_maker(kind, history, settings)
+        if output is None:
             for row in rows:
-                click.echo(json.dumps(item_of(history, row.id)))
+                click.echo(json.dumps(item(row)))
         else:
             with output.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(item_of(history, row.id)) + "\n" for row in rows)
+                file.writelines(json.dumps(item(row)) + "\n" for row in rows)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
+
+
+def _item_maker(
+    kind: LineKind, history: History, settings: Settings
+) -> Callable[[IncidentRow], Item]:
+    """Returns what makes the line of a row in this format."""
+    if kind == "ndjson":
+        from detector.cli.incidents import item_of
+
+        return lambda row: item_of(history, row.id)
+    from detector.app.incident_records import record_maker
+
+    return record_maker(kind, history, settings)
 
 
 def _write_parquet(rows: Iterator[IncidentRow], output: Path) -> None:
