@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from detector.settings import Settings
     from detector.store import History
 
-LineKind = Literal["ndjson", "otlp", "ecs"]
+ExportKind = Literal["ndjson", "otlp", "ecs"]
 # Rows of one Parquet row group.
 _GROUP = 10_000
 _INTEGERS = {
@@ -66,7 +66,7 @@ Examples:
 @store_option
 @config_option
 def export(
-    kind: LineKind | Literal["parquet"],
+    kind: ExportKind | Literal["parquet"],
     output: Path | None,
     store_path: Path | None,
     config_path: Path | None,
@@ -99,7 +99,7 @@ def export(
 
 
 def _item_maker(
-    kind: LineKind, history: History, settings: Settings
+    kind: ExportKind, history: History, settings: Settings
 ) -> Callable[[IncidentRow], Item]:
     """Returns what makes the line of a row in this format."""
     if kind == "ndjson":
