@@ -1,5 +1,5 @@
-"""`oopswatch export`: incidents for other programs, as NDJSON, as Parquet, as log records of
-OpenTelemetry, or as documents of the Elastic Common Schema.
+"""`oopswatch export`: incidents for other programs, as NDJSON or as Parquet,
+as log records of OpenTelemetry, or as documents of the Elastic Common Schema.
 """
 
 from __future__ import annotations
