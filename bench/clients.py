@@ -27,9 +27,17 @@ def fetch(bootstrap: str, topic: str, records: int) -> float:
     """What oopswatch fetches, as it fetches it, whole batches checked and decompressed, without
     looking into them.
     """
+    from kafka.net.compat import KafkaNetClient
+
     from detector.settings.kafka import Kafka
     from detector.sources.kafka.connect import FETCH_BYTES, PARTITION_BYTES
+    from detector.sources.kafka.frames import read_frames
     from detector.sources.kafka.whole_batches import hand_out_batches
+
+    def client(**config: Any) -> KafkaNetClient:
+        made = KafkaNetClient(**config)
+        read_frames(made)
+        return made
 
     consumer, begun = _kafka_python(
         bootstrap,
@@ -39,6 +47,7 @@ def fetch(bootstrap: str, topic: str, records: int) -> float:
         max_poll_records=Kafka().max_records,
         max_partition_fetch_bytes=PARTITION_BYTES,
         fetch_max_bytes=FETCH_BYTES,
+        kafka_client=client,
     )
     got = 0
     while got < records:

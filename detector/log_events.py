@@ -98,7 +98,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "kafka_client_changed": Event(
         logging.WARNING,
-        "not the kafka-python that whole batches were written for: record by record it is slower",
+        "not the kafka-python that fetches were written for: its own way is slower",
         ("version", "changed"),
     ),
     "position_out_of_range": Event(

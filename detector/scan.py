@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from detector.kept_bytes import KeptBytes
@@ -32,10 +33,13 @@ REVEALING = (
     rb"#[0-9]{1,9} Part[0-9]{1,9}",
 )
 
-# Up to so many hosts with open blocks are searched for one by one; with more than MANY, the engine
-# costs what decoding everything does.
-FEW_NAMES = 8
+# Hosts with open blocks are searched for one by one where names times bytes are no more than this,
+# which costs what the engine takes to be made; with more than MANY, it costs what decoding
+# everything does.
+FEW_BYTES = 64 * 1024
 MANY_NAMES = 512
+# The engines that are kept, each for the hosts that are followed together.
+KEPT_ENGINES = 16
 # Characters of a host's name, and those that every writer writes as they are.
 LONGEST_HOST = 255
 _PLAIN_NAME = lazy_regex(r"[\w.:%/-]{2,}", re.ASCII)
@@ -131,12 +135,11 @@ class Scanner:
 
 class HostNames:
     """Finds the records that hold some host's name.
-    By plain searches while few are sought, with the engine of the literals beyond that.
+    By plain searches where there is little to search, with the engine of the literals beyond that.
     """
 
     def __init__(self) -> None:
-        self._sought: frozenset[str] = frozenset()
-        self._found: Callable[[bytes], list[tuple[int, str]]] = lambda _data: []
+        self._engine = lru_cache(KEPT_ENGINES)(_searcher)
 
     def places(self, chunk: Chunk) -> _HostPlaces:
         """The search through one chunk."""
@@ -144,11 +147,10 @@ class HostNames:
 
     def find(self, names: frozenset[str], data: bytes, start: int) -> list[tuple[int, str]]:
         """The last byte of each occurrence from `start` on, and whose it is."""
-        if len(names) <= FEW_NAMES:
-            return _one_by_one(names, data[start:])
-        if names != self._sought:
-            self._found, self._sought = _searcher(names), names
-        return self._found(data[start:])
+        left = data[start:]
+        if len(names) * len(left) <= FEW_BYTES:
+            return _one_by_one(names, left)
+        return self._engine(names)(left)
 
 
 class _HostPlaces:

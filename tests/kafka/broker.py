@@ -111,11 +111,12 @@ class Mock(Broker):
     no transactions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, brokers: int = 1) -> None:
         from confluent_kafka import Producer
 
-        self._cluster = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1})
-        (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
+        settings = {"bootstrap.servers": "unused", "test.mock.num.brokers": brokers}
+        self._cluster = Producer(settings)
+        broker, *_ = self._cluster.list_topics(timeout=10).brokers.values()
         super().__init__(
             f"{broker.host}:{broker.port}", "librdkafka's mock cluster (NOT a real Kafka)"
         )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from contextlib import closing
 from itertools import pairwise
 
 import pytest
+from kafka import TopicPartition
 
 from detector.model import Record
 from detector.scan import Scanner
-from detector.sources.kafka import whole_batches
-from detector.sources.kafka.chunks import BatchChunk, KafkaChunk
-from tests.kafka.broker import ApacheKafka, Broker
-from tests.kafka.reader import Reader, lines
+from detector.settings.kafka import Kafka
+from detector.sources.kafka import connect, frames, whole_batches
+from detector.sources.kafka.chunks import BatchChunk, KafkaChunk, chunks_of
+from detector.sources.kafka.reach import client_settings
+from tests.kafka.broker import ApacheKafka, Broker, Mock
+from tests.kafka.reader import WITHIN_S, Reader, lines, records
 
 pytestmark = pytest.mark.kafka
 
@@ -101,3 +106,76 @@ def test_a_client_that_has_changed_is_told_and_read_record_by_record(
         assert {type(chunk) for chunk in reader.chunks} == {KafkaChunk}
         (told,) = reader.events("kafka_client_changed")
         assert told["changed"] == ["DefaultRecordBatch"]
+
+
+@pytest.fixture
+def large(own_kafka: ApacheKafka) -> tuple[str, list[bytes]]:
+    """A topic whose answers are of megabytes, since nothing in it can be compressed; its values."""
+    values = [random.Random(number).randbytes(300_000) for number in range(40)]
+    topic = own_kafka.create_topic()
+    own_kafka.send(topic, [(None, value) for value in values], partition=0, compression_type=None)
+    return topic, values
+
+
+@pytest.mark.parametrize("way", ["plain", "tls", "as the client reads"])
+def test_large_answers_are_whole(
+    own_kafka: ApacheKafka,
+    large: tuple[str, list[bytes]],
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With and without TLS, and where the client has changed, which one line says."""
+    topic, values = large
+    settings = {}
+    if way == "tls":
+        settings = {
+            "bootstrap_servers": own_kafka.tls,
+            "security_protocol": "SSL",
+            "ssl_cafile": own_kafka.ca_file,
+        }
+    elif way != "plain":
+        monkeypatch.setattr(connect, "frames_changed", lambda: ["KafkaBytes"])
+        monkeypatch.setattr(
+            "detector.sources.kafka.consumer.frames_changed", lambda: ["KafkaBytes"]
+        )
+    read: list[int] = []
+    fill = frames.FrameParser.receive_bytes
+    monkeypatch.setattr(
+        frames.FrameParser,
+        "receive_bytes",
+        lambda parser, data: read.append(len(data)) or fill(parser, data),
+    )
+    with closing(Reader(own_kafka, topic, **settings)) as reader:
+        assert reader.read(len(values)) == values
+        told = [event["changed"] for event in reader.events("kafka_client_changed")]
+    assert {type(chunk) for chunk in reader.chunks} == {BatchChunk}
+    ours = way in {"plain", "tls"}
+    assert told == ([] if ours else [["KafkaBytes"]])
+    assert (sum(read) > sum(map(len, values))) is ours
+
+
+def test_several_brokers_are_read_at_once() -> None:
+    """Partitions with leaders of their own: each record once, in order."""
+    mock = Mock(brokers=3)
+    topic = mock.create_topic()
+    kafka = Kafka(bootstrap_servers=(mock.bootstrap,))
+    consumer = connect.connect(kafka, client_settings(kafka) | mock.client | {"group_id": None})
+    with closing(consumer):
+        partitions = [TopicPartition(topic, number) for number in range(4)]
+        for one in partitions:
+            mock.send(topic, lines(500, one.partition * 1000), partition=one.partition)
+        whole_batches.hand_out_batches(consumer)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        read: dict[TopicPartition, list[bytes]] = {one: [] for one in partitions}
+        deadline = time.monotonic() + WITHIN_S
+        while sum(map(len, read.values())) < 2000:
+            assert time.monotonic() < deadline, {one: len(got) for one, got in read.items()}
+            for one, batches in consumer.poll(500).items():
+                for chunk in chunks_of(topic, batches):
+                    read[one] += [record.value for record in records(chunk)]
+        leaders = {consumer._cluster.leader_for_partition(one) for one in partitions}
+    assert len(leaders) > 1
+    assert read == {
+        one: [value for _, value in lines(500, one.partition * 1000)] for one in partitions
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Self
 
 from kafka import KafkaConsumer
@@ -84,6 +85,10 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
 
     def client(**config: Any) -> KafkaNetClient:
         clients.append(KafkaNetClient(**config))
+        if not frames_changed():
+            from detector.sources.kafka.frames import read_frames
+
+            read_frames(clients[-1])
         return clients[-1]
 
     settings = {
@@ -117,6 +122,17 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
         for item in clients:
             item.close()
         raise
+
+
+@cache
+def frames_changed() -> list[str]:
+    """Returns what keeps the client from reading whole frames: what of it a release has changed."""
+    try:
+        from detector.sources.kafka.frames import changed
+
+        return changed()
+    except (ImportError, AttributeError) as error:
+        return [str(error)]
 
 
 def _unreached(kafka: Kafka, options: Mapping[str, Any], heard: Exception | None) -> SourceError:

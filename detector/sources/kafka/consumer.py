@@ -23,7 +23,13 @@ from detector.scan import Chunk
 from detector.settings.kafka import Kafka
 from detector.sources.errors import LostPartitionsError
 from detector.sources.kafka.chunks import chunks_of
-from detector.sources.kafka.connect import BrokerHealth, SourceLog, demand_topics, wait_for_brokers
+from detector.sources.kafka.connect import (
+    BrokerHealth,
+    SourceLog,
+    demand_topics,
+    frames_changed,
+    wait_for_brokers,
+)
 from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
@@ -199,9 +205,12 @@ class KafkaSource:
             changed = whole_batches.changed()
         except (ImportError, AttributeError) as error:
             changed = [str(error)]
+        if changed or frames_changed():
+            fields = {"version": CLIENT_VERSION, "changed": [*changed, *frames_changed()]}
+            self._tell("kafka_client_changed", fields)
         if changed:
-            self._tell("kafka_client_changed", {"version": CLIENT_VERSION, "changed": changed})
-        elif kafka.batches:
+            return
+        if kafka.batches:
             whole_batches.hand_out_batches(self._consumer)
         else:
             whole_batches.hand_out_records(self._consumer)

@@ -1,6 +1,6 @@
 # what lies inside is what this module is for
-"""Whole record batches through the client's own `poll()`: the one module that knows the
-inside of kafka-python.
+"""Whole record batches through the client's own `poll()`; with `frames`, what knows the inside of
+kafka-python.
 
 In: a consumer. Out: the same consumer, whose `poll()` hands out one `ConsumerRecord` for each
 record batch of format 2: its value is a `Batch`, its offset the last one of the batch. All else is
@@ -11,23 +11,21 @@ formats 0 and 1, whose records come one by one as ever. What is in a batch is fo
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka import codec as codecs
 from kafka import errors as kafka_errors
 from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords
 
 from detector.sources.kafka.chunks import Batch, Damaged
+from detector.sources.kafka.pinned import changes
 
-# What this module builds upon, and the SHA-256 of its source as it was read (kafka-python 3.0.12).
-# Where a release changes one of them, somebody reads it again and notes the new hash; until then
-# records come one by one.
+# What this module builds upon; where a release changes one of them, records come one by one.
 PINNED = {
     "Fetcher.PartitionRecords": (
         Fetcher.PartitionRecords,
@@ -45,15 +43,19 @@ PINNED = {
         Fetcher._parse_fetched_data,  # noqa: SLF001
         "3cd93b6d3b7b96e1dab3b97af665a9f61627332457b2cffae6c177114030c090",
     ),
-    "MemoryRecords.next_batch": (
-        MemoryRecords.next_batch,
-        "1b0c89b6e3d3e94062ff5e6a2b77fef82fb7fd9df12c4b672897475215148cc7",
+    "MemoryRecords": (
+        MemoryRecords,
+        "7d13ee2c94696380e8a57ac39c8c057543bcf35a26de30087a0e2d2ee1205cff",
     ),
     "DefaultRecordBatch": (
         DefaultRecordBatch,
         "a93fc914b6cf23664b6aa8c88546101fe28db652bfb5eec16a1d1be8d323fc91",
     ),
 }
+
+_HEADER = DefaultRecordBatch.HEADER_STRUCT
+# The lower byte of the attributes, which holds all flags that there are.
+_ATTRIBUTES_LOW = DefaultRecordBatch.ATTRIBUTES_OFFSET + 1
 
 
 def hand_out_batches(consumer: KafkaConsumer) -> None:
@@ -69,46 +71,68 @@ def hand_out_records(consumer: KafkaConsumer) -> None:
     consumer._fetcher.__class__ = _SingleFetcher  # noqa: SLF001
 
 
-def changed(pinned: Mapping[str, tuple[Any, str]] = PINNED) -> list[str]:
-    """Returns what of kafka-python is not as it was when this module was written: names, none
-    where all is as it was.
+def changed() -> list[str]:
+    """Returns what of kafka-python is not as it was when this module was written."""
+    return changes(PINNED)
+
+
+class _BatchViews(MemoryRecords):  # type: ignore[misc]  # kafka-python ships no types
+    """The batches of an answer. Those of format 2 that hold records are views of it, and say that
+    they hold one record, which is all of them; the client would copy each.
     """
-    return [name for name, (what, known) in pinned.items() if source_hash(what) != known]
-
-
-def source_hash(what: Any) -> str:
-    """The hash of the source of a class or function; empty where its source is not at hand."""
-    try:
-        return hashlib.sha256(inspect.getsource(what).encode()).hexdigest()
-    except (OSError, TypeError):
-        return ""
-
-
-class _WholeBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ships no types
-    """A batch that says it holds one record, which is all of them."""
 
     __slots__ = ("_first",)
 
-    def __init__(self, buffer: Any, first: int) -> None:
-        super().__init__(buffer)
+    def __init__(self, data: Any, first: int) -> None:
+        super().__init__(data)
+        self._first = first
+
+    def next_batch(self) -> Any:
+        """The next batch, None at the end."""
+        view = self._next_slice
+        if view is None or len(view) < _HEADER.size or view[self.MAGIC_OFFSET] != 2:
+            return super().next_batch()
+        if view[_ATTRIBUTES_LOW] & DefaultRecordBatch.CONTROL_MASK:
+            return super().next_batch()
+        self._cache_next()
+        return _WholeBatch(view, self._first)
+
+
+class _WholeBatch(DefaultRecordBatch):  # type: ignore[misc]
+    """A batch that says it holds one record, which is all of them."""
+
+    def __init__(self, view: memoryview, first: int) -> None:
+        super().__init__(view[: _HEADER.size])  # which copies what it is given
+        self._buffer = view
         self._first = first
 
     def __iter__(self) -> Iterator[_AllRecords]:
-        self._maybe_uncompress()
         append_time = self.timestamp_type == self.LOG_APPEND_TIME
         time_ms = self.max_timestamp if append_time else self.first_timestamp
-        begin, base = self._pos, self.base_offset
         batch = Batch(
-            self._buffer,
-            begin,
+            self._records(),
+            0,
             self.records_count,
-            base,
+            self.base_offset,
             self._first,
             self.next_offset,
             time_ms,
             append_time,
         )
         return iter((_AllRecords(batch),))
+
+    def _records(self) -> bytes:
+        """The records, decompressed."""
+        codec, data = self.compression_type, self._buffer[self._pos :]
+        if codec == self.CODEC_NONE:
+            return bytes(data)
+        self._assert_has_codec(codec)
+        if codec == self.CODEC_LZ4:
+            return bytes(codecs.lz4_decode(data))  # takes a view, and returns bytes: copies nothing
+        if codec == self.CODEC_GZIP:
+            return bytes(codecs.gzip_decode(data))
+        decode = codecs.snappy_decode if codec == self.CODEC_SNAPPY else codecs.zstd_decode
+        return bytes(decode(bytes(data)))
 
 
 class _AllRecords:
@@ -132,15 +156,13 @@ class _AllRecords:
 
 class _Batches:
     """Batches as the client reads them from a fetch, each proved to lie where it should:
-    behind the one before, and within the log. With `whole`, those of format 2 that hold records
-    count as one record each.
+    behind the one before, and within the log.
     """
 
-    def __init__(self, records: Any, first: int, highwater: int, *, whole: bool) -> None:
+    def __init__(self, records: Any, first: int, highwater: int) -> None:
         self._records = records
         self._first = self._position = first
         self._highwater = highwater
-        self._whole = whole
         self._batch: Any = None
 
     def next_batch(self) -> Any:
@@ -157,9 +179,7 @@ class _Batches:
                 f"it says that it holds the offsets {batch.base_offset} to {batch.last_offset}"
             )
         self._position = max(self._position, batch.next_offset)
-        if batch.is_control_batch or not self._whole:
-            return batch
-        return _WholeBatch(batch._buffer, self._first)  # noqa: SLF001
+        return batch
 
     def damage(self, offset: int, error: Exception) -> Damaged:
         """Returns what is known of the batch that cannot be read."""
@@ -194,7 +214,9 @@ class SingleRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-py
     highwater = -1
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Any:
-        batches = _Batches(records, self.fetch_offset, self.highwater, whole=self.whole)
+        if self.whole and isinstance(records, MemoryRecords):
+            records = _BatchViews(records._buffer, self.fetch_offset)  # noqa: SLF001
+        batches = _Batches(records, self.fetch_offset, self.highwater)
         try:
             yield from super()._unpack_records(tp, batches, *deserializers)
         except MemoryError:
