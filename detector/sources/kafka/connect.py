@@ -126,7 +126,7 @@ def connect(kafka: Kafka, options: Mapping[str, Any]) -> KafkaConsumer:
 
 @cache
 def frames_changed() -> list[str]:
-    """Returns what keeps the client from reading whole frames: what of it a release has changed."""
+    """Returns what of the client a release has changed, so that it reads as it does."""
     try:
         from detector.sources.kafka.frames import changed
 

@@ -1,9 +1,9 @@
-"""Reads the brokers' answers straight into the buffer that they are decoded from, and leaves the
-records of a fetch there.
+"""Reads the brokers' answers into the buffer that they are decoded from.
 
 In: a client of kafka-python. Out: the same client, whose connections copy nothing on the way from
-the socket to the records of a fetch: its own code reads 4 KiB at a time, and copies an answer five
-times. Connections, TLS, login, requests, timeouts and the schemas of all answers stay the client's.
+the socket to the records of a fetch, which stay in that buffer. Its own code reads 4 KiB at a time,
+and copies an answer five times. Connections, TLS, login, requests, timeouts and the schemas of all
+answers stay the client's.
 """
 
 from __future__ import annotations
@@ -243,8 +243,9 @@ class _FetchHeader(RequestHeader, init=False):  # type: ignore[misc, call-arg]
 
 
 class FetchAnswer:
-    """What reads an answer to a fetch of one version, by the client's own schema; each
-    partition's `records` are a view of the frame, which lives as long as they do.
+    """Reader of an answer to a fetch of one version, by the client's own schema.
+
+    Each partition's `records` are a view of the frame, which lives as long as they do.
     """
 
     def __init__(self, version: int) -> None:

@@ -1,4 +1,4 @@
-"""Compares what oopswatch builds upon inside kafka-python with what was read when that was written.
+"""Compares the inside of kafka-python with what was read when code was built upon it.
 
 In: functions and classes with the SHA-256 of their source (kafka-python 3.0.12). Out: the names of
 those that a release has changed: somebody reads them again and notes the new hashes, and until

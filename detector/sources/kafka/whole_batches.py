@@ -1,6 +1,7 @@
 # what lies inside is what this module is for
-"""Whole record batches through the client's own `poll()`; with `frames`, what knows the inside of
-kafka-python.
+"""Whole record batches through the client's own `poll()`.
+
+With `frames` it is what knows the inside of kafka-python.
 
 In: a consumer. Out: the same consumer, whose `poll()` hands out one `ConsumerRecord` for each
 record batch of format 2: its value is a `Batch`, its offset the last one of the batch. All else is
