@@ -48,6 +48,13 @@ WRITERS = {
 }
 
 
+# Class of noise → what happened, around the program's name where the line has one.
+_NOISE = {
+    "user-fault": "{} crashed in user space",
+    "image-error": "a mounted image or a network block device failed, no program",
+}
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -121,17 +128,13 @@ def explain(
         click.echo("\n".join((*lines, "")))
         if history is not None:
             _say_alike(alike_of(story, catalogue, history))
-    for (process, signature), count in Counter(
-        (entry.fields.get("process"), entry.signature)
+    for (process, cls, signature), count in Counter(
+        (entry.fields.get("process"), entry.cls, entry.signature)
         for entry in problems
         if entry.origin == "user"
     ).items():
-        click.echo(
-            inert(
-                f"noise: {process or 'a program'} crashed in user space, {count} × "
-                f"({signature}): never an incident"
-            )
-        )
+        words = _NOISE.get(cls, "{} did what the kernel noted").format(process or "a program")
+        click.echo(inert(f"noise: {words}, {count} × ({signature}): never an incident"))
     if not problems:
         click.echo(f"No signature claims any of {several(len(read), 'line')}.")
 

@@ -143,7 +143,7 @@ def _say(detail: HostDetail) -> None:
     ]
     terminal.say_table(
         out,
-        "Noise: user-space programs that crashed",
+        "Noise: faults of programs and of mounted images",
         ("process", "signature", "last (UTC)", "count"),
         noise,
     )

@@ -89,7 +89,7 @@ def noise(
         ]
         terminal.say_table(
             terminal.console(),
-            "Noise: user-space programs that crashed",
+            "Noise: faults of programs and of mounted images",
             (*columns, "last (UTC)", "count"),
             cells,
         )

@@ -300,7 +300,7 @@ def _noise(out: Console, noise: Sequence[NoiseCount]) -> None:
     ]
     say_table(
         out,
-        "Noise: user-space programs that crashed",
+        "Noise: faults of programs and of mounted images",
         ("process", "signature", "host", "count"),
         rows,
         len(counted),

@@ -16,8 +16,10 @@ from detector.catalogue.known_issues import StructLayout
 from detector.explain.call_path import explain_path
 from detector.explain.decode.fault import Decoded, decode_fault
 from detector.explain.decode.machine import Architecture, machine_of
+from detector.explain.deliberate import explain_deliberate
 from detector.explain.issues import explain_issue, facts_of, failing_tests, recognise
 from detector.explain.kinds import explain_kind
+from detector.explain.kinds.checks import explain_queue
 from detector.explain.kinds.hardware import explain_hardware
 from detector.explain.kinds.memory import explain_kill_matches
 from detector.explain.sentences import explain_fault, explain_free_list
@@ -48,7 +50,9 @@ def explain(
         statements += explain_kill_matches(evidence)
     else:
         statements = [
+            *explain_deliberate(report, evidence),
             *explain_kind(report, catalogue.generic_functions),
+            *explain_queue(report, evidence),
             *statements,
             *explain_free_list(report),
         ]

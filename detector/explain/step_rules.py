@@ -1,6 +1,6 @@
 """The table of next steps: for which kinds, under which condition, which commands.
 
-In: a `Crash`. Out: `RULES`, which `steps` fills in and `__main__` writes as docs/next-steps.md. A
+In: `StepFacts`. Out: `RULES`, which `steps` fills in and `__main__` writes as docs/next-steps.md. A
 condition asks whether the step can work on that host: a dump only of a kernel that died, a live
 look only at one that goes on, no symbol of code that a program put there, no management controller
 of a virtual machine.
@@ -8,92 +8,11 @@ of a virtual machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from detector.explain.kinds.hangs import is_virtual
-from detector.explain.kinds.hardware import CLASSES as HARDWARE_CLASSES
-from detector.explain.kinds.panics import HARDWARE as HARDWARE_REASONS
-from detector.lazy_regex import lazy_regex
-from detector.model import CrashReport, Match
-
-_JIT = lazy_regex(r"bpf_prog_(?P<tag>[0-9a-f]{16})(?:_\w*)?$")
-_GROUP = lazy_regex(r".*oom_memcg=(?P<path>/[\w./:@-]{1,200}),")
-
-OOPS = frozenset(
-    {"memory-fault", "oops", "kernel-bug", "kernel-trap", "divide-error", "invalid-opcode",
-     "stack-overflow", "double-fault", "usercopy"}
-)  # fmt: skip
-"""Kinds that kill the context they strike; whether the whole kernel died is a setting of the
-host."""
-
-_NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested init")
-
-
-@dataclass(frozen=True, slots=True)
-class StepFacts:
-    """Facts that decide which steps can work: the report, what stands around it, the sockets
-    named.
-    """
-
-    report: CrashReport | None
-    evidence: Sequence[Match] = ()
-    sockets: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """The report's kind, else the class of the first match."""
-        if self.report is not None:
-            return self.report.kind
-        return next((match.cls for match in self.evidence), "")
-
-    @property
-    def panicked(self) -> bool:
-        """Returns whether the log shows that the kernel died."""
-        by_report = self.report is not None and (
-            self.report.kind == "panic" or self.report.panic is not None
-        )
-        return by_report or any(match.cls == "panic" for match in self.evidence)
-
-    @property
-    def hardware(self) -> bool:
-        """Returns whether hardware reported the fault."""
-        reason = (self.report.panic or "") if self.report is not None else ""
-        if any(words in reason for words in HARDWARE_REASONS):
-            return True
-        if self.report is not None and (self.report.esr or 0) >> 26 & 0x3F == 0x2F:
-            return True
-        return any(match.cls in HARDWARE_CLASSES for match in self.evidence)
-
-    @property
-    def virtual(self) -> bool:
-        """Returns whether the report says that the machine is virtual."""
-        return self.report is not None and is_virtual(self.report)
-
-    @property
-    def x86(self) -> bool:
-        """Returns whether an x86 processor reported it: only they have machine checks of
-        that form.
-        """
-        if self.report is not None and self.report.arch in ("x86_64", "i386"):
-            return True
-        return any(
-            match.cls == "machine-check" and "mcgstatus" in match.fields for match in self.evidence
-        )
-
-    @property
-    def booted(self) -> bool:
-        """Returns whether the kernel had come up before it died: until then nobody has loaded a
-        kernel to take a dump with.
-        """
-        reason = (self.report.panic or "") if self.report is not None else ""
-        return not reason.startswith(_NEVER_BOOTED)
-
-    @property
-    def dumped(self) -> bool:
-        """Returns whether there may be a dump: the kernel died, or may have."""
-        may = self.panicked or self.kind in OOPS
-        return may and self.booted and not self.hardware and self.kind != "firmware-panic"
+from detector.explain.kinds.checks import is_eeh
+from detector.explain.step_facts import StepFacts, group_of, jit_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +23,6 @@ class StepRule:
     when: str
     holds: Callable[[StepFacts], bool]
     steps: tuple[str, ...]
-
-
-def group_of(crash: StepFacts) -> str | None:
-    """The cgroup that was at its limit, where its path is plain."""
-    lines = crash.report.lines if crash.report is not None else ()
-    result = next(filter(None, map(_GROUP.match, lines)), None)
-    return result["path"] if result is not None and ".." not in result["path"] else None
-
-
-def jit_tag(crash: StepFacts) -> str | None:
-    """The tag of the BPF program that the function is, or None."""
-    name = crash.report.display_function if crash.report is not None else None
-    matched = _JIT.match(name or "")
-    return matched["tag"] if matched is not None else None
 
 
 def _has(crash: StepFacts, *words: str) -> bool:
@@ -138,6 +43,12 @@ def _is(*kinds: str) -> Callable[[StepFacts], bool]:
     return lambda crash: crash.kind in kinds and not crash.panicked and not crash.hardware
 
 
+def _by(crash: StepFacts, kind: str, words: str) -> bool:
+    """Returns whether the kernel died of a report of that kind, or of a panic with those words."""
+    reason = (crash.report.panic or "") if crash.report is not None else ""
+    return crash.kind == kind or words in reason
+
+
 _STALLS = (
     "soft-lockup",
     "hard-lockup",
@@ -146,13 +57,41 @@ _STALLS = (
     "spinlock-bug",
     "cpu-backtrace",
 )
+_LOCKUPS = {
+    "soft-lockup": "softlockup: ",
+    "hard-lockup": "Hard LOCKUP",
+    "rcu-stall": "RCU Stall",
+    "workqueue-lockup": "workqueue",
+}
 _ANY = "every kind"
 
 RULES: tuple[StepRule, ...] = (
     StepRule(
+        "crashes by SysRq",
+        "somebody asked for it",
+        lambda crash: crash.purpose == "sysrq",
+        ("host: last -xF (who was logged in, and what was shut down, at that time?)",),
+    ),
+    StepRule(
+        "crashes by SysRq",
+        "somebody asked for it, and there may be a dump",
+        lambda crash: crash.purpose == "sysrq" and crash.dumped,
+        (
+            "host: ls -l /var/crash (is there a dump of this time?)",
+            "crash: foreach bt (what every task did when it was made to crash)",
+        ),
+    ),
+    StepRule(
+        "tests of the kernel",
+        "a test made it (lkdtm, KUnit, tests of KASAN and its like)",
+        lambda crash: crash.purpose == "test",
+        ("test: is this the report that it expects? (KUnit prints ok or not ok after it)",),
+    ),
+    StepRule(
         "faults and panics",
-        "the kernel died, or may have, and had come up before; no hardware error",
-        lambda crash: crash.dumped,
+        "the kernel died, or may have, had come up before, and may have left a dump; no hardware "
+        "error, and nobody asked for it",
+        lambda crash: crash.dumped and crash.purpose is None,
         (
             ("host: ls -l /var/crash (is there a dump of this time? an oops leaves one only where "
             "kdump runs and kernel.panic_on_oops is set, or the kernel panicked)"),
@@ -164,9 +103,88 @@ RULES: tuple[StepRule, ...] = (
         ),
     ),
     StepRule(
+        "hung-task, panics by hung tasks",
+        "the kernel died of it, and may have left a dump",
+        lambda crash: crash.dumped and _by(crash, "hung-task", "hung_task: "),
+        ("crash: foreach UN bt (all tasks that wait uninterruptibly)",),
+    ),
+    StepRule(
+        "lockups, stalls, panics by them",
+        "the kernel died of it, and may have left a dump",
+        lambda crash: crash.dumped
+        and any(_by(crash, kind, words) for kind, words in _LOCKUPS.items()),
+        ("crash: bt -a (what every CPU did)",),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken: none of its heads says `Kdump: loaded` (4.19 and newer, not "
+        "powerpc or s390), or it is a board, a router or a phone",
+        lambda crash: crash.lost and not crash.phone,
+        (
+            ("host: ls -l /sys/fs/pstore /var/lib/systemd/pstore (what firmware or ramoops kept of "
+             "the dead kernel's log)"),
+            ("host: modprobe netconsole netconsole=@/eth0,6666@192.0.2.1/ (your interface and "
+             "collector: the end of the next crash then reaches another machine)"),
+            "host: uname -r (is the running kernel still the one that crashed?)",
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken, and the machine could take one",
+        lambda crash: crash.lost and not crash.board,
+        (
+            ("host: systemctl status kdump kdump-tools (no dump kernel was loaded; with one, the "
+             "next crash leaves a dump)"),
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken, and the machine is virtual",
+        lambda crash: crash.lost and crash.virtual,
+        (
+            ("hypervisor: read the guest's serial console; virsh dump --memory-only takes a dump "
+             "from outside while the guest still hangs there"),
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken, and the machine is a board or a router",
+        lambda crash: crash.lost and crash.board and not crash.phone,
+        (
+            ("board: a serial console; ramoops (a reserved-memory node) keeps the log over a warm "
+             "restart"),
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken, and the kernel is Android's",
+        lambda crash: crash.lost and crash.phone,
+        (
+            "phone: adb shell su -c 'ls /sys/fs/pstore' (console-ramoops: the dead kernel's log)",
+            "phone: adb bugreport (holds the last kernel log where the phone keeps one)",
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "the kernel died before it had started init, not for want of a root file system",
+        lambda crash: crash.died and not crash.booted and not crash.rootless
+        and crash.purpose is None,
+        (
+            ("boot loader: add ignore_loglevel and earlycon (x86: earlyprintk=serial,ttyS0,115200) "
+             "and read the serial console; nothing else keeps a log this early"),
+            "boot loader: start the kernel that came up last",
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "the kernel died before it had started init, in a virtual machine",
+        lambda crash: crash.died and not crash.booted and crash.virtual and crash.purpose is None,
+        ("hypervisor: read the guest's serial console (virsh console, or the cloud's log)",),
+    ),
+    StepRule(
         "panic",
         "the root file system or init was not found",
-        lambda crash: crash.panicked and not crash.booted,
+        lambda crash: crash.panicked and crash.rootless,
         (
             "boot loader: compare root= and init= with blkid of the disk",
             "boot loader: start the kernel before, and build its initramfs anew",
@@ -275,9 +293,17 @@ RULES: tuple[StepRule, ...] = (
         ),
     ),
     StepRule(
+        "warnings of powerpc's EEH",
+        "the kernel goes on",
+        lambda crash: _is("warning")(crash) and is_eeh(crash.report),
+        ("host: cat /proc/powerpc/eeh (how often slots were isolated, and why)",),
+    ),
+    StepRule(
         _ANY,
-        "there is no dump; the function is the kernel's own, or a module's",
-        lambda crash: not crash.dumped and not crash.hardware and crash.kind != "firmware-panic",
+        "there is no dump, and nobody asked for it; the function is the kernel's own, or a "
+        "module's",
+        lambda crash: not crash.dumped and not crash.hardware and crash.kind != "firmware-panic"
+        and crash.purpose is None,
         ("debug information: scripts/faddr2line IMAGE SYMBOL (file and line)",),
     ),
     StepRule(

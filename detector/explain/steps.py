@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from detector.explain.issues import Recognised
-from detector.explain.step_rules import RULES, StepFacts, group_of, jit_tag
+from detector.explain.step_facts import StepFacts, group_of, jit_tag
+from detector.explain.step_rules import RULES
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match
 

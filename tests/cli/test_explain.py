@@ -149,3 +149,12 @@ def test_a_file_that_is_not_there_is_said(name: str) -> None:
     assert f"{name}: no such file" in done.output
     line = f"EXT4-fs error (device sda1): reading {name}"
     assert "read as text" in explain(line)
+
+
+def test_an_image_that_fails_is_no_program_that_crashed() -> None:
+    """What is counted as noise is named by its kind."""
+    shown = explain("blk_update_request: I/O error, dev loop0, sector 0 op 0x0:(READ)")
+    assert "a mounted image or a network block device failed, no program, 1 ×" in shown
+    assert "crashed" not in shown
+    shown = explain("demo[7]: segfault at 8 ip 00005581 sp 00007ffd error 4 in demo[5581+1000]")
+    assert "noise: demo crashed in user space, 1 ×" in shown

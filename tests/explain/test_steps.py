@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from detector.explain.__main__ import page
-from detector.explain.step_rules import OOPS, RULES, StepFacts
+from detector.explain.step_facts import OOPS, StepFacts
+from detector.explain.step_rules import RULES
 from detector.explain.steps import next_steps
-from detector.model import CrashReport
+from detector.model import CrashReport, Frame
 from tests.support.crashes import match
 from tests.support.shipped import ROOT as PATTERNS
 
@@ -39,6 +40,13 @@ REPORT = CrashReport(
     pid=71,
     hardware=SERVER,
 )
+
+
+def _on(report: CrashReport, kernel: str, *, loaded: bool = False) -> CrashReport:
+    """The report of a kernel that says whether a dump kernel was loaded, where it can."""
+    kdump = "Kdump: loaded " if loaded else ""
+    head = f"CPU: 1 PID: 71 Comm: demo {kdump}Not tainted {kernel} #1"
+    return replace(report, kernel=kernel, lines=(head,))
 
 
 def test_the_table_in_the_documentation_is_the_one_that_is_used():
@@ -92,7 +100,65 @@ def test_every_rule_is_reached():
         for hardware in (SERVER, QEMU)
         for name in ("demo_put", "bpf_prog_0123456789abcdef_demo")
     ]
+    crashes += [StepFacts(report) for report in (*SITUATIONS.values(), EEH)]
     assert [rule for rule in RULES if not any(map(rule.holds, crashes))] == []
+
+
+FAULT = replace(REPORT, kind="memory-fault")
+EEH = replace(REPORT, lines=("WARNING: at arch/powerpc/platforms/pseries/eeh.c:390",))
+SITUATIONS = {
+    "dump kernel loaded": _on(FAULT, "6.1.0", loaded=True),
+    "none loaded": _on(FAULT, "6.1.0"),
+    "a kernel that does not say": _on(FAULT, "4.4.0"),
+    "powerpc, which has fadump": replace(_on(FAULT, "6.1.0"), arch="ppc64"),
+    "virtual, none loaded": replace(_on(FAULT, "6.1.0"), hardware=QEMU),
+    "a board": replace(_on(FAULT, "5.10.0"), arch="arm", hardware="Demo Board (DT)"),
+    "a phone": replace(_on(FAULT, "5.10.198-android13-4-00050-g12345678-ab1234567"), arch="arm64"),
+    "a panic while it came up": replace(
+        _on(FAULT, "6.1.0"), frames=(Frame("demo_init"), Frame("kernel_init"))
+    ),
+    "the same in a guest": replace(
+        _on(FAULT, "6.1.0"), frames=(Frame("demo_init"), Frame("kernel_init")), hardware=QEMU
+    ),
+    "idle on the first CPU": replace(
+        _on(FAULT, "6.1.0", loaded=True), frames=(Frame("do_idle"), Frame("start_kernel"))
+    ),
+    "by SysRq": replace(_on(FAULT, "6.1.0", loaded=True), frames=(Frame("sysrq_handle_crash"),)),
+    "a test": replace(_on(FAULT, "6.1.0", loaded=True), frames=(Frame("lkdtm_BUG"),)),
+    "hung tasks": replace(
+        _on(REPORT, "6.1.0", loaded=True), kind="hung-task", panic="hung_task: blocked tasks"
+    ),
+    "a lockup": replace(
+        _on(REPORT, "6.1.0", loaded=True), kind="soft-lockup", panic="softlockup: hung tasks"
+    ),
+}
+# (what must be among the steps, what must not) in each situation.
+_LIVE_DUMP = ("crash: bt", "/var/crash")
+EXPECTED = {
+    "dump kernel loaded": (_LIVE_DUMP, ("pstore", "netconsole", "earlycon", "faddr2line")),
+    "none loaded": (("pstore", "netconsole", "systemctl status kdump"), ("crash:", "/var/crash")),
+    "a kernel that does not say": (_LIVE_DUMP, ("pstore",)),
+    "powerpc, which has fadump": (_LIVE_DUMP, ("pstore",)),
+    "virtual, none loaded": (("virsh dump", "pstore"), ("crash:", "ipmitool")),
+    "a board": (("ramoops", "serial console"), ("crash:", "systemctl status kdump", "adb")),
+    "a phone": (("adb shell",), ("crash:", "netconsole", "systemctl", "/var/crash")),
+    "a panic while it came up": (("earlycon",), ("crash:", "pstore", "/var/crash", "virsh")),
+    "the same in a guest": (("earlycon", "virsh console"), ("crash:", "/var/crash")),
+    "idle on the first CPU": (_LIVE_DUMP, ("earlycon",)),
+    "by SysRq": (("last -xF", "crash: foreach bt"), ("crash: dis", "faddr2line")),
+    "a test": (("test: is this the report",), ("crash:", "faddr2line", "/var/crash")),
+    "hung tasks": (("crash: foreach UN bt",), ("sysrq-trigger", "pstore")),
+    "a lockup": (("crash: bt -a",), ("sysrq-trigger", "pstore")),
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_what_can_be_done_where(situation):
+    """A dump where one can be, else what is left of the kernel's words, by the kind of machine."""
+    steps = "\n".join(next_steps(SITUATIONS[situation], (), (), None))
+    wanted, unwanted = EXPECTED[situation]
+    assert [part for part in wanted if part not in steps] == []
+    assert [part for part in unwanted if part in steps] == []
 
 
 def test_a_function_of_a_module_is_looked_up_in_its_module():

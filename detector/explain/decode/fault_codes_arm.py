@@ -203,6 +203,17 @@ def is_tag_fault(report: CrashReport) -> bool:
     )
 
 
+def is_external_abort(report: CrashReport) -> bool:
+    """Returns whether memory, a device or a bus answered the access with an error."""
+    syndrome_read = syndrome_of(report)
+    return (
+        report.arch == "arm64"
+        and syndrome_read is not None
+        and syndrome_read.status is not None
+        and (syndrome_read.status == 0x10 or syndrome_read.status in range(0x12, 0x18))
+    )
+
+
 def explain_esr(report: CrashReport) -> list[Statement]:
     """Returns what the syndrome says in words."""
     syndrome_read = syndrome_of(report)

@@ -41,6 +41,7 @@ from detector.explain.kinds.sanitisers import (
     explain_leak,
     explain_ubsan,
 )
+from detector.explain.kinds.stacks import explain_double_fault, explain_stack_overflow
 from detector.explain.kinds.traps import (
     explain_bug,
     explain_divide,
@@ -84,16 +85,10 @@ _EXPLAINERS: Mapping[str, Explainer] = {
     "kernel-trap": explain_trap,
     "divide-error": explain_divide,
     "invalid-opcode": explain_invalid_opcode,
+    "double-fault": explain_double_fault,
+    "stack-overflow": explain_stack_overflow,
 }
 _FIXED: Mapping[str, str] = {
-    "double-fault": (
-        "A second exception struck while the first one was being delivered: most often the "
-        "kernel stack had overflowed."
-    ),
-    "stack-overflow": (
-        "A kernel stack ran over its end: as a rule too deep a chain of calls (a function "
-        "that calls itself), or too large local variables."
-    ),
     "unwinder": (
         "The stack unwinder met a frame that it could not follow; the trace above may be "
         "wrong, nothing else need be."

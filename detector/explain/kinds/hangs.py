@@ -12,6 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from detector.crash.identity import base
 from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
+from detector.explain.host_facts import is_virtual
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
@@ -20,11 +21,12 @@ _HUNG = lazy_regex(
     r"more than (?P<seconds>\d+) seconds"
 )
 _OWNER = lazy_regex(
-    r"INFO: task .{1,40}:\d+ (?:<\w+> )?(?:is )?blocked on an? (?P<lock>mutex|semaphore|"
+    r"INFO: task .{1,40}:(?P<waiter>\d+) (?:<\w+> )?(?:is )?blocked on an? "
+    r"(?P<lock>mutex|semaphore|"
     r"rw-semaphore),? (?:likely (?:owned|last held) by task (?P<owner>.{1,40}):(?P<pid>\d+)"
     r"|but the (?:owner|last holder) is not found)"
 )
-_TASK = lazy_regex(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*pid: ?(?P<pid>\d+)\b")
+_TASK = lazy_regex(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*?\bpid: *(?P<pid>\d+)\b")
 _TRACE = lazy_regex(r"\s*Call [Tt]race\s*:")
 _HOLDER = lazy_regex(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
 _LOCK = lazy_regex(
@@ -54,6 +56,8 @@ _WAITS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("wait_for_completion", "__wait_for_common", "wait_for_common", "do_wait_for_common"),
      "a completion that another task or an interrupt has to signal"),
 )  # fmt: skip
+# Names of kernel/hung_task.c debug_show_blocker() → the wait in words.
+_LOCKS = {"mutex": "a mutex", "semaphore": "a semaphore", "rw-semaphore": "an rw-semaphore"}
 _OF_NO_KIND = ("I/O", "a completion that another task or an interrupt has to signal")
 _SOFT = lazy_regex(
     r"(?:\S+ )?(?:\S+ )?BUG: soft lockup[ -]*(?:CPU#(?P<cpu>\d+),? stuck for (?P<seconds>\d+)s! "
@@ -70,10 +74,6 @@ _SPINS = ("queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "_raw
           "queued_read_lock_slowpath", "__pv_queued_spin_lock_slowpath",
           "pv_native_safe_halt_spin", "ticket_spin_lock", "__ticket_spin_lock",
           "arch_spin_lock", "spin_lock")  # fmt: skip
-_VIRTUAL = lazy_regex(
-    r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon "
-    r"EC2(?!.*metal)|Virtual Machine"
-)
 SNAPSHOT = (
     " The trace shows where that CPU was when it was looked at, not necessarily where the fault is."
 )
@@ -93,19 +93,51 @@ def explain_hung(report: CrashReport, skip: Container[str]) -> list[Statement]:
     if matched["what"] == "can't die":
         text = f"{who} was killed and is not gone after more than {matched['seconds']} s."
     else:
-        text = f"{who} slept uninterruptibly (state D) for more than {matched['seconds']} s" + (
+        text = f"{who} {_slept(report, matched['pid'])} for more than {matched['seconds']} s" + (
             ", in an I/O wait." if "I/O" in matched["what"] else "."
         )
-    statements = [Statement(text, "certain", (quoted(matched),))]
-    statements += _waits_for(report, skip)
-    statements += _owner(report)
+    statements = [Statement(text, "certain", (quoted(matched),)), *_shown_awake(report, matched)]
+    owners = [item for item in every(report.lines, _OWNER) if item["waiter"] == matched["pid"]]
+    statements += _waits_for(report, skip, owners)
+    for owner in owners:
+        statements += _owner(report, owner)
     statements += _sharers(report, matched["pid"])
     return statements
 
 
-def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
+def _slept(report: CrashReport, pid: str) -> str:
+    """Returns how the task waited. The detector looks for uninterruptible sleep alone; a vendor's
+    may count killable sleep as well, which the functions of such a wait show.
+    """
+    killable = any("killable" in base(frame.function) for frame in report.frames if frame.reliable)
+    task = _task_line(report, pid)
+    if killable or (task is not None and task["state"] != "D"):
+        return "was blocked"
+    return "slept uninterruptibly (state D)"
+
+
+def _task_line(report: CrashReport, pid: str) -> re.Match[str] | None:
+    """The line that shows the task's state."""
+    return next((item for item in every(report.lines, _TASK) if item["pid"] == pid), None)
+
+
+def _shown_awake(report: CrashReport, matched: re.Match[str]) -> Iterator[Statement]:
+    """Yields that the task was no longer asleep when it was shown."""
+    task = _task_line(report, matched["pid"])
+    if task is not None and task["state"] == "R":
+        text = (
+            "When it was shown it was ready to run (state R): it had just been woken, and the "
+            "trace need not be that of its wait."
+        )
+        yield Statement(text, "certain", (quoted(task),))
+
+
+def _waits_for(
+    report: CrashReport, skip: Container[str], owners: Sequence[re.Match[str]]
+) -> Iterator[Statement]:
     """Yields what the innermost wait of the trace is; where that is of no kind of its own (a
-    completion, I/O), the frames right above it may say whose.
+    completion, I/O), the frames right above it may say whose. Where the kernel names the lock, its
+    word holds, and the trace says only for whom.
     """
     waits = [
         (at, words)
@@ -123,6 +155,8 @@ def _waits_for(report: CrashReport, skip: Container[str]) -> Iterator[Statement]
         (item for item in callers if _wait(item) is None and "wait" not in item.function), None
     )
     asks = f", asked for by {place(asker)}" if asker is not None else ""
+    if owners and words in _LOCKS.values():
+        words = _LOCKS[owners[0]["lock"]]
     yield Statement(f"It waits for {words}{asks}.", "likely", (place(report.frames[at]),))
 
 
@@ -136,29 +170,25 @@ def _is(name: str, names: Sequence[str]) -> bool:
     return any(name == item or (len(item) > 6 and name.startswith(item)) for item in names)
 
 
-def _owner(report: CrashReport) -> Iterator[Statement]:
+def _owner(report: CrashReport, matched: re.Match[str]) -> Iterator[Statement]:
     """Yields who holds the lock, where the kernel says so, and what that task does."""
-    for matched in every(report.lines, _OWNER):
-        if matched["owner"] is None:
-            yield Statement(
-                f"It waits for a {matched['lock']}; the kernel does not find who owns it.",
-                "certain",
-                (quoted(matched),),
-            )
-            continue
-        owner = f"{matched['owner']} (pid {matched['pid']})"
-        yield Statement(
-            f"It waits for a {matched['lock']} that task {owner} holds, as far as the kernel can "
-            f"tell: look there for the cause.",
-            "likely",
-            (quoted(matched),),
-        )
-        yield from _task_of(report, matched["pid"], owner)
+    lock = _LOCKS[matched["lock"]].partition(" ")[2]
+    if matched["owner"] is None:
+        text = f"The kernel does not find who holds the {lock}."
+        yield Statement(text, "certain", (quoted(matched),))
+        return
+    owner = f"{matched['owner']} (pid {matched['pid']})"
+    yield Statement(
+        f"Task {owner} holds the {lock}, as far as the kernel can tell: look there for the cause.",
+        "likely",
+        (quoted(matched),),
+    )
+    yield from _task_of(report, matched["pid"], owner)
 
 
 def _task_of(report: CrashReport, pid: str, owner: str) -> Iterator[Statement]:
     """Yields what the task that holds the lock does, where its trace is printed below."""
-    task = next((item for item in every(report.lines, _TASK) if item["pid"] == pid), None)
+    task = _task_line(report, pid)
     if task is None:
         return
     below = report.lines[report.lines.index(task.string) + 1 :]
@@ -187,20 +217,33 @@ def _sharers(report: CrashReport, pid: str) -> Iterator[Statement]:
     if not locks.get(pid):
         return
     waited = locks[pid][-1]
-    others = [
-        names[other]
+    others = {
+        other: [item["address"] for item in listed].index(waited["address"])
         for other, listed in locks.items()
         if other != pid and any(item["address"] == waited["address"] for item in listed)
-    ]
+    }
     if others:
-        yield Statement(
+        text = (
             f"The lock that it listed last, {waited['name']}, taken or waited for at "
-            f"{waited['place']}, is listed also by {', '.join(others[:4])}"
-            + (f" and {len(others) - 4} more" if len(others) > 4 else "")
-            + ": one of them may hold it.",
-            "likely",
-            (quoted(waited),),
+            f"{waited['place']}, is listed also by {_some([names[other] for other in others])}"
         )
+        holders = [other for other, at in others.items() if at + 1 < len(locks[other])]
+        if holders:
+            last = locks[holders[0]][-1]
+            text += (
+                f"; {_some([names[other] for other in holders])} went on to take another lock "
+                f"after it, so holds it: {names[holders[0]]} listed {last['name']} last, at "
+                f"{last['place']}."
+            )
+        else:
+            text += ": one of them may hold it."
+        yield Statement(text, "likely", (quoted(waited),))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first four names, and how many more there are."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
 
 
 def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -246,11 +289,6 @@ def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
 
 def _spinlock(frame: Frame | None) -> bool:
     return frame is not None and base(frame.function).startswith(_SPINS)
-
-
-def is_virtual(report: CrashReport) -> bool:
-    """Returns whether the hardware's name is that of a virtual machine."""
-    return report.hardware is not None and _VIRTUAL.search(report.hardware) is not None
 
 
 def _virtual(report: CrashReport) -> Iterator[Statement]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from detector.explain.block_text import first, quoted
-from detector.explain.decode.fault_codes_arm import PLAIN_CLASSES, syndrome
+from detector.explain.decode.fault_codes_arm import PLAIN_CLASSES, is_external_abort, syndrome
+from detector.explain.host_facts import is_virtual
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match, Statement
 
@@ -141,7 +142,19 @@ def explain_hardware(report: CrashReport | None, evidence: Sequence[Match]) -> l
     if report is not None:
         statements += _serror(report)
         statements += _unexpected(report)
+        statements += _from_hypervisor(report)
     return statements
+
+
+def _from_hypervisor(report: CrashReport) -> Iterator[Statement]:
+    """Yields what an external abort means in a virtual machine, which has no bus of its own."""
+    if is_external_abort(report) and is_virtual(report):
+        text = (
+            "The machine is virtual: as a rule the hypervisor raises this, for an access to a "
+            "device's address that it does not serve. Suspect the driver's access or the "
+            "hypervisor, not the memory."
+        )
+        yield Statement(text, "likely", (report.hardware or "",))
 
 
 def _status_matches(evidence: Sequence[Match]) -> list[Match]:

@@ -52,8 +52,8 @@ _LOCKDEP: tuple[tuple[str, str], ...] = (
     (
         "inconsistent lock state",
         (
-            "Lockdep saw one lock taken in an interrupt and also where that interrupt may "
-            "strike: where it strikes the holder, the CPU waits for itself."
+            "Lockdep saw a lock, or two of one class, taken in an interrupt and also where that "
+            "interrupt may strike: where it strikes the holder, the CPU waits for itself."
         ),
     ),
     (
@@ -98,7 +98,20 @@ _RELEASES = lazy_regex(
     r"(?P<comm>.{1,40})/(?P<pid>\d+) is trying to release lock \((?P<name>.{1,120})\) at:"
 )
 _AT = lazy_regex(r"\s*" + _LOCK)
-_USAGE = lazy_regex(r"inconsistent \{(?P<before>\S+)\} -> \{(?P<now>\S+)\} usage\.")
+_USAGE = lazy_regex(r"inconsistent \{(?P<before>[^}]{2,40})\} -> \{(?P<now>[^}]{2,40})\} usage\.")
+_USE = lazy_regex(
+    r"(?P<inside>IN-)?(?P<context>HARDIRQ|SOFTIRQ|RECLAIM_FS)(?:-ON)?-(?P<kind>[WR])$"
+)
+_CONTEXTS = {
+    "HARDIRQ": ("a hard interrupt", "hard interrupts on"),
+    "SOFTIRQ": ("a soft interrupt", "soft interrupts on"),
+    "RECLAIM_FS": ("the reclaim of memory", "reclaim of memory allowed"),
+}
+_TAKES = lazy_regex(r"(?P<comm>.{1,40})/(?P<pid>\d+) \[HC\d.{1,60}\] takes:")
+_NMI = (
+    "Lockdep saw a lock taken in an NMI that is taken elsewhere as well. An NMI strikes also where "
+    "interrupts are off: where it strikes the holder, the CPU waits for itself."
+)
 _ATOMIC = lazy_regex(
     r"in_atomic\(\): (?P<atomic>\d), irqs_disabled\(\): (?P<irqs>\d),(?: non_block: "
     r"(?P<block>\d),)? "
@@ -149,10 +162,13 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
     del skip
     head = report.lines[0] if report.lines else report.title or ""
     words = next((words for phrase, words in _LOCKDEP if phrase in head), None)
+    usage = first(report.lines, _USAGE)
+    if usage is not None and "IN-NMI" in (usage["before"], usage["now"]):
+        words = _NMI
     statements = [Statement(words or "Lockdep found a lock misused.", "certain", (head.strip(),))]
     statements += _two_locks(report)
-    if (usage := first(report.lines, _USAGE)) is not None:
-        text = f"Before, its use was {usage['before']}; now it is {usage['now']}."
+    if usage is not None:
+        text = f"Before, it was taken {_used(usage['before'])}; now {_used(usage['now'])}."
         statements.append(Statement(text, "certain", (quoted(usage),)))
     if (release := first(report.lines, _RELEASES)) is not None:
         statements.append(
@@ -165,8 +181,29 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
     return statements
 
 
+def _used(usage: str) -> str:
+    """Returns lockdep's name of a use in words; kernel/locking/lockdep.c usage_str[] (2.6.18 to
+    6.x), INITIAL USE against IN-NMI from verify_lock_unused() (5.9 on).
+    """
+    if usage == "IN-NMI":
+        return "in an NMI"
+    if usage in ("INITIAL USE", "INITIAL READ USE"):
+        return "outside of NMIs"
+    matched = _USE.match(usage)
+    if matched is None:
+        return f"as {usage}"
+    inside, outside = _CONTEXTS[matched["context"]]
+    how = " for reading" if matched["kind"] == "R" else ""
+    return f"in {inside}{how}" if matched["inside"] else f"with {outside}{how}"
+
+
 def _two_locks(report: CrashReport) -> Iterator[Statement]:
+    """Yields which task asks for which lock, and which one it holds."""
     wants, holds = (first(report.lines, pattern) for pattern in (_WANTS, _HOLDS))
+    takes = first(report.lines, _TAKES)
+    if wants is None and takes is not None and (lock := _lock_below(report, takes)) is not None:
+        text = f"{takes['comm']} (pid {takes['pid']}) takes {lock['name']} at {lock['place']}."
+        yield Statement(text, "certain", (quoted(takes), quoted(lock)))
     if wants is None:
         return
     lower = _lock_below(report, wants)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from detector.explain.block_text import every, first, quoted
+from detector.explain.kinds.consumers import explain_consumers
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match, Statement
 
@@ -70,6 +71,7 @@ def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
     if (matched := first(report.lines, _INVOKED)) is not None:
         statements.append(Statement(_request(report, matched), "certain", (quoted(matched),)))
     statements += _exhausted(report)
+    statements += explain_consumers(report.lines)
     statements += explain_kills(report.lines)
     if not statements:
         statements.append(Statement("Memory ran out.", "certain", (report.title or "",)))

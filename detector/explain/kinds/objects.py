@@ -235,6 +235,11 @@ def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statemen
     return [Statement(text, "certain", (quoted(matched),))]
 
 
+def names_usercopy(report: CrashReport) -> bool:
+    """Returns whether the line is there that says which copy was refused."""
+    return first(report.lines, _USERCOPY) is not None
+
+
 def explain_odebug(report: CrashReport) -> list[Statement]:
     """A timer or work item that was freed, or used, in the wrong state; none without such a
     line.

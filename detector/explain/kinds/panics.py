@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from detector.explain.block_text import first, quoted
+from detector.explain.kinds.stacks import repeats
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -137,7 +138,8 @@ def explain_panic(report: CrashReport) -> list[Statement]:
         return list(_init(matched))
     words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
     text = words or f"The kernel stopped for good. Its reason: {report.panic}"
-    return [Statement(text, "certain", (f"Kernel panic - not syncing: {report.panic}",))]
+    own = repeats(report) if "stack" in report.panic else []
+    return [Statement(text, "certain", (f"Kernel panic - not syncing: {report.panic}",)), *own]
 
 
 def then_panicked(report: CrashReport) -> list[Statement]:

@@ -49,6 +49,15 @@ _SEEN = lazy_regex(
 )
 _USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _MOST = 8
+_RAN = lazy_regex(
+    r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0,64}?) "
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: )"
+)
+_AT = lazy_regex(
+    r"(?:RIP: [0-9a-f]{4}:|pc : |RIP: [0-9a-f]{4}:\[<[0-9a-f]+>\] +(?:\[<[0-9a-f]+>\] )?)"
+    r"(?P<symbol>[A-Za-z_$][\w$.]*\+0x[0-9a-f]+)/0x"
+)
+_SHOWN = lazy_regex(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*?\bpid: *(?P<pid>\d+)\b")
 
 
 def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -66,17 +75,44 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
     quiet = first(report.lines, _SEEN) is not None  # then no CPU is late, and none is shown
     text = (
         f"RCU ({matched['flavour']}) has been waiting {period} for {kind} to end{_held_by(report)}."
-        f"{'' if quiet else snapshot(report)}"
+        f"{'' if quiet else _snapshot(report)}"
     )
-    statements = [Statement(text, "certain", tuple(evidence)), *_own_thread(report)]
+    statements = [
+        Statement(text, "certain", tuple(evidence)),
+        *_on_cpus(report),
+        *_blocked_tasks(report),
+        *_own_thread(report),
+    ]
     if (ended := first(report.lines, _ENDED)) is not None:
         text = "The stall ended while it was reported: the traces are of what came after it."
         statements.append(Statement(text, "certain", (quoted(ended),)))
     return statements
 
 
+def _snapshot(report: CrashReport) -> str:
+    """The warning that the trace is a snapshot, of what was late."""
+    cpus, tasks = _late(report)
+    text = snapshot(report)
+    return (
+        text.replace("that CPU was when it was", "it was when it was")
+        if not cpus and tasks
+        else text
+    )
+
+
 def _held_by(report: CrashReport) -> str:
-    """The CPUs and tasks that the report lists as not yet quiet."""
+    """The CPUs and tasks that the report lists as not yet quiet, in words."""
+    cpus, tasks = _late(report)
+    parts = [
+        f"{name} {', '.join(numbers[:_MOST])}" + (" and others" if len(numbers) > _MOST else "")
+        for name, numbers in (("CPU", cpus), ("the task with pid", tasks))
+        if numbers
+    ]
+    return f"; not yet quiet: {' and '.join(parts)}" if parts else ""
+
+
+def _late(report: CrashReport) -> tuple[list[str], list[str]]:
+    """The numbers of the CPUs, and the pids of the tasks, that are listed as not yet quiet."""
     matched = first(report.lines, _HEAD)
     listed = (matched["who"] or "").split() if matched is not None else []
     cpus = [item.partition("-")[0] for item in listed if item[:1].isdigit()]
@@ -84,13 +120,48 @@ def _held_by(report: CrashReport) -> str:
     cpus += [item["cpu"] for item in every(report.lines, _CPU)]
     for line in every(report.lines, _TASKS):
         tasks += re.findall(r"\bP(\d+)", line["tasks"])
-    cpus, tasks = list(dict.fromkeys(cpus)), list(dict.fromkeys(tasks))
-    parts = [
-        f"{name} {', '.join(numbers[:_MOST])}" + (" and others" if len(numbers) > _MOST else "")
-        for name, numbers in (("CPU", cpus), ("the task with pid", tasks))
-        if numbers
-    ]
-    return f"; not yet quiet: {' and '.join(parts)}" if parts else ""
+    return list(dict.fromkeys(cpus)), list(dict.fromkeys(tasks))
+
+
+def _on_cpus(report: CrashReport) -> Iterator[Statement]:
+    """Yields what the late CPUs ran when they were shown, by the header of their traces."""
+    cpus, _ = _late(report)
+    seen: set[str] = set()
+    for at, text in enumerate(report.lines):
+        ran = _RAN.match(text)
+        if ran is None or ran["cpu"] not in cpus or ran["cpu"] in seen or len(seen) >= _MOST:
+            continue
+        seen.add(ran["cpu"])
+        below = [line for line in report.lines[at + 1 : at + 12] if line.strip()]
+        stop = next((k for k, line in enumerate(below) if _RAN.match(line)), len(below))
+        where = first(below[:stop], _AT)
+        idle = ran["comm"].startswith("swapper/")
+        what = "was idle" if idle else f"ran {ran['comm']} (pid {ran['pid']})"
+        inside = f", in {where['symbol']}" if where is not None else ""
+        yield Statement(
+            f"CPU {ran['cpu']} {what} when it was shown{inside}.",
+            "certain",
+            (quoted(ran), *((quoted(where),) if where is not None else ())),
+        )
+
+
+def _blocked_tasks(report: CrashReport) -> Iterator[Statement]:
+    """Yields the names of the tasks that hold up the grace period: preempted, or asleep, inside of
+    a read-side section.
+    """
+    _, tasks = _late(report)
+    shown = {item["pid"]: item for item in every(report.lines, _SHOWN)}
+    for pid in tasks[:_MOST]:
+        if (task := shown.get(pid)) is not None:
+            state = {"R": "ready to run", "D": "asleep (D)", "S": "asleep (S)"}.get(
+                task["state"], f"in state {task['state']}"
+            )
+            yield Statement(
+                f"The task with pid {pid} is {task['comm']}, {state} inside of an RCU read-side "
+                "section.",
+                "certain",
+                (quoted(task),),
+            )
 
 
 def _own_thread(report: CrashReport) -> Iterator[Statement]:

@@ -116,13 +116,14 @@ def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 
 def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
-    """An object that nothing points to any more: its size, and who allocated it."""
+    """An object to which kmemleak found no pointer: its size, and who allocated it."""
     del skip
     matched, comm = first(report.lines, _LEAK), first(report.lines, _COMM)
-    text = "kmemleak found memory that nothing points to any more"
+    text = "kmemleak found no pointer to this memory in what it scans"
     if matched is not None:
         text += f": {matched['size']} bytes at {matched['address']}"
     if comm is not None:
         text += f", allocated by {comm['comm']} (pid {comm['pid']})"
     evidence = tuple(quoted(item) for item in (matched, comm) if item is not None)
-    return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+    text += "; a pointer kept in another form, or where it does not look, does not count."
+    return [Statement(text, "certain", evidence or (report.title or "",))]

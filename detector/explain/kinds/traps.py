@@ -14,7 +14,14 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from detector.explain.block_text import first, quoted
-from detector.explain.kinds.objects import explain_list, explain_odebug, explain_refcount
+from detector.explain.kinds.checks import explain_check, explain_eeh, is_eeh, printed_with
+from detector.explain.kinds.objects import (
+    explain_list,
+    explain_odebug,
+    explain_refcount,
+    explain_usercopy,
+    names_usercopy,
+)
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -61,13 +68,20 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     """A WARN(): where; a reference count or an object that the line before names."""
     if "refcount bug" in (report.title or ""):
         return explain_refcount(report, skip)
+    if is_eeh(report):
+        return explain_eeh(report)
     matched = first(report.lines, _WARNING)
     where = f" at {matched['place']}" if matched is not None else ""
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
     went_on = "" if stopped else "; the kernel said so and went on"
     text = f"A WARN(){where} was hit: a check in the code failed{went_on}."
     evidence = (quoted(matched),) if matched is not None else (report.title or "",)
-    return [Statement(text, "certain", evidence), *explain_odebug(report)]
+    return [
+        Statement(text, "certain", evidence),
+        *printed_with(report),
+        *explain_odebug(report),
+        *explain_check(report),
+    ]
 
 
 def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -78,7 +92,8 @@ def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
     where = f" at {matched['place']}" if matched is not None else ""
     text = f"A BUG(){where} was hit: the kernel found a state that it cannot go on from."
     evidence = (quoted(matched),) if matched is not None else (report.title or "",)
-    return [Statement(text, "certain", evidence)]
+    copied = explain_usercopy(report, skip) if names_usercopy(report) else printed_with(report)
+    return [Statement(text, "certain", evidence), *copied]
 
 
 def explain_trap(report: CrashReport, skip: Container[str]) -> list[Statement]:
