@@ -173,6 +173,11 @@ EVENTS: Mapping[str, Event] = {
         "incidents could not be written to fleet.incidents_topic; it is tried again",
         ("topic", "error"),
     ),
+    "acts_topic_failed": Event(
+        logging.ERROR,
+        "acts of people could not be written to fleet.acts_topic; it is tried again",
+        ("topic", "error"),
+    ),
     "findings_refused": Event(
         logging.WARNING,
         "the group went on without this member: what was in hand is dropped, and read again",

@@ -6,6 +6,7 @@ import platform
 import re
 import signal
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -25,15 +26,18 @@ from detector.sources import SourceError
 from detector.sources.kafka.consumer import KafkaSource
 from detector.sources.kafka.finding_producer import FindingProducer
 from detector.sources.kafka.group_source import GroupSource
+from detector.stages.act_topic import ActTopic
 from detector.stages.archive import Archive
 from detector.stages.archive_input import ArchiveInput
 from detector.stages.detect import Detecting
 from detector.stages.detector import Detector
 from detector.stages.incident_topic import IncidentTopic
+from detector.stages.topic_writer import TopicWriter
 from detector.store import Journal
 
 # A transaction of the history with so many findings takes about a second.
 MOST_FINDINGS = 5_000
+_TOPICS = "fleet.findings_topic, fleet.noise_topic, fleet.acts_topic"
 
 
 def detect_fleet(stopping: Stopping, config_path: Path | None, **overrides: object) -> None:
@@ -101,9 +105,11 @@ def _group_source(settings: Settings) -> GroupSource:
 def archive_fleet(stopping: Stopping, config_path: Path | None, **overrides: object) -> None:
     """Reads findings into the history until a signal comes."""
     settings = service_settings(config_path, **overrides)
+    fleet = settings.fleet
+    acts = (fleet.acts_topic,) if fleet.acts_topic else ()
     kafka = settings.kafka.model_copy(
         update={
-            "topics": (settings.fleet.findings_topic, settings.fleet.noise_topic),
+            "topics": (fleet.findings_topic, fleet.noise_topic, *acts),
             "group": f"{settings.kafka.group}-archive",
             "auto_offset_reset": "earliest",
             "max_records": min(settings.kafka.max_records, MOST_FINDINGS),
@@ -114,7 +120,7 @@ def archive_fleet(stopping: Stopping, config_path: Path | None, **overrides: obj
 
 def _findings_source(settings: Settings) -> KafkaSource:
     """The topics of findings, once brokers answer and all topics of the fleet are there."""
-    source = kafka_source(settings, setting="fleet.findings_topic, fleet.noise_topic")
+    source = kafka_source(settings, setting=_TOPICS)
     incidents = settings.fleet.incidents_topic
     try:
         source.demand([incidents] if incidents else [], "fleet.incidents_topic")
@@ -128,14 +134,24 @@ def _archive(
     settings: Settings, journal: Journal, catalogue: Catalogue, hooks: Hooks
 ) -> BatchKeeper:
     archive = Archive(journal, settings, catalogue=catalogue, hooks=hooks)
-    topic = settings.fleet.incidents_topic
-    if topic is None:
-        return ArchiveInput(archive)
+    fleet = settings.fleet
+    turns: list[Callable[[], None]] = []
+    if fleet.incidents_topic:
+        writer = _writer(settings, "incidents_topic_failed", fleet.incidents_topic)
+        turns.append(IncidentTopic(journal, fleet.incidents_topic, writer).turn)
+    if fleet.acts_topic:
+        writer = _writer(settings, "acts_topic_failed", fleet.acts_topic)
+        turns.append(ActTopic(journal, fleet.acts_topic, writer).turn)
 
+    def publish() -> None:
+        for turn in turns:
+            turn()
+
+    return ArchiveInput(archive, publish, fleet.acts_topic)
+
+
+def _writer(settings: Settings, event: str, topic: str) -> TopicWriter:
     def failed(error: str) -> None:
-        telemetry.say("incidents_topic_failed", topic=topic, error=error)
+        telemetry.say(event, topic=topic, error=error)
 
-    publisher = IncidentTopic(
-        journal, settings.kafka, topic, elapsed_s=time.monotonic, failed=failed
-    )
-    return ArchiveInput(archive, publisher.turn)
+    return TopicWriter(settings.kafka, elapsed_s=time.monotonic, failed=failed)

@@ -19,7 +19,7 @@ from detector.app.alerting import routing_of
 from detector.app.known import index_file
 from detector.clock import DAY_US
 from detector.doctor.result import CheckResult
-from detector.doctor.topic import judge_findings, judge_incidents, judge_topic
+from detector.doctor.topic import judge_compacted, judge_findings, judge_topic
 from detector.errors import UserError
 from detector.model import Position
 from detector.render.units import several
@@ -140,9 +140,11 @@ def check_everything(settings: Settings, origins: Origins, now_us: int) -> Itera
     stages = any(
         name.startswith("fleet.") and origin != "default" for name, origin in origins.items()
     )
-    yield from _topics(settings, positions, now_us, stages=stages)
-    if stages:
-        yield from _fleet_topics(settings, positions)
+    results = list(_topics(settings, positions, now_us, stages=stages))
+    yield from results
+    away = all(result.subject == "kafka" for result in results)
+    if stages or not away:
+        yield from _fleet_topics(settings, positions, demanded=stages)
 
 
 def _patterns(settings: Settings) -> Iterator[CheckResult]:
@@ -239,20 +241,28 @@ def _topics(
             yield from judge_topic(surveyed, own, now_us, stages=stages)
 
 
-def _fleet_topics(settings: Settings, positions: Mapping[str, Position]) -> Iterator[CheckResult]:
-    """Judges the topics of `detect` and `archive`, where a setting of [fleet] is made."""
+def _fleet_topics(
+    settings: Settings, positions: Mapping[str, Position], *, demanded: bool
+) -> Iterator[CheckResult]:
+    """Judges the topics of `detect` and `archive`: where a setting of [fleet] is made
+    (`demanded`), or where any of the topics that are named without one is there.
+    """
     fleet = settings.fleet
-    for setting in ("findings_topic", "noise_topic", "incidents_topic"):
-        topic = getattr(fleet, setting)
-        if topic is None:
-            continue
-        surveyed = _surveyed(settings, topic, f"fleet.{setting}")
-        if isinstance(surveyed, CheckResult):
-            yield surveyed
-        elif setting == "incidents_topic":
-            yield from judge_incidents(surveyed)
+    names = ("findings_topic", "noise_topic", "incidents_topic", "acts_topic")
+    surveyed = {
+        name: _surveyed(settings, topic, f"fleet.{name}")
+        for name in names
+        if (topic := getattr(fleet, name)) is not None
+    }
+    if not demanded and all(isinstance(item, CheckResult) for item in surveyed.values()):
+        return
+    for name, item in surveyed.items():
+        if isinstance(item, CheckResult):
+            yield item
+        elif name in {"incidents_topic", "acts_topic"}:
+            yield from judge_compacted(item, "incidents" if name == "incidents_topic" else "acts")
         else:
-            yield from judge_findings(surveyed, _positions_in(surveyed, positions))
+            yield from judge_findings(item, _positions_in(item, positions))
 
 
 def _surveyed(settings: Settings, topic: str, setting: str) -> TopicSurvey | CheckResult:

@@ -52,8 +52,10 @@ def judge_findings(
     yield from _lag(survey, positions, "archive")
 
 
-def judge_incidents(survey: TopicSurvey) -> Iterator[CheckResult]:
-    """Yields what there is to say of the topic that incidents are written to."""
+def judge_compacted(survey: TopicSurvey, content: str) -> Iterator[CheckResult]:
+    """Yields what there is to say of a topic that keeps the latest state of each incident or act:
+    `content` names them.
+    """
     text = several(len(survey.logs), "partition")
     if not survey.config or "compact" in survey.config.get("cleanup.policy", ""):
         yield CheckResult("ok", _subject(survey), text)
@@ -61,7 +63,7 @@ def judge_incidents(survey: TopicSurvey) -> Iterator[CheckResult]:
     yield CheckResult(
         "note",
         _subject(survey),
-        f"{text}, not compacted: states of old incidents are removed by retention",
+        f"{text}, not compacted: old {content} are removed by retention",
         f"kafka-configs.sh --alter --topic {survey.topic} --add-config cleanup.policy=compact",
     )
 

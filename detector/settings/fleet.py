@@ -28,6 +28,13 @@ class FleetSettings(Group):
             "best compacted"
         ),
     )
+    acts_topic: Topic | None = setting(
+        None,
+        (
+            "compacted topic that `archive` writes acts of people to (acknowledgements, closings, "
+            "notes, advice, silences) and reads them from, so that a lost history gets them back"
+        ),
+    )
     member: str | None = setting(
         None,
         (
@@ -54,9 +61,11 @@ class FleetSettings(Group):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        topics = [self.findings_topic, self.noise_topic, self.incidents_topic]
+        optional = [topic for topic in (self.incidents_topic, self.acts_topic) if topic]
+        topics = [self.findings_topic, self.noise_topic, *optional]
         if len(set(topics)) < len(topics):
             raise ValueError(
-                "findings_topic, noise_topic and incidents_topic must be different topics"
+                "findings_topic, noise_topic, incidents_topic and acts_topic must be different "
+                "topics"
             )
         return self

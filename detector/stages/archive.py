@@ -45,6 +45,8 @@ from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.sources import LostPartitionsError
 from detector.store import Journal
+from detector.store.lifecycle import acts
+from detector.store.lifecycle.shared_acts import SharedAct
 from detector.unclaimed import UnclaimedCount
 
 # Hosts that are held in memory.
@@ -126,13 +128,13 @@ class Archive:
 
     def store(
         self,
-        findings: Sequence[tuple[Finding, RecordPlace]],
+        findings: Sequence[tuple[Finding | SharedAct, RecordPlace]],
         positions: Mapping[str, int],
         confirm: Callable[[], None] = ignore,
     ) -> None:
-        """Stores findings, each with the record that it came in, and the positions after them, in
-        one transaction. `confirm` is asked last, and may raise LostPartitionsError: then nothing is
-        stored.
+        """Stores findings and acts of people, each with the record that it came in, and the
+        positions after them, in one transaction. `confirm` is asked last, and may raise
+        LostPartitionsError: then nothing is stored.
         """
         before = replace(self.totals)
         self.boots.mark()
@@ -162,7 +164,7 @@ class Archive:
         """Says what there is to say of what was stored last."""
         self._isolation.tell()
 
-    def _work(self, findings: Sequence[tuple[Finding, RecordPlace]]) -> None:
+    def _work(self, findings: Sequence[tuple[Finding | SharedAct, RecordPlace]]) -> None:
         noise: list[tuple[NoiseCount, RecordPlace]] = []
         errors: list[tuple[KernelErrorCount, RecordPlace]] = []
         unclaimed: list[tuple[UnclaimedCount, RecordPlace]] = []
@@ -185,9 +187,10 @@ class Archive:
             self._each(errors, partial(self._correlator.count_kernel_errors, policy=self._errors))
         self._correlator.raise_outbreaks()
         self._isolation.stage = "store"
+        acts.apply_waiting(self.journal.db)
         self.journal.save_streams(self.boots.changed())
 
-    def _take(self, finding: Finding) -> None:
+    def _take(self, finding: Finding | SharedAct) -> None:
         if isinstance(finding, MatchFinding):
             self._match(finding)
         elif isinstance(finding, ReportFinding):
@@ -196,6 +199,8 @@ class Archive:
             self._counters(finding)
         elif isinstance(finding, RejectedFinding):
             self.reject(finding.rejected)
+        elif isinstance(finding, SharedAct):
+            acts.apply(self.journal.db, finding)
         if self._isolation.careful:
             self._correlator.raise_incidents()
             self.journal.save_streams(self.boots.changed())

@@ -1,9 +1,9 @@
-"""Chunks of the findings' topics → findings → an archive: the input of the second stage.
+"""Chunks of the fleet's topics → findings and acts → an archive: the input of the second stage.
 
 `detector.drive` runs it.
 
-In: chunks with a finding in each record. Out: the positions after them, stored with them. A record
-that is no finding is set aside, and the rest goes on.
+In: chunks with a finding, or an act of a person, in each record. Out: the positions after them,
+stored with them. A record that is neither is set aside, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -17,16 +17,25 @@ from detector.isolation import RecordPlace
 from detector.model import Record, Rejected
 from detector.scan import Chunk
 from detector.stages.archive import Archive
+from detector.store.lifecycle.shared_acts import ActError, SharedAct, act_from_json
 
 # The stage that is named for what is no finding.
 STAGE = "finding"
 
 
 class ArchiveInput:
-    """Takes batches of chunks into an archive; `publish` is called after each."""
+    """Takes batches of chunks into an archive; `publish` is called after each. Records of
+    `acts_topic` are acts of people.
+    """
 
-    def __init__(self, archive: Archive, publish: Callable[[], None] = ignore) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        publish: Callable[[], None] = ignore,
+        acts_topic: str | None = None,
+    ) -> None:
         self._archive = archive
+        self._acts = f"{acts_topic}/" if acts_topic else None
         self._publish = publish
         self._took_s = 0.0
 
@@ -43,10 +52,22 @@ class ArchiveInput:
         begun = time.perf_counter()
         positions = {chunk.source: chunk.end for chunk in batch}
         if batch:
-            findings = [_finding(record) for chunk in batch for record in records_of(chunk)]
+            findings = [self._read(record) for chunk in batch for record in records_of(chunk)]
             self._archive.store(findings, positions, confirm)
         self._took_s = time.perf_counter() - begun
         return positions
+
+    def _read(self, record: Record) -> tuple[Finding | SharedAct, RecordPlace]:
+        place = RecordPlace(record.source, record.number, record.value, record.key)
+        try:
+            if self._acts is not None and record.source.startswith(self._acts):
+                return act_from_json(record.value), place
+            return from_json(record.value), place
+        except (FindingError, ActError) as error:
+            row = Rejected(
+                record.source, record.number, STAGE, str(error), record.value, record.key
+            )
+            return RejectedFinding(row), place
 
     def tell(self) -> None:
         """Says what there is to say of the batch that was stored last."""
@@ -62,12 +83,3 @@ def records_of(chunk: Chunk) -> Iterator[Record]:
         record, _, at = chunk.record_at(at)
         left -= 1
         yield record
-
-
-def _finding(record: Record) -> tuple[Finding, RecordPlace]:
-    place = RecordPlace(record.source, record.number, record.value, record.key)
-    try:
-        return from_json(record.value), place
-    except FindingError as error:
-        row = Rejected(record.source, record.number, STAGE, str(error), record.value, record.key)
-        return RejectedFinding(row), place

@@ -154,6 +154,15 @@ def changes(connection: Connection, cut_us: int, rows: int) -> int:
     ).rowcount
 
 
+def waiting_acts(connection: Connection, cut_us: int, rows: int) -> int:
+    """Removes old acts whose incident or problem never came."""
+    return connection.execute(
+        "DELETE FROM waiting_acts WHERE name IN (SELECT name FROM waiting_acts WHERE at_us < ? "
+        "LIMIT ?)",
+        (cut_us, rows),
+    ).rowcount
+
+
 def matches(connection: Connection, cut_us: int, start: int, rows: int) -> tuple[int, int | None]:
     """Old matches that no incident rests on, with their reports; the latest stays, since counts
     follow from its id.

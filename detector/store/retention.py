@@ -94,6 +94,8 @@ class Keeper:
         yield from self._backfill(now_us)
         yield from self._removal("incidents", due.incidents_days, now_us, removal.incidents)
         yield from self._removal("changes", due.changes_days, now_us, removal.changes)
+        acts = removal.waiting_acts
+        yield from self._removal("waiting acts", due.incidents_days, now_us, acts)
         yield from self._walk("matches", due.matches_days, now_us, removal.matches)
         yield from self._walk("reports", due.reports_days, now_us, removal.reports)
         for table in _HOURLY:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -22,6 +23,9 @@ from detector.simulate import (
     render,
     simulate,
 )
+from detector.store import open_actions
+from detector.store.backup import backup
+from detector.store.lifecycle.states import Act
 from tests.kafka.broker import ApacheKafka
 from tests.kafka.facts import differences
 from tests.kafka.killable import Forked
@@ -35,6 +39,8 @@ pytestmark = pytest.mark.kafka
 
 # Where a member falls asleep; `make stages` tries all.
 SLEEPS = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (7, 8)
+# Whether a replica is left of a lost archive; `make stages` tries both.
+LOSSES = (True, False) if os.environ.get("OOPSWATCH_STAGES") else (True,)
 # Not in the first days of a year, when a host's clock looks as if it had never been set.
 PLAN = SimulationPlan(
     seed=9, hosts=40, lines=12_000, start=1_776_000_000_000_000, incidents=20, noise_share=0.01,
@@ -157,6 +163,66 @@ def test_a_topic_of_incidents_that_is_not_there(stages: Stages) -> None:
     (failed,) = archive.said("failed")
     assert "fleet.incidents_topic: nowhere does not exist" in failed["error"]
     assert not stages.store.exists()
+
+
+@pytest.mark.parametrize("replica", LOSSES)
+def test_an_archive_that_is_lost_comes_back(
+    stages: Stages, fleet: Simulation, tmp_path: Path, *, replica: bool
+) -> None:
+    """From a replica and the topics, or from the topics alone: equal incidents, acts of people and
+    noise; clocks apart.
+    """
+    rows = keyed(fleet)
+    acts = stages.broker.create_topic(config={"cleanup.policy": "compact"})
+    detect, archive = stages.detect("a"), stages.archive(fleet_acts_topic=acts)
+    stages.send(rows[: len(rows) // 2])
+    stages.through(detect, archive)
+    act_on(stages.store, "ada")
+    if replica:
+        backup(stages.store, tmp_path / "replica.db")
+    stages.send(rows[len(rows) // 2 :])
+    stages.through(detect, archive)
+    act_on(stages.store, "bob")
+    archive.until(lambda: len(stages.records(acts)) >= len(acts_in(stages.store)))
+    archive.kill()
+    lost = stages.store.rename(tmp_path / "lost.db")
+    for leftover in ("-wal", "-shm"):
+        beside = Path(f"{stages.store}{leftover}")
+        if beside.exists():
+            beside.rename(f"{lost}{leftover}")
+    if replica:
+        (tmp_path / "replica.db").rename(stages.store)
+    archive = stages.archive(fleet_acts_topic=acts)
+    stages.through(detect, archive)
+    archive.until(lambda: acts_in(stages.store) == acts_in(lost))
+    archive.stop()
+    assert differences(stages.store, lost) == {}
+    assert wrong(fleet, stages.store) == ((), (), {})
+    assert ask(stages.store, STATES) == ask(lost, STATES)
+    assert {row[1] for row in acts_in(lost)} == {"ada", "bob"}
+
+
+STATES = "SELECT id, state FROM incidents WHERE joined_into IS NULL ORDER BY id"
+
+
+def act_on(store: Path, actor: str) -> None:
+    """Somebody acknowledges, closes and comments on what is there."""
+    with closing(open_actions(store)) as actions:
+        for number, (identity, state) in enumerate(ask(store, STATES)):
+            if state != "resolved":
+                what: Act = ("acknowledge", "resolve", "note")[number % 3 if state == "open" else 2]
+                actions.act(identity, what, actor=actor, reason=f"{actor} {number}")
+
+
+def acts_in(store: Path) -> list[tuple[object, ...]]:
+    """What people did, by incident."""
+    if not store.exists():
+        return []
+    query = (
+        "SELECT incident_id, actor, what, reason, at_us FROM changes WHERE actor <> 'oopswatch' "
+        "ORDER BY 1, 5"
+    )
+    return ask(store, query)
 
 
 def published(stages: Stages, topic: str) -> dict[str, object]:

@@ -13,8 +13,9 @@ from kafka import errors as kafka_errors
 
 from detector.api import Archive, Detector, open_history, text_chunk
 from detector.settings.kafka import Kafka
-from detector.stages import incident_topic
+from detector.stages import topic_writer
 from detector.stages.incident_topic import IncidentTopic
+from detector.stages.topic_writer import TopicWriter
 
 NOW_US = 1_776_000_000_000_000
 LOG = b"""\
@@ -55,14 +56,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[Brokers, l
 
     def write(most: int) -> tuple[Brokers, list[str]]:
         brokers, failed = Brokers(most), []
-        monkeypatch.setattr(incident_topic, "KafkaProducer", lambda **_: brokers)
+        monkeypatch.setattr(topic_writer, "KafkaProducer", lambda **_: brokers)
         with closing(open_history(":memory:")) as journal:
             detector = Detector()
             findings = detector.feed([text_chunk("a.log", LOG)], NOW_US)
             Archive(journal).take([*findings, *detector.finish(NOW_US)])
-            topic = IncidentTopic(
-                journal, Kafka(), "incidents", elapsed_s=lambda: 0.0, failed=failed.append
-            )
+            writer = TopicWriter(Kafka(), elapsed_s=lambda: 0.0, failed=failed.append)
+            topic = IncidentTopic(journal, "incidents", writer)
             topic.turn()
             topic.turn()
         return brokers, failed

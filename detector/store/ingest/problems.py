@@ -15,6 +15,7 @@ from typing import Literal
 
 from detector.clock import DAY_US
 from detector.store.ingest import traces
+from detector.store.lifecycle.act_marks import mark_problem
 from detector.store.rows import release_number
 
 # What is counted of a problem, by the column that counts it.
@@ -249,6 +250,7 @@ def _returned(connection: Connection, problem_part: ProblemPart, now_us: int) ->
         _RETURNED,
         {"now": now_us, "fingerprint": problem_part.fingerprint, "fault": problem_part.fault},
     )
+    mark_problem(connection, problem_part.fingerprint, now_us)
     return row["fixed_in"] or ""
 
 

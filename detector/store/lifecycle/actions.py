@@ -17,7 +17,7 @@ from sqlite3 import Connection, Error, Row
 from detector.clock import now_us
 from detector.store.connection import connect_writing
 from detector.store.errors import StoreError, explained
-from detector.store.lifecycle import changes
+from detector.store.lifecycle import act_marks, changes
 from detector.store.lifecycle.changes import Change
 from detector.store.lifecycle.states import Act, RefusedError, step
 from detector.store.query import search_index
@@ -191,6 +191,7 @@ class Actions:
             if self._connection.execute(known, (fingerprint,)).fetchone() is None:
                 raise self._no_problem(fingerprint)
             self._connection.execute(*((_ADVISE, facts) if text.strip() else (_FORGET, facts[:2])))
+            act_marks.mark_advice(self._connection, fingerprint, about, facts[4], facts[3])
 
     def silence(
         self,
@@ -211,7 +212,8 @@ class Actions:
                 "a silence needs a host, a rule or a fingerprint: one of everything would "
                 "hide every crash"
             )
-        if ends_us <= max(starts_us, self._clock()):
+        now = self._clock()
+        if ends_us <= max(starts_us, now):
             raise ActionRefused("a silence must end after it begins, and in the future")
         if not author.strip() or not comment.strip():
             raise ActionRefused("a silence needs an author and a comment that says why")
@@ -222,10 +224,12 @@ class Actions:
             ends_us,
             clean(author, NAME_LIMIT),
             clean(comment),
-            self._clock(),
+            now,
         )
         with self._transaction():
-            return int(self._connection.execute(_SILENCE, facts).fetchone()[0])
+            silence_id = int(self._connection.execute(_SILENCE, facts).fetchone()[0])
+            act_marks.mark_silence(self._connection, silence_id, now)
+            return silence_id
 
     def expire_silence(self, silence_id: int, *, actor: str) -> None:
         """Ends a silence now."""
@@ -245,6 +249,7 @@ class Actions:
                 "UPDATE silences SET expired_us = ?, expired_by = ? WHERE id = ?",
                 (now, clean(actor, NAME_LIMIT), silence_id),
             )
+            act_marks.mark_silence(self._connection, silence_id, now)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -323,6 +328,7 @@ class Actions:
         )
         if self._connection.execute(_PROBLEM, facts).fetchone() is None:
             raise self._no_problem(fingerprint)
+        act_marks.mark_problem(self._connection, fingerprint, facts[1])
 
     def _no_problem(self, fingerprint: str) -> StoreError:
         return StoreError(

@@ -10,6 +10,7 @@ in `connection.py`.
 from __future__ import annotations
 
 from detector.store.schema import (
+    acts,
     alerts,
     banner_times,
     boots,
@@ -27,6 +28,7 @@ from detector.store.schema.migrations import MIGRATIONS
 __all__ = [
     "APPLICATION_ID",
     "MIGRATIONS",
+    "acts",
     "alerts",
     "banner_times",
     "boots",
