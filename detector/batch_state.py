@@ -42,7 +42,7 @@ class FollowedHosts:
         assembler = self._assembler
         if not assembler.following:
             return assembler.hosts
-        if self._parser.overrides or assembler.open_hosts > MANY_NAMES:
+        if self._parser.overrides or len(assembler.hosts) > MANY_NAMES:
             return None
         if self._restored:  # nobody knows yet how the records of a stored block spell its host
             self._restored &= assembler.hosts

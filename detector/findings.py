@@ -3,10 +3,11 @@
 In: what the pipeline finds in chunks. Out: frozen values, and JSON of them that this version and
 every later one reads: `v` is the version that wrote it, and fields are only added. A `match` is a
 line that a kernel signature claims (or a boot banner), a `report` the whole block that a fault
-printed, `noise` counts of user-space crashes, `kernel-error` counts of errors of the kernel that no
-signature claims, `unclaimed` counts of lines that were not understood,
-`counters` what parser and assembler counted, `rejected` a record that a stage raised on. The schema
-is `schema()`; docs/fleet.md shows an example of each.
+printed, `line` one line of such a block where the second stage assembles them, `noise` counts of
+user-space crashes, `kernel-error` counts of errors of the kernel that no signature claims,
+`unclaimed` counts of lines that were not understood, `counters` what parser and assembler counted,
+`rejected` a record that a stage raised on. The schema is `schema()`; docs/fleet.md shows an example
+of each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 
 from detector.kernel_errors.tally import KernelErrorCount
-from detector.model import Block, CrashReport, Match, Rejected
+from detector.model import Block, CrashReport, Line, Match, Rejected
 from detector.noise import NoiseCount
 from detector.unclaimed import UnclaimedCount
 
@@ -75,6 +76,21 @@ class ReportFinding:
     def host(self) -> str:
         """Returns whose it is."""
         return self.block.head.host
+
+
+@dataclass(frozen=True, slots=True)
+class LineFinding:
+    """A line that may be a report's, where reports are assembled by the second stage."""
+
+    line: Line
+    ordinal: int = 0
+    kind: Literal["line"] = "line"
+    v: int = VERSION
+
+    @property
+    def host(self) -> str:
+        """Returns whose it is."""
+        return self.line.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,7 @@ class RejectedFinding:
 Finding = (
     MatchFinding
     | ReportFinding
+    | LineFinding
     | NoiseFinding
     | KernelErrorFinding
     | UnclaimedFinding

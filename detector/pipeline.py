@@ -32,7 +32,7 @@ from detector.parse import Parser
 from detector.repeat_path import RepeatPath
 from detector.repeats import RepeatPolicy, Repeats
 from detector.review import KNOWN_LINES, Review
-from detector.scan import Chunk, Scanner
+from detector.scan import Chunk, Scanner, Searched
 from detector.sources import LostPartitionsError
 from detector.store import Journal
 
@@ -79,7 +79,7 @@ class Pipeline:
         self.hooks = hooks or Hooks()
         self.keeps_noise = keeps_noise
         self.totals = RunTotals()
-        literals = self.matcher.literals
+        literals: list[Searched] = [*self.matcher.literals, *self.assembler.searched]
         self.kernel_errors = KernelErrorTally(errors, lambda: Scanner(literals).ends)
         self.scanner = Scanner((*literals, *self.kernel_errors.searched), kept)
         self._boots = boots
@@ -354,7 +354,7 @@ class Pipeline:
 
     def _unclaimed(self, line: Line, record: Record | None) -> None:
         """Counts a line that no signature claims; an open report's lines are its own."""
-        reported = self.assembler.is_open(line.host)
+        reported = self.assembler.takes(line)
         self.totals.unclaimed += self.review.count(line, reported)
         if not reported and line.number >= self._noise_from:
             self.kernel_errors.count(line, record)

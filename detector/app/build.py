@@ -5,6 +5,7 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,10 @@ from detector.parse import HostForm, Parser
 from detector.scan import Searched
 
 if TYPE_CHECKING:
+    from detector.assemble import Assembler
     from detector.catalogue import Catalogue, Rule
+    from detector.match import Matcher
+    from detector.model import Line
     from detector.pipeline import Pipeline
     from detector.settings import Settings
     from detector.store import Journal
@@ -68,21 +72,17 @@ def host_form(settings: Settings) -> HostForm:
     return HostForm(hosts.domains, hosts.aliases, hosts.paths)
 
 
-def watch_of(
-    settings: Settings,
-    journal: PipelineKeeper,
-    catalogue: Catalogue,
-    *,
-    host: str | None = None,
-    hooks: Hooks | None = None,
-    keeps_noise: bool = True,
-    correlating: Correlating | None = None,
-    boots: type[Boots] = Boots,
-) -> Pipeline:
-    """A pipeline as the settings say."""
-    from detector.assemble import Assembler, AssemblyLimits
+def matcher_of(settings: Settings, catalogue: Catalogue) -> Matcher:
+    """A matcher as the settings say."""
     from detector.match import Matcher
-    from detector.pipeline import Pipeline
+
+    timeout_s = settings.match.timeout_ms / 1_000
+    return Matcher(catalogue, timeout_s=timeout_s, strikes=settings.match.strikes)
+
+
+def assembler_of(settings: Settings, catalogue: Catalogue) -> Assembler:
+    """An assembler as the settings say."""
+    from detector.assemble import Assembler, AssemblyLimits
 
     bounds = settings.assemble
     limits = AssemblyLimits(
@@ -93,14 +93,39 @@ def watch_of(
         idle_us=bounds.deadline_s * SECOND_US,
         age_us=bounds.max_age_s * SECOND_US,
     )
+    return Assembler(catalogue.opening, limits)
+
+
+def watch_of(
+    settings: Settings,
+    journal: PipelineKeeper,
+    catalogue: Catalogue,
+    *,
+    host: str | None = None,
+    hooks: Hooks | None = None,
+    keeps_noise: bool = True,
+    correlating: Correlating | None = None,
+    boots: type[Boots] = Boots,
+    on_report_line: Callable[[Line], None] | None = None,
+) -> Pipeline:
+    """A pipeline as the settings say.
+
+    With `on_report_line` it assembles no reports: it hands their lines on.
+    """
+    from detector.assemble.report_lines import ReportLines
+    from detector.pipeline import Pipeline
+
+    assembler = (
+        ReportLines(catalogue.opening, on_report_line)
+        if on_report_line is not None
+        else assembler_of(settings, catalogue)
+    )
     return Pipeline(
         catalogue,
         journal,
         parser_of(settings, host=host),
-        matcher=Matcher(
-            catalogue, timeout_s=settings.match.timeout_ms / 1_000, strikes=settings.match.strikes
-        ),
-        assembler=Assembler(catalogue.opening, limits),
+        matcher=matcher_of(settings, catalogue),
+        assembler=assembler,
         now_us=now_us(),
         rules=rules_in_force(settings, catalogue),
         hooks=hooks,

@@ -30,6 +30,9 @@ class Assembler:
     `opening` names the signatures that open one, or what is left of one.
     """
 
+    # The expressions that select records beside the literals of signatures.
+    searched: Sequence[bytes] = ()
+
     def __init__(self, opening: Mapping[str, Opens], limits: AssemblyLimits | None = None) -> None:
         self._opening = opening
         self._limits = limits or AssemblyLimits()
@@ -44,10 +47,9 @@ class Assembler:
         """Returns whether a report is open anywhere, so that every line is needed."""
         return self._reports.count > 0
 
-    @property
-    def open_hosts(self) -> int:
-        """Returns how many hosts have an open report."""
-        return len(self._reports.by_host)
+    def takes(self, line: Line) -> bool:
+        """Returns whether a line that no signature claims may be one of an open report's."""
+        return self.is_open(line.host)
 
     def is_open(self, host: str) -> bool:
         """Returns whether a host has an open report."""

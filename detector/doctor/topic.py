@@ -53,7 +53,8 @@ def judge_findings(
 
 
 def judge_compacted(survey: TopicSurvey, content: str) -> Iterator[CheckResult]:
-    """Yields what there is to say of a topic that keeps the latest state of each incident or act:
+    """Yields what there is to say of a topic that keeps the latest of each incident or act.
+
     `content` names them.
     """
     text = several(len(survey.logs), "partition")

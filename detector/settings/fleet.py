@@ -43,6 +43,13 @@ class FleetSettings(Group):
         ),
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
     )
+    assemble_in_archive: bool = setting(
+        False,
+        (
+            "`detect` sends the lines of reports, and `archive` assembles them: where a host's "
+            "lines lie in several partitions (no keys, or shippers with different partitioners)"
+        ),
+    )
     transaction_s: int = setting(
         10,
         "a transaction of a `detect` that died is given up by the brokers after so long",

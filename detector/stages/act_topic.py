@@ -1,4 +1,4 @@
-"""Writes acts of people to a compacted topic, so that a history that is lost gets them back.
+"""Writes acts of people to a compacted topic, from which a lost history gets them back.
 
 In: the history's log of changes, behind a cursor that the history keeps for each topic, and its
 marks of what else changed. Out: one record for each act, keyed by the act's name. Cursor and marks

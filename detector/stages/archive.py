@@ -22,8 +22,11 @@ from functools import partial
 from typing import TypeVar
 
 from detector.app import build
-from detector.boots import Boots, line_of
+from detector.assemble.report_lines import rests_on_others
+from detector.batch_state import HeldPositions
+from detector.boots import Boots, UnplacedBoots, line_of
 from detector.catalogue import Catalogue
+from detector.clock import SECOND_US
 from detector.correlator import Correlator
 from detector.crash.reading import lines_of
 from detector.diagnose import BlockReading
@@ -31,6 +34,7 @@ from detector.findings import (
     CountersFinding,
     Finding,
     KernelErrorFinding,
+    LineFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
@@ -38,12 +42,13 @@ from detector.findings import (
     UnclaimedFinding,
 )
 from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
-from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal
+from detector.isolation import NOWHERE, Isolation, RecordPlace, is_fatal, place_of
 from detector.kernel_errors.tally import KernelErrorCount
-from detector.model import Match, Rejected
+from detector.model import Block, Line, Match, Rejected
 from detector.noise import NoiseCount
 from detector.settings import Settings
 from detector.sources import LostPartitionsError
+from detector.stages.spread_reports import SpreadReports
 from detector.store import Journal
 from detector.store.lifecycle import acts
 from detector.store.lifecycle.shared_acts import SharedAct
@@ -77,6 +82,8 @@ class SpreadHosts:
         return any(other != source and other.rpartition("/")[0] == topic for other in sources)
 
 
+# Later than all that waits.
+FOREVER_US = 1 << 62
 # The heads of reports whose matches were stored lately: their reports follow within seconds.
 HEADS = 20_000
 Head = tuple[str, int, str]
@@ -117,6 +124,16 @@ class Archive:
         self._heads: OrderedDict[Head, tuple[int, bool]] = OrderedDict()
         self._new_heads: dict[Head, tuple[int, bool]] = {}
         self._raised: list[RaisedIncident] = []
+        self._settings, self._catalogue = settings, catalogue
+        self._matcher = build.matcher_of(settings, catalogue)
+        self._held = HeldPositions(journal)
+        bounds = settings.assemble
+        self._lines = SpreadReports(bounds.deadline_s * SECOND_US, bounds.max_age_s * SECOND_US)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Returns whether lines of reports wait for the rest of their reports."""
+        return self._lines.is_waiting
 
     def take(self, findings: Iterable[Finding]) -> list[RaisedIncident]:
         """Stores findings, in one transaction; returns the incidents that they raised or changed,
@@ -131,26 +148,31 @@ class Archive:
         findings: Sequence[tuple[Finding | SharedAct, RecordPlace]],
         positions: Mapping[str, int],
         confirm: Callable[[], None] = ignore,
+        now_us: int | None = None,
     ) -> None:
         """Stores findings and acts of people, each with the record that it came in, and the
         positions after them, in one transaction. `confirm` is asked last, and may raise
-        LostPartitionsError: then nothing is stored.
+        LostPartitionsError: then nothing is stored. Lines of reports wait for those that come
+        within `assemble.deadline_s` of them by `now_us` (µs); without it, for none.
         """
         before = replace(self.totals)
-        self.boots.mark()
+        parts = self.boots, self._lines, self._held
+        for part in parts:
+            part.mark()
         for careful in (False, True):
             self._isolation.begin(careful=careful)
             self._raised, self._new_heads = [], {}
             try:
                 with self.journal.transaction():
-                    self._work(findings)
+                    self._work(findings, FOREVER_US if now_us is None else now_us)
                     self._isolation.stage = "store"
-                    self.journal.set_positions(positions)
+                    self._held.store(positions, self._lines.waiting())
                     confirm()
                     self._store_rejected()
                 break
             except BaseException as error:
-                self.boots.rewind()
+                for part in parts:
+                    part.rewind()
                 self._correlator.forget()
                 self.totals = replace(before)
                 if careful or is_fatal(error) or isinstance(error, LostPartitionsError):
@@ -164,7 +186,9 @@ class Archive:
         """Says what there is to say of what was stored last."""
         self._isolation.tell()
 
-    def _work(self, findings: Sequence[tuple[Finding | SharedAct, RecordPlace]]) -> None:
+    def _work(
+        self, findings: Sequence[tuple[Finding | SharedAct, RecordPlace]], now_us: int
+    ) -> None:
         noise: list[tuple[NoiseCount, RecordPlace]] = []
         errors: list[tuple[KernelErrorCount, RecordPlace]] = []
         unclaimed: list[tuple[UnclaimedCount, RecordPlace]] = []
@@ -175,9 +199,14 @@ class Archive:
                 errors.append((finding.count, place))
             elif isinstance(finding, UnclaimedFinding):
                 unclaimed.append((finding.count, place))
+            elif isinstance(finding, LineFinding):
+                self._lines.add(finding.line, place, now_us)
             else:
                 self._isolation.stage = "store"
                 self._isolation.step(place, partial(self._take, finding), (self.boots,))
+        for lines in self._lines.take_due(now_us):
+            self._isolation.stage = "assemble"
+            self._isolation.step(place_of(lines[0]), partial(self._assemble, lines), (self.boots,))
         self._correlator.raise_incidents()
         self._count(
             self._each(noise, self.journal.count_noise),
@@ -230,6 +259,21 @@ class Archive:
         if new or stored.refined:
             self._isolation.stage = "correlate"
             self._correlator.add(stored)
+
+    def _assemble(self, lines: Sequence[Line]) -> None:
+        """Assembles what a host printed, all of it, and stores the reports."""
+        assembler = build.assembler_of(self._settings, self._catalogue)
+        blocks: list[Block] = []
+        for line in lines:
+            claim = self._matcher.claim(line)
+            match = None
+            if claim is not None and claim.signature.origin == "kernel":
+                match = assembler.match_of(claim, line, UnplacedBoots().place(line))
+                if match is not None and rests_on_others(claim) and not claim.signature.marker:
+                    self._match(MatchFinding(match))
+            blocks += assembler.feed(line, match, 0)
+        for block in (*blocks, *assembler.flush()):
+            self._report(ReportFinding(block))
 
     def _report(self, finding: ReportFinding) -> None:
         """A block is read and stored with its head; a copy of one line, such as a syslogd wall,

@@ -1,4 +1,4 @@
-"""Chunks of the fleet's topics → findings and acts → an archive: the input of the second stage.
+"""Chunks of the fleet's topics → findings and acts → an archive: the second stage's input.
 
 `detector.drive` runs it.
 
@@ -48,12 +48,11 @@ class ArchiveInput:
         self, batch: Sequence[Chunk], now_us: int, confirm: Callable[[], None] = ignore
     ) -> dict[str, int]:
         """Stores the findings of a batch in one transaction; returns the positions after it."""
-        del now_us
         begun = time.perf_counter()
         positions = {chunk.source: chunk.end for chunk in batch}
-        if batch:
+        if batch or self._archive.is_waiting:
             findings = [self._read(record) for chunk in batch for record in records_of(chunk)]
-            self._archive.store(findings, positions, confirm)
+            self._archive.store(findings, positions, confirm, now_us)
         self._took_s = time.perf_counter() - begun
         return positions
 

@@ -56,6 +56,7 @@ class Detector:
         self._settings = settings
         self._host = host
         self._hooks = hooks
+        self._assembles_not = settings.fleet.assemble_in_archive
         self.catalogue = catalogue or build.catalogue_of(settings)
         self._begin(RunTotals())
 
@@ -75,6 +76,7 @@ class Detector:
             hooks=self._hooks,
             correlating=self._buffer,
             boots=UnplacedBoots,
+            on_report_line=self._buffer.add_line if self._assembles_not else None,
         )
         self._pipeline.totals = totals
 

@@ -24,6 +24,7 @@ from detector.findings import (
     CountersFinding,
     Finding,
     KernelErrorFinding,
+    LineFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
@@ -31,9 +32,9 @@ from detector.findings import (
     UnclaimedFinding,
 )
 from detector.kernel_errors.tally import FOLDED, KEYS, KernelErrorCount, KernelErrorTally
-from detector.model import Block, Match, Rejected
+from detector.model import Block, Line, Match, Rejected
 from detector.noise import NoiseCount
-from detector.store.rows import NAME_LIMIT, clean, clean_match
+from detector.store.rows import NAME_LIMIT, clean, clean_line, clean_match
 from detector.unclaimed import UnclaimedCount, folded
 
 
@@ -225,6 +226,12 @@ class FindingBuffer:
         new = [row for row in rows if row.number >= self.of(row.source).sent]
         self._staged.findings += [RejectedFinding(_clean_rejected(row)) for row in new]
         return new
+
+    def add_line(self, line: Line) -> None:
+        """A line that may be a report's, which is assembled where findings are stored."""
+        if line.number >= self.of(line.source).sent:
+            finding = LineFinding(clean_line(line), self._next(line.source, line.number))
+            self._staged.findings.append(finding)
 
     # The correlating of a pipeline: incidents are made where findings are stored.
 

@@ -1,5 +1,6 @@
-"""Writes records to a topic for whoever follows the history: again after a pause where brokers
-refuse, and nothing waits meanwhile.
+"""Writes records to a topic for whoever follows the history.
+
+Where brokers refuse it is tried again after a pause, and nothing waits meanwhile.
 
 In: a function that sends records and waits for them. Out: whether the brokers have them. The
 producer is made at the first record, and anew after an error.
@@ -36,7 +37,7 @@ class TopicWriter:
 
     @property
     def paused(self) -> bool:
-        """Whether the brokers refused a moment ago."""
+        """Returns whether the brokers refused a moment ago."""
         return self._elapsed_s() < self._after_s
 
     def write(self, send: Callable[[KafkaProducer], None]) -> bool:

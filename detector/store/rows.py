@@ -14,7 +14,7 @@ from sqlite3 import DatabaseError, Row
 from typing import Any
 
 from detector.correlate import nearest_half
-from detector.model import Boot, Diagnosis, Incident, Match, Spread, Statement
+from detector.model import Boot, Diagnosis, Incident, Line, Match, Spread, Statement
 from detector.release import KernelRelease
 from detector.render.objects import Item, diagnosis_item
 
@@ -72,6 +72,21 @@ def release_number(kernel: str | None, package: str | None = None) -> int | None
     release = named.base
     return ((release.major * 1_000 + release.minor) * 1_000 + release.patch) * 1_000 + min(
         release.candidate, 999
+    )
+
+
+def clean_line(line: Line) -> Line:
+    """The line with texts and times as the store keeps those of a match."""
+    host, source = clean(line.host, NAME_LIMIT), clean(line.source, NAME_LIMIT)
+    return replace(
+        line,
+        text=clean(line.text),
+        host=host,
+        source=source,
+        boot_id=line.boot_id and clean(line.boot_id, NAME_LIMIT),
+        caller=line.caller and clean(line.caller, NAME_LIMIT),
+        kernel_time_us=storable(line.kernel_time_us),
+        wall_time_us=storable(line.wall_time_us),
     )
 
 

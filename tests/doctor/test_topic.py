@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from detector.doctor.topic import judge_findings, judge_incidents, judge_topic
+from detector.doctor.topic import judge_compacted, judge_findings, judge_topic
 from detector.model import Position
 from detector.sources.kafka.placement import PartitionLog
 from detector.sources.kafka.survey import TopicSurvey
@@ -93,5 +93,5 @@ def test_findings_that_retention_removed_are_a_fault():
 @pytest.mark.parametrize(("policy", "level"), [("compact", "ok"), ("delete", "note")])
 def test_the_topic_of_incidents_is_best_compacted(policy, level):
     """Else retention removes old incidents from it."""
-    (result,) = judge_incidents(replace(SOUND, config={"cleanup.policy": policy}))
+    (result,) = judge_compacted(replace(SOUND, config={"cleanup.policy": policy}), "incidents")
     assert result.level == level

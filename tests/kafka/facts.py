@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def differences(found: Path, expected: Path) -> dict[str, tuple[int, int]]:
                 for row in sorted(rows, key=repr)[:SHOWN]:
                     print(f"{name}, {what}: {str(row)[:600]}")
     return differing
+
+
+def frames(store: Path) -> list[tuple[str, str, int]]:
+    """By report, its host, its title, and how many frames were read."""
+    query = (
+        "SELECT m.host, r.title, r.details FROM reports r JOIN matches m ON m.id = r.match_id "
+        "ORDER BY m.host, m.kernel_time_us"
+    )
+    return [
+        (host, title, len(json.loads(details or "{}").get("frames", ())))
+        for host, title, details in ask(store, query)
+    ]
 
 
 def faults_of(store: Path) -> list[str]:

@@ -14,6 +14,7 @@ from random import Random
 
 import pytest
 
+from detector.api import Archive, Detector, open_history, text_chunk
 from detector.simulate import (
     Simulation,
     SimulationPlan,
@@ -27,7 +28,7 @@ from detector.store import open_actions
 from detector.store.backup import backup
 from detector.store.lifecycle.states import Act
 from tests.kafka.broker import ApacheKafka
-from tests.kafka.facts import differences
+from tests.kafka.facts import differences, frames
 from tests.kafka.killable import Forked
 from tests.kafka.service import Service, ask, stored
 from tests.kafka.stage_chaos import stage_chaos
@@ -39,6 +40,8 @@ pytestmark = pytest.mark.kafka
 
 # Where a member falls asleep; `make stages` tries all.
 SLEEPS = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (7, 8)
+# How the shippers of a topic give keys; `make stages` tries both.
+KEYS = ("none", "mixed") if os.environ.get("OOPSWATCH_STAGES") else ("none",)
 # Whether a replica is left of a lost archive; `make stages` tries both.
 LOSSES = (True, False) if os.environ.get("OOPSWATCH_STAGES") else (True,)
 # Not in the first days of a year, when a host's clock looks as if it had never been set.
@@ -101,18 +104,45 @@ def test_two_stages_write_the_history_of_one_process(
     assert wrong(fleet, stages.store) == ((), (), {})
 
 
-def test_hosts_whose_lines_lie_in_all_partitions(stages: Stages, fleet: Simulation) -> None:
-    """No keys, two members that keep up: every planted pair, nothing else, noise to the last
-    count.
+@pytest.mark.parametrize("keys", KEYS)
+def test_hosts_whose_lines_lie_in_all_partitions(
+    stages: Stages, fleet: Simulation, tmp_path: Path, keys: str
+) -> None:
+    """No keys, or two partitioners, and two members that keep up: every planted pair, nothing else,
+    noise to the last count, and the frames of a topic with keys.
     """
     chance = Random(4)
-    rows = [(host, value, chance.randrange(PARTITIONS)) for host, value, _ in keyed(fleet)]
-    first, second, archive = stages.detect("a"), stages.detect("b"), stages.archive()
+    rows = [
+        (host, value, chance.randrange(PARTITIONS) if keys == "none" else spread_by(host, chance))
+        for host, value, _ in keyed(fleet)
+    ]
+    apart = {"fleet_assemble_in_archive": True}
+    first, second = stages.detect("a", **apart), stages.detect("b", **apart)
+    archive = stages.archive(assemble_deadline_s=1)
     both(first, second)
     for at in range(0, len(rows), 1_500):
         stages.send(rows[at : at + 1_500], keyed=False)
         stages.through(first, archive)
+    expected = frames(in_one_partition(fleet, tmp_path / "keyed.db"))
+    most = sum(count for *_, count in expected)
+    archive.until(lambda: sum(count for *_, count in frames(stages.store)) >= 0.95 * most > 0)
+    print(f"frames: {sum(count for *_, count in frames(stages.store))} of {most}")
     assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def spread_by(host: str, chance: Random) -> int:
+    """The partition of one of two shippers, which hash a host's name differently."""
+    return (sum(host.encode()) if chance.random() < 0.5 else len(host) * 7 + host.encode()[-1]) % 4
+
+
+def in_one_partition(fleet: Simulation, store: Path) -> Path:
+    """The history of a topic that has one partition."""
+    detector = Detector()
+    lines = b"\n".join(value for _, value, _ in keyed(fleet))
+    found = detector.feed([text_chunk("k/0", lines)], PLAN.start)
+    with closing(open_history(store)) as journal:
+        Archive(journal).take([*found, *detector.finish(PLAN.start)])
+    return store
 
 
 def test_a_partition_that_moves_between_the_halves(stages: Stages, fleet: Simulation) -> None:

@@ -12,6 +12,7 @@ from detector.findings import (
     CountersFinding,
     FindingError,
     KernelErrorFinding,
+    LineFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,
@@ -27,6 +28,7 @@ HERE = Path(__file__).parent
 KINDS = (
     CountersFinding,
     KernelErrorFinding,
+    LineFinding,
     MatchFinding,
     NoiseFinding,
     RejectedFinding,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
-_MARK = (
-    "INSERT OR REPLACE INTO unsent_acts (kind, subject, about, at_us, actor) VALUES (?, ?, ?, ?, ?)"
-)
+# The row that it replaces never has the same id: what is being sent meanwhile is sent again.
+_MARK = """
+INSERT OR REPLACE INTO unsent_acts (id, kind, subject, about, at_us, actor)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM unsent_acts), ?, ?, ?, ?, ?)
+"""
 
 
 def mark_problem(connection: Connection, fingerprint: str, at_us: int) -> None:

@@ -1,5 +1,6 @@
-"""Acts of people between a history and a topic: which are still to be sent, and how those of the
-topic are applied to a history that lacks them.
+"""Acts of people between a history and a topic.
+
+It says which are still to be sent, and applies those of the topic to a history that lacks them.
 
 In: a connection inside a transaction. Out: acts, or whether one was applied. What the history holds
 already changes nothing, so that every act may come any number of times, in any order. Of two states
@@ -65,8 +66,9 @@ def of_changes(connection: Connection, after: int, limit: int) -> tuple[int, lis
 
 
 def unsent(connection: Connection, limit: int) -> list[tuple[int, SharedAct | None]]:
-    """What else is to be sent, as it is now, each with the id of its mark; None for what is gone
-    since.
+    """Acts beside those on incidents that are to be sent, each with the id of its mark.
+
+    They are as they are now; None for what is gone since.
     """
     rows = connection.execute(_UNSENT, (limit,)).fetchall()
     return [(row["id"], _OF_MARK[row["kind"]](connection, row)) for row in rows]
@@ -78,8 +80,9 @@ def sent(connection: Connection, marks: Sequence[int]) -> None:
 
 
 def apply(connection: Connection, act: SharedAct) -> bool:
-    """Applies an act of the topic, unless the history holds it; one whose incident or problem is
-    not there waits for it. Returns whether the history changed.
+    """Applies an act of the topic, unless the history holds it.
+
+    Where its incident or problem is not there yet, it waits. Returns whether the history changed.
     """
     if isinstance(act, SilenceAct):
         return _apply_silence(connection, act)

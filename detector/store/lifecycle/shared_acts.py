@@ -1,4 +1,4 @@
-"""Acts of people as values with a JSON form: what is written to the acts topic and read from it.
+"""Acts of people as values with a JSON form, as the acts topic holds them.
 
 In: what somebody did with an incident, a problem or a silence. Out: frozen values, and JSON of them
 that this version and every later one reads. Each has a `name`, under which a compacted topic keeps
@@ -38,8 +38,9 @@ class ActError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class IncidentAct:
-    """A change of one incident's state, or a note on it; `actor` is a person, or `oopswatch` where
-    the state changed by itself.
+    """A change of one incident's state, or a note on it.
+
+    `actor` is a person, or `oopswatch` where the state changed by itself.
     """
 
     incident: Name
@@ -148,7 +149,10 @@ def act_to_json(act: SharedAct) -> bytes:
 
 
 def act_from_json(value: bytes | str) -> SharedAct:
-    """The act of its JSON form; fields that a later version added are left out. Raises ActError."""
+    """The act of its JSON form; fields that a later version added are left out.
+
+    Raises ActError.
+    """
     try:
         act = _ADAPTER.validate_json(value)
     except ValidationError as error:

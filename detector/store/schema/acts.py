@@ -21,7 +21,7 @@ def m015_acts(db: Database) -> None:
 
 _ACTS = """
 CREATE TABLE unsent_acts (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,
   kind TEXT NOT NULL CHECK (kind IN ('problem', 'advice', 'silence')),
   subject TEXT NOT NULL,
   about TEXT NOT NULL DEFAULT '',
