@@ -30,8 +30,7 @@ class Assembler:
     `opening` names the signatures that open one, or what is left of one.
     """
 
-    # The expressions that select records beside the literals of signatures.
-    searched: Sequence[bytes] = ()
+    searched: Sequence[bytes] = ()  # what selects records beside the literals of signatures
 
     def __init__(self, opening: Mapping[str, Opens], limits: AssemblyLimits | None = None) -> None:
         self._opening = opening
