@@ -61,7 +61,7 @@ class Broker:
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, **self.client)
         try:
             admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
-            _wait(lambda: _has_leaders(admin, name, partitions), f"topic {name}", 30)
+            wait_for(lambda: _has_leaders(admin, name, partitions), f"topic {name}", 30)
         finally:
             admin.close()
         return name
@@ -71,7 +71,7 @@ class Broker:
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, **self.client)
         try:
             admin.delete_topics([name])
-            _wait(lambda: name not in admin.list_topics(), f"the end of topic {name}", 30)
+            wait_for(lambda: name not in admin.list_topics(), f"the end of topic {name}", 30)
         finally:
             admin.close()
 
@@ -147,7 +147,7 @@ class ApacheKafka(Broker):
         self.java, self._jars = java(), jars()
         self._home = Path(tempfile.mkdtemp(prefix="oopswatch-kafka-"))
         self._ports = dict(
-            zip(("plain", "controller", "tls", "sasl", "sasl_tls"), _free_ports(5), strict=True)
+            zip(("plain", "controller", "tls", "sasl", "sasl_tls"), free_ports(5), strict=True)
         )
         self.log = self._home / "broker.log"
         self.ca_file = TOOLS / "broker.pem"
@@ -187,7 +187,7 @@ class ApacheKafka(Broker):
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         began = time.monotonic()
-        _wait(self._answers, f"the broker (its log: {self.log})", READY_WITHIN_S)
+        wait_for(self._answers, f"the broker (its log: {self.log})", READY_WITHIN_S)
         self.name = (
             f"Apache Kafka {VERSION} on {self.bootstrap}, started in "
             f"{time.monotonic() - began:.1f} s"
@@ -242,7 +242,7 @@ class ApacheKafka(Broker):
 
     def _format(self) -> None:
         """Writes the configuration and makes the data folder."""
-        keystore = _keystore(self.java, self.ca_file)
+        keystore = keystore_of(self.java, self.ca_file)
         settings = (
             (HERE / "server.properties")
             .read_text()
@@ -309,7 +309,7 @@ def _has_leaders(admin: KafkaAdminClient, topic: str, partitions: int) -> bool:
     return len([one for one in told["partitions"] if one["leader_id"] >= 0]) == partitions
 
 
-def _wait(done: Any, what: str, within_s: float) -> None:
+def wait_for(done: Any, what: str, within_s: float) -> None:
     """Asks every 0.1 s until it is so."""
     deadline = time.monotonic() + within_s
     while True:
@@ -323,7 +323,8 @@ def _wait(done: Any, what: str, within_s: float) -> None:
         time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports of this machine that nobody has."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
@@ -331,7 +332,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _keystore(java: Path, ca_file: Path) -> Path:
+def keystore_of(java: Path, ca_file: Path) -> Path:
     """A self-signed certificate for `localhost`, made once by the keytool beside Java; `ca_file`
     becomes its PEM form.
     """

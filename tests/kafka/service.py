@@ -23,6 +23,10 @@ COMMAND = (sys.executable, "-c", "from detector.cli import main; main()")
 class Process(Protocol):
     """What is asked of a process: a part of `subprocess.Popen`."""
 
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
+
     def poll(self) -> int | None:
         """How it ended; None while it lives."""
 

@@ -35,11 +35,13 @@ class Stages:
         self.store = folder / "archive.db"
         self.processes: list[Service] = []
 
-    def detect(self, member: str, target: str = "0:0:0", **settings: object) -> Service:
-        """A first stage under a name."""
-        return self._start(
-            "detect", self.folder / f"{member}.db", target, fleet_member=member, **settings
-        )
+    def detect(
+        self, member: str, target: str = "0:0:0", *, folder: str = "", **settings: object
+    ) -> Service:
+        """A first stage under a name; its log is in a folder of its own, if it is to have one."""
+        log = self.folder / folder / f"{member}.db"
+        log.parent.mkdir(exist_ok=True)
+        return self._start("detect", log, target, fleet_member=member, **settings)
 
     def archive(self, target: str = "0:0:0", **settings: object) -> Service:
         """The second stage."""

@@ -40,6 +40,8 @@ pytestmark = pytest.mark.kafka
 
 # Where a member falls asleep; `make stages` tries all.
 SLEEPS = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (7, 8)
+# Where a member sleeps until another one has its name.
+ZOMBIES = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (8,)
 # How the shippers of a topic give keys; `make stages` tries both.
 KEYS = ("none", "mixed") if os.environ.get("OOPSWATCH_STAGES") else ("none",)
 # Whether a replica is left of a lost archive; `make stages` tries both.
@@ -175,6 +177,32 @@ def test_a_member_that_slept_past_its_session_sends_nothing_twice(
     stages.through(second, archive)
     assert wrong(fleet, stages.store) == ((), (), {})
     assert first.process.poll() in (None, 2)
+
+
+@pytest.mark.parametrize("point", ZOMBIES)
+def test_of_two_members_with_one_name_one_goes_on(
+    stages: Stages, fleet: Simulation, point: int
+) -> None:
+    """The first stops itself with findings in hand, and wakes when a second has its name: the group
+    knows that one, and only the first ends.
+    """
+    rows = keyed(fleet)
+    half = len(rows) // 2
+    first, archive = stages.detect("a", f"{point}:0:{signal.SIGSTOP:d}"), stages.archive()
+    first.until(lambda: len(moving(first)) == PARTITIONS)
+    first.signal(signal.SIGUSR1)
+    stages.send(rows[:half])
+    first.until(lambda: "State:\tT" in Path(f"/proc/{first.process.pid}/status").read_text())
+    second = stages.detect("a", folder="second")
+    second.until(lambda: len(moving(second)) == PARTITIONS)
+    first.signal(signal.SIGCONT)
+    stages.send(rows[half:])
+    stages.through(second, archive)
+    assert first.process.wait(60) == 2
+    (failed,) = first.said("failed")
+    assert "another" in failed["error"]
+    assert wrong(fleet, stages.store) == ((), (), {})
+    second.stop()
 
 
 def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:

@@ -25,11 +25,10 @@ _WAIT_MS = 30_000
 _LINGER_MS = 5
 Produced = tuple[str, bytes | None, bytes]
 
-_FENCED = (
-    kafka_errors.ProducerFencedError,
-    kafka_errors.InvalidProducerEpochError,
-    kafka_errors.FencedInstanceIdError,
-)
+# Another producer began under the same name, or the brokers gave up a transaction.
+_SUCCEEDED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
+# So often in a row a member begins anew behind that: whom the group knows goes on.
+_MOST_SUCCEEDED = 3
 
 
 class FindingProducer:
@@ -39,7 +38,9 @@ class FindingProducer:
         self._kafka = kafka
         self._member = member
         self._transaction_s = transaction_s
-        self._producer = self._begun()
+        self._producer: KafkaProducer | None = None
+        self._begun_once = False
+        self._succeeded = 0
 
     def commit(
         self,
@@ -50,24 +51,38 @@ class FindingProducer:
         """One transaction: records (topic, key, value) and offsets. Raises LostPartitionsError
         where it was refused and nothing of it is there, SourceError where this member may not go
         on.
+
+        Of two processes with one name the group fences the one that joined first. So a producer is
+        begun at its first transaction only, behind the join, and one that another producer
+        succeeded is begun again by whom the group still knows: one of the two goes on.
         """
         try:
+            self._begin()
+            assert self._producer is not None
             self._producer.begin_transaction()
             self._send(records)
             self._send_offsets(offsets, group)
             self._producer.commit_transaction()
-        except _FENCED as error:
+            self._succeeded = 0
+        except kafka_errors.FencedInstanceIdError as error:
+            self._abort()
             raise self._fenced() from error
+        except _SUCCEEDED as error:
+            self._drop()
+            self._succeeded += 1
+            if self._succeeded >= _MOST_SUCCEEDED:
+                raise self._fenced() from error
+            raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
         except kafka_errors.KafkaError as error:
-            self._give_up()
+            self._abort()
             raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
 
     def close(self) -> None:
         """Ends; no transaction is open."""
-        with suppress(kafka_errors.KafkaError):
-            self._producer.close(timeout=3)
+        self._drop(3)
 
     def _send(self, records: Iterable[Produced]) -> None:
+        assert self._producer is not None
         for topic, key, value in records:
             self._producer.send(topic, value=value, key=key)
         self._producer.flush()
@@ -75,23 +90,30 @@ class FindingProducer:
     def _send_offsets(
         self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: Any
     ) -> None:
+        assert self._producer is not None
         self._producer.send_offsets_to_transaction(dict(offsets), group)
 
-    def _give_up(self) -> None:
-        """Ends the transaction without its records; where the client cannot go on behind it, a new
-        one takes its place.
+    def _abort(self) -> None:
+        """Ends the transaction without its records. A client that cannot go on behind it is
+        dropped, and the next transaction begins with a new one.
         """
         try:
-            self._producer.abort_transaction()
-        except _FENCED as error:
-            raise self._fenced() from error
+            if self._producer is not None:
+                self._producer.abort_transaction()
         except (kafka_errors.KafkaError, RuntimeError):
-            with suppress(kafka_errors.KafkaError):
-                self._producer.close(timeout=0)
-            self._producer = self._begun()
+            self._drop()
 
-    def _begun(self) -> KafkaProducer:
+    def _drop(self, within_s: float = 0) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(kafka_errors.KafkaError):
+                producer.close(timeout=within_s)
+
+    def _begin(self) -> None:
         """A producer, once the brokers have ended what the one before left open."""
+        if self._producer is not None:
+            return
+        producer: KafkaProducer | None = None
         try:
             producer = KafkaProducer(
                 **client_settings(self._kafka),
@@ -102,11 +124,16 @@ class FindingProducer:
                 max_block_ms=_WAIT_MS,
             )
             producer.init_transactions()
-        except _FENCED as error:
-            raise self._fenced() from error
+        except _SUCCEEDED:
+            raise
         except kafka_errors.KafkaError as error:
+            if producer is not None:
+                with suppress(kafka_errors.KafkaError):
+                    producer.close(timeout=0)
+            if self._begun_once:  # brokers that are away come back
+                raise
             raise SourceError(f"kafka: no transactions: {explained(error)}") from error
-        return producer
+        self._producer, self._begun_once = producer, True
 
     def _fenced(self) -> SourceError:
         return SourceError(
