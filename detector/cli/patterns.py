@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     from detector.catalogue import Catalogue, Signature
     from detector.catalogue.known_issues import KnownIssue
 from detector.cli.pattern_tests import agree, claimed, update_cases
+from detector.cli.sigma import from_sigma, to_sigma
 
 
 @click.group()
 def patterns() -> None:
     """The catalogue: signatures, rules, known issues."""
+
+
+patterns.add_command(to_sigma)
+patterns.add_command(from_sigma)
 
 
 @patterns.command(

@@ -1,0 +1,137 @@
+"""`oopswatch patterns to-sigma` and `from-sigma`: the catalogue as rules of Sigma, and back."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detector.app import build
+from detector.cli.options import NameParam
+from detector.cli.settings_options import config_option, patterns_option, settings_of
+from detector.errors import UserError
+from detector.render.escape import inert
+from detector.sigma.writing import Document, NotInSigmaError, detection_of, documents_of
+
+if TYPE_CHECKING:
+    from detector.catalogue import Catalogue
+
+
+@click.command(
+    "to-sigma",
+    epilog="""\b
+Examples:
+  oopswatch patterns to-sigma > oopswatch.yml
+  oopswatch patterns to-sigma tcp-release-and-memory-fault
+  oopswatch patterns to-sigma kernel.paging-request kernel.null-pointer
+Rules that Sigma cannot express are named on standard error. docs/sigma.md says what is lost.""",
+)
+@click.argument("names", metavar="[ID]...", type=NameParam(), nargs=-1)
+@patterns_option
+@config_option
+def to_sigma(names: tuple[str, ...], folders: tuple[Path, ...], config_path: Path | None) -> None:
+    """Rules and signatures as rules of Sigma, in YAML. Without IDs every rule of the catalogue."""
+    yaml = _library("yaml")
+    settings, _ = settings_of(config_path, patterns__directories=folders)
+    catalogue = build.catalogue_of(settings)
+    written: dict[str, Document] = {}
+    for document in _documents(names, catalogue):
+        written.setdefault(document["id"], document)
+    click.echo(
+        yaml.safe_dump_all(written.values(), sort_keys=False, allow_unicode=True, width=100),
+        nl=False,
+    )
+
+
+def _documents(names: Sequence[str], catalogue: Catalogue) -> Iterator[Document]:
+    for name in names or [rule.id for rule in catalogue.rules]:
+        signature = catalogue.signature(name)
+        rule = next((rule for rule in catalogue.rules if rule.id == name), None)
+        if signature is not None:
+            yield detection_of(signature)
+        elif rule is None:
+            raise click.UsageError(
+                f"no signature or rule is called {name}. `oopswatch patterns list` names all"
+            )
+        else:
+            try:
+                yield from documents_of(rule, catalogue)
+            except NotInSigmaError as error:
+                if names:
+                    raise UserError(str(error)) from error
+                click.echo(f"left out: {error}", err=True)
+
+
+@click.command(
+    "from-sigma",
+    epilog="""\b
+Example:
+  oopswatch patterns from-sigma linux-rules.yml > our-patterns/sigma.toml
+  oopswatch patterns check --patterns our-patterns
+Review what it writes: only texts of the kernel's own lines make sense as signatures.""",
+)
+@click.argument(
+    "files", type=click.Path(path_type=Path, exists=True, dir_okay=False), nargs=-1, required=True
+)
+def from_sigma(files: tuple[Path, ...]) -> None:
+    """Rules of Sigma as signatures and rules, in TOML. A rule that asks for more than the text of
+    a line, or for another grouping than by host, is refused and named.
+    """
+    _library("sigma")
+    from sigma.collection import SigmaCollection
+    from sigma.correlations import SigmaCorrelationRule
+    from sigma.exceptions import SigmaError
+
+    from detector.sigma.reading import NotASignatureError, class_of, rule_of, signature_of
+
+    refused: list[str] = []
+    tables: list[str] = []
+    for path in files:
+        try:
+            rules = SigmaCollection.from_dicts(_mappings(path)).rules
+        except SigmaError as error:
+            raise _unreadable(path, str(error)) from error
+        classes: dict[str, str] = {}
+        for rule in sorted(rules, key=lambda rule: isinstance(rule, SigmaCorrelationRule)):
+            try:
+                if isinstance(rule, SigmaCorrelationRule):
+                    tables.append(rule_of(rule, classes))
+                    continue
+                tables.append(signature_of(rule))
+            except (NotASignatureError, SigmaError) as error:
+                refused.append(f"{path}: {rule.title}: not read: {error}")
+                continue
+            classes |= {str(key): class_of(rule) for key in (rule.name, rule.id) if key}
+    click.echo("\n".join(tables), nl=False)
+    for line in refused:
+        click.echo(inert(line), err=True)
+    if refused:
+        raise UserError(f"{len(refused)} of the rules are not read; the others are")
+
+
+def _mappings(path: Path) -> list[dict[str, Any]]:
+    """The documents of a YAML file, each a mapping."""
+    yaml = _library("yaml")
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+    if not all(isinstance(document, dict) for document in documents):
+        raise _unreadable(path, "a document is no mapping")
+    return documents
+
+
+def _unreadable(path: Path, reason: str) -> UserError:
+    return UserError(f"{path}: cannot be read as rules of Sigma: {inert(' '.join(reason.split()))}")
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            "Rules of Sigma need pySigma, which is not installed: pip install 'oopswatch[sigma]'"
+        ) from error
