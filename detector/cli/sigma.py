@@ -1,4 +1,4 @@
-"""`oopswatch patterns to-sigma` and `from-sigma`: the catalogue as rules of Sigma, and back."""
+"""`oopswatch patterns to-sigma` and `from-sigma`: rules of Sigma, out and in."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ Review what it writes: only texts of the kernel's own lines make sense as signat
     "files", type=click.Path(path_type=Path, exists=True, dir_okay=False), nargs=-1, required=True
 )
 def from_sigma(files: tuple[Path, ...]) -> None:
-    """Rules of Sigma as signatures and rules, in TOML. A rule that asks for more than the text of
-    a line, or for another grouping than by host, is refused and named.
+    """Rules of Sigma as signatures and rules, in TOML.
+    A rule that asks for more than the text of a line, or groups by anything but the host, is
+    refused and named.
     """
     _library("sigma")
     from sigma.collection import SigmaCollection

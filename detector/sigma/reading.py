@@ -70,10 +70,10 @@ def signature_of(rule: SigmaRule) -> str:
     """The table of a detection rule. Raises NotASignatureError."""
     conditions = rule.detection.parsed_condition
     ways = [way for each in conditions for way in _ways(each.parse(), absent=False)]
-    found = dict.fromkeys(map(_way, ways))
+    branches = dict.fromkeys(map(_way, ways))
     level = rule.level.name.lower() if rule.level else "medium"
     slug, title = class_of(rule), _title(rule)
-    patterns = [way.pattern for way in found]
+    patterns = [way.pattern for way in branches]
     pattern = patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})"
     return "\n".join(
         (
@@ -84,20 +84,20 @@ def signature_of(rule: SigmaRule) -> str:
             'origin   = "kernel"',
             f"severity = {_quoted(_SEVERITIES[level])}",
             f"title    = {_quoted(title)}",
-            f"literal  = {_listed(way.literal for way in found)}",
+            f"literal  = {_listed(way.literal for way in branches)}",
             f"regex    = {_quoted(f'^{pattern}')}",
             f"source   = {_quoted(f'Sigma rule {rule.id or title}')}",
             f"meaning  = {_quoted(' '.join((rule.description or title).split()))}",
-            f"match    = {_listed(way.example for way in found)}",
-            f"reject   = {_listed(_unlike(way.example, found) for way in found)}",
+            f"match    = {_listed(way.example for way in branches)}",
+            f"reject   = {_listed(_unlike(way.example, branches) for way in branches)}",
             "",
         )
     )
 
 
 def rule_of(rule: SigmaCorrelationRule, classes: Mapping[str, str]) -> str:
-    """The table of a correlation rule; `classes` maps the names and ids of detection rules to the
-    class that their signatures have. Raises NotASignatureError.
+    """The table of a correlation rule. Raises NotASignatureError.
+    `classes` maps the names and ids of detection rules to the class that their signatures have.
     """
     title, kind = _title(rule), rule.type.name.lower()
     if kind not in _RULE_TYPES:

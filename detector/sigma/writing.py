@@ -1,4 +1,4 @@
-"""Writes signatures and rules as documents of Sigma 2: detection rules and correlation rules.
+"""Writes signatures and rules as documents of Sigma 2, detections and correlations.
 
 In: catalogue entries. Out: dictionaries that are YAML documents. A rule that names classes becomes
 a detection rule for each class, with a selection for each of its signatures, and a correlation of
@@ -37,8 +37,8 @@ class NotInSigmaError(ValueError):
 
 
 def detection_of(signature: Signature) -> Document:
-    """A signature as a detection rule. It asks for the phrases alone: the regexes here look around,
-    which hardly any system's can.
+    """A signature as a detection rule.
+    It asks for the phrases alone: the regexes here look around, which hardly any system's can.
     """
     return _detection(
         f"signature {signature.id}",
