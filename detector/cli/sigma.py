@@ -14,7 +14,7 @@ from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, patterns_option, settings_of
 from detector.errors import UserError
 from detector.render.escape import inert
-from detector.sigma.writing import Document, NotInSigmaError, detection_of, documents_of
+from detector.sigma.writing import NotInSigmaError, SigmaDocument, detection_of, documents_of
 
 if TYPE_CHECKING:
     from detector.catalogue import Catalogue
@@ -37,7 +37,7 @@ def to_sigma(names: tuple[str, ...], folders: tuple[Path, ...], config_path: Pat
     yaml = _library("yaml")
     settings, _ = settings_of(config_path, patterns__directories=folders)
     catalogue = build.catalogue_of(settings)
-    written: dict[str, Document] = {}
+    written: dict[str, SigmaDocument] = {}
     for document in _documents(names, catalogue):
         written.setdefault(document["id"], document)
     click.echo(
@@ -46,7 +46,7 @@ def to_sigma(names: tuple[str, ...], folders: tuple[Path, ...], config_path: Pat
     )
 
 
-def _documents(names: Sequence[str], catalogue: Catalogue) -> Iterator[Document]:
+def _documents(names: Sequence[str], catalogue: Catalogue) -> Iterator[SigmaDocument]:
     for name in names or [rule.id for rule in catalogue.rules]:
         signature = catalogue.signature(name)
         rule = next((rule for rule in catalogue.rules if rule.id == name), None)

@@ -49,7 +49,7 @@ class NotASignatureError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ConditionText:
     """A text of a condition: where it must stand, and whether it must be absent."""
 
     value: SigmaString
@@ -58,7 +58,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Alternative:
     """One way to satisfy a condition: what to search for, a regex, a line that satisfies it."""
 
     literal: str
@@ -118,7 +118,7 @@ def class_of(rule: SigmaRule) -> str:
     return _slug(rule.name or _title(rule))
 
 
-def _ways(node: Any, *, absent: bool) -> list[list[Text]]:
+def _ways(node: Any, *, absent: bool) -> list[list[ConditionText]]:
     """Every way to satisfy a condition, each a list of texts; negations are moved inwards."""
     if isinstance(node, ConditionNOT):
         return _ways(node.args[0], absent=not absent)
@@ -134,7 +134,7 @@ def _ways(node: Any, *, absent: bool) -> list[list[Text]]:
     return [[_text_of(node, absent=absent)]]
 
 
-def _text_of(node: Any, *, absent: bool) -> Text:
+def _text_of(node: Any, *, absent: bool) -> ConditionText:
     field = None
     if isinstance(node, ConditionFieldEqualsValueExpression):
         field = node.field
@@ -144,10 +144,10 @@ def _text_of(node: Any, *, absent: bool) -> Text:
         raise NotASignatureError(f"a condition of the kind {type(node).__name__} is not read")
     if not isinstance(node.value, SigmaString):
         raise NotASignatureError(f"a value of the kind {type(node.value).__name__} is not read")
-    return Text(node.value, field is not None, absent)
+    return ConditionText(node.value, field is not None, absent)
 
 
-def _way(texts: Sequence[Text]) -> Way:
+def _way(texts: Sequence[ConditionText]) -> Alternative:
     """One way to satisfy a condition as a part of a signature."""
     present = [text for text in texts if not text.absent]
     # What must begin the line comes first, so that the example of all of them is one.
@@ -161,10 +161,10 @@ def _way(texts: Sequence[Text]) -> Way:
         example += " x"
     if not re.match(pattern, example) or literal not in example:
         raise NotASignatureError("no line that satisfies it could be made")
-    return Way(literal, pattern, example)
+    return Alternative(literal, pattern, example)
 
 
-def _runs(text: Text) -> Iterator[str]:
+def _runs(text: ConditionText) -> Iterator[str]:
     """The fixed parts of a text that every shipper writes as they are."""
     for part in text.value.s:
         for run in _UNSAFE.split(part) if isinstance(part, str) else ():
@@ -174,7 +174,7 @@ def _runs(text: Text) -> Iterator[str]:
                 yield literal
 
 
-def _lookahead(text: Text) -> str:
+def _lookahead(text: ConditionText) -> str:
     parts = list(text.value.s)
     starts = text.whole and not _is_wild(parts[0])
     ends = text.whole and not _is_wild(parts[-1])
@@ -199,11 +199,11 @@ def _is_wild(part: Any) -> bool:
     return part is SpecialChars.WILDCARD_MULTI
 
 
-def _example(text: Text) -> str:
+def _example(text: ConditionText) -> str:
     return "".join(part if isinstance(part, str) else "x" for part in _trimmed(list(text.value.s)))
 
 
-def _unlike(sample: str, ways: Iterable[Way]) -> str:
+def _unlike(sample: str, ways: Iterable[Alternative]) -> str:
     """A line that looks alike and is not meant: a letter of each literal in it differs."""
     for literal in (way.literal for way in ways):
         place = re.search("[A-Za-z]", literal)

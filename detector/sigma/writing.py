@@ -15,7 +15,7 @@ from typing import Any
 from detector.catalogue.entries import Catalogue, Rule, Signature
 from detector.model import Severity
 
-Document = dict[str, Any]
+SigmaDocument = dict[str, Any]
 
 # Made once, at random: ids of documents are derived from it and from the names here.
 _NAMESPACE = uuid.UUID("5c0e4a3e-6d5f-4f0b-9f0e-8a2f6a4c7d11")
@@ -36,7 +36,7 @@ class NotInSigmaError(ValueError):
     """A rule that no document of Sigma can express; says why."""
 
 
-def detection_of(signature: Signature) -> Document:
+def detection_of(signature: Signature) -> SigmaDocument:
     """A signature as a detection rule.
     It asks for the phrases alone: the regexes here look around, which hardly any system's can.
     """
@@ -50,7 +50,7 @@ def detection_of(signature: Signature) -> Document:
     )
 
 
-def documents_of(rule: Rule, catalogue: Catalogue) -> list[Document]:
+def documents_of(rule: Rule, catalogue: Catalogue) -> list[SigmaDocument]:
     """A rule as detection rules and the correlation over them. Raises NotInSigmaError."""
     if rule.counts_hosts:
         raise NotInSigmaError(
@@ -58,7 +58,7 @@ def documents_of(rule: Rule, catalogue: Catalogue) -> list[Document]:
             "is in no log"
         )
     detections = list(_detections(rule, catalogue))
-    correlation: Document = {
+    correlation: SigmaDocument = {
         "type": rule.type,
         "rules": [document["name"] for document in detections],
         "group-by": ["host"],
@@ -80,7 +80,7 @@ def documents_of(rule: Rule, catalogue: Catalogue) -> list[Document]:
     ]
 
 
-def _detections(rule: Rule, catalogue: Catalogue) -> Iterator[Document]:
+def _detections(rule: Rule, catalogue: Catalogue) -> Iterator[SigmaDocument]:
     for name in rule.classes:
         members = [entry for entry in catalogue.signatures if name in (entry.cls, entry.alone)]
         worst = min((entry.severity for entry in members), key=list(_LEVELS).index)
@@ -105,7 +105,7 @@ def _detection(
     meaning: str,
     severity: Severity,
     members: Sequence[Signature],
-) -> Document:
+) -> SigmaDocument:
     selections = {_name(entry.id): _selection(entry) for entry in members}
     condition = next(iter(selections)) if len(selections) == 1 else "1 of oopswatch_*"
     return {
@@ -121,7 +121,7 @@ def _detection(
     }
 
 
-def _selection(signature: Signature) -> Document:
+def _selection(signature: Signature) -> SigmaDocument:
     return {"message|contains": list(map(_text, signature.literals))}
 
 
