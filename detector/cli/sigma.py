@@ -14,10 +14,10 @@ from detector.cli.options import NameParam
 from detector.cli.settings_options import config_option, patterns_option, settings_of
 from detector.errors import UserError
 from detector.render.escape import inert
-from detector.sigma.writing import NotInSigmaError, SigmaDocument, detection_of, documents_of
 
 if TYPE_CHECKING:
     from detector.catalogue import Catalogue
+    from detector.sigma.writing import SigmaDocument
 
 
 @click.command(
@@ -47,6 +47,8 @@ def to_sigma(names: tuple[str, ...], folders: tuple[Path, ...], config_path: Pat
 
 
 def _documents(names: Sequence[str], catalogue: Catalogue) -> Iterator[SigmaDocument]:
+    from detector.sigma.writing import NotInSigmaError, detection_of, documents_of
+
     for name in names or [rule.id for rule in catalogue.rules]:
         signature = catalogue.signature(name)
         rule = next((rule for rule in catalogue.rules if rule.id == name), None)
