@@ -122,3 +122,25 @@ def test_the_projects_own_logs_are_explained_truly():
     assert counts.differences == []
     assert counts.explanations > 70
     assert counts.instructions > 20
+
+
+REPEATED = """
+BUG: stack guard page was hit at ffffc900054afff8 (stack is ffffc900054b0000..ffffc900054b8000)
+CPU: 0 PID: 311 Comm: demo Not tainted 5.16.0 #1
+Call Trace:
+ demo_set+0x128/0xe40
+ demo_set+0x128/0xe40
+ demo_set+0x128/0xe40
+ demo_ioctl+0x20/0x60
+"""
+
+
+def test_counts_are_made_again():
+    """A count that is one too many is found."""
+    log = stamped(REPEATED)
+    _, statements = diagnosed(log)[0]
+    assert any("3 times in a row" in one["text"] for one in statements)
+    assert differences(log, statements) == []
+    for one in statements:
+        one["text"] = one["text"].replace("3 times in a row", "4 times in a row")
+    assert any("3 times in a row, not 4" in one for one in differences(log, statements))

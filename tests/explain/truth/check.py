@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tests.explain.truth import codes
 from tests.explain.truth.arithmetic import false_sums, log_numbers, numbers, sums_shown
+from tests.explain.truth.counted import COUNTED, false_counts
 from tests.explain.truth.disassembly import disassemble, plain
 
 _CODE = re.compile(r"Code: (?P<raw>[0-9a-f]+) is `(?P<text>[^`]+)`")
@@ -95,6 +96,7 @@ def _statement(
     yield from _numbers(texts, known, counts)
     yield from _tasks(log, statement["text"])
     yield from _spelt(texts)
+    yield from false_counts(log, statement["text"])
 
 
 def _instruction(log: str, family: str | None, text: str, counts: Counts) -> Iterator[str]:
@@ -259,7 +261,7 @@ def _numbers(texts: tuple[str, ...], known: set[int], counts: Counts) -> Iterato
     """Every number of the sentence is in the log, or comes out of the sums of its evidence."""
     computed = {value for text in texts[1:] for _, value in numbers(text)} | _MAGIC
     computed |= _derived(texts) | set(sums_shown(texts[0]))
-    for word, value in numbers(_CONSTANT.sub("", texts[0])):
+    for word, value in numbers(COUNTED.sub("", _CONSTANT.sub("", texts[0]))):
         counts.numbers += 1
         if value not in known and value not in computed:
             yield f"where does {word} come from?"
