@@ -228,8 +228,7 @@ class Assembler:
         its own, and no part of it where it was asked for.
         """
         lost = opened.head.cls == "panic" or self._opening.get(opened.head.signature) == "rest"
-        if lost and orphan.head.cls != shape.REQUESTED:
-            opened.adopt(orphan)
+        opened.begin_with(orphan, lost=lost and orphan.head.cls != shape.REQUESTED)
         self._reports.close(orphan, "orphan", cut=True)
 
     def _orphan(

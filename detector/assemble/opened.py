@@ -20,6 +20,9 @@ _BEGINS = "------------[ cut here ]"
 # The lines of one fault are stamped within milliseconds of each other; syslog has whole seconds.
 _AT_ONCE_US = 2_000_000
 
+_WITH_MESSAGE = frozenset({"warning", "kernel-bug"})
+_LONGEST_MESSAGE = 3  # lines
+
 BlockRole = Literal["report", "shadow", "orphan"]
 """A shadow is a user fault, or a message with a trace that reports no fault. An orphan is a
 register dump or a trace without a head: what is left of a report, or a message's; only its end can
@@ -29,6 +32,8 @@ tell."""
 # what another context printed there is longer, or has its subsystem's name in front.
 _WITHIN_US = 2_000
 _UNKNOWN_LINES = 3
+# A serial console takes 9 ms for a line of 100 characters, and is waited for.
+_MESSAGE_US = 100_000
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +143,34 @@ class Opened:
         self.arch, self.style = orphan.arch, orphan.style
 
     @property
+    def _at_message(self) -> bool:
+        """Whether a WARN()'s or BUG()'s first line has come, and nothing after it: its message may
+        be of any sort.
+        """
+        return len(self.lines) == 1 and self.lines[0].startswith(_BEGINS)
+
+    def message(self) -> list[str]:
+        """The lines between a WARN()'s or BUG()'s first line and its head, of which nothing else is
+        known.
+        """
+        whole = [*self.lines, *self.unknown]
+        begins = bool(whole) and whole[0].startswith(_BEGINS)
+        # A symbol with an offset would be read as a frame.
+        plain = not any("+0x" in text for text in whole)
+        return whole[1:] if begins and plain and len(whole) <= _LONGEST_MESSAGE + 1 else []
+
+    def begin_with(self, orphan: Opened, *, lost: bool) -> None:
+        """Takes in what was printed before the head: all of it where the report's first lines were
+        lost, else the message of a WARN() or BUG().
+        """
+        if lost:
+            self.adopt(orphan)
+        elif self.head.cls in _WITH_MESSAGE:
+            message = orphan.message()
+            self.lines[:0] = message
+            self.size += sum(map(len, message))
+
+    @property
     def prose(self) -> tuple[str, ...]:
         """The kinds of prose that it may print: those of its head and of what followed from it."""
         own = shape.prose(self.head.cls)
@@ -241,6 +274,7 @@ class Opened:
         that it is one, else foreign.
         """
         self.strangers += 1
+        unknown = unknown or self._at_message
         if unknown and self.strangers <= _UNKNOWN_LINES and self._close_by(line, self.at_us):
             self.unknown.append(line.text)
             self.unknown_us = line.kernel_time_us
@@ -258,7 +292,8 @@ class Opened:
     def _close_by(self, line: Line, stamp_us: int | None) -> bool:
         if line.kernel_time_us is None or stamp_us is None:
             return line.wall_time_us is None and self.stamped == "none"
-        return abs(line.kernel_time_us - stamp_us) <= _WITHIN_US
+        within = _MESSAGE_US if self._at_message else _WITHIN_US
+        return abs(line.kernel_time_us - stamp_us) <= within
 
     def holds(self, line: Line) -> bool:
         """Returns whether the line is a copy of one that is already in the report.
