@@ -16,6 +16,7 @@ from detector.app import build
 from detector.cli import terminal
 from detector.cli.options import TimeParam
 from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
+from detector.cli.stopping import tidied_on_sigterm
 from detector.render.escape import inert
 from detector.render.objects import Item, moment
 from detector.render.units import several
@@ -93,6 +94,7 @@ def replay(
     catalogue = build.catalogue_of(settings)
     counts: Counter[tuple[str, str]] = Counter()
     with (
+        tidied_on_sigterm(),
         closing(open_history(settings.store.path)) as history,
         temporary_history(settings) as journal,
     ):

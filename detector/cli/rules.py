@@ -14,6 +14,7 @@ from detector import clock
 from detector.app import build
 from detector.cli import terminal
 from detector.cli.settings_options import config_option, patterns_option, settings_of, store_option
+from detector.cli.stopping import tidied_on_sigterm
 from detector.clock import DAY_US
 from detector.errors import UserError
 from detector.render.escape import inert
@@ -146,7 +147,7 @@ def test(
     settings, catalogue = _known(folders, config_path, store_path)
     rules_given = _named(catalogue, names) if names else catalogue.rules
     since_us = (parse({"since": [since]}, clock.now_us()).since_us or 0) if since else 0
-    with closing(open_history(settings.store.path)) as history:
+    with tidied_on_sigterm(), closing(open_history(settings.store.path)) as history:
         trial = try_rules(history, settings, catalogue, rules_given, since_us, limit)
     if as_json:
         for tried in trial.tried:

@@ -6,7 +6,8 @@ It imports next to nothing, so that a service can ask for it before it imports w
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -33,6 +34,22 @@ class Stopping:
         self.signal = signal.Signals(number).name
         if self._action is not None:
             self._action()
+
+
+@contextmanager
+def tidied_on_sigterm() -> Iterator[None]:
+    """Has SIGTERM end what is done as an error does, so that temporary files are removed: exit
+    143.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop_early() -> None:

@@ -185,8 +185,11 @@ def changes(
     after = ReplaySide(given.journal.db, tolerance_us)
     counting = {rule.id for rule in catalogue.rules if rule.counts_hosts}
     left_out = counting if given.ranges is not None else frozenset[str]()
+    titles = {rule.id: rule.title for rule in catalogue.rules}
     with explained(history.path):
-        yield from _incidents(before, after, given, left_out)
+        for change in _incidents(before, after, given, left_out):
+            title = change.title or titles.get(change.name, change.name)
+            yield replace(change, title=title)
         yield from _faults(before, after, given)
 
 
@@ -222,10 +225,9 @@ def _incident(old: ReplayedIncident | None, new: ReplayedIncident | None) -> Rep
     row = new or old
     assert row is not None
     fields = _differences(old, new, _INCIDENT_FIELDS)
-    title = row.title or row.rule
     return ReplayChange(
-        "incident", _change(old, new, fields), row.id, row.host, row.started_us, row.rule, title,
-        fields,
+        "incident", _change(old, new, fields), row.id, row.host, row.started_us, row.rule,
+        row.title or "", fields,
     )  # fmt: skip
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +18,7 @@ from detector.cli import oopswatch
 from detector.settings import shipped_patterns_dir
 from detector.simulate import SimulationPlan, records, simulate
 from tests.kafka.broker import Broker
+from tests.kafka.service import COMMAND
 from tests.kernel_errors.shipping import counting, day, ship, syslog
 
 PLAN = SimulationPlan(
@@ -166,6 +170,11 @@ def test_new_kernel_errors_are_replayed(tmp_path: Path, monkeypatch: pytest.Monk
     changes, summary = items(done)
     assert changes == []
     assert summary["incidents"] == {"new": 0, "gone": 0, "changed": 0, "same": 1}
+    monkeypatch.setenv("OOPSWATCH_RULES_KERNEL_ERRORS", "false")
+    done = CliRunner().invoke(oopswatch, ["replay", "--stored", "--store", str(path), "--json"])
+    (gone,), _ = items(done)
+    assert gone["change"] == "gone"
+    assert str(gone["title"]).count(" ") > 2, "no report has a title for it: the rule has"
 
 
 def test_incidents_that_another_takes_in_are_changed(
@@ -198,3 +207,18 @@ def test_a_range_of_a_topic(
     done = replay("--topic", "no-such-topic")
     assert done.exit_code == 2
     assert "--topic: no-such-topic does not exist" in done.stderr
+
+
+def test_a_replay_that_is_ended_leaves_nothing_behind(store: Path, tmp_path: Path) -> None:
+    """SIGTERM, while it waits for more of a pipe: its temporary history is gone."""
+    pipe, scratch = tmp_path / "pipe", tmp_path / "scratch"
+    os.mkfifo(pipe)
+    scratch.mkdir()
+    command = [*COMMAND, "replay", "--store", str(store), str(pipe)]
+    environment = os.environ | {"TMPDIR": str(scratch)}
+    # The pipe is open once the other end reads.
+    with subprocess.Popen(command, env=environment) as process, pipe.open("wb"):
+        assert list(scratch.iterdir())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert list(scratch.iterdir()) == []
