@@ -15,8 +15,16 @@ from dataclasses import dataclass, field
 
 from detector.assemble.grammar import restored
 from detector.crash.facts import facts
-from detector.crash.forms import ANNOUNCES, FORMS, UNNAMED_FAULT, UNNAMED_NULL, Form
-from detector.crash.frames import trace
+from detector.crash.forms import (
+    ANNOUNCES,
+    FORMS,
+    PRINTED,
+    UNNAMED,
+    UNNAMED_FAULT,
+    UNNAMED_NULL,
+    Form,
+)
+from detector.crash.frames import frames_of, trace
 from detector.crash.guilty import Guilty, find, link_register, named_in, pc_of
 from detector.crash.identity import title
 from detector.crash.registers import machine
@@ -44,7 +52,19 @@ def heading(lines: Sequence[str], head: str, head_class: str) -> Heading:
     kind = matched.form.kind if matched.form is not None else None
     if lines and head_class == "memory-fault" and kind in (None, "oops"):
         return Heading(UNNAMED_FAULT, matched.start)
+    if matched.form is None and head_class == UNNAMED.kind:
+        return Heading(_printer(lines) or UNNAMED)
     return matched
+
+
+def _printer(lines: Sequence[str]) -> Form | None:
+    """The form that a frame shows which the kernel is sure of, where the head is lost."""
+    for text in lines:
+        if "? " not in text and any(frame.reliable for frame in frames_of(text)):
+            for form in PRINTED:
+                if form.head.search(text) is not None:
+                    return form
+    return None
 
 
 def _search(lines: Sequence[str], head: str) -> Heading:

@@ -6,6 +6,8 @@ A report may be known by a line of its text, or by a frame of the function that 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from detector.crash.forms.bugs import BAD_PAGE, PREEMPTIBLE, SPINLOCK
 from detector.crash.forms.faults import NULL_TITLE, PAGING_TITLE
 from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, Form, after, form, recipe
@@ -19,11 +21,15 @@ UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
 """A memory fault whose `Unable to handle …` is lost: the address in its block says which of the
 two."""
 
+UNNAMED = form("report-rest", r"", "kernel report without its head in {function}", FAULT)
+"""What only says that there was a report."""
+
 _DEADLOCK_TITLE = "possible deadlock in {function}"
 _OWN = "check_|validate_chain|print_"
 _DEADLOCK = recipe(TRACE, STACK, skip=_OWN)
 """The lock validator's own functions stand on top (kernel/locking/lockdep.c)."""
 
+_OF_VALIDATOR = recipe(TRACE, STACK, skip=_OWN + "|lock|rcu")
 _WORK = "process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
 _LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 _TAKES = after(r"\] takes:", LOCK_AT)
@@ -37,7 +43,8 @@ def _by(printer: str, kind: str, title: str, skip: str = "^$") -> Form:
     helpers.
     """
     head = rf"\b(?:{printer})(?:\.[\w.]+)?(?:\+0x|\) from )"
-    return form(kind, head, title, recipe(TRACE, STACK, skip=f"{printer}|{skip}"))
+    own = recipe(TRACE, STACK, skip=f"{printer}|{skip}")
+    return replace(form(kind, head, title, own), by_frame=True)
 
 
 RESTS = (
@@ -47,7 +54,13 @@ RESTS = (
         "KASAN: bad access {access} in {function}",
         CALLERS,
     ),
-    form("kasan", r"^The buggy address belongs to", "KASAN: bad access in {function}", CALLERS),
+    form(
+        "kasan",
+        r"^The buggy address belongs to|^Memory state around the buggy",
+        "KASAN: bad access in {function}",
+        CALLERS,
+    ),
+    form("kasan", r"^(?:Allocated|Freed) by task \d", "KASAN: bad access"),
     _by(
         r"kasan_report_(?:invalid|double)_free",
         "kasan",
@@ -87,6 +100,17 @@ RESTS = (
     ),
     form("lockdep", r"^but task is already holding", _DEADLOCK_TITLE, _DEADLOCK),
     form("lockdep", r"^which lock already depends", _DEADLOCK_TITLE, _DEADLOCK),
+    form("lockdep", r"^ ?Possible .*unsafe locking", _DEADLOCK_TITLE, _DEADLOCK),
+    form("lockdep", r"^other info that might", "locking bug in {function}", _OF_VALIDATOR),
+    _by(
+        "register_lock_class",
+        "lockdep",
+        "INFO: trying to register non-static key in {function}",
+        "stack|lock|IRQ",
+    ),
+    _by("lockdep_sys_exit", "lockdep", "lock held when returning to user space"),
+    _by("debug_check_no_locks_held", "lockdep", "still has locks held in {function}"),
+    _by("debug_check_no_locks_freed", "lockdep", "held lock freed in {function}"),
     form(
         "lockdep",
         r"just changed the state of lock",
@@ -119,7 +143,8 @@ RESTS = (
     form(
         "rcu-stall",
         r"jiffies,? g=|this GP\) idle=|^All QSes seen, "
-        r"|rcu_dump_cpu_stacks|print_(?:other_)?cpu_stall",
+        r"|rcu_dump_cpu_stacks|print_(?:other_)?cpu_stall|RCU grace-period kthread"
+        r"|RCU GP kthread last ran|rcu_sched_clock_irq|rcu_check_callbacks",
         "INFO: rcu detected stall in {function}",
         *STALLS,
     ),
@@ -131,7 +156,7 @@ RESTS = (
     ),
     form(
         "preemptible",
-        r"^caller is |check_preemption_disabled",
+        r"^caller is |check_preemption_disabled|debug_smp_processor_id|__this_cpu_preempt_check",
         "BUG: use of one CPU's data in preemptible code in {function}",
         PREEMPTIBLE,
     ),
@@ -168,7 +193,12 @@ RESTS = (
         "UBSAN: undefined-behaviour in {function}",
         UBSAN,
     ),
-    form("memory-leak", r"^unreferenced object 0x", "memory leak in {function}", LEAK),
+    form(
+        "memory-leak",
+        r"^unreferenced object 0x|^  (?:comm|hex dump) ",
+        "memory leak in {function}",
+        LEAK,
+    ),
     _by("warn_alloc(?:_failed)?", "memory-pressure", "allocation failure in {function}"),
     _by(r"warn_slowpath_\w+|__warn", "warning", "WARNING in {function}"),
     form(
@@ -178,28 +208,33 @@ RESTS = (
         _LAST_FUNCTION,
     ),
     form("panic", r"---\[ end Kernel panic|^Rebooting in ", "kernel panic"),
+    _by("panic", "panic", "kernel panic in {function}"),
     form(
         "hung-task",
         r'^"echo 0 > /proc',
         "INFO: task hung in {function}",
         recipe(TRACE, STACK, choose="hung"),
     ),
+    _by(
+        r"io_schedule\w*|rwsem_down_\w+|wait_for_completion|mutex_lock_nested"
+        r"|__mutex_lock_slowpath|synchronize_\w+",
+        "waiting-task",
+        "task in uninterruptible sleep in {function}",
+        _SLEEPS + "|^wait_on|^__wait_rcu",
+    ),
     form(
         "waiting-task",
-        r"^task:.* state:D |^\S.{0,14}? +D (?:ffff|0000)",
+        r"^task:.* state:D |^\S.{0,14}? +D (?:ffff|0000|   0 )",
         "task in uninterruptible sleep in {function}",
         recipe(TRACE, STACK, skip=_SLEEPS),
     ),
     form(
         "cpu-backtrace",
-        r"^(?:Sending NMI from CPU|NMI backtrace for cpu) ",
+        r"^(?:Sending NMI from CPU|NMI backtrace for cpu|Task dump for CPU) ",
         "backtrace of CPUs, in {function}",
         FAULT,
     ),
-    form(
-        "report-rest",
-        r"^(?:---\[ end trace |\s*R?E?SP: |EIP: |Process )",
-        "kernel report without its head in {function}",
-        FAULT,
-    ),
 )
+
+PRINTED = tuple(item for item in RESTS if item.by_frame and item.kind != "waiting-task")
+"""Forms that a frame shows: in what is left of a report it may stand far below the first line."""
