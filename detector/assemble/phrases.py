@@ -146,7 +146,7 @@ PROSE: dict[str, tuple[str, ...]] = {
         r"(?:\S+ )?\(.{1,80}\)\{", r"[0-9a-f]{8,16} \(.{1,80}\)\{", "use-after-", "maybe ",
         r"\d+\.\d+\.\d+\S* (?:#\S+ )?(?:Not tainted|Tainted)", r"context-\{", "stack backtrace",
         "release count", "restore", "syscall", r".{0,60}/\d+ \[HC\d", r".{0,40}/\d+ is ",
-        r".{0,40}/\d+:?$", "swapper/", "init/1 ",
+        r".{0,40}/\d+:?$", "swapper/", "init/1 ", r"preempt=0x[0-9a-f]{8} lock=",
     ),
     "rcu-stall": (
         (r"(?:rcu: )?\s*(?:\d+-[.?!oNOD]|\(detected by|\(t=\d|Tasks? (?:dump|blocked)|blocking "

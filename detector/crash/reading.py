@@ -18,6 +18,8 @@ from detector.crash.facts import facts
 from detector.crash.forms import (
     ANNOUNCES,
     FORMS,
+    INTERRUPTED,
+    PANICKED,
     PRINTED,
     UNNAMED,
     UNNAMED_FAULT,
@@ -52,19 +54,25 @@ def heading(lines: Sequence[str], head: str, head_class: str) -> Heading:
     kind = matched.form.kind if matched.form is not None else None
     if lines and head_class == "memory-fault" and kind in (None, "oops"):
         return Heading(UNNAMED_FAULT, matched.start)
-    if matched.form is None and head_class == UNNAMED.kind:
-        return Heading(_printer(lines) or UNNAMED)
+    if matched.form is PANICKED:
+        return Heading(_printer(lines) or PANICKED)
+    if head_class == UNNAMED.kind and matched.form in (None, UNNAMED):
+        return Heading(_printer(lines) or _unnamed(lines))
     return matched
 
 
 def _printer(lines: Sequence[str]) -> Form | None:
-    """The form that a frame shows which the kernel is sure of, where the head is lost."""
+    """The form of what is left of a report, by a frame that the kernel is sure of."""
     for text in lines:
-        if "? " not in text and any(frame.reliable for frame in frames_of(text)):
+        if any(frame.reliable for frame in frames_of(text)):
             for form in PRINTED:
                 if form.head.search(text) is not None:
                     return form
     return None
+
+
+def _unnamed(lines: Sequence[str]) -> Form:
+    return INTERRUPTED if any(map(INTERRUPTED.head.match, lines)) else UNNAMED
 
 
 def _search(lines: Sequence[str], head: str) -> Heading:

@@ -41,6 +41,32 @@ Call Trace:
  secondary_startup_64_no_verify+0xe0/0xeb
  </TASK>
 """
+SYSRQ_REGISTERS = """\
+sysrq: Show Regs
+CPU: 1 PID: 811 Comm: frobd Not tainted 6.1.0-example #1
+Hardware name: Example Board (DT)
+pstate: 60400005 (nZCv daif +PAN -UAO -TCO -DIT -SSBS BTYPE=--)
+pc : frob_idle+0x14/0x20
+lr : frob_idle+0x10/0x20
+sp : ffff80001234bd90
+x29: ffff80001234bd90 x28: ffff000012345600 x27: 0000000000000000
+Call trace:
+ frob_idle+0x14/0x20
+ io_schedule+0x44/0x60
+ wait_for_completion+0x88/0xf0
+"""
+USER_REGISTERS = """\
+frobd[811]: unhandled level 2 translation fault (11) at 0x00000000, esr 0x92000006
+CPU: 1 PID: 811 Comm: frobd Not tainted 6.1.0-example #1
+Hardware name: Example Board (DT)
+pstate: 60001000 (nZCv daif -PAN -UAO -TCO -DIT +SSBS BTYPE=--)
+pc : 0000000000400544
+lr : 0000000000400560
+sp : 0000fffff7c3a1b0
+x29: 0000fffff7c3a1b0 x28: 0000000000000000 x27: 0000000000000000
+[<0>] wait_for_completion+0x88/0xf0
+[<0>] io_schedule+0x44/0x60
+"""
 ASKED_FOR = """\
 frob 0000:01:00.0: state at reset:
 CPU: 1 PID: 311 Comm: frobd Not tainted 6.1.0-example #1
@@ -87,6 +113,8 @@ printk: console [ttyS0] enabled
 QUIET = {
     "sysrq-w": SYSRQ_TASKS,
     "sysrq-l": SYSRQ_CPUS,
+    "sysrq-p": SYSRQ_REGISTERS,
+    "user-registers": USER_REGISTERS,
     "dump_stack": ASKED_FOR,
     "boot": TOOLS_AT_BOOT,
     "programs": PROGRAMS,

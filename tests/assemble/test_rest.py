@@ -180,6 +180,22 @@ def test_a_frame_that_the_kernel_doubts_names_nothing(printer: str, cls: str, ti
             "UBSAN: undefined-behaviour in frob_reset",
         ),
         ("Read of size 4 by task frobd/4676", "kasan", "KASAN: bad access Read in frob_reset"),
+        (
+            "Memory state around the buggy address:",
+            "kasan",
+            "KASAN: bad access in frob_reset",
+        ),
+        (
+            " Possible unsafe locking scenario:",
+            "lockdep",
+            "possible deadlock in frob_reset",
+        ),
+        (
+            "  EC = 0x25: DABT (current EL), IL = 32 bits",
+            "memory-fault",
+            "BUG: unable to handle kernel paging request in frob_reset",
+        ),
+        ("Task dump for CPU 3:", "cpu-backtrace", "backtrace of CPUs, in frob_reset"),
         ("PGD 1d8d6a067 P4D 1d8d6a067 PUD 0", "memory-fault", None),
     ],
 )
@@ -192,12 +208,100 @@ def test_a_line_that_one_kind_prints(line: str, cls: str, title: str | None) -> 
     assert title is None or report.title == title
 
 
+DUMPS = {
+    "x86-modules": (
+        "Modules linked in: frob(OE)",
+        "CPU: 3 PID: 411 Comm: frobd Not tainted 6.1.0-example #1",
+        "RIP: 0010:frob_reset+0x31/0x70 [frob]",
+        "RSP: 0018:ffffb1c0c0a3be00 EFLAGS: 00000286 ORIG_RAX: ffffffffffffff13",
+        "Call Trace:",
+        " frob_ioctl+0x4e/0x80 [frob]",
+    ),
+    "x86-registers": (
+        "RIP: 0010:frob_reset+0x31/0x70 [frob]",
+        "FS:  00007f6b9af6b700(0000) GS:ffff8801db400000(0000) knlGS:0000000000000000",
+        "Call Trace:",
+        " frob_ioctl+0x4e/0x80 [frob]",
+    ),
+    "arm64": (
+        "CPU: 3 PID: 411 Comm: frobd Not tainted 6.1.0-example #1",
+        "pstate: 60400005 (nZCv daif +PAN -UAO -TCO -DIT -SSBS BTYPE=--)",
+        "pc : frob_reset+0x31/0x70 [frob]",
+        "Call trace:",
+        " frob_ioctl+0x4e/0x80 [frob]",
+    ),
+    "arm": (
+        "PC is at frob_reset+0x31/0x70 [frob]",
+        "LR is at frob_ioctl+0x4e/0x80 [frob]",
+        "pc : [<c0612a40>]    lr : [<c0612a3c>]    psr: 60000013",
+    ),
+    "riscv": (
+        "epc : frob_reset+0x31/0x70 [frob]",
+        " ra : frob_ioctl+0x4e/0x80 [frob]",
+        "status: 0000000200000120 badaddr: 0000000000000008 cause: 000000000000000d",
+    ),
+    "powerpc": (
+        "NIP:  c000000000a1d2e0 LR: c000000000a1d2d4 CTR: c0000000008a8e90",
+        "REGS: c0000000fffb3ac0 TRAP: 0300   Not tainted  (6.1.0-example)",
+        "NIP [c000000000a1d2e0] frob_reset+0x31/0x70 [frob]",
+        "Call Trace:",
+        "[c0000000fffb3d60] [c000000000a1d2d4] frob_ioctl+0x4e/0x80 [frob]",
+    ),
+}
+"""What is left of a dump of registers, by architecture."""
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_registers_of_kernel_mode_are_the_rest_of_a_report(name: str) -> None:
+    """No line says of what kind it was: that there was one is said, and where."""
+    (block,) = blocks(log_of(DUMPS[name]))
+    report = read(block, SKIP)
+    assert block.head.cls == "report-rest"
+    assert report.title == "kernel report without its head in frob_reset"
+    assert block.lines == DUMPS[name]
+
+
+def test_a_frame_far_below_still_says_the_kind() -> None:
+    """The list of modules opens the rest of a warning; its trace says that it was one."""
+    texts = ("Modules linked in: frob", *TRACE, " warn_slowpath_null+0x1c/0x24", *CALLERS)
+    (block,) = blocks(log_of(texts))
+    report = read(block, SKIP)
+    assert (report.kind, report.title) == ("warning", "WARNING in frob_reset")
+
+
+@pytest.mark.parametrize(
+    ("frame", "cls", "title"),
+    [
+        ("panic", "panic", "kernel panic in frob_reset"),
+        ("rwsem_down_write_slowpath", "waiting-task", None),
+        ("mutex_lock_nested", "waiting-task", None),
+        ("register_lock_class", "lockdep", None),
+        ("debug_smp_processor_id", "preemptible", None),
+        ("rcu_sched_clock_irq", "rcu-stall", None),
+    ],
+)
+def test_what_else_a_frame_tells(frame: str, cls: str, title: str | None) -> None:
+    """A panic's own trace, a sleep that nothing interrupts, and more who print."""
+    (block,) = blocks(log_of((*TRACE[:2], f" {frame}+0x1e/0x2a", *CALLERS)))
+    report = read(block, SKIP)
+    assert block.head.cls == cls
+    assert title in (None, report.title)
+    assert blocks(log_of((*TRACE[:2], f" ? {frame}+0x1e/0x2a", *CALLERS))) == []
+
+
+def test_a_data_race_without_its_head() -> None:
+    """KCSAN's frames follow without a line that announces them."""
+    text = "write to 0xffff8881001cb1e8 of 4 bytes by task 4926 on cpu 0:"
+    (block,) = blocks(log_of((text, " frob_reset+0x1a/0x60", " frob_ioctl+0x44/0x90")))
+    assert read(block, SKIP).title == "KCSAN: race in frob_reset"
+
+
 def test_the_end_of_a_panic_alone() -> None:
     """Its last line repeats what it said first."""
     end = "---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---"
     (block,) = blocks(log_of(("Kernel Offset: 0x2a000000 from 0xffffffff81000000", end)))
     assert block.head.cls == "panic"
-    assert read(block, SKIP).title == "kernel panic: Fatal exception in interrupt"
+    assert read(block, SKIP).title == "kernel panic: Fatal exception"
 
 
 def test_within_a_report_they_are_its_lines() -> None:

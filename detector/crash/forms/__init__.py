@@ -13,11 +13,29 @@ from detector.crash.forms.bugs import BUGS, WARNINGS
 from detector.crash.forms.faults import FAULTS
 from detector.crash.forms.form import Form
 from detector.crash.forms.hangs import HANGS, LOCKS
-from detector.crash.forms.rest import PRINTED, RESTS, UNNAMED, UNNAMED_FAULT, UNNAMED_NULL
+from detector.crash.forms.rest import (
+    INTERRUPTED,
+    PANICKED,
+    PRINTED,
+    RESTS,
+    UNNAMED,
+    UNNAMED_FAULT,
+    UNNAMED_NULL,
+)
 from detector.crash.forms.sanitisers import SANITISERS
 from detector.lazy_regex import lazy_regex
 
-__all__ = ["ANNOUNCES", "FORMS", "PRINTED", "UNNAMED", "UNNAMED_FAULT", "UNNAMED_NULL", "Form"]
+__all__ = [
+    "ANNOUNCES",
+    "FORMS",
+    "INTERRUPTED",
+    "PANICKED",
+    "PRINTED",
+    "UNNAMED",
+    "UNNAMED_FAULT",
+    "UNNAMED_NULL",
+    "Form",
+]
 
 FORMS: tuple[Form, ...] = (*SANITISERS, *FAULTS, *BUGS, *WARNINGS, *LOCKS, *HANGS, *RESTS)
 

@@ -32,7 +32,7 @@ _KOBJECT = recipe(TRACE, STACK, skip="^sysfs_|^kobject_|^kernfs_|^internal_creat
 _HOLDS = "ref_tracker|alloc|^(?:netdev|dev|get_net|maybe_get_net)_?(?:hold|track|get)|dst_init"
 _MSR = recipe(TRACE, STACK, skip="native_(?:read|write)_msr|_safe$|msr_(?:read|write)|rd?msr|wrmsr")
 _SPL_PLACE = recipe(lazy_regex(r"[\w.-]+:\d+:(?P<fn>\w+)\(\)"), plain=True)
-_LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
+_LAST_FUNCTION = recipe(lazy_regex(r"(?:last function: |workfn=)(?P<fn>[A-Za-z_]\w*)"), plain=True)
 
 SPINLOCK = recipe(TRACE, STACK, skip="spin_|_lock|_unlock")
 PREEMPTIBLE = recipe(

@@ -36,7 +36,7 @@ FAULTS = (
     form(
         "memory-fault",
         r"BUG: [uU]nable to handle kernel",
-        "BUG: unable to handle kernel in {function}",
+        "BUG: unable to handle kernel",
         FAULT,
     ),
     form("memory-fault", _UNABLE, "BUG: unable to handle kernel {what} in {function}", FAULT),
@@ -64,6 +64,13 @@ FAULTS = (
     form(
         "stack-overflow",
         r"BUG: .*stack guard page was hit at",
+        "BUG: stack guard page was hit in {function}",
+        LOOP,
+        FAULT,
+    ),
+    form(
+        "stack-overflow",
+        r"^kernel stack overflow \((?:double-fault|page fault)\)",
         "BUG: stack guard page was hit in {function}",
         LOOP,
         FAULT,

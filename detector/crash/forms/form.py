@@ -18,8 +18,7 @@ class Form:
     """One way a report begins.
 
     `head` is searched in the head line, `body` in the whole text from there on; their named groups,
-    and `function`, fill the title. `by_frame`: the head is a frame of the function that prints the
-    report.
+    and `function`, fill the title.
     """
 
     kind: str
@@ -27,7 +26,6 @@ class Form:
     title: str
     recipes: tuple[Recipe, ...] = ()
     body: re.Pattern[str] | None = None
-    by_frame: bool = False
 
 
 def form(kind: str, head: str, title: str, *recipes: Recipe, body: str | None = None) -> Form:

@@ -31,6 +31,11 @@ STALLS = (
         choose="stall",
     ),
 )
+_WARNS = (
+    "^panic$|check_panic_on_warn|warn_slowpath|^__warn|report_bug|fixup_bug|(?:handle|invalid)_"
+)
+"""They stand between a WARN() and the panic that was made of it (kernel/panic.c, lib/bug.c)."""
+
 _CORRUPTED_IN = recipe(lazy_regex(r"is corrupted in: (?!\[?<?[0-9a-f]{8})" + NAME), plain=True)
 
 HANGS = (
@@ -72,13 +77,14 @@ HANGS = (
         r"Kernel panic - not syncing: corrupted stack end",
         "kernel panic: corrupted stack end in {function}",
         recipe(TRACE, STACK, skip="schedule|retint_kernel", choose="stall"),
+        recipe(TRACE, STACK, skip="schedule|retint_kernel|^panic$"),
     ),
     form(
         "stack-overflow",
         r"Kernel panic - not syncing: kernel stack overflow",
         "kernel stack overflow in {function}",
         recipe(TRACE, STACK, skip="bad_stack", choose="stall"),
-        CALLERS,
+        recipe(TRACE, STACK, skip="bad_stack|^panic$"),
     ),
     form(
         "panic",
@@ -89,6 +95,14 @@ HANGS = (
         "panic",
         r"Kernel panic - not syncing: Couldn't open N_TTY ldisc for ",
         "kernel panic: Couldn't open N_TTY ldisc",
+    ),
+    form("panic", r"Kernel panic - not syncing: Fatal exception", "kernel panic: Fatal exception"),
+    form(
+        "panic",
+        r"Kernel panic - not syncing: panic_on_warn set",
+        "kernel panic: panic_on_warn set",
+        recipe(PC, STACK, skip=_WARNS),
+        recipe(TRACE, STACK, skip=_WARNS),
     ),
     form("panic", r"PANIC: early exception ", "PANIC: early exception in {function}", FAULT),
     form(

@@ -6,14 +6,12 @@ A report may be known by a line of its text, or by a frame of the function that 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from detector.crash.forms.bugs import BAD_PAGE, PREEMPTIBLE, SPINLOCK
 from detector.crash.forms.faults import NULL_TITLE, PAGING_TITLE
-from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, Form, after, form, recipe
+from detector.crash.forms.form import AT, CALLERS, FAULT, LOCK_AT, LOOP, Form, after, form, recipe
 from detector.crash.forms.hangs import NON_STATIC, STALLS
 from detector.crash.forms.sanitisers import LEAK, UBSAN
-from detector.crash.guilty import STACK, TRACE
+from detector.crash.guilty import PC, STACK, TRACE
 from detector.lazy_regex import lazy_regex
 
 UNNAMED_FAULT = form("memory-fault", r"", PAGING_TITLE, FAULT)
@@ -21,15 +19,32 @@ UNNAMED_NULL = form("memory-fault", r"", NULL_TITLE, FAULT)
 """A memory fault whose `Unable to handle …` is lost: the address in its block says which of the
 two."""
 
-UNNAMED = form("report-rest", r"", "kernel report without its head in {function}", FAULT)
+UNNAMED = form(
+    "report-rest",
+    r"^(?:---\[ end trace |\s*R?E?SP: |EIP: |Process )",
+    "kernel report without its head in {function}",
+    FAULT,
+    recipe(TRACE, STACK, skip="panic|schedule"),
+)
 """What only says that there was a report."""
+
+INTERRUPTED = form(
+    "report-rest",
+    r"^\s*RSP: 0018:[0-9a-f]{16} EFLAGS: 0000[0-9a-f]{4} ORIG_RAX: f{14}",
+    UNNAMED.title,
+    LOOP,
+    FAULT,
+)
+"""The same of a CPU that an interrupt stopped: of lockups and stalls, where one loops."""
 
 _DEADLOCK_TITLE = "possible deadlock in {function}"
 _OWN = "check_|validate_chain|print_"
 _DEADLOCK = recipe(TRACE, STACK, skip=_OWN)
 """The lock validator's own functions stand on top (kernel/locking/lockdep.c)."""
 
+_OF_KASAN = recipe(TRACE, STACK, skip="kernel_fault|tag_check|mem_abort|^el1_|^el1h_")
 _OF_VALIDATOR = recipe(TRACE, STACK, skip=_OWN + "|lock|rcu")
+_WARNS = r"warn_slowpath_\w+|__warn"
 _WORK = "process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
 _LAST_FUNCTION = recipe(lazy_regex(r"last function: (?P<fn>\w+)"), plain=True)
 _TAKES = after(r"\] takes:", LOCK_AT)
@@ -43,22 +58,24 @@ def _by(printer: str, kind: str, title: str, skip: str = "^$") -> Form:
     helpers.
     """
     head = rf"\b(?:{printer})(?:\.[\w.]+)?(?:\+0x|\) from )"
-    own = recipe(TRACE, STACK, skip=f"{printer}|{skip}")
-    return replace(form(kind, head, title, own), by_frame=True)
+    return form(kind, head, title, recipe(TRACE, STACK, skip=f"{printer}|{skip}"))
 
+
+PANICKED = _by("panic", "panic", "kernel panic in {function}", "schedule|_stack_chk")
+"""A panic that only its own frame shows."""
 
 RESTS = (
     form(
         "kasan",
         r"^(?P<access>Read|Write) of size \d+ (?:at addr|by task)",
         "KASAN: bad access {access} in {function}",
-        CALLERS,
+        _OF_KASAN,
     ),
     form(
         "kasan",
         r"^The buggy address belongs to|^Memory state around the buggy",
         "KASAN: bad access in {function}",
-        CALLERS,
+        _OF_KASAN,
     ),
     form("kasan", r"^(?:Allocated|Freed) by task \d", "KASAN: bad access"),
     _by(
@@ -71,6 +88,7 @@ RESTS = (
         r"kasan_report\w*|kasan_object_err|__asan_report_\w+",
         "kasan",
         "KASAN: bad access in {function}",
+        "kernel_fault|tag_check|mem_abort|^el1_|^el1h_",
     ),
     form(
         "lockdep",
@@ -186,7 +204,13 @@ RESTS = (
     ),
     form("kmsan", r"^Uninit was |^Local variable ", "KMSAN: uninitialised value"),
     _by(r"__msan_warning|kmsan_\w+", "kmsan", "KMSAN: uninitialised value in {function}"),
-    form("kcsan", r"^Reported by Kernel Concurrency", "KCSAN: race"),
+    form("kcsan", r"^Reported by Kernel Concurrency|^value changed: ", "KCSAN: race"),
+    form(
+        "kcsan",
+        r"^(?:read|write|race)\b.* of \d+ bytes by ",
+        "KCSAN: race in {function}",
+        recipe(STACK),
+    ),
     form(
         "ubsan",
         r"is out of range for type|^shift exponent |signed integer overflow|ubsan_",
@@ -200,7 +224,13 @@ RESTS = (
         LEAK,
     ),
     _by("warn_alloc(?:_failed)?", "memory-pressure", "allocation failure in {function}"),
-    _by(r"warn_slowpath_\w+|__warn", "warning", "WARNING in {function}"),
+    form(
+        "warning",
+        rf"\b(?:{_WARNS})(?:\.[\w.]+)?(?:\+0x|\) from )",
+        "WARNING in {function}",
+        recipe(PC, STACK, skip=_WARNS),
+        recipe(TRACE, STACK, skip=_WARNS),
+    ),
     form(
         "workqueue-leak",
         r"last function: ",
@@ -208,7 +238,7 @@ RESTS = (
         _LAST_FUNCTION,
     ),
     form("panic", r"---\[ end Kernel panic|^Rebooting in ", "kernel panic"),
-    _by("panic", "panic", "kernel panic in {function}"),
+    PANICKED,
     form(
         "hung-task",
         r'^"echo 0 > /proc',
@@ -236,5 +266,6 @@ RESTS = (
     ),
 )
 
-PRINTED = tuple(item for item in RESTS if item.by_frame and item.kind != "waiting-task")
-"""Forms that a frame shows: in what is left of a report it may stand far below the first line."""
+_BEFORE_OTHERS = frozenset({"waiting-task", "cpu-backtrace", "panic", "hung-task", "report-rest"})
+PRINTED = tuple(item for item in RESTS if item.kind not in _BEFORE_OTHERS)
+"""Forms that a frame may show far below the first line of what is left of a report."""

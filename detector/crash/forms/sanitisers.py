@@ -46,6 +46,7 @@ SANITISERS = (
         body=r"\n.*(?P<access>Read|Write) of size [0-9]+",
     ),
     form("kasan", r"BUG: KASAN: (?P<what>[a-z-]+) in ", "KASAN: {what} in {function}", _KASAN),
+    form("kasan", r"BUG: KASAN: (?P<what>.+)", "KASAN: {what}", _KASAN),
     form(
         "kmsan",
         r"BUG: KMSAN: kernel-usb-infoleak in ",
@@ -64,6 +65,7 @@ SANITISERS = (
         "KCSAN: {what} in {where}",
         _KCSAN,
     ),
+    form("kcsan", r"BUG: KCSAN: (?P<what>.+)", "KCSAN: {what}", _KCSAN),
     form(
         "kfence",
         rf"BUG: KFENCE: (?P<what>{_KFENCE_SAYS}) in ",
@@ -76,7 +78,7 @@ SANITISERS = (
         "UBSAN: undefined-behaviour in {function}",
         UBSAN,
     ),
-    form("ubsan", r"UBSAN: (?P<what>.*?) in", "UBSAN: {what} in {function}", UBSAN),
+    form("ubsan", r"UBSAN: (?P<what>.*?) in (?![a-z]+ )", "UBSAN: {what} in {function}", UBSAN),
     form(
         "memory-leak",
         r"BUG: memory leak",
