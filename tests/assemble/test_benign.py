@@ -64,7 +64,7 @@ pc : 0000000000400544
 lr : 0000000000400560
 sp : 0000fffff7c3a1b0
 x29: 0000fffff7c3a1b0 x28: 0000000000000000 x27: 0000000000000000
-[<0>] wait_for_completion+0x88/0xf0
+Kernel command line: root=/dev/sda1 panic=10 oops=panic
 [<0>] io_schedule+0x44/0x60
 """
 ASKED_FOR = """\

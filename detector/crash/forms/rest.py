@@ -246,8 +246,8 @@ RESTS = (
         recipe(TRACE, STACK, choose="hung"),
     ),
     _by(
-        r"io_schedule\w*|rwsem_down_\w+|wait_for_completion|mutex_lock_nested"
-        r"|__mutex_lock_slowpath|synchronize_\w+",
+        r"io_schedule\w*|rwsem_down_\w+|mutex_lock_nested|__mutex_lock_slowpath"
+        r"|__wait_rcu_gp|synchronize_\w+|__flush_work|__cancel_work_timer",
         "waiting-task",
         "task in uninterruptible sleep in {function}",
         _SLEEPS + "|^wait_on|^__wait_rcu",
