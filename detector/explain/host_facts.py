@@ -61,6 +61,9 @@ def is_board(report: CrashReport) -> bool:
 
 def was_starting(report: CrashReport) -> bool:
     """Returns whether the trace is of a kernel that had not started its init yet."""
+    # Until it runs init, process 1 bears the first CPU's name (init/main.c rest_init()).
+    if report.pid == 1 and (report.comm or "").startswith("swapper"):
+        return True
     names = {base(frame.function) for frame in report.frames if frame.reliable}
     if any(text.startswith("PANIC: early exception") for text in report.lines):
         return True

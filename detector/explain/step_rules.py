@@ -34,7 +34,7 @@ def _has(crash: StepFacts, *words: str) -> bool:
 def _corrupts(crash: StepFacts) -> bool:
     """Returns whether the report is of memory that somebody overwrote or freed too early."""
     title = (crash.report.title or "") if crash.report is not None else ""
-    return crash.kind in ("list-corruption", "refcount", "bad-page") or any(
+    return crash.kind in ("list-corruption", "refcount") or any(
         words in title for words in ("corrupted list", "refcount bug")
     )
 
@@ -282,14 +282,22 @@ RULES: tuple[StepRule, ...] = (
         ("host: echo scan > /sys/kernel/debug/kmemleak; cat /sys/kernel/debug/kmemleak",),
     ),
     StepRule(
-        "list-corruption, refcount, bad-page",
+        "list-corruption, refcount",
         "the kernel has no KASAN",
-        lambda crash: crash.kind in ("list-corruption", "refcount", "bad-page", "kernel-bug",
-            "warning")
+        lambda crash: crash.kind in ("list-corruption", "refcount", "kernel-bug", "warning")
         and _corrupts(crash) and not _has(crash, " KASAN"),
         (
             ("next boot: slub_debug=FZPU (slab_debug from 6.9 on): the next report then names who "
             "allocated and who freed the object"),
+        ),
+    ),
+    StepRule(
+        "bad-page",
+        "always",
+        lambda crash: crash.kind == "bad-page" and not crash.hardware,
+        (
+            ("next boot: page_owner=on (wants CONFIG_PAGE_OWNER): the next report then says who "
+             "allocated and who freed the page"),
         ),
     ),
     StepRule(

@@ -21,6 +21,7 @@ from detector.explain.kinds.locks import (
     explain_lockdep,
     explain_preemptible,
     explain_spinlock,
+    explain_workqueue_leak,
 )
 from detector.explain.kinds.memory import explain_allocation, explain_oom
 from detector.explain.kinds.objects import (
@@ -86,12 +87,13 @@ _EXPLAINERS: Mapping[str, Explainer] = {
     "divide-error": explain_divide,
     "invalid-opcode": explain_invalid_opcode,
     "double-fault": explain_double_fault,
+    "workqueue-leak": explain_workqueue_leak,
     "stack-overflow": explain_stack_overflow,
 }
 _FIXED: Mapping[str, str] = {
     "unwinder": (
-        "The stack unwinder met a frame that it could not follow; the trace above may be "
-        "wrong, nothing else need be."
+        "The stack unwinder met a frame that it could not follow; the trace that it was making may "
+        "be wrong, nothing else need be."
     ),
     "cfi": (
         "An indirect call or jump led to where it may not: the function pointer was overwritten, "
@@ -122,9 +124,6 @@ _FIXED: Mapping[str, str] = {
         "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds "
         "very "
         "many locks at once, perhaps left behind; with the other tables nothing else need be wrong."
-    ),
-    "workqueue-leak": (
-        "A work item came back with a lock held, preemption off, or inside of an RCU section."
     ),
     "rust-panic": "Rust code found a state that its author held impossible.",
     "firmware-panic": "The trusted firmware beside the kernel stopped; the kernel itself need "

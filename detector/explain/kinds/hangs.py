@@ -74,6 +74,7 @@ _SPINS = ("queued_spin_lock_slowpath", "native_queued_spin_lock_slowpath", "_raw
           "queued_read_lock_slowpath", "__pv_queued_spin_lock_slowpath",
           "pv_native_safe_halt_spin", "ticket_spin_lock", "__ticket_spin_lock",
           "arch_spin_lock", "spin_lock")  # fmt: skip
+_CROSS_CALLS = ("smp_call_function", "csd_lock_wait", "on_each_cpu", "generic_exec_single")
 SNAPSHOT = (
     " The trace shows where that CPU was when it was looked at, not necessarily where the fault is."
 )
@@ -275,6 +276,7 @@ def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
     """Yields whether the CPU waits for a spinlock: then another CPU holds the answer."""
     spinning = [frame for frame in (report.pc, *report.frames[:3]) if _spinlock(frame)]
     if not spinning or spinning[0] is None:
+        yield from _calls(report, skip)
         return
     callers = distinctive((item for item in report.frames if item.reliable), skip)
     caller = next((item for item in callers if not _spinlock(item)), None)
@@ -285,6 +287,26 @@ def _spins(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
         "likely",
         (place(spinning[0]),),
     )
+
+
+def _calls(report: CrashReport, skip: Container[str]) -> Iterator[Statement]:
+    """Yields whether the CPU waits for others to answer a call; kernel/smp.c csd_lock_wait(),
+    smp_call_function_*() (2.6.2x to 6.x).
+    """
+    inner = [frame for frame in (report.pc, *report.frames[:4]) if frame is not None]
+    waiting = [frame for frame in inner if base(frame.function).startswith(_CROSS_CALLS)]
+    if waiting:
+        callers = distinctive((item for item in report.frames if item.reliable), skip)
+        caller = next(
+            (item for item in callers if not base(item.function).startswith(_CROSS_CALLS)), None
+        )
+        asks = f", asked for by {place(caller)}" if caller else ""
+        yield Statement(
+            f"It waits for other CPUs to answer a call{asks}: one of them has its interrupts off, "
+            "or stands still; look at what the other CPUs do.",
+            "likely",
+            (place(waiting[0]),),
+        )
 
 
 def _spinlock(frame: Frame | None) -> bool:

@@ -56,7 +56,7 @@ _KFENCE_OBJECT = lazy_regex(
 _KFENCE_ASIDE = lazy_regex(
     r"Out-of-bounds \w+ at \S+ \((?P<bytes>\d+)B (?P<side>left|right) of kfence-#\d+\)"
 )
-_KFENCE_ALLOCATED = lazy_regex(r"allocated by task (?P<pid>\d+)\b.*:")
+_KFENCE_ALLOCATED = lazy_regex(r"(?:kfence-#\d+.*\] )?allocated by task (?P<pid>\d+)\b.*:")
 _KFENCE_FREED = lazy_regex(r"freed by task (?P<pid>\d+)\b.*:")
 
 # What each kind of bug means; mm/kasan/report_generic.c get_shadow_bug_type(), get_wild_bug_type().
@@ -113,7 +113,8 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     statements = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
     statements += _tags(report)
     statements += _object(report)
-    statements += _history(report, skip, _ALLOCATED, _FREED, access)
+    uses_freed = "out-of-bounds" not in what
+    statements += _history(report, skip, _ALLOCATED, _FREED, access, uses_freed=uses_freed)
     return statements
 
 
@@ -204,8 +205,14 @@ def _history(
     allocated: re.Pattern[str],
     freed: re.Pattern[str],
     access: re.Match[str] | None,
+    *,
+    uses_freed: bool = True,
 ) -> Iterator[Statement]:
-    """Yields who allocated the object, who freed it, who asked for the free to be done later."""
+    """Yields who allocated the object, who freed it, who asked for the free to be done later.
+
+    A place in memory keeps the record of its last free while a new object lives there: only a use
+    after free says that this object was freed.
+    """
     pid = access["pid"] if access is not None else None
     for verb, pattern in (("allocated", allocated), ("freed", freed)):
         if (matched := first(report.lines, pattern)) is None:
@@ -213,8 +220,12 @@ def _history(
         stack = stack_after(report.lines, matched)
         if not stack:
             continue
+        by = f"{_by(matched['pid'], pid)} in {_chain(stack, skip)}"
+        text = f"The object was {verb}{by}."
+        if verb == "freed" and not uses_freed:
+            text = f"The last free recorded there was made{by}: it may be an earlier object's."
         yield Statement(
-            f"The object was {verb}{_by(matched['pid'], pid)} in {_chain(stack, skip)}.",
+            text,
             "certain",
             (quoted(matched), " < ".join(place(frame) for frame in stack[:8])),
         )

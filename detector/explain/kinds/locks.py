@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
+from itertools import takewhile
 
 from detector.explain.block_text import distinctive, first, place, quoted
 from detector.lazy_regex import lazy_regex
@@ -124,6 +125,12 @@ _CONTEXT = lazy_regex(
 _SCHEDULING = lazy_regex(
     r"(?:BUG: )?scheduling while atomic: (?P<comm>.{1,40})/(?P<pid>\d+)/0x(?P<count>[0-9a-f]{1,8})"
 )
+_LISTED = lazy_regex(r"\d+ locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
+_LISTED_LOCK = lazy_regex(
+    r"\s*#\d+: +(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,80}?)\)\{[^}]{1,9}\}(?:-\{\S+\})?,? at: "
+    r"(?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
+)
+_LAST_FUNCTION = lazy_regex(r"\s*last function: (?P<function>\S+)")
 _DISABLED = lazy_regex(r"Preemption disabled at:")
 _CALL = lazy_regex(
     r"BUG: using (?P<call>\w+)\(\) in preemptible \[[0-9a-f]+\] code: (?P<comm>.+)/(?P<pid>\d+)"
@@ -258,8 +265,36 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
     evidence = tuple(quoted(item) for item in (context, atomic) if item is not None)
     return [
         Statement(text + ".", "certain", evidence or (report.title or "",)),
+        *_held(report),
         *_disabled_at(report),
     ]
+
+
+def _held(report: CrashReport) -> Iterator[Statement]:
+    """Yields the locks that the first task listed holds; rcu_read_lock is a read-side section."""
+    heading = first(report.lines, _LISTED)
+    if heading is None:
+        return
+    at = next(at for at, text in enumerate(report.lines) if text is heading.string)
+    locks = list(takewhile(bool, map(_LISTED_LOCK.match, report.lines[at + 1 :])))
+    if locks:
+        shown = ", ".join(
+            f"{lock['name']} (taken at {lock['place']})" for lock in locks[:4] if lock
+        )
+        more = f" and {len(locks) - 4} more" if len(locks) > 4 else ""
+        text = f"{heading['comm']} (pid {heading['pid']}) holds {shown}{more}."
+        evidence = (quoted(heading), *(quoted(lock) for lock in locks[:4] if lock))
+        yield Statement(text, "certain", evidence)
+
+
+def explain_workqueue_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
+    """A work item that came back in a state that it must not leave, and the locks left behind."""
+    del skip
+    item = first(report.lines, _LAST_FUNCTION)
+    name = f"The work item {item['function']}" if item is not None else "A work item"
+    text = f"{name} came back with a lock held, preemption off, or inside of an RCU section."
+    evidence = (quoted(item),) if item is not None else (report.title or "",)
+    return [Statement(text, "certain", evidence), *_held(report)]
 
 
 def _preempt_count(count: int) -> str:
@@ -318,6 +353,9 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
         text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."
         return [Statement(text, "certain", (report.title or "",))]
     words = _SPINLOCK_WORDS[matched["what"]].replace("spinlock", matched["lock"])
+    if matched["cpu"] is not None and words.startswith("A CPU "):
+        who = f"CPU {matched['cpu']}, with {matched['comm']} (pid {matched['pid']}) on it,"
+        words = words.replace("A CPU", who, 1)
     statements = [Statement(words, "certain", (quoted(matched),))]
     callers = distinctive((frame for frame in report.frames if frame.reliable), skip)
     user = next((frame for frame in callers if not frame.function.startswith("spin_")), None)

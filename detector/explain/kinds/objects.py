@@ -88,6 +88,8 @@ _PAGE_WORDS = {
     "cache": "A page was taken out of the page cache in a state that it must not have then",
 }
 _DUMPED = lazy_regex(r"page dumped because: (?P<why>.{3,120})")
+_CHECKED = lazy_regex(r"PAGE_FLAGS_CHECK_AT_(?P<when>FREE|PREP) ")
+_WHEN = {"FREE": "freed", "PREP": "handed out"}
 _USERCOPY = lazy_regex(
     r"usercopy: [kK]ernel memory (?P<what>exposure|overwrite) attempt detected (?:from|to) "
     r"(?P<to>.{1,120})"
@@ -214,7 +216,10 @@ def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statemen
         if "pte:" in matched[0]
         else f"page frame {matched['value']}"
     )
-    text = f"{_PAGE_WORDS[matched['what']]} ({number}, process {matched['comm']})"
+    words = _PAGE_WORDS[matched["what"]]
+    if why is not None and (at := first((why["why"],), _CHECKED)) is not None:
+        words = words.replace("freed, or handed out,", _WHEN[at["when"]])
+    text = f"{words} ({number}, process {matched['comm']})"
     text += f"; the kernel's reason: {why['why'].strip()}." if why is not None else "."
     evidence = tuple(quoted(item) for item in (matched, why) if item is not None)
     return [Statement(text, "certain", evidence)]
@@ -311,13 +316,22 @@ def explain_netdev(report: CrashReport, skip: Container[str]) -> list[Statement]
     return [Statement(text, "certain", (quoted(matched),))]
 
 
+def _counted(kind: str) -> str:
+    """Returns which pages are meant; include/linux/mm_types_task.h (2.6.34 to 6.x): the order of
+    the first three never changed.
+    """
+    words = ("pages of files", "anonymous pages", "entries in swap")
+    known = words[int(kind)] if kind.isdecimal() and int(kind) < len(words) else None
+    return f"{known} (type {kind})" if known else f"pages of type {kind}"
+
+
 def explain_mm_teardown(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A process's memory that was torn down with counters left over."""
     del skip
     rss, tables = first(report.lines, _RSS), first(report.lines, _TABLES)
     if rss is not None:
         text = (
-            f"A process's memory was torn down, and its count of pages of type {rss['type']} was "
+            f"A process's memory was torn down, and its count of {_counted(rss['type'])} was "
             f"{rss['value']} instead of 0: pages were leaked, or counted wrongly."
         )
         return [Statement(text, "certain", (quoted(rss),))]

@@ -18,12 +18,17 @@ _ORIGIN = lazy_regex(r"Uninit was (?P<how>created|stored to memory) at:")
 _LOCAL = lazy_regex(r"Local variable (?P<name>\S+) created at:")
 _BYTES = lazy_regex(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
 _RACE = lazy_regex(
-    r"(?P<what>read|write|read-write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, "
+    r"\s*(?:race at unknown origin, with )?"
+    r"(?P<what>read-write|read|write|assert no accesses|assert no writes) (?:\((?P<marked>[\w, "
     r"]+)\) )?"
     r"to 0x(?P<address>[0-9a-f]{8,16}) of (?P<size>\d+) bytes by (?P<who>task "
     r"(?P<pid>\d+)|interrupt)"
     r" on cpu (?P<cpu>\d+):"
 )
+_CHECKS = {
+    "assert no accesses": "a check that nobody else touches it, made",
+    "assert no writes": "a check that nobody else writes to it, made",
+}
 _CHANGED = lazy_regex(r"value changed: 0x(?P<old>[0-9a-f]+) -> 0x(?P<new>[0-9a-f]+)")
 _UBSAN = lazy_regex(r"UBSAN: (?P<what>.{3,60}?) in (?P<place>\S+?:\d+)(?::\d+)?")
 _OVERFLOW = lazy_regex(
@@ -40,6 +45,11 @@ _OVERFLOW = lazy_regex(
 )
 _LEAK = lazy_regex(
     r"unreferenced object (?:\(.*\) )?0x(?P<address>[0-9a-f]+) \(size (?P<size>\d+)\):"
+)
+_BACKTRACE = lazy_regex(r"\s*backtrace(?: \(crc [0-9a-f]+\))?:")
+_ALLOCATES = lazy_regex(
+    r"_*k(?:mem|v|vm|z)?alloc|kmem_?(?:leak|cache|dup)|create_object|slab_|_*alloc|dev_alloc|"
+    r"_*netdev_alloc|_*napi_alloc|kstrdup|kasprintf|kvasprintf"
 )
 _COMM = lazy_regex(r"\s*comm \"(?P<comm>[^\"]{0,40})\", pid (?P<pid>\d+), jiffies \d+")
 
@@ -84,12 +94,13 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
         stack = stack_after(report.lines, access)
         frames = distinctive(stack, skip)[:1] or stack[:1]
         where = f" in {place(frames[0])}" if frames else ""
-        shown.append(f"a {access['what']} by {access['who']} on CPU {access['cpu']}{where}")
+        what = _CHECKS.get(access["what"], f"a {access['what']}")
+        shown.append(f"{what} by {access['who']} on CPU {access['cpu']}{where}")
     text = (
         f"KCSAN saw {accesses[0]['size']} bytes at {accesses[0]['address']} accessed by two at "
         f"once without synchronisation: {' and '.join(shown)}."
         if len(shown) == 2
-        else f"KCSAN saw {shown[0]}, while the value changed by somebody whom it did not see."
+        else f"KCSAN saw {shown[0]}, while the value was changed by somebody whom it did not see."
     )
     statements = [Statement(text, "certain", tuple(quoted(access) for access in accesses))]
     if (changed := first(report.lines, _CHANGED)) is not None:
@@ -117,13 +128,16 @@ def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """An object to which kmemleak found no pointer: its size, and who allocated it."""
-    del skip
     matched, comm = first(report.lines, _LEAK), first(report.lines, _COMM)
     text = "kmemleak found no pointer to this memory in what it scans"
     if matched is not None:
         text += f": {matched['size']} bytes at {matched['address']}"
     if comm is not None:
         text += f", allocated by {comm['comm']} (pid {comm['pid']})"
+    heading = first(report.lines, _BACKTRACE)
+    stack = stack_after(report.lines, heading) if heading is not None else ()
+    own = [frame for frame in distinctive(stack, skip) if not _ALLOCATES.match(frame.function)]
+    text += f" in {place(own[0])}" if own else ""
     evidence = tuple(quoted(item) for item in (matched, comm) if item is not None)
     text += "; a pointer kept in another form, or where it does not look, does not count."
     return [Statement(text, "certain", evidence or (report.title or "",))]

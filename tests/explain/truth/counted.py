@@ -1,4 +1,4 @@
-"""Counts again what explanations count in a log: rounds of calls that repeat, tasks and their pages.
+"""Counts again what explanations count in a log: calls that repeat, tasks and their pages.
 
 In: the log's text and a sentence. Out: differences in words. The product takes no part.
 """
