@@ -20,9 +20,12 @@ _used: list[str] = []
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What commands keep between starts stays in the run's own folder."""
+    """What commands keep between starts stays in the run's own folder, and settings of this
+    machine are read by no test.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path_factory.mktemp("settings")))
         yield
 
 

@@ -70,6 +70,19 @@ def test_file_in_the_working_directory_is_found(tmp_path, monkeypatch):
     assert origins["boots.tolerance_s"] == "oopswatch.toml:2"
 
 
+def test_file_of_the_units_folder_is_found(tmp_path, monkeypatch):
+    """Where systemd names one or more; the working directory's own is stronger."""
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    (folders[1] / "oopswatch.toml").write_text('[kafka]\ntopics = "b"\n')
+    monkeypatch.chdir(folders[0])
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", ":".join(map(str, folders)))
+    assert load(environment={})[0].kafka.topics == ("b",)
+    (folders[0] / "oopswatch.toml").write_text('[kafka]\ntopics = "a"\n')
+    assert load(environment={})[0].kafka.topics == ("a",)
+
+
 def test_all_mistakes_are_told_at_once_with_their_places(tmp_path):
     """Unknown names get a guess, wrong values their reason; file, line, variable or command line is
     named.

@@ -166,13 +166,13 @@ def _patterns(settings: Settings) -> Iterator[CheckResult]:
 def _index(settings: Settings, origins: Origins, now_us: int) -> Iterator[CheckResult]:
     faults: list[str] = []
     file = index_file(settings, faults.append)
-    index = file.current()
+    index, used = file.current(), file.used()
     place = f"{origins['known.index']}: " if settings.known.index is not None else ""
     for fault in faults:
         yield CheckResult(
             "fault", "known bugs", f"{place}{fault}", "`oopswatch known update --from PATH`"
         )
-    if file.path is None:
+    if used is None:
         yield CheckResult(
             "note",
             "known bugs",
@@ -180,10 +180,8 @@ def _index(settings: Settings, origins: Origins, now_us: int) -> Iterator[CheckR
             "`oopswatch known update --from PATH`",
         )
         return
-    age_us = now_us - file.path.stat().st_mtime_ns // 1_000
-    text = (
-        f"{several(len(index.bugs), 'bug')} with a trace, {age_us // DAY_US} days old: {file.path}"
-    )
+    age_us = now_us - used.stat().st_mtime_ns // 1_000
+    text = f"{several(len(index.bugs), 'bug')} with a trace, {age_us // DAY_US} days old: {used}"
     if age_us > _OLD_INDEX_US:
         advice = "newer fixes are not in it: `oopswatch known update --from PATH`"
         yield CheckResult("note", "known bugs", text, advice)

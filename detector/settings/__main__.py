@@ -16,7 +16,8 @@ Made from `detector/settings/` by `make docs`. Stronger wins: command line, then
 file, then default.
 
 - **File:** `--config FILE`, else `oopswatch.toml` in the working directory, else \
-`/etc/oopswatch/oopswatch.toml`. TOML, one table a group.
+`/etc/oopswatch/oopswatch.toml` (`$CONFIGURATION_DIRECTORY/oopswatch.toml` where that is set). \
+TOML, one table a group.
 - **Environment:** `OOPSWATCH_<GROUP>_<NAME>`, as `OOPSWATCH_KAFKA_TOPICS`. A list is written with \
 commas.
 - `oopswatch config show` prints each value in force and where it is from. Secrets are never \

@@ -10,7 +10,7 @@ A file that cannot be read is a `SettingsError` that names it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -25,7 +25,10 @@ from detector.settings.group import allowed
 from detector.toml_tables import BadTomlError, TomlPlaces, parse_toml, suggestion
 
 PREFIX = "OOPSWATCH_"
-PLACES = (Path("oopswatch.toml"), Path("/etc/oopswatch/oopswatch.toml"))
+_FILE = "oopswatch.toml"
+_FOLDER = "/etc/oopswatch"
+# systemd names a unit's folder of settings by it (ConfigurationDirectory=, systemd.exec(5)).
+_FOLDER_VARIABLE = "CONFIGURATION_DIRECTORY"
 
 Origins = Mapping[str, str]
 """Setting ("kafka.topics") → where its value is from ("default", "oopswatch.toml:7",
@@ -78,13 +81,13 @@ def load(
     """The settings in force and where each is from. `overrides` are the command line's
     ("kafka.topics" → value).
 
-    Without `path` the first of `PLACES` that exists is read, or none. Raises SettingsError with
-    every mistake.
+    Without `path` the first file of `_places` that exists is read, or none. Raises SettingsError
+    with every mistake.
     """
     environment = os.environ if environment is None else environment
     faults: list[str] = []
     layers = (
-        _from_file(path or next((place for place in PLACES if place.is_file()), None), faults),
+        _from_file(path or next(filter(Path.is_file, _places()), None), faults),
         _from_environment(environment, faults),
         _known(
             {name: (value, "command line") for name, value in (overrides or {}).items()}, faults
@@ -100,6 +103,13 @@ def load(
         form, _ = merged.get("log.format", ("auto", ""))
         raise SettingsError(faults, "json" if form == "json" else "auto")
     return settings, origins
+
+
+def _places() -> Iterator[Path]:
+    """Where a settings file may lie that no option names, the strongest first."""
+    yield Path(_FILE)
+    folders = os.environ.get(_FOLDER_VARIABLE) or _FOLDER
+    yield from (Path(folder) / _FILE for folder in folders.split(":"))
 
 
 def shown(settings: Settings, origins: Origins) -> list[tuple[str, str, str]]:

@@ -86,6 +86,18 @@ def test_topics_of_two_stages_are_judged_where_a_setting_names_them(
     assert "kafka-topics.sh --create --topic no-such-noise" in missing["text"]
 
 
+def test_a_damaged_index_is_a_fault_and_never_ok(tmp_path, monkeypatch):
+    """What is used in its place is said by its own path."""
+    monkeypatch.setenv("OOPSWATCH_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    damaged = tmp_path / "damaged.zst"
+    damaged.write_bytes(b"no index")
+    monkeypatch.setenv("OOPSWATCH_KNOWN_INDEX", str(damaged))
+    fault, used = results(doctor(tmp_path))["known bugs"]
+    assert fault["level"] == "fault"
+    assert str(damaged) in fault["text"]
+    assert str(damaged) not in used["text"]
+
+
 def test_an_index_that_a_setting_names_and_is_not_there_is_a_fault(tmp_path, monkeypatch):
     """By the setting's name; the one that came with oopswatch is used, and said."""
     monkeypatch.setenv("OOPSWATCH_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")

@@ -50,6 +50,7 @@ class IndexFile:
         self._lock = threading.Lock()
         self._stamp: tuple[Stamp, ...] | None = None
         self._index = Index.of(())
+        self._used: Path | None = None
 
     def current(self) -> Index:
         """The index; one without bugs where no file can be used."""
@@ -87,8 +88,15 @@ class IndexFile:
             )
         return usable
 
+    def used(self) -> Path | None:
+        """The file of the current index; None where no file can be used."""
+        self.current()
+        return self._used
+
     def _read(self) -> Index:
-        return self._first(lambda path: _in(path, open_index)) or Index.of(())
+        usable = self._first(lambda path: (path, _in(path, open_index)))
+        self._used, index = usable or (None, Index.of(()))
+        return index
 
     def _first(self, reading: Callable[[Path], T]) -> T | None:
         """What is read of the first file that can be used."""
