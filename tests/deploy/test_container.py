@@ -102,6 +102,12 @@ def test_stages_of_the_compose_file_agree(deploy):
         for topic in (fleet.findings_topic, fleet.noise_topic, fleet.incidents_topic):
             assert topic is None or topic in made
         assert stages[name]["depends_on"].keys() <= (base | stages).keys()
+    scraped = yaml.safe_load((deploy / "prometheus" / "prometheus.yml").read_text())
+    (discovered,) = scraped["scrape_configs"][0]["dns_sd_configs"]
+    detect = stages["detect"]["environment"]
+    assert discovered["names"] == ["detect"]
+    assert discovered["port"] == detect["OOPSWATCH_METRICS_PORT"]
+    assert detect["OOPSWATCH_METRICS_ADDRESS"] == "0.0.0.0"
 
 
 def test_token_of_the_compose_file_is_made_once(deploy, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,21 @@ def test_pages_cannot_write_the_history(deploy):
     assert {"User=oopswatch", "StateDirectory=oopswatch", "ReadOnlyPaths=%S/oopswatch"} <= set(
         lines
     )
+
+
+def test_units_that_share_a_directory_share_its_user(deploy):
+    """systemd gives all of a state directory to the user of whoever starts last: one that runs as
+    root would lock the others out.
+    """
+    owners: dict[str, set[str]] = {}
+    for path in sorted((deploy / "systemd").glob("*.service")):
+        keys = dict(re.findall(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE))
+        user = keys.get("User", path.stem) if keys.get("DynamicUser") == "yes" else "root"
+        for kind in ("StateDirectory", "CacheDirectory"):
+            if kind in keys:
+                owners.setdefault(f"{kind} {keys[kind]}", set()).add(user)
+    assert owners["StateDirectory oopswatch"] == {"oopswatch"}
+    assert {name: users for name, users in owners.items() if len(users) > 1} == {}
 
 
 def test_unit_is_hardened(unit, program):
