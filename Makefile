@@ -83,8 +83,9 @@ validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint
 	$(BIN)/pytest -q tests/deploy
 	@echo "not run here: containers, a cluster, Grafana, Fluent Bit, Vector, Filebeat: their files are held against schemas and keys alone"
 
-first-minutes: ## follow the README in a fresh clone and a bare shell
+first-minutes: $(READY) ## follow the README in a fresh clone and docs/start.md from the wheel alone, in a bare shell, to an incident in Chromium
 	tests/first_minutes.sh
+	tests/first_minutes.sh wheel
 
 fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go wrong: ten minutes (FLEETS=20)
 	OOPSWATCH_FLEETS=$(or $(FLEETS),20) $(BIN)/pytest -q tests/test_boot_histories.py -k many

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -46,6 +50,53 @@ def test_wheel_carries_the_package_alone(installed):
         "detector"
     }
     assert not list(installed.rglob("__pycache__"))
+
+
+def test_start_page_leads_to_an_incident(installed, tmp_path):
+    """Its commands behind the installation, word for word, in an empty folder: the page of an
+    incident is served. `tests/first_minutes.sh wheel` follows it from an empty environment into a
+    browser.
+    """
+    program = tmp_path / "bin" / "oopswatch"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom detector.cli import main\nmain()\n")
+    program.chmod(0o755)
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.DOTALL)
+    commands = [line for line in block.splitlines() if line.startswith("oopswatch ")]
+    assert len(commands) == 4
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    environment = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(installed),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "CONFIGURATION_DIRECTORY": str(tmp_path),
+        "OOPSWATCH_SERVE_PORT": "0",  # others may have the usual one
+    }
+    *before, serve = commands
+    for command in before:
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in {0, 1}, (command, done.stderr)
+    incident = re.search(r"^[0-9a-f]{16}", done.stdout, re.MULTILINE)
+    serving = subprocess.Popen(
+        shlex.split(serve.removesuffix("&")), cwd=folder, env=environment, stderr=subprocess.PIPE
+    )
+    try:
+        said = json.loads(serving.stderr.readline())
+        with urllib.request.urlopen(f"{said['url']}incidents/{incident[0]}", timeout=60) as answer:
+            assert "Attempt to release TCP socket" in answer.read().decode()
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=60)
 
 
 def test_command_finds_the_patterns_that_the_wheel_brought(installed, tmp_path):
