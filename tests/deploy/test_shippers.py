@@ -46,6 +46,30 @@ def test_filebeat_has_a_topic_of_its_own(sample):
     assert (output["max_retries"], output["required_acks"]) == (-1, -1)
 
 
+def test_collector_keys_by_the_host_alone(sample):
+    """The key is a hash of the resource, which holds the host and nothing else; JSON, its own
+    topic, and nothing is dropped in silence.
+    """
+    config = sample("otel-collector.yaml")
+    receiver, exporter = config["receivers"]["journald"], config["exporters"]["kafka"]
+    assert receiver["matches"] == [{"_TRANSPORT": "kernel"}]
+    assert [each["to"] for each in receiver["operators"]] == ['resource["host.name"]']
+    (pipeline,) = config["service"]["pipelines"].values()
+    assert pipeline == {"receivers": ["journald"], "exporters": ["kafka"]}
+    assert exporter["partition_logs_by_resource_attributes"]
+    assert exporter["record_partitioner"] == {"sticky_key": {"hasher": "murmur2"}}
+    assert exporter["logs"]["encoding"] == "otlp_json"
+    assert exporter["logs"]["topic"] not in {
+        sample("vector.yaml")["sinks"]["kafka"]["topic"],
+        sample("filebeat.yml")["output.kafka"]["topic"],
+    }
+    assert exporter["producer"]["required_acks"] == -1
+    assert exporter["retry_on_failure"]["max_elapsed_time"] == 0
+    assert exporter["sending_queue"]["block_on_overflow"]
+    stored = {receiver["storage"], exporter["sending_queue"]["storage"]}
+    assert stored == set(config["extensions"]) == set(config["service"]["extensions"])
+
+
 def test_every_sample_has_its_row(deploy):
     """The page on shippers names each file."""
     page = (deploy / "shippers" / "README.md").read_text()

@@ -121,6 +121,70 @@ def otlp(body: object, attributes: Fields, resource: Fields) -> str:
     )
 
 
+# pkg/stanza/operator/input/journald/journald_attr_mapping.go of opentelemetry-collector-contrib.
+_CONVERTED = {"SYSLOG_FACILITY": "syslog.facility.code", "SYSLOG_IDENTIFIER": "syslog.identifier"}
+_CONVERTED_RESOURCE = {
+    "_HOSTNAME": "host.name",
+    "_PID": "process.pid",
+    "_EXE": "process.executable.path",
+    "_CMDLINE": "process.command_line",
+}
+_COLLECTOR = "input.go and journald_attr_mapping.go of opentelemetry-collector-contrib 0.165.1"
+
+
+def collected(*entries: Fields) -> str:
+    """The collector's journald receiver, as its kafka exporter writes otlp_json: a map in each
+    body, without the time that it took for the record's own.
+    """
+    records = [
+        {
+            "timeUnixNano": f"{entry['__REALTIME_TIMESTAMP']}000",
+            "observedTimeUnixNano": "1771960871000000000",
+            "body": {"kvlistValue": {"values": _pairs(entry, without="__REALTIME_TIMESTAMP")}},
+        }
+        for entry in entries
+    ]
+    return _batch(records, {"host.name": entries[0]["_HOSTNAME"]})
+
+
+def converted(entry: Fields) -> str:
+    """The same with convert_to_semantic_conventions: the message is the body, fields are
+    attributes, numbers are numbers.
+    """
+    attributes, resource = {}, {}
+    for name, value in entry.items():
+        if name in _CONVERTED_RESOURCE:
+            resource[_CONVERTED_RESOURCE[name]] = int(value) if name == "_PID" else value
+        elif name not in {"MESSAGE", "PRIORITY", "__REALTIME_TIMESTAMP"}:
+            number = name == "SYSLOG_FACILITY"
+            attributes[_CONVERTED.get(name, f"journald.{name}")] = int(value) if number else value
+    record = {
+        "timeUnixNano": f"{entry['__REALTIME_TIMESTAMP']}000",
+        "severityNumber": 19,
+        "severityText": "alert",
+        "body": {"stringValue": entry["MESSAGE"]},
+        "attributes": _pairs(attributes),
+    }
+    return _batch([record], resource)
+
+
+def _pairs(fields: Fields, without: str = "") -> list[Fields]:
+    return [
+        {
+            "key": name,
+            "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value},
+        }
+        for name, value in fields.items()
+        if name != without
+    ]
+
+
+def _batch(records: list[Fields], resource: Fields) -> str:
+    scoped = {"scope": {}, "logRecords": records}
+    whole = {"resource": {"attributes": _pairs(resource)}, "scopeLogs": [scoped]}
+    return json.dumps({"resourceLogs": [whole]})
+
+
 def tailed(shipper: Callable[[str, str], Fields]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a shipper reads from a kernel log, and from a program's log in which somebody wrote the
     same lines.
@@ -660,13 +724,28 @@ ENVELOPES = (
                 {},
                 {"host.name": "lab-3", "service.name": "otelcol", "k8s.node.name": "n1"},
             ),
+            collected(journal(FAULT) | {"__CURSOR": "s=1"}),
         ),
         (
+            collected(FORGED | {"__CURSOR": "s=1"}),
+            collected(FORGED_BARE | {"__CURSOR": "s=1"}, FORGED | {"__CURSOR": "s=2"}),
             otlp(FORGED, {}, {}),
             otlp(FORGED_BARE, {}, {}),
             otlp(journal(FAULT), {}, {"telemetry.sdk.language": "python"}),
             otlp(journal(FAULT), {}, {"k8s.pod.name": "p"}),
         ),
+    ),
+    Envelope(
+        "OpenTelemetry: journald, converted to semantic conventions",
+        "`journald._TRANSPORT` and other attributes, `process.*` of the resource",
+        (converted(journal(FAULT)), converted(journal(FAULT) | {"__CURSOR": "s=1"})),
+        (
+            converted(FORGED),
+            converted(FORGED_BARE),
+            converted(journal(FAULT, _PID="77")),
+            converted(journal(FAULT, _COMM="logger", _UID="0")),
+        ),
+        source=_COLLECTOR,
     ),
     Envelope(
         "OpenTelemetry: text",
