@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.literal_search import CORE_BYTES, cores, search_of
+from detector.literal_cores import CORE_BYTES
+from detector.literal_search import cores, search_of
 from detector.simulate.background import templates
 from tests.support.shipped import shipped
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detector.lazy_regex import lazy_regex
+from detector.line_ends import line_ends
 from detector.model import Record
 from detector.sources.files.shapes import UNDECIDED, FileShape, shape_of
 from detector.sources.files.wrapping import Wrapping, may_be_wrapped
@@ -82,7 +83,7 @@ class FileChunk:
         were counted to.
         """
         if self._count is None:
-            self._count = self._counted + self.data.count(b"\n", self._counted_to) + self._unended
+            self._count = self._counted + line_ends(self.data, self._counted_to) + self._unended
         return self._count
 
     @property
@@ -126,9 +127,9 @@ class FileChunk:
 
     def _number(self, start: int) -> int:
         if start < self._counted_to:
-            self._counted -= self.data.count(b"\n", start, self._counted_to)
+            self._counted -= line_ends(self.data, start, self._counted_to)
         else:
-            self._counted += self.data.count(b"\n", self._counted_to, start)
+            self._counted += line_ends(self.data, self._counted_to, start)
         self._counted_to = start
         return (
             self._numbers[self._counted]

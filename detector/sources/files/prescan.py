@@ -22,6 +22,7 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
+from detector.line_ends import line_ends
 from detector.scan import Scanner, Searched
 from detector.sources.files.decompress import DAMAGE, NotALogError, OpenInput, is_compressed
 from detector.sources.files.framing import HEAD_LIMIT, FileChunk
@@ -237,7 +238,7 @@ def _look(task: ScanTask, block: int, scanner: Scanner) -> PartFacts:
                 data = data[:end]
                 facts[start + end] = (
                     len(data),
-                    data.count(b"\n"),
+                    line_ends(data),
                     array("I", scanner.ends(data)).tobytes(),
                 )
                 start += end
