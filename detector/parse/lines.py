@@ -110,6 +110,7 @@ def read(text: str, context: Context) -> Draft:
             or prefixes.clocked(text, context, read)
             or _dated(text, context)
             or prefixes.sent(text, context, read)
+            or syslog.tagged(text)
         )
     elif first in " \t":
         return _indented(text, context)
@@ -178,8 +179,8 @@ def _worded(text: str, context: Context) -> Draft | None:
     """
     return (
         printk.decoded(text, context)
-        or syslog.tagged(text)
         or syslog.paired(text, context)
+        or syslog.tagged(text)
         or pstore.header(text)
         or prefixes.crashed(text)
         or printk.without_brackets(text)

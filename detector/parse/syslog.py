@@ -56,7 +56,11 @@ _ADDRESSED = lazy_regex(
     r"((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) (?=[\[\d])", re.ASCII
 )
 _PAIR = lazy_regex(r"([a-z]{3,8}\d?)\.([a-z]{3,7}) +", re.ASCII)
-_KERNEL_TAG = lazy_regex(r"kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
+_KERNEL_TAG = lazy_regex(r"(?:([\w.:-]{1,253}) )?kernel(\[[^\]\s]{0,64}\])?: ?", re.ASCII)
+# What stands before a tag without a date is a host where the kernel's stamp follows, or where it is
+# no word of a sentence ("the kernel: …").
+_NO_WORD = lazy_regex(r"[A-Za-z][\w-]*[\d._-][\w.-]*|(?:\d{1,3}\.){3}\d{1,3}", re.ASCII)
+_KERNEL_STAMP = lazy_regex(r"\[ *\d{1,12}\.\d{6}\]", re.ASCII)
 _RFC5424 = lazy_regex(
     (
         r"1 (\S{1,48}) (\S{1,255}) (\S{1,64}) \S{1,128} \S{1,64} "
@@ -89,19 +93,19 @@ def read(text: str, context: Context, pri: int | None = None) -> Draft | None:
 
 
 def tagged(text: str, facility: int | None = None) -> Draft | None:
-    """A line without a date that begins with `kernel:`: a daemon's copy on a terminal, which
-    proves nothing, or the rest after a PRI.
+    """A line without a date that begins with `kernel:` or `HOST kernel:`: a daemon's copy on a
+    terminal or without its date, which proves nothing, or the rest after a PRI.
     """
     matched = _KERNEL_TAG.match(text)
     if not matched:
         return None
-    draft = printk.message(text[matched.end() :])
-    draft.transport = "syslog"
-    draft.trust = (
-        "unknown"
-        if facility is None and not matched[1]
-        else trust_of(facility, "kernel" + (matched[1] or ""))
-    )
+    host, pid = matched[1], matched[2] or ""
+    rest = text[matched.end() :]
+    if host and not (_NO_WORD.fullmatch(host) or _KERNEL_STAMP.match(rest)):
+        return None
+    draft = printk.message(rest)
+    draft.transport, draft.host = "syslog", host
+    draft.trust = "unknown" if facility is None and not pid else trust_of(facility, "kernel" + pid)
     return draft
 
 

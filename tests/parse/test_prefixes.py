@@ -41,6 +41,9 @@ CLOCKS = {
     "a shell's prompt": "[root@lab-3 ~]# ",
     "a daemon's clock without a date": "19:21:10 kernel: ",
     "Xen's mark of a domain": "(d12) ",
+    "host and tag without a date": "lab-3 kernel: ",
+    "a host that is a word": "lab kernel: ",
+    "an address and the tag": "192.0.2.7 kernel: ",
 }
 
 
@@ -49,6 +52,28 @@ def test_a_stamped_line_behind_a_clock(line: Callable[..., Line], name: str):
     """Text and kernel time are the kernel's; who wrote it stays open."""
     found = line(CLOCKS[name] + STAMPED)
     assert (found.text, found.kernel_time_us, found.trust) == (FAULT, US, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        (f"lab-3 kernel: {STAMPED}", "lab-3"),
+        (f"lab-3.example.org kernel: {FAULT}", "lab-3.example.org"),
+        (f"192.0.2.7 kernel: {FAULT}", "192.0.2.7"),
+        (f"kernel: {FAULT}", "source"),
+    ],
+)
+def test_a_host_before_the_tag(line: Callable[..., Line], text: str, host: str):
+    """A daemon's line without its date: the host is read, and nothing is proved."""
+    found = line(text, source="source")
+    assert (found.text, found.host, found.trust) == (FAULT, host, "unknown")
+
+
+@pytest.mark.parametrize("word", ["the", "In", "linux", "5.10", "a/b", "my"])
+def test_a_word_before_the_tag_is_prose(line: Callable[..., Line], word: str):
+    """A sentence on the kernel is none of its lines."""
+    text = f"{word} kernel: {FAULT}"
+    assert line(text).text == text
 
 
 @pytest.mark.parametrize(
