@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 # A name of a file rather than a line of a log: one word.
 _FILE = lazy_regex(r"\S+")
+# A line that begins with dashes, pasted out of a list or as the kernel's `------------[ cut here`,
+# is no option.
+_DASHED_LINE = lazy_regex(r"-+\s|-{3}")
 # As `scan` has it: standard input.
 STDIN = "-"
 # So few lines are each told step by step.
@@ -55,14 +58,26 @@ _NOISE = {
 }
 
 
+class LineCommand(click.Command):
+    """A command whose argument may be a line that begins with dashes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the arguments; what is a line stands behind all options."""
+        lines = [] if "--" in args else [arg for arg in args if _DASHED_LINE.match(arg)]
+        if lines:
+            args = [*(arg for arg in args if arg not in lines), "--", *lines]
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=LineCommand,
     epilog="""\b
 Examples:
   oopswatch explain crash.txt
   dmesg | oopswatch explain -
   oopswatch explain crash.txt --store history.db
   oopswatch explain 'Unable to handle kernel paging request at virtual address 0001950b'
-Exit: 0, 2 input that cannot be read."""
+Exit: 0, 2 input that cannot be read.""",
 )
 @click.argument("what", metavar="FILE|LINE|-", type=NameParam())
 @click.option(

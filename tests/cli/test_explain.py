@@ -158,3 +158,21 @@ def test_an_image_that_fails_is_no_program_that_crashed() -> None:
     assert "crashed" not in shown
     shown = explain("demo[7]: segfault at 8 ip 00005581 sp 00007ffd error 4 in demo[5581+1000]")
     assert "noise: demo crashed in user space, 1 ×" in shown
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--host", "web-1"]])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_line_that_begins_with_dashes_is_no_option(options: list[str], before: bool) -> None:
+    """A list's dash before a line, with options on either side of it."""
+    line = "- [  812.331901] Kernel panic - not syncing: Fatal exception"
+    arguments = [*options, line] if before else [line, *options]
+    result = CliRunner().invoke(oopswatch, ["explain", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "kernel.panic" in result.output
+
+
+def test_a_wrong_option_is_still_said() -> None:
+    """It is no line."""
+    result = CliRunner().invoke(oopswatch, ["explain", "--jsno", "x"])
+    assert result.exit_code == 2
+    assert "--jsno" in result.output

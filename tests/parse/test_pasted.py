@@ -74,3 +74,15 @@ def test_any_lines(lines: list[bytes]):
     found = plain(lines)
     assert len(found) == len(lines)
     assert all(len(after) <= len(before) for after, before in zip(found, lines, strict=True))
+
+
+def test_backslashes_of_markdown_without_stamps():
+    """Names with underscores, and marks of stacks, tell that they are Markdown's."""
+    pasted = [b"RIP: 0010:tcp\\_v4\\_rcv+0x54/0x8c0", b" \\<IRQ\\>", b"Oops: 0000 \\[#1\\] SMP"]
+    assert plain(pasted) == [b"RIP: 0010:tcp_v4_rcv+0x54/0x8c0", b" <IRQ>", b"Oops: 0000 [#1] SMP"]
+
+
+def test_a_backslash_of_the_log_stays():
+    """Code and paths of other systems."""
+    lines = [b"comm: C:\\_start", b"systemd[1]: dev-disk-by\\x2dlabel.device: x"]
+    assert plain(lines) == lines

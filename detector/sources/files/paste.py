@@ -58,6 +58,7 @@ _CLOSING = {"“".encode(): "”".encode(), "‘".encode(): "’".encode(), "«"
 _STAMP = lazy_regex(rb"[\[<]\s*+\d")
 # What Markdown writes for a bracket, a star or an underscore that is to be read as one.
 _ESCAPED = lazy_regex(rb"\s{0,8}\\\[\s*+\d")
+_ESCAPED_NAME = lazy_regex(rb"\w\\_\w|\\<(?:IRQ|TASK|NMI)\\?>")
 _ESCAPE = lazy_regex(rb"\\(?=[\[\]_*<>#`])")
 
 
@@ -67,7 +68,7 @@ def plain(lines: Sequence[bytes]) -> list[bytes]:
     if _most(matched, _QUOTE):
         matched = [_without(line, _QUOTE) for line in matched]
     matched = [_unmarked(line) for line in matched]
-    if _most(matched, _ESCAPED):
+    if _most(matched, _ESCAPED) or any(_ESCAPED_NAME.search(line) for line in matched):
         matched = [_ESCAPE.sub(b"", line) for line in matched]
     if _numbered(matched):
         matched = [_without(line, _NUMBER) for line in matched]
