@@ -1,4 +1,4 @@
-"""Chooses the part of each literal that Hyperscan looks for, its core, so that a search is fast.
+"""Chooses the part of each literal that Hyperscan looks for: its core.
 
 In: literals. Out: where the core of each begins. Which core is chosen decides how fast a search is,
 never what it finds: at each core it is compared whether a whole literal stands there.
