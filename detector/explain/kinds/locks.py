@@ -127,9 +127,10 @@ _SCHEDULING = lazy_regex(
 )
 _LISTED = lazy_regex(r"\d+ locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
 _LISTED_LOCK = lazy_regex(
-    r"\s*#\d+: +(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,80}?)\)\{[^}]{1,9}\}(?:-\{\S+\})?,? at: "
-    r"(?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
+    r"\s*#(?P<depth>\d+): +(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,80}?)\)\{[^}]{1,9}\}"
+    r"(?:-\{\S+\})?,? at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
 )
+_MOST = 4  # locks that are named
 _LAST_FUNCTION = lazy_regex(r"\s*last function: (?P<function>\S+)")
 _DISABLED = lazy_regex(r"Preemption disabled at:")
 _CALL = lazy_regex(
@@ -276,14 +277,14 @@ def _held(report: CrashReport) -> Iterator[Statement]:
     if heading is None:
         return
     at = next(at for at, text in enumerate(report.lines) if text is heading.string)
-    locks = list(takewhile(bool, map(_LISTED_LOCK.match, report.lines[at + 1 :])))
+    listed = takewhile(bool, map(_LISTED_LOCK.match, report.lines[at + 1 :]))
+    # Where a log was symbolized, a lock has a line for each inlined function: the last is its own.
+    locks = list({lock["depth"]: lock for lock in listed if lock is not None}.values())
     if locks:
-        shown = ", ".join(
-            f"{lock['name']} (taken at {lock['place']})" for lock in locks[:4] if lock
-        )
-        more = f" and {len(locks) - 4} more" if len(locks) > 4 else ""
+        shown = ", ".join(f"{lock['name']} (taken at {lock['place']})" for lock in locks[:_MOST])
+        more = " and others" if len(locks) > _MOST else ""
         text = f"{heading['comm']} (pid {heading['pid']}) holds {shown}{more}."
-        evidence = (quoted(heading), *(quoted(lock) for lock in locks[:4] if lock))
+        evidence = (quoted(heading), *(quoted(lock) for lock in locks[:_MOST]))
         yield Statement(text, "certain", evidence)
 
 
