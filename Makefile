@@ -11,7 +11,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help site deb demo test test-fast validate first-minutes bench history-size broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
+.PHONY: help site deb demo test test-fast validate first-minutes bench history-size sizing broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: $(READY) ## measure side by side with peers and write docs/performance.md
 	$(BIN)/python -m bench.install
 	@for part in files kafka latency growth memory pages; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
 	$(BIN)/python -m bench.page > docs/performance.md
+
+sizing: $(READY) ## measure both stages with a million hosts and write docs/sizing.md: half an hour, 4 GB (HOSTS=20000 for less)
+	$(BIN)/python -m bench.sizing --hosts $(or $(HOSTS),1000000)
 
 history-size: $(READY) ## ask everything of a history of 10,000,000 matches beside a writer, and write docs/history-size.md: 40 minutes, 20 GB (SIZE=0.1 for less)
 	$(BIN)/python -m bench.history_size bench/.corpora/history-$(or $(SIZE),1).db --size $(or $(SIZE),1)

@@ -51,8 +51,8 @@ class FleetSettings(Group):
         ),
     )
     transaction_s: int = setting(
-        10,
-        "a transaction of a `detect` that died is given up by the brokers after so long",
+        5,
+        "a transaction of a `detect` that died, or lost its broker, is given up after so long",
         unit="s",
         ge=1,
         le=10,

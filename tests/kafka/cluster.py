@@ -79,6 +79,7 @@ class Node(ApacheKafka):
             "offsets.topic.replication.factor=3\ntransaction.state.log.replication.factor=3\n"
             "transaction.state.log.min.isr=2\nmin.insync.replicas=2\n"
             "share.coordinator.state.topic.replication.factor=3\n"
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000\n"
             "replica.lag.time.max.ms=3000\ncontroller.quorum.election.timeout.ms=1000\n"
             "controller.quorum.fetch.timeout.ms=2000\nunclean.leader.election.enable=false\n"
         )

@@ -7,6 +7,7 @@ which is most of what a start takes.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -115,6 +116,7 @@ def _serve(environment: dict[str, str], log: str, command: str) -> None:
     os.environ.update(environment)
     with open(log, "ab") as file:  # noqa: PTH123
         os.dup2(file.fileno(), 2)
+    faulthandler.register(signal.SIGUSR2)  # what it does, where a test waits for it in vain
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["oopswatch", command]
     point, passage, number = (int(part) for part in os.environ.get(TARGET, "0:0:9").split(":"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -79,7 +80,7 @@ class Stalls(Thread):
 
     def __init__(self, bootstrap: str, topics: list[str]) -> None:
         super().__init__(daemon=True)
-        self.longest_s = 0.0
+        self.longest_s = self.latest_s = 0.0
         self._servers, self._topics = bootstrap, topics
         self._stopping = Event()
 
@@ -108,7 +109,8 @@ class Stalls(Thread):
                     if stable[part] >= ends[part] or stable[part] != known:
                         since[part] = (stable[part], now)
                     else:
-                        self.longest_s = max(self.longest_s, now - began)
+                        self.latest_s = max(self.latest_s, now - began)
+                        self.longest_s = max(self.longest_s, self.latest_s)
 
     def stop(self) -> None:
         """Looks no more."""
@@ -129,8 +131,8 @@ class Faults:
         for name in MEMBERS[:2]:
             self._begin(name)
 
-    def fault(self) -> None:
-        """One broker fails while records come, and is back."""
+    def fault(self) -> str:
+        """One broker fails while records come, and is back; returns how."""
         kind = self._chance.choice(KINDS)
         node = self._chance.choice(self._cluster.nodes)
         self._turn()
@@ -152,8 +154,9 @@ class Faults:
         self._revive()
         topics = [self._stages.topic, self._stages.findings, self._stages.noise]
         self._cluster.wait_whole([*topics, "__consumer_offsets", "__transaction_state"])
+        return kind
 
-    def storm(self) -> None:
+    def storm(self) -> str:
         """Members come and go, some by SIGKILL, without a pause in which the group could rest."""
         self._outcome.storms += 1
         for _ in range(self._chance.randint(3, 5)):
@@ -164,11 +167,23 @@ class Faults:
             elif self._chance.random() < 0.5:
                 self.members.pop(name).kill()
             else:
-                self.members[name].signal(signal.SIGTERM)
-                self.members.pop(name).process.wait(60)
+                self._end(self.members.pop(name))
             self._turn()
             time.sleep(self._chance.uniform(0, 1))
         self._revive()
+        return "storm"
+
+    def _end(self, service: Service) -> None:
+        """SIGTERM; what does not end shows where it stands, is killed and counted."""
+        service.signal(signal.SIGTERM)
+        try:
+            service.process.wait(40)
+        except subprocess.TimeoutExpired:
+            service.signal(signal.SIGUSR2)
+            time.sleep(1)
+            print(service.log.read_text(errors="replace")[-6_000:], file=sys.stderr, flush=True)
+            self._outcome.ended["hung at SIGTERM"] += 1
+            service.kill()
 
     def settle(self) -> None:
         """All that is left is sent, read and archived."""
@@ -229,10 +244,10 @@ def stage_faults(
             turns_left = ["fault"] * faults + ["storm"] * storms
             chance.shuffle(turns_left)
             for number, turn in enumerate(turns_left, 1):
-                began = time.monotonic()
-                run.fault() if turn == "fault" else run.storm()
-                took = f"{time.monotonic() - began:.0f} s, stall {stalls.longest_s:.1f} s"
-                print(f"{number} of {len(turns_left)}: {turn}, {took}", file=sys.stderr, flush=True)
+                began, stalls.latest_s = time.monotonic(), 0.0
+                what = run.fault() if turn == "fault" else run.storm()
+                took = f"{time.monotonic() - began:.0f} s, stall {stalls.latest_s:.1f} s"
+                print(f"{number} of {len(turns_left)}: {what}, {took}", file=sys.stderr, flush=True)
             run.settle()
             outcome.sent = feed.sent
     finally:

@@ -77,11 +77,12 @@ class Stages:
 
     def through(self, detect: Service, archive: Service, within_s: float = 120) -> None:
         """Waits until all that was sent is detected, summed and archived."""
-        detect.until(self._detected, within_s)
+        detect.until(self.detected, within_s)
         last = self.last_offsets()
-        archive.until(lambda: self._archived(last), within_s)
+        archive.until(lambda: self.archived(last), within_s)
 
-    def _detected(self) -> bool:
+    def detected(self) -> bool:
+        """Whether all that was sent is read, and its findings and sums are sent."""
         with self._consumer(self.group) as consumer:
             parts = _partitions(consumer, self.topic)
             ends = consumer.end_offsets(parts)
@@ -95,7 +96,8 @@ class Stages:
         time.sleep(0.05)
         return True
 
-    def _archived(self, last: Mapping[str, int]) -> bool:
+    def archived(self, last: Mapping[str, int]) -> bool:
+        """Whether the history holds all up to these offsets."""
         known = dict(ask(self.store, "SELECT source, position FROM positions"))
         return all(known.get(name, 0) > offset for name, offset in last.items())
 

@@ -73,6 +73,9 @@ class FindingProducer:
             if self._succeeded >= _MOST_SUCCEEDED:
                 raise self._fenced() from error
             raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
+        except kafka_errors.KafkaTimeoutError as error:
+            self._drop()
+            raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
         except kafka_errors.KafkaError as error:
             self._abort()
             raise LostPartitionsError(f"{type(error).__name__}: {explained(error)}") from error
@@ -85,7 +88,9 @@ class FindingProducer:
         assert self._producer is not None
         for topic, key, value in records:
             self._producer.send(topic, value=value, key=key)
-        self._producer.flush()
+        # The brokers give the transaction up after so long: longer waits serve nobody. A client
+        # that lost its broker may wait without end.
+        self._producer.flush(timeout=self._transaction_s)
 
     def _send_offsets(
         self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: Any
