@@ -230,7 +230,7 @@ def stage_faults(
     """Runs faults and storms, and compares the archive with one process that nothing befell."""
     turns = faults * 5 + storms * 5
     plan = SimulationPlan(
-        seed=seed, hosts=60, start=1_776_000_000_000_000, lines=max(4_000, turns * A_TURN // 2),
+        seed=seed, hosts=60, start=1_776_000_000_000_000, lines=max(4_000, turns * A_TURN),
         incidents=10 + turns // 8, half_signatures=turns // 5, noise_share=0.02, forged=2,
     )  # fmt: skip
     simulation, chance = simulate(plan), Random(seed)
