@@ -36,6 +36,7 @@ LINES_EACH = 3
 START_US = 1_776_000_000_000_000
 TICK = os.sysconf("SC_CLK_TCK")
 WITHIN_S = 3_000
+_NOT_SHOWN = ("corpora", "rounds")
 SETTINGS = {"fleet_counts_s": 10, "kafka_session_s": 45, "keep_every_s": 0}
 Rows = Iterable[tuple[str, bytes]]
 
@@ -272,9 +273,8 @@ def page(one: Measured, load: tuple[float, float]) -> Iterator[str]:
         "and `archive`. Time is compressed: each host has a few lines instead of a day of them, so "
         "that costs come out by record, and are multiplied below.\n"
     )
-    yield from (
-        f"- {name}: {value}" for name, value in facts().items() if name not in {"corpora", "rounds"}
-    )
+    shown = {name: value for name, value in facts().items() if name not in _NOT_SHOWN}
+    yield from (f"- {name}: {value}" for name, value in shown.items())
     yield (
         f"- Load of the machine: {load[0]:.1f} at the beginning, {load[1]:.1f} at the end. CPU "
         "seconds are those of the processes alone.\n"
@@ -320,7 +320,8 @@ def page(one: Measured, load: tuple[float, float]) -> Iterator[str]:
         for rate in RATES:
             yield f"| {' | '.join(needs(one, hosts, rate))} |"
     yield (
-        "\n- Cores are CPU seconds a second: a fleet that crashes needs more. A line of noise "
+        "\n- The lines are made, and alike: those of a fleet take two or three times the bytes on "
+        "disk.\n- Cores are CPU seconds a second: a fleet that crashes needs more. A line of noise "
         f"costs `detect` {one.quiet.rate / one.noise.rate:.1f} ordinary lines, one of a log full "
         f"of reports {one.quiet.rate / one.crashes.rate:.1f}.\n"
         "- Partitions are twice the processes, so that a process more has a share; 12 are the "
