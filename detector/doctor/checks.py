@@ -236,7 +236,8 @@ def _topics(
             yield surveyed
         else:
             own = _positions_in(surveyed, positions)
-            yield from judge_topic(surveyed, own, now_us, stages=stages)
+            later = settings.fleet.assemble_in_archive
+            yield from judge_topic(surveyed, own, now_us, stages=stages, assembled_later=later)
 
 
 def _fleet_topics(

@@ -25,15 +25,19 @@ def judge_topic(
     now_us: int,
     *,
     stages: bool = False,
+    assembled_later: bool = False,
 ) -> Iterator[CheckResult]:
     """Yields what there is to say of a topic of logs, for a reader at these positions by
     partition.
 
-    `stages` says that `detect` reads it: then keys do not matter.
+    `stages` says that `detect` reads it: then pairs do not need keys, and reports do only where
+    each `detect` assembles them, not `archive` (`assembled_later`).
     """
     yield _size(survey)
     if not stages:
         yield from _keys(survey)
+    elif not assembled_later:
+        yield from _torn_reports(survey)
     yield from _stamps(survey, now_us)
     yield from _retention(survey)
     yield from _lag(survey, positions)
@@ -115,6 +119,19 @@ def _keys(survey: TopicSurvey) -> Iterator[CheckResult]:
     if not survey.unkeyed and not survey.spread:
         text = f"{several(survey.sampled, 'sampled record')}: keyed, each key on one partition"
         yield CheckResult("ok", _subject(survey), text)
+
+
+def _torn_reports(survey: TopicSurvey) -> Iterator[CheckResult]:
+    """A host's lines on several partitions: a report may lie in those of several `detect`."""
+    if len(survey.logs) > 1 and (survey.unkeyed or survey.spread):
+        yield CheckResult(
+            "note",
+            _subject(survey),
+            f"of {several(survey.sampled, 'sampled record')} {survey.unkeyed} have no key, "
+            f"{several(len(survey.spread), 'key')} lie on more than one partition: reports whose "
+            "lines several `detect` read are torn",
+            "set fleet.assemble_in_archive = true for `detect` (docs/fleet.md)",
+        )
 
 
 def _stamps(survey: TopicSurvey, now_us: int) -> Iterator[CheckResult]:

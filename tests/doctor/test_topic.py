@@ -76,9 +76,14 @@ def test_lag_and_what_retention_removed_are_counted():
 
 
 def test_keys_do_not_matter_to_two_stages():
-    """`detect` keys its findings itself."""
-    results = judge_topic(replace(SOUND, unkeyed=3), {}, NOW, stages=True)
-    assert not [result for result in results if result.level == "fault"]
+    """Findings are keyed by host, so pairs meet; reports are torn unless the archive assembles."""
+    torn = replace(SOUND, unkeyed=3)
+    (note,) = [result for result in judge_topic(torn, {}, NOW, stages=True) if "key" in result.text]
+    assert note.level == "note"
+    assert "fleet.assemble_in_archive" in note.advice
+    results = judge_topic(torn, {}, NOW, stages=True, assembled_later=True)
+    assert not any("key" in result.text for result in results)
+    assert not any("key" in one.text for one in judge_topic(SOUND, {}, NOW, stages=True))
 
 
 def test_findings_that_retention_removed_are_a_fault():

@@ -8,8 +8,9 @@ before left open; the brokers end it by themselves after `fleet.transaction_s`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -62,7 +63,7 @@ class FindingProducer:
             self._producer.begin_transaction()
             self._send(records)
             self._send_offsets(offsets, group)
-            self._producer.commit_transaction()
+            self._within(self._producer.commit_transaction)
             self._succeeded = 0
         except kafka_errors.FencedInstanceIdError as error:
             self._abort()
@@ -96,7 +97,7 @@ class FindingProducer:
         self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: Any
     ) -> None:
         assert self._producer is not None
-        self._producer.send_offsets_to_transaction(dict(offsets), group)
+        self._within(self._producer.send_offsets_to_transaction, dict(offsets), group)
 
     def _abort(self) -> None:
         """Ends the transaction without its records. A client that cannot go on behind it is
@@ -104,9 +105,30 @@ class FindingProducer:
         """
         try:
             if self._producer is not None:
-                self._producer.abort_transaction()
+                self._within(self._producer.abort_transaction)
         except (kafka_errors.KafkaError, RuntimeError):
             self._drop()
+
+    def _within(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Calls what the client waits for without end where it lost its coordinator: after what
+        the brokers give a transaction, it has failed. Raises what the call does, and
+        KafkaTimeoutError.
+        """
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                call(*arguments)
+            except BaseException as error:  # noqa: BLE001  # it is raised again below
+                failed.append(error)
+
+        thread = Thread(target=work, name=call.__name__, daemon=True)
+        thread.start()
+        thread.join(self._transaction_s)
+        if thread.is_alive():
+            raise kafka_errors.KafkaTimeoutError(f"no answer to {call.__name__}")
+        if failed:
+            raise failed[0]
 
     def _drop(self, within_s: float = 0) -> None:
         producer, self._producer = self._producer, None
