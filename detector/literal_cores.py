@@ -31,13 +31,14 @@ _COMPARED = 8
 CORE_BYTES = _COMPARED + 1
 # The core of a literal that has less than `_COMPARED` bytes.
 SHORT_BYTES = 5
-_BUCKETS = 8
+# The buckets, and those of them that the expressions of `scan.REVEALING` take.
+_BUCKETS, _OF_EXPRESSIONS = 8, 1
 # What the score of a core has for each part of it that ordinary text holds, for all of it, and for
 # each letter that makes its longest word long: two halves of words are rarer than one word.
 _PART_BYTES, _PART, _WHOLE, _LETTER, _SHORT_WORD = 4, 3.0, 20.0, 4.0, 4
 # Cores that score so much more than the best one are not considered: what logs repeat is more
 # than any sample of them holds.
-_WORSE = 8.0
+_WORSE = 6.0
 # The cores that are chosen part the buckets anew.
 _PASSES = 3
 _LETTERS = lazy_regex(rb"[A-Za-z]+")
@@ -131,7 +132,8 @@ class _Buckets:
         ordered = sorted({core[-_COMPARED:] for core in first}, key=_order)
         short = sum(len(core) < _COMPARED for core in ordered)
         rest = ordered[short:]
-        shares = _BUCKETS - bool(short)
+        lengths = {len(core) for core in ordered[:short]}
+        shares = max(1, _BUCKETS - _OF_EXPRESSIONS - len(lengths))
         self._bounds = [
             _order(rest[len(rest) * share // shares]) for share in range(shares) if rest
         ]

@@ -20,7 +20,7 @@ from detector.kept_bytes import KeptBytes
 from detector.literal_cores import core_of, core_starts
 
 # A new number chooses all cores anew that are kept.
-_CHOICE = 2
+_CHOICE = 3
 
 Wholes = Sequence[tuple[int, bytes]]
 """Literals that hold a core: how many bytes of the literal stand before it, and the literal."""
