@@ -14,12 +14,11 @@ LITERALS = sorted(
 def compared(cores: list[bytes], text: bytes) -> int:
     """How often Hyperscan's eight buckets compare in a text, by a plain reading of its tables."""
     ordered = sorted({core[-8:] for core in cores}, key=lambda core: (len(core), core[::-1]))
-    short = sum(len(core) < 8 for core in ordered)
-    rest = ordered[short:]
-    buckets = [
-        ordered[:short],
-        *(rest[len(rest) * n // 7 : len(rest) * (n + 1) // 7] for n in range(7)),
-    ]
+    by_length = [list(group) for _, group in groupby(ordered, len)]
+    *short, rest = by_length
+    shares = 7 - len(short)  # another holds the expressions that reveal
+    bounds = [len(rest) * share // shares for share in range(shares + 1)]
+    buckets = [*short, *(rest[start:end] for start, end in pairwise(bounds))]
     total = 0
     for bucket in filter(None, buckets):
         least = min(map(len, bucket))
