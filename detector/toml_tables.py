@@ -9,6 +9,7 @@ found (inline tables, say) falls back to the nearest enclosing one.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ _KEY = lazy_regex(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
 _TOKEN = lazy_regex(r"""'''|\"\"\"|'[^']*'|"(?:\\.|[^"\\])*"|\#.*""")
 
 
+# Control, format and private characters, separators of lines, what is no character.
+_UNSEEN = lazy_regex(
+    r"[\x80-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 _PLACE = lazy_regex(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _NAMED = 20  # names that a fault lists
 
@@ -195,3 +200,14 @@ def _open_string_after(line: str, closing: str | None) -> str | None:
         position = token.end()
         if token[0] in ("'''", '"""'):
             closing = token[0]
+
+
+def toml_string(value: str) -> str:
+    """Writes a TOML string; what a terminal or an editor would act on is spelled out."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _UNSEEN.sub(_spelled_out, text)
+
+
+def _spelled_out(unseen: re.Match[str]) -> str:
+    code = ord(unseen[0])
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

@@ -194,6 +194,24 @@ def test_conditions_mean_the_same(
     assert verdicts == [True] * len(claimed) + [False] * len(others)
 
 
+def test_any_text_is_toml(tmp_path: Path) -> None:
+    """Of a title and a description, beyond the first plane and right to left; what a terminal would
+    act on is spelled out.
+    """
+    hostile = 'a \U0001f4a9 \u202e pump\'s "end" \\\\ \x85'
+    rule = {
+        "title": hostile,
+        "description": hostile,
+        "logsource": {"product": "linux"},
+        "detection": {"k": ["pump \u202e stopped"], "condition": "k"},
+    }
+    (tmp_path / "rule.yml").write_text(yaml.safe_dump(rule, allow_unicode=False))
+    tables = said("patterns", "from-sigma", str(tmp_path / "rule.yml"))
+    (signature,) = read({"kernel/read.toml": tables}).signatures
+    assert signature.title == " ".join(hostile.split())
+    assert "\u202e" not in tables
+
+
 @pytest.mark.parametrize(
     ("detection", "reason"),
     [

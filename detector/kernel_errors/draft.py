@@ -7,21 +7,17 @@ that `template` tells apart: what varies becomes a named group of bounded length
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
 from detector.kernel_errors.template import BETWEEN, parts_of
 from detector.lazy_regex import lazy_regex
+from detector.toml_tables import toml_string
 
 _WRITE = "WRITE: "
 # Characters that some JSON writer escapes, and those beyond ASCII: none may stand in a literal.
 _UNSAFE = lazy_regex(r"[^ -~]|[\"'`\\/<>&=+]")
 _SHORTEST = 4
-# Control, format and private characters, separators of lines, what is no character.
-_UNSEEN = lazy_regex(
-    r"[\x80-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
 # What the sort of a varying part may be spelled with, the narrowest that fits first, and its name.
 _SORTS = (
     (lazy_regex(r"\d{1,20}"), r"\d{1,20}", "number"),
@@ -49,17 +45,17 @@ def draft(identity: str, samples: Sequence[str]) -> str:
     return "\n".join(
         (
             "[[signature]]",
-            f"id       = {_text(name)}",
-            f"class    = {_text(slug or 'error')}",
+            f"id       = {toml_string(name)}",
+            f"class    = {toml_string(slug or 'error')}",
             'origin   = "kernel"',
             'severity = "error"',
-            f"title    = {_text(_WRITE + 'what happened, in a few words')}",
-            f"literal  = {_text(literal)}",
-            f"regex    = {_text(regex)}",
-            f"source   = {_text(_WRITE + 'the file of the kernel or driver, and its versions')}",
-            f"meaning  = {_text(_WRITE + 'a sentence for a tired person')}",
-            f"match    = [{', '.join(map(_text, examples))}]",
-            f"reject   = [{_text(_unlike(samples[0], literal))}]",
+            f"title    = {toml_string(_WRITE + 'what happened, in a few words')}",
+            f"literal  = {toml_string(literal)}",
+            f"regex    = {toml_string(regex)}",
+            f"source   = {toml_string(_WRITE + 'file of the kernel or driver, and its versions')}",
+            f"meaning  = {toml_string(_WRITE + 'a sentence for a tired person')}",
+            f"match    = [{', '.join(map(toml_string, examples))}]",
+            f"reject   = [{toml_string(_unlike(samples[0], literal))}]",
             "",
         )
     )
@@ -123,14 +119,3 @@ def _unlike(sample: str, literal: str) -> str:
     place = next(k for k, char in enumerate(literal) if char.islower())
     other = "b" if literal[place] == "a" else "a"
     return sample.replace(literal, literal[:place] + other + literal[place + 1 :])
-
-
-def _text(value: str) -> str:
-    """A TOML string; characters that a terminal or an editor would act on are spelled out."""
-    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return _UNSEEN.sub(_spelled_out, text)
-
-
-def _spelled_out(unseen: re.Match[str]) -> str:
-    code = ord(unseen[0])
-    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

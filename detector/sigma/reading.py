@@ -26,6 +26,7 @@ from sigma.rule import SigmaRule
 from sigma.types import SigmaString, SpecialChars
 
 from detector.model import Severity
+from detector.toml_tables import toml_string
 
 # Fields that hold the text of a line, by the names that shippers give it.
 _MESSAGE = frozenset({"message", "msg", "log", "body", "text", "event.original", "raw"})
@@ -79,15 +80,15 @@ def signature_of(rule: SigmaRule) -> str:
         (
             "# From a rule of Sigma: letters of both cases were the same there, here they are not.",
             "[[signature]]",
-            f"id       = {_quoted(f'kernel.{slug}')}",
-            f"class    = {_quoted(slug)}",
+            f"id       = {toml_string(f'kernel.{slug}')}",
+            f"class    = {toml_string(slug)}",
             'origin   = "kernel"',
-            f"severity = {_quoted(_SEVERITIES[level])}",
-            f"title    = {_quoted(title)}",
+            f"severity = {toml_string(_SEVERITIES[level])}",
+            f"title    = {toml_string(title)}",
             f"literal  = {_listed(way.literal for way in branches)}",
-            f"regex    = {_quoted(f'^{pattern}')}",
-            f"source   = {_quoted(f'Sigma rule {rule.id or title}')}",
-            f"meaning  = {_quoted(' '.join((rule.description or title).split()))}",
+            f"regex    = {toml_string(f'^{pattern}')}",
+            f"source   = {toml_string(f'Sigma rule {rule.id or title}')}",
+            f"meaning  = {toml_string(' '.join((rule.description or title).split()))}",
             f"match    = {_listed(way.example for way in branches)}",
             f"reject   = {_listed(_unlike(way.example, branches) for way in branches)}",
             "",
@@ -223,14 +224,14 @@ def _rule_table(rule: SigmaCorrelationRule, title: str, kind: str, names: Sequen
     lines = [
         "# From a correlation of Sigma: times are the kernel's here, and a boot parts them.",
         "[[rule]]",
-        f"id        = {_quoted(_slug(rule.name or title))}",
-        f"title     = {_quoted(title)}",
-        f"type      = {_quoted(kind)}",
-        f"classes   = {json.dumps(list(names))}",
+        f"id        = {toml_string(_slug(rule.name or title))}",
+        f"title     = {toml_string(title)}",
+        f"type      = {toml_string(kind)}",
+        f"classes   = {_listed(names)}",
         'group-by  = ["host"]',
-        f"timespan  = {_quoted(f'{seconds}s')}",
-        f"severity  = {_quoted(_SEVERITIES[level])}",
-        f"reasoning = {_quoted(' '.join((rule.description or title).split()))}",
+        f"timespan  = {toml_string(f'{seconds}s')}",
+        f"severity  = {toml_string(_SEVERITIES[level])}",
+        f"reasoning = {toml_string(' '.join((rule.description or title).split()))}",
     ]
     if kind == "event_count":
         lines.append(f"condition = {{ gte = {count} }}")
@@ -246,7 +247,7 @@ def _test(name: str, given: Sequence[object], expect: int) -> list[str]:
     return [
         "",
         "[[rule.test]]",
-        f"name   = {_quoted(name)}",
+        f"name   = {toml_string(name)}",
         f"given  = {json.dumps(given)}",
         f"expect = {expect}",
     ]
@@ -262,9 +263,4 @@ def _slug(text: str) -> str:
 
 
 def _listed(values: Iterable[str]) -> str:
-    return f"[{', '.join(map(_quoted, dict.fromkeys(values)))}]"
-
-
-def _quoted(value: str) -> str:
-    """A TOML string; what is beyond printable ASCII is spelled out."""
-    return json.dumps(value).replace("\x7f", "\\u007f")
+    return f"[{', '.join(map(toml_string, dict.fromkeys(values)))}]"
