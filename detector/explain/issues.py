@@ -105,25 +105,37 @@ def judge(facts: CrashFacts, issue: KnownIssue) -> Recognised | None:
 
 
 def _holds(conditions: Conditions, facts: CrashFacts, stands: ReleaseStatus) -> bool:
-    return all(
-        (
-            facts.classes.issuperset(conditions.classes),
-            not facts.classes.intersection(conditions.without_classes),
-            not conditions.kinds or facts.kind in conditions.kinds,
-            not conditions.functions or facts.function in conditions.functions,
-            not conditions.path
-            or any(names(pattern, name) for pattern in conditions.path for name in facts.path),
-            facts.states.issuperset(conditions.states),
-            not conditions.only_states or facts.states.issubset(conditions.states),
-            conditions.same_socket is None or conditions.same_socket == facts.same_socket,
-            not conditions.marks or bool(facts.marks.intersection(conditions.marks)),
-            not conditions.phrases
-            or any(phrase in text for phrase in conditions.phrases for text in facts.texts),
-            not conditions.releases or stands in conditions.releases,
+    """Whether all conditions are met: what is cheap to ask comes first, for a storm asks it of
+    every issue and crash.
+    """
+    return (
+        facts.classes.issuperset(conditions.classes)
+        and (not conditions.kinds or facts.kind in conditions.kinds)
+        and (not conditions.functions or facts.function in conditions.functions)
+        and not facts.classes.intersection(conditions.without_classes)
+        and (conditions.same_socket is None or conditions.same_socket == facts.same_socket)
+        and (not conditions.marks or bool(facts.marks.intersection(conditions.marks)))
+        and (not conditions.releases or stands in conditions.releases)
+        and (
             not conditions.kernels
-            or (facts.kernel is not None and str(facts.kernel) in conditions.kernels),
+            or (facts.kernel is not None and str(facts.kernel) in conditions.kernels)
+        )
+        and facts.states.issuperset(conditions.states)
+        and (not conditions.only_states or facts.states.issubset(conditions.states))
+        and (not conditions.path or _on_path(conditions.path, facts.path))
+        and (
+            not conditions.phrases
+            or any(phrase in text for phrase in conditions.phrases for text in facts.texts)
         )
     )
+
+
+def _on_path(patterns: Iterable[str], path: frozenset[str]) -> bool:
+    """Whether one of the functions is one of the patterns: whole names are looked up at once."""
+    if not path.isdisjoint(patterns):
+        return True
+    begins = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    return bool(begins) and any(name.startswith(begins) for name in path)
 
 
 def names(pattern: str, name: str) -> bool:

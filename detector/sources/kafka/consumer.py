@@ -33,6 +33,7 @@ from detector.sources.kafka.connect import (
 from detector.sources.kafka.damage import DamagedPartitions
 from detector.sources.kafka.internals import refresh
 from detector.sources.kafka.membership import SHARED_OUT, Listener, Membership, fenced
+from detector.sources.kafka.pace import Pace
 from detector.sources.kafka.placement import PositionStore
 from detector.sources.kafka.placer import Committing, OnPlaced, Placer, name_of, partition_of
 from detector.sources.kafka.reach import client_settings
@@ -67,6 +68,7 @@ class KafkaSource:
     ) -> None:
         self._tell = on_event
         self._kafka = kafka
+        self._pace = Pace(kafka.max_records)
         self._stopped = Event()
         self._closed = False
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -139,7 +141,11 @@ class KafkaSource:
         within `poll_ms`.
         """
         while not self._stopped.is_set():
-            yield self._poll()
+            chunks = self._poll()
+            begun = time.monotonic()
+            yield chunks
+            if chunks:
+                self._pace.note(time.monotonic() - begun)
 
     def confirm(self) -> None:
         """Makes sure that what was read last is still this member's to store.
@@ -219,7 +225,7 @@ class KafkaSource:
         placer, brokers = self._placed, self._brokers
         polled: Mapping[TopicPartition, Any] = {}
         try:
-            polled = self._consumer.poll(timeout_ms=self._kafka.poll_ms)
+            polled = self._consumer.poll(self._kafka.poll_ms, self._pace.records)
         except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
             placer.hold(_partitions_of(error))
         except kafka_errors.KafkaError as error:
