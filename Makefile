@@ -31,7 +31,7 @@ test-fast: $(READY) ## the tests of the pure core: a minute, no broker, no brows
 
 bench: $(READY) ## measure side by side with peers and write docs/performance.md: an hour (BENCH_SIZE=50M for less)
 	$(BIN)/python -m bench.install
-	@for part in files kafka latency growth memory pages; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
+	@for part in files kafka storm latency growth memory pages; do echo "== $$part"; $(BIN)/python -m bench.$$part || exit 1; done
 	$(BIN)/python -m bench.page > docs/performance.md
 
 sizing: $(READY) ## measure both stages with a million hosts and write docs/sizing.md: half an hour, 4 GB (HOSTS=20000 for less)

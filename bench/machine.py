@@ -32,6 +32,7 @@ def facts() -> dict[str, str]:
         ),
         "corpora": f"{options.BYTES / 1e6:,.0f} MB",
         "rounds": str(options.ROUNDS),
+        "load (1, 5, 15 minutes)": ", ".join(f"{one:.1f}" for one in os.getloadavg()),
     }
 
 

@@ -14,7 +14,7 @@ from bench import options
 from bench.causes import cause
 from bench.figures import Goal, Results, Row
 
-ORDER = ("files", "kafka", "latency", "growth", "memory", "pages")
+ORDER = ("files", "kafka", "storm", "latency", "growth", "memory", "pages")
 HEAD = """# Performance
 
 Written by `make bench`, which generates its corpora with the simulator and runs everything on one \
@@ -33,6 +33,7 @@ does, and does not, stands beside its row.
 TITLES = {
     "files": "Files, one core",
     "kafka": "Kafka, one process on one core, the broker on the other",
+    "storm": "A storm of crashes",
     "latency": "From the broker to the row",
     "growth": "Growth",
     "memory": "Memory",
@@ -46,6 +47,10 @@ ABOUT = {
     "kafka": "lz4, batches of up to 256 KiB, 4 partitions. oopswatch is timed from its assignment "
     "until every position is stored; slow "
     "contenders read a part. Clients that do no work are not charged their start-up.",
+    "storm": (
+        "5,000 hosts (or as many as the note says) print a report of 60 lines each within ten "
+        "seconds, a line of each in turn; the broker has one core, the service the other."
+    ),
     "latency": (
         "Broker time of the append against the moment at which the incident can be read from "
         "the history by another process."

@@ -2,7 +2,7 @@
 
 In: places in a chunk at which a literal ends. Out: counts, and where the next record starts; -1 for
 every line that is not plainly noise: of another shape, with a second literal, of a host with an
-open report, or not the next one of its boot. Those go through the pipeline, whose counts are
+open report, or of a time that no clock shows. Those go through the pipeline, whose counts are
 exactly the same. Only for catalogues whose expressions have all been proved: nothing here watches
 the time that one takes.
 """
@@ -22,9 +22,11 @@ from detector.boots import Boots
 from detector.catalogue import Signature
 from detector.hooks import RunTotals
 from detector.match import Matcher
+from detector.model import Line
 from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.parse.fast_path import RawLine, RawLines, is_host
+from detector.parse.stamps import uptime, wall
 from detector.scan import Chunk
 
 LONGEST_TEXT = 1_024
@@ -91,12 +93,13 @@ class NoisePath:
         `taken` then says how many lines it took.
         """
         self.taken = self.repeated = 0
-        line_at = getattr(chunk, "line_at", None)  # of files alone
+        line_at = getattr(chunk, "line_at", None)
         if line_at is None:
             return nothing_taken
         if chunk.source != self._source or len(self._hosts) > _HOSTS:
             self._hosts, self._source = {}, chunk.source
         lines: RawLines | None = None
+        is_keyed: Callable[[bytes], bool] | None = getattr(chunk, "is_keyed", None)
 
         def take(ends: Sequence[int], index: int) -> int:
             nonlocal lines
@@ -112,6 +115,8 @@ class NoisePath:
             host = self._host(written)
             if host is None or self._assembler.is_open(host):
                 return -1
+            if is_keyed is not None and not is_keyed(written):
+                return -1
             claim = self._claim(chunk.data, start, end, ends, index)
             key = (chunk.source, host)
             if claim is None and not self._repeats(
@@ -119,7 +124,9 @@ class NoisePath:
             ):
                 return -1
             if not boots.follow_on(key, kernel_us, wall_us, boot_id):
-                return -1
+                if claim is None or not (wall(wall_us) and uptime(kernel_us) is not None):
+                    return -1
+                boots.follow(_line(key, kernel_us, wall_us, boot_id))
             if claim is None:
                 self.repeated += 1
                 return place[2]
@@ -179,6 +186,11 @@ class NoisePath:
                 process = matched["process"] if expression.named else None
                 return expression.id, process.decode() if process else None
         return None
+
+
+def _line(key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None) -> Line:
+    """A line of a source and a host as far as its boot rests on it."""
+    return Line("", key[0], 0, key[1], "syslog", kernel_us, wall_us, boot_id, trust="kernel")
 
 
 def nothing_taken(_ends: Sequence[int], _index: int) -> int:

@@ -241,7 +241,8 @@ class Pipeline:
         """
         last = -1
         self._noise_from = self.journal.sources.counted(chunk.source)
-        short = None if self._isolation.careful or self._noise_from else self._short
+        again = self._noise_from > getattr(chunk, "first", 0)
+        short = None if self._isolation.careful or again else self._short
         taken = short.through(chunk, self.boots, now_us) if short else nothing_taken
         try:
             selected = self.scanner.select(chunk, self.followed.names, taken)

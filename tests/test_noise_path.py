@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
+from itertools import cycle
 from typing import Any
 
 import hypothesis
@@ -19,9 +20,13 @@ from detector.noise import NoiseCount
 from detector.noise_path import expression
 from detector.parse import FORMATS
 from detector.pipeline import Pipeline
+from detector.scan import Chunk
 from detector.settings import settings_of
 from detector.sources.files.framing import FileChunk
+from detector.sources.kafka.chunks import chunks_of
+from detector.sources.kafka.whole_batches import BatchRecords
 from detector.store import open_journal
+from tests.sources.topics import PARTITION, READ_COMMITTED, SOURCE, Entry, Topic
 from tests.support.shipped import shipped
 
 NOW_US = 1_800_000_000_000_000
@@ -71,7 +76,33 @@ def catalogue_and_settings() -> Any:
     return settings, build.catalogue_of(settings)
 
 
-def outcome(chunks: Sequence[Sequence[bytes]], *, short: bool) -> tuple[Any, ...]:
+def batches(chunks: Sequence[Sequence[bytes]], keys: Sequence[bytes | None]) -> list[Chunk]:
+    """The lines as a topic has them, a batch for each list: with keys in turn, and with headers and
+    keys that hold literals.
+    """
+    topic = Topic()
+    key = cycle(keys)
+    for lines in chunks:
+        headers = (("trace", b"segfault at 0"),)
+        topic.add([Entry(next(key), line, headers) for line in lines], 3)
+    records = BatchRecords(
+        0, PARTITION, topic.records(), isolation_level=READ_COMMITTED, aborted_transactions=()
+    )
+    return list(chunks_of(SOURCE, records.take()))
+
+
+def files(chunks: Sequence[Sequence[bytes]]) -> list[Chunk]:
+    """The lines as a file has them."""
+    made: list[Chunk] = []
+    number = 1
+    for lines in chunks:
+        data = b"".join(line + b"\n" for line in lines)
+        made.append(FileChunk("fleet.log", data, len(data), number))
+        number += len(lines)
+    return made
+
+
+def outcome(chunks: Sequence[Chunk], *, short: bool) -> tuple[Any, ...]:
     """All that a pipeline says of some lines; and how many lines the short way took."""
     settings, catalogue = catalogue_and_settings()
     noise: list[NoiseCount] = []
@@ -85,11 +116,8 @@ def outcome(chunks: Sequence[Sequence[bytes]], *, short: bool) -> tuple[Any, ...
             keeps_noise=False,
         )
         taken = _noticed(watch, short=short)
-        number = 1
-        for lines in chunks:
-            data = b"".join(line + b"\n" for line in lines)
-            watch.handle([FileChunk("fleet.log", data, len(data), number)], NOW_US)
-            number += len(lines)
+        for chunk in chunks:
+            watch.handle([chunk], NOW_US)
         watch.finish(NOW_US)
         return (
             [repr(row) for row in noise],
@@ -145,17 +173,40 @@ lines = st.builds(
 @given(st.lists(st.lists(lines, min_size=1, max_size=40), min_size=1, max_size=3))
 def test_both_ways_count_the_same(chunks: list[list[bytes]]) -> None:
     """Random lines of all shapes, hosts and times, in any order."""
-    assert outcome(chunks, short=True)[0] == outcome(chunks, short=False)[0]
+    assert outcome(files(chunks), short=True)[0] == outcome(files(chunks), short=False)[0]
+
+
+@hypothesis.settings(deadline=None, max_examples=12)
+@given(
+    st.lists(st.lists(lines, min_size=1, max_size=40), min_size=1, max_size=3),
+    st.lists(st.sampled_from([None, b"", b"db-1", b"app[7]: segfault"]), min_size=1),
+)
+def test_both_ways_count_the_same_of_a_topic(
+    chunks: list[list[bytes]], keys: list[bytes | None]
+) -> None:
+    """Values of batches, whose keys may name another host or hold a literal."""
+    found = [outcome(batches(chunks, keys), short=short)[0] for short in (True, False)]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("key", [None, b"db-1", b"db-2"])
+def test_plain_noise_of_a_topic_takes_the_short_way(key: bytes | None) -> None:
+    """Where the key names no other host; the next batch as well."""
+    text = "python[7]: segfault at 30 ip 00007f sp 00007f error 4 in libc.so[7f+1000]"
+    lines = [shaped(0, "db-1", second, 5, text) for second in range(40)]
+    taken = outcome(batches([lines[:20], lines[20:]], [key]), short=True)[1]
+    assert taken == (0 if key == b"db-2" else 40)
 
 
 @pytest.mark.parametrize("shape", range(4))
 def test_plain_noise_takes_the_short_way(shape: int) -> None:
-    """All but the first line of a host, which says how its boot stands to the wall clock."""
+    """The first line of a host as well."""
     text = "python[7]: segfault at 30 ip 00007f sp 00007f error 4 in libc.so[7f+1000]"
-    chunk = [shaped(shape, "db-1", second, 5, text) for second in range(40)]
-    found, taken = outcome([chunk[:20], chunk[20:]], short=True)
-    assert found == outcome([chunk[:20], chunk[20:]], short=False)[0]
-    assert taken >= 38
+    lines = [shaped(shape, "db-1", second, 5, text) for second in range(40)]
+    chunks = [lines[:20], lines[20:]]
+    found, taken = outcome(files(chunks), short=True)
+    assert found == outcome(files(chunks), short=False)[0]
+    assert taken == 40
 
 
 @pytest.mark.parametrize("one", NOISE, ids=lambda one: one.id)

@@ -71,7 +71,10 @@ class BatchChunk:
     empty one. Raises SourceError where the batch breaks off.
     """
 
-    __slots__ = ("_batch", "_begin", "_located", "_starts", "count", "data", "end", "source")
+    __slots__ = (
+        "_batch", "_begin", "_key", "_located", "_starts", "_values", "count", "data", "end",
+        "first", "source",
+    )  # fmt: skip
     names_inside = True
 
     def __init__(self, source: str, batch: Batch) -> None:
@@ -79,6 +82,7 @@ class BatchChunk:
         self.data = batch.data if batch.count else b""
         self.end = batch.after
         self.count = batch.count
+        self.first = max(batch.base, batch.first)
         self._batch = batch
         self._begin = batch.begin
         self._starts: list[
@@ -87,12 +91,15 @@ class BatchChunk:
             # once
         ] = []
         self._located: dict[int, tuple[Record, int, int]] = {}
+        # Where the values of the located records start, by where their records do.
+        self._values: dict[int, int] = {}
+        self._key: bytes | None = None
         if batch.count and batch.first > batch.base:
             self._skip_to(batch.first)
 
     def hits_by(self, search: Callable[[bytes], Sequence[int]]) -> list[int]:
-        """One byte's end in each record whose value `search` finds something in. Few records are
-        looked at: those with a hit anywhere.
+        """Where what `search` finds in values ends. Few records are looked at: those with a hit
+        anywhere.
         """
         hits: list[int] = []
         after = self._begin
@@ -105,10 +112,28 @@ class BatchChunk:
                 hits.append(end)
                 break
             after = located[2]
-            if search(located[0].value):
-                self._located[end - 1] = located
-                hits.append(end)
+            if ends := search(located[0].value):
+                value = self._values[located[1]]
+                for end in ends:
+                    self._located[value + end - 1] = located
+                    hits.append(value + end)
         return hits
+
+    def line_at(self, offset: int) -> tuple[int, int, int] | None:
+        """The start and end of the value around a hit, and the start of the next record; None for
+        any other byte.
+        """
+        located = self._located.get(offset)
+        if located is None:
+            return None
+        record, start, after = located
+        self._key = record.key
+        value = self._values[start]
+        return value, value + len(record.value), after
+
+    def is_keyed(self, host: bytes) -> bool:
+        """Returns whether the record of the last `line_at` has no key, or this one."""
+        return not self._key or self._key == host
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
         """The record that covers byte `offset`, where it starts, and where the next one starts."""
@@ -156,6 +181,7 @@ class BatchChunk:
         number, position = _varint(data, position)
         key, position = _bytes(data, position)
         value, position = _bytes(data, position)
+        self._values[start] = position - len(value or b"")
         if position >= after or after > len(data):
             raise ValueError("a record is longer than its length says")
         time_ms = batch.time_ms if batch.append_time else batch.time_ms + since_ms
