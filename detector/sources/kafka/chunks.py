@@ -114,9 +114,9 @@ class BatchChunk:
             after = located[2]
             if ends := search(located[0].value):
                 value = self._values[located[1]]
-                for end in ends:
-                    self._located[value + end - 1] = located
-                    hits.append(value + end)
+                places = [value + one for one in ends]
+                self._located |= dict.fromkeys([place - 1 for place in places], located)
+                hits += places
         return hits
 
     def line_at(self, offset: int) -> tuple[int, int, int] | None:
