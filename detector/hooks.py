@@ -40,6 +40,11 @@ class RunTotals:
     rejected: int = 0
     unclaimed: int = 0
 
+    def add_chunk(self, records: int, size: int) -> None:
+        """Adds a chunk of so many records and bytes."""
+        self.records += records
+        self.bytes += size
+
 
 def ignore(*_: object) -> None:
     """Does nothing, whatever it gets."""

@@ -241,8 +241,8 @@ class Pipeline:
         """
         last = -1
         self._noise_from = self.journal.sources.counted(chunk.source)
-        again = self._noise_from > getattr(chunk, "first", 0)
-        short = None if self._isolation.careful or again else self._short
+        read_before = self._noise_from > getattr(chunk, "first", 0)
+        short = None if self._isolation.careful or read_before else self._short
         taken = short.through(chunk, self.boots, now_us) if short else nothing_taken
         try:
             selected = self.scanner.select(chunk, self.followed.names, taken)
@@ -263,8 +263,7 @@ class Pipeline:
             self._isolation.reject(RecordPlace(chunk.source, last + 1, chunk.data), reason)
         if short:
             short.add_to(self.totals)
-        self.totals.records += chunk.count
-        self.totals.bytes += len(chunk.data)
+        self.totals.add_chunk(chunk.count, len(chunk.data))
 
     def _parsed(
         self, parse: Callable[[], Sequence[Line | Unparsed]], place: RecordPlace | Record

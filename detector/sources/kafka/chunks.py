@@ -98,9 +98,7 @@ class BatchChunk:
             self._skip_to(batch.first)
 
     def hits_by(self, search: Callable[[bytes], Sequence[int]]) -> list[int]:
-        """Where what `search` finds in values ends. Few records are looked at: those with a hit
-        anywhere.
-        """
+        """Returns where hits in values end; records without a hit anywhere are not looked at."""
         hits: list[int] = []
         after = self._begin
         for end in search(self.data):
@@ -114,7 +112,7 @@ class BatchChunk:
             after = located[2]
             if ends := search(located[0].value):
                 value = self._values[located[1]]
-                places = [value + one for one in ends]
+                places = [value + end for end in ends]
                 self._located |= dict.fromkeys([place - 1 for place in places], located)
                 hits += places
         return hits
