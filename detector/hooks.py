@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from detector.correlate import StoredMatch
 from detector.model import CrashReport, Diagnosis, Incident, Rejected, Unparsed
 from detector.noise import NoiseCount
-from detector.repeats import RepeatCount
+from detector.repeat_runs import RepeatCount
 from detector.unclaimed import UnclaimedCount
 
 

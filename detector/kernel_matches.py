@@ -15,12 +15,15 @@ from detector.catalogue import Signature
 from detector.correlate import StoredMatch
 from detector.isolation import Isolation, RecordPlace, place_of
 from detector.keeper import Correlating, PipelineKeeper
-from detector.model import Block, Match, Record
-from detector.repeats import Repeat, RepeatCount, RepeatKey, Repeats, shape_of
+from detector.model import Block, Boot, Match, Record
+from detector.repeat_runs import Repeat, RepeatCount, RepeatKey
+from detector.repeats import Repeats, shape_of
 
 MakeRepeats = Callable[[Callable[[Match], int]], Repeats]
 """Makes what counts; it is given what keeps a match whole and returns its id."""
-SaveRepeats = Callable[[Sequence[RepeatCount], Sequence[tuple[RepeatKey, Repeat]]], None]
+SaveRepeats = Callable[
+    [Sequence[RepeatCount], Sequence[tuple[RepeatKey, Repeat]], Sequence[int]], None
+]
 
 
 class KernelMatches:
@@ -68,33 +71,23 @@ class KernelMatches:
         self._forget()
         self.mark()
 
-    def add(
-        self,
-        match: Match,
-        signature: Signature,
-        place: RecordPlace | Record,
-        *,
-        again: bool = False,
-    ) -> Match | None:
-        """Keeps a match, or counts it; `again` says that its source was counted up to it before.
-
-        Returns the match as it stands where it was there before, None else.
+    def add(self, match: Match, signature: Signature, place: RecordPlace | Record) -> Boot | None:
+        """Keeps a match, or counts it. Returns its boot as it stands where it was there before,
+        None else.
         """
-        repeats = None if self._isolation.careful else self.repeats
-        key = spacing_us = None
-        if self.repeats is not None and self.repeats.policy.is_anchor(match):
-            self.repeats.anchor(match.host)
-        if repeats is not None and not self._assembler.is_open(match.host):
-            spacing_us = repeats.policy.spacing_us(signature)
+        repeats, key = self.repeats, None
+        if repeats is not None and repeats.policy.is_anchor(match):
+            repeats.anchor(match.host)
+        spacing_us = repeats.policy.spacing_us(signature) if repeats is not None else None
         if repeats is not None and spacing_us is not None:
             shape = shape_of(match.text.encode(errors="surrogatepass"))
-            key = match.source, match.host, match.signature, shape
-            if repeats.takes(key, match, spacing_us, again=again):
-                return None
+            key = match.host, match.signature, shape
+            if taken := repeats.takes(key, match, spacing_us):
+                return taken if isinstance(taken, Boot) else None
         stored, new = self._keep(match, place)
         if repeats is not None and key is not None:
-            repeats.kept(key, match, stored.id, new=new)
-        return None if new else stored.match
+            repeats.kept(key, match, stored.id)
+        return None if new else stored.match.boot
 
     def report(self, block: Block) -> None:
         """A block is whole, or as whole as it gets: reads it, and says more of the incidents that
@@ -134,9 +127,9 @@ class KernelMatches:
         """Stores what was counted; returns how many matches were."""
         if self.repeats is None:
             return 0
-        counts, changed = self.repeats.drain()
-        if counts or changed:
-            save(counts, changed)
+        counts, changed, needless = self.repeats.drain()
+        if counts or changed or needless:
+            save(counts, changed, needless)
             self._isolation.say(self._on_repeats, counts)
         counted, self.repeats.counted = self.repeats.counted, 0
         return counted

@@ -123,7 +123,7 @@ class Pipeline:
     def _repeats(self, rules: Sequence[Rule]) -> MakeRepeats | None:
         if not isinstance(self.journal, Journal):
             return None
-        return partial(Repeats, RepeatPolicy(rules), self.journal.repeating)
+        return partial(Repeats, RepeatPolicy(rules), self.journal.repeats)
 
     def _is_new(self, stored: StoredMatch) -> None:
         self.totals.matches += 1
@@ -346,10 +346,9 @@ class Pipeline:
             if signature.cls == BOOT:
                 self.journal.note_boot(match)
             return match
-        again = line.number < self._noise_from
-        known = self.matches.add(match, signature, place_of(line, record), again=again)
+        known = self.matches.add(match, signature, place_of(line, record))
         if known is not None:
-            self.boots.settle(line, known.boot)
+            self.boots.settle(line, known)
         return match
 
     def _unclaimed(self, line: Line, record: Record | None) -> None:

@@ -8,18 +8,17 @@ what the pipeline would count: see `Repeats`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import regex
 
-from detector.boots import start_us
+from detector.boots import start_us, stream_name
 from detector.catalogue import Signature
 from detector.match import OF_PROCESS, Matcher
 from detector.model import Boot, Line, Match
 from detector.noise_path import LONGEST_TEXT, TAIL, Expression, RawPlace, expression
 from detector.parse import Parser
-from detector.repeats import Repeats, shape_of
+from detector.repeats import RawTimes, Repeats, shape_of
 from detector.scan import Chunk
 
 _OF_PROCESS = regex.compile(OF_PROCESS.encode())
@@ -65,10 +64,12 @@ class RepeatPath:
         if spacing_us is None:
             return False
         return self._repeats.takes_raw(
-            (chunk.source, host, signature.id, shape_of(text)),
-            (kernel_us, wall_us, boot_id, boot_count),
+            chunk.source,
+            (host, signature.id, shape_of(text)),
+            RawTimes(kernel_us, wall_us, boot_id, boot_count),
+            text,
             spacing_us,
-            partial(self._held, chunk, raw.start, now_us),
+            partial(self._read, chunk, raw.start, now_us, (host, boot_id, boot_count)),
         )
 
     def _claim(
@@ -89,14 +90,17 @@ class RepeatPath:
                 return self._signatures[rank]
         return None
 
-    def _held(self, chunk: Chunk, start: int, now_us: int, boot: Boot) -> partial[Match | None]:
-        return partial(self._read, chunk, start, now_us, boot)
-
-    def _read(self, chunk: Chunk, start: int, now_us: int, boot: Boot) -> Match | None:
-        """Reads the line that begins at a byte; its boot is the one of the lines before it."""
+    def _read(
+        self, chunk: Chunk, start: int, now_us: int, place: tuple[str, str | None, int]
+    ) -> Match | None:
+        """Reads the line that begins at a byte; its host, boot id and count of the boot are those
+        of the lines before it.
+        """
+        host, boot_id, count = place
         record, _, _ = chunk.record_at(start)
         lines = self._parser.feed(record, now_us)
         if len(lines) != 1 or not isinstance(line := lines[0], Line):
             return None
         claim = self._matcher.claim(line)
-        return claim.match(line, replace(boot, epoch_us=start_us(line))) if claim else None
+        boot = Boot(boot_id, start_us(line), stream_name(chunk.source, host), count)
+        return claim.match(line, boot) if claim else None

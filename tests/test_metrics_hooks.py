@@ -6,7 +6,7 @@ from contextlib import closing
 
 from detector import __version__, telemetry
 from detector.app.metrics_hooks import _repeats, describe_process
-from detector.repeats import RepeatCount
+from detector.repeat_runs import RepeatCount
 from detector.store import open_actions, open_journal
 from tests.support.nouns import WALL, incident, match
 

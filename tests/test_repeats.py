@@ -193,6 +193,96 @@ def test_the_short_way_stores_what_the_pipeline_stores(events: list[Event]) -> N
     assert ran(events)[2] == ran(events, short=False)[2]
 
 
+pieces = st.lists(
+    st.tuples(
+        st.sampled_from(["a.log", "a.log", "a.log.1", "b.log"]),
+        st.floats(0, 1),
+        st.floats(0, 1),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def read_in_pieces(lines: Sequence[str], cuts: Sequence[Any], *, whole: bool = False) -> Any:
+    """What a history holds after parts of a log under several names, in any order, some of them
+    after a restart.
+    """
+    with closing(open_journal(":memory:")) as journal:
+        watch = pipeline(journal, whole=whole)
+        for source, begin, end, restarted in cuts:
+            first, last = sorted((round(begin * len(lines)), round(end * len(lines))))
+            if restarted:
+                watch.finish(NOW_US)
+                watch = pipeline(journal, whole=whole)
+            feed(watch, lines[first:last], source)
+        watch.finish(NOW_US)
+        return paired(journal), totals(journal)
+
+
+@hypothesis.settings(
+    max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+@given(stories, pieces)
+def test_lines_count_once_in_whatever_pieces_they_come(
+    events: list[Event], cuts: list[Any]
+) -> None:
+    """Rotated, renamed, read again from the middle, overlapping, the later part first: each line
+    counts once, as where every line is whole.
+    """
+    lines, _ = shipped_lines([event._replace(late=False) for event in events])
+    cuts = [*cuts, ("a.log", 0.0, 1.0, False)]
+    assert read_in_pieces(lines, cuts) == read_in_pieces(lines, cuts, whole=True)
+
+
+@hypothesis.settings(
+    max_examples=15, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+@given(stories, st.booleans(), st.randoms(use_true_random=False))
+def test_lines_of_several_sources_at_once_count_once(
+    events: list[Event], doubled: bool, drawn: random.Random
+) -> None:
+    """Two partitions that each have some of a host's lines, or two transports that have all."""
+    lines, _ = shipped_lines([event._replace(late=False) for event in events])
+    parts = [lines[start : start + 7] for start in range(0, len(lines), 7)]
+    halves = [[line for line in part if drawn.random() < 0.5] for part in parts]
+    results = []
+    for whole in (False, True):
+        with closing(open_journal(":memory:")) as journal:
+            watch = pipeline(journal, whole=whole)
+            for part, half in zip(parts, halves, strict=True):
+                rest = part if doubled else [line for line in part if line not in half]
+                feed(watch, rest, "logs/1")
+                feed(watch, part if doubled else half, "logs/0")
+            watch.finish(NOW_US)
+            results.append((paired(journal), totals(journal)))
+    assert results[0] == results[1]
+
+
+def test_a_host_that_prints_traces_all_the_time_is_counted() -> None:
+    """An open report does not make whole what repeats beside it."""
+    trace = [
+        "WARNING: CPU: 1 PID: 7 at net/sched/sch_generic.c:467 dev_watchdog+0x23a/0x240",
+        "Call Trace:",
+        " call_timer_fn+0x2b/0x120",
+        "---[ end trace 0000000000000000 ]---",
+    ]
+    lines, _ = shipped_lines([Event(400_000, "db-1", "nfs", number) for number in range(400)])
+    shipped = []
+    for number, line in enumerate(lines):
+        shipped.append(line)
+        begin = line.partition("] ")[0]
+        shipped += [f"{begin}] {text}" for text in trace] if number % 5 == 0 else []
+    with closing(open_journal(":memory:")) as journal:
+        watch = pipeline(journal)
+        feed(watch, shipped)
+        watch.finish(NOW_US)
+        nfs = "SELECT count(*) FROM matches WHERE signature = 'kernel.nfs-not-responding'"
+        assert journal.db.execute(nfs).fetchone()[0] < 10
+        assert totals(journal)["kernel.nfs-not-responding"] == len(lines)
+
+
 def storm(size: int = 400) -> list[Event]:
     """Two kinds on one host, two faults inside."""
     random.seed(7)
@@ -251,12 +341,14 @@ def test_a_restart_goes_on_counting(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_read_again_adds_nothing(tmp_path: Path) -> None:
-    """Its first line is known, so what was counted after it is known as well."""
-    lines, _ = shipped_lines(storm())
+    """Under its name, and as what it was rotated to; many pages of times are looked through."""
+    lines, _ = shipped_lines(storm(2_000))
     with closing(open_journal(tmp_path / "again.db")) as journal:
-        feed(pipeline(journal), lines)
+        feed(pipeline(journal), lines, chunk=400)
         before = totals(journal)
-        feed(pipeline(journal), lines, chunk=77)
+        assert journal.db.execute("SELECT count(*) FROM repeat_times").fetchone()[0] > 2
+        feed(pipeline(journal), lines, chunk=777)
+        feed(pipeline(journal), lines[900:], "a.log.1", chunk=500)
         assert totals(journal) == before
 
 

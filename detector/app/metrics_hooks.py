@@ -26,7 +26,7 @@ from detector.hooks import Hooks, RaisedIncident, RunTotals, ignore
 from detector.model import Rejected, Unparsed
 from detector.noise import NoiseCount
 from detector.render.objects import rejected_item
-from detector.repeats import RepeatCount
+from detector.repeat_runs import RepeatCount
 from detector.settings import Settings
 from detector.sources.kafka.consumer import KafkaSource
 from detector.store.errors import StoreError

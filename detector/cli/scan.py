@@ -38,7 +38,7 @@ from detector.render.objects import (
     rejected_item,
     unclaimed_item,
 )
-from detector.repeats import RepeatCount
+from detector.repeat_runs import RepeatCount
 from detector.unclaimed import UnclaimedCount, folded
 
 if TYPE_CHECKING:

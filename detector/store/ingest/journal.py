@@ -25,7 +25,7 @@ from detector.kept_bytes import KeptBytes
 from detector.kernel_errors.tally import KernelErrorCount
 from detector.model import Block, CrashReport, Diagnosis, Incident, Match, Rejected
 from detector.noise import NoiseCount
-from detector.repeats import Repeat, RepeatCount, RepeatKey
+from detector.repeat_runs import Repeat, RepeatCount, RepeatKey
 from detector.same_boot import UNNAMED, BootEvidence
 from detector.store.connection import connect_writing, demand_file, file_of
 from detector.store.errors import explained
@@ -35,7 +35,6 @@ from detector.store.ingest import (
     incidents,
     positions,
     rejected,
-    repeats,
     reports,
 )
 from detector.store.ingest.batch_counters import Tallies
@@ -43,6 +42,7 @@ from detector.store.ingest.kernel_errors import KernelErrorNews, KernelErrors
 from detector.store.ingest.matches import Matches
 from detector.store.ingest.neighbours import Neighbours
 from detector.store.ingest.positions import Positions
+from detector.store.ingest.repeats import StoredRepeats
 from detector.store.ingest.sightings import Sightings
 from detector.store.ingest.spreads import Spreads
 from detector.store.query import search_index
@@ -92,7 +92,7 @@ class Journal:
     """The history, open for writing.
 
     `clock` says when an incident was found; `sources` where each source stands, `spreads` on which
-    hosts a value was seen.
+    hosts a value was seen, `repeats` what was counted of lines that repeat.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class Journal:
         self._unindexed: set[str] = set()
         self._changed: set[int] = set()
         self._kernel_errors = KernelErrors(self._connection)
+        self.repeats = StoredRepeats(self._connection, self._matches)
         self.spreads = Spreads(self._connection, clock)
         self.sources = Positions(self._connection, self.transaction)
 
@@ -316,19 +317,20 @@ class Journal:
         return self._kernel_errors.template(identity)
 
     def add_repeats(
-        self, counts: Sequence[RepeatCount], changed: Sequence[tuple[RepeatKey, Repeat]]
+        self,
+        counts: Sequence[RepeatCount],
+        changed: Sequence[tuple[RepeatKey, Repeat]],
+        needless: Sequence[int],
     ) -> None:
-        """Adds counts of lines that repeat, and stores how far those have come that changed."""
-        repeats.save(self._connection, counts, changed)
+        """Adds counts of lines that repeat, stores how far those runs have come that changed, and
+        removes those that nobody needs.
+        """
+        self.repeats.save(counts, changed, needless)
         for row in counts:
             self._tallies.repeats(row.signature, row.hour_us, row.count)
         for _, repeat in changed:
             if isinstance(repeat.held, Match):
                 self._sightings.boot(clean_match(repeat.held))
-
-    def repeating(self, label: str) -> Iterator[tuple[RepeatKey, Repeat]]:
-        """Yields the lines that repeat on the hosts of one label, as they were stored last."""
-        return repeats.of_label(self._connection, label)
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
         """Adds to named counters, such as the records that no format reads."""

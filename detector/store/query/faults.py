@@ -52,8 +52,7 @@ _FAULT = """
 SELECT f.id, f.host, m.wall_time_us, m.kernel_time_us, f.severity, f.signature, f.class AS cls,
   coalesce(r.title, m.text) AS title, r.kind, f.function, f.module, f.kernel, f.hardware,
     f.fingerprint, f.at_us,
-  1 + coalesce((SELECT sum(count) FROM repeats WHERE match_id = f.id
-    GROUP BY source ORDER BY sum(count) DESC LIMIT 1), 0) AS times,
+  1 + coalesce((SELECT sum(count) FROM repeats WHERE match_id = f.id), 0) AS times,
   (SELECT coalesce(i.joined_into, i.id) FROM evidence e JOIN incidents i ON i.id = e.incident_id
    WHERE e.match_id = f.id ORDER BY i.joined_into IS NOT NULL LIMIT 1) AS incident
 FROM {faults} f JOIN matches m ON m.id = f.id LEFT JOIN reports r ON r.match_id = f.id

@@ -1,0 +1,215 @@
+"""Knows lines that were counted by their kernel times, so that none is counted twice.
+
+In: stamps of lines of one run. Out: whether a stamp is among them, and pages of stamps as bytes for
+a store. A page holds some hundred stamps in the order of time, some three bytes each; of a long run
+only the last page and the one looked at are held. Stores and reads nothing: `load` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from zlib import crc32
+
+# Stamps of a page.
+PAGE = 256
+_TEXT_BITS = 16
+# Kernel times that shippers round have this grain at least, µs: there the text is looked at, too.
+_ROUNDED_US = 1_000
+
+LoadPage = Callable[[int, int], tuple[int, bytes, int | None] | None]
+"""A run and a kernel time, µs → the page of the greatest first time up to it: that, its bytes, and
+the first time of the page behind it."""
+
+
+def stamp_of(kernel_us: int, text: bytes) -> int:
+    """Returns what tells a line from others of its run: its kernel time in µs, with 16 bits of its
+    text where the time may have been rounded.
+    """
+    stamp = kernel_us << _TEXT_BITS
+    return stamp | (crc32(text) & 0xFFFF) if kernel_us % _ROUNDED_US == 0 else stamp
+
+
+def time_of(stamp: int) -> int:
+    """Returns the kernel time of a stamp, µs."""
+    return stamp >> _TEXT_BITS
+
+
+class Page:
+    """Stamps between two times, in their order. `last` is the greatest; `data` begins behind the
+    first time, and says how far each is from the one before.
+    """
+
+    __slots__ = ("_known", "data", "first_us", "last", "size")
+
+    def __init__(self, first_us: int, data: bytes = b"") -> None:
+        self.first_us = first_us
+        self.data = bytearray(data)
+        stamps = list(_decoded(first_us, self.data))
+        self.size = len(stamps)
+        self.last = stamps[-1] if stamps else -1
+        self._known: set[int] | None = None
+
+    def __contains__(self, stamp: int) -> bool:
+        return stamp in self._stamps()
+
+    def append(self, stamp: int) -> None:
+        """Adds a stamp that is greater than all before."""
+        before_us = self.first_us if self.last < 0 else self.last >> _TEXT_BITS
+        _encode(self.data, before_us, stamp)
+        self.last = stamp
+        self.size += 1
+        if self._known is not None:
+            self._known.add(stamp)
+
+    def insert(self, stamp: int) -> None:
+        """Adds a stamp that lies between others."""
+        known = self._stamps()
+        known.add(stamp)
+        self._fill(sorted(known))
+
+    def split(self) -> Page | None:
+        """Gives its later half to a page of its own; None where all are of one time."""
+        stamps = sorted(self._stamps())
+        middle = len(stamps) // 2
+        while middle < len(stamps) and time_of(stamps[middle]) == time_of(stamps[middle - 1]):
+            middle += 1
+        if middle >= len(stamps):
+            return None
+        later = Page(time_of(stamps[middle]))
+        later._fill(stamps[middle:])
+        self._fill(stamps[:middle])
+        return later
+
+    def rest(self) -> None:
+        """Frees what was decoded."""
+        self._known = None
+
+    def _stamps(self) -> set[int]:
+        if self._known is None:
+            self._known = set(_decoded(self.first_us, self.data))
+        return self._known
+
+    def _fill(self, stamps: list[int]) -> None:
+        self.data = bytearray()
+        before_us = self.first_us = time_of(stamps[0])
+        for stamp in stamps:
+            _encode(self.data, before_us, stamp)
+            before_us = time_of(stamp)
+        self.size, self.last, self._known = len(stamps), stamps[-1], set(stamps)
+
+
+class RepeatTimes:
+    """The stamps of one run: its last page, `tail`, and what is looked at of those before. `run`
+    is the store's number of it; None where it is not stored yet.
+    """
+
+    __slots__ = ("_aside", "_changed", "_load", "_until_us", "run", "tail")
+
+    def __init__(self, load: LoadPage, run: int | None = None, tail: Page | None = None) -> None:
+        self.run = run
+        self.tail = tail
+        self._load = load
+        self._changed: dict[int, Page] = {}
+        self._aside: Page | None = None
+        self._until_us = 0
+
+    def __contains__(self, stamp: int) -> bool:
+        page = self._page(time_of(stamp))
+        return page is not None and stamp in page
+
+    def add(self, stamp: int) -> None:
+        """Adds a stamp that is not there."""
+        tail = self.tail
+        if tail is None:
+            tail = self.tail = Page(time_of(stamp))
+        if stamp <= tail.last:
+            self._insert(stamp)
+            return
+        if tail.size >= PAGE and time_of(stamp) > time_of(tail.last):
+            self._changed[tail.first_us] = tail
+            tail = self.tail = Page(time_of(stamp))
+        tail.append(stamp)
+
+    def take_changed(self) -> Iterable[tuple[int, bytes]]:
+        """Returns the pages before the last that changed since the last time: the first time and
+        the bytes of each. What was decoded is freed.
+        """
+        changed = [(first_us, bytes(page.data)) for first_us, page in self._changed.items()]
+        self._changed = {}
+        self._aside = None
+        if self.tail is not None:
+            self.tail.rest()
+        return changed
+
+    def _insert(self, stamp: int) -> None:
+        page = self._page(time_of(stamp))
+        if page is None:  # before all pages: it gets one of its own
+            page = Page(time_of(stamp))
+            page.append(stamp)
+            self._changed[page.first_us] = page
+            self._aside = None
+            return
+        page.insert(stamp)
+        later = page.split() if page.size > 2 * PAGE else None
+        if page is self.tail:
+            if later is not None:
+                self._changed[page.first_us], self.tail = page, later
+            return
+        self._changed[page.first_us] = page
+        if later is not None:
+            self._changed[later.first_us] = later
+            self._aside = None
+
+    def _page(self, time_us: int) -> Page | None:
+        """The page that holds a time, if it is held at all."""
+        tail = self.tail
+        if tail is None or time_us >= tail.first_us:
+            return tail
+        aside = self._aside
+        if aside is not None and aside.first_us <= time_us < self._until_us:
+            return aside
+        return self._look_aside(time_us, tail.first_us)
+
+    def _look_aside(self, time_us: int, until_us: int) -> Page | None:
+        firsts = sorted(self._changed)
+        before = [first_us for first_us in firsts if first_us <= time_us]
+        until_us = min((first for first in firsts if first > time_us), default=until_us)
+        stored = None if self.run is None else self._load(self.run, time_us)
+        if stored is not None and stored[2] is not None:
+            until_us = min(until_us, stored[2])
+        if stored is None:  # nothing tells where the first stored page begins
+            return self._changed[before[-1]] if before else None
+        if before and before[-1] >= stored[0]:
+            page = self._changed[before[-1]]
+        else:
+            page = Page(stored[0], stored[1])
+        self._aside, self._until_us = page, until_us
+        return page
+
+
+def _encode(data: bytearray, before_us: int, stamp: int) -> None:
+    """Appends one stamp: the µs since the one before in groups of seven bits, and its text."""
+    time_us = stamp >> _TEXT_BITS
+    rest = time_us - before_us
+    while rest > 0x7F:
+        data.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    data.append(rest)
+    if time_us % _ROUNDED_US == 0:
+        data += (stamp & 0xFFFF).to_bytes(2, "big")
+
+
+def _decoded(time_us: int, data: bytearray) -> Iterable[int]:
+    place, size = 0, len(data)
+    while place < size:
+        shift = 0
+        while (byte := data[place]) > 0x7F:
+            time_us += (byte & 0x7F) << shift
+            shift, place = shift + 7, place + 1
+        time_us += byte << shift
+        place += 1
+        stamp = time_us << _TEXT_BITS
+        if time_us % _ROUNDED_US == 0:
+            stamp |= int.from_bytes(data[place : place + 2], "big")
+            place += 2
+        yield stamp
