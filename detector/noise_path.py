@@ -172,15 +172,17 @@ class NoisePath:
         """The signature of noise that claims a text, and the program; as `Matcher.claim`. The
         literals in it end at the hits from `index` on.
         """
-        text = data[start:end]
-        if len(text) > LONGEST_TEXT or text.isupper() or self._matcher.switched_off:
-            return None
         near: list[Expression] = []
         while (hit := ends[index]) <= end:
             for literal, own in self._by_tail.get(data[hit - TAIL : hit], ()):
                 if hit - len(literal) >= start and data.startswith(literal, hit - len(literal)):
                     near = sorted({*near, *own}, key=_RANK) if near else own
             index += 1
+        if not near:
+            return None
+        text = data[start:end]
+        if len(text) > LONGEST_TEXT or text.isupper() or self._matcher.switched_off:
+            return None
         for expression in near:
             if (matched := expression.match(text)) is not None:
                 process = matched["process"] if expression.named else None

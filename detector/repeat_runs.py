@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from detector.boots import ROUNDING_US, TOLERANCE_US, stream_name
 from detector.clock import HOUR_US
 from detector.model import Boot, Match
-from detector.repeat_times import RepeatTimes
+from detector.repeat_times import PAGE, RepeatTimes
 
 # After so long a line begins anew; and a whole line is kept at least so often, under which the
 # counts stand: they go with it when it is old.
@@ -115,7 +115,7 @@ class Repeat:
     `held_us` and `source`, was counted last and may still be kept whole; `times` are those of the
     other counted lines. `texts` are the counted ones of `last_us`. `near`: the next line is whole,
     since a fault came. `rivals` are other runs that may be of the same boot and time; from
-    `until_us` on a line may be known to another one.
+    `until_us` on a line may be known to another one. `row` is the count of the latest lines.
     """
 
     match_id: int
@@ -136,6 +136,7 @@ class Repeat:
     until_us: int = 0
     rivals: list[Repeat] = field(default_factory=list)
     wholes: list[int] = field(default_factory=list)
+    row: RepeatCount | None = None
 
     def covers(self, time_us: int) -> bool:
         """Returns whether it had lines before and after a time, or at it."""
@@ -173,7 +174,7 @@ class Repeat:
     def keep(self, match_id: int, time_us: int) -> None:
         """A line of it was kept whole, the latest of all."""
         self.match_id, self.whole_us = match_id, time_us
-        self.changed = True
+        self.changed, self.row = True, None
         self.note_whole(time_us)
 
     def note_whole(self, time_us: int) -> None:
@@ -192,6 +193,19 @@ class Repeat:
             self.times.add(self.held_stamp)
         self.held, self.source = held, source
         self.held_us, self.held_stamp, self.held_hour_us = time_us, stamp, hour_us
+
+    def follow(self, held: Held, source: str, time_us: int, stamp: int, text: bytes) -> None:
+        """A line of it was counted that is later than all before."""
+        if self.held is not None:
+            tail = self.times.tail
+            if tail is not None and tail.size < PAGE and self.held_stamp > tail.last:
+                tail.append(self.held_stamp)
+            else:
+                self.times.add(self.held_stamp)
+        self.held, self.source = held, source
+        self.held_us, self.held_stamp = time_us, stamp
+        self.last_us, self.texts = time_us, (text,)
+        self.changed = True
 
     def boot_in(self, source: str, host: str) -> Boot | None:
         """The boot of it as a source counts boots; None of a source that it is not of."""

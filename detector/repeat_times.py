@@ -39,23 +39,34 @@ class Page:
     first time, and says how far each is from the one before.
     """
 
-    __slots__ = ("_known", "data", "first_us", "last", "size")
+    __slots__ = ("_data", "_fresh", "_known", "_written_us", "first_us", "last", "size")
 
     def __init__(self, first_us: int, data: bytes = b"") -> None:
-        self.first_us = first_us
-        self.data = bytearray(data)
-        stamps = list(_decoded(first_us, self.data))
+        self.first_us = self._written_us = first_us
+        self._data = bytearray(data)
+        # Stamps behind those that are written.
+        self._fresh: list[int] = []
+        stamps = list(_decoded(first_us, self._data))
         self.size = len(stamps)
-        self.last = stamps[-1] if stamps else -1
+        self.last = -1
+        if stamps:
+            self.last, self._written_us = stamps[-1], time_of(stamps[-1])
         self._known: set[int] | None = None
+
+    @property
+    def data(self) -> bytearray:
+        """The stamps as bytes."""
+        if self._fresh:
+            self._written_us = _encode(self._data, self._written_us, self._fresh)
+            self._fresh = []
+        return self._data
 
     def __contains__(self, stamp: int) -> bool:
         return stamp in self._stamps()
 
     def append(self, stamp: int) -> None:
         """Adds a stamp that is greater than all before."""
-        before_us = self.first_us if self.last < 0 else self.last >> _TEXT_BITS
-        _encode(self.data, before_us, stamp)
+        self._fresh.append(stamp)
         self.last = stamp
         self.size += 1
         if self._known is not None:
@@ -90,11 +101,8 @@ class Page:
         return self._known
 
     def _fill(self, stamps: list[int]) -> None:
-        self.data = bytearray()
-        before_us = self.first_us = time_of(stamps[0])
-        for stamp in stamps:
-            _encode(self.data, before_us, stamp)
-            before_us = time_of(stamp)
+        self._data, self._fresh = bytearray(), list(stamps)
+        self.first_us = self._written_us = time_of(stamps[0])
         self.size, self.last, self._known = len(stamps), stamps[-1], set(stamps)
 
 
@@ -187,16 +195,22 @@ class RepeatTimes:
         return page
 
 
-def _encode(data: bytearray, before_us: int, stamp: int) -> None:
-    """Appends one stamp: the µs since the one before in groups of seven bits, and its text."""
-    time_us = stamp >> _TEXT_BITS
-    rest = time_us - before_us
-    while rest > 0x7F:
-        data.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    data.append(rest)
-    if time_us % _ROUNDED_US == 0:
-        data += (stamp & 0xFFFF).to_bytes(2, "big")
+def _encode(data: bytearray, before_us: int, stamps: Iterable[int]) -> int:
+    """Appends stamps: of each the µs since the one before in groups of seven bits, and its text.
+    Returns the time of the last.
+    """
+    append = data.append
+    for stamp in stamps:
+        time_us = stamp >> _TEXT_BITS
+        rest = time_us - before_us
+        before_us = time_us
+        while rest > 0x7F:
+            append(rest & 0x7F | 0x80)
+            rest >>= 7
+        append(rest)
+        if time_us % _ROUNDED_US == 0:
+            data += (stamp & 0xFFFF).to_bytes(2, "big")
+    return before_us
 
 
 def _decoded(time_us: int, data: bytearray) -> Iterable[int]:

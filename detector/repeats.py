@@ -183,7 +183,14 @@ class Repeats:
             return False
         if time >= run.until_us:
             return False
-        self._count(key, run, (source, time, wall_us, stamp_of(time, text)), held, text)
+        hour_us = 0 if wall_us is None else wall_us - wall_us % HOUR_US
+        row = run.row
+        if row is None or row.hour_us != hour_us or row.source != source:
+            row = run.row = self._row(key, run, source, hour_us)
+        row.see(time, wall_us)
+        run.follow(held, source, time, stamp_of(time, text), text)
+        run.held_hour_us = hour_us
+        self.counted += 1
         return True
 
     def kept(self, key: RepeatKey, match: Match, match_id: int) -> None:
@@ -224,9 +231,10 @@ class Repeats:
         and the ids of runs that are needed no longer.
         """
         changed = [(key, run) for key, runs in self._runs.items() for run in runs if run.changed]
+        changed.sort(key=_latest_us)  # about as they lie there, to be read
         for _, run in changed:
             run.held = run.held() if callable(run.held) else run.held
-            run.changed = False
+            run.changed, run.row = False, None
         counts = [row for row in self._counts.values() if row.count]
         needless = sorted(self._needless)
         self._counts, self._needless = {}, set()
@@ -359,6 +367,12 @@ class Repeats:
         self._runs.clear()
         self._by_label.clear()
         self._present.clear()
+
+
+def _latest_us(item: tuple[RepeatKey, Repeat]) -> int:
+    """The wall time of the latest line that was counted since the last drain, as far as known."""
+    row = item[1].row
+    return row.last_us or 0 if row is not None else 0
 
 
 def label_of(host: str) -> str:
