@@ -22,8 +22,9 @@ the first time of the page behind it."""
 
 
 def stamp_of(kernel_us: int, text: bytes) -> int:
-    """Returns what tells a line from others of its run: its kernel time in µs, with 16 bits of its
-    text where the time may have been rounded.
+    """Returns what tells a line from others of its run.
+
+    It is the kernel time in µs, with 16 bits of the text where the time may have been rounded.
     """
     stamp = kernel_us << _TEXT_BITS
     return stamp | (crc32(text) & 0xFFFF) if kernel_us % _ROUNDED_US == 0 else stamp
@@ -34,9 +35,11 @@ def time_of(stamp: int) -> int:
     return stamp >> _TEXT_BITS
 
 
-class Page:
-    """Stamps between two times, in their order. `last` is the greatest; `data` begins behind the
-    first time, and says how far each is from the one before.
+class TimesPage:
+    """Stamps between two times, in their order.
+
+    `last` is the greatest; `data` begins behind the first time, and says how far each is from the
+    one before.
     """
 
     __slots__ = ("_data", "_fresh", "_known", "_written_us", "first_us", "last", "size")
@@ -78,7 +81,7 @@ class Page:
         known.add(stamp)
         self._fill(sorted(known))
 
-    def split(self) -> Page | None:
+    def split(self) -> TimesPage | None:
         """Gives its later half to a page of its own; None where all are of one time."""
         stamps = sorted(self._stamps())
         middle = len(stamps) // 2
@@ -86,7 +89,7 @@ class Page:
             middle += 1
         if middle >= len(stamps):
             return None
-        later = Page(time_of(stamps[middle]))
+        later = TimesPage(time_of(stamps[middle]))
         later._fill(stamps[middle:])
         self._fill(stamps[:middle])
         return later
@@ -107,18 +110,21 @@ class Page:
 
 
 class RepeatTimes:
-    """The stamps of one run: its last page, `tail`, and what is looked at of those before. `run`
-    is the store's number of it; None where it is not stored yet.
+    """The stamps of one run: its last page, `tail`, and what is looked at of those before.
+
+    `run` is the store's number of it; None where it is not stored yet.
     """
 
     __slots__ = ("_aside", "_changed", "_load", "_until_us", "run", "tail")
 
-    def __init__(self, load: LoadPage, run: int | None = None, tail: Page | None = None) -> None:
+    def __init__(
+        self, load: LoadPage, run: int | None = None, tail: TimesPage | None = None
+    ) -> None:
         self.run = run
         self.tail = tail
         self._load = load
-        self._changed: dict[int, Page] = {}
-        self._aside: Page | None = None
+        self._changed: dict[int, TimesPage] = {}
+        self._aside: TimesPage | None = None
         self._until_us = 0
 
     def __contains__(self, stamp: int) -> bool:
@@ -129,13 +135,13 @@ class RepeatTimes:
         """Adds a stamp that is not there."""
         tail = self.tail
         if tail is None:
-            tail = self.tail = Page(time_of(stamp))
+            tail = self.tail = TimesPage(time_of(stamp))
         if stamp <= tail.last:
             self._insert(stamp)
             return
         if tail.size >= PAGE and time_of(stamp) > time_of(tail.last):
             self._changed[tail.first_us] = tail
-            tail = self.tail = Page(time_of(stamp))
+            tail = self.tail = TimesPage(time_of(stamp))
         tail.append(stamp)
 
     def take_changed(self) -> Iterable[tuple[int, bytes]]:
@@ -152,7 +158,7 @@ class RepeatTimes:
     def _insert(self, stamp: int) -> None:
         page = self._page(time_of(stamp))
         if page is None:  # before all pages: it gets one of its own
-            page = Page(time_of(stamp))
+            page = TimesPage(time_of(stamp))
             page.append(stamp)
             self._changed[page.first_us] = page
             self._aside = None
@@ -168,7 +174,7 @@ class RepeatTimes:
             self._changed[later.first_us] = later
             self._aside = None
 
-    def _page(self, time_us: int) -> Page | None:
+    def _page(self, time_us: int) -> TimesPage | None:
         """The page that holds a time, if it is held at all."""
         tail = self.tail
         if tail is None or time_us >= tail.first_us:
@@ -178,7 +184,7 @@ class RepeatTimes:
             return aside
         return self._look_aside(time_us, tail.first_us)
 
-    def _look_aside(self, time_us: int, until_us: int) -> Page | None:
+    def _look_aside(self, time_us: int, until_us: int) -> TimesPage | None:
         firsts = sorted(self._changed)
         before = [first_us for first_us in firsts if first_us <= time_us]
         until_us = min((first for first in firsts if first > time_us), default=until_us)
@@ -190,7 +196,7 @@ class RepeatTimes:
         if before and before[-1] >= stored[0]:
             page = self._changed[before[-1]]
         else:
-            page = Page(stored[0], stored[1])
+            page = TimesPage(stored[0], stored[1])
         self._aside, self._until_us = page, until_us
         return page
 

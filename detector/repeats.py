@@ -106,8 +106,9 @@ class RepeatPolicy:
 
 
 class Repeats:
-    """The lines that repeat, as far as they are held. `keep` keeps a match whole and returns its
-    id.
+    """The lines that repeat, as far as they are held.
+
+    `keep` keeps a match whole and returns its id.
     """
 
     def __init__(
@@ -261,7 +262,7 @@ class Repeats:
             if not match.boot.before:
                 run.boot.take(match)
             self._present[place] = run
-            run.rivals = [one for one, _ in related if one is not run and one.covers(time)]
+            run.rivals = [item for item, _ in related if item is not run and item.covers(time)]
             run.until_us = self._until_us(key, max(time, run.last_us))
         return run
 

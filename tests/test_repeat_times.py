@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import repeat_times
-from detector.repeat_times import Page, RepeatTimes, stamp_of
+from detector.repeat_times import RepeatTimes, TimesPage, stamp_of
 
 TEXTS = st.sampled_from([b"I/O error, sector 1", b"I/O error, sector 2"])
 STAMPS = st.builds(
@@ -65,7 +65,7 @@ def test_what_was_added_is_known_and_nothing_else(
             pages.rows.update(times.take_changed())
             tail = times.tail
             assert tail is not None
-            times = RepeatTimes(pages.load, 1, Page(tail.first_us, bytes(tail.data)))
+            times = RepeatTimes(pages.load, 1, TimesPage(tail.first_us, bytes(tail.data)))
     assert all(stamp in times for stamp in added)
     assert [stamp in times for stamp in others] == [stamp in added for stamp in others]
 

@@ -15,7 +15,7 @@ from typing import cast
 from detector.clock import HOUR_US
 from detector.model import Match
 from detector.repeat_runs import Repeat, RepeatCount, RepeatKey, RunBoot
-from detector.repeat_times import Page, RepeatTimes, stamp_of
+from detector.repeat_times import RepeatTimes, TimesPage, stamp_of
 from detector.repeats import label_of
 from detector.store.ingest.matches import Matches
 from detector.store.rows import clean_match, match_row, read_match, storable
@@ -123,7 +123,7 @@ class StoredRepeats:
 
     def _run(self, row: Row) -> Repeat:
         run, _, _, _, first_us, match_id, whole, whole_us, last_us, boot, line, begun_us, data = row
-        tail = None if begun_us is None else Page(begun_us, data)
+        tail = None if begun_us is None else TimesPage(begun_us, data)
         boot_id, counts, first_start_us, last_start_us = json.loads(boot)
         repeat = Repeat(
             match_id,

@@ -13,8 +13,8 @@ BEFORE = (totals,)
 
 @MIGRATIONS()
 def m015_repeat_times(db: Database) -> None:
-    """Each source becomes a run, of which no times are known; of counts of one line that came by
-    several sources the greatest stays, since they were of the same lines.
+    """Makes a run of each source, of which no times are known; of counts of one line that came
+    by several sources the greatest stays, since they were of the same lines.
     """
     db.executescript(_REPEAT_TIMES)
 
