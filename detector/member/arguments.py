@@ -114,7 +114,7 @@ def argument_types(flow: TypeFlow) -> Mapping[str, PointerValue]:
         caller = type(flow)(flow.kernel, function, follows_callers=False, fits=False)
         if site not in caller.instructions:
             continue
-        caller.analyse(2)
+        caller.analyse(2, goal=site)
         called, state = caller.calls.get(site, (None, {}))
         if called == target:
             seen.append((function.name, state))

@@ -6,15 +6,15 @@ does that is not modelled gives its registers a value of no known type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import capstone
-from capstone import arm64 as cs
 
-from detector.member.decoding import decode_all
-from detector.member.flow import NEXT, Transfer, TypeFlow
+from detector.member.arm64_operands import Move, distance_of, move_of, operand_of, page_of
+from detector.member.decoding import NEXT, Instruction, Operand, Transfer, decode_all, decode_one
+from detector.member.flow import TypeFlow
 from detector.member.semantics import COPIES
 from detector.member.values import (
     MASK,
@@ -30,34 +30,13 @@ from detector.member.values import (
     signed,
 )
 
-_WHOLE: Mapping[str, tuple[str, int]] = {
-    **{
-        f"{letter}{number}": (f"x{number}", size)
-        for number in range(31)
-        for letter, size in (("x", 8), ("w", 4))
-    },
-    "fp": ("x29", 8),
-    "lr": ("x30", 8),
-    "sp": ("sp", 8),
-}
+_CAPSTONE = capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN
+_MOST_PATTERNS = 4096
+Action = Callable[..., None]
 _TRANSPARENT = ("_mcount", "ftrace_caller")
 _VARIANTS = (".isra", ".constprop", ".part")
-_PAIRS = frozenset(("ldp", "stp", "ldnp", "stnp", "ldxp", "stxp", "ldpsw"))
-_LOADS = ("ld", "cas", "swp")
-_SINGLE_LOADS = ("ldr", "ldu", "ldar", "ldx", "ldax", "ldtr", "ldapr")
 _SILENT = frozenset(("tst", "cmn", "ccmp", "dmb", "dsb", "isb", "brk", "msr", "hlt"))
 _NO_EFFECT = frozenset(("b", "nop", "hint", "bti", "paciasp", "autiasp", "xpaclri"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    """A load or store, taken apart: where it begins and what it moves."""
-
-    pointer: FlowValue
-    scale: int | None
-    size: int
-    registers: list[Any]
-    is_vector: bool
 
 
 class Arm64Flow(TypeFlow):
@@ -67,196 +46,193 @@ class Arm64Flow(TypeFlow):
     result = "x0"
     clobbered = tuple(f"x{number}" for number in range(19))
 
-    def decode(self) -> Mapping[int, Any]:
+    def decode(self) -> Mapping[int, tuple[int, str]]:
         """The instructions; words that are none are passed over."""
-        return decode_all(capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN, self.function, 4)
+        return decode_all(*_CAPSTONE, self.function, 4)
 
     def initial(self) -> ValueState:
         """Nothing is known of the registers that are kept; the stack begins here."""
         names = [f"x{number}" for number in range(8, 31)]
         return {**dict.fromkeys(names, UNKNOWN), "sp": StackValue(0)}
 
-    def transfer(self, instruction: Any) -> Transfer:
-        """Jumps, calls and returns."""
-        name, operands = instruction.mnemonic, instruction.operands
-        if name == "b":
-            return Transfer("jump", operands[0].imm & MASK)
-        if name.startswith("b.") or name in ("cbz", "cbnz", "tbz", "tbnz"):
-            return Transfer("branch", operands[-1].imm & MASK)
-        if name == "br":
-            return Transfer("jump")
-        if name in ("ret", "retaa", "eret"):
-            return Transfer("return")
-        return Transfer("call", operands[0].imm & MASK) if name == "bl" else NEXT
+    def take_apart(self, address: int, code: bytes) -> Instruction:
+        """An instruction with what it reads, does and writes."""
+        word = int.from_bytes(code, "little")
+        name = self.instructions[address][1]
+        distance = distance_of(word)
+        if distance is None:
+            page = page_of(word, address)
+            pattern = self._pattern(code).at(address)
+            if page is not None:
+                pattern.operands = (pattern.operands[0], Operand("number", 8, number=page))
+            return pattern
+        target = (address + distance) & MASK
+        operands = (Operand("number", 8, number=target),)
+        if name == "bl":
+            reads, writes = self._changed_by_call(target)
+            transfer, action = Transfer("call", target), Arm64Flow._call
+            return Instruction(
+                address, 4, name, operands, transfer, action, reads=reads, writes=writes
+            )
+        transfer = Transfer("jump" if name == "b" else "branch", target)
+        is_outside = target not in self.instructions
+        reads = frozenset((*self.arguments, self.result)) if is_outside else frozenset()
+        return Instruction(address, 4, name, operands, transfer, reads=reads)
 
-    def step(self, instruction: Any, state: ValueState) -> None:
+    def _changed_by_call(self, target: int) -> tuple[frozenset[str], frozenset[str]]:
+        """The registers that count for a call, and those that have another value after it."""
+        names = self.kernel.symbols.names_at(target)
+        if names and (names[0] in _TRANSPARENT or names[0].startswith("__sanitizer")):
+            return frozenset(), frozenset()
+        return self.passed_to(names), frozenset(self.clobbered)
+
+    def step(self, instruction: Instruction, state: ValueState) -> None:
         """Follows one instruction."""
-        name, operands = instruction.mnemonic, instruction.operands
-        if name in _NO_EFFECT or name.startswith(("b.", "cb", "tb", "prfm")):
-            return
-        memory = next((each for each in operands if each.type == cs.ARM64_OP_MEM), None)
-        if memory is not None:
-            self._memory(instruction, memory, state)
-        elif name == "bl":
-            self._call(instruction, state)
-        elif name == "blr":
-            pointer = self._value(instruction, operands[0], state)
-            self.call_pointer((instruction.address,), state, pointer)
-        elif name in ("mov", "movz") and len(operands) == 2:
-            self._set(instruction, operands[0], self._value(instruction, operands[1], state), state)
-        elif name in ("adrp", "adr"):
-            self._set(instruction, operands[0], ConstantValue(operands[1].imm & MASK), state)
-        elif name == "mrs":
-            self._set(instruction, operands[0], self._system_register(instruction), state)
-        elif name in ("add", "sub") and len(operands) == 3:
-            self._set(instruction, operands[0], self._sum(instruction, state), state)
-        else:
-            self._others(instruction, name, state)
+        if instruction.action is not None:
+            instruction.action(self, instruction, state)
 
-    def _others(self, instruction: Any, name: str, state: ValueState) -> None:
-        operands, address = instruction.operands, instruction.address
-        if name == "csel":
-            first, second = (self._value(instruction, each, state) for each in operands[1:3])
-            merged = self.hints.merged(first, second, (address, "csel"))
-            self._set(instruction, operands[0], merged, state)
-        elif name == "and" and _aligns(operands):
-            value = self._value(instruction, operands[1], state)
-            if not isinstance(value, PointerValue):
-                chain = value.chain if isinstance(value, PlainValue) else ("?",)
-                value = self.hints.plain((address,), chain)
-            self._set(instruction, operands[0], value, state)
-        elif name == "cmp":
-            self.compared(*(self._value(instruction, each, state) for each in operands[:2]))
-        elif name not in _SILENT and operands and operands[0].type == cs.ARM64_OP_REG:
-            value = self.hints.plain((address, "computed"), ("computed",))
-            self._set(instruction, operands[0], value, state)
+    def _copy(self, instruction: Instruction, state: ValueState) -> None:
+        target, source = instruction.operands
+        self._set(instruction, target, self._value(instruction, source, state), state)
 
-    def _value(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
-        if operand.type == cs.ARM64_OP_IMM:
-            shift = operand.shift.value if operand.shift.type == cs.ARM64_SFT_LSL else 0
-            return ConstantValue(operand.imm << shift & MASK)
-        name = instruction.reg_name(operand.reg)
-        if name in ("xzr", "wzr"):
-            return ConstantValue(0)
-        register, size = _WHOLE.get(name, ("", 0))
-        value = state.get(register, UNKNOWN)
-        if isinstance(value, ConstantValue) and not operand.ext:
+    def _compute(self, instruction: Instruction, state: ValueState) -> None:
+        value = self.hints.plain((instruction.address, "computed"), ("computed",))
+        self._set(instruction, instruction.operands[0], value, state)
+
+    def _choose(self, instruction: Instruction, state: ValueState) -> None:
+        target, *sources = instruction.operands[:3]
+        first, second = (self._value(instruction, each, state) for each in sources)
+        merged = self.hints.merged(first, second, (instruction.address, "csel"))
+        self._set(instruction, target, merged, state)
+
+    def _align(self, instruction: Instruction, state: ValueState) -> None:
+        value = self._value(instruction, instruction.operands[1], state)
+        if not isinstance(value, PointerValue):
+            chain = value.chain if isinstance(value, PlainValue) else ("?",)
+            value = self.hints.plain((instruction.address,), chain)
+        self._set(instruction, instruction.operands[0], value, state)
+
+    def _compare(self, instruction: Instruction, state: ValueState) -> None:
+        first, second = (self._value(instruction, each, state) for each in instruction.operands[:2])
+        self.compared(first, second)
+
+    def _call_register(self, instruction: Instruction, state: ValueState) -> None:
+        pointer = self._value(instruction, instruction.operands[0], state)
+        self.call_pointer((instruction.address,), state, pointer)
+
+    def _value(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
+        if operand.kind == "number" or operand.name in ("xzr", "wzr"):
+            return ConstantValue(operand.number & MASK)
+        value = state.get(operand.register, UNKNOWN)
+        if isinstance(value, ConstantValue) and not operand.is_extended:
             return value
-        if size == 4:
+        if operand.size == 4:
             return PlainValue((instruction.address, "part"), 0, ("int",))
-        if operand.ext or (operand.shift.type and operand.shift.value):
+        if operand.is_extended or operand.shift:
             return PlainValue((instruction.address, "shifted"), 0, ("computed",))
         return value
 
-    def _set(self, instruction: Any, operand: Any, value: FlowValue, state: ValueState) -> None:
-        if operand.type != cs.ARM64_OP_REG:
+    def _set(
+        self, instruction: Instruction, operand: Operand, value: FlowValue, state: ValueState
+    ) -> None:
+        register = operand.register
+        if operand.kind != "register" or not register:
             return
-        register, size = _WHOLE.get(instruction.reg_name(operand.reg), ("", 0))
-        if not register:
-            return
-        if size == 8 or isinstance(value, ConstantValue):
+        if operand.size == 8 or isinstance(value, ConstantValue):
             state[register] = value
             return
         chain = value.chain if isinstance(value, PlainValue) else ("int",)
         state[register] = self.hints.plain((instruction.address, register), chain)
 
-    def _pointer(
-        self, instruction: Any, operand: Any, state: ValueState
-    ) -> tuple[FlowValue, int | None]:
+    def _pointer(self, operand: Operand, state: ValueState) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
-        memory = operand.mem
-        base = _WHOLE.get(instruction.reg_name(memory.base), ("", 0))[0]
-        value = state.get(base, UNKNOWN)
-        if not memory.index:
-            return add(value, memory.disp), None
-        index = state.get(_WHOLE.get(instruction.reg_name(memory.index), ("", 0))[0], UNKNOWN)
-        shift = operand.shift.value if operand.shift.type else 0
-        if isinstance(index, ConstantValue) and not operand.ext:
-            return add(value, signed(index.number) << shift), None
+        value = state.get(operand.register, UNKNOWN)
+        if not operand.has_index:
+            return add(value, operand.number), None
+        index = state.get(operand.index, UNKNOWN)
+        if isinstance(index, ConstantValue) and not operand.is_extended:
+            return add(value, signed(index.number) << operand.shift), None
         if isinstance(index, PointerValue) and not isinstance(value, PointerValue):
             value = index
-        return add(value, memory.disp), 1 << shift
+        return add(value, operand.number), 1 << operand.shift
 
-    def _memory(self, instruction: Any, memory: Any, state: ValueState) -> None:
-        base = _WHOLE.get(instruction.reg_name(memory.mem.base), ("", 0))[0]
+    def _memory(self, instruction: Instruction, state: ValueState, move: Move) -> None:
+        base = move.memory.register
         held = state.get(base, UNKNOWN)
-        after = instruction.writeback and not instruction.op_str.rstrip().endswith("!")
-        pointer, scale = (held, None) if after else self._pointer(instruction, memory, state)
-        registers = [each for each in instruction.operands if each.type == cs.ARM64_OP_REG]
-        first = instruction.reg_name(registers[0].reg) if registers else ""
-        size = self._size(instruction.mnemonic, first)
-        parts = _Transfer(pointer, scale, size, registers, first[:1] in ("q", "d", "s", "v"))
-        if base != "sp" and not isinstance(held, StackValue) and not parts.is_vector:
-            displacement = 0 if after else memory.mem.disp
-            self.note_access(instruction.address, pointer, scale, size, base, displacement)
-        if instruction.mnemonic.startswith(_LOADS):
-            self._load(instruction, parts, state)
+        pointer, scale = (held, None) if move.is_after else self._pointer(move.memory, state)
+        if base != "sp" and not isinstance(held, StackValue) and not move.is_vector:
+            displacement = 0 if move.is_after else move.memory.number
+            self.note_access(instruction.address, pointer, scale, move.size, base, displacement)
+        if move.is_load:
+            self._load(instruction, move, pointer, scale, state)
         else:
-            self._store(instruction, parts, state)
-        if instruction.writeback:
-            last = instruction.operands[-1]
-            is_number = after and last.type == cs.ARM64_OP_IMM
-            state[base] = add(held, last.imm if is_number else memory.mem.disp)
+            self._store(instruction, move, pointer, scale, state)
+        if move.moved is not None:
+            state[base] = add(held, move.moved)
 
-    def _size(self, name: str, register: str) -> int:
-        if name.endswith("b"):
-            return 1
-        if name.endswith("h"):
-            return 2
-        if name.endswith("sw"):
-            return 4
-        return 4 if register == "wzr" else _WHOLE.get(register, ("", 8))[1]
-
-    def _load(self, instruction: Any, parts: _Transfer, state: ValueState) -> None:
-        name = instruction.mnemonic
-        single = name not in _PAIRS and name.startswith(_SINGLE_LOADS)
-        targets = parts.registers[: 1 if single else 2]
+    def _load(
+        self,
+        instruction: Instruction,
+        move: Move,
+        pointer: FlowValue,
+        scale: int | None,
+        state: ValueState,
+    ) -> None:
         values = [
             UNKNOWN
-            if parts.is_vector
+            if move.is_vector
             else self.read(
-                add(parts.pointer, place * parts.size),
-                parts.scale,
-                parts.size,
+                add(pointer, place * move.size),
+                scale,
+                move.size,
                 state,
                 (instruction.address, place),
             )
-            for place in range(len(targets))
+            for place in range(len(move.registers))
         ]
-        for target, value in zip(targets, values, strict=True):
+        for target, value in zip(move.registers, values, strict=True):
             self._set(instruction, target, value, state)
 
-    def _store(self, instruction: Any, parts: _Transfer, state: ValueState) -> None:
-        sources = parts.registers[: 2 if instruction.mnemonic in _PAIRS else 1]
-        if instruction.mnemonic.startswith(("stx", "stlx")):
+    def _store(
+        self,
+        instruction: Instruction,
+        move: Move,
+        pointer: FlowValue,
+        scale: int | None,
+        state: ValueState,
+    ) -> None:
+        if move.status is not None:
             status = PlainValue((instruction.address, "status"), 0, ("int",))
-            self._set(instruction, parts.registers[0], status, state)
-            sources = parts.registers[1:2]
-        for place, source in enumerate(sources):
-            target = add(parts.pointer, place * parts.size)
-            value = UNKNOWN if parts.is_vector else self._value(instruction, source, state)
-            if isinstance(target, StackValue) and not parts.scale:
+            self._set(instruction, move.status, status, state)
+        for place, source in enumerate(move.registers):
+            target = add(pointer, place * move.size)
+            value = UNKNOWN if move.is_vector else self._value(instruction, source, state)
+            if isinstance(target, StackValue) and not scale:
                 state["stack", target.offset] = value
             else:
-                self.written(target, parts.scale, parts.size, value)
+                self.written(target, scale, move.size, value)
 
-    def _system_register(self, instruction: Any) -> FlowValue:
+    def _system_register(self, instruction: Instruction, state: ValueState, name: str) -> None:
         """`current` is in sp_el0, the per-CPU offset in tpidr_el1 or el2 (asm/current.h, 4.10;
         asm/percpu.h).
         """
-        name, origin = instruction.op_str.split(",")[1].strip().lower(), (instruction.address,)
-        task = self.types.struct("task_struct")
+        origin, task = (instruction.address,), self.types.struct("task_struct")
+        value: FlowValue = PlainValue(origin, 0, ("int",))
         if name == "sp_el0" and task is not None:
-            return PointerValue(task, 0, ("current",), frozenset((origin,)))
-        if name in ("tpidr_el1", "tpidr_el2"):
-            return PerCpuBase()
-        return PlainValue(origin, 0, ("int",))
+            value = PointerValue(task, 0, ("current",), frozenset((origin,)))
+        elif name in ("tpidr_el1", "tpidr_el2"):
+            value = PerCpuBase()
+        self._set(instruction, instruction.operands[0], value, state)
 
-    def _sum(self, instruction: Any, state: ValueState) -> FlowValue:
+    def _sum(self, instruction: Instruction, state: ValueState) -> None:
+        target = instruction.operands[0]
+        self._set(instruction, target, self._total(instruction, state), state)
+
+    def _total(self, instruction: Instruction, state: ValueState) -> FlowValue:
         target, *sources = instruction.operands
         first, second = (self._value(instruction, each, state) for each in sources)
         origin, adds = (instruction.address,), instruction.mnemonic == "add"
-        if instruction.reg_name(target.reg)[0] == "w":
+        if target.name[0] == "w":
             return PlainValue(origin, 0, ("int",))
         if isinstance(second, PerCpuBase):
             first, second = second, first
@@ -275,8 +251,8 @@ class Arm64Flow(TypeFlow):
         chain = first.chain if isinstance(first, PointerValue | PlainValue) else ()
         return self.hints.plain(origin, (*chain, "computed"))
 
-    def _call(self, instruction: Any, state: ValueState) -> None:
-        names = self.kernel.symbols.names_at(instruction.operands[0].imm & MASK)
+    def _call(self, instruction: Instruction, state: ValueState) -> None:
+        names = self.kernel.symbols.names_at(instruction.operands[0].number & MASK)
         name, origin = names[0] if names else "?", (instruction.address,)
         if name in _TRANSPARENT or name.startswith("__sanitizer"):
             return
@@ -289,9 +265,79 @@ class Arm64Flow(TypeFlow):
         else:
             self.call(origin, state, self.types.prototypes(name), name)
 
+    @staticmethod
+    @lru_cache(maxsize=_MOST_PATTERNS)
+    def _pattern(code: bytes) -> Instruction:
+        """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
+        raw = decode_one(*_CAPSTONE, code, 0)
+        operands = tuple(operand_of(raw, operand) for operand in raw.operands)
+        name = raw.mnemonic
+        transfer = NEXT
+        if name == "br":
+            transfer = Transfer("jump")
+        elif name in ("ret", "retaa", "eret"):
+            transfer = Transfer("return")
+        action, reads, writes = Arm64Flow._action(raw, name, operands)
+        results = {Arm64Flow.result} if transfer.kind == "return" else set()
+        return Instruction(
+            0,
+            4,
+            name,
+            operands,
+            transfer,
+            action,
+            reads=frozenset((reads | results) - {""}),
+            writes=frozenset(writes - {""}),
+        )
 
-def _aligns(operands: Any) -> bool:
+    @staticmethod
+    def _action(
+        raw: Any, name: str, operands: tuple[Operand, ...]
+    ) -> tuple[Action | None, set[str], set[str]]:
+        """What an instruction does, the registers whose values count for it, and those that have
+        another value after it.
+        """
+        first = operands[0].register if operands else ""
+        behind = {each.register for each in operands[1:]}
+        if name in _NO_EFFECT or name.startswith("prfm"):
+            return None, set(), set()
+        memory = next((each for each in operands if each.kind == "memory"), None)
+        if memory is not None:
+            return Arm64Flow._moving(move_of(raw, name, operands, memory))
+        if name == "blr":
+            return Arm64Flow._call_register, {first, *Arm64Flow.arguments}, {*Arm64Flow.clobbered}
+        if name in ("mov", "movz", "adrp", "adr") and len(operands) == 2:
+            return Arm64Flow._copy, behind, {first}
+        if name == "mrs":
+            register = raw.op_str.split(",")[1].strip().lower()
+            return partial(Arm64Flow._system_register, name=register), set(), {first}
+        if name in ("add", "sub") and len(operands) == 3:
+            return Arm64Flow._sum, behind, {first}
+        if name == "csel":
+            return Arm64Flow._choose, behind, {first}
+        if name == "and" and _aligns(operands):
+            return Arm64Flow._align, behind, {first}
+        if name == "cmp":
+            return Arm64Flow._compare, {first} | behind, set()
+        if name not in _SILENT and operands and operands[0].kind == "register":
+            return Arm64Flow._compute, set(), {first}
+        return None, set(), set()
+
+    @staticmethod
+    def _moving(move: Move) -> tuple[Action, set[str], set[str]]:
+        reads, writes = {move.memory.register, move.memory.index}, set()
+        moved = {each.register for each in move.registers}
+        if move.is_load:
+            writes |= moved
+        else:
+            reads |= moved
+        if move.status is not None:
+            writes.add(move.status.register)
+        return partial(Arm64Flow._memory, move=move), reads, writes
+
+
+def _aligns(operands: tuple[Operand, ...]) -> bool:
     """Tell if this clears low bits, which marks in pointers are kept in."""
     last = operands[-1]
-    is_number = len(operands) == 3 and last.type == cs.ARM64_OP_IMM
-    return is_number and -16 <= signed(last.imm & MASK) < 0
+    is_number = len(operands) == 3 and last.kind == "number"
+    return is_number and -16 <= signed(last.number & MASK) < 0

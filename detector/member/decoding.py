@@ -1,35 +1,116 @@
-"""Decodes the instructions of a function with capstone."""
+"""Decodes the instructions of a function with capstone, and takes them apart.
+
+In: code. Out: size and name of each instruction; of those that are followed an `Instruction`, whose
+operands are read once, as each is followed many times. Equal bytes are taken apart once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import capstone
 
 from detector.member.kernel import FunctionCode
 
+OperandKind = Literal["register", "number", "memory", "other"]
+TransferKind = Literal["jump", "branch", "return", "call", "next"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The way on from an instruction; `target` is None where that is computed."""
+
+    kind: TransferKind
+    target: int | None = None
+
+
+NEXT = Transfer("next")
+
+
+@dataclass(slots=True)
+class Operand:
+    """An operand of `size` bytes.
+
+    `register` is the whole register of 64 bits (of memory: the base), empty where it is not
+    followed; `name` how it is printed; `number` a constant (of memory: the displacement). `index`
+    and `scale` are of memory, `shift` (bits to the left) and `is_extended` of arm64.
+    """
+
+    kind: OperandKind
+    size: int
+    register: str = ""
+    name: str = ""
+    number: int = 0
+    index: str = ""
+    has_index: bool = False
+    scale: int = 1
+    segment: str = ""
+    shift: int = 0
+    is_extended: bool = False
+
+
+@dataclass(slots=True)
+class Instruction:
+    """An instruction, taken apart.
+
+    `action` does what it does, None where nothing that matters is done; `memory` are the operands
+    through which it may touch an object. `reads` and `writes` are the registers whose values count
+    for the action, and those that have another value after it.
+    """
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: tuple[Operand, ...]
+    transfer: Transfer
+    action: Callable[..., None] | None = None
+    memory: tuple[Operand, ...] = ()
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+
+    def at(self, address: int) -> Instruction:
+        """The same instruction at an address."""
+        return Instruction(
+            address,
+            self.size,
+            self.mnemonic,
+            self.operands,
+            self.transfer,
+            self.action,
+            self.memory,
+            self.reads,
+            self.writes,
+        )
+
 
 @cache
-def _disassembler(architecture: int, mode: int) -> Any:
+def _disassembler(architecture: int, mode: int, *, detail: bool) -> Any:
     disassembler = capstone.Cs(architecture, mode)
-    disassembler.detail = True
+    disassembler.detail = detail
     return disassembler
 
 
 def decode_all(
     architecture: int, mode: int, function: FunctionCode, alignment: int
-) -> Mapping[int, Any]:
-    """The instructions by address; bytes that are none are passed over."""
-    instructions: dict[int, Any] = {}
+) -> Mapping[int, tuple[int, str]]:
+    """(size, mnemonic) of each instruction by address; bytes that are none are passed over."""
+    instructions: dict[int, tuple[int, str]] = {}
     position, code = 0, function.code
+    disassembler = _disassembler(architecture, mode, detail=False)
     while position < len(code):
         start = position
-        disassembler = _disassembler(architecture, mode)
-        for instruction in disassembler.disasm(code[position:], function.start + position):
-            instructions[instruction.address] = instruction
-            position = instruction.address - function.start + instruction.size
+        found = disassembler.disasm_lite(code[position:], function.start + position)
+        for address, size, mnemonic, _ in found:
+            instructions[address] = size, mnemonic
+            position = address - function.start + size
         if position == start or position < len(code):
             position += alignment
     return instructions
+
+
+def decode_one(architecture: int, mode: int, code: bytes, address: int) -> Any:
+    """The instruction that these bytes are, with its operands, as capstone's."""
+    return next(_disassembler(architecture, mode, detail=True).disasm(code, address, 1))

@@ -35,9 +35,11 @@ class Hints:
         self._known: dict[ValueOrigin, tuple[int, int]] = {}
         self._seen: dict[ValueOrigin, set[tuple[int, int]]] = {}
         self._uses: dict[ValueOrigin, str] = {}
+        self._inputs: dict[ValueOrigin, set[tuple[ValueOrigin, int]]] = {}
 
     def next_round(self) -> bool:
         """Puts what was collected in force; False where nothing is new."""
+        self._spread()
         agreed = {
             origin: next(iter(uses))
             for origin, uses in self._seen.items()
@@ -49,7 +51,30 @@ class Hints:
 
     def forget_round(self) -> None:
         """Begins to collect anew."""
-        self._seen = {}
+        self._seen, self._inputs = {}, {}
+
+    def _spread(self) -> None:
+        """What a value is used as where paths have met, each of these had: one variable of C has
+        one type. Where a path's own value is used too, that counts.
+        """
+        spread: dict[ValueOrigin, set[tuple[int, int]]] = {}
+        for met, uses in self._seen.items():
+            todo, done = [(met, 0)], {met}
+            while todo and met in self._inputs:
+                where, moved = todo.pop()
+                for origin, offset in self._inputs.get(where, ()):
+                    if origin in done:
+                        continue
+                    done.add(origin)
+                    distance = moved + offset
+                    todo.append((origin, distance))
+                    if origin not in self._seen:
+                        back = {(kind, at - distance) for kind, at in uses}
+                        spread.setdefault(origin, set()).update(back)
+                        self._uses.setdefault(origin, self._uses[met])
+        for origin, uses in spread.items():
+            if all(0 <= back <= _FARTHEST for _, back in uses):
+                self._seen[origin] = uses
 
     def use_of(self, origins: Iterable[ValueOrigin]) -> str | None:
         """The use that says the type of a value, in words."""
@@ -124,6 +149,8 @@ class Hints:
         """Merge what two paths say of a value."""
         if first == second:
             return first
+        if isinstance(first, MixedValue) and first.origin == where and where not in self._known:
+            return first if not isinstance(second, PerCpuBase) else MixedValue()
         if isinstance(first, PerCpuBase) or isinstance(second, PerCpuBase):
             return MixedValue()
         mixed = MixedValue(where)
@@ -159,6 +186,9 @@ class Hints:
     def _merged_plain(self, first: FlowValue, second: FlowValue, where: ValueOrigin) -> FlowValue:
         if isinstance(first, ConstantValue) and isinstance(second, PlainValue):
             first, second = second, first
+        for value in (first, second):
+            if isinstance(value, PlainValue) and value.origin != where:
+                self._inputs.setdefault(where, set()).add((value.origin, value.offset))
         if isinstance(first, PlainValue) and isinstance(second, ConstantValue):
             return first if first.origin == where else self.plain(where, first.chain)
         if isinstance(first, PlainValue) and isinstance(second, PlainValue):

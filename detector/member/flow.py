@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
 
 from detector.member.arguments import argument_types, entry_state
+from detector.member.blocks import Block, blocks_of, leading_to
+from detector.member.decoding import Instruction, Transfer
 from detector.member.fit import fit_containers
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.semantics import MemoryAccess, Semantics
@@ -31,18 +31,6 @@ _NEVER_RETURN = frozenset(
         "__reiserfs_panic",
     )
 )
-TransferKind = Literal["jump", "branch", "return", "call", "next"]
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """The way on from an instruction; `target` is None where that is computed."""
-
-    kind: TransferKind
-    target: int | None = None
-
-
-NEXT = Transfer("next")
 
 
 class TypeFlow(Semantics, ABC):
@@ -58,23 +46,23 @@ class TypeFlow(Semantics, ABC):
     ) -> None:
         super().__init__(kernel, function)
         self.calls: dict[int, tuple[int | None, ValueState]] = {}
-        self.instructions: Mapping[int, Any] = self.decode()
-        self.order = sorted(self.instructions)
+        self.instructions: Mapping[int, tuple[int, str]] = self.decode()
+        self._apart: dict[int, Instruction] = {}
         self._follows_callers = follows_callers
         self._fits = fits
         self._from_callers: Mapping[str, PointerValue] | None = None
 
     # What an architecture says.
     @abstractmethod
-    def decode(self) -> Mapping[int, Any]:
-        """The function's instructions by address."""
+    def decode(self) -> Mapping[int, tuple[int, str]]:
+        """(size, mnemonic) of the function's instructions by address."""
 
     @abstractmethod
-    def transfer(self, instruction: Any) -> Transfer:
-        """The way on from an instruction."""
+    def take_apart(self, address: int, code: bytes) -> Instruction:
+        """An instruction with what it reads, does and writes."""
 
     @abstractmethod
-    def step(self, instruction: Any, state: ValueState) -> None:
+    def step(self, instruction: Instruction, state: ValueState) -> None:
         """Changes the state as the instruction does, and notes its accesses."""
 
     @abstractmethod
@@ -82,94 +70,73 @@ class TypeFlow(Semantics, ABC):
         """The registers at the entry that hold no arguments."""
 
     # The walk.
-    def analyse(self, rounds: int = 3) -> dict[int, MemoryAccess]:
-        """Follows the function in rounds, until no use says anything new."""
+    def analyse(self, rounds: int = 3, goal: int | None = None) -> dict[int, MemoryAccess]:
+        """Follows the function in rounds, until no use says anything new. With a `goal`, only what
+        leads to that instruction.
+        """
+        blocks = self._blocks()
+        places = None if goal is None else leading_to(blocks, goal)
         for _ in range(rounds):
-            self._walk()
+            self._walk(blocks, places)
             if not self.hints.next_round():
                 break
         if self._fits:
             fit_containers(self)
         return self.accesses
 
-    def _walk(self) -> None:
+    def _blocks(self) -> list[Block]:
+        if self.function.start not in self.instructions:
+            return []  # it does not begin with an instruction
+        order = sorted(self.instructions)
+        return blocks_of(self.function.start, order, self._instruction_at, self._ends)
+
+    def _instruction_at(self, address: int) -> Instruction:
+        if address not in self._apart:
+            place = address - self.function.start
+            code = self.function.code[place : place + self.instructions[address][0]]
+            self._apart[address] = self.take_apart(address, code)
+        return self._apart[address]
+
+    def _walk(self, blocks: Sequence[Block], places: Collection[int] | None) -> None:
         self.hints.forget_round()
         self.accesses, self.calls = {}, {}
-        if self.function.start not in self.instructions:
-            return  # it does not begin with an instruction
-        rank = {address: place for place, address in enumerate(self.order)}
-        leaders = self._leaders(rank)
-        start = self.function.start
-        states: dict[int, ValueState] = {start: self._entry()}
-        heap, waiting = [(0, start)], {start}
-        visits: dict[int, int] = {}
+        if not blocks:
+            return
+        states: dict[int, ValueState] = {0: self._entry()}
+        heap, waiting = [0], {0}
+        visits = [0] * len(blocks)
         while heap:
-            block = heapq.heappop(heap)[1]
-            waiting.discard(block)
-            visits[block] = visits.get(block, 0) + 1
-            if visits[block] > _MOST_VISITS:
+            place = heapq.heappop(heap)
+            waiting.discard(place)
+            visits[place] += 1
+            if visits[place] > _MOST_VISITS:
                 continue
-            state = dict(states[block])
-            for target in self._block(block, state, rank, leaders):
-                if self._meet(states, target, state) and target not in waiting:
-                    heapq.heappush(heap, (rank[target], target))
+            state = dict(states[place])
+            self._follow(blocks[place], state)
+            for target in blocks[place].targets:
+                if places is not None and target not in places:
+                    continue
+                if self._meet(states, target, blocks[target], state) and target not in waiting:
+                    heapq.heappush(heap, target)
                     waiting.add(target)
 
-    def _leaders(self, rank: Mapping[int, int]) -> set[int]:
-        leaders = {self.function.start}
-        for place, address in enumerate(self.order):
-            transfer = self.transfer(self.instructions[address])
-            if transfer.kind in ("jump", "branch", "return"):
-                if transfer.target in rank:
-                    leaders.add(transfer.target)  # type: ignore[arg-type]
-                if place + 1 < len(self.order):
-                    leaders.add(self.order[place + 1])
-        return leaders
-
-    def _block(
-        self, address: int, state: ValueState, rank: Mapping[int, int], leaders: set[int]
-    ) -> list[int]:
-        """Follows the code from a leader to the next one; the leaders that may come after it."""
-        place = rank[address]
-        while True:
-            address = self.order[place]
-            instruction = self.instructions[address]
-            transfer = self.transfer(instruction)
-            place += 1
-            following = self.order[place] if place < len(self.order) else None
-            if transfer.kind in ("jump", "branch"):
-                return self._after_jump(address, transfer, state, rank, following)
-            if transfer.kind == "return":
+    def _follow(self, block: Block, state: ValueState) -> None:
+        """Follows the instructions of a block."""
+        for instruction in block.instructions:
+            transfer = instruction.transfer
+            kind = transfer.kind
+            if kind == "next":
+                self.step(instruction, state)
+            elif kind == "return":
                 self.returned(state)
-                return []
-            if transfer.kind == "call":
-                self.calls[address] = transfer.target, dict(state)
-                if self._ends(transfer.target):
-                    return []
-            self.step(instruction, state)
-            if following is None:
-                return []
-            if following in leaders:
-                return [following]
-
-    def _after_jump(
-        self,
-        address: int,
-        transfer: Transfer,
-        state: ValueState,
-        rank: Mapping[int, int],
-        following: int | None,
-    ) -> list[int]:
-        targets = []
-        if transfer.target in rank:
-            targets.append(transfer.target)
-        elif transfer.target is not None:
-            self._tail_call(address, transfer, state)
-        if transfer.kind == "branch":
-            self.step(self.instructions[address], state)
-            if following is not None:
-                targets.append(following)
-        return [target for target in targets if target is not None]
+            elif kind == "call":
+                self.calls[instruction.address] = transfer.target, dict(state)
+                if not self._ends(transfer.target):
+                    self.step(instruction, state)
+            elif transfer.target is not None and transfer.target not in self.instructions:
+                self._tail_call(instruction.address, transfer, state)
+            if kind == "branch":
+                self.step(instruction, state)
 
     def _tail_call(self, address: int, transfer: Transfer, state: ValueState) -> None:
         """A jump out of the function: to a return thunk, or to a function with these arguments."""
@@ -187,27 +154,38 @@ class TypeFlow(Semantics, ABC):
         names = self.kernel.symbols.names_at(target)
         return bool(names) and names[0] in _NEVER_RETURN
 
-    def _meet(self, states: dict[int, ValueState], target: int, state: ValueState) -> bool:
-        """Merges a state into that of a block; whether it changed."""
-        present = states.get(target)
+    def _meet(
+        self, states: dict[int, ValueState], place: int, block: Block, state: ValueState
+    ) -> bool:
+        """Merges a state into that at the start of a block; whether it changed. What the block and
+        those behind it do not read is left out.
+        """
+        present = states.get(place)
         if present is None:
-            states[target] = dict(state)
+            live = block.live
+            states[place] = {
+                name: value
+                for name, value in state.items()
+                if name in live or isinstance(name, tuple)
+            }
             return True
-        merged: ValueState = {}
-        changed = False
+        changed: ValueState = {}
+        gone = []
+        start = block.instructions[0].address
         for name, value in present.items():
-            if name not in state:
-                changed = True
+            other = state.get(name)
+            if value is other:
                 continue
-            other = state[name]
-            if value is other or value == other:
-                merged[name] = value
-                continue
-            merged[name] = self.hints.merged(value, other, ("meet", target, name))
-            changed = changed or merged[name] != value
-        if changed:
-            states[target] = merged
-        return changed
+            if other is None:
+                gone.append(name)
+            elif value != other:
+                merged = self.hints.merged(value, other, ("meet", start, name))
+                if merged is not value and merged != value:
+                    changed[name] = merged
+        present.update(changed)
+        for name in gone:
+            del present[name]
+        return bool(changed or gone)
 
     def _entry(self) -> ValueState:
         entry = entry_state(self)

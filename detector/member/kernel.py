@@ -97,12 +97,12 @@ class KernelBuild:
                     return name, kind, address - start
         return None
 
-    def callers(self, target: int) -> list[int]:
+    def callers(self, target: int) -> Sequence[int]:
         """The addresses of the instructions that call or jump to a function, in order."""
-        return self._calls.get(target, [])
+        return self._calls.get(target, ())
 
     @cached_property
-    def _calls(self) -> dict[int, list[int]]:
+    def _calls(self) -> dict[int, tuple[int, ...]]:
         known = frozenset(self.symbols.addresses)
         scan: Callable[[CodeRange], Iterator[tuple[int, int]]]
         scan = _arm64_calls if self.arch == "arm64" else _x86_calls
@@ -111,7 +111,8 @@ class KernelBuild:
             for site, target in scan(part):
                 if target in known:
                     calls.setdefault(target, []).append(site)
-        return calls
+        # Tuples of numbers are nothing that the collector of garbage has to look through.
+        return {target: tuple(sites) for target, sites in calls.items()}
 
 
 def _no_module(_name: str) -> None:

@@ -13,7 +13,6 @@ Sources: arch/x86/kernel/alternative.c, arch/x86/boot/compressed/kaslr.c (CONFIG
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from detector.member.flow import TypeFlow
 from detector.member.kernel import FunctionCode, KernelBuild
@@ -92,8 +91,8 @@ def _agreeing(
     start = address - logged.mark
     if address not in flow.instructions:
         return None
-    for place, instruction in flow.instructions.items():
-        first, size = place - start, instruction.size
+    for place, (size, mnemonic) in flow.instructions.items():
+        first = place - start
         if first < 0 or first + size > len(logged.data):
             continue
         printed = logged.data[first : first + size]
@@ -102,7 +101,7 @@ def _agreeing(
         same = printed == own or _is_unlocked(kernel, own, printed)
         if same or _is_moved(kernel, own, printed, slides):
             equal += 1
-        elif place == address or not _is_patched(kernel, instruction):
+        elif place == address or not _is_patched(kernel, mnemonic, own):
             return None
     return flow if equal >= _FEWEST_EQUAL and len(slides) <= 1 else None
 
@@ -126,13 +125,12 @@ def _is_unlocked(kernel: KernelBuild, own: bytes, printed: bytes) -> bool:
     return kernel.arch == "x86_64" and prefixes == (b"\xf0", b"\x3e") and own[1:] == printed[1:]
 
 
-def _is_patched(kernel: KernelBuild, instruction: Any) -> bool:
+def _is_patched(kernel: KernelBuild, name: str, own: bytes) -> bool:
     """Tell if the kernel rewrites such instructions at boot or while it runs."""
-    name = instruction.mnemonic
     if kernel.arch == "arm64":
         return name in ("nop", "b", "bl")
     if name in ("call", "jmp"):
-        return instruction.bytes[0] in (0xE8, 0xE9, 0xEB)
+        return own[0] in (0xE8, 0xE9, 0xEB)
     return bool(name == "nop")
 
 

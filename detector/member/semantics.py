@@ -6,7 +6,7 @@ results are of the types that a prototype says; a read gives the type of the mem
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -140,6 +140,16 @@ class Semantics:
             value = state.get(register)
             if isinstance(value, StackValue):
                 self._forget_stack(state, value.offset)
+
+    def passed_to(self, names: Iterable[str]) -> frozenset[str]:
+        """The argument registers that count for a call of a function: those that its prototypes
+        name, or all where there is none, or where it takes more than they name.
+        """
+        name = next((each for each in names if each in self.types.functions), "")
+        lists = [self.types.parameters(number) for number in self.types.prototypes(name)]
+        if not lists or any(list_ and not list_[-1][1] for list_ in lists):
+            return frozenset(self.arguments)
+        return frozenset().union(*(arguments_of(self, n) for n in self.types.prototypes(name)))
 
     def _forget_stack(self, state: ValueState, start: int) -> None:
         for key, value in state.items():

@@ -7,7 +7,7 @@ are about origins. `chain` says in words where a pointer is from, the latest ste
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 ValueOrigin = Hashable
@@ -86,8 +86,16 @@ def signed(number: int) -> int:
 
 def add(value: FlowValue, distance: int) -> FlowValue:
     """The value plus a constant."""
-    if isinstance(value, PointerValue | PlainValue | StackValue):
-        return replace(value, offset=value.offset + distance) if distance else value
+    if distance == 0:
+        return value
+    if isinstance(value, PointerValue):
+        return PointerValue(
+            value.type, value.offset + distance, value.chain, value.origins, value.basis
+        )
+    if isinstance(value, PlainValue):
+        return PlainValue(value.origin, value.offset + distance, value.chain)
+    if isinstance(value, StackValue):
+        return StackValue(value.offset + distance)
     if isinstance(value, ConstantValue):
         return ConstantValue((value.number + distance) & MASK)
-    return value if distance == 0 else UNKNOWN
+    return UNKNOWN

@@ -6,14 +6,14 @@ does that is not modelled gives its registers a value of no known type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import capstone
-from capstone import x86 as cs
 
-from detector.member.decoding import decode_all
-from detector.member.flow import NEXT, Transfer, TypeFlow
+from detector.member.decoding import NEXT, Instruction, Operand, Transfer, decode_all, decode_one
+from detector.member.flow import TypeFlow
 from detector.member.semantics import COPIES
 from detector.member.values import (
     MASK,
@@ -28,21 +28,15 @@ from detector.member.values import (
     add,
     signed,
 )
+from detector.member.x86_operands import (
+    distance_of,
+    is_object,
+    operand_of,
+    registers_of,
+    written_by,
+)
 from detector.symbols.btf import Kind
 
-_WHOLE: Mapping[str, str] = {
-    **{
-        f"{form}{letter}{end}": f"r{letter}x"
-        for letter in "abcd"
-        for form, end in (("r", "x"), ("e", "x"), ("", "x"), ("", "l"), ("", "h"))
-    },
-    **{
-        form.format(name): f"r{name}"
-        for name in ("si", "di", "bp", "sp")
-        for form in ("r{}", "e{}", "{}", "{}l")
-    },
-    **{f"r{number}{end}": f"r{number}" for number in range(8, 16) for end in ("", "d", "w", "b")},
-}
 _TRANSPARENT = frozenset(
     (
         "__fentry__",
@@ -57,6 +51,8 @@ _TRANSPARENT = frozenset(
 _THUNK = "__x86_indirect_thunk_"
 _VARIANTS = (".isra", ".constprop", ".part")
 _SILENT = frozenset(("test", "nop", "endbr64", "ud2", "cmp"))
+_MOST_PATTERNS = 4096
+Action = Callable[..., None]
 
 
 class X86Flow(TypeFlow):
@@ -66,7 +62,7 @@ class X86Flow(TypeFlow):
     result = "rax"
     clobbered = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
-    def decode(self) -> Mapping[int, Any]:
+    def decode(self) -> Mapping[int, tuple[int, str]]:
         """The instructions; bytes that are none are passed over."""
         return decode_all(capstone.CS_ARCH_X86, capstone.CS_MODE_64, self.function, 1)
 
@@ -75,109 +71,95 @@ class X86Flow(TypeFlow):
         names = ("rbx", "rbp", "r12", "r13", "r14", "r15", "rax", "r10", "r11")
         return {**dict.fromkeys(names, UNKNOWN), "rsp": StackValue(0)}
 
-    def transfer(self, instruction: Any) -> Transfer:
-        """Jumps, calls and returns."""
-        name, operands = instruction.mnemonic, instruction.operands
-        if name[0] == "j" or name.startswith("loop"):
-            is_known = bool(operands) and operands[0].type == cs.X86_OP_IMM
-            target = operands[0].imm & MASK if is_known else None
-            return Transfer("jump" if name == "jmp" else "branch", target)
-        if name in ("ret", "int3", "iretq"):
-            return Transfer("return")
-        if name == "call" and operands[0].type == cs.X86_OP_IMM:
-            return Transfer("call", operands[0].imm & MASK)
-        return NEXT
-
-    def step(self, instruction: Any, state: ValueState) -> None:
-        """Follows one instruction."""
-        name = instruction.mnemonic
-        if name[0] == "j":
-            return
-        if name.startswith(("rep", "lock")):
-            name = name.rsplit(" ", 1)[-1]
-        self._note(instruction, name, state)
-        operands = instruction.operands
-        wide = bool(operands) and operands[0].size == 8
-        is_register = bool(operands) and operands[0].type == cs.X86_OP_REG
+    def take_apart(self, address: int, code: bytes) -> Instruction:
+        """An instruction with what it reads, does and writes."""
+        distance = distance_of(code)
+        if distance is None:
+            return self._pattern(code).at(address)
+        size, name = self.instructions[address]
+        target = (address + size + distance) & MASK
+        operands = (Operand("number", 8, number=target),)
         if name == "call":
-            self._call(instruction, state)
-        elif name in ("mov", "movabs") and len(operands) == 2:
-            self._move(instruction, state)
-        elif name == "lea":
-            self._set(instruction, operands[0], self._lea(instruction, state), state)
-        elif name in ("add", "sub") and is_register and wide:
-            self._set(instruction, operands[0], self._sum(instruction, name, state), state)
-        elif name in ("inc", "dec") and is_register and wide:
-            step = 1 if name == "inc" else -1
-            moved = add(self._value(instruction, operands[0], state), step)
-            self._set(instruction, operands[0], moved, state)
-        elif name in ("push", "pop", "leave"):
-            self._stack(instruction, name, state)
-        elif name == "xchg" and len(operands) == 2:
-            self._exchange(instruction, state)
-        else:
-            self._others(instruction, name, state)
+            reads, writes = self._changed_by_call(target)
+            transfer, action = Transfer("call", target), X86Flow._call
+            return Instruction(
+                address, size, name, operands, transfer, action, reads=reads, writes=writes
+            )
+        transfer = Transfer("jump" if name == "jmp" else "branch", target)
+        is_outside = target not in self.instructions
+        reads = frozenset((*self.arguments, self.result)) if is_outside else frozenset()
+        return Instruction(address, size, name, operands, transfer, reads=reads)
 
-    def _others(self, instruction: Any, name: str, state: ValueState) -> None:
-        operands, address = instruction.operands, instruction.address
-        registers = [operand for operand in operands if operand.type == cs.X86_OP_REG]
-        if name == "xor" and len(registers) == 2 and registers[0].reg == registers[1].reg:
-            self._set(instruction, operands[0], ConstantValue(0), state)
-        elif name == "and" and _aligns(operands):
-            value = self._value(instruction, operands[0], state)
-            if not isinstance(value, PointerValue):
-                chain = value.chain if isinstance(value, PlainValue) else ("?",)
-                plain = self.hints.plain((address,), chain)
-                self._set(instruction, operands[0], plain, state)
-        elif name.startswith("cmov") and operands[0].size == 8:
-            first, second = (self._value(instruction, each, state) for each in operands[:2])
-            merged = self.hints.merged(first, second, (address, "cmov"))
-            self._set(instruction, operands[0], merged, state)
-        elif name == "cmp" and operands[0].size == 8:
-            self.compared(*(self._value(instruction, each, state) for each in operands[:2]))
-        elif name not in _SILENT:
-            self._unmodelled(instruction, state)
+    def _changed_by_call(self, target: int) -> tuple[frozenset[str], frozenset[str]]:
+        """The registers that count for a call, and those that have another value after it."""
+        names = self.kernel.symbols.names_at(target)
+        if not _TRANSPARENT.isdisjoint(names) or any(map(_is_helper, names)):
+            return frozenset(), frozenset()
+        thunked = {name.removeprefix(_THUNK) for name in names if name.startswith(_THUNK)}
+        return self.passed_to(names) | thunked, frozenset(self.clobbered)
 
-    def _note(self, instruction: Any, name: str, state: ValueState) -> None:
-        if name in ("lea", "nop") or name.startswith("prefetch"):
-            return
-        for operand in instruction.operands:
-            if operand.type != cs.X86_OP_MEM or not operand.mem.base or operand.mem.segment:
-                continue
-            base = instruction.reg_name(operand.mem.base)
-            if base in ("rip", "rsp"):
-                continue
-            if not isinstance(state.get(_WHOLE.get(base, base), UNKNOWN), StackValue):
+    def step(self, instruction: Instruction, state: ValueState) -> None:
+        """Follows one instruction."""
+        for operand in instruction.memory:
+            if not isinstance(state.get(operand.register or operand.name), StackValue):
                 pointer, scale = self._pointer(instruction, operand, state)
-                displacement = operand.mem.disp
                 self.note_access(
-                    instruction.address, pointer, scale, operand.size, base, displacement
+                    instruction.address, pointer, scale, operand.size, operand.name, operand.number
                 )
+        if instruction.action is not None:
+            instruction.action(self, instruction, state)
+
+    def _count(self, instruction: Instruction, state: ValueState) -> None:
+        step = 1 if instruction.mnemonic == "inc" else -1
+        operand = instruction.operands[0]
+        moved = add(self._value(instruction, operand, state), step)
+        self._set(instruction, operand, moved, state)
+
+    def _clear(self, instruction: Instruction, state: ValueState) -> None:
+        self._set(instruction, instruction.operands[0], ConstantValue(0), state)
+
+    def _align(self, instruction: Instruction, state: ValueState) -> None:
+        operand = instruction.operands[0]
+        value = self._value(instruction, operand, state)
+        if not isinstance(value, PointerValue):
+            chain = value.chain if isinstance(value, PlainValue) else ("?",)
+            plain = self.hints.plain((instruction.address,), chain)
+            self._set(instruction, operand, plain, state)
+
+    def _choose(self, instruction: Instruction, state: ValueState) -> None:
+        target, source = instruction.operands[:2]
+        first = self._value(instruction, target, state)
+        second = self._value(instruction, source, state)
+        merged = self.hints.merged(first, second, (instruction.address, "cmov"))
+        self._set(instruction, target, merged, state)
+
+    def _compare(self, instruction: Instruction, state: ValueState) -> None:
+        first, second = (self._value(instruction, each, state) for each in instruction.operands[:2])
+        self.compared(first, second)
 
     def _pointer(
-        self, instruction: Any, operand: Any, state: ValueState
+        self, instruction: Instruction, operand: Operand, state: ValueState
     ) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
-        memory = operand.mem
-        base = instruction.reg_name(memory.base) if memory.base else ""
-        if base == "rip":
-            target = instruction.address + instruction.size + memory.disp
+        displacement = operand.number
+        if operand.name == "rip":
+            target = instruction.address + instruction.size + displacement
             return ConstantValue(target & MASK), None
-        value = state.get(_WHOLE.get(base, ""), UNKNOWN) if base else ConstantValue(0)
-        if not memory.index:
-            return add(value, memory.disp), None
-        index = state.get(_WHOLE.get(instruction.reg_name(memory.index), ""), UNKNOWN)
+        value = state.get(operand.register, UNKNOWN) if operand.name else ConstantValue(0)
+        if not operand.has_index:
+            return add(value, displacement), None
+        index = state.get(operand.index, UNKNOWN)
         if isinstance(index, ConstantValue):
-            return add(value, memory.disp + index.number * memory.scale), None
+            return add(value, displacement + index.number * operand.scale), None
         # The pointer may stand in the index, whose factor then is one.
-        if isinstance(index, PointerValue) and memory.scale == 1:
+        if isinstance(index, PointerValue) and operand.scale == 1:
             value = value if isinstance(value, PointerValue) else index
-        return add(value, memory.disp), memory.scale
+        return add(value, displacement), operand.scale
 
-    def _load(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
+    def _load(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
         pointer, scale = self._pointer(instruction, operand, state)
         origin = (instruction.address,)
-        if operand.mem.segment and instruction.reg_name(operand.mem.segment) == "gs":
+        if operand.segment == "gs":
             return self._load_per_cpu(pointer, operand.size, origin)
         return self.read(pointer, scale, operand.size, state, origin)
 
@@ -195,21 +177,21 @@ class X86Flow(TypeFlow):
         value = self.hints.pointer(leaf.type, chain, origin) if leaf and size == 8 else None
         return value if value is not None else self.hints.plain(origin, ("per-CPU",))
 
-    def _value(self, instruction: Any, operand: Any, state: ValueState) -> FlowValue:
-        if operand.type == cs.X86_OP_IMM:
-            return ConstantValue(operand.imm & MASK)
-        if operand.type == cs.X86_OP_MEM:
+    def _value(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
+        if operand.kind == "number":
+            return ConstantValue(operand.number & MASK)
+        if operand.kind == "memory":
             return self._load(instruction, operand, state)
-        value = state.get(_WHOLE.get(instruction.reg_name(operand.reg), ""), UNKNOWN)
+        value = state.get(operand.register, UNKNOWN)
         if operand.size == 8 or isinstance(value, ConstantValue):
             return value
         return PlainValue((instruction.address, "part"), 0, ("int",))
 
-    def _set(self, instruction: Any, operand: Any, value: FlowValue, state: ValueState) -> None:
-        if operand.type != cs.X86_OP_REG:
-            return
-        register = _WHOLE.get(instruction.reg_name(operand.reg))
-        if register is None:
+    def _set(
+        self, instruction: Instruction, operand: Operand, value: FlowValue, state: ValueState
+    ) -> None:
+        register = operand.register
+        if operand.kind != "register" or not register:
             return
         origin = (instruction.address, register)
         if operand.size == 8 or (operand.size == 4 and isinstance(value, ConstantValue)):
@@ -220,10 +202,10 @@ class X86Flow(TypeFlow):
         else:
             state[register] = PlainValue(origin, 0, ("int",))
 
-    def _move(self, instruction: Any, state: ValueState) -> None:
+    def _move(self, instruction: Instruction, state: ValueState) -> None:
         target, source = instruction.operands
         value = self._value(instruction, source, state)
-        if target.type == cs.X86_OP_REG:
+        if target.kind == "register":
             self._set(instruction, target, value, state)
             return
         pointer, scale = self._pointer(instruction, target, state)
@@ -233,8 +215,12 @@ class X86Flow(TypeFlow):
         else:
             self.written(pointer, scale, target.size, value)
 
-    def _lea(self, instruction: Any, state: ValueState) -> FlowValue:
-        pointer, scale = self._pointer(instruction, instruction.operands[1], state)
+    def _lea(self, instruction: Instruction, state: ValueState) -> None:
+        target, source = instruction.operands
+        self._set(instruction, target, self._address(instruction, source, state), state)
+
+    def _address(self, instruction: Instruction, source: Operand, state: ValueState) -> FlowValue:
+        pointer, scale = self._pointer(instruction, source, state)
         if not scale:
             return pointer
         origin = (instruction.address,)
@@ -245,9 +231,13 @@ class X86Flow(TypeFlow):
             return self.element_of(pointer, origin)
         return PlainValue(origin, 0, (*pointer.chain, "indexed"))
 
-    def _sum(self, instruction: Any, name: str, state: ValueState) -> FlowValue:
+    def _sum(self, instruction: Instruction, state: ValueState) -> None:
         first, second = (self._value(instruction, each, state) for each in instruction.operands)
-        origin = (instruction.address,)
+        total = self._total(instruction, first, second)
+        self._set(instruction, instruction.operands[0], total, state)
+
+    def _total(self, instruction: Instruction, first: FlowValue, second: FlowValue) -> FlowValue:
+        name, origin = instruction.mnemonic, (instruction.address,)
         if isinstance(second, PerCpuBase):
             if isinstance(first, ConstantValue):
                 return self.per_cpu(first.number, origin)
@@ -272,8 +262,8 @@ class X86Flow(TypeFlow):
             return self.per_cpu(other.number, origin) if is_copy else None
         return self.element(value, other, origin)
 
-    def _stack(self, instruction: Any, name: str, state: ValueState) -> None:
-        pointer = state.get("rsp", UNKNOWN)
+    def _stack(self, instruction: Instruction, state: ValueState) -> None:
+        name, pointer = instruction.mnemonic, state.get("rsp", UNKNOWN)
         if name == "leave":
             state["rsp"], state["rbp"] = add(state.get("rbp", UNKNOWN), 8), UNKNOWN
         elif name == "push":
@@ -288,40 +278,40 @@ class X86Flow(TypeFlow):
                 state["rsp"] = StackValue(pointer.offset + 8)
             self._set(instruction, instruction.operands[0], value, state)
 
-    def _exchange(self, instruction: Any, state: ValueState) -> None:
+    def _exchange(self, instruction: Instruction, state: ValueState) -> None:
         first, second = instruction.operands
-        if first.type == second.type == cs.X86_OP_REG:
+        if first.kind == second.kind == "register":
             if first.size == 8:
                 values = [self._value(instruction, each, state) for each in (first, second)]
                 self._set(instruction, first, values[1], state)
                 self._set(instruction, second, values[0], state)
             return
-        register, memory = (first, second) if first.type == cs.X86_OP_REG else (second, first)
+        register, memory = (first, second) if first.kind == "register" else (second, first)
         self._set(instruction, register, self._load(instruction, memory, state), state)
 
-    def _unmodelled(self, instruction: Any, state: ValueState) -> None:
-        try:
-            written = instruction.regs_access()[1]
-        except capstone.CsError:
-            written = ()
-        for register in written:
-            name = _WHOLE.get(instruction.reg_name(register))
+    def _unmodelled(
+        self,
+        instruction: Instruction,
+        state: ValueState,
+        written: tuple[str, ...],
+        target: Operand | None,
+    ) -> None:
+        for name in written:
             if name == "rsp":
                 state[name] = UNKNOWN
-            elif name:
+            else:
                 state[name] = self.hints.plain((instruction.address, name), ("computed",))
-        target = instruction.operands[0] if instruction.operands else None
-        if target is not None and target.type == cs.X86_OP_MEM:
+        if target is not None:
             pointer, _ = self._pointer(instruction, target, state)
             if isinstance(pointer, StackValue):
                 state["stack", pointer.offset] = UNKNOWN
 
-    def _call(self, instruction: Any, state: ValueState) -> None:
+    def _call(self, instruction: Instruction, state: ValueState) -> None:
         operand, origin = instruction.operands[0], (instruction.address,)
-        if operand.type != cs.X86_OP_IMM:
+        if operand.kind != "number":
             self.call_pointer(origin, state, self._value(instruction, operand, state))
             return
-        names = self.kernel.symbols.names_at(operand.imm & MASK)
+        names = self.kernel.symbols.names_at(operand.number & MASK)
         name = next((each for each in names if each in self.types.functions), "")
         first = names[0] if names else "?"
         if not _TRANSPARENT.isdisjoint(names) or first.startswith("__sanitizer"):
@@ -330,7 +320,7 @@ class X86Flow(TypeFlow):
         if thunk:
             register = thunk.removeprefix(_THUNK)
             self.call_pointer(origin, state, state.get(register, UNKNOWN))
-        elif first.startswith(("__get_user_", "__put_user_")):
+        elif _is_helper(first):
             kept = ("rax", "rdx", "rcx", "r8") if first[2] == "g" else ("rcx", "rbx")
             state.update(dict.fromkeys(kept, UNKNOWN))
         elif (name or first) in COPIES:
@@ -342,9 +332,90 @@ class X86Flow(TypeFlow):
         else:
             self.call(origin, state, (), first)
 
+    @staticmethod
+    @lru_cache(maxsize=_MOST_PATTERNS)
+    def _pattern(code: bytes) -> Instruction:
+        """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
+        raw = decode_one(capstone.CS_ARCH_X86, capstone.CS_MODE_64, code, 0)
+        operands = tuple(operand_of(raw, operand) for operand in raw.operands)
+        name = raw.mnemonic
+        transfer = _transfer(name)
+        if name.startswith(("rep", "lock")):
+            name = name.rsplit(" ", 1)[-1]
+        pattern = Instruction(0, raw.size, name, operands, transfer)
+        used = {register for each in operands for register in registers_of(each)}
+        if name[0] == "j":
+            pattern.reads = frozenset(used - {""})
+            return pattern
+        if name not in ("lea", "nop") and not name.startswith("prefetch"):
+            pattern.memory = tuple(filter(is_object, operands))
+        pattern.action, reads, writes = X86Flow._action(raw, name, operands, used)
+        bases = {register for each in pattern.memory for register in registers_of(each)}
+        results = {X86Flow.result} if transfer.kind == "return" else set()
+        pattern.reads = frozenset((bases | reads | results) - {""})
+        pattern.writes = frozenset(writes - {""})
+        return pattern
 
-def _aligns(operands: Any) -> bool:
+    @staticmethod
+    def _action(
+        raw: Any, name: str, operands: tuple[Operand, ...], used: set[str]
+    ) -> tuple[Action | None, set[str], set[str]]:
+        """What an instruction does, the registers whose values count for it, and those that have
+        another value after it.
+        """
+        first = operands[0] if operands else Operand("other", 0)
+        behind = {register for each in operands[1:] for register in registers_of(each)}
+        written = {first.register} if first.kind == "register" else set()
+        wide = first.size == 8
+        if name == "call":
+            return X86Flow._call, used | {*X86Flow.arguments}, {*X86Flow.clobbered}
+        if name in ("mov", "movabs") and len(operands) == 2:
+            return X86Flow._move, behind if written else used, written
+        if name == "lea":
+            return X86Flow._lea, behind, written
+        if name in ("add", "sub") and written and wide:
+            return X86Flow._sum, used, set()
+        if name in ("inc", "dec") and written and wide:
+            return X86Flow._count, used, set()
+        if name in ("push", "pop", "leave"):
+            return X86Flow._stack, used | {"rsp", "rbp"}, written if name == "pop" else set()
+        if name == "xchg" and len(operands) == 2:
+            return X86Flow._exchange, used, set()
+        if name == "and" and _aligns(operands):
+            return X86Flow._align, used, set()
+        if name.startswith("cmov") and wide:
+            return X86Flow._choose, used, set()
+        if name == "cmp" and wide:
+            return X86Flow._compare, used, set()
+        if name in _SILENT:
+            return None, set(), set()
+        if (
+            name == "xor"
+            and len(operands) == 2
+            and written
+            and operands[0].name == operands[1].name
+        ):
+            return X86Flow._clear, set(), written
+        overwritten = written_by(raw)
+        target = first if first.kind == "memory" else None
+        action = partial(X86Flow._unmodelled, written=overwritten, target=target)
+        return action, set(registers_of(first)) if target else set(), {*overwritten} - {"rsp"}
+
+
+def _transfer(name: str) -> Transfer:
+    """The way on from an instruction; jumps and calls over a distance are read by `distance_of`."""
+    if name[0] == "j" or name.startswith("loop"):
+        return Transfer("jump" if name == "jmp" else "branch")
+    return Transfer("return") if name in ("ret", "int3", "iretq") else NEXT
+
+
+def _is_helper(name: str) -> bool:
+    """Tell if a function reads or writes user space and keeps most registers."""
+    return name.startswith(("__get_user_", "__put_user_", "__sanitizer"))
+
+
+def _aligns(operands: tuple[Operand, ...]) -> bool:
     """Tell if this clears low bits of a register, which marks in pointers are kept in."""
     target, source = operands
-    is_whole = target.type == cs.X86_OP_REG and target.size == 8
-    return bool(is_whole and source.type == cs.X86_OP_IMM and -16 <= source.imm < 0)
+    is_whole = target.kind == "register" and target.size == 8
+    return is_whole and source.kind == "number" and -16 <= source.number < 0

@@ -97,7 +97,9 @@ _VOID = TypeInfo(Kind.VOID, "void", 0)
 
 
 class Btf:
-    """The types by their numbers; 0 is void. Functions, structs and variables by name.
+    """The types by their numbers; 0 is void. Functions, structs and variables by name. `bare` is
+    a type without typedefs and qualifiers, `size` its bytes, 0 where it has none, as a flexible
+    array; `parameters` are (name, type) of each of a FUNC_PROTO's.
 
     With `base` these are a module's, which go on from the types and the names of its kernel (split
     BTF).
@@ -111,12 +113,15 @@ class Btf:
         self.data: bytes = data[start:end] if base is None else base.data + data[start:end]
         self.places: array[int] = array("I", (0,) if base is None else base.places)
         self.kinds: bytearray = bytearray(1) if base is None else base.kinds[:]
-        self.functions: dict[str, list[int]] = dict(base.functions) if base else {}
-        self.composites: dict[str, list[int]] = dict(base.composites) if base else {}
-        self.variables: dict[str, list[int]] = dict(base.variables) if base else {}
+        self.functions: dict[str, tuple[int, ...]] = dict(base.functions) if base else {}
+        self.composites: dict[str, tuple[int, ...]] = dict(base.composites) if base else {}
+        self.variables: dict[str, tuple[int, ...]] = dict(base.variables) if base else {}
         self._walk(0 if base is None else len(base.data), len(self.data))
         self.info = lru_cache(maxsize=65_536)(self._info)
         self.members = lru_cache(maxsize=16_384)(self._members)
+        self.parameters = lru_cache(maxsize=16_384)(self._parameters)
+        self.bare = lru_cache(maxsize=65_536)(self._bare)
+        self.size = lru_cache(maxsize=65_536)(self._sized)
 
     def _walk(self, position: int, end: int) -> None:
         tables = {
@@ -135,7 +140,7 @@ class Btf:
                 kind = head >> 24 & 0x1F
                 if kind in tables and name:
                     text = self._string(name)
-                    tables[kind][text] = [*tables[kind].get(text, ()), len(places)]
+                    tables[kind][text] = (*tables[kind].get(text, ()), len(places))
                 places.append(position)
                 kinds.append(kind)
                 position += sizes[kind] + each[kind] * (head & 0xFFFF)
@@ -187,8 +192,7 @@ class Btf:
             place + 12,
         )
 
-    def bare(self, number: int) -> int:
-        """The type without typedefs and qualifiers."""
+    def _bare(self, number: int) -> int:
         for _ in range(_DEEPEST):
             info = self.info(number)
             if info.kind not in ALIASES:
@@ -210,29 +214,27 @@ class Btf:
             members.append(Member(self._string(name), kind, offset, bits))
         return tuple(members)
 
-    def parameters(self, prototype: int) -> list[tuple[str, int]]:
-        """(name, type) of each parameter of a FUNC_PROTO."""
+    def _parameters(self, prototype: int) -> tuple[tuple[str, int], ...]:
         info = self.info(prototype)
         pairs = (
             struct.unpack_from("<II", self.data, info.extra + 8 * index)
             for index in range(info.count)
         )
-        return [(self._string(name), kind) for name, kind in pairs]
+        return tuple((self._string(name), kind) for name, kind in pairs)
 
     def array(self, number: int) -> tuple[int, int]:
         """(type of an element, number of elements) of an ARRAY."""
         element, _, count = struct.unpack_from("<III", self.data, self.info(number).extra)
         return element, count
 
-    def size(self, number: int, depth: int = 0) -> int:
-        """Bytes of a type; 0 where it has no size, as a flexible array."""
+    def _sized(self, number: int, depth: int = 0) -> int:
         number = self.bare(number)
         info = self.info(number)
         if info.kind == Kind.PTR:
             return _POINTER_SIZE
         if info.kind == Kind.ARRAY:
             element, count = self.array(number)
-            return 0 if depth > _DEEPEST else count * self.size(element, depth + 1)
+            return 0 if depth > _DEEPEST else count * self._sized(element, depth + 1)
         return 0 if info.kind in (Kind.FUNC_PROTO, Kind.VOID, Kind.FWD) else info.value
 
     def name(self, number: int, depth: int = 0) -> str:

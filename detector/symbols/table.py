@@ -42,15 +42,21 @@ class SymbolTable:
         return len(self.names)
 
     @cached_property
-    def _by_name(self) -> dict[str, list[int]]:
-        places: dict[str, list[int]] = {}
+    def _by_name(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """The first place of each name, and the further ones of the few that several share."""
+        first: dict[str, int] = {}
+        further: dict[str, list[int]] = {}
         for place, name in enumerate(self.names):
-            places.setdefault(name, []).append(place)
-        return places
+            if first.setdefault(name, place) != place:
+                further.setdefault(name, []).append(place)
+        return first, further
 
     def addresses_of(self, name: str) -> list[int]:
         """The addresses of a name: functions of several files may share one."""
-        return [self.addresses[place] for place in self._by_name.get(name, ())]
+        first, further = self._by_name
+        if name not in first:
+            return []
+        return [self.addresses[place] for place in (first[name], *further.get(name, ()))]
 
     def names_at(self, address: int) -> list[str]:
         """The names of exactly this address."""

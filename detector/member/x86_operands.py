@@ -1,0 +1,86 @@
+"""x86-64: the operands of instructions, as capstone decodes them.
+
+In: an instruction of capstone's, or its bytes. Out: `Operand`s, the registers that it changes, the
+distance of a jump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import capstone
+from capstone import x86 as cs
+
+from detector.member.decoding import Operand
+
+_WHOLE: Mapping[str, str] = {
+    **{
+        f"{form}{letter}{end}": f"r{letter}x"
+        for letter in "abcd"
+        for form, end in (("r", "x"), ("e", "x"), ("", "x"), ("", "l"), ("", "h"))
+    },
+    **{
+        form.format(name): f"r{name}"
+        for name in ("si", "di", "bp", "sp")
+        for form in ("r{}", "e{}", "{}", "{}l")
+    },
+    **{f"r{number}{end}": f"r{number}" for number in range(8, 16) for end in ("", "d", "w", "b")},
+}
+
+
+def operand_of(raw: Any, operand: Any) -> Operand:
+    """An operand, read out of capstone's."""
+    if operand.type == cs.X86_OP_REG:
+        name = raw.reg_name(operand.reg)
+        return Operand("register", operand.size, _WHOLE.get(name, ""), name)
+    if operand.type == cs.X86_OP_IMM:
+        return Operand("number", operand.size, number=operand.imm)
+    if operand.type != cs.X86_OP_MEM:
+        return Operand("other", operand.size)
+    memory = operand.mem
+    base = raw.reg_name(memory.base) if memory.base else ""
+    return Operand(
+        "memory",
+        operand.size,
+        _WHOLE.get(base, ""),
+        base,
+        memory.disp,
+        _WHOLE.get(raw.reg_name(memory.index), "") if memory.index else "",
+        bool(memory.index),
+        memory.scale,
+        raw.reg_name(memory.segment) if memory.segment else "",
+    )
+
+
+def distance_of(code: bytes) -> int | None:
+    """How far a jump or call leads from its end; None of another instruction, or where that is
+    computed (Intel SDM 2: CALL rel32, JMP rel8 and rel32, Jcc, LOOPcc and JRCXZ rel8).
+    """
+    first = code[0]
+    if first in (0xE8, 0xE9) or (first == 0x0F and code[1] & 0xF0 == 0x80):
+        return int.from_bytes(code[-4:], "little", signed=True)
+    if first == 0xEB or first & 0xF0 == 0x70 or first & 0xFC == 0xE0:
+        return int.from_bytes(code[-1:], "little", signed=True)
+    return None
+
+
+def is_object(operand: Operand) -> bool:
+    """Tell if an operand may be of an object: neither of the stack nor at a fixed address."""
+    is_memory = operand.kind == "memory" and bool(operand.name) and not operand.segment
+    return is_memory and operand.name not in ("rip", "rsp")
+
+
+def registers_of(operand: Operand) -> tuple[str, str]:
+    """The registers that are read for an operand."""
+    return operand.register, operand.index
+
+
+def written_by(raw: Any) -> tuple[str, ...]:
+    """The registers that an instruction changes, as capstone says."""
+    try:
+        written = raw.regs_access()[1]
+    except capstone.CsError:
+        written = ()
+    names = (_WHOLE.get(raw.reg_name(register)) for register in written)
+    return tuple(name for name in names if name)
