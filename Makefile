@@ -11,7 +11,7 @@ LOCKS := requirements.lock requirements-demo.lock requirements-dev.lock requirem
 # The address of an index has no place in a lock: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help site deb demo test test-fast validate first-minutes bench history-size sizing broker-faults chaos stages fleets known-eval member-eval symbols-fuzz mutilate truth spark lint format docs screenshots lock clean
+.PHONY: help site deb demo test test-fast validate first-minutes bench history-size sizing broker-faults chaos stages fleets known-eval member-eval symbols-fuzz symbols-hostile mutilate truth spark lint format docs screenshots lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ member-eval: $(READY) ## how often members are named rightly, held against debug
 
 symbols-fuzz: $(READY) ## damage kernel images, modules, types and packs 100,000 times: ten minutes (ROUNDS=5000, IMAGES="FILE …" of real size)
 	$(BIN)/python -m tests.symbols.fuzz $(or $(ROUNDS),100000) $(IMAGES)
+
+symbols-hostile: $(READY) ## images of real size, made to cost time or memory: each is a pack or one line, 5 s, 200 MB: two minutes
+	$(BIN)/python -m tests.symbols.hostile
 
 validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize …
 	$(BIN)/pytest -q -rs tests/deploy

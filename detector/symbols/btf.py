@@ -19,7 +19,10 @@ from detector.symbols import UnreadableImageError
 HEADER = b"\x9f\xeb\x01\x00\x18\x00\x00\x00"
 """Magic, version 1, no flags, 24 bytes of header: how the kernel's own BTF begins."""
 
-_LARGEST = 48 * 1024 * 1024
+_LARGEST = 16 * 1024 * 1024  # Debian's 6.12 has 6 MB
+_MOST_TYPES = 400_000  # Debian's 6.1 has 100,800
+_LONGEST_NAME = 512  # KSYM_NAME_LEN, which kernel/bpf/btf.c btf_name_valid_identifier() asks for
+_MOST_HEADS = 1000  # what begins like types, in an image: a kernel has one
 _POINTER_SIZE = 8
 _DEEPEST = 32  # names for names: more is a loop
 
@@ -101,11 +104,12 @@ class Btf:
     a type without typedefs and qualifiers, `size` its bytes, 0 where it has none, as a flexible
     array; `parameters` are (name, type) of each of a FUNC_PROTO's.
 
-    With `base` these are a module's, which go on from the types and the names of its kernel (split
+    Without `keeps_names` nothing is found by name: they are only looked through for damage. With
+    `base` these are a module's, which go on from the types and the names of its kernel (split
     BTF).
     """
 
-    def __init__(self, data: bytes, base: Btf | None = None) -> None:
+    def __init__(self, data: bytes, base: Btf | None = None, *, keeps_names: bool = True) -> None:
         if len(data) > _LARGEST:
             raise UnreadableImageError(f"its types have more than {_LARGEST >> 20} MB")
         (start, end), strings = _parts(data)
@@ -116,6 +120,7 @@ class Btf:
         self.functions: dict[str, tuple[int, ...]] = dict(base.functions) if base else {}
         self.composites: dict[str, tuple[int, ...]] = dict(base.composites) if base else {}
         self.variables: dict[str, tuple[int, ...]] = dict(base.variables) if base else {}
+        self._keeps_names = keeps_names
         self._walk(0 if base is None else len(base.data), len(self.data))
         self.info = lru_cache(maxsize=65_536)(self._info)
         self.members = lru_cache(maxsize=16_384)(self._members)
@@ -140,10 +145,13 @@ class Btf:
                 kind = head >> 24 & 0x1F
                 if kind in tables and name:
                     text = self._string(name)
-                    tables[kind][text] = (*tables[kind].get(text, ()), len(places))
+                    if self._keeps_names:
+                        tables[kind][text] = (*tables[kind].get(text, ()), len(places))
                 places.append(position)
                 kinds.append(kind)
                 position += sizes[kind] + each[kind] * (head & 0xFFFF)
+                if len(places) > _MOST_TYPES:
+                    raise UnreadableImageError(f"it has more than {_MOST_TYPES:,} types")
         except (struct.error, IndexError) as error:
             raise UnreadableImageError("its types (BTF) are damaged") from error
         if position != end:
@@ -174,7 +182,12 @@ class Btf:
     def _string(self, offset: int) -> str:
         if not offset < len(self.strings):
             raise UnreadableImageError("its types (BTF) are damaged: a name is outside of them")
-        return self.strings[offset : self.strings.index(b"\0", offset)].decode("utf-8", "replace")
+        end = self.strings.find(b"\0", offset, offset + _LONGEST_NAME)
+        if end < 0:
+            raise UnreadableImageError(
+                f"its types (BTF) are damaged: a name has more than {_LONGEST_NAME} bytes"
+            )
+        return self.strings[offset:end].decode("utf-8", "replace")
 
     def _info(self, number: int) -> TypeInfo:
         if number == 0:
@@ -268,7 +281,9 @@ def find_btf(data: bytes | bytearray) -> bytes | None:
     """The kernel's BTF among the bytes of an image: the largest that its header describes."""
     best: tuple[int, int] | None = None
     position = data.find(HEADER)
-    while position >= 0:
+    for _ in range(_MOST_HEADS):
+        if position < 0:
+            break
         if (size := _size(data, position)) and (best is None or size > best[1]):
             best = position, size
         position = data.find(HEADER, position + 1)

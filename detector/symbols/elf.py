@@ -82,6 +82,8 @@ def read_sections(data: bytes) -> tuple[str, list[Section]]:
         raise UnreadableImageError("it is cut, or damaged: its section headers are not all there")
     headers = [struct.unpack_from("<IIQQQQIIQQ", data, table + 64 * n) for n in range(count)]
     names = data[headers[names_at][4] : headers[names_at][4] + headers[names_at][5]]
+    if sum(header[5] for header in headers if header[1] != _NO_BITS) > len(data):
+        raise UnreadableImageError("it is cut, or damaged: its sections overlap")
     sections = []
     for name, kind, flags, _, offset, size, _, info, alignment, _ in headers:
         end = names.find(b"\0", name)

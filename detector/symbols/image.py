@@ -6,6 +6,7 @@ UnreadableImageError with what is wrong. Pure.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from detector.symbols.kallsyms import decode_kallsyms
 from detector.symbols.table import SymbolTable
 from detector.symbols.unpack import is_arm64_image, unpack
 
+_BANNER_BEGINS = b"Linux version "
 _BANNER = lazy_regex(rb"Linux version (\d[\w.+~-]{1,100}) (\([^\n\0]{1,600})\n")
 # Where the code begins and ends, and that of the boot (include/asm-generic/sections.h).
 _LARGEST_HEAD = 2 * 1024 * 1024
 _LARGEST_CODE = 40 * 1024 * 1024  # Debian's 6.12 has 17 MB
+_MOST_HELD = 120 * 1024 * 1024  # the image, its code and its types twice: 100 MB of Debian's 6.12
+_MOST_BANNERS = 1000  # what begins like one: a kernel holds a few
 _SAMPLED_CALLS = 400
 _CODE = (("_stext", "_etext"), ("_sinittext", "_einittext"))
 
@@ -54,15 +58,15 @@ def read_image(data: bytes | bytearray) -> KernelImage:
         raise UnreadableImageError("these are types alone (BTF): --release says of which kernel")
     kernel = unpack(data)
     # The kernel holds it twice; the shorter one is without the build's number.
-    banner = max(_BANNER.finditer(kernel), key=lambda match: len(match[0]), default=None)
+    banner = max(_banners(kernel), key=lambda match: len(match[0]), default=None)
     if banner is None:
         raise UnreadableImageError("no kernel's banner (Linux version …) is in it")
     symbols = decode_kallsyms(kernel)
     arch, segments = _segments(kernel, symbols)
     btf = find_btf(kernel) or b""
     if btf:
-        Btf(btf)  # damaged types are refused here, not when a crash is explained
-    code = tuple(_code(kernel, segments, symbols))
+        Btf(btf, keeps_names=False)  # damaged ones are refused here, not when a crash is explained
+    code = tuple(_code(kernel, segments, symbols, _MOST_HELD - len(kernel) - 2 * len(btf)))
     if not code:
         raise UnreadableImageError("its code is not where its symbols say")
     return KernelImage(
@@ -70,11 +74,21 @@ def read_image(data: bytes | bytearray) -> KernelImage:
     )
 
 
+def _banners(kernel: bytes | bytearray) -> Iterator[re.Match[bytes]]:
+    position = kernel.find(_BANNER_BEGINS)
+    for _ in range(_MOST_BANNERS):
+        if position < 0:
+            return
+        if (match := _BANNER.match(kernel, position)) is not None:
+            yield match
+        position = kernel.find(_BANNER_BEGINS, position + 1)
+
+
 def read_types(data: bytes, release: str) -> KernelImage:
     """The types of a running kernel (/sys/kernel/btf/vmlinux): layouts of structs without code."""
     if not data.startswith(HEADER[:2]):
         raise UnreadableImageError("--release is for types alone, such as /sys/kernel/btf/vmlinux")
-    Btf(data)
+    Btf(data, keeps_names=False)
     return KernelImage("", release, "", (), SymbolTable.of(()), data)
 
 
@@ -117,17 +131,21 @@ def _call_targets(kernel: bytes | bytearray) -> Iterator[int]:
 
 
 def _code(
-    kernel: bytes | bytearray, segments: list[Segment], symbols: SymbolTable
+    kernel: bytes | bytearray, segments: list[Segment], symbols: SymbolTable, most: int
 ) -> list[CodeRange]:
-    ranges = []
+    ranges: list[CodeRange] = []
+    most = min(most, _LARGEST_CODE)
     for first, last in _CODE:
         starts, ends = symbols.addresses_of(first), symbols.addresses_of(last)
         if not starts or not ends:
             continue
         start, end = starts[0], ends[0]
         for segment in segments:
-            if end - start > _LARGEST_CODE:
-                raise UnreadableImageError(f"its code has more than {_LARGEST_CODE >> 20} MB")
+            if end - start + sum(len(part.data) for part in ranges) > most:
+                raise UnreadableImageError(
+                    f"its code has more than {_LARGEST_CODE >> 20} MB, or image, code and types "
+                    f"have more than {_MOST_HELD >> 20} MB together"
+                )
             if segment.address <= start < end <= segment.address + segment.size:
                 offset = segment.offset + start - segment.address
                 ranges.append(CodeRange(start, bytes(kernel[offset : offset + end - start])))

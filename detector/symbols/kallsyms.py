@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -31,6 +31,7 @@ _FIRST_MARKERS = lazy_regex(
 _BLOCK = 256  # names between two markers
 _LONGEST_BLOCK = _BLOCK * 514
 _MOST_SYMBOLS = 400_000
+_MOST_LETTERS = 16 * 1024 * 1024  # of all names; Debian's 6.1 has 2 MB
 _MOST_PLACES = 4  # that are tried: a hostile image may hold many that nearly agree
 _MOST_WALKED = 4_000_000  # names that are walked over in all; a kernel's are 50,000 to 300,000
 _DEFAULT_BASE = 0xFFFF_8000_8000_0000  # arm64's, where the image leaves relocations to the boot
@@ -220,7 +221,7 @@ def _relative(
             return None
     except OverflowError:
         return None
-    return addresses if _ascends(addresses) and len(set(addresses)) * 2 > count else None
+    return addresses if _ascends(addresses) and _differing(addresses) * 2 > count else None
 
 
 def _ascends(addresses: array[int]) -> bool:
@@ -229,14 +230,29 @@ def _ascends(addresses: array[int]) -> bool:
     return falls <= len(addresses) // 1000 + 1
 
 
+def _differing(addresses: array[int]) -> int:
+    """The number of addresses, where equal ones stand side by side."""
+    return sum(earlier != later for earlier, later in pairwise(addresses)) + 1
+
+
 def _table(
     data: bytes | bytearray, names: _Names, words: list[bytes], addresses: array[int]
 ) -> SymbolTable:
     texts = [word.decode("ascii", "replace") for word in words]
-    expanded = ("".join(map(texts.__getitem__, packed)) for packed in _packed(data, names))
+    expanded = _expanded(texts, _packed(data, names))
     return SymbolTable.of(
         (address, name[:1], name[1:]) for address, name in zip(addresses, expanded, strict=True)
     )
+
+
+def _expanded(texts: list[str], packed: Iterable[bytes | bytearray]) -> Iterator[str]:
+    letters = [len(text) for text in texts]
+    left = _MOST_LETTERS
+    for name in packed:
+        left -= sum(map(letters.__getitem__, name))
+        if left < 0:
+            raise UnreadableImageError(f"its symbols have more than {_MOST_LETTERS >> 20} MB")
+        yield "".join(map(texts.__getitem__, name))
 
 
 def _packed(data: bytes | bytearray, names: _Names) -> Iterator[bytes | bytearray]:

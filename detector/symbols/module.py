@@ -38,6 +38,9 @@ _ARM_BRANCHES = frozenset((282, 283))  # JUMP26, CALL26
 _ARM_ABS64 = 257
 _MAPPING = lazy_regex(r"[.$]L|\$[adtx](\.|$)")
 _MOST_SYMBOLS = 500_000
+_MOST_RELOCATED = 600_000
+_LONGEST_NAME = 512  # KSYM_NAME_LEN
+_TOO_MANY = f"it has more than {_MOST_RELOCATED:,} places that its loader fills in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,12 @@ def _read(elf: bytes) -> ModuleImage:
     relocated: list[tuple[int, int]] = []
     for section in sections:
         if section.kind == "RELA" and section.info in places:
+            if len(section.data) // 24 > _MOST_RELOCATED:
+                raise UnreadableImageError(_TOO_MANY)
             targets = (_Targets(symbols, places, others), places[section.info])
             relocated += _relocate(arch, section, code[section.info], *targets)
+            if len(relocated) > _MOST_RELOCATED:
+                raise UnreadableImageError(_TOO_MANY)
     own = [
         (places[symbol.section] + symbol.value, "t", symbol.name)
         for symbol in symbols
@@ -130,8 +137,10 @@ def _symbols(by_name: dict[str, Section]) -> list[_Symbol]:
         raise UnreadableImageError(f"it has more than {_MOST_SYMBOLS:,} symbols")
     symbols = []
     for name, _info, _other, section, value, _size in struct.iter_unpack("<IBBHQQ", table):
-        end = strings.index(b"\0", name) if name < len(strings) and b"\0" in strings[name:] else 0
-        symbols.append(_Symbol(strings[name:end].decode("utf-8", "replace"), section, value))
+        end = strings.find(b"\0", name, name + _LONGEST_NAME)
+        symbols.append(
+            _Symbol(strings[name : max(end, 0)].decode("utf-8", "replace"), section, value)
+        )
     return symbols
 
 

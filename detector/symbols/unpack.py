@@ -22,6 +22,9 @@ ELF_MAGIC = b"\x7fELF"
 _STEP = 1024 * 1024
 _LZ4_LEGACY = b"\x02\x21\x4c\x18"
 _LZ4_BLOCK = 8 * 1024 * 1024  # bytes a block unpacks to at most: lz4's legacy frame format
+_LARGEST_PACKED = 48 * 1024 * 1024  # Debian's have 8 to 12 MB
+# Its window grows with what is unpacked: together they are to stay below 200 MB.
+_LARGEST_BY_XZ = 76 * 1024 * 1024
 _XZ_MEMORY = 160 * 1024 * 1024  # the kernel's xz uses dictionaries of up to 128 MiB
 _UNREAD = {b"\x5d\x00\x00": "lzma", b"BZh": "bzip2", b"\x89LZO": "lzo"}
 
@@ -67,12 +70,15 @@ def _payload(data: memoryview) -> memoryview:
 def decompress(payload: memoryview) -> bytes | bytearray:
     """Unpacks gzip, xz, zstd or lz4; stops where the first bytes are no kernel's."""
     steps = _steps_of(bytes(payload[:8]))
+    if len(payload) > _LARGEST_PACKED:
+        raise UnreadableImageError(f"it has more than {_LARGEST_PACKED >> 20} MB, packed")
+    most = _LARGEST_BY_XZ if steps is _xz else MAX_IMAGE
     made: bytes | bytearray = b""
     try:
         for part in steps(payload):
             made = _joined(made, part)
-            if len(made) > MAX_IMAGE:
-                raise UnreadableImageError(f"it unpacks to more than {MAX_IMAGE >> 20} MB")
+            if len(made) > most:
+                raise UnreadableImageError(f"it unpacks to more than {most >> 20} MB")
             if len(made) >= 64 and not is_plain(made[:64]):
                 break
     except (zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError) as error:

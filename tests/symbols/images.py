@@ -32,7 +32,7 @@ def kallsyms(symbols, base, layout="6.5"):
     words = [bytes((c,)) if 32 < c < 127 else b"" for c in range(256)]
     words[1], words[2] = b"tcp_", b"__"
     words[3:] = [word or b"unused" for word in words[3:]]
-    names, markers = b"", []
+    names, markers = bytearray(), []
     for number, (_, kind, name) in enumerate(symbols):
         if number % 256 == 0:
             markers.append(len(names))
@@ -54,7 +54,7 @@ def kallsyms(symbols, base, layout="6.5"):
         ]
         offsets = padded(struct.pack(f"<{len(symbols)}{'i' if percpu else 'I'}", *values))
         relative = struct.pack("<Q", 0 if layout == "arm64" else base)
-    head = struct.pack("<Q", len(symbols)) + padded(names)
+    head = struct.pack("<Q", len(symbols)) + padded(bytes(names))
     head += padded(struct.pack(f"<{len(markers)}I", *markers))
     if layout == "6.2":
         shuffled = random.Random(1).sample(range(len(symbols)), len(symbols))

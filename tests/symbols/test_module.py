@@ -39,7 +39,7 @@ def test_calls_lead_to_names_and_what_the_loader_fills_in_is_known():
     """Names that other code defines; eight bytes of two relocations."""
     demo = build(module())
     (start,) = demo.symbols.addresses_of("mod_find")
-    assert demo.callers(*demo.symbols.addresses_of("demo_use")) == [start + 15]
+    assert demo.callers(*demo.symbols.addresses_of("demo_use")) == (start + 15,)
     filled = [at for at in range(20) if demo.is_relocated(start + at)]
     assert filled == [3, 4, 5, 6, 16, 17, 18, 19]
 

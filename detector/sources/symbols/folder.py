@@ -19,6 +19,7 @@ from detector.sources.symbols.files import read_file
 from detector.sources.symbols.modules import read_modules
 from detector.sources.whole_file import write_whole
 from detector.symbols import MAX_IMAGE, UnreadableImageError, UnreadablePackError
+from detector.symbols.btf import HEADER
 from detector.symbols.image import read_image, read_types
 from detector.symbols.pack import (
     LONGEST_HEADER,
@@ -29,6 +30,7 @@ from detector.symbols.pack import (
     open_pack,
     read_header,
 )
+from detector.symbols.unpack import unpack
 
 SUFFIX = ".symbols"
 """How the files of packs end."""
@@ -58,9 +60,11 @@ class SymbolsFolder:
         """Reads a kernel image and these modules of it, or the types of a running kernel (then with
         its release), and writes its pack.
         """
-        data = read_file(image, MAX_IMAGE)
+        data: bytes | bytearray = read_file(image, MAX_IMAGE)
         try:
-            kernel = read_image(data) if release is None else read_types(data, release)
+            if release is None and not data.startswith(HEADER[:2]):
+                data = unpack(data)  # and what was packed is let go
+            kernel = read_image(data) if release is None else read_types(bytes(data), release)
         except UnreadableImageError as error:
             raise SourceError(f"{image}: {error}") from error
         except MemoryError as error:
