@@ -50,7 +50,7 @@ class Move:
 
 
 def move_of(raw: Any, name: str, operands: tuple[Operand, ...], memory: Operand) -> Move:
-    """What a load or store with this memory operand moves."""
+    """Reads a load or store: what it moves, and how its base moves."""
     after = raw.writeback and not raw.op_str.rstrip().endswith("!")
     registers = tuple(each for each in operands if each.kind == "register")
     first = registers[0].name if registers else ""
@@ -118,7 +118,9 @@ def operand_of(raw: Any, operand: Any) -> Operand:
 
 
 def distance_of(word: int) -> int | None:
-    """How far a jump or call leads; None of another instruction (Arm ARM C4.1: B and BL have 26
+    """The distance of a jump or call; None of another instruction.
+
+    Arm ARM C4.1: B and BL have 26
     bits, B.cond, CBZ and CBNZ 19, TBZ and TBNZ 14, in words).
     """
     if word & 0x7C00_0000 == 0x1400_0000:

@@ -15,8 +15,10 @@ from detector.member.decoding import Instruction
 
 @dataclass(slots=True)
 class Block:
-    """Instructions that are followed one after the other; `targets` are the blocks that may come
-    after them, by their places in the order. `live`: registers that are read later on.
+    """Instructions that are followed in a row.
+
+    `targets` are the blocks that may come after them, by their places in the order. `live`:
+    registers that are read later on.
     """
 
     instructions: tuple[Instruction, ...]
@@ -30,8 +32,10 @@ def blocks_of(
     instruction_at: Callable[[int], Instruction],
     ends: Callable[[int | None], bool],
 ) -> list[Block]:
-    """The blocks that can be reached from `start`, which comes first. `order` are the addresses of
-    all instructions; `ends` tells if a called function does not come back.
+    """The blocks that can be reached from `start`, which comes first.
+
+    `order` are the addresses of all instructions; `ends` tells if a called function does not come
+    back.
     """
     cutting = _Cutting(order, instruction_at, ends)
     cutting.reach(start)
@@ -55,12 +59,12 @@ def leading_to(blocks: Sequence[Block], address: int) -> frozenset[int]:
         for place, block in enumerate(blocks)
         if any(instruction.address == address for instruction in block.instructions)
     ]
-    found = set(todo)
+    reached = set(todo)
     while todo:
-        new = [place for place in before[todo.pop()] if place not in found]
-        found.update(new)
+        new = [place for place in before[todo.pop()] if place not in reached]
+        reached.update(new)
         todo += new
-    return frozenset(found)
+    return frozenset(reached)
 
 
 class _Cutting:

@@ -102,8 +102,8 @@ def decode_all(
     disassembler = _disassembler(architecture, mode, detail=False)
     while position < len(code):
         start = position
-        found = disassembler.disasm_lite(code[position:], function.start + position)
-        for address, size, mnemonic, _ in found:
+        decoded = disassembler.disasm_lite(code[position:], function.start + position)
+        for address, size, mnemonic, _ in decoded:
             instructions[address] = size, mnemonic
             position = address - function.start + size
         if position == start or position < len(code):

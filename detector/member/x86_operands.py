@@ -54,8 +54,9 @@ def operand_of(raw: Any, operand: Any) -> Operand:
 
 
 def distance_of(code: bytes) -> int | None:
-    """How far a jump or call leads from its end; None of another instruction, or where that is
-    computed (Intel SDM 2: CALL rel32, JMP rel8 and rel32, Jcc, LOOPcc and JRCXZ rel8).
+    """The distance of a jump or call from its end; None of another instruction.
+
+    None, too, where it is computed (Intel SDM 2: CALL rel32, JMP rel8 and rel32, Jcc, LOOPcc and JRCXZ rel8).
     """
     first = code[0]
     if first in (0xE8, 0xE9) or (first == 0x0F and code[1] & 0xF0 == 0x80):

@@ -100,7 +100,9 @@ _VOID = TypeInfo(Kind.VOID, "void", 0)
 
 
 class Btf:
-    """The types by their numbers; 0 is void. Functions, structs and variables by name. `bare` is
+    """The types by their numbers; 0 is void. Functions, structs and variables by name.
+
+    `bare` is
     a type without typedefs and qualifiers, `size` its bytes, 0 where it has none, as a flexible
     array; `parameters` are (name, type) of each of a FUNC_PROTO's.
 
