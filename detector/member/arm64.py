@@ -13,7 +13,14 @@ from typing import Any
 import capstone
 
 from detector.member.arm64_operands import Move, distance_of, move_of, operand_of, page_of
-from detector.member.decoding import NEXT, Instruction, Operand, Transfer, decode_all, decode_one
+from detector.member.decoding import (
+    NEXT,
+    FlowInstruction,
+    FlowOperand,
+    Transfer,
+    decode_all,
+    decode_one,
+)
 from detector.member.flow import TypeFlow
 from detector.member.semantics import COPIES
 from detector.member.values import (
@@ -55,7 +62,7 @@ class Arm64Flow(TypeFlow):
         names = [f"x{number}" for number in range(8, 31)]
         return {**dict.fromkeys(names, UNKNOWN), "sp": StackValue(0)}
 
-    def take_apart(self, address: int, code: bytes) -> Instruction:
+    def take_apart(self, address: int, code: bytes) -> FlowInstruction:
         """An instruction with what it reads, does and writes."""
         word = int.from_bytes(code, "little")
         name = self.instructions[address][1]
@@ -64,20 +71,20 @@ class Arm64Flow(TypeFlow):
             page = page_of(word, address)
             pattern = self._pattern(code).at(address)
             if page is not None:
-                pattern.operands = (pattern.operands[0], Operand("number", 8, number=page))
+                pattern.operands = (pattern.operands[0], FlowOperand("number", 8, number=page))
             return pattern
         target = (address + distance) & MASK
-        operands = (Operand("number", 8, number=target),)
+        operands = (FlowOperand("number", 8, number=target),)
         if name == "bl":
             reads, writes = self._changed_by_call(target)
             transfer, action = Transfer("call", target), Arm64Flow._call
-            return Instruction(
+            return FlowInstruction(
                 address, 4, name, operands, transfer, action, reads=reads, writes=writes
             )
         transfer = Transfer("jump" if name == "b" else "branch", target)
         is_outside = target not in self.instructions
         reads = frozenset((*self.arguments, self.result)) if is_outside else frozenset()
-        return Instruction(address, 4, name, operands, transfer, reads=reads)
+        return FlowInstruction(address, 4, name, operands, transfer, reads=reads)
 
     def _changed_by_call(self, target: int) -> tuple[frozenset[str], frozenset[str]]:
         """The registers that count for a call, and those that have another value after it."""
@@ -86,41 +93,43 @@ class Arm64Flow(TypeFlow):
             return frozenset(), frozenset()
         return self.passed_to(names), frozenset(self.clobbered)
 
-    def step(self, instruction: Instruction, state: ValueState) -> None:
+    def step(self, instruction: FlowInstruction, state: ValueState) -> None:
         """Follows one instruction."""
         if instruction.action is not None:
             instruction.action(self, instruction, state)
 
-    def _copy(self, instruction: Instruction, state: ValueState) -> None:
+    def _copy(self, instruction: FlowInstruction, state: ValueState) -> None:
         target, source = instruction.operands
         self._set(instruction, target, self._value(instruction, source, state), state)
 
-    def _compute(self, instruction: Instruction, state: ValueState) -> None:
+    def _compute(self, instruction: FlowInstruction, state: ValueState) -> None:
         value = self.hints.plain((instruction.address, "computed"), ("computed",))
         self._set(instruction, instruction.operands[0], value, state)
 
-    def _choose(self, instruction: Instruction, state: ValueState) -> None:
+    def _choose(self, instruction: FlowInstruction, state: ValueState) -> None:
         target, *sources = instruction.operands[:3]
         first, second = (self._value(instruction, each, state) for each in sources)
         merged = self.hints.merged(first, second, (instruction.address, "csel"))
         self._set(instruction, target, merged, state)
 
-    def _align(self, instruction: Instruction, state: ValueState) -> None:
+    def _align(self, instruction: FlowInstruction, state: ValueState) -> None:
         value = self._value(instruction, instruction.operands[1], state)
         if not isinstance(value, PointerValue):
             chain = value.chain if isinstance(value, PlainValue) else ("?",)
             value = self.hints.plain((instruction.address,), chain)
         self._set(instruction, instruction.operands[0], value, state)
 
-    def _compare(self, instruction: Instruction, state: ValueState) -> None:
+    def _compare(self, instruction: FlowInstruction, state: ValueState) -> None:
         first, second = (self._value(instruction, each, state) for each in instruction.operands[:2])
         self.compared(first, second)
 
-    def _call_register(self, instruction: Instruction, state: ValueState) -> None:
+    def _call_register(self, instruction: FlowInstruction, state: ValueState) -> None:
         pointer = self._value(instruction, instruction.operands[0], state)
         self.call_pointer((instruction.address,), state, pointer)
 
-    def _value(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
+    def _value(
+        self, instruction: FlowInstruction, operand: FlowOperand, state: ValueState
+    ) -> FlowValue:
         if operand.kind == "number" or operand.name in ("xzr", "wzr"):
             return ConstantValue(operand.number & MASK)
         value = state.get(operand.register, UNKNOWN)
@@ -133,7 +142,11 @@ class Arm64Flow(TypeFlow):
         return value
 
     def _set(
-        self, instruction: Instruction, operand: Operand, value: FlowValue, state: ValueState
+        self,
+        instruction: FlowInstruction,
+        operand: FlowOperand,
+        value: FlowValue,
+        state: ValueState,
     ) -> None:
         register = operand.register
         if operand.kind != "register" or not register:
@@ -144,7 +157,7 @@ class Arm64Flow(TypeFlow):
         chain = value.chain if isinstance(value, PlainValue) else ("int",)
         state[register] = self.hints.plain((instruction.address, register), chain)
 
-    def _pointer(self, operand: Operand, state: ValueState) -> tuple[FlowValue, int | None]:
+    def _pointer(self, operand: FlowOperand, state: ValueState) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
         value = state.get(operand.register, UNKNOWN)
         if not operand.has_index:
@@ -156,7 +169,7 @@ class Arm64Flow(TypeFlow):
             value = index
         return add(value, operand.number), 1 << operand.shift
 
-    def _memory(self, instruction: Instruction, state: ValueState, move: Move) -> None:
+    def _memory(self, instruction: FlowInstruction, state: ValueState, move: Move) -> None:
         base = move.memory.register
         held = state.get(base, UNKNOWN)
         pointer, scale = (held, None) if move.is_after else self._pointer(move.memory, state)
@@ -172,7 +185,7 @@ class Arm64Flow(TypeFlow):
 
     def _load(
         self,
-        instruction: Instruction,
+        instruction: FlowInstruction,
         move: Move,
         pointer: FlowValue,
         scale: int | None,
@@ -195,7 +208,7 @@ class Arm64Flow(TypeFlow):
 
     def _store(
         self,
-        instruction: Instruction,
+        instruction: FlowInstruction,
         move: Move,
         pointer: FlowValue,
         scale: int | None,
@@ -212,7 +225,7 @@ class Arm64Flow(TypeFlow):
             else:
                 self.written(target, scale, move.size, value)
 
-    def _system_register(self, instruction: Instruction, state: ValueState, name: str) -> None:
+    def _system_register(self, instruction: FlowInstruction, state: ValueState, name: str) -> None:
         """`current` is in sp_el0, the per-CPU offset in tpidr_el1 or el2 (asm/current.h, 4.10;
         asm/percpu.h).
         """
@@ -224,11 +237,11 @@ class Arm64Flow(TypeFlow):
             value = PerCpuBase()
         self._set(instruction, instruction.operands[0], value, state)
 
-    def _sum(self, instruction: Instruction, state: ValueState) -> None:
+    def _sum(self, instruction: FlowInstruction, state: ValueState) -> None:
         target = instruction.operands[0]
         self._set(instruction, target, self._total(instruction, state), state)
 
-    def _total(self, instruction: Instruction, state: ValueState) -> FlowValue:
+    def _total(self, instruction: FlowInstruction, state: ValueState) -> FlowValue:
         target, *sources = instruction.operands
         first, second = (self._value(instruction, each, state) for each in sources)
         origin, adds = (instruction.address,), instruction.mnemonic == "add"
@@ -251,7 +264,7 @@ class Arm64Flow(TypeFlow):
         chain = first.chain if isinstance(first, PointerValue | PlainValue) else ()
         return self.hints.plain(origin, (*chain, "computed"))
 
-    def _call(self, instruction: Instruction, state: ValueState) -> None:
+    def _call(self, instruction: FlowInstruction, state: ValueState) -> None:
         names = self.kernel.symbols.names_at(instruction.operands[0].number & MASK)
         name, origin = names[0] if names else "?", (instruction.address,)
         if name in _TRANSPARENT or name.startswith("__sanitizer"):
@@ -267,7 +280,7 @@ class Arm64Flow(TypeFlow):
 
     @staticmethod
     @lru_cache(maxsize=_MOST_PATTERNS)
-    def _pattern(code: bytes) -> Instruction:
+    def _pattern(code: bytes) -> FlowInstruction:
         """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
         raw = decode_one(*_CAPSTONE, code, 0)
         operands = tuple(operand_of(raw, operand) for operand in raw.operands)
@@ -279,7 +292,7 @@ class Arm64Flow(TypeFlow):
             transfer = Transfer("return")
         action, reads, writes = Arm64Flow._action(raw, name, operands)
         results = {Arm64Flow.result} if transfer.kind == "return" else set()
-        return Instruction(
+        return FlowInstruction(
             0,
             4,
             name,
@@ -292,7 +305,7 @@ class Arm64Flow(TypeFlow):
 
     @staticmethod
     def _action(
-        raw: Any, name: str, operands: tuple[Operand, ...]
+        raw: Any, name: str, operands: tuple[FlowOperand, ...]
     ) -> tuple[Action | None, set[str], set[str]]:
         """What an instruction does, the registers whose values count for it, and those that have
         another value after it.
@@ -336,7 +349,7 @@ class Arm64Flow(TypeFlow):
         return partial(Arm64Flow._memory, move=move), reads, writes
 
 
-def _aligns(operands: tuple[Operand, ...]) -> bool:
+def _aligns(operands: tuple[FlowOperand, ...]) -> bool:
     """Tell if this clears low bits, which marks in pointers are kept in."""
     last = operands[-1]
     is_number = len(operands) == 3 and last.kind == "number"

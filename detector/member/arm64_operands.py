@@ -1,6 +1,6 @@
 """arm64: the operands of instructions, as capstone decodes them.
 
-In: an instruction of capstone's, or its word. Out: `Operand`s, what a load or store moves, the
+In: an instruction of capstone's, or its word. Out: `FlowOperand`s, what a load or store moves, the
 distance of a jump, the address that ADRP gives.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from capstone import arm64 as cs
 
-from detector.member.decoding import Operand
+from detector.member.decoding import FlowOperand
 from detector.member.values import MASK
 
 _WHOLE: Mapping[str, tuple[str, int]] = {
@@ -39,17 +39,17 @@ class Move:
     `is_after`: it is moved behind the access.
     """
 
-    memory: Operand
+    memory: FlowOperand
     size: int
-    registers: tuple[Operand, ...]
-    status: Operand | None
+    registers: tuple[FlowOperand, ...]
+    status: FlowOperand | None
     is_load: bool
     is_vector: bool
     moved: int | None
     is_after: bool
 
 
-def move_of(raw: Any, name: str, operands: tuple[Operand, ...], memory: Operand) -> Move:
+def move_of(raw: Any, name: str, operands: tuple[FlowOperand, ...], memory: FlowOperand) -> Move:
     """Reads a load or store: what it moves, and how its base moves."""
     after = raw.writeback and not raw.op_str.rstrip().endswith("!")
     registers = tuple(each for each in operands if each.kind == "register")
@@ -88,23 +88,23 @@ def _size(name: str, register: str) -> int:
     return 4 if register == "wzr" else _WHOLE.get(register, ("", 8))[1]
 
 
-def operand_of(raw: Any, operand: Any) -> Operand:
+def operand_of(raw: Any, operand: Any) -> FlowOperand:
     """An operand, read out of capstone's."""
     shift = operand.shift.value if operand.shift.type else 0
     is_extended = bool(operand.ext)
     if operand.type == cs.ARM64_OP_REG:
         name = raw.reg_name(operand.reg)
         register, size = _WHOLE.get(name, ("", 0))
-        return Operand("register", size, register, name, shift=shift, is_extended=is_extended)
+        return FlowOperand("register", size, register, name, shift=shift, is_extended=is_extended)
     if operand.type == cs.ARM64_OP_IMM:
         left = shift if operand.shift.type == cs.ARM64_SFT_LSL else 0
-        return Operand("number", 8, number=operand.imm << left)
+        return FlowOperand("number", 8, number=operand.imm << left)
     if operand.type != cs.ARM64_OP_MEM:
-        return Operand("other", 0)
+        return FlowOperand("other", 0)
     memory = operand.mem
     base = _WHOLE.get(raw.reg_name(memory.base), ("", 0))[0]
     index = _WHOLE.get(raw.reg_name(memory.index), ("", 0))[0] if memory.index else ""
-    return Operand(
+    return FlowOperand(
         "memory",
         8,
         base,
@@ -120,8 +120,7 @@ def operand_of(raw: Any, operand: Any) -> Operand:
 def distance_of(word: int) -> int | None:
     """The distance of a jump or call; None of another instruction.
 
-    Arm ARM C4.1: B and BL have 26
-    bits, B.cond, CBZ and CBNZ 19, TBZ and TBNZ 14, in words).
+    Arm ARM C4.1: B and BL have 26 bits, B.cond, CBZ and CBNZ 19, TBZ and TBNZ 14, in words.
     """
     if word & 0x7C00_0000 == 0x1400_0000:
         return _signed_words(word, 0, 26)

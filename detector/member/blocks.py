@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from detector.member.decoding import Instruction
+from detector.member.decoding import FlowInstruction
 
 
 @dataclass(slots=True)
-class Block:
+class CodeBlock:
     """Instructions that are followed in a row.
 
     `targets` are the blocks that may come after them, by their places in the order. `live`:
     registers that are read later on.
     """
 
-    instructions: tuple[Instruction, ...]
+    instructions: tuple[FlowInstruction, ...]
     targets: tuple[int, ...] = ()
     live: frozenset[str] = frozenset()
 
@@ -29,9 +29,9 @@ class Block:
 def blocks_of(
     start: int,
     order: Sequence[int],
-    instruction_at: Callable[[int], Instruction],
+    instruction_at: Callable[[int], FlowInstruction],
     ends: Callable[[int | None], bool],
-) -> list[Block]:
+) -> list[CodeBlock]:
     """The blocks that can be reached from `start`, which comes first.
 
     `order` are the addresses of all instructions; `ends` tells if a called function does not come
@@ -41,7 +41,7 @@ def blocks_of(
     cutting.reach(start)
     numbers = _reverse_postorder(start, cutting.targets)
     blocks = [
-        Block(
+        CodeBlock(
             tuple(map(instruction_at, cutting.run(address))),
             tuple(numbers[target] for target in cutting.targets[address]),
         )
@@ -51,7 +51,7 @@ def blocks_of(
     return blocks
 
 
-def leading_to(blocks: Sequence[Block], address: int) -> frozenset[int]:
+def leading_to(blocks: Sequence[CodeBlock], address: int) -> frozenset[int]:
     """The places of the blocks from which an instruction can be reached."""
     before = _before(blocks)
     todo = [
@@ -73,7 +73,7 @@ class _Cutting:
     def __init__(
         self,
         order: Sequence[int],
-        instruction_at: Callable[[int], Instruction],
+        instruction_at: Callable[[int], FlowInstruction],
         ends: Callable[[int | None], bool],
     ) -> None:
         self._order = order
@@ -152,7 +152,7 @@ def _reverse_postorder(start: int, targets: dict[int, list[int]]) -> dict[int, i
     return {leader: place for place, leader in enumerate(reversed(left))}
 
 
-def _mark_live(blocks: Sequence[Block]) -> None:
+def _mark_live(blocks: Sequence[CodeBlock]) -> None:
     """Notes which registers are read behind the start of each block before they are written."""
     own = [_read_and_written(block.instructions) for block in blocks]
     before = _before(blocks)
@@ -171,7 +171,7 @@ def _mark_live(blocks: Sequence[Block]) -> None:
             waiting.update(new)
 
 
-def _before(blocks: Sequence[Block]) -> list[list[int]]:
+def _before(blocks: Sequence[CodeBlock]) -> list[list[int]]:
     """The places of the blocks that lead to each."""
     before: list[list[int]] = [[] for _ in blocks]
     for place, block in enumerate(blocks):
@@ -180,7 +180,9 @@ def _before(blocks: Sequence[Block]) -> list[list[int]]:
     return before
 
 
-def _read_and_written(instructions: Iterable[Instruction]) -> tuple[frozenset[str], frozenset[str]]:
+def _read_and_written(
+    instructions: Iterable[FlowInstruction],
+) -> tuple[frozenset[str], frozenset[str]]:
     read: set[str] = set()
     written: set[str] = set()
     for instruction in instructions:

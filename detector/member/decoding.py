@@ -1,6 +1,6 @@
 """Decodes the instructions of a function with capstone, and takes them apart.
 
-In: code. Out: size and name of each instruction; of those that are followed an `Instruction`, whose
+In: code. Out: size and name of each instruction; of those that are followed an `FlowInstruction`, whose
 operands are read once, as each is followed many times. Equal bytes are taken apart once.
 """
 
@@ -31,7 +31,7 @@ NEXT = Transfer("next")
 
 
 @dataclass(slots=True)
-class Operand:
+class FlowOperand:
     """An operand of `size` bytes.
 
     `register` is the whole register of 64 bits (of memory: the base), empty where it is not
@@ -53,7 +53,7 @@ class Operand:
 
 
 @dataclass(slots=True)
-class Instruction:
+class FlowInstruction:
     """An instruction, taken apart.
 
     `action` does what it does, None where nothing that matters is done; `memory` are the operands
@@ -64,16 +64,16 @@ class Instruction:
     address: int
     size: int
     mnemonic: str
-    operands: tuple[Operand, ...]
+    operands: tuple[FlowOperand, ...]
     transfer: Transfer
     action: Callable[..., None] | None = None
-    memory: tuple[Operand, ...] = ()
+    memory: tuple[FlowOperand, ...] = ()
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
 
-    def at(self, address: int) -> Instruction:
+    def at(self, address: int) -> FlowInstruction:
         """The same instruction at an address."""
-        return Instruction(
+        return FlowInstruction(
             address,
             self.size,
             self.mnemonic,

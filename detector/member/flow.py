@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
 from detector.member.arguments import argument_types, entry_state
-from detector.member.blocks import Block, blocks_of, leading_to
-from detector.member.decoding import Instruction, Transfer
+from detector.member.blocks import CodeBlock, blocks_of, leading_to
+from detector.member.decoding import FlowInstruction, Transfer
 from detector.member.fit import fit_containers
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.semantics import MemoryAccess, Semantics
@@ -47,7 +47,7 @@ class TypeFlow(Semantics, ABC):
         super().__init__(kernel, function)
         self.calls: dict[int, tuple[int | None, ValueState]] = {}
         self.instructions: Mapping[int, tuple[int, str]] = self.decode()
-        self._apart: dict[int, Instruction] = {}
+        self._apart: dict[int, FlowInstruction] = {}
         self._follows_callers = follows_callers
         self._fits = fits
         self._from_callers: Mapping[str, PointerValue] | None = None
@@ -58,11 +58,11 @@ class TypeFlow(Semantics, ABC):
         """(size, mnemonic) of the function's instructions by address."""
 
     @abstractmethod
-    def take_apart(self, address: int, code: bytes) -> Instruction:
+    def take_apart(self, address: int, code: bytes) -> FlowInstruction:
         """An instruction with what it reads, does and writes."""
 
     @abstractmethod
-    def step(self, instruction: Instruction, state: ValueState) -> None:
+    def step(self, instruction: FlowInstruction, state: ValueState) -> None:
         """Changes the state as the instruction does, and notes its accesses."""
 
     @abstractmethod
@@ -84,20 +84,20 @@ class TypeFlow(Semantics, ABC):
             fit_containers(self)
         return self.accesses
 
-    def _blocks(self) -> list[Block]:
+    def _blocks(self) -> list[CodeBlock]:
         if self.function.start not in self.instructions:
             return []  # it does not begin with an instruction
         order = sorted(self.instructions)
         return blocks_of(self.function.start, order, self._instruction_at, self._ends)
 
-    def _instruction_at(self, address: int) -> Instruction:
+    def _instruction_at(self, address: int) -> FlowInstruction:
         if address not in self._apart:
             place = address - self.function.start
             code = self.function.code[place : place + self.instructions[address][0]]
             self._apart[address] = self.take_apart(address, code)
         return self._apart[address]
 
-    def _walk(self, blocks: Sequence[Block], places: Collection[int] | None) -> None:
+    def _walk(self, blocks: Sequence[CodeBlock], places: Collection[int] | None) -> None:
         self.hints.forget_round()
         self.accesses, self.calls = {}, {}
         if not blocks:
@@ -120,7 +120,7 @@ class TypeFlow(Semantics, ABC):
                     heapq.heappush(heap, target)
                     waiting.add(target)
 
-    def _follow(self, block: Block, state: ValueState) -> None:
+    def _follow(self, block: CodeBlock, state: ValueState) -> None:
         """Follows the instructions of a block."""
         for instruction in block.instructions:
             transfer = instruction.transfer
@@ -155,7 +155,7 @@ class TypeFlow(Semantics, ABC):
         return bool(names) and names[0] in _NEVER_RETURN
 
     def _meet(
-        self, states: dict[int, ValueState], place: int, block: Block, state: ValueState
+        self, states: dict[int, ValueState], place: int, block: CodeBlock, state: ValueState
     ) -> bool:
         """Merges a state into that at the start of a block; whether it changed. What the block and
         those behind it do not read is left out.

@@ -12,7 +12,14 @@ from typing import Any
 
 import capstone
 
-from detector.member.decoding import NEXT, Instruction, Operand, Transfer, decode_all, decode_one
+from detector.member.decoding import (
+    NEXT,
+    FlowInstruction,
+    FlowOperand,
+    Transfer,
+    decode_all,
+    decode_one,
+)
 from detector.member.flow import TypeFlow
 from detector.member.semantics import COPIES
 from detector.member.values import (
@@ -71,24 +78,24 @@ class X86Flow(TypeFlow):
         names = ("rbx", "rbp", "r12", "r13", "r14", "r15", "rax", "r10", "r11")
         return {**dict.fromkeys(names, UNKNOWN), "rsp": StackValue(0)}
 
-    def take_apart(self, address: int, code: bytes) -> Instruction:
+    def take_apart(self, address: int, code: bytes) -> FlowInstruction:
         """An instruction with what it reads, does and writes."""
         distance = distance_of(code)
         if distance is None:
             return self._pattern(code).at(address)
         size, name = self.instructions[address]
         target = (address + size + distance) & MASK
-        operands = (Operand("number", 8, number=target),)
+        operands = (FlowOperand("number", 8, number=target),)
         if name == "call":
             reads, writes = self._changed_by_call(target)
             transfer, action = Transfer("call", target), X86Flow._call
-            return Instruction(
+            return FlowInstruction(
                 address, size, name, operands, transfer, action, reads=reads, writes=writes
             )
         transfer = Transfer("jump" if name == "jmp" else "branch", target)
         is_outside = target not in self.instructions
         reads = frozenset((*self.arguments, self.result)) if is_outside else frozenset()
-        return Instruction(address, size, name, operands, transfer, reads=reads)
+        return FlowInstruction(address, size, name, operands, transfer, reads=reads)
 
     def _changed_by_call(self, target: int) -> tuple[frozenset[str], frozenset[str]]:
         """The registers that count for a call, and those that have another value after it."""
@@ -98,7 +105,7 @@ class X86Flow(TypeFlow):
         thunked = {name.removeprefix(_THUNK) for name in names if name.startswith(_THUNK)}
         return self.passed_to(names) | thunked, frozenset(self.clobbered)
 
-    def step(self, instruction: Instruction, state: ValueState) -> None:
+    def step(self, instruction: FlowInstruction, state: ValueState) -> None:
         """Follows one instruction."""
         for operand in instruction.memory:
             if not isinstance(state.get(operand.register or operand.name), StackValue):
@@ -109,16 +116,16 @@ class X86Flow(TypeFlow):
         if instruction.action is not None:
             instruction.action(self, instruction, state)
 
-    def _count(self, instruction: Instruction, state: ValueState) -> None:
+    def _count(self, instruction: FlowInstruction, state: ValueState) -> None:
         step = 1 if instruction.mnemonic == "inc" else -1
         operand = instruction.operands[0]
         moved = add(self._value(instruction, operand, state), step)
         self._set(instruction, operand, moved, state)
 
-    def _clear(self, instruction: Instruction, state: ValueState) -> None:
+    def _clear(self, instruction: FlowInstruction, state: ValueState) -> None:
         self._set(instruction, instruction.operands[0], ConstantValue(0), state)
 
-    def _align(self, instruction: Instruction, state: ValueState) -> None:
+    def _align(self, instruction: FlowInstruction, state: ValueState) -> None:
         operand = instruction.operands[0]
         value = self._value(instruction, operand, state)
         if not isinstance(value, PointerValue):
@@ -126,19 +133,19 @@ class X86Flow(TypeFlow):
             plain = self.hints.plain((instruction.address,), chain)
             self._set(instruction, operand, plain, state)
 
-    def _choose(self, instruction: Instruction, state: ValueState) -> None:
+    def _choose(self, instruction: FlowInstruction, state: ValueState) -> None:
         target, source = instruction.operands[:2]
         first = self._value(instruction, target, state)
         second = self._value(instruction, source, state)
         merged = self.hints.merged(first, second, (instruction.address, "cmov"))
         self._set(instruction, target, merged, state)
 
-    def _compare(self, instruction: Instruction, state: ValueState) -> None:
+    def _compare(self, instruction: FlowInstruction, state: ValueState) -> None:
         first, second = (self._value(instruction, each, state) for each in instruction.operands[:2])
         self.compared(first, second)
 
     def _pointer(
-        self, instruction: Instruction, operand: Operand, state: ValueState
+        self, instruction: FlowInstruction, operand: FlowOperand, state: ValueState
     ) -> tuple[FlowValue, int | None]:
         """The address of a memory operand, and the factor of an index that is not known."""
         displacement = operand.number
@@ -156,7 +163,9 @@ class X86Flow(TypeFlow):
             value = value if isinstance(value, PointerValue) else index
         return add(value, displacement), operand.scale
 
-    def _load(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
+    def _load(
+        self, instruction: FlowInstruction, operand: FlowOperand, state: ValueState
+    ) -> FlowValue:
         pointer, scale = self._pointer(instruction, operand, state)
         origin = (instruction.address,)
         if operand.segment == "gs":
@@ -177,7 +186,9 @@ class X86Flow(TypeFlow):
         value = self.hints.pointer(leaf.type, chain, origin) if leaf and size == 8 else None
         return value if value is not None else self.hints.plain(origin, ("per-CPU",))
 
-    def _value(self, instruction: Instruction, operand: Operand, state: ValueState) -> FlowValue:
+    def _value(
+        self, instruction: FlowInstruction, operand: FlowOperand, state: ValueState
+    ) -> FlowValue:
         if operand.kind == "number":
             return ConstantValue(operand.number & MASK)
         if operand.kind == "memory":
@@ -188,7 +199,11 @@ class X86Flow(TypeFlow):
         return PlainValue((instruction.address, "part"), 0, ("int",))
 
     def _set(
-        self, instruction: Instruction, operand: Operand, value: FlowValue, state: ValueState
+        self,
+        instruction: FlowInstruction,
+        operand: FlowOperand,
+        value: FlowValue,
+        state: ValueState,
     ) -> None:
         register = operand.register
         if operand.kind != "register" or not register:
@@ -202,7 +217,7 @@ class X86Flow(TypeFlow):
         else:
             state[register] = PlainValue(origin, 0, ("int",))
 
-    def _move(self, instruction: Instruction, state: ValueState) -> None:
+    def _move(self, instruction: FlowInstruction, state: ValueState) -> None:
         target, source = instruction.operands
         value = self._value(instruction, source, state)
         if target.kind == "register":
@@ -215,11 +230,13 @@ class X86Flow(TypeFlow):
         else:
             self.written(pointer, scale, target.size, value)
 
-    def _lea(self, instruction: Instruction, state: ValueState) -> None:
+    def _lea(self, instruction: FlowInstruction, state: ValueState) -> None:
         target, source = instruction.operands
         self._set(instruction, target, self._address(instruction, source, state), state)
 
-    def _address(self, instruction: Instruction, source: Operand, state: ValueState) -> FlowValue:
+    def _address(
+        self, instruction: FlowInstruction, source: FlowOperand, state: ValueState
+    ) -> FlowValue:
         pointer, scale = self._pointer(instruction, source, state)
         if not scale:
             return pointer
@@ -231,12 +248,14 @@ class X86Flow(TypeFlow):
             return self.element_of(pointer, origin)
         return PlainValue(origin, 0, (*pointer.chain, "indexed"))
 
-    def _sum(self, instruction: Instruction, state: ValueState) -> None:
+    def _sum(self, instruction: FlowInstruction, state: ValueState) -> None:
         first, second = (self._value(instruction, each, state) for each in instruction.operands)
         total = self._total(instruction, first, second)
         self._set(instruction, instruction.operands[0], total, state)
 
-    def _total(self, instruction: Instruction, first: FlowValue, second: FlowValue) -> FlowValue:
+    def _total(
+        self, instruction: FlowInstruction, first: FlowValue, second: FlowValue
+    ) -> FlowValue:
         name, origin = instruction.mnemonic, (instruction.address,)
         if isinstance(second, PerCpuBase):
             if isinstance(first, ConstantValue):
@@ -262,7 +281,7 @@ class X86Flow(TypeFlow):
             return self.per_cpu(other.number, origin) if is_copy else None
         return self.element(value, other, origin)
 
-    def _stack(self, instruction: Instruction, state: ValueState) -> None:
+    def _stack(self, instruction: FlowInstruction, state: ValueState) -> None:
         name, pointer = instruction.mnemonic, state.get("rsp", UNKNOWN)
         if name == "leave":
             state["rsp"], state["rbp"] = add(state.get("rbp", UNKNOWN), 8), UNKNOWN
@@ -278,7 +297,7 @@ class X86Flow(TypeFlow):
                 state["rsp"] = StackValue(pointer.offset + 8)
             self._set(instruction, instruction.operands[0], value, state)
 
-    def _exchange(self, instruction: Instruction, state: ValueState) -> None:
+    def _exchange(self, instruction: FlowInstruction, state: ValueState) -> None:
         first, second = instruction.operands
         if first.kind == second.kind == "register":
             if first.size == 8:
@@ -291,10 +310,10 @@ class X86Flow(TypeFlow):
 
     def _unmodelled(
         self,
-        instruction: Instruction,
+        instruction: FlowInstruction,
         state: ValueState,
         written: tuple[str, ...],
-        target: Operand | None,
+        target: FlowOperand | None,
     ) -> None:
         for name in written:
             if name == "rsp":
@@ -306,7 +325,7 @@ class X86Flow(TypeFlow):
             if isinstance(pointer, StackValue):
                 state["stack", pointer.offset] = UNKNOWN
 
-    def _call(self, instruction: Instruction, state: ValueState) -> None:
+    def _call(self, instruction: FlowInstruction, state: ValueState) -> None:
         operand, origin = instruction.operands[0], (instruction.address,)
         if operand.kind != "number":
             self.call_pointer(origin, state, self._value(instruction, operand, state))
@@ -334,7 +353,7 @@ class X86Flow(TypeFlow):
 
     @staticmethod
     @lru_cache(maxsize=_MOST_PATTERNS)
-    def _pattern(code: bytes) -> Instruction:
+    def _pattern(code: bytes) -> FlowInstruction:
         """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
         raw = decode_one(capstone.CS_ARCH_X86, capstone.CS_MODE_64, code, 0)
         operands = tuple(operand_of(raw, operand) for operand in raw.operands)
@@ -342,7 +361,7 @@ class X86Flow(TypeFlow):
         transfer = _transfer(name)
         if name.startswith(("rep", "lock")):
             name = name.rsplit(" ", 1)[-1]
-        pattern = Instruction(0, raw.size, name, operands, transfer)
+        pattern = FlowInstruction(0, raw.size, name, operands, transfer)
         used = {register for each in operands for register in registers_of(each)}
         if name[0] == "j":
             pattern.reads = frozenset(used - {""})
@@ -358,12 +377,12 @@ class X86Flow(TypeFlow):
 
     @staticmethod
     def _action(
-        raw: Any, name: str, operands: tuple[Operand, ...], used: set[str]
+        raw: Any, name: str, operands: tuple[FlowOperand, ...], used: set[str]
     ) -> tuple[Action | None, set[str], set[str]]:
         """What an instruction does, the registers whose values count for it, and those that have
         another value after it.
         """
-        first = operands[0] if operands else Operand("other", 0)
+        first = operands[0] if operands else FlowOperand("other", 0)
         behind = {register for each in operands[1:] for register in registers_of(each)}
         written = {first.register} if first.kind == "register" else set()
         wide = first.size == 8
@@ -414,7 +433,7 @@ def _is_helper(name: str) -> bool:
     return name.startswith(("__get_user_", "__put_user_", "__sanitizer"))
 
 
-def _aligns(operands: tuple[Operand, ...]) -> bool:
+def _aligns(operands: tuple[FlowOperand, ...]) -> bool:
     """Tell if this clears low bits of a register, which marks in pointers are kept in."""
     target, source = operands
     is_whole = target.kind == "register" and target.size == 8

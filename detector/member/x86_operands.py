@@ -1,7 +1,7 @@
 """x86-64: the operands of instructions, as capstone decodes them.
 
-In: an instruction of capstone's, or its bytes. Out: `Operand`s, the registers that it changes, the
-distance of a jump.
+In: an instruction of capstone's, or its bytes. Out: `FlowOperand`s, the registers that it changes,
+the distance of a jump.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import capstone
 from capstone import x86 as cs
 
-from detector.member.decoding import Operand
+from detector.member.decoding import FlowOperand
 
 _WHOLE: Mapping[str, str] = {
     **{
@@ -29,18 +29,18 @@ _WHOLE: Mapping[str, str] = {
 }
 
 
-def operand_of(raw: Any, operand: Any) -> Operand:
+def operand_of(raw: Any, operand: Any) -> FlowOperand:
     """An operand, read out of capstone's."""
     if operand.type == cs.X86_OP_REG:
         name = raw.reg_name(operand.reg)
-        return Operand("register", operand.size, _WHOLE.get(name, ""), name)
+        return FlowOperand("register", operand.size, _WHOLE.get(name, ""), name)
     if operand.type == cs.X86_OP_IMM:
-        return Operand("number", operand.size, number=operand.imm)
+        return FlowOperand("number", operand.size, number=operand.imm)
     if operand.type != cs.X86_OP_MEM:
-        return Operand("other", operand.size)
+        return FlowOperand("other", operand.size)
     memory = operand.mem
     base = raw.reg_name(memory.base) if memory.base else ""
-    return Operand(
+    return FlowOperand(
         "memory",
         operand.size,
         _WHOLE.get(base, ""),
@@ -56,7 +56,8 @@ def operand_of(raw: Any, operand: Any) -> Operand:
 def distance_of(code: bytes) -> int | None:
     """The distance of a jump or call from its end; None of another instruction.
 
-    None, too, where it is computed (Intel SDM 2: CALL rel32, JMP rel8 and rel32, Jcc, LOOPcc and JRCXZ rel8).
+    None, too, where it is computed. Intel SDM 2: CALL rel32, JMP rel8 and rel32, Jcc, LOOPcc and
+    JRCXZ rel8.
     """
     first = code[0]
     if first in (0xE8, 0xE9) or (first == 0x0F and code[1] & 0xF0 == 0x80):
@@ -66,13 +67,13 @@ def distance_of(code: bytes) -> int | None:
     return None
 
 
-def is_object(operand: Operand) -> bool:
+def is_object(operand: FlowOperand) -> bool:
     """Tell if an operand may be of an object: neither of the stack nor at a fixed address."""
     is_memory = operand.kind == "memory" and bool(operand.name) and not operand.segment
     return is_memory and operand.name not in ("rip", "rsp")
 
 
-def registers_of(operand: Operand) -> tuple[str, str]:
+def registers_of(operand: FlowOperand) -> tuple[str, str]:
     """The registers that are read for an operand."""
     return operand.register, operand.index
 
