@@ -6,7 +6,7 @@ does that is not modelled gives its registers a value of no known type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import capstone
 from detector.member.arm64_operands import Move, distance_of, move_of, operand_of, page_of
 from detector.member.decoding import (
     NEXT,
+    FlowAction,
     FlowInstruction,
     FlowOperand,
     Transfer,
@@ -39,7 +40,7 @@ from detector.member.values import (
 
 _CAPSTONE = capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN
 _MOST_PATTERNS = 4096
-Action = Callable[..., None]
+
 _TRANSPARENT = ("_mcount", "ftrace_caller")
 _VARIANTS = (".isra", ".constprop", ".part")
 _SILENT = frozenset(("tst", "cmn", "ccmp", "dmb", "dsb", "isb", "brk", "msr", "hlt"))
@@ -306,7 +307,7 @@ class Arm64Flow(TypeFlow):
     @staticmethod
     def _action(
         raw: Any, name: str, operands: tuple[FlowOperand, ...]
-    ) -> tuple[Action | None, set[str], set[str]]:
+    ) -> tuple[FlowAction | None, set[str], set[str]]:
         """What an instruction does, the registers whose values count for it, and those that have
         another value after it.
         """
@@ -337,7 +338,7 @@ class Arm64Flow(TypeFlow):
         return None, set(), set()
 
     @staticmethod
-    def _moving(move: Move) -> tuple[Action, set[str], set[str]]:
+    def _moving(move: Move) -> tuple[FlowAction, set[str], set[str]]:
         reads, writes = {move.memory.register, move.memory.index}, set()
         moved = {each.register for each in move.registers}
         if move.is_load:

@@ -1,7 +1,7 @@
 """Decodes the instructions of a function with capstone, and takes them apart.
 
-In: code. Out: size and name of each instruction; of those that are followed an `FlowInstruction`, whose
-operands are read once, as each is followed many times. Equal bytes are taken apart once.
+In: code. Out: size and name of each instruction; of those that are followed a `FlowInstruction`,
+whose operands are read once, as each is followed many times. Equal bytes are taken apart once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Transfer:
 
 
 NEXT = Transfer("next")
+FlowAction = Callable[..., None]
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class FlowInstruction:
     mnemonic: str
     operands: tuple[FlowOperand, ...]
     transfer: Transfer
-    action: Callable[..., None] | None = None
+    action: FlowAction | None = None
     memory: tuple[FlowOperand, ...] = ()
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()

@@ -6,7 +6,7 @@ does that is not modelled gives its registers a value of no known type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import capstone
 
 from detector.member.decoding import (
     NEXT,
+    FlowAction,
     FlowInstruction,
     FlowOperand,
     Transfer,
@@ -59,7 +60,6 @@ _THUNK = "__x86_indirect_thunk_"
 _VARIANTS = (".isra", ".constprop", ".part")
 _SILENT = frozenset(("test", "nop", "endbr64", "ud2", "cmp"))
 _MOST_PATTERNS = 4096
-Action = Callable[..., None]
 
 
 class X86Flow(TypeFlow):
@@ -378,7 +378,7 @@ class X86Flow(TypeFlow):
     @staticmethod
     def _action(
         raw: Any, name: str, operands: tuple[FlowOperand, ...], used: set[str]
-    ) -> tuple[Action | None, set[str], set[str]]:
+    ) -> tuple[FlowAction | None, set[str], set[str]]:
         """What an instruction does, the registers whose values count for it, and those that have
         another value after it.
         """
