@@ -37,6 +37,7 @@ from detector.member.values import (
     signed,
 )
 from detector.member.x86_operands import (
+    aligns,
     distance_of,
     is_object,
     operand_of,
@@ -400,7 +401,7 @@ class X86Flow(TypeFlow):
             return X86Flow._stack, used | {"rsp", "rbp"}, written if name == "pop" else set()
         if name == "xchg" and len(operands) == 2:
             return X86Flow._exchange, used, set()
-        if name == "and" and _aligns(operands):
+        if name == "and" and aligns(operands):
             return X86Flow._align, used, set()
         if name.startswith("cmov") and wide:
             return X86Flow._choose, used, set()
@@ -431,10 +432,3 @@ def _transfer(name: str) -> Transfer:
 def _is_helper(name: str) -> bool:
     """Tell if a function reads or writes user space and keeps most registers."""
     return name.startswith(("__get_user_", "__put_user_", "__sanitizer"))
-
-
-def _aligns(operands: tuple[FlowOperand, ...]) -> bool:
-    """Tell if this clears low bits of a register, which marks in pointers are kept in."""
-    target, source = operands
-    is_whole = target.kind == "register" and target.size == 8
-    return is_whole and source.kind == "number" and -16 <= source.number < 0

@@ -86,3 +86,10 @@ def written_by(raw: Any) -> tuple[str, ...]:
         written = ()
     names = (_WHOLE.get(raw.reg_name(register)) for register in written)
     return tuple(name for name in names if name)
+
+
+def aligns(operands: tuple[FlowOperand, ...]) -> bool:
+    """Tell if this clears low bits of a register, which marks in pointers are kept in."""
+    target, source = operands
+    is_whole = target.kind == "register" and target.size == 8
+    return is_whole and source.kind == "number" and -16 <= source.number < 0
