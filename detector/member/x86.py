@@ -39,6 +39,7 @@ from detector.member.values import (
 from detector.member.x86_operands import (
     aligns,
     distance_of,
+    is_helper,
     is_object,
     operand_of,
     registers_of,
@@ -101,7 +102,7 @@ class X86Flow(TypeFlow):
     def _changed_by_call(self, target: int) -> tuple[frozenset[str], frozenset[str]]:
         """The registers that count for a call, and those that have another value after it."""
         names = self.kernel.symbols.names_at(target)
-        if not _TRANSPARENT.isdisjoint(names) or any(map(_is_helper, names)):
+        if not _TRANSPARENT.isdisjoint(names) or any(map(is_helper, names)):
             return frozenset(), frozenset()
         thunked = {name.removeprefix(_THUNK) for name in names if name.startswith(_THUNK)}
         return self.passed_to(names) | thunked, frozenset(self.clobbered)
@@ -340,7 +341,7 @@ class X86Flow(TypeFlow):
         if thunk:
             register = thunk.removeprefix(_THUNK)
             self.call_pointer(origin, state, state.get(register, UNKNOWN))
-        elif _is_helper(first):
+        elif is_helper(first):
             kept = ("rax", "rdx", "rcx", "r8") if first[2] == "g" else ("rcx", "rbx")
             state.update(dict.fromkeys(kept, UNKNOWN))
         elif (name or first) in COPIES:
@@ -427,8 +428,3 @@ def _transfer(name: str) -> Transfer:
     if name[0] == "j" or name.startswith("loop"):
         return Transfer("jump" if name == "jmp" else "branch")
     return Transfer("return") if name in ("ret", "int3", "iretq") else NEXT
-
-
-def _is_helper(name: str) -> bool:
-    """Tell if a function reads or writes user space and keeps most registers."""
-    return name.startswith(("__get_user_", "__put_user_", "__sanitizer"))

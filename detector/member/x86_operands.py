@@ -93,3 +93,8 @@ def aligns(operands: tuple[FlowOperand, ...]) -> bool:
     target, source = operands
     is_whole = target.kind == "register" and target.size == 8
     return is_whole and source.kind == "number" and -16 <= source.number < 0
+
+
+def is_helper(name: str) -> bool:
+    """Tell if a function reads or writes user space and keeps most registers."""
+    return name.startswith(("__get_user_", "__put_user_", "__sanitizer"))
