@@ -39,7 +39,7 @@ STORM = (
     "A report of 60 lines costs some 14 ms of CPU: half for its lines (each is parsed, "
     "matched and put to its report, since its host is followed), half for reading, explaining, "
     "storing and indexing the report, once when the incident is raised and once when the report is "
-    "whole. 15 s for 5,000 would be 3 ms each. No function takes more than 5 % of it."
+    "whole. 15 s for 5,000 would be 3 ms each."
 )
 WAITS = (
     "A record waits for the poll under way, its batch's transaction and the commit to the disk "
