@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlite_utils import Database
 
-from detector.store.schema import totals
+from detector.store.schema import acts
 from detector.store.schema.migrations import MIGRATIONS
 
 # Migrations are entered in the order of import: these come before.
-BEFORE = (totals,)
+BEFORE = (acts,)
 
 
 @MIGRATIONS()
-def m015_repeat_times(db: Database) -> None:
+def m016_repeat_times(db: Database) -> None:
     """Makes a run of each source, of which no times are known; of counts of one line that came
     by several sources the greatest stays, since they were of the same lines.
     """
