@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container
+from functools import lru_cache
 
 from detector.crash.demangle import demangled
 from detector.lazy_regex import lazy_regex
@@ -42,6 +43,7 @@ _VARIABLE = tuple(
 _LONGEST_TITLE = 120
 
 
+@lru_cache(maxsize=4096)  # a report asks for each of its frames some twenty times
 def base(symbol: str) -> str:
     """The function without compiler suffixes (`.isra.36`, `.constprop.0`, `.part.0`, `.cold`)
     and powerpc's leading dot; a Rust or C++ name as its path.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from detector.explain.deliberate import Purpose, purpose_of
 from detector.explain.host_facts import (
@@ -36,24 +37,24 @@ host."""
 _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested init")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepFacts:
     """Facts that decide which steps can work: the report, what stands around it, the sockets
-    named.
+    named. Each question is answered once, though many rules ask it.
     """
 
     report: CrashReport | None
     evidence: Sequence[Match] = ()
     sockets: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The report's kind, else the class of the first match."""
         if self.report is not None:
             return self.report.kind
         return next((match.cls for match in self.evidence), "")
 
-    @property
+    @cached_property
     def panicked(self) -> bool:
         """Returns whether the log shows that the kernel died."""
         by_report = self.report is not None and (
@@ -61,7 +62,7 @@ class StepFacts:
         )
         return by_report or any(match.cls == "panic" for match in self.evidence)
 
-    @property
+    @cached_property
     def hardware(self) -> bool:
         """Returns whether hardware reported the fault."""
         reason = (self.report.panic or "") if self.report is not None else ""
@@ -71,12 +72,12 @@ class StepFacts:
             return True
         return any(match.cls in HARDWARE_CLASSES for match in self.evidence)
 
-    @property
+    @cached_property
     def virtual(self) -> bool:
         """Returns whether the report says that the machine is virtual."""
         return self.report is not None and is_virtual(self.report)
 
-    @property
+    @cached_property
     def x86(self) -> bool:
         """Returns whether an x86 processor reported it: only they have machine checks of
         that form.
@@ -87,31 +88,31 @@ class StepFacts:
             match.cls == "machine-check" and "mcgstatus" in match.fields for match in self.evidence
         )
 
-    @property
+    @cached_property
     def purpose(self) -> Purpose | None:
         """Returns whether somebody wanted the crash: by SysRq, or as a test."""
         return purpose_of(self.report)
 
-    @property
+    @cached_property
     def rootless(self) -> bool:
         """Returns whether the kernel died since it found no root file system or no init."""
         reason = (self.report.panic or "") if self.report is not None else ""
         return reason.startswith(_NEVER_BOOTED)
 
-    @property
+    @cached_property
     def booted(self) -> bool:
         """Returns whether the kernel had come up before it died: until then nobody has loaded a
         kernel to take a dump with.
         """
         return not self.rootless and (self.report is None or not was_starting(self.report))
 
-    @property
+    @cached_property
     def died(self) -> bool:
         """Returns whether the kernel died, or may have, and not by its hardware or firmware."""
         may = self.panicked or self.kind in OOPS
         return may and not self.hardware and self.kind != "firmware-panic"
 
-    @property
+    @cached_property
     def dumped(self) -> bool:
         """Returns whether there may be a dump: the kernel died, or may have, and nothing in its
         report says that nobody could take one.
@@ -121,17 +122,17 @@ class StepFacts:
         loaded = kdump_loaded(self.report)
         return loaded is True or (loaded is None and not is_board(self.report))
 
-    @property
+    @cached_property
     def lost(self) -> bool:
         """Returns whether the kernel died, or may have, where no dump can have been taken."""
         return self.died and self.booted and not self.dumped and self.purpose is None
 
-    @property
+    @cached_property
     def phone(self) -> bool:
         """Returns whether the kernel is one of Android's."""
         return self.report is not None and is_phone(self.report)
 
-    @property
+    @cached_property
     def board(self) -> bool:
         """Returns whether the machine is a small one: a board, a router, a phone."""
         return self.report is not None and is_board(self.report)
