@@ -10,6 +10,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from detector.sources.kafka.pace import BATCH_S
 from tests.kafka.broker import ApacheKafka, Broker
 from tests.kafka.reader import WITHIN_S, Memory, Reader, lines
 
@@ -262,3 +263,19 @@ def test_lag_is_known(kafka: Broker) -> None:
         assert reader.source.lag()[f"{topic}/0"] == 6
         reader.read(10)
         assert reader.source.lag()[f"{topic}/0"] == 0
+
+
+def test_waits_for_a_disk_make_no_smaller_polls(kafka: Broker) -> None:
+    """Each commit would wait as long for a few records as for many."""
+    topic = kafka.create_topic()
+    kafka.send(topic, lines(40))
+    with closing(Reader(kafka, topic)) as reader:
+        most = reader.source._pace.records
+        reader.read(40)
+        kafka.send(topic, lines(3, first=40))
+        batches = reader.source.batches()
+        while not next(batches):
+            pass
+        time.sleep(BATCH_S * 1.2)  # what the disk takes
+        next(batches)
+        assert reader.source._pace.records == most

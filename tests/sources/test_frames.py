@@ -5,14 +5,16 @@ the network cuts them, and records that are not copied.
 from __future__ import annotations
 
 import copy
+import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from kafka.errors import InvalidReceiveError, KafkaProtocolError
+from kafka.errors import InvalidReceiveError, KafkaConnectionError, KafkaProtocolError
 from kafka.protocol.consumer import FetchRequest, FetchResponse
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
@@ -112,6 +114,7 @@ def ask(parser: KafkaProtocol, version: int) -> None:
     parser.send_request(metadata)
 
 
+@settings(deadline=None)  # the client compiles a reader for each version
 @given(answers, st.integers(4, 12), st.lists(st.integers(1, 90), min_size=1))
 def test_answers_are_those_of_the_client(responses: Any, version: int, cuts: list[int]) -> None:
     """All versions of a fetch that the client asks for, with epochs that diverge and new leaders
@@ -170,3 +173,138 @@ def test_the_client_is_the_one_that_this_was_written_for() -> None:
     and note the new hashes.
     """
     assert frames.changed() == []
+
+
+class Socket:
+    """What a transport asks of a socket: bytes in pieces, an error where one is due, and room for
+    as much as the kernel gives.
+    """
+
+    def __init__(self, *pieces: bytes | Exception, makes_room: bool = True) -> None:
+        self._pieces = list(pieces)
+        self._makes_room = makes_room
+        self.least, self.room = 1, 131_072
+
+    def recv_into(self, space: memoryview) -> int:
+        """The next bytes; nothing is there when all have come."""
+        piece = self._pieces.pop(0) if self._pieces else BlockingIOError()
+        if isinstance(piece, Exception):
+            raise piece
+        count = min(len(piece), len(space))
+        space[:count] = piece[:count]
+        if piece[count:]:
+            self._pieces.insert(0, piece[count:])
+        return count
+
+    def setsockopt(self, _level: int, _option: int, value: int) -> None:
+        """Only the least number of bytes is ever set."""
+        self.least = value
+        if self._makes_room:
+            self.room = max(self.room, 2 * value)
+
+    def getsockopt(self, _level: int, _option: int) -> int:
+        """Only the size of the buffer is ever asked for."""
+        return self.room
+
+
+class Connection:
+    """What a transport asks of a connection."""
+
+    _sensors = None
+
+    def __init__(self) -> None:
+        self.parser = KafkaProtocol(client_id="test", receive_message_max_bytes=LARGEST)
+        self.lost: list[Exception | None] = []
+
+    def data_received(self, data: memoryview) -> None:
+        """Has the parser read it."""
+        self.parser.receive_bytes(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Keeps why."""
+        self.lost.append(error)
+
+
+class Network:
+    """What a transport asks of the client's loop: a wait that ends at once, so many times."""
+
+    def __init__(self, waits: int) -> None:
+        self._waits = waits
+
+    async def wait_read(self, _socket: Any) -> None:
+        """Ends the test where it is over."""
+        if not self._waits:
+            raise EOFError
+        self._waits -= 1
+
+    def unregister_event(self, *_: Any) -> None:
+        """Nothing was registered."""
+
+    def cancel(self, _task: Any) -> None:
+        """Nothing was begun."""
+
+
+def reading(socket_: Any, waits: int = 1) -> Connection:
+    """A connection after so many waits for bytes."""
+    transport, connection = frames._FrameTransport(Network(waits), socket_), Connection()
+    transport._protocol, transport._read = connection, True
+    with suppress(StopIteration, EOFError):
+        transport._read_from_sock().send(None)
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        ((struct.pack(">i", 0x7FFFFFFF),), "an answer cannot be read: .*Invalid frame length"),
+        ((struct.pack(">i", 0),), "an answer cannot be read: .*No in-flight-request"),
+        ((struct.pack(">i", 90), b"half", b""), "socket disconnected"),
+        ((struct.pack(">i", 90), b"half", ConnectionResetError(104, "reset")), "reset"),
+    ],
+)
+def test_a_connection_that_brings_no_answer_is_closed(
+    pieces: tuple[bytes | Exception, ...], why: str
+) -> None:
+    """As one that broke, which another may mend: the process goes on."""
+    connection = reading(Breaking(*pieces))
+    (error,) = connection.lost
+    assert isinstance(error, KafkaConnectionError)
+    assert error.retriable
+    assert re.search(why, str(error))
+
+
+@pytest.mark.parametrize("size", [0, 2, 7])
+def test_an_answer_that_is_too_short_closes_the_connection(size: int) -> None:
+    """The client would read no more from it, and wait for half a minute."""
+    transport = frames._FrameTransport(Network(1), Breaking(struct.pack(">i", size), bytes(size)))
+    connection = transport._protocol = Connection()
+    transport._read = True
+    ask(connection.parser, 12)
+    with suppress(StopIteration, EOFError):
+        transport._read_from_sock().send(None)
+    assert [type(error) for error in connection.lost] == [KafkaConnectionError]
+
+
+class Breaking(Socket):
+    """A socket that may be closed."""
+
+    def shutdown(self, _how: int) -> None:
+        """Nobody is at the other end."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def getpeername(self) -> tuple[str, int]:
+        """Its name in the client's log."""
+        return "test", 1
+
+    getsockname = getpeername
+
+
+@pytest.mark.skipif(frames._RCVLOWAT is None, reason="only Linux is asked to wait for more")
+@pytest.mark.parametrize(("makes_room", "least"), [(True, 512 * 1024), (False, 1)])
+def test_a_wait_is_for_no_more_than_there_is_room_for(makes_room: bool, least: int) -> None:
+    """Linux before 4.18 leaves the buffer as small as it is: there each segment ends the wait."""
+    socket_ = Socket(struct.pack(">i", LARGEST), b"begin", makes_room=makes_room)
+    reading(socket_, waits=1)
+    assert socket_.least == least

@@ -142,10 +142,10 @@ class KafkaSource:
         """
         while not self._stopped.is_set():
             chunks = self._poll()
-            begun = time.monotonic()
+            begun = time.thread_time()
             yield chunks
             if chunks:
-                self._pace.note(time.monotonic() - begun)
+                self._pace.note(time.thread_time() - begun)
 
     def confirm(self) -> None:
         """Makes sure that what was read last is still this member's to store.

@@ -148,17 +148,19 @@ class _Reading:
                 self._fill_frames()
             except _WAITS:
                 self._wait_for(self._protocol.parser.missing())
-            except (kafka_errors.KafkaProtocolError, kafka_errors.KafkaConnectionError) as error:
+            except kafka_errors.KafkaConnectionError as error:
                 self.abort(error=error)
             except OSError as error:
                 self.abort(error=kafka_errors.KafkaConnectionError(error))
+            except Exception as error:  # noqa: BLE001  # whatever bytes that are no answer lead to
+                self.abort(error=_unreadable(error))
             self.last_read = time.monotonic()
 
     def _fill_frames(self) -> None:
         """Reads until nothing is there, which raises one of `_WAITS`, or the connection is closed.
 
-        Raises KafkaConnectionError at its end, OSError where it breaks, KafkaProtocolError for what
-        is no answer.
+        Raises KafkaConnectionError at its end, OSError where it breaks, KafkaProtocolError and what
+        the client's readers raise for what is no answer.
         """
         protocol = self._protocol
         parser = protocol.parser
@@ -175,14 +177,30 @@ class _Reading:
         """Notes how many bytes of the frame at hand are missing, before a wait."""
 
 
+def _unreadable(error: Exception) -> kafka_errors.KafkaConnectionError:
+    """The error of a connection that brings what is no answer: another one may bring better.
+
+    The client's own would be no error that passes, and end the process for one flipped bit.
+    """
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return kafka_errors.KafkaConnectionError(f"an answer cannot be read: {detail}")
+
+
 class _FrameTransport(_Reading, KafkaTCPTransport):  # type: ignore[misc]
     """A connection without TLS."""
 
     def _wait_for(self, missing: int) -> None:
         least = max(1, min(missing, _LEAST_BYTES))
-        if _RCVLOWAT is not None and least != self._least:
+        if _RCVLOWAT is None or least == self._least:
+            return
+        self._sock.setsockopt(socket.SOL_SOCKET, _RCVLOWAT, least)
+        # Linux makes room for twice as much (tcp_set_rcvlowat in net/ipv4/tcp.c, from 4.18 on);
+        # before, what does not fit would never come, and the wait not end.
+        room = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        if least > 1 and room < 2 * least:
+            least = 1
             self._sock.setsockopt(socket.SOL_SOCKET, _RCVLOWAT, least)
-            self._least = least
+        self._least = least
 
 
 class _TlsFrameTransport(_Reading, KafkaSSLTransport):  # type: ignore[misc]
