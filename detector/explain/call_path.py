@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from detector.crash.frames import trace_start
 from detector.crash.identity import base
-from detector.explain.block_text import every
+from detector.explain.block_text import every, first
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
@@ -65,6 +65,9 @@ _NAMES = lazy_regex(
     r"(?:Not tainted|Tainted)"
     r"|task:(.{1,16}?) +state:|(\S.{0,15}?) +[RSDTtXZPI] ?(?:\[?<?[0-9a-f]{8,16}>?\]?)? *\d+ "
     r"+\d+ +\d+ 0x"
+)
+_WARNED = lazy_regex(
+    r"WARNING: (?:CPU: \d+ PID: \d+ )?at \S+ (?P<function>[A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x"
 )
 _HEADER = 3  # lines of a dump that has no line of its own above the frames
 _WATCHDOGS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
@@ -147,6 +150,7 @@ _STATIONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("rcu_do_batch", "rcu_core", "rcu_process_callbacks"), "RCU callback"),
     (("do_exit", "do_group_exit", "exit_mmap"), "process exit"),
 )
+_STRIKES = "soft interrupt"
 _RECEIVE = frozenset(
     {"packet receive", "IPv4 input", "IPv6 input", "TCP input", "UDP input", "listener lookup"}
 )
@@ -179,6 +183,8 @@ def _own_frames(report: CrashReport) -> Sequence[Frame]:
     at = next((at for at, name in enumerate(names) if name in _ENTRIES), None)
     if at is None:
         return () if _DETECTORS.intersection(names) else report.frames
+    if at and names[at] not in _NMI and not _DETECTORS.intersection(names[:at]):
+        return report.frames  # the detector looked from elsewhere: the interrupt is what it saw
     while at < len(names) and names[at] in _ENTRIES | _INTERRUPT:
         at += 1
     return report.frames[at:]
@@ -222,6 +228,9 @@ def explain_path(report: CrashReport) -> list[Statement]:
     way = stations(_within_interrupt(_own_frames(report)))
     if len(way) > 1 and way[-1][1].startswith(("do_page_fault", "exc_page_fault")):
         way = way[:-1]  # the handler of this very fault
+    struck = max((at for at, (words, _) in enumerate(way) if words == _STRIKES), default=0)
+    if way[struck + 1 : struck + 2] and way[struck + 1][0] != "NAPI poll":
+        way = way[struck:]  # only packets come to a soft interrupt from what it struck (loopback)
     statements: list[Statement] = []
     if where:
         statements.append(Statement(_context_sentence(where, report), "likely"))
@@ -258,6 +267,8 @@ def _is_of_another(report: CrashReport) -> bool:
     """Returns whether the trace is that of another task than the one that the report names:
     the task that is named last before the trace begins says whose it is.
     """
+    if _lost_its_head(report) or _lacks_its_function(report):
+        return True
     start = trace_start(report.lines)
     above = report.lines if start is None else report.lines[: start + _HEADER]
     named = list(every(above, _NAMES))
@@ -267,3 +278,20 @@ def _is_of_another(report: CrashReport) -> bool:
     if report.kind == "rcu-stall" and task.startswith("rcu_"):
         return True  # RCU's own thread, which is shown because it starves
     return report.comm is not None and task != report.comm.strip()
+
+
+def _lost_its_head(report: CrashReport) -> bool:
+    """Returns whether a slab report lacks its head: a trace there may be that of an old free."""
+    return report.kind == "slab" and not any(text.startswith("BUG ") for text in report.lines)
+
+
+def _lacks_its_function(report: CrashReport) -> bool:
+    """Returns whether a warning's head names a function that is neither at the program counter
+    nor in the trace: another CPU's trace came between.
+    """
+    head = first(report.lines, _WARNED)
+    if head is None or not report.frames:
+        return False
+    seen = (*report.frames, *((report.pc,) if report.pc is not None else ()))
+    name = base(head["function"])
+    return all(base(frame.function) != name for frame in seen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from detector.explain.block_text import place
+from detector.explain.block_text import first, place, quoted
 from detector.explain.contradictions import explain_contradictions
 from detector.explain.decode.fault import (
     Decoded,
@@ -26,6 +26,7 @@ from detector.explain.decode.machine import Architecture
 from detector.explain.decode.page_tables import explain_refusal
 from detector.explain.decode.protection import explain_protection, is_thunk
 from detector.explain.steps import location_of
+from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
 _ALLOCATORS = (
@@ -38,6 +39,8 @@ _ALLOCATORS = (
     "deactivate_slab",
     "slab_alloc",
 )
+# arch/arm64/mm/fault.c show_pte(), 4.11 to 6.x
+_BETWEEN = lazy_regex(r"\[[0-9a-f]{16}\] address between user and kernel address ranges")
 _FREELIST = (
     "The slab allocator followed its own lists of free objects to a bad address: something "
     "wrote over them, most often into a freed object, where the list of free ones is kept. The "
@@ -75,11 +78,13 @@ def explain_fault(report: CrashReport, machine: Architecture, decoded: Decoded) 
     statements += [*instruction, *refused]
     if decoded.end_mark is not None:
         statements.append(_end_mark(decoded.end_mark))
-    statements += [
-        Statement(meaning.text, meaning.confidence, meaning.evidence)
-        for meaning in decoded.meanings
-        if meaning.mark not in _silent(report, decoded)
-    ]
+    between = first(report.lines, _BETWEEN)
+    for meaning in decoded.meanings:
+        if meaning.mark == "non-canonical" and between is not None:
+            text = "The address belongs neither to user space nor to the kernel."
+            statements.append(Statement(text, "certain", (quoted(between),)))
+        elif meaning.mark not in _silent(report, decoded):
+            statements.append(Statement(meaning.text, meaning.confidence, meaning.evidence))
     return statements
 
 

@@ -287,8 +287,8 @@ RULES: tuple[StepRule, ...] = (
         lambda crash: crash.kind in ("list-corruption", "refcount", "kernel-bug", "warning")
         and _corrupts(crash) and not _has(crash, " KASAN"),
         (
-            ("next boot: slub_debug=FZPU (slab_debug from 6.9 on): the next report then names who "
-            "allocated and who freed the object"),
+            ("next boot: slub_debug=FZPU (slab_debug from 6.9 on): a free object that is written "
+             "to, or freed again, is then reported with who allocated and who freed it"),
         ),
     ),
     StepRule(

@@ -26,8 +26,9 @@ _PLACE = lazy_regex(
 _QUEUE = "netdev-watchdog"
 _EEH = "arch/powerpc/"
 _EEH_WORDS = (
-    "The hardware isolated a PCI slot (powerpc's EEH), since the device or the bus made an error: "
-    "the WARN() only shows who read from it then. No check of the code's own failed."
+    "The hardware isolated a PCI slot (powerpc's EEH) after an error on its bus, which a device, "
+    "the slot or a driver (a bad DMA address) can have made. The WARN() only shows who read from "
+    "it then."
 )
 _TOO_LARGE = (
     "More memory was asked for than the allocator hands out in one piece: the size was not "
@@ -67,7 +68,7 @@ _OWN = lazy_regex(
     r"(?:Workqueue|Sched_ext|Stopper|Call): |Last Breaking|Krnl|Disabling lock debugging|"
     r"Rebooting in|Shutting down|.{1,60}: [0-9a-f]{4} (?:ilc:\d )?\[#|Unable to handle"
 )
-_FRAME = lazy_regex(r".*\+0x[0-9a-f]+/0x[0-9a-f]+|.{0,3}\[[0-9a-f<]{8,20}")
+_FRAME = lazy_regex(r"\s*(?:\? )?[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|.{0,3}\[[0-9a-f<]{8,20}")
 _LONGEST = 200
 _SAID_ELSEWHERE = ("refcount_t: ", "list_", "ODEBUG: ")
 

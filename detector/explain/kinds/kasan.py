@@ -248,10 +248,11 @@ def _by(pid: str | None, accessed: str | None) -> str:
 
 def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
     """The innermost functions of a stack that are not the allocator's or KASAN's: two, since
-    the first is often a helper.
+    the first is often a helper. A function of a module is none of the generic ones, be it a test's.
     """
     own = tuple(frame for frame in stack if not base(frame.function).startswith(_BOOKKEEPING))
-    shown = distinctive(own, skip)[:2] or own[:1] or stack[:1]
+    named = tuple(frame for frame in own if frame.module or distinctive((frame,), skip))
+    shown = named[:2] or own[:1] or stack[:1]
     return ", called from ".join(place(frame) for frame in shown)
 
 

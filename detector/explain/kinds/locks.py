@@ -131,6 +131,12 @@ _LISTED_LOCK = lazy_regex(
     r"(?:-\{\S+\})?,? at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
 )
 _MOST = 4  # locks that are named
+_READ_SIDE = "rcu_read_lock"
+_COUNTED = (
+    "preemption is off (by a spinlock, an interrupt, soft interrupts that are off, an RCU "
+    "read-side section, or by itself)"
+)
+_HELD_WRONGLY = ("locks held", "lock held", "held lock freed")
 _LAST_FUNCTION = lazy_regex(r"\s*last function: (?P<function>\S+)")
 _DISABLED = lazy_regex(r"Preemption disabled at:")
 _CALL = lazy_regex(
@@ -175,6 +181,8 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
         words = _NMI
     statements = [Statement(words or "Lockdep found a lock misused.", "certain", (head.strip(),))]
     statements += _two_locks(report)
+    if any(phrase in head for phrase in _HELD_WRONGLY):
+        statements += held_locks(report)
     if usage is not None:
         text = f"Before, it was taken {_used(usage['before'])}; now {_used(usage['now'])}."
         statements.append(Statement(text, "certain", (quoted(usage),)))
@@ -251,7 +259,7 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
             words
             for words, flag in (
                 (
-                    "preemption is off (a spinlock, an interrupt, or switched off itself)",
+                    _COUNTED,
                     atomic["atomic"],
                 ),
                 ("interrupts are off", atomic["irqs"]),
@@ -261,26 +269,33 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
         )
         if not reasons and (nest := first(report.lines, _NEST)) is not None:
             reasons = f"an RCU read-side section is open (depth {nest['depth']})"
+        elif not reasons and any(lock["name"] == _READ_SIDE for lock in _locks_held(report)):
+            reasons = "an RCU read-side section is open"  # its depth is printed from 5.16 on
         text += f": {reasons}" if reasons else ""
         text += f"; the task is {atomic['comm']} (pid {atomic['pid']})"
     evidence = tuple(quoted(item) for item in (context, atomic) if item is not None)
     return [
         Statement(text + ".", "certain", evidence or (report.title or "",)),
-        *_held(report),
-        *_disabled_at(report),
+        *held_locks(report),
+        *(_disabled_at(report) if atomic is None or atomic["atomic"] != "0" else ()),
     ]
 
 
-def _held(report: CrashReport) -> Iterator[Statement]:
-    """Yields the locks that the first task listed holds; rcu_read_lock is a read-side section."""
+def _locks_held(report: CrashReport) -> list[re.Match[str]]:
+    """The locks that the first task listed holds, the outermost first."""
     heading = first(report.lines, _LISTED)
     if heading is None:
-        return
+        return []
     at = next(at for at, text in enumerate(report.lines) if text is heading.string)
     listed = takewhile(bool, map(_LISTED_LOCK.match, report.lines[at + 1 :]))
     # Where a log was symbolized, a lock has a line for each inlined function: the last is its own.
-    locks = list({lock["depth"]: lock for lock in listed if lock is not None}.values())
-    if locks:
+    return list({lock["depth"]: lock for lock in listed if lock is not None}.values())
+
+
+def held_locks(report: CrashReport) -> Iterator[Statement]:
+    """Yields the locks that the first task listed holds; rcu_read_lock is a read-side section."""
+    heading, locks = first(report.lines, _LISTED), _locks_held(report)
+    if heading is not None and locks:
         shown = ", ".join(f"{lock['name']} (taken at {lock['place']})" for lock in locks[:_MOST])
         more = " and others" if len(locks) > _MOST else ""
         text = f"{heading['comm']} (pid {heading['pid']}) holds {shown}{more}."
@@ -295,7 +310,7 @@ def explain_workqueue_leak(report: CrashReport, skip: Container[str]) -> list[St
     name = f"The work item {item['function']}" if item is not None else "A work item"
     text = f"{name} came back with a lock held, preemption off, or inside of an RCU section."
     evidence = (quoted(item),) if item is not None else (report.title or "",)
-    return [Statement(text, "certain", evidence), *_held(report)]
+    return [Statement(text, "certain", evidence), *held_locks(report)]
 
 
 def _preempt_count(count: int) -> str:
@@ -317,6 +332,9 @@ def _preempt_count(count: int) -> str:
 
 
 def _disabled_at(report: CrashReport) -> Iterator[Statement]:
+    """Yields where preemption was switched off last; up to 5.15 ___might_sleep() prints that also
+    where it is on again and only an RCU section forbids to sleep (kernel/sched/core.c).
+    """
     matched = first(report.lines, _DISABLED)
     if matched is None:
         return

@@ -181,7 +181,11 @@ def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
     del skip
     matched, byte = first(report.lines, _SLAB), first(report.lines, _BYTE)
     if matched is None:
-        text = "The slab allocator found one of its objects damaged."
+        # print_trailer() serves KASAN too (up to 4.8), and caches destroyed with objects in them.
+        text = (
+            "The slab allocator shows one of its objects; what is wrong with it stands in the "
+            "report's head, which is lost."
+        )
         return [Statement(text, "certain", (report.title or "",))]
     what = next((words for phrase, words in _SLAB_WORDS if phrase in matched["what"]), None)
     text = f"In the slab cache {matched['cache']} " + (what or f"this was found: {matched['what']}")

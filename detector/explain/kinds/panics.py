@@ -105,6 +105,12 @@ _REASONS: tuple[tuple[str, str], ...] = (
         ),
     ),
 )
+# Kinds whose reports are printed by running code: die() has no part in them.
+_NO_EXCEPTION = frozenset({
+    "memory-pressure", "hung-task", "lockdep", "atomic-sleep", "suspicious-rcu", "rcu-stall",
+    "soft-lockup", "workqueue-lockup", "netdev-reference", "preemptible", "kmsan", "kcsan",
+    "memory-leak", "oom",
+})  # fmt: skip
 _EARLY = lazy_regex(
     r"PANIC: early exception (?P<vector>(?:0x)?[0-9a-f]{2}) (?:IP|rip) [0-9a-f]+:(?P<pc>[0-9a-f]+) "
 )
@@ -147,6 +153,8 @@ def then_panicked(report: CrashReport) -> list[Statement]:
     if not report.panic or report.kind == "panic":
         return []
     words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
+    if "Fatal exception" in report.panic and report.kind in _NO_EXCEPTION:
+        words = "That exception is not this report: it was another one."
     text = f"Then the kernel panicked: {report.panic.rstrip('. ')}."
     return [Statement(f"{text} {words}" if words else text, "certain", (report.panic,))]
 

@@ -14,6 +14,7 @@ from collections.abc import Container, Iterator
 
 from detector.explain.block_text import every, first, quoted
 from detector.explain.kinds.hangs import snapshot
+from detector.explain.kinds.locks import held_locks
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -220,5 +221,6 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
         "section and without its lock, or a call that is illegal where it stands"
     )
     if used is None:
-        return [Statement(f"{text}.", "certain", (report.title or "",))]
-    return [Statement(f"{text}; at {used['place']}: {used['what']}", "certain", (quoted(used),))]
+        return [Statement(f"{text}.", "certain", (report.title or "",)), *held_locks(report)]
+    text += f"; at {used['place']}: {used['what']}"
+    return [Statement(text, "certain", (quoted(used),)), *held_locks(report)]

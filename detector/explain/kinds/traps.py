@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from detector.explain.block_text import first, quoted
+from detector.explain.block_text import first, place, quoted
 from detector.explain.kinds.checks import explain_check, explain_eeh, is_eeh, printed_with
 from detector.explain.kinds.objects import (
     explain_list,
@@ -73,7 +73,7 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     matched = first(report.lines, _WARNING)
     where = f" at {matched['place']}" if matched is not None else ""
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
-    went_on = "" if stopped else "; the kernel said so and went on"
+    went_on = "" if stopped or not report.complete else "; the kernel said so and went on"
     text = f"A WARN(){where} was hit: a check in the code failed{went_on}."
     evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     return [
@@ -93,7 +93,18 @@ def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
     text = f"A BUG(){where} was hit: the kernel found a state that it cannot go on from."
     evidence = (quoted(matched),) if matched is not None else (report.title or "",)
     copied = explain_usercopy(report, skip) if names_usercopy(report) else printed_with(report)
-    return [Statement(text, "certain", evidence), *copied]
+    return [Statement(text, "certain", evidence), *copied, *_fortified(report)]
+
+
+def _fortified(report: CrashReport) -> list[Statement]:
+    """What FORTIFY_SOURCE stopped; lib/string.c (4.13 on), lib/string_helpers.c (6.1 on)."""
+    if report.pc is None or report.pc.function not in ("fortify_panic", "__fortify_panic"):
+        return []
+    text = (
+        "FORTIFY_SOURCE stopped it: a copy, or the search for the end of a string, would have "
+        "left its object."
+    )
+    return [Statement(text, "certain", (place(report.pc),))]
 
 
 def explain_trap(report: CrashReport, skip: Container[str]) -> list[Statement]:
