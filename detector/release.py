@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from detector.lazy_regex import lazy_regex
@@ -27,6 +28,8 @@ _PLAIN_SUFFIX = lazy_regex(
 # of its debian/rules.d).
 _PACKAGE = lazy_regex(r"\bDebian \d[^\s()]*|\bUbuntu [^\s()]+ \d{1,3}\.\d{1,3}\.\d{1,3}\b")
 _BUILT_ON = lazy_regex(r"(?:Debian |Ubuntu \S+ )(\d{1,3})\.(\d{1,3})\.(\d{1,3})\b")
+# Releases that are held: those that known issues name, and those of the fleet.
+_RELEASES = 1_024
 _FINAL = 1 << 30  # a final release comes after all its candidates
 
 
@@ -56,6 +59,7 @@ class KernelRelease:
         return replace(parsed, built_on=int(named[3]))
 
     @classmethod
+    @lru_cache(maxsize=_RELEASES)
     def parse(cls, text: str) -> KernelRelease | None:
         """Read "4.14.0-115.el7a.0.1.aarch64", "5.5-rc3", "6.1.36"; None where it is no release."""
         matched = _RELEASE.fullmatch(text.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
-from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number
+from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number, to_json
 from tests.support.nouns import SECOND, incident, match, noise
 
 HOSTILE = [
@@ -177,3 +178,26 @@ def test_counters_that_add_up_stop_at_their_bound() -> None:
             with journal.transaction():
                 journal.add_counts({"sequence_missing": (1 << 63) - 1, "sequence_gap": 1})
         assert journal.history().counters() == {"sequence_gap": 4, "sequence_missing": COUNT_LIMIT}
+
+
+TEXTS = st.one_of(
+    st.text(st.characters(), max_size=8),
+    st.sampled_from(["\0", '"', "\\", '\\"', "\ud800", "\\u0000", "é"]).flatmap(
+        lambda part: st.integers(0, 2 * NAME_LIMIT).map(lambda times: part * times)
+    ),
+    st.sampled_from(["x" * NAME_LIMIT, "x" * (NAME_LIMIT + 1), "x" * (TEXT_LIMIT + 1)]),
+)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_json_holds_clean_texts_alone(name: str, one: str, two: str) -> None:
+    """Whatever the texts, each is stored as `clean` spells it, in objects and in arrays."""
+    stored = to_json({name: one, "list": [one, {"x": two}], "number": 1, "none": None})
+    expected = {
+        clean(name, NAME_LIMIT): clean(one),
+        "list": [clean(one), {"x": clean(two)}],
+        "number": 1,
+        "none": None,
+    }
+    assert json.loads(stored) == expected
+    stored.encode()
