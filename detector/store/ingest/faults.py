@@ -43,13 +43,18 @@ def refresh(connection: Connection, ids: Collection[int], now_us: int) -> None:
     rows = [_known_facts(row) for row in connection.execute(_SOURCE, (ids_json,))]
     connection.executemany(_INSERT, rows)
     after = {row["id"]: row for row in connection.execute(_STORED, (ids_json,))}
+    crashes: Counter[tuple[str, str, int]] = Counter()
+    hardware: list[dict[str, object]] = []
     for identity, row in after.items():
         old = before.get(identity)
         if old is None or tuple(old) != tuple(row):
             problems.move(connection, part(old), part(row), now_us)
-            move_crash(connection, old, row)
+            crashes.update(_crash(row))
+            crashes.subtract(_crash(old))
             if row["hardware"] is not None:
-                tell_hardware(connection, row["host"], row["hardware"], row["at_us"])
+                hardware.append(_told_hardware(row["host"], row["hardware"], row["at_us"]))
+    _count_crashes(connection, crashes)
+    connection.executemany(_HARDWARE, hardware)
 
 
 def part(row: Row | None) -> ProblemPart | None:
@@ -131,12 +136,20 @@ def move_crash(connection: Connection, before: Row | None, after: Row) -> None:
     """Counts the crash of a fault on its day, and takes back what was counted of it."""
     change = _crash(after)
     change.subtract(_crash(before))
-    connection.executemany(_DAY, [(*key, 0, count) for key, count in change.items() if count])
+    _count_crashes(connection, change)
 
 
 def tell_hardware(connection: Connection, host: str, hardware: str, at_us: int) -> None:
     """Notes the hardware of a host: the one that was told last."""
-    connection.execute(_HARDWARE, {"host": host, "hardware": hardware, "at": at_us})
+    connection.execute(_HARDWARE, _told_hardware(host, hardware, at_us))
+
+
+def _told_hardware(host: str, hardware: str, at_us: int) -> dict[str, object]:
+    return {"host": host, "hardware": hardware, "at": at_us}
+
+
+def _count_crashes(connection: Connection, change: Counter[tuple[str, str, int]]) -> None:
+    connection.executemany(_DAY, [(*key, 0, count) for key, count in change.items() if count])
 
 
 def _runs(boots: Iterable[Row]) -> Runs:

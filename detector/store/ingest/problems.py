@@ -9,7 +9,7 @@ transaction of the journal that owns the connection.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from sqlite3 import Connection, Row
 from typing import Literal
 
@@ -26,20 +26,21 @@ _EXTREMES = (
     "first_us = min(first_us, coalesce(:at_us, first_us)), "
     "last_us = max(last_us, coalesce(:at_us, last_us))"
 )
+_STATE = "reports, state, state_us, fixed_in, regressed_fault"
 _ADD = {
     "incidents": f"""
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us,
   last_us, incidents, hosts)
 SELECT fingerprint, title, kind, function, module, severity, known_issue, :time, :time, 1, 0
   FROM incidents WHERE id = :id
-ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
+ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING {_STATE}
 """,  # noqa: S608
     "reports": f"""
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, first_us, last_us,
   incidents, reports, hosts)
 SELECT f.fingerprint, r.title, r.kind, f.function, f.module, f.severity, :time, :time, 0, 1, 0
 FROM faults f JOIN reports r ON r.match_id = f.id WHERE f.id = :id
-ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING reports
+ON CONFLICT (fingerprint) DO UPDATE SET {_COUNTS}, {_EXTREMES} RETURNING {_STATE}
 """,  # noqa: S608
 }
 # Table → its key beside the fingerprint.
@@ -80,7 +81,6 @@ UPDATE problems SET (title, kind, function, module, severity) =
 WHERE fingerprint = :fingerprint AND incident_us IS NULL AND last_us <= :time
 """,
 }
-_RESOLVED = "SELECT state, state_us, fixed_in, regressed_fault FROM problems WHERE fingerprint = ?"
 _RETURNED = """
 UPDATE problems SET state = 'open', state_us = :now, state_by = 'oopswatch', regressions =
   regressions + 1, regressed_us = :now,
@@ -153,9 +153,9 @@ def move(
     """
     returned = None
     if after is not None and before != after:
-        _add(connection, after, now_us)
+        state = _add(connection, after, now_us)
         if before is None or before.fingerprint != after.fingerprint:
-            returned = _returned(connection, after, now_us)
+            returned = _returned(connection, after, state, now_us)
     elif after is not None:
         connection.execute(_LATEST[after.counted], _facts(after, now_us))
     if before is not None and before != after:
@@ -163,10 +163,11 @@ def move(
     return returned
 
 
-def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:
+def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> Row:
+    """Adds a part; returns the state of its problem."""
     facts = _facts(problem_part, now_us)
-    reports = connection.execute(_ADD[problem_part.counted], facts).fetchone()[0]
-    if problem_part.counted == "reports" and reports == 1:
+    state: Row = connection.execute(_ADD[problem_part.counted], facts).fetchone()
+    if problem_part.counted == "reports" and state["reports"] == 1:
         traces.note(connection, problem_part.fingerprint, problem_part.fault)
     for table, column in _PARTS.items():
         if facts[column] is None:
@@ -180,6 +181,7 @@ def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> None
     if problem_part.at_us is not None:
         connection.execute(_ADD_DAY, facts)
     connection.execute(_LATEST[problem_part.counted], facts)
+    return state
 
 
 def _take(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:
@@ -231,15 +233,16 @@ def _shrink(
         )
 
 
-def _returned(connection: Connection, problem_part: ProblemPart, now_us: int) -> str | None:
+def _returned(
+    connection: Connection, problem_part: ProblemPart, row: Row, now_us: int
+) -> str | None:
     """Returns whether this is a regression: it began after its problem was resolved, on no
     release older than the one with the fix. The incident of a report that was one is one as
     well.
     """
-    row = connection.execute(_RESOLVED, (problem_part.fingerprint,)).fetchone()
-    if row is not None and row["state"] == "open" and row["regressed_fault"] == problem_part.fault:
+    if row["state"] == "open" and row["regressed_fault"] == problem_part.fault:
         return (row["fixed_in"] or "") if problem_part.counted == "incidents" else None
-    if row is None or row["state"] != "resolved":
+    if row["state"] != "resolved":
         return None
     if problem_part.at_us is None or problem_part.at_us <= row["state_us"]:
         return None
@@ -256,7 +259,14 @@ def _returned(connection: Connection, problem_part: ProblemPart, now_us: int) ->
 
 def _facts(problem_part: ProblemPart, now_us: int) -> dict[str, object]:
     at_us = problem_part.at_us
-    return asdict(problem_part) | {
+    return {
+        "id": problem_part.id,
+        "fingerprint": problem_part.fingerprint,
+        "host": problem_part.host,
+        "kernel": problem_part.kernel,
+        "release": problem_part.release,
+        "hardware": problem_part.hardware,
+        "at_us": at_us,
         "incident": int(problem_part.counted == "incidents"),
         "report": int(problem_part.counted == "reports"),
         "time": now_us if at_us is None else at_us,
