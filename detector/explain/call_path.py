@@ -290,8 +290,8 @@ def _lacks_its_function(report: CrashReport) -> bool:
     nor in the trace: another CPU's trace came between.
     """
     head = first(report.lines, _WARNED)
-    if head is None or not report.frames:
-        return False
-    seen = (*report.frames, *((report.pc,) if report.pc is not None else ()))
+    if head is None or report.pc is None:
+        return False  # a trace without registers may have lost its first frames
+    seen = (*report.frames, report.pc)
     name = base(head["function"])
     return all(base(frame.function) != name for frame in seen)
