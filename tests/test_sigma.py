@@ -234,13 +234,18 @@ def test_what_no_signature_can_say_is_refused(tmp_path: Path, detection: str, re
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "title: x", "\x00", "- 1", "", "title: x\ndetection: {k: [a], condition: q}"]
-)
+    "text",
+    [
+        "a: [", "title: x", "\x00", "- 1", "", "title: x\ndetection: {k: [a], condition: q}",
+        "[" * 20_000, "a: " + "{b: " * 3_000, "#" * 4_000_001,
+    ],
+)  # fmt: skip
 def test_no_rules_are_one_line(tmp_path: Path, text: str) -> None:
-    """A file that is none is refused with its name, or holds nothing."""
+    """A file that is none, is too deep or too large, or holds nothing is refused by name."""
     (tmp_path / "rules.yml").write_text(text)
     result = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", str(tmp_path / "rules.yml")])
-    assert result.exit_code == (2 if text else 0), result.output
+    assert result.exit_code == 2, result.output
+    assert "rules.yml: " in result.stderr
     assert len(result.stderr.splitlines()) <= 2
     assert "Traceback" not in result.output
 
@@ -290,3 +295,63 @@ def test_without_the_library_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     result = CliRunner().invoke(oopswatch, ["patterns", "to-sigma"])
     assert result.exit_code == 2
     assert "pip install 'oopswatch[sigma]'" in result.stderr
+
+
+CORRELATION = """
+title: Both
+correlation:
+  type: %s
+  rules: [first, second]
+%s
+"""
+BY_HOST = "  group-by: [host]\n  timespan: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "reason"),
+    [
+        ("event_count", BY_HOST % "1m" + "  condition: {lt: 3}", "not lt"),
+        ("event_count", BY_HOST % "1m" + "  condition: {eq: 3}", "not eq"),
+        ("event_count", BY_HOST % "1m" + "  condition: {gte: 0}", "1 to 16"),
+        ("event_count", BY_HOST % "1m" + "  condition: {gte: 99999999999}", "1 to 16"),
+        ("event_count", BY_HOST % "1m" + "  condition: {gte: 17}", "1 to 16"),
+        ("temporal", BY_HOST % "1m" + "  condition: {gte: 1}", "need all 2"),
+        ("temporal", BY_HOST % "1m" + "  condition: first and not second", "extended"),
+        ("temporal", BY_HOST % "30d", "longer than 999,999 s"),
+        ("temporal", "  timespan: 1m", "groups by nothing"),
+        ("temporal", "  group-by: [host]", "timespan"),
+    ],
+)
+def test_correlations_that_mean_something_else(
+    tmp_path: Path, kind: str, rest: str, reason: str
+) -> None:
+    """They are refused in one line with the reason; the signatures are written all the same."""
+    named = [
+        f"name: {name}" + DETECTION.replace("A pump", name) % f"  k: [{name} stops]\n  condition: k"
+        for name in ("first", "second")
+    ]
+    (tmp_path / "r.yml").write_text("\n---\n".join([*named, CORRELATION % (kind, rest)]))
+    result = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", str(tmp_path / "r.yml")])
+    assert result.exit_code == 2
+    assert reason in result.stderr.splitlines()[0]
+    assert len(read({"kernel/r.toml": result.stdout}).signatures) == 2
+
+
+def test_more_than_is_from_one_more(tmp_path: Path) -> None:
+    """`gt: 3` of Sigma is reached by the fourth line."""
+    detection = f"name: first{DETECTION % '  k: [pump stops]%s  condition: k' % chr(10)}"
+    correlation = CORRELATION % ("event_count", BY_HOST % "1m" + "  condition: {gt: 3}")
+    (tmp_path / "r.yml").write_text(f"{detection}\n---\n{correlation.replace(', second', '')}")
+    (rule,) = read({"kernel/r.toml": said("patterns", "from-sigma", str(tmp_path / "r.yml"))}).rules
+    assert rule.gte == 4
+
+
+def test_a_rule_with_a_fault_does_not_cost_the_others(tmp_path: Path) -> None:
+    """An unknown modifier is refused by its rule's title; its neighbour is written."""
+    sound = DETECTION % "  k: [valve seized]\n  condition: k"
+    bad = DETECTION % "  k: {message|frobnicate: valve}\n  condition: k"
+    (tmp_path / "r.yml").write_text(f"{sound}\n---\n{bad}")
+    result = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", str(tmp_path / "r.yml")])
+    assert result.exit_code == 2
+    assert "frobnicate" in result.stderr.splitlines()[0]
+    assert len(read({"kernel/r.toml": result.stdout}).signatures) == 1

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from detector.catalogue import Catalogue
     from detector.sigma.writing import SigmaDocument
 
+_MOST_BYTES = 4_000_000
+
 
 @click.command(
     "to-sigma",
@@ -94,36 +96,45 @@ def from_sigma(files: tuple[Path, ...]) -> None:
     tables: list[str] = []
     for path in files:
         try:
-            rules = SigmaCollection.from_dicts(_mappings(path)).rules
+            rules = SigmaCollection.from_dicts(_mappings(path), collect_errors=True).rules
         except SigmaError as error:
             raise _unreadable(path, str(error)) from error
         classes: dict[str, str] = {}
         for rule in sorted(rules, key=lambda rule: isinstance(rule, SigmaCorrelationRule)):
             try:
+                if rule.errors:
+                    raise rule.errors[0]
                 if isinstance(rule, SigmaCorrelationRule):
                     tables.append(rule_of(rule, classes))
                     continue
                 tables.append(signature_of(rule))
             except (NotASignatureError, SigmaError) as error:
-                refused.append(f"{path}: {rule.title}: not read: {error}")
+                reason = " ".join(str(error).split())
+                refused.append(f"{path}: {rule.title or rule.id}: not read: {reason}")
                 continue
             classes |= {str(key): class_of(rule) for key in (rule.name, rule.id) if key}
     click.echo("\n".join(tables), nl=False)
     for line in refused:
         click.echo(inert(line), err=True)
     if refused:
-        raise UserError(f"{len(refused)} of the rules are not read; the others are")
+        raise UserError(f"rules that are not read: {len(refused)}, named above; {len(tables)} are")
 
 
 def _mappings(path: Path) -> list[dict[str, Any]]:
     """The documents of a YAML file, each a mapping."""
     yaml = _library("yaml")
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise _unreadable(path, f"it is larger than {_MOST_BYTES // 1_000_000} MB: split it")
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except RecursionError:
+        raise _unreadable(path, "its brackets or indents are too deep") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
     if not all(isinstance(document, dict) for document in documents):
         raise _unreadable(path, "a document is no mapping")
+    if not documents:
+        raise _unreadable(path, "it holds no rule")
     return documents
 
 

@@ -21,10 +21,15 @@ from sigma.conditions import (
     ConditionOR,
     ConditionValueExpression,
 )
-from sigma.correlations import SigmaCorrelationRule
+from sigma.correlations import (
+    SigmaCorrelationCondition,
+    SigmaCorrelationConditionOperator,
+    SigmaCorrelationRule,
+)
 from sigma.rule import SigmaRule
 from sigma.types import SigmaString, SpecialChars
 
+from detector.catalogue.tables import MOST_EVENTS
 from detector.model import Severity
 from detector.toml_tables import toml_string
 
@@ -42,6 +47,7 @@ _SEVERITIES: Mapping[str, Severity] = {
 _UNSAFE = re.compile(r"[^ -~]|[\"'`\\/<>&=+]")
 _SHORTEST = 4
 _MOST_WAYS = 64
+_LONGEST_S = 999_999  # what a rule's timespan can say
 _RULE_TYPES = frozenset({"temporal", "temporal_ordered", "event_count"})
 
 
@@ -108,10 +114,33 @@ def rule_of(rule: SigmaCorrelationRule, classes: Mapping[str, str]) -> str:
         if reference.reference not in classes:
             raise NotASignatureError(f"{reference.reference} is no rule that was read")
         names.append(classes[reference.reference])
+    if kind != "event_count" and len(set(names)) < 2:
+        raise NotASignatureError("a rule needs two different rules or more")
+    if not rule.group_by:
+        raise NotASignatureError("rules here group by host, and it groups by nothing")
     fields = [name for name in rule.group_by or () if name.lower() not in _HOST]
     if fields:
         raise NotASignatureError(f"rules here group by host, not by {', '.join(fields)}")
-    return _rule_table(rule, title, kind, names)
+    seconds = rule.timespan.seconds
+    if seconds > _LONGEST_S:
+        raise NotASignatureError(f"its timespan is longer than {_LONGEST_S:,} s")
+    return _rule_table(rule, title, names, _count_of(rule.condition, kind, len(names)))
+
+
+def _count_of(condition: Any, kind: str, rules: int) -> int:
+    """How many events raise the rule. Raises NotASignatureError where the condition is another."""
+    if not isinstance(condition, SigmaCorrelationCondition):
+        raise NotASignatureError("an extended condition is not read")
+    count = condition.count
+    if condition.op is SigmaCorrelationConditionOperator.GT:
+        count += 1
+    elif condition.op is not SigmaCorrelationConditionOperator.GTE:
+        raise NotASignatureError(f"rules here count gte or gt, not {condition.op.name.lower()}")
+    if kind != "event_count" and count != rules:
+        raise NotASignatureError(f"rules here need all {rules} of its rules, not {count}")
+    if not 1 <= count <= MOST_EVENTS:
+        raise NotASignatureError(f"it counts {count} events: 1 to {MOST_EVENTS} are read")
+    return count
 
 
 def class_of(rule: SigmaRule) -> str:
@@ -216,10 +245,9 @@ def _unlike(sample: str, ways: Iterable[Alternative]) -> str:
     return sample
 
 
-def _rule_table(rule: SigmaCorrelationRule, title: str, kind: str, names: Sequence[str]) -> str:
-    seconds = rule.timespan.seconds
+def _rule_table(rule: SigmaCorrelationRule, title: str, names: Sequence[str], count: int) -> str:
+    kind, seconds = rule.type.name.lower(), rule.timespan.seconds
     level = rule.level.name.lower() if rule.level else "high"
-    count = getattr(rule.condition, "count", 1) if kind == "event_count" else len(names)
     events = list(names) if kind != "event_count" else [names[0]] * count
     lines = [
         "# From a correlation of Sigma: times are the kernel's here, and a boot parts them.",
