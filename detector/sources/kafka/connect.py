@@ -258,8 +258,11 @@ def explained(error: Exception) -> str:
 
 # So often an idle source asks whether the brokers are still there.
 PROBE_S = 5.0
-# … and one that knows them to be away.
+# … and one that knows them to be away, or has met one that is.
 RETRY_PROBE_S = 1.0
+# Brokers are away once questions fail for so long without an answer: that one of several fails
+# while the others answer, is no silence.
+SILENT_S = 1.0
 
 _AWAY = (
     kafka_errors.KafkaTimeoutError,
@@ -276,6 +279,7 @@ class BrokerHealth:
         self._options = options
         self._tell = tell
         self._away_since: float | None = None
+        self._failed_since: float | None = None
         self._heard = self._asked = time.monotonic()
 
     @property
@@ -285,7 +289,7 @@ class BrokerHealth:
 
     def silent(self) -> bool:
         """Returns whether it is time to ask for a sign of life."""
-        pause_s = RETRY_PROBE_S if self.away else PROBE_S
+        pause_s = PROBE_S if self._failed_since is None else RETRY_PROBE_S
         return time.monotonic() - max(self._heard, self._asked) > pause_s
 
     def ask(self, question: Callable[[], None]) -> None:
@@ -301,6 +305,7 @@ class BrokerHealth:
     def hear(self) -> None:
         """A broker answered."""
         self._heard = time.monotonic()
+        self._failed_since = None
         if self._away_since is not None:
             away_s = round(self._heard - self._away_since, 1)
             self._away_since = None
@@ -312,7 +317,11 @@ class BrokerHealth:
         if not (passing or isinstance(error, kafka_errors.NodeNotReadyError)):
             raise SourceError(f"kafka: {explained(error)}") from error
         self._asked = time.monotonic()
-        if self._away_since is None and isinstance(error, _AWAY):
+        if not isinstance(error, _AWAY):
+            return
+        if self._failed_since is None:
+            self._failed_since = self._asked
+        if self._away_since is None and self._asked - self._failed_since >= SILENT_S:
             self._away_since = self._heard
             reason = why_unreachable(self._options) or explained(error)
             self._tell(
