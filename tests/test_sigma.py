@@ -216,7 +216,7 @@ def test_any_text_is_toml(tmp_path: Path) -> None:
     ("detection", "reason"),
     [
         ("s: {Image|endswith: /bin/sh}\ncondition: s", "the field Image is none"),
-        ("s: {message|re: 'pump.*'}\ncondition: s", "SigmaRegularExpression is not read"),
+        ("s: {message|re: 'pump.*'}\ncondition: s", "regular expression: only texts"),
         ("k: [abc]\ncondition: k", "no fixed text of 4 characters"),
         ("k: [alpha]\ncondition: not k", "no fixed text of 4 characters"),
         ("k: [alpha]\ncondition: k and not k", "no line that satisfies it"),
@@ -355,3 +355,13 @@ def test_a_rule_with_a_fault_does_not_cost_the_others(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "frobnicate" in result.stderr.splitlines()[0]
     assert len(read({"kernel/r.toml": result.stdout}).signatures) == 1
+
+
+def test_rules_without_a_line_between_them(tmp_path: Path) -> None:
+    """YAML would take the last and drop the first without a word: the line is named."""
+    sound = DETECTION.strip() % "  k: [valve seized]\n  condition: k"
+    (tmp_path / "r.yml").write_text(f"{sound}\n{sound}\n")
+    result = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", str(tmp_path / "r.yml")])
+    assert result.exit_code == 2
+    line = len(sound.splitlines()) + 1
+    assert f"line {line}: title stands twice: write --- between" in result.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,11 @@ def _mappings(path: Path) -> list[dict[str, Any]]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise _unreadable(path, f"it is larger than {_MOST_BYTES // 1_000_000} MB: split it")
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        # A second `title` without `---` between is a second rule, which replaces the first.
+        if doubled := _doubled_key(yaml.compose_all(text, Loader=yaml.SafeLoader)):
+            raise _unreadable(path, doubled)
+        documents = list(yaml.safe_load_all(text))
     except RecursionError:
         raise _unreadable(path, "its brackets or indents are too deep") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -136,6 +140,19 @@ def _mappings(path: Path) -> list[dict[str, Any]]:
     if not documents:
         raise _unreadable(path, "it holds no rule")
     return documents
+
+
+def _doubled_key(documents: Iterable[Any]) -> str | None:
+    """Where a key stands twice at the top of a document, in words; None where none does."""
+    for document in documents:
+        seen = set()
+        for key, _ in document.value if document is not None and document.id == "mapping" else ():
+            if key.id == "scalar" and key.value in seen:
+                line = key.start_mark.line + 1
+                return f"line {line}: {key.value} stands twice: write --- between two rules"
+            if key.id == "scalar":
+                seen.add(key.value)
+    return None
 
 
 def _unreadable(path: Path, reason: str) -> UserError:

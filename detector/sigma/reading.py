@@ -173,7 +173,9 @@ def _text_of(node: Any, *, absent: bool) -> ConditionText:
     elif not isinstance(node, ConditionValueExpression):
         raise NotASignatureError(f"a condition of the kind {type(node).__name__} is not read")
     if not isinstance(node.value, SigmaString):
-        raise NotASignatureError(f"a value of the kind {type(node.value).__name__} is not read")
+        kind = re.sub("^Sigma", "", type(node.value).__name__)
+        kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+        raise NotASignatureError(f"{kind}: only texts and wildcards are read")
     return ConditionText(node.value, field is not None, absent)
 
 
