@@ -175,8 +175,8 @@ def _object(report: CrashReport) -> Iterator[Statement]:
         if symbol is not None:
             yield Statement(
                 f"The address lies {int(symbol['offset'], 16)} bytes behind the start of the "
-                f"global "
-                f"symbol {symbol['name']}, which spans {int(symbol['size'], 16)} bytes.",
+                f"global symbol {symbol['name']}; the next symbol begins "
+                f"{int(symbol['size'], 16)} bytes behind that start.",
                 "certain",
                 (quoted(symbol),),
             )
