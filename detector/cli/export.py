@@ -95,6 +95,8 @@ def export(
     except BrokenPipeError:
         raise
     except OSError as error:
+        if output is None:  # standard output: the whole program says so, once
+            raise
         raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
 
 

@@ -143,3 +143,10 @@ def test_what_kubernetes_injects_is_no_setting() -> None:
     settings, origins = load(environment=KUBERNETES | {"OOPSWATCH_SERVE_PORT": "8471"})
     assert settings.serve.port == 8471
     assert origins["serve.port"] == "OOPSWATCH_SERVE_PORT"
+
+
+def test_an_export_to_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """Standard output has no name to give: the message is that of every command."""
+    store = tmp_path / "history.db"
+    run(["scan", "--store", str(store), str(LOG)], stdout=subprocess.PIPE)
+    test_a_full_disk_is_one_line(["export", "--format", "otlp", "--store", str(store)])
