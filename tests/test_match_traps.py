@@ -67,14 +67,16 @@ def test_trap_2_a_user_fault_that_looks_like_an_oops():
 
 
 def test_trap_3_the_new_user_form():
-    """Neither "unhandled level" nor a signal number; "lower EL" is the user's level."""
+    """Neither "unhandled level" nor a signal number; "lower EL" is the user's level, "current EL"
+    the kernel's: such a line is what is left of a report.
+    """
     text = (
         "resizer[2510]: unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 "
         "translation fault in libscale.so[7f9c4f0000+6000]"
     )
     assert ask(text) == NOISE
     assert fields(text)["process"] == "resizer"
-    assert ask("  EC = 0x25: DABT (current EL), IL = 32 bits") is None
+    assert ask("  EC = 0x25: DABT (current EL), IL = 32 bits") == ("kernel", "memory-fault")
 
 
 def test_trap_4_a_spurious_translation_fault():
