@@ -62,7 +62,7 @@ def explain_contradictions(
 
 
 def _addresses(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
-    """The address of the head against riscv's badaddr and against a refused operand; the kernel
+    """The address of the head against riscv's badaddr, CR2 and a refused operand; the kernel
     computes the latter from the registers that it prints (get_kernel_gp_address()).
     """
     address, instruction = fault_address_of(report), decoded.instruction
@@ -70,7 +70,11 @@ def _addresses(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
         return
     bad = report.registers.get("badaddr")
     if bad is not None and bad != address:
-        yield f"the head names {address:#x}, badaddr is {bad:#x}", ()
+        yield f"the head names {address:#x}, badaddr is {bad:#x}", (f"badaddr: {bad:x}",)
+    cr2 = report.registers.get("cr2")
+    faulted = report.kind == "memory-fault" and not is_protection_fault(report)
+    if cr2 is not None and cr2 != address and faulted:
+        yield f"the head names {address:#x}, CR2 is {cr2:#x}", (f"CR2: {cr2:x}",)
     if not is_protection_fault(report) or instruction is None or decoded.operand is not None:
         return
     operands = instruction.operands

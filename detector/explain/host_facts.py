@@ -26,8 +26,9 @@ _ANDROID = lazy_regex(r".*(?:-android\d|-perf\b|-gki\b|-lineage|-ab\d{6,}|-qgki)
 _BOARDS = ("arm", "mips", "mips64")
 _VIRTUAL = lazy_regex(
     r"QEMU|KVM|VMware|VirtualBox|Xen|Bochs|Google Compute|OpenStack|Amazon "
-    r"EC2(?!.*metal)|Virtual Machine"
+    r"EC2(?!.*metal)|Virtual Machine|dummy-virt"
 )
+_QEMU = lazy_regex(r"QEMU|KVM|Bochs|dummy-virt")
 _STARTING = frozenset({"start_kernel", "kernel_init", "kernel_init_freeable"})
 _IDLE = frozenset({"do_idle", "cpu_idle", "cpu_startup_entry", "cpu_idle_loop"})
 
@@ -35,6 +36,11 @@ _IDLE = frozenset({"do_idle", "cpu_idle", "cpu_startup_entry", "cpu_idle_loop"})
 def is_virtual(report: CrashReport) -> bool:
     """Returns whether the hardware's name is that of a virtual machine."""
     return report.hardware is not None and _VIRTUAL.search(report.hardware) is not None
+
+
+def is_qemu(report: CrashReport) -> bool:
+    """Returns whether the hardware's name is that of a guest of QEMU."""
+    return report.hardware is not None and _QEMU.search(report.hardware) is not None
 
 
 def kdump_loaded(report: CrashReport) -> bool | None:

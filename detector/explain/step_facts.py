@@ -15,6 +15,7 @@ from detector.explain.deliberate import Purpose, purpose_of
 from detector.explain.host_facts import (
     is_board,
     is_phone,
+    is_qemu,
     is_virtual,
     kdump_loaded,
     was_starting,
@@ -76,6 +77,11 @@ class StepFacts:
     def virtual(self) -> bool:
         """Returns whether the report says that the machine is virtual."""
         return self.report is not None and is_virtual(self.report)
+
+    @cached_property
+    def qemu(self) -> bool:
+        """Returns whether the report says that the machine is a guest of QEMU."""
+        return self.report is not None and is_qemu(self.report)
 
     @cached_property
     def x86(self) -> bool:

@@ -142,8 +142,16 @@ RULES: tuple[StepRule, ...] = (
         "no dump can have been taken, and the machine is virtual",
         lambda crash: crash.lost and crash.virtual,
         (
-            ("hypervisor: read the guest's serial console; virsh dump --memory-only takes a dump "
-             "from outside while the guest still hangs there"),
+            "hypervisor: read the guest's serial console (virsh console, or the cloud's log)",
+        ),
+    ),
+    StepRule(
+        "faults and panics",
+        "no dump can have been taken, and the machine is a guest of QEMU",
+        lambda crash: crash.lost and crash.qemu,
+        (
+            ("hypervisor: virsh dump --memory-only (a dump from outside, while the guest still "
+             "hangs there)"),
         ),
     ),
     StepRule(
@@ -251,8 +259,10 @@ RULES: tuple[StepRule, ...] = (
         "soft-lockup, hard-lockup, rcu-stall",
         "the machine is virtual",
         lambda crash: crash.kind in ("soft-lockup", "hard-lockup", "rcu-stall") and crash.virtual,
-        (("hypervisor: was the guest stopped, migrated or starved at that time? (steal time: sar "
-            "-u)"),),
+        (
+            "hypervisor: was the guest stopped, migrated or starved at that time?",
+            "host: sar -u (steal time)",
+        ),
     ),
     StepRule(
         "oom, oom-kill",

@@ -40,7 +40,12 @@ def headline(
         )
     parts = [report.title or report.kind]
     if report.offset is not None and report.function and report.function in parts[0]:
-        parts.append(f"at offset {report.offset:#x}")
+        shown = report.display_function or report.function
+        parts.append(
+            f"at offset {report.offset:#x}"
+            if shown == report.function
+            else f"at {shown}+{report.offset:#x}"
+        )
     fault_us = _fault_time(report, evidence, block)
     nearest = min(
         released(evidence),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from detector.explain import explain, with_instruction
-from detector.explain.terminal_text import WIDTH, as_json, text_lines
+from detector.explain.terminal_text import WIDTH, as_json, headline, text_lines
 from detector.model import Frame
 from tests.support.crashes import FOUNDING, STABLE, fault, frames, match, release
 
@@ -276,6 +276,20 @@ def test_a_lockup_does_not_speak_of_a_faulting_instruction(catalogue):
     """A watchdog's registers explain no address, whatever they hold."""
     report = replace(STABLE, kind="soft-lockup", title="BUG: soft lockup in inet_diag_dump_icsk")
     assert "fault address" not in said(explain(report, [], catalogue))
+
+
+def test_the_headline_gives_an_offset_to_the_function_that_it_is_of():
+    """Titles leave prefixes and suffixes out; an offset counts from the symbol as printed."""
+    report = replace(
+        STABLE,
+        title="BUG: soft lockup in smp_call_function",
+        function="smp_call_function",
+        display_function="smp_call_function_single",
+        offset=0x302,
+    )
+    assert headline(report, []) == (
+        "BUG: soft lockup in smp_call_function, at smp_call_function_single+0x302."
+    )
 
 
 def test_layout_leads_with_one_sentence_and_keeps_the_width(catalogue):

@@ -69,9 +69,9 @@ _BUGS: tuple[tuple[str, str], ...] = (
     ("global-out-of-bounds", "outside of a global variable"),
     ("stack-out-of-bounds", "outside of a variable on the stack"),
     ("alloca-out-of-bounds", "outside of a variable-length array on the stack"),
-    ("use-after-scope", "to a variable on the stack whose scope had ended"),
-    ("use-after-free", "to memory that had been freed"),
-    ("use after free", "to memory that had been freed"),
+    ("use-after-scope", "of a variable on the stack whose scope had ended"),
+    ("use-after-free", "of memory that had been freed"),
+    ("use after free", "of memory that had been freed"),
     ("out-of-bounds", "outside of the object that it belongs to"),
     ("invalid-access", "with a pointer whose tag is not that of the memory (freed, or another's)"),
 )
@@ -120,7 +120,7 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
 
 def _bug(what: str, access: re.Match[str] | None) -> str:
     if (freed := next((words for name, words in _FREES if name in what), None)) is not None:
-        return f"KASAN refused a free: the pointer {freed}."
+        return f"KASAN reported a bad free: the pointer {freed}."
     where = next((words for name, words in _BUGS if name in what), None)
     if access is None:
         return (
@@ -232,7 +232,9 @@ def _history(
     queued = first(report.lines, _QUEUED)
     if queued is not None and (stack := stack_after(report.lines, queued)):
         yield Statement(
-            f"The last work or RCU callback for that object was queued in {_chain(stack, skip)}.",
+            # Up to 6.7 or so the record outlives an allocation (mm/kasan/generic.c aux_stack).
+            f"The last work or RCU callback recorded there was queued in {_chain(stack, skip)}: it "
+            "may be an earlier object's.",
             "certain",
             (quoted(queued), " < ".join(place(frame) for frame in stack[:8])),
         )
@@ -253,7 +255,9 @@ def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
     own = tuple(frame for frame in stack if not base(frame.function).startswith(_BOOKKEEPING))
     named = tuple(frame for frame in own if frame.module or distinctive((frame,), skip))
     shown = named[:2] or own[:1] or stack[:1]
-    return ", called from ".join(place(frame) for frame in shown)
+    if len(shown) == 2 and shown[1] is not stack[stack.index(shown[0]) + 1]:
+        return " below ".join(map(place, shown))
+    return ", called from ".join(map(place, shown))
 
 
 def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]:

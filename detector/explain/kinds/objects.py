@@ -36,10 +36,10 @@ _COUNTS = {
     "The object was put more often than taken, and may have been freed while in use.",
     "addition on 0": "A reference was taken when the count was zero: the object was being freed, "
     "or "
-    "was free already (use after free).",
+    "was free already (use after free), or its count had never been set up.",
     "increment on 0": "A reference was taken when the count was zero: the object was being "
     "freed, or "
-    "was free already (use after free).",
+    "was free already (use after free), or its count had never been set up.",
     "decrement hit 0": "The last reference was dropped by a call that must not drop the last one: "
     "nobody frees the object.",
     "hit zero": "The last reference was dropped by a call that must not drop the last one.",

@@ -20,8 +20,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "Fatal exception in interrupt",
         (
             "The kernel counted the exception before it as one in an interrupt, or with soft "
-            "interrupts off, where no task can be killed in its place. The handlers of double "
-            "faults and breakpoints count as such by themselves."
+            "interrupts off, where no task can be killed in its place. In many versions the "
+            "handlers of double faults and breakpoints count as such by themselves."
         ),
     ),
     (

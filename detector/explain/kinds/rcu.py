@@ -93,6 +93,8 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
 def _snapshot(report: CrashReport) -> str:
     """The warning that the trace is a snapshot, of what was late."""
     cpus, tasks = _late(report)
+    if cpus and report.cpu is not None and str(report.cpu) not in cpus:
+        return f" The trace here is CPU {report.cpu}'s, which is none of those."
     text = snapshot(report)
     return (
         text.replace("that CPU was when it was", "it was when it was")
@@ -169,7 +171,7 @@ def _own_thread(report: CrashReport) -> Iterator[Statement]:
     if (starved := first(report.lines, _STARVED)) is not None:
         state = starved["state"]
         ready = (
-            " although it was ready to run"
+            "; it is ready to run now"
             if state and int(state, 16) == 0
             else " (it slept)"
             if state
@@ -217,10 +219,21 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
         None,
     )  # fmt: skip
     text = (
-        "RCU was used without the protection that it needs: a pointer read outside of a read-side "
-        "section and without its lock, or a call that is illegal where it stands"
+        "Code slept, or may sleep, inside of an RCU read-side section, where it must not"
+        if used is not None and used["what"].startswith("Illegal context switch")
+        else "RCU was used without the protection that it needs: a pointer read outside of a "
+        "read-side section and without its lock, or a call that is illegal where it stands"
     )
     if used is None:
         return [Statement(f"{text}.", "certain", (report.title or "",)), *held_locks(report)]
     text += f"; at {used['place']}: {used['what']}"
-    return [Statement(text, "certain", (quoted(used),)), *held_locks(report)]
+    off = next((line.strip() for line in report.lines if line.endswith("debug_locks = 0")), None)
+    if off is None:
+        return [Statement(text, "certain", (quoted(used),)), *held_locks(report)]
+    # That change is in mainline from 5.14 on.
+    text = (
+        f"{text.rstrip('.')}. Lockdep was off by then, as after an earlier report of its own; "
+        'kernels without "rcu: Reject RCU_LOCKDEP_WARN() false positives" may print this falsely '
+        "where it is switched off meanwhile."
+    )
+    return [Statement(text, "possible", (quoted(used), off)), *held_locks(report)]
