@@ -129,6 +129,8 @@ to
 """
 
 _SERVICES = """\
+chronyd[644]: System clock wrong by more than 0.5 seconds, adjustment started
+nodestat[811]: up 12 days since boot, 4 logins since boot, more than 90 % of /var is used
 sshd[2211]: Accepted publickey for deploy from 10.0.0.7 port 51122 ssh2: ED25519 SHA256:qk3v0Tq8Yw
 sshd[2213]: Failed password for invalid user admin from 203.0.113.5 port 40022 ssh2
 sshd[2213]: pam_unix(sshd:session): session opened for user deploy(uid=1000) by (uid=0)
