@@ -25,13 +25,24 @@ CLOCK = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_MONTHS = {
-    name: k
-    for k, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
-        start=1,
-    )
-}
+# Abbreviations as %b prints them (glibc localedata/locales, 2.27 to 2.39) in English, Russian,
+# German, French, Spanish, Italian, Portuguese, Dutch and Polish; Chinese, Japanese and Korean.
+# No word is of two months.
+_MONTH_NAMES = (
+    "jan янв janv ene gen sty 1月 1월",
+    "feb фев févr fev lut 2月 2월",
+    "mar мар mär mars mrt 3月 3월",
+    "apr апр avril abr kwi 4月 4월",
+    "may мая май mai mag mei maj 5月 5월",
+    "jun июн juin giu cze 6月 6월",
+    "jul июл juil lug lip 7月 7월",
+    "aug авг août ago sie 8月 8월",
+    "sep сен sept set wrz 9月 9월",
+    "oct окт okt ott out paź 10月 10월",
+    "nov ноя lis 11月 11월",
+    "dec дек dez déc dic gru 12月 12월",
+)
+_MONTHS = {name: k for k, names in enumerate(_MONTH_NAMES, start=1) for name in names.split()}
 _ISO = lazy_regex(
     rf"(\d{{4}})-(\d\d)-(\d\d)[T ]{CLOCK} ?(Z|UTC|[+-]\d\d:?\d\d)?(?=[ :]|$)", re.ASCII
 )
@@ -62,8 +73,8 @@ def wall(wall_us: int) -> int | None:
 
 
 def month(name: str) -> int | None:
-    """The month of an English abbreviation, with or without its dot; None for any other
-    language.
+    """The month of an abbreviation in one of `_MONTH_NAMES`, with or without its dot; None for
+    any other word.
     """
     return _MONTHS.get(name.rstrip(".").lower())
 

@@ -179,7 +179,7 @@ def test_fields_inside_the_message_do_not_override(line: Callable[..., Line]):
             "kernel",
             WALL_US - 1_000_000,
         ),
-        (f"фев 24 19:21:09 lab-9 kernel: {STAMPED}", "lab-9", "kernel", WALL_US + 12),
+        (f"Şub 24 19:21:09 lab-9 kernel: {STAMPED}", "lab-9", "kernel", WALL_US + 12),
         (f"<4>{STAMPED}", "collector", "kernel", WALL_US + 12),
         (f"4,1,12000034,-;{TEXT}", "collector", "kernel", WALL_US + 12),
         (STAMPED, "collector", "unknown", WALL_US + 12),
