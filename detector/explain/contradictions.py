@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from detector.explain.block_text import first, quoted
+from detector.explain.block_text import every, first, quoted
 from detector.explain.decode.fault import Decoded, fault_address_of, is_protection_fault
 from detector.explain.decode.fault_codes_arm import Syndrome, syndrome_of
 from detector.explain.decode.instruction import decode
@@ -39,6 +39,8 @@ _WORDS = lazy_regex(
 )
 _CODE = lazy_regex(r"#PF: error_code\(0x(?P<code>[0-9a-f]+)\) - (?P<page>not-present page)?")
 _SELECTOR = lazy_regex(r"[RE]IP: (?P<cs>[0-9a-f]{4}):")
+_CR2 = lazy_regex(r"CR2: (?P<value>[0-9a-f]{8,16})(?P<live> CR3:)?")
+_UNREAD_CODE = lazy_regex(r"Code: .*(?:Bad RIP value|Unable to access opcode bytes)")
 _READS = lazy_regex(r"(?:mov(?:zx|sx|sxd|abs)? \w+, |(?:cmp|test) ).*\[")
 _WRITES = lazy_regex(r"mov(?:abs|nti)? (?:\w+ ptr )?(?:[fg]s:)?\[")
 
@@ -71,16 +73,27 @@ def _addresses(report: CrashReport, decoded: Decoded) -> Iterator[Clash]:
     bad = report.registers.get("badaddr")
     if bad is not None and bad != address:
         yield f"the head names {address:#x}, badaddr is {bad:#x}", (f"badaddr: {bad:x}",)
-    cr2 = report.registers.get("cr2")
-    faulted = report.kind == "memory-fault" and not is_protection_fault(report)
-    if cr2 is not None and cr2 != address and faulted:
-        yield f"the head names {address:#x}, CR2 is {cr2:#x}", (f"CR2: {cr2:x}",)
+    if report.kind == "memory-fault" and not is_protection_fault(report):
+        yield from _by_cr2(report, address)
     if not is_protection_fault(report) or instruction is None or decoded.operand is not None:
         return
     operands = instruction.operands
     if operands and all(operand.address is not None for operand in operands):
         lines = (f"Code: {instruction.raw} is `{instruction.text}`", operands[0].arithmetic())
         yield f"the head names {address:#x}, which is not the instruction's operand", lines
+
+
+def _by_cr2(report: CrashReport, address: int) -> Iterator[Clash]:
+    """The address of the head against CR2: page_fault_oops() prints a line of its own for what it
+    was called with; __show_regs() reads the register, which by then holds the address of the code
+    where that could not be read for `Code:` (arch/x86/mm/fault.c, process_64.c, 4.18 to 6.x).
+    """
+    lines = list(every(report.lines, _CR2))
+    own = next((line for line in lines if line["live"] is None), None)
+    unread = first(report.lines, _UNREAD_CODE) is not None
+    line = own or (None if unread else next(iter(lines), None))
+    if line is not None and int(line["value"], 16) != address:
+        yield f"the head names {address:#x}, CR2 is {int(line['value'], 16):#x}", (quoted(line),)
 
 
 def _arm64(report: CrashReport, machine: Architecture, decoded: Decoded) -> Iterator[Clash]:
