@@ -218,6 +218,7 @@ def test_any_text_is_toml(tmp_path: Path) -> None:
         ("s: {Image|endswith: /bin/sh}\ncondition: s", "the field Image is none"),
         ("s: {message|re: 'pump.*'}\ncondition: s", "regular expression: only texts"),
         ("k: [abc]\ncondition: k", "no fixed text of 4 characters"),
+        ("k: {message: ''}\ncondition: k", "an empty text"),
         ("k: [alpha]\ncondition: not k", "no fixed text of 4 characters"),
         ("k: [alpha]\ncondition: k and not k", "no line that satisfies it"),
     ],
@@ -355,6 +356,29 @@ def test_a_rule_with_a_fault_does_not_cost_the_others(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "frobnicate" in result.stderr.splitlines()[0]
     assert len(read({"kernel/r.toml": result.stdout}).signatures) == 1
+
+
+def test_a_correlation_finds_its_rules_in_a_file_before(tmp_path: Path) -> None:
+    """Rules that no file has cost that correlation alone; a last `---` begins no rule."""
+    for name in ("alpha", "beta"):
+        text = DETECTION.replace("A pump", name) % f"  k: [{name} stops]\n  condition: k"
+        (tmp_path / f"{name}.yml").write_text(f"name: {name}{text}---\n")
+    both = """
+title: Both of %s
+correlation:
+  type: temporal
+  rules: [alpha, %s]
+  group-by: [host]
+  timespan: 10s
+  condition: {gte: 2}
+"""
+    (tmp_path / "both.yml").write_text(f"{both % (1, 'beta')}---{both % (2, 'gamma')}")
+    names = [str(tmp_path / f"{name}.yml") for name in ("alpha", "beta", "both")]
+    result = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", *names])
+    assert result.exit_code == 2
+    assert "Both of 2: not read: gamma is no rule that was read" in result.stderr
+    made = read({"kernel/r.toml": result.stdout})
+    assert (len(made.signatures), [rule.title for rule in made.rules]) == (2, ["Both of 1"])
 
 
 def test_rules_without_a_line_between_them(tmp_path: Path) -> None:

@@ -94,12 +94,14 @@ def from_sigma(files: tuple[Path, ...]) -> None:
 
     refused: list[str] = []
     tables: list[str] = []
+    classes: dict[str, str] = {}
     for path in files:
         try:
-            rules = SigmaCollection.from_dicts(_mappings(path), collect_errors=True).rules
+            rules = SigmaCollection.from_dicts(
+                _mappings(path), collect_errors=True, resolve_references=False
+            ).rules
         except SigmaError as error:
             raise _unreadable(path, str(error)) from error
-        classes: dict[str, str] = {}
         for rule in sorted(rules, key=lambda rule: isinstance(rule, SigmaCorrelationRule)):
             try:
                 if rule.errors:
@@ -130,7 +132,7 @@ def _mappings(path: Path) -> list[dict[str, Any]]:
         # A second `title` without `---` between is a second rule, which replaces the first.
         if doubled := _doubled_key(yaml.compose_all(text, Loader=yaml.SafeLoader)):
             raise _unreadable(path, doubled)
-        documents = list(yaml.safe_load_all(text))
+        documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except RecursionError:
         raise _unreadable(path, "its brackets or indents are too deep") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -118,7 +118,7 @@ def rule_of(rule: SigmaCorrelationRule, classes: Mapping[str, str]) -> str:
         raise NotASignatureError("a rule needs two different rules or more")
     if not rule.group_by:
         raise NotASignatureError("rules here group by host, and it groups by nothing")
-    fields = [name for name in rule.group_by or () if name.lower() not in _HOST]
+    fields = [name for name in rule.group_by if name.lower() not in _HOST]
     if fields:
         raise NotASignatureError(f"rules here group by host, not by {', '.join(fields)}")
     seconds = rule.timespan.seconds
@@ -176,6 +176,8 @@ def _text_of(node: Any, *, absent: bool) -> ConditionText:
         kind = re.sub("^Sigma", "", type(node.value).__name__)
         kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
         raise NotASignatureError(f"{kind}: only texts and wildcards are read")
+    if not node.value.s:
+        raise NotASignatureError("an empty text is in every line")
     return ConditionText(node.value, field is not None, absent)
 
 

@@ -164,7 +164,7 @@ class Archive:
             self._raised, self._new_heads = [], {}
             try:
                 with self.journal.transaction():
-                    self._work(findings, FOREVER_US if now_us is None else now_us)
+                    self._work(findings, now_us)
                     self._isolation.stage = "store"
                     self._held.store(positions, self._lines.waiting())
                     confirm()
@@ -187,7 +187,7 @@ class Archive:
         self._isolation.tell()
 
     def _work(
-        self, findings: Sequence[tuple[Finding | SharedAct, RecordPlace]], now_us: int
+        self, findings: Sequence[tuple[Finding | SharedAct, RecordPlace]], now_us: int | None
     ) -> None:
         noise: list[tuple[NoiseCount, RecordPlace]] = []
         errors: list[tuple[KernelErrorCount, RecordPlace]] = []
@@ -200,11 +200,11 @@ class Archive:
             elif isinstance(finding, UnclaimedFinding):
                 unclaimed.append((finding.count, place))
             elif isinstance(finding, LineFinding):
-                self._lines.add(finding.line, place, now_us)
+                self._lines.add(finding.line, place, now_us or 0)
             else:
                 self._isolation.stage = "store"
                 self._isolation.step(place, partial(self._take, finding), (self.boots,))
-        for lines in self._lines.take_due(now_us):
+        for lines in self._lines.take_due(FOREVER_US if now_us is None else now_us):
             self._isolation.stage = "assemble"
             self._isolation.step(place_of(lines[0]), partial(self._assemble, lines), (self.boots,))
         self._correlator.raise_incidents()

@@ -95,6 +95,15 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
+def test_findings_without_a_time_are_assembled_at_once(tmp_path: Path) -> None:
+    """`take`, as replay and the Spark job call it: nothing waits for later lines."""
+    with closing(open_history(tmp_path / "h.db")) as journal:
+        archive = Archive(journal, APART, catalogue=shipped())
+        archive.take([finding for batch in detected(APART, None, 1) for finding in batch])
+        assert not archive.is_waiting
+    assert sum(count for _, _, count in frames(tmp_path / "h.db")) > 100
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_lines_anywhere_make_the_reports_of_one_partition(
     tmp_path: Path, keyed: Path, members: int

@@ -50,8 +50,8 @@ class FindingProducer:
         group: Any,
     ) -> None:
         """One transaction: records (topic, key, value) and offsets. Raises LostPartitionsError
-        where it was refused and nothing of it is there, SourceError where this member may not go
-        on.
+        where it was refused, or not answered (then all of it is there, or nothing), SourceError
+        where this member may not go on.
 
         Of two processes with one name the group fences the one that joined first. So a producer is
         begun at its first transaction only, behind the join, and one that another producer
@@ -151,13 +151,12 @@ class FindingProducer:
                 max_block_ms=_WAIT_MS,
             )
             producer.init_transactions()
-        except _SUCCEEDED:
-            raise
         except kafka_errors.KafkaError as error:
             if producer is not None:
                 with suppress(kafka_errors.KafkaError):
                     producer.close(timeout=0)
-            if self._begun_once:  # brokers that are away come back
+            # Brokers that are away come back, and `commit` decides on a name that is taken.
+            if self._begun_once or isinstance(error, _SUCCEEDED):
                 raise
             raise SourceError(f"kafka: no transactions: {explained(error)}") from error
         self._producer, self._begun_once = producer, True

@@ -132,18 +132,6 @@ def refresh_kernels(connection: Connection, hosts: Iterable[str]) -> None:
         )
 
 
-def move_crash(connection: Connection, before: Row | None, after: Row) -> None:
-    """Counts the crash of a fault on its day, and takes back what was counted of it."""
-    change = _crash(after)
-    change.subtract(_crash(before))
-    _count_crashes(connection, change)
-
-
-def tell_hardware(connection: Connection, host: str, hardware: str, at_us: int) -> None:
-    """Notes the hardware of a host: the one that was told last."""
-    connection.execute(_HARDWARE, _told_hardware(host, hardware, at_us))
-
-
 def _told_hardware(host: str, hardware: str, at_us: int) -> dict[str, object]:
     return {"host": host, "hardware": hardware, "at": at_us}
 
