@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby, pairwise
 
-from detector.literal_cores import SHORT_BYTES, core_of, core_starts
+from detector.literal_cores import core_of, core_starts
 from detector.ordinary_text import ordinary_text
 from tests.support.shipped import shipped
 
@@ -46,16 +46,6 @@ def test_fewer_comparisons_than_with_the_ends_of_literals_by_far() -> None:
     ]
     ends = [literal[-9:] for literal in LITERALS]
     assert compared(chosen, text) * 5 < compared(ends, text)
-
-
-def test_short_literals_have_one_length() -> None:
-    """A length that few have would take one of eight buckets from the others."""
-    lengths = {
-        len(core_of(literal, start))
-        for literal, start in zip(LITERALS, core_starts(LITERALS), strict=True)
-        if len(literal) < 8
-    }
-    assert lengths <= {SHORT_BYTES, SHORT_BYTES - 1}
 
 
 def test_cores_are_parts_of_their_literals_whatever_these_are() -> None:

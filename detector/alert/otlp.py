@@ -8,7 +8,7 @@ incident, so a record has neither trace nor span. No IO, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from detector import __version__
@@ -25,9 +25,9 @@ _SEVERITY_NUMBER: dict[Severity, int] = {"critical": 21, "error": 17, "warning":
 _MOST_NANOSECONDS = 2**64 - 1
 
 
-def logs_request(records: Iterable[tuple[Subject, Item]]) -> Item:
-    """A request of records with their subjects: one resource for each, since each is of a host."""
-    return {"resourceLogs": [_resource_logs(subject, record) for subject, record in records]}
+def logs_request(subject: Subject, record: Item) -> Item:
+    """A request of one record: its resource is the subject's host."""
+    return {"resourceLogs": [_resource_logs(subject, record)]}
 
 
 def log_record(

@@ -21,19 +21,22 @@ RecordKind = Literal["otlp", "ecs"]
 
 def record_maker(
     kind: RecordKind, history: History, settings: Settings
-) -> Callable[[IncidentRow], Item]:
-    """Returns what makes the record of a row. Its uid is another once the incident has changed."""
+) -> Callable[[IncidentRow], Item | None]:
+    """Returns what makes the record of a row, None where retention has removed it meanwhile. Its
+    uid is another once the incident has changed.
+    """
     catalogue = build.catalogue_of(settings)
     base = settings.alert.base_url.rstrip("/")
 
-    def record(row: IncidentRow) -> Item:
+    def record(row: IncidentRow) -> Item | None:
         subject = subject_of(history, catalogue, row.id)
-        assert subject is not None  # incidents that a list names are there
+        if subject is None:
+            return None
         link = f"{base}/incidents/{row.id}" if base else None
         uid = f"{row.id}.{row.found_us if row.changed_us is None else row.changed_us}"
         if kind == "ecs":
             return ecs_document(subject, created_us=row.found_us, uid=uid, action=None, link=link)
         made = log_record(subject, observed_us=row.found_us, uid=uid, action=None, link=link)
-        return logs_request([(subject, made)])
+        return logs_request(subject, made)
 
     return record

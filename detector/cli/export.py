@@ -87,11 +87,11 @@ def export(
             return
         item = _item_maker(kind, history, settings)
         if output is None:
-            for row in rows:
-                click.echo(json.dumps(item(row)))
+            for made in filter(None, map(item, rows)):
+                click.echo(json.dumps(made))
         else:
             with output.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(item(row)) + "\n" for row in rows)
+                file.writelines(json.dumps(made) + "\n" for made in filter(None, map(item, rows)))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -102,12 +102,16 @@ def export(
 
 def _item_maker(
     kind: ExportKind, history: History, settings: Settings
-) -> Callable[[IncidentRow], Item]:
-    """Returns what makes the line of a row in this format."""
+) -> Callable[[IncidentRow], Item | None]:
+    """Returns what makes the line of a row in this format, None where the row is gone meanwhile."""
     if kind == "ndjson":
-        from detector.cli.incidents import item_of
+        from detector.store.query.detail_item import detail_item
 
-        return lambda row: item_of(history, row.id)
+        def whole(row: IncidentRow) -> Item | None:
+            detail = history.incident(row.id)
+            return None if detail is None else detail_item(detail)
+
+        return whole
     from detector.app.incident_records import record_maker
 
     return record_maker(kind, history, settings)

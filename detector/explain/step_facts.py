@@ -123,8 +123,10 @@ class StepFacts:
         """Returns whether there may be a dump: the kernel died, or may have, and nothing in its
         report says that nobody could take one.
         """
-        if not self.died or not self.booted or self.report is None or self.purpose == "test":
-            return self.died and self.report is None
+        if self.report is None:
+            return self.died
+        if not self.died or not self.booted or self.purpose == "test":
+            return False
         loaded = kdump_loaded(self.report)
         return loaded is True or (loaded is None and not is_board(self.report))
 

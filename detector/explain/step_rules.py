@@ -303,7 +303,7 @@ RULES: tuple[StepRule, ...] = (
     ),
     StepRule(
         "bad-page",
-        "always",
+        "no hardware error",
         lambda crash: crash.kind == "bad-page" and not crash.hardware,
         (
             ("next boot: page_owner=on (wants CONFIG_PAGE_OWNER): the next report then says who "

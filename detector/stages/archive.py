@@ -6,11 +6,9 @@ raised or changed. In which boot a line was printed is decided here, by the stre
 its source; what belongs together in `correlate`. What raises on a finding is set aside, the rest
 goes on.
 
-That is so in a topic without keys, or with keys and several partitioners.
-
-Where it does not, a boot banner in one partition says nothing to a count of boots in another one,
-so the count is left out and banners and clocks part boots. What was seen of a host is asked of the
-history where it is not held.
+A host's lines may lie in several partitions of a topic (no keys, or several partitioners): then a
+boot banner in one says nothing to a count of boots in another one, so the count is left out, and
+banners and clocks part boots. What was seen of a host is asked of the history where it is not held.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Detector:
         self._settings = settings
         self._host = host
         self._hooks = hooks
-        self._assembles_not = settings.fleet.assemble_in_archive
+        self._hands_on_lines = settings.fleet.assemble_in_archive
         self.catalogue = catalogue or build.catalogue_of(settings)
         self._begin(RunTotals())
 
@@ -76,7 +76,7 @@ class Detector:
             hooks=self._hooks,
             correlating=self._buffer,
             boots=UnplacedBoots,
-            on_report_line=self._buffer.add_line if self._assembles_not else None,
+            on_report_line=self._buffer.add_line if self._hands_on_lines else None,
         )
         self._pipeline.totals = totals
 

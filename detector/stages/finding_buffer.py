@@ -193,20 +193,20 @@ class FindingBuffer:
 
     def note_boot(self, match: Match) -> None:
         """A banner."""
-        self._add_line(match, banner=True)
+        self._add_match_finding(match, banner=True)
 
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]:
         """A kernel match; whether it repeats another one is decided where findings are stored."""
         self._ids += 1
-        self._add_line(match, banner=match.cls == BOOT)
+        self._add_match_finding(match, banner=match.cls == BOOT)
         return StoredMatch(self._ids, match), True
 
-    def _add_line(self, match: Match, *, banner: bool) -> None:
+    def _add_match_finding(self, match: Match, *, banner: bool) -> None:
         if match.number >= self.of(match.source).sent:
-            findings = MatchFinding(
+            finding = MatchFinding(
                 clean_match(match), banner, self._next(match.source, match.number)
             )
-            self._staged.findings.append(findings)
+            self._staged.findings.append(finding)
 
     def count_noise(self, rows: Iterable[NoiseCount]) -> None:
         """Counts of user-space crashes."""

@@ -42,7 +42,7 @@ def otlp_of(given: Notice) -> dict[str, Any]:
     """What a notice's leading incident is as a request."""
     lead = given.subjects[0]
     record = log_record(lead, observed_us=given.at_us, uid="u", action="fire", link=given.link)
-    return logs_request([(lead, record)])
+    return logs_request(lead, record)
 
 
 def ecs_of(given: Notice) -> dict[str, Any]:
@@ -250,3 +250,14 @@ def test_every_name_is_documented() -> None:
     top = set(record) - {"attributes"}
     assert otlp_column == names | top
     assert ecs_column == leaves
+
+
+def test_an_incident_that_retention_removes_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export of years goes on beside the service."""
+    path = tmp_path / "history.db"
+    fill(path)
+    monkeypatch.setattr("detector.app.incident_records.subject_of", lambda *_: None)
+    result = CliRunner().invoke(oopswatch, ["export", "--format", "ecs", "--store", str(path)])
+    assert (result.exit_code, result.output) == (0, "")

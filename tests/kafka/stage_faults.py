@@ -81,6 +81,7 @@ class Stalls(Thread):
     def __init__(self, bootstrap: str, topics: list[str]) -> None:
         super().__init__(daemon=True)
         self.longest_s = self.latest_s = 0.0
+        self.looks = 0
         self._servers, self._topics = bootstrap, topics
         self._stopping = Event()
 
@@ -97,12 +98,14 @@ class Stalls(Thread):
                 for topic in self._topics
                 for number in committed.partitions_for_topic(topic) or ()
             ]
+            assert parts, "no partitions to watch"
             while not self._stopping.wait(0.2):
                 try:
                     ends = written.end_offsets(parts, timeout_ms=2_000)
                     stable = committed.end_offsets(parts, timeout_ms=2_000)
                 except KafkaError:
                     continue
+                self.looks += 1
                 now = time.monotonic()
                 for part in parts:
                     known, began = since.get(part, (-1, now))
@@ -113,9 +116,10 @@ class Stalls(Thread):
                         self.longest_s = max(self.longest_s, self.latest_s)
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Looks no more. Raises AssertionError where it never saw anything."""
         self._stopping.set()
         self.join(30)
+        assert self.looks, "the topics' ends were never read"
 
 
 class Faults:

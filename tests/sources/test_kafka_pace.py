@@ -7,7 +7,7 @@ import pytest
 from detector.sources.kafka.pace import BATCH_S, LEAST, Pace
 
 
-def settled(each_us: int, pace: Pace) -> float:
+def settled(each_us: float, pace: Pace) -> float:
     """The seconds of a batch once the pace is used to records that cost so much each."""
     for _ in range(30):
         took_s = pace.records * each_us / 1e6
@@ -18,7 +18,7 @@ def settled(each_us: int, pace: Pace) -> float:
 def test_usual_records_come_as_the_settings_say() -> None:
     """At 0.3 µs each nothing holds them back."""
     pace = Pace(50_000)
-    settled(0, pace)
+    settled(0.3, pace)
     assert pace.records == 50_000
 
 
@@ -33,7 +33,7 @@ def test_dear_records_come_in_batches_of_half_a_second(each_us: int) -> None:
 
 
 def test_there_is_an_end_to_how_small_batches_are() -> None:
-    """A slow disk makes no batch of nothing; less than the least may be set."""
+    """No batch is of nothing, whatever it costs; less than the least may be set."""
     for most, least in ((50_000, LEAST), (7, 7)):
         pace = Pace(most)
         for _ in range(30):

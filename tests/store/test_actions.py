@@ -123,6 +123,20 @@ def test_a_joined_incident_names_the_live_one(journal: Journal, actions: Actions
     assert ("joined", "oopswatch", f"into {made.id}") in log(journal)
 
 
+def test_an_act_of_nobody_is_refused(journal: Journal, actions: Actions) -> None:
+    """A topic of acts could not carry it, and a history would not know whom to ask."""
+    identity = raised(journal)
+    for act in (
+        lambda: actions.act(identity, "resolve", actor=" "),
+        lambda: actions.advise("f" * 16, "cause", "cards", actor=""),
+        lambda: actions.reopen_problem("f" * 16, actor=""),
+        lambda: actions.expire_silence(1, actor=""),
+    ):
+        with pytest.raises(ActionRefused, match="the name of who does it"):
+            act()
+    assert log(journal) == [("raised", "oopswatch", None)]
+
+
 def test_silences_need_sense(journal: Journal, actions: Actions) -> None:
     """Something to silence, an end in the future, an author and a reason; they end early by
     hand.

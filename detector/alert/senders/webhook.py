@@ -73,7 +73,7 @@ class Webhook:
             record = log_record(
                 lead, observed_us=notice.at_us, uid=key, action=notice.action, link=notice.link
             )
-            return logs_request([(lead, record)])
+            return logs_request(lead, record)
         item = notice_item(notice)
         return item | self._templates.rendered(item, names={"title": "title", "body": "message"})
 

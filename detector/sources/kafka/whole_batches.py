@@ -1,4 +1,3 @@
-# what lies inside is what this module is for
 """Whole record batches through the client's own `poll()`.
 
 With `frames` it is what knows the inside of kafka-python.

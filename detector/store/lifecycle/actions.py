@@ -183,6 +183,7 @@ class Actions:
         """Keeps what somebody knows of a problem in place of what was known; an empty text takes
         it away. The next incident of the problem, and its message, say it.
         """
+        _check(actor)
         if len(text) > TEXT_LIMIT:
             raise ActionRefused(f"{about}: at most {TEXT_LIMIT:,} characters")
         facts = (fingerprint, about, clean(text.strip()), clean(actor, NAME_LIMIT), self._clock())
@@ -233,6 +234,7 @@ class Actions:
 
     def expire_silence(self, silence_id: int, *, actor: str) -> None:
         """Ends a silence now."""
+        _check(actor)
         now = self._clock()
         with self._transaction():
             row = self._connection.execute(
@@ -258,6 +260,7 @@ class Actions:
     def _act(
         self, row: Row, what: Act, actor: str, reason: str | None, request: str | None
     ) -> Change:
+        _check(actor)
         if row["joined_into"]:
             raise ActionRefused(
                 f"incident {row['id']} became part of {row['joined_into']}: name that one"
@@ -319,6 +322,7 @@ class Actions:
         return row
 
     def _problem(self, fingerprint: str, state: str, actor: str, fixed_in: str | None) -> None:
+        _check(actor)
         facts = (
             state,
             self._clock(),
@@ -346,3 +350,9 @@ class Actions:
                 with suppress(Error):
                     self._db.rollback()
                 raise
+
+
+def _check(actor: str) -> None:
+    """Raises ActionRefused for an act of nobody."""
+    if not actor.strip():
+        raise ActionRefused("an act needs the name of who does it (--actor)")

@@ -22,6 +22,8 @@ VERSION = 1
 # Integer microseconds since 1970.
 TimeUs = Annotated[int, Field(ge=0, lt=1 << 62)]
 Name = Annotated[str, Field(min_length=1, max_length=1_024)]
+# Histories may hold acts without a name, from before they were refused.
+Actor = Annotated[str, Field(max_length=1_024)]
 Done = Literal["acknowledged", "resolved", "reopened", "noted"]
 # The state of an incident after an act.
 STATES: dict[Done, State | None] = {
@@ -46,7 +48,7 @@ class IncidentAct:
     incident: Name
     what: Done
     at_us: TimeUs
-    actor: Name
+    actor: Actor
     reason: str | None = None
     request: str | None = None
     kind: Literal["incident"] = "incident"
@@ -70,7 +72,7 @@ class ProblemAct:
     fingerprint: Name
     state: Literal["open", "resolved"]
     at_us: TimeUs
-    actor: Name
+    actor: Actor
     fixed_in: str | None = None
     kind: Literal["problem"] = "problem"
     v: int = VERSION
@@ -94,7 +96,7 @@ class AdviceAct:
     about: Literal["cause", "workaround", "ticket"]
     text: str
     at_us: TimeUs
-    actor: Name
+    actor: Actor
     kind: Literal["advice"] = "advice"
     v: int = VERSION
 
