@@ -232,7 +232,8 @@ def measure(kafka: ApacheKafka, folder: Path, hosts: int) -> Measured:
 # and how full a core may be.
 NOISE_SHARE = 0.001
 FINDINGS_A_DAY, NOISE_KEYS_A_DAY, FULL = 0.1, 4, 0.5
-KEEP_LOGS_DAYS, KEEP_FINDINGS_DAYS, KEEP_HISTORY_DAYS = 1, 7, 365
+KEEP_LOGS_DAYS, KEEP_FINDINGS_DAYS, KEEP_HISTORY_DAYS, KEEP_COUNTS_DAYS = 1, 7, 365, 92
+RUN_MB = 400
 FLEETS = (100, 10_000, 1_000_000)
 RATES = (0.1, 1.0, 10.0)
 
@@ -245,15 +246,15 @@ def needs(one: Measured, hosts: int, rate: float) -> tuple[str, ...]:
     counted = hosts * NOISE_KEYS_A_DAY / 86_400
     archive = found / one.findings.rate + counted / one.noise_rows.rate
     processes = ceil(detect / FULL)
-    # Below a fifth of a core one process does both.
+    # Below what a core may be full one process does both.
     two = processes > 1 or detect + archive > FULL
-    memory = (processes * one.quiet.memory_mb + one.noise_rows.memory_mb) if two else 400
+    memory = (processes * one.quiet.memory_mb + one.noise_rows.memory_mb) if two else RUN_MB
     logs = lines * 86_400 * KEEP_LOGS_DAYS * one.record_bytes
     topics = KEEP_FINDINGS_DAYS * hosts * (
         FINDINGS_A_DAY * one.finding_bytes + NOISE_KEYS_A_DAY * one.noise_row_bytes
     )  # fmt: skip
     history = KEEP_HISTORY_DAYS * hosts * FINDINGS_A_DAY * one.history_finding_bytes
-    history += 31 * hosts * NOISE_KEYS_A_DAY * one.history_noise_bytes
+    history += KEEP_COUNTS_DAYS * hosts * NOISE_KEYS_A_DAY * one.history_noise_bytes
     return (
         f"{hosts:,}", f"{rate:g}", f"{lines:,.0f}",
         f"{processes} × `detect`, 1 × `archive`" if two else "1 × `run`",
@@ -309,7 +310,8 @@ def page(one: Measured, load: tuple[float, float]) -> Iterator[str]:
         f"{NOISE_KEYS_A_DAY} counts of noise (a program, a kind and an hour) a host and day. Disk: "
         f"logs' topic for {KEEP_LOGS_DAYS} day,\ntopics of findings for {KEEP_FINDINGS_DAYS} days, "
         f"each once (multiply by the replicas); history with faults of {KEEP_HISTORY_DAYS} days "
-        "and counts of 31 days.\n"
+        f"and counts of {KEEP_COUNTS_DAYS} days. `run` is assumed to take {RUN_MB / 1_000} GB of "
+        "memory.\n"
     )
     yield (
         "| hosts | lines/s each | lines/s | processes | partitions | cores `detect` | cores "
@@ -325,7 +327,7 @@ def page(one: Measured, load: tuple[float, float]) -> Iterator[str]:
         f"costs `detect` {one.quiet.rate / one.noise.rate:.1f} ordinary lines, one of a log full "
         f"of reports {one.quiet.rate / one.crashes.rate:.1f}.\n"
         "- Partitions are twice the processes, so that a process more has a share; 12 are the "
-        "least that is worth making. More cost nothing here.\n"
+        "least that is worth making for two stages. More cost nothing here.\n"
         "- One `archive` is the limit of one history: "
         f"{one.findings.rate * FULL:,.0f} findings a second on half a core. Several histories, "
         "split by host, each need a group and topics of findings of their own.\n"
