@@ -21,7 +21,7 @@ demo: $(RUNNABLE) ## run a simulated fleet through a broker into incidents: abou
 
 test: lint ## run every check and every test
 	@echo "== the tests"
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 # Parsers, signatures, assembler, crash reports, rules: what most changes touch, without broker, browser or child processes.
 FAST := tests/parse tests/assemble tests/crash tests/rules $(addprefix tests/test_,$(addsuffix .py,match scan correlate catalogue families same_boot host_names settings))

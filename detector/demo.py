@@ -48,6 +48,7 @@ AHEAD = 50_000
 # It answers a fetch with one batch: large ones keep the reader from waiting.
 _BATCHES = {"batch_size": 1_000_000, "linger_ms": 100}
 _STILL_S = 30.0
+ATTEMPTS = 4
 _LOST = "the broker handed out nothing for 30 s"
 
 MakeWatch = Callable[[Journal, Hooks], Pipeline]
@@ -134,6 +135,34 @@ def embedded_broker(kafka: Kafka) -> Iterator[DemoBroker]:
         {"enable_idempotence": False},
     )
     cluster.flush(0)
+
+
+def embedded_demo(
+    plan: SimulationPlan,
+    kafka: Kafka,
+    make_watch: MakeWatch,
+    store: Path,
+    progress: DemoProgress | None = None,
+    begun: Callable[[DemoBroker, SilentBrokerError | None], None] = lambda _broker, _error: None,
+) -> DemoResult:
+    """Runs the demo through librdkafka's mock cluster, and through another one where a cluster
+    hands out nothing: it is made for tests, and now and then a group never comes together in it.
+
+    `begun` hears the broker of each attempt and why the one before ended. A history that an attempt
+    has begun is removed. Raises DemoError, SilentBrokerError after `ATTEMPTS` attempts.
+    """
+    silent: SilentBrokerError | None = None
+    for _ in range(ATTEMPTS):
+        with embedded_broker(kafka) as broker:
+            begun(broker, silent)
+            try:
+                return demo(plan, broker, make_watch, store, progress)
+            except SilentBrokerError as error:
+                silent = error
+        for ending in ("", "-wal", "-shm"):
+            store.with_name(store.name + ending).unlink(missing_ok=True)
+    assert silent is not None
+    raise silent
 
 
 def demo(

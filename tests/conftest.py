@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,28 @@ with (
     from tests.kafka.jars import UnavailableError
 
 _used: list[str] = []
+_BROKER_FIXTURE = re.compile(r"\b(own_|damaged_)?kafka[,:)]")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps together what one process of `make test` runs: a file, or all files whose tests talk
+    to a broker, so that there is one broker and not one for each process.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByBroker(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "broker" if path in broker_files else path
+
+    root = config.rootpath
+    broker_files = {
+        path.relative_to(root).as_posix()
+        for path in (root / "tests").rglob("test_*.py")
+        if _BROKER_FIXTURE.search(path.read_text())
+    }
+    return ByBroker(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +92,19 @@ def _another() -> Iterator[ApacheKafka]:
     _used.append(broker.name)
     yield broker
     broker.stop()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands the names of a process's brokers to the process that prints the summary."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["brokers"] = _used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the names of a process's brokers."""
+    _used.extend(getattr(node, "workeroutput", {}).get("brokers", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,8 +22,9 @@ RecordKind = Literal["otlp", "ecs"]
 def record_maker(
     kind: RecordKind, history: History, settings: Settings
 ) -> Callable[[IncidentRow], Item | None]:
-    """Returns what makes the record of a row, None where retention has removed it meanwhile. Its
-    uid is another once the incident has changed.
+    """Returns what makes the record of a row, or None where retention has removed it.
+
+    A record's uid is another once the incident has changed.
     """
     catalogue = build.catalogue_of(settings)
     base = settings.alert.base_url.rstrip("/")

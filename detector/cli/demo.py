@@ -26,9 +26,8 @@ from detector.simulate.plan import PLAN
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from detector.demo import DemoBroker, DemoResult
+    from detector.demo import DemoBroker, DemoResult, SilentBrokerError
     from detector.pipeline import Pipeline
-    from detector.settings.kafka import Kafka
     from detector.store import Journal
 
 _MEANINGS = {
@@ -90,7 +89,7 @@ def demo(
     what was planted and what was found.
     """
     from detector import demo as demonstration
-    from detector.demo import DemoError, SilentBrokerError
+    from detector.demo import DemoError
 
     overrides = {"kafka__bootstrap_servers": bootstrap, "patterns__directories": folders}
     settings, _ = settings_of(config_path, **overrides)
@@ -102,26 +101,25 @@ def demo(
     def watch(journal: Journal, summary: Hooks) -> Pipeline:
         return build.watch_of(settings, journal, catalogue, hooks=summary)
 
-    def demonstrated() -> DemoResult:
-        with _broker(settings.kafka, given=bootstrap is not None) as broker:
-            where = ", ".join(broker.kafka.bootstrap_servers)
-            console.print(
-                f"{plan.hosts} hosts, {plan.lines:,} lines, {plan.incidents} incidents, "
-                f"through {broker.name} ({where})"
-            )
-            with _progress() as progress:
-                return demonstration.demo(plan, broker, watch, store, progress)
+    def begun(broker: DemoBroker, silent: SilentBrokerError | None = None) -> None:
+        if silent is not None:
+            console.print(f"{silent}: once more, with another one")
+        where = ", ".join(broker.kafka.bootstrap_servers)
+        console.print(
+            f"{plan.hosts} hosts, {plan.lines:,} lines, {plan.incidents} incidents, "
+            f"through {broker.name} ({where})"
+        )
 
     try:
-        try:
-            outcome = demonstrated()
-        except SilentBrokerError as error:
-            if bootstrap is not None:
-                raise
-            # librdkafka's mock cluster is for tests: now and then a group never comes together.
-            console.print(f"{error}: once more, with another one")
-            _remove(store)
-            outcome = demonstrated()
+        with _progress() as progress:
+            if bootstrap is None:
+                outcome = demonstration.embedded_demo(
+                    plan, settings.kafka, watch, store, progress, begun
+                )
+            else:
+                given = demonstration.DemoBroker("Kafka", settings.kafka)
+                begun(given)
+                outcome = demonstration.demo(plan, given, watch, store, progress)
     except DemoError as error:
         raise UserError(f"demo: {error}") from error
     _say(console, outcome)
@@ -137,25 +135,6 @@ def _fresh(path: Path | None) -> Path:
             f"demo: {path} is there already: give a file that is not, or none for a temporary one"
         )
     return path
-
-
-def _remove(store: Path) -> None:
-    """Removes a history that this demo has begun."""
-    for ending in ("", "-wal", "-shm"):
-        store.with_name(store.name + ending).unlink(missing_ok=True)
-
-
-@contextmanager
-def _broker(kafka: Kafka, *, given: bool) -> Iterator[DemoBroker]:
-    """The brokers of the settings, where some were given; else the embedded one."""
-    from detector import demo as demonstration
-    from detector.demo import DemoBroker
-
-    if given:
-        yield DemoBroker("Kafka", kafka)
-    else:
-        with demonstration.embedded_broker(kafka) as broker:
-            yield broker
 
 
 @contextmanager

@@ -135,6 +135,11 @@ class Mock(Broker):
         self._cluster.list_topics(name, timeout=10)
         return name
 
+    def leaders(self, topic: str) -> set[int]:
+        """The brokers that lead the topic's partitions."""
+        found = self._cluster.list_topics(topic, timeout=10).topics[topic]
+        return {partition.leader for partition in found.partitions.values()}
+
 
 class ApacheKafka(Broker):
     """Apache Kafka, one node in KRaft mode, in a process group of its own with its data in a

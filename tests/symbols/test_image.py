@@ -106,6 +106,7 @@ def test_symbols_come_back_whatever_their_number(count, step, shift):
         (elf((TEXT, b"Linux version 6.1.0 (a@b) #1\n\0")), "no table of symbols"),
         (types(), "types alone"),
     ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )
 def test_what_is_no_image_is_refused_in_one_line(data, why):
     """The line says what is wrong."""
