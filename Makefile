@@ -97,8 +97,9 @@ first-minutes: $(READY) ## follow the README in a fresh clone and docs/start.md 
 fleets: $(READY) ## tens of thousands of hosts whose clocks, names and dumps go wrong: ten minutes (FLEETS=20)
 	OOPSWATCH_FLEETS=$(or $(FLEETS),20) $(BIN)/pytest -q tests/test_boot_histories.py -k many
 
-chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: ten minutes (CHAOS_ROUNDS=50 for less)
+chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: twelve minutes (CHAOS_ROUNDS=50 for less)
 	$(BIN)/python -m tests.kafka.chaos $(or $(CHAOS_ROUNDS),200) $(SEED)
+	OOPSWATCH_FLEET_LINES=1000000 $(BIN)/pytest -q tests/kafka/test_fleet.py
 
 stages: $(READY) ## kill both stages 220 times over a real Kafka, have members sleep at each point, three brokers fail 50 times: half an hour (STAGE_ROUNDS=20 STAGE_FAULTS=5)
 	$(BIN)/python -m tests.kafka.stage_chaos $(or $(STAGE_ROUNDS),110) $(SEED)
