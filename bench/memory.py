@@ -14,6 +14,7 @@ from bench.broker import broker, fill
 from bench.corpora import HOSTS, SHARES, Corpus, corpora
 from bench.figures import Goal, Results
 from bench.machine import facts, keep
+from bench.processes import peak_mb
 from bench.service import service
 
 LIMIT_MB = 200
@@ -51,16 +52,11 @@ def _scan(one: Corpus) -> float:
     process = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    peak = 0
+    peak = 0.0
     while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = max(
-            peak,
-            *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")),
-            0,
-        )
+        peak = max(peak, peak_mb(process.pid))
         time.sleep(0.02)
-    return peak / 1024
+    return peak
 
 
 if __name__ == "__main__":

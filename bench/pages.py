@@ -30,6 +30,7 @@ from bench.corpora import HOSTS, SHARES, corpora
 from bench.figures import Goal, Results
 from bench.history import LARGEST, fill
 from bench.machine import BROKER_CORE, facts, keep
+from bench.processes import threads_cpu_ms
 from bench.running import FailedError, pinned
 
 REQUESTS = 40
@@ -141,8 +142,7 @@ class Served:
 
     def cpu_ms(self) -> float:
         """The processor's time of all its threads so far."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+        return threads_cpu_ms(self.pid)
 
 
 @contextmanager

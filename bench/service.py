@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.figures import Reported
+from bench.processes import peak_mb
 from bench.running import FailedError, pinned
 
 LOOK_S = 0.01
@@ -88,11 +89,7 @@ class Service:
 
     def peak_mb(self) -> float:
         """The most memory that it has had resident."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return (
-            int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
-            / 1024
-        )
+        return peak_mb(self.process.pid)
 
 
 @contextmanager

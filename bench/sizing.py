@@ -24,17 +24,16 @@ from confluent_kafka import Producer
 
 from bench.broker import PRODUCER, broker
 from bench.machine import facts
+from bench.processes import cpu_s, peak_mb
 from detector.clock import DAY_US
 from detector.simulate import SimulationPlan, records, simulate
 from tests.kafka.broker import ApacheKafka
-from tests.kafka.service import Service
 from tests.kafka.stages import Stages
 from tests.support.kafka_runs import moving
 
 PARTITIONS = 12
 LINES_EACH = 3
 START_US = 1_776_000_000_000_000
-TICK = os.sysconf("SC_CLK_TCK")
 WITHIN_S = 3_000
 _NOT_SHOWN = ("corpora", "rounds")
 SETTINGS = {"fleet_counts_s": 10, "kafka_session_s": 45, "keep_every_s": 0}
@@ -142,21 +141,6 @@ def fill(kafka: ApacheKafka, topic: str, rows: Rows) -> int:
     return count
 
 
-def cpu_s(service: Service) -> float:
-    """The CPU seconds that a process took so far."""
-    text = Path(f"/proc/{service.process.pid}/stat").read_text()
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def memory_mb(service: Service) -> float:
-    """The most memory that a process had."""
-    for line in Path(f"/proc/{service.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1_000
-    return 0.0
-
-
 class Topic:
     """A topic of logs that was filled, and stages over it."""
 
@@ -173,12 +157,12 @@ class Topic:
         share = PARTITIONS // members
         for service in services:
             service.until(lambda service=service: len(moving(service)) == share, WITHIN_S)
-        before, began = [cpu_s(service) for service in services], time.monotonic()
+        before, began = [cpu_s(service.process.pid) for service in services], time.monotonic()
         services[0].until(self.stages.detected, WITHIN_S)
         cost = Cost(self.count, wall_s=time.monotonic() - began)
         for service, start in zip(services, before, strict=True):
-            cost.cpu_s += cpu_s(service) - start
-            cost.memory_mb = max(cost.memory_mb, memory_mb(service))
+            cost.cpu_s += cpu_s(service.process.pid) - start
+            cost.memory_mb = max(cost.memory_mb, peak_mb(service.process.pid))
             service.stop()
         return cost
 
@@ -188,10 +172,12 @@ class Topic:
         found = len(self.stages.records())
         service = self.stages.archive(**SETTINGS)
         service.until(lambda: bool(service.said("rebalance")), WITHIN_S)
-        before, began = cpu_s(service), time.monotonic()
+        before, began = cpu_s(service.process.pid), time.monotonic()
         service.until(lambda: self.stages.archived(last), WITHIN_S)
         wall_s = time.monotonic() - began
-        cost = Cost(found, cpu_s(service) - before, wall_s, memory_mb(service))
+        cost = Cost(
+            found, cpu_s(service.process.pid) - before, wall_s, peak_mb(service.process.pid)
+        )
         service.stop()
         return cost
 

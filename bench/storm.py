@@ -28,6 +28,7 @@ from bench import options
 from bench.broker import PARTITIONS, broker
 from bench.figures import Goal, Results
 from bench.machine import BROKER_CORE, facts, keep
+from bench.processes import cpu_s
 from bench.running import FailedError, pinned
 from bench.service import Service, service
 
@@ -177,13 +178,13 @@ def main(arguments: list[str]) -> int:
         with service(Path(scratch), kafka.bootstrap, TOPIC, settings) as running:
             while running.began() is None:
                 time.sleep(0.1)
-            before = cpu_s(running)
+            before = cpu_s(running.process.pid)
             words = [sys.executable, "-m", "bench.storm", "produce", kafka.bootstrap, str(hosts)]
             producer = subprocess.Popen(
                 pinned(words, BROKER_CORE), stdout=subprocess.PIPE, cwd=options.ROOT
             )
             stored, others = _watch(running, hosts)
-            used = cpu_s(running) - before
+            used = cpu_s(running.process.pid) - before
             told = json.loads(producer.stdout.read() if producer.stdout else b"{}")
     _conclude(results, told, stored, others, [at for at, body in came if "storm-" in body])
     results.notes.append(
@@ -238,12 +239,6 @@ def _conclude(
         f"{len(late)} incidents of other hosts: p50 {cuts[49]:.2f} s, p90 {cuts[89]:.2f} s, "
         f"p99 {cuts[98]:.2f} s"
     )
-
-
-def cpu_s(running: Service) -> float:
-    """The processor's time of all threads of the service so far."""
-    tasks = Path(f"/proc/{running.process.pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 if __name__ == "__main__":
