@@ -174,8 +174,7 @@ for _act, _name, _meaning in _ACTS:
     incidents.add_command(actions.command(_act, _name, _meaning))
 
 
-def item_of(history: History, identity: str) -> Item:
-    """A stored incident as JSON, by its whole id."""
+def item_of(history: History, identity: str) -> Item | None:
+    """A stored incident as JSON, by its whole id; None where retention has removed it."""
     detail = history.incident(identity)
-    assert detail is not None
-    return detail_item(detail)
+    return None if detail is None else detail_item(detail)

@@ -118,13 +118,14 @@ def table_title(
 
 @dataclass(frozen=True, slots=True)
 class ListForm(Generic[T]):
-    """The forms of one kind of rows: JSON by `item`, CSV with the columns of the type `row`, a
+    """The forms of one kind of rows: JSON by `item` (None of a row that retention removed after the
+    list was read: it is left out), CSV with the columns of the type `row`, a
     table of `cells` under `columns`. `empty` is said where no row is. `csv_columns` are set where
     CSV has columns of `item` instead.
     """
 
     row: type[T]
-    item: Callable[[T], Item]
+    item: Callable[[T], Item | None]
     noun: str
     columns: Sequence[str]
     cells: Callable[[T], tuple[str, ...]]
@@ -162,15 +163,20 @@ class ListRequest:
     def say_data(self, rows: ListedRows[T], form: ListForm[T]) -> bool:
         """Prints the rows as JSON or CSV; returns False where a table was chosen."""
         if self.as_json:
-            for row in rows:
-                click.echo(json.dumps(form.item(row)))
+            for item in self._items(rows, form):
+                click.echo(json.dumps(item))
         elif self.as_csv and form.csv_columns:
-            items = map(form.item, rows)
+            items = self._items(rows, form)
             picked = ({name: item[name] for name in form.csv_columns} for item in items)
             write_csv(sys.stdout, form.csv_columns, picked)
         elif self.as_csv:
             terminal.say_csv(form.row, rows)
         return self.as_json or self.as_csv
+
+    @staticmethod
+    def _items(rows: ListedRows[T], form: ListForm[T]) -> Iterator[Item]:
+        """The rows as JSON, as they are read."""
+        return (item for row in rows if (item := form.item(row)) is not None)
 
 
 def list_options(

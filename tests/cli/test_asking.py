@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from detector import clock as clock_module
 from detector.cli import main, oopswatch
 from detector.render.units import sparkline
-from detector.store import open_history
+from detector.store import History, open_history
 from detector.store.query.filters import Filter
 from tests.support.queries import HOSTS, NOW_US, PROBLEMS, QUERIES, REFUSED, Params, fill
 from tests.support.visiting import client_of
@@ -263,3 +263,20 @@ def test_an_empty_name_is_a_usage_error_and_an_empty_filter_is_none(filled) -> N
         in CliRunner().invoke(oopswatch, ["explain", "nothing of note"]).output
     )
     assert "No message matches." in said(path, "notify", "log", "--receiver", "nobody")
+
+
+def test_an_incident_that_retention_removes_meanwhile_is_left_out_of_a_list(
+    filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is read, then its incidents one by one: retention may come between."""
+    path, _ = filled
+    listed = [json.loads(line) for line in said(path, "incidents", "list", "--json").splitlines()]
+    removed, *kept = [item["id"] for item in listed]
+    read = History.incident
+    monkeypatch.setattr(
+        History,
+        "incident",
+        lambda history, identity: None if identity == removed else read(history, identity),
+    )
+    found = said(path, "incidents", "list", "--json").splitlines()
+    assert [json.loads(line)["id"] for line in found] == kept
