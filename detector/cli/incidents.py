@@ -43,7 +43,7 @@ def incidents() -> None:
 Examples:
   oopswatch incidents list --since 7d
   oopswatch incidents list --host 'db-*' --since 2026-11-01 --json
-  oopswatch incidents list --text 'inet_lookup*' --kernel 4.14..4.19
+  oopswatch incidents list --text '__inet_lookup*' --kernel 4.14..4.19
   oopswatch incidents list --state open --state acknowledged
   oopswatch incidents list --severity critical --csv > incidents.csv""",
 )
