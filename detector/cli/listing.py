@@ -118,10 +118,11 @@ def table_title(
 
 @dataclass(frozen=True, slots=True)
 class ListForm(Generic[T]):
-    """The forms of one kind of rows: JSON by `item` (None of a row that retention removed after the
-    list was read: it is left out), CSV with the columns of the type `row`, a
-    table of `cells` under `columns`. `empty` is said where no row is. `csv_columns` are set where
-    CSV has columns of `item` instead.
+    """The forms of one kind of rows: JSON by `item`, CSV, and a table for people.
+
+    `item` is None of a row that retention removed after the list was read: it is left out. CSV
+    has the columns of the type `row`, or `csv_columns` of `item` where these are set; the table
+    has `cells` under `columns`. `empty` is said where no row is.
     """
 
     row: type[T]
