@@ -75,6 +75,8 @@ _JOURNAL = frozenset(("boot_id", *_CLOCK))
 _JOURNAL_NAMES = frozenset(
     ("_TRANSPORT", "TRANSPORT", "__CURSOR", "systemd.transport", "journald.transport")
 )
+# syslog-ng's /dev/kmsg: microseconds (4.11.0, modules/linux-kmsg-format/linux-kmsg-format.c).
+_KMSG_US = frozenset(("linux.timestamp", "_linux.timestamp", ".linux.timestamp"))
 _BEATS = frozenset(("agent", "beat", "ecs", "input"))
 
 
@@ -83,9 +85,9 @@ class FieldPlan:
     """The fields of one shape of object by what they say, the likeliest first, and what the
     shape alone tells.
 
-    `clock` names journald's times: the kernel's own, its monotonic and its wall clock. `witnesses`
-    tell who wrote the line. `by_journal`: journald's fields are among them. `by_kmsg`: Fluent Bit's
-    kernel log.
+    `clock` names journald's times: the kernel's own, its monotonic and its wall clock. `kmsg_us`
+    names a kernel time of /dev/kmsg. `witnesses` tell who wrote the line. `by_journal`: journald's
+    fields are among them. `by_kmsg`: Fluent Bit's kernel log.
     """
 
     shipper: str
@@ -98,6 +100,7 @@ class FieldPlan:
     transports: FieldNames
     boots: FieldNames
     clock: tuple[str | None, ...]
+    kmsg_us: str | None
     witnesses: Witnesses
     by_journal: bool
     by_kmsg: bool
@@ -151,13 +154,14 @@ def _planned(names: FieldNames) -> FieldPlan:
         shipper=_shipper(held, by_journal, by_kmsg),
         messages=_messages(spelled),
         hosts=_ending(spelled, _HOSTS, whole=True),
-        times=_ending(spelled, _TIMES, whole=True),
+        times=_ending([each for each in spelled if each[0] not in _KMSG_US], _TIMES, whole=True),
         facilities=_ending(spelled, _FACILITIES),
         levels=_ending(spelled, _LEVELS),
         tags=_ending(spelled, _TAGS),
         transports=_ending(spelled, _TRANSPORTS),
         boots=_ending(spelled, _BOOTS),
         clock=clock,
+        kmsg_us=next(iter(_KMSG_US & held), None),
         witnesses=witnesses(names),
         by_journal=by_journal,
         by_kmsg=by_kmsg,

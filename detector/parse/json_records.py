@@ -51,6 +51,11 @@ _SECONDS = lazy_regex(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _DMESG_FIELDS = frozenset(("fac", "pri", "time", "caller", "msg"))
 _OBJECT_BOUND = 100_000
 FieldValue = str | tuple[str, ...]
+# syslog-ng's TRANSPORT, of the kernel's log and of networks (4.11.0, modules/affile/affile-source.c
+# and modules/afsocket/transport-mapper-inet.c).
+_SYSLOG_NG = lazy_regex(r"(?:local\+(?:dev|proc)kmsg|(?:rfc\d{4}|bsdsyslog)(?:\+[a-z-]+)?)$")
+# systemd's src/libsystemd/sd-journal/journal-file.c, journal_field_valid.
+_JOURNAL_NAME = lazy_regex(r"[A-Z0-9_]{1,64}$", re.ASCII)
 _SURE = frozenset(("_TRANSPORT", "systemd.transport", "journald.transport"))
 
 
@@ -138,13 +143,42 @@ def _unwrapped(
     """
     for inner in islice(wrapped, _OBJECT_BOUND):
         if not isinstance(inner, str):
-            yield from _items(inner, context)
+            yield from _items(_with_entry(inner), context)
         elif is_json(inner):
             yield from _items(_decoded(inner), context)
         else:
             yield from (
                 draft for draft in lines.read_all(inner, context, lines.read) if draft is not None
             )
+
+
+def _with_entry(item: JsonObject) -> JsonObject:
+    """Returns a line of Loki with the journal's entry that promtail wrote as its text (`json:
+    true`), if it is one. Any program's line may look so: it is the kernel's by a label alone.
+    """
+    line = item.get("line")
+    if not isinstance(line, str) or not line.startswith("{") or '"MESSAGE"' not in line:
+        return item
+    try:
+        entry = _decode(line)
+    except (ValueError, RecursionError):
+        return item
+    if not isinstance(entry, dict) or not isinstance(entry.get("MESSAGE"), (str, list)):
+        return item
+    labels = item.get("labels")
+    proved = isinstance(labels, dict) and any(map(_is_transport, labels))
+    fields = {
+        name: value
+        for name, value in entry.items()
+        if _JOURNAL_NAME.match(name)
+        and not isinstance(value, dict)
+        and (proved or value != "kernel" or not _is_transport(name))
+    }
+    return fields | {name: value for name, value in item.items() if name != "line"}
+
+
+def _is_transport(name: str) -> bool:
+    return origin.canonical(name).endswith("transport")
 
 
 def _dmesg(item: JsonObject) -> Draft:
@@ -269,7 +303,7 @@ def _weighed(
 ) -> Trust:
     """Without its transport a journal's other fields prove nothing, for any process may set
     them; of values that differ, the one that is not the kernel's counts. `trusted` tags are the
-    kernel's whatever the facility.
+    kernel's whatever the facility. syslog-ng's own TRANSPORT (`rfc3164+udp`) makes no journal.
     """
     names = [tag.rstrip(": ") for value in tags for tag in _texts(value) if tag != "-"]
     known = [
@@ -284,12 +318,21 @@ def _weighed(
         foreign or ("kernel" if names else None),
         next((way for way in known if way != "kernel"), "kernel" if known else None),
     )
-    return "unknown" if by_journal and not known and trust == "kernel" else trust
+    journal = by_journal and (facility is None or not _is_syslog_ng(ways))
+    return "unknown" if journal and not known and trust == "kernel" else trust
+
+
+def _is_syslog_ng(ways: tuple[tuple[str, FieldValue], ...]) -> bool:
+    """Returns whether all transports are syslog-ng's, of the kernel's log or of a network."""
+    values = [way for _, value in ways for way in _texts(value)]
+    return bool(values) and all(map(_SYSLOG_NG.match, values))
 
 
 def _times(held: JsonObject, plan: FieldPlan, context: Context) -> tuple[int | None, int | None]:
     """(kernel time, wall time) of an envelope."""
     kernel_us, wall_us = journald.clock(held, *plan.clock) if plan.by_journal else (None, None)
+    if plan.kmsg_us:
+        kernel_us = journald.whole(held[plan.kmsg_us])
     if plan.by_kmsg:
         seconds, micro = journald.whole(held["sec"]), journald.whole(held["usec"])
         kernel_us = None if seconds is None or micro is None else seconds * 1_000_000 + micro

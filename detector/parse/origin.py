@@ -29,7 +29,14 @@ TRANSPORTS = frozenset(("audit", "driver", "syslog", "journal", "stdout"))
 """The ways into a journal that are not the kernel's log."""
 _STREAMS = frozenset(("stdout", "stderr"))
 _UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".timer", ".path", ".swap")
-_INPUTS = frozenset(("imuxsock", "docker_logs", "kubernetes_logs", "container", "docker"))
+_INPUTS = frozenset(
+    (
+        *("imuxsock", "docker_logs", "kubernetes_logs", "container", "docker"),
+        *("local+unix-dgram", "local+unix-stream"),
+    )
+)
+"""What reads from processes: inputs, and /dev/log as syslog-ng's TRANSPORT has it (4.11.0,
+modules/afsocket/transport-mapper-unix.c)."""
 _SERVICES = ("/aws/", "/ecs/", "/eks/")
 _READERS = lazy_regex(r"(?:\S*/)?(?:sudo (?:\S*/)?)?(?:dmesg|journalctl|cat|tail|head)(?= |$)")
 _NOTHING = frozenset(("", "-", "0"))
@@ -53,7 +60,7 @@ def _kinds() -> dict[str, str]:
         "bare": "service app ddsource",
         "stream": "stream iostream",
         "unit": "unit user_unit",
-        "input": "inputname input_name source_type input_type",
+        "input": "inputname input_name source_type input_type transport",
         "file": "file file_path filepath filename file_name path source logfile",
         "group": "log_group log_group_name",
         "command": "command",

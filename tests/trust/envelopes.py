@@ -12,6 +12,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.trust.as_written import (
+    DEVICE,
+    WRITTEN_TO_KMSG,
+    filebeat_journald,
+    fluent_bit_kmsg,
+    fluent_bit_systemd,
+    graylog_syslog,
+    promtail_journal,
+    rsyslog_jsonmesg,
+    syslog_ng,
+    vector_docker,
+    vector_journald,
+    vector_kubernetes,
+    vector_syslog,
+)
+from tests.trust.as_written import LOGGED as TO_DEV_LOG
+
 FAULT = "Unable to handle kernel paging request at virtual address 0001950b"
 STAMPED = f"[   12.000034] {FAULT}"
 KERNEL_TAGGED = f"Feb 24 19:21:10 lab-3 kernel: {STAMPED}"
@@ -59,6 +76,10 @@ def journal(message: str, **changed: object) -> Fields:
 LOGGED = {"_TRANSPORT": "syslog", "_PID": "77", "_UID": "1000", "_COMM": "logger"}
 FORGED = journal(FAULT, **LOGGED)
 FORGED_BARE = journal(FAULT, _TRANSPORT="journal")
+OF_DEVICE = journal(FAULT, **DEVICE, _MACHINE_ID="cd" * 16)
+TO_LOG = journal(FAULT, _SOURCE_MONOTONIC_TIMESTAMP=None, **TO_DEV_LOG)
+TO_KMSG = journal(FAULT, **WRITTEN_TO_KMSG)
+PROCESSES = (TO_LOG, TO_KMSG)
 
 
 def stripped(fields: Fields) -> Fields:
@@ -259,6 +280,17 @@ def rsyslog(text: str, **changed: object) -> Fields:
     }
 
 
+def promtail_line(labels: Fields, line: str) -> str:
+    """Loki's push API with one line."""
+    return json.dumps({"streams": [{"stream": labels, "values": [["1771960870000000000", line]]}]})
+
+
+# What a program may write to its own log.
+LOOKS_LIKE_AN_ENTRY = json.dumps(
+    journal(FAULT, labels={}, TRANSPORT="kernel") | {"x": {"_TRANSPORT": "kernel"}}
+)
+
+
 def vector_exec(command: object, text: str) -> Fields:
     """Vector's exec source."""
     return {
@@ -335,18 +367,24 @@ ENVELOPES = (
             f"6.9.1,12,7,12000034,-;{FAULT}",
             f"4,7,12000034,-;process '/tmp/x\\x0a{FAULT}",
         ),
+        source=("Linux 6.12, kernel/printk/printk.c (devkmsg_write, info_print_ext_header)"),
     ),
     Envelope(
         "`dmesg -r`, /proc/kmsg, pstore",
         "facility of the `<PRI>`",
         (f"<1>{STAMPED}",),
         (f"<9>{STAMPED}", f"<30>{STAMPED}"),
+        source=(
+            "Linux 6.12, kernel/printk/printk.c (print_syslog); util-linux 2.42.2, "
+            "sys-utils/dmesg.c"
+        ),
     ),
     Envelope(
         "`dmesg -x`",
         "the facility's name",
         (f"kern  :alert : {STAMPED}",),
         (f"user  :alert : {STAMPED}", f"daemon:alert : {STAMPED}"),
+        source="util-linux 2.42.2, sys-utils/dmesg.c",
     ),
     Envelope(
         "`dmesg --json`",
@@ -360,6 +398,7 @@ ENVELOPES = (
             json.dumps({"fac": "user", "pri": "alert", "time": "12.000034", "msg": FAULT}),
             json.dumps({"pri": 4, "time": "12.000034", "msg": f"process '/tmp/x\n{FAULT}"}),
         ),
+        source="util-linux 2.42.2, sys-utils/dmesg.c",
     ),
     Envelope(
         "`dmesg`, consoles, vmcore-dmesg",
@@ -373,6 +412,9 @@ ENVELOPES = (
         ),
         (STAMPED,),
         f"`trust.unproven`: {_HAND}",
+        source=(
+            "Linux 6.12, kernel/printk/printk.c (print_time); util-linux 2.42.2, sys-utils/dmesg.c"
+        ),
     ),
     Envelope(
         "RFC 3164",
@@ -392,6 +434,9 @@ ENVELOPES = (
             "none: who may write to /dev/log may call itself `kernel`; ship the facility, or "
             "journald's fields. Without `<PRI>` each line of a record is a message"
         ),
+        source=(
+            "RFC 3164, 4.1; rsyslog 8.2608.0, runtime/rsconf.c (RSYSLOG_TraditionalFileFormat)"
+        ),
     ),
     Envelope(
         "RFC 5424",
@@ -402,17 +447,26 @@ ENVELOPES = (
             f"<1>1 {ISO} lab-3 app 7 - - {STAMPED}",
             f"<14>1 {ISO} lab-3 app - - - x\n<1>1 {ISO} lab-3 kernel - - - {STAMPED}",
         ),
+        source=("RFC 5424, 6; rsyslog 8.2608.0, runtime/rsconf.c (RSYSLOG_SyslogProtocol23Format)"),
     ),
     Envelope(
         "`journalctl -o short-monotonic`",
         "the tag",
         (f"[   12.000034] lab-3 kernel: {FAULT}",),
         (f"[   12.000034] lab-3 app[7]: {FAULT}",),
+        source="systemd (ce06aadd), src/shared/logs-show.c",
     ),
     Envelope(
         "journald: `journalctl -o json`, Vector, Fluent Bit's systemd",
         _JOURNAL_PROOF,
-        (json.dumps(journal(FAULT)), json.dumps(journal(FAULT) | {"source_type": "journald"})),
+        (
+            json.dumps(journal(FAULT)),
+            # Older journals name no facility of the kernel's (systemd 03e334a1).
+            json.dumps(journal(FAULT, SYSLOG_FACILITY=None)),
+            *(vector_journald(entry) for entry in (journal(FAULT), OF_DEVICE)),
+            *(fluent_bit_systemd(entry) for entry in (journal(FAULT), OF_DEVICE)),
+            fluent_bit_systemd(OF_DEVICE, strip=True),
+        ),
         (
             *(
                 json.dumps(journal(FAULT, _TRANSPORT=way))
@@ -422,10 +476,13 @@ ENVELOPES = (
             json.dumps(journal(FAULT, _TRANSPORT=None, _COMM="logger")),
             json.dumps(journal(FAULT, SYSLOG_FACILITY="1")),
             json.dumps(journal(f"process '/tmp/x\n{FAULT}")),
+            *(write(entry) for entry in PROCESSES for write in (json.dumps, vector_journald)),
+            *(fluent_bit_systemd(entry, strip=way) for entry in PROCESSES for way in (True, False)),
         ),
         (json.dumps(journal(FAULT, _TRANSPORT=None)),),
         "`trust.unproven`: only fields that any process may set are left",
-        "systemd.journal-fields(7)",
+        "systemd, src/journal/journald-kmsg.c; Vector 0.57.0, src/sources/journald.rs; Fluent Bit "
+        "5.1.1, plugins/in_systemd/systemd.c",
         renamed(journal(FAULT)),
         (
             *renamed(FORGED),
@@ -438,20 +495,14 @@ ENVELOPES = (
     Envelope(
         "Fluent Bit's kmsg",
         "nothing: it keeps the level alone",
-        (json.dumps({"priority": 1, "sequence": 7, "sec": 12, "usec": 34, "msg": FAULT}),),
         (
-            json.dumps(
-                {
-                    "priority": 1,
-                    "sequence": 7,
-                    "sec": 12,
-                    "usec": 34,
-                    "msg": f"process '/tmp/x\\x0a{FAULT}",
-                }
-            ),
+            fluent_bit_kmsg(FAULT),
+            fluent_bit_kmsg(f"{FAULT}\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:1f.6"),
         ),
-        (json.dumps({"priority": 1, "sequence": 7, "sec": 12, "usec": 34, "msg": FAULT}),),
+        (fluent_bit_kmsg(f"process '/tmp/x\\x0a{FAULT}"),),
+        (fluent_bit_kmsg(FAULT),),
         f"`trust.unproven`: {_HAND}",
+        "Fluent Bit 5.1.1, plugins/in_kmsg/in_kmsg.c",
     ),
     Envelope(
         "rsyslog: jsonmesg, list templates",
@@ -460,8 +511,30 @@ ENVELOPES = (
             json.dumps(rsyslog(STAMPED)),
             json.dumps(rsyslog(STAMPED, inputname="imkmsg")),
             json.dumps(rsyslog(STAMPED, inputname="imtcp")),
+            rsyslog_jsonmesg(STAMPED, "imklog", "kernel:", 0),
+            rsyslog_jsonmesg(
+                FAULT,
+                "imkmsg",
+                "kernel:",
+                0,
+                more={
+                    "sequnum": 7,
+                    "msg": FAULT,
+                    "SUBSYSTEM": "pci",
+                    "DEVICE": "+pci:0000:00:1f.6",
+                },
+            ),
+            rsyslog_jsonmesg(FAULT, "imjournal", "kernel:", 0, more=journal(FAULT)),
         ),
         (
+            rsyslog_jsonmesg(STAMPED, "imuxsock", "kernel:", 1, raw=f"<9>{KERNEL_TAGGED}"),
+            rsyslog_jsonmesg(STAMPED, "imuxsock", "kernel:", 0, raw=f"<1>{KERNEL_TAGGED}"),
+            rsyslog_jsonmesg(STAMPED, "imuxsock", "kernel[77]:", 1),
+            rsyslog_jsonmesg(FAULT, "imkmsg", "kernel:", 1, more={"sequnum": 7, "msg": FAULT}),
+            *(
+                rsyslog_jsonmesg(FAULT, "imjournal", "kernel:", 0, more=entry)
+                for entry in PROCESSES
+            ),
             json.dumps(rsyslog(STAMPED, inputname="imuxsock")),
             json.dumps(
                 rsyslog(STAMPED, syslogtag="app[7]:", programname="app", syslogfacility="1")
@@ -480,7 +553,7 @@ ENVELOPES = (
         ),
         (),
         "",
-        "rsyslog's property replacer",
+        "rsyslog 8.2608.0, runtime/msg.c (msgGetJSONMESG), contrib/imkmsg",
         renamed(rsyslog(STAMPED), "msg"),
         (
             *renamed(rsyslog(STAMPED, inputname="imuxsock"), "msg"),
@@ -494,8 +567,13 @@ ENVELOPES = (
     ),
     Envelope(
         "syslog-ng: format-json",
-        "`PROGRAM`, `FACILITY`, `PID`",
+        "`PROGRAM`, `FACILITY`, `PID`; `TRANSPORT` local+unix-… is /dev/log",
         (
+            syslog_ng(FAULT, "local+devkmsg", "kern", MSGID="7", MSGFORMAT="linux:devkmsg"),
+            syslog_ng(FAULT, "local+devkmsg", "kern", _linux={"timestamp": "12000034"}),
+            syslog_ng(STAMPED, "local+prockmsg", "kern"),
+            syslog_ng(STAMPED, "rfc3164+udp", "kern"),
+            syslog_ng(FAULT, "local+journal", "kern", _journald=journal(FAULT)),
             json.dumps(
                 {
                     "PROGRAM": "kernel",
@@ -508,6 +586,11 @@ ENVELOPES = (
             ),
         ),
         (
+            syslog_ng(STAMPED, "local+unix-dgram", "kern"),
+            syslog_ng(STAMPED, "local+unix-stream", "kern"),
+            syslog_ng(FAULT, "local+devkmsg", "user", _linux={"timestamp": "12000034"}),
+            syslog_ng(FAULT, "local+journal", "kern", PID="77"),
+            *(syslog_ng(FAULT, "local+journal", "kern", _journald=entry) for entry in PROCESSES),
             json.dumps(
                 {
                     "PROGRAM": "app",
@@ -538,6 +621,9 @@ ENVELOPES = (
                 }
             ),
         ),
+        unknowable=(syslog_ng(FAULT, "local+journal", "kern"),),
+        setting="`trust.unproven`: local+journal without the fields of the journal",
+        source="syslog-ng 4.11.0, lib/value-pairs/value-pairs.c, modules/affile/affile-source.c",
         renamed_process=renamed(
             {"PROGRAM": "app", "PID": "7", "MESSAGE": STAMPED, "FACILITY": "user"}, "MESSAGE"
         ),
@@ -569,6 +655,7 @@ ENVELOPES = (
                 }
             ),
         ),
+        source="NXLog's manual alone (im_kernel, xm_json)",
     ),
     Envelope(
         "Filebeat: files",
@@ -586,12 +673,13 @@ ENVELOPES = (
         setting=(
             "`trust.unproven`: without its path; `trust.other_files`, `trust.kernel_files` with it"
         ),
-        source="Filebeat's exported fields",
+        source="Filebeat (elastic/beats 115ce4d0), libbeat/reader/readfile/metafields.go",
     ),
     Envelope(
         "Filebeat: journald, syslog, containers",
-        "`systemd.transport`, `log.syslog.*`, `container.*`",
+        "`systemd.transport`, `journald.pid`, `log.syslog.*`, `container.*`",
         (
+            *(filebeat_journald(entry) for entry in (journal(FAULT), OF_DEVICE)),
             json.dumps(
                 {
                     "agent": {},
@@ -617,6 +705,7 @@ ENVELOPES = (
             ),
         ),
         (
+            *(filebeat_journald(entry) for entry in PROCESSES),
             json.dumps({"agent": {}, "systemd": {"transport": "stdout"}, "message": FAULT}),
             json.dumps(
                 {
@@ -646,6 +735,7 @@ ENVELOPES = (
                 {"agent": {}, "kubernetes": {"pod": {"name": "p"}}, "message": KERNEL_TAGGED}
             ),
         ),
+        source="Filebeat (elastic/beats 0375571e), filebeat/input/journald/input.go",
     ),
     Envelope(
         "Vector: file",
@@ -657,7 +747,7 @@ ENVELOPES = (
         ),
         unknowable=(json.dumps({"source_type": "file", "message": STAMPED}),),
         setting="`trust.unproven`: without its path",
-        source="Vector's file source",
+        source="Vector 0.57.0, src/sources/file.rs",
     ),
     Envelope(
         "Vector: exec",
@@ -673,46 +763,23 @@ ENVELOPES = (
             json.dumps(vector_exec(["dmesg", "-w"], STAMPED) | {"kubernetes": {"pod_name": "p"}}),
             json.dumps(vector_exec(["dmesg", "-w"], STAMPED) | {"source_type": "file"}),
         ),
-        source="src/sources/exec in Vector",
+        source="Vector 0.57.0, src/sources/exec/mod.rs",
     ),
     Envelope(
         "Vector: syslog, docker_logs, kubernetes_logs",
         "`appname`, `facility`, `procid`; `source_type`",
+        (vector_syslog(STAMPED, "kern"),),
         (
-            json.dumps(
-                {
-                    "appname": "kernel",
-                    "facility": "kern",
-                    "severity": "alert",
-                    "hostname": "lab-3",
-                    "message": STAMPED,
-                    "source_type": "syslog",
-                    "timestamp": ISO,
-                }
-            ),
-        ),
-        (
-            json.dumps(
-                {
-                    "appname": "kernel",
-                    "facility": "user",
-                    "hostname": "lab-3",
-                    "message": STAMPED,
-                    "source_type": "syslog",
-                }
-            ),
-            json.dumps(
-                {
-                    "appname": "kernel",
-                    "procid": 77,
-                    "hostname": "lab-3",
-                    "message": STAMPED,
-                    "source_type": "syslog",
-                }
-            ),
+            vector_syslog(STAMPED, "user"),
+            vector_syslog(STAMPED, "kern", procid=77),
+            vector_docker(STAMPED),
+            vector_docker(KERNEL_TAGGED),
+            vector_kubernetes(STAMPED),
+            vector_kubernetes(KERNEL_TAGGED),
             json.dumps({"source_type": "docker_logs", "message": STAMPED}),
             json.dumps({"source_type": "kubernetes_logs", "message": KERNEL_TAGGED}),
         ),
+        source="Vector 0.57.0, src/sources/syslog.rs, docker_logs, kubernetes_logs",
     ),
     Envelope(
         "OpenTelemetry: journald",
@@ -734,6 +801,7 @@ ENVELOPES = (
             otlp(journal(FAULT), {}, {"telemetry.sdk.language": "python"}),
             otlp(journal(FAULT), {}, {"k8s.pod.name": "p"}),
         ),
+        source=_COLLECTOR,
     ),
     Envelope(
         "OpenTelemetry: journald, converted to semantic conventions",
@@ -770,7 +838,7 @@ ENVELOPES = (
         ),
         (otlp(STAMPED, {}, {"host.name": "lab-3"}),),
         "`trust.unproven`",
-        "OpenTelemetry's semantic conventions",
+        "collector-contrib 0.165.1, pkg/stanza/fileconsumer/attrs/attrs.go; semantic conventions",
         (),
         tuple(
             json.dumps({name: value, "message": KERNEL_TAGGED})
@@ -807,17 +875,24 @@ ENVELOPES = (
             json.dumps({"message": STAMPED, "meta": {"k8s": {"podName": "p"}}}),
             json.dumps({"message": STAMPED, "container": {"image": {"name": "web"}}}),
         ),
+        source=(
+            "Docker (moby/moby 2200d938), "
+            "daemon/logger/jsonfilelog/jsonlog/jsonlog.go; Kubernetes (81b7503c), "
+            "pkg/kubelet/kuberuntime/logs/logs.go"
+        ),
     ),
     Envelope(
         "Loki, promtail: files",
         _FILE_PROOF,
         *tailed(promtail),
-        source="Loki's push API",
+        source="Loki 3.7.6, pkg/loghttp/push; promtail's label filename",
     ),
     Envelope(
         "Loki, promtail: the journal",
         "the labels `transport`, `unit`; with `json: true` the entry's fields",
         (
+            promtail_journal(journal(FAULT), "_TRANSPORT", "_HOSTNAME"),
+            promtail_journal(OF_DEVICE, "_HOSTNAME", as_json=True),
             json.dumps(
                 {
                     "streams": [
@@ -841,6 +916,11 @@ ENVELOPES = (
             ),
         ),
         (
+            promtail_journal(TO_LOG, "_TRANSPORT"),
+            promtail_journal(TO_LOG, "_SYSTEMD_UNIT", "_HOSTNAME"),
+            *(promtail_journal(entry, as_json=True) for entry in PROCESSES),
+            promtail_line({"container": "web"}, LOOKS_LIKE_AN_ENTRY),
+            promtail_line({"filename": "/srv/x.log"}, LOOKS_LIKE_AN_ENTRY),
             json.dumps(
                 {
                     "streams": [
@@ -884,6 +964,7 @@ ENVELOPES = (
             ),
         ),
         (
+            promtail_line({"job": "x"}, LOOKS_LIKE_AN_ENTRY),
             json.dumps(
                 {
                     "streams": [
@@ -896,16 +977,20 @@ ENVELOPES = (
             ),
         ),
         "`trust.unproven`: without the label of the transport",
+        "Loki 3.7.6, clients/pkg/promtail/targets/journal/journaltarget.go",
     ),
     Envelope(
         "GELF, Graylog",
         "`_facility`, `_facility_num`, `_application_name`, `_process_id`, `_container_id`",
         (
             graylog(_facility="kernel", _facility_num=0, _application_name="kernel"),
+            graylog_syslog(STAMPED, 0, "kernel"),
             graylog(facility="kernel", application_name="kernel"),
         ),
         (
             graylog(_facility="user-level", _application_name="kernel"),
+            graylog_syslog(STAMPED, 1, "user-level"),
+            graylog_syslog(STAMPED, 0, "kernel", _application_name="kernel", _process_id="77"),
             graylog(_application_name="app", _process_id="7"),
             graylog(_container_id="abc"),
             graylog(_facility_num=1),
@@ -913,9 +998,14 @@ ENVELOPES = (
         ),
         (graylog(),),
         "`trust.unproven`",
-        "GELF's specification",
+        "Graylog 7.1.7, SyslogCodec.java; GELF 1.1",
     ),
-    Envelope("Splunk's HEC", _FILE_PROOF, *tailed(splunk)),
+    Envelope(
+        "Splunk's HEC",
+        _FILE_PROOF,
+        *tailed(splunk),
+        source="Splunk's manual alone (format events for HTTP Event Collector)",
+    ),
     Envelope(
         "Kafka Connect",
         "what the payload's own envelope says",
@@ -933,7 +1023,7 @@ ENVELOPES = (
         ),
         (connect(STAMPED),),
         "`trust.unproven`: of the payload's text",
-        "Kafka Connect's JsonConverter",
+        "Kafka (1eb76443), connect/json/…/JsonSchema.java",
     ),
     Envelope(
         "CloudWatch Logs",
@@ -951,6 +1041,7 @@ ENVELOPES = (
         ),
         (cloudwatch("web", KERNEL_TAGGED),),
         "none: a syslog header in a group of any name is believed",
+        source="AWS's manual alone (subscription filters)",
     ),
     Envelope(
         "EC2's console output",
@@ -963,6 +1054,7 @@ ENVELOPES = (
         (json.dumps({"InstanceId": "i-0a1b2c", "Output": f"> {STAMPED}\r\n", "Timestamp": ISO}),),
         (json.dumps({"InstanceId": "i-0a1b2c", "Output": STAMPED}),),
         f"`trust.unproven`: {_HAND}",
+        source="AWS's manual alone (GetConsoleOutput)",
     ),
     Envelope(
         "Google Cloud",
@@ -984,6 +1076,7 @@ ENVELOPES = (
         ),
         (google(STAMPED, "gce_instance", "app"),),
         "`trust.unproven`",
+        source="googleapis (70402cea), google/logging/v2/log_entry.proto",
     ),
     Envelope(
         "A program's own JSON log",
@@ -1000,6 +1093,7 @@ ENVELOPES = (
         ),
         (json.dumps({"message": STAMPED, "host": "lab-3"}),),
         "`trust.unproven`: an object that names only message, host and time",
+        source=("pino, Logstash's encoder for Logback, Datadog's agent: their manuals alone"),
     ),
 )
 
@@ -1043,8 +1137,8 @@ A line that begins with a process's name (`name[pid]:`,
 ## The table
 
 | envelope | the kernel's and a process's are told apart by | what cannot be told, and what is \
-made of it |
-| --- | --- | --- |
+made of it | as written by |
+| --- | --- | --- | --- |
 """
 TAIL = """
 ## Settings
@@ -1061,7 +1155,7 @@ whatever their lines say.
 
 def page() -> str:
     """docs/trust.md."""
-    rows_ = [f"| {e.name} | {e.proof} | {e.setting} |" for e in ENVELOPES]
+    rows_ = [f"| {e.name} | {e.proof} | {e.setting} | {e.source} |" for e in ENVELOPES]
     return HEAD + "\n".join(rows_) + "\n" + TAIL
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +39,12 @@ def test_the_table_is_large_enough():
     assert all(envelope.kernel and envelope.process for envelope in ENVELOPES)
     assert len({envelope.name for envelope in ENVELOPES}) == len(ENVELOPES)
     assert all(bool(envelope.unknowable) <= bool(envelope.setting) for envelope in ENVELOPES)
+
+
+def test_every_envelope_names_what_it_was_read_from():
+    """A version, a commit or a standard, with the file; or that a manual is all there is."""
+    named = re.compile(r"\d+\.\d|\([0-9a-f]{8}\)|[0-9a-f]{8}\)|RFC \d{4}|manuals? alone")
+    assert [envelope.name for envelope in ENVELOPES if not named.search(envelope.source)] == []
 
 
 @pytest.mark.parametrize(
