@@ -24,6 +24,9 @@ from detector.model import Boot, Line, Match
 # PRINTK_MESSAGE_MAX 2048): nothing that the kernel reports stands further right, and a bound keeps
 # a pattern's time on a ten-megabyte line in hand.
 _LONGEST = 4096
+# Texts without any literal that are remembered: so many, and of so many characters.
+_PLAIN_TEXTS = 4096
+_LONGEST_PLAIN = 512
 # Transport of a line without any stamp, tag or field around it.
 BARE = "text"
 # How many times longer the second try of a regex may take that ran out of its time.
@@ -120,6 +123,7 @@ class Matcher:
         self._switched_off: dict[str, int] = {}
         self._untold: list[str] = []
         self._last: tuple[str, Sequence[Candidate]] = ("", ())
+        self._plain: set[str] = set()
 
     @property
     def literals(self) -> tuple[str, ...]:
@@ -158,7 +162,13 @@ class Matcher:
         if line.trust == "user" or line.inner or line.text.isupper():
             return None
         text = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST]
-        claim = self._first(self._near_noise(text), text) or self._first(self._near(text), text)
+        if text in self._plain:
+            return None
+        noise = self._near_noise(text)
+        if not noise and not self._near(text):
+            self._note_plain(text)
+            return None
+        claim = self._first(noise, text) or self._first(self._near(text), text)
         if claim and claim.signature.origin == "kernel" and (named := _OF_PROCESS.match(text)):
             return self._first(self._behind(named.end(), text), text)
         if claim and claim.signature.fallback and line.transport == BARE:
@@ -205,6 +215,13 @@ class Matcher:
         if text != self._last[0]:
             self._last = text, self._search(text)
         return self._last[1]
+
+    def _note_plain(self, text: str) -> None:
+        """Notes a text without any literal: the lines of reports come again from other hosts."""
+        if len(self._plain) >= _PLAIN_TEXTS:
+            self._plain.clear()
+        if len(text) <= _LONGEST_PLAIN:
+            self._plain.add(text)
 
     def _search(self, text: str) -> Sequence[Candidate]:
         hits = [self._others[literal] for literal in self._wordless if literal in text]

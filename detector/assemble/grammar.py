@@ -13,8 +13,9 @@ kernel/sched/core.c, lib/nmi_backtrace.c.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from detector.assemble.phrases import COMMON, DUMPS, PROSE
@@ -105,13 +106,21 @@ _LONGEST = 600
 """Characters of a line that are looked at; names of functions have up to 512
 (include/linux/kallsyms.h)."""
 
+# The lines of a storm are the same on all its hosts, but for registers and addresses.
+_KNOWN_TEXTS = 4096
+
 _BLANK = LineShape("blank")
 _FOREIGN = LineShape("foreign")
 
 
 def shape(text: str, kinds: Iterable[str] = PROSE) -> LineShape:
     """Returns a line's shape; of prose, only the `kinds` given are looked for."""
-    text = restored(text[:_LONGEST]).rstrip()
+    return _shape(text[:_LONGEST], tuple(kinds))
+
+
+@lru_cache(_KNOWN_TEXTS)
+def _shape(text: str, kinds: Sequence[str]) -> LineShape:
+    text = restored(text).rstrip()
     if not text:
         return _BLANK
     if any(mark in text for mark in _MARKS_OF_FRAMES) and (frame := _FRAME.match(text)):
@@ -139,7 +148,12 @@ def restored(text: str) -> str:
 
 def is_bottom(text: str) -> bool:
     """Returns whether a frame is the lowest one of its stack."""
-    return _BOTTOM.match(text[:_LONGEST]) is not None
+    return _is_bottom(text[:_LONGEST])
+
+
+@lru_cache(_KNOWN_TEXTS)
+def _is_bottom(text: str) -> bool:
+    return _BOTTOM.match(text) is not None
 
 
 def _range(address: str | None) -> str:

@@ -18,7 +18,7 @@ from detector.assemble import shape, turns
 from detector.assemble.grammar import LineShape
 from detector.assemble.grammar import shape as shape_of
 from detector.assemble.open_reports import AssemblyLimits, OpenReports
-from detector.assemble.opened import Opened
+from detector.assemble.opened import Opened, prose_of
 from detector.assemble.owner import by_caller, give_back, joined, newest, owner
 from detector.catalogue import Opens
 from detector.match import Claim
@@ -289,7 +289,7 @@ class Assembler:
         if near and shape.tells_no_fault(line.text):
             self._shadow(line, _stand_in(line, near[0].head), now_us)
             return
-        looks = shape_of(line.text, {kind: None for opened in near for kind in opened.prose})
+        looks = shape_of(line.text, prose_of(near))
         plain = line.continuation or looks.kind == "blank"
         if plain:
             taker = turns.blank(near) or newest(by_caller(near, line))

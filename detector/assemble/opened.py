@@ -6,6 +6,7 @@ In: lines, or the Block that a store kept of it over a restart. Out: the Block.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Literal
@@ -361,6 +362,13 @@ class Opened:
 
 
 _COLLECTIONS = tuple(item.name for item in fields(Opened) if item.default_factory is not MISSING)
+
+
+def prose_of(near: Sequence[Opened]) -> Sequence[str]:
+    """The kinds of prose that some reports may print, each once."""
+    if len(near) == 1:
+        return near[0].prose
+    return tuple(dict.fromkeys(kind for opened in near for kind in opened.prose))
 
 
 def _may_be_one(first: str | None, second: str | None) -> bool:

@@ -42,6 +42,8 @@ def by_caller(near: Sequence[Opened], line: Line, *, head: bool = False) -> Sequ
 def owner(near: Sequence[Opened], line: Line, looks: LineShape, turn: int) -> Opened | None:
     """The report that takes the line, which is the `turn`-th of all."""
     near = by_caller(near, line)
+    if len(near) == 1:
+        return near[0] if near[0].fits(looks) else None
     shadow = next((opened for opened in near if opened.shadow), None)
     if shadow is not None and len(near) > 1 and shape.looks_user(line.text):
         return shadow

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 
 from detector.lazy_regex import lazy_regex
@@ -159,7 +160,10 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
         yield text + cut
 
 
-def _parts(text: str) -> Iterator[Mapping[str, str]]:
+# Lines are cut to some hundred characters before they come here.
+@lru_cache(4096)
+def _parts(text: str) -> Sequence[Mapping[str, str]]:
+    parts: list[Mapping[str, str]] = []
     for pattern in _LINES:
         matched = pattern.match(text)
         if matched is None:
@@ -169,7 +173,8 @@ def _parts(text: str) -> Iterator[Mapping[str, str]]:
             values["address"] = "0"
         if "ainted" in text and "taint" in pattern.groupindex:
             values["tainted"] = "".join(char for char in values.pop("taint", "") if char.isupper())
-        yield values
+        parts.append(values)
+    return parts
 
 
 def _without_kdump(comm: str | None) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from detector.lazy_regex import lazy_regex
 from detector.model import Frame
@@ -76,13 +77,19 @@ _BYSTANDER = lazy_regex(r"(?:rcu: )?RCU grace-period kthread stack dump:")
 on)."""
 
 
-def frames_of(text: str) -> list[Frame]:
+def frames_of(text: str) -> Sequence[Frame]:
     """The frames that a line holds: none for most lines, one, or two in arm's `x from y`.
 
     The upper one of the two comes first.
     """
     if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
-        return []
+        return ()
+    return _frames_of(text)
+
+
+# Many crashes have their frames in common; a line is cut long before it comes here.
+@lru_cache(4096)
+def _frames_of(text: str) -> Sequence[Frame]:
     if (matched := _ARM.match(text)) is not None:
         upper = Frame(
             matched["up_fn"],
@@ -90,18 +97,17 @@ def frames_of(text: str) -> list[Frame]:
             int(matched["up_size"], 16),
             matched["up_mod"],
         )
-        return [_frame(matched, reliable=True), upper]
+        return (_frame(matched, reliable=True), upper)
     if (matched := _PLAIN.match(text)) is not None:
         doubtful = matched["doubt"] is not None or "(unreliable)" in matched["rest"]
-        return [_frame(matched, reliable=not doubtful, inlined="[inline]" in matched["rest"])]
+        return (_frame(matched, reliable=not doubtful, inlined="[inline]" in matched["rest"]),)
     if (matched := _DECODED.match(text)) is not None:
         inlined = "[inline]" in matched["rest"]
         address = matched["addr"]
         where = int(address, 16) if address else None
-        return [
-            Frame(matched["fn"], address=where, reliable=matched["doubt"] is None, inlined=inlined)
-        ]
-    return []
+        doubtful = matched["doubt"] is not None
+        return (Frame(matched["fn"], address=where, reliable=not doubtful, inlined=inlined),)
+    return ()
 
 
 def trace(lines: Sequence[str]) -> tuple[Frame, ...]:
