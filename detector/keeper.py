@@ -52,7 +52,7 @@ class PipelineKeeper(Steps, Protocol):
     def save_streams(self, moved: Mapping[str, LineStream]) -> None: ...  # noqa: D102
     def open_blocks(self) -> list[tuple[int, Block]]: ...  # noqa: D102
     def save_open_blocks(  # noqa: D102
-        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()
+        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] | None = ()
     ) -> None: ...
     def note_boot(self, match: Match) -> None: ...  # noqa: D102
     def add_match(self, match: Match) -> tuple[StoredMatch, bool]: ...  # noqa: D102

@@ -51,6 +51,7 @@ class KernelMatches:
         self._heads: dict[tuple[str, int, str], int] = {}
         self._copies: set[int | None] = set()
         self._kept = 0
+        self._stored = frozenset[int]()  # the heads of the blocks that the journal holds as open
 
     def restore(self) -> list[Block]:
         """Goes back to the open blocks that the journal holds, and returns them."""
@@ -58,16 +59,17 @@ class KernelMatches:
         self._heads = {_head(block.head): match_id for match_id, block in kept}
         self._copies.clear()
         self._kept = self._assembler.turn
+        self._stored = frozenset(match_id for match_id, _ in kept)
         self._forget()
         return [block for _, block in kept]
 
     def mark(self) -> None:
         """The state is good as it is now."""
-        self._marked = (dict(self._heads), set(self._copies), self._kept)
+        self._marked = (dict(self._heads), set(self._copies), self._kept, self._stored)
 
     def rewind(self) -> None:
         """Goes back to the state at the last mark."""
-        self._heads, self._copies, self._kept = self._marked
+        self._heads, self._copies, self._kept, self._stored = self._marked
         self._forget()
         self.mark()
 
@@ -121,7 +123,9 @@ class KernelMatches:
                 work = partial(self._journal.save_open_blocks, [(match_id, block)], opened.values())
                 self._isolation.step(place_of(block.head), work)
             changed = []
-        self._journal.save_open_blocks(changed, opened.values())
+        still = frozenset(opened.values())
+        self._journal.save_open_blocks(changed, None if self._stored <= still else still)
+        self._stored = still
 
     def store_counts(self, save: SaveRepeats) -> int:
         """Stores what was counted; returns how many matches were."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Literal
 
@@ -124,7 +123,9 @@ class Opened:
 
     def copy(self) -> Opened:
         """The report as it is now, to go back to."""
-        copied = copy(self)
+        copied = Opened.__new__(Opened)
+        for name in _PLAIN:  # `copy` takes three times as long
+            setattr(copied, name, getattr(self, name))
         for name in _COLLECTIONS:
             setattr(copied, name, getattr(self, name).copy())
         return copied
@@ -362,6 +363,7 @@ class Opened:
 
 
 _COLLECTIONS = tuple(item.name for item in fields(Opened) if item.default_factory is not MISSING)
+_PLAIN = tuple(item.name for item in fields(Opened) if item.default_factory is MISSING)
 
 
 def prose_of(near: Sequence[Opened]) -> Sequence[str]:

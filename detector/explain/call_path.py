@@ -8,6 +8,7 @@ NAPI, IP, TCP, block, files, memory) and leaves out what it does not know.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from detector.crash.frames import trace_start
 from detector.crash.identity import base
@@ -209,15 +210,18 @@ def stations(frames: Sequence[Frame]) -> tuple[tuple[str, str], ...]:
 
 
 def _station(frame: Frame, before: list[tuple[str, str]]) -> str | None:
-    known = next(
-        (words for prefixes, words in _STATIONS if frame.function.startswith(prefixes)), None
-    )
+    known = _known_station(frame.function)
     if known or not frame.module:
         return known
     receiving = any(words == "NAPI poll" for words, _ in before) and not any(
         words in _RECEIVE for words, _ in before
     )
     return f"network driver {frame.module}" if receiving else f"module {frame.module}"
+
+
+@lru_cache(4096)
+def _known_station(function: str) -> str | None:
+    return next((words for prefixes, words in _STATIONS if function.startswith(prefixes)), None)
 
 
 def explain_path(report: CrashReport) -> list[Statement]:

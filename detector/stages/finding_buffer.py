@@ -187,7 +187,7 @@ class FindingBuffer:
         return []
 
     def save_open_blocks(
-        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()
+        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] | None = ()
     ) -> None:
         """See `open_blocks`."""
 

@@ -311,6 +311,9 @@ def test_open_blocks_are_there_after_a_restart_until_they_end(journal: Journal) 
     ]
     assert journal.block_of(first) == block(first, "a", "b\nwith a line feed", complete=False)
     with journal.transaction():
+        journal.save_open_blocks([], None)
+    assert [match_id for match_id, _ in journal.open_blocks()] == [one, other]
+    with journal.transaction():
         journal.add_report(
             one,
             block(first, "a", "b"),

@@ -232,10 +232,10 @@ class Journal:
             self._sightings.boot(self._matches.get(match_id), report.kernel, report.package)
 
     def save_open_blocks(
-        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()
+        self, blocks: Iterable[tuple[int, Block]], still: Iterable[int] | None = ()
     ) -> None:
         """Stores all blocks that are open at the end of a batch, so that a restart goes on with
-        them; `still`: ids of unchanged ones.
+        them; `still`: ids of unchanged ones, None where none has ended.
         """
         opened = list(blocks)
         reports.save_open(self._connection, opened, still)

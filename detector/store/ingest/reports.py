@@ -65,12 +65,12 @@ def save_report(
 
 
 def save_open(
-    connection: Connection, blocks: Iterable[tuple[int, Block]], still: Iterable[int] = ()
+    connection: Connection, blocks: Iterable[tuple[int, Block]], still: Iterable[int] | None = ()
 ) -> None:
     """Stores the blocks that are open now, by the id of their head; those that are `still` open
     have not changed.
 
-    Any other that was open has ended without a report.
+    Any other that was open has ended without a report; with None for `still` none has.
     """
     longest: dict[int, Sequence[str]] = {}
     for match_id, block in blocks:
@@ -78,6 +78,8 @@ def save_open(
     connection.executemany(
         _SAVE_OPEN, [(match_id, to_json(lines)) for match_id, lines in longest.items()]
     )
+    if still is None:
+        return
     ended = (
         "UPDATE reports SET open = 0 WHERE open AND match_id NOT IN (SELECT value FROM "
         "json_each(?))"
