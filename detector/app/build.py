@@ -5,7 +5,7 @@ In: settings. Out: working parts. Commands that only read the history do without
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,11 @@ from detector.parse import HostForm, Parser
 from detector.scan import Searched
 
 if TYPE_CHECKING:
+    from detector.app.symbols import KernelShelf
     from detector.assemble import Assembler
     from detector.catalogue import Catalogue, Rule
     from detector.match import Matcher
+    from detector.member.kernel import KernelBuild
     from detector.model import Line
     from detector.pipeline import Pipeline
     from detector.settings import Settings
@@ -36,7 +38,6 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
     What is shipped alone is not proved again at each start, which takes half a second: its tests
     did, and `patterns check` does.
     """
-    from detector.app.symbols import kernels_of
     from detector.catalogue import read
     from detector.settings.loading import pattern_files
 
@@ -45,7 +46,23 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
         prove=prove or bool(settings.patterns.directories),
         kept=cache_folder(),
     )
-    return replace(catalogue, kernels=kernels_of(settings))
+    return replace(catalogue, kernels=_kernels_of(settings))
+
+
+def _kernels_of(settings: Settings) -> Callable[[str], Sequence[KernelBuild]]:
+    """The kernels of a release; what reads them is imported when a crash is explained."""
+
+    shelf: KernelShelf | None = None
+
+    def kernels(release: str) -> Sequence[KernelBuild]:
+        nonlocal shelf
+        if shelf is None:
+            from detector.app.symbols import KernelShelf, symbols_folder
+
+            shelf = KernelShelf(symbols_folder(settings))
+        return shelf.of(release)
+
+    return kernels
 
 
 def rules_in_force(settings: Settings, catalogue: Catalogue) -> tuple[Rule, ...]:

@@ -6,7 +6,6 @@ In: settings. Out: the folder; kernels by release, read when a crash of that rel
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,11 +27,6 @@ _KEPT = 2  # kernels in memory, of 50 to 100 MB each
 def symbols_folder(settings: Settings) -> SymbolsFolder:
     """The folder that `oopswatch symbols` writes and explanations read."""
     return SymbolsFolder(settings.symbols.directory or settings.store.path.parent / NAME)
-
-
-def kernels_of(settings: Settings) -> Callable[[str], Sequence[KernelBuild]]:
-    """The kernels of a release, by the packs of the folder."""
-    return KernelShelf(symbols_folder(settings)).of
 
 
 class KernelShelf:

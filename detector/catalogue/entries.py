@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import regex
 
 from detector.catalogue.known_issues import KnownIssue, StructLayout
 from detector.errors import UserError
-from detector.member.kernel import KernelBuild
 from detector.model import Origin, Severity
 from detector.toml_tables import LocatedFault
+
+if TYPE_CHECKING:
+    from detector.member.kernel import KernelBuild
 
 Opens = Literal["report", "rest"]
 RuleType = Literal["temporal", "temporal_ordered", "event_count", "value_count"]

@@ -7,9 +7,10 @@ import json
 import socket
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class ScanFindings:
     unparsed: dict[str, tuple[int, Unparsed]] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     unclaimed: dict[str, UnclaimedCount] = field(default_factory=dict)
-    bugs: KnownBugs | None = None
+    bugs: Callable[[], KnownBugs] | None = None
     as_they_come: bool = False
 
     def hooks(self) -> Hooks:
@@ -88,12 +89,16 @@ class ScanFindings:
         """The counts by source, host, process and signature."""
         return list(self.programs.values())
 
+    def item(self, finding: RaisedIncident) -> Item:
+        """An incident as JSON, with the known bugs that it looks like."""
+        return finding_item(finding, self.bugs() if self.bugs else None)
+
     def _incident(self, finding: RaisedIncident, new: bool) -> None:
         for joined in finding.incident.joined:
             self.raised.pop(joined, None)
         self.raised[finding.incident.id] = finding
         if new and self.as_they_come:
-            say_item(finding_item(finding, self.bugs))
+            say_item(self.item(finding))
 
     def _repeats(self, rows: Sequence[RepeatCount]) -> None:
         for row in rows:
@@ -192,7 +197,8 @@ def scan(
     }
     settings, _ = settings_of(config_path, **overrides)
     catalogue = build.catalogue_of(settings)
-    bugs = known_bugs(settings, lambda: catalogue, terminal.say_fault)
+    # Most logs hold no crash, and are read without what names its bug.
+    bugs = cache(partial(known_bugs, settings, lambda: catalogue, terminal.say_fault))
     findings = ScanFindings(bugs=bugs, as_they_come=follow and as_json)
     literals = build.searched(settings, catalogue, kept=store_path is not None)
     source = FileSource(
@@ -223,7 +229,7 @@ def scan(
                 findings.reports,
                 catalogue.opening,
                 findings.repeats,
-                [finding_item(finding, bugs) for finding in findings.raised.values()],
+                list(map(findings.item, findings.raised.values())),
                 findings.noise(),
                 findings.unparsed,
                 findings.rejected,
@@ -303,11 +309,11 @@ def say_item(item: Item) -> None:
 def _say_json(findings: ScanFindings, totals: RunTotals, seconds: float) -> None:
     for stored in findings.matches:
         report = findings.reports.get(stored.id)
-        names = as_object(findings.bugs.shown(report)) if findings.bugs else ()
+        names = as_object(findings.bugs().shown(report)) if findings.bugs else ()
         say_item(match_item(stored.match, report, names, findings.repeats[stored.id]))
     if not findings.as_they_come:
         for finding in findings.raised.values():
-            say_item(finding_item(finding, findings.bugs))
+            say_item(findings.item(finding))
     for row in findings.noise():
         say_item(noise_item(row))
     say_item(summary_item(totals, findings, seconds))

@@ -164,4 +164,7 @@ def setting(
 class Group(BaseModel):
     """One table of the file. Unknown names are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # What checks values is built once, for all tables together, when settings are first read.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
