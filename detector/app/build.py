@@ -51,7 +51,6 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
 
 def _kernels_of(settings: Settings) -> Callable[[str], Sequence[KernelBuild]]:
     """The kernels of a release; what reads them is imported when a crash is explained."""
-
     shelf: KernelShelf | None = None
 
     def kernels(release: str) -> Sequence[KernelBuild]:
