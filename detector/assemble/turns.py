@@ -41,10 +41,12 @@ _PROOF = 3
 
 def begin(near: Sequence[Opened], opened: Opened) -> None:
     """Notes that a report opens beside another one of no known caller.
-    They may take turns from here on; of three, whose line it is cannot be decided.
+    They may take turns from here on; of three, whose line it is cannot be decided. One that has
+    printed its trace to the bottom, and is whole with it, has no line left.
     """
     others = [item for item in near if not item.shadow and not item.lingering]
     alone = len(others) == 1 and others[0].caller is None and opened.caller is None
+    alone = alone and not (others[0].bottom and shape.is_whole(others[0].head.cls, traced=True))
     for item in others:
         item.in_turns = int(alone and not opened.lingering)
     opened.in_turns = int(alone and not opened.lingering)

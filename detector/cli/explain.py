@@ -208,23 +208,28 @@ def _records(what: str) -> Iterator[Record]:
 
 
 def _unclear(read: list[Line], blocks: Sequence[Block], catalogue: Catalogue) -> list[Line]:
-    """The lines to tell step by step: all of a few, else those that hold the phrase of a fault and
-    were not understood.
+    """The lines to tell step by step: of a few all but those inside of a report, else those that
+    hold the phrase of a fault and were not understood.
     """
     from detector.match import Matcher
     from detector.review import KNOWN_LINES, Review
 
-    if len(read) <= FEW:
-        return read
     matcher = Matcher(catalogue)
-    review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset()))
     reported = {text for block in blocks for text in block.lines}
+    if len(read) <= FEW:
+        return [line for line in read if line.text not in reported or matcher.claim(line)]
+    review = Review(matcher, catalogue.lists.get(KNOWN_LINES, frozenset()))
     unclear = (
         line
         for line in read
         if review.why(line) and matcher.claim(line) is None and line.text not in reported
     )
     return list(islice(unclear, FEW))
+
+
+def _host_words(line: Line) -> str:
+    """The host of a line; where it is the source, because the line names none, that."""
+    return "no host in the line" if line.host == line.source else f"host {line.host}"
 
 
 def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
@@ -246,7 +251,7 @@ def _say_steps(lines: list[Line], catalogue: Catalogue) -> None:
         )
         click.echo(
             inert(
-                f"line {line.number}: read as {line.transport}, host {line.host}, {stamp}, "
+                f"line {line.number}: read as {line.transport}, {_host_words(line)}, {stamp}, "
                 f"written by {WRITERS[line.trust]}"
             )
         )

@@ -59,7 +59,10 @@ def explain_contradictions(
         return None
     words = "; ".join(text for text, _ in clashes)
     evidence = tuple(dict.fromkeys(line for _, lines in clashes for line in lines))
-    text = f"The report contradicts itself, so what it says of the access is in doubt: {words}."
+    text = (
+        "The report contradicts itself, or holds lines of another fault, so what it says of the "
+        f"access is in doubt: {words}."
+    )
     return Statement(text, "certain", evidence)
 
 

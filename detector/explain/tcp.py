@@ -80,11 +80,15 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
     twice in different states.
     """
     statements: list[Statement] = []
-    first: dict[int, Match] = {}
-    for state, _, match in released(evidence):
-        first.setdefault(state, match)
-    for state, match in first.items():
-        statements.append(Statement(_meaning(state), "certain", (match.text, _SOURCE)))
+    by_state: dict[int, dict[str, str]] = {}
+    for state, socket, match in released(evidence):
+        by_state.setdefault(state, {}).setdefault(socket, match.text)
+    for state, texts_of in by_state.items():
+        shown = tuple(texts_of.values())[:_MOST]
+        text = _meaning(state)
+        if len(texts_of) > 1:
+            text += f" {len(texts_of)} sockets were released so."
+        statements.append(Statement(text, "certain", (*shown, _SOURCE)))
     for socket, states in released_again(evidence).items():
         texts = tuple(
             match.text for _, state_socket, match in released(evidence) if state_socket == socket
@@ -98,6 +102,7 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
     return statements
 
 
+_MOST = 4  # release lines that are quoted
 _TIMES: Mapping[int, str] = {2: "twice", 3: "three times", 4: "four times"}
 _SOURCE = (
     "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); __sk_destruct() then gives "

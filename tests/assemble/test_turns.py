@@ -54,3 +54,29 @@ def test_a_lost_line_ends_no_turns() -> None:
     lost = kept.pop(at).split("] ", 1)[1]
     wanted = [tuple(text for text in block if text != lost) for block in apart]
     assert sorted(texts(blocks("\n".join(kept)))) == sorted(wanted)
+
+
+def _sleeper(pid: int, functions: str) -> list[str]:
+    """A hung task as kernel/hung_task.c and sched_show_task() print it (4.19)."""
+    return [
+        f"INFO: task demo:{pid} blocked for more than 140 seconds.",
+        "      Not tainted 4.19.0 #7",
+        '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+        f"demo            D28024  {pid}   2582 0x00000004",
+        "Call Trace:",
+        *(f" {name}+0x77/0x1a0" for name in functions.split()),
+        " entry_SYSCALL_64_after_hwframe+0x49/0xbe",
+        "RIP: 0033:0x465209",
+        "RSP: 002b:00007fad04d8cc68 EFLAGS: 00000246 ORIG_RAX: 0000000000000010",
+    ]
+
+
+def test_a_report_that_is_whole_takes_no_turns() -> None:
+    """One thread prints hung tasks one after the other: each keeps all of its trace."""
+    apart = [
+        _sleeper(3901, "schedule rt_mutex_slowlock demo_read vfs_read do_syscall_64"),
+        _sleeper(3875, "schedule schedule_timeout wait_for_completion demo_xfer demo_ioctl"),
+        _sleeper(3906, "schedule rt_mutex_slowlock demo_write vfs_write do_syscall_64"),
+    ]
+    found = texts(blocks(stamped(text for report in apart for text in report)))
+    assert sorted(found) == sorted(map(tuple, apart))

@@ -64,6 +64,19 @@ def test_a_line_is_told_step_by_step() -> None:
         assert part in said
 
 
+def test_a_file_is_no_host_and_a_reports_lines_need_no_steps(tmp_path: Path) -> None:
+    """A line that names no host has none; what the report below is read from is not said to be
+    understood by nobody.
+    """
+    path = tmp_path / "crash.txt"
+    path.write_text("\n".join((*BLOCK, " demo_read+0x10/0x80", "[  100.000009] usb 1-1: new device")))
+    said = explain(str(path))
+    assert "no host in the line" in said
+    assert f"host {path}" not in said
+    assert "text       usb 1-1: new device" in said
+    assert "text       PC is at" not in said
+
+
 def test_a_line_of_user_space_is_told_to_be_none_of_the_kernels() -> None:
     """The same text behind another tag."""
     said = explain(f"Aug  1 10:00:00 db-1 app[1]: {FAULT}")

@@ -109,7 +109,9 @@ _REASONS: tuple[tuple[str, str], ...] = (
 _NO_EXCEPTION = frozenset({
     "memory-pressure", "hung-task", "lockdep", "atomic-sleep", "suspicious-rcu", "rcu-stall",
     "soft-lockup", "workqueue-lockup", "netdev-reference", "preemptible", "kmsan", "kcsan",
-    "memory-leak", "oom",
+    "memory-leak", "oom", "kasan", "kfence", "ubsan", "warning", "refcount", "bad-page",
+    "spinlock-bug", "mm-teardown", "unwinder", "msr-access", "cpu-backtrace", "waiting-task",
+    "workqueue-leak", "lockdep-exhausted", "kobject", "reference-leak",
 })  # fmt: skip
 _EARLY = lazy_regex(
     r"PANIC: early exception (?P<vector>(?:0x)?[0-9a-f]{2}) (?:IP|rip) [0-9a-f]+:(?P<pc>[0-9a-f]+) "

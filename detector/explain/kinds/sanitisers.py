@@ -15,7 +15,8 @@ from detector.model import CrashReport, Statement
 
 _KMSAN = lazy_regex(r"BUG: KMSAN: (?P<what>[a-z-]+) in (?P<place>\S+)")
 _ORIGIN = lazy_regex(r"Uninit was (?P<how>created|stored to memory) at:")
-_LOCAL = lazy_regex(r"Local variable (?P<name>\S+) created at:")
+# Until 2021 clang's descriptor was `----name@function`; mm/kmsan/report.c (6.1) has the name alone.
+_LOCAL = lazy_regex(r"Local variable (?:----)?(?P<name>[^\s@]+)(?:@\S+)? created at:")
 _BYTES = lazy_regex(r"Bytes? (?P<range>\d+(?:-\d+)?) of (?P<size>\d+) (?:is|are) uninitialized")
 _RACE = lazy_regex(
     r"\s*(?:race at unknown origin, with )?"
