@@ -69,7 +69,8 @@ def test_a_file_is_no_host_and_a_reports_lines_need_no_steps(tmp_path: Path) -> 
     understood by nobody.
     """
     path = tmp_path / "crash.txt"
-    path.write_text("\n".join((*BLOCK, " demo_read+0x10/0x80", "[  100.000009] usb 1-1: new device")))
+    last = "[  100.000009] usb 1-1: new device"
+    path.write_text("\n".join((*BLOCK, " demo_read+0x10/0x80", last)))
     said = explain(str(path))
     assert "no host in the line" in said
     assert f"host {path}" not in said
