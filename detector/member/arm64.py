@@ -284,7 +284,7 @@ class Arm64Flow(TypeFlow):
     def _pattern(code: bytes) -> FlowInstruction:
         """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
         raw = decode_one(*_CAPSTONE, code, 0)
-        operands = tuple(operand_of(raw, operand) for operand in raw.operands)
+        operands = tuple(operand_of(operand) for operand in raw.operands)
         name = raw.mnemonic
         transfer = NEXT
         if name == "br":

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import capstone
 from capstone import arm64 as cs
 
-from detector.member.decoding import FlowOperand
+from detector.member.decoding import FlowOperand, register_name
 from detector.member.values import MASK
 
 _WHOLE: Mapping[str, tuple[str, int]] = {
@@ -28,6 +30,7 @@ _WHOLE: Mapping[str, tuple[str, int]] = {
 _PAIRS = frozenset(("ldp", "stp", "ldnp", "stnp", "ldxp", "stxp", "ldpsw"))
 _LOADS = ("ld", "cas", "swp")
 _SINGLE_LOADS = ("ldr", "ldu", "ldar", "ldx", "ldax", "ldtr", "ldapr")
+_name = partial(register_name, capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ def _size(name: str, register: str) -> int:
     return 4 if register == "wzr" else _WHOLE.get(register, ("", 8))[1]
 
 
-def operand_of(raw: Any, operand: Any) -> FlowOperand:
+def operand_of(operand: Any) -> FlowOperand:
     """An operand, read out of capstone's."""
     shift = operand.shift.value if operand.shift.type else 0
     is_extended = bool(operand.ext)
     if operand.type == cs.ARM64_OP_REG:
-        name = raw.reg_name(operand.reg)
+        name = _name(operand.reg)
         register, size = _WHOLE.get(name, ("", 0))
         return FlowOperand("register", size, register, name, shift=shift, is_extended=is_extended)
     if operand.type == cs.ARM64_OP_IMM:
@@ -102,8 +105,8 @@ def operand_of(raw: Any, operand: Any) -> FlowOperand:
     if operand.type != cs.ARM64_OP_MEM:
         return FlowOperand("other", 0)
     memory = operand.mem
-    base = _WHOLE.get(raw.reg_name(memory.base), ("", 0))[0]
-    index = _WHOLE.get(raw.reg_name(memory.index), ("", 0))[0] if memory.index else ""
+    base = _WHOLE.get(_name(memory.base), ("", 0))[0]
+    index = _WHOLE.get(_name(memory.index), ("", 0))[0] if memory.index else ""
     return FlowOperand(
         "memory",
         8,

@@ -94,6 +94,12 @@ def _disassembler(architecture: int, mode: int, *, detail: bool) -> Any:
     return disassembler
 
 
+@cache
+def register_name(architecture: int, mode: int, number: int) -> str:
+    """The name of a register by capstone's number; none for 0."""
+    return str(_disassembler(architecture, mode, detail=False).reg_name(number)) if number else ""
+
+
 def decode_all(
     architecture: int, mode: int, function: FunctionCode, alignment: int
 ) -> Mapping[int, tuple[int, str]]:

@@ -133,13 +133,12 @@ def _containers(kernel: KernelBuild, inner: int) -> list[tuple[int, int]]:
     return containers
 
 
-def _index(kernel: KernelBuild) -> dict[int, list[tuple[int, int]]]:
+def _index(kernel: KernelBuild) -> dict[int, tuple[tuple[int, int], ...]]:
     types = kernel.types
     index: dict[int, list[tuple[int, int]]] = {}
     for number, kind in enumerate(types.kinds):
         if kind in COMPOSITES:
-            for member in types.members(number):
-                bare = types.bare(member.type)
-                if not member.bits and types.kind(bare) in COMPOSITES:
-                    index.setdefault(bare, []).append((number, member.offset))
-    return index
+            for inner, offset in types.embedded(number):
+                index.setdefault(inner, []).append((number, offset))
+    # Tuples of numbers are nothing that the collector of garbage has to look through.
+    return {inner: tuple(outer) for inner, outer in index.items()}

@@ -17,7 +17,7 @@ from detector.member.decoding import FlowInstruction, Transfer
 from detector.member.fit import fit_containers
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.semantics import MemoryAccess, Semantics
-from detector.member.values import PointerValue, ValueState
+from detector.member.values import MixedValue, PointerValue, ValueState
 
 _MOST_VISITS = 12  # of one block: a value that still changes is not going to be named
 _NEVER_RETURN = frozenset(
@@ -178,7 +178,7 @@ class TypeFlow(Semantics, ABC):
                 continue
             if other is None:
                 gone.append(name)
-            elif value != other:
+            elif not (isinstance(value, MixedValue) and value.origin == ("meet", start, name)):
                 merged = self.hints.merged(value, other, ("meet", start, name))
                 if merged is not value and merged != value:
                     changed[name] = merged

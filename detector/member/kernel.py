@@ -58,7 +58,7 @@ class KernelBuild:
             address + byte for address, size in relocated for byte in range(size)
         )
         self.module = modules or _no_module
-        self.containers: dict[int, list[tuple[int, int]]] | None = None
+        self.containers: dict[int, tuple[tuple[int, int], ...]] | None = None
 
     def function_at(self, address: int) -> FunctionCode | None:
         """The function that holds an address; None for what is too long for one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from detector.symbols.btf import COMPOSITES, Btf, Kind
@@ -73,6 +74,7 @@ class Layouts:
     def __init__(self, types: Btf) -> None:
         self.types = types
         self._leaves: dict[tuple[int, int, int], tuple[Leaf, ...]] = {}
+        self.place = lru_cache(maxsize=_MOST_KEPT)(self._place)
 
     def leaves(self, number: int, offset: int, size: int) -> tuple[Leaf, ...]:
         """Everything that stands at an offset, all members of unions included."""
@@ -132,7 +134,7 @@ class Layouts:
         width = self.types.size(leaf.type) if leaf.type else 0
         return leaf.offset == 0 and width == size, leaf.offset == 0
 
-    def place(self, number: int, offset: int, size: int, scale: int | None) -> Place | None:
+    def _place(self, number: int, offset: int, size: int, scale: int | None) -> Place | None:
         """The member at an offset of a type; `scale`: an index is added, so it is an array's."""
         info = self.types.info(number)
         if info.kind not in COMPOSITES:

@@ -81,7 +81,7 @@ class X86Flow(X86Moves):
     def _pattern(code: bytes) -> FlowInstruction:
         """The instruction that these bytes are, wherever it stands; `distance_of` is for others."""
         raw = decode_one(capstone.CS_ARCH_X86, capstone.CS_MODE_64, code, 0)
-        operands = tuple(operand_of(raw, operand) for operand in raw.operands)
+        operands = tuple(operand_of(operand) for operand in raw.operands)
         name = raw.mnemonic
         transfer = _transfer(name)
         if name.startswith(("rep", "lock")):

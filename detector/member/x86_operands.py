@@ -7,12 +7,13 @@ the distance of a jump.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import capstone
 from capstone import x86 as cs
 
-from detector.member.decoding import FlowOperand
+from detector.member.decoding import FlowOperand, register_name
 
 _WHOLE: Mapping[str, str] = {
     **{
@@ -29,27 +30,30 @@ _WHOLE: Mapping[str, str] = {
 }
 
 
-def operand_of(raw: Any, operand: Any) -> FlowOperand:
+_name = partial(register_name, capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+
+
+def operand_of(operand: Any) -> FlowOperand:
     """An operand, read out of capstone's."""
     if operand.type == cs.X86_OP_REG:
-        name = raw.reg_name(operand.reg)
+        name = _name(operand.reg)
         return FlowOperand("register", operand.size, _WHOLE.get(name, ""), name)
     if operand.type == cs.X86_OP_IMM:
         return FlowOperand("number", operand.size, number=operand.imm)
     if operand.type != cs.X86_OP_MEM:
         return FlowOperand("other", operand.size)
     memory = operand.mem
-    base = raw.reg_name(memory.base) if memory.base else ""
+    base = _name(memory.base) if memory.base else ""
     return FlowOperand(
         "memory",
         operand.size,
         _WHOLE.get(base, ""),
         base,
         memory.disp,
-        _WHOLE.get(raw.reg_name(memory.index), "") if memory.index else "",
+        _WHOLE.get(_name(memory.index), "") if memory.index else "",
         bool(memory.index),
         memory.scale,
-        raw.reg_name(memory.segment) if memory.segment else "",
+        _name(memory.segment) if memory.segment else "",
     )
 
 
@@ -84,7 +88,7 @@ def written_by(raw: Any) -> tuple[str, ...]:
         written = raw.regs_access()[1]
     except capstone.CsError:
         written = ()
-    names = (_WHOLE.get(raw.reg_name(register)) for register in written)
+    names = (_WHOLE.get(_name(register)) for register in written)
     return tuple(name for name in names if name)
 
 

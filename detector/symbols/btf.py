@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -228,6 +229,19 @@ class Btf:
             offset = offset & 0xFF_FFFF if info.flag else offset
             members.append(Member(self._string(name), kind, offset, bits))
         return tuple(members)
+
+    def embedded(self, number: int) -> Iterator[tuple[int, int]]:
+        """(type, offset in bytes) of the structs and unions that are members of a type.
+
+        For going through all types once: names are not read, nothing is kept.
+        """
+        _, head, _ = struct.unpack_from("<III", self.data, self.places[number])
+        start, end = self.places[number] + 12, self.places[number] + 12 * (1 + (head & 0xFFFF))
+        for _, kind, offset in struct.iter_unpack("<III", self.data[start:end]):
+            bare = self._bare(kind) if self.kind(kind) in ALIASES else kind
+            is_bits = bool(head >> 31) and offset >> 24
+            if self.kind(bare) in COMPOSITES and not is_bits:
+                yield bare, (offset & 0xFF_FFFF if head >> 31 else offset) // 8
 
     def _parameters(self, prototype: int) -> tuple[tuple[str, int], ...]:
         info = self.info(prototype)
