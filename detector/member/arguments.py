@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RegisterParameters = dict[str, tuple[int, str, int]]
 """Register → (type, name, number from 1 on)."""
 
+_MOST_KEPT = 2_000  # prototypes of a kernel whose registers are kept
 _MOST_SITES = 12
 _MOST_CALLERS = 4
 _MOST_INSTRUCTIONS = 6000
@@ -41,6 +42,16 @@ class EntryState:
 
 def arguments_of(flow: Semantics, prototype: int) -> RegisterParameters:
     """The registers of a prototype's parameters."""
+    known = flow.kernel.register_parameters
+    parameters = known.get(prototype)
+    if parameters is None:
+        if len(known) >= _MOST_KEPT:
+            known.clear()
+        parameters = known[prototype] = _arguments_of(flow, prototype)
+    return parameters
+
+
+def _arguments_of(flow: Semantics, prototype: int) -> RegisterParameters:
     types, registers = flow.types, flow.arguments
     place = 0
     parameters: RegisterParameters = {}

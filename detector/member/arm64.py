@@ -39,7 +39,7 @@ from detector.member.values import (
 )
 
 _CAPSTONE = capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN
-_MOST_PATTERNS = 4096
+_MOST_PATTERNS = 8192
 
 _TRANSPARENT = ("_mcount", "ftrace_caller")
 _VARIANTS = (".isra", ".constprop", ".part")

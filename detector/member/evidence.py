@@ -6,7 +6,7 @@ origin, where all uses agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from detector.member.layout import Layouts
@@ -37,8 +37,8 @@ class Hints:
         self._uses: dict[ValueOrigin, str] = {}
         self._inputs: dict[ValueOrigin, set[tuple[ValueOrigin, int]]] = {}
 
-    def next_round(self) -> bool:
-        """Puts what was collected in force; False where nothing is new."""
+    def next_round(self) -> Collection[ValueOrigin]:
+        """Puts what was collected in force: the origins of which something new is known."""
         self._spread()
         agreed = {
             origin: next(iter(uses))
@@ -47,7 +47,7 @@ class Hints:
         }
         self._seen = {}
         self._known |= agreed
-        return bool(agreed)
+        return agreed.keys()
 
     def forget_round(self) -> None:
         """Begins to collect anew."""
@@ -151,6 +151,8 @@ class Hints:
             return first
         if isinstance(first, MixedValue) and first.origin == where and where not in self._known:
             return first if not isinstance(second, PerCpuBase) else MixedValue()
+        if isinstance(first, PlainValue) and isinstance(second, PlainValue):
+            return self._merged_plain(first, second, where)
         if isinstance(first, PerCpuBase) or isinstance(second, PerCpuBase):
             return MixedValue()
         mixed = MixedValue(where)
@@ -186,13 +188,16 @@ class Hints:
     def _merged_plain(self, first: FlowValue, second: FlowValue, where: ValueOrigin) -> FlowValue:
         if isinstance(first, ConstantValue) and isinstance(second, PlainValue):
             first, second = second, first
+        inputs = self._inputs.setdefault(where, set())
         for value in (first, second):
             if isinstance(value, PlainValue) and value.origin != where:
-                self._inputs.setdefault(where, set()).add((value.origin, value.offset))
+                inputs.add((value.origin, value.offset))
         if isinstance(first, PlainValue) and isinstance(second, ConstantValue):
             return first if first.origin == where else self.plain(where, first.chain)
         if isinstance(first, PlainValue) and isinstance(second, PlainValue):
-            return self.plain(where, first.chain if first.chain == second.chain else SEVERAL_PATHS)
+            chain = first.chain if first.chain == second.chain else SEVERAL_PATHS
+            is_settled = first.origin == where and first.chain == chain and not first.offset
+            return first if is_settled else self.plain(where, chain)
         if isinstance(first, ConstantValue) and isinstance(second, ConstantValue):
             return self.plain(where, ("constants",))
         return self.applied(where, MixedValue(where))

@@ -53,6 +53,15 @@ def fit_containers(flow: Semantics) -> None:
             _fit(flow, inner, accesses)
 
 
+def may_fit(flow: Semantics, access: MemoryAccess) -> bool:
+    """Tell if `fit_containers` may name this access."""
+    pointer = access.pointer
+    if access.place is not None or access.scale or not isinstance(pointer, PointerValue):
+        return False
+    info = flow.types.info(pointer.type)
+    return info.kind in COMPOSITES and info.name not in GENERIC
+
+
 def _fit(flow: Semantics, inner: int, accesses: list[MemoryAccess]) -> None:
     info = flow.types.info(inner)
     spots = {(_offset(access), access.size) for access in accesses}

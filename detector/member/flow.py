@@ -14,11 +14,18 @@ from collections.abc import Collection, Mapping, Sequence
 from detector.member.arguments import argument_types, entry_state
 from detector.member.blocks import CodeBlock, blocks_of, leading_to
 from detector.member.decoding import FlowInstruction, Transfer
-from detector.member.fit import fit_containers
+from detector.member.fit import fit_containers, may_fit
 from detector.member.kernel import FunctionCode, KernelBuild
 from detector.member.semantics import MemoryAccess, Semantics
-from detector.member.values import MixedValue, PointerValue, ValueState
+from detector.member.values import (
+    MixedValue,
+    PointerValue,
+    ValueOrigin,
+    ValueState,
+    origin_address,
+)
 
+_ROUNDS = 3
 _MOST_VISITS = 12  # of one block: a value that still changes is not going to be named
 _NEVER_RETURN = frozenset(
     (
@@ -70,7 +77,7 @@ class TypeFlow(Semantics, ABC):
         """The registers at the entry that hold no arguments."""
 
     # The walk.
-    def analyse(self, rounds: int = 3, goal: int | None = None) -> dict[int, MemoryAccess]:
+    def analyse(self, rounds: int = _ROUNDS, goal: int | None = None) -> dict[int, MemoryAccess]:
         """Follows the function in rounds, until no use says anything new. With a `goal`, only what
         leads to that instruction.
         """
@@ -80,9 +87,44 @@ class TypeFlow(Semantics, ABC):
             self._walk(blocks, places)
             if not self.hints.next_round():
                 break
+        return self._fitted()
+
+    def access_at(self, address: int) -> MemoryAccess | None:
+        """The access of one instruction, as `analyse` has it.
+
+        The last round follows only what leads to the instruction, if anything new is about that;
+        containers are sought if it needs one.
+        """
+        blocks = self._blocks()
+        for _ in range(_ROUNDS - 1):
+            self._walk(blocks, None)
+            if not (new := self.hints.next_round()):
+                break
+        else:
+            places = leading_to(blocks, address)
+            if self._is_about(new, blocks, places):
+                self._walk(blocks, places)
+        access = self.access_noted(address)
+        if access is None or not may_fit(self, access):
+            return access
+        self._walk(blocks, None)
+        return self._fitted().get(address)
+
+    def _fitted(self) -> dict[int, MemoryAccess]:
+        """What the last walk noted, with the containers that fit."""
+        noted = map(self.access_noted, self.noted)
+        self.accesses = {access.address: access for access in noted if access is not None}
         if self._fits:
             fit_containers(self)
         return self.accesses
+
+    @staticmethod
+    def _is_about(
+        origins: Collection[ValueOrigin], blocks: Sequence[CodeBlock], places: Collection[int]
+    ) -> bool:
+        """Tell if a value of some of these blocks has one of these origins."""
+        addresses = {each.address for place in places for each in blocks[place].instructions}
+        return any(origin_address(origin) in (None, *addresses) for origin in origins)
 
     def _blocks(self) -> list[CodeBlock]:
         if self.function.start not in self.instructions:
@@ -99,7 +141,7 @@ class TypeFlow(Semantics, ABC):
 
     def _walk(self, blocks: Sequence[CodeBlock], places: Collection[int] | None) -> None:
         self.hints.forget_round()
-        self.accesses, self.calls = {}, {}
+        self.noted, self.calls = {}, {}
         if not blocks:
             return
         states: dict[int, ValueState] = {0: self._entry()}

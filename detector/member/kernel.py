@@ -58,6 +58,7 @@ class KernelBuild:
             address + byte for address, size in relocated for byte in range(size)
         )
         self.module = modules or _no_module
+        self.register_parameters: dict[int, dict[str, tuple[int, str, int]]] = {}  # by prototype
         self.containers: dict[int, tuple[tuple[int, int], ...]] | None = None
 
     def function_at(self, address: int) -> FunctionCode | None:

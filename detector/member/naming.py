@@ -62,7 +62,7 @@ def name_access(kernel: KernelBuild, address: int) -> NamedAccess | None:
 def name_in(flow: TypeFlow, address: int) -> NamedAccess | None:
     """The access of an instruction of a function that is decoded already."""
     kernel = flow.kernel
-    access = flow.analyse().get(address)
+    access = flow.access_at(address)
     if access is None or not isinstance(access.pointer, PointerValue):
         return None
     pointer, place = access.pointer, access.place

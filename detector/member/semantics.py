@@ -62,7 +62,11 @@ class MemoryAccess:
 
 
 class Semantics:
-    """The types of one function's values; `accesses` are those of the last round."""
+    """The types of one function's values.
+
+    `noted` is what the last walk saw of each access (pointer, scale, size, base, displacement),
+    `accesses` the same with members.
+    """
 
     arguments: ClassVar[tuple[str, ...]]
     """The registers of the arguments, in order."""
@@ -75,6 +79,7 @@ class Semantics:
         self.function = function
         self.types, self.layouts = kernel.types, kernel.layouts
         self.hints = Hints(kernel.layouts)
+        self.noted: dict[int, tuple[FlowValue, int | None, int, str, int]] = {}
         self.accesses: dict[int, MemoryAccess] = {}
         self.prototypes: Collection[int] = ()
 
@@ -169,14 +174,17 @@ class Semantics:
         displacement: int,
     ) -> None:
         """Notes an access through a register."""
-        place = (
-            self.layouts.place(pointer.type, pointer.offset, size, scale)
-            if isinstance(pointer, PointerValue)
-            else None
-        )
-        self.accesses[address] = MemoryAccess(
-            address, pointer, scale, size, place, base, displacement
-        )
+        self.noted[address] = pointer, scale, size, base, displacement
+
+    def access_noted(self, address: int) -> MemoryAccess | None:
+        """The access of an instruction, as the last walk noted it, with its member."""
+        if address not in self.noted:
+            return None
+        pointer, scale, size, base, displacement = self.noted[address]
+        place = None
+        if isinstance(pointer, PointerValue):
+            place = self.layouts.place(pointer.type, pointer.offset, size, scale)
+        return MemoryAccess(address, pointer, scale, size, place, base, displacement)
 
     def read(
         self,

@@ -1,7 +1,8 @@
 """Values of registers and of the stack while a function is followed.
 
 A value has an origin: where it came into being, as an instruction's address. Hints of later rounds
-are about origins. `chain` says in words where a pointer is from, the latest step last.
+are about origins. `chain` says in words where a pointer is from, the latest step last. A value is
+never changed once it is made; nothing enforces that, which would double the time of making one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Basis(IntEnum):
     ONLY_FIT = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PointerValue:
     """A pointer `offset` bytes into an object of a type (a number of the BTF)."""
 
@@ -37,7 +38,7 @@ class PointerValue:
     basis: Basis = Basis.DECLARED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlainValue:
     """A value of no known pointer type, plus `offset`."""
 
@@ -46,28 +47,28 @@ class PlainValue:
     chain: Chain
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConstantValue:
     """A number, 64 bits."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StackValue:
     """An address on the stack, relative to the stack pointer at the function's entry."""
 
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MixedValue:
     """Something that paths do not agree on, or nothing is known of."""
 
     origin: ValueOrigin = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PerCpuBase:
     """The distance to this CPU's copy of per-CPU variables."""
 
@@ -77,6 +78,12 @@ ValueState = dict[Hashable, FlowValue]
 """Register names, and (“stack”, offset) → values."""
 
 UNKNOWN = MixedValue()
+
+
+def origin_address(origin: ValueOrigin) -> int | None:
+    """The address of the instruction where a value came into being; None at the entry."""
+    parts = origin if isinstance(origin, tuple) else ()
+    return next((part for part in parts if isinstance(part, int)), None)
 
 
 def signed(number: int) -> int:

@@ -34,7 +34,7 @@ from detector.member.x86_operands import (
 )
 
 _SILENT = frozenset(("test", "nop", "endbr64", "ud2", "cmp"))
-_MOST_PATTERNS = 4096
+_MOST_PATTERNS = 8192
 
 
 class X86Flow(X86Moves):

@@ -8,16 +8,22 @@ from __future__ import annotations
 import bisect
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+_MOST_KEPT = 4_096  # addresses whose names are kept: those of what is called are asked for often
 
 
 class SymbolTable:
-    """Names, kinds and addresses of equal length, ascending by address."""
+    """Names, kinds and addresses of equal length, ascending by address.
+
+    `names_at` gives the names of exactly an address.
+    """
 
     def __init__(self, names: list[str], kinds: str, addresses: array[int]) -> None:
         self.names = names
         self.kinds = kinds
         self.addresses = addresses
+        self.names_at = lru_cache(maxsize=_MOST_KEPT)(self._names_at)
 
     @classmethod
     def of(cls, symbols: Iterable[tuple[int, str, str]]) -> SymbolTable:
@@ -58,11 +64,10 @@ class SymbolTable:
             return []
         return [self.addresses[place] for place in (first[name], *further.get(name, ()))]
 
-    def names_at(self, address: int) -> list[str]:
-        """The names of exactly this address."""
+    def _names_at(self, address: int) -> tuple[str, ...]:
         first = bisect.bisect_left(self.addresses, address)
         last = bisect.bisect_right(self.addresses, address, first)
-        return self.names[first:last]
+        return tuple(self.names[first:last])
 
     def end_of(self, address: int) -> int:
         """The address of the next symbol, as the kernel computes a function's size

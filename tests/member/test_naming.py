@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detector.member.naming import name_access
+from detector.member.naming import flow_of, name_access
 from detector.member.values import Basis
 from detector.symbols.table import SymbolTable
 from tests.member.demo_kernel import kernel
@@ -42,6 +42,20 @@ def test_a_container_is_known_by_what_its_pointer_is_passed_as(arch, offset):
     assert (access.struct, access.member, access.offset) == ("struct demo_sock", "net", 0x30)
     assert (access.basis, access.displacement) == (Basis.USE, -0x38)
     assert access.use == "passed to demo_use"
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_an_access_asked_for_alone_is_that_of_the_whole_function(arch):
+    """The last round that follows only what leads to the instruction changes nothing."""
+    demo = kernel(arch)
+    count = 0
+    for start in demo.symbols.addresses:
+        if (function := demo.function_at(start)) is not None:
+            every = flow_of(demo, function).analyse()
+            count += len(every)
+            for address in range(start, start + len(function.code)):
+                assert flow_of(demo, function).access_at(address) == every.get(address)
+    assert count > 5
 
 
 def test_a_union_s_members_are_listed():

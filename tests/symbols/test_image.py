@@ -38,7 +38,7 @@ def test_an_image_is_unpacked_and_read(container, packed):
     assert image.build.endswith("#1 SMP Example 1")
     assert [(one.address, one.data) for one in image.code] == [(TEXT, CODE)]
     assert image.symbols.addresses_of("tcp_v4_rcv") == [TEXT + 16]
-    assert image.symbols.names_at(TEXT + 640) == [OWN[1][2]]
+    assert image.symbols.names_at(TEXT + 640) == (OWN[1][2],)
     assert image.symbols.end_of(TEXT + 16) == TEXT + 640
     assert image.btf == types()
 
