@@ -41,7 +41,7 @@ _VARIANTS = (".isra", ".constprop", ".part")
 
 
 class X86Moves(TypeFlow):
-    """What instructions of x86-64 do to the state."""
+    """The state as instructions of x86-64 change it."""
 
     arguments = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
     result = "rax"
