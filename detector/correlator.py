@@ -28,7 +28,7 @@ from detector.families import Families, Family
 from detector.hooks import RaisedIncident
 from detector.isolation import NOWHERE, Isolation, place_of
 from detector.kernel_errors.tally import KernelErrorCount, KernelErrorPolicy, KernelErrorTally
-from detector.model import Block, CrashReport, Diagnosis, Incident
+from detector.model import Block, CrashReport, Diagnosis, Incident, Match
 from detector.noise import NoiseCount
 from detector.outbreak import Outbreaks
 from detector.store import Journal
@@ -50,6 +50,7 @@ class Correlator:
         on_report: Callable[[int, CrashReport], None],
     ) -> None:
         self._rules = rules
+        self._rules_of: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._pairs = frozenset(
             rule.id for rule in rules if not rule.is_lone and not rule.counts_hosts
         )
@@ -72,13 +73,20 @@ class Correlator:
 
     def add(self, stored: StoredMatch) -> None:
         """A new match was stored: notes what it makes an incident with."""
-        for rule in self._rules:
-            if not concerns(rule, stored.match):
-                continue
+        for rule in self._concerned(stored.match):
             near = self._journal.neighbours(stored, reach_us(rule))
             boots = self._journal.boot_evidence([stored.match, *(other.match for other in near)])
             if family := related_to(rule, stored, near, boots):
                 self._families.add(rule, family)
+
+    def _concerned(self, match: Match) -> tuple[Rule, ...]:
+        """The rules that ask for such a match; held by its class and signature, which are few."""
+        what = match.cls, match.signature
+        rules = self._rules_of.get(what)
+        if rules is None:
+            rules = tuple(rule for rule in self._rules if concerns(rule, match))
+            self._rules_of[what] = rules
+        return rules
 
     def raise_incidents(self) -> None:
         """Raises what was noted since the last time; lone faults last, when it is known what else

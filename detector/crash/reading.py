@@ -116,7 +116,11 @@ _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")
 
 def lines_of(block: Block) -> list[str]:
     """The lines that are read of a block: without frames that were inlined, each cut."""
-    return [text[:_LONGEST_LINE] for text in block.lines if not _INLINED.match(text)]
+    return [
+        text[:_LONGEST_LINE]
+        for text in block.lines
+        if "[inline]" not in text or not _INLINED.match(text)
+    ]
 
 
 def read(block: Block, skip: Container[str] = ()) -> CrashReport:

@@ -219,12 +219,24 @@ def _is_clean(encoded: str) -> bool:
     if '\\"' in encoded or "\\u0000" in encoded:
         return False
     # Between two quotes lies a whole text, or what stands between texts.
-    if len(encoded) > NAME_LIMIT and max(map(len, encoded.split('"'))) > NAME_LIMIT:
+    if _has_long_text(encoded):
         return False
     try:
         return encoded.isascii() or bool(encoded.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _has_long_text(encoded: str) -> bool:
+    """Returns whether more than `NAME_LIMIT` characters lie between two quotes, or before the
+    first or after the last: from the last quote within reach to the next such one.
+    """
+    at = 0
+    while len(encoded) - at > NAME_LIMIT:
+        at = encoded.rfind('"', at, at + NAME_LIMIT + 1) + 1
+        if not at:
+            return True
+    return False
 
 
 def from_json(stored: str) -> Any:

@@ -223,8 +223,12 @@ class Faults:
 
 
 def last_error(service: Service) -> str:
-    """Why a process ended."""
-    failed = service.said("failed")
+    """Why a process ended; the end of its log is printed where that holds what is no event."""
+    try:
+        failed = service.said("failed")
+    except ValueError:
+        print(service.log.read_text(errors="replace")[-6_000:], file=sys.stderr, flush=True)
+        return f"exit {service.process.poll()}, and no event: see above"
     return str(failed[-1]["error"])[:150] if failed else f"exit {service.process.poll()}"
 
 

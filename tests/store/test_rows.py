@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from detector.boots import LineStream
 from detector.model import Block, Boot, CrashReport, Diagnosis, Statement
 from detector.store import open_history, open_journal
-from detector.store.rows import COUNT_LIMIT, NAME_LIMIT, TEXT_LIMIT, clean, release_number, to_json
+from detector.store.rows import (
+    COUNT_LIMIT,
+    NAME_LIMIT,
+    TEXT_LIMIT,
+    _has_long_text,
+    clean,
+    release_number,
+    to_json,
+)
 from tests.support.nouns import SECOND, incident, match, noise
 
 HOSTILE = [
@@ -201,3 +209,14 @@ def test_json_holds_clean_texts_alone(name: str, one: str, two: str) -> None:
     }
     assert json.loads(stored) == expected
     stored.encode()
+
+
+@pytest.mark.parametrize("size", [NAME_LIMIT - 1, NAME_LIMIT, NAME_LIMIT + 1])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_text_is_long_wherever_it_stands(size: int, place: int) -> None:
+    """One text beyond the limit is seen between short ones, first and last."""
+    texts = ["a" * 700, "b" * 700]
+    texts.insert(place, "c" * size)
+    stored = json.loads(to_json({"lines": texts}))["lines"]
+    assert stored == texts
+    assert _has_long_text(json.dumps(texts)) == (size > NAME_LIMIT)

@@ -79,9 +79,10 @@ def part(row: Row | None) -> ProblemPart | None:
 
 def _known_facts(row: Row) -> tuple[object, ...]:
     """The row as it is stored: hardware by its model alone."""
+    if row["hardware"] is None:
+        return tuple(row)
     values = dict(row)
-    if values["hardware"] is not None:
-        values["hardware"] = clean(model_of(values["hardware"]), NAME_LIMIT)
+    values["hardware"] = clean(model_of(values["hardware"]), NAME_LIMIT)
     return tuple(values.values())
 
 

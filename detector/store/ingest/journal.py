@@ -171,6 +171,7 @@ class Journal:
         self._unindexed.clear()
 
     def _clear(self) -> None:
+        self._matches.forget()
         self._sightings.clear()
         self._tallies.clear()
         self._unindexed.clear()

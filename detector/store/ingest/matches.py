@@ -5,7 +5,6 @@ In: matches. Out: stored matches. Runs inside the transaction of the journal tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import replace
 from sqlite3 import Connection, Row
@@ -28,35 +27,45 @@ UPDATE matches SET kernel_time_us = ?, wall_time_us = ?, boot_id = ?, epoch_us =
   boot_count = ?, boot_before = ?, caller = ?, source = ?, number = ?
 WHERE id = ?
 """
+_STAMPS = ", ".join(f":stamp{number}" for number in range(len(rounded(0)) + 1))
 # The same stamp, what it may have been rounded to and, where it is itself rounded, all that it may
 # stand for; the nearest first.
 _SAME_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
-  AND kernel_time_us IN (SELECT value FROM json_each(:stamps))
+  AND kernel_time_us IN ({_STAMPS})
     ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _ROUNDED_STAMP = f"""
 SELECT {COLUMNS} FROM matches m WHERE host = :host AND text = :text
   AND (kernel_time_us BETWEEN :kernel - :grain AND :kernel + :grain
-    OR kernel_time_us IN (SELECT value FROM json_each(:stamps)))
+    OR kernel_time_us IN ({_STAMPS}))
 ORDER BY abs(kernel_time_us - :kernel), id
 """  # noqa: S608
 _SAME_KEY = f"SELECT {COLUMNS} FROM matches m WHERE key = ? ORDER BY id"  # noqa: S608
 
 
 class Matches:
-    """The table of matches."""
+    """The table of matches. Those that a batch added are held until `forget`: their reports
+    follow.
+    """
 
     def __init__(self, connection: Connection, tolerance_us: int) -> None:
         self._connection = connection
         self._tolerance_us = tolerance_us
+        self._added: dict[int, Match] = {}
+
+    def forget(self) -> None:
+        """The batch has ended, or is rolled back in part."""
+        self._added.clear()
 
     def add(self, match: Match) -> tuple[StoredMatch, bool]:
         """Stores a clean match, or folds it into the one that it repeats; True where it is new."""
         known = self._find(match)
         if known is None:
             cursor = self._connection.execute(INSERT_MATCH, match_row(match))
-            return StoredMatch(cast(int, cursor.lastrowid), match), True
+            stored = StoredMatch(cast(int, cursor.lastrowid), match)
+            self._added[stored.id] = match
+            return stored, True
         folded = fold(known.match, match)
         if folded != known.match:
             boot = folded.boot
@@ -73,6 +82,7 @@ class Matches:
                 folded.number,
             )
             self._connection.execute(_FOLD, (*facts, known.id))
+            self._added.pop(known.id, None)
         refined = folded.kernel_time_us != known.match.kernel_time_us
         return replace(known, match=folded, refined=refined), False
 
@@ -82,6 +92,8 @@ class Matches:
 
     def get(self, match_id: int) -> Match:
         """A match by its id."""
+        if match_id in self._added:
+            return self._added[match_id]
         return read_match(
             self._connection.execute("SELECT * FROM matches WHERE id = ?", (match_id,)).fetchone()
         )
@@ -112,13 +124,14 @@ class Matches:
     def _of_stamp(self, match: Match, time_us: int) -> list[Row]:
         """The matches of one text whose kernel time is the same, or the same but for rounding."""
         grain = grain_us(time_us)
-        facts = {
+        facts: dict[str, str | int] = {
             "host": match.host,
             "text": match.text,
             "kernel": time_us,
             "grain": grain,
-            "stamps": json.dumps((time_us, *rounded(time_us))),
         }
+        for number, stamp in enumerate((time_us, *rounded(time_us))):
+            facts[f"stamp{number}"] = stamp
         query = _SAME_STAMP if grain == 1 else _ROUNDED_STAMP
         return self._connection.execute(query, facts).fetchall()
 

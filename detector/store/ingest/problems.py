@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from sqlite3 import Connection, Row
-from typing import Literal
+from typing import Any, Literal
 
 from detector.clock import DAY_US
 from detector.store.ingest import traces
@@ -26,7 +26,7 @@ _EXTREMES = (
     "first_us = min(first_us, coalesce(:at_us, first_us)), "
     "last_us = max(last_us, coalesce(:at_us, last_us))"
 )
-_STATE = "reports, state, state_us, fixed_in, regressed_fault"
+_STATE = "reports, last_us, incident_us, state, state_us, fixed_in, regressed_fault"
 _ADD = {
     "incidents": f"""
 INSERT INTO problems (fingerprint, title, kind, function, module, severity, known_issue, first_us,
@@ -180,8 +180,18 @@ def _add(connection: Connection, problem_part: ProblemPart, now_us: int) -> Row:
             )
     if problem_part.at_us is not None:
         connection.execute(_ADD_DAY, facts)
-    connection.execute(_LATEST[problem_part.counted], facts)
+    if _may_be_latest(state, problem_part, facts):
+        connection.execute(_LATEST[problem_part.counted], facts)
     return state
+
+
+def _may_be_latest(state: Row, problem_part: ProblemPart, facts: dict[str, Any]) -> bool:
+    """Returns whether a problem, of the state after a part was added, may be called by it: a report
+    is not the latest where an incident names the problem, or a later report does.
+    """
+    if problem_part.counted == "incidents":
+        return True
+    return state["incident_us"] is None and state["last_us"] <= facts["time"]
 
 
 def _take(connection: Connection, problem_part: ProblemPart, now_us: int) -> None:

@@ -24,6 +24,8 @@ ON CONFLICT (match_id) DO UPDATE SET open = 0, complete = excluded.complete, lin
   title = excluded.title, function = excluded.function, module = excluded.module, kernel =
     excluded.kernel,
   fingerprint = excluded.fingerprint, details = excluded.details
+WHERE reports.open OR (reports.complete, json_array_length(reports.lines), reports.lines) <=
+  (excluded.complete, json_array_length(excluded.lines), excluded.lines)
 """
 _SAVE_OPEN = """
 INSERT INTO reports (match_id, open, complete, lines) VALUES (?, 1, 0, ?)
@@ -47,13 +49,6 @@ def save_report(
     before cut, then the longer.
     """
     lines = to_json(block.lines)
-    row = connection.execute(
-        "SELECT open, complete, lines FROM reports WHERE match_id = ?", (match_id,)
-    ).fetchone()
-    if row and not row["open"]:
-        stored = (bool(row["complete"]), len(from_json(row["lines"])), row["lines"])
-        if stored > (block.complete, len(block.lines), lines):
-            return
     names = (
         (report.kind, report.title, report.function, report.module, report.kernel)
         if report
