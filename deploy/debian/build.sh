@@ -21,7 +21,7 @@ mkdir -p "$root/opt"
 $python -m venv "$prefix"
 "$prefix/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 "$prefix/bin/pip" install --quiet --disable-pip-version-check --no-deps "$work"/dist/*.whl
-completion=$(_OOPSWATCH_COMPLETE=bash_source "$prefix/bin/oopswatch")
+completion=$("$prefix/bin/oopswatch" completion bash)
 find "$prefix" -name __pycache__ -prune -exec rm -rf {} +
 rm -rf "$prefix"/lib/python*/site-packages/pip "$prefix"/lib/python*/site-packages/pip-* "$prefix"/bin/pip*
 rm -f "$prefix"/lib/python*/site-packages/oopswatch-*/direct_url.json

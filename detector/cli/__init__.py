@@ -99,6 +99,11 @@ COMMANDS = {
     "tokens": "Bearer tokens of pages and API: who may come in, and what each may do.",
     "notify": "Notification of people: routes, receivers, silences, the log of messages.",
     "config": "The settings in force.",
+    "samples": (
+        "Writes the documentation, the deployment samples, the patterns and the shells' "
+        "completions that came with this version into a new folder."
+    ),
+    "completion": "Prints the script by which bash, zsh or fish completes the commands.",
     "doctor": (
         "Checks settings, brokers, topics, history, receivers and machine, and says what to mend."
     ),

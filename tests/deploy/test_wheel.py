@@ -120,3 +120,90 @@ def test_command_finds_the_patterns_that_the_wheel_brought(installed, tmp_path):
     assert done.stderr.startswith(str(installed))
     assert "kernel.paging-request" in done.stdout
     assert done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def written(installed, tmp_path_factory) -> Path:
+    """What `oopswatch samples` writes, run from the wheel's content alone."""
+    folder = tmp_path_factory.mktemp("samples")
+    done = subprocess.run(
+        [sys.executable, "-c", "from detector.cli import main; main()", "samples", "files"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "files"
+
+
+def test_samples_are_those_of_the_checkout(written):
+    """Every page, every file of deploy and every pattern, byte for byte, and nothing else."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "docs", "deploy", "patterns", "README.md", "CHANGELOG.md",
+         "CONTRIBUTING.md", "LICENSE"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    there = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
+    assert there - {
+        f"completions/{name}" for name in ("oopswatch", "_oopswatch", "oopswatch.fish")
+    } == {name for name in tracked if not name.endswith(".zst")}
+    changed = [
+        name
+        for name in there & {*tracked}
+        if (written / name).read_bytes() != (ROOT / name).read_bytes()
+    ]
+    assert changed == []
+
+
+def test_links_of_the_written_pages_lead_to_what_is_written(written):
+    """A reader without a checkout can follow each."""
+    broken = [
+        f"{page.relative_to(written)}: {target}"
+        for page in written.rglob("*.md")
+        for target in re.findall(
+            r"\]\(([^)\s#]+)[^)]*\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        )
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_completions_complete(written, tmp_path):
+    """bash reads its file and then knows commands and options; the others have theirs."""
+    program = tmp_path / "oopswatch"
+    program.write_text(f"#!{sys.executable}\nfrom detector.cli import main\nmain()\n")
+    program.chmod(0o755)
+    script = (
+        f"source {written}/completions/oopswatch; COMP_WORDS=(oopswatch incidents list --sin); "
+        "COMP_CWORD=3; _oopswatch_completion oopswatch --sin list; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["--since"], done.stderr
+    for name, word in (
+        ("_oopswatch", "#compdef oopswatch"),
+        ("oopswatch.fish", "complete --no-files --command oopswatch"),
+    ):
+        assert word in (written / "completions" / name).read_text()
+
+
+def test_samples_go_into_a_new_folder_only(tmp_path):
+    """What somebody has there is not written over."""
+    from click.testing import CliRunner
+
+    from detector.cli import oopswatch
+
+    (tmp_path / "own").write_text("mine")
+    done = CliRunner().invoke(oopswatch, ["samples", str(tmp_path)])
+    assert (done.exit_code, done.output) == (
+        2,
+        f"oopswatch: {tmp_path}: it is not empty: name a folder that is new\n",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
