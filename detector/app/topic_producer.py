@@ -5,6 +5,7 @@ What cannot be produced is said and stays listed in the history; nothing waits f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,17 +18,22 @@ from detector.model import Rejected
 from detector.render.escape import inert
 from detector.settings.kafka import Kafka
 from detector.sources.dumps import records_of
-from detector.sources.kafka.reach import client_settings, why_unreachable
+from detector.sources.kafka.reach import client_settings, obstacles, why_unreachable
 
 
 class TopicProducer:
-    """A producer for one topic. Raises UserError where brokers or topic do not work."""
+    """A producer for one topic. Raises UserError where brokers or topic do not work; where waiting
+    may help, `say` gets the reason at once.
+    """
 
-    def __init__(self, kafka: Kafka, topic: str, within_s: float) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, within_s: float, say: Callable[[str], None]
+    ) -> None:
         self._topic = topic
         self._within_s = within_s
         self._options: dict[str, Any] = client_settings(kafka)
         wait_ms = int(within_s * 1_000)
+        self._knock(say)
         try:
             self._producer = KafkaProducer(
                 **self._options,
@@ -59,6 +65,16 @@ class TopicProducer:
         """Ends the producer."""
         with suppress(kafka_errors.KafkaError):
             self._producer.close(timeout=0)
+
+    def _knock(self, say: Callable[[str], None]) -> None:
+        """Says what keeps all brokers away. Raises UserError where waiting is of no use."""
+        seen = obstacles(self._options)
+        if len(seen) < len(self._options["bootstrap_servers"]):
+            return
+        reason = "; ".join(obstacle.text for obstacle in seen)
+        if not any(obstacle.passing for obstacle in seen):
+            raise UserError(f"not sent to topic {self._topic}: {reason}; it is sent next time")
+        say(f"waiting for brokers, {self._within_s:g} s at most: {reason}")
 
     def _unsent(self, error: BaseException) -> str:
         """One line: what was not sent, and why."""

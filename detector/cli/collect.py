@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
 
 from detector.cli.settings_options import config_option
+from detector.cli.streams import print_error
 from detector.errors import UserError
 from detector.render.escape import inert
 
@@ -52,15 +54,9 @@ def collect(
     host.
     """
     from detector.settings import settings_of
-    from detector.sources.dumps import content_of, digest_of, dump_files
 
     settings, _ = settings_of(config_path, kafka__bootstrap_servers=bootstrap, kafka__topics=topic)
-    sent = _read_sent(sent_path)
-    waiting = [
-        (path, content, digest)
-        for path in files or dump_files()
-        if (content := content_of(path)) and (digest := digest_of(content)) not in sent
-    ]
+    waiting = list(_waiting(files, _read_sent(sent_path)))
     if not waiting:
         click.echo("nothing new: no file of pstore or kdump that was not sent")
         return
@@ -72,11 +68,32 @@ def collect(
     from detector.app.topic_producer import TopicProducer
 
     within_s = settings.kafka.start_wait_s or _WITHIN_S
-    with closing(TopicProducer(settings.kafka, settings.kafka.topics[0], within_s)) as producer:
+    topic_name = settings.kafka.topics[0]
+    with closing(TopicProducer(settings.kafka, topic_name, within_s, print_error)) as producer:
         for path, content, digest in waiting:
             producer.send_text(key, content)
             _remember(sent_path, digest, path)
-            click.echo(f"{path}  {len(content):,} bytes, sent to {settings.kafka.topics[0]}")
+            click.echo(f"{path}  {len(content):,} bytes, sent to {topic_name}")
+
+
+def _waiting(files: tuple[Path, ...], sent: set[str]) -> Iterator[tuple[Path, bytes, str]]:
+    """Each file that was not sent, with its text and its digest. What lies there and is no log, or
+    cannot be read, is said; where a person named it, it is an error.
+    """
+    from detector.sources.dumps import content_of, digest_of, dump_files
+
+    for path in files or dump_files():
+        try:
+            content, damage = content_of(path)
+        except UserError as error:
+            if files:
+                raise
+            print_error(f"{error}; it is left out")
+            continue
+        if content and (digest := digest_of(content)) not in sent:
+            if damage:
+                print_error(f"{path}: damaged ({damage}): what came before that is taken")
+            yield path, content, digest
 
 
 def _read_sent(path: Path) -> set[str]:

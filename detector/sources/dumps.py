@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detector.errors import UserError
+from detector.sources.files.decompress import DAMAGE, NotALogError, OpenInput
 
 PLACES = (
     "/sys/fs/pstore/dmesg-*",
@@ -24,6 +25,7 @@ PLACES = (
 RECORD_BYTES = 512 * 1024
 # A log buffer is smaller; what is larger is no kernel's log.
 MOST_BYTES = 256 * 1024 * 1024
+_READ_BYTES = 1024 * 1024
 
 
 def dump_files(patterns: Iterable[str] = PLACES) -> list[Path]:
@@ -37,14 +39,37 @@ def dump_files(patterns: Iterable[str] = PLACES) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path))
 
 
-def content_of(path: Path) -> bytes:
-    """A file's bytes. Raises UserError where it cannot be read, or is no log by its size."""
+def content_of(path: Path) -> tuple[bytes, str | None]:
+    """A file's text, decompressed, and what damage ends it early; None where nothing does. Raises
+    UserError where it cannot be read, or is no log by its size or by its bytes.
+    """
+    pieces: list[bytes] = []
+    size = 0
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path}: larger than {MOST_BYTES >> 20} MiB: that is no kernel log")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        opened = OpenInput(str(path))
+    except NotALogError as error:
+        raise UserError(f"{path}: {error}") from error
+    except DAMAGE as error:
+        raise UserError(f"{path}: cannot be read: {_reason(error)}") from error
+    damage = None
+    try:
+        while piece := opened.read(_READ_BYTES):
+            size += len(piece)
+            if size > MOST_BYTES:
+                limit = f"{MOST_BYTES >> 20} MiB"
+                raise UserError(f"{path}: larger than {limit}: that is no kernel log")
+            pieces.append(piece)
+    except DAMAGE as error:
+        damage = _reason(error)
+    finally:
+        opened.close()
+    if damage and not pieces:
+        raise UserError(f"{path}: cannot be read: {damage}")
+    return b"".join(pieces), damage
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def digest_of(content: bytes) -> str:

@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from detector.cli import oopswatch
+from detector.sources import dumps
 from tests.kafka.service import COMMAND, Service
 
 pytestmark = pytest.mark.kafka
@@ -72,6 +75,24 @@ def test_what_is_not_sent_is_sent_next_time(tmp_path):
     assert (done.returncode, str(path) in done.stdout) == (0, True)
     done = collect(f"localhost:{port}", "kernel-logs", "--sent", sent, path, wait_s=2)
     assert (done.returncode, sent.exists()) == (2, False)
-    (line,) = done.stderr.splitlines()
+    waiting, line = done.stderr.splitlines()
+    assert waiting.startswith("oopswatch: waiting for brokers, 2 s at most: ")
+    assert "Connection refused" in waiting
     assert line.startswith("oopswatch: not sent to topic kernel-logs: ")
     assert line.endswith("; it is sent next time")
+
+
+def test_what_is_found_and_is_no_log_holds_up_nothing(tmp_path, monkeypatch):
+    """A record that the kernel left compressed is said and left out; the others are listed. Named
+    by a person it is an error.
+    """
+    packed, log = tmp_path / "dmesg-efi-1.enc.z", tmp_path / "dmesg-efi-2"
+    packed.write_bytes(bytes(range(1, 250)))
+    log.write_text("[  100.000001] usb 1-1: new device\n")
+    monkeypatch.setattr(dumps, "dump_files", lambda: [packed, log])
+    done = CliRunner().invoke(oopswatch, ["collect", "--list", "--host", "db-7"])
+    assert done.exit_code == 0
+    assert f"oopswatch: {packed}: not a log: binary data; it is left out\n" in done.output
+    assert f"{log}  35 bytes, of host db-7\n" in done.output
+    done = CliRunner().invoke(oopswatch, ["collect", "--list", str(packed)])
+    assert (done.exit_code, done.output) == (2, f"oopswatch: {packed}: not a log: binary data\n")

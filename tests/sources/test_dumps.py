@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 
 import pytest
@@ -51,3 +52,23 @@ def test_what_is_no_log_is_refused(tmp_path, monkeypatch):
         content_of(path)
     with pytest.raises(UserError, match="cannot be read"):
         content_of(tmp_path / "missing")
+
+
+def test_compressed_logs_are_read_as_far_as_they_go(tmp_path):
+    """A damaged one gives what came before the damage, and says that; what the kernel left packed
+    is no log.
+    """
+    text = b"".join(b"[  100.%06d] usb 1-1: new device\n" % at for at in range(5_000))
+    path = tmp_path / "dmesg.202611300312.gz"
+    path.write_bytes(gzip.compress(text))
+    assert content_of(path) == (text, None)
+    path.write_bytes(path.read_bytes()[:-2_000])
+    content, damage = content_of(path)
+    assert (text.startswith(content), 0 < len(content) < len(text)) == (True, True)
+    assert damage == "Compressed file ended before the end-of-stream marker was reached"
+    path.write_bytes(b"\x1f\x8b\x08\x00damaged")
+    with pytest.raises(UserError, match=r"gz: (cannot be read|not a log)"):
+        content_of(path)
+    path.write_bytes(bytes(range(1, 250)))
+    with pytest.raises(UserError, match="not a log: binary data"):
+        content_of(path)
