@@ -333,3 +333,14 @@ def test_a_group_of_two_words_is_set_by_the_environment():
     settings, origins = load(None, {}, {"OOPSWATCH_KERNEL_ERRORS_COUNT": "false"})
     assert settings.kernel_errors.count is False
     assert origins["kernel_errors.count"] == "OOPSWATCH_KERNEL_ERRORS_COUNT"
+
+
+@pytest.mark.parametrize("name", ["store.path", "alert.file", "known.index", "symbols.directory"])
+def test_an_empty_path_is_no_path(tmp_path, name):
+    """It would be the folder that the program was started in."""
+    group, _, key = name.partition(".")
+    path = written(tmp_path, f'[{group}]\n{key} = ""\n')
+    with pytest.raises(SettingsError) as raised:
+        load(path, environment={})
+    fault = f'{path}:2: {name} = "": it must be a path that is not empty'
+    assert raised.value.faults == (fault,)

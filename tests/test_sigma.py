@@ -389,3 +389,18 @@ def test_rules_without_a_line_between_them(tmp_path: Path) -> None:
     assert result.exit_code == 2
     line = len(sound.splitlines()) + 1
     assert f"line {line}: title stands twice: write --- between" in result.stderr
+
+
+def test_two_rules_with_one_id_are_not_written(tmp_path: Path) -> None:
+    """The second is named with the first: a pattern file with both would not load."""
+    path = tmp_path / "rules.yml"
+    detection = "{keywords: ['pump stopped at once'], condition: keywords}"
+    rule = "title: %s\nlogsource: {product: linux}\ndetection: " + detection + "\n"
+    path.write_text("---\n".join(rule % title for title in ("水泵停了", "阀门坏了")))
+    done = CliRunner().invoke(oopswatch, ["patterns", "from-sigma", str(path)])
+    assert done.exit_code == 2
+    assert done.stdout.count("[[signature]]") == 1
+    assert (
+        f"{path}: 阀门坏了: not read: its id is kernel.sigma, as that of {path}: 水泵停了"
+        in done.stderr
+    )

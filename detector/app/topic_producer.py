@@ -22,8 +22,10 @@ from detector.sources.kafka.reach import client_settings, obstacles, why_unreach
 
 
 class TopicProducer:
-    """A producer for one topic. Raises UserError where brokers or topic do not work; where waiting
-    may help, `say` gets the reason at once.
+    """A producer for one topic.
+
+    Raises UserError where brokers or topic do not work; where waiting may help, `say` gets the
+    reason at once.
     """
 
     def __init__(

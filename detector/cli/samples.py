@@ -1,4 +1,4 @@
-"""`oopswatch samples`: what came with the program beside its code, laid out as in a checkout."""
+"""`oopswatch samples`: the files that came beside the code, laid out as in a checkout."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def samples(target: Path) -> None:
 
 
 def shipped_file(name: str) -> Path:
-    """A file or folder that came with this package: inside it when it was installed, beside it in
-    a checkout.
+    """A file or folder that came with this package.
+
+    It lies inside the package when that was installed, beside it in a checkout.
     """
     package = Path(__file__).parent.parent
     installed = package / "_shipped"

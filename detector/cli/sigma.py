@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,40 +86,68 @@ def from_sigma(files: tuple[Path, ...]) -> None:
     refused and named.
     """
     _library("sigma")
-    from sigma.collection import SigmaCollection
-    from sigma.correlations import SigmaCorrelationRule
-    from sigma.exceptions import SigmaError
-
-    from detector.sigma.reading import NotASignatureError, class_of, rule_of, signature_of
+    from detector.sigma.reading import NotASignatureError, id_of
 
     refused: list[str] = []
     tables: list[str] = []
+    taken: dict[str, str] = {}
     classes: dict[str, str] = {}
-    for path in files:
+    for path, rule in _rules_of(files):
         try:
-            rules = SigmaCollection.from_dicts(
-                _mappings(path), collect_errors=True, resolve_references=False
-            ).rules
-        except SigmaError as error:
-            raise _unreadable(path, str(error)) from error
-        for rule in sorted(rules, key=lambda rule: isinstance(rule, SigmaCorrelationRule)):
-            try:
-                if rule.errors:
-                    raise rule.errors[0]
-                if isinstance(rule, SigmaCorrelationRule):
-                    tables.append(rule_of(rule, classes))
-                    continue
-                tables.append(signature_of(rule))
-            except (NotASignatureError, SigmaError) as error:
-                reason = " ".join(str(error).split())
-                refused.append(f"{path}: {rule.title or rule.id}: not read: {reason}")
-                continue
-            classes |= {str(key): class_of(rule) for key in (rule.name, rule.id) if key}
+            tables.append(_table_of(rule, classes, taken))
+        except (NotASignatureError, _sigma_error()) as error:
+            reason = " ".join(str(error).split())
+            refused.append(f"{path}: {rule.title or rule.id}: not read: {reason}")
+            continue
+        taken[id_of(rule)] = f"{path}: {rule.title or rule.id}"
     click.echo("\n".join(tables), nl=False)
     for line in refused:
         click.echo(inert(line), err=True)
     if refused:
         raise UserError(f"rules that are not read: {len(refused)}, named above; {len(tables)} are")
+
+
+def _rules_of(files: tuple[Path, ...]) -> Iterator[tuple[Path, Any]]:
+    """Each rule of some files, detections before the correlations that name them."""
+    from sigma.collection import SigmaCollection
+    from sigma.correlations import SigmaCorrelationRule
+
+    for path in files:
+        try:
+            rules = SigmaCollection.from_dicts(
+                _mappings(path), collect_errors=True, resolve_references=False
+            ).rules
+        except _sigma_error() as error:
+            raise _unreadable(path, str(error)) from error
+        for rule in sorted(rules, key=lambda rule: isinstance(rule, SigmaCorrelationRule)):
+            yield path, rule
+
+
+def _table_of(rule: Any, classes: dict[str, str], taken: Mapping[str, str]) -> str:
+    """The table of a rule; `classes` gets the class of a detection. Raises NotASignatureError, also
+    where the id is one of `taken`, and SigmaError.
+    """
+    from sigma.correlations import SigmaCorrelationRule
+
+    from detector.sigma.reading import NotASignatureError, class_of, id_of, rule_of, signature_of
+
+    if rule.errors:
+        raise rule.errors[0]
+    if other := taken.get(id_of(rule)):
+        raise NotASignatureError(
+            f"its id is {id_of(rule)}, as that of {other}: give it a name of its own"
+        )
+    if isinstance(rule, SigmaCorrelationRule):
+        return rule_of(rule, classes)
+    table = signature_of(rule)
+    classes |= {str(key): class_of(rule) for key in (rule.name, rule.id) if key}
+    return table
+
+
+def _sigma_error() -> type[Exception]:
+    from sigma.exceptions import SigmaError
+
+    return SigmaError
 
 
 def _mappings(path: Path) -> list[dict[str, Any]]:

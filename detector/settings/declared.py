@@ -14,7 +14,7 @@ from pydantic import DirectoryPath, Field, FilePath, model_validator
 from pydantic.fields import FieldInfo
 
 from detector.settings.fleet import FleetSettings
-from detector.settings.group import Folders, Group, Listed, Networks
+from detector.settings.group import Folders, Group, Listed, Networks, NewPath
 from detector.settings.group import setting as _setting
 from detector.settings.kafka import Kafka
 from detector.settings.netconsole import NetconsoleSettings
@@ -36,7 +36,7 @@ DEFAULT_PORT = 8470
 class Store(Group):
     """The file of the history."""
 
-    path: Path = _setting(
+    path: NewPath = _setting(
         Path("oopswatch.db"),
         "SQLite file, made when it is not there; on a local disk, never on a shared one",
     )
@@ -53,7 +53,7 @@ class Patterns(Group):
 class Known(Group):
     """The index of known kernel bugs."""
 
-    index: Path | None = _setting(
+    index: NewPath | None = _setting(
         None,
         (
             "file that `oopswatch known update` writes; without it known-bugs.zst beside the "
@@ -65,7 +65,7 @@ class Known(Group):
 class SymbolsSettings(Group):
     """Symbols packs: code, symbols and types of kernels, which name the member behind a fault."""
 
-    directory: Path | None = _setting(
+    directory: NewPath | None = _setting(
         None,
         (
             "folder of the packs that `oopswatch symbols add` writes; without it the folder "
@@ -80,7 +80,7 @@ class Alert(Group):
     Receivers and routes are in a file of their own: docs/alerts.md.
     """
 
-    file: Path | None = _setting(
+    file: NewPath | None = _setting(
         None, "routing file (TOML); without it nobody is told. Read again on SIGHUP"
     )
     templates: DirectoryPath | None = _setting(

@@ -105,6 +105,16 @@ def _paired(value: object) -> object:
     return {name.strip(): other.strip() for name, _, other in pairs}
 
 
+def _named(value: object) -> object:
+    """An empty path would be the folder that the program was started in."""
+    if isinstance(value, str | Path) and str(value).strip() in {"", "."}:
+        raise ValueError("no path")
+    return value
+
+
+NewPath = Annotated[Path, BeforeValidator(_named), Allowed("a path that is not empty")]
+"""A path of what need not be there."""
+
 BrokerAddress = Annotated[
     str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")
 ]

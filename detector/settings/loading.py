@@ -245,7 +245,7 @@ def _sentence(mistake: ErrorDetails, merged: Given) -> str:
         origin = next((at for name, (_, at) in merged.items() if name.startswith(full)), "settings")
         return f"{origin}: {full}: {mistake['msg'].removeprefix('Value error, ')}"
     value, origin = merged[full]
-    shown = "" if full.endswith("password") else f" = {inert(text(value))[:_SHOWN]}"
+    shown = "" if full.endswith("password") else f" = {inert(text(value))[:_SHOWN] or chr(34) * 2}"
     return f"{origin}: {full}{shown}: it must be {allowed(_DECLARED[full])}"
 
 

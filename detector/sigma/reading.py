@@ -86,7 +86,7 @@ def signature_of(rule: SigmaRule) -> str:
         (
             "# From a rule of Sigma: letters of both cases were the same there, here they are not.",
             "[[signature]]",
-            f"id       = {toml_string(f'kernel.{slug}')}",
+            f"id       = {toml_string(id_of(rule))}",
             f"class    = {toml_string(slug)}",
             'origin   = "kernel"',
             f"severity = {toml_string(_SEVERITIES[level])}",
@@ -146,6 +146,12 @@ def _count_of(condition: Any, kind: str, rules: int) -> int:
 def class_of(rule: SigmaRule) -> str:
     """The class that the signatures of a detection rule have."""
     return _slug(rule.name or _title(rule))
+
+
+def id_of(rule: SigmaRule | SigmaCorrelationRule) -> str:
+    """The id that a rule gets here: of a detection that of its signature."""
+    slug = _slug(rule.name or _title(rule))
+    return slug if isinstance(rule, SigmaCorrelationRule) else f"kernel.{slug}"
 
 
 def _ways(node: Any, *, absent: bool) -> list[list[ConditionText]]:
@@ -256,7 +262,7 @@ def _rule_table(rule: SigmaCorrelationRule, title: str, names: Sequence[str], co
     lines = [
         "# From a correlation of Sigma: times are the kernel's here, and a boot parts them.",
         "[[rule]]",
-        f"id        = {toml_string(_slug(rule.name or title))}",
+        f"id        = {toml_string(id_of(rule))}",
         f"title     = {toml_string(title)}",
         f"type      = {toml_string(kind)}",
         f"classes   = {_listed(names)}",

@@ -40,8 +40,9 @@ def dump_files(patterns: Iterable[str] = PLACES) -> list[Path]:
 
 
 def content_of(path: Path) -> tuple[bytes, str | None]:
-    """A file's text, decompressed, and what damage ends it early; None where nothing does. Raises
-    UserError where it cannot be read, or is no log by its size or by its bytes.
+    """A file's text, decompressed, and the damage that ends it early, if any.
+
+    Raises UserError where it cannot be read, or is no log by its size or by its bytes.
     """
     pieces: list[bytes] = []
     size = 0

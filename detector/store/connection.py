@@ -53,6 +53,11 @@ def connect_reading(path: str) -> Connection:
         raise StoreError(
             f"{path}: there is no such history: name the file that `oopswatch run` writes"
         )
+    if _is_empty(path):
+        raise StoreError(
+            f"{path}: the file is empty, no history yet: start `oopswatch run`, or "
+            "`oopswatch scan --store`, which makes it one"
+        )
     with explained(path):
         db = _database(_open_reading(path)[0])
         try:
@@ -68,6 +73,12 @@ def connect_reading(path: str) -> Connection:
             db.close()
             raise
     return db
+
+
+def _is_empty(path: str) -> bool:
+    """Returns whether a file holds nothing, and nothing of it stands in its log."""
+    log = Path(f"{path}-wal")
+    return not Path(path).stat().st_size and not (log.exists() and log.stat().st_size)
 
 
 def reading_uri(path: str) -> str:

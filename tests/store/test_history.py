@@ -145,6 +145,9 @@ def test_reading_goes_on_beside_a_writer(tmp_path: Path) -> None:
 def test_a_missing_history_is_named(tmp_path: Path) -> None:
     """No file is made by looking."""
     path = tmp_path / "none.db"
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(StoreError, match=r"empty\.db: the file is empty, no history yet"):
+        open_history(tmp_path / "empty.db")
     with pytest.raises(StoreError, match=r"none\.db: there is no such history"):
         open_history(path)
     assert not path.exists()
