@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detector.explain.kinds.checks import is_eeh
+from detector.explain.kinds.hangs import shown_running
 from detector.explain.step_facts import StepFacts, group_of, jit_tag
 
 
@@ -228,13 +229,23 @@ RULES: tuple[StepRule, ...] = (
     ),
     StepRule(
         "hung-task, waiting-task",
-        "the kernel goes on",
-        _is("hung-task", "waiting-task"),
+        "the kernel goes on, and the task was not shown running",
+        lambda crash: _is("hung-task", "waiting-task")(crash) and not shown_running(crash.report),
         (
             ("host: cat /proc/PID/stack; grep State /proc/PID/status (does it still wait, and "
             "where?)"),
             "host: echo w > /proc/sysrq-trigger; dmesg (all tasks that wait uninterruptibly)",
             "host: crash, then foreach UN bt (on the live kernel; wants its debug information)",
+        ),
+    ),
+    StepRule(
+        "hung-task",
+        "the kernel goes on, and the task was killed and runs all the same",
+        lambda crash: _is("hung-task")(crash) and shown_running(crash.report),
+        (
+            "host: grep State /proc/PID/status (does it still run?)",
+            "host: echo l > /proc/sysrq-trigger; dmesg (what every CPU does now)",
+            "host: perf top -g (where the CPU that runs it spends its time)",
         ),
     ),
     StepRule(
@@ -281,9 +292,18 @@ RULES: tuple[StepRule, ...] = (
     ),
     StepRule(
         "memory-pressure",
-        "the kernel goes on",
-        _is("memory-pressure"),
+        "the kernel goes on, and pages of an order were asked for",
+        lambda crash: _is("memory-pressure")(crash) and _has(crash, "page allocation failure"),
         ("host: cat /proc/buddyinfo (are blocks of that order left?)",),
+    ),
+    StepRule(
+        "memory-pressure",
+        "the kernel goes on, and an area of vmalloc was asked for",
+        lambda crash: _is("memory-pressure")(crash) and _has(crash, ": vmalloc"),
+        (
+            ("host: grep -E 'MemAvailable|CommitLimit|Vmalloc' /proc/meminfo (can an area of that "
+             "size be had at all?)"),
+        ),
     ),
     StepRule(
         "memory-leak",

@@ -100,12 +100,24 @@ def test_every_rule_is_reached():
         for hardware in (SERVER, QEMU)
         for name in ("demo_put", "bpf_prog_0123456789abcdef_demo")
     ]
-    crashes += [StepFacts(report) for report in (*SITUATIONS.values(), EEH)]
+    crashes += [StepFacts(report) for report in (*SITUATIONS.values(), EEH, *SHOWN)]
     assert [rule for rule in RULES if not any(map(rule.holds, crashes))] == []
 
 
 FAULT = replace(REPORT, kind="memory-fault")
 EEH = replace(REPORT, lines=("WARNING: at arch/powerpc/platforms/pseries/eeh.c:390",))
+SHOWN = (
+    replace(REPORT, kind="memory-pressure", lines=("demo: page allocation failure: order:0, ",)),
+    replace(REPORT, kind="memory-pressure", lines=("demo: vmalloc error: size 4096, ",)),
+    replace(
+        REPORT,
+        kind="hung-task",
+        lines=(
+            "INFO: task demo:71 can't die for more than 143 seconds.",
+            "task:demo            state:R  running task     stack:29600 pid:71    ppid:63",
+        ),
+    ),
+)
 SITUATIONS = {
     "dump kernel loaded": _on(FAULT, "6.1.0", loaded=True),
     "none loaded": _on(FAULT, "6.1.0"),

@@ -136,6 +136,14 @@ PLAIN_CLASSES: Mapping[int, str] = {
     0x22: "the program counter is no multiple of 4",
     0x26: "the stack pointer is no multiple of 16",
 }
+# Heads of __do_kernel_fault() and do_page_fault() that only a fault of permissions gets.
+_REFUSALS = (
+    "access to user memory",
+    "execution of user memory",
+    "write to read-only memory",
+    "execute from non-executable memory",
+    "read from unreadable memory",
+)
 _INSTRUCTION_ABORTS = (0x20, 0x21)
 _DATA_ABORTS = (0x24, 0x25)
 _LOWER = (0x20, 0x24, 0x30, 0x32, 0x34)
@@ -214,6 +222,21 @@ def is_external_abort(report: CrashReport) -> bool:
     )
 
 
+def is_software_pan(report: CrashReport) -> bool:
+    """Returns whether the head speaks of permissions over a translation fault, which shows that PAN
+    is made by software: arch/arm64/mm/fault.c is_el1_permission_fault() (4.10 to 6.x) takes every
+    fault of a user address so while the tables of user space are switched off.
+    """
+    head = report.lines[0] if report.lines else ""
+    read = syndrome_of(report)
+    return (
+        report.arch == "arm64"
+        and any(words in head for words in _REFUSALS)
+        and read is not None
+        and read.status in range(0x04, 0x08)
+    )
+
+
 def explain_esr(report: CrashReport) -> list[Statement]:
     """Returns what the syndrome says in words."""
     syndrome_read = syndrome_of(report)
@@ -236,10 +259,11 @@ def explain_esr(report: CrashReport) -> list[Statement]:
         evidence.append(
             f"WnR = {syndrome_read.value >> 6 & 1}: a {'write' if syndrome_read.write else 'read'}"
         )
-    return [Statement(_sentence(syndrome_read), "certain", tuple(evidence))]
+    sentence = _sentence(syndrome_read, mapped_unknown=is_software_pan(report))
+    return [Statement(sentence, "certain", tuple(evidence))]
 
 
-def _sentence(syndrome_read: Syndrome) -> str:
+def _sentence(syndrome_read: Syndrome, *, mapped_unknown: bool) -> str:
     level = (
         "a lower exception level (user space)"
         if syndrome_read.from_user
@@ -255,15 +279,11 @@ def _sentence(syndrome_read: Syndrome) -> str:
         return f"The processor raised {syndrome_read.class_name}" + (
             f": {words}." if words else "."
         )
+    plain = "" if mapped_unknown else _plain(syndrome_read.status)
     if syndrome_read.cls in _INSTRUCTION_ABORTS:
-        return (
-            f"Fetching an instruction failed in {level}: "
-            f"{syndrome_read.status_name}{_plain(syndrome_read.status)}."
-        )
-    return (
-        f"A {'write' if syndrome_read.write else 'read'} by {level} failed: "
-        f"{syndrome_read.status_name}{_plain(syndrome_read.status)}."
-    )
+        return f"Fetching an instruction failed in {level}: {syndrome_read.status_name}{plain}."
+    act = "write" if syndrome_read.write else "read"
+    return f"A {act} by {level} failed: {syndrome_read.status_name}{plain}."
 
 
 def _breakpoint(number: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from detector.explain.block_text import first, quoted
 from detector.explain.decode.fault import Decoded, fault_address_of, is_protection_fault
+from detector.explain.decode.fault_codes_arm import is_software_pan
 from detector.explain.decode.machine import Architecture
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
@@ -22,8 +23,7 @@ _LEVELS = ("PGD", "P4D", "PUD", "PMD", "PTE")
 _PRESENT, _WRITABLE, _USER, _HUGE, _NO_EXECUTE = 1, 1 << 1, 1 << 2, 1 << 7, 1 << 63
 _AC = 1 << 18  # EFLAGS.AC: set by stac, which lets the kernel touch user pages for a while
 _PAGE = 4096
-# Words of the head, what they mean, and whether that wants a page that is mapped: with PAN by
-# software the tables of user space are off, and the same words stand over a translation fault.
+# Words of the head, what they mean, and whether that wants a page that is mapped.
 _ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
     (
         "access to user memory outside uaccess routines",
@@ -58,6 +58,11 @@ _ARM_WORDS: tuple[tuple[str, str, bool], ...] = (
         True,
     ),
     ("read from unreadable memory", "The page is mapped, and the kernel may not read it.", True),
+)
+_SOFTWARE_PAN = (
+    "The kernel speaks of permissions over a translation fault: PAN is made by software here, and "
+    "had the tables of user space switched off. Then every address of user space fails like this, "
+    "mapped or not."
 )
 _COPIES = ("mem", "copy", "__copy", "rep_movs", "str", "csum", "clear_page", "crc")
 
@@ -104,14 +109,13 @@ def _arm64(report: CrashReport) -> list[Statement]:
     if result is None:
         return []
     words, mapped = result
-    if mapped and (report.esr or 0) & 0x3C != 0x0C:
-        words = (
-            "No page is mapped there; the kernel speaks of permissions since PAN by software has "
-            "the "
-            "tables of user space switched off in the kernel."
-        )
-        return [Statement(words, "likely", (head.strip(),))]
-    statements = [Statement(words, "certain", (head.strip(),))]
+    if is_software_pan(report):
+        status = f"status {(report.esr or report.error_code or 0) & 0x3F:#04x}: a translation fault"
+        statements = [Statement(_SOFTWARE_PAN, "certain", (head.strip(), status))]
+    elif mapped and (report.esr or 0) & 0x3C != 0x0C:
+        return []
+    else:
+        statements = [Statement(words, "certain", (head.strip(),))]
     address = fault_address_of(report)
     if "user memory" in head and address is not None and address >= _PAGE:
         text = "A pointer from user space was used as if it were the kernel's."

@@ -31,6 +31,8 @@ _CONTROL = lazy_regex(r"mov (?P<register>cr[0-8]), (?P<source>\w+)")
 _INDIRECT = lazy_regex(r"(?:call|jmp) (?P<register>r\w+)$")
 _THUNK = lazy_regex(r"__x86_indirect_(?:thunk|call_thunk|jump_thunk)_(?P<register>r\w+)$")
 _SEGMENT = lazy_regex(r"(?:mov|pop|l[defgs]s) (?:[defgs]s)\b|pop [fg]s")
+_PLAIN_HEX = lazy_regex(r"[0-9a-f]+")
+_PUSH, _PUSH_LENGTH = 0x68, 5  # push imm32; Intel SDM volume 2, PUSH
 _MSR = ("wrmsr", "rdmsr")
 _PRIVILEGED = ("xsetbv", "lgdt", "lidt", "lldt", "ltr", "lmsw", "invpcid", "swapgs", "rdpmc",
     "clts",
@@ -125,7 +127,7 @@ def _class(
     name = instruction.text.split()[-1 if instruction.text.startswith("rep") else 0]
     source = f"Code: {instruction.raw} is `{instruction.text}`"
     if name.startswith("iret"):
-        yield _return_frame(code, source)
+        yield _return_frame(report, code, source)
     elif name in _MSR:
         yield _msr(report, name, source)
     elif (control := _CONTROL.match(instruction.text)) is not None:
@@ -160,7 +162,14 @@ def is_thunk(report: CrashReport) -> bool:
     return report.pc is not None and _THUNK.match(report.pc.function) is not None
 
 
-def _return_frame(code: int, source: str) -> Statement:
+def _return_frame(report: CrashReport, code: int, source: str) -> Statement:
+    if code and (pushed := _pushed(report, code)) is not None:
+        text = (
+            f"`iret` took the selector {code & 0xFFFC:#06x} for CS or SS from the frame on the "
+            "stack, and the code before it pushes that value itself: the frame is as the code "
+            "made it."
+        )
+        return Statement(text, "likely", (source, pushed))
     if code:
         text = (
             f"`iret` took the selector {code & 0xFFFC:#06x} for CS or SS from the frame on the "
@@ -172,6 +181,23 @@ def _return_frame(code: int, source: str) -> Statement:
             "flags or selectors): the frame was overwritten, or made wrongly."
         )
     return Statement(text, "likely", (source,))
+
+
+def _pushed(report: CrashReport, code: int) -> str | None:
+    """The `push imm32` before the marked instruction whose value is the selector refused (an error
+    code has flags where a selector has its two lowest bits), or None.
+    """
+    marked = (at for at, word in enumerate(report.code) if word[:1] == "<")
+    mark = report.code_mark if report.code_mark is not None else next(marked, None)
+    text = "".join(report.code[: mark or 0])
+    if not _PLAIN_HEX.fullmatch(text) or len(text) % 2:
+        return None
+    before = bytes.fromhex(text)
+    for at in range(len(before) - _PUSH_LENGTH, -1, -1):
+        value = int.from_bytes(before[at + 1 : at + _PUSH_LENGTH], "little")
+        if before[at] == _PUSH and value & ~3 == code & 0xFFFC:
+            return f"Code: {before[at : at + _PUSH_LENGTH].hex()} is `push {value:#x}`"
+    return None
 
 
 def _msr(report: CrashReport, name: str, source: str) -> Statement:

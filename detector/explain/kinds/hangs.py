@@ -27,6 +27,9 @@ _OWNER = lazy_regex(
     r"|but the (?:owner|last holder) is not found)"
 )
 _TASK = lazy_regex(r"task:(?P<comm>.{1,16}?) +state:(?P<state>\S) .*?\bpid: *(?P<pid>\d+)\b")
+_OLD_TASK = lazy_regex(  # kernel/sched/core.c sched_show_task(), up to 5.8
+    r"(?P<comm>.{1,16}?) +(?P<state>R) +running task +\d+ +(?P<pid>\d+) +\d+ 0x[0-9a-f]+"
+)
 _TRACE = lazy_regex(r"\s*Call [Tt]race\s*:")
 _HOLDER = lazy_regex(r"(?P<count>\d+) locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
 _LOCK = lazy_regex(
@@ -119,13 +122,26 @@ def _slept(report: CrashReport, pid: str) -> str:
 
 def _task_line(report: CrashReport, pid: str) -> re.Match[str] | None:
     """The line that shows the task's state."""
-    return next((item for item in every(report.lines, _TASK) if item["pid"] == pid), None)
+    lines = (*every(report.lines, _TASK), *every(report.lines, _OLD_TASK))
+    return next((item for item in lines if item["pid"] == pid), None)
+
+
+def shown_running(report: CrashReport | None) -> bool:
+    """Returns whether the task of a "can't die" report ran, or was ready to, when it was shown."""
+    matched = first(report.lines, _HUNG) if report is not None else None
+    if report is None or matched is None or matched["what"] != "can't die":
+        return False
+    task = _task_line(report, matched["pid"])
+    return task is not None and task["state"] == "R"
 
 
 def _shown_awake(report: CrashReport, matched: re.Match[str]) -> Iterator[Statement]:
     """Yields that the task was no longer asleep when it was shown."""
     task = _task_line(report, matched["pid"])
-    if task is not None and task["state"] == "R":
+    if shown_running(report) and task is not None:
+        text = "When it was shown it ran, or was ready to run (state R): it was not waiting then."
+        yield Statement(text, "certain", (quoted(task),))
+    elif task is not None and task["state"] == "R":
         text = (
             "When it was shown it was ready to run (state R): it had just been woken, and the "
             "trace need not be that of its wait."

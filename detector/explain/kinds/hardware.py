@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from detector.crash.identity import base
 from detector.explain.block_text import first, quoted
 from detector.explain.decode.fault_codes_arm import PLAIN_CLASSES, is_external_abort, syndrome
 from detector.explain.host_facts import is_virtual
@@ -128,6 +129,10 @@ _SEVERITY = {
     6: "corrected",
 }
 _MOST = 4
+# arch/arm64/lib/clear_page.S, copy_page.S, mte.S (4.x to 6.x)
+_WHOLE_PAGES = frozenset(
+    {"clear_page", "copy_page", "__pi_clear_page", "__pi_copy_page", "mte_zero_clear_page_tags"}
+)
 CLASSES = frozenset({"machine-check", "hardware-corrected", "memory-uncorrected"})
 """Classes of matches that the hardware is to blame for."""
 
@@ -147,10 +152,17 @@ def explain_hardware(report: CrashReport | None, evidence: Sequence[Match]) -> l
 
 
 def _from_hypervisor(report: CrashReport) -> Iterator[Statement]:
-    """Yields what an external abort means in a virtual machine, which has no bus of its own."""
+    """Yields what an external abort means in a virtual machine, which has no bus of its own; the
+    functions that clear or copy a whole page are given pages of memory alone.
+    """
     if is_external_abort(report) and is_virtual(report):
+        at = base(report.pc.function if report.pc is not None else report.function or "")
         text = (
-            "The machine is virtual: as a rule the hypervisor raises this, for an access to a "
+            f"The machine is virtual, and {at}() is given pages of memory alone: nothing answers "
+            "where the kernel takes memory to be. Suspect the map of memory that it was started "
+            "with (device tree, firmware, a part that is reserved), or the host's memory."
+            if at in _WHOLE_PAGES
+            else "The machine is virtual: as a rule the hypervisor raises this, for an access to a "
             "device's address that it does not serve. Suspect the driver's access or the "
             "hypervisor, not the memory."
         )

@@ -168,6 +168,17 @@ _SPINLOCK_WORDS = {
     "uninitialized": "A spinlock was used that was never initialised.",
     "trylock failure on UP": "A spinlock was held already, on a machine of one CPU.",
 }
+# spin_lock sets both marks, spin_unlock clears both: debug_spin_lock_after(), debug_spin_unlock()
+# (kernel/locking/spinlock_debug.c, 3.x to 6.x); a run queue's owner is set by hand up to 4.19.
+_STALE_OWNER = (
+    "A task asked for a spinlock whose mark names that task as the owner, but no CPU: one of the "
+    "two marks is stale or was overwritten."
+)
+_OTHER_CPU = (
+    "A task asked for a spinlock whose marks name that task as the owner, but another CPU than the "
+    "one on which it runs: it was moved while it held the lock, or the marks are stale or were "
+    "overwritten."
+)
 _MAGIC = {"spinlock": "dead4ead", "rwlock": "deaf1eed"}
 
 
@@ -372,6 +383,9 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
         text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."
         return [Statement(text, "certain", (report.title or "",))]
     words = _SPINLOCK_WORDS[matched["what"]].replace("spinlock", matched["lock"])
+    if matched["what"] == "recursion" and state is not None and matched["cpu"] != state["cpu"]:
+        words = _STALE_OWNER if state["cpu"] == "-1" else _OTHER_CPU
+        words = words.replace("spinlock", matched["lock"])
     if matched["cpu"] is not None and words.startswith("A CPU "):
         who = f"CPU {matched['cpu']}, with {matched['comm']} (pid {matched['pid']}) on it,"
         words = words.replace("A CPU", who, 1)
@@ -396,7 +410,7 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
             )
         )  # fmt: skip
     elif state["owner"] != "<none>":
-        where = f", on CPU {state['cpu']}" if state["cpu"] != "-1" else ""
-        text = f"Its owner is {state['owner']} (pid {state['pid']}){where}."
+        where = f"on CPU {state['cpu']}" if state["cpu"] != "-1" else "but no CPU"
+        text = f"The lock's marks name {state['owner']} (pid {state['pid']}) as its owner, {where}."
         statements.append(Statement(text, "certain", (quoted(state),)))
     return statements

@@ -59,6 +59,8 @@ _VMALLOC = lazy_regex(
     r"(?P<size>\d+))"
 )
 
+_SELDOM_MEANT = 4 << 30  # bytes
+_NEAR = 4096  # bytes
 _PERCPU = lazy_regex(
     r"percpu: allocation failed, size=(?P<bytes>\d+) align=\d+ atomic=[01], (?P<why>.{4,80}?)\.?$"
 )
@@ -171,6 +173,19 @@ def explain_kill_matches(evidence: Sequence[Match]) -> list[Statement]:
     return list(explain_kills([match.text for match in kills]))
 
 
+def _unchecked(size: int) -> Iterator[Statement]:
+    """Yields what a size says that no caller is likely to mean: a length that nobody checked."""
+    if size < _SELDOM_MEANT:
+        return
+    text = "So large an area is seldom meant: look where the length comes from, and who checks it."
+    evidence = f"{size} >> 30 = {size >> 30} (GiB)"
+    below = (1 << size.bit_length()) - size
+    if below <= _NEAR:
+        evidence = f"{size} = 2^{size.bit_length()} - {below}"
+        text += " It is just below a power of two, as a sum or a product is that wrapped."
+    yield Statement(text, "likely", (evidence,))
+
+
 def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """An allocation that failed: how much, and whether memory is short or in splinters."""
     del skip
@@ -188,8 +203,9 @@ def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statem
         )
         return [Statement(text, "certain", (quoted(matched),))]
     if (area := first(report.lines, _VMALLOC)) is not None:
-        text = f"{area['comm']} got no area of {area['bytes'] or area['size']} bytes from vmalloc."
-        return [Statement(text, "certain", (quoted(area),))]
+        size = int(area["bytes"] or area["size"])
+        text = f"{area['comm']} got no area of {size} bytes from vmalloc."
+        return [Statement(text, "certain", (quoted(area),)), *_unchecked(size)]
     if (shared := first(report.lines, _PERCPU)) is not None:
         text = f"{shared['bytes']} bytes for each CPU were not to be had: {shared['why']}."
         return [Statement(text, "certain", (quoted(shared),))]

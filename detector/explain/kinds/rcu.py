@@ -48,6 +48,7 @@ _ENDED = lazy_regex(
 _SEEN = lazy_regex(
     r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
 )
+_NO_LOCKS = lazy_regex(r"no locks held by .{1,40}/\d+\.")
 _USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _MOST = 8
 _RAN = lazy_regex(
@@ -229,7 +230,9 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
     text += f"; at {used['place']}: {used['what']}"
     off = next((line.strip() for line in report.lines if line.endswith("debug_locks = 0")), None)
     if off is None:
-        return [Statement(text, "certain", (quoted(used),)), *held_locks(report)]
+        doubted = list(_without_section(report, used))
+        said = Statement(text, "possible" if doubted else "certain", (quoted(used),))
+        return [said, *doubted, *held_locks(report)]
     # That change is in mainline from 5.14 on.
     text = (
         f"{text.rstrip('.')}. Lockdep was off by then, as after an earlier report of its own; "
@@ -237,3 +240,16 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
         "where it is switched off meanwhile."
     )
     return [Statement(text, "possible", (quoted(used), off)), *held_locks(report)]
+
+
+def _without_section(report: CrashReport, used: re.Match[str]) -> Iterator[Statement]:
+    """Yields that lockdep's list of locks does not hold the section that its check speaks of; a
+    read-side section is in the list, as a lock (include/linux/rcupdate.h rcu_lock_acquire()).
+    """
+    none = first(report.lines, _NO_LOCKS)
+    if none is not None and used["what"].startswith("Illegal context switch"):
+        text = (
+            "Lockdep's list for the task holds no such section: check and list disagree, so the "
+            "alarm may be false."
+        )
+        yield Statement(text, "certain", (quoted(used), quoted(none)))

@@ -36,6 +36,7 @@ _ENTRIES = (
     "swapgs_restore_regs_and_return_to_usermode", "native_iret", "common_interrupt_return",
     "paranoid_", "error_entry", "error_return",
 )  # fmt: skip
+_PAGE, _WORD = 4096, 8  # bytes, x86_64
 _USER_END = 1 << 47  # arch/x86/include/asm/page_64_types.h, four levels of page tables
 
 
@@ -54,7 +55,27 @@ def explain_double_fault(report: CrashReport, skip: Container[str]) -> list[Stat
     stack = report.registers.get("rsp")
     if stack is not None and 0 < stack < _USER_END and report.arch == "x86_64":
         return _on_user_stack(report, stack)
+    if (at_end := _at_end(report, stack)) is not None:
+        return [at_end, *repeats(report)]
     return [Statement(_DOUBLE, "certain", (report.title or "",)), *repeats(report)]
+
+
+def _at_end(report: CrashReport, stack: int | None) -> Statement | None:
+    """A push whose page fault found no stack to put its frame on: CR2 is the word below the stack
+    pointer, and the next page. None where the fault was another.
+    """
+    wrote, text = report.registers.get("cr2"), report.instruction or ""
+    if stack is None or stack % _PAGE or wrote != stack - _WORD:
+        return None
+    if report.arch != "x86_64" or not text.startswith(("push", "call")):
+        return None
+    return Statement(
+        f"The stack pointer had come to the end of what is mapped: `{text}` at rsp = {stack:#x} "
+        f"could not write at {wrote:#x}, and the exception for that found no stack either. A "
+        "kernel stack overflowed, or the stack pointer was set there wrongly.",
+        "certain",
+        (f"cr2 = {wrote:#x} = {stack:#x} - {_WORD}", f"{stack:#x} % {_PAGE} = 0"),
+    )
 
 
 def _on_user_stack(report: CrashReport, stack: int) -> list[Statement]:
