@@ -223,9 +223,11 @@ def is_external_abort(report: CrashReport) -> bool:
 
 
 def is_software_pan(report: CrashReport) -> bool:
-    """Returns whether the head speaks of permissions over a translation fault, which shows that PAN
-    is made by software: arch/arm64/mm/fault.c is_el1_permission_fault() (4.10 to 6.x) takes every
-    fault of a user address so while the tables of user space are switched off.
+    """Returns whether the report shows that PAN is made by software.
+
+    Its head speaks of permissions over a translation fault: arch/arm64/mm/fault.c
+    is_el1_permission_fault() (4.10 to 6.x) takes every fault of a user address so while the tables
+    of user space are switched off.
     """
     head = report.lines[0] if report.lines else ""
     read = syndrome_of(report)

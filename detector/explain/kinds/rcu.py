@@ -231,8 +231,8 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
     off = next((line.strip() for line in report.lines if line.endswith("debug_locks = 0")), None)
     if off is None:
         doubted = list(_without_section(report, used))
-        said = Statement(text, "possible" if doubted else "certain", (quoted(used),))
-        return [said, *doubted, *held_locks(report)]
+        statement = Statement(text, "possible" if doubted else "certain", (quoted(used),))
+        return [statement, *doubted, *held_locks(report)]
     # That change is in mainline from 5.14 on.
     text = (
         f"{text.rstrip('.')}. Lockdep was off by then, as after an earlier report of its own; "
