@@ -57,3 +57,12 @@ def test_a_number_that_no_row_can_have_is_not_found(client: TestClient, number: 
     assert client.get(f"/signatures?page={number}").status_code == 200
     for after in (number, spell_place(int(number[:4_000]), 1)):
         assert client.get("/faults", params={"after": after}).status_code == 422
+
+
+def test_a_long_address_is_not_repeated(client: TestClient) -> None:
+    """49 long values and a wrong one: the page says what is wrong, and is no longer than they."""
+    query = "&".join(["since=x", *("host=" + "a" * 900 for _ in range(49))])
+    answer = client.get(f"/incidents?{query}")
+    assert answer.status_code == 422
+    assert 'href="/theme/dark?back=/incidents"' in answer.text
+    assert len(answer.text) < 10_000

@@ -197,6 +197,10 @@ def now_us(request: Request) -> int:
     return clock()
 
 
+# A longer query is not repeated in the page's links: they then lead to the page without it.
+_ADDRESS_BOUND = 4_000
+
+
 def _frame(request: Request, page: PageContent) -> dict[str, Any]:
     """What every page has around its content."""
     who = visitor(request)
@@ -211,7 +215,7 @@ def _frame(request: Request, page: PageContent) -> dict[str, Any]:
         "place": page.place,
         "navigation": NAVIGATION,
         "theme": theme_of(request),
-        "here": f"{request.url.path}{suffix}",
+        "here": f"{request.url.path}{suffix if len(suffix) <= _ADDRESS_BOUND else ''}",
         "address": address,
         "formats": FORMATS if page.data is not None and page.status < 400 else (),
         "notice": page.notice or _done(request.query_params),

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_sdk.errors import SlackObjectFormationError
+from slack_sdk.models.blocks import Block, HeaderBlock, SectionBlock
 
 from detector.alert.notice import Notice
 from detector.alert.senders import sender_of
@@ -17,7 +19,9 @@ from tests.support.receivers import answer, http_receiver
 
 
 def sent(given: Notice, tmp_path: Path, **options: Any) -> dict[str, Any]:
-    """The message of a notice, checked against the limits that Slack documents."""
+    """The message of a notice, checked by the models of Slack's own SDK (its limits of lengths and
+    counts among them), which write back what they read.
+    """
     with http_receiver() as receiver:
         (tmp_path / "url").write_text(f"{receiver.url}/services/T/B/x")
         assert (
@@ -28,18 +32,16 @@ def sent(given: Notice, tmp_path: Path, **options: Any) -> dict[str, Any]:
         )
     message = receiver.requests[0].json
     assert set(message) == {"text", "blocks"}
-    assert len(message["blocks"]) <= BLOCKS
-    for block in message["blocks"]:
-        assert set(block) == {"type", "text"}
-        assert (
-            0
-            < len(block["text"]["text"])
-            <= {"header": HEADER_LIMIT, "section": SECTION_LIMIT}[block["type"]]
-        )
-        assert block["text"]["type"] in (
-            {"plain_text"} if block["type"] == "header" else {"plain_text", "mrkdwn"}
-        )
+    blocks = Block.parse_all(message["blocks"])
+    assert 0 < len(blocks) <= BLOCKS
+    for block, as_sent in zip(blocks, message["blocks"], strict=True):
+        block.validate_json()
+        assert block.to_dict() == as_sent
+        assert block.text.text
+        block.text.validate_json()
     assert (HEADER_LIMIT, SECTION_LIMIT, BLOCKS) == (150, 3_000, 50)
+    assert HeaderBlock.text_max_length == HEADER_LIMIT
+    assert SectionBlock.text_max_length == SECTION_LIMIT
     return message  # type: ignore[no-any-return]
 
 
@@ -137,3 +139,17 @@ def test_slacks_own_errors_are_shown(tmp_path: Path) -> None:
             notice(), NOW
         )
     assert (outcome.verdict, outcome.detail) == ("refused", "400 Bad Request: invalid_blocks")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "header", "text": {"type": "plain_text", "text": "x" * (HEADER_LIMIT + 1)}},
+        {"type": "section", "text": {"type": "mrkdwn", "text": "x" * (SECTION_LIMIT + 1)}},
+        {"type": "section"},
+    ],
+)
+def test_the_models_refuse_what_slack_does(block: dict[str, Any]) -> None:
+    """The check above can fail."""
+    with pytest.raises(SlackObjectFormationError):
+        Block.parse(block).validate_json()
