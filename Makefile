@@ -90,7 +90,7 @@ validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint
 	@echo "run: hadolint, shellcheck, promtool, amtool, Alertmanager, rsyslogd, systemd-analyze, nginx, kubectl kustomize, kubernetes-validate, check-jsonschema (those that are missing stand above as skipped)"
 	@echo "not run here: containers, a cluster, KEDA, Grafana, Fluent Bit, Vector, Filebeat, the OpenTelemetry Collector: their files are held against schemas and keys alone; make deb and lintian stand apart"
 
-first-minutes: $(READY) ## follow the README in a fresh clone and docs/start.md from the wheel alone, in a bare shell, to an incident in Chromium
+first-minutes: $(READY) ## follow the README and docs/zh.md in a fresh clone, and docs/start.md from the wheel alone, in a bare shell, to an incident in Chromium
 	tests/first_minutes.sh
 	tests/first_minutes.sh wheel
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Follows a page as a new user, its commands word for word and in their order, in one shell that has nothing of ours in its
 # environment. Each must work (1 means that kernel faults were found).
-#   tests/first_minutes.sh          the README, in a fresh clone of this checkout
+#   tests/first_minutes.sh          the README and its Chinese start page, in a fresh clone of this checkout
 #   tests/first_minutes.sh wheel    docs/start.md, in an empty folder that holds the wheel; as root the checkout is hidden. It ends
 #                                   with an incident in Chromium, within five minutes.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mode=${1:-clone} folder=$work/folder page=README.md
+mode=${1:-clone} folder=$work/folder pages=(README.md docs/zh.md)
 if [ "$mode" = wheel ]; then
-  page=docs/start.md
+  pages=(docs/start.md)
   mkdir "$folder"
   "$root/.venv/bin/python" -m hatchling build -t wheel -d "$folder" > "$work/build" 2>&1 || { cat "$work/build" >&2; exit 1; }
 else
   git clone --quiet "$root" "$folder"
 fi
 awk '/^```(sh|console)$/ { kind = substr($0, 4); next } /^```$/ { kind = ""; next }
-  kind == "sh" { print } kind == "console" && sub(/^[$] /, "") { print }' "$root/$page" > "$work/commands"
+  kind == "sh" { print } kind == "console" && sub(/^[$] /, "") { print }' "${pages[@]/#/$root/}" > "$work/commands"
 {
   # shellcheck disable=SC2016  # the script that is written expands these
   echo 'cd "$1"'
@@ -51,7 +51,7 @@ if [ "$mode" = wheel ] && unshare --mount true 2> /dev/null; then
 fi
 SECONDS=0
 (cd / && "${run[@]}") > "$work/output"
-echo "$(wc -l < "$work/commands") commands of $page work as they stand, in $SECONDS s"
+echo "$(wc -l < "$work/commands") commands of ${pages[*]} work as they stand, in $SECONDS s"
 if [ "$mode" = wheel ]; then
   echo "an incident stands in the browser"
   [ "$SECONDS" -le 300 ] || { echo "longer than five minutes" >&2; exit 1; }
