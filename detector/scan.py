@@ -81,6 +81,9 @@ class Scanner:
         expressions = [literal for literal in literals if isinstance(literal, bytes)]
         self._ends = search_of(texts, (*REVEALING, *expressions), kept)
         self._names = HostNames()
+        # The expressions hold no class of bytes that is not spelled out in ASCII.
+        searched = (*texts, *expressions)
+        self._is_ascii = finds_all() and all(map(bytes.isascii, searched))
         self.finds_all = finds_all()
         """Whether of literals that overlap each is found."""
 
@@ -108,7 +111,11 @@ class Scanner:
         data = chunk.data
         size = len(data)
         hits_by = getattr(chunk, "hits_by", None)
-        hits = hits_by(self._ends) if hits_by else getattr(chunk, "hits", None)
+        hits = (
+            hits_by(self._ends, is_ascii=self._is_ascii)
+            if hits_by
+            else getattr(chunk, "hits", None)
+        )
         near = self._names.places(chunk) if getattr(chunk, "names_inside", False) else None
         ends = (*(self._ends(data) if hits is None else hits), size + 1)
         for index, end in enumerate(ends):

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from detector.model import Record
 from detector.scan import Chunk
@@ -23,6 +23,27 @@ from detector.sources.errors import SourceError
 _LONG = 1 << 62
 _LOW = [2 + (byte >> 1 & 0x3F) for byte in range(256)]
 _HIGH = [byte << 6 if byte < 0x80 else _LONG for byte in range(256)]
+
+# The last byte of a number is no greater; a shorter value has a length of one byte.
+_LAST = 0x7F
+_SHORT = 64
+# A record's length, attributes, time and number take no more bytes, as a rule.
+_USUAL = 24
+_TOO_LONG = "a record is longer than its length says"
+
+
+class _Place(NamedTuple):
+    """Where a record is, and where its key and its value are."""
+
+    start: int
+    after: int
+    key: int
+    key_end: int
+    value: int
+    stop: int
+
+
+_NO_PLACE = _Place(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +93,8 @@ class BatchChunk:
     """
 
     __slots__ = (
-        "_batch", "_begin", "_key", "_located", "_starts", "_values", "count", "data", "end",
-        "first", "source",
+        "_batch", "_begin", "_key", "_located", "_starts", "count", "data", "end", "first",
+        "source",
     )  # fmt: skip
     names_inside = True
 
@@ -90,55 +111,67 @@ class BatchChunk:
             # where records are known to start, in rising order: each part of the data is walked
             # once
         ] = []
-        self._located: dict[int, tuple[Record, int, int]] = {}
-        # Where the values of the located records start, by where their records do.
-        self._values: dict[int, int] = {}
-        self._key: bytes | None = None
+        self._located: dict[int, _Place] = {}  # by the last byte of a hit
+        self._key = (0, 0)
         if batch.count and batch.first > batch.base:
             self._skip_to(batch.first)
 
-    def hits_by(self, search: Callable[[bytes], Sequence[int]]) -> list[int]:
-        """Returns where hits in values end; records without a hit anywhere are not looked at."""
+    def hits_by(
+        self, search: Callable[[bytes], Sequence[int]], *, is_ascii: bool = False
+    ) -> list[int]:
+        """Returns where hits in values end; records without a hit anywhere are not looked at.
+
+        `is_ascii` says that no hit holds a byte above 0x7F. The length before a value of 64 bytes
+        or more begins with one, so that a hit that ends in such a value began in it; a shorter
+        value is searched by itself.
+        """
         hits: list[int] = []
-        after = self._begin
+        after, place = self._begin, _NO_PLACE
         for end in search(self.data):
             if end <= after:
+                if place.value < end <= place.stop:
+                    self._located[end - 1] = place
+                    hits.append(end)
                 continue
             try:
-                located = self.record_at(end - 1)
+                place = self._place_at(after, end - 1)
             except SourceError:  # raised again for whoever comes so far: what is before is whole
                 hits.append(end)
                 break
-            after = located[2]
-            if ends := search(located[0].value):
-                value = self._values[located[1]]
-                places = [value + end for end in ends]
-                self._located |= dict.fromkeys([place - 1 for place in places], located)
-                hits += places
+            after, value, stop = place.after, place.value, place.stop
+            if is_ascii and stop - value >= _SHORT:
+                if value < end <= stop:
+                    self._located[end - 1] = place
+                    hits.append(end)
+                continue
+            ends = [value + at for at in search(self.data[value:stop])]
+            self._located |= {at - 1: place for at in ends}
+            hits += ends
+            place = _NO_PLACE
         return hits
 
     def line_at(self, offset: int) -> tuple[int, int, int] | None:
         """The start and end of the value around a hit, and the start of the next record; None for
         any other byte.
         """
-        located = self._located.get(offset)
-        if located is None:
+        place = self._located.get(offset)
+        if place is None:
             return None
-        record, start, after = located
-        self._key = record.key
-        value = self._values[start]
-        return value, value + len(record.value), after
+        self._key = place.key, place.key_end
+        return place.value, place.stop, place.after
 
     def is_keyed(self, host: bytes) -> bool:
         """Returns whether the record of the last `line_at` has no key, or this one."""
-        return not self._key or self._key == host
+        begin, end = self._key
+        return begin == end or self.data[begin:end] == host
 
     def record_at(self, offset: int) -> tuple[Record, int, int]:
         """The record that covers byte `offset`, where it starts, and where the next one starts."""
-        if (located := self._located.get(offset)) is not None:
-            return located
+        place = self._located.get(offset)
         known = bisect_right(self._starts, offset)
         try:
+            if place is not None:
+                return self._decode(place.start, place.after), place.start, place.after
             start, after = self._walk(self._starts[known - 1] if known else self._begin, offset)
             record = self._decode(start, after)
         except (IndexError, ValueError) as error:
@@ -146,6 +179,39 @@ class BatchChunk:
         if not known or start > self._starts[known - 1]:
             self._starts.insert(known, start)
         return record, start, after
+
+    def _place_at(self, after: int, offset: int) -> _Place:
+        """The place of the record that covers byte `offset`; one starts at `after`, before it."""
+        try:
+            start, after = self._walk(after, offset)
+            place = self._place(start, after)
+        except (IndexError, ValueError) as error:
+            raise self._damaged(error) from error
+        if not self._starts or start > self._starts[-1]:
+            self._starts.append(start)
+        return place
+
+    def _place(self, start: int, after: int) -> _Place:
+        """Where key and value of the record from byte `start` on are: as `_decode`, without what
+        only a record needs.
+        """
+        data, at = self.data, start
+        while data[at] > _LAST:
+            at += 1
+        at += 2  # the attributes are one byte, and 0
+        for _ in range(2):  # time, number
+            while data[at] > _LAST:
+                at += 1
+            at += 1
+        if at - start > _USUAL:  # numbers that may be of more than 64 bits
+            self._decode(start, after)
+        size, key = _varint(data, at)
+        key_end = key + max(size, 0)
+        size, value = _varint(data, key_end)
+        stop = value + max(size, 0)
+        if stop >= after or after > len(data):
+            raise ValueError(_TOO_LONG)
+        return _Place(start, after, key, key_end, value, stop)
 
     def _walk(self, after: int, offset: int) -> tuple[int, int]:
         """Goes from a record's start by length and length to the record that covers a byte: its
@@ -179,9 +245,8 @@ class BatchChunk:
         number, position = _varint(data, position)
         key, position = _bytes(data, position)
         value, position = _bytes(data, position)
-        self._values[start] = position - len(value or b"")
         if position >= after or after > len(data):
-            raise ValueError("a record is longer than its length says")
+            raise ValueError(_TOO_LONG)
         time_ms = batch.time_ms if batch.append_time else batch.time_ms + since_ms
         return Record(
             value or b"",
