@@ -8,7 +8,7 @@ clock; streams are plain data (`changed`) that the caller keeps and gives back (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -42,7 +42,10 @@ def start_us(line: Line) -> int | None:
     """Returns when the line's boot began by the wall clock, in µs since 1970.
     None where the line does not show it, or where its clock had not been set.
     """
-    kernel, wall = line.kernel_time_us, line.wall_time_us
+    return _start_us(line.kernel_time_us, line.wall_time_us)
+
+
+def _start_us(kernel: int | None, wall: int | None) -> int | None:
     if kernel is None or wall is None or wall < FIRST_WALL_US or _is_unset(kernel, wall):
         return None
     return wall - kernel
@@ -164,27 +167,38 @@ class LineStream:
         self.fresh = self.fresh and (banner or time == 0)
 
 
+def first_of(kernel_us: int, wall_us: int, boot_id: str | None) -> LineStream:
+    """The stream whose first line has these times."""
+    epoch_us = _start_us(kernel_us, wall_us)
+    return LineStream(0, kernel_us, not kernel_us, False, boot_id, wall_us, epoch_us)
+
+
+_RawTimes = tuple[int, int, str | None]
+"""Kernel time and wall time of a line in µs, and its boot id."""
+Recall = Callable[[Sequence[str]], Mapping[str, LineStream]]
+"""Names of streams → those of them that are stored."""
+
 _STATE: Callable[[LineStream], tuple[Any, ...]] = attrgetter(
     *(part.name for part in fields(LineStream))
 )
 
 
 class Boots:
-    """Places lines in boots: `recall` gives the state of a stream (source and host) that is not
-    held; `changed` what to keep of those that moved.
+    """Places lines in boots: `recall` gives the state of those of some streams (source and host)
+    that are stored, by name; `changed` what to keep of those that moved.
 
     At most `limit` streams are held, and those that moved since the last `changed`: those of
     longest ago are recalled when they are needed.
     """
 
-    def __init__(
-        self, recall: Callable[[str], LineStream | None] = lambda _name: None, limit: int = STREAMS
-    ) -> None:
+    def __init__(self, recall: Recall = lambda _names: {}, limit: int = STREAMS) -> None:
         self._recall = recall
         self._limit = limit
         self._held: dict[tuple[str, str], LineStream] = {}
         self._changed: dict[tuple[str, str], LineStream] = {}
         self._before: dict[tuple[str, str], tuple[Any, ...] | None] = {}
+        # Lines of streams that are not held, until somebody needs these.
+        self._waiting: dict[tuple[str, str], list[_RawTimes]] = {}
 
     @property
     def held(self) -> int:
@@ -204,12 +218,14 @@ class Boots:
             if state is not None:
                 self._held[key] = LineStream(*state)
         self._changed = {}
+        self._waiting = {}
         self._before.clear()
 
     def changed(self) -> Mapping[str, LineStream]:
         """The streams that moved since the last call: to be kept, since they may be forgotten
         here.
         """
+        self._take_waiting()
         moved, self._changed = self._changed, {}
         for key, stream in moved.items():
             stream.saved_us = stream.latest_us
@@ -256,6 +272,20 @@ class Boots:
         if stream.latest_us > stream.saved_us + FALL_US:
             self._changed[key] = stream
         return True
+
+    def follow_raw(
+        self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None
+    ) -> None:
+        """The same as `follow`, of a line whose times a clock can show. A stream that is not held
+        is recalled with the others of its batch.
+        """
+        if self.follow_on(key, kernel_us, wall_us, boot_id):
+            return
+        if key not in self._held:
+            self._waiting.setdefault(key, []).append((kernel_us, wall_us, boot_id))
+            return
+        line = Line("", key[0], 0, key[1], "syslog", kernel_us, wall_us, boot_id, trust="kernel")
+        self._moved(key, line, _start_us(kernel_us, wall_us), False)
 
     def count_next(
         self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None
@@ -304,9 +334,35 @@ class Boots:
         if key not in self._before:
             self._before[key] = None if stream is None else _STATE(stream)
         if stream is None:
-            stream = self._held[key] = self._recall(stream_name(*key)) or LineStream()
-            stream.saved_us = stream.latest_us
+            name = stream_name(*key)
+            lines = self._waiting.pop(key, ())
+            stream = self._take_lines(key, self._recall((name,)).get(name), lines)
         return stream
+
+    def _take_waiting(self) -> None:
+        """Recalls the streams that lines wait for, all at once, and moves them on."""
+        waiting, self._waiting = self._waiting, {}
+        names = {key: stream_name(*key) for key in waiting}
+        stored = self._recall(tuple(names.values())) if names else {}
+        for key, lines in waiting.items():
+            self._before.setdefault(key, None)
+            self._take_lines(key, stored.get(names[key]), lines)
+
+    def _take_lines(
+        self, key: tuple[str, str], stream: LineStream | None, lines: Sequence[_RawTimes]
+    ) -> LineStream:
+        """Holds a stream as it was stored, and moves it on by lines."""
+        if stream is not None:
+            stream.saved_us = stream.latest_us
+        elif lines:
+            stream = first_of(*lines[0])
+            lines = lines[1:]
+            if not stream.fresh:
+                self._changed[key] = stream
+        self._held[key] = stream or LineStream()
+        for times in lines:
+            self.follow_raw(key, *times)
+        return self._held[key]
 
 
 class UnplacedBoots(Boots):
@@ -326,6 +382,11 @@ class UnplacedBoots(Boots):
     ) -> bool:
         del key, kernel_us, wall_us, boot_id
         return True
+
+    def follow_raw(  # noqa: D102
+        self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None
+    ) -> None:
+        del key, kernel_us, wall_us, boot_id
 
     def count_next(  # noqa: D102
         self, key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None

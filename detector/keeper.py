@@ -48,7 +48,9 @@ class PipelineKeeper(Steps, Protocol):
     @property
     def sources(self) -> KeptPositions: ...  # noqa: D102
     def transaction(self) -> AbstractContextManager[None]: ...  # noqa: D102
-    def stream(self, name: str) -> LineStream | None: ...  # noqa: D102
+    def stored_streams(  # noqa: D102
+        self, names: Sequence[str]
+    ) -> Mapping[str, LineStream]: ...
     def save_streams(self, moved: Mapping[str, LineStream]) -> None: ...  # noqa: D102
     def open_blocks(self) -> list[tuple[int, Block]]: ...  # noqa: D102
     def save_open_blocks(  # noqa: D102

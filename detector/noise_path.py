@@ -22,7 +22,6 @@ from detector.boots import Boots
 from detector.catalogue import Signature
 from detector.hooks import RunTotals
 from detector.match import Matcher
-from detector.model import Line
 from detector.noise import NoiseTally
 from detector.parse import Parser
 from detector.parse.fast_path import RawLine, RawLines, is_host
@@ -80,8 +79,11 @@ class NoisePath:
                 compiled.setdefault(rank, expression(rank, signature))
             own = [compiled[rank] for rank, _ in near]
             self._by_tail.setdefault(literal[-TAIL:], []).append((literal, own))
-        self._hosts: dict[bytes, str | None] = {}
-        self._source = ""
+        # The hosts that lines name so, where the one form of their names is the same.
+        self._hosts: dict[bytes, str] = {}
+        self._lines: RawLines | None = None
+        # Two sequences of expressions in one, in the order in which they are asked.
+        self._joined: dict[tuple[int, int], list[Expression]] = {}
         self.taken = self.repeated = 0
         self.repeating: Repeating | None = None
         """Asked for lines that are no noise: whether it has counted one."""
@@ -96,23 +98,21 @@ class NoisePath:
         line_at = getattr(chunk, "line_at", None)
         if line_at is None:
             return nothing_taken
-        if chunk.source != self._source or len(self._hosts) > _HOSTS:
-            self._hosts, self._source = {}, chunk.source
-        lines: RawLines | None = None
         is_keyed: Callable[[bytes], bool] | None = getattr(chunk, "is_keyed", None)
 
         def take(ends: Sequence[int], index: int) -> int:
-            nonlocal lines
             context = self._parser.passes(chunk.source, now_us)
             place: tuple[int, int, int] | None = line_at(ends[index] - 1)
             if context is None or place is None:
                 return -1
-            lines = lines or RawLines(context)
+            lines = self._lines
+            if lines is None or lines.now_us != context.now_us:
+                lines = self._lines = RawLines(context)
             line = lines.read(chunk.data, place[0], place[1])
             if line is None:
                 return -1
             start, end, written, kernel_us, wall_us, boot_id = line
-            host = self._host(written)
+            host = self._hosts.get(written) or self._host(written, chunk.source)
             if host is None or self._assembler.is_open(host):
                 return -1
             if is_keyed is not None and not is_keyed(written):
@@ -123,13 +123,14 @@ class NoisePath:
                 chunk, RawPlace(place[0], line), host, (ends, index), boots, now_us
             ):
                 return -1
-            if not boots.follow_on(key, kernel_us, wall_us, boot_id):
-                if claim is None or not (wall(wall_us) and uptime(kernel_us) is not None):
-                    return -1
-                boots.follow(_line(key, kernel_us, wall_us, boot_id))
             if claim is None:
+                if not boots.follow_on(key, kernel_us, wall_us, boot_id):
+                    return -1
                 self.repeated += 1
                 return place[2]
+            if not (wall(wall_us) and uptime(kernel_us) is not None):
+                return -1
+            boots.follow_raw(key, kernel_us, wall_us, boot_id)
             self._tally.count(chunk.source, host, claim[1], claim[0], wall_us, kernel_us)
             self.taken += 1
             return place[2]
@@ -156,15 +157,17 @@ class NoisePath:
         count = boots.count_next((chunk.source, host), *raw.line[3:])
         return count >= 0 and self.repeating(chunk, raw, host, hits, count, now_us)
 
-    def _host(self, written: bytes) -> str | None:
+    def _host(self, written: bytes, source: str) -> str | None:
         """The host that a line names; None where it is none."""
-        try:
-            return self._hosts[written]
-        except KeyError:
-            name = written.decode()
-            host = self._parser.host_named(name, self._source) if is_host(name) else None
+        name = written.decode()
+        if not is_host(name):
+            return None
+        host = self._parser.host_named(name, source)
+        if host == name:
+            if len(self._hosts) >= _HOSTS:
+                self._hosts.clear()
             self._hosts[written] = host
-            return host
+        return host
 
     def _claim(
         self, data: bytes, start: int, end: int, ends: Sequence[int], index: int
@@ -175,8 +178,9 @@ class NoisePath:
         near: list[Expression] = []
         while (hit := ends[index]) <= end:
             for literal, own in self._by_tail.get(data[hit - TAIL : hit], ()):
-                if hit - len(literal) >= start and data.startswith(literal, hit - len(literal)):
-                    near = sorted({*near, *own}, key=_RANK) if near else own
+                begin = hit - len(literal)
+                if begin >= start and data.startswith(literal, begin):
+                    near = self._both(near, own) if near else own
             index += 1
         if not near:
             return None
@@ -189,10 +193,15 @@ class NoisePath:
                 return expression.id, process.decode() if process else None
         return None
 
-
-def _line(key: tuple[str, str], kernel_us: int, wall_us: int, boot_id: str | None) -> Line:
-    """A line of a source and a host as far as its boot rests on it."""
-    return Line("", key[0], 0, key[1], "syslog", kernel_us, wall_us, boot_id, trust="kernel")
+    def _both(self, near: list[Expression], own: list[Expression]) -> list[Expression]:
+        """The expressions of two lists in one, made once: all lists are kept."""
+        if near is own:
+            return own
+        key = id(near), id(own)
+        joined = self._joined.get(key)
+        if joined is None:
+            joined = self._joined[key] = sorted({*near, *own}, key=_RANK)
+        return joined
 
 
 def nothing_taken(_ends: Sequence[int], _index: int) -> int:

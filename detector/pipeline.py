@@ -83,7 +83,7 @@ class Pipeline:
         self.kernel_errors = KernelErrorTally(errors, lambda: Scanner(literals).ends)
         self.scanner = Scanner((*literals, *self.kernel_errors.searched), kept)
         self._boots = boots
-        self.boots = boots(journal.stream)
+        self.boots = boots(journal.stored_streams)
         self.noise = NoiseTally()
         plain = NoisePath(matcher, parser, assembler, self.noise)
         self._short = plain if proved and self.scanner.finds_all else None
@@ -138,7 +138,7 @@ class Pipeline:
             tally.drain()
         self.correlator.forget()
         self.held_back = HeldPositions(self.journal)
-        self.boots = self._boots(self.journal.stream)
+        self.boots = self._boots(self.journal.stored_streams)
         self._parts = (self, self.boots, *tallies, self.assembler, self.held_back, self.followed)
         kept = self.matches.restore()
         self.followed.restore(block.head.host for block in kept)

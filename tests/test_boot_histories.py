@@ -77,7 +77,7 @@ def found(records: Sequence[Shipped], size: int = 50, restart: bool = False) -> 
         for batch in chunks(records, size):
             pipeline.handle(batch, NOW_US)
             if restart:
-                pipeline.boots = Boots(journal.stream)
+                pipeline.boots = Boots(journal.stored_streams)
         pipeline.finish(NOW_US)
         rows = journal.db.execute("SELECT host FROM incidents WHERE joined_into IS NULL")
         return Counter(short(row[0]) for row in rows)

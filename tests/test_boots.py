@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from detector.boots import Boots, LineStream, start_us
+from detector.boots import Boots, LineStream, Recall, start_us
 from detector.model import Boot, Line
 from tests.support.matches import SECOND
 
@@ -210,7 +212,8 @@ def test_the_counts_go_on_after_a_restart() -> None:
     """Streams are plain data that a new instance goes on from."""
     before = Boots()
     place(before, (500.0, "x"))
-    assert place(Boots(before.changed().get), (1.0, "y")) == [1]
+    kept = before.changed()
+    assert place(Boots(lambda _names: kept), (1.0, "y")) == [1]
 
 
 def test_a_stream_that_only_goes_on_is_kept_once_a_minute() -> None:
@@ -231,3 +234,44 @@ def test_no_number_is_too_large() -> None:
     """Times from outside may be of any size."""
     for wall in (10**30, -(10**30), 2**63, 253_402_300_799 * SECOND):
         assert start_us(line(1.0, wall)) == (wall - SECOND if wall > 0 else None)
+
+
+raw_lines = st.tuples(
+    st.sampled_from(["db-1", "db-2", "db-3"]),
+    st.sampled_from([0, 1, 30, 100, 5_000]),
+    st.sampled_from([0, 3, 90, 20_000]),
+    st.sampled_from([None, "one", "two"]),
+    st.sampled_from(["raw", "follow", "place", "changed"]),
+)
+
+
+def recalling(kept: dict[str, LineStream]) -> Recall:
+    """The streams of a store."""
+    return lambda names: {name: replace(kept[name]) for name in names if name in kept}
+
+
+@given(st.lists(raw_lines, max_size=30))
+def test_raw_lines_move_streams_on_as_others_do(
+    lines: list[tuple[str, int, int, str | None, str]],
+) -> None:
+    """Whether their stream is held, stored or new, whatever else comes of it in between."""
+    kept: dict[str, LineStream] = {}
+    others: dict[str, LineStream] = {}
+    raw, whole = Boots(recalling(kept), limit=0), Boots(recalling(others), limit=0)
+    for host, uptime, later, boot_id, way in lines:
+        kernel_us, wall_us = uptime * SECOND, NOW + (uptime + later) * SECOND
+        one = line(uptime, wall_us, host=host, boot_id=boot_id, trust="kernel")
+        if way == "place":
+            assert raw.place(one) == whole.place(one)
+            continue
+        whole.follow(one)
+        if way == "follow":
+            raw.follow(one)
+        else:
+            raw.follow_raw((one.source, host), kernel_us, wall_us, boot_id)
+        if way == "changed":
+            kept.update(raw.changed())
+            others.update(whole.changed())
+    kept.update(raw.changed())
+    others.update(whole.changed())
+    assert kept == others

@@ -125,7 +125,7 @@ def test_other_programs_may_be_told_apart_an_hour_later() -> None:
 def test_streams_that_are_forgotten_are_recalled() -> None:
     """Many hosts without a clock, few of them held: the boots are counted as if all were."""
     kept: dict[str, LineStream] = {}
-    few, all_of_them = Boots(kept.get, limit=5), Boots()
+    few, all_of_them = Boots(lambda _names: kept, limit=5), Boots()
     for number in range(600):
         one = Line(
             "x",

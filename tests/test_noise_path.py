@@ -122,7 +122,7 @@ def outcome(chunks: Sequence[Chunk], *, short: bool) -> tuple[Any, ...]:
         return (
             [repr(row) for row in noise],
             repr(watch.totals),
-            repr(watch.boots._held),
+            sorted(map(repr, watch.boots._held.items())),
             dict(watch.parser.counts),
             repr(counts),
         ), sum(taken)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from detector.clock import SECOND_US
 from detector.lazy_regex import lazy_regex
 from detector.parse.draft import Context
 from detector.parse.printk import LEVELS
@@ -84,19 +85,23 @@ _JOURNALD = (
 
 # Seconds of an uptime with so many digits are below what a kernel's clock shows.
 _LONGEST_UPTIME = 10
-# Stamps that are remembered: those of one chunk are mostly of one second.
-_WALLS = 4096
+# Minutes whose stamps are remembered; most lines of a batch are of a few.
+_MINUTES = 4096
+_MINUTE_US = 59 * SECOND_US
+_DIGITS = {b"%02d" % second: second * SECOND_US for second in range(60)}
 
 RawLine = tuple[int, int, bytes, int, int, str | None]
 """Where the message starts and ends, the host, kernel time and wall time in µs, the boot id."""
 
 
 class RawLines:
-    """Reads lines of one source, whose time now and zone are the context's."""
+    """Reads lines by the time now and the zone of the context, as long as they stay the same."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._walls: dict[bytes, int | None] = {}
+        self.now_us = context.now_us
+        # The beginnings of minutes; None of those of which each second is read for itself.
+        self._minutes: dict[tuple[bytes, bytes], int | None] = {}
         self._last = 0
 
     def read(self, data: bytes, start: int, end: int) -> RawLine | None:
@@ -109,23 +114,40 @@ class RawLines:
         return None
 
     def wall_us(self, stamp: bytes) -> int | None:
-        """The wall time of a stamp: those of one second are read once."""
+        """The wall time of a stamp."""
         if stamp[19:20] == b".":
             zone = stamp.rindex(b"Z") if stamp.endswith(b"Z") else len(stamp) - 6
-            whole = self._whole(stamp[:19] + stamp[zone:])
+            whole = self._whole(stamp[:17], stamp[17:19], stamp[zone:])
             return None if whole is None else whole + int(stamp[20:zone][:6].ljust(6, b"0"))
-        return self._whole(stamp)
+        if stamp[10:11] == b"T":
+            return self._whole(stamp[:17], stamp[17:19], stamp[19:])
+        return self._whole(stamp[:-2], stamp[-2:], b"")
 
-    def _whole(self, stamp: bytes) -> int | None:
-        try:
-            return self._walls[stamp]
-        except KeyError:
-            pass
-        if len(self._walls) >= _WALLS:
-            self._walls.clear()
-        moment_us = wall_us(stamp.decode(), self._context)
-        self._walls[stamp] = moment_us if moment_us is not None and moment_us >= 0 else None
-        return self._walls[stamp]
+    def _whole(self, before: bytes, second: bytes, zone: bytes) -> int | None:
+        """The wall time of a whole second: what stands before and after it, and the second."""
+        key = before, zone
+        begun_us = self._minutes.get(key, -1)
+        if begun_us == -1:
+            if len(self._minutes) >= _MINUTES:
+                self._minutes.clear()
+            begun_us = self._minutes[key] = self._minute(before, zone)
+        if begun_us is not None and second in _DIGITS:
+            return begun_us + _DIGITS[second]
+        moment_us = self._moment(before + second + zone)
+        return moment_us if moment_us is not None and moment_us >= 0 else None
+
+    def _minute(self, before: bytes, zone: bytes) -> int | None:
+        """The beginning of a minute whose last second is 59 seconds later; None where it is not:
+        the year of a stamp may change within it.
+        """
+        begun_us = self._moment(before + b"00" + zone)
+        last_us = self._moment(before + b"59" + zone)
+        if begun_us is None or begun_us < 0 or last_us != begun_us + _MINUTE_US:
+            return None
+        return begun_us
+
+    def _moment(self, stamp: bytes) -> int | None:
+        return wall_us(stamp.decode(), self._context)
 
 
 def _syslog(lines: RawLines, matched: re.Match[bytes]) -> RawLine | None:

@@ -106,7 +106,7 @@ class Archive:
         self.journal = journal
         self.hooks = hooks or Hooks()
         self.totals = RunTotals()
-        self.boots = Boots(journal.stream)
+        self.boots = Boots(journal.stored_streams)
         self._spread = SpreadHosts(journal.sources_of)
         self._isolation = Isolation(journal)
         catalogue = catalogue or build.catalogue_of(settings)

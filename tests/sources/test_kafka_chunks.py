@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from detector.scan import Scanner
+from detector.assemble.report_lines import SEARCHED
+from detector.kernel_errors.priority import PRIORITIES
+from detector.scan import REVEALING, Scanner
 from detector.sources import SourceError
 from detector.sources.kafka.chunks import Batch, BatchChunk, chunks_of
 from detector.sources.kafka.whole_batches import BatchRecords
@@ -116,6 +120,34 @@ def test_keys_headers_and_what_lies_between_are_no_hits() -> None:
     assert len(SCANNER.ends(second.data)) == 4
     assert hits(first) == []
     assert hits(second) == [b"BUG: value"]
+
+
+pieces = st.sampled_from(
+    [b"BUG: ", b"BUG:", b" ", b"Unable to handle", b" kernel", b"<3>", b'"log":', b"\t[", b"x" * 60]
+)
+texts = st.lists(pieces, max_size=4).map(b"".join)
+
+
+@given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=6))
+def test_long_values_need_no_search_of_their_own(
+    given_records: list[tuple[bytes, bytes, bytes]],
+) -> None:
+    """What a search of the whole batch finds in them is what a search of each value finds."""
+    topic = Topic()
+    topic.add([Entry(key, value, [("", header)]) for key, value, header in given_records], tail=0)
+    search = Scanner(("BUG: ", "Unable to handle kernel", *PRIORITIES)).ends
+    (whole,), (each,) = chunks(topic), chunks(topic)
+    found = whole.hits_by(search, is_ascii=True)
+    assert found == each.hits_by(search)
+    assert [whole.line_at(end - 1) for end in found] == [each.line_at(end - 1) for end in found]
+
+
+def test_no_expression_can_hold_a_byte_above_ascii() -> None:
+    """By which hits in long values are known from the search of a whole batch."""
+    for expression in (*REVEALING, *PRIORITIES, *SEARCHED):
+        assert expression.isascii()
+        for wide in (b"[^", b".", b"\\x", b"\\W", b"\\S", b"\\D"):
+            assert wide not in expression.replace(b"\\.", b"")
 
 
 def test_a_fetch_within_a_batch_begins_at_its_offset() -> None:

@@ -371,9 +371,9 @@ class Journal:
         """Stores where streams of lines stand in their boots: those that moved in this batch."""
         positions.save(self._connection, moved)
 
-    def stream(self, name: str) -> LineStream | None:
-        """One stream as it was stored last; None where it never was."""
-        return positions.read(self._connection, name)
+    def stored_streams(self, names: Sequence[str]) -> dict[str, LineStream]:
+        """Some streams as they were stored last, by name, without those that never were."""
+        return positions.read(self._connection, names)
 
     def streams(self) -> dict[str, LineStream]:
         """The streams, by name, as they were at the last commit."""

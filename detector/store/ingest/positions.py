@@ -10,7 +10,7 @@ Runs inside the transaction of the journal that owns it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError, Row
@@ -147,6 +147,8 @@ _SELECT = """
 SELECT boot_count, latest_kernel_us, fresh, begun, boot_id, began_us, epoch_us, earlier_epoch_us,
   name FROM streams
 """
+# So many streams are read by one query.
+_TOGETHER = 200
 
 
 def save(connection: Connection, moved: Mapping[str, LineStream]) -> None:
@@ -168,10 +170,16 @@ def save(connection: Connection, moved: Mapping[str, LineStream]) -> None:
     connection.executemany(_SAVE, rows)
 
 
-def read(connection: Connection, name: str) -> LineStream | None:
-    """One stream as it was stored."""
-    row = connection.execute(f"{_SELECT} WHERE name = ?", (clean(name),)).fetchone()
-    return _stream(row) if row else None
+def read(connection: Connection, names: Sequence[str]) -> dict[str, LineStream]:
+    """Those of some streams that are stored, by name."""
+    found: dict[str, LineStream] = {}
+    for start in range(0, len(names), _TOGETHER):
+        by_stored = {clean(name): name for name in names[start : start + _TOGETHER]}
+        places = ",".join("?" * len(by_stored))
+        query = f"{_SELECT} WHERE name IN ({places})"
+        for row in connection.execute(query, tuple(by_stored)):
+            found[by_stored[row["name"]]] = _stream(row)
+    return found
 
 
 def read_all(connection: Connection) -> dict[str, LineStream]:
