@@ -184,8 +184,10 @@ _STATE: Callable[[LineStream], tuple[Any, ...]] = attrgetter(
 
 
 class Boots:
-    """Places lines in boots: `recall` gives the state of those of some streams (source and host)
-    that are stored, by name; `changed` what to keep of those that moved.
+    """Places lines in boots.
+
+    `recall` gives the state of streams (source and host) that are not held, as far as they are
+    stored; `changed` what to keep of those that moved.
 
     At most `limit` streams are held, and those that moved since the last `changed`: those of
     longest ago are recalled when they are needed.

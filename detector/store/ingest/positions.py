@@ -172,14 +172,14 @@ def save(connection: Connection, moved: Mapping[str, LineStream]) -> None:
 
 def read(connection: Connection, names: Sequence[str]) -> dict[str, LineStream]:
     """Those of some streams that are stored, by name."""
-    found: dict[str, LineStream] = {}
+    stored: dict[str, LineStream] = {}
     for start in range(0, len(names), _TOGETHER):
         by_stored = {clean(name): name for name in names[start : start + _TOGETHER]}
         places = ",".join("?" * len(by_stored))
         query = f"{_SELECT} WHERE name IN ({places})"
         for row in connection.execute(query, tuple(by_stored)):
-            found[by_stored[row["name"]]] = _stream(row)
-    return found
+            stored[by_stored[row["name"]]] = _stream(row)
+    return stored
 
 
 def read_all(connection: Connection) -> dict[str, LineStream]:
