@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.boots import Boots, LineStream, Recall, start_us
@@ -250,6 +250,7 @@ def recalling(kept: dict[str, LineStream]) -> Recall:
     return lambda names: {name: replace(kept[name]) for name in names if name in kept}
 
 
+@settings(deadline=None)
 @given(st.lists(raw_lines, max_size=30))
 def test_raw_lines_move_streams_on_as_others_do(
     lines: list[tuple[str, int, int, str | None, str]],

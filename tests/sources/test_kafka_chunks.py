@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.assemble.report_lines import SEARCHED
@@ -128,6 +128,7 @@ pieces = st.sampled_from(
 texts = st.lists(pieces, max_size=4).map(b"".join)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=6))
 def test_long_values_need_no_search_of_their_own(
     given_records: list[tuple[bytes, bytes, bytes]],
