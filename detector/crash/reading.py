@@ -14,6 +14,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detector.assemble.grammar import restored
+from detector.crash.bystanders import without_bystanders
 from detector.crash.facts import facts
 from detector.crash.forms import (
     ANNOUNCES,
@@ -132,7 +133,8 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     lines = [restored(text) for text in printed]
     head = heading(lines, block.head.text[:_LONGEST_LINE], block.head.cls)
     facts_read = facts([text[:LONGEST_HEAD] for text in lines])
-    state = machine(lines, facts_read.kernel)
+    own = [*lines[: head.start], *without_bystanders(lines[head.start :])]
+    state = machine(own, facts_read.kernel)
     esr = (
         facts_read.esr
         if facts_read.esr is not None
@@ -144,7 +146,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     if address is None:
         address = _fault_register(head.form, state.registers)
     form = _named(head.form, address)
-    guilty = _guilty(form, lines[head.start :], skip)
+    guilty = _guilty(form, own[head.start :], skip)
     frame = guilty.frame if guilty is not None else None
     return CrashReport(
         kind=form.kind if form is not None else block.head.cls,
@@ -167,10 +169,10 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         code=state.code,
         code_mark=state.code_mark,
         registers=state.registers,
-        frames=trace(lines),
+        frames=trace(own),
         panic=facts_read.panic,
         complete=block.complete,
-        pc=pc_of(lines),
+        pc=pc_of(own),
         lines=tuple(printed),
         package=facts_read.package,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from detector import crash
 from detector.crash.facts import facts
 from detector.crash.frames import trace
@@ -70,3 +72,43 @@ def test_the_trace_behind_rcus_own_thread_needs_no_head():
         "(demo_poll) from [<80110ce4>] (demo_ioctl+0x20/0x24)",
     )
     assert [frame.function for frame in trace(lines)] == ["demo_poll", "demo_ioctl"]
+
+
+WARNED = (
+    (
+        "WARNING: CPU: 1 PID: 1798 at drivers/demo.c:40 demo_put+0x16a/0x250",
+        "Kernel panic - not syncing: panic_on_warn set ...",
+        "CPU: 1 PID: 1798 Comm: kworker/1:2 Not tainted 4.15.0 #1",
+    ),
+    (
+        "WARNING: drivers/demo.c:40 at demo_put+0x16a/0x250, CPU#1: kworker/1:2/1798",
+        "CPU: 1 UID: 0 PID: 1798 Comm: kworker/1:2 Not tainted 6.18.0 #1 PREEMPT",
+    ),
+)
+OTHER = (
+    "CPU: 0 PID: 26531 Comm: other Not tainted 4.15.0 #1",
+    "RIP: 0010:other_fault+0x4/0x10",
+    "RAX: 00000000000001f4 RBX: 00000000001606f0 RCX: 0000000000000001",
+    "Call Trace:",
+    " other_ioctl+0x3ea/0x510",
+    "Code: 0f 1f 80 00 00 00 00 55 48 89 e5 <0f> 22 e7 5d c3 0f 1f 80",
+)
+
+
+@pytest.mark.parametrize("warned", WARNED, ids=("4.15", "6.18"))
+def test_a_warning_is_not_read_from_what_another_cpu_printed(warned: tuple[str, ...]) -> None:
+    """Two CPUs print at once; the warning's own trace is lost, its function stands in its head."""
+    lines = (*warned, "Call Trace:", *OTHER)
+    report = crash.read(Block(match(lines[0], "warning"), lines, True))
+    assert report.function == "demo_put"
+    assert (report.pc, report.frames, report.registers, report.code) == (None, (), {}, ())
+
+
+@pytest.mark.parametrize("warned", WARNED, ids=("4.15", "6.18"))
+def test_a_warnings_own_dump_is_read_behind_that_of_another_task(warned: tuple[str, ...]) -> None:
+    """What another task printed first takes nothing from the warning's trace."""
+    own = (*warned[1:], "Call Trace:", " demo_put+0x16a/0x250", " demo_close+0x10/0x40")
+    lines = (warned[0], *OTHER, *own)
+    report = crash.read(Block(match(lines[0], "warning"), lines, True))
+    assert [frame.function for frame in report.frames] == ["demo_put", "demo_close"]
+    assert report.function == "demo_put"

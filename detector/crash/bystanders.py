@@ -1,0 +1,39 @@
+"""Lines of other tasks that stand in a warning's report: of a CPU that printed at the same time.
+
+In: the lines of a block, from the head on. Out: those without the dumps of other tasks. A warning
+names its CPU and its task (__warn in kernel/panic.c, all releases from 3.10 on), and so does the
+first line of each dump (dump_stack_print_info in lib/dump_stack.c): what follows the one of another
+task is that task's, to the next such line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from detector.lazy_regex import lazy_regex
+
+_WARNED = (
+    lazy_regex(r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at "),
+    lazy_regex(r"WARNING: .* at \S+, CPU#(?P<cpu>\d+): .+/(?P<pid>\d+)\s*$"),
+)
+_DUMP = lazy_regex(r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) [Cc]omm: ")
+
+
+def without_bystanders(lines: Sequence[str]) -> list[str]:
+    """The lines without the dumps of tasks that the warning at their head does not name."""
+    task = _warned_by(lines[0]) if lines else None
+    return list(lines) if task is None else list(_of(task, lines))
+
+
+def _warned_by(head: str) -> tuple[str, str] | None:
+    matched = next(filter(None, (pattern.match(head) for pattern in _WARNED)), None)
+    return (matched["cpu"], matched["pid"]) if matched is not None else None
+
+
+def _of(task: tuple[str, str], lines: Sequence[str]) -> Iterator[str]:
+    own = True
+    for text in lines:
+        if (matched := _DUMP.match(text)) is not None:
+            own = (matched["cpu"], matched["pid"]) == task
+        if own:
+            yield text
