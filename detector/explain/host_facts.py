@@ -4,6 +4,9 @@ virtual machine, had it come up.
 In: a report. Out: facts that decide which next steps can work. Sources: lib/dump_stack.c
 dump_stack_print_info() prints `Kdump: loaded` where kexec_crash_loaded() says so (4.18 to 6.x, and
 kernels that took it over); init/main.c start_kernel(), kernel_init(), which end where init starts;
+kernel/panic.c panic(), which prints `Rebooting in` and its end mark where __crash_kexec() came
+back; oops_end() in arch/x86/kernel/dumpstack.c and die() in arch/{arm,arm64,riscv}/kernel/traps.c,
+which call crash_kexec() before oops_exit() prints the end mark (3.x to 6.x);
 kernel/sched/idle.c, whose frames stand on top of start_kernel's on the first CPU for ever.
 """
 
@@ -30,6 +33,10 @@ _VIRTUAL = lazy_regex(
 )
 _QEMU = lazy_regex(r"QEMU|KVM|Bochs|dummy-virt")
 _STARTING = frozenset({"start_kernel", "kernel_init", "kernel_init_freeable"})
+_DUMP_PASSED = lazy_regex(r"---\[ end Kernel panic|Rebooting in (?P<seconds>\d{1,9}) seconds")
+_END_OF_OOPS = lazy_regex(r"---\[ end trace ")
+# Where die() starts the dump kernel before it prints the end mark.
+_DUMPS_FIRST = ("x86_64", "i386", "arm64", "arm", "riscv64")
 _IDLE = frozenset({"do_idle", "cpu_idle", "cpu_startup_entry", "cpu_idle_loop"})
 
 
@@ -53,6 +60,24 @@ def kdump_loaded(report: CrashReport) -> bool | None:
         return None
     prints = (int(release["major"]), int(release["minor"])) >= _PRINTS_KDUMP
     return False if prints else None
+
+
+def is_past_dump(report: CrashReport) -> bool:
+    """Returns whether panic() went past the places where it starts a dump kernel."""
+    passed = next(every(report.lines, _DUMP_PASSED), None) is not None
+    return passed and report.arch not in _OTHER_DUMPS
+
+
+def reboots_after(report: CrashReport) -> int | None:
+    """The seconds after which the kernel said that it reboots, or None."""
+    said = [int(line["seconds"]) for line in every(report.lines, _DUMP_PASSED) if line["seconds"]]
+    return said[0] if said else None
+
+
+def ended_its_oops(report: CrashReport) -> bool:
+    """Returns whether die() went past the place where it starts a dump kernel."""
+    ended = next(every(report.lines, _END_OF_OOPS), None) is not None
+    return ended and report.arch in _DUMPS_FIRST
 
 
 def is_phone(report: CrashReport) -> bool:

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from detector.explain.call_path import context
 from detector.explain.deliberate import Purpose, purpose_of
 from detector.explain.host_facts import (
+    ended_its_oops,
     is_board,
+    is_past_dump,
     is_phone,
     is_qemu,
     is_virtual,
     kdump_loaded,
+    reboots_after,
     was_starting,
 )
 from detector.explain.kinds.hardware import CLASSES as HARDWARE_CLASSES
@@ -35,6 +39,8 @@ OOPS = frozenset(
 """Kinds that kill the context they strike; whether the whole kernel died is a setting of the
 host."""
 
+_TASKS = ("system call", "kernel thread")  # contexts that an oops ends without the kernel
+_LONG_WAIT = 600  # seconds: time enough to reach the hypervisor
 _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested init")
 
 
@@ -127,13 +133,34 @@ class StepFacts:
             return self.died
         if not self.died or not self.booted or self.purpose == "test":
             return False
+        if self.goes_on or is_past_dump(self.report):
+            return False
         loaded = kdump_loaded(self.report)
         return loaded is True or (loaded is None and not is_board(self.report))
 
     @cached_property
     def lost(self) -> bool:
         """Returns whether the kernel died, or may have, where no dump can have been taken."""
-        return self.died and self.booted and not self.dumped and self.purpose is None
+        here = self.died and self.booted and not self.dumped and not self.goes_on
+        return here and self.purpose is None
+
+    @cached_property
+    def goes_on(self) -> bool:
+        """Returns whether an oops ended one task, as far as the log says: it has its end mark, no
+        panic follows, and its context is one that can be ended.
+        """
+        report = self.report
+        if report is None or self.panicked or self.kind not in OOPS or not report.pid:
+            return False
+        return report.pid != 1 and context(report) in _TASKS and ended_its_oops(report)
+
+    @cached_property
+    def hangs(self) -> bool:
+        """Returns whether the dead kernel may still be there to look at: it did not say that it
+        reboots soon.
+        """
+        seconds = reboots_after(self.report) if self.report is not None else None
+        return seconds is None or seconds >= _LONG_WAIT
 
     @cached_property
     def phone(self) -> bool:

@@ -119,7 +119,8 @@ RULES: tuple[StepRule, ...] = (
     StepRule(
         "faults and panics",
         "no dump can have been taken: none of its heads says `Kdump: loaded` (4.19 and newer, not "
-        "powerpc or s390), or it is a board, a router or a phone",
+        "powerpc or s390), the panic went on past the start of a dump kernel (`Rebooting in`, `end "
+        "Kernel panic`), or it is a board, a router or a phone",
         lambda crash: crash.lost and not crash.phone,
         (
             ("host: ls -l /sys/fs/pstore /var/lib/systemd/pstore (what firmware or ramoops kept of "
@@ -148,11 +149,25 @@ RULES: tuple[StepRule, ...] = (
     ),
     StepRule(
         "faults and panics",
-        "no dump can have been taken, and the machine is a guest of QEMU",
-        lambda crash: crash.lost and crash.qemu,
+        "no dump can have been taken, and the machine is a guest of QEMU that does not say that it "
+        "reboots within ten minutes",
+        lambda crash: crash.lost and crash.qemu and crash.hangs,
         (
-            ("hypervisor: virsh dump --memory-only (a dump from outside, while the guest still "
+            ("hypervisor: virsh dump --memory-only (a dump from outside, if the guest still "
              "hangs there)"),
+        ),
+    ),
+    StepRule(
+        "faults",
+        "it struck a task, its end mark stands in the log and no panic does (x86, arm, riscv): the "
+        "task ended, the kernel goes on",
+        lambda crash: crash.goes_on and crash.purpose is None,
+        (
+            "host: dmesg (the whole log, while that kernel still runs)",
+            ("host: sysctl kernel.panic_on_oops (0: this oops ended one task and left no dump; "
+             "with 1, and kdump loaded, the next one leaves a dump)"),
+            ("host: reboot it when its services allow (what the ended task held stays held: locks, "
+             "references)"),
         ),
     ),
     StepRule(

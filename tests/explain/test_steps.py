@@ -54,6 +54,12 @@ def test_the_table_in_the_documentation_is_the_one_that_is_used():
     assert (DOCS / "next-steps.md").read_text(encoding="utf-8") == page()
 
 
+def _after(report: CrashReport, kernel: str, last: str) -> CrashReport:
+    """The report of a kernel whose log ends with a line."""
+    headed = _on(report, kernel)
+    return replace(headed, lines=(*headed.lines, last))
+
+
 @pytest.mark.parametrize(
     ("kind", "panic", "hardware"),
     [*itertools.product(KINDS, (None, "Fatal exception", "Fatal machine check"), (SERVER, QEMU))],
@@ -135,6 +141,24 @@ SITUATIONS = {
     "idle on the first CPU": replace(
         _on(FAULT, "6.1.0", loaded=True), frames=(Frame("do_idle"), Frame("start_kernel"))
     ),
+    "an oops that ended a task": replace(
+        _after(FAULT, "4.4.0", "---[ end trace 0000000000000000 ]---"),
+        frames=(Frame("demo_put"), Frame("entry_SYSCALL_64_fastpath")),
+    ),
+    "the same in a soft interrupt": replace(
+        _after(FAULT, "4.4.0", "---[ end trace 0000000000000000 ]---"),
+        frames=(Frame("demo_put"), Frame("__do_softirq")),
+    ),
+    "a panic that reboots at once": replace(
+        _after(FAULT, "4.4.0", "Rebooting in 1 seconds.."), panic="demo", hardware=QEMU
+    ),
+    "a panic that waits for a day": replace(
+        _after(FAULT, "4.4.0", "Rebooting in 86400 seconds.."), panic="demo", hardware=QEMU
+    ),
+    "a panic that stays": replace(
+        _after(FAULT, "4.4.0", "---[ end Kernel panic - not syncing: demo"),
+        panic="demo",
+    ),
     "by SysRq": replace(_on(FAULT, "6.1.0", loaded=True), frames=(Frame("sysrq_handle_crash"),)),
     "a test": replace(_on(FAULT, "6.1.0", loaded=True), frames=(Frame("lkdtm_BUG"),)),
     "hung tasks": replace(
@@ -157,6 +181,14 @@ EXPECTED = {
     "a panic while it came up": (("earlycon",), ("crash:", "pstore", "/var/crash", "virsh")),
     "the same in a guest": (("earlycon", "virsh console"), ("crash:", "/var/crash")),
     "idle on the first CPU": (_LIVE_DUMP, ("earlycon",)),
+    "an oops that ended a task": (
+        ("sysctl kernel.panic_on_oops", "host: dmesg", "faddr2line"),
+        ("crash:", "/var/crash", "pstore", "systemctl status kdump", "virsh"),
+    ),
+    "the same in a soft interrupt": (_LIVE_DUMP, ("host: dmesg", "reboot it")),
+    "a panic that reboots at once": (("pstore",), ("crash:", "/var/crash", "virsh dump")),
+    "a panic that waits for a day": (("pstore", "virsh dump"), ("crash:", "/var/crash")),
+    "a panic that stays": (("pstore",), ("crash:", "/var/crash", "host: dmesg")),
     "by SysRq": (("last -xF", "crash: foreach bt"), ("crash: dis", "faddr2line")),
     "a test": (("test: is this the report",), ("crash:", "faddr2line", "/var/crash")),
     "hung tasks": (("crash: foreach UN bt",), ("sysrq-trigger", "pstore")),
