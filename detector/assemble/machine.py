@@ -265,11 +265,12 @@ class Assembler:
         )
         if before is None or shape.is_one_line(match.cls):
             return []
+        over = line.caller is not None or before.ended or before.lingering
         if before.tracing and not shape.is_one_line(before.head.cls):
-            return []
-        if line.caller is None and not before.ended and not before.lingering:
-            return []
-        return self._reports.close(before, "head", cut=False)
+            over = False
+        if over or shape.follows_its_like(before.head.cls, match.cls):
+            return self._reports.close(before, "head", cut=False)
+        return []
 
     def _body(
         self,

@@ -78,6 +78,7 @@ _TRACE_IS_END = frozenset(
         "suspend-failed",
         "waiting-task",
         "cpu-backtrace",
+        "lockdep-exhausted",
     }
 )
 """Reports that print no end mark: a trace is their end (kernel/watchdog.c, kernel/rcu/tree_stall.h,
@@ -88,7 +89,6 @@ _ONE_LINE = frozenset(
         "mm-teardown",
         "vfs-busy",
         "netdev-reference",
-        "lockdep-exhausted",
         "firmware-panic",
         "unwinder",
         "driver-warning",
@@ -126,7 +126,11 @@ _JOINS = {
 """Class of the later head → classes of the heads that it may belong to."""
 
 _JOINS_WITHIN = 32
+_INLINED = lazy_regex(r"\[inline\](?: at addr [0-9a-f]{8,16})?\s*$")  # KASAN's heads to 4.9
 _SAME_START = 11  # "BUG: KASAN:", "WARNING: CP"
+
+_ONE_PRINTER = frozenset({"hung-task"})
+"""Reports that one thread prints, each after the other (khungtaskd, kernel/hung_task.c)."""
 
 _BARE_TRACE = frozenset({"kmsan", "kcsan", "kfence", "reference-leak"})
 """Reports whose frames follow without a line that says so (mm/kmsan/report.c,
@@ -157,6 +161,7 @@ _PROSE = {
     **dict.fromkeys(
         (
             "lockdep",
+            "lockdep-exhausted",
             "suspicious-rcu",
             "atomic-sleep",
             "preemptible",
@@ -215,7 +220,7 @@ def expands(text: str, later: str) -> bool:
     scripts/decode_stacktrace.sh and syzbot print one line for each function that the inlined one
     was compiled into.
     """
-    return text.rstrip().endswith("[inline]") and text[:_SAME_START] == later[:_SAME_START]
+    return _INLINED.search(text) is not None and text[:_SAME_START] == later[:_SAME_START]
 
 
 def is_banner(text: str) -> bool:
@@ -252,6 +257,13 @@ def is_one_line(head_class: str) -> bool:
 def is_whole(head_class: str, *, traced: bool) -> bool:
     """Returns whether a report without an end mark is whole once something else follows."""
     return traced and head_class in _TRACE_IS_END
+
+
+def follows_its_like(head_class: str, later_class: str) -> bool:
+    """Returns whether a later head shows that the report with this head is over: one thread prints
+    both.
+    """
+    return head_class == later_class and head_class in _ONE_PRINTER
 
 
 def has_bare_trace(head_class: str) -> bool:

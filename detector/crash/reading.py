@@ -109,7 +109,7 @@ _PAGE = 4096  # show_fault_oops in arch/x86/mm/fault.c and its like: below, it i
 # once: the same line for every function that was inlined there.
 _INLINED = lazy_regex(
     r"(?:RIP: [0-9a-f]{4}:|pc : |WARNING: .{0,80} at |BUG: K[A-Z]{2,5}: .{0,40} in |kernel BUG "
-    r").{1,400} \[inline\]\s*$"
+    r").{1,400} \[inline\](?: at addr [0-9a-f]{8,16})?\s*$"
 )
 
 _FAULT_REGISTERS = ("cr2", "dar", "badaddr", "badva", "badv")

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from detector.crash.frames import frames_of
 from detector.crash.identity import base
-from detector.model import Frame
+from detector.model import CrashReport, Frame
 
 _LONGEST_QUOTE = 240
 
@@ -29,6 +29,12 @@ def every(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[s
 def quoted(matched: re.Match[str]) -> str:
     """The whole line of a match, as evidence: outer blanks removed, cut at 240 characters."""
     text = matched.string.strip()
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+
+
+def head_of(report: CrashReport) -> str:
+    """The line that a report begins with, as evidence; its title where it has no lines."""
+    text = report.lines[0].strip() if report.lines else report.title or report.kind
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
 

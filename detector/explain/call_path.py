@@ -45,7 +45,24 @@ _NMI = frozenset({
     "nmi", "end_repeat_nmi", "do_nmi", "exc_nmi", "asm_exc_nmi", "default_do_nmi", "nmi_handle",
     "first_nmi", "repeat_nmi",
 })  # fmt: skip
+_INTERRUPT_ENTRIES = ("asm_sysvec_", "__sysvec_", "sysvec_")
+"""x86's entries from 5.8 on, one for each vector (arch/x86/include/asm/idtentry.h)."""
+_PREEMPTS = frozenset({
+    "preempt_schedule_irq", "arm64_preempt_schedule_irq", "irqentry_exit_cond_resched",
+    "raw_irqentry_exit_cond_resched", "exit_to_user_mode_loop", "exit_to_user_mode_prepare",
+    "irqentry_exit_to_user_mode", "prepare_exit_to_usermode", "do_notify_resume",
+})  # fmt: skip
+"""What the way back out of an interrupt calls for the task that was interrupted
+(kernel/entry/common.c, arch/arm64/kernel/entry-common.c)."""
 _THREAD = frozenset({"kthread", "worker_thread", "smpboot_thread_fn", "kernel_thread_helper"})
+_CONTEXTS = (
+    (_NMI, "NMI"),
+    (_SOFTIRQ, "soft interrupt"),
+    (_INTERRUPT, "interrupt"),
+    (_SYSCALL, "system call"),
+    (_THREAD, "kernel thread"),
+)
+_OF_TASKS = ("system call", "kernel thread")
 # Where an interrupt took over: what stands above the last of these is the detector at work.
 _ENTRIES = frozenset({
     "apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt", "smp_apic_timer_interrupt",
@@ -161,16 +178,25 @@ def context(report: CrashReport) -> str | None:
     """Returns where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI",
     "system call", "kernel thread"; None if not seen.
     """
-    for frame in _own_frames(report):
-        for names, words in (
-            (_NMI, "NMI"),
-            (_SOFTIRQ, "soft interrupt"),
-            (_INTERRUPT, "interrupt"),
-            (_SYSCALL, "system call"),
-            (_THREAD, "kernel thread"),
-        ):
-            if frame.reliable and base(frame.function) in names:
+    names = [base(frame.function) for frame in _own_frames(report) if frame.reliable]
+    own = next((at for at, name in enumerate(names) if name in _PREEMPTS), len(names))
+    for at, name in enumerate(names):
+        for known, words in _CONTEXTS:
+            if name in known and (at < own or words in _OF_TASKS):
                 return words
+        if name.startswith(_INTERRUPT_ENTRIES) and at < own:
+            return "interrupt"
+    return None
+
+
+def interrupted(frames: Sequence[Frame]) -> str | None:
+    """Returns what the frames ran in, where that is none of the task that was on the CPU."""
+    names = [base(frame.function) for frame in frames]
+    for name in names:
+        words = next((words for known, words in _CONTEXTS if name in known), None)
+        words = "interrupt" if name.startswith(_INTERRUPT_ENTRIES) else words
+        if words is not None:
+            return None if words in _OF_TASKS else words
     return None
 
 

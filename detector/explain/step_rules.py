@@ -195,7 +195,7 @@ RULES: tuple[StepRule, ...] = (
         and crash.purpose is None,
         (
             ("boot loader: add ignore_loglevel and earlycon (x86: earlyprintk=serial,ttyS0,115200) "
-             "and read the serial console; nothing else keeps a log this early"),
+             "and read the serial console: what else keeps a log may not be up this early"),
             "boot loader: start the kernel that came up last",
         ),
     ),

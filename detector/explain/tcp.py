@@ -105,8 +105,8 @@ def explain_release(evidence: Sequence[Match]) -> list[Statement]:
 _MOST = 4  # release lines that are quoted
 _TIMES: Mapping[int, str] = {2: "twice", 3: "three times", 4: "four times"}
 _SOURCE = (
-    "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); __sk_destruct() then gives "
-    "the memory back all the same"
+    "net/ipv4/af_inet.c inet_sock_destruct() expects TCP_CLOSE (7); what called it gives the "
+    "memory back all the same"
 )
 
 

@@ -302,6 +302,75 @@ def test_hung_tasks_in_a_row() -> None:
     assert [(len(block.lines), block.complete) for block in found] == [(15, True), (15, False)]
 
 
+def test_a_hung_task_does_not_take_turns_with_the_one_before() -> None:
+    """One thread prints all of them, one after another (khungtaskd): a trace with registers of user
+    space behind it, then the next head.
+    """
+    task = (
+        "INFO: task demo:{pid} blocked for more than 140 seconds.",
+        "      Not tainted 4.19.0 #7",
+        '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+        "demo            D29880  {pid}   2584 0x00000004",
+        "Call Trace:",
+        " schedule+0x77/0x1a0",
+        " {wait}+0x1a7/0x320",
+        " demo_transfer+0x24c/0x870",
+        " demo_ioctl+0x275/0x750",
+        " do_syscall_64+0xc2/0x500",
+        " entry_SYSCALL_64_after_hwframe+0x49/0xbe",
+        "RIP: 0033:0x465209",
+        "RSP: 002b:00007fad04d8cc68 EFLAGS: 00000246 ORIG_RAX: 0000000000000010",
+        "RAX: ffffffffffffffda RBX: 000000000051bf00 RCX: 0000000000465209",
+        "R13: 00000000004e71b8 R14: 00000000004a9178 R15: 00007fad04d8d6bc",
+    )
+    rows = [
+        line.format(pid=pid, wait=wait)
+        for pid, wait in (
+            (71, "rt_mutex_slowlock"),
+            (72, "wait_for_completion"),
+            (73, "io_schedule"),
+        )
+        for line in task
+    ]
+    log = "\n".join(f"[  284.{place:06}] {text}" for place, text in enumerate(rows))
+    found = blocks(log)
+    assert [len(block.lines) for block in found] == [len(task)] * 3
+    assert [block.lines[6].split("+")[0].strip() for block in found] == [
+        "rt_mutex_slowlock",
+        "wait_for_completion",
+        "io_schedule",
+    ]
+
+
+def test_one_head_that_was_unrolled_with_its_address_is_one_report() -> None:
+    """KASAN's heads to 4.9 end in the address, behind the mark that a symbolizer adds."""
+    found = blocks(
+        "[  100.000001] BUG: KASAN: slab-out-of-bounds in demo_word lib/demo.c:30 [inline] "
+        "at addr ffff8800b43494c0\n"
+        "[  100.000002] BUG: KASAN: slab-out-of-bounds in demo_copy+0x1d/0x40 lib/demo.c:31 "
+        "at addr ffff8800b43494c0\n"
+        "[  100.000003] Read of size 1 by task demo/77\n"
+        "[  100.000004] CPU: 1 PID: 77 Comm: demo Not tainted 4.6.0 #1\n"
+        "[  100.000005] Call Trace:\n"
+        "[  100.000006]  [<ffffffff8173f88d>] demo_copy+0x1d/0x40 lib/demo.c:31\n"
+    )
+    assert [len(block.lines) for block in found] == [6]
+
+
+def test_a_full_table_of_lockdep_is_followed_by_a_trace() -> None:
+    """print_lockdep_off() and dump_stack() in kernel/locking/lockdep.c."""
+    (block,) = blocks(
+        "[  100.000001] BUG: MAX_LOCKDEP_KEYS too low!\n"
+        "[  100.000002] turning off the locking correctness validator.\n"
+        "[  100.000003] CPU: 1 PID: 7 Comm: kworker/u4:0 Not tainted 5.4.0 #1\n"
+        "[  100.000004] Call Trace:\n"
+        "[  100.000005]  dump_stack+0x1d7/0x2f8\n"
+        "[  100.000006]  register_lock_class+0x1c1/0x1e40\n"
+        "[  100.000007]  demo_setup+0x1c1/0x1e40\n"
+    )
+    assert len(block.lines) == 7
+
+
 def test_a_report_of_one_line_is_soon_done() -> None:
     """What the kernel repeats every ten seconds for hours does not keep every line followed for
     hours.

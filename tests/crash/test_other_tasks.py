@@ -112,3 +112,27 @@ def test_a_warnings_own_dump_is_read_behind_that_of_another_task(warned: tuple[s
     report = crash.read(Block(match(lines[0], "warning"), lines, True))
     assert [frame.function for frame in report.frames] == ["demo_put", "demo_close"]
     assert report.function == "demo_put"
+
+
+def test_a_task_that_moved_to_another_cpu_is_the_same() -> None:
+    """The head is printed before the dump: in between the task may be moved."""
+    lines = (
+        *WARNED[0][:2],
+        WARNED[0][2].replace("CPU: 1", "CPU: 0"),
+        "Call Trace:",
+        " demo+0x1/0x2",
+    )
+    report = crash.read(Block(match(lines[0], "warning"), lines, True))
+    assert [frame.function for frame in report.frames] == ["demo"]
+
+
+def test_idle_tasks_of_two_cpus_are_two() -> None:
+    """Each CPU has a task with pid 0."""
+    lines = (
+        "WARNING: CPU: 1 PID: 0 at drivers/demo.c:40 demo_put+0x16a/0x250",
+        "CPU: 0 PID: 0 Comm: swapper/0 Not tainted 4.15.0 #1",
+        "Call Trace:",
+        " other+0x1/0x2",
+    )
+    report = crash.read(Block(match(lines[0], "warning"), lines, True))
+    assert (report.function, report.frames) == ("demo_put", ())

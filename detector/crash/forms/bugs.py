@@ -74,6 +74,9 @@ BUGS = (
         "BUG: using {call}() in preemptible code in {function}",
         PREEMPTIBLE,
     ),
+    form(
+        "lockdep-exhausted", r"BUG: (?P<table>MAX_\w+) too low!", "BUG: {table} too low!", CALLERS
+    ),
     form("mm-teardown", _MM, "BUG: {what}"),
     form(
         "vfs-busy",

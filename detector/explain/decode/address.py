@@ -51,7 +51,7 @@ def meanings(
         *_below_null(address, operand),
         *_error_pointer(address, machine, operand),
         *_poison(address, machine, operand),
-        *_shadow(address, machine, operand),
+        *_shadow(address, machine, operand, registers),
     ]
     if not candidates:
         candidates = [
@@ -193,7 +193,9 @@ def _poison(address: int, machine: Architecture, operand: Operand | None) -> Ite
             return
 
 
-def _shadow(address: int, machine: Architecture, operand: Operand | None) -> Iterator[Meaning]:
+def _shadow(
+    address: int, machine: Architecture, operand: Operand | None, registers: Mapping[str, int]
+) -> Iterator[Meaning]:
     candidates = kasan_shadow(
         address, machine, {term.value for term in operand.terms} if operand else set()
     )
@@ -205,7 +207,7 @@ def _shadow(address: int, machine: Architecture, operand: Operand | None) -> Ite
             f"{machine.hex(shadowed)} up to {machine.hex(end)}."
         )
         if shadowed < _PAGE:
-            text += " That is a NULL pointer plus a small offset."
+            text += f" That is a NULL pointer plus a small offset{_or_error(registers, machine)}."
         elif poison := pointer_poison(shadowed, machine) or byte_poison(shadowed, machine):
             text += f" {poison.text}"
         yield Meaning(
@@ -214,6 +216,18 @@ def _shadow(address: int, machine: Architecture, operand: Operand | None) -> Ite
             "likely",
             (f"({address:#x} - {offset:#x}) << {shift} = {machine.hex(shadowed)}",),
         )
+
+
+def _or_error(registers: Mapping[str, int], machine: Architecture) -> str:
+    """The other reading of a small number, where a register holds an error pointer."""
+    for name, value in registers.items():
+        number = machine.mask + 1 - value
+        if number in errno.errorcode and not name.startswith("orig"):
+            return (
+                f", or an error pointer plus one: {name} holds {value:#x}, which may be "
+                f"ERR_PTR(-{errno.errorcode[number]})"
+            )
+    return ""
 
 
 def _text(address: int, machine: Architecture) -> Iterator[Meaning]:

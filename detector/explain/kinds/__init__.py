@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 
+from detector.explain.block_text import head_of
 from detector.explain.kinds.hangs import (
     explain_hard_lockup,
     explain_hung,
     explain_soft_lockup,
     explain_workqueue,
 )
+from detector.explain.kinds.held_locks import explain_exhausted
 from detector.explain.kinds.kasan import explain_kasan, explain_kfence
 from detector.explain.kinds.locks import (
     explain_atomic_sleep,
@@ -67,6 +69,7 @@ _EXPLAINERS: Mapping[str, Explainer] = {
     "ubsan": explain_ubsan,
     "memory-leak": explain_leak,
     "lockdep": explain_lockdep,
+    "lockdep-exhausted": explain_exhausted,
     "atomic-sleep": explain_atomic_sleep,
     "preemptible": explain_preemptible,
     "spinlock-bug": explain_spinlock,
@@ -120,11 +123,6 @@ _FIXED: Mapping[str, str] = {
         "one that does not come back, if any, only its trace can tell."
     ),
     "fortify": "A copy, or the search for the end of a string, would have left its object.",
-    "lockdep-exhausted": (
-        "Lockdep ran out of room and has switched itself off. With MAX_LOCK_DEPTH one task holds "
-        "very "
-        "many locks at once, perhaps left behind; with the other tables nothing else need be wrong."
-    ),
     "rust-panic": "Rust code found a state that its author held impossible.",
     "firmware-panic": "The trusted firmware beside the kernel stopped; the kernel itself need "
     "not be at fault.",
@@ -142,5 +140,5 @@ def explain_kind(report: CrashReport, skip: Container[str]) -> list[Statement]:
         statements = explainer(report, skip)
     else:
         words = _FIXED.get(report.kind)
-        statements = [Statement(words, "certain", (report.title or report.kind,))] if words else []
+        statements = [Statement(words, "certain", (head_of(report),))] if words else []
     return [*statements, *then_panicked(report)]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detector.crash.identity import base
-from detector.explain.block_text import first, quoted
+from detector.explain.block_text import first, head_of, quoted
 from detector.lazy_regex import lazy_regex
 from detector.model import Confidence, CrashReport, Match, Statement
 
@@ -82,7 +82,7 @@ def is_eeh(report: CrashReport | None) -> bool:
 def explain_eeh(report: CrashReport) -> list[Statement]:
     """Returns what EEH's WARN() means."""
     matched = first(report.lines, _PLACE)
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     return [Statement(_EEH_WORDS, "certain", evidence)]
 
 

@@ -11,7 +11,15 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from detector.crash.identity import base
-from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
+from detector.explain.block_text import (
+    distinctive,
+    every,
+    first,
+    head_of,
+    place,
+    quoted,
+    stack_after,
+)
 from detector.explain.host_facts import is_virtual
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
@@ -92,7 +100,7 @@ def explain_hung(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """A task that slept too long: which, how long, on what, and who holds that."""
     matched = first(report.lines, _HUNG)
     if matched is None:
-        return [Statement("A task waited without end.", "certain", (report.title or "",))]
+        return [Statement("A task waited without end.", "certain", (head_of(report),))]
     who = f"Task {matched['comm']} (pid {matched['pid']})"
     if matched["what"] == "can't die":
         text = f"{who} was killed and is not gone after more than {matched['seconds']} s."
@@ -269,7 +277,7 @@ def explain_soft_lockup(report: CrashReport, skip: Container[str]) -> list[State
     if matched is None or matched["seconds"] is None:
         text = "A CPU did not let another task run for longer than the watchdog allows."
         text += snapshot(report)
-        return [Statement(text, "certain", (report.title or "",)), *_spins(report, skip)]
+        return [Statement(text, "certain", (head_of(report),)), *_spins(report, skip)]
     other = first(report.lines, _TRACED)
     if other is not None and int(other["cpu"]) == int(matched["cpu"]):
         other = None
@@ -351,7 +359,7 @@ def explain_hard_lockup(report: CrashReport, skip: Container[str]) -> list[State
         "(kernel.watchdog_thresh, 10 s unless it was changed): it ran with interrupts off, or the "
         f"hardware held it.{snapshot(report)}"
     )
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     return [Statement(text, "certain", evidence), *_spins(report, skip), *_virtual(report)]
 
 
@@ -361,9 +369,7 @@ def explain_workqueue(report: CrashReport, skip: Container[str]) -> list[Stateme
     matched = first(report.lines, _POOL)
     if matched is None:
         return [
-            Statement(
-                "A pool of kernel workers made no progress.", "certain", (report.title or "",)
-            )
+            Statement("A pool of kernel workers made no progress.", "certain", (head_of(report),))
         ]
     text = (
         f"The pool of kernel workers{matched['pool']} made no progress for {matched['seconds']} s."

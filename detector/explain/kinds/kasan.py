@@ -12,7 +12,8 @@ import re
 from collections.abc import Container, Iterator
 
 from detector.crash.identity import base
-from detector.explain.block_text import distinctive, first, place, quoted, stack_after
+from detector.explain.block_text import distinctive, first, head_of, place, quoted, stack_after
+from detector.explain.call_path import context, interrupted
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
@@ -100,8 +101,19 @@ _BOOKKEEPING = (
     "do_slab_free",
     "call_rcu",
     "__call_rcu",
+    "kvfree_call_rcu",
+    "kfree_call_rcu",
     "insert_work",
 )
+
+
+_CALLBACKS = frozenset(
+    {"rcu_do_batch", "rcu_core", "rcu_process_callbacks", "rcu_nocb_kthread", "rcu_nocb_cb_kthread"}
+)
+# What runs the callbacks: kernel/rcu/tree.c, kernel/softirq.c.
+_OF_RCU = ("rcu_", "__rcu_", "kfree", "__kfree", "kmem_cache_free", "kvfree", "vfree",
+           "__do_softirq", "handle_softirqs", "__softirqentry_text_start", "process_one_work",
+           "worker_thread", "kthread", "ret_from_fork")  # fmt: skip
 
 
 def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -110,9 +122,9 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     access = first(report.lines, _ACCESS) or first(report.lines, _OLD_ACCESS)
     what = head["what"] if head is not None else ""
     evidence = tuple(quoted(result) for result in (head, access) if result is not None)
-    statements = [Statement(_bug(what, access), "certain", evidence or (report.title or "",))]
+    statements = [Statement(_bug(what, access), "certain", evidence or (head_of(report),))]
     statements += _tags(report)
-    statements += _object(report)
+    statements += _object(report, outside="out-of-bounds" in what, access=access)
     uses_freed = "out-of-bounds" not in what
     statements += _history(report, skip, _ALLOCATED, _FREED, access, uses_freed=uses_freed)
     return statements
@@ -150,7 +162,9 @@ def _tags(report: CrashReport) -> Iterator[Statement]:
     )
 
 
-def _object(report: CrashReport) -> Iterator[Statement]:
+def _object(
+    report: CrashReport, *, outside: bool, access: re.Match[str] | None
+) -> Iterator[Statement]:
     """Yields where the address lies: in or beside which object, variable or stack."""
     cache = first(report.lines, _CACHE) or first(report.lines, _OBJECT)
     inside = first(report.lines, _INSIDE)
@@ -160,12 +174,11 @@ def _object(report: CrashReport) -> Iterator[Statement]:
             where = f"{inside['bytes']} bytes {inside['where']}"
             where = where.replace("to the right of", "behind").replace("to the left of", "before")
         lines = tuple(quoted(result) for result in (inside, cache) if result is not None)
-        yield Statement(
-            f"The address lies {where} an object of {cache['size']} bytes of the slab cache "
-            f"{cache['cache']}.",
-            "certain",
-            lines if inside is not None else (*lines, *sums),
-        )
+        text = f"The address lies {where} an object of {cache['size']} bytes of the slab cache "
+        text += f"{cache['cache']}"
+        if outside and inside is not None and inside["where"] == "inside of":
+            text += _end_of(int(inside["bytes"]), int(cache["size"]), access)
+        yield Statement(f"{text}.", "certain", lines if inside is not None else (*lines, *sums))
     elif (stack := first(report.lines, _STACK)) is not None:
         text = f"The address lies on the kernel stack of task {stack['task']}."
         yield Statement(text, "certain", (quoted(stack),))
@@ -180,6 +193,22 @@ def _object(report: CrashReport) -> Iterator[Statement]:
                 "certain",
                 (quoted(symbol),),
             )
+
+
+_NO_SIZE = 1 << 31  # a negative number that was taken for a size
+
+
+def _end_of(start: int, slot: int, access: re.Match[str] | None) -> str:
+    """Returns where an access that begins inside of an object and is out of its bounds ends:
+    behind it, or in what was not asked for of it (describe_object_addr() prints the size of the
+    cache's objects; mm/kasan/report.c, 4.x to 6.x).
+    """
+    if access is None or not access["size"] or int(access["size"]) >= _NO_SIZE:
+        return ""
+    over = start + int(access["size"]) - slot
+    if over > 0:
+        return f"; the access ends {over} byte{'s' if over != 1 else ''} behind it"
+    return ", of which fewer bytes were asked for"
 
 
 def _beside(report: CrashReport, cache: re.Match[str]) -> tuple[str, tuple[str, ...]]:
@@ -220,7 +249,7 @@ def _history(
         stack = stack_after(report.lines, matched)
         if not stack:
             continue
-        by = f"{_by(matched['pid'], pid)} in {_chain(stack, skip)}"
+        by = f"{_by(matched['pid'], pid, context(report), stack)}{_place(stack, skip)}"
         text = f"The object was {verb}{by}."
         if verb == "freed" and not uses_freed:
             text = f"The last free recorded there was made{by}: it may be an earlier object's."
@@ -240,12 +269,27 @@ def _history(
         )
 
 
-def _by(pid: str | None, accessed: str | None) -> str:
+def _by(pid: str | None, accessed: str | None, where: str | None, stack: tuple[Frame, ...]) -> str:
+    """Returns who it was: the task, or an interrupt that struck while the task ran."""
     if pid is None:
         return ""
+    if (struck := interrupted(stack)) is not None:
+        return f" in {'an' if struck[0] in 'iN' else 'a'} {struck}, while pid {pid} ran,"
+    if pid == accessed and where in ("soft interrupt", "interrupt", "NMI"):
+        return f" by pid {pid}, the task that the {where} of this access struck,"
     if pid == accessed:
         return f" by pid {pid}, which made this access too,"
     return f" by the task with pid {pid}"
+
+
+def _place(stack: tuple[Frame, ...], skip: Container[str]) -> str:
+    """Returns in which functions; RCU's own where only they are there: a callback."""
+    names = [base(frame.function) for frame in stack]
+    if any(name in _CALLBACKS for name in names) and all(
+        name in skip or name.startswith((*_BOOKKEEPING, *_OF_RCU)) for name in names
+    ):
+        return " by an RCU callback"
+    return f" in {_chain(stack, skip)}"
 
 
 def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
@@ -279,5 +323,5 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
     if thing is not None:
         text += f" The object has {thing['size']} bytes, of the slab cache {thing['cache']}."
     evidence = tuple(quoted(item) for item in (head, aside, thing) if item is not None)
-    statements = [Statement(text, "certain", evidence or (report.title or "",))]
+    statements = [Statement(text, "certain", evidence or (head_of(report),))]
     return statements + list(_history(report, skip, _KFENCE_ALLOCATED, _KFENCE_FREED, None))

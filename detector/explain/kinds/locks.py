@@ -12,7 +12,8 @@ import re
 from collections.abc import Container, Iterator
 from itertools import takewhile
 
-from detector.explain.block_text import distinctive, first, place, quoted
+from detector.explain.block_text import distinctive, first, head_of, place, quoted
+from detector.explain.kinds.held_locks import held_locks, locks_held
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -125,12 +126,6 @@ _CONTEXT = lazy_regex(
 _SCHEDULING = lazy_regex(
     r"(?:BUG: )?scheduling while atomic: (?P<comm>.{1,40})/(?P<pid>\d+)/0x(?P<count>[0-9a-f]{1,8})"
 )
-_LISTED = lazy_regex(r"\d+ locks? held by (?P<comm>.{1,40})/(?P<pid>\d+):")
-_LISTED_LOCK = lazy_regex(
-    r"\s*#(?P<depth>\d+): +(?:[0-9a-f]{8,16} )?\((?P<name>[^{]{1,80}?)\)\{[^}]{1,9}\}"
-    r"(?:-\{\S+\})?,? at: (?:\[<[0-9a-f]+>\] )?(?P<place>\S+)"
-)
-_MOST = 4  # locks that are named
 _READ_SIDE = "rcu_read_lock"
 _COUNTED = (
     "preemption is off (by a spinlock, an interrupt, soft interrupts that are off, an RCU "
@@ -245,9 +240,13 @@ def _two_locks(report: CrashReport) -> Iterator[Statement]:
 
 
 def _lock_below(report: CrashReport, matched: re.Match[str]) -> re.Match[str] | None:
-    """The lock in the line below."""
+    """The lock below; where a log was symbolized, it has a line for each inlined function, and the
+    last is its own.
+    """
     at = next(at for at, text in enumerate(report.lines) if text is matched.string)
-    return first(report.lines[at + 1 : at + 2], _AT)
+    below = list(takewhile(bool, map(_AT.match, report.lines[at + 1 :])))
+    own = [item for item in below if item and below[0] and item["name"] == below[0]["name"]]
+    return own[-1] if own else None
 
 
 def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -280,38 +279,16 @@ def explain_atomic_sleep(report: CrashReport, skip: Container[str]) -> list[Stat
         )
         if not reasons and (nest := first(report.lines, _NEST)) is not None:
             reasons = f"an RCU read-side section is open (depth {nest['depth']})"
-        elif not reasons and any(lock["name"] == _READ_SIDE for lock in _locks_held(report)):
+        elif not reasons and any(lock["name"] == _READ_SIDE for lock in locks_held(report)):
             reasons = "an RCU read-side section is open"  # its depth is printed from 5.16 on
         text += f": {reasons}" if reasons else ""
         text += f"; the task is {atomic['comm']} (pid {atomic['pid']})"
     evidence = tuple(quoted(item) for item in (context, atomic) if item is not None)
     return [
-        Statement(text + ".", "certain", evidence or (report.title or "",)),
+        Statement(text + ".", "certain", evidence or (head_of(report),)),
         *held_locks(report),
         *(_disabled_at(report) if atomic is None or atomic["atomic"] != "0" else ()),
     ]
-
-
-def _locks_held(report: CrashReport) -> list[re.Match[str]]:
-    """The locks that the first task listed holds, the outermost first."""
-    heading = first(report.lines, _LISTED)
-    if heading is None:
-        return []
-    at = next(at for at, text in enumerate(report.lines) if text is heading.string)
-    listed = takewhile(bool, map(_LISTED_LOCK.match, report.lines[at + 1 :]))
-    # Where a log was symbolized, a lock has a line for each inlined function: the last is its own.
-    return list({lock["depth"]: lock for lock in listed if lock is not None}.values())
-
-
-def held_locks(report: CrashReport) -> Iterator[Statement]:
-    """Yields the locks that the first task listed holds; rcu_read_lock is a read-side section."""
-    heading, locks = first(report.lines, _LISTED), _locks_held(report)
-    if heading is not None and locks:
-        shown = ", ".join(f"{lock['name']} (taken at {lock['place']})" for lock in locks[:_MOST])
-        more = " and others" if len(locks) > _MOST else ""
-        text = f"{heading['comm']} (pid {heading['pid']}) holds {shown}{more}."
-        evidence = (quoted(heading), *(quoted(lock) for lock in locks[:_MOST]))
-        yield Statement(text, "certain", evidence)
 
 
 def explain_workqueue_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -320,7 +297,7 @@ def explain_workqueue_leak(report: CrashReport, skip: Container[str]) -> list[St
     item = first(report.lines, _LAST_FUNCTION)
     name = f"The work item {item['function']}" if item is not None else "A work item"
     text = f"{name} came back with a lock held, preemption off, or inside of an RCU section."
-    evidence = (quoted(item),) if item is not None else (report.title or "",)
+    evidence = (quoted(item),) if item is not None else (head_of(report),)
     return [Statement(text, "certain", evidence), *held_locks(report)]
 
 
@@ -373,7 +350,7 @@ def explain_preemptible(report: CrashReport, skip: Container[str]) -> list[State
     else:
         text += f", from {place(by)}." if by is not None else "."
     evidence = tuple(quoted(item) for item in (matched, caller) if item is not None)
-    return [Statement(text, "certain", evidence or (report.title or "",))]
+    return [Statement(text, "certain", evidence or (head_of(report),))]
 
 
 def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -381,7 +358,7 @@ def explain_spinlock(report: CrashReport, skip: Container[str]) -> list[Statemen
     matched, state = first(report.lines, _SPINLOCK), first(report.lines, _STATE)
     if matched is None:
         text = "A spinlock or rwlock was used wrongly, or its memory was overwritten."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     words = _SPINLOCK_WORDS[matched["what"]].replace("spinlock", matched["lock"])
     if matched["what"] == "recursion" and state is not None and matched["cpu"] != state["cpu"]:
         words = _STALE_OWNER if state["cpu"] == "-1" else _OTHER_CPU

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 
-from detector.explain.block_text import every, first, quoted
+from detector.explain.block_text import every, first, head_of, quoted
 from detector.explain.kinds.consumers import explain_consumers
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Match, Statement
@@ -76,7 +76,7 @@ def explain_oom(report: CrashReport, skip: Container[str]) -> list[Statement]:
     statements += explain_consumers(report.lines)
     statements += explain_kills(report.lines)
     if not statements:
-        statements.append(Statement("Memory ran out.", "certain", (report.title or "",)))
+        statements.append(Statement("Memory ran out.", "certain", (head_of(report),)))
     return statements
 
 
@@ -209,4 +209,4 @@ def explain_allocation(report: CrashReport, skip: Container[str]) -> list[Statem
     if (shared := first(report.lines, _PERCPU)) is not None:
         text = f"{shared['bytes']} bytes for each CPU were not to be had: {shared['why']}."
         return [Statement(text, "certain", (quoted(shared),))]
-    return [Statement("An allocation failed.", "certain", (report.title or "",))]
+    return [Statement("An allocation failed.", "certain", (head_of(report),))]

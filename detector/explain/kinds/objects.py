@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from detector.explain.block_text import first, quoted
+from detector.explain.block_text import first, head_of, quoted
 from detector.explain.decode.machine import machine_of
 from detector.explain.decode.poison import byte_poison, pointer_poison
 from detector.lazy_regex import lazy_regex
@@ -31,9 +31,9 @@ _COUNTS = {
     "now "
     "pinned: the object will never be freed. Taken too often without being given back, or the "
     "counter was overwritten.",
-    "underflow": "A reference was given back that was not there any more: the count fell below "
-    "zero. "
-    "The object was put more often than taken, and may have been freed while in use.",
+    "underflow": "A reference was given back that was not there: the count was zero already, or "
+    "fell below it. The object was put more often than taken, is free already (use after free), or "
+    "its count was overwritten or never set up.",
     "addition on 0": "A reference was taken when the count was zero: the object was being freed, "
     "or "
     "was free already (use after free), or its count had never been set up.",
@@ -107,7 +107,7 @@ def explain_refcount(report: CrashReport, skip: Container[str]) -> list[Statemen
     matched = first(report.lines, _REFCOUNT)
     if matched is None:
         text = "A reference counter left its range; the line that says which way is not here."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     return [Statement(_COUNTS[matched["what"]], "certain", (quoted(matched),))]
 
 
@@ -119,7 +119,7 @@ def explain_list(report: CrashReport, skip: Container[str]) -> list[Statement]:
         "A list's neighbours do not point at each other: an entry was freed, deleted twice, added "
         "twice, or overwritten. The function that is named found it; it need not have done it."
     )
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     return [Statement(text, "certain", evidence), *_list_value(report)]
 
 
@@ -186,7 +186,7 @@ def explain_slab(report: CrashReport, skip: Container[str]) -> list[Statement]:
             "The slab allocator shows one of its objects; what is wrong with it stands in the "
             "report's head, which is lost."
         )
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     what = next((words for phrase, words in _SLAB_WORDS if phrase in matched["what"]), None)
     text = f"In the slab cache {matched['cache']} " + (what or f"this was found: {matched['what']}")
     statements = [Statement(f"{text}.", "certain", (quoted(matched),))]
@@ -214,7 +214,7 @@ def explain_bad_page(report: CrashReport, skip: Container[str]) -> list[Statemen
             "A page's bookkeeping contradicts itself: memory was overwritten, or references "
             "are off."
         )
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     number = (
         f"page-table entry {matched['value']}"
         if "pte:" in matched[0]
@@ -235,7 +235,7 @@ def explain_usercopy(report: CrashReport, skip: Container[str]) -> list[Statemen
     matched = first(report.lines, _USERCOPY)
     if matched is None:
         text = "A copy between kernel and user space would have left the bounds of an object."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     way = "to user space from" if matched["what"] == "exposure" else "from user space to"
     text = (
         f"A copy {way} {matched['to'].strip('! ')} was refused: it does not lie within an object "
@@ -303,7 +303,7 @@ def explain_vfs_busy(report: CrashReport, skip: Container[str]) -> list[Statemen
             "references were not given back, and what still uses them uses freed memory."
         )
         return [Statement(text, "certain", (quoted(inodes),))]
-    return [Statement(text, "certain", (report.title or "",))]
+    return [Statement(text, "certain", (head_of(report),))]
 
 
 def explain_netdev(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -312,7 +312,7 @@ def explain_netdev(report: CrashReport, skip: Container[str]) -> list[Statement]
     matched = first(report.lines, _NETDEV)
     if matched is None:
         text = "A network device cannot go away, since somebody still holds a reference to it."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     text = (
         f"The network device {matched['device']} cannot go away: its count of references is "
         f"{matched['count']}."
@@ -346,4 +346,4 @@ def explain_mm_teardown(report: CrashReport, skip: Container[str]) -> list[State
         )
         return [Statement(text, "certain", (quoted(tables),))]
     text = "A process's memory was torn down with counters left over."
-    return [Statement(text, "certain", (report.title or "",))]
+    return [Statement(text, "certain", (head_of(report),))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from detector.explain.block_text import first, quoted
+from detector.explain.block_text import first, head_of, quoted
 from detector.explain.kinds.stacks import repeats
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
@@ -119,6 +119,8 @@ _EARLY = lazy_regex(
 _INIT = lazy_regex(r"Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
             15: "SIGTERM", 31: "SIGSYS"}  # fmt: skip
+# do_signal_stop() in kernel/signal.c leaves these in group_exit_code.
+_STOPS = {19: "SIGSTOP", 20: "SIGTSTP", 21: "SIGTTIN", 22: "SIGTTOU"}
 HARDWARE = (
     "machine check",
     "Machine check",
@@ -141,9 +143,9 @@ def explain_panic(report: CrashReport) -> list[Statement]:
         return [Statement(text, "certain", (quoted(early),))]
     if not report.panic:
         text = "The kernel stopped for good; its reason is not in the report."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     if (matched := _INIT.search(report.panic)) is not None:
-        return list(_init(matched))
+        return list(_init(matched, report.arch))
     words = next((words for phrase, words in _REASONS if phrase in report.panic), None)
     text = words or f"The kernel stopped for good. Its reason: {report.panic}"
     own = repeats(report) if "stack" in report.panic else []
@@ -158,10 +160,12 @@ def then_panicked(report: CrashReport) -> list[Statement]:
     if "Fatal exception" in report.panic and report.kind in _NO_EXCEPTION:
         words = "That exception is not this report: it was another one."
     text = f"Then the kernel panicked: {report.panic.rstrip('. ')}."
-    return [Statement(f"{text} {words}" if words else text, "certain", (report.panic,))]
+    ended = _INIT.search(report.panic)
+    how = list(_init(ended, report.arch))[1:] if ended is not None else []
+    return [Statement(f"{text} {words}" if words else text, "certain", (report.panic,)), *how]
 
 
-def _init(matched: re.Match[str]) -> Iterator[Statement]:
+def _init(matched: re.Match[str], arch: str | None) -> Iterator[Statement]:
     """Yields how init ended; exitcode is a wait status: signal in bits 0 to 6, exit code in
     bits 8 to 15 (kernel/exit.c do_exit(), include/linux/wait.h).
     """
@@ -171,9 +175,17 @@ def _init(matched: re.Match[str]) -> Iterator[Statement]:
         return
     status = int(matched["code"], 16)
     number = status & 0x7F
+    numbered = not (arch or "").startswith("mips")  # MIPS numbers its signals otherwise
+    if numbered and number in _STOPS:
+        text = (
+            f"Its exit code holds signal {number} ({_STOPS[number]}), which kills nobody: init was "
+            "stopped before; how it ended does not stand there."
+        )
+        yield Statement(text, "certain", (f"exitcode=0x{matched['code']}",))
+        return
     how = (
         f"it was killed by signal {number}"
-        + (f" ({_SIGNALS[number]})" if number in _SIGNALS else "")
+        + (f" ({_SIGNALS[number]})" if numbered and number in _SIGNALS else "")
         if number
         else f"it exited with code {status >> 8 & 0xFF}"
     )

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-from detector.explain.block_text import every, first, quoted
+from detector.explain.block_text import every, first, head_of, quoted
 from detector.explain.kinds.hangs import snapshot
-from detector.explain.kinds.locks import held_locks
+from detector.explain.kinds.held_locks import held_locks
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -68,7 +68,7 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
     matched = first(report.lines, _HEAD)
     if matched is None:
         text = "RCU waited too long for a CPU or a task to pass a quiescent state."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     since = first(report.lines, _SINCE)
     jiffies = matched["jiffies"] or (since["jiffies"] if since is not None else None)
     evidence = dict.fromkeys(quoted(item) for item in (matched, since) if item is not None)
@@ -226,7 +226,7 @@ def explain_suspicious_rcu(report: CrashReport, skip: Container[str]) -> list[St
         "read-side section and without its lock, or a call that is illegal where it stands"
     )
     if used is None:
-        return [Statement(f"{text}.", "certain", (report.title or "",)), *held_locks(report)]
+        return [Statement(f"{text}.", "certain", (head_of(report),)), *held_locks(report)]
     text += f"; at {used['place']}: {used['what']}"
     off = next((line.strip() for line in report.lines if line.endswith("debug_locks = 0")), None)
     if off is None:

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from detector.explain.block_text import distinctive, every, first, place, quoted, stack_after
+from detector.explain.block_text import (
+    distinctive,
+    every,
+    first,
+    head_of,
+    place,
+    quoted,
+    stack_after,
+)
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -64,7 +72,7 @@ def explain_kmsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     if part is not None:
         text += f": bytes {part['range']} of {part['size']}"
     evidence = tuple(quoted(item) for item in (matched, part) if item is not None)
-    statements = [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+    statements = [Statement(f"{text}.", "certain", evidence or (head_of(report),))]
     return statements + list(_origin(report, skip))
 
 
@@ -89,7 +97,7 @@ def explain_kcsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     accesses = list(every(report.lines, _RACE))[:2]
     if not accesses:
         text = "KCSAN saw two accesses to a variable, or a change of it, without synchronisation."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     shown = []
     for access in accesses:
         stack = stack_after(report.lines, access)
@@ -124,7 +132,7 @@ def explain_ubsan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     if value is not None:
         text += f": {value['text'].strip()}"
     evidence = tuple(quoted(item) for item in (matched, value) if item is not None)
-    return [Statement(f"{text}.", "certain", evidence or (report.title or "",))]
+    return [Statement(f"{text}.", "certain", evidence or (head_of(report),))]
 
 
 def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
@@ -141,4 +149,4 @@ def explain_leak(report: CrashReport, skip: Container[str]) -> list[Statement]:
     text += f" in {place(own[0])}" if own else ""
     evidence = tuple(quoted(item) for item in (matched, comm) if item is not None)
     text += "; a pointer kept in another form, or where it does not look, does not count."
-    return [Statement(text, "certain", evidence or (report.title or "",))]
+    return [Statement(text, "certain", evidence or (head_of(report),))]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from detector.crash.identity import base
-from detector.explain.block_text import first, place, quoted
+from detector.explain.block_text import first, head_of, place, quoted
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
 
@@ -45,7 +45,7 @@ def explain_stack_overflow(report: CrashReport, skip: Container[str]) -> list[St
     del skip
     repeated = repeats(report)
     matched = first(report.lines, _GUARD)
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     return [Statement(_REPEATED if repeated else _OVERFLOW, "certain", evidence), *repeated]
 
 
@@ -57,7 +57,7 @@ def explain_double_fault(report: CrashReport, skip: Container[str]) -> list[Stat
         return _on_user_stack(report, stack)
     if (at_end := _at_end(report, stack)) is not None:
         return [at_end, *repeats(report)]
-    return [Statement(_DOUBLE, "certain", (report.title or "",)), *repeats(report)]
+    return [Statement(_DOUBLE, "certain", (head_of(report),)), *repeats(report)]
 
 
 def _at_end(report: CrashReport, stack: int | None) -> Statement | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from detector.explain.block_text import first, place, quoted
+from detector.explain.block_text import first, head_of, place, quoted
 from detector.explain.kinds.checks import explain_check, explain_eeh, is_eeh, printed_with
 from detector.explain.kinds.objects import (
     explain_list,
@@ -75,7 +75,7 @@ def explain_warning(report: CrashReport, skip: Container[str]) -> list[Statement
     stopped = report.panic or any(frame.function == "panic" for frame in report.frames)
     went_on = "" if stopped or not report.complete else "; the kernel said so and went on"
     text = f"A WARN(){where} was hit: a check in the code failed{went_on}."
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     return [
         Statement(text, "certain", evidence),
         *printed_with(report),
@@ -91,7 +91,7 @@ def explain_bug(report: CrashReport, skip: Container[str]) -> list[Statement]:
     matched = first(report.lines, _BUG)
     where = f" at {matched['place']}" if matched is not None else ""
     text = f"A BUG(){where} was hit: the kernel found a state that it cannot go on from."
-    evidence = (quoted(matched),) if matched is not None else (report.title or "",)
+    evidence = (quoted(matched),) if matched is not None else (head_of(report),)
     copied = explain_usercopy(report, skip) if names_usercopy(report) else printed_with(report)
     return [Statement(text, "certain", evidence), *copied, *_fortified(report)]
 
@@ -136,7 +136,7 @@ def explain_invalid_opcode(report: CrashReport, skip: Container[str]) -> list[St
         "another trap that the compiler put there, one that this machine lacks, or code that was "
         "overwritten."
     )
-    return [Statement(text, "certain", (report.title or "",))]
+    return [Statement(text, "certain", (head_of(report),))]
 
 
 _DIVISION = lazy_regex(r"(?P<sign>i?)div (?P<divisor>\w+)$")
@@ -161,7 +161,7 @@ def explain_divide(report: CrashReport, skip: Container[str]) -> list[Statement]
     held = _held(report, matched["divisor"]) if matched is not None else None
     if matched is None or held is None:
         text = "The kernel divided by zero, or a quotient did not fit."
-        return [Statement(text, "certain", (report.title or "",))]
+        return [Statement(text, "certain", (head_of(report),))]
     name, (divisor, bits) = matched["divisor"], held
     evidence = [f"`{report.instruction}`", f"{name} = {divisor:#x}"]
     if divisor == 0:
