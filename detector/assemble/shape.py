@@ -260,9 +260,7 @@ def is_whole(head_class: str, *, traced: bool) -> bool:
 
 
 def follows_its_like(head_class: str, later_class: str) -> bool:
-    """Returns whether a later head shows that the report with this head is over: one thread prints
-    both.
-    """
+    """Returns whether a later head ends the report with this head: one thread prints both."""
     return head_class == later_class and head_class in _ONE_PRINTER
 
 

@@ -1,4 +1,4 @@
-"""Lines of other tasks that stand in a warning's report: of a CPU that printed at the same time.
+"""Lines of other tasks in a warning's report: another CPU printed at the same time.
 
 In: the lines of a block, from the head on. Out: those without the dumps of other tasks. A warning
 names its CPU and its task (__warn in kernel/panic.c, all releases from 3.10 on), and so does the

@@ -70,8 +70,8 @@ def is_past_dump(report: CrashReport) -> bool:
 
 def reboots_after(report: CrashReport) -> int | None:
     """The seconds after which the kernel said that it reboots, or None."""
-    said = [int(line["seconds"]) for line in every(report.lines, _DUMP_PASSED) if line["seconds"]]
-    return said[0] if said else None
+    lines = every(report.lines, _DUMP_PASSED)
+    return next((int(line["seconds"]) for line in lines if line["seconds"]), None)
 
 
 def ended_its_oops(report: CrashReport) -> bool:

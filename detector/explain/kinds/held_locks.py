@@ -46,22 +46,23 @@ def locks_held(report: CrashReport) -> list[re.Match[str]]:
 
 
 def held_locks(report: CrashReport) -> Iterator[Statement]:
-    """Yields what the first task listed runs and holds: the innermost locks, which are the nearest
-    to the fault; rcu_read_lock is a read-side section.
+    """Yields what the first task listed runs and holds, the innermost locks.
+
+    They are the nearest to the fault. rcu_read_lock is a read-side section.
     """
     heading, listed = first(report.lines, _LISTED), locks_held(report)
     if heading is None or not listed:
         return
     locks = [lock for lock in listed if not _is_run(lock)]
     shown = locks[-_MOST:]
-    said = []
+    parts = []
     if len(locks) < len(listed):
-        said.append(f"runs {_runs(listed)}")
+        parts.append(f"runs {_runs(listed)}")
     if shown:
         names = ", ".join(f"{lock['name']} (taken at {lock['place']})" for lock in shown)
         more = f" and {len(locks) - _MOST} taken before" if len(locks) > _MOST else ""
-        said.append(f"holds {names}{more}")
-    text = f"{heading['comm']} (pid {heading['pid']}) {' and '.join(said)}."
+        parts.append(f"holds {names}{more}")
+    text = f"{heading['comm']} (pid {heading['pid']}) {' and '.join(parts)}."
     evidence = tuple(quoted(lock) for lock in listed if _is_run(lock) or lock in shown)
     yield Statement(text, "certain", (quoted(heading), *evidence))
 
@@ -73,16 +74,16 @@ def _is_run(lock: re.Match[str]) -> bool:
 
 def _runs(listed: Sequence[re.Match[str]]) -> str:
     """The work item, its queue and the timer that the task runs, in words."""
-    said = []
+    parts = []
     for lock in filter(_is_run, listed):
         name = lock["name"]
         if name.startswith(_QUEUE):
-            said.append(f"the work queue {_bare(name.removeprefix(_QUEUE))}")
+            parts.append(f"the work queue {_bare(name.removeprefix(_QUEUE))}")
         elif name.startswith(_WORK):
-            said.append(f"its work item {_bare(name.removeprefix(_WORK))}")
+            parts.append(f"its work item {_bare(name.removeprefix(_WORK))}")
         else:
-            said.append(f"the timer {_bare(name)}")
-    return ", ".join(said)
+            parts.append(f"the timer {_bare(name)}")
+    return ", ".join(parts)
 
 
 def _bare(name: str) -> str:
