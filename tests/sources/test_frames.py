@@ -151,6 +151,31 @@ def test_records_are_left_in_the_frame() -> None:
         assert bytes(first) == b"x" * 5000
 
 
+@pytest.mark.parametrize("room", [1, 7, 300, 1 << 20])
+def test_a_frame_grows_as_its_bytes_come(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Beyond what there is room for at first: the same answer, and a false length takes no more."""
+    monkeypatch.setattr(frames, "_ROOM_BYTES", room)
+    _, ours = parsers()
+    ask(ours, 12)
+    part = _Partition(partition_index=1, records=b"x" * 5000)
+    data = framed(FetchResponse(responses=[_Topic(topic="kmsg", partitions=[part])]), 1, 12)
+    ((_, got),) = fill(ours, data, iter([900] * len(data)))
+    assert bytes(got.responses[0].partitions[0].records) == b"x" * 5000
+    assert fill(ours, struct.pack(">i", LARGEST), iter([4])) == []
+    assert len(ours.space()) == min(room, LARGEST)
+    assert ours.missing() == LARGEST
+
+
+@pytest.mark.parametrize("said", [0, 3, 1 << 30])
+def test_no_answer_silences_a_connection_for_long(said: int) -> None:
+    """Whatever it says: a flipped bit is not waited for."""
+    _, ours = parsers()
+    ask(ours, 12)
+    answer = FetchResponse(throttle_time_ms=said, responses=[])
+    ((_, got),) = fill(ours, framed(answer, 1, 12), iter([1 << 20] * 9))
+    assert got.throttle_time_ms == min(said, frames.THROTTLE_MS)
+
+
 def test_what_is_no_answer_is_an_error() -> None:
     """A length beyond what may come, and an answer that breaks off inside."""
     _, ours = parsers()

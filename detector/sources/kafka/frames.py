@@ -105,6 +105,12 @@ _LENGTH = struct.Struct(">i")
 _WAITS = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # A wait for the rest of a large answer ends when so much of it has come, not with each segment.
 _LEAST_BYTES = 512 * 1024
+# So much of a frame is made room for before its bytes come: twice what a fetch asks for. A longer
+# one, which a batch may be, grows as it comes, and a length that a fault made costs no more.
+_ROOM_BYTES = 16 * 1024 * 1024
+# No longer is waited because an answer says so. Brokers (KIP-219, Kafka 2.0 and later) leave the
+# connection unread themselves while they throttle it.
+THROTTLE_MS = 10_000
 _RCVLOWAT = getattr(socket, "SO_RCVLOWAT", None) if sys.platform == "linux" else None
 
 
@@ -211,6 +217,7 @@ class FrameParser(KafkaProtocol):  # type: ignore[misc]
     """A parser whose frames are filled from outside: `space` is where the next bytes go."""
 
     _frame: KafkaBytes | None = None
+    _size = 0
     _space: memoryview | None = None
 
     def send_request(self, request: Any, correlation_id: int | None = None) -> Any:
@@ -228,7 +235,9 @@ class FrameParser(KafkaProtocol):  # type: ignore[misc]
 
     def missing(self) -> int:
         """The bytes of the frame at hand that have not come yet; 0 between frames."""
-        return 0 if self._frame is None else len(self.space())
+        if self._frame is None:
+            return 0
+        return len(self.space()) + self._size - len(self._frame)
 
     def receive_bytes(self, data: memoryview) -> list[tuple[int, Any]]:
         """Notes that `data`, the beginning of `space`, is filled; the answer that is complete by
@@ -242,12 +251,22 @@ class FrameParser(KafkaProtocol):  # type: ignore[misc]
         if self._frame is None:
             (size,) = _LENGTH.unpack(data.obj)
             self._validate_frame_size(size)
-            self._frame = KafkaBytes(size)
+            self._size = size
+            self._frame = KafkaBytes(min(size, _ROOM_BYTES))
             self._space = memoryview(self._frame)
             if size:
                 return []
+        held = len(self._frame)
+        if held < self._size:
+            larger = KafkaBytes(min(self._size, 2 * held))
+            larger[:held] = self._frame
+            self._frame, self._space = larger, memoryview(larger)[held:]
+            return []
         frame, self._frame, self._space = self._frame, None, None
-        return [self._process_response(frame)]
+        number, answer = self._process_response(frame)
+        if getattr(answer, "throttle_time_ms", 0) > THROTTLE_MS:
+            answer.throttle_time_ms = THROTTLE_MS
+        return [(number, answer)]
 
 
 class _FetchHeader(RequestHeader, init=False):  # type: ignore[misc, call-arg]
