@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector import repeat_times
+from detector.repeat_runs import QUIET_US
 from detector.repeat_times import RepeatTimes, TimesPage, stamp_of
 
 TEXTS = st.sampled_from([b"I/O error, sector 1", b"I/O error, sector 2"])
@@ -74,3 +75,13 @@ def test_a_time_that_may_be_rounded_is_told_by_its_text() -> None:
     """Microseconds tell lines apart by themselves."""
     assert stamp_of(5_000, b"a") != stamp_of(5_000, b"b")
     assert stamp_of(5_001, b"a") == stamp_of(5_001, b"b")
+
+
+def test_a_row_never_needs_a_page_of_its_own() -> None:
+    """A full page of stamps that lie as far apart as a run allows is less than the 1,002 bytes
+    that SQLite keeps of a row in its place.
+    """
+    page = repeat_times.TimesPage(0)
+    for number in range(1, repeat_times.PAGE + 1):
+        page.append(repeat_times.stamp_of(number * QUIET_US, b"text"))
+    assert len(page.data) < 900
