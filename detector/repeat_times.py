@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from zlib import crc32
 
-# Stamps of a page. SQLite keeps at least four rows on each page of a table without row ids, and what
-# is longer than a quarter of one (1,002 bytes) on a page of its own: rows of 256 stamps filled two
-# thirds of the file that they took.
+# Stamps of a page, which the store keeps as one row. Few long rows leave much of SQLite's pages
+# free (a third with 256 stamps); one of more than 1,002 bytes would need a page beside.
 PAGE = 120
 _TEXT_BITS = 16
 # Kernel times that shippers round have this grain at least, µs: there the text is looked at, too.
