@@ -40,6 +40,7 @@ OOPS = frozenset(
 host."""
 
 _TASKS = ("system call", "kernel thread")  # contexts that an oops ends without the kernel
+_EARLIEST_INIT_US = 300_000  # no init has loaded a kernel for dumps so soon after the start
 _LONG_WAIT = 600  # seconds: time enough to reach the hypervisor
 _NEVER_BOOTED = ("VFS: Unable to mount root fs", "No working init", "Requested init")
 
@@ -116,7 +117,12 @@ class StepFacts:
         """Returns whether the kernel had come up before it died: until then nobody has loaded a
         kernel to take a dump with.
         """
-        return not self.rootless and (self.report is None or not was_starting(self.report))
+        early = any(
+            match.kernel_time_us is not None and match.kernel_time_us < _EARLIEST_INIT_US
+            for match in self.evidence
+        )
+        starting = self.report is not None and was_starting(self.report)
+        return not (self.rootless or early or starting)
 
     @cached_property
     def died(self) -> bool:

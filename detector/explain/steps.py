@@ -64,8 +64,13 @@ def _filled(template: str, crash: StepFacts) -> str | None:
 
 
 def _dump_location(crash: StepFacts) -> str | None:
-    location = location_of(crash.report) if crash.report is not None else None
-    return None if jit_tag(crash) is not None else location
+    report = crash.report
+    if report is None or jit_tag(crash) is not None:
+        return None
+    names = {frame.function for frame in report.frames}
+    if report.offset is None and report.display_function not in names:
+        return None  # a word of the message, which need be no symbol
+    return location_of(report)
 
 
 def _source_location(crash: StepFacts) -> str | None:

@@ -136,3 +136,19 @@ def test_idle_tasks_of_two_cpus_are_two() -> None:
     )
     report = crash.read(Block(match(lines[0], "warning"), lines, True))
     assert (report.function, report.frames) == ("demo_put", ())
+
+
+def test_the_traps_own_handlers_do_not_warn() -> None:
+    """arm64 to 4.x shows its BRK path above the frame that warned (arch/arm64/kernel/traps.c)."""
+    lines = (
+        "WARNING: CPU: 0 PID: 16 at drivers/demo.c:215 demo_call32+0x220/0x240",
+        "Kernel panic - not syncing: panic_on_warn set ...",
+        "CPU: 0 PID: 16 Comm: kworker/0:2 Not tainted 4.9.22 #15",
+        "Call trace:",
+        "[<ffff20000832d678>] panic+0x208/0x3e0",
+        "[<ffff200008092278>] bug_handler+0x48/0x68",
+        "[<ffff200008085c3c>] brk_handler+0x1e4/0x2e0",
+        "[<ffff2000093a2fc8>] demo_work+0xd8/0x180",
+    )
+    report = crash.read(Block(match(lines[0], "warning"), lines, True), frozenset({"panic"}))
+    assert (report.function, report.offset) == ("demo_call32", 0x220)

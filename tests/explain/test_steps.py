@@ -239,3 +239,23 @@ def test_a_machine_check_beside_a_panic_is_the_hardwares():
     steps = next_steps(replace(REPORT, kind="panic", panic="demo"), evidence, (), None)
     assert any("ras-mc-ctl" in step for step in steps)
     assert not any(step.startswith("crash:") for step in steps)
+
+
+def test_a_word_of_a_message_is_no_symbol():
+    """`still in use (1) [unmount of proc proc]` names what was done, not a function."""
+    report = replace(
+        REPORT, kind="panic", panic="demo", function="unmount", display_function="unmount",
+        offset=None, size=None,
+    )  # fmt: skip
+    assert not any("unmount" in step for step in next_steps(report, (), (), None))
+    there = replace(report, frames=(Frame("unmount"),))
+    assert "crash: dis -l unmount" in next_steps(there, (), (), None)
+
+
+def test_nothing_takes_a_dump_in_the_first_moments():
+    """A kernel for dumps is loaded by programs, which run later."""
+    report = replace(REPORT, kind="double-fault", pid=0, comm="swapper/0")
+    early = replace(match("PANIC: double fault", "double-fault"), kernel_time_us=4_000)
+    late = replace(early, kernel_time_us=400_000_000)
+    assert not any("crash:" in step for step in next_steps(report, (early,), (), None))
+    assert any("crash: bt" in step for step in next_steps(report, (late,), (), None))

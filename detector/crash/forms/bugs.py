@@ -176,11 +176,17 @@ _TRAPPED_AT = lazy_regex(r"--- (?:interrupt|Exception): 700 at " + SYMBOL)
 (show_stack in arch/powerpc/kernel/process.c)."""
 
 
+_WARNED_AT = lazy_regex(rf"{_WARN}{_TO}" + SYMBOL)
+"""The caller of WARN() as the head names it (__warn in kernel/panic.c): it stands there also where
+the trap's own handlers hide it in the trace."""
+
+
 def _warned(skip: str = "") -> tuple[Recipe, ...]:
-    """The function that warned, at the program counter; where that is generic, or the kernel
-    too old to print it, the trace.
+    """The function that warned, by the head, or at the program counter; where that is generic,
+    or the kernel too old to print it, the trace.
     """
     return (
+        recipe(_WARNED_AT, skip=skip),
         recipe(_TRAPPED_AT, STACK, skip=skip),
         recipe(PC, STACK, skip=skip),
         recipe(TRACE, STACK, skip=skip),
