@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_what_the_image_copies_is_let_through():
     }
     assert paths == let_through
     assert all((ROOT / path).exists() for path in paths)
+
+
+def test_what_the_image_copies_is_all_that_the_wheel_needs():
+    """Each path that goes into the wheel is among what the container file copies."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+        for word in line.split()
+    }
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = wheel["targets"]["wheel"]
+    assert {*wheel["packages"], *wheel["force-include"]} <= copied
 
 
 def test_container_runs_as_nobody_and_ends_cleanly(deploy):
