@@ -16,9 +16,11 @@ from types import MappingProxyType
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
 from detector.explain.decode.poison import byte_poison, kasan_shadow, pointer_poison
+from detector.explain.decode.shadow_check import Checked
 from detector.model import Confidence
 
 _PAGE = 4096
+_WORD = 8
 _MAX_ERRNO = 4095  # include/linux/err.h
 _KERNEL_TOP = (1 << 17) - 1  # bits 63 to 47 of a kernel address, x86_64 and arm64 with 48 bits
 _NO_REGISTERS: Mapping[str, int] = MappingProxyType({})
@@ -40,10 +42,12 @@ def meanings(
     machine: Architecture,
     operand: Operand | None,
     registers: Mapping[str, int] = _NO_REGISTERS,
+    checked: Checked | None = None,
 ) -> tuple[Meaning, ...]:
     """The readings of `address`; `operand` is the one that explains it, or None.
 
-    `registers` are looked at for pointers that lie close by.
+    `registers` are looked at for pointers that lie close by; `checked` is the access that KASAN's
+    inline check at the instruction was made for.
     """
     address &= machine.mask
     candidates = [
@@ -51,7 +55,7 @@ def meanings(
         *_below_null(address, operand),
         *_error_pointer(address, machine, operand),
         *_poison(address, machine, operand),
-        *_shadow(address, machine, operand, registers),
+        *_shadow(address, machine, operand, registers, checked),
     ]
     if not candidates:
         candidates = [
@@ -194,7 +198,11 @@ def _poison(address: int, machine: Architecture, operand: Operand | None) -> Ite
 
 
 def _shadow(
-    address: int, machine: Architecture, operand: Operand | None, registers: Mapping[str, int]
+    address: int,
+    machine: Architecture,
+    operand: Operand | None,
+    registers: Mapping[str, int],
+    checked: Checked | None,
 ) -> Iterator[Meaning]:
     candidates = kasan_shadow(
         address, machine, {term.value for term in operand.terms} if operand else set()
@@ -206,16 +214,45 @@ def _shadow(
             "The address lies in KASAN's shadow memory: the access being checked was to "
             f"{machine.hex(shadowed)} up to {machine.hex(end)}."
         )
-        if shadowed < _PAGE:
+        evidence = [f"({address:#x} - {offset:#x}) << {shift} = {machine.hex(shadowed)}"]
+        if checked is not None and checked.base is not None:
+            evidence.append(checked.arithmetic())
+        made = _made_of(checked, machine)
+        if made:
+            text += f" {made}"
+        elif shadowed < _PAGE:
             text += f" That is a NULL pointer plus a small offset{_or_error(registers, machine)}."
         elif poison := pointer_poison(shadowed, machine) or byte_poison(shadowed, machine):
             text += f" {poison.text}"
-        yield Meaning(
-            "kasan-shadow",
-            text,
-            "likely",
-            (f"({address:#x} - {offset:#x}) << {shift} = {machine.hex(shadowed)}",),
+        yield Meaning("kasan-shadow", text, "likely", tuple(evidence))
+
+
+def _made_of(checked: Checked | None, machine: Architecture) -> str:
+    """The pointer that the address was made of, where the code before the check shows it and it is
+    none: NULL, an error pointer, or a small number.
+    """
+    if checked is None or checked.base is None or checked.offset < 0:
+        return ""
+    base, offset = checked.base, checked.offset
+    where = f"It was computed in {checked.register} as {base:#x} + {offset:#x}"
+    number = machine.mask + 1 - base
+    if base == 0:
+        return (
+            f"It was computed in {checked.register} from a NULL pointer: the member at offset "
+            f"{offset:#x} of an object."
         )
+    if number in errno.errorcode:
+        instead = ", or an offset was subtracted from NULL" if number % _WORD == 0 else ""
+        return (
+            f"{where}: an error pointer, ERR_PTR(-{errno.errorcode[number]}), was followed as if "
+            f"it were valid{instead}."
+        )
+    if base < _PAGE:
+        return (
+            f"{where}: {base:#x} is no pointer (NULL or an error pointer plus an offset, or a "
+            "number)."
+        )
+    return ""
 
 
 def _or_error(registers: Mapping[str, int], machine: Architecture) -> str:

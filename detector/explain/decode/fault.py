@@ -16,6 +16,7 @@ from detector.explain.decode.hash_nulls import EndMark, find_end_mark
 from detector.explain.decode.instruction import Instruction, decode
 from detector.explain.decode.machine import Architecture
 from detector.explain.decode.operands import Operand
+from detector.explain.decode.shadow_check import checked_access
 from detector.model import CrashReport
 
 
@@ -65,7 +66,8 @@ def decode_fault(
         if operand is None or is_at_pc(report)
         else None
     )
-    readings = meanings(address, machine, operand, report.registers)
+    checked = checked_access(report, operand)
+    readings = meanings(address, machine, operand, report.registers, checked)
     if (
         end_mark is not None
     ):  # the mark says what the address is; what it merely looks like would distract
