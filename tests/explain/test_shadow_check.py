@@ -1,4 +1,4 @@
-"""KASAN's inline check: what was checked follows from the code and the registers, or is not said."""
+"""What KASAN's inline check was made for follows from code and registers, or is not said."""
 
 from __future__ import annotations
 
