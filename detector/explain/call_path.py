@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from detector.crash.frames import trace_start
+from detector.crash.frames import trace, trace_start
 from detector.crash.identity import base
 from detector.explain.block_text import every, first
 from detector.lazy_regex import lazy_regex
@@ -63,6 +63,14 @@ _CONTEXTS = (
     (_THREAD, "kernel thread"),
 )
 _OF_TASKS = ("system call", "kernel thread")
+# kernel/locking/lockdep.c print_usage_bug(), print_bad_irq_dependency() (2.6.18 to 6.x): in a hard
+# interrupt, its depth, in a soft one, its depth.
+_STATE = lazy_regex(r".{1,40} \[HC(?P<hard>\d)\[\d+\]:SC(?P<soft>\d)\[")
+_EARLIER = lazy_regex(
+    r"\s*(?:-> #\d|which became |to a [\w-]+-unsafe|the (?:existing dependency|dependencies between"
+    r"|shortest dependencies)|\.\.\. key +at:)"
+)
+_BACKTRACE = lazy_regex(r"\s*stack backtrace:")
 # Where an interrupt took over: what stands above the last of these is the detector at work.
 _ENTRIES = frozenset({
     "apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt", "smp_apic_timer_interrupt",
@@ -176,9 +184,20 @@ _RECEIVE = frozenset(
 
 def context(report: CrashReport) -> str | None:
     """Returns where the innermost part of the trace ran: "soft interrupt", "interrupt", "NMI",
-    "system call", "kernel thread"; None if not seen.
+    "system call", "kernel thread"; None if not seen. Lockdep's own word goes before the trace's.
     """
-    names = [base(frame.function) for frame in _own_frames(report) if frame.reliable]
+    seen = _context_of(_own_frames(report))
+    state = first(report.lines, _STATE) if report.kind == "lockdep" else None
+    if state is None or seen == "NMI":
+        return seen
+    if state["hard"] != "0" or state["soft"] != "0":
+        return "interrupt" if state["hard"] != "0" else "soft interrupt"
+    return seen if seen in _OF_TASKS else None
+
+
+def _context_of(frames: Sequence[Frame]) -> str | None:
+    """The context that the innermost frame shows which shows one."""
+    names = [base(frame.function) for frame in frames if frame.reliable]
     own = next((at for at, name in enumerate(names) if name in _PREEMPTS), len(names))
     for at, name in enumerate(names):
         for known, words in _CONTEXTS:
@@ -202,8 +221,14 @@ def interrupted(frames: Sequence[Frame]) -> str | None:
 
 def _own_frames(report: CrashReport) -> Sequence[Frame]:
     """The frames of what is reported: behind a watchdog's own interrupt, which is in the trace
-    only because it looked.
+    only because it looked; of lockdep's traces the last, the others are of earlier moments.
     """
+    backtrace = first(report.lines, _BACKTRACE) if report.kind == "lockdep" else None
+    if backtrace is not None:
+        at = next(at for at, text in enumerate(report.lines) if text is backtrace.string)
+        return trace(report.lines[at:])
+    if report.kind == "lockdep" and first(report.lines, _EARLIER) is not None:
+        return ()
     if report.kind not in _WATCHDOGS:
         return report.frames
     names = [base(frame.function) if frame.reliable else "" for frame in report.frames]

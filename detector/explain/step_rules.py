@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from detector.explain.kinds.checks import is_eeh
 from detector.explain.kinds.hangs import shown_running
+from detector.explain.kinds.rcu import was_busy
 from detector.explain.step_facts import StepFacts, group_of, jit_tag
 
 
@@ -283,8 +284,9 @@ RULES: tuple[StepRule, ...] = (
     ),
     StepRule(
         "soft-lockup, hard-lockup, rcu-stall",
-        "the machine is virtual",
-        lambda crash: crash.kind in ("soft-lockup", "hard-lockup", "rcu-stall") and crash.virtual,
+        "the machine is virtual, and no CPU is known to have run all the time",
+        lambda crash: crash.kind in ("soft-lockup", "hard-lockup", "rcu-stall") and crash.virtual
+        and not was_busy(crash.report),
         (
             "hypervisor: was the guest stopped, migrated or starved at that time?",
             "host: sar -u (steal time)",

@@ -44,6 +44,10 @@ class StoredReport:
         text = "\n".join((self.issue or "", self.cls, self.lines))
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
+_WATCHERS = frozenset({"dev_watchdog"})
+"""Functions whose trace shows only who looked: net/sched/sch_generic.c dev_watchdog() finds that a
+device, of whatever driver, did not send."""
+
 
 class KnownBugs:
     """The index, asked about reports. `index` gives the one in force, which may change at any
@@ -75,7 +79,7 @@ class KnownBugs:
 
         Most reports end here after one look: only a guilty function of the index can be named.
         """
-        if report is None or report.function is None:
+        if report is None or report.function is None or report.function in _WATCHERS:
             return ()
         nothing: tuple[Named, ...] = ()
         names = self._read(lambda index: self._named(report, index), nothing)

@@ -51,6 +51,7 @@ _SEEN = lazy_regex(
 _NO_LOCKS = lazy_regex(r"no locks held by .{1,40}/\d+\.")
 _USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _MOST = 8
+_BUSY, _STOOD = 0.9, 0.01  # of its ticks that a CPU took
 _RAN = lazy_regex(
     r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{0,64}?) "
     r"(?:Kdump: loaded )?(?:Not tainted|Tainted: )"
@@ -81,6 +82,7 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
     )
     statements = [
         Statement(text, "certain", tuple(evidence)),
+        *_ticks(report),
         *_on_cpus(report),
         *_blocked_tasks(report),
         *_own_thread(report),
@@ -127,6 +129,43 @@ def _late(report: CrashReport) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(cpus)), list(dict.fromkeys(tasks))
 
 
+def _ticks(report: CrashReport) -> Iterator[Statement]:
+    """Yields how many of its timer interrupts a late CPU took since the grace period began, by
+    kernel/rcu/tree_stall.h print_cpu_stall_info() (tree.c up to 4.x), where it says whether it ran.
+    """
+    for cpu, count, jiffies, evidence in _counted(report):
+        text = f"CPU {cpu} took {count} timer interrupts in these {jiffies} jiffies"
+        if count >= jiffies * _BUSY:
+            text += ": it ran all the time and took interrupts; it was busy, and did not stand still."
+        elif count <= jiffies * _STOOD:
+            text += (
+                ": its tick had stopped. It ran with interrupts off, or its timer or the machine "
+                "stood still."
+            )
+        else:
+            continue
+        yield Statement(text, "likely", evidence)
+
+
+def _counted(report: CrashReport) -> Iterator[tuple[str, int, int, tuple[str, ...]]]:
+    """Yields (CPU, ticks, jiffies of the stall, lines) of each late CPU that has a tick count."""
+    since = first(report.lines, _SINCE)
+    jiffies = int(since["jiffies"]) if since is not None else 0
+    if since is None or not jiffies:
+        return
+    seen = {line["cpu"]: line for line in every(report.lines, _CPU) if "ticks" in line["what"]}
+    for cpu, line in list(seen.items())[:_MOST]:
+        yield cpu, int(line["count"]), jiffies, (quoted(line), quoted(since))
+
+
+def was_busy(report: CrashReport | None) -> bool:
+    """Returns whether every late CPU took its timer interrupts during the stall: then no guest was
+    stopped.
+    """
+    counted = list(_counted(report)) if report is not None and report.kind == "rcu-stall" else []
+    return bool(counted) and all(count >= jiffies * _BUSY for _, count, jiffies, _ in counted)
+
+
 def _on_cpus(report: CrashReport) -> Iterator[Statement]:
     """Yields what the late CPUs ran when they were shown, by the header of their traces."""
     cpus, _ = _late(report)
@@ -168,6 +207,23 @@ def _blocked_tasks(report: CrashReport) -> Iterator[Statement]:
             )
 
 
+def _starved_by(report: CrashReport, starved: re.Match[str]) -> str:
+    """Returns where to look for what keeps RCU's thread from running; one that is ready to run on
+    a late CPU waits for the same.
+    """
+    ready = starved["state"] is not None and int(starved["state"], 16) == 0
+    if ready and starved["cpu"] in _late(report)[0]:
+        return (
+            f"It waits for CPU {starved['cpu']}, which the stall names: what that CPU runs keeps "
+            "both from going on."
+        )
+    return (
+        "What keeps RCU's thread from running is the cause to look for (a real-time task, "
+        "interrupts that stay off, timers that do not fire, a machine that stands still); the "
+        "CPUs that the stall names may only be victims."
+    )
+
+
 def _own_thread(report: CrashReport) -> Iterator[Statement]:
     if (starved := first(report.lines, _STARVED)) is not None:
         state = starved["state"]
@@ -185,13 +241,7 @@ def _own_thread(report: CrashReport) -> Iterator[Statement]:
             "certain",
             (quoted(starved),),
         )
-        yield Statement(
-            "What keeps RCU's thread from running is the cause to look for (a real-time task, "
-            "interrupts that stay off, timers that do not fire, a machine that stands still); the "
-            "CPUs that the stall names may only be victims.",
-            "likely",
-            (quoted(starved),),
-        )
+        yield Statement(_starved_by(report, starved), "likely", (quoted(starved),))
     if (timer := first(report.lines, _TIMER)) is not None:
         on = first(report.lines, _TIMER_CPU)
         yield Statement(
