@@ -136,7 +136,7 @@ def _ticks(report: CrashReport) -> Iterator[Statement]:
     for cpu, count, jiffies, evidence in _counted(report):
         text = f"CPU {cpu} took {count} timer interrupts in these {jiffies} jiffies"
         if count >= jiffies * _BUSY:
-            text += ": it ran all the time and took interrupts; it was busy and did not stand still."
+            text += ": it ran all the time and took interrupts, so it was busy, not stopped."
         elif count <= jiffies * _STOOD:
             text += (
                 ": its tick had stopped. It ran with interrupts off, or its timer or the machine "
