@@ -225,8 +225,8 @@ def _own_frames(report: CrashReport) -> Sequence[Frame]:
     """
     backtrace = first(report.lines, _BACKTRACE) if report.kind == "lockdep" else None
     if backtrace is not None:
-        at = next(at for at, text in enumerate(report.lines) if text is backtrace.string)
-        return trace(report.lines[at:])
+        start = next(at for at, text in enumerate(report.lines) if text is backtrace.string)
+        return trace(report.lines[start:])
     if report.kind == "lockdep" and first(report.lines, _EARLIER) is not None:
         return ()
     if report.kind not in _WATCHDOGS:

@@ -44,6 +44,7 @@ class StoredReport:
         text = "\n".join((self.issue or "", self.cls, self.lines))
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
+
 _WATCHERS = frozenset({"dev_watchdog"})
 """Functions whose trace shows only who looked: net/sched/sch_generic.c dev_watchdog() finds that a
 device, of whatever driver, did not send."""

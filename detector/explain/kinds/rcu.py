@@ -130,21 +130,23 @@ def _late(report: CrashReport) -> tuple[list[str], list[str]]:
 
 
 def _ticks(report: CrashReport) -> Iterator[Statement]:
-    """Yields how many of its timer interrupts a late CPU took since the grace period began, by
+    """Yields how many of its timer interrupts a late CPU took since it noticed the grace period, by
     kernel/rcu/tree_stall.h print_cpu_stall_info() (tree.c up to 4.x), where it says whether it ran.
     """
     for cpu, count, jiffies, evidence in _counted(report):
-        text = f"CPU {cpu} took {count} timer interrupts in these {jiffies} jiffies"
         if count >= jiffies * _BUSY:
-            text += ": it ran all the time and took interrupts, so it was busy, not stopped."
-        elif count <= jiffies * _STOOD:
-            text += (
-                ": its tick had stopped. It ran with interrupts off, or its timer or the machine "
-                "stood still."
+            text = (
+                f"CPU {cpu} took {count} timer interrupts in these {jiffies} jiffies: it ran all "
+                "the time and took interrupts, so it was busy, not stopped."
             )
-        else:
-            continue
-        yield Statement(text, "likely", evidence)
+            yield Statement(text, "likely", evidence)
+        elif count <= jiffies * _STOOD:
+            text = (
+                f"CPU {cpu} took {count} timer interrupt{'s' if count != 1 else ''} since it "
+                f"noticed this grace period, of {jiffies} jiffies: its tick may have stopped "
+                "(interrupts off, or a timer or machine that stood still), or it noticed late."
+            )
+            yield Statement(text, "possible", evidence)
 
 
 def _counted(report: CrashReport) -> Iterator[tuple[str, int, int, tuple[str, ...]]]:
