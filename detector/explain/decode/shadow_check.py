@@ -1,4 +1,4 @@
-"""Finds which address KASAN's inline check was made for, in the code before the faulting load.
+"""Finds the address of KASAN's inline check, in the code before the faulting load.
 
 In: a report of x86_64 whose instruction reads KASAN's shadow, and that instruction's operand. Out:
 the address that was to be accessed, the register that holds it, and the pointer that it was made
@@ -24,7 +24,7 @@ _MOST = 8  # instructions before the load that are looked at for each step
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was checked: `address` is in `register`; `base` + `offset` where the code shows them."""
+    """An access that was checked: `address` in `register`, made of `base` + `offset`."""
 
     register: str
     address: int
@@ -46,10 +46,10 @@ def checked_access(report: CrashReport, operand: Operand | None) -> Checked | No
     for term in operand.terms:
         if term.value is None or term.factor != 1:
             continue
-        found = _shifted(code, term.register)
-        if found is None:
+        shifted = _shifted(code, term.register)
+        if shifted is None:
             continue
-        at, source = found
+        at, source = shifted
         address = report.registers.get(source)
         if address is None or address >> _SHIFT != term.value or _written(code[at + 1 :], source):
             continue

@@ -161,8 +161,8 @@ def _counted(report: CrashReport) -> Iterator[tuple[str, int, int, tuple[str, ..
 
 
 def was_busy(report: CrashReport | None) -> bool:
-    """Returns whether every late CPU took its timer interrupts during the stall: then no guest was
-    stopped.
+    """Returns whether every late CPU took its timer interrupts during the stall.
+    Then no guest was stopped.
     """
     counted = list(_counted(report)) if report is not None and report.kind == "rcu-stall" else []
     return bool(counted) and all(count >= jiffies * _BUSY for _, count, jiffies, _ in counted)
