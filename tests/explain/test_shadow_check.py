@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.explain.decode.operands import Operand, Term
@@ -25,6 +25,7 @@ def operand(index: int) -> Operand:
     return Operand((Term("rdx", index), Term("rax", OFFSET)), 0, 1, 64)
 
 
+@settings(deadline=None)  # the first call imports capstone
 @given(
     before=st.binary(max_size=43),
     address=st.integers(0, (1 << 64) - 1),
@@ -40,6 +41,7 @@ def test_any_code_before(before: bytes, address: int, rbx: int) -> None:
         assert found.base is None or (found.base + found.offset) % (1 << 64) == found.address
 
 
+@settings(deadline=None)  # the first call imports capstone
 @given(base=st.integers(0, (1 << 64) - 1), member=st.integers(-128, 127))
 def test_lea_shows_the_pointer(base: int, member: int) -> None:
     """`lea rdi, [rbx + member]` before the check gives the pointer and the member."""
