@@ -74,10 +74,11 @@ $(SPARK)/.ready: requirements.lock
 	@$(SPARK)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-member-eval: $(READY) ## how often members are named rightly, held against debug information: an hour, 4 GB (KERNELS="RELEASE:ARCH …")
+member-eval: $(READY) ## how often members are named rightly, held against debug information, and the founding case in the same kernels: an hour, 4 GB (KERNELS="RELEASE:ARCH …")
 	@for each in $(or $(KERNELS),6.1.0-55:amd64 6.1.0-55:arm64 6.12.115+deb12:amd64); do \
 	  release=$${each%:*} arch=$${each#*:}; bench/fetch_kernel.sh $$release $$arch $(MEMBER_EVAL) && \
-	  $(BIN)/python -m bench.member_eval $(MEMBER_EVAL)/$$release-$$arch/vmlinuz $(MEMBER_EVAL)/$$release-$$arch/vmlinux $(ACCESSES) $(SEED) || exit 1; done
+	  $(BIN)/python -m bench.member_eval $(MEMBER_EVAL)/$$release-$$arch/vmlinuz $(MEMBER_EVAL)/$$release-$$arch/vmlinux $(ACCESSES) $(SEED) && \
+	  $(BIN)/python -m bench.member_founding $(MEMBER_EVAL)/$$release-$$arch/vmlinuz || exit 1; done
 
 symbols-fuzz: $(READY) ## damage kernel images, modules, types and packs 100,000 times: ten minutes (ROUNDS=5000, IMAGES="FILE …" of real size)
 	$(BIN)/python -m tests.symbols.fuzz $(or $(ROUNDS),100000) $(IMAGES)

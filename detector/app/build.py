@@ -50,12 +50,16 @@ def catalogue_of(settings: Settings, *, prove: bool = False) -> Catalogue:
 
 
 def _kernels_of(settings: Settings) -> Callable[[str], Sequence[KernelBuild]]:
-    """The kernels of a release; what reads them is imported when a crash is explained."""
+    """The kernels of a release; what reads them is imported when a crash is explained and there are
+    packs.
+    """
     shelf: KernelShelf | None = None
 
     def kernels(release: str) -> Sequence[KernelBuild]:
         nonlocal shelf
         if shelf is None:
+            if not any(settings.symbols_directory.glob("*")):
+                return ()
             from detector.app.symbols import KernelShelf, symbols_folder
 
             shelf = KernelShelf(symbols_folder(settings))

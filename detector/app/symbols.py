@@ -17,16 +17,13 @@ from detector.symbols import UnreadableImageError, UnreadablePackError
 from detector.symbols.btf import Btf
 from detector.symbols.pack import SymbolsPack
 
-NAME = "symbols"
-"""The folder's name where no setting names another."""
-
 _MODULES_KEPT = 4
 _KEPT = 2  # kernels in memory, of 50 to 100 MB each
 
 
 def symbols_folder(settings: Settings) -> SymbolsFolder:
     """The folder that `oopswatch symbols` writes and explanations read."""
-    return SymbolsFolder(settings.symbols.directory or settings.store.path.parent / NAME)
+    return SymbolsFolder(settings.symbols_directory)
 
 
 class KernelShelf:

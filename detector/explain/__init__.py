@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from detector.catalogue import Catalogue
 from detector.catalogue.known_issues import StructLayout
@@ -25,8 +26,10 @@ from detector.explain.kinds.memory import explain_kill_matches
 from detector.explain.sentences import explain_fault, explain_free_list
 from detector.explain.steps import next_steps
 from detector.explain.tcp import explain_release, released
-from detector.member.kernel import KernelBuild
 from detector.model import CrashReport, Diagnosis, Match, Statement
+
+if TYPE_CHECKING:
+    from detector.member.kernel import KernelBuild
 
 __all__ = ["Decoded", "decode_fault", "explain", "failing_tests", "with_instruction"]
 

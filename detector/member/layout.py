@@ -36,12 +36,16 @@ _PRIVATE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a path: a member of a struct, or (no name) an element of an array."""
+    """One step of a path: a member of a struct, or (no name) an element of an array.
+
+    `is_flexible`: the member is an array without a length.
+    """
 
     struct: str
     member: str
     index: int | None = None
     is_element: bool = False
+    is_flexible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,6 @@ class Layouts:
             return
         for member in types.members(number):
             start = member.offset
-            step = Step(info.name, member.name)
             if member.bits:
                 end = (member.bit_offset + member.bits + 7) // 8
                 if start <= offset < end or (size and offset <= start < offset + size):
@@ -107,6 +110,7 @@ class Layouts:
                 continue
             within = types.size(member.type)
             flexible = not within and types.kind(types.bare(member.type)) == Kind.ARRAY
+            step = Step(info.name, member.name, is_flexible=flexible)
             tail = flexible and info.kind == Kind.STRUCT and start >= info.value - 8
             if start <= offset < start + within or (tail and offset >= start):
                 for leaf in self._at(member.type, offset - start, size, depth + 1):
@@ -176,11 +180,15 @@ class Layouts:
             return False
         kind = self.types.kind(leaf.type)
         is_number = bool(leaf.type) and kind == Kind.INT
-        if not is_number and not (kind == Kind.PTR and not self._pointed(leaf.type)):
+        is_void = kind == Kind.PTR and not self._pointed(leaf.type)
+        if not is_number and not is_void:
             return False
-        name = next((step.member for step in reversed(leaf.path) if not step.is_element), "")
+        array = next((step for step in reversed(leaf.path) if not step.is_element), None)
+        if array is None:
+            return False
         is_part = bool(leaf.offset) or self.types.size(leaf.type) != size
-        return name in _PRIVATE or (is_number and is_part)
+        is_room = is_void and array.is_flexible  # for another layer's struct
+        return array.member in _PRIVATE or is_room or (is_number and is_part)
 
     def _pointed(self, pointer: int) -> int:
         """The type that a pointer leads to; 0 for void."""

@@ -300,6 +300,11 @@ class Settings(Group):
     serve: Serve = Field(default_factory=Serve)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
 
+    @property
+    def symbols_directory(self) -> Path:
+        """The folder of symbols packs: the one that is set, else `symbols` beside the history."""
+        return self.symbols.directory or self.store.path.parent / "symbols"
+
 
 def declared() -> Iterator[tuple[str, str, FieldInfo]]:
     """Every setting: its group, its name, its declaration."""

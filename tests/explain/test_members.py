@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -254,6 +256,23 @@ def test_layouts_by_hand_agree_with_the_types_of_the_kernel():
     other = layout.model_copy(update={"name": "nobody"})
     assert _agreeing((layout, wrong, other), (kernel(),)) == [layout, other]
     assert _agreeing((layout, wrong), ()) == [layout, wrong]
+
+
+def test_without_packs_nothing_of_it_is_loaded(tmp_path):
+    """Nothing is slower where there is no pack: no analysis and no reader of packs is imported."""
+    path = tmp_path / "own.toml"
+    path.write_text(f'[store]\npath = "{tmp_path / "history.db"}"\n')
+    log = tmp_path / "crash.txt"
+    log.write_text(x86())
+    code = (
+        "import sys; from detector.cli import oopswatch\n"
+        f"oopswatch(['explain', {str(log)!r}, '--config', {str(path)!r}], standalone_mode=False)\n"
+        "parts = ('detector.member', 'detector.symbols', 'detector.explain.members')\n"
+        "sys.exit('\\n'.join(name for name in sys.modules if name.startswith(parts)) or None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "demo_lookup+0x3" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_packs_nothing_is_asked():

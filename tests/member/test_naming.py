@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from detector.member.layout import Layouts
 from detector.member.naming import flow_of, name_access
 from detector.member.values import Basis
+from detector.symbols.btf import Btf
 from detector.symbols.table import SymbolTable
 from tests.member.demo_kernel import kernel
+from tests.symbols.btf_writer import BtfWriter
 
 
 def named(arch, function, offset, **changed):
@@ -74,6 +77,20 @@ def test_pointers_to_nothing_known_are_a_private_area_too():
     """`void *__ctx[]` is room for another layer's struct."""
     access = named("x86_64", "demo_context", 0, demo_context=bytes.fromhex("488b4718 c3"))
     assert (access.member, access.private) == (None, "__ctx")
+
+
+def test_an_array_of_void_pointers_without_a_length_is_private_by_its_kind():
+    """Whatever it is called (`__crt_ctx` of struct crypto_tfm): its end is another layer's."""
+    btf = BtfWriter()
+    room = btf.array(btf.pointer(0), 0)
+    number = btf.integer("unsigned long", 8)
+    fixed = btf.array(btf.pointer(0), 4)
+    outer = btf.struct("demo_tfm", 8, ("refs", number, 0), ("__crt_room", room, 8))
+    plain = btf.struct("demo_slots", 40, ("refs", number, 0), ("slots", fixed, 8))
+    layouts = Layouts(Btf(bytes(btf)))
+    assert layouts.place(outer, 0x10, 8, None) is None
+    assert layouts.private_area(outer, 0x10) == "__crt_room"
+    assert layouts.place(plain, 0x10, 8, None).text == "slots[1]"
 
 
 def test_a_hole_is_named_by_its_neighbours():
