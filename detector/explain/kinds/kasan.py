@@ -14,6 +14,7 @@ from collections.abc import Container, Iterator
 from detector.crash.identity import base
 from detector.explain.block_text import distinctive, first, head_of, place, quoted, stack_after
 from detector.explain.call_path import context, interrupted
+from detector.explain.kinds.kasan_frame import frame_of
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Frame, Statement
 
@@ -45,6 +46,8 @@ _SYMBOL = lazy_regex(
 _TAGS = lazy_regex(
     r"Pointer tag: \[(?P<pointer>[0-9a-f]{2})\], memory tag: \[(?P<memory>[0-9a-f]{2})\]"
 )
+_NATIVE_TAG = 0xFF  # KASAN_TAG_KERNEL: memory without a tag of its own
+_NEGATIVE = 1 << 63
 _FREED_TAG = 0xFE  # KASAN_TAG_INVALID, mm/kasan/kasan.h (5.0 to 6.x)
 _STACK = lazy_regex(r"The buggy address belongs to stack of task (?P<task>.{1,40}/\d+)")
 _KFENCE = lazy_regex(
@@ -54,26 +57,33 @@ _KFENCE = lazy_regex(
 _KFENCE_OBJECT = lazy_regex(
     r"kfence-#(?P<number>\d+)[:\s].*size=(?P<size>\d+), cache=(?P<cache>[^\s\]]+)"
 )
+_KFENCE_INVALID = lazy_regex(r"Invalid free of 0x(?P<address>[0-9a-f]+) ")
+_KFENCE_RANGE = lazy_regex(r"kfence-#\d+:? \[?0x(?P<start>[0-9a-f]+)-0x")
 _KFENCE_ASIDE = lazy_regex(
     r"Out-of-bounds \w+ at \S+ \((?P<bytes>\d+)B (?P<side>left|right) of kfence-#\d+\)"
 )
 _KFENCE_ALLOCATED = lazy_regex(r"(?:kfence-#\d+.*\] )?allocated by task (?P<pid>\d+)\b.*:")
 _KFENCE_FREED = lazy_regex(r"freed by task (?P<pid>\d+)\b.*:")
 
+# The marks are those of valid memory, in whole or in part.
+_NO_CLASS = (
+    "of a kind that it could not tell: by the time it looked its marks there named neither freed "
+    "memory nor a border"
+)
 # What each kind of bug means; mm/kasan/report_generic.c get_shadow_bug_type(), get_wild_bug_type().
 _BUGS: tuple[tuple[str, str], ...] = (
     ("null-ptr-deref", "through a NULL pointer"),
     ("user-memory-access", "to an address of user space, by code that must not touch it so"),
     ("wild-memory-access", "to an address where no memory is: the pointer is garbage"),
     ("vmalloc-out-of-bounds", "outside of its area of vmalloc memory"),
-    ("slab-out-of-bounds", "outside of the object that it belongs to"),
+    ("slab-out-of-bounds", "in slab memory, beyond what was allocated there"),
     ("global-out-of-bounds", "outside of a global variable"),
-    ("stack-out-of-bounds", "outside of a variable on the stack"),
+    ("stack-out-of-bounds", "in what is marked as the border of a variable on a kernel stack"),
     ("alloca-out-of-bounds", "outside of a variable-length array on the stack"),
     ("use-after-scope", "of a variable on the stack whose scope had ended"),
     ("use-after-free", "of memory that had been freed"),
     ("use after free", "of memory that had been freed"),
-    ("out-of-bounds", "outside of the object that it belongs to"),
+    ("out-of-bounds", _NO_CLASS),
     ("invalid-access", "with a pointer whose tag is not that of the memory (freed, or another's)"),
 )
 _FREES = (
@@ -122,18 +132,35 @@ def explain_kasan(report: CrashReport, skip: Container[str]) -> list[Statement]:
     access = first(report.lines, _ACCESS) or first(report.lines, _OLD_ACCESS)
     what = head["what"] if head is not None else ""
     evidence = tuple(quoted(result) for result in (head, access) if result is not None)
-    statements = [Statement(_bug(what, access), "certain", evidence or (head_of(report),))]
+    statements = [Statement(_bug(report, what, access), "certain", evidence or (head_of(report),))]
     statements += _tags(report)
     statements += _object(report, outside="out-of-bounds" in what, access=access)
-    uses_freed = "out-of-bounds" not in what
-    statements += _history(report, skip, _ALLOCATED, _FREED, access, uses_freed=uses_freed)
+    statements += frame_of(report, access)
+    inside = first(report.lines, _INSIDE)
+    tags = first(report.lines, _TAGS)
+    in_use = tags is not None and int(tags["memory"], 16) != _FREED_TAG
+    statements += _history(
+        report,
+        skip,
+        _ALLOCATED,
+        _FREED,
+        access,
+        uses_freed="out-of-bounds" not in what and not in_use,
+        nearest=inside is not None and inside["where"] != "inside of",
+    )
     return statements
 
 
-def _bug(what: str, access: re.Match[str] | None) -> str:
+def _bug(report: CrashReport, what: str, access: re.Match[str] | None) -> str:
+    if what == "double-free or invalid-free" and _freed_before(report):
+        return (
+            "KASAN reported a bad free: the pointer is an object's beginning, and was freed before."
+        )
     if (freed := next((words for name, words in _FREES if name in what), None)) is not None:
         return f"KASAN reported a bad free: the pointer {freed}."
     where = next((words for name, words in _BUGS if name in what), None)
+    if what == "out-of-bounds":
+        where = _unclassed(report, access, where)
     if access is None:
         return (
             f"KASAN saw an access {where}."
@@ -149,6 +176,23 @@ def _bug(what: str, access: re.Match[str] | None) -> str:
     )
 
 
+def _unclassed(report: CrashReport, access: re.Match[str] | None, words: str | None) -> str | None:
+    """Returns the words for `out-of-bounds` alone: a negative length (5.8 on), or memory tags,
+    which name no kind of border (mm/kasan/report.c, tags_report.c get_bug_type()).
+    """
+    if access is not None and int(access["size"] or 0) >= _NEGATIVE:
+        return "with a length that is a negative number"
+    return None if first(report.lines, _TAGS) is not None else words
+
+
+def _freed_before(report: CrashReport) -> bool:
+    """Returns whether the address is an object's first byte, and a free of it is recorded."""
+    inside = first(report.lines, _INSIDE)
+    at_start = inside is not None and (inside["bytes"], inside["where"]) == ("0", "inside of")
+    freed = first(report.lines, _FREED)
+    return at_start and freed is not None and bool(stack_after(report.lines, freed))
+
+
 def _tags(report: CrashReport) -> Iterator[Statement]:
     """The two tags that differ: what the pointer carries, and what the memory has."""
     if (tags := first(report.lines, _TAGS)) is None:
@@ -156,7 +200,13 @@ def _tags(report: CrashReport) -> Iterator[Statement]:
     freed = int(tags["memory"], 16) == _FREED_TAG
     yield Statement(
         f"The pointer carries the tag {tags['pointer']}, the memory has {tags['memory']}"
-        + (", which marks memory that is freed or was never given out." if freed else "."),
+        + (
+            ", which marks memory that is freed or was never given out."
+            if freed
+            else ": memory that is in use, of another object than the pointer was made for."
+            if int(tags["memory"], 16) != _NATIVE_TAG
+            else "."
+        ),
         "certain",
         (quoted(tags),),
     )
@@ -236,6 +286,7 @@ def _history(
     access: re.Match[str] | None,
     *,
     uses_freed: bool = True,
+    nearest: bool = False,
 ) -> Iterator[Statement]:
     """Yields who allocated the object, who freed it, who asked for the free to be done later.
 
@@ -250,7 +301,12 @@ def _history(
         if not stack:
             continue
         by = f"{_by(matched['pid'], pid, context(report), stack)}{_place(stack, skip)}"
-        text = f"The object was {verb}{by}."
+        which = (
+            "The object nearest to it, which need not be the one meant,"
+            if nearest
+            else "The object"
+        )
+        text = f"{which} was {verb}{by}."
         if verb == "freed" and not uses_freed:
             text = f"The last free recorded there was made{by}: it may be an earlier object's."
         yield Statement(
@@ -304,6 +360,15 @@ def _chain(stack: tuple[Frame, ...], skip: Container[str]) -> str:
     return ", called from ".join(map(place, shown))
 
 
+def _kfence_freed_before(report: CrashReport) -> bool:
+    """Returns whether the pointer freed is an object's beginning, and that object is free: its last
+    free is printed only then (mm/kfence/report.c kfence_print_object(), 5.12 to 6.x).
+    """
+    freed, thing = first(report.lines, _KFENCE_INVALID), first(report.lines, _KFENCE_RANGE)
+    same = freed is not None and thing is not None and freed["address"] == thing["start"]
+    return same and first(report.lines, _KFENCE_FREED) is not None
+
+
 def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]:
     """KFENCE's finding and the object's history."""
     head, thing = first(report.lines, _KFENCE), first(report.lines, _KFENCE_OBJECT)
@@ -312,7 +377,9 @@ def explain_kfence(report: CrashReport, skip: Container[str]) -> list[Statement]
         "out-of-bounds": "an access outside of an object",
         "invalid read": "a read of memory that is no object's",
         "invalid write": "a write to memory that is no object's",
-        "invalid free": "a free of a pointer that is none that was allocated, or was freed before",
+        "invalid free": "a second free of an object"
+        if _kfence_freed_before(report)
+        else "a free of a pointer that is none that was allocated, or was freed before",
         "memory corruption": "bytes beside an object that were changed before it was freed",
     }
     what = head["what"] if head is not None else ""
