@@ -16,11 +16,11 @@ from detector.model import CrashReport, Statement
 
 _HEAD = lazy_regex(r"BUG: KASAN: stack-out-of-bounds ")
 _OFFSET = lazy_regex(
-    r"(?:addr [0-9a-f]+ is located in stack of task .{1,40}/\d+| and is located) at offset "
+    r"(?:addr [0-9a-f]+ is located in stack of task .{1,40}/\d+|\s*and is located) at offset "
     r"(?P<offset>\d+) in frame:"
 )
-_FUNCTION = lazy_regex(r" ?(?P<name>[A-Za-z_$][\w$.]*)\+0x")
-_VARIABLE = lazy_regex(r" \[(?P<start>\d+), (?P<end>\d+)\) '(?P<name>[^']{1,80})'")
+_FUNCTION = lazy_regex(r"\s*(?P<name>[A-Za-z_$][\w$.]*)\+0x")
+_VARIABLE = lazy_regex(r"\s*\[(?P<start>\d+), (?P<end>\d+)\) '(?P<name>[^']{1,80})'")
 
 
 def frame_of(report: CrashReport, access: re.Match[str] | None) -> Iterator[Statement]:
