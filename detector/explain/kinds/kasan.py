@@ -206,7 +206,7 @@ def _tags(report: CrashReport) -> Iterator[Statement]:
         + (
             ", which marks memory that is freed or was never given out."
             if freed
-            else ": memory that is in use, of another object than the pointer was made for."
+            else ": memory that is in use, given out with another tag than the pointer's."
             if int(tags["memory"], 16) != _NATIVE_TAG
             else "."
         ),

@@ -24,8 +24,9 @@ _VARIABLE = lazy_regex(r"\s*\[(?P<start>\d+), (?P<end>\d+)\) '(?P<name>[^']{1,80
 
 
 def frame_of(report: CrashReport, access: re.Match[str] | None) -> Iterator[Statement]:
-    """Yields the variable that an access out of bounds begins in, and how far it goes beyond; what
-    begins elsewhere may lie in a frame that is no longer this one.
+    """Yields the variable that an access begins in, and how far it goes beyond.
+
+    What begins elsewhere may lie in a frame that is no longer this one.
     """
     located = first(report.lines, _OFFSET)
     if located is None or access is None or not access["size"] or not first(report.lines, _HEAD):
