@@ -104,7 +104,7 @@ chaos: $(READY) ## kill the service 200 times while it reads from a real Kafka: 
 
 stages: $(READY) ## kill both stages 220 times over a real Kafka, have members sleep at each point, three brokers fail 50 times: half an hour (STAGE_ROUNDS=20 STAGE_FAULTS=5)
 	$(BIN)/python -m tests.kafka.stage_chaos $(or $(STAGE_ROUNDS),110) $(SEED)
-	OOPSWATCH_STAGES=all $(BIN)/pytest -q tests/kafka/test_stages.py -k "slept or lost or lie or one_name"
+	OOPSWATCH_STAGES=all $(BIN)/pytest -q tests/kafka/test_stages.py -k "slept or lost or lie or one_name or two_archives or replica"
 	$(BIN)/python -m tests.kafka.stage_faults $(or $(STAGE_FAULTS),50) $(or $(STAGE_STORMS),20) $(SEED)
 
 broker-faults: $(READY) ## 60 faults of a real Kafka while the service reads: ten minutes (FAULTS=20 for less, SEED=7)

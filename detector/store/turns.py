@@ -80,7 +80,8 @@ def held(path: str | Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreError(
-                f"{path}: another `oopswatch run` reads into this history: stop it first"
+                f"{path}: another oopswatch (`run` or `archive`) reads into this history: stop it "
+                "first"
             ) from error
         yield
     finally:

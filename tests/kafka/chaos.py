@@ -14,12 +14,14 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
+
+from kafka.errors import KafkaTimeoutError
 
 from detector.simulate import Simulation, SimulationPlan, records, simulate
 from tests.kafka.broker import ApacheKafka, Broker
@@ -34,6 +36,8 @@ A_ROUND, SLICE, AHEAD = 800, 40, 160
 # from the start to the kill; in seconds.
 POINT_S, RANDOM_S = 8.0, 2.5
 SAID_EVERY = 20
+# Records that no broker acknowledged for so long are written by another client.
+WRITTEN_WITHIN_S = 60
 # A report ends with its text, not with its time: what is read slowly or at once is the same.
 SETTINGS = {"assemble_deadline_s": 3_600, "assemble_max_age_s": 3_600}
 
@@ -81,7 +85,7 @@ class Feed:
     def __init__(self, broker: Broker, topic: str, simulation: Simulation) -> None:
         self.sent = 0
         self.more = True
-        self._topic = topic
+        self._broker, self._topic = broker, topic
         self._producer = broker.producer(linger_ms=2)
         self._shipped: Iterator[tuple[str, bytes]] = records(
             simulation, format="rsyslog", delivery="in-order"
@@ -90,12 +94,22 @@ class Feed:
     def send(self, count: int) -> None:
         """Sends the next records; `more` says whether there are others."""
         group = list(islice(self._shipped, count))
+        try:
+            self._write(group)
+        except KafkaTimeoutError:
+            # A client of a broker that died may ask that one for ever. Another client writes again:
+            # what is there twice is so for all who read.
+            self._producer.close(timeout=0)
+            self._producer = self._broker.producer(linger_ms=2)
+            self._write(group)
+        self.sent += len(group)
+        self.more = len(group) == count
+
+    def _write(self, group: Sequence[tuple[str, bytes]]) -> None:
         for host, value in group:
             partition = sum(host.encode()) % PARTITIONS
             self._producer.send(self._topic, value=value, key=host.encode(), partition=partition)
-        self._producer.flush()
-        self.sent += len(group)
-        self.more = len(group) == count
+        self._producer.flush(timeout=WRITTEN_WITHIN_S)
 
     def close(self) -> None:
         """Sends no more."""

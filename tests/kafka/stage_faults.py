@@ -257,7 +257,7 @@ def stage_faults(
                 took = f"{time.monotonic() - began:.0f} s, stall {stalls.latest_s:.1f} s"
                 print(f"{number} of {len(turns_left)}: {what}, {took}", file=sys.stderr, flush=True)
             run.settle()
-            outcome.sent = feed.sent
+            outcome.sent = stages.written()
     finally:
         stalls.stop()
         stages.kill()

@@ -96,6 +96,11 @@ class Stages:
         time.sleep(0.05)
         return True
 
+    def written(self) -> int:
+        """How many records of logs there are."""
+        with self._consumer(None) as consumer:
+            return sum(consumer.end_offsets(_partitions(consumer, self.topic)).values())
+
     def archived(self, last: Mapping[str, int]) -> bool:
         """Whether the history holds all up to these offsets."""
         known = dict(ask(self.store, "SELECT source, position FROM positions"))

@@ -42,6 +42,10 @@ pytestmark = pytest.mark.kafka
 SLEEPS = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (7,)
 # Where a member sleeps until another one has its name.
 ZOMBIES = (4, 6, 7, 8, 9) if os.environ.get("OOPSWATCH_STAGES") else (8,)
+# Where an archive sleeps until another one has its history.
+ARCHIVE_SLEEPS = (3, 4, 8, 10) if os.environ.get("OOPSWATCH_STAGES") else (8,)
+# All partitions of the topics of findings and of noise.
+FOUND_PARTITIONS = 4
 # How the shippers of a topic give keys; `make stages` tries both.
 KEYS = ("none", "mixed") if os.environ.get("OOPSWATCH_STAGES") else ("none",)
 # Whether a replica is left of a lost archive; `make stages` tries both.
@@ -203,6 +207,63 @@ def test_of_two_members_with_one_name_one_goes_on(
     assert "another" in failed["error"]
     assert wrong(fleet, stages.store) == ((), (), {})
     second.stop()
+
+
+@pytest.mark.parametrize("point", ARCHIVE_SLEEPS)
+def test_of_two_archives_with_one_history_the_first_goes_on(
+    stages: Stages, fleet: Simulation, point: int
+) -> None:
+    """It stops itself with findings in hand, past its session; the second one ends with a line that
+    says why, and the first goes on where it stood.
+    """
+    detect, first = archived_half(stages, fleet, point)
+    second = stages.archive()
+    assert second.process.wait(60) == 2
+    (failed,) = second.said("failed")
+    assert "another oopswatch" in failed["error"]
+    assert str(stages.store) in failed["error"]
+    first.signal(signal.SIGCONT)
+    stages.through(detect, first)
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+@pytest.mark.parametrize("point", ARCHIVE_SLEEPS)
+def test_an_archive_that_wakes_beside_its_replica_stores_nothing_more(
+    stages: Stages, fleet: Simulation, tmp_path: Path, point: int
+) -> None:
+    """It stops itself with findings in hand; a copy of its history takes the place of the file, and
+    a second archive goes on with that. Then the first wakes, ends, and says that the file is
+    another one.
+    """
+    detect, first = archived_half(stages, fleet, point)
+    backup(stages.store, tmp_path / "replica.db")
+    stages.store.rename(tmp_path / "left.db")
+    for leftover in ("-wal", "-shm"):
+        Path(f"{stages.store}{leftover}").rename(tmp_path / f"left.db{leftover}")
+    (tmp_path / "replica.db").rename(stages.store)
+    second = stages.archive()
+    second.until(lambda: len(moving(second)) == FOUND_PARTITIONS)
+    first.signal(signal.SIGCONT)
+    stages.through(detect, second)
+    assert first.process.wait(60) == 2
+    assert "removed or replaced" in first.said("failed")[-1]["error"]
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def archived_half(stages: Stages, fleet: Simulation, point: int) -> tuple[Service, Service]:
+    """A first stage, and an archive that stopped itself at a point with findings in hand; all that
+    is left was sent.
+    """
+    rows = keyed(fleet)
+    half = len(rows) // 2
+    detect, first = stages.detect("a"), stages.archive(f"{point}:0:{signal.SIGSTOP:d}")
+    stages.send(rows[:half])
+    stages.through(detect, first)
+    first.signal(signal.SIGUSR1)
+    stages.send(rows[half:])
+    first.until(lambda: "State:\tT" in Path(f"/proc/{first.process.pid}/status").read_text())
+    detect.until(stages.detected)
+    return detect, first
 
 
 def test_a_topic_of_findings_that_is_not_there(stages: Stages) -> None:
