@@ -113,8 +113,10 @@ def test_stages_of_the_compose_file_agree(deploy):
         about = {key: str(value) for key, value in environment.items() if key.startswith(named)}
         settings, _ = load(None, {}, about)
         fleet = settings.fleet
-        for topic in (fleet.findings_topic, fleet.noise_topic, fleet.incidents_topic):
+        topics = fleet.findings_topic, fleet.noise_topic, fleet.incidents_topic, fleet.acts_topic
+        for topic in topics:
             assert topic is None or topic in made
+        assert (fleet.acts_topic is not None) == (name == "oopswatch")
         assert stages[name]["depends_on"].keys() <= (base | stages).keys()
     scraped = yaml.safe_load((deploy / "prometheus" / "prometheus.yml").read_text())
     (discovered,) = scraped["scrape_configs"][0]["dns_sd_configs"]

@@ -164,6 +164,10 @@ def test_stages_of_the_fleet_agree(program, deploy, tmp_path):
     archive, detect = _objects(built), _objects(built, "oopswatch-detect")
     pods = [item["StatefulSet"]["spec"]["template"]["spec"] for item in (archive, detect)]
     assert [pod["containers"][0]["args"][0] for pod in pods] == ["archive", "detect"]
+    given = {one["name"]: one["value"] for one in pods[0]["containers"][0]["env"]}
+    settings, _ = load(None, {}, given)
+    assert settings.fleet.acts_topic == "oopswatch.acts"
+    assert settings.fleet.incidents_topic == "oopswatch.incidents"
     name = archive["ConfigMap"]["metadata"]["name"]
     for pod in pods:  # files that the settings name are there
         mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
