@@ -95,7 +95,7 @@ def test_a_dump_in_another_stream_joins_the_boot_that_crashed_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("later_s", "same"), [(0, True), (12 * 3_600, False), (6 * 86_400, False), (90 * 86_400, True)]
+    ("later_s", "same"), [(0, True), (13 * 3_600, False), (6 * 86_400, False), (90 * 86_400, True)]
 )
 def test_a_start_at_new_year_is_right_where_another_follows_within_days(
     later_s: float, *, same: bool
