@@ -180,7 +180,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "findings_refused": Event(
         logging.WARNING,
-        "the group went on without this member: what was in hand is dropped, and read again",
+        "a transaction was refused, or not answered: what was in hand is dropped, and read again",
         ("error",),
     ),
     "signature_switched_off": Event(

@@ -34,7 +34,7 @@ from tests.kafka.service import Service, ask, stored
 from tests.kafka.stage_chaos import stage_chaos
 from tests.kafka.stages import PARTITIONS, SETTINGS, Stages
 from tests.support.fleet_items import incidents, items, noise
-from tests.support.kafka_runs import moving
+from tests.support.kafka_runs import clean, moving
 
 pytestmark = pytest.mark.kafka
 
@@ -207,6 +207,57 @@ def test_of_two_members_with_one_name_one_goes_on(
     assert "another" in failed["error"]
     assert wrong(fleet, stages.store) == ((), (), {})
     second.stop()
+
+
+def test_detect_waits_for_a_broker_that_goes_before_its_first_transaction(
+    stages: Stages, fleet: Simulation, own_kafka: ApacheKafka
+) -> None:
+    """It says so once, and goes on when the broker is there again."""
+    rows = keyed(fleet)
+    stages.send(rows[: len(rows) // 2])
+    detect = stopped_before_a_transaction(stages)
+    own_kafka.halt()
+    try:
+        detect.signal(signal.SIGCONT)
+        detect.until(lambda: bool(detect.said("broker_away")))
+    finally:
+        own_kafka.start()
+    archive = stages.archive()
+    stages.send(rows[len(rows) // 2 :])
+    stages.through(detect, archive)
+    detect.stop()
+    clean(detect)
+    for event in ("broker_away", "broker_back", "findings_refused"):
+        assert len(detect.said(event)) == 1
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def test_a_detect_without_a_broker_is_ended_and_started_again(
+    stages: Stages, fleet: Simulation, own_kafka: ApacheKafka
+) -> None:
+    """SIGTERM ends within seconds one that waits for its first transaction; the next one starts
+    without a broker, and reads what is there once that comes.
+    """
+    stages.send(keyed(fleet))
+    detect = stopped_before_a_transaction(stages)
+    own_kafka.halt()
+    try:
+        detect.signal(signal.SIGCONT)
+        assert detect.stop() < 10
+        clean(detect)
+        detect = stages.detect("a", folder="second")
+        detect.until(lambda: bool(detect.said("broker_away")))
+    finally:
+        own_kafka.start()
+    stages.through(detect, stages.archive())
+    assert wrong(fleet, stages.store) == ((), (), {})
+
+
+def stopped_before_a_transaction(stages: Stages) -> Service:
+    """A first stage that stopped itself before its first transaction."""
+    detect = stages.detect("a", f"6:1:{signal.SIGSTOP:d}")
+    detect.until(lambda: "State:\tT" in Path(f"/proc/{detect.process.pid}/status").read_text())
+    return detect
 
 
 @pytest.mark.parametrize("point", ARCHIVE_SLEEPS)

@@ -26,13 +26,14 @@ class Client:
 
     made = 0
 
-    def __init__(self, faults: Iterator[Fault]) -> None:
+    def __init__(self, faults: Iterator[Fault], init: Iterator[Fault]) -> None:
         Client.made += 1
-        self._faults = faults
+        self._faults, self._init = faults, init
         self.closed = Event()
 
     def init_transactions(self) -> None:
-        """The brokers know it."""
+        """The brokers know it, unless something is due here."""
+        next(self._init, nothing)()
 
     def begin_transaction(self) -> None:
         """One is open."""
@@ -62,9 +63,9 @@ class Client:
 def committing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], None]]:
     """A transaction after the other, of a member whose commits of offsets have faults."""
 
-    def make(*faults: Fault) -> Callable[[], None]:
-        Client.made, left = 0, iter(faults)
-        monkeypatch.setattr(finding_producer, "KafkaProducer", lambda **_: Client(left))
+    def make(*faults: Fault, init: tuple[Fault, ...] = ()) -> Callable[[], None]:
+        Client.made, left, begins = 0, iter(faults), iter(init)
+        monkeypatch.setattr(finding_producer, "KafkaProducer", lambda **_: Client(left, begins))
         producer = FindingProducer(Kafka(), "a", 1)
         return lambda: producer.commit([("t", b"k", b"v")], {}, None)
 
@@ -121,3 +122,23 @@ def test_an_error_of_the_brokers_is_no_end(committing: Any) -> None:
         commit()
     commit()
     assert Client.made == 1
+
+
+def test_brokers_that_do_not_answer_at_the_start_are_waited_for(committing: Any) -> None:
+    """Nor is an answer waited for without end: the next transaction begins with a new client."""
+    never = Event()
+    init = (raising(kafka_errors.KafkaTimeoutError()), never.wait, nothing)
+    commit = committing(nothing, init=init)
+    for _ in range(2):
+        with pytest.raises(LostPartitionsError, match="no transactions yet"):
+            commit()
+    commit()
+    never.set()
+    assert Client.made == 3
+
+
+def test_brokers_that_refuse_transactions_at_the_start_end_it(committing: Any) -> None:
+    """Waiting does not mend a permission."""
+    refused = raising(kafka_errors.TransactionalIdAuthorizationFailedError())
+    with pytest.raises(SourceError, match="kafka: no transactions: "):
+        committing(init=(refused,))()

@@ -21,8 +21,10 @@ from detector.sources.errors import LostPartitionsError, SourceError
 from detector.sources.kafka.connect import explained
 from detector.sources.kafka.reach import client_settings
 
-# How long the brokers may take to end what a predecessor left open, and a topic's metadata.
+# How long a topic's metadata may take.
 _WAIT_MS = 30_000
+# How long a broker is sought for a new client: a SIGTERM that comes meanwhile waits so long.
+_BOOTSTRAP_MS = 3_000
 _LINGER_MS = 5
 Produced = tuple[str, bytes | None, bytes]
 
@@ -137,7 +139,9 @@ class FindingProducer:
                 producer.close(timeout=within_s)
 
     def _begin(self) -> None:
-        """A producer, once the brokers have ended what the one before left open."""
+        """A producer, once the brokers have ended what the one before left open. Raises
+        LostPartitionsError where waiting may help.
+        """
         if self._producer is not None:
             return
         producer: KafkaProducer | None = None
@@ -149,15 +153,18 @@ class FindingProducer:
                 compression_type="lz4",
                 linger_ms=_LINGER_MS,
                 max_block_ms=_WAIT_MS,
+                bootstrap_timeout_ms=_BOOTSTRAP_MS,
             )
-            producer.init_transactions()
+            self._within(producer.init_transactions)
         except kafka_errors.KafkaError as error:
             if producer is not None:
                 with suppress(kafka_errors.KafkaError):
                     producer.close(timeout=0)
-            # Brokers that are away come back, and `commit` decides on a name that is taken.
-            if self._begun_once or isinstance(error, _SUCCEEDED):
+            if isinstance(error, _SUCCEEDED):  # `commit` decides on a name that is taken
                 raise
+            # Brokers that are away come back, those that refuse at the start will not.
+            if self._begun_once or error.retriable:
+                raise LostPartitionsError(f"no transactions yet: {explained(error)}") from error
             raise SourceError(f"kafka: no transactions: {explained(error)}") from error
         self._producer, self._begun_once = producer, True
 
