@@ -61,6 +61,9 @@ _LINES = tuple(
             r"(?:Read|Write) (?:of size \d+ )?at addr (?P<address>[0-9a-f]{8,16}) by task "
             r"(?P<comm>.+)/(?P<pid>\d+)\s*$"
         ),
+        # mm/page_alloc.c warn_alloc, kernel/locking/lockdep.c lockdep_print_held_locks
+        r"(?P<comm>(?s:.{1,64}?)): (?:page|vmalloc)(?: |: )(?:\S+ ){0,3}?(?:failure|error)[:,]",
+        r"(?:\d+ locks?|no locks) held by (?P<comm>.+)/(?P<pid>\d+)[:.]",
         r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+?)\s*$",
         r"BUG: scheduling while atomic: (?P<comm>.+)/(?P<pid>\d+)/0x",
         r"Process (?P<comm>.+) \(pid: (?P<pid>\d+),",
@@ -101,6 +104,8 @@ _LINES = tuple(
 _OF_TASK = frozenset({"cpu", "pid", "comm"})
 """What a line says of one task: from two tasks' lines it would name a third that does not exist."""
 
+_ALL_LOCKS = "Showing all locks held"  # kernel/locking/lockdep.c debug_show_all_locks
+
 _IN_COMM = lazy_regex(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: ")
 
 
@@ -124,12 +129,11 @@ class BlockFacts:
 def facts(lines: Sequence[str]) -> BlockFacts:
     """Collects the facts of a block."""
     facts_given: dict[str, str] = {}
+    of_all = False  # lockdep's list is of every task's locks
     for text in _joined(lines):
+        of_all = of_all or text.startswith(_ALL_LOCKS)
         for result in _parts(text):
-            another = (
-                facts_given.get("pid") is not None
-                and result.get("pid", facts_given["pid"]) != facts_given["pid"]
-            )
+            another = (of_all and " held by " in text) or _is_another(facts_given, result)
             for name, value in result.items():
                 if not (another and name in _OF_TASK):
                     facts_given.setdefault(name, value)
@@ -146,6 +150,15 @@ def facts(lines: Sequence[str]) -> BlockFacts:
         panic=facts_given.get("panic") or None,
         package=facts_given.get("package"),
     )
+
+
+def _is_another(known: Mapping[str, str], result: Mapping[str, str]) -> bool:
+    """Returns whether a line is of another task than the one known, by pid or else by name."""
+    if "pid" in known and "pid" in result:
+        return known["pid"] != result["pid"]
+    if "comm" in known and "comm" in result:
+        return _without_kdump(known["comm"]) != _without_kdump(result["comm"])
+    return False
 
 
 def _joined(lines: Sequence[str]) -> Iterator[str]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from detector.assemble.grammar import restored
 from detector.crash.bystanders import without_bystanders
-from detector.crash.facts import facts
+from detector.crash.dumped import Dumped, dumped
+from detector.crash.facts import BlockFacts, facts
 from detector.crash.forms import (
     ANNOUNCES,
     FORMS,
@@ -148,6 +149,7 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
     form = _named(head.form, address)
     guilty = _guilty(form, own[head.start :], skip)
     frame = guilty.frame if guilty is not None else None
+    task = _task(form, own[head.start :], guilty, facts_read)
     return CrashReport(
         kind=form.kind if form is not None else block.head.cls,
         title=_title(form, head.groups, guilty, lines[head.start] if lines else ""),
@@ -159,9 +161,9 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         kernel=facts_read.kernel,
         arch=state.arch,
         hardware=facts_read.hardware,
-        cpu=facts_read.cpu,
-        pid=facts_read.pid,
-        comm=facts_read.comm,
+        cpu=task.cpu,
+        pid=task.pid,
+        comm=task.comm,
         tainted=facts_read.tainted,
         fault_address=address,
         error_code=facts_read.error_code,
@@ -176,6 +178,15 @@ def read(block: Block, skip: Container[str] = ()) -> CrashReport:
         lines=tuple(printed),
         package=facts_read.package,
     )
+
+
+def _task(
+    form: Form | None, lines: Sequence[str], guilty: Guilty | None, facts_read: BlockFacts
+) -> Dumped:
+    """The task that the report is of; of a stall that shows several, the guilty frame's."""
+    if form is not None and form.kind == "rcu-stall" and guilty is not None:
+        return dumped(lines, guilty.frame)
+    return Dumped(facts_read.cpu, facts_read.pid, facts_read.comm)
 
 
 def _named(form: Form | None, address: int | None) -> Form | None:

@@ -7,7 +7,7 @@ import pytest
 from detector import crash
 from detector.crash.facts import facts
 from detector.crash.frames import trace
-from detector.model import Block
+from detector.model import Block, CrashReport
 from tests.support.crashes import match
 
 
@@ -152,3 +152,120 @@ def test_the_traps_own_handlers_do_not_warn() -> None:
     )
     report = crash.read(Block(match(lines[0], "warning"), lines, True), frozenset({"panic"}))
     assert (report.function, report.offset) == ("demo_call32", 0x220)
+
+
+STALL = (
+    "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+    "rcu: \tTasks blocked on level-0 rcu_node (CPUs 0-1): P31/1:b..l",
+    "\t(detected by 1, t=10502 jiffies, g=4905, q=28)",
+    "task:frob            state:R  running task     stack:24880 pid: 1768 ppid:  1337 flags:0x4000",
+    "Call Trace:",
+    " __schedule+0x911/0x21b0",
+    " asm_sysvec_apic_timer_interrupt+0x12/0x20",
+    " frob_read+0x1d4/0x5d0",
+    " vfs_read+0x1c/0x80",
+    "task:kworker/u4:0    state:R  running task     stack:25072 pid:   31 ppid:     2 flags:0x4000",
+    "Call Trace:",
+    " __schedule+0x911/0x21b0",
+    " asm_sysvec_apic_timer_interrupt+0x12/0x20",
+    " demo_work+0x675/0x920",
+    " process_one_work+0x1c/0x80",
+    "rcu: Stack dump where RCU GP kthread last ran:",
+    "NMI backtrace for cpu 1",
+    "CPU: 1 PID: 1790 Comm: other Not tainted 5.12.0-rc6 #0",
+    "Call Trace:",
+    " dump_stack+0x141/0x1d7",
+    " asm_sysvec_apic_timer_interrupt+0x12/0x20",
+    " frob_write+0x1c/0x80",
+    " vfs_write+0x1c/0x80",
+)
+
+
+def stall(*lines: str) -> CrashReport:
+    """The report of an RCU stall."""
+    block = Block(match(lines[0], "rcu-stall"), lines, False)
+    return crash.read(block, frozenset({"__schedule", "dump_stack"}))
+
+
+def test_a_stalls_task_is_the_one_whose_dump_names_the_function():
+    """CPU, pid and name come from one dump; what its head does not say stays open."""
+    report = stall(*STALL)
+    assert report.function == "frob_read"
+    assert (report.cpu, report.pid, report.comm) == (None, 1768, "frob")
+    report = stall(*STALL[:3], *STALL[9:])
+    assert (report.function, report.cpu, report.pid) == ("demo_work", None, 31)
+    report = stall(*STALL[:3], *STALL[15:])
+    assert (report.function, report.cpu, report.pid, report.comm) == (
+        "frob_write",
+        1,
+        1790,
+        "other",
+    )
+    assert report.kernel == "5.12.0-rc6"
+
+
+@pytest.mark.parametrize(
+    ("heads", "cpu"), [(("Task dump for CPU 3:",), 3), ((), None)], ids=["cpu", "no cpu"]
+)
+def test_a_task_shown_by_an_older_kernel(heads, cpu):
+    """sched_show_task() to 5.8; dump_cpu_task() names the CPU in the line above."""
+    lines = (
+        *STALL[:3],
+        *heads,
+        "frob:1          R  running task    21280  7720   5511 0x00000000",
+        "Call Trace:",
+        " apic_timer_interrupt+0xf/0x20",
+        " frob_read+0x1d4/0x5d0",
+        " vfs_read+0x1c/0x80",
+        "CPU: 1 PID: 1790 Comm: other Not tainted 4.18.0 #0",
+    )
+    report = stall(*lines)
+    assert (report.cpu, report.pid, report.comm) == (cpu, 7720, "frob:1")
+
+
+def test_a_stalls_frame_without_the_head_of_a_dump_has_no_task():
+    """What a later dump's head says is not of it."""
+    report = stall(*STALL[:3], *STALL[4:9], *STALL[16:])
+    assert (report.function, report.cpu, report.pid, report.comm) == (
+        "frob_read",
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_failed_allocations_head_names_its_task():
+    """warn_alloc() prints current->comm first: another task's line in between is not of it."""
+    said = facts(
+        (
+            "frob: vmalloc: allocation failure: 17179869184 bytes, mode:0x14080c0(GFP_KERNEL)",
+            "CPU: 1 PID: 5953 Comm: other Not tainted 4.15.0+ #222",
+        )
+    )
+    assert (said.cpu, said.pid, said.comm, said.kernel) == (None, None, "frob", "4.15.0+")
+    said = facts(
+        (
+            "frob: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP)",
+            "CPU: 1 PID: 5953 Comm: other Kdump: loaded Not tainted 4.15.0+ #222",
+            "CPU: 0 PID: 5955 Comm: frob Kdump: loaded Not tainted 4.15.0+ #222",
+        )
+    )
+    assert (said.cpu, said.pid, said.comm) == (0, 5955, "frob")
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["1 lock held by other/5953:", "no locks held by other/5953.", "2 locks held by other/5953:"],
+)
+def test_lockdeps_list_names_the_task_that_holds(held):
+    """lockdep_print_held_locks(current) stands before dump_stack()'s line."""
+    lines = (
+        "WARNING: suspicious RCU usage",
+        "rcu_scheduler_active = 2, debug_locks = 1",
+        held,
+        "CPU: 0 PID: 5955 Comm: frob Not tainted 4.15.0+ #222",
+    )
+    said = facts(lines)
+    assert (said.cpu, said.pid, said.comm) == (None, 5953, "other")
+    said = facts(("BUG: workqueue lockup", "Showing all locks held in the system:", *lines[2:]))
+    assert (said.cpu, said.pid, said.comm) == (0, 5955, "frob")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Container, Iterator
 
 from detector.explain.block_text import every, first, head_of, quoted
-from detector.explain.kinds.hangs import snapshot
+from detector.explain.kinds.hangs import SNAPSHOT, snapshot
 from detector.explain.kinds.held_locks import held_locks
 from detector.lazy_regex import lazy_regex
 from detector.model import CrashReport, Statement
@@ -50,6 +50,7 @@ _SEEN = lazy_regex(
 )
 _NO_LOCKS = lazy_regex(r"no locks held by .{1,40}/\d+\.")
 _USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
+_OF_TASK = SNAPSHOT.replace("that CPU was when it was", "it was when it was")
 _MOST = 8
 _BUSY, _STOOD = 0.9, 0.01  # of its ticks that a CPU took
 _RAN = lazy_regex(
@@ -96,14 +97,19 @@ def explain_rcu_stall(report: CrashReport, skip: Container[str]) -> list[Stateme
 def _snapshot(report: CrashReport) -> str:
     """The warning that the trace is a snapshot, of what was late."""
     cpus, tasks = _late(report)
-    if cpus and report.cpu is not None and str(report.cpu) not in cpus:
-        return f" The trace here is CPU {report.cpu}'s, which is none of those."
-    text = snapshot(report)
-    return (
-        text.replace("that CPU was when it was", "it was when it was")
-        if not cpus and tasks
-        else text
-    )
+    if str(report.cpu) not in cpus and str(report.pid) not in tasks:
+        if cpus and report.cpu is not None:
+            return f" The trace here is CPU {report.cpu}'s, which is none of those."
+        if tasks and not cpus and report.pid is not None:
+            return f" The trace here is that of {_named(report)}, which is none of those."
+    if report.cpu is None or str(report.pid) in tasks or not cpus:
+        return _OF_TASK if report.frames or report.pc is not None else ""
+    return snapshot(report)
+
+
+def _named(report: CrashReport) -> str:
+    """The report's task, by name where that is known."""
+    return f"{report.comm} (pid {report.pid})" if report.comm else f"the task with pid {report.pid}"
 
 
 def _held_by(report: CrashReport) -> str:
