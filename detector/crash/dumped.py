@@ -57,9 +57,9 @@ def _headed(above: str, text: str) -> Dumped | None:
     """The task that a line is the head of a dump of."""
     for pattern in _HEADS:
         if (matched := pattern.match(text)) is not None:
-            said = matched.groupdict()
-            cpu = said.get("cpu")
+            groups = matched.groupdict()
+            cpu = groups.get("cpu")
             if cpu is None and (on := _ON_CPU.match(above)) is not None:
                 cpu = on["cpu"]
-            return Dumped(int(cpu) if cpu else None, int(said["pid"]), said["comm"].strip())
+            return Dumped(int(cpu) if cpu else None, int(groups["pid"]), groups["comm"].strip())
     return None

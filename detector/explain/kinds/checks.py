@@ -18,6 +18,7 @@ from detector.crash.identity import base
 from detector.explain.block_text import first, head_of, quoted
 from detector.lazy_regex import lazy_regex
 from detector.model import Confidence, CrashReport, Match, Statement
+from detector.release import KernelRelease
 
 _PLACE = lazy_regex(
     r"WARNING: (?:CPU: \d+ PID: \d+ )?(?:at )?(?:\[.*\] )?(?P<file>[\w./-]+\.[chSrs]+):\d+"
@@ -70,6 +71,8 @@ _OWN = lazy_regex(
 )
 _FRAME = lazy_regex(r"\s*(?:\? )?[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|.{0,3}\[[0-9a-f<]{8,20}")
 _LONGEST = 200
+_WARNS = "WARNING: "
+_BEFORE_HEAD = (4, 12)  # from here on x86 and others print the message first
 _SAID_ELSEWHERE = ("refcount_t: ", "list_", "ODEBUG: ")
 
 
@@ -118,15 +121,18 @@ def explain_queue(report: CrashReport, evidence: Sequence[Match]) -> list[Statem
 
 
 def printed_with(report: CrashReport) -> list[Statement]:
-    """The message that a WARN() or BUG() printed beside its head; empty where none is there.
+    """The message that a WARN() printed beside its head; empty where none is there for sure.
 
-    It stands right before the head, up to 4.13 right after it (kernel/panic.c __warn(),
-    warn_slowpath_fmt()).
+    It is what stands alone before the head, where the assembler puts what came between `cut here`
+    and the head (kernel/panic.c __warn_printk()); up to 4.11, and on 32-bit arm still, it stands
+    right after the head (warn_slowpath_fmt()). Of several lines before it some are of others.
     """
-    head = next((at for at, text in enumerate(report.lines) if _is_head(text)), None)
+    head = next((at for at, text in enumerate(report.lines) if text.startswith(_WARNS)), None)
     if head is None:
         return []
-    beside = [*report.lines[max(0, head - 1) : head], *report.lines[head + 1 : head + 2]]
+    beside = report.lines[:1] if head == 1 else ()
+    if head == 0 and _is_behind(report):
+        beside = report.lines[1:2]
     for text in beside:
         message = text.strip()
         if _OWN.match(text) or _FRAME.match(text) or message.startswith(_SAID_ELSEWHERE):
@@ -136,5 +142,8 @@ def printed_with(report: CrashReport) -> list[Statement]:
     return []
 
 
-def _is_head(text: str) -> bool:
-    return text.startswith("WARNING: ") or "ernel BUG at " in text[:40]
+def _is_behind(report: CrashReport) -> bool:
+    """Returns whether this kernel prints a WARN()'s message behind its head."""
+    release = KernelRelease.of(report.kernel, report.package)
+    before = release is not None and release.series < _BEFORE_HEAD
+    return before or report.arch == "arm"

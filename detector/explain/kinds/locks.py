@@ -190,7 +190,7 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
     if any(phrase in head for phrase in _HELD_WRONGLY):
         statements += held_locks(report)
     if usage is not None:
-        text = f"Before, it was taken {_used(usage['before'])}; now {_used(usage['now'])}."
+        text = f"Before, it was {_used(usage['before'])}; now {_used(usage['now'])}."
         statements.append(Statement(text, "certain", (quoted(usage),)))
     if (release := first(report.lines, _RELEASES)) is not None:
         statements.append(
@@ -205,18 +205,19 @@ def explain_lockdep(report: CrashReport, skip: Container[str]) -> list[Statement
 
 def _used(usage: str) -> str:
     """Returns lockdep's name of a use in words; kernel/locking/lockdep.c usage_str[] (2.6.18 to
-    6.x), INITIAL USE against IN-NMI from verify_lock_unused() (5.9 on).
+    6.x), INITIAL USE against IN-NMI from verify_lock_unused() (5.9 on). A lock has …-ON-… where it
+    was taken with interrupts on, or held when they were switched on (mark_held_locks()).
     """
     if usage == "IN-NMI":
-        return "in an NMI"
+        return "taken in an NMI"
     if usage in ("INITIAL USE", "INITIAL READ USE"):
-        return "outside of NMIs"
+        return "taken outside of NMIs"
     matched = _USE.match(usage)
     if matched is None:
-        return f"as {usage}"
+        return f"taken as {usage}"
     inside, outside = _CONTEXTS[matched["context"]]
     how = " for reading" if matched["kind"] == "R" else ""
-    return f"in {inside}{how}" if matched["inside"] else f"with {outside}{how}"
+    return f"taken in {inside}{how}" if matched["inside"] else f"held with {outside}{how}"
 
 
 def _two_locks(report: CrashReport) -> Iterator[Statement]:
