@@ -28,7 +28,8 @@ _INTERRUPT = frozenset({
 _SOFTIRQ = frozenset({
     "__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "do_softirq_own_stack",
     "__softirqentry_text_start", "irq_exit", "irq_exit_rcu", "__irq_exit_rcu", "invoke_softirq",
-    "do_softirq_part",
+    "do_softirq_part", "run_timer_softirq", "net_rx_action", "net_tx_action", "tasklet_action",
+    "tasklet_hi_action",
 })  # fmt: skip
 _SYSCALL = frozenset({
     "do_syscall_64", "do_syscall_x64", "entry_SYSCALL_64_after_hwframe", "do_int80_emulation",

@@ -87,7 +87,7 @@ RULES: tuple[StepRule, ...] = (
         "tests of the kernel",
         "a test made it (lkdtm, KUnit, tests of KASAN and its like)",
         lambda crash: crash.purpose == "test",
-        ("test: is this the report that it expects? (KUnit prints ok or not ok after it)",),
+        ("test: is this the report that it expects?",),
     ),
     StepRule(
         "faults and panics",

@@ -36,8 +36,8 @@ _TOO_LARGE = (
     "checked, or is wrong. It does not mean that memory ran out."
 )
 _STOPPED = (
-    "A network device had packets to send and did not finish one in time: its hardware, its "
-    "driver or lost interrupts stopped it. The trace is the watchdog's and says nothing of it."
+    "A network device had packets to send and did not finish one in time. The trace is the "
+    "watchdog's and does not say why (hardware, driver, peer, lost interrupts, a stopped guest)."
 )
 _SOCKET = (
     "A socket was destroyed while it was not idle, or its counts of memory were not back at "

@@ -161,8 +161,8 @@ def _waits_for(
     report: CrashReport, skip: Container[str], owners: Sequence[re.Match[str]]
 ) -> Iterator[Statement]:
     """Yields what the innermost wait of the trace is; where that is of no kind of its own (a
-    completion, I/O), the frames right above it may say whose. Where the kernel names the lock, its
-    word holds, and the trace says only for whom.
+    completion, I/O), the frames right above it may say whose. Where the kernel names another sort
+    of lock, both stand there.
     """
     waits = [
         (at, words)
@@ -180,9 +180,12 @@ def _waits_for(
         (item for item in callers if _wait(item) is None and "wait" not in item.function), None
     )
     asks = f", asked for by {place(asker)}" if asker is not None else ""
+    evidence = [place(report.frames[at])]
     if owners and words in _LOCKS.values():
-        words = _LOCKS[owners[0]["lock"]]
-    yield Statement(f"It waits for {words}{asks}.", "likely", (place(report.frames[at]),))
+        if words != _LOCKS[owners[0]["lock"]]:
+            words += f" by its trace, for {_LOCKS[owners[0]['lock']]} by the kernel's word"
+        evidence.append(quoted(owners[0]))
+    yield Statement(f"It waits for {words}{asks}.", "likely", tuple(evidence))
 
 
 def _wait(frame: Frame) -> str | None:

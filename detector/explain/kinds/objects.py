@@ -29,8 +29,8 @@ _REFCOUNT = lazy_regex(
 _COUNTS = {
     "saturated": "A reference count was outside of its range, or left it with this step, and is "
     "now "
-    "pinned: the object will never be freed. Taken too often without being given back, or the "
-    "counter was overwritten.",
+    "pinned: the object will never be freed. Taken too often without being given back, "
+    "overwritten, or pinned before by an earlier fault.",
     "underflow": "A reference was given back that was not there: the count was zero already, or "
     "fell below it. The object was put more often than taken, is free already (use after free), or "
     "its count was overwritten or never set up.",

@@ -49,6 +49,8 @@ _SEEN = lazy_regex(
     r"(?:rcu: )?All QSes seen, last (?P<flavour>rcu\w*) kthread activity (?P<jiffies>\d+)"
 )
 _NO_LOCKS = lazy_regex(r"no locks held by .{1,40}/\d+\.")
+_HELD = lazy_regex(r"(?P<count>\d{1,3}) locks? held by .{1,40}/\d+:")
+_ENTRY = lazy_regex(r" #\d{1,3}: ")
 _USED = lazy_regex(r"(?P<place>\S+:\d+) (?P<what>.{1,160})")
 _OF_TASK = SNAPSHOT.replace("that CPU was when it was", "it was when it was")
 _MOST = 8
@@ -304,10 +306,21 @@ def _without_section(report: CrashReport, used: re.Match[str]) -> Iterator[State
     """Yields that lockdep's list of locks does not hold the section that its check speaks of; a
     read-side section is in the list, as a lock (include/linux/rcupdate.h rcu_lock_acquire()).
     """
-    none = first(report.lines, _NO_LOCKS)
-    if none is not None and used["what"].startswith("Illegal context switch"):
+    listed = first(report.lines, _NO_LOCKS) or _list_of_others(report)
+    if listed is not None and used["what"].startswith("Illegal context switch"):
         text = (
             "Lockdep's list for the task holds no such section: check and list disagree, so the "
             "alarm may be false."
         )
-        yield Statement(text, "certain", (quoted(used), quoted(none)))
+        yield Statement(text, "certain", (quoted(used), quoted(listed)))
+
+
+def _list_of_others(report: CrashReport) -> re.Match[str] | None:
+    """The head of a list of locks that is whole and has no read-side section of RCU."""
+    held = first(report.lines, _HELD)
+    if held is None:
+        return None
+    start = report.lines.index(held.string) + 1
+    listed = [text for text in report.lines[start : start + 2 * _MOST] if _ENTRY.match(text)]
+    whole = len(listed) == int(held["count"]) and all("(" in text for text in listed)
+    return held if whole and not any("rcu" in text for text in listed) else None
