@@ -139,7 +139,10 @@ class SymbolsPack:
     def _part(self, name: str) -> bytes:
         frame, size, digest = self._frames[name]
         try:
-            data = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
+            # A frame reserves the memory that its own header claims, whatever max_output_size says.
+            if zstandard.frame_content_size(frame) != size:
+                raise UnreadablePackError(f"it is damaged: its {name} have another size")
+            data = zstandard.ZstdDecompressor().decompress(frame)
         except zstandard.ZstdError as error:
             raise UnreadablePackError(f"it is damaged: {error}") from error
         if hashlib.sha256(data).hexdigest() != digest:

@@ -136,12 +136,13 @@ def _zstd(payload: memoryview) -> Iterator[bytes]:
 
     # At once, the output is the only memory that is needed; in steps zstd keeps a window of it too.
     size = int.from_bytes(payload[-4:], "little")
-    if size <= MAX_IMAGE:
-        try:
+    try:
+        # A frame reserves the memory that its own header claims, whatever max_output_size says.
+        if size <= MAX_IMAGE and zstandard.frame_content_size(payload) in (-1, size):
             yield zstandard.ZstdDecompressor().decompress(payload, max_output_size=size)
             return
-        except zstandard.ZstdError:
-            pass  # no size is appended, or it is damaged: in steps it is said how
+    except zstandard.ZstdError:
+        pass  # no size is appended, or it is damaged: in steps it is said how
     unpacking = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
     try:
         for start, end in pairwise(range(0, len(payload) + 4096, 4096)):

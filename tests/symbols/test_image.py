@@ -6,6 +6,7 @@ import random
 import struct
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,3 +157,19 @@ def test_types_alone_are_read_with_their_release():
     assert (image.release, image.code, len(image.symbols)) == ("6.1.0-demo", (), 0)
     with pytest.raises(UnreadableImageError, match="--release is for types alone"):
         read_types(vmlinux(CODE, OWN), "6.1.0-demo")
+
+
+def test_a_zstd_frame_that_claims_a_huge_content_is_refused():
+    """No size that is claimed reserves memory unchecked: the appended one, the frame's own."""
+    content = vmlinux(CODE, OWN)
+    frame = zstandard.compress(content)
+    size = len(content).to_bytes(4, "little")
+    descriptor = frame[4]
+    fields = (1, 2, 4, 8)[descriptor >> 6]
+    single = descriptor & 0x20
+    start = 5 if single else 6
+    huge = frame[:4] + b"\xe0" + (1 << 60).to_bytes(8, "little") + frame[start + fields :]
+    assert zstandard.frame_content_size(huge) == 1 << 60
+    with pytest.raises(UnreadableImageError) as caught:
+        read_image(bzimage(huge + size))
+    assert_one_line(caught.value)

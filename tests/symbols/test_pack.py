@@ -112,3 +112,16 @@ def test_a_header_without_end_is_refused():
     """Deep nesting ends the reader of JSON, not the program."""
     with pytest.raises(UnreadablePackError, match="header cannot be read"):
         open_pack(MAGIC + b"[" * 60_000 + b"\n")
+
+
+def test_a_frame_that_claims_a_huge_content_is_refused(pack):
+    """A size in a frame's own header reserves no memory: the pack's header says how much."""
+    opened = open_pack(pack)
+    frame = zstandard.compress(b"x" * 100)
+    # RFC 8878: descriptor 0xE0 has a content size of eight bytes, in a single segment.
+    huge = frame[:4] + b"\xe0" + (1 << 60).to_bytes(8, "little") + frame[6:]
+    assert zstandard.frame_content_size(huge) == 1 << 60
+    opened._frames["kinds"] = huge, 100, hashlib.sha256(b"x" * 100).hexdigest()
+    with pytest.raises(UnreadablePackError, match="it is damaged") as caught:
+        opened.check_parts()
+    assert_one_line(caught.value)
