@@ -28,8 +28,7 @@ _INTERRUPT = frozenset({
 _SOFTIRQ = frozenset({
     "__do_softirq", "handle_softirqs", "do_softirq", "run_ksoftirqd", "do_softirq_own_stack",
     "__softirqentry_text_start", "irq_exit", "irq_exit_rcu", "__irq_exit_rcu", "invoke_softirq",
-    "do_softirq_part", "run_timer_softirq", "net_rx_action", "net_tx_action", "tasklet_action",
-    "tasklet_hi_action",
+    "do_softirq_part",
 })  # fmt: skip
 _SYSCALL = frozenset({
     "do_syscall_64", "do_syscall_x64", "entry_SYSCALL_64_after_hwframe", "do_int80_emulation",
@@ -55,10 +54,14 @@ _PREEMPTS = frozenset({
 })  # fmt: skip
 """What the way back out of an interrupt calls for the task that was interrupted
 (kernel/entry/common.c, arch/arm64/kernel/entry-common.c)."""
+_ACTIONS = frozenset(
+    {"run_timer_softirq", "net_rx_action", "net_tx_action", "tasklet_action", "tasklet_hi_action"}
+)
+"""What only a soft interrupt runs, where its own frame has another name."""
 _THREAD = frozenset({"kthread", "worker_thread", "smpboot_thread_fn", "kernel_thread_helper"})
 _CONTEXTS = (
     (_NMI, "NMI"),
-    (_SOFTIRQ, "soft interrupt"),
+    (_SOFTIRQ | _ACTIONS, "soft interrupt"),
     (_INTERRUPT, "interrupt"),
     (_SYSCALL, "system call"),
     (_THREAD, "kernel thread"),
