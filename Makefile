@@ -86,10 +86,12 @@ symbols-fuzz: $(READY) ## damage kernel images, modules, types and packs 100,000
 symbols-hostile: $(READY) ## images of real size, made to cost time or memory: each is a pack or one line, 5 s, 200 MB: two minutes
 	$(BIN)/python -m tests.symbols.hostile
 
-validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize …
+validate: $(READY) ## hold what is in deploy/ against its own programs: hadolint, promtool, amtool, rsyslogd, kustomize, the Debian package and lintian …
 	$(BIN)/pytest -q -rs tests/deploy
-	@echo "run: hadolint, shellcheck, promtool, amtool, Alertmanager, rsyslogd, systemd-analyze, nginx, kubectl kustomize, kubernetes-validate, check-jsonschema (those that are missing stand above as skipped)"
-	@echo "not run here: containers, a cluster, KEDA, Grafana, Fluent Bit, Vector, Filebeat, the OpenTelemetry Collector: their files are held against schemas and keys alone; make deb and lintian stand apart"
+	@if command -v lintian >/dev/null; then deploy/debian/build.sh && lintian --fail-on error build/oopswatch_*.deb; \
+	  else echo "lintian is missing (Debian and Ubuntu: package lintian): the Debian package is not checked"; fi
+	@echo "run: hadolint, shellcheck, promtool, amtool, Alertmanager, rsyslogd, systemd-analyze, nginx, kubectl kustomize, kubernetes-validate, check-jsonschema, dpkg-deb, lintian (those that are missing stand above as skipped or missing)"
+	@echo "not run here: containers, a cluster, KEDA, Grafana, Fluent Bit, Vector, Filebeat, the OpenTelemetry Collector: their files are held against schemas and keys alone; the Debian package is built, not installed"
 
 first-minutes: $(READY) ## follow the README and docs/zh.md in a fresh clone, and docs/start.md from the wheel alone, in a bare shell, to an incident in Chromium
 	tests/first_minutes.sh

@@ -36,10 +36,11 @@ install -D -m 644 deploy/notify.toml "$root/usr/share/doc/oopswatch/examples/not
 cp -r deploy/shippers deploy/prometheus deploy/grafana "$root/usr/share/doc/oopswatch/examples/"
 install -D -m 644 README.md "$root/usr/share/doc/oopswatch/README.md"
 {
-  printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: the oopswatch authors\nLicense: Apache-2.0\n'
+  printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: 2026 the oopswatch authors\nLicense: Apache-2.0\n'
   printf ' On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.\n Packages below /opt/oopswatch/lib have their licenses beside them.\n'
 } >"$root/usr/share/doc/oopswatch/copyright"
 gzip -9n <CHANGELOG.md >"$root/usr/share/doc/oopswatch/CHANGELOG.md.gz"
+install -D -m 644 deploy/debian/lintian-overrides "$root/usr/share/lintian/overrides/oopswatch"
 install -d "$root/usr/share/bash-completion/completions" "$root/usr/bin" "$root/DEBIAN"
 printf '%s\n' "$completion" >"$root/usr/share/bash-completion/completions/oopswatch"
 ln -s /opt/oopswatch/bin/oopswatch "$root/usr/bin/oopswatch"
@@ -63,4 +64,5 @@ printf '/etc/oopswatch/oopswatch.toml\n' >"$root/DEBIAN/conffiles"
 install -m 755 deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm "$root/DEBIAN"
 chmod -R u=rwX,go=rX "$root"
 mkdir -p build
+rm -f build/oopswatch_*.deb
 dpkg-deb --root-owner-group --build "$root" "build/oopswatch_${version}_$arch.deb"

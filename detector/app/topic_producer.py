@@ -18,7 +18,11 @@ from detector.model import Rejected
 from detector.render.escape import inert
 from detector.settings.kafka import Kafka
 from detector.sources.dumps import records_of
+from detector.sources.kafka.internals import finds_topic
 from detector.sources.kafka.reach import client_settings, obstacles, why_unreachable
+
+# How long a topic may take to show itself before its want is said.
+_ASK_MS = 2_000
 
 
 class TopicProducer:
@@ -46,6 +50,7 @@ class TopicProducer:
                 request_timeout_ms=min(30_000, wait_ms),
                 allow_auto_create_topics=False,
             )
+            self._ask_for_topic(say)
         except (kafka_errors.KafkaError, ValueError, AssertionError) as error:
             raise UserError(self._unsent(error)) from error
 
@@ -61,7 +66,13 @@ class TopicProducer:
             for future in sent:
                 future.get(self._within_s)
         except kafka_errors.KafkaError as error:
-            raise UserError(self._unsent(error)) from error
+            raise UserError(self._unsent(error, self._missing())) from error
+
+    def _missing(self) -> str:
+        """Why nothing could be sent, where it is for want of the topic."""
+        with suppress(kafka_errors.KafkaError):
+            return "" if finds_topic(self._producer, self._topic, 1) else self._no_topic()
+        return ""
 
     def close(self) -> None:
         """Ends the producer."""
@@ -78,9 +89,20 @@ class TopicProducer:
             raise UserError(f"not sent to topic {self._topic}: {reason}; it is sent next time")
         say(f"waiting for brokers, {self._within_s:g} s at most: {reason}")
 
-    def _unsent(self, error: BaseException) -> str:
+    def _ask_for_topic(self, say: Callable[[str], None]) -> None:
+        """Says that the brokers have no such topic, which may yet be created."""
+        if not finds_topic(self._producer, self._topic, _ASK_MS):
+            say(f"waiting for the topic, {self._within_s:g} s at most: {self._no_topic()}")
+
+    def _no_topic(self) -> str:
+        return (
+            f"kafka.topics: the brokers have no topic {self._topic}, or may not show it: "
+            "create it first"
+        )
+
+    def _unsent(self, error: BaseException, missing: str = "") -> str:
         """One line: what was not sent, and why."""
-        reason = why_unreachable(self._options) or str(error) or type(error).__name__
+        reason = why_unreachable(self._options) or missing or str(error) or type(error).__name__
         return f"not sent to topic {self._topic}: {reason}; it is sent next time"
 
 

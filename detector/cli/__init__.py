@@ -135,6 +135,7 @@ class Commands(click.Group):
         module = name.replace("-", "_")
         command = getattr(importlib.import_module(f"detector.cli.{module}"), module)
         assert isinstance(command, click.Command)
+        _demand_text(command)
         return command
 
     def invoke(self, context: click.Context) -> Any:
@@ -154,6 +155,29 @@ class Commands(click.Group):
         """The names with what they do."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+class _Text(click.types.StringParamType):
+    """A text option: bytes that are no UTF-8 would reach the history or Kafka, which hold text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the text; other bytes, kept as surrogates (PEP 383), are refused."""
+        text = super().convert(value, param, ctx)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{inert(text)} is not UTF-8.", param, ctx)
+        return text
+
+
+def _demand_text(command: click.Command) -> None:
+    """Has each text option of a command, and of those below it, take text alone."""
+    for option in command.params:
+        if option.type is click.STRING and isinstance(option, click.Option):
+            option.type = _Text()
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _demand_text(below)
 
 
 def _meant(error: click.UsageError) -> str:

@@ -99,7 +99,11 @@ def _waiting(files: tuple[Path, ...], sent: set[str]) -> Iterator[tuple[Path, by
 def _read_sent(path: Path) -> set[str]:
     """The digests of what was sent."""
     try:
-        return {line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()}
+        return {
+            line.split()[0]
+            for line in path.read_text("utf-8", "replace").splitlines()
+            if line.strip()
+        }
     except FileNotFoundError:
         return set()
     except OSError as error:

@@ -87,6 +87,29 @@ def test_an_empty_file_is_said_to_be_empty_and_is_no_error(tmp_path: Path) -> No
     assert "empty" in complaint(oopswatch("scan", path), code=0)
 
 
+def test_faults_of_a_file_whose_name_is_not_utf_8_are_kept(tmp_path: Path) -> None:
+    """The name is spelled in text; the fault is found and stored."""
+    name = os.fsdecode(b"web-\xff.log")
+    (tmp_path / name).write_text(PAIR)
+    done = oopswatch("scan", "--store", "history.db", name, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "set aside" not in done.stderr
+    with sqlite3.connect(tmp_path / "history.db") as history:
+        assert history.execute("SELECT count(*) FROM incidents").fetchone() == (1,)
+    history.close()
+
+
+@pytest.mark.parametrize(
+    "command", [["scan"], ["collect", "--list"], ["incidents", "list", "--store"]]
+)
+def test_a_text_option_that_is_not_utf_8_is_named(log: Path, command: list[str]) -> None:
+    """Nothing is read, nothing set aside by the thousand."""
+    done = oopswatch(*command, log, "--host", os.fsdecode(b"db-\xff"))
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.endswith("Error: Invalid value for '--host': db-\\udcff is not UTF-8.\n")
+
+
 def test_a_directory_without_logs_is_named(tmp_path: Path) -> None:
     """Nothing to read is not the same as nothing found."""
     assert str(tmp_path) in complaint(oopswatch("scan", tmp_path))

@@ -96,3 +96,22 @@ def test_what_is_found_and_is_no_log_holds_up_nothing(tmp_path, monkeypatch):
     assert f"{log}  35 bytes, of host db-7\n" in done.output
     done = CliRunner().invoke(oopswatch, ["collect", "--list", str(packed)])
     assert (done.exit_code, done.output) == (2, f"oopswatch: {packed}: not a log: binary data\n")
+
+
+def test_a_topic_that_there_is_not_is_said_at_once_and_at_the_end(own_kafka, tmp_path):
+    """A line when the wait begins, a line when it ends; nothing is remembered."""
+    sent, path = tmp_path / "collected", vmcore_log(tmp_path / "vmcore-dmesg.txt")
+    done = collect(own_kafka.bootstrap, "no-such-topic", "--sent", sent, path, wait_s=3)
+    assert (done.returncode, sent.exists()) == (2, False), done.stderr
+    waiting, line = done.stderr.splitlines()
+    missing = "kafka.topics: the brokers have no topic no-such-topic, or may not show it: create it"
+    assert waiting == f"oopswatch: waiting for the topic, 3 s at most: {missing} first"
+    assert line.startswith(f"oopswatch: not sent to topic no-such-topic: {missing}")
+
+
+def test_a_damaged_list_of_what_was_sent_loses_nothing(tmp_path):
+    """Bytes that are no UTF-8 in it are of no digest: the file is listed as new."""
+    (sent := tmp_path / "collected").write_bytes(b"\xff\xfe\n\nabc")
+    path = vmcore_log(tmp_path / "vmcore-dmesg.txt")
+    done = CliRunner().invoke(oopswatch, ["collect", "--list", "--sent", str(sent), str(path)])
+    assert (done.exit_code, str(path) in done.output) == (0, True), done.output

@@ -142,7 +142,8 @@ class Framer:
     """Makes chunks of what is fed. `cut` counts the lines that were longer than `longest`."""
 
     def __init__(self, source: str, longest: int = LONGEST_LINE) -> None:
-        self.source = source
+        # Bytes of a file's name that are no UTF-8 (PEP 383) are spelled: the history holds text.
+        self.source = source.encode(errors="backslashreplace").decode()
         self.cut = 0
         self._longest = longest
         self._pieces: list[bytes] = []

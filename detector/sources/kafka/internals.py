@@ -10,7 +10,7 @@ import base64
 import uuid
 from contextlib import suppress
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 
 _NONE = uuid.UUID(int=0)
@@ -37,6 +37,20 @@ def has_topic(consumer: KafkaConsumer, topic: str) -> bool:
         return consumer._cluster.partitions_for_topic(topic) is not None  # noqa: SLF001
     except AttributeError:
         return True
+
+
+def finds_topic(producer: KafkaProducer, topic: str, within_ms: int) -> bool:
+    """Asks brokers for a topic, for a while; returns whether they name it.
+
+    Raises KafkaError where they refuse it. True with a client that cannot be asked.
+    """
+    try:
+        producer._wait_on_metadata(topic, within_ms)  # noqa: SLF001
+    except kafka_errors.KafkaTimeoutError:
+        return False
+    except AttributeError:
+        return True
+    return True
 
 
 def refresh(consumer: KafkaConsumer, within_ms: int) -> None:
