@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from detector.boots import FALL_US, ROUNDING_US, STEP_BACK_US, TOLERANCE_US
-from detector.clock import DAY_US
 from detector.model import Boot, Match
 
 # What a machine is called before it has a name: systemd's fallback, Red Hat's, and the kernel's own
@@ -54,8 +53,6 @@ def known_name(host: str, others: Iterable[str], unnamed: Collection[str] = UNNA
 
 
 # What shippers and phones' loggers round kernel times to, the coarsest first: tenths, hundredths
-# So long after 1 January a clock that seems to show the uptime since then may as well be right.
-NEW_YEAR_US = 7 * DAY_US
 # and thousandths of a second.
 GRAINS_US = (100_000, 10_000, 1_000)
 
@@ -91,18 +88,7 @@ class BootEvidence:
         elif any(_parts(banner, a, b) for banner in self.banners):
             return False
         start, other = a.boot.epoch_us, b.boot.epoch_us
-        if start is None or other is None:
-            return not (self._is_after(a, b) or self._is_after(b, a))
-        return abs(start - other) <= self.tolerance_us
-
-    def _is_after(self, unset: Match, known: Match) -> bool:
-        """Returns whether a boot began in the days after one whose clock seems to show the uptime
-        since 1 January (`boots.start_us`), and was right all the same.
-        """
-        start, kernel, wall = unset.boot.epoch_us, unset.kernel_time_us, unset.wall_time_us
-        if start is not None or known.boot.epoch_us is None or kernel is None or wall is None:
-            return False
-        return self.tolerance_us < known.boot.epoch_us - (wall - kernel) <= NEW_YEAR_US
+        return start is None or other is None or abs(start - other) <= self.tolerance_us
 
 
 NO_BANNERS = BootEvidence()

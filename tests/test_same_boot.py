@@ -92,18 +92,3 @@ def test_a_dump_in_another_stream_joins_the_boot_that_crashed_alone() -> None:
     early = half("memory-fault", 103, 557, before=True)
     assert boots.same_boot(half("tcp-state", 100, -100), early)
     assert not boots.same_boot(half("tcp-state", 100, 120), early)
-
-
-@pytest.mark.parametrize(
-    ("later_s", "same"), [(0, True), (13 * 3_600, False), (6 * 86_400, False), (90 * 86_400, True)]
-)
-def test_a_start_at_new_year_is_right_where_another_follows_within_days(
-    later_s: float, *, same: bool
-) -> None:
-    """A host that was started with the year looks like one whose clock was never set: a later boot
-    of the first days is another one. A clock that is set in spring was not.
-    """
-    one = replace(half("tcp-state", 22_606.9, 0), boot=Boot())
-    other = half("memory-fault", 22_610.4, later_s)
-    assert same_boot(one, other) == same
-    assert same_boot(other, one) == same
