@@ -18,6 +18,7 @@ from random import Random
 import pytest
 
 from detector.simulate import SimulationPlan, Truth, compare, records, simulate, to_kafka
+from tests.alert.alertmanagers import wait_until
 from tests.kafka.broker import Broker
 from tests.support.fleet_items import incidents, items, noise
 
@@ -92,6 +93,11 @@ def wait_for(process: subprocess.Popen[bytes], store: Path, records: int) -> Non
         time.sleep(0.05)
 
 
+def starts(store: Path) -> int:
+    """How often the service has said that it has started."""
+    return (store.parent / f"{store.stem}.stderr").read_text().count('"event": "started"')
+
+
 def finish(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM ends the service cleanly."""
     process.send_signal(signal.SIGTERM)
@@ -118,7 +124,9 @@ def test_all_planted_incidents_and_nothing_else_also_after_ten_kills(
         wait_for(process, killed, target)
         process.kill()
         process.wait()
+    before = starts(killed)
     process = service(fleet, killed)
+    wait_until(lambda: starts(killed) > before, "the start")  # all may be stored already
     wait_for(process, killed, fleet.records)
     finish(process)
     assert noise(killed) == noise(quiet)
